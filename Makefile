@@ -1,0 +1,73 @@
+# gridpatrol: every command that a newcomer needs. `make` alone lists them.
+# Needs make and a Python from 3.11 on; all else comes from the package registry into .venv.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup run replay check test bench fresh clean
+
+BIN := .venv/bin
+# Two test processes fit the smallest machine that we support; more cores may take more.
+WORKERS ?= 2
+
+help: ## list these targets
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: .venv/ready ## create .venv and install gridpatrol with what its tests need
+
+run: setup ## run the demo with the Weiyang pack; Ctrl-C stops it, the next run goes on
+	@$(BIN)/gridpatrol demo run
+
+replay: setup ## replay seven weeks of a real city and show what the engine makes of them
+	@$(BIN)/gridpatrol demo city
+
+check: setup ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+test: check ## check, then all tests on SQLite and on PostgreSQL
+	@$(BIN)/pytest -q -n $(WORKERS)
+
+bench: setup ## CPU time per event and events per second, on both databases
+	@$(BIN)/gridpatrol bench
+
+fresh: setup ## write generated files anew
+	@$(BIN)/gridpatrol schema --write
+
+clean: ## remove .venv and caches; stored data in var/ stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp makes the second `make setup` instant; a changed pin makes it install again.
+.venv/ready: setup.cfg pyproject.toml
+	@$(find_python); $(make_venv)
+	@echo "Installing gridpatrol and its libraries into .venv (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' || { \
+	  echo "Installing failed, see above. gridpatrol needs the Python package registry (https://pypi.org)" >&2; \
+	  echo "or a mirror of it: set PIP_INDEX_URL, then run make again." >&2; exit 1; }
+	@touch $@
+
+# Candidates are run, not only found: a version manager leaves commands behind that answer with an error.
+# Debian and Ubuntu ship Python without venv, so an interpreter counts only if it can make one.
+define find_python
+old=; bare=; found=; \
+for candidate in python3.11 python3.12 python3.13 python3.14 python3; do \
+  $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+    old="$$old $$($$candidate --version 2>/dev/null)"; continue; }; \
+  $$candidate -c 'import venv, ensurepip' 2>/dev/null || { bare=$$candidate; continue; }; \
+  found=$$candidate; break; \
+done; \
+if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+  echo "$$bare cannot make virtual environments. Install its venv module, then run make again:" >&2; \
+  echo "  on Debian or Ubuntu:  apt install $$($$bare -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 1; \
+elif [ -z "$$found" ]; then \
+  echo "gridpatrol needs Python 3.11, 3.12, 3.13 or 3.14; found:$${old:- none}." >&2; \
+  echo "Install one (https://www.python.org/downloads/ or your system's packages), then run make again." >&2; exit 1; \
+fi
+endef
+
+# A .venv that no longer runs (its Python was removed, the folder was moved) is made anew.
+define make_venv
+$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+  && $(BIN)/python -m pip --version >/dev/null 2>&1 \
+  || $$found -m venv --clear .venv
+endef

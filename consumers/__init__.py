@@ -1,0 +1,1 @@
+"""What listens to facts: performance figures and alerts."""

@@ -1,0 +1,1 @@
+"""The runtime: the log, the worker, the store, the door, settings and telemetry."""

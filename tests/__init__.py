@@ -1,0 +1,1 @@
+"""Tests in three tiers: unit (no I/O), integration (each store), acceptance (real processes)."""

@@ -1,0 +1,1 @@
+"""Tests against real processes, spoken to as their users do."""

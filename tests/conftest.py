@@ -1,0 +1,58 @@
+"""What every test may ask for: fresh databases, and hypothesis settings that hold on a busy machine.
+
+- `database_url`: the test runs twice, with the URL of an empty SQLite file and of an empty PostgreSQL database.
+- `sqlite_url`, `postgres_url`: one of them, for what only one database can show.
+- `postgres_server`: the server behind it, started once per test process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from sqlalchemy.engine import URL
+
+from tests.postgres import PostgresUnavailable, fresh_database, running_server
+
+IN_CI = os.environ.get("CI") == "true"
+
+# Two test processes share two cores, so a slow example says nothing about the code. In CI the examples are
+# the same each time: a run that turns red was turned red by the change.
+settings.register_profile(
+    "gridpatrol", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("gridpatrol")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """A PostgreSQL server; without one the test is skipped with the reason, but fails where CI=true."""
+    try:
+        with running_server() as url:
+            yield url
+    except PostgresUnavailable as reason:
+        if IN_CI:
+            raise
+        pytest.skip(f"no PostgreSQL: {reason}")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: URL) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL database, dropped after the test."""
+    with fresh_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'gridpatrol.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The SQLAlchemy URL of an empty database, once on SQLite and once on PostgreSQL."""
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")

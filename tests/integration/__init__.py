@@ -1,0 +1,1 @@
+"""Tests against real databases: each one runs on SQLite and on PostgreSQL."""

@@ -1,0 +1,38 @@
+"""The databases that all other integration tests stand on are real, fresh and apart."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import create_engine, inspect, text
+
+from tests import postgres
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_each_test_gets_an_empty_database_of_its_own(database_url, attempt):
+    db = create_engine(database_url)
+    try:
+        assert inspect(db).get_table_names() == []
+        with db.begin() as connection:
+            connection.execute(text("CREATE TABLE left_behind (n INTEGER)"))
+            assert connection.execute(text("SELECT count(*) FROM left_behind")).scalar_one() == 0
+    finally:
+        db.dispose()
+
+
+def test_postgresql_is_the_real_server_with_text_in_utf8(postgres_url):
+    db = create_engine(postgres_url)
+    try:
+        with db.connect() as connection:
+            assert connection.execute(text("SHOW server_version_num")).scalar_one() >= "140000"
+            assert connection.execute(text("SELECT length('四级网格')")).scalar_one() == 4
+    finally:
+        db.dispose()
+
+
+def test_a_server_that_does_not_answer_is_named_with_its_reason(monkeypatch):
+    monkeypatch.setenv("GRIDPATROL_TEST_POSTGRES", "postgresql://nobody:secret@127.0.0.1:1/none")
+    with pytest.raises(postgres.PostgresUnavailable, match="GRIDPATROL_TEST_POSTGRES") as failure:
+        with postgres.running_server():
+            pass
+    assert "secret" not in str(failure.value)

