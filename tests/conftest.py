@@ -1,6 +1,6 @@
 """What every test may ask for: fresh databases, and hypothesis settings that hold on a busy machine.
 
-- `database_url`: the test runs twice, with the URL of an empty SQLite file and of an empty PostgreSQL database.
+- `database_url`: the test runs twice, with the URL of an empty database on SQLite and on PostgreSQL.
 - `sqlite_url`, `postgres_url`: one of them, for what only one database can show.
 - `postgres_server`: the server behind it, started once per test process.
 """

@@ -36,7 +36,7 @@ class PostgresUnavailable(Exception):
 
 @contextmanager
 def running_server() -> Iterator[URL]:
-    """Yield the URL of a server that lives until the block ends; raise PostgresUnavailable with the reason."""
+    """Yield the URL of a server that lives until the block ends, or raise PostgresUnavailable."""
     given = os.environ.get("GRIDPATROL_TEST_POSTGRES")
     if given:
         yield _given_server(given)
@@ -78,7 +78,8 @@ def _own_server(home: Path) -> Iterator[URL]:
     if os.geteuid() == 0:
         binaries, owner = _lend_to_nobody(home, binaries)
     _initialise(binaries, data, owner)
-    command = [binaries / "postgres", "-D", data, "-k", data, "-h", "", *FORGETFUL]
+    # No port: with an empty -h it answers on the Unix socket in its own folder only.
+    command: list[str | Path] = [binaries / "postgres", "-D", data, "-k", data, "-h", "", *FORGETFUL]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=home, **_as_user(owner))
     try:
@@ -121,9 +122,9 @@ def _lend_to_nobody(home: Path, binaries: Path) -> tuple[Path, pwd.struct_passwd
 
 
 def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
-    command = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+    command: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust"]
     # --no-sync for the same reason as fsync=off; the C locale is the same on every machine.
-    command += ["--no-locale", "--no-sync"]
+    command += ["--encoding=UTF8", "--no-locale", "--no-sync"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=data.parent, **_as_user(owner))
     if done.returncode:
         raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")

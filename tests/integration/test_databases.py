@@ -32,7 +32,7 @@ def test_postgresql_is_the_real_server_with_text_in_utf8(postgres_url):
 
 def test_a_server_that_does_not_answer_is_named_with_its_reason(monkeypatch):
     monkeypatch.setenv("GRIDPATROL_TEST_POSTGRES", "postgresql://nobody:secret@127.0.0.1:1/none")
-    with pytest.raises(postgres.PostgresUnavailable, match="GRIDPATROL_TEST_POSTGRES") as failure:
-        with postgres.running_server():
-            pass
+    wanted = pytest.raises(postgres.PostgresUnavailable, match="GRIDPATROL_TEST_POSTGRES")
+    with wanted as failure, postgres.running_server():
+        pass
     assert "secret" not in str(failure.value)
