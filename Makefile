@@ -60,7 +60,7 @@ if [ -z "$$found" ] && [ -n "$$bare" ]; then \
   echo "$$bare cannot make virtual environments. Install its venv module, then run make again:" >&2; \
   echo "  on Debian or Ubuntu:  apt install $$($$bare -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 1; \
 elif [ -z "$$found" ]; then \
-  echo "gridpatrol needs Python 3.11, 3.12, 3.13 or 3.14; found:$${old:- none}." >&2; \
+  echo "gridpatrol needs Python 3.11, 3.12, 3.13 or 3.14; found: $$(echo $${old:-none})." >&2; \
   echo "Install one (https://www.python.org/downloads/ or your system's packages), then run make again." >&2; exit 1; \
 fi
 endef
