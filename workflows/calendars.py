@@ -1,0 +1,302 @@
+"""Working calendars: in goes the calendar of a compiled policy pack, out come deadlines and elapsed time.
+
+`CalendarData` is what a pack carries: everything is expanded (time zone rules, holidays, working weekends
+调休), so computing a deadline needs neither a time zone database nor a holiday library, and the same pack
+gives the same deadline for ever. `Calendar` lays it out once for bisecting. All instants are integer UTC
+milliseconds; local time appears only in `local`, `local_day` and the windows. The hands themselves are in
+`workflows.hands`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import msgspec
+
+from workflows.hands import (
+    MINUTE_MS,
+    WEEK_MS,
+    Axis,
+    Bounded,
+    CalendarError,
+    DayShape,
+    EndOfDay,
+    Hand,
+    Running,
+    SameTime,
+    Wall,
+    WorkingTime,
+)
+from workflows.limits import DAY_MS, DayMeaning, Kind, Limit, budget
+
+__all__ = [
+    "Calendar",
+    "CalendarData",
+    "CalendarError",
+    "DayMeaning",
+    "DayRule",
+    "Hand",
+    "Kind",
+    "Window",
+    "day_number",
+    "day_of_number",
+]
+
+Windows = tuple[tuple[int, int], ...]
+
+#: The first entry of `CalendarData.offsets` holds since ever.
+SINCE_EVER = -(2**53)
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_MONDAY = date(1970, 1, 5).toordinal() - _EPOCH
+
+
+class DayRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One day that differs from the weekly pattern: `windows` empty is a day off, else it is worked."""
+
+    day: int  # local, YYYYMMDD
+    windows: Windows = ()
+    note: str = ""  # why, as people say it: 春节, 春节调休上班
+
+
+class CalendarData(msgspec.Struct, frozen=True):
+    """A calendar as a compiled pack carries it; all of it JSON, all of it expanded."""
+
+    code: str
+    zone: str  # name of the time zone, for display
+    offsets: tuple[tuple[int, int], ...]  # (UTC ms from which, local minus UTC in ms); first from SINCE_EVER
+    first_day: int  # local, YYYYMMDD; nothing is computed before it
+    last_day: int  # the horizon: the last day whose holidays are known
+    weekly: tuple[Windows, ...]  # seven entries, Monday first; local minutes since midnight, 0 ... 1440
+    days: tuple[DayRule, ...] = ()
+    day_meaning: DayMeaning = DayMeaning.same_time
+    daily_minutes: int = 480  # nominal working day, for DayMeaning.hours
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One working window: half open, the closing instant is outside."""
+
+    opens_ms: int
+    closes_ms: int
+    day: int  # day number, see `day_number`
+
+
+def day_number(day: int) -> int:
+    """YYYYMMDD to days since 1970-01-01; raises CalendarError if there is no such day."""
+    try:
+        return date(day // 10000, day // 100 % 100, day % 100).toordinal() - _EPOCH
+    except ValueError as error:
+        raise CalendarError(f"{day} is no day ({error}); write YYYYMMDD, for example 20260214") from None
+
+
+def day_of_number(number: int) -> int:
+    """Days since 1970-01-01 to YYYYMMDD."""
+    d = _date(number)
+    return d.year * 10000 + d.month * 100 + d.day
+
+
+def _date(number: int) -> date:
+    try:
+        return date.fromordinal(number + _EPOCH)
+    except (ValueError, OverflowError):
+        raise CalendarError("the instant lies outside the years 1 to 9999; correct the time given") from None
+
+
+class Calendar:
+    """A calendar ready to compute with; immutable, and about a microsecond per reading."""
+
+    def __init__(self, data: CalendarData) -> None:
+        """Lay `data` out; raises CalendarError, which names the field and the remedy."""
+        _check(data)
+        self.data = data
+        self.code = data.code
+        self.day_meaning = data.day_meaning
+        self.daily_minutes = data.daily_minutes
+        self.wall = Wall(data.offsets)
+        self.rules = {day_number(rule.day): rule for rule in data.days}
+        self._first_day = day_number(data.first_day)
+        self._tail_day = self._first_plain_monday() + 7
+        self._first_ms = self.wall.reach(self._first_day * DAY_MS)
+        self._tail_ms = self.wall.reach(self._tail_day * DAY_MS)
+        #: The instant at which the last day with known holidays ends.
+        self.horizon_ms = self.wall.reach((day_number(data.last_day) + 1) * DAY_MS)
+        # Two weeks more than are read, because a hand at the end of the arrays looks for the next opening.
+        days = ((n, self.windows_of(n)) for n in range(self._first_day, self._tail_day + 14))
+        self._axis = Axis(self.wall, ((n * DAY_MS, windows) for n, windows in days if windows))
+        self._hands = self._make_hands()
+
+    def _first_plain_monday(self) -> int:
+        """The first Monday after everything irregular: known holidays, exceptions, clock changes."""
+        since = self.data.offsets[-1][0]
+        changed = (since + self.data.offsets[-1][1]) // DAY_MS if since != SINCE_EVER else self._first_day
+        last = max(day_number(self.data.last_day), changed + 1, *self.rules, self._first_day)
+        return last + 7 - (last - _MONDAY) % 7
+
+    def _make_hands(self) -> dict[Kind, Hand]:
+        working = WorkingTime(self._axis, self._first_ms)
+        every = [w for windows in self.data.weekly for w in windows]
+        every += [w for rule in self.data.days for w in rule.windows]
+        days: dict[DayMeaning, Hand] = {
+            DayMeaning.same_time: SameTime(self._axis, self.wall, DayShape(every)),
+            DayMeaning.end_of_day: EndOfDay(self._axis, self._first_ms),
+            DayMeaning.hours: working,
+        }
+
+        def bounded(hand: Hand) -> Hand:
+            return Bounded(hand, self._first_ms, self._tail_ms, self._refusal())
+
+        return {
+            Kind.urgent_hour: Running(),
+            Kind.working_hour: bounded(working),
+            Kind.working_day: bounded(days[self.day_meaning]),
+            Kind.calendar_day: bounded(self.wall),
+        }
+
+    def _refusal(self) -> str:
+        return (
+            f"calendar {self.code!r} begins in {self.data.first_day // 10000}, on {_date(self._first_day)}; "
+            "for an earlier instant, compile and activate a pack whose calendar begins in an earlier year"
+        )
+
+    # Deadlines and elapsed time, all in terms of hands.
+
+    def hand(self, kind: Kind) -> Hand:
+        """The hand of one kind of clock."""
+        return self._hands[kind]
+
+    def deadline(self, start_ms: int, limit: Limit) -> int:
+        """When `limit` ends that starts at `start_ms`."""
+        return self.due_after(start_ms, budget(limit, self), limit.kind)
+
+    def due_after(self, start_ms: int, left: int, kind: Kind) -> int:
+        """When `left` units of a hand are used up by a clock that starts, or resumes, at `start_ms`.
+
+        `left` is a budget or what a pause kept of it. If it is not negative, the answer never lies before
+        `start_ms`; if it is, the clock was overdue when it stopped, and the answer lies in the past.
+        """
+        hand = self._hands[kind]
+        reached = hand.reach(hand.measure(start_ms) + left)
+        if left < 0 or reached >= start_ms:
+            return reached
+        if kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day:
+            # What was left is the rest of a working day, and that day closed before the clock resumed.
+            return hand.reach(hand.measure(start_ms) + DAY_MS)
+        return start_ms
+
+    def elapsed(self, from_ms: int, to_ms: int, kind: Kind) -> int:
+        """What a clock consumes from one instant to another, in units of its hand."""
+        hand = self._hands[kind]
+        return hand.measure(to_ms) - hand.measure(from_ms)
+
+    def remaining(self, now_ms: int, due_ms: int, kind: Kind) -> int:
+        """What is left at `now_ms` of a clock that is due at `due_ms`; negative once overdue by that much."""
+        return self.elapsed(now_ms, due_ms, kind)
+
+    def offset_before(self, due_ms: int, limit: Limit) -> int:
+        """The instant `limit` before a deadline, in the limit's own kind: a warning in working time falls
+        into working time. Never after the deadline."""
+        hand = self._hands[limit.kind]
+        return min(due_ms, hand.reach(hand.measure(due_ms) - budget(limit, self)))
+
+    def offset_after(self, due_ms: int, limit: Limit) -> int:
+        """The instant `limit` after a deadline, in the limit's own kind."""
+        return self.deadline(due_ms, limit)
+
+    def provisional(self, t_ms: int, kind: Kind | None = None) -> bool:
+        """Whether a deadline at `t_ms` rests on days whose holidays are not known yet.
+
+        With a `kind` that no holiday moves (紧急工作时, 自然日) the answer is False.
+        """
+        return t_ms > self.horizon_ms and kind not in (Kind.urgent_hour, Kind.calendar_day)
+
+    # Local time, for edges and figures.
+
+    def local_day(self, t_ms: int) -> int:
+        """The local date of an instant, YYYYMMDD."""
+        return day_of_number((t_ms + self.wall.offset(t_ms)) // DAY_MS)
+
+    def day_start(self, day: int) -> int:
+        """The instant at which a local day (YYYYMMDD) begins."""
+        return self.wall.reach(day_number(day) * DAY_MS)
+
+    def local(self, t_ms: int) -> str:
+        """RFC 3339 with the local offset, milliseconds only if there are any: 2026-02-24T11:00:00+08:00."""
+        offset = self.wall.offset(t_ms)
+        number, in_day = divmod(t_ms + offset, DAY_MS)
+        seconds, ms = divmod(in_day, 1000)
+        clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        fraction = f".{ms:03d}" if ms else ""
+        minutes = abs(offset) // MINUTE_MS
+        sign = "-" if offset < 0 else "+"
+        return f"{_date(number).isoformat()}T{clock}{fraction}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
+
+    # Windows, for explaining and for showing who is at work.
+
+    def windows_of(self, number: int) -> Windows:
+        """The working windows of a local day (day number), local minutes."""
+        rule = self.rules.get(number)
+        return self.data.weekly[(number - _MONDAY) % 7] if rule is None else rule.windows
+
+    def is_working(self, t_ms: int) -> bool:
+        """Whether an instant lies inside a working window."""
+        window = next(self.windows_from(t_ms))
+        return window.opens_ms <= t_ms
+
+    def windows_from(self, t_ms: int) -> Iterator[Window]:
+        """All windows that close after an instant, in order, without end."""
+        if t_ms < self._first_ms:
+            raise CalendarError(self._refusal())
+        axis = self._axis
+        weeks = max((t_ms - self._tail_ms) // WEEK_MS + 1, 0)
+        i = axis.window_after(t_ms - weeks * WEEK_MS)
+        last = bisect_right(axis.opens, self._tail_ms - 1)  # windows from here on are repeats of a week
+        first = bisect_right(axis.opens, self._tail_ms - WEEK_MS - 1)
+        while True:
+            for j in range(i, last):
+                number = axis.midnights[axis.day[j]] // DAY_MS + 7 * weeks
+                shift = weeks * WEEK_MS
+                yield Window(axis.opens[j] + shift, axis.closes[j] + shift, number)
+            i, weeks = first, weeks + 1
+
+
+def _check(data: CalendarData) -> None:
+    """Refuse data from which nothing sound could be computed."""
+
+    def need(condition: bool, problem: str) -> None:
+        if not condition:
+            raise CalendarError(f"calendar {data.code!r}: {problem}")
+
+    need(len(data.weekly) == 7, f"weekly has {len(data.weekly)} entries; give seven, Monday first")
+    need(any(data.weekly), "no weekday has a working window; give one, or [[0, 1440]] for all hours")
+    for name, windows in _all_windows(data):
+        need(_in_order(windows), f"windows {windows} of {name} must be in order, apart, within 0 ... 1440")
+    need(
+        bool(data.offsets) and data.offsets[0][0] == SINCE_EVER,
+        f"the first offset must hold since ever; begin offsets with [{SINCE_EVER}, offset]",
+    )
+    since = [t for t, _ in data.offsets]
+    need(since == sorted(set(since)), "offsets must be in ascending order of their instants")
+    whole = all(offset % MINUTE_MS == 0 and abs(offset) < DAY_MS for _, offset in data.offsets)
+    need(whole, "offsets must be whole minutes, below a day")
+    need(
+        day_number(data.first_day) <= day_number(data.last_day),
+        f"last_day {data.last_day} lies before first_day {data.first_day}; exchange them",
+    )
+    days = [rule.day for rule in data.days]
+    twice = {day for day in days if days.count(day) > 1} if len(set(days)) < len(days) else set()
+    need(not twice, f"two rules for the same day {sorted(twice)}; keep the one that holds")
+    need(0 < data.daily_minutes <= 1440, f"daily_minutes {data.daily_minutes} must lie within 1 ... 1440")
+
+
+def _all_windows(data: CalendarData) -> Iterator[tuple[str, Windows]]:
+    for i, windows in enumerate(data.weekly):
+        yield f"weekday {i + 1}", windows
+    for rule in data.days:
+        yield f"day {rule.day}", rule.windows
+
+
+def _in_order(windows: Sequence[tuple[int, int]]) -> bool:
+    edges = [minute for window in windows for minute in window]
+    return edges == sorted(edges) and all(a < b for a, b in windows) and all(0 <= m <= 1440 for m in edges)
