@@ -1,0 +1,116 @@
+"""Policy packs on disk: reads a folder, and knows the folders that are shipped.
+
+In: the name of a shipped pack or the path of a folder. Out: file name -> text for the compiler, the compiled
+pack, and a `Problem` for whatever cannot be read. Everything that judges a pack is pure and lives in
+`workflows`.
+"""
+
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+from workflows.pack import Pack
+from workflows.pack_compile import compile_rows
+from workflows.pack_lint import lint
+from workflows.pack_problems import Problem, Problems, has_errors
+
+SUFFIXES = (".toml", ".csv", ".geojson")
+MAX_BYTES = 64 * 1024 * 1024  # a province's polygons fit; a video does not
+
+_SAVE_AS = "save it as UTF-8 (Excel: Save As, file type 'CSV UTF-8'; 另存为 CSV UTF-8)"
+
+
+class PackError(Exception):
+    """A pack that cannot be used: correct its files as `gridpatrol pack check DIR` says."""
+
+    def __init__(self, folder: Path, problems: Iterable[Problem]) -> None:
+        self.folder = folder
+        self.problems = list(problems)
+        errors = [str(problem) for problem in self.problems if problem.severity == "error"]
+        super().__init__(f"the pack in {folder} cannot be used:\n" + "\n".join(errors))
+
+
+def shipped() -> dict[str, Path]:
+    """The packs that come with gridpatrol: name -> folder."""
+    root = Path(str(files("workflows"))) / "packs"
+    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / "pack.toml").is_file()}
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a shipped pack by its name, or the path itself."""
+    path = Path(name)
+    return path if path.is_dir() else shipped().get(name, path)
+
+
+def read_folder(folder: Path) -> tuple[dict[str, str], list[Problem]]:
+    """The texts of a pack folder, and a problem for each file that is no UTF-8 text."""
+    problems = Problems()
+    if not folder.is_dir():
+        known = ", ".join(shipped())
+        problems.error(str(folder), 0, "", "is no folder", f"give the folder of a pack, or one of: {known}")
+        return {}, problems
+    texts = {}
+    for path in sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()
+    ):
+        text = _read(path, problems)
+        if text is not None:
+            texts[path.name] = text
+    return texts, problems
+
+
+def _read(path: Path, problems: Problems) -> str | None:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            problems.error(
+                path.name, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "simplify its polygons"
+            )
+            return None
+        body = path.read_bytes()
+        return body.decode("utf-8-sig")
+    except OSError as error:
+        problems.error(path.name, 0, "", f"cannot be read ({error.strerror})", "check its permissions")
+    except UnicodeDecodeError as error:
+        row = body.count(b"\n", 0, error.start) + 1
+        problems.error(path.name, row, "", f"is not UTF-8 but {_encoding(body)}", _SAVE_AS)
+    return None
+
+
+def _encoding(body: bytes) -> str:
+    """A guess at what a spreadsheet program wrote instead, for the message only."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    try:
+        body.decode("gb18030")
+    except UnicodeDecodeError:
+        return "another encoding"
+    return "probably GBK (GB 18030)"
+
+
+def load_folder(path: str | Path) -> tuple[Pack | None, list[Problem]]:
+    """Read and compile a pack. With an error among the problems there is no pack; nothing is linted."""
+    texts, problems = read_folder(folder_of(str(path)))
+    if has_errors(problems):
+        return None, problems
+    compiled = compile_rows(texts)
+    return compiled.pack, [*problems, *compiled.problems]
+
+
+def check_folder(path: str | Path, day: int = 0) -> tuple[Pack | None, list[Problem]]:
+    """Read, compile and lint a pack as of a local day (YYYYMMDD; 0 asks nothing that depends on the day)."""
+    texts, problems = read_folder(folder_of(str(path)))
+    if has_errors(problems):
+        return None, problems
+    compiled = compile_rows(texts)
+    found = [*problems, *compiled.problems]
+    if compiled.pack is not None:
+        found += lint(compiled.pack, day, compiled.rows)
+    return compiled.pack, found
+
+
+def load_pack(path: str | Path) -> Pack:
+    """The compiled pack of a folder that must be usable; raises PackError with all problems."""
+    pack, problems = load_folder(path)
+    if pack is None:
+        raise PackError(folder_of(str(path)), problems)
+    return pack

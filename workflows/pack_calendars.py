@@ -1,0 +1,114 @@
+"""Compiles the calendars of a pack: weekly hours, national holidays, and the days that differ here.
+
+In: the calendars of pack.toml and the rows of days.csv. Out: `CalendarData` with time zone rules and holiday
+tables expanded into it; rows of days.csv override the national table.
+"""
+
+from workflows.calendar_compile import expand_zone, national_days
+from workflows.calendars import Calendar, CalendarData, CalendarError, DayRule
+from workflows.limits import DayMeaning
+from workflows.pack_problems import Problems
+from workflows.pack_settings import (
+    DAYS_OF_WEEK,
+    FILE,
+    CalendarSettings,
+    Settings,
+    Windows,
+    line_of,
+    parse_duration,
+    parse_windows,
+)
+from workflows.pack_tables import Row
+
+ZONE_YEARS = 4  # clock changes are expanded this far past the horizon: long limits end there
+MOST_YEARS = 30  # how many years a calendar may span
+
+
+def compile_calendars(
+    settings: Settings, text: str, days: list[Row], problems: Problems
+) -> tuple[CalendarData, ...]:
+    """The calendars of pack.toml with their days; one that cannot be laid out is reported and left out."""
+    known = {calendar.code for calendar in settings.calendars}
+    for row in days:
+        if row.text("calendar") not in known:
+            row.bad("calendar", f"{row.text('calendar')!r} is no calendar of pack.toml", _one_of(known))
+    made = []
+    for said in settings.calendars:
+        own = [row for row in days if row.text("calendar") == said.code]
+        try:
+            calendar = _calendar(said, said.zone or settings.zone, own)
+            Calendar(calendar)
+        except CalendarError as error:
+            problems.error(
+                FILE, line_of(text, "calendars"), f"calendars.{said.code}", str(error), "correct it there"
+            )
+        else:
+            made.append(calendar)
+    return tuple(made)
+
+
+def _one_of(words: set[str]) -> str:
+    return "use one of: " + ", ".join(sorted(words))
+
+
+def _calendar(said: CalendarSettings, zone: str, rows: list[Row]) -> CalendarData:
+    weekly = _weekly(said)
+    working = next(filter(None, weekly), ())
+    last_year = said.last_year or said.first_year + 10
+    if not 0 <= last_year - said.first_year <= MOST_YEARS:
+        raise CalendarError(f"last_year {last_year} must lie 0 to {MOST_YEARS} years after first_year")
+    last_day, days = last_year * 10_000 + 1231, dict[int, DayRule]()
+    if said.holidays.lower() != "none":
+        country, _, subdiv = said.holidays.partition("-")
+        table = national_days(country, said.first_year, last_year, working=working, subdiv=subdiv or None)
+        last_day, days = table.last_day, {rule.day: rule for rule in table.days}
+    elif not said.last_year:
+        raise CalendarError("without national holidays it has no horizon; give last_year")
+    days.update((rule.day, rule) for row in rows if (rule := _day_rule(row)) is not None)
+    _name_twice(rows)
+    minutes, rest = divmod(parse_duration(said.daily_hours) or 0, 60_000)
+    if not minutes or rest:
+        raise CalendarError(f'daily_hours {said.daily_hours!r} is not a duration; write "8 hours"')
+    return CalendarData(
+        code=said.code,
+        zone=zone,
+        offsets=expand_zone(zone, said.first_year, last_day // 10_000 + ZONE_YEARS),
+        first_day=said.first_year * 10_000 + 101,
+        last_day=last_day,
+        weekly=weekly,
+        days=tuple(days[day] for day in sorted(days)),
+        day_meaning=DayMeaning(said.day_meaning),
+        daily_minutes=minutes,
+    )
+
+
+def _weekly(said: CalendarSettings) -> tuple[Windows, ...]:
+    strange = set(said.weekly) - set(DAYS_OF_WEEK)
+    if strange:
+        raise CalendarError(f"weekly names {', '.join(sorted(strange))}; use {', '.join(DAYS_OF_WEEK)}")
+    windows = [(day, parse_windows(said.weekly.get(day, ""))) for day in DAYS_OF_WEEK]
+    for day, read in windows:
+        if read is None:
+            raise CalendarError(
+                f'{day} {said.weekly[day]!r} cannot be read; write "08:00-12:00, 14:00-18:00"'
+            )
+    return tuple(read or () for _, read in windows)
+
+
+def _day_rule(row: Row) -> DayRule | None:
+    text = row.text("windows")
+    windows = () if text.lower() in ("off", "休") else parse_windows(text)
+    if windows is None or (not windows and text.lower() not in ("off", "休")):
+        row.bad("windows", f"{text!r} is neither off nor hours", "write off, or hours such as 08:00-12:00")
+        return None
+    row.needed("day")
+    day = row.day("day")
+    return DayRule(day, windows, row.text("note")) if day else None
+
+
+def _name_twice(rows: list[Row]) -> None:
+    seen: dict[str, int] = {}
+    for row in rows:
+        first = seen.setdefault(row.text("day"), row.number)
+        if first != row.number:
+            row.bad("day", f"stands in row {first} already", "keep one of them")

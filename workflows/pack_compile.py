@@ -1,0 +1,241 @@
+"""Compiles a policy pack: a folder's texts in, a `Pack` with nothing left to look up out.
+
+In: file name -> text; nothing is read here. Out: the compiled pack, or none if a file has an error, and every
+`Problem` met on the way. The same texts give the same pack whatever the line endings and byte order marks.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from workflows.pack import (
+    Authority,
+    Category,
+    Department,
+    Grid,
+    LimitRow,
+    May,
+    Pack,
+    Post,
+    RungRow,
+)
+from workflows.pack_calendars import compile_calendars
+from workflows.pack_polygons import GEOJSON, Polygon, name_lost_polygons, read_polygons
+from workflows.pack_problems import Problem, Problems, has_errors
+from workflows.pack_settings import FILE, Settings, levels_of, line_of, options_of, read_settings
+from workflows.pack_tables import CODE, Columns, Row, read_table
+
+T = TypeVar("T")
+
+DAYS = Columns("days.csv", ("calendar", "day", "windows"), ("note",))
+GRIDS = Columns(
+    "grids.csv",
+    ("code", "name", "level", "parent"),
+    ("kind", "calendar", "official_code", "valid_from", "valid_to"),
+)
+DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
+POSTS = Columns(
+    "posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to")
+)
+CATEGORIES = Columns(
+    "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source")
+)
+LIMITS = Columns(
+    "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis")
+)
+RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act"))
+ROLES = Columns("roles.csv", ("rule", "trigger", "role"), ("levels", "scope", "note"))
+TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
+NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
+
+Rows = dict[str, tuple[int, ...]]
+"""For each file, the spreadsheet row of each compiled entry, in the pack's order."""
+
+
+class Compiled(NamedTuple):
+    """What compiling gives: `pack` is None if there is an error among `problems`."""
+
+    pack: Pack | None
+    problems: Problems
+    rows: Rows
+
+
+def compile_pack(files: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
+    """Compile the texts of a pack folder. With an error among the problems there is no pack."""
+    compiled = compile_rows(files)
+    return compiled.pack, compiled.problems
+
+
+def compile_rows(files: Mapping[str, str]) -> Compiled:
+    """As `compile_pack`, with the row of every entry, so that `lint` can name it."""
+    problems = Problems()
+    _name_strangers(files, problems)
+    for name in NEEDED:
+        if name not in files:
+            problems.error(
+                name, 0, "", "this file is missing", "add it; the README of the packs shows its columns"
+            )
+    settings = read_settings(files[FILE], problems) if FILE in files else None
+    tables = {columns.file: _read(files, columns, problems) for columns in TABLES}
+    if settings is None:
+        return Compiled(None, problems, {})
+    pack, rows = _assemble(files, settings, tables, problems)
+    return Compiled(None if has_errors(problems) else pack, problems, rows)
+
+
+def _read(files: Mapping[str, str], columns: Columns, problems: Problems) -> list[Row]:
+    return read_table(files[columns.file], columns, problems) if columns.file in files else []
+
+
+def _name_strangers(files: Mapping[str, str], problems: Problems) -> None:
+    known = {FILE, GEOJSON, *(columns.file for columns in TABLES)}
+    for name in sorted(set(files) - known):
+        remedy = "rename or remove it; a pack has " + ", ".join(sorted(known))
+        problems.warning(name, 0, "", "this file is not part of a pack and is not read", remedy)
+
+
+def _assemble(
+    files: Mapping[str, str], settings: Settings, tables: Mapping[str, list[Row]], problems: Problems
+) -> tuple[Pack, Rows]:
+    text, rows = files[FILE], dict[str, tuple[int, ...]]()
+    polygons = read_polygons(files.get(GEOJSON, ""), problems)
+
+    def each(columns: Columns, make: Callable[[Row], T | None]) -> tuple[T, ...]:
+        made = [(row.number, entry) for row in tables[columns.file] if (entry := make(row)) is not None]
+        rows[columns.file] = tuple(number for number, _ in made)
+        return tuple(entry for _, entry in made)
+
+    categories = each(CATEGORIES, _category)
+    grids = each(GRIDS, lambda row: _grid(row, polygons))
+    name_lost_polygons(polygons, grids, problems)
+    spoken = [(row.number, may) for row in tables[ROLES.file] for may in _may(row)]
+    rows[ROLES.file] = tuple(number for number, _ in spoken)
+    for name in ("code", "zone"):
+        if not CODE.fullmatch(getattr(settings, name).replace("/", "-")):
+            problems.error(
+                FILE, line_of(text, name), name, "must not be empty or contain blanks", "correct it"
+            )
+    pack = Pack(
+        code=settings.code,
+        title_zh=settings.title_zh,
+        title_en=settings.title_en,
+        zone=settings.zone,
+        notice=settings.notice,
+        polygons=settings.polygons,
+        levels=levels_of(settings),
+        options=options_of(settings, text, problems),
+        calendars=compile_calendars(settings, text, tables[DAYS.file], problems),
+        grids=grids,
+        departments=each(DEPARTMENTS, _department),
+        posts=each(POSTS, _post),
+        categories=categories,
+        authority=_authority(settings, categories),
+        limits=each(LIMITS, _limit),
+        rungs=each(RUNGS, _rung),
+        roles=tuple(may for _, may in spoken),
+    )
+    return pack, rows
+
+
+# ---- one row each -------------------------------------------------------------------------------------
+
+
+def _grid(row: Row, polygons: Mapping[str, Polygon]) -> Grid:
+    code = row.code("code")
+    return Grid(
+        code=code,
+        name=row.needed("name"),
+        level=row.number_in("level"),
+        parent=row.text("parent"),
+        kind=row.text("kind"),
+        calendar=row.text("calendar"),
+        official_code=row.text("official_code"),
+        valid_from=row.day("valid_from"),
+        valid_to=row.day("valid_to"),
+        polygon=polygons.get(code, ()),
+    )
+
+
+def _department(row: Row) -> Department:
+    return Department(row.code("code"), row.needed("name"), row.text("grid"), row.words("groups"))
+
+
+def _post(row: Row) -> Post:
+    return Post(
+        code=row.code("code"),
+        title=row.needed("title"),
+        role=row.text("role"),
+        grid=row.text("grid"),
+        department=row.text("department"),
+        vacant=row.yes("vacant"),
+        valid_from=row.day("valid_from"),
+        valid_to=row.day("valid_to"),
+    )
+
+
+def _category(row: Row) -> Category:
+    name_zh, name_en = row.text("name_zh"), row.text("name_en")
+    if not name_zh and not name_en:
+        row.bad("name_zh", "has no name", "fill in name_zh or name_en")
+    return Category(
+        code=row.code("code"),
+        name_zh=name_zh or name_en,
+        group=row.text("group"),
+        level=row.number_in("level"),
+        name_en=name_en,
+        department=row.text("department"),
+        dissuade=row.yes("dissuade"),
+        source=row.text("source"),
+    )
+
+
+def _limit(row: Row) -> LimitRow | None:
+    row.needed("limit")
+    limit = row.limit("limit")
+    if limit is None:
+        return None
+    return LimitRow(
+        clock=row.text("clock"),
+        limit=limit,
+        level=row.number_in("level"),
+        category=row.text("category"),
+        group=row.text("group"),
+        valid_from=row.day("valid_from"),
+        valid_to=row.day("valid_to"),
+        basis=row.text("basis"),
+    )
+
+
+def _rung(row: Row) -> RungRow:
+    offset, act = row.choice("offset", ("before", "at", "after")), row.choice("act", ("", "escalate"))
+    return RungRow(
+        clock=row.text("clock"),
+        rung=row.code("rung"),
+        offset="before" if offset == "before" else "at" if offset == "at" else "after",
+        limit=row.limit("limit"),
+        every=row.limit("every"),
+        times=row.number_in("times", 1),
+        tell=row.words("tell"),
+        act="escalate" if act else "",
+    )
+
+
+def _may(row: Row) -> list[May]:
+    """One row names one rule; several roles in its cell become several entries under the same rule."""
+    rule, trigger, levels = row.needed("rule"), row.text("trigger"), row.levels("levels")
+    scopes = ("any", "owner", "place", "above", "department", "reporter")
+    scope = row.choice("scope", scopes) if row.text("scope") else "any"
+    if not row.words("role"):
+        row.bad("role", "is empty", "name a role, or several such as member;chief")
+    said = [
+        {"rule": rule, "trigger": trigger, "role": role, "levels": levels, "scope": scope}
+        for role in row.words("role")
+    ]
+    return msgspec.convert(said, list[May])
+
+
+def _authority(settings: Settings, categories: tuple[Category, ...]) -> tuple[Authority, ...]:
+    """The declared number of each level beside the number of problems that the catalogue names."""
+    named = [category.level for category in categories]
+    return tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority)

@@ -1,0 +1,63 @@
+"""The linter's desk: a compiled pack laid out for checking, and the place where findings are collected.
+
+In: a pack and, where known, the spreadsheet row of each entry. Out: look-ups, and `error` and `warning`,
+which take the index of an entry and name its row.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from schemas.events import SAID, trigger_of
+from workflows.pack import Category, Department, Grid, Pack
+from workflows.pack_problems import Problems
+
+CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close", "total")
+ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake")
+TELL = ("owner", "owner_chief", "reporter", "sponsor", "upper_chief", "handler", "supervisor", "office")
+TRIGGERS = tuple(trigger_of(event_type) for event_type in SAID)
+
+
+class Desk:
+    """One pack on the desk. Duplicated codes keep their first entry, and are reported elsewhere."""
+
+    def __init__(self, pack: Pack, rows: Mapping[str, Sequence[int]] | None = None) -> None:
+        self.pack = pack
+        self.problems = Problems()
+        self._rows = rows or {}
+        self.levels = {level.level for level in pack.levels}
+        self.leaf_level = max(self.levels, default=0)
+        self.grids: dict[str, Grid] = {grid.code: grid for grid in reversed(pack.grids)}
+        self.departments: dict[str, Department] = {d.code: d for d in reversed(pack.departments)}
+        self.categories: dict[str, Category] = {c.code: c for c in reversed(pack.categories)}
+        self.groups = {category.group for category in pack.categories}
+
+    def row(self, file: str, index: int) -> int:
+        """The spreadsheet row of an entry; without known rows, counted from the header."""
+        known = self._rows.get(file)
+        return known[index] if known else index + 2
+
+    def error(self, file: str, index: int, column: str, text: str, remedy: str) -> None:
+        """What keeps the pack from being right."""
+        self.problems.error(file, self.row(file, index), column, text, remedy)
+
+    def warning(self, file: str, index: int, column: str, text: str, remedy: str) -> None:
+        """What an office should look at."""
+        self.problems.warning(file, self.row(file, index), column, text, remedy)
+
+    def path(self, code: str) -> tuple[str, ...]:
+        """Codes from the root to a grid; ends early where a parent is missing or in a circle."""
+        path: list[str] = []
+        while code in self.grids and code not in path:
+            path.append(code)
+            code = self.grids[code].parent
+        return tuple(reversed(path))
+
+
+def one_of(words: Sequence[str] | set[str] | dict[str, object], most: int = 12) -> str:
+    """A remedy that lists what is known, as far as a line can hold it."""
+    listed = list(words) if isinstance(words, Sequence) else sorted(words)
+    return "use one of: " + ", ".join(listed[:most]) + (" …" if len(listed) > most else "")
+
+
+def overlap(from_a: int, to_a: int, from_b: int, to_b: int) -> bool:
+    """Whether two spans of days share one; a `to` of 0 is open-ended."""
+    return (not to_a or from_b <= to_a) and (not to_b or from_a <= to_b)

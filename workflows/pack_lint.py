@@ -1,0 +1,59 @@
+"""Lints a compiled policy pack: whether what it says can work, rule by rule.
+
+In: a compiled pack, the local day as of which it is judged (an argument: nothing here reads a clock), and the
+spreadsheet rows of its entries where they are known. Out: every `Problem`; a pack without errors can be
+activated.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from workflows.pack import Pack
+from workflows.pack_desk import Desk
+from workflows.pack_geometry import lint_geometry
+from workflows.pack_lint_register import (
+    lint_calendars_of_grids,
+    lint_codes,
+    lint_departments,
+    lint_duties,
+    lint_levels,
+    lint_posts,
+    lint_tree,
+    lint_validity,
+)
+from workflows.pack_lint_rules import (
+    lint_authority,
+    lint_calendars,
+    lint_categories,
+    lint_limits,
+    lint_options,
+    lint_roles,
+    lint_rungs,
+)
+from workflows.pack_problems import Problem
+
+CHECKS = (
+    lint_levels,
+    lint_codes,
+    lint_tree,
+    lint_validity,
+    lint_calendars_of_grids,
+    lint_departments,
+    lint_posts,
+    lint_duties,
+    lint_categories,
+    lint_authority,
+    lint_limits,
+    lint_rungs,
+    lint_roles,
+    lint_options,
+)
+
+
+def lint(pack: Pack, day: int = 0, rows: Mapping[str, Sequence[int]] | None = None) -> list[Problem]:
+    """All findings on a pack. `day` is YYYYMMDD; 0 leaves out what depends on a day (horizons)."""
+    desk = Desk(pack, rows)
+    for check in CHECKS:
+        check(desk)
+    lint_calendars(desk, day)
+    lint_geometry(desk, day)
+    return desk.problems

@@ -1,0 +1,192 @@
+"""Lints the register of a pack: levels, the grid tree, departments and posts.
+
+In: a desk with a compiled pack. Out: findings on area and people of 六定 (M11), 一长一员 (M7), 包抓 (M43).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from workflows.pack import Grid, Post
+from workflows.pack_desk import ROLES, Desk, one_of, overlap
+from workflows.pack_settings import FILE
+
+GRIDS, DEPARTMENTS, POSTS = "grids.csv", "departments.csv", "posts.csv"
+
+
+def lint_levels(desk: Desk) -> None:
+    """Levels are numbered from 1 without gaps, and what they ask for is known."""
+    numbers = sorted(level.level for level in desk.pack.levels)
+    if numbers != list(range(1, len(numbers) + 1)) or not numbers:
+        text = f"levels are {numbers}"
+        desk.problems.error(FILE, 0, "levels", text, "number them 1, 2, 3 … from the root down, each once")
+    for level in desk.pack.levels:
+        for role in level.posts:
+            if role not in ROLES:
+                text = f"level {level.level} asks for the unknown role {role!r}"
+                desk.problems.error(FILE, 0, "levels.posts", text, one_of(ROLES))
+
+
+def lint_codes(desk: Desk) -> None:
+    """A code stands once in its file."""
+    tables: tuple[tuple[str, Iterable[str]], ...] = (
+        (GRIDS, (grid.code for grid in desk.pack.grids)),
+        (DEPARTMENTS, (department.code for department in desk.pack.departments)),
+        (POSTS, (post.code for post in desk.pack.posts)),
+        ("categories.csv", (category.code for category in desk.pack.categories)),
+    )
+    for file, codes in tables:
+        first: dict[str, int] = {}
+        for index, code in enumerate(codes):
+            if first.setdefault(code, index) != index:
+                text = f"{code!r} stands in row {desk.row(file, first[code])} already"
+                desk.error(file, index, "code", text, "give each its own code; codes are retired, not reused")
+
+
+def lint_tree(desk: Desk) -> None:
+    """One root; every other grid has a parent one level above; nothing goes round in a circle."""
+    roots = [index for index, grid in enumerate(desk.pack.grids) if not grid.parent]
+    if not roots:
+        desk.problems.error(
+            GRIDS, 0, "parent", "no grid is the root", "leave the parent of the top grid empty"
+        )
+    for index in roots[1:]:
+        remedy = "name its parent, or remove it"
+        desk.error(GRIDS, index, "parent", f"a second root beside {desk.pack.grids[roots[0]].code!r}", remedy)
+    for index, grid in enumerate(desk.pack.grids):
+        _lint_place(desk, index, grid)
+    _lint_childless(desk)
+
+
+def _lint_place(desk: Desk, index: int, grid: Grid) -> None:
+    if grid.level not in desk.levels:
+        remedy = one_of([str(level) for level in sorted(desk.levels)])
+        desk.error(GRIDS, index, "level", f"{grid.level} is no level of pack.toml", remedy)
+    if not grid.parent:
+        if grid.level != 1:
+            desk.error(GRIDS, index, "level", f"the root stands on level {grid.level}", "write 1")
+        return
+    parent = desk.grids.get(grid.parent)
+    if parent is None:
+        remedy = "correct it, or add the parent as a row of its own"
+        desk.error(GRIDS, index, "parent", f"{grid.parent!r} is no grid", remedy)
+    elif parent.level != grid.level - 1:
+        text = f"{grid.parent!r} stands on level {parent.level}, this grid on level {grid.level}"
+        desk.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
+    if parent is not None and desk.grids[desk.path(grid.code)[0]].parent:
+        text = f"its ancestors go round in a circle ({' > '.join(desk.path(grid.code))})"
+        desk.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
+
+
+def _lint_childless(desk: Desk) -> None:
+    """A grid above the leaves with nothing below it: its problems have nobody on site (不留空白, M5)."""
+    parents = {grid.parent for grid in desk.pack.grids}
+    for index, grid in enumerate(desk.pack.grids):
+        if grid.level < desk.leaf_level and grid.code not in parents:
+            text = f"level {grid.level} has no grid below it"
+            desk.warning(GRIDS, index, "code", text, f"divide it down to level {desk.leaf_level}")
+
+
+def lint_validity(desk: Desk) -> None:
+    """Dates run forward, and a grid lives no longer than its parent."""
+    for index, grid in enumerate(desk.pack.grids):
+        _lint_dates(desk, GRIDS, index, grid.valid_from, grid.valid_to)
+    for index, post in enumerate(desk.pack.posts):
+        _lint_dates(desk, POSTS, index, post.valid_from, post.valid_to)
+    for index, grid in enumerate(desk.pack.grids):
+        parent = desk.grids.get(grid.parent)
+        if parent is None:
+            continue
+        if grid.valid_from < parent.valid_from:
+            text = f"begins before its parent {parent.code!r} ({parent.valid_from})"
+            desk.error(GRIDS, index, "valid_from", text, f"begin it on {parent.valid_from} or later")
+        if parent.valid_to and (not grid.valid_to or grid.valid_to > parent.valid_to):
+            text = f"goes on after its parent {parent.code!r} has ended ({parent.valid_to})"
+            desk.error(GRIDS, index, "valid_to", text, f"end it on {parent.valid_to}, or name another parent")
+
+
+def _lint_dates(desk: Desk, file: str, index: int, valid_from: int, valid_to: int) -> None:
+    if valid_to and valid_from > valid_to:
+        text = f"{valid_to} lies before valid_from {valid_from}"
+        desk.error(file, index, "valid_to", text, "exchange the days, or leave valid_to empty")
+
+
+def lint_calendars_of_grids(desk: Desk) -> None:
+    """A grid's own calendar is one of the pack."""
+    codes = {calendar.code for calendar in desk.pack.calendars}
+    for index, grid in enumerate(desk.pack.grids):
+        if grid.calendar and grid.calendar not in codes:
+            text = f"{grid.calendar!r} is no calendar of pack.toml"
+            desk.error(GRIDS, index, "calendar", text, one_of(codes) + ", or leave it empty for the parent's")
+
+
+def lint_departments(desk: Desk) -> None:
+    """A department belongs to a grid, knows its groups, and somebody speaks for it."""
+    speaking = {post.department for post in desk.pack.posts if not post.vacant}
+    for index, department in enumerate(desk.pack.departments):
+        if department.grid not in desk.grids:
+            text = f"{department.grid!r} is no grid"
+            desk.error(DEPARTMENTS, index, "grid", text, "name the grid whose subtree it serves")
+        for group in department.groups:
+            if group not in desk.groups:
+                text = f"{group!r} is no group of categories.csv"
+                desk.error(
+                    DEPARTMENTS, index, "groups", text, one_of(desk.groups) + ", or leave it empty for all"
+                )
+        if department.code not in speaking:
+            text = f"nobody speaks for {department.code!r}"
+            desk.warning(DEPARTMENTS, index, "code", text, "add a post with this department to posts.csv")
+
+
+def lint_posts(desk: Desk) -> None:
+    """A post has a known role, stands at a grid, and a handler in a department."""
+    for index, post in enumerate(desk.pack.posts):
+        if post.role not in ROLES:
+            desk.error(POSTS, index, "role", f"{post.role!r} is no role", one_of(ROLES))
+        if post.grid not in desk.grids:
+            remedy = "correct it, or add the grid to grids.csv"
+            desk.error(POSTS, index, "grid", f"{post.grid!r} is no grid", remedy)
+        _lint_department_of(desk, index, post)
+        if post.vacant:
+            text = f"{post.code!r} is vacant ({post.title})"
+            desk.warning(POSTS, index, "vacant", text, "fill the post and empty this cell")
+
+
+def _lint_department_of(desk: Desk, index: int, post: Post) -> None:
+    department = desk.departments.get(post.department)
+    if post.department and department is None:
+        remedy = "correct it, or add it to departments.csv"
+        desk.error(POSTS, index, "department", f"{post.department!r} is no department", remedy)
+    elif post.role == "handler" and not post.department:
+        remedy = "name the department for which it handles"
+        desk.error(POSTS, index, "department", "a handler without a department", remedy)
+    elif department is not None and department.grid != post.grid:
+        text = f"stands at {post.grid!r}, its department at {department.grid!r}"
+        desk.warning(POSTS, index, "grid", text, "give post and department the same grid")
+
+
+def lint_duties(desk: Desk) -> None:
+    """Every grid has the posts that its level asks for, and one chief only (一长一员, M7; 包抓, M43)."""
+    filled: dict[str, list[Post]] = defaultdict(list)
+    for post in desk.pack.posts:
+        if not post.vacant:
+            filled[post.grid].append(post)
+    asked = {level.level: level.posts for level in desk.pack.levels}
+    for index, grid in enumerate(desk.pack.grids):
+        roles = Counter(post.role for post in filled[grid.code])
+        for role in asked.get(grid.level, ()):
+            if not roles[role]:
+                text = f"{grid.code!r} has no {role}"
+                desk.warning(GRIDS, index, "code", text, f"add or fill a post with role {role} in posts.csv")
+    _lint_second_chiefs(desk)
+
+
+def _lint_second_chiefs(desk: Desk) -> None:
+    chiefs: dict[str, list[Post]] = defaultdict(list)
+    for index, post in enumerate(desk.pack.posts):
+        if post.role != "chief" or post.vacant:
+            continue
+        for other in chiefs[post.grid]:
+            if overlap(post.valid_from, post.valid_to, other.valid_from, other.valid_to):
+                text = f"{post.grid!r} has a second chief beside {other.code!r}"
+                desk.warning(POSTS, index, "role", text, "keep one chief per grid, or part them by valid_to")
+        chiefs[post.grid].append(post)

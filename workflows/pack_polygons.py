@@ -1,0 +1,80 @@
+"""Reads the map of a pack: grids.geojson, a FeatureCollection with one polygon per grid code.
+
+In: GeoJSON text (RFC 7946: WGS 84, longitude first). Out: MultiPolygon coordinates by code. Coordinates are
+passed through as they are; whether they fit together is the linter's question.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from workflows.pack import Grid
+from workflows.pack_problems import Problems
+
+GEOJSON = "grids.geojson"
+Polygon = tuple[tuple[tuple[tuple[float, float], ...], ...], ...]
+
+
+class _Geometry(msgspec.Struct, frozen=True):
+    type: str
+    coordinates: msgspec.Raw
+
+
+class _Feature(msgspec.Struct, frozen=True):
+    geometry: _Geometry | None
+    properties: dict[str, object]
+
+
+class _Collection(msgspec.Struct, frozen=True):
+    features: list[_Feature]
+
+
+_Rings = tuple[tuple[tuple[float, float], ...], ...]
+
+
+def read_polygons(text: str, problems: Problems) -> dict[str, Polygon]:
+    """Code -> MultiPolygon coordinates; the number of a feature stands for its row."""
+    if not text.strip():
+        return {}
+    found: dict[str, Polygon] = {}
+    try:
+        collection = msgspec.json.decode(text.removeprefix("\ufeff"), type=_Collection)
+    except msgspec.DecodeError as error:
+        problems.error(
+            GEOJSON, 0, "", f"is no FeatureCollection ({error})", "export it as GeoJSON (RFC 7946)"
+        )
+        return {}
+    for number, feature in enumerate(collection.features, start=1):
+        code = str(feature.properties.get("code", ""))
+        polygon = _coordinates(feature.geometry)
+        if not code or code in found:
+            remedy = "give each feature the code of one grid as properties.code"
+            problems.error(
+                GEOJSON, number, "code", f"feature {number}: code {code!r} is empty or used twice", remedy
+            )
+        elif polygon is None:
+            remedy = "use a Polygon or MultiPolygon of [longitude, latitude] pairs"
+            problems.error(GEOJSON, number, "geometry", f"feature {number} ({code}): no polygon", remedy)
+        else:
+            found[code] = polygon
+    return found
+
+
+def _coordinates(geometry: _Geometry | None) -> Polygon | None:
+    try:
+        if geometry is not None and geometry.type == "Polygon":
+            return (msgspec.json.decode(geometry.coordinates, type=_Rings),)
+        if geometry is not None and geometry.type == "MultiPolygon":
+            return msgspec.json.decode(geometry.coordinates, type=Polygon)
+    except msgspec.DecodeError:
+        return None
+    return None
+
+
+def name_lost_polygons(polygons: Mapping[str, Polygon], grids: Iterable[Grid], problems: Problems) -> None:
+    """Report polygons whose code is no grid."""
+    codes = {grid.code for grid in grids}
+    for number, code in enumerate(polygons, start=1):
+        if code not in codes:
+            remedy = "correct properties.code, or add the grid to grids.csv"
+            problems.error(GEOJSON, number, "code", f"{code!r} is no grid of grids.csv", remedy)

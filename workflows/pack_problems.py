@@ -1,0 +1,43 @@
+"""What is wrong with a pack, told to the office that edits it.
+
+In: nothing. Out: `Problem`, which names file, row, column and remedy, and `Problems`, a list that collects
+them.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Problem(Struct, frozen=True):
+    """One finding. Rows are counted as a spreadsheet does, the header is row 1; 0 means the whole file."""
+
+    file: str
+    row: int
+    column: str
+    severity: Literal["error", "warning"]
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line, e.g. `grids.csv:17 parent: ... — ...`."""
+        place = f"{self.file}:{self.row}" if self.row else self.file
+        return f"{place} {self.column}: {self.text} — {self.remedy}".replace(" : ", ": ")
+
+
+class Problems(list[Problem]):
+    """Findings in the order in which they were met."""
+
+    def error(self, file: str, row: int, column: str, text: str, remedy: str) -> None:
+        """Add what keeps the pack from being activated."""
+        self.append(Problem(file, row, column, "error", text, remedy))
+
+    def warning(self, file: str, row: int, column: str, text: str, remedy: str) -> None:
+        """Add what an office should look at; the pack works without it."""
+        self.append(Problem(file, row, column, "warning", text, remedy))
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    """Whether at least one of them is an error."""
+    return any(problem.severity == "error" for problem in problems)

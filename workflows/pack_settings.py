@@ -1,0 +1,199 @@
+"""The choices of a pack: `pack.toml`, typed.
+
+In: the text of pack.toml. Out: `Settings`, from which `options_of` makes the compiled options (durations such
+as "72 hours" in milliseconds), and a `Problem` with its line for whatever does not fit.
+"""
+
+import re
+import tomllib
+from itertools import pairwise
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from workflows.limits import DAY_MS, HOUR_MS
+from workflows.pack import Level, Options
+from workflows.pack_problems import Problems
+
+FILE = "pack.toml"
+DAYS_OF_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Windows = tuple[tuple[int, int], ...]
+
+_DURATION = re.compile(r"(\d+)\s*(second|minute|hour|day|week|秒|分钟|小时|天|周)s?")
+_UNIT_MS = {
+    "second": 1000, "minute": 60_000, "hour": HOUR_MS, "day": DAY_MS, "week": 7 * DAY_MS,
+    "秒": 1000, "分钟": 60_000, "小时": HOUR_MS, "天": DAY_MS, "周": 7 * DAY_MS,
+}  # fmt: skip
+_WINDOW = re.compile(r"(\d{1,2})[:：](\d{2})\s*[-–—~至]\s*(\d{1,2})[:：](\d{2})")
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table: a misspelt key is an error, not a silent default."""
+
+
+class LevelSettings(Table, frozen=True, kw_only=True):
+    """`[[levels]]`: one level of the tree and the roles that each of its grids needs a post for."""
+
+    level: int
+    name_zh: str
+    name_en: str
+    posts: tuple[str, ...] = ()
+
+
+class AuthoritySettings(Table, frozen=True, kw_only=True):
+    """`[[authority]]`: how many problem types the source declares for a level."""
+
+    level: int
+    declared: int
+
+
+class CalendarSettings(Table, frozen=True, kw_only=True):
+    """`[[calendars]]`: weekly hours, holidays and what N working days mean."""
+
+    code: str
+    weekly: dict[str, str]
+    zone: str = ""
+    holidays: str = "none"
+    first_year: int
+    last_year: int = 0
+    day_meaning: Literal["same_time", "end_of_day", "hours"] = "same_time"
+    daily_hours: str = "8 hours"
+
+
+class OptionSettings(Table, frozen=True, kw_only=True):
+    """`[options]`: see `workflows.pack.Options`; durations are texts here."""
+
+    partition_level: int
+    offline_allowance: str = "72 hours"
+    parked_time: str = "7 days"
+    parked_cap: int = 32
+    duplicate_window: str = "90 days"
+    rework_level: int
+    default_level: int
+    checks: Literal["all", "last"] = "all"
+    verifier_differs: bool = False
+    barred_verifiers: tuple[str, ...] = ()
+    loop_alarm: int = 3
+    similar_radius_m: int = 0
+    similar_window: str = ""
+    deadlines_move: Literal["never", "provisional", "always"] = "provisional"
+    quiet: str = ""
+    quiet_exempt: tuple[str, ...] = ()
+    grace_days: int = 3
+    min_n: int = 10
+
+
+class Settings(Table, frozen=True, kw_only=True):
+    """The whole of pack.toml."""
+
+    code: str
+    title_zh: str
+    title_en: str
+    zone: str
+    notice: str = ""
+    polygons: Literal["full", "none"] = "full"
+    levels: tuple[LevelSettings, ...]
+    authority: tuple[AuthoritySettings, ...] = ()
+    options: OptionSettings
+    calendars: tuple[CalendarSettings, ...]
+
+
+def read_settings(text: str, problems: Problems) -> Settings | None:
+    """pack.toml as `Settings`; None, with a problem, if it cannot be used."""
+    try:
+        return msgspec.convert(tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n")), Settings)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"line (\d+)", str(error))
+        problems.error(FILE, int(at[1]) if at else 0, "", str(error), "correct the TOML at this place")
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at ")
+        key = re.search(r"`(\w+)`", said) or re.search(r"(\w+)[^\w]*$", path)
+        column = key[1] if key else ""
+        problems.error(
+            FILE, line_of(text, column), path.strip("`$.") or column, said, "see the README of the packs"
+        )
+    return None
+
+
+def line_of(text: str, key: str) -> int:
+    """The line of pack.toml on which a key first stands; 0 if it is nowhere."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(rf"\s*\[*{re.escape(key)}\b", line):
+            return number
+    return 0
+
+
+def levels_of(settings: Settings) -> tuple[Level, ...]:
+    """The compiled levels, from the root down."""
+    ordered = sorted(settings.levels, key=lambda level: level.level)
+    return tuple(Level(level.level, level.name_zh, level.name_en, level.posts) for level in ordered)
+
+
+def options_of(settings: Settings, text: str, problems: Problems) -> Options:
+    """The compiled options; a text that is no duration is reported with its line."""
+    said = settings.options
+
+    def duration(key: str, value: str) -> int:
+        ms = parse_duration(value)
+        if ms is None:
+            problems.error(FILE, line_of(text, key), key, f"{value!r} is not a duration", 'write "72 hours"')
+        return ms or 0
+
+    quiet = _quiet(said.quiet, text, problems)
+    return Options(
+        partition_level=said.partition_level,
+        offline_ms=duration("offline_allowance", said.offline_allowance),
+        parked_ms=duration("parked_time", said.parked_time),
+        parked_cap=said.parked_cap,
+        duplicate_window_ms=duration("duplicate_window", said.duplicate_window),
+        rework_level=said.rework_level,
+        default_level=said.default_level,
+        checks=said.checks,
+        verifier_differs=said.verifier_differs,
+        barred_verifiers=said.barred_verifiers,
+        loop_alarm=said.loop_alarm,
+        similar_radius_m=said.similar_radius_m,
+        similar_window_ms=duration("similar_window", said.similar_window) if said.similar_window else 0,
+        deadlines_move=said.deadlines_move,
+        quiet_from=quiet[0],
+        quiet_to=quiet[1],
+        quiet_exempt=said.quiet_exempt,
+        grace_days=said.grace_days,
+        min_n=said.min_n,
+    )
+
+
+def _quiet(value: str, text: str, problems: Problems) -> tuple[int, int]:
+    if not value.strip():
+        return 0, 0
+    minutes = _minutes(value)
+    if minutes is None:
+        remedy = 'write "22:00-07:00", or leave it empty for none'
+        problems.error(FILE, line_of(text, "quiet"), "quiet", f"{value!r} is not a span of hours", remedy)
+    return minutes or (0, 0)
+
+
+def parse_duration(value: str) -> int | None:
+    """`72 hours`, `7天` in milliseconds; None if it is no duration."""
+    found = _DURATION.fullmatch(value.strip().lower())
+    return int(found[1]) * _UNIT_MS[found[2]] if found else None
+
+
+def parse_windows(value: str) -> Windows | None:
+    """`08:00-12:00, 14:00-18:00` as local minutes; empty text is a day off; None if it cannot be read."""
+    parts = [part for part in re.split(r"[,;，；、]", value) if part.strip()]
+    windows = [_minutes(part) for part in parts]
+    read = tuple(window for window in windows if window is not None)
+    in_order = all(start < end for start, end in read) and all(a[1] <= b[0] for a, b in pairwise(read))
+    return read if len(read) == len(windows) and in_order else None
+
+
+def _minutes(value: str) -> tuple[int, int] | None:
+    """`22:00-07:00` as two minutes of the day."""
+    found = _WINDOW.fullmatch(value.strip())
+    if found is None:
+        return None
+    hours_from, from_, hours_to, to = (int(part) for part in found.groups())
+    start, end = hours_from * 60 + from_, hours_to * 60 + to
+    return (start, end) if start <= 1440 and end <= 1440 and from_ < 60 and to < 60 else None
