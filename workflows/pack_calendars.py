@@ -18,9 +18,9 @@ from workflows.pack_settings import (
     parse_duration,
     parse_windows,
 )
-from workflows.pack_tables import Row
+from workflows.pack_tables import Row, parse_day
 
-ZONE_YEARS = 4  # clock changes are expanded this far past the horizon: long limits end there
+ZONE_YEARS = 4  # clock changes are expanded this far past last_year: long limits end there
 MOST_YEARS = 30  # how many years a calendar may span
 
 
@@ -52,19 +52,12 @@ def _one_of(words: set[str]) -> str:
 
 
 def _calendar(said: CalendarSettings, zone: str, rows: list[Row]) -> CalendarData:
-    weekly = _weekly(said)
-    working = next(filter(None, weekly), ())
     last_year = said.last_year or said.first_year + 10
     if not 0 <= last_year - said.first_year <= MOST_YEARS:
         raise CalendarError(f"last_year {last_year} must lie 0 to {MOST_YEARS} years after first_year")
-    last_day, days = last_year * 10_000 + 1231, dict[int, DayRule]()
-    if said.holidays.lower() != "none":
-        country, _, subdiv = said.holidays.partition("-")
-        table = national_days(country, said.first_year, last_year, working=working, subdiv=subdiv or None)
-        last_day, days = table.last_day, {rule.day: rule for rule in table.days}
-    elif not said.last_year:
-        raise CalendarError("without national holidays it has no horizon; give last_year")
-    days.update((rule.day, rule) for row in rows if (rule := _day_rule(row)) is not None)
+    weekly = _weekly(said)
+    days, last_day = _holidays(said, last_year, next(filter(None, weekly), ()))
+    days |= {rule.day: rule for row in rows if (rule := _day_rule(row)) is not None}
     _name_twice(rows)
     minutes, rest = divmod(parse_duration(said.daily_hours) or 0, 60_000)
     if not minutes or rest:
@@ -72,14 +65,33 @@ def _calendar(said: CalendarSettings, zone: str, rows: list[Row]) -> CalendarDat
     return CalendarData(
         code=said.code,
         zone=zone,
-        offsets=expand_zone(zone, said.first_year, last_day // 10_000 + ZONE_YEARS),
+        offsets=expand_zone(zone, said.first_year, last_year + ZONE_YEARS),
         first_day=said.first_year * 10_000 + 101,
-        last_day=last_day,
+        last_day=_horizon(said, last_day),
         weekly=weekly,
         days=tuple(days[day] for day in sorted(days)),
         day_meaning=DayMeaning(said.day_meaning),
         daily_minutes=minutes,
     )
+
+
+def _holidays(said: CalendarSettings, last_year: int, working: Windows) -> tuple[dict[int, DayRule], int]:
+    """The national table, and the last day that it knows; without one, the end of last_year."""
+    if said.holidays.lower() != "none":
+        country, _, subdiv = said.holidays.partition("-")
+        table = national_days(country, said.first_year, last_year, working=working, subdiv=subdiv or None)
+        return {rule.day: rule for rule in table.days}, table.last_day
+    if not said.last_year:
+        raise CalendarError("without national holidays nothing says how far it reaches; give last_year")
+    return {}, last_year * 10_000 + 1231
+
+
+def _horizon(said: CalendarSettings, last_day: int) -> int:
+    """The day given as horizon; else the last day of the table."""
+    day = parse_day(said.horizon) if said.horizon else last_day
+    if not day:
+        raise CalendarError(f"horizon {said.horizon!r} is not a day; write it as 2026-12-31")
+    return day
 
 
 def _weekly(said: CalendarSettings) -> tuple[Windows, ...]:

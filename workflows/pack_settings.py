@@ -20,7 +20,7 @@ FILE = "pack.toml"
 DAYS_OF_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Windows = tuple[tuple[int, int], ...]
 
-_DURATION = re.compile(r"(\d+)\s*(second|minute|hour|day|week|秒|分钟|小时|天|周)s?")
+_DURATION = re.compile(r"(\d+)\s*(second|minute|hour|day|week|秒|分钟|小时|天|周)s?\s*")
 _UNIT_MS = {
     "second": 1000, "minute": 60_000, "hour": HOUR_MS, "day": DAY_MS, "week": 7 * DAY_MS,
     "秒": 1000, "分钟": 60_000, "小时": HOUR_MS, "天": DAY_MS, "周": 7 * DAY_MS,
@@ -57,6 +57,7 @@ class CalendarSettings(Table, frozen=True, kw_only=True):
     holidays: str = "none"
     first_year: int
     last_year: int = 0
+    horizon: str = ""
     day_meaning: Literal["same_time", "end_of_day", "hours"] = "same_time"
     daily_hours: str = "8 hours"
 
@@ -175,9 +176,12 @@ def _quiet(value: str, text: str, problems: Problems) -> tuple[int, int]:
 
 
 def parse_duration(value: str) -> int | None:
-    """`72 hours`, `7天` in milliseconds; None if it is no duration."""
-    found = _DURATION.fullmatch(value.strip().lower())
-    return int(found[1]) * _UNIT_MS[found[2]] if found else None
+    """`72 hours`, `8 hours 30 minutes`, `7天` in milliseconds; None if it is no duration."""
+    plain = value.strip().lower()
+    parts = _DURATION.findall(plain)
+    if not parts or _DURATION.sub("", plain):
+        return None
+    return sum(int(amount) * _UNIT_MS[unit] for amount, unit in parts)
 
 
 def parse_windows(value: str) -> Windows | None:
