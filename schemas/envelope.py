@@ -1,0 +1,138 @@
+"""CloudEvents 1.0: bytes in, an `Envelope` or a refusal with reason and field out. Also the record of the inbox log.
+
+In: bytes that somebody sent (a structured event, or one of a batch). Out: `Envelope` whose `data` is still raw, its
+decoded data by type, or `Refusal`. Everything that any store would refuse is refused here: U+0000, lone surrogates,
+numbers out of range.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from schemas.events import SAID, Code, Said
+from schemas.refusals import Reason, Refusal
+
+MAX_EVENT_BYTES = 262_144
+_SUBJECT = re.compile(
+    r"[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A CloudEvent in structured mode. `source` and `id` are the idempotency key; `actor` is a post's code."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    source: Annotated[str, Meta(min_length=1, max_length=200)]
+    type: Annotated[str, Meta(min_length=1, max_length=200)]
+    subject: Annotated[str, Meta(min_length=38, max_length=120)]
+    time: Annotated[datetime, Meta(tz=True)]
+    actor: Code
+    data: Raw = Raw(b"{}")
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: Annotated[str, Meta(max_length=400)] | None = None
+    recordedtime: Annotated[datetime, Meta(tz=True)] | None = None
+    partitionkey: Annotated[str, Meta(max_length=64)] | None = None
+    traceparent: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None = None
+    tracestate: Annotated[str, Meta(max_length=512)] | None = None
+
+
+class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of an event's record in the inbox log: the sealed event, and what the door found out about it."""
+
+    event: Envelope
+    digest: str  # SHA-256 of what was sent, before sealing and without tracing
+    token: str = ""  # of the sealed members, if there were any
+    letter: str = ""  # the dead letter that this replays
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+decode_record = msgspec.json.Decoder(Record).decode
+encode_record = msgspec.json.Encoder().encode
+_DATA = {name: msgspec.json.Decoder(struct).decode for name, struct in SAID.items()}
+
+
+def to_ms(instant: datetime) -> int:
+    """Whole milliseconds since 1970 UTC; what is finer is cut."""
+    delta = instant - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def decode_envelope(raw: bytes) -> Envelope | Refusal:
+    """The event inside `raw`, or why it is none."""
+    if len(raw) > MAX_EVENT_BYTES:
+        return Refusal(Reason.TOO_LARGE, "", f"the event has {len(raw)} bytes, {MAX_EVENT_BYTES} are allowed: put files elsewhere and send their address")
+    try:
+        event = _decode_envelope(raw)
+    except msgspec.ValidationError as error:
+        return _refused(Reason.INVALID, error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Refusal(Reason.UNDECODABLE, "", f"not JSON: {error}")
+    return _check(event, raw)
+
+
+def _check(event: Envelope, raw: bytes) -> Envelope | Refusal:
+    """Type, subject and text that every store takes."""
+    if event.type not in SAID:
+        return unknown_type(event.type)
+    if not _SUBJECT.match(event.subject):
+        return Refusal(Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code")
+    if b"\\u0000" in raw or b"\\ud" in raw.lower():
+        return _check_text(event, raw)
+    return event
+
+
+def _check_text(event: Envelope, raw: bytes) -> Envelope | Refusal:
+    """Slow look at the rare events whose escapes may spell what no store takes."""
+    for path, text in _texts(msgspec.json.decode(raw), ""):
+        if "\x00" in text:
+            return Refusal(Reason.INVALID, path, "contains U+0000, which no database stores: remove it")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            return Refusal(Reason.INVALID, path, "contains a lone surrogate: send whole characters")
+    return event
+
+
+def _texts(value: object, path: str) -> list[tuple[str, str]]:
+    """Every text inside a JSON value, keys included, with its path."""
+    if isinstance(value, str):
+        return [(path, value)]
+    if isinstance(value, dict):
+        return [x for k, v in value.items() for x in [(path, k), *_texts(v, f"{path}.{k}".lstrip("."))]]
+    if isinstance(value, list):
+        return [x for i, v in enumerate(value) for x in _texts(v, f"{path}[{i}]")]
+    return []
+
+
+def unknown_type(name: str) -> Refusal:
+    """Why a type is not taken: the engine's own, another version, or unknown."""
+    stem, _, _version = name.rpartition(".v")
+    known = [t for t in SAID if t.rpartition(".v")[0] == stem]
+    if known:
+        return Refusal(Reason.UNKNOWN_VERSION, "type", f"version not known: send {known[0]}")
+    if name.startswith(("gridpatrol.incident.", "gridpatrol.clock.", "gridpatrol.alert.")):
+        return Refusal(Reason.ENGINE_ONLY, "type", "only the engine tells this type, nobody sends it")
+    return Refusal(Reason.UNKNOWN_TYPE, "type", "not in the contract: see `gridpatrol schema`")
+
+
+def decode_data(event: Envelope) -> Said | Refusal:
+    """The data of an event by its type. Members it does not know are passed over here; the door has sealed them."""
+    try:
+        return _DATA[event.type](event.data)
+    except msgspec.ValidationError as error:
+        return _refused(Reason.INVALID, error, "data")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Refusal(Reason.UNDECODABLE, "data", f"not JSON: {error}")
+
+
+def _refused(reason: Reason, error: msgspec.ValidationError, prefix: str = "") -> Refusal:
+    """A refusal from msgspec's message: `Expected ... - at `$.data.outcome`` names the field."""
+    text, _, where = str(error).partition(" - at `$")
+    field = where.rstrip("`").lstrip(".")
+    if not field and "missing required field" in text:
+        field = text.rpartition("`")[0].rpartition("`")[2]
+    joined = ".".join(part for part in (prefix, field) if part)
+    return Refusal(reason, joined, text)

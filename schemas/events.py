@@ -1,0 +1,262 @@
+"""What people and systems say: one struct per event type, the `data` of a CloudEvent.
+
+In: nothing. Out: the structs, and `SAID`, the table from event type to struct that the decoder, the JSON Schemas
+and the sealing all read. Instants inside `data` are RFC 3339 with a zone; limits are texts such as `4工作时`.
+
+Members marked *sealed* (identity, contact, free text) never enter the log: the door moves them, and every member
+it does not know, into the sealed table and leaves a token.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$")]
+"""A code of the pack: grid, post, department, category. No blanks, no `|`, no `/` (they separate keys and paths)."""
+Instant = Annotated[datetime, Meta(tz=True)]
+LimitText = Annotated[str, Meta(min_length=2, max_length=40, examples=["4工作时", "7工作日"])]
+Link = Annotated[str, Meta(min_length=1, max_length=2000)]
+CaseId = Annotated[str, Meta(min_length=38, max_length=120, description="<home>.<UUIDv7>")]
+Sealed = Annotated[str, Meta(max_length=20_000, extra_json_schema={"x-sealed": True}, extra={"sealed": True})]
+"""Free text or contact data: replaced by a token before the event enters the log."""
+
+
+class Source(StrEnum):
+    """Who found the problem (问题来源)."""
+
+    PATROL = "patrol"  # 网格员巡查
+    INSPECTION = "inspection"  # 上级检查发现
+    SUPERVISION = "supervision"  # 督查
+    PUBLIC = "public"  # 公众举报
+    PETITION = "petition"  # 信访
+    HOTLINE = "hotline"  # 12345 / 12369
+    SENSOR = "sensor"  # 在线监测
+    CAMERA = "camera"  # 视频监控
+    TRANSFER = "transfer"  # 外系统移交
+
+
+class Position(Struct, frozen=True, omit_defaults=True):
+    """Where, as the sender measured it: never converted here, only passed through."""
+
+    lon: Annotated[float, Meta(ge=-180, le=180)]
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    crs: Literal["WGS84", "CGCS2000", "GCJ02", "BD09"] = "WGS84"
+    accuracy_m: Annotated[float, Meta(ge=0, le=100_000)] | None = None
+
+
+class Evidence(Struct, frozen=True, omit_defaults=True):
+    """A photo or file that lies elsewhere: its address and its fingerprint."""
+
+    url: Link
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    kind: Literal["near", "far", "reference", "before", "after", "document", "video", "audio"]
+    taken_at: Instant | None = None
+    position: Position | None = None
+
+
+class Said(Struct, frozen=True, omit_defaults=True):
+    """Base of all events: a free note may go with each, sealed."""
+
+    note: Sealed | None = None
+
+
+class ReportSubmitted(Said, frozen=True, kw_only=True):
+    """A problem was found (M13, M52, M63). The birth of a case."""
+
+    category: Code
+    source: Source
+    definition: Literal["incident", "service_request"] = "incident"
+    grid: Code | None = None
+    position: Position | None = None
+    touches: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()  # other grids it lies in (跨界, M30-M32)
+    department: Code | None = None  # the responsible department, where the sender's system names it
+    unit: Annotated[str, Meta(max_length=120)] | None = None  # 责任单位 as a code or name of an organisation
+    deadline: Instant | None | UnsetType = UNSET  # ordered total deadline; null = ordered: none; absent = the pack's
+    evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+    reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
+    description: Sealed | None = None
+    reporter_name: Sealed | None = None
+    reporter_contact: Sealed | None = None
+
+
+class DissuasionRecorded(Said, frozen=True, kw_only=True):
+    """Informed and dissuaded on the spot (告知劝阻, M14), and what came of it (M15)."""
+
+    outcome: Literal["effective", "ineffective", "impossible"]
+
+
+class ReportedUp(Said, frozen=True, kw_only=True):
+    """Reported to the grid or department with authority (及时上报, M15-M17); default: the pack's routing."""
+
+    to_grid: Code | None = None
+    to_department: Code | None = None
+
+
+class Accepted(Said, frozen=True, kw_only=True):
+    """The owner takes the case on (受理/立案)."""
+
+
+class Returned(Said, frozen=True, kw_only=True):
+    """Not our duty (退回): goes back to who sent it. The reason is mandatory."""
+
+    reason: Literal["not_our_duty", "not_our_area", "insufficient", "wrong_category"]
+
+
+class Dispatched(Said, frozen=True, kw_only=True):
+    """Sent to a department to be handled (派遣): one leads, others assist (M18)."""
+
+    lead: Code
+    assisting: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()
+
+
+class DepartmentArrived(Said, frozen=True, kw_only=True):
+    """A department is on site; the grid assists from here (配合处理, M18)."""
+
+    department: Code
+
+
+class RectificationOrdered(Said, frozen=True, kw_only=True):
+    """The responsible unit is ordered to put it right (督促责任单位及时整改, M24), with a clock of its own."""
+
+    stage: Annotated[int, Meta(ge=1, le=9)] = 1
+    unit: Annotated[str, Meta(max_length=120)] | None = None
+    due: Instant | None = None
+    limit: LimitText | None = None
+    requirement: Sealed | None = None
+
+
+class RectificationCompleted(Said, frozen=True, kw_only=True):
+    """The responsible unit says a stage is done."""
+
+    stage: Annotated[int, Meta(ge=1, le=9)] = 1
+
+
+class Escalated(Said, frozen=True, kw_only=True):
+    """Reported to the next level that can decide (M25): ownership moves, copies go out."""
+
+    reason: Literal["authority", "coordination", "cross_boundary"]
+    to_grid: Code | None = None
+
+
+class HandlingCompleted(Said, frozen=True, kw_only=True):
+    """Handled; fed back to the levels below for their check on site (M33, M34)."""
+
+    evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+
+
+class VerificationRecorded(Said, frozen=True, kw_only=True):
+    """Checked on site after handling (现场核查, M33-M36)."""
+
+    outcome: Literal["solved", "unsolved"]
+    evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+
+
+class Closed(Said, frozen=True, kw_only=True):
+    """Closed (结案): only after the problem is finally solved (M36)."""
+
+
+class Suspended(Said, frozen=True, kw_only=True):
+    """Cannot be handled now (挂账/缓办), until a day or an order to resume."""
+
+    reason: Literal["season", "funds", "engineering", "dispute", "other"]
+    until: Instant | None = None
+
+
+class Resumed(Said, frozen=True, kw_only=True):
+    """Taken up again after a suspension."""
+
+
+class DeadlineOrdered(Said, frozen=True, kw_only=True):
+    """A new deadline or limit for a running clock (延期, 督办): exactly one of `due` and `limit`."""
+
+    clock: Annotated[str, Meta(max_length=20)] = "total"
+    due: Instant | None = None
+    limit: LimitText | None = None
+
+
+class Reassigned(Said, frozen=True, kw_only=True):
+    """Another owner by order (统一调度, M55): to a grid or to a department."""
+
+    to_grid: Code | None = None
+    to_department: Code | None = None
+
+
+class Merged(Said, frozen=True, kw_only=True):
+    """The same problem as another case, which goes on."""
+
+    into: CaseId
+
+
+class Rejected(Said, frozen=True, kw_only=True):
+    """Not a case for the grid (不予立案)."""
+
+    reason: Literal["not_found", "duplicate", "out_of_scope", "unfounded"]
+
+
+class Withdrawn(Said, frozen=True, kw_only=True):
+    """Taken back by who reported it."""
+
+
+class ForceClosed(Said, frozen=True, kw_only=True):
+    """Closed by order, without a passed verification (强制结案): role and reason are kept."""
+
+    reason: Literal["unsolvable", "policy", "transferred", "error"]
+
+
+class EvidenceAdded(Said, frozen=True, kw_only=True):
+    """More evidence for a case."""
+
+    evidence: Annotated[tuple[Evidence, ...], Meta(min_length=1, max_length=20)]
+
+
+class CommentAdded(Said, frozen=True, kw_only=True):
+    """A remark; its text is sealed."""
+
+    text: Sealed | None = None
+
+
+class Acknowledged(Said, frozen=True, kw_only=True):
+    """A supervisor has seen the alerts of a case (知悉): their repeats stop for the current deadline."""
+
+    clock: Annotated[str, Meta(max_length=20)] | None = None
+
+
+class Urged(Said, frozen=True, kw_only=True):
+    """A supervisor urges the owner (催办)."""
+
+
+SAID: dict[str, type[Said]] = {
+    "gridpatrol.report.submitted.v1": ReportSubmitted,
+    "gridpatrol.dissuasion.recorded.v1": DissuasionRecorded,
+    "gridpatrol.incident.reported_up.v1": ReportedUp,
+    "gridpatrol.incident.accepted.v1": Accepted,
+    "gridpatrol.incident.returned.v1": Returned,
+    "gridpatrol.incident.dispatched.v1": Dispatched,
+    "gridpatrol.department.arrived.v1": DepartmentArrived,
+    "gridpatrol.rectification.ordered.v1": RectificationOrdered,
+    "gridpatrol.rectification.completed.v1": RectificationCompleted,
+    "gridpatrol.incident.escalated.v1": Escalated,
+    "gridpatrol.handling.completed.v1": HandlingCompleted,
+    "gridpatrol.verification.recorded.v1": VerificationRecorded,
+    "gridpatrol.incident.closed.v1": Closed,
+    "gridpatrol.incident.suspended.v1": Suspended,
+    "gridpatrol.incident.resumed.v1": Resumed,
+    "gridpatrol.deadline.ordered.v1": DeadlineOrdered,
+    "gridpatrol.incident.reassigned.v1": Reassigned,
+    "gridpatrol.incident.merged.v1": Merged,
+    "gridpatrol.incident.rejected.v1": Rejected,
+    "gridpatrol.incident.withdrawn.v1": Withdrawn,
+    "gridpatrol.incident.force_closed.v1": ForceClosed,
+    "gridpatrol.evidence.added.v1": EvidenceAdded,
+    "gridpatrol.comment.added.v1": CommentAdded,
+    "gridpatrol.incident.acknowledged.v1": Acknowledged,
+    "gridpatrol.incident.urged.v1": Urged,
+}
+"""Every event type that the door takes."""
+
+
+def trigger_of(event_type: str) -> str:
+    """The trigger that an event type pulls: `gridpatrol.incident.accepted.v1` -> `incident.accepted`."""
+    return event_type.removeprefix("gridpatrol.").rsplit(".v", 1)[0]

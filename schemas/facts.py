@@ -1,0 +1,400 @@
+"""What the engine tells: the facts of a step, as they stand in one row and travel as one message.
+
+In: nothing. Out: frozen structs, tagged by `fact`. Every instant is an integer, milliseconds UTC. A fact carries
+all that `evolve` needs, so a case is the sum of its facts without any look-up. `Step` is the message around them.
+
+Canonical encoding: declared field order, defaults left out, ids as text, coordinates as they were sent.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+Ms = Annotated[int, Meta(description="milliseconds since 1970-01-01T00:00Z")]
+
+
+class Fact(Struct, frozen=True, omit_defaults=True, tag_field="fact", kw_only=True):
+    """Base of all facts."""
+
+
+# ---- the case -----------------------------------------------------------------------------------------------
+
+
+class Reported(Fact, frozen=True, tag="incident.reported"):
+    """Birth of a case. `path` runs from the root to the grid of the place."""
+
+    definition: str
+    policy: str  # hash of the pack whose rules are pinned
+    category: str
+    group: str
+    source: str
+    by: str  # post
+    path: tuple[str, ...]
+    occurred: Ms
+    judged: Ms
+    touches: tuple[str, ...] = ()
+    lon: float | None = None
+    lat: float | None = None
+    crs: str = ""
+    unit: str = ""
+    reference: str = ""
+    key: str = ""  # correlation key: category and map cell
+
+
+class Moved(Fact, frozen=True, tag="incident.moved"):
+    """The state machine took a trigger."""
+
+    trigger: str
+    was: str
+    state: str
+    judged: Ms
+    by: str = ""  # post; empty when a clock did it
+
+
+class Assigned(Fact, frozen=True, tag="incident.assigned"):
+    """Ownership passed: to a grid of a level, and perhaps to a department of it."""
+
+    grid: str
+    level: int
+    department: str = ""
+    why: str = ""
+
+
+class Assisting(Fact, frozen=True, tag="incident.assisting"):
+    """These units assist the owner (配合处理)."""
+
+    units: tuple[str, ...]
+
+
+class Copied(Fact, frozen=True, tag="incident.copied"):
+    """Copies went to these posts and departments (同时上报); ownership is elsewhere."""
+
+    posts: tuple[str, ...]
+    departments: tuple[str, ...] = ()
+
+
+class Dissuaded(Fact, frozen=True, tag="incident.dissuaded"):
+    """Informed and dissuaded on the spot."""
+
+    outcome: str
+    level: int = 0
+
+
+class Escalated(Fact, frozen=True, tag="incident.escalated"):
+    """Reported to a higher level, and why: authority, coordination, cross_boundary or timeout."""
+
+    reason: str
+    was_level: int
+    level: int
+
+
+class Returned(Fact, frozen=True, tag="incident.returned"):
+    """Sent back to who sent it."""
+
+    reason: str
+
+
+class Arrived(Fact, frozen=True, tag="incident.department_arrived"):
+    """A department is on site."""
+
+    department: str
+
+
+class Ordered(Fact, frozen=True, tag="incident.rectification_ordered"):
+    """The responsible unit is ordered to put it right."""
+
+    stage: int
+    unit: str = ""
+
+
+class Rectified(Fact, frozen=True, tag="incident.rectification_completed"):
+    """The responsible unit says that a stage is done."""
+
+    stage: int
+
+
+class Handled(Fact, frozen=True, tag="incident.handled"):
+    """Handled at a level by a post; these levels are to check on site, the last of them decides."""
+
+    level: int
+    by: str
+    checks: tuple[int, ...]
+    department: str = ""
+
+
+class Checked(Fact, frozen=True, tag="incident.checked"):
+    """A level checked on site."""
+
+    level: int
+    outcome: str
+    by: str
+    decides: bool = False
+
+
+class Reworked(Fact, frozen=True, tag="incident.reworked"):
+    """The deciding check found it unsolved: a new cycle begins. `looped` is the loop alarm."""
+
+    cycle: int
+    looped: bool = False
+
+
+class Suspended(Fact, frozen=True, tag="incident.suspended"):
+    """Put aside (挂账)."""
+
+    reason: str
+    was: str  # the state to come back to
+    until: Ms | None = None
+
+
+class Resumed(Fact, frozen=True, tag="incident.resumed"):
+    """Taken up again."""
+
+
+class Linked(Fact, frozen=True, tag="incident.merged"):
+    """Merged into another case, which goes on."""
+
+    into: str
+
+
+class Similar(Fact, frozen=True, tag="incident.similar"):
+    """Open cases nearby that may be the same problem: proposed, never merged by the engine."""
+
+    cases: tuple[str, ...]
+
+
+class Evidenced(Fact, frozen=True, tag="incident.evidence_added"):
+    """Evidence: an address and a fingerprint."""
+
+    url: str
+    sha256: str
+    kind: str
+    by: str = ""
+    taken_at: Ms | None = None
+    lon: float | None = None
+    lat: float | None = None
+
+
+class Noted(Fact, frozen=True, tag="incident.noted"):
+    """Something was said beside the machine: a comment, a rejection's or an order's reason. Its text is sealed."""
+
+    what: str
+    by: str = ""
+    reason: str = ""
+    token: str = ""
+
+
+class Acknowledged(Fact, frozen=True, tag="incident.acknowledged"):
+    """Seen by a supervisor: repeats of the present alerts stop."""
+
+    by: str
+    clock: str = ""
+
+
+class Urged(Fact, frozen=True, tag="incident.urged"):
+    """Urged by a supervisor (催办)."""
+
+    by: str
+
+
+class Parked(Fact, frozen=True, tag="incident.parked"):
+    """An early event waits for its state. `event` is the record's event as text."""
+
+    source: str
+    id: str
+    type: str
+    arrival: Ms
+    until: Ms
+    event: str
+
+
+class Unparked(Fact, frozen=True, tag="incident.unparked"):
+    """A parked event left: `released` into a step of its own, or `expired` or `overtaken` into the dead letters."""
+
+    source: str
+    id: str
+    why: str
+
+
+class Quarantined(Fact, frozen=True, tag="incident.quarantined"):
+    """A firing of it failed: its clocks stand until an operator releases it (`on` false)."""
+
+    on: bool
+    detail: str = ""
+
+
+# ---- its clocks ---------------------------------------------------------------------------------------------
+
+
+class ClockFact(Fact, frozen=True):
+    """Base: a clock is named by clock, level (0: of the whole case), cycle, and target (counts re-targetings)."""
+
+    clock: str
+    level: int
+    cycle: int
+    target: int
+
+
+class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
+    """A clock runs from `judged`. Without `due` it has no deadline. `next` is the instant of its next rung."""
+
+    judged: Ms
+    calendar: str
+    limit: str = ""  # canonical text, empty with an ordered instant
+    due: Ms | None = None
+    provisional: bool = False
+    basis: str = ""
+    rung: str = ""
+    next: Ms | None = None
+    repeat: int = 0
+
+
+class ClockPaused(ClockFact, frozen=True, tag="clock.paused"):
+    """Stands still; `consumed` is what the ledger holds, in the units of the limit's own kind."""
+
+    judged: Ms
+    consumed: int
+
+
+class ClockResumed(ClockFact, frozen=True, tag="clock.resumed"):
+    """Runs again with what remained."""
+
+    judged: Ms
+    due: Ms | None = None
+    provisional: bool = False
+    rung: str = ""
+    next: Ms | None = None
+    repeat: int = 0
+
+
+class ClockRetargeted(ClockFact, frozen=True, tag="clock.retargeted"):
+    """Another deadline (延期, an order, a newer calendar); what was consumed stays consumed. `target` is the new one."""
+
+    judged: Ms
+    limit: str = ""
+    due: Ms | None = None
+    provisional: bool = False
+    why: str = ""
+    rung: str = ""
+    next: Ms | None = None
+    repeat: int = 0
+
+
+class ClockRung(ClockFact, frozen=True, tag="clock.rung"):
+    """A rung fired at `due_at`, its own instant: said of the clock, not of any wall. `overdue` once the deadline is past.
+
+    `next_*` is the ladder's next rung.
+    """
+
+    rung: str
+    repeat: int
+    due_at: Ms
+    due: Ms | None = None  # the clock's deadline
+    overdue: bool = False
+    breach: bool = False  # this is the rung of the deadline itself
+    next_rung: str = ""
+    next: Ms | None = None
+    next_repeat: int = 0
+
+
+class ClockSkipped(ClockFact, frozen=True, tag="clock.skipped"):
+    """Rungs that were already past when the ladder was armed: recorded, not told."""
+
+    rungs: tuple[str, ...]
+
+
+class ClockContradicted(ClockFact, frozen=True, tag="clock.contradicted"):
+    """A later arrival shows that it was done by the deadline although a rung had fired. The rung stays."""
+
+    judged: Ms
+
+
+class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
+    """The outcome: on_time, overdue or without_deadline. `elapsed` is wall milliseconds from start to stop."""
+
+    judged: Ms
+    started: Ms
+    result: str
+    elapsed: int
+    consumed: int = 0
+    due: Ms | None = None
+    why: str = ""  # the trigger that stopped it
+
+
+# ---- who is told --------------------------------------------------------------------------------------------
+
+
+class ClockRecalculated(Fact, frozen=True, tag="clock.recalculated"):
+    """Its deadlines were looked at again under a newer register; what moved follows as `clock.retargeted`."""
+
+    register: str
+
+
+class AlertRaised(Fact, frozen=True, tag="alert.raised"):
+    """Tell these posts. `alert` is stable: clock, level, cycle, target, rung and repeat of the case."""
+
+    alert: str
+    kind: str  # the rung's name, or loop
+    to: tuple[str, ...]
+    due_at: Ms
+    clock: str = ""
+    level: int = 0
+    due: Ms | None = None
+    not_before: Ms | None = None
+
+
+class AlertEnded(Fact, frozen=True, tag="alert.ended"):
+    """All alerts of a clock end: resolved (done), withdrawn (it was not so) or acknowledged (seen)."""
+
+    clock: str
+    level: int
+    cycle: int
+    how: str
+    by: str = ""
+
+
+AnyFact = (
+    Reported | Moved | Assigned | Assisting | Copied | Dissuaded | Escalated | Returned | Arrived | Ordered | Rectified
+    | Handled | Checked | Reworked | Suspended | Resumed | Linked | Similar | Evidenced | Noted | Acknowledged | Urged
+    | Parked | Unparked | Quarantined | ClockStarted | ClockPaused | ClockResumed | ClockRetargeted | ClockRung | ClockSkipped
+    | ClockContradicted | ClockStopped | ClockRecalculated | AlertRaised | AlertEnded
+)  # fmt: skip
+
+
+class Cause(Struct, frozen=True, omit_defaults=True):
+    """What made a step: an event (source and id), or a clock (firing)."""
+
+    type: str
+    source: str = ""
+    id: str = ""
+    actor: str = ""
+    occurred: Ms | None = None
+    traceparent: str = ""
+    token: str = ""  # of the sealed text that went with the event
+
+
+class Step(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What one record or one firing did to one case. `n` numbers the steps of a partition without gaps."""
+
+    partition: int
+    n: int
+    case: str
+    seq: int  # number of the step within its case, from 1
+    at: Ms  # arrival of the record that caused or released it
+    day: int  # local day of the effect, YYYYMMDD
+    policy: str
+    path: str  # ancestor path, codes joined by '/', with a slash at both ends
+    category: str
+    group: str
+    department: str
+    post: str
+    cause: Cause
+    facts: tuple[AnyFact, ...]
+
+
+encode_facts = msgspec.json.Encoder().encode
+decode_facts = msgspec.json.Decoder(tuple[AnyFact, ...]).decode
+encode_cause = msgspec.json.Encoder().encode
+decode_cause = msgspec.json.Decoder(Cause).decode
+encode_step = msgspec.json.Encoder().encode
+decode_step = msgspec.json.Decoder(Step).decode

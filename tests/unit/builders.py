@@ -1,0 +1,202 @@
+"""What the tests of the rules share: the sample pack, events as people send them, and a case told event by event.
+
+In: a line such as `story.say("incident.accepted", "WY01-CHIEF", at("03-02 09:00"))`. Out: the outcome of the rules,
+checked on the way: a case is always the fold of its facts, and nothing is told that cannot be told again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from engine.packs import load_pack
+from schemas import facts as f
+from schemas.envelope import Record, decode_data, decode_envelope
+from schemas.refusals import Reason, Refusal
+from workflows import pack as packs
+from workflows.case import Case, encode, evolve
+from workflows.decide import Arrived, Outcome, encode_raw, fire, take
+from workflows.policy import Policy
+
+CHINA = timezone(timedelta(hours=8))
+HOUR = 3_600_000
+DAY = 24 * HOUR
+LEAF = "WY01-01"
+MEMBER = "WY01-01-MEMBER"
+LEAF_CHIEF = "WY01-01-CHIEF"
+STREET = "WY01-CHIEF"
+DISTRICT = "WY-CHIEF"
+CITY = "XA-CHIEF"
+CENTRE = "WY-DISPATCH"
+HOTLINE = "WY-12345"
+
+DUST = "D3-01"  # street level, dissuaded first
+BARE = "D3-04"  # street level, not dissuaded
+METRO = "D2-02"  # district level, dissuaded first
+OUTLET = "D2-14"  # district level, not dissuaded
+SEWERS = "D1-01"  # city level
+
+
+@cache
+def weiyang() -> Policy:
+    """The sample pack as it is shipped."""
+    pack = load_pack("weiyang")
+    return Policy(pack, packs.digest(pack))
+
+
+def changed(policy: Policy | None = None, *, options: dict[str, Any] | None = None, **fields: Any) -> Policy:
+    """A pack that differs from another (the sample) in some options and fields."""
+    pack = (policy or weiyang()).pack
+    if options:
+        fields["options"] = msgspec.structs.replace(pack.options, **options)
+    pack = msgspec.structs.replace(pack, **fields)
+    return Policy(pack, packs.digest(pack))
+
+
+def at(text: str) -> int:
+    """`03-02 09:00`, a wall clock in China in 2026 (or with the year before it), as milliseconds UTC."""
+    text = text if text[4:5] == "-" else f"2026-{text}"
+    return round(datetime.fromisoformat(text).replace(tzinfo=CHINA).timestamp() * 1000)
+
+
+def instant(ms: int) -> str:
+    """Milliseconds UTC as an event spells them."""
+    return datetime.fromtimestamp(ms / 1000, CHINA).isoformat(timespec="milliseconds")
+
+
+def subject(home: str = "WY01", number: int = 1) -> str:
+    """The id of a case."""
+    return f"{home}.01900000-0000-7000-8000-{number:012x}"
+
+
+def event(kind: str, actor: str, time: int, *, case: str = "", id: str = "e1", **data: Any) -> dict[str, Any]:
+    """An event as an app sends it. `kind` is the type without prefix and version."""
+    return {
+        "specversion": "1.0", "id": id, "source": "app/test", "type": f"gridpatrol.{kind}.v1",
+        "subject": case or subject(), "time": instant(time), "actor": actor, "data": data,
+    }  # fmt: skip
+
+
+def arrived(said: dict[str, Any], arrival: int) -> Arrived:
+    """An event in the inbox log, already through the decoder."""
+    envelope = decode_envelope(msgspec.json.encode(said))
+    assert not isinstance(envelope, Refusal), envelope
+    data = decode_data(envelope)
+    assert not isinstance(data, Refusal), data
+    record = Record(event=envelope, digest="d")
+    return Arrived(record, data, arrival, encode_raw(record))
+
+
+class Story:
+    """A case and what is said to it. Before each event everything that is due fires, as in the engine."""
+
+    def __init__(self, rules: Policy | None = None, *, home: str = "WY01", number: int = 1) -> None:
+        self.rules = rules or weiyang()
+        self.register = self.rules
+        self.case = Case(id=subject(home, number))
+        self.now = at("03-02 09:00")  # a Monday
+        self.sent = 0
+        self.steps: list[Any] = []
+        self.facts: list[f.Fact] = []  # of the last event and the firings before it
+        self.last = Outcome(self.case, [], [])
+
+    def say(self, kind: str, actor: str, when: int | None = None, *, occurred: int | None = None,
+            id: str = "", nearby: tuple[Case, ...] = (), **data: Any) -> Outcome:  # fmt: skip
+        """Say something at an instant (a minute after the last one), perhaps of an earlier one."""
+        self.now = when if when is not None else self.now + 60_000
+        self.sent += 1
+        said = event(kind, actor, self.now if occurred is None else occurred, case=self.case.id,
+                     id=id or f"e{self.sent}", **data)  # fmt: skip
+        self.facts = []
+        self.until(self.now)
+        before, copy = self.case, encode(self.case)
+        outcome = take(before, arrived(said, self.now), self.rules, self.register, nearby)
+        assert encode(before) == copy, "a decision changed the case that it was given"
+        return self._follow(outcome)
+
+    def done(self, kind: str, actor: str, when: int | None = None, **rest: Any) -> Outcome:
+        """Say something that must be taken."""
+        outcome = self.say(kind, actor, when, **rest)
+        assert outcome.settled[0].outcome == "done", outcome.settled[0].refusal
+        return outcome
+
+    def parked(self, kind: str, actor: str, when: int | None = None, **rest: Any) -> Outcome:
+        """Say something that must wait."""
+        outcome = self.say(kind, actor, when, **rest)
+        assert outcome.settled[0].outcome == "parked", outcome.settled[0]
+        return outcome
+
+    def refused(self, reason: Reason, kind: str, actor: str, when: int | None = None, **rest: Any) -> Refusal:
+        """Say something that must be refused for this reason, and leave the case as it was."""
+        self.until(self.now + 60_000 if when is None else when)
+        before = encode(self.case)
+        outcome = self.say(kind, actor, when, **rest)
+        refusal = outcome.settled[0].refusal
+        assert refusal is not None, f"{kind} was taken"
+        assert refusal.reason is reason, refusal
+        assert encode(self.case) == before and not outcome.steps
+        return refusal
+
+    def until(self, instant: int) -> list[f.Fact]:
+        """Fire everything that is due before an instant, released by a record of that instant."""
+        facts: list[f.Fact] = []
+        while self.case.next_at is not None and self.case.next_at < instant:
+            self._follow(fire(self.case, instant, self.rules, self.register))
+            facts += self.facts
+            self.facts = []
+        self.facts = facts
+        return facts
+
+    def _follow(self, outcome: Outcome) -> Outcome:
+        """Take the outcome over, after folding its facts."""
+        case = self.case
+        for step in outcome.steps:
+            for fact in step.facts:
+                case = evolve(case, fact)
+            case.seq += 1
+            assert f.decode_facts(f.encode_facts(step.facts)) == step.facts
+            assert encode(case) == encode(step.case), "the case is not the fold of its facts"
+            self.steps.append(step)
+            self.facts += step.facts
+        assert encode(case) == encode(outcome.case), "the case is not the fold of its facts"
+        self.case, self.last = outcome.case, outcome
+        return outcome
+
+    def of(self, kind: type[f.Fact]) -> list[Any]:
+        """The facts of one kind that the last call told."""
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    def one(self, kind: type[f.Fact]) -> Any:
+        """The only fact of one kind that the last call told."""
+        found = self.of(kind)
+        assert len(found) == 1, found
+        return found[0]
+
+    def history(self, kind: type[f.Fact]) -> list[Any]:
+        """All facts of one kind, from the first step on."""
+        return [fact for step in self.steps for fact in step.facts if isinstance(fact, kind)]
+
+    # ---- ways through the machine -------------------------------------------------------------------------
+
+    def found(self, category: str = DUST, when: int | None = None, **data: Any) -> Story:
+        """Found on patrol by the member of the leaf grid."""
+        self.done("report.submitted", MEMBER, when or self.now, category=category, source="patrol", grid=LEAF, **data)
+        return self
+
+    def reported(self, category: str = BARE, when: int | None = None, **data: Any) -> Story:
+        """Told by the hotline: reported at once to whoever has authority."""
+        self.done("report.submitted", HOTLINE, when or self.now, category=category, source="hotline", grid=LEAF, **data)
+        return self
+
+    def accepted(self, by: str = STREET) -> Story:
+        """Accepted by its owner."""
+        self.done("incident.accepted", by)
+        return self
+
+    def handled(self, by: str = STREET) -> Story:
+        """Handled by its owner."""
+        self.done("handling.completed", by)
+        return self

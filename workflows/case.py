@@ -1,0 +1,299 @@
+"""A case and the only thing that changes it: `evolve(case, fact) -> case`.
+
+In: a case and a fact. Out: the case after it. Pure, and complete: on the hot path, in recovery and in verification
+a case is the sum of its facts. Instants are milliseconds UTC.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from schemas import facts as f
+
+AWAITED = "awaited"
+"""The state of a case whose report has not arrived: a placeholder that holds parked events."""
+
+
+class Clock(Struct, frozen=True, array_like=True):
+    """A running or paused clock: a budget and a ledger of what it consumed."""
+
+    name: str
+    level: int
+    cycle: int
+    target: int
+    calendar: str
+    started: int
+    judged: int  # last judged instant: nothing later is dated before it
+    limit: str = ""
+    due: int | None = None
+    provisional: bool = False
+    runs: tuple[tuple[int, int], ...] = ()  # the ledger: earlier runs, from and to
+    since: int | None = None  # running since; None: paused
+    rung: str = ""
+    next: int | None = None
+    repeat: int = 0
+    breached: bool = False
+    acknowledged: bool = False
+    told: bool = False  # an alert of it is open
+
+
+class Waiting(Struct, frozen=True, array_like=True):
+    """A parked event."""
+
+    arrival: int
+    until: int
+    source: str
+    id: str
+    type: str
+    event: str
+
+
+class Owner(Struct, frozen=True, array_like=True):
+    """Who owns a case: a grid, and perhaps a department."""
+
+    grid: str
+    level: int
+    department: str = ""
+
+
+class Case(Struct, omit_defaults=True, kw_only=True):
+    """The present state of a case. Treated as a value: `evolve` changes a copy."""
+
+    id: str
+    definition: str = ""
+    policy: str = ""
+    state: str = AWAITED
+    seq: int = 0
+    cycle: int = 0
+    category: str = ""
+    group: str = ""
+    source: str = ""
+    by: str = ""
+    path: tuple[str, ...] = ()
+    touches: tuple[str, ...] = ()
+    lon: float | None = None
+    lat: float | None = None
+    unit: str = ""
+    reference: str = ""
+    key: str = ""
+    opened: int = 0
+    judged: int = 0  # instant of the last move
+    closed: int | None = None
+    owner: Owner = Owner("", 0)
+    trail: tuple[Owner, ...] = ()  # who owned it before, in this cycle
+    assisting: tuple[str, ...] = ()
+    checks: tuple[int, ...] = ()  # levels whose check on site is outstanding
+    handled_by: str = ""
+    suspended_from: str = ""
+    suspended_until: int | None = None
+    merged_into: str = ""
+    clocks: tuple[Clock, ...] = ()
+    targets: tuple[tuple[str, int, int], ...] = ()  # (clock, level, last target) of this cycle
+    parked: tuple[Waiting, ...] = ()
+    quarantined: bool = False
+
+    @property
+    def next_at(self) -> int | None:
+        """When something of it falls due: a rung, a parked event's patience, the end of a suspension."""
+        if self.quarantined:
+            return None
+        instants = [c.next for c in self.clocks if c.next is not None]
+        instants += [w.until for w in self.parked]
+        if self.suspended_until is not None:
+            instants.append(self.suspended_until)
+        return min(instants, default=None)
+
+    @property
+    def due_at(self) -> int | None:
+        """The next deadline, past or ahead, of its running clocks."""
+        return min((c.due for c in self.clocks if c.due is not None and c.since is not None), default=None)
+
+    def clock(self, name: str, level: int | None = None) -> Clock | None:
+        """Its active clock of this name (and level)."""
+        for clock in self.clocks:
+            if clock.name == name and (level is None or clock.level == level):
+                return clock
+        return None
+
+    def last_target(self, name: str, level: int) -> int:
+        """How often this clock was targeted in this cycle, -1 if never."""
+        return next((t for n, lv, t in self.targets if n == name and lv == level), -1)
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Case).decode
+
+
+def evolve(case: Case, fact: f.Fact) -> Case:
+    """The case after a fact. The one given stays as it was."""
+    after = copy.copy(case)
+    apply(after, fact)
+    return after
+
+
+def apply(case: Case, fact: f.Fact) -> None:
+    """`evolve` in place, for an owner of a private copy: no value inside a case is ever changed, only replaced."""
+    handler = _HANDLERS.get(type(fact))
+    if handler is not None:
+        handler(case, fact)
+
+
+def _reported(case: Case, fact: f.Reported) -> None:
+    for name in ("definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat"):
+        setattr(case, name, getattr(fact, name))
+    case.unit, case.reference, case.key = fact.unit, fact.reference, fact.key
+    case.opened = case.judged = fact.judged
+
+
+def _moved(case: Case, fact: f.Moved) -> None:
+    case.state, case.judged = fact.state, fact.judged
+
+
+def _assigned(case: Case, fact: f.Assigned) -> None:
+    if fact.why == "returned":
+        case.trail = case.trail[:-1]
+    elif case.owner.grid:
+        case.trail = (*case.trail, case.owner)[-16:]
+    case.owner = Owner(fact.grid, fact.level, fact.department)
+    case.assisting = ()
+
+
+def _assisting(case: Case, fact: f.Assisting) -> None:
+    case.assisting = fact.units
+
+
+def _handled(case: Case, fact: f.Handled) -> None:
+    case.checks, case.handled_by = fact.checks, fact.by
+
+
+def _checked(case: Case, fact: f.Checked) -> None:
+    case.checks = tuple(level for level in case.checks if level != fact.level)
+
+
+def _reworked(case: Case, fact: f.Reworked) -> None:
+    case.cycle, case.checks, case.handled_by = fact.cycle, (), ""
+    case.trail, case.targets = (), ()
+
+
+def _suspended(case: Case, fact: f.Suspended) -> None:
+    case.suspended_from, case.suspended_until = fact.was, fact.until
+
+
+def _resumed(case: Case, fact: f.Resumed) -> None:
+    case.suspended_from, case.suspended_until = "", None
+
+
+def _linked(case: Case, fact: f.Linked) -> None:
+    case.merged_into = fact.into
+
+
+def _parked(case: Case, fact: f.Parked) -> None:
+    waiting = Waiting(fact.arrival, fact.until, fact.source, fact.id, fact.type, fact.event)
+    case.parked = (*case.parked, waiting)
+
+
+def _unparked(case: Case, fact: f.Unparked) -> None:
+    case.parked = tuple(w for w in case.parked if (w.source, w.id) != (fact.source, fact.id))
+
+
+def _quarantined(case: Case, fact: f.Quarantined) -> None:
+    case.quarantined = fact.on
+
+
+def _clock_started(case: Case, fact: f.ClockStarted) -> None:
+    clock = Clock(
+        name=fact.clock, level=fact.level, cycle=fact.cycle, target=fact.target, calendar=fact.calendar,
+        started=fact.judged, judged=fact.judged, limit=fact.limit, due=fact.due, provisional=fact.provisional,
+        since=fact.judged, rung=fact.rung, next=fact.next, repeat=fact.repeat,
+    )  # fmt: skip
+    case.clocks = (*case.clocks, clock)
+    _note_target(case, fact)
+
+
+def _note_target(case: Case, fact: f.ClockFact) -> None:
+    others = tuple(t for t in case.targets if (t[0], t[1]) != (fact.clock, fact.level))
+    case.targets = (*others, (fact.clock, fact.level, fact.target))
+
+
+def _change_clock(case: Case, fact: f.ClockFact, **changes: Any) -> None:
+    case.clocks = tuple(
+        structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c for c in case.clocks
+    )
+
+
+def _clock_paused(case: Case, fact: f.ClockPaused) -> None:
+    clock = case.clock(fact.clock, fact.level)
+    if clock is not None and clock.since is not None:
+        runs = (*clock.runs, (clock.since, fact.judged))
+        _change_clock(case, fact, judged=fact.judged, runs=runs, since=None, next=None)
+
+
+def _clock_resumed(case: Case, fact: f.ClockResumed) -> None:
+    _change_clock(
+        case, fact, judged=fact.judged, since=fact.judged, due=fact.due, provisional=fact.provisional,
+        rung=fact.rung, next=fact.next, repeat=fact.repeat,
+    )  # fmt: skip
+
+
+def _clock_retargeted(case: Case, fact: f.ClockRetargeted) -> None:
+    _change_clock(
+        case, fact, target=fact.target, judged=fact.judged, limit=fact.limit, due=fact.due,
+        provisional=fact.provisional, rung=fact.rung, next=fact.next, repeat=fact.repeat,
+        breached=False, acknowledged=False,
+    )  # fmt: skip
+    _note_target(case, fact)
+
+
+def _clock_rung(case: Case, fact: f.ClockRung) -> None:
+    clock = case.clock(fact.clock, fact.level)
+    breached = fact.breach or (clock is not None and clock.breached)
+    _change_clock(case, fact, rung=fact.next_rung, next=fact.next, repeat=fact.next_repeat, breached=breached)
+
+
+def _clock_stopped(case: Case, fact: f.ClockStopped) -> None:
+    case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
+    if fact.clock == "total":
+        case.closed = fact.judged
+
+
+def _alert_raised(case: Case, fact: f.AlertRaised) -> None:
+    _tell_clock(case, fact.clock, fact.level, told=True)
+
+
+def _alert_ended(case: Case, fact: f.AlertEnded) -> None:
+    _tell_clock(case, fact.clock, fact.level, told=False, acknowledged=fact.how == "acknowledged")
+
+
+def _tell_clock(case: Case, name: str, level: int, **changes: Any) -> None:
+    case.clocks = tuple(
+        structs.replace(c, **changes) if (c.name, c.level) == (name, level) else c for c in case.clocks
+    )
+
+
+_HANDLERS: dict[type[f.Fact], Callable[[Case, Any], None]] = {
+    f.Reported: _reported,
+    f.Moved: _moved,
+    f.Assigned: _assigned,
+    f.Assisting: _assisting,
+    f.Handled: _handled,
+    f.Checked: _checked,
+    f.Reworked: _reworked,
+    f.Suspended: _suspended,
+    f.Resumed: _resumed,
+    f.Linked: _linked,
+    f.Parked: _parked,
+    f.Unparked: _unparked,
+    f.Quarantined: _quarantined,
+    f.ClockStarted: _clock_started,
+    f.ClockPaused: _clock_paused,
+    f.ClockResumed: _clock_resumed,
+    f.ClockRetargeted: _clock_retargeted,
+    f.ClockRung: _clock_rung,
+    f.ClockStopped: _clock_stopped,
+    f.AlertRaised: _alert_raised,
+    f.AlertEnded: _alert_ended,
+}
+"""Facts without an entry change nothing in the case: they are history."""

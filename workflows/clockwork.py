@@ -1,0 +1,299 @@
+"""The clocks of a case: start, pause, resume, re-target, stop, and the ladder of rungs on the way.
+
+In: a decision whose case has just moved, or whose rung is due. Out: clock and alert facts told into it. All times go
+through the calendar's one algebra; all are judged instants.
+"""
+
+from functools import lru_cache
+
+from msgspec import Struct
+
+from schemas import facts as f
+from workflows import routing
+from workflows.calendars import Calendar
+from workflows.case import Clock
+from workflows.decision import Decision
+from workflows.definition import State
+from workflows.limits import Kind, Limit, budget, limit_text, parse_limit
+from workflows.pack import RungRow
+
+TOTAL = "total"
+OWN = (TOTAL, "rectify")
+"""Clocks that no state starts: the total clock starts at birth, rectification when it is ordered."""
+
+
+class Arming(Struct, frozen=True):
+    """The next rung of a ladder, and those that were past before it could be armed."""
+
+    rung: str = ""
+    repeat: int = 0
+    next: int | None = None
+    skipped: tuple[str, ...] = ()
+
+
+# ---- the ladder ---------------------------------------------------------------------------------------------
+
+
+def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int:
+    """When a rung is due, for a deadline: the offset counts by its own kind of clock."""
+    if row.offset == "at" or row.limit is None:
+        return due
+    if row.offset == "before":
+        return calendar.offset_before(due, row.limit)
+    first = calendar.offset_after(due, row.limit)
+    if not repeat or row.every is None:
+        return first
+    return calendar.due_after(first, repeat * budget(row.every, calendar), row.every.kind)
+
+
+def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, start: int = 0) -> Arming:
+    """The first rung from position `start` that is not past. Of those already past only the highest will fire."""
+    if due is None:
+        return Arming()
+    past: list[tuple[RungRow, int, int]] = []
+    for row, repeat in d.rules.ladder(clock)[start:]:
+        instant = rung_instant(row, repeat, due, calendar)
+        if instant >= d.arrival:
+            if not past:
+                return Arming(row.rung, repeat, instant)
+            break
+        past.append((row, repeat, instant))
+    if not past:
+        return Arming()
+    row, repeat, instant = past[-1]
+    return Arming(row.rung, repeat, instant, tuple(r.rung for r, _, _ in past[:-1]))
+
+
+def position(d: Decision, clock: Clock) -> int:
+    """Where on its ladder a clock stands: the position of its next rung, the ladder's length when none is left."""
+    ladder = d.rules.ladder(clock.name)
+    for index, (row, repeat) in enumerate(ladder):
+        if row.rung == clock.rung and repeat == clock.repeat:
+            return index
+    return len(ladder)
+
+
+# ---- the ledger ---------------------------------------------------------------------------------------------
+
+
+_parse = lru_cache(maxsize=4096)(parse_limit)
+
+
+def limit_of(clock: Clock) -> Limit | None:
+    """The limit behind a clock's canonical text; None where an instant was ordered or nothing limits it."""
+    return _parse(clock.limit) if clock.limit else None
+
+
+def consumed(clock: Clock, until: int, kind: Kind, calendar: Calendar) -> int:
+    """What the clock has consumed up to an instant: its ledger, and the present run, in units of `kind`."""
+    runs = [*clock.runs, (clock.since, until)] if clock.since is not None else clock.runs
+    return sum(calendar.elapsed(a, b, kind) for a, b in runs)
+
+
+def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
+    """When a clock that runs since `since` is due under a limit: what its ledger consumed stays consumed."""
+    used = sum(calendar.elapsed(a, b, limit.kind) for a, b in clock.runs)
+    return calendar.due_after(since, budget(limit, calendar) - used, limit.kind)
+
+
+# ---- start, pause, resume, stop -----------------------------------------------------------------------------
+
+
+def start(d: Decision, name: str, level: int, *, ordered: int | None = None, limit: Limit | None = None,
+          endless: bool = False) -> None:  # fmt: skip
+    """Start a clock at the judged instant, with an ordered instant or limit, or with the pack's limit.
+
+    A clock without any limit does not start, except the total clock, which always runs.
+    """
+    case, rules = d.case, d.rules
+    judged = d.judged(case.judged)
+    code = d.register.calendar_of(case.path[-1] if name == TOTAL else case.owner.grid)
+    calendar, basis = d.calendar(code), "ordered"
+    if ordered is None and limit is None and not endless:
+        row = rules.limit(name, level, case.category, case.group, calendar.local_day(judged))
+        if row is not None:
+            limit, basis = row.limit, row.basis
+    if ordered is None and limit is None:
+        if name != TOTAL:
+            return
+        basis = "none"
+    due = calendar.deadline(judged, limit) if limit is not None else ordered
+    armed = arm(d, name, due, calendar)
+    target = case.last_target(name, level) + 1
+    d.tell(
+        f.ClockStarted(
+            clock=name, level=level, cycle=case.cycle, target=target, judged=judged, calendar=code,
+            limit=limit_text(limit) if limit is not None else "", due=due, provisional=_provisional(due, limit, calendar),
+            basis=basis, rung=armed.rung, next=armed.next, repeat=armed.repeat,
+        )
+    )  # fmt: skip
+    _tell_skipped(d, name, level, case.cycle, target, armed)
+
+
+def _provisional(due: int | None, limit: Limit | None, calendar: Calendar) -> bool:
+    return due is not None and limit is not None and calendar.provisional(due, limit.kind)
+
+
+def _tell_skipped(d: Decision, name: str, level: int, cycle: int, target: int, armed: Arming) -> None:
+    if armed.skipped:
+        d.tell(f.ClockSkipped(clock=name, level=level, cycle=cycle, target=target, rungs=armed.skipped))
+
+
+def pause(d: Decision, clock: Clock) -> None:
+    """The clock stands still; its ledger keeps what it consumed."""
+    if clock.since is None:
+        return
+    judged, limit = d.judged(clock.judged), limit_of(clock)
+    kind = limit.kind if limit else Kind.urgent_hour
+    used = consumed(clock, judged, kind, d.calendar(clock.calendar))
+    d.tell(f.ClockPaused(clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target,
+                         judged=judged, consumed=used))  # fmt: skip
+
+
+def resume(d: Decision, clock: Clock) -> None:
+    """The clock runs again with what remained. An ordered instant moves by the length of the pause."""
+    if clock.since is not None:
+        return
+    judged, limit, calendar = d.judged(clock.judged), limit_of(clock), d.calendar(clock.calendar)
+    due = clock.due
+    if limit is not None:
+        due = deadline(clock, limit, judged, calendar)
+    elif due is not None:
+        due += judged - clock.judged
+    armed = arm(d, clock.name, due, calendar, position(d, clock))
+    d.tell(
+        f.ClockResumed(
+            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged, due=due,
+            provisional=_provisional(due, limit, calendar), rung=armed.rung, next=armed.next, repeat=armed.repeat,
+        )
+    )  # fmt: skip
+    _tell_skipped(d, clock.name, clock.level, clock.cycle, clock.target, armed)
+
+
+def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None, why: str) -> None:
+    """Another deadline for a clock; what was consumed stays consumed, and its ladder begins anew."""
+    calendar = d.calendar(clock.calendar)
+    judged = d.judged(clock.judged)
+    if limit is not None:
+        due = deadline(clock, limit, clock.since if clock.since is not None else judged, calendar)
+    armed = arm(d, clock.name, due, calendar) if clock.since is not None else Arming()
+    target = clock.target + 1
+    _end_alerts(d, clock, "withdrawn")
+    d.tell(
+        f.ClockRetargeted(
+            clock=clock.name, level=clock.level, cycle=clock.cycle, target=target, judged=judged,
+            limit=limit_text(limit) if limit is not None else "", due=due, why=why,
+            provisional=_provisional(due, limit, calendar), rung=armed.rung, next=armed.next, repeat=armed.repeat,
+        )
+    )  # fmt: skip
+    _tell_skipped(d, clock.name, clock.level, clock.cycle, target, armed)
+
+
+def stop(d: Decision, clock: Clock, why: str) -> None:
+    """The outcome of a clock. Done by the deadline although the deadline's rung had fired: both stand."""
+    judged = d.judged(clock.judged)
+    done = judged if clock.since is not None else clock.judged
+    result = "without_deadline" if clock.due is None else "on_time" if done <= clock.due else "overdue"
+    limit = limit_of(clock)
+    kind = limit.kind if limit else Kind.urgent_hour
+    if clock.breached and result == "on_time":
+        d.tell(f.ClockContradicted(clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target,
+                                   judged=judged))  # fmt: skip
+        _end_alerts(d, clock, "withdrawn")
+    else:
+        _end_alerts(d, clock, "resolved")
+    d.tell(
+        f.ClockStopped(
+            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged,
+            started=clock.started, result=result, elapsed=judged - clock.started,
+            consumed=consumed(clock, done, kind, d.calendar(clock.calendar)), due=clock.due, why=why,
+        )
+    )  # fmt: skip
+
+
+def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
+    if clock.told:
+        d.tell(f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how=how, by=d.by))
+
+
+# ---- what a state asks for ----------------------------------------------------------------------------------
+
+
+def arrange(d: Decision, state: State, why: str) -> None:
+    """Let the clocks follow the case into its state: stop, pause, resume and start what the state says."""
+    level = level_of_work(d, state)
+    for clock in d.case.clocks:
+        if clock.name == TOTAL:
+            if state.terminal:
+                stop(d, clock, why)
+        elif state.holds:
+            pause(d, clock)
+        elif clock.name in state.keeps or (clock.name in state.clocks and clock.level == level):
+            resume(d, clock)
+        else:
+            stop(d, clock, why)
+    for name in state.clocks:
+        if d.case.clock(name, level) is None:
+            start(d, name, level)
+
+
+def level_of_work(d: Decision, state: State) -> int:
+    """The level whose clocks run: the owner's, and the leaf's where the leaf has to act."""
+    at_leaf = any(name in ("dissuade", "report", "verify", "close") for name in state.clocks)
+    return len(d.case.path) if at_leaf else d.case.owner.level
+
+
+# ---- what falls due -----------------------------------------------------------------------------------------
+
+
+def ring(d: Decision, clock: Clock) -> RungRow:
+    """Fire the clock's next rung at its instant: tell it, tell the posts, and arm the one after it."""
+    ladder, at = d.rules.ladder(clock.name), position(d, clock)
+    row, repeat = ladder[at] if at < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
+    calendar = d.calendar(clock.calendar)
+    coming: tuple[RungRow, int, int] | None = None
+    if at + 1 < len(ladder) and clock.due is not None:
+        later, again = ladder[at + 1]
+        coming = (later, again, rung_instant(later, again, clock.due, calendar))
+    overdue = row.offset != "before"
+    d.tell(
+        f.ClockRung(
+            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, rung=row.rung, repeat=repeat,
+            due_at=clock.next or 0, due=clock.due, overdue=overdue, breach=overdue and not clock.breached,
+            next_rung=coming[0].rung if coming else "", next=coming[2] if coming else None,
+            next_repeat=coming[1] if coming else 0,
+        )
+    )  # fmt: skip
+    if not (clock.acknowledged and row.every is not None):
+        _tell_posts(d, clock, row, repeat)
+    return row
+
+
+def _tell_posts(d: Decision, clock: Clock, row: RungRow, repeat: int) -> None:
+    posts = routing.told(row.tell, d.case, d.register)
+    if not posts:
+        return
+    name = f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}"
+    due_at = clock.next or 0
+    d.tell(
+        f.AlertRaised(
+            alert=name, kind=row.rung, to=posts, due_at=due_at, clock=clock.name, level=clock.level, due=clock.due,
+            not_before=not_before(d, clock.name, due_at),
+        )
+    )  # fmt: skip
+
+
+def not_before(d: Decision, clock: str, instant: int) -> int | None:
+    """The end of the quiet hours in which an instant lies, if its clock's alerts respect them."""
+    options = d.rules.options
+    begin, end = options.quiet_from * 60_000, options.quiet_to * 60_000
+    if begin == end or clock in options.quiet_exempt:
+        return None
+    calendar = d.register.clock_of_days
+    midnight = calendar.day_start(calendar.local_day(instant))
+    of_day = instant - midnight
+    if begin < end:
+        return midnight + end if begin <= of_day < end else None
+    if of_day < end:
+        return midnight + end
+    return midnight + 86_400_000 + end if of_day >= begin else None

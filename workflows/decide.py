@@ -1,0 +1,369 @@
+"""Decide: what a record or a due instant does to a case. Pure: no I/O, no wall clock, no randomness.
+
+    take(case, arrived, ...) -> Outcome     an event arrived: done, parked, or refused with a reason
+    fire(case, at, ...)      -> Outcome     something of the case fell due: a rung, patience, a suspension's end
+
+In: the case as it is, the event with its arrival, the rules pinned to the case, the register active at arrival, and
+the open cases nearby. Out: `Outcome`: the case after, the steps with their facts, and what became of each event,
+parked ones that were released or given up included.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from schemas import facts as f
+from schemas.envelope import Envelope, Record, decode_data, decode_record, to_ms
+from schemas.events import ReportSubmitted, Said, VerificationRecorded, trigger_of
+from schemas.partition import home_of
+from schemas.refusals import Reason, Refusal
+from workflows import clockwork, routing, triggers
+from workflows.case import AWAITED, Case, Clock, Waiting
+from workflows.decision import Decision, believed
+from workflows.definition import Definition, Standing
+from workflows.hands import CalendarError
+from workflows.incident import INCIDENT
+from workflows.pack import Post
+from workflows.policy import Policy
+from workflows.roles import forbid
+from workflows.service_request import SERVICE_REQUEST
+
+DEFINITIONS: dict[str, Definition] = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
+
+
+class Arrived(Struct, frozen=True):
+    """An event with what the engine knows of it. `raw` is the record's body, kept if the event has to wait."""
+
+    record: Record
+    said: Said
+    arrival: int
+    raw: bytes
+
+
+class Settled(Struct, frozen=True):
+    """What became of an event: done, parked or refused (then with the reason)."""
+
+    source: str
+    id: str
+    outcome: str
+    refusal: Refusal | None = None
+    raw: bytes = b""
+
+
+class Told(Struct, frozen=True):
+    """One step: its cause, its facts, and the instant by whose local day it counts."""
+
+    cause: f.Cause
+    facts: tuple[f.AnyFact, ...]
+    instant: int
+    case: Case  # after it
+
+
+class Outcome(Struct):
+    """What a record or a firing did."""
+
+    case: Case
+    steps: list[Told]
+    settled: list[Settled]
+
+
+# ---- an event arrives ---------------------------------------------------------------------------------------
+
+
+def take(case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...] = ()) -> Outcome:
+    """Decide one event, then every parked one that it releases."""
+    result = _decide(case, arrived, rules, register, nearby)
+    event = arrived.record.event
+    if isinstance(result, Refusal):
+        return Outcome(case, [], [Settled(event.source, event.id, "refused", result, arrived.raw)])
+    outcome = _told(result, cause_of(arrived))
+    outcome.settled.append(Settled(event.source, event.id, "done" if not _parks(result) else "parked"))
+    return _release(outcome, rules, register, arrived.arrival)
+
+
+def _parks(d: Decision) -> bool:
+    return isinstance(d.facts[-1], f.Parked)
+
+
+def _told(d: Decision, cause: f.Cause) -> Outcome:
+    """A decision as a step of its case."""
+    d.case.seq += 1
+    instant = d.judged(0)
+    return Outcome(d.case, [Told(cause, tuple(d.facts), instant, d.case)], [])
+
+
+def cause_of(arrived: Arrived) -> f.Cause:
+    """The event as the cause of a step."""
+    event = arrived.record.event
+    return f.Cause(
+        type=event.type, source=event.source, id=event.id, actor=event.actor, occurred=to_ms(event.time),
+        traceparent=event.traceparent or "", token=arrived.record.token,
+    )  # fmt: skip
+
+
+def _decide(
+    case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...]
+) -> Decision | Refusal:
+    """Facts about one event, or why there are none."""
+    event, said = arrived.record.event, arrived.said
+    post = register.posts.get(event.actor)
+    if post is None or post.vacant:
+        why = "vacant" if post else "no post of the active pack"
+        return Refusal(Reason.UNKNOWN_CODE, "actor", f"{event.actor!r} is {why}")
+    instant = believed(to_ms(event.time), arrived.arrival, rules.options.offline_ms)
+    d = Decision(case, rules, register, arrived.arrival, instant, event.actor)
+    d.token = arrived.record.token
+    try:
+        if case.state == AWAITED:
+            return _birth(d, said, post, event, arrived, nearby)
+        return _proceed(d, said, post, arrived)
+    except CalendarError as error:
+        return Refusal(Reason.INVALID, "time", str(error))
+
+
+def _birth(
+    d: Decision, said: Said, post: Post, event: Envelope, arrived: Arrived, nearby: tuple[Case, ...]
+) -> Decision | Refusal:
+    """A report begins a case; anything else that comes before its report waits for it."""
+    if not isinstance(said, ReportSubmitted):
+        return _park(d, arrived)
+    if said.category not in d.rules.categories:
+        return triggers.unknown("data.category", said.category, "category")
+    for code in said.touches:
+        if code not in d.register.grids:
+            return triggers.unknown("data.touches", code, "grid")
+    if said.department is not None and said.department not in d.register.departments:
+        return triggers.unknown("data.department", said.department, "department")
+    grid = triggers.place(d, said, post.grid, home_of(event.subject))
+    if isinstance(grid, Refusal):
+        return grid
+    triggers.report(d, said, grid, nearby)  # told first: the rules below ask the case for its place
+    refused = forbid(post, "report.submitted", d.case, d.rules, d.register)
+    if refused:
+        return refused
+    definition, at = DEFINITIONS[said.definition], _standing(d, post)
+    dest = definition.dest("report.submitted", d.case, said, at)
+    if dest is None:
+        return Refusal(Reason.IMPOSSIBLE, "type", "this definition takes no report")
+    triggers.first_owner(d, said, at, dest)
+    _move(d, definition, "report.submitted", dest)
+    triggers.total_clock(d, said)
+    return d
+
+
+def _proceed(d: Decision, said: Said, post: Post, arrived: Arrived) -> Decision | Refusal:
+    """A case that is under way takes an event, or lets it wait, or refuses it."""
+    definition = DEFINITIONS[d.case.definition]
+    at = _standing(d, post)
+    trigger = _trigger(arrived.record.event.type, said, at)
+    if trigger == "report.submitted":
+        return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
+    dest = definition.dest(trigger, d.case, said, at)
+    if dest is None:
+        return _early_or_impossible(d, definition, trigger, arrived)
+    refused = forbid(post, trigger_of(arrived.record.event.type), d.case, d.rules, d.register)
+    if refused:
+        return refused
+    effect = triggers.EFFECTS.get(trigger)
+    refused = effect(d, said, at) if effect else None
+    if refused:
+        return refused
+    _move(d, definition, trigger, dest)
+    return d
+
+
+def _standing(d: Decision, post: Post) -> Standing:
+    """Where the speaker stands, for the guards."""
+    grid, known = d.register.grids.get(post.grid), d.rules.categories.get(d.case.category)
+    return Standing(
+        post=post.code, grid=post.grid, level=grid.level if grid else 0, department=post.department,
+        leaf_level=len(d.case.path), dissuade=bool(known and known.dissuade),
+        authority=routing.upward(d.case, d.rules, d.register).level,
+        checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
+    )  # fmt: skip
+
+
+def _trigger(event_type: str, said: Said, at: Standing) -> str:
+    """The trigger of an event: a check by a level above the deciding one has its own."""
+    if isinstance(said, VerificationRecorded) and at.level < at.leaf_level:
+        return "verification.checked"
+    return trigger_of(event_type)
+
+
+def _early_or_impossible(d: Decision, definition: Definition, trigger: str, arrived: Arrived) -> Decision | Refusal:
+    """No row takes it now: it waits if a state that takes it lies ahead in this cycle."""
+    if trigger in definition.ahead[d.case.state]:
+        return _park(d, arrived)
+    state = definition.states[d.case.state]
+    now = ", ".join(definition.triggers(d.case.state))
+    return Refusal(Reason.IMPOSSIBLE, "type", f"in state {state.name} ({state.zh}) it takes: {now or 'nothing'}")
+
+
+def _park(d: Decision, arrived: Arrived) -> Decision | Refusal:
+    """An early event waits with its case; their number is capped."""
+    options, event = d.rules.options, arrived.record.event
+    if len(d.case.parked) >= options.parked_cap:
+        return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
+    if d.case.state == AWAITED:
+        if d.register.home(home_of(event.subject)) != home_of(event.subject) if home_of(event.subject) in d.register.grids else True:
+            return Refusal(Reason.UNKNOWN_CODE, "subject", f"{home_of(event.subject)!r} is no home of the active pack")
+    d.tell(
+        f.Parked(
+            source=event.source, id=event.id, type=event.type, arrival=d.arrival,
+            until=d.arrival + options.parked_ms, event=arrived.raw.decode(),
+        )
+    )  # fmt: skip
+    return d
+
+
+def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
+    """Take the case to its next state, and its clocks with it."""
+    was, stays = d.case.state, dest in ("=", d.case.state)
+    state = definition.states[was if dest == "=" else dest]
+    if dest != "=":
+        d.tell(f.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
+    if not stays or d.case.owner.level != _clock_level(d.case, definition):
+        clockwork.arrange(d, state, trigger)
+
+
+def _clock_level(case: Case, definition: Definition) -> int:
+    """The level whose owner's clocks run now; the owner's own where none runs."""
+    names = [n for n in definition.states[case.state].clocks if n in ("accept", "handle")]
+    running = next((c for c in case.clocks if c.name in names), None)
+    return running.level if running else case.owner.level
+
+
+# ---- parked events ------------------------------------------------------------------------------------------
+
+
+def _release(outcome: Outcome, rules: Policy, register: Policy, arrival: int) -> Outcome:
+    """Give every parked event its turn, in arrival order, until none can go; give up those overtaken."""
+    progress = bool(outcome.case.parked)
+    while progress:
+        progress = False
+        for waiting in outcome.case.parked:
+            if _retry(outcome, waiting, rules, register, arrival):
+                progress = True
+                break
+    return outcome
+
+
+def _retry(outcome: Outcome, waiting: Waiting, rules: Policy, register: Policy, arrival: int) -> bool:
+    """Decide a parked event again. True if it left the waiting room."""
+    case = outcome.case
+    if case.state == AWAITED:
+        return False
+    raw = waiting.event.encode()
+    record = decode_record(raw)
+    said = decode_data(record.event)
+    if isinstance(said, Refusal):
+        return _give_up(outcome, waiting, said, rules, register, arrival)
+    result = _decide(case, Arrived(record, said, max(arrival, waiting.arrival), raw), rules, register, ())
+    if isinstance(result, Refusal):
+        why = Refusal(Reason.EXPIRED, result.field, result.detail) if _over(case) else result
+        return _give_up(outcome, waiting, why, rules, register, arrival)
+    if _parks(result):
+        return False
+    _leave(outcome, result, waiting, "released", cause_of(Arrived(record, said, arrival, raw)))
+    outcome.settled.append(Settled(waiting.source, waiting.id, "done"))
+    return True
+
+
+def _over(case: Case) -> bool:
+    return DEFINITIONS[case.definition].states[case.state].terminal
+
+
+def _give_up(
+    outcome: Outcome, waiting: Waiting, why: Refusal, rules: Policy, register: Policy, arrival: int, word: str = "overtaken"
+) -> bool:
+    """A parked event goes to the dead letters, with a step that says so."""
+    d = Decision(outcome.case, rules, register, arrival, arrival)
+    cause = f.Cause(type=waiting.type, source=waiting.source, id=waiting.id)
+    _leave(outcome, d, waiting, word, cause)
+    outcome.settled.append(Settled(waiting.source, waiting.id, "refused", why, waiting.event.encode()))
+    return True
+
+
+def _leave(outcome: Outcome, d: Decision, waiting: Waiting, why: str, cause: f.Cause) -> None:
+    """Out of the waiting room, in the same step as what the event then does."""
+    d.tell(f.Unparked(source=waiting.source, id=waiting.id, why=why))
+    step = _told(d, cause)
+    outcome.steps += step.steps
+    outcome.case = step.case
+
+
+# ---- something falls due ------------------------------------------------------------------------------------
+
+
+def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
+    """Fire what is due first of a case: the clocks by name and level, then patience, then a suspension's end.
+
+    Effects are dated by the due instant; `arrival` is that of the record that released the firing.
+    """
+    due = case.next_at
+    if due is None:
+        raise ValueError(f"nothing of case {case.id} is due")
+    clock = min((c for c in case.clocks if c.next == due), key=lambda c: (c.name, c.level), default=None)
+    if clock is not None:
+        return _release(_ring(case, clock, due, arrival, rules, register), rules, register, arrival)
+    waiting = next((w for w in case.parked if w.until == due), None)
+    if waiting is not None:
+        why = Refusal(Reason.EXPIRED, "type", "waited in vain for the state that takes it")
+        outcome = Outcome(case, [], [])
+        _give_up(outcome, waiting, why, rules, register, arrival, "expired")
+        return outcome
+    return _release(_end_suspension(case, due, arrival, rules, register), rules, register, arrival)
+
+
+def _ring(case: Case, clock: Clock, due: int, arrival: int, rules: Policy, register: Policy) -> Outcome:
+    """A rung of the ladder; where the pack says so it also raises the case to the next level."""
+    d = Decision(case, rules, register, arrival, due)
+    row = clockwork.ring(d, clock)
+    if row.act == "escalate":
+        _raise_overdue(d)
+    cause = f.Cause(type="gridpatrol.clock.due", source=f"{clock.name}.{clock.level}",
+                    id=f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}", occurred=due)  # fmt: skip
+    return _told(d, cause)
+
+
+def _raise_overdue(d: Decision) -> None:
+    """Escalation by timeout: only where the case can be escalated and there is a level above."""
+    definition = DEFINITIONS[d.case.definition]
+    rows = definition.table.get(("incident.escalated", d.case.state))
+    to = routing.next_above(d.case, "timeout", d.rules, d.register)
+    if rows and to:
+        triggers.raise_to(d, to, "timeout", d.case.owner.grid)
+        _move(d, definition, "incident.escalated", rows[0][0])
+
+
+def _end_suspension(case: Case, due: int, arrival: int, rules: Policy, register: Policy) -> Outcome:
+    """A suspension's day has come: the case is taken up again."""
+    from schemas.events import Resumed
+
+    d = Decision(case, rules, register, arrival, due)
+    definition = DEFINITIONS[case.definition]
+    dest = definition.dest("incident.resumed", case, Resumed(), Standing("", "", 0, "", len(case.path)))
+    d.tell(f.Resumed())
+    if dest is not None:
+        _move(d, definition, "incident.resumed", dest)
+    return _told(d, f.Cause(type="gridpatrol.clock.due", source="suspension", id=str(due), occurred=due))
+
+
+def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
+    """Look at a case's deadlines again under a newer register: provisional ones, or all, as the pack says."""
+    d = Decision(case, rules, register, arrival, arrival)
+    d.tell(f.ClockRecalculated(register=register.hash))
+    always = rules.options.deadlines_move == "always"
+    for clock in case.clocks:
+        limit = clockwork.limit_of(clock)
+        if limit is None or clock.since is None or not (always or clock.provisional):
+            continue
+        due = clockwork.deadline(clock, limit, clock.since, d.calendar(clock.calendar))
+        still = d.calendar(clock.calendar).provisional(due, limit.kind)
+        if (due, still) != (clock.due, clock.provisional):
+            clockwork.retarget(d, clock, due=None, limit=limit, why="calendar")
+    return _told(d, f.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival))
+
+
+def encode_raw(record: Record) -> bytes:
+    """The bytes of a record, for tests and callers that build one."""
+    return msgspec.json.encode(record)

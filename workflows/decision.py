@@ -1,0 +1,46 @@
+"""A decision in the making: a private copy of the case, and the facts told so far.
+
+In: a case, the two policies, the instants of the record. Out: `facts`, and the case after them. Telling a fact
+applies it at once, so each rule sees what the rules before it told.
+"""
+
+import copy
+
+from schemas import facts as f
+from workflows.calendars import Calendar
+from workflows.case import Case, apply
+from workflows.policy import Policy
+
+
+class Decision:
+    """Facts about one case, from one record or one firing."""
+
+    __slots__ = ("arrival", "by", "case", "facts", "instant", "register", "rules", "token")
+
+    def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
+        self.case = copy.copy(case)
+        self.rules = rules
+        self.register = register
+        self.arrival = arrival
+        self.instant = instant  # what may be believed of the occurred instant, or the due instant of a firing
+        self.by = by
+        self.token = ""
+        self.facts: list[f.AnyFact] = []
+
+    def tell(self, fact: f.AnyFact) -> None:
+        """Add a fact, and let the case follow it."""
+        self.facts.append(fact)
+        apply(self.case, fact)
+
+    def judged(self, floor: int) -> int:
+        """The believed instant, not before `floor` and not after arrival."""
+        return max(floor, min(self.instant, self.arrival))
+
+    def calendar(self, code: str) -> Calendar:
+        """A calendar of the active register; the root's, where a newer register no longer has that code."""
+        return self.register.calendars.get(code) or self.register.clock_of_days
+
+
+def believed(occurred: int, arrival: int, offline_ms: int) -> int:
+    """The occurred instant if it is within the offline allowance, else arrival: no phone sets itself on time."""
+    return arrival if arrival - occurred > offline_ms else occurred

@@ -1,0 +1,150 @@
+"""A definition: the table of states and triggers of one kind of case, validated by `transitions`, compiled for speed.
+
+In: states and rows, as a definition module writes them down. Out: a `Definition` whose `table` answers in one
+look-up where a trigger leads from a state, whose `ahead` tells which triggers may still come in the same cycle, and
+whose `mermaid` draws it. One shared machine; `auto_transitions` off, so no state can be jumped to.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+from transitions import Machine
+
+from schemas.events import Said
+from workflows.case import AWAITED, Case
+
+Guard = Callable[[Case, Said, "Standing"], bool]
+"""A question about a case and what is said to it, answered without any side effect."""
+
+
+class Standing(Struct, frozen=True):
+    """Where the speaker stands: the level and code of the post's grid, its department, and what the rules say."""
+
+    post: str
+    grid: str
+    level: int
+    department: str
+    leaf_level: int  # the deepest level of the place
+    dissuade: bool = False  # the category asks for dissuasion first
+    authority: int = 0  # the level with authority over the category
+    checks: tuple[int, ...] = ()  # levels that will check on site once this is handled
+
+
+class State(Struct, frozen=True):
+    """A state: its names, the clocks that run in it, and where it stands on the main line (0: beside it)."""
+
+    name: str
+    zh: str
+    rank: int = 0
+    clocks: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()  # clocks that go on if they run, but do not start here
+    holds: bool = False  # clocks pause here instead of stopping
+    terminal: bool = False
+
+
+class Row(Struct, frozen=True):
+    """One line of the table. Several rows of a trigger and a state are tried in order; all guards must agree."""
+
+    trigger: str
+    sources: tuple[str, ...]
+    dest: str  # "=" stays
+    guards: tuple[str, ...] = ()  # "not x" negates
+
+
+class Definition(Struct, frozen=True):
+    """A compiled definition."""
+
+    name: str
+    zh: str
+    states: dict[str, State]
+    rows: tuple[Row, ...]
+    guards: dict[str, Guard]
+    table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
+    ahead: dict[str, frozenset[str]]
+    machine: Any
+
+    def dest(self, trigger: str, case: Case, said: Said, standing: Standing) -> str | None:
+        """Where the trigger leads from the case's state; None where the table has no row whose guards agree."""
+        for dest, guards in self.table.get((trigger, case.state), ()):
+            if all(guard(case, said, standing) is wanted for guard, wanted in guards):
+                return dest
+        return None
+
+    def triggers(self, state: str) -> list[str]:
+        """What may be said in a state."""
+        return sorted({trigger for trigger, source in self.table if source == state})
+
+
+def define(name: str, zh: str, states: Iterable[State], rows: Iterable[Row], guards: Mapping[str, Guard]) -> Definition:
+    """Validate with `transitions` and compile. A row that names an unknown state or guard is a ValueError."""
+    by_name, kept = {s.name: s for s in states}, tuple(rows)
+    for row in kept:
+        for guard in row.guards:
+            if guard.removeprefix("not ") not in guards:
+                raise ValueError(f"{name}: row {row.trigger} names the unknown guard {guard!r}")
+    machine = _machine(by_name, kept)
+    table = _compile(machine, guards)
+    return Definition(name, zh, by_name, kept, dict(guards), table, _ahead(by_name, table), machine)
+
+
+def _machine(states: dict[str, State], rows: tuple[Row, ...]) -> Any:
+    """The validated definition. Guards stay names here, so a model can answer them in a test."""
+    transitions = [
+        {
+            "trigger": row.trigger,
+            "source": list(row.sources),
+            "dest": row.dest,
+            "conditions": [g for g in row.guards if not g.startswith("not ")],
+            "unless": [g.removeprefix("not ") for g in row.guards if g.startswith("not ")],
+        }
+        for row in rows
+    ]
+    return Machine(model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False)
+
+
+def _compile(machine: Any, guards: Mapping[str, Guard]) -> dict[Any, Any]:
+    """The machine's own events as one dictionary."""
+    return {
+        (event.name, source): tuple(
+            (t.dest, tuple((guards[c.func], c.target) for c in t.conditions)) for t in transitions
+        )
+        for event in machine.events.values()
+        for source, transitions in event.transitions.items()
+    }
+
+
+def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> dict[str, frozenset[str]]:
+    """Triggers that a later state of the same cycle takes: an event of that kind has come early, and may wait.
+
+    Only steps forward along the main line count, and steps from beside it back onto it: whoever sends an event again
+    that its case has left behind gets an answer at once instead of a place in the waiting room.
+    """
+
+    def forward(source: str, dest: str) -> bool:
+        a, b = states[source], states[dest]
+        return b.rank > a.rank if a.rank else b.rank > 0
+
+    edges = {(s, dest) for (_, s), targets in table.items() for dest, _ in targets if forward(s, dest)}
+    result = {}
+    for start in states:
+        reached, frontier = set[str](), {start}
+        while frontier:
+            frontier = {d for s, d in edges if s in frontier} - reached
+            reached |= frontier
+        result[start] = frozenset(trigger for trigger, source in table if source in reached)
+    return result
+
+
+def mermaid(definition: Definition) -> str:
+    """The table as a mermaid state diagram. Self-loops are left out: they are in the table, not in the picture."""
+    lines = ["stateDiagram-v2", f"    [*] --> {AWAITED}"]
+    lines += [f"    {s.name} : {s.name} {s.zh}" for s in definition.states.values()]
+    edges: dict[tuple[str, str], list[str]] = {}
+    for (trigger, source), targets in definition.table.items():
+        for dest, _ in targets:
+            if dest != source and trigger not in edges.setdefault((source, dest), []):
+                edges[source, dest].append(trigger)
+    lines += [f"    {a} --> {b} : {' / '.join(names)}" for (a, b), names in edges.items()]
+    lines += [f"    {s.name} --> [*]" for s in definition.states.values() if s.terminal]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,142 @@
+"""The incident (网格事件): every rule about its states stands in this file, and nothing else.
+
+    discovered -> dissuading -> reported -> accepted -> handling -> feedback -> verifying -> verified -> closed
+
+1. A leaf grid that finds a problem on patrol dissuades first, where the category asks for it (M14). Effective
+   dissuasion goes straight to verification; otherwise it is reported up (M15, M16).
+2. Found or told elsewhere, it starts at the level that will handle it: reported, or, where an inspecting grid has
+   the authority itself, accepted (M21, M23).
+3. The owner accepts, dispatches to a department or handles it itself (M18, M24); it can return what is not its duty
+   and escalate what is beyond it (M25, M30-M32). After a return only a new decision on who handles is possible.
+4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Unsolved starts
+   a new cycle at the rework level, without limit. Verified and closed are two acts (M36).
+5. Suspended stops work and pauses its clocks; the total clock always runs.
+6. Evidence, comments, acknowledgements and urging never move a case.
+
+In: what is said (an event's data), who says it, the case. Out: the state it leads to. `transitions` validates and
+draws this table; the hot path asks the dictionary compiled from it; a property test holds both together.
+"""
+
+from schemas.events import DissuasionRecorded, ReportSubmitted, Said, Source, VerificationRecorded
+from workflows.case import AWAITED, Case
+from workflows.definition import Row, Standing, State, define
+
+STATES = (
+    State(AWAITED, "待到", 1),
+    State("discovered", "发现", 2, ("dissuade",)),
+    State("dissuading", "劝阻", 3, ("report",)),
+    State("reported", "上报", 4, ("accept",)),
+    State("accepted", "受理", 5, ("handle",), keeps=("rectify",)),
+    State("handling", "处置", 6, ("handle",), keeps=("rectify",)),
+    State("feedback", "反馈", 7, ("verify",)),
+    State("verifying", "核查", 8, ("verify",)),
+    State("verified", "核查通过", 9, ("close",)),
+    State("closed", "结案", 10, terminal=True),
+    State("returned", "退回", clocks=("accept",)),
+    State("suspended", "挂账", holds=True),
+    State("merged", "合并", terminal=True),
+    State("rejected", "不予立案", terminal=True),
+    State("withdrawn", "撤回", terminal=True),
+    State("force_closed", "强制结案", terminal=True),
+)
+
+AT_WORK = ("reported", "accepted", "handling")
+OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified", "returned", "suspended")
+ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
+
+ROWS = (
+    Row("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
+    Row("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
+    Row("report.submitted", (AWAITED,), "reported"),
+    Row("dissuasion.recorded", ("discovered", "dissuading"), "verifying", ("effective",)),
+    Row("dissuasion.recorded", ("discovered", "dissuading"), "dissuading"),
+    Row("incident.reported_up", ("dissuading", "returned"), "reported"),
+    Row("incident.accepted", ("reported",), "accepted"),
+    Row("incident.dispatched", (*AT_WORK, "returned"), "handling"),
+    Row("department.arrived", ("accepted", "handling"), "handling"),
+    Row("rectification.ordered", ("accepted", "handling"), "handling"),
+    Row("rectification.completed", ("handling",), "="),
+    Row("handling.completed", ("accepted", "handling"), "feedback", ("checks_above_the_last",)),
+    Row("handling.completed", ("accepted", "handling"), "verifying"),
+    Row("verification.checked", ("feedback",), "verifying", ("last_but_one_check",)),
+    Row("verification.checked", ("feedback", "verifying"), "="),
+    Row("verification.recorded", ("verifying",), "verified", ("solved",)),
+    Row("verification.recorded", ("verifying",), "reported"),
+    Row("incident.closed", ("verified",), "closed"),
+    Row("incident.escalated", (*AT_WORK, "returned"), "reported"),
+    Row("incident.returned", AT_WORK, "returned"),
+    Row("incident.reassigned", (*AT_WORK, "returned"), "reported"),
+    Row("incident.suspended", (*AT_WORK, "returned"), "suspended"),
+    Row("incident.resumed", ("suspended",), "reported", ("was_reported",)),
+    Row("incident.resumed", ("suspended",), "accepted", ("was_accepted",)),
+    Row("incident.resumed", ("suspended",), "handling", ("was_handling",)),
+    Row("incident.resumed", ("suspended",), "returned"),
+    Row("deadline.ordered", OPEN, "="),
+    Row("incident.merged", OPEN, "merged"),
+    Row("incident.rejected", ("discovered", "dissuading", "reported", "accepted", "returned"), "rejected"),
+    Row("incident.withdrawn", ("discovered", "dissuading", "reported"), "withdrawn"),
+    Row("incident.force_closed", OPEN, "force_closed"),
+    Row("incident.acknowledged", OPEN, "="),
+    Row("incident.urged", OPEN, "="),
+    Row("evidence.added", (*OPEN, *ENDED), "="),
+    Row("comment.added", (*OPEN, *ENDED), "="),
+)
+
+
+def on_patrol(case: Case, said: Said, at: Standing) -> bool:
+    """Found by the leaf grid itself while patrolling."""
+    return isinstance(said, ReportSubmitted) and said.source == Source.PATROL and at.level == at.leaf_level
+
+
+def dissuades_first(case: Case, said: Said, at: Standing) -> bool:
+    """The category asks to inform and dissuade first (M14)."""
+    return at.dissuade
+
+
+def found_by_its_handler(case: Case, said: Said, at: Standing) -> bool:
+    """An inspecting grid above the leaves that has the authority over what it found (M21, M23)."""
+    inspected = isinstance(said, ReportSubmitted) and said.source in (Source.INSPECTION, Source.SUPERVISION)
+    return inspected and at.level < at.leaf_level and at.level == at.authority
+
+
+def effective(case: Case, said: Said, at: Standing) -> bool:
+    """Dissuasion solved it on the spot."""
+    return isinstance(said, DissuasionRecorded) and said.outcome == "effective"
+
+
+def checks_above_the_last(case: Case, said: Said, at: Standing) -> bool:
+    """More than the deciding level must check on site."""
+    return len(at.checks) > 1
+
+
+def last_but_one_check(case: Case, said: Said, at: Standing) -> bool:
+    """After this check only the deciding one is outstanding."""
+    return len([level for level in case.checks if level != at.level]) <= 1
+
+
+def solved(case: Case, said: Said, at: Standing) -> bool:
+    """The check found the problem solved."""
+    return isinstance(said, VerificationRecorded) and said.outcome == "solved"
+
+
+def was_reported(case: Case, said: Said, at: Standing) -> bool:
+    """Suspended while reported."""
+    return case.suspended_from == "reported"
+
+
+def was_accepted(case: Case, said: Said, at: Standing) -> bool:
+    """Suspended while accepted."""
+    return case.suspended_from == "accepted"
+
+
+def was_handling(case: Case, said: Said, at: Standing) -> bool:
+    """Suspended while being handled."""
+    return case.suspended_from == "handling"
+
+
+GUARDS = (
+    on_patrol, dissuades_first, found_by_its_handler, effective, checks_above_the_last, last_but_one_check, solved,
+    was_reported, was_accepted, was_handling,
+)  # fmt: skip
+
+INCIDENT = define("incident", "网格事件", STATES, ROWS, {g.__name__: g for g in GUARDS})

@@ -1,0 +1,185 @@
+"""The policy pack, compiled: a locality as data, with nothing left to look up elsewhere.
+
+In: nothing. Out: the structs that the pack compiler fills from a folder of CSV, TOML and GeoJSON, and that
+`policy.py` indexes for decisions. Canonical JSON of `Pack` is content-addressed (`digest`): the same rules have the
+same hash everywhere, and holiday tables and time zone rules are expanded into it.
+
+Two kinds of data: *rules* (limits, rungs, authority, options) are pinned per case at its birth; the *register*
+(grids, posts, departments, calendars) is what is active when an event arrives, so a new chief can act on an old case.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from workflows.calendars import CalendarData
+from workflows.limits import Limit
+
+
+class Level(Struct, frozen=True, omit_defaults=True):
+    """One level of the grid tree; 1 is the root."""
+
+    level: int
+    name_zh: str
+    name_en: str
+    posts: tuple[str, ...] = ()  # roles that every grid of this level must have a post for (M7, M43)
+
+
+class Grid(Struct, frozen=True, omit_defaults=True):
+    """A grid (网格): a node of the tree. Days are YYYYMMDD, local; 0 means open-ended."""
+
+    code: str
+    name: str
+    level: int
+    parent: str = ""
+    kind: str = ""
+    calendar: str = ""  # code of a calendar; empty: the parent's, at the root the pack's first
+    official_code: str = ""
+    valid_from: int = 0
+    valid_to: int = 0
+    polygon: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()  # GeoJSON MultiPolygon coordinates, lon/lat
+
+
+class Department(Struct, frozen=True, omit_defaults=True):
+    """A functional department (职能部门): a lane beside the levels, serving a grid's subtree (M8, M10)."""
+
+    code: str
+    name: str
+    grid: str  # the grid it belongs to; it can handle cases of that grid's subtree
+    groups: tuple[str, ...] = ()  # category groups it is competent for; empty: any
+
+
+class Post(Struct, frozen=True, omit_defaults=True):
+    """A post (岗位), the unit that speaks and is told; never a person. `vacant` posts cannot speak."""
+
+    code: str
+    title: str
+    role: str  # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake
+    grid: str
+    department: str = ""
+    vacant: bool = False
+    valid_from: int = 0
+    valid_to: int = 0
+
+
+class Category(Struct, frozen=True, omit_defaults=True):
+    """A problem of the catalogue, with the level that has authority (处置权) over it."""
+
+    code: str
+    name_zh: str
+    group: str
+    level: int  # the grid level that handles it (M20-M22)
+    name_en: str = ""
+    department: str = ""  # the department that leads where one is needed
+    dissuade: bool = False  # informing and dissuading comes first when found on patrol (M14)
+    source: str = ""  # the phrase of the source text
+
+
+class Authority(Struct, frozen=True):
+    """How many problem types a level is declared to handle, and how many of them the source names."""
+
+    level: int
+    declared: int
+    named: int
+
+
+class LimitRow(Struct, frozen=True, omit_defaults=True):
+    """One limit. Empty selectors match all; the most specific row wins: category, then group, then level."""
+
+    clock: str  # dissuade report accept handle rectify verify total
+    limit: Limit
+    level: int = 0  # 0: any level
+    category: str = ""
+    group: str = ""
+    valid_from: int = 0  # local day YYYYMMDD of the clock's start, inclusive
+    valid_to: int = 0  # inclusive; 0: open
+    basis: str = ""  # where the figure comes from, e.g. "our proposal"
+
+
+class RungRow(Struct, frozen=True, omit_defaults=True):
+    """One rung of a clock's ladder. `due` itself always exists, without a row if nobody is to be told."""
+
+    clock: str  # or "*"
+    rung: str  # warn, due, overdue, raise, or any name
+    offset: Literal["before", "at", "after"]
+    limit: Limit | None = None  # distance from the deadline, by its own kind of clock; None with "at"
+    every: Limit | None = None  # repeat distance, after the first time
+    times: int = 1  # how often it fires at most
+    tell: tuple[str, ...] = ()  # owner, owner_chief, reporter, sponsor, upper_chief, handler, supervisor, office
+    act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
+
+
+class May(Struct, frozen=True, omit_defaults=True):
+    """One row of the roles table: which role may pull which trigger, standing where."""
+
+    rule: str  # its name, quoted in refusals
+    trigger: str  # e.g. incident.accepted
+    role: str
+    levels: tuple[int, ...] = ()  # levels of the actor's grid; empty: any
+    scope: Literal["owner", "place", "above", "department", "reporter", "any"] = "any"
+    # owner: the actor's grid or department owns the case; place: the actor's grid contains the place;
+    # above: the actor's grid lies strictly above the owner's or is the owner's; department: the actor's department
+    # leads or assists; reporter: the post that reported it
+
+
+class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The pack's choices. Durations are milliseconds."""
+
+    partition_level: int
+    offline_ms: int  # offline allowance: how late an occurred instant is still believed
+    parked_ms: int  # how long an early event waits
+    parked_cap: int = 32  # how many wait per case at most
+    duplicate_window_ms: int = 90 * 86_400_000  # window W for resends
+    rework_level: int  # the level a failed verification reports to again (M35)
+    default_level: int  # where a report goes without other authority (M16)
+    checks: Literal["all", "last"] = "all"  # which levels check on site before the last one decides (M33)
+    verifier_differs: bool = False  # handler and verifier must be different posts
+    barred_verifiers: tuple[str, ...] = ()  # kinds of leaf grid whose chief never verifies against its own unit
+    loop_alarm: int = 3  # cycles from which a loop alarm is told
+    similar_radius_m: int = 0  # duplicates proposed within this distance; 0: none proposed
+    similar_window_ms: int = 0
+    deadlines_move: Literal["never", "provisional", "always"] = "provisional"  # when a newer calendar arrives
+    quiet_from: int = 0  # local minutes of the day, alerts wait from ...
+    quiet_to: int = 0  # ... to; equal: no quiet hours
+    quiet_exempt: tuple[str, ...] = ()  # clocks whose alerts do not wait
+    grace_days: int = 3  # after a period's end, later facts restate it
+    min_n: int = 10  # least number of cases for a ranking
+
+
+class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A compiled pack."""
+
+    code: str
+    title_zh: str
+    title_en: str
+    zone: str
+    notice: str = ""  # e.g. that polygons are synthetic
+    polygons: Literal["full", "none"] = "full"  # none: the pack has no borders, and none are missed
+    levels: tuple[Level, ...]
+    options: Options
+    calendars: tuple[CalendarData, ...]
+    grids: tuple[Grid, ...]
+    departments: tuple[Department, ...] = ()
+    posts: tuple[Post, ...]
+    categories: tuple[Category, ...]
+    authority: tuple[Authority, ...] = ()
+    limits: tuple[LimitRow, ...] = ()
+    rungs: tuple[RungRow, ...] = ()
+    roles: tuple[May, ...]
+
+
+def encode(pack: Pack) -> bytes:
+    """Canonical bytes: fields in declared order, nothing optional."""
+    return msgspec.json.encode(pack)
+
+
+def decode(body: bytes) -> Pack:
+    """The pack inside canonical bytes."""
+    return msgspec.json.decode(body, type=Pack)
+
+
+def digest(pack: Pack) -> str:
+    """The content address of a pack: SHA-256 of its canonical bytes, in hex."""
+    return hashlib.sha256(encode(pack)).hexdigest()

@@ -1,0 +1,143 @@
+"""A compiled pack, indexed for decisions: the rules that are pinned per case, the register that is active at arrival.
+
+In: a `Pack` and its hash. Out: `Policy`, look-ups only: grids and their paths, posts by grid and role, calendars,
+limits with effective dates, ladders of rungs, the roles table, the map.
+"""
+
+from functools import cached_property
+
+from shapely import MultiPolygon, Point, STRtree
+
+from schemas.events import Position
+from workflows.calendars import Calendar
+from workflows.pack import Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
+
+DUE = RungRow("*", "due", "at")
+"""The rung of the deadline itself: every ladder has it, whether or not somebody is told."""
+
+
+class Policy:
+    """One pack, ready to be asked. Immutable after construction."""
+
+    def __init__(self, pack: Pack, digest: str) -> None:
+        self.pack = pack
+        self.hash = digest
+        self.options = pack.options
+        self.grids: dict[str, Grid] = {g.code: g for g in pack.grids}
+        self.posts: dict[str, Post] = {p.code: p for p in pack.posts}
+        self.departments: dict[str, Department] = {d.code: d for d in pack.departments}
+        self.categories: dict[str, Category] = {c.code: c for c in pack.categories}
+        self.calendars: dict[str, Calendar] = {c.code: Calendar(c) for c in pack.calendars}
+        self.leaf_level = max(level.level for level in pack.levels)
+        self.root = next(g.code for g in pack.grids if not g.parent)
+        self._paths = {code: self._climb(code) for code in self.grids}
+        self._calendar_of = {code: self._calendar_code(code) for code in self.grids}
+        self._posts_at: dict[tuple[str, str], list[str]] = {}
+        self._handlers: dict[str, list[str]] = {}
+        self._index_posts()
+        self._may: dict[tuple[str, str], list[May]] = {}
+        for may in pack.roles:
+            self._may.setdefault((may.trigger, may.role), []).append(may)
+        self._ladders: dict[str, tuple[tuple[RungRow, int], ...]] = {}
+
+    def _climb(self, code: str) -> tuple[str, ...]:
+        path: list[str] = []
+        while code:
+            path.append(code)
+            code = self.grids[code].parent
+        return tuple(reversed(path))
+
+    def _calendar_code(self, grid: str) -> str:
+        named = (self.grids[code].calendar for code in reversed(self._paths[grid]))
+        return next(filter(None, named), self.pack.calendars[0].code)
+
+    def _index_posts(self) -> None:
+        for post in self.pack.posts:
+            if not post.vacant:
+                self._posts_at.setdefault((post.grid, post.role), []).append(post.code)
+                if post.department:
+                    self._handlers.setdefault(post.department, []).append(post.code)
+
+    # ---- the register -------------------------------------------------------------------------------------
+
+    def path(self, grid: str) -> tuple[str, ...]:
+        """Codes from the root down to a grid."""
+        return self._paths[grid]
+
+    def home(self, grid: str | None) -> str:
+        """The home of a place: its ancestor at the partition level, or the root where there is none."""
+        path = self._paths[grid] if grid else ()
+        level = self.options.partition_level
+        return path[level - 1] if len(path) >= level else self.root
+
+    def locate(self, position: Position) -> tuple[str, ...]:
+        """The leaf grids that cover a point, in order of their codes: several on a border, none off the map.
+
+        Only WGS 84 and CGCS2000 (the same at this accuracy) are read as the map is; other systems are not converted.
+        """
+        tree, codes = self._map
+        if position.crs not in ("WGS84", "CGCS2000") or not codes:
+            return ()
+        found = tree.query(Point(position.lon, position.lat), predicate="intersects")
+        return tuple(sorted(codes[int(index)] for index in found))
+
+    @cached_property
+    def _map(self) -> tuple[STRtree, list[str]]:
+        """The borders of the leaf grids, indexed, and the code of each."""
+        parents = {grid.parent for grid in self.pack.grids}
+        leaves = [grid for grid in self.pack.grids if grid.code not in parents and grid.polygon]
+        borders = [MultiPolygon([(rings[0], rings[1:]) for rings in grid.polygon]) for grid in leaves]
+        return STRtree(borders), [grid.code for grid in leaves]
+
+    def posts_at(self, grid: str, role: str) -> list[str]:
+        """The occupied posts of a role at a grid."""
+        return self._posts_at.get((grid, role), [])
+
+    def posts_of(self, department: str) -> list[str]:
+        """The occupied posts of a department."""
+        return self._handlers.get(department, [])
+
+    def calendar_of(self, grid: str) -> str:
+        """The code of the calendar that a grid works by: its own, or the nearest ancestor's."""
+        return self._calendar_of.get(grid, self.pack.calendars[0].code)
+
+    @cached_property
+    def clock_of_days(self) -> Calendar:
+        """The calendar whose local days the figures use: the root's."""
+        return self.calendars[self.calendar_of(self.root)]
+
+    # ---- the rules ----------------------------------------------------------------------------------------
+
+    def limit(self, clock: str, level: int, category: str, group: str, day: int) -> LimitRow | None:
+        """The limit of a clock that starts on local `day`: the most specific row that is valid then, or none."""
+        for key in ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", "")):
+            rows = [
+                row
+                for row in self._limits.get(key, ())
+                if row.level in (0, level) and row.valid_from <= day and (not row.valid_to or day <= row.valid_to)
+            ]
+            if rows:
+                return max(rows, key=lambda row: row.level)
+        return None
+
+    @cached_property
+    def _limits(self) -> dict[tuple[str, str, str], list[LimitRow]]:
+        rows: dict[tuple[str, str, str], list[LimitRow]] = {}
+        for row in self.pack.limits:
+            rows.setdefault((row.clock, row.category, row.group), []).append(row)
+        return rows
+
+    def ladder(self, clock: str) -> tuple[tuple[RungRow, int], ...]:
+        """The rungs of a clock in order, repeats written out: (row, repeat from 0)."""
+        if clock not in self._ladders:
+            rows = [r for r in self.pack.rungs if r.clock == clock] or [r for r in self.pack.rungs if r.clock == "*"]
+            if not any(r.offset == "at" for r in rows):
+                rows.append(DUE)
+            order = {"before": 0, "at": 1, "after": 2}
+            rows.sort(key=lambda r: order[r.offset])
+            self._ladders[clock] = tuple((r, k) for r in rows for k in range(r.times if r.every else 1))
+        return self._ladders[clock]
+
+    def may(self, trigger: str, role: str) -> list[May]:
+        """The rows of the roles table for a role and a trigger."""
+        return self._may.get((trigger, role), [])

@@ -1,0 +1,102 @@
+"""Where a case goes: owners by authority, copies to those who are told, checks on site after handling.
+
+In: a case, the rules and the register. Out: grids, departments, posts. Ownership and copies are apart: an escalation
+is a transfer of ownership plus copies.
+"""
+
+from itertools import takewhile
+
+from workflows.case import Case, Owner
+from workflows.policy import Policy
+
+
+def ancestor(path: tuple[str, ...], level: int) -> str:
+    """The grid of a path at a level, or the deepest one above it where the path ends earlier."""
+    return path[min(level, len(path)) - 1]
+
+
+def common_path(case: Case, register: Policy) -> tuple[str, ...]:
+    """The path to the lowest grid that contains the place and all that it touches (跨界 goes there, M30-M32)."""
+    others = [register.path(code) for code in case.touches if code in register.grids]
+    levels = zip(case.path, *others, strict=False)
+    shared = tuple(codes[0] for codes in takewhile(lambda codes: len(set(codes)) == 1, levels))
+    return shared or case.path[:1]
+
+
+def authority(case: Case, rules: Policy) -> int:
+    """The level with authority over the category, the pack's default where the catalogue does not name it (M16)."""
+    category = rules.categories.get(case.category)
+    return category.level if category else rules.options.default_level
+
+
+def upward(case: Case, rules: Policy, register: Policy) -> Owner:
+    """Who gets a report: the upper grid with authority, higher where the problem crosses a border."""
+    level = min(authority(case, rules), len(case.path))
+    if case.touches:
+        level = min(level, len(common_path(case, register)))
+    return Owner(case.path[level - 1], level)
+
+
+def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owner | None:
+    """Who gets an escalation: the level with authority, or the common ancestor, or one level up; None at the top."""
+    level = case.owner.level - 1
+    if level < 1:
+        return None
+    if reason == "authority":
+        level = min(level, authority(case, rules))
+    if reason == "cross_boundary" and case.touches:
+        level = min(level, len(common_path(case, register)))
+    return Owner(ancestor(case.path, level), level)
+
+
+def copies(sender: str, case: Case, to: Owner, rules: Policy, register: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Posts and departments that get a copy of a report from the grid `sender` to its new owner.
+
+    L4 and L3 copy the leader who sponsors the sending grid (同时上报包抓领导, M17); an escalation above them copies
+    the functional departments of the receiving grid that the category concerns (同时上报市级相关职能部门, M26).
+    """
+    posts = tuple(register.posts_at(sender, "sponsor"))
+    if posts:
+        return posts, ()
+    concerned = tuple(
+        d.code for d in register.pack.departments if d.grid == to.grid and (not d.groups or case.group in d.groups)
+    )
+    return (), concerned
+
+
+def checks(case: Case, rules: Policy) -> tuple[int, ...]:
+    """The levels that check on site once the present owner has handled it, from the top; the last decides (M33, M34)."""
+    deepest = len(case.path)
+    below = tuple(range(case.owner.level + 1, deepest + 1)) or (deepest,)
+    return below if rules.options.checks == "all" else below[-1:]
+
+
+def told(words: tuple[str, ...], case: Case, register: Policy) -> tuple[str, ...]:
+    """The posts behind the words of a rung's `tell`, without repetition, in the order of the words."""
+    posts: dict[str, None] = {}
+    for word in words:
+        posts.update(dict.fromkeys(_posts(word, case, register)))
+    return tuple(posts)
+
+
+def _posts(word: str, case: Case, register: Policy) -> list[str]:
+    """The posts behind one word."""
+    owner, path = case.owner, register.path(case.owner.grid) if case.owner.grid in register.grids else ()
+    upper = path[-2] if len(path) > 1 else owner.grid
+    match word:
+        case "owner":
+            return (register.posts_of(owner.department) if owner.department else []) or [
+                *register.posts_at(owner.grid, "member"), *register.posts_at(owner.grid, "chief")
+            ]  # fmt: skip
+        case "owner_chief":
+            return register.posts_at(owner.grid, "chief")
+        case "reporter":
+            return [case.by] if case.by in register.posts else []
+        case "handler":
+            return register.posts_of(owner.department)
+        case "sponsor":
+            return register.posts_at(owner.grid, "sponsor")
+        case "upper_chief":
+            return register.posts_at(upper, "chief")
+        case _:  # supervisor, office: the nearest one from the owner upwards
+            return next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])

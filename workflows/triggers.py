@@ -1,0 +1,442 @@
+"""What each trigger does besides moving the case: owners, copies, checks, cycles, orders.
+
+In: a decision, what was said, who said it. Out: facts told into the decision, or a refusal; then nothing was told
+that counts. One function per trigger; a trigger without one only moves the case.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import UNSET
+
+from schemas import events as e
+from schemas import facts as f
+from schemas.envelope import to_ms
+from schemas.refusals import Reason, Refusal
+from workflows import clockwork, routing
+from workflows.case import Case, Owner
+from workflows.decision import Decision
+from workflows.definition import Standing
+from workflows.limits import Limit, LimitError, parse_limit
+
+METRES_PER_DEGREE = 111_320
+
+
+def unknown(field: str, code: str, what: str) -> Refusal:
+    """A code that the pack does not know."""
+    return Refusal(Reason.UNKNOWN_CODE, field, f"{code!r} is no {what} of the active pack")
+
+
+def _assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
+    """Pass ownership; with a sender, copy those who are told of what that grid reports."""
+    d.tell(f.Assigned(grid=owner.grid, level=owner.level, department=owner.department, why=why))
+    if sender:
+        posts, departments = routing.copies(sender, d.case, owner, d.rules, d.register)
+        if posts or departments:
+            d.tell(f.Copied(posts=posts, departments=departments))
+
+
+# ---- birth --------------------------------------------------------------------------------------------------
+
+
+def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Refusal:
+    """The grid of the place: as sent, else the leaf around the position, else the speaker's `own`, else the home.
+
+    It must lie in the home. On a border the speaker's own grid goes first, so nobody is sent away from it.
+    """
+    register = d.register
+    if said.grid is not None:
+        if said.grid not in register.grids:
+            return unknown("data.grid", said.grid, "grid")
+        grid = said.grid
+    else:
+        found = register.locate(said.position) if said.position else ()
+        here = [code for code in found if code in register.grids and register.home(code) == home]
+        near = [code for code in (own,) if code in register.grids and register.home(code) == home]
+        grid = own if own in here else next(iter(here or near), home)
+    if grid not in register.grids:
+        return unknown("subject", home, "home")
+    if register.home(grid) != home:
+        expected = register.home(grid)
+        return Refusal(Reason.MISROUTED, "subject", f"the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>")
+    return grid
+
+
+def touched(d: Decision, said: e.ReportSubmitted, grid: str) -> tuple[str, ...]:
+    """The other grids that the problem lies in: as sent, else those on whose common border it was measured."""
+    if said.touches or said.position is None:
+        return said.touches
+    found = d.register.locate(said.position)
+    return tuple(code for code in found if code != grid) if grid in found else ()
+
+
+def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Case]) -> None:
+    """Birth: what it is, where it is, which open cases may be the same problem."""
+    category, position = d.rules.categories[said.category], said.position
+    judged = d.judged(0)
+    key = correlation_key(said, d.rules.options.similar_radius_m)
+    d.tell(
+        f.Reported(
+            definition=said.definition, policy=d.rules.hash, category=category.code, group=category.group,
+            source=said.source, by=d.by, path=d.register.path(grid), occurred=d.instant, judged=judged,
+            touches=touched(d, said, grid), unit=said.unit or "", reference=said.reference or "", key=key,
+            lon=position.lon if position else None, lat=position.lat if position else None,
+            crs=position.crs if position else "",
+        )
+    )  # fmt: skip
+    for item in said.evidence:
+        d.tell(_evidence(item, d.by))
+    same = similar(d, nearby)
+    if same:
+        d.tell(f.Similar(cases=same))
+
+
+def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -> None:
+    """Who owns it at birth: the finder while it can be dissuaded or handled there, else the level with authority."""
+    if dest == "discovered":
+        return _assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")
+    if dest == "accepted":
+        return _assign(d, Owner(at.grid, at.level), "found")
+    owner = routing.upward(d.case, d.rules, d.register)
+    department = said.department or ""
+    sender = at.grid if said.source == e.Source.PATROL else ""
+    _assign(d, Owner(owner.grid, owner.level, department), "reported", sender)
+
+
+def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
+    """The clock of the whole case: the pack's limit, or the deadline that came with the report, or ordered: none."""
+    if said.deadline is UNSET:
+        clockwork.start(d, clockwork.TOTAL, 0)
+    elif said.deadline is None:
+        clockwork.start(d, clockwork.TOTAL, 0, endless=True)
+    else:
+        clockwork.start(d, clockwork.TOTAL, 0, ordered=to_ms(said.deadline))
+
+
+def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:
+    """Category and map cell: cases under one key may be the same problem. Empty where the pack proposes none."""
+    if not radius_m or said.position is None:
+        return ""
+    cell = METRES_PER_DEGREE / (4 * radius_m)
+    return f"{said.category}|{math.floor(said.position.lon * cell)}|{math.floor(said.position.lat * cell)}"
+
+
+def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
+    """Open cases of the same key within the pack's distance and time, nearest report first by id; 8 at most."""
+    options, case = d.rules.options, d.case
+    found = [
+        other.id
+        for other in nearby
+        if other.id != case.id and case.judged - other.opened <= options.similar_window_ms
+        and _distance_m(case, other) <= options.similar_radius_m
+    ]  # fmt: skip
+    return tuple(sorted(found)[:8])
+
+
+def _distance_m(a: Case, b: Case) -> float:
+    if a.lon is None or a.lat is None or b.lon is None or b.lat is None:
+        return math.inf
+    dx = (a.lon - b.lon) * math.cos(math.radians(a.lat))
+    return math.hypot(dx, a.lat - b.lat) * METRES_PER_DEGREE
+
+
+def _evidence(item: e.Evidence, by: str) -> f.Evidenced:
+    return f.Evidenced(
+        url=item.url, sha256=item.sha256, kind=item.kind, by=by,
+        taken_at=to_ms(item.taken_at) if item.taken_at else None,
+        lon=item.position.lon if item.position else None, lat=item.position.lat if item.position else None,
+    )  # fmt: skip
+
+
+# ---- the main line ------------------------------------------------------------------------------------------
+
+
+def dissuade(d: Decision, said: e.DissuasionRecorded, at: Standing) -> Refusal | None:
+    """Effective dissuasion is handling on the spot: the leaf's own check decides (M14, M15)."""
+    d.tell(f.Dissuaded(outcome=said.outcome, level=at.level))
+    if said.outcome == "effective":
+        d.tell(f.Handled(level=len(d.case.path), by=d.by, checks=(len(d.case.path),)))
+    return None
+
+
+def report_up(d: Decision, said: e.ReportedUp, at: Standing) -> Refusal | None:
+    """To the upper grid with authority, or the department named (M15-M17)."""
+    owner = routing.upward(d.case, d.rules, d.register)
+    if said.to_grid is not None:
+        if said.to_grid not in d.case.path[:-1]:
+            return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the place: {', '.join(d.case.path[:-1])}")
+        owner = Owner(said.to_grid, d.register.grids[said.to_grid].level)
+    if said.to_department is not None:
+        refused = _serves(d, said.to_department, "data.to_department")
+        if refused:
+            return refused
+        grid = d.register.departments[said.to_department].grid
+        owner = Owner(grid, d.register.grids[grid].level, said.to_department)
+    _assign(d, owner, "reported", at.grid)
+    return None
+
+
+def _serves(d: Decision, department: str, field: str) -> Refusal | None:
+    """A department can only handle what lies below the grid it belongs to."""
+    known = d.register.departments.get(department)
+    if known is None:
+        return unknown(field, department, "department")
+    if known.grid not in d.case.path:
+        return Refusal(Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}")
+    return None
+
+
+def dispatch(d: Decision, said: e.Dispatched, at: Standing) -> Refusal | None:
+    """A department leads, others assist, and so does the grid of the place (M18)."""
+    for code, field in [(said.lead, "data.lead"), *((c, "data.assisting") for c in said.assisting)]:
+        refused = _serves(d, code, field)
+        if refused:
+            return refused
+    owner = d.case.owner
+    d.tell(f.Assigned(grid=owner.grid, level=owner.level, department=said.lead, why="dispatched"))
+    d.tell(f.Assisting(units=tuple(dict.fromkeys((*said.assisting, d.case.path[-1])))))
+    return None
+
+
+def arrive(d: Decision, said: e.DepartmentArrived, at: Standing) -> Refusal | None:
+    """A department on site."""
+    if said.department not in d.register.departments:
+        return unknown("data.department", said.department, "department")
+    d.tell(f.Arrived(department=said.department))
+    return None
+
+
+def order_rectification(d: Decision, said: e.RectificationOrdered, at: Standing) -> Refusal | None:
+    """The responsible unit gets a stage and a clock of its own (M24)."""
+    limit = _limit(said.limit, "data.limit")
+    if isinstance(limit, Refusal):
+        return limit
+    d.tell(f.Ordered(stage=said.stage, unit=said.unit or d.case.unit))
+    running = d.case.clock("rectify")
+    if running is not None:
+        clockwork.stop(d, running, "rectification.ordered")
+    clockwork.start(d, "rectify", said.stage, ordered=to_ms(said.due) if said.due else None, limit=limit)
+    return None
+
+
+def complete_rectification(d: Decision, said: e.RectificationCompleted, at: Standing) -> Refusal | None:
+    """A stage is done, says the responsible unit."""
+    running = d.case.clock("rectify", said.stage)
+    if running is None:
+        return Refusal(Reason.IMPOSSIBLE, "data.stage", f"stage {said.stage} was not ordered or is already done")
+    clockwork.stop(d, running, "rectification.completed")
+    d.tell(f.Rectified(stage=said.stage))
+    return None
+
+
+def handle(d: Decision, said: e.HandlingCompleted, at: Standing) -> Refusal | None:
+    """Handled: the levels below are to check on site (M33, M34)."""
+    owner = d.case.owner
+    d.tell(f.Handled(level=owner.level, by=d.by, checks=at.checks, department=owner.department))
+    for item in said.evidence:
+        d.tell(_evidence(item, d.by))
+    return None
+
+
+def check(d: Decision, said: e.VerificationRecorded, at: Standing) -> Refusal | None:
+    """A check on site; the last level's decides, and unsolved starts a new cycle (M35)."""
+    refused = _may_check(d, at)
+    if refused:
+        return refused
+    decides = at.level >= len(d.case.path)
+    d.tell(f.Checked(level=at.level, outcome=said.outcome, by=d.by, decides=decides))
+    for item in said.evidence:
+        d.tell(_evidence(item, d.by))
+    if decides and said.outcome == "unsolved":
+        _rework(d)
+    return None
+
+
+def _may_check(d: Decision, at: Standing) -> Refusal | None:
+    """Where the pack says so, who handled it does not verify it, nor a chief of the responsible enterprise."""
+    options, post = d.rules.options, d.register.posts[at.post]
+    if options.verifier_differs and at.post == d.case.handled_by:
+        return Refusal(Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check")
+    if post.role == "chief" and d.register.grids[at.grid].kind in options.barred_verifiers:
+        return Refusal(Reason.FORBIDDEN, "actor", "the head of an enterprise does not verify in its own grid: the member checks")
+    return None
+
+
+def _rework(d: Decision) -> None:
+    """Back to the rework level, whoever handled it, a cycle later; a loop alarm from the pack's count on."""
+    cycle, options = d.case.cycle + 1, d.rules.options
+    looped = cycle >= options.loop_alarm
+    for clock in d.case.clocks:
+        if clock.name != clockwork.TOTAL:
+            clockwork.stop(d, clock, "verification.recorded")
+    d.tell(f.Reworked(cycle=cycle, looped=looped))
+    grid = routing.ancestor(d.case.path, options.rework_level)
+    d.tell(f.Assigned(grid=grid, level=d.register.grids[grid].level, why="rework"))
+    if looped:
+        posts = routing.told(("upper_chief", "supervisor", "sponsor"), d.case, d.register)
+        if posts:
+            alert = f"{d.case.id}|loop|{cycle}"
+            d.tell(f.AlertRaised(alert=alert, kind="loop", to=posts, due_at=d.judged(d.case.judged)))
+
+
+# ---- side lines ---------------------------------------------------------------------------------------------
+
+
+def escalate(d: Decision, said: e.Escalated, at: Standing) -> Refusal | None:
+    """Ownership moves up, copies go out (M25, M26, M30-M32)."""
+    to = routing.next_above(d.case, said.reason, d.rules, d.register)
+    if to is None:
+        return Refusal(Reason.IMPOSSIBLE, "type", "the case is at the top level already")
+    if said.to_grid is not None:
+        above = d.register.path(d.case.owner.grid)[:-1]
+        if said.to_grid not in above:
+            return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the owner: {', '.join(above)}")
+        to = Owner(said.to_grid, d.register.grids[said.to_grid].level)
+    raise_to(d, to, said.reason, at.grid)
+    return None
+
+
+def raise_to(d: Decision, to: Owner, reason: str, sender: str) -> None:
+    """The facts of an escalation."""
+    was = d.case.owner
+    d.tell(f.Escalated(reason=reason, was_level=was.level, level=to.level))
+    _assign(d, to, "escalated", sender)
+
+
+def send_back(d: Decision, said: e.Returned, at: Standing) -> Refusal | None:
+    """Back to who sent it; the first owner's report goes back to the grid that reported it."""
+    trail = d.case.trail
+    back = trail[-1] if trail else Owner(d.case.path[-1], len(d.case.path))
+    d.tell(f.Returned(reason=said.reason))
+    d.tell(f.Assigned(grid=back.grid, level=back.level, department=back.department, why="returned"))
+    return None
+
+
+def reassign(d: Decision, said: e.Reassigned, at: Standing) -> Refusal | None:
+    """Another owner by order (M55)."""
+    if (said.to_grid is None) == (said.to_department is None):
+        return Refusal(Reason.INVALID, "data", "name either to_grid or to_department")
+    if said.to_department is not None:
+        refused = _serves(d, said.to_department, "data.to_department")
+        if refused:
+            return refused
+        grid = d.register.departments[said.to_department].grid
+    else:
+        grid = said.to_grid or ""
+        if grid not in d.register.grids:
+            return unknown("data.to_grid", grid, "grid")
+    _assign(d, Owner(grid, d.register.grids[grid].level, said.to_department or ""), "reassigned")
+    return None
+
+
+def suspend(d: Decision, said: e.Suspended, at: Standing) -> Refusal | None:
+    """Put aside until a day, or until it is resumed."""
+    until = to_ms(said.until) if said.until else None
+    if until is not None and until <= d.arrival:
+        return Refusal(Reason.INVALID, "data.until", "must lie in the future")
+    d.tell(f.Suspended(reason=said.reason, was=d.case.state, until=until))
+    return None
+
+
+def take_up(d: Decision, said: e.Resumed, at: Standing) -> Refusal | None:
+    """Taken up again. The guards have read where it was suspended from."""
+    d.tell(f.Resumed())
+    return None
+
+
+def order_deadline(d: Decision, said: e.DeadlineOrdered, at: Standing) -> Refusal | None:
+    """A new deadline for a running clock (延期)."""
+    limit = _limit(said.limit, "data.limit")
+    if isinstance(limit, Refusal):
+        return limit
+    if (limit is None) == (said.due is None):
+        return Refusal(Reason.INVALID, "data", "give either due or limit")
+    clock = d.case.clock(said.clock)
+    if clock is None:
+        names = ", ".join(c.name for c in d.case.clocks)
+        return Refusal(Reason.INVALID, "data.clock", f"no clock {said.clock!r} runs; running: {names}")
+    clockwork.retarget(d, clock, due=to_ms(said.due) if said.due else None, limit=limit, why="ordered")
+    return None
+
+
+def _limit(text: str | None, field: str) -> Limit | None | Refusal:
+    if text is None:
+        return None
+    try:
+        return parse_limit(text)
+    except LimitError as error:
+        return Refusal(Reason.INVALID, field, str(error))
+
+
+def merge(d: Decision, said: e.Merged, at: Standing) -> Refusal | None:
+    """Linked to the case that goes on."""
+    if said.into == d.case.id:
+        return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
+    d.tell(f.Linked(into=said.into))
+    return None
+
+
+def note(what: str) -> Callable[[Decision, Any, Standing], None]:
+    """Something said whose only trace is who said it, why, and the token of its sealed text."""
+
+    def tell(d: Decision, said: Any, at: Standing) -> None:
+        d.tell(f.Noted(what=what, by=d.by, reason=getattr(said, "reason", ""), token=d.token))
+
+    return tell
+
+
+def add_evidence(d: Decision, said: e.EvidenceAdded, at: Standing) -> Refusal | None:
+    """More evidence."""
+    for item in said.evidence:
+        d.tell(_evidence(item, d.by))
+    return None
+
+
+def acknowledge(d: Decision, said: e.Acknowledged, at: Standing) -> Refusal | None:
+    """The alerts of a clock, or of all, have been seen."""
+    told = [c for c in d.case.clocks if c.told and said.clock in (None, c.name)]
+    if not told:
+        return Refusal(Reason.IMPOSSIBLE, "data.clock", "no alert of this case is open")
+    d.tell(f.Acknowledged(by=d.by, clock=said.clock or ""))
+    for clock in told:
+        d.tell(f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how="acknowledged", by=d.by))
+    return None
+
+
+def urge(d: Decision, said: e.Urged, at: Standing) -> Refusal | None:
+    """Urge the owner: an alert without a clock."""
+    d.tell(f.Urged(by=d.by))
+    posts = routing.told(("owner", "owner_chief"), d.case, d.register)
+    if posts:
+        alert = f"{d.case.id}|urge|{d.case.seq + 1}"
+        d.tell(f.AlertRaised(alert=alert, kind="urge", to=posts, due_at=d.judged(d.case.judged)))
+    return None
+
+
+EFFECTS: dict[str, Callable[[Decision, Any, Standing], Refusal | None]] = {
+    "dissuasion.recorded": dissuade,
+    "incident.reported_up": report_up,
+    "incident.returned": send_back,
+    "incident.dispatched": dispatch,
+    "department.arrived": arrive,
+    "rectification.ordered": order_rectification,
+    "rectification.completed": complete_rectification,
+    "incident.escalated": escalate,
+    "handling.completed": handle,
+    "verification.checked": check,
+    "verification.recorded": check,
+    "incident.suspended": suspend,
+    "incident.resumed": take_up,
+    "deadline.ordered": order_deadline,
+    "incident.reassigned": reassign,
+    "incident.merged": merge,
+    "incident.rejected": note("rejected"),
+    "incident.withdrawn": note("withdrawn"),
+    "incident.force_closed": note("force_closed"),
+    "evidence.added": add_evidence,
+    "comment.added": note("comment"),
+    "incident.acknowledged": acknowledge,
+    "incident.urged": urge,
+}
+"""What a trigger does. Without an entry it only moves the case; birth is in `decide`."""
