@@ -40,7 +40,11 @@ def compile_calendars(
             Calendar(calendar)
         except CalendarError as error:
             problems.error(
-                FILE, line_of(text, "calendars"), f"calendars.{said.code}", str(error), "correct it there"
+                FILE,
+                line_of(text, "code", said.code),
+                f"calendars.{said.code}",
+                str(error),
+                "correct it there",
             )
         else:
             made.append(calendar)

@@ -108,7 +108,8 @@ def _assemble(
 
     categories = each(CATEGORIES, _category)
     grids = each(GRIDS, lambda row: _grid(row, polygons))
-    name_lost_polygons(polygons, grids, problems)
+    if grids:  # else their table is missing or cannot be read, and every polygon would be lost
+        name_lost_polygons(polygons, grids, problems)
     spoken = [(row.number, may) for row in tables[ROLES.file] for may in _may(row)]
     rows[ROLES.file] = tuple(number for number, _ in spoken)
     for name in ("code", "zone"):

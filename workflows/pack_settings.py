@@ -109,7 +109,7 @@ def read_settings(text: str, problems: Problems) -> Settings | None:
         problems.error(FILE, int(at[1]) if at else 0, "", str(error), "correct the TOML at this place")
     except msgspec.ValidationError as error:
         said, _, path = str(error).partition(" - at ")
-        key = re.search(r"`(\w+)`", said) or re.search(r"(\w+)[^\w]*$", path)
+        key = re.search(r"field `(\w+)`", said) or re.search(r"(\w+)[^\w]*$", path)
         column = key[1] if key else ""
         problems.error(
             FILE, line_of(text, column), path.strip("`$.") or column, said, "see the README of the packs"
@@ -117,10 +117,11 @@ def read_settings(text: str, problems: Problems) -> Settings | None:
     return None
 
 
-def line_of(text: str, key: str) -> int:
-    """The line of pack.toml on which a key first stands; 0 if it is nowhere."""
+def line_of(text: str, key: str, value: str = "") -> int:
+    """The line of pack.toml on which a key (with a value) first stands; 0 if it is nowhere."""
+    wanted = rf'\s*{re.escape(key)}\s*=\s*"{re.escape(value)}"' if value else rf"\s*\[*{re.escape(key)}\b"
     for number, line in enumerate(text.splitlines(), start=1):
-        if re.match(rf"\s*\[*{re.escape(key)}\b", line):
+        if re.match(wanted, line):
             return number
     return 0
 
