@@ -72,7 +72,7 @@ def _lint_place(desk: Desk, index: int, grid: Grid) -> None:
     elif parent.level != grid.level - 1:
         text = f"{grid.parent!r} stands on level {parent.level}, this grid on level {grid.level}"
         desk.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
-    if parent is not None and desk.grids[desk.path(grid.code)[0]].parent:
+    if parent is not None and desk.grids[desk.path(grid.code)[0]].parent in desk.grids:
         text = f"its ancestors go round in a circle ({' > '.join(desk.path(grid.code))})"
         desk.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
 

@@ -463,6 +463,14 @@ def test_a_tree_that_goes_round_in_a_circle_is_named_and_does_not_hang():
     assert circles[0].startswith("grids.csv:3 parent: its ancestors go round in a circle (")
 
 
+def test_a_lost_parent_is_told_once_and_not_as_a_circle_below_it():
+    problems = found(("grids.csv", "N,North Quarter,2,T,", "N,North Quarter,2,X,"))
+    in_tree = [problem for problem in problems if problem.file == "grids.csv"]
+    assert told(in_tree) == [
+        "error grids.csv:3 parent: 'X' is no grid — correct it, or add the parent as a row of its own"
+    ]
+
+
 def test_a_department_of_one_district_does_not_lead_in_the_other():
     edits = (
         ("departments.csv", "WASTE,Waste service,T,", "WASTE,Waste service,N,"),
