@@ -1,0 +1,56 @@
+"""What can go wrong in the runtime. The docstring of each class says what it means and what to do.
+
+In: nothing. Out: exceptions. Bad input is never one of these: it is answered with a `Refusal` and kept.
+"""
+
+
+class GridpatrolError(Exception):
+    """Base of the runtime's errors: the message is a sentence, `remedy` what to do."""
+
+    remedy = ""
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{said}. {self.remedy}" if self.remedy else said
+
+
+class SettingsError(GridpatrolError):
+    """A setting has a value it cannot have."""
+
+
+class DatabaseUnusable(GridpatrolError):
+    """The database cannot be opened or is of a kind that is not supported."""
+
+    remedy = "Check GRIDPATROL_DATABASE."
+
+
+class SchemaMismatch(GridpatrolError):
+    """The tables belong to another release."""
+
+    remedy = "Run `gridpatrol db upgrade` once, with all servers of the database stopped."
+
+
+class LeaseTaken(GridpatrolError):
+    """Another process writes to this database."""
+
+    remedy = "Stop it, or send the command to it through its HTTP door."
+
+
+class PackUnusable(GridpatrolError):
+    """The pack folder cannot be compiled, or a pack named in the log is not in the store."""
+
+    remedy = "Run `gridpatrol pack check DIR`."
+
+
+class PartitionHalted(GridpatrolError):
+    """A partition stands still until an operator settles a record."""
+
+    remedy = "See `gridpatrol log settle --help`."
+
+
+class LogMismatch(GridpatrolError):
+    """An exported log does not fit: damaged, or of another number of partitions."""
+
+
+class StaleWriter(GridpatrolError):
+    """Another writer has moved a partition on: this one's memory is void and is read again."""

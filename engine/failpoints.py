@@ -1,0 +1,51 @@
+"""Named places where a run can be killed, stopped or made to fail, for tests of what a crash leaves behind.
+
+In: `GRIDPATROL_FAILPOINT`, e.g. `slice.before_commit:kill@3` (the third time), `append.after_commit:raise`,
+`slice.after_read:sleep=200`. Out: nothing, or the end. Costs one dictionary look-up when none is set.
+"""
+
+import os
+import signal
+import time
+
+NAMES = (
+    "append.before_commit", "append.after_commit", "slice.after_lock", "slice.after_read", "slice.before_write",
+    "slice.before_commit", "slice.after_commit", "fold.before_commit", "fold.after_commit", "alerts.before_commit",
+    "alerts.after_commit", "replay.before_commit", "replay.after_commit",
+)  # fmt: skip
+
+_armed: dict[str, tuple[str, int]] = {}
+_hits: dict[str, int] = {}
+
+
+class Interrupted(RuntimeError):
+    """Raised by a failpoint whose action is `raise`."""
+
+
+def arm(text: str) -> None:
+    """Set failpoints from a comma-separated text; empty clears them. An unknown name is a ValueError."""
+    _armed.clear()
+    _hits.clear()
+    for part in filter(None, text.split(",")):
+        name, _, action = part.strip().partition(":")
+        if name not in NAMES:
+            raise ValueError(f"no failpoint {name!r}; there are: {', '.join(NAMES)}")
+        what, _, count = action.partition("@")
+        _armed[name] = (what or "kill", int(count or 1))
+
+
+def hit(name: str) -> None:
+    """Pass a named place."""
+    if name not in _armed:
+        return
+    _hits[name] = _hits.get(name, 0) + 1
+    what, count = _armed[name]
+    if what.startswith("sleep="):
+        time.sleep(int(what.removeprefix("sleep=")) / 1000)
+    elif _hits[name] == count:
+        if what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise Interrupted(name)
+
+
+arm(os.environ.get("GRIDPATROL_FAILPOINT", ""))

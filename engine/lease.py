@@ -1,0 +1,57 @@
+"""The lease: one process writes to a database. A lock of the operating system, or of PostgreSQL, so kill -9 frees it.
+
+In: a database. Out: a held lease, or LeaseTaken, which names the holder where it can.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Connection
+
+from engine.errors import LeaseTaken
+from engine.store.database import Database
+
+_KEY = 0x67726964  # "grid": the advisory lock's number
+
+
+class Lease:
+    """Held from construction until `close`, or until the process ends."""
+
+    def __init__(self, database: Database) -> None:
+        self._file: IO[str] | None = None
+        self._connection: Connection | None = None
+        if database.dialect == "sqlite":
+            self._lock_file(Path(f"{database.url.database}.lease"))
+        else:
+            self._lock_row(database)
+
+    def _lock_file(self, path: Path) -> None:
+        handle = path.open("a+")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.seek(0)
+            holder = handle.read().strip() or "unknown"
+            handle.close()
+            raise LeaseTaken(f"process {holder} writes to {path.with_suffix('')}") from error
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        self._file = handle
+
+    def _lock_row(self, database: Database) -> None:
+        connection = database.db.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (_KEY,)).scalar_one():
+            connection.close()
+            raise LeaseTaken(f"another process writes to {database.url.database}")
+        self._connection = connection
+
+    def close(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._file.close()
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()

@@ -1,0 +1,25 @@
+"""Compiled packs by hash, ready to be asked. In: a database. Out: `Policy` objects, each built once."""
+
+from sqlalchemy import Connection
+
+from engine.errors import PackUnusable
+from engine.store import log
+from workflows import pack
+from workflows.policy import Policy
+
+
+class Policies:
+    """A cache over the packs table. A pack that the log names and the store lacks stops the worker."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Policy] = {}
+
+    def get(self, connection: Connection, digest: str) -> Policy:
+        """The policy of a hash."""
+        found = self._known.get(digest)
+        if found is None:
+            body = log.read_pack(connection, digest)
+            if body is None:
+                raise PackUnusable(f"the log names pack {digest[:12]}, which this database does not hold")
+            found = self._known[digest] = Policy(pack.decode(body.encode()), digest)
+        return found

@@ -1,0 +1,228 @@
+"""Replay: a file of events with event time as the clock, or an exported log with its own stamps.
+
+In: lines. Out: the same records, decisions and facts as if they had arrived live. A file of events is written through:
+each record enters the log in the slice that decides it, and silent gaps get the ticks that an attentive owner would
+have appended. An exported log is laid into the table as it is; nothing ticks. An interrupted replay goes on where its
+last slice committed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from engine import failpoints, intake
+from engine.errors import LogMismatch
+from engine.runtime import Engine, check_partitions
+from engine.slice import Batch
+from engine.store import log as table
+from engine.store import slices, writes
+from engine.store.positions import PositionRow, read_positions, write_positions
+from engine.store.rows import InboxRow, LetterRow, PackRow, SealedRow, SettlementRow
+from engine.store.tables import sealed
+from schemas.envelope import Envelope, to_ms
+from schemas.refusals import Refusal
+
+Progress = Callable[[int], None]
+"""Called with the number of lines done."""
+
+
+class Replayed(Struct):
+    """What a replay did."""
+
+    lines: int = 0
+    skipped: int = 0  # done by an earlier, interrupted run
+    rejected: int = 0  # by shape: kept as dead letters
+    beyond: int = 0  # after `until`
+    outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    end: int = 0  # the instant up to which clocks have run
+
+
+class _Line(Struct):
+    """A line that became a record, still without its place in the log."""
+
+    row: InboxRow  # position: the line's number, from 1
+    sealed: SealedRow | None
+
+
+def replay_events(engine: Engine, lines: Iterable[bytes], name: str, until: int | None = None,
+                  progress: Progress = lambda done: None) -> Replayed:  # fmt: skip
+    """Replay JSON lines of CloudEvents, in arrival order (`recordedtime` if an event has one, else `time`).
+
+    `name` identifies the file for resuming. Clocks run to `until`, or to the last arrival.
+    """
+    reader, result = f"replay:{name}", Replayed()
+    with engine.database.read() as connection:
+        done = read_positions(connection, reader)
+    chunk: list[_Line] = []
+    for item in _read(engine, lines, reader, done, until, result):
+        chunk.append(item)
+        if len(chunk) >= engine.limits.records:
+            _decide(engine, chunk, reader, result)
+            engine.feed()
+            progress(result.lines)
+            chunk = []
+    _decide(engine, chunk, reader, result)
+    result.end = max(result.end, until or 0)
+    _run_out(engine, result.end)
+    engine.feed()
+    progress(result.lines)
+    return result
+
+
+def _read(engine: Engine, lines: Iterable[bytes], reader: str, done: dict[int, int], until: int | None,
+          result: Replayed) -> Iterator[_Line]:  # fmt: skip
+    """Lines as records; those of bad shape become dead letters."""
+    latest = 0
+    for number, line in enumerate(lines, 1):
+        result.lines = number
+        if not line.strip():
+            continue
+        received = intake.receive(line.strip(), "replay", engine.count)
+        if isinstance(received, Refusal):
+            result.rejected += 1
+            row, body = intake.letter(line, received, "replay", latest, f"{reader}.{number}")
+            _keep_letter(engine, row, body)
+            continue
+        submission, event = received
+        latest = max(latest, _arrival(event))
+        if until is not None and latest > until:
+            result.beyond += 1
+            continue
+        result.end = latest
+        if number <= done.get(submission.partition, 0):
+            result.skipped += 1
+            continue
+        row_ = InboxRow(submission.partition, number, latest, "event", "replay", submission.body)
+        yield _Line(row_, submission.sealed)
+
+
+def _arrival(event: Envelope) -> int:
+    return to_ms(event.recordedtime or event.time)
+
+
+def _keep_letter(engine: Engine, row: LetterRow, body: SealedRow) -> None:
+    with engine.database.begin() as connection:
+        slices.write_letters(connection, [row], [body])
+
+
+def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -> None:
+    """Decide a chunk, in as many slices as it takes."""
+    if not chunk:
+        return
+    with engine.database.begin() as connection:
+        writes.ignore(connection, sealed, [line.sealed for line in chunk if line.sealed])
+    waiting: dict[int, list[InboxRow]] = {}
+    for line in chunk:
+        waiting.setdefault(line.row.partition, []).append(line.row)
+    while waiting:
+        batches = [Batch(engine.rows[p], rows, engine.next_due[p], ticking=True) for p, rows in waiting.items()]
+
+        def beside(connection: Connection, taken: dict[int, int]) -> None:
+            rows = [PositionRow(reader, p, waiting[p][count - 1].position) for p, count in taken.items()]
+            write_positions(connection, rows)
+            failpoints.hit("replay.before_commit")
+
+        done = engine.decide(batches, None, beside)
+        failpoints.hit("replay.after_commit")
+        for answer in done.answers:
+            result.outcomes[answer.outcome] = result.outcomes.get(answer.outcome, 0) + 1
+        waiting = {p: rows[done.taken.get(p, 0) :] for p, rows in waiting.items()}
+        waiting = {p: rows for p, rows in waiting.items() if rows}
+
+
+def _run_out(engine: Engine, end: int) -> None:
+    """Let everything that is due before the end fire, in every partition."""
+    while True:
+        late = [p for p, due in engine.next_due.items() if due is not None and due < end]
+        if not late:
+            return
+        engine.decide([Batch(engine.rows[p], [], engine.next_due[p], ticking=True, until=end) for p in late], None,
+                      lambda connection, taken: None)  # fmt: skip
+
+
+# ---- exported logs ------------------------------------------------------------------------------------------
+
+
+class Header(Struct, frozen=True):
+    """First line of an exported log."""
+
+    log: str  # format: gridpatrol/1
+    partitions: int
+
+
+FORMAT = "gridpatrol/1"
+
+
+def export_log(engine: Engine) -> Iterator[bytes]:
+    """A run's log, line by line: header, packs, settlements, records by partition. What is sealed stays sealed."""
+    yield msgspec.json.encode(Header(FORMAT, engine.count))
+    with engine.database.read() as connection:
+        for pack in table.read_packs(connection):
+            yield msgspec.json.encode({"pack": pack})
+        for settlement in table.read_settlements(connection):
+            yield msgspec.json.encode({"settlement": settlement})
+        for partition in range(engine.count):
+            for row in table.read_all(connection, partition):
+                yield msgspec.json.encode({"record": row})
+
+
+def is_log(first: bytes) -> bool:
+    """Whether a file's first line is that of an exported log."""
+    return first.lstrip().startswith(b'{"log":')
+
+
+def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lambda done: None) -> int:
+    """Lay an exported log into an empty database and decide it. The number of records."""
+    rows = iter(lines)
+    try:
+        header = msgspec.json.decode(next(rows), type=Header)
+    except (StopIteration, msgspec.DecodeError) as error:
+        raise LogMismatch("the first line is no header of an exported log") from error
+    if header.log != FORMAT:
+        raise LogMismatch(f"format {header.log!r} is not {FORMAT!r}")
+    check_partitions(engine.count, header.partitions)
+    if any(engine.heads.values()):
+        raise LogMismatch("this database holds a log already: replay into an empty one")
+    return _lay(engine, rows, progress)
+
+
+def _lay(engine: Engine, lines: Iterator[bytes], progress: Progress) -> int:
+    """Packs and settlements first, as exported; then the records, decided as they come."""
+    count, chunk = 0, list[InboxRow]()
+    for number, line in enumerate(lines, 2):
+        item = msgspec.json.decode(line)
+        if "record" in item:
+            chunk.append(msgspec.convert(item["record"], InboxRow))
+            count += 1
+        else:
+            _lay_beside(engine, item, number)
+        if len(chunk) >= engine.limits.records:
+            _lay_records(engine, chunk)
+            progress(count)
+            chunk = []
+    _lay_records(engine, chunk)
+    progress(count)
+    engine.feed()
+    return count
+
+
+def _lay_beside(engine: Engine, item: dict[str, object], number: int) -> None:
+    if "pack" in item:
+        with engine.database.begin() as connection:
+            table.write_pack(connection, msgspec.convert(item["pack"], PackRow))
+    elif "settlement" in item:
+        engine.settle(msgspec.convert(item["settlement"], SettlementRow))
+    else:
+        raise LogMismatch(f"line {number} is neither pack, settlement nor record")
+
+
+def _lay_records(engine: Engine, chunk: list[InboxRow]) -> None:
+    with engine.database.begin() as connection:
+        table.append(connection, chunk)
+    for row in chunk:
+        engine.heads[row.partition] = max(engine.heads[row.partition], row.position + 1)
+    while engine.work(None) is not None:
+        pass
+    engine.feed()

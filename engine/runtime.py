@@ -1,0 +1,294 @@
+"""The engine of one process: it owns the log, the partitions and the consumers, and moves them on.
+
+In: an open database under a lease; events to append. Out: durable records (`append`), decided slices (`work`), ticks
+(`tick`), consumers fed. One thread calls it. Any error discards memory and reads it again from the database.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, exc
+
+from engine import failpoints
+from engine.errors import DatabaseUnusable, LogMismatch, PackUnusable, StaleWriter
+from engine.policies import Policies
+from engine.settings import Settings
+from engine.slice import Batch, Limits, SliceResult, run_slice
+from engine.store import log as table
+from engine.store import slices
+from engine.store.database import Database
+from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
+from engine.telemetry import Telemetry
+from schemas.partition import home_of, partition_of
+from workflows import pack as packs
+from workflows.policy import Policy
+
+log = logging.getLogger(__name__)
+
+TAIL = 20_000
+"""Records kept in memory between append and decision; older ones are read from the table."""
+
+Beside = Callable[[Connection, dict[int, int]], None]
+"""What else a slice's transaction writes, told how many records of each partition were taken."""
+
+Consumer = Callable[[Database], int]
+"""Reads steps after its own position in a transaction of its own; says how many."""
+
+
+class Submission(Struct, frozen=True):
+    """What the single writer is asked to append."""
+
+    partition: int
+    kind: str
+    principal: str
+    body: str
+    sealed: SealedRow | None = None
+
+
+class Engine:
+    """Log, partitions and consumers of one database."""
+
+    def __init__(self, database: Database, settings: Settings, consumers: Sequence[Consumer] = (),
+                 telemetry: Telemetry | None = None) -> None:  # fmt: skip
+        self.database = database
+        self.settings = settings
+        self.consumers = consumers
+        self.telemetry = telemetry or Telemetry()
+        self.policies = Policies()
+        self.limits = Limits(settings.slice_records, settings.slice_steps, settings.stamp_ahead_ms)
+        self.rows: dict[int, PartitionRow] = {}
+        self.heads: dict[int, int] = {}
+        self.tails: dict[int, deque[InboxRow]] = {}
+        self.next_due: dict[int, int | None] = {}
+        self.settlements: dict[tuple[int, int], str] = {}
+        self.ticked: dict[int, int] = {}
+        self.count = 0
+        self._turn = 0
+        self.reload()
+
+    # ---- memory ---------------------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read what is in memory again from the database."""
+        with self.database.begin() as connection:
+            if table.read_meta(connection, "partitions") is None:
+                table.write_meta(connection, "partitions", str(self.settings.partitions))
+                table.create_partitions(connection, self.settings.partitions)
+            self.count = int(table.read_meta(connection, "partitions") or 0)
+            self.rows = {row.partition: row for row in slices.read_partitions(connection)}
+            self.heads = dict.fromkeys(self.rows, 0) | table.read_heads(connection)
+            self.next_due = {p: slices.read_next_due(connection, p) for p in self.rows}
+            self.settlements = {(s.partition, s.position): s.verdict for s in table.read_settlements(connection)}
+        self.tails = {p: deque() for p in self.rows}
+
+    def active(self, partition: int = 0) -> Policy | None:
+        """The pack that is active in a partition, None on an empty database."""
+        activations: list[tuple[str, int]] = msgspec.json.decode(self.rows[partition].packs)
+        if not activations:
+            return None
+        with self.database.read() as connection:
+            return self.policies.get(connection, activations[-1][0])
+
+    def partition(self, subject: str) -> int:
+        """The partition of a subject."""
+        return partition_of(home_of(subject), self.count)
+
+    # ---- the log --------------------------------------------------------------------------------------------
+
+    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+        """Append durably, in order; position and stamp are given here. One transaction."""
+        heads, rows = dict(self.heads), []
+        for item in wanted:
+            rows.append(InboxRow(item.partition, heads[item.partition], now, item.kind, item.principal, item.body))
+            heads[item.partition] += 1
+        with self.database.begin() as connection:
+            table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
+            failpoints.hit("append.before_commit")
+        failpoints.hit("append.after_commit")
+        self.heads = heads
+        for row in rows:
+            self._remember(row)
+        return rows
+
+    def _remember(self, row: InboxRow) -> None:
+        """Keep a record that was just appended, so that its slice need not read it again."""
+        tail = self.tails[row.partition]
+        tail.append(row)
+        if len(tail) > TAIL:
+            tail.clear()
+
+    def _records(self, partition: int, most: int) -> list[InboxRow]:
+        """The next records of a partition to decide."""
+        position, tail = self.rows[partition].position, self.tails[partition]
+        while tail and tail[0].position < position:
+            tail.popleft()
+        if tail and tail[0].position == position:
+            return [tail[i] for i in range(min(most, len(tail)))]
+        with self.database.read() as connection:
+            return table.read(connection, partition, position, most)
+
+    # ---- deciding -------------------------------------------------------------------------------------------
+
+    def backlog(self) -> list[int]:
+        """Partitions with records that are not decided yet, halted ones left out."""
+        return [p for p, head in self.heads.items() if head > self.rows[p].position and not self.rows[p].halted]
+
+    def work(self, now: int | None) -> SliceResult | None:
+        """One slice over the partitions that have something to decide; None when there is nothing."""
+        waiting = self.backlog()
+        if not waiting:
+            return None
+        self._turn += 1
+        first = self._turn % len(waiting)
+        left, batches = self.limits.records, []
+        for partition in waiting[first:] + waiting[:first]:
+            share = max(1, min(left, -(-self.limits.records // len(waiting))))
+            records = self._records(partition, share)
+            batches.append(Batch(self.rows[partition], records, self.next_due[partition]))
+            left -= len(records)
+            if left <= 0:
+                break
+        return self.decide(batches, now)
+
+    def decide(self, batches: Sequence[Batch], now: int | None, beside: Beside | None = None) -> SliceResult:
+        """Run a slice and take over what it committed. Errors void the memory; what no retry cures is isolated."""
+        try:
+            with self.telemetry.committing():
+                result = run_slice(
+                    self.database, batches, self.policies, self.limits, self.count, self.settlements, now, beside
+                )
+        except StaleWriter:
+            self.reload()
+            raise
+        except (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.InternalError) as error:
+            self.reload()
+            if beside is not None:
+                raise
+            return self._isolate(batches, now, error)
+        except exc.DBAPIError as error:
+            raise DatabaseUnusable(f"the database is away: {error.orig}") from error
+        self._take_over(result)
+        return result
+
+    def _take_over(self, result: SliceResult) -> None:
+        for row in result.partitions:
+            self.rows[row.partition] = row
+        for partition, due in result.next_due.items():
+            self.next_due[partition] = due
+        for tick in result.appended:
+            self.heads[tick.partition] = max(self.heads[tick.partition], tick.position + 1)
+        self.telemetry.count(result)
+
+    def _isolate(self, batches: Sequence[Batch], now: int | None, error: exc.DBAPIError) -> SliceResult:
+        """The database refuses something that the rules decided: bisect to the record, and settle it."""
+        batches = [self._fresh(b) for b in batches]
+        total = sum(len(b.records) for b in batches)
+        if len(batches) > 1:
+            half = len(batches) // 2
+            self.decide(batches[:half], now)
+            return self.decide([self._fresh(b) for b in batches[half:]], now)
+        batch = batches[0]
+        if total > 1:
+            half = total // 2
+            first = msgspec.structs.replace(batch, records=batch.records[:half], until=None)
+            self.decide([first], now)
+            rest = msgspec.structs.replace(batch, records=batch.records[half:])
+            return self.decide([self._fresh(rest)], now)
+        if total == 0:
+            raise error
+        record = batch.records[0]
+        log.error("record %d.%d: the database refuses what follows from it: %s", record.partition, record.position, error)
+        self.settle(SettlementRow(record.partition, record.position, "skip", f"refused by the database: {error.orig}"))
+        return self.decide([self._fresh(batch)], now)
+
+    def _fresh(self, batch: Batch) -> Batch:
+        """A batch against the partition's row as it now stands, without records that are decided."""
+        row = self.rows[batch.row.partition]
+        records = [r for r in batch.records if r.position >= row.position]
+        return msgspec.structs.replace(batch, row=row, records=records, next_due=self.next_due[row.partition])
+
+    def settle(self, row: SettlementRow) -> None:
+        """Keep an operator's word on a record, and let a partition that waited for it go on."""
+        with self.database.begin() as connection:
+            table.write_settlement(connection, row)
+            stands = self.rows[row.partition]
+            if stands.halted:
+                stands = msgspec.structs.replace(stands, halted="", version=stands.version + 1)
+                slices.write_partitions(connection, [stands])
+        self.rows[row.partition] = stands
+        self.settlements[row.partition, row.position] = row.verdict
+
+    # ---- ticks ----------------------------------------------------------------------------------------------
+
+    def tick(self, now: int) -> int:
+        """Append a tick where everything is read and something is due before now. The number of ticks."""
+        late = [
+            p
+            for p, due in self.next_due.items()
+            if due is not None and due < now and self.heads[p] <= self.rows[p].position and not self.rows[p].halted
+            and now - self.ticked.get(p, 0) >= self.settings.tick_every_ms
+        ]  # fmt: skip
+        if late:
+            self.append([Submission(p, "tick", "owner", "") for p in late], now)
+            self.ticked.update(dict.fromkeys(late, now))
+        return len(late)
+
+    # ---- packs ----------------------------------------------------------------------------------------------
+
+    def install(self, pack: packs.Pack, now: int) -> str:
+        """Keep a pack under its hash and activate it in every partition, through the log."""
+        digest = packs.digest(pack)
+        self.keep_pack(pack)
+        self.append([Submission(p, "pack", "operator", digest) for p in self.rows], now)
+        return digest
+
+    def keep_pack(self, pack: packs.Pack) -> None:
+        """Store a pack; nothing becomes active by it."""
+        body = packs.encode(pack).decode()
+        with self.database.begin() as connection:
+            table.write_pack(connection, PackRow(packs.digest(pack), pack.code, pack.title_en, body))
+
+    # ---- consumers ------------------------------------------------------------------------------------------
+
+    def feed(self) -> int:
+        """Let every consumer catch up. The number of steps they read."""
+        total = 0
+        for consumer in self.consumers:
+            while read := consumer(self.database):
+                total += read
+        return total
+
+    def drain(self, now: int | None = None) -> None:
+        """Decide everything in the log, and let the consumers follow."""
+        while self.work(now) is not None:
+            pass
+        self.feed()
+
+
+def check_partitions(stands: int, wanted: int) -> None:
+    """An exported log keeps its number of partitions."""
+    if stands != wanted:
+        raise LogMismatch(f"the log has {wanted} partitions, this database {stands}: start with an empty database and GRIDPATROL_PARTITIONS={wanted}")
+
+
+def need_pack(engine: Engine) -> Policy:
+    """The active pack, or how to get one."""
+    policy = engine.active()
+    if policy is None:
+        raise PackUnusable("no policy pack is active: run `gridpatrol pack activate DIR`")
+    return policy
+
+
+def chunks(items: Iterator[InboxRow], size: int) -> Iterator[list[InboxRow]]:
+    """Lists of at most `size` items."""
+    chunk: list[InboxRow] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

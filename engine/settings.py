@@ -1,0 +1,68 @@
+"""Settings: each with its default written once. File < environment < flags.
+
+In: a TOML file, `GRIDPATROL_*` variables, flags of the command. Out: a frozen `Settings`, or a SettingsError that
+shows the value that was refused and what is expected.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engine.errors import SettingsError
+
+FILE = Path("gridpatrol.toml")
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be set. The variable of `slice_records` is GRIDPATROL_SLICE_RECORDS, its flag --slice-records."""
+
+    database: str = "sqlite:///var/gridpatrol.db"  # SQLAlchemy URL
+    listen: str = "127.0.0.1:8420"  # host:port of the door; loopback only
+    pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
+    partitions: int = 32  # fixed at installation
+    slice_records: int = 500  # records a slice takes at most
+    slice_steps: int = 1000  # steps a slice makes at most
+    stamp_ahead_ms: int = 30_000  # a stamp further ahead halts its partition
+    tick_every_ms: int = 200  # at most one tick per partition in this time
+    append_batch: int = 1000  # events appended in one transaction
+    queue: int = 20_000  # events waiting to be appended; more are told to come again
+    event_bytes: int = 262_144  # an event's size
+    batch_events: int = 1000  # events of one HTTP batch
+    log_format: str = "text"  # text or json
+    log_level: str = "INFO"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, with the value shown."""
+        for name in ("partitions", "slice_records", "slice_steps", "tick_every_ms", "append_batch", "queue"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
+        host, _, port = self.listen.rpartition(":")
+        if host not in ("127.0.0.1", "localhost", "[::1]"):
+            raise SettingsError(f"listen must be a loopback address with a port, got {self.listen!r}")
+        if not port.isdigit() or int(port) > 65_535:
+            raise SettingsError(f"listen needs a port from 0 to 65535, got {self.listen!r}")
+        if self.log_format not in ("text", "json"):
+            raise SettingsError(f"log_format must be text or json, got {self.log_format!r}")
+
+
+def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, file: Path = FILE) -> Settings:
+    """The settings of this run."""
+    values: dict[str, Any] = {}
+    if file.is_file():
+        try:
+            values |= tomllib.loads(file.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{file}: {error}") from error
+    for name in Settings.__struct_fields__:
+        if (text := environ.get(f"GRIDPATROL_{name.upper()}")) not in (None, ""):
+            values[name] = text
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{error}") from error

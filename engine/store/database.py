@@ -1,0 +1,122 @@
+"""The database handle: one place that knows which database it is.
+
+In: a SQLAlchemy URL. Out: `Database`, with write transactions (`begin`), read transactions (`read`), and the schema.
+SQLite runs in WAL mode with synchronous=FULL, or a power cut could take what a 202 has promised.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+
+from engine.errors import DatabaseUnusable, SchemaMismatch
+from engine.store.tables import metadata
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+FAILURES = (exc.DBAPIError, exc.StatementError)
+"""What a statement or a commit may raise."""
+
+
+class Database:
+    """An open database: `sqlite` or `postgresql`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        if self.dialect not in ("sqlite", "postgresql"):
+            raise DatabaseUnusable(f"{self.dialect}: use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+        if self.dialect == "sqlite" and not self.url.database:
+            raise DatabaseUnusable("sqlite in memory keeps nothing: name a file, e.g. sqlite:///var/gridpatrol.db")
+        if self.dialect == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.db = self._engine()
+
+    def _engine(self) -> Engine:
+        if self.dialect == "sqlite":
+            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
+            db = create_engine(self.url, connect_args={"timeout": 30, "check_same_thread": False})
+            event.listen(db, "connect", _open_sqlite)
+            event.listen(db, "begin", _begin_sqlite)
+            return db
+        return create_engine(self.url, pool_size=8, pool_pre_ping=False, connect_args={"prepare_threshold": 2})
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction: committed at the end, rolled back on any error."""
+        options: dict[str, Any] = {"gridpatrol_write": True}
+        with self.db.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction on one snapshot."""
+        with self.db.connect() as connection:
+            if self.dialect == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.db.dispose()
+
+    # ---- the schema -----------------------------------------------------------------------------------------
+
+    def upgrade(self) -> None:
+        """Bring the schema to this release; on an empty database, create it."""
+        with self.db.connect() as connection, connection.begin():
+            command.upgrade(self._config(connection), "head")
+
+    def check_schema(self) -> None:
+        """Refuse a schema of another release, with the command that mends it."""
+        with self.db.connect() as connection:
+            stands = MigrationContext.configure(connection).get_current_revision()
+        wanted = ScriptDirectory.from_config(self._config(None)).get_current_head()
+        if stands != wanted:
+            raise SchemaMismatch(f"the database stands at revision {stands or 'none'}, this release needs {wanted}")
+
+    def create_fresh(self) -> None:
+        """Create the tables as the models say, without migrations: for comparing both ways in a test."""
+        metadata.create_all(self.db)
+
+    def _config(self, connection: Connection | None) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        return config
+
+
+def _open_sqlite(raw: Any, _record: object) -> None:
+    """Leave transactions to `_begin_sqlite`; write ahead, durably."""
+    raw.isolation_level = None
+    cursor = raw.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Writers take the write lock at once: a lock upgrade in mid-transaction could not wait."""
+    write = connection.get_execution_options().get("gridpatrol_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def open_database(url: str) -> Database:
+    """Open, and say plainly what is wrong if that fails."""
+    database = Database(url)
+    try:
+        with database.db.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except exc.DBAPIError as error:
+        shown = database.url.render_as_string(hide_password=True)
+        raise DatabaseUnusable(f"cannot open {shown}: {error.orig}") from error
+    return database

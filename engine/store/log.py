@@ -1,0 +1,105 @@
+"""The inbox log as a table, and what is installed beside it. In: the open transaction. Out: records, packs, settings."""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from engine.store import writes
+from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
+from engine.store.tables import inbox, packs, partitions, sealed, settlements
+
+
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+# ---- installation -------------------------------------------------------------------------------------------
+
+
+def read_meta(connection: Connection, name: str) -> str | None:
+    """A value fixed at installation."""
+    found = connection.exec_driver_sql(f"SELECT value FROM meta WHERE name = {_mark(connection)}", (name,))
+    value: str | None = found.scalar_one_or_none()
+    return value
+
+
+def write_meta(connection: Connection, name: str, value: str) -> None:
+    """Set such a value."""
+    mark = _mark(connection)
+    connection.exec_driver_sql(
+        f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def create_partitions(connection: Connection, count: int) -> None:
+    """The rows of an empty database."""
+    rows = [PartitionRow(p, 0, 0, 0, 0, "", "[]") for p in range(count)]
+    writes.insert(connection, partitions, rows)
+
+
+# ---- records ------------------------------------------------------------------------------------------------
+
+
+def append(connection: Connection, rows: Sequence[InboxRow], bodies: Sequence[SealedRow] = ()) -> None:
+    """Records at the positions the single writer gave them, with what was sealed of them."""
+    writes.insert(connection, inbox, rows)
+    writes.ignore(connection, sealed, bodies)
+
+
+def read_heads(connection: Connection) -> dict[int, int]:
+    """The next free position of each partition."""
+    rows = connection.exec_driver_sql("SELECT partition, max(position) + 1 FROM inbox GROUP BY partition")
+    return {partition: head for partition, head in rows}
+
+
+def read(connection: Connection, partition: int, position: int, limit: int) -> list[InboxRow]:
+    """Records of a partition from a position on."""
+    mark = _mark(connection)
+    sql = (
+        f"SELECT partition, position, stamp, kind, principal, body FROM inbox "
+        f"WHERE partition = {mark} AND position >= {mark} ORDER BY position LIMIT {mark}"
+    )
+    return [InboxRow(*row) for row in connection.exec_driver_sql(sql, (partition, position, limit))]
+
+
+def read_all(connection: Connection, partition: int, page: int = 2000) -> Iterator[InboxRow]:
+    """All records of a partition, page by page."""
+    position = 0
+    while rows := read(connection, partition, position, page):
+        yield from rows
+        position = rows[-1].position + 1
+
+
+def read_settlements(connection: Connection) -> list[SettlementRow]:
+    """What operators settled."""
+    rows = connection.exec_driver_sql(
+        "SELECT partition, position, verdict, detail FROM settlements ORDER BY partition, position"
+    )
+    return [SettlementRow(*row) for row in rows]
+
+
+def write_settlement(connection: Connection, row: SettlementRow) -> None:
+    """Keep an operator's word on a record."""
+    writes.upsert(connection, settlements, [row])
+
+
+# ---- packs --------------------------------------------------------------------------------------------------
+
+
+def write_pack(connection: Connection, row: PackRow) -> None:
+    """Keep a compiled pack under its hash."""
+    writes.ignore(connection, packs, [row])
+
+
+def read_pack(connection: Connection, digest: str) -> str | None:
+    """The body of a pack."""
+    found = connection.exec_driver_sql(f"SELECT body FROM packs WHERE hash = {_mark(connection)}", (digest,))
+    value: str | None = found.scalar_one_or_none()
+    return value
+
+
+def read_packs(connection: Connection) -> list[PackRow]:
+    """All packs that were ever stored."""
+    rows = connection.exec_driver_sql("SELECT hash, code, title, body FROM packs ORDER BY hash")
+    return [PackRow(*row) for row in rows]

@@ -1,0 +1,225 @@
+"""The tables. In: nothing. Out: SQLAlchemy `Table` objects, the same on SQLite and PostgreSQL.
+
+Bodies are canonical JSON as text, instants integer milliseconds UTC, days local YYYYMMDD, paths `/root/.../leaf/`.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
+
+metadata = MetaData()
+
+
+def _key(name: str, kind: type = Text) -> Column[object]:
+    return Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _text(name: str) -> Column[object]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _big(name: str) -> Column[object]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+meta = Table("meta", metadata, _key("name"), _text("value"))
+"""What is fixed at installation: number of partitions, epoch of the alert feed."""
+
+partitions = Table(
+    "partitions", metadata,
+    _key("partition", Integer),
+    _big("position"),  # next inbox position to decide
+    _big("clock"),  # arrival of the last record decided, or released for
+    _big("n"),  # last step's number
+    _big("version"),  # +1 per transaction: the fence
+    _big("published"),  # last n told to the outside
+    _text("halted"),  # why it stands still; empty: it runs
+    _text("packs"),  # JSON: [[hash, arrival], ...] as activated
+)  # fmt: skip
+
+inbox = Table(
+    "inbox", metadata,
+    _key("partition", Integer),
+    _key("position", BigInteger),
+    _big("stamp"),
+    _text("kind"),  # event, tick, pack, release
+    _text("principal"),
+    _text("body"),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
+settlements = Table(
+    "settlements", metadata,
+    _key("partition", Integer),
+    _key("position", BigInteger),
+    _text("verdict"),  # skip, or stamp:<ms>
+    _text("detail"),
+)  # fmt: skip
+
+seen = Table(
+    "seen", metadata,
+    _key("partition", Integer),
+    _key("source"),
+    _key("id"),
+    _text("digest"),
+    _big("arrival"),
+    _big("position"),
+    _text("outcome"),  # done, parked, refused
+    _text("reason"),
+    _text("field"),
+    _text("detail"),
+    _text("case_id"),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
+cases = Table(
+    "cases", metadata,
+    _key("id"),
+    Column("partition", Integer, nullable=False),
+    _text("definition"),
+    _text("state"),
+    Column("open", Boolean, nullable=False),
+    Column("level", Integer, nullable=False),
+    _text("path"),
+    _text("grid"),  # owner's grid
+    _text("department"),  # owner's department
+    _text("category"),
+    _text("grp"),
+    Column("key", Text),  # correlation key while open
+    Column("cycle", Integer, nullable=False),
+    _big("seq"),
+    _big("opened_at"),
+    Column("closed_at", BigInteger),
+    Column("next_at", BigInteger),
+    Column("due_at", BigInteger),
+    Column("provisional", Boolean, nullable=False),
+    _text("body"),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+Index("cases_next", cases.c.partition, cases.c.next_at, cases.c.id, sqlite_where=text("next_at IS NOT NULL"),
+      postgresql_where=text("next_at IS NOT NULL"))  # fmt: skip
+Index("cases_key", cases.c.key, sqlite_where=text("key IS NOT NULL"), postgresql_where=text("key IS NOT NULL"))
+Index("cases_due", cases.c.due_at, cases.c.id, sqlite_where=text("due_at IS NOT NULL"),
+      postgresql_where=text("due_at IS NOT NULL"))  # fmt: skip
+Index("cases_opened", cases.c.opened_at, cases.c.id)
+Index("cases_state", cases.c.state, cases.c.id)
+
+facts = Table(
+    "facts", metadata,
+    _key("partition", Integer),
+    _key("n", BigInteger),
+    _text("case_id"),
+    _big("seq"),
+    _big("at"),
+    Column("day", Integer, nullable=False),
+    _text("policy"),
+    _text("path"),
+    _text("category"),
+    _text("grp"),
+    _text("department"),
+    _text("post"),
+    _text("cause"),
+    _text("body"),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+Index("facts_case", facts.c.case_id, facts.c.seq)
+
+packs = Table("packs", metadata, _key("hash"), _text("code"), _text("title"), _text("body"))
+
+sealed = Table("sealed", metadata, _key("token"), _text("body"))
+
+dead_letters = Table(
+    "dead_letters", metadata,
+    _key("id"),
+    _big("at"),
+    Column("partition", Integer),
+    Column("position", BigInteger),
+    _text("reason"),
+    _text("field"),
+    _text("detail"),
+    _text("source"),
+    _text("event_id"),
+    _text("type"),
+    _text("case_id"),
+    _text("principal"),
+    _text("token"),  # of the sealed bytes
+    _text("replayed"),  # how it ended: empty while open
+)  # fmt: skip
+Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
+
+positions = Table("positions", metadata, _key("consumer"), _key("partition", Integer), _big("n"))
+
+contributions = Table(
+    "contributions", metadata, _key("case_id"), Column("partition", Integer, nullable=False), _text("body")
+)
+
+figures = Table(
+    "figures", metadata,
+    _key("measure"),
+    _key("day", Integer),
+    _key("path"),
+    _key("department"),
+    _key("category"),
+    _key("grp"),
+    _key("post"),
+    _big("value"),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
+outcomes = Table(
+    "outcomes", metadata,
+    _key("case_id"),
+    _key("clock"),
+    _key("level", Integer),
+    _key("cycle", Integer),
+    _key("target", Integer),
+    Column("partition", Integer, nullable=False),
+    _text("path"),
+    _text("department"),
+    _text("category"),
+    _text("grp"),
+    _text("post"),
+    _big("started"),
+    Column("due", BigInteger),
+    _big("stopped"),
+    _big("arrival"),
+    Column("day", Integer, nullable=False),
+    _text("result"),
+    _text("why"),
+    _big("elapsed"),
+)  # fmt: skip
+Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
+
+alerts = Table(
+    "alerts", metadata,
+    _key("id"),
+    Column("partition", Integer, nullable=False),
+    _text("case_id"),
+    _text("kind"),
+    _text("clock"),
+    Column("level", Integer, nullable=False),
+    Column("cycle", Integer, nullable=False),
+    _text("path"),
+    _text("category"),
+    _text("recipients"),  # JSON list of posts
+    _big("due_at"),
+    Column("due", BigInteger),
+    _big("raised_at"),  # arrival
+    Column("not_before", BigInteger),
+    _text("status"),  # firing, acknowledged, withdrawn, resolved
+    Column("ended_at", BigInteger),
+    _text("ended_by"),
+)  # fmt: skip
+Index("alerts_case", alerts.c.case_id, alerts.c.clock)
+Index("alerts_raised", alerts.c.raised_at, alerts.c.id)
+
+deliveries = Table(
+    "deliveries", metadata,
+    _key("number", BigInteger),  # dense: the feed's own numbering
+    _text("alert"),
+    _text("what"),  # firing, acknowledged, withdrawn, resolved
+    _text("path"),
+    _text("channel"),
+    _text("recipients"),
+    _text("reason"),
+    _big("told_at"),
+    _text("body"),
+)  # fmt: skip
