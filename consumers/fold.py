@@ -1,0 +1,259 @@
+"""The fold: what one step adds to the figures. Integers only, so the order between cases never matters. Pure.
+
+In: what a case contributes so far in cells that may still move, and its next step. Out: what it contributes
+now, the cells that change and by how much, and the outcomes of the clocks that stopped.
+
+1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain.
+   Rolling up is a matter of reading. Day, owner and post are those of the step that carries the fact.
+2. Most measures count facts and never move: they are added once.
+3. What judges the whole case may still move, since a later arrival can show that it was done by its deadline.
+   These cells follow from the case's lapses (deadlines missed) and its ending; a change adds new minus old:
+
+   - `breach:<clock>`   a clock's deadline passed, at the due day; taken back when contradicted
+   - `overdue`          the first total deadline missed, at its day. An order that moves the deadline later
+                        does not erase it, nor does an ending other than closing
+   - `on_time`          closed with no total deadline missed, at the closing day
+   - `closable` 应结案   on_time + overdue: each case with a deadline once, at the day of closing or of its
+                        deadline, whichever came first. Rejected, merged, withdrawn and force-closed cases are
+                        not part of it unless their deadline had passed before
+   - `overdue_closed`   of the overdue ones, those closed by now, at the day of their deadline: on_time +
+                        overdue_closed are the closed ones among the closable, so no rate exceeds 100 %
+   - `closed_late`      the same cases at their closing day
+   - `without_deadline` closed without ever having a deadline, at the closing day
+   - `closed`, `rejected`, `merged`, ...   every ending under the name of its trigger, at its day
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from schemas import facts as f
+
+TOTAL = "total"
+CLOSED = "closed"
+"""The one ending that counts as closed (结案). An ending's measure is its trigger without `incident.`."""
+
+
+class Place(NamedTuple):
+    """Where in the figures a step counts. `group` stands in the column `grp`."""
+
+    day: int
+    path: str
+    department: str
+    category: str
+    group: str
+    post: str
+
+
+class Lapse(NamedTuple):
+    """A deadline that was missed: the clock, and where that counts."""
+
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    place: Place
+
+
+class Ending(NamedTuple):
+    """How a case ended: the measure of its last trigger, the total clock's result, and where that counts."""
+
+    measure: str
+    result: str
+    place: Place
+
+
+class Contribution(Struct, frozen=True, array_like=True):
+    """What a case contributes to cells that may still move."""
+
+    lapses: tuple[Lapse, ...] = ()
+    ending: Ending | None = None
+
+
+class Figure(Struct, frozen=True):
+    """A row of the table `figures`, or a change to one."""
+
+    measure: str
+    day: int
+    path: str
+    department: str
+    category: str
+    grp: str
+    post: str
+    value: int
+
+
+class OutcomeRow(Struct, frozen=True):
+    """A row of the table `outcomes`: a clock that stopped. Instants in ms UTC, `elapsed` in wall ms."""
+
+    case_id: str
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    partition: int
+    path: str
+    department: str
+    category: str
+    grp: str
+    post: str
+    started: int
+    due: int | None
+    stopped: int
+    arrival: int
+    day: int
+    result: str
+    why: str
+    elapsed: int
+
+
+Cell = tuple[str, Place]
+"""Measure and place."""
+
+
+class Folded(NamedTuple):
+    """What a step did. `contribution` is the one given where nothing that may move has changed."""
+
+    contribution: Contribution | None
+    cells: dict[Cell, int]
+    outcomes: list[OutcomeRow]
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Contribution).decode
+NOTHING = Contribution()
+
+
+def fold(contribution: Contribution | None, step: f.Step) -> Folded:
+    """The next step of a case: its steps come in order, the cases among each other in any."""
+    place = Place(step.day, step.path, step.department, step.category, step.group, step.post)
+    cells: dict[Cell, int] = {}
+    outcomes: list[OutcomeRow] = []
+    before = after = contribution or NOTHING
+    for fact in step.facts:
+        counts = _COUNTS.get(type(fact))
+        if counts is not None:
+            for measure in counts(fact):
+                cells[measure, place] = cells.get((measure, place), 0) + 1
+        judges = _JUDGES.get(type(fact))
+        if judges is not None:
+            after = judges(after, fact, place)
+        if type(fact) is f.ClockStopped:
+            outcomes.append(_outcome(step, fact))
+    if after is before:
+        return Folded(contribution, cells, outcomes)
+    _add(cells, movable(after), 1)
+    _add(cells, movable(before), -1)
+    return Folded(after, {cell: value for cell, value in cells.items() if value}, outcomes)
+
+
+def _add(cells: dict[Cell, int], changes: Iterator[Cell], value: int) -> None:
+    for cell in changes:
+        cells[cell] = cells.get(cell, 0) + value
+
+
+def _outcome(step: f.Step, fact: f.ClockStopped) -> OutcomeRow:
+    return OutcomeRow(
+        step.case, fact.clock, fact.level, fact.cycle, fact.target, step.partition, step.path,
+        step.department, step.category, step.group, step.post, fact.started, fact.due, fact.judged, step.at,
+        step.day, fact.result, fact.why, fact.elapsed,
+    )  # fmt: skip
+
+
+# ---- what may still move -----------------------------------------------------------------------------
+
+
+def movable(contribution: Contribution) -> Iterator[Cell]:
+    """The cells that follow from a case's lapses and its ending."""
+    ending = contribution.ending
+    for lapse in contribution.lapses:
+        yield f"breach:{lapse.clock}", lapse.place
+    first = next((lapse for lapse in contribution.lapses if lapse.clock == TOTAL), None)
+    if ending is not None:
+        yield ending.measure, ending.place
+    closed = ending is not None and ending.measure == CLOSED
+    if first is not None:
+        yield "closable", first.place
+        yield "overdue", first.place
+        if ending is not None and closed:
+            yield "overdue_closed", first.place
+            yield "closed_late", ending.place
+    elif ending is not None and closed:
+        yield ending.result, ending.place
+        if ending.result == "on_time":
+            yield "closable", ending.place
+
+
+def _rung(contribution: Contribution, fact: f.ClockRung, place: Place) -> Contribution:
+    return _lapsed(contribution, fact, place) if fact.breach else contribution
+
+
+def _stopped(contribution: Contribution, fact: f.ClockStopped, place: Place) -> Contribution:
+    """An overdue outcome is a lapse even if no rung could fire, as in a case that stood in quarantine."""
+    if fact.result == "overdue":
+        contribution = _lapsed(contribution, fact, place)
+    if fact.clock != TOTAL:
+        return contribution
+    ending = Ending(fact.why.removeprefix("incident."), fact.result, place)
+    return Contribution(contribution.lapses, ending)
+
+
+def _lapsed(contribution: Contribution, fact: f.ClockFact, place: Place) -> Contribution:
+    if any(lapse[:4] == _key(fact) for lapse in contribution.lapses):
+        return contribution
+    return Contribution((*contribution.lapses, Lapse(*_key(fact), place)), contribution.ending)
+
+
+def _contradicted(contribution: Contribution, fact: f.ClockContradicted, place: Place) -> Contribution:
+    lapses = tuple(lapse for lapse in contribution.lapses if lapse[:4] != _key(fact))
+    return Contribution(lapses, contribution.ending)
+
+
+def _key(fact: f.ClockFact) -> tuple[str, int, int, int]:
+    return fact.clock, fact.level, fact.cycle, fact.target
+
+
+_JUDGES: dict[type[f.Fact], Callable[[Contribution, Any, Place], Contribution]] = {
+    f.ClockRung: _rung,
+    f.ClockStopped: _stopped,
+    f.ClockContradicted: _contradicted,
+}
+
+
+# ---- what is counted once ----------------------------------------------------------------------------
+
+
+def _reported(fact: f.Reported) -> tuple[str, ...]:
+    return "reported", f"reported:{fact.source}"
+
+
+def _dissuaded(fact: f.Dissuaded) -> tuple[str, ...]:
+    return ("dissuaded_on_spot",) if fact.outcome == "effective" else ()
+
+
+def _checked(fact: f.Checked) -> tuple[str, ...]:
+    """Only the check that decides; the levels above it look as well."""
+    if not fact.decides:
+        return ()
+    return ("verified", "rework") if fact.outcome == "unsolved" else ("verified",)
+
+
+def _retargeted(fact: f.ClockRetargeted) -> tuple[str, ...]:
+    return ("extended",) if fact.clock == TOTAL and fact.why == "ordered" else ()
+
+
+_COUNTS: dict[type[f.Fact], Callable[[Any], tuple[str, ...]]] = {
+    f.Reported: _reported,
+    f.Dissuaded: _dissuaded,
+    f.Escalated: lambda fact: (f"escalated:{fact.reason}",),
+    f.Handled: lambda fact: ("handled",),
+    f.Checked: _checked,
+    f.Returned: lambda fact: ("returned",),
+    f.Suspended: lambda fact: ("suspended",),
+    f.Urged: lambda fact: ("urged",),
+    f.ClockRetargeted: _retargeted,
+}
+"""What is counted: `verified` are the checks that decide, `rework` those of them that found it unsolved, and
+`extended` are orders that moved the total deadline."""

@@ -1,0 +1,183 @@
+"""What one case adds to the figures, step by step."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from consumers import fold
+from schemas import facts as f
+from tests.histories import DAY, MINUTE, Teller
+from tests.unit.builders import instant
+
+LEAF, MEMBER, STREET, HOTLINE = "WY01-01", "WY01-01-MEMBER", "WY01-CHIEF", "WY-12345"
+
+
+def figures(steps) -> dict[fold.Cell, int]:
+    """The sum over all steps of all cases, contributions carried along."""
+    held: dict[str, fold.Contribution | None] = {}
+    total: Counter[fold.Cell] = Counter()
+    for step in steps:
+        result = fold.fold(held.get(step.case), step)
+        held[step.case] = result.contribution
+        for cell, value in result.cells.items():
+            total[cell] += value
+    return {cell: value for cell, value in total.items() if value}
+
+
+def measures(steps) -> dict[str, int]:
+    """The figures without their places."""
+    total: Counter[str] = Counter()
+    for (measure, _), value in figures(steps).items():
+        total[measure] += value
+    return dict(total)
+
+
+def days(steps, measure: str) -> list[int]:
+    return sorted(place.day for (name, place), _ in figures(steps).items() if name == measure)
+
+
+def reported(due_in: int | None, **rest) -> Teller:
+    """A service request reported now, to be closed within `due_in` ms; None: whenever."""
+    teller = Teller()
+    deadline = None if due_in is None else instant(teller.now + MINUTE + due_in)
+    teller.say("report.submitted", HOTLINE, category="D3-04", source="hotline", grid=LEAF, deadline=deadline,
+               definition="service_request", **rest)  # fmt: skip
+    return teller
+
+
+def closed(due_in: int | None, after: int, late: int = 0) -> Teller:
+    teller = reported(due_in)
+    assert teller.say("incident.closed", "WY-DISPATCH", after, late)
+    return teller
+
+
+JUDGED = (
+    "closed", "closable", "on_time", "overdue", "overdue_closed", "closed_late", "without_deadline",
+    "breach:total",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("due_in", "after", "late", "expected"),
+    [
+        (5 * DAY, DAY, 0, {"closed": 1, "closable": 1, "on_time": 1}),
+        # At its deadline is on time.
+        (5 * DAY, 5 * DAY, 0, {"closed": 1, "closable": 1, "on_time": 1}),
+        (5 * DAY, 5 * DAY + 1, 0, dict.fromkeys(set(JUDGED) - {"on_time", "without_deadline"}, 1)),
+        # Closed on site in time, told ten hours later: the lapse is taken back.
+        (5 * DAY, 5 * DAY + 9 * 60 * MINUTE, 10 * 60 * MINUTE, {"closed": 1, "closable": 1, "on_time": 1}),
+        (None, 40 * DAY, 0, {"closed": 1, "without_deadline": 1}),
+    ],
+)  # fmt: skip
+def test_a_closed_case_is_on_time_late_or_without_a_deadline(due_in, after, late, expected):
+    found = measures(closed(due_in, after, late).steps)
+    assert {m: found[m] for m in JUDGED if m in found} == expected
+
+
+def test_an_open_case_past_its_deadline_is_closable_and_overdue_on_the_day_of_the_deadline():
+    teller = reported(5 * DAY)
+    assert "closable" not in measures(teller.steps)
+    teller.until(teller.now + 9 * DAY)
+    assert days(teller.steps, "closable") == days(teller.steps, "overdue") == [20260307]
+    assert "overdue_closed" not in measures(teller.steps)
+
+
+def test_a_late_closing_counts_as_closed_on_its_day_and_among_the_closable_of_the_due_day():
+    steps = closed(5 * DAY, 30 * DAY).steps
+    assert days(steps, "overdue") == days(steps, "overdue_closed") == days(steps, "closable") == [20260307]
+    assert days(steps, "closed") == days(steps, "closed_late") == [20260401]
+
+
+def test_a_later_deadline_does_not_erase_that_the_first_one_was_missed():
+    teller = reported(5 * DAY)
+    later = instant(teller.now + 20 * DAY)
+    assert teller.say("deadline.ordered", "XA-OFFICE", 6 * DAY, clock="total", due=later)
+    assert teller.say("incident.closed", "WY-DISPATCH", DAY)
+    found = measures(teller.steps)
+    assert found["overdue"] == found["closed_late"] == found["closable"] == found["extended"] == 1
+    assert "on_time" not in found
+
+
+@pytest.mark.parametrize(
+    ("trigger", "by", "data", "measure"),
+    [
+        ("incident.rejected", "WY-DISPATCH", {"reason": "not_found"}, "rejected"),
+        ("incident.withdrawn", HOTLINE, {}, "withdrawn"),
+        ("incident.merged", "WY-DISPATCH", {"into": "WY01.01900000-0000-7000-8000-000000000009"}, "merged"),
+        ("incident.force_closed", "XA-OFFICE", {"reason": "policy"}, "force_closed"),
+    ],
+)
+def test_an_ending_that_is_no_closing_has_its_own_measure_and_is_never_closable(trigger, by, data, measure):
+    teller = reported(5 * DAY)
+    assert teller.say(trigger, by, DAY, **data)
+    found = measures(teller.steps)
+    assert found[measure] == 1
+    assert not {"closed", "closable", "on_time", "without_deadline"} & set(found)
+
+
+def test_a_rejection_after_the_deadline_leaves_the_case_overdue():
+    teller = reported(5 * DAY)
+    assert teller.say("incident.rejected", "WY-DISPATCH", 6 * DAY, reason="not_found")
+    found = measures(teller.steps)
+    assert (found["overdue"], found["closable"], found["rejected"]) == (1, 1, 1)
+    assert "overdue_closed" not in found
+
+
+def test_a_case_whose_clocks_stood_still_is_overdue_when_it_is_closed_late():
+    teller = reported(5 * DAY)
+    teller.quarantine(True)
+    assert teller.say("incident.closed", "WY-DISPATCH", 9 * DAY)
+    rungs = [fact for step in teller.steps for fact in step.facts if isinstance(fact, f.ClockRung)]
+    assert not [rung for rung in rungs if rung.clock == "total"]
+    assert days(teller.steps, "overdue") == days(teller.steps, "closed_late") == [20260311]
+
+
+def test_each_check_that_decides_counts_and_the_unsolved_ones_are_rework():
+    teller = Teller()
+    assert teller.say("report.submitted", MEMBER, category="D3-01", source="patrol", grid=LEAF)
+    assert teller.say("dissuasion.recorded", MEMBER, outcome="effective")
+    assert teller.say("verification.recorded", MEMBER, outcome="unsolved")
+    assert teller.say("incident.accepted", STREET)
+    assert teller.say("handling.completed", STREET)
+    assert teller.say("verification.recorded", MEMBER, outcome="solved")
+    found = measures(teller.steps)
+    assert found["dissuaded_on_spot"] == 1
+    assert (found["handled"], found["verified"], found["rework"]) == (2, 2, 1)
+
+
+def test_who_reported_it_and_where_stands_in_the_cell():
+    teller = Teller()
+    teller.say("report.submitted", MEMBER, category="D3-01", source="patrol", grid=LEAF)
+    place = fold.Place(20260302, "/XA/WY/WY01/WY01-01/", "", "D3-01", teller.case.group, MEMBER)
+    assert figures(teller.steps) == {("reported", place): 1, ("reported:patrol", place): 1}
+
+
+def test_a_stopped_clock_is_an_outcome_with_its_arrival():
+    teller = closed(5 * DAY, DAY, late=MINUTE)
+    (total,) = (o for o in fold.fold(None, teller.steps[-1]).outcomes if o.clock == "total")
+    assert total.arrival - total.stopped == MINUTE
+    assert (total.result, total.why, total.elapsed) == ("on_time", "incident.closed", DAY - MINUTE)
+    assert total.elapsed == total.stopped - total.started
+
+
+def test_what_may_still_move_is_all_that_a_contribution_keeps():
+    teller = reported(5 * DAY)
+    assert fold.fold(None, teller.steps[0]).contribution is None
+    assert teller.say("incident.closed", "WY-DISPATCH", 6 * DAY)
+    held = None
+    for step in teller.steps:
+        held = fold.fold(held, step).contribution
+    assert held is not None
+    assert fold.decode(fold.encode(held)) == held
+    assert [lapse.clock for lapse in held.lapses].count("total") == 1
+
+
+def test_a_step_that_nothing_counts_changes_nothing():
+    teller = reported(5 * DAY)
+    teller.say("comment.added", HOTLINE)
+    held = fold.Contribution()
+    assert fold.fold(held, teller.steps[-1]) == (held, {}, [])
+    assert msgspec.structs.asdict(held) == {"lapses": (), "ending": None}

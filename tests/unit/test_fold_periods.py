@@ -1,0 +1,53 @@
+"""Periods of local days, and which facts restate one."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.periods import NAMES, bounds, restates, to_day
+
+
+@pytest.mark.parametrize(
+    ("day", "period", "first", "last"),
+    [
+        (20260302, "day", 20260302, 20260302),
+        (20260301, "week", 20260223, 20260301),
+        (20260302, "week", 20260302, 20260308),
+        (20251231, "week", 20251229, 20260104),
+        (20240215, "month", 20240201, 20240229),
+        (20261231, "month", 20261201, 20261231),
+        (20260531, "quarter", 20260401, 20260630),
+        (20260701, "half", 20260701, 20261231),
+        (20260701, "year", 20260101, 20261231),
+    ],
+)
+def test_a_day_lies_in_its_period(day, period, first, last):
+    assert bounds(day, period) == (first, last)
+
+
+@given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.sampled_from([n for n in NAMES if n != "week"]))
+def test_every_day_of_a_period_gives_the_same_period(day, period):
+    first, last = bounds(to_day(day), period)
+    assert first <= to_day(day) <= last
+    assert bounds(first, period) == bounds(last, period) == (first, last)
+
+
+@pytest.mark.parametrize(
+    ("arrived", "late"),
+    [
+        (20260331, False),
+        (20260403, False),  # the last day of grace
+        (20260404, True),
+    ],
+)
+def test_a_fact_restates_a_month_once_its_days_of_grace_are_over(arrived, late):
+    assert restates(20260315, arrived, "month", 3) is late
+
+
+def test_an_unknown_period_is_refused_with_those_that_exist():
+    with pytest.raises(ValueError, match="'decade' is no period: choose one of day, week, month"):
+        bounds(20260302, "decade")

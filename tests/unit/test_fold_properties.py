@@ -1,0 +1,73 @@
+"""The figures are sums: whatever the order between cases and however the log is sliced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import accumulate, pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers import fold
+from tests.histories import live, plots, shuffled
+from tests.unit.test_fold import figures
+
+orders = st.lists(st.integers(0, 7), max_size=80)
+
+
+def steps_of(plots):
+    return [live(number + 1, plot).steps for number, plot in enumerate(plots)]
+
+
+@given(plots, orders)
+def test_the_order_between_cases_changes_no_figure(plots, order):
+    lives = steps_of(plots)
+    assert figures(shuffled(lives, order)) == figures([step for steps in lives for step in steps])
+
+
+@given(plots, orders, st.lists(st.integers(1, 9), max_size=20))
+def test_any_slicing_of_the_log_gives_the_same_figures(plots, order, sizes):
+    """Between slices a contribution is nothing but its bytes."""
+    steps = shuffled(steps_of(plots), order)
+    cuts = [0, *accumulate(sizes), len(steps)]
+    stored: dict[str, bytes] = {}
+    total: Counter[fold.Cell] = Counter()
+    for a, b in pairwise(cuts):
+        held = {case: fold.decode(body) for case, body in stored.items()}
+        for step in steps[a:b]:
+            result = fold.fold(held.get(step.case), step)
+            if result.contribution is not None:
+                held[step.case] = result.contribution
+            total.update(result.cells)
+        stored = {case: fold.encode(value) for case, value in held.items()}
+    assert {cell: value for cell, value in total.items() if value} == figures(steps)
+
+
+@given(plots)
+def test_the_figures_of_all_cases_are_the_sum_of_the_figures_of_each(plots):
+    lives = steps_of(plots)
+    total: Counter[fold.Cell] = Counter()
+    for steps in lives:
+        total.update(figures(steps))
+    together = figures([step for steps in lives for step in steps])
+    assert {cell: value for cell, value in total.items() if value} == together
+
+
+@given(plots)
+def test_every_closable_case_is_on_time_or_overdue_and_nothing_is_ever_negative(plots):
+    total: Counter[str] = Counter()
+    for (measure, _), value in figures([s for steps in steps_of(plots) for s in steps]).items():
+        assert value > 0, measure
+        total[measure] += value
+    assert total["closable"] == total["on_time"] + total["overdue"]
+    assert total["overdue_closed"] == total["closed_late"] <= total["overdue"]
+    assert total["closed"] == total["on_time"] + total["closed_late"] + total["without_deadline"]
+    assert total["rework"] <= total["verified"]
+    assert total["reported"] == sum(v for m, v in total.items() if m.startswith("reported:")) == len(plots)
+
+
+@given(plots)
+def test_no_stopped_clock_is_told_twice(plots):
+    rows = [o for steps in steps_of(plots) for step in steps for o in fold.fold(None, step).outcomes]
+    keys = [(o.case_id, o.clock, o.level, o.cycle, o.target) for o in rows]
+    assert len(keys) == len(set(keys))
