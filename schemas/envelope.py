@@ -5,20 +5,27 @@ decoded data by type, or `Refusal`. Everything that any store would refuse is re
 numbers out of range.
 """
 
+import json
+import math
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from schemas.events import SAID, Code, Said
+from schemas.facts import AnyFact
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144
 _SUBJECT = re.compile(
     r"[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z"
 )
+_SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
+"""What may spell a value that no store takes. Rare, so only such events are looked at member by member."""
+_TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +40,7 @@ class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
     time: Annotated[datetime, Meta(tz=True)]
     actor: Code
     data: Raw = Raw(b"{}")
-    datacontenttype: Literal["application/json"] = "application/json"
+    datacontenttype: Annotated[str, Meta(pattern=r"^application/json *(;.*)?$", max_length=100)] = "application/json"
     dataschema: Annotated[str, Meta(max_length=400)] | None = None
     recordedtime: Annotated[datetime, Meta(tz=True)] | None = None
     partitionkey: Annotated[str, Meta(max_length=64)] | None = None
@@ -66,45 +73,61 @@ def decode_envelope(raw: bytes) -> Envelope | Refusal:
     """The event inside `raw`, or why it is none."""
     if len(raw) > MAX_EVENT_BYTES:
         return Refusal(Reason.TOO_LARGE, "", f"the event has {len(raw)} bytes, {MAX_EVENT_BYTES} are allowed: put files elsewhere and send their address")
+    unstorable = _unstorable(raw) if _SUSPECT.search(raw) else None
+    if unstorable:
+        return unstorable
     try:
+        raw.decode()  # the decoder passes over what it does not know, without a look at its text
         event = _decode_envelope(raw)
     except msgspec.ValidationError as error:
         return _refused(Reason.INVALID, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refusal(Reason.UNDECODABLE, "", f"not JSON: {error}")
-    return _check(event, raw)
+        return Refusal(Reason.UNDECODABLE, "", f"not JSON in UTF-8: {error}")
+    return _check(event)
 
 
-def _check(event: Envelope, raw: bytes) -> Envelope | Refusal:
-    """Type, subject and text that every store takes."""
+def _check(event: Envelope) -> Envelope | Refusal:
+    """Type and subject."""
     if event.type not in SAID:
         return unknown_type(event.type)
     if not _SUBJECT.match(event.subject):
         return Refusal(Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code")
-    if b"\\u0000" in raw or b"\\ud" in raw.lower():
-        return _check_text(event, raw)
     return event
 
 
-def _check_text(event: Envelope, raw: bytes) -> Envelope | Refusal:
-    """Slow look at the rare events whose escapes may spell what no store takes."""
-    for path, text in _texts(msgspec.json.decode(raw), ""):
-        if "\x00" in text:
+def _unstorable(raw: bytes) -> Refusal | None:
+    """The first text or number of an event that some store would refuse, named by its member."""
+    try:
+        members = list(_members(json.loads(raw, parse_int=_whole), ""))
+    except (ValueError, RecursionError):
+        return None  # no JSON at all: the decoder says so
+    for path, value in members:
+        if isinstance(value, float) and value in (math.inf, -math.inf):
+            return Refusal(Reason.INVALID, path, "a number out of range: send it as text, or smaller")
+        if isinstance(value, str) and "\x00" in value:
             return Refusal(Reason.INVALID, path, "contains U+0000, which no database stores: remove it")
-        if any("\ud800" <= c <= "\udfff" for c in text):
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
             return Refusal(Reason.INVALID, path, "contains a lone surrogate: send whole characters")
-    return event
+    return None
 
 
-def _texts(value: object, path: str) -> list[tuple[str, str]]:
-    """Every text inside a JSON value, keys included, with its path."""
-    if isinstance(value, str):
-        return [(path, value)]
+def _whole(digits: str) -> float:
+    """A whole number as far as 64 bits carry it; infinite beyond."""
+    value = int(digits) if len(digits) <= 20 else math.inf
+    return value if -(2**63) <= value < 2**63 else math.inf
+
+
+def _members(value: object, path: str) -> Iterator[tuple[str, object]]:
+    """Every value inside a JSON value, keys included, with its path."""
     if isinstance(value, dict):
-        return [x for k, v in value.items() for x in [(path, k), *_texts(v, f"{path}.{k}".lstrip("."))]]
-    if isinstance(value, list):
-        return [x for i, v in enumerate(value) for x in _texts(v, f"{path}[{i}]")]
-    return []
+        for name, member in value.items():
+            yield path, name
+            yield from _members(member, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _members(item, f"{path}[{i}]")
+    else:
+        yield path, value
 
 
 def unknown_type(name: str) -> Refusal:
@@ -113,7 +136,8 @@ def unknown_type(name: str) -> Refusal:
     known = [t for t in SAID if t.rpartition(".v")[0] == stem]
     if known:
         return Refusal(Reason.UNKNOWN_VERSION, "type", f"version not known: send {known[0]}")
-    if name.startswith(("gridpatrol.incident.", "gridpatrol.clock.", "gridpatrol.alert.")):
+    tag = (stem or name).removeprefix("gridpatrol.")
+    if tag in _TOLD or tag.startswith(("clock.", "alert.")):
         return Refusal(Reason.ENGINE_ONLY, "type", "only the engine tells this type, nobody sends it")
     return Refusal(Reason.UNKNOWN_TYPE, "type", "not in the contract: see `gridpatrol schema`")
 
@@ -131,6 +155,8 @@ def decode_data(event: Envelope) -> Said | Refusal:
 def _refused(reason: Reason, error: msgspec.ValidationError, prefix: str = "") -> Refusal:
     """A refusal from msgspec's message: `Expected ... - at `$.data.outcome`` names the field."""
     text, _, where = str(error).partition(" - at `$")
+    if "timezone" in text:
+        text += ": write 2026-03-02T09:00:00+08:00, or with Z for UTC"
     field = where.rstrip("`").lstrip(".")
     if not field and "missing required field" in text:
         field = text.rpartition("`")[0].rpartition("`")[2]

@@ -150,12 +150,14 @@ def _reported(case: Case, fact: f.Reported) -> None:
 
 def _moved(case: Case, fact: f.Moved) -> None:
     case.state, case.judged = fact.state, fact.judged
+    if case.suspended_from not in ("", fact.was):  # any move but the one into it ends a suspension
+        case.suspended_from, case.suspended_until = "", None
 
 
 def _assigned(case: Case, fact: f.Assigned) -> None:
     if fact.why == "returned":
         case.trail = case.trail[:-1]
-    elif case.owner.grid:
+    elif case.owner.grid and fact.why != "rework":  # a new cycle begins with nobody before
         case.trail = (*case.trail, case.owner)[-16:]
     case.owner = Owner(fact.grid, fact.level, fact.department)
     case.assisting = ()

@@ -14,12 +14,12 @@ from workflows.calendars import Calendar
 from workflows.case import Clock
 from workflows.decision import Decision
 from workflows.definition import State
-from workflows.limits import Kind, Limit, budget, limit_text, parse_limit
+from workflows.limits import DAY_MS, Kind, Limit, budget, limit_text, parse_limit
 from workflows.pack import RungRow
 
 TOTAL = "total"
 OWN = (TOTAL, "rectify")
-"""Clocks that no state starts: the total clock starts at birth, rectification when it is ordered."""
+"""Clocks that no state starts, but somebody: at birth, and when rectification is ordered. They run without a limit too."""
 
 
 class Arming(Struct, frozen=True):
@@ -47,7 +47,10 @@ def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int
 
 
 def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, start: int = 0) -> Arming:
-    """The first rung from position `start` that is not past. Of those already past only the highest will fire."""
+    """The first rung from position `start` that is not past. Of those already past only the highest will fire.
+
+    A rung at the arrival itself is not past: what is due then is on time.
+    """
     if due is None:
         return Arming()
     past: list[tuple[RungRow, int, int]] = []
@@ -92,8 +95,10 @@ def consumed(clock: Clock, until: int, kind: Kind, calendar: Calendar) -> int:
 
 def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
     """When a clock that runs since `since` is due under a limit: what its ledger consumed stays consumed."""
-    used = sum(calendar.elapsed(a, b, limit.kind) for a, b in clock.runs)
-    return calendar.due_after(since, budget(limit, calendar) - used, limit.kind)
+    left = budget(limit, calendar)
+    for begin, end in clock.runs:
+        left = calendar.left_at(end, begin, left, limit.kind)
+    return calendar.due_after(since, left, limit.kind)
 
 
 # ---- start, pause, resume, stop -----------------------------------------------------------------------------
@@ -103,7 +108,7 @@ def start(d: Decision, name: str, level: int, *, ordered: int | None = None, lim
           endless: bool = False) -> None:  # fmt: skip
     """Start a clock at the judged instant, with an ordered instant or limit, or with the pack's limit.
 
-    A clock without any limit does not start, except the total clock, which always runs.
+    A clock without any limit does not start, except those that somebody starts: they have an outcome all the same.
     """
     case, rules = d.case, d.rules
     judged = d.judged(case.judged)
@@ -114,7 +119,7 @@ def start(d: Decision, name: str, level: int, *, ordered: int | None = None, lim
         if row is not None:
             limit, basis = row.limit, row.basis
     if ordered is None and limit is None:
-        if name != TOTAL:
+        if name not in OWN:
             return
         basis = "none"
     due = calendar.deadline(judged, limit) if limit is not None else ordered
@@ -192,7 +197,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
 def stop(d: Decision, clock: Clock, why: str) -> None:
     """The outcome of a clock. Done by the deadline although the deadline's rung had fired: both stand."""
     judged = d.judged(clock.judged)
-    done = judged if clock.since is not None else clock.judged
+    done = judged if clock.since is not None or not clock.runs else clock.runs[-1][1]  # a paused one stood still
     result = "without_deadline" if clock.due is None else "on_time" if done <= clock.due else "overdue"
     limit = limit_of(clock)
     kind = limit.kind if limit else Kind.urgent_hour
@@ -248,18 +253,18 @@ def level_of_work(d: Decision, state: State) -> int:
 
 def ring(d: Decision, clock: Clock) -> RungRow:
     """Fire the clock's next rung at its instant: tell it, tell the posts, and arm the one after it."""
-    ladder, at = d.rules.ladder(clock.name), position(d, clock)
+    ladder, at, now = d.rules.ladder(clock.name), position(d, clock), clock.next or 0
     row, repeat = ladder[at] if at < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
-    calendar = d.calendar(clock.calendar)
     coming: tuple[RungRow, int, int] | None = None
     if at + 1 < len(ladder) and clock.due is not None:
         later, again = ladder[at + 1]
-        coming = (later, again, rung_instant(later, again, clock.due, calendar))
+        instant = rung_instant(later, again, clock.due, d.calendar(clock.calendar))
+        coming = (later, again, max(instant, now))  # a rung never lies before the one below it
     overdue = row.offset != "before"
     d.tell(
         f.ClockRung(
             clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, rung=row.rung, repeat=repeat,
-            due_at=clock.next or 0, due=clock.due, overdue=overdue, breach=overdue and not clock.breached,
+            due_at=now, due=clock.due, overdue=overdue, breach=overdue and not clock.breached,
             next_rung=coming[0].rung if coming else "", next=coming[2] if coming else None,
             next_repeat=coming[1] if coming else 0,
         )
@@ -289,11 +294,10 @@ def not_before(d: Decision, clock: str, instant: int) -> int | None:
     begin, end = options.quiet_from * 60_000, options.quiet_to * 60_000
     if begin == end or clock in options.quiet_exempt:
         return None
-    calendar = d.register.clock_of_days
-    midnight = calendar.day_start(calendar.local_day(instant))
-    of_day = instant - midnight
+    wall = d.register.clock_of_days.wall
+    day, of_day = divmod(instant + wall.offset(instant), DAY_MS)
     if begin < end:
-        return midnight + end if begin <= of_day < end else None
-    if of_day < end:
-        return midnight + end
-    return midnight + 86_400_000 + end if of_day >= begin else None
+        quiet, wakes = begin <= of_day < end, day
+    else:  # over midnight
+        quiet, wakes = of_day >= begin or of_day < end, day + (of_day >= begin)
+    return wall.reach(wakes * DAY_MS + end) if quiet else None

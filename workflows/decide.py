@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from schemas import facts as f
-from schemas.envelope import Envelope, Record, decode_data, decode_record, to_ms
-from schemas.events import ReportSubmitted, Said, VerificationRecorded, trigger_of
+from schemas.envelope import Record, decode_data, decode_record, to_ms
+from schemas.events import ReportSubmitted, Resumed, Said, VerificationRecorded, trigger_of
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import clockwork, routing, triggers
@@ -22,10 +22,14 @@ from workflows.decision import Decision, believed
 from workflows.definition import Definition, Standing
 from workflows.hands import CalendarError
 from workflows.incident import INCIDENT
+from workflows.limits import LimitError
 from workflows.pack import Post
 from workflows.policy import Policy
 from workflows.roles import forbid
 from workflows.service_request import SERVICE_REQUEST
+
+DUE = "gridpatrol.clock.due"
+"""The type of the cause of a firing."""
 
 DEFINITIONS: dict[str, Definition] = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
 
@@ -37,6 +41,7 @@ class Arrived(Struct, frozen=True):
     said: Said
     arrival: int
     raw: bytes
+    came: int = 0  # the arrival at which it came, if it has waited since
 
 
 class Settled(Struct, frozen=True):
@@ -71,23 +76,22 @@ class Outcome(Struct):
 
 def take(case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...] = ()) -> Outcome:
     """Decide one event, then every parked one that it releases."""
-    result = _decide(case, arrived, rules, register, nearby)
-    event = arrived.record.event
+    event, result = arrived.record.event, _decide(case, arrived, rules, register, nearby)
+    early = result is None
+    if result is None:
+        result = _park(case, arrived, rules, register)
     if isinstance(result, Refusal):
         return Outcome(case, [], [Settled(event.source, event.id, "refused", result, arrived.raw)])
     outcome = _told(result, cause_of(arrived))
-    outcome.settled.append(Settled(event.source, event.id, "done" if not _parks(result) else "parked"))
-    return _release(outcome, rules, register, arrived.arrival)
-
-
-def _parks(d: Decision) -> bool:
-    return isinstance(d.facts[-1], f.Parked)
+    outcome.settled.append(Settled(event.source, event.id, "parked" if early else "done"))
+    return outcome if early else _release(outcome, case.cycle, rules, register, arrived.arrival)
 
 
 def _told(d: Decision, cause: f.Cause) -> Outcome:
-    """A decision as a step of its case."""
+    """A decision as a step of its case, dated by the move that it made, else by what it believed."""
     d.case.seq += 1
-    instant = d.judged(0)
+    moved = any(isinstance(fact, f.Moved) for fact in d.facts)
+    instant = d.case.judged if moved else d.judged(0)
     return Outcome(d.case, [Told(cause, tuple(d.facts), instant, d.case)], [])
 
 
@@ -102,42 +106,44 @@ def cause_of(arrived: Arrived) -> f.Cause:
 
 def _decide(
     case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...]
-) -> Decision | Refusal:
-    """Facts about one event, or why there are none."""
+) -> Decision | Refusal | None:
+    """Facts about one event, or why there are none; None if it has come early and may wait."""
     event, said = arrived.record.event, arrived.said
     post = register.posts.get(event.actor)
     if post is None or post.vacant:
         why = "vacant" if post else "no post of the active pack"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"{event.actor!r} is {why}")
-    instant = believed(to_ms(event.time), arrived.arrival, rules.options.offline_ms)
+    instant = believed(to_ms(event.time), arrived.came or arrived.arrival, rules.options.offline_ms)
     d = Decision(case, rules, register, arrived.arrival, instant, event.actor)
     d.token = arrived.record.token
     try:
         if case.state == AWAITED:
-            return _birth(d, said, post, event, arrived, nearby)
-        return _proceed(d, said, post, arrived)
+            return _birth(d, said, post, home_of(event.subject), nearby)
+        return _proceed(d, said, post, event.type)
     except CalendarError as error:
         return Refusal(Reason.INVALID, "time", str(error))
+    except LimitError as error:
+        return Refusal(Reason.INVALID, "data.limit", str(error))
 
 
 def _birth(
-    d: Decision, said: Said, post: Post, event: Envelope, arrived: Arrived, nearby: tuple[Case, ...]
-) -> Decision | Refusal:
+    d: Decision, said: Said, post: Post, home: str, nearby: tuple[Case, ...]
+) -> Decision | Refusal | None:
     """A report begins a case; anything else that comes before its report waits for it."""
     if not isinstance(said, ReportSubmitted):
-        return _park(d, arrived)
+        return None
     if said.category not in d.rules.categories:
         return triggers.unknown("data.category", said.category, "category")
     for code in said.touches:
         if code not in d.register.grids:
             return triggers.unknown("data.touches", code, "grid")
-    if said.department is not None and said.department not in d.register.departments:
-        return triggers.unknown("data.department", said.department, "department")
-    grid = triggers.place(d, said, post.grid, home_of(event.subject))
+    grid = triggers.place(d, said, post.grid, home)
     if isinstance(grid, Refusal):
         return grid
     triggers.report(d, said, grid, nearby)  # told first: the rules below ask the case for its place
     refused = forbid(post, "report.submitted", d.case, d.rules, d.register)
+    if refused is None and said.department is not None:
+        refused = triggers.serves(d, said.department, "data.department")
     if refused:
         return refused
     definition, at = DEFINITIONS[said.definition], _standing(d, post)
@@ -150,17 +156,18 @@ def _birth(
     return d
 
 
-def _proceed(d: Decision, said: Said, post: Post, arrived: Arrived) -> Decision | Refusal:
+def _proceed(d: Decision, said: Said, post: Post, event_type: str) -> Decision | Refusal | None:
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition = DEFINITIONS[d.case.definition]
     at = _standing(d, post)
-    trigger = _trigger(arrived.record.event.type, said, at)
+    trigger = _trigger(event_type, said, at)
     if trigger == "report.submitted":
         return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
     dest = definition.dest(trigger, d.case, said, at)
     if dest is None:
-        return _early_or_impossible(d, definition, trigger, arrived)
-    refused = forbid(post, trigger_of(arrived.record.event.type), d.case, d.rules, d.register)
+        early = trigger in definition.ahead[d.case.state]
+        return None if early else _impossible(definition, d.case.state)
+    refused = forbid(post, trigger_of(event_type), d.case, d.rules, d.register)
     if refused:
         return refused
     effect = triggers.EFFECTS.get(trigger)
@@ -189,30 +196,10 @@ def _trigger(event_type: str, said: Said, at: Standing) -> str:
     return trigger_of(event_type)
 
 
-def _early_or_impossible(d: Decision, definition: Definition, trigger: str, arrived: Arrived) -> Decision | Refusal:
-    """No row takes it now: it waits if a state that takes it lies ahead in this cycle."""
-    if trigger in definition.ahead[d.case.state]:
-        return _park(d, arrived)
-    state = definition.states[d.case.state]
-    now = ", ".join(definition.triggers(d.case.state))
-    return Refusal(Reason.IMPOSSIBLE, "type", f"in state {state.name} ({state.zh}) it takes: {now or 'nothing'}")
-
-
-def _park(d: Decision, arrived: Arrived) -> Decision | Refusal:
-    """An early event waits with its case; their number is capped."""
-    options, event = d.rules.options, arrived.record.event
-    if len(d.case.parked) >= options.parked_cap:
-        return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
-    if d.case.state == AWAITED:
-        if d.register.home(home_of(event.subject)) != home_of(event.subject) if home_of(event.subject) in d.register.grids else True:
-            return Refusal(Reason.UNKNOWN_CODE, "subject", f"{home_of(event.subject)!r} is no home of the active pack")
-    d.tell(
-        f.Parked(
-            source=event.source, id=event.id, type=event.type, arrival=d.arrival,
-            until=d.arrival + options.parked_ms, event=arrived.raw.decode(),
-        )
-    )  # fmt: skip
-    return d
+def _impossible(definition: Definition, name: str) -> Refusal:
+    """No state of this cycle takes it any more."""
+    state, now = definition.states[name], ", ".join(definition.triggers(name))
+    return Refusal(Reason.IMPOSSIBLE, "type", f"in state {name} ({state.zh}) it takes: {now or 'nothing'}")
 
 
 def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
@@ -235,35 +222,54 @@ def _clock_level(case: Case, definition: Definition) -> int:
 # ---- parked events ------------------------------------------------------------------------------------------
 
 
-def _release(outcome: Outcome, rules: Policy, register: Policy, arrival: int) -> Outcome:
-    """Give every parked event its turn, in arrival order, until none can go; give up those overtaken."""
-    progress = bool(outcome.case.parked)
-    while progress:
-        progress = False
-        for waiting in outcome.case.parked:
-            if _retry(outcome, waiting, rules, register, arrival):
-                progress = True
-                break
+def _park(case: Case, arrived: Arrived, rules: Policy, register: Policy) -> Decision | Refusal:
+    """An early event waits with its case; their number is capped. Before its report, the home at least is known."""
+    options, event, home = rules.options, arrived.record.event, home_of(arrived.record.event.subject)
+    if len(case.parked) >= options.parked_cap:
+        return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
+    if case.state == AWAITED and (home not in register.grids or register.home(home) != home):
+        return triggers.unknown("subject", home, "home")
+    d = Decision(case, rules, register, arrived.arrival, arrived.arrival, event.actor)
+    until = d.arrival + options.parked_ms
+    d.tell(
+        f.Parked(source=event.source, id=event.id, type=event.type, arrival=d.arrival, until=until,
+                 event=arrived.raw.decode())
+    )  # fmt: skip
+    return d
+
+
+def _release(outcome: Outcome, cycle: int, rules: Policy, register: Policy, arrival: int) -> Outcome:
+    """Give every parked event its turn, in arrival order, until none can go.
+
+    They waited for a state of the `cycle` in which they came: a change of cycle gives up those that are left.
+    """
+    while outcome.case.parked and outcome.case.cycle == cycle:
+        if not any(_retry(outcome, w, rules, register, arrival) for w in outcome.case.parked):
+            return outcome
+    for waiting in outcome.case.parked:
+        why = Refusal(Reason.EXPIRED, "type", "the case has begun another cycle: say it again if it still holds")
+        _give_up(outcome, waiting, why, Decision(outcome.case, rules, register, arrival, arrival))
     return outcome
 
 
 def _retry(outcome: Outcome, waiting: Waiting, rules: Policy, register: Policy, arrival: int) -> bool:
     """Decide a parked event again. True if it left the waiting room."""
-    case = outcome.case
-    if case.state == AWAITED:
-        return False
-    raw = waiting.event.encode()
+    case, raw = outcome.case, waiting.event.encode()
     record = decode_record(raw)
     said = decode_data(record.event)
+    result: Decision | Refusal | None
     if isinstance(said, Refusal):
-        return _give_up(outcome, waiting, said, rules, register, arrival)
-    result = _decide(case, Arrived(record, said, max(arrival, waiting.arrival), raw), rules, register, ())
+        result = said
+    else:
+        arrived = Arrived(record, said, max(arrival, waiting.arrival), raw, waiting.arrival)
+        result = _decide(case, arrived, rules, register, ())
+    if result is None:
+        return False
     if isinstance(result, Refusal):
         why = Refusal(Reason.EXPIRED, result.field, result.detail) if _over(case) else result
-        return _give_up(outcome, waiting, why, rules, register, arrival)
-    if _parks(result):
-        return False
-    _leave(outcome, result, waiting, "released", cause_of(Arrived(record, said, arrival, raw)))
+        _give_up(outcome, waiting, why, Decision(case, rules, register, arrival, arrival))
+        return True
+    _leave(outcome, result, waiting, "released", cause_of(arrived))
     outcome.settled.append(Settled(waiting.source, waiting.id, "done"))
     return True
 
@@ -272,15 +278,10 @@ def _over(case: Case) -> bool:
     return DEFINITIONS[case.definition].states[case.state].terminal
 
 
-def _give_up(
-    outcome: Outcome, waiting: Waiting, why: Refusal, rules: Policy, register: Policy, arrival: int, word: str = "overtaken"
-) -> bool:
+def _give_up(outcome: Outcome, waiting: Waiting, why: Refusal, d: Decision, word: str = "overtaken") -> None:
     """A parked event goes to the dead letters, with a step that says so."""
-    d = Decision(outcome.case, rules, register, arrival, arrival)
-    cause = f.Cause(type=waiting.type, source=waiting.source, id=waiting.id)
-    _leave(outcome, d, waiting, word, cause)
+    _leave(outcome, d, waiting, word, f.Cause(type=waiting.type, source=waiting.source, id=waiting.id))
     outcome.settled.append(Settled(waiting.source, waiting.id, "refused", why, waiting.event.encode()))
-    return True
 
 
 def _leave(outcome: Outcome, d: Decision, waiting: Waiting, why: str, cause: f.Cause) -> None:
@@ -297,32 +298,32 @@ def _leave(outcome: Outcome, d: Decision, waiting: Waiting, why: str, cause: f.C
 def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
     """Fire what is due first of a case: the clocks by name and level, then patience, then a suspension's end.
 
-    Effects are dated by the due instant; `arrival` is that of the record that released the firing.
+    `arrival` is that of the record that releases the firing; the effects are those of the due instant, whenever
+    that record came. ValueError if nothing is due before it.
     """
     due = case.next_at
-    if due is None:
-        raise ValueError(f"nothing of case {case.id} is due")
+    if due is None or due >= arrival:
+        raise ValueError(f"nothing of case {case.id} is due before {arrival}; next is {due}")
+    d = Decision(case, rules, register, due, due)
     clock = min((c for c in case.clocks if c.next == due), key=lambda c: (c.name, c.level), default=None)
     if clock is not None:
-        return _release(_ring(case, clock, due, arrival, rules, register), rules, register, arrival)
+        return _release(_told(d, _ring(d, clock)), case.cycle, rules, register, due)
     waiting = next((w for w in case.parked if w.until == due), None)
     if waiting is not None:
-        why = Refusal(Reason.EXPIRED, "type", "waited in vain for the state that takes it")
         outcome = Outcome(case, [], [])
-        _give_up(outcome, waiting, why, rules, register, arrival, "expired")
+        why = Refusal(Reason.EXPIRED, "type", "waited in vain for the state that takes it")
+        _give_up(outcome, waiting, why, d, "expired")
         return outcome
-    return _release(_end_suspension(case, due, arrival, rules, register), rules, register, arrival)
+    return _release(_told(d, _end_suspension(d)), case.cycle, rules, register, due)
 
 
-def _ring(case: Case, clock: Clock, due: int, arrival: int, rules: Policy, register: Policy) -> Outcome:
+def _ring(d: Decision, clock: Clock) -> f.Cause:
     """A rung of the ladder; where the pack says so it also raises the case to the next level."""
-    d = Decision(case, rules, register, arrival, due)
     row = clockwork.ring(d, clock)
     if row.act == "escalate":
         _raise_overdue(d)
-    cause = f.Cause(type="gridpatrol.clock.due", source=f"{clock.name}.{clock.level}",
-                    id=f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}", occurred=due)  # fmt: skip
-    return _told(d, cause)
+    return f.Cause(type=DUE, source=f"{clock.name}.{clock.level}",
+                   id=f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}", occurred=d.instant)  # fmt: skip
 
 
 def _raise_overdue(d: Decision) -> None:
@@ -335,27 +336,34 @@ def _raise_overdue(d: Decision) -> None:
         _move(d, definition, "incident.escalated", rows[0][0])
 
 
-def _end_suspension(case: Case, due: int, arrival: int, rules: Policy, register: Policy) -> Outcome:
+def _end_suspension(d: Decision) -> f.Cause:
     """A suspension's day has come: the case is taken up again."""
-    from schemas.events import Resumed
-
-    d = Decision(case, rules, register, arrival, due)
-    definition = DEFINITIONS[case.definition]
-    dest = definition.dest("incident.resumed", case, Resumed(), Standing("", "", 0, "", len(case.path)))
+    definition, nobody = DEFINITIONS[d.case.definition], Standing("", "", 0, "", len(d.case.path))
+    dest = definition.dest("incident.resumed", d.case, Resumed(), nobody)
     d.tell(f.Resumed())
     if dest is not None:
         _move(d, definition, "incident.resumed", dest)
-    return _told(d, f.Cause(type="gridpatrol.clock.due", source="suspension", id=str(due), occurred=due))
+    return f.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant)
+
+
+def quarantine(
+    case: Case, arrival: int, rules: Policy, register: Policy, *, on: bool = True, detail: str = ""
+) -> Outcome:
+    """Stand a case's clocks still after a firing that failed, or (`on` false) let them run again."""
+    d = Decision(case, rules, register, arrival, arrival)
+    d.tell(f.Quarantined(on=on, detail=detail))
+    return _told(d, f.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=arrival))
 
 
 def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
     """Look at a case's deadlines again under a newer register: provisional ones, or all, as the pack says."""
     d = Decision(case, rules, register, arrival, arrival)
     d.tell(f.ClockRecalculated(register=register.hash))
-    always = rules.options.deadlines_move == "always"
+    moves = rules.options.deadlines_move
     for clock in case.clocks:
         limit = clockwork.limit_of(clock)
-        if limit is None or clock.since is None or not (always or clock.provisional):
+        may = moves == "always" or (moves == "provisional" and clock.provisional)
+        if limit is None or clock.since is None or not may:
             continue
         due = clockwork.deadline(clock, limit, clock.since, d.calendar(clock.calendar))
         still = d.calendar(clock.calendar).provisional(due, limit.kind)

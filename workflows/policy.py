@@ -10,10 +10,25 @@ from shapely import MultiPolygon, Point, STRtree
 
 from schemas.events import Position
 from workflows.calendars import Calendar
+from workflows.limits import HOUR_MS, Kind, Limit
 from workflows.pack import Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
 
 DUE = RungRow("*", "due", "at")
 """The rung of the deadline itself: every ladder has it, whether or not somebody is told."""
+
+
+def _distance_ms(row: RungRow, repeat: int) -> int:
+    """How far from the deadline a rung lies, roughly: enough to put the rungs of a ladder in order."""
+    first, every = _rough_ms(row.limit), _rough_ms(row.every)
+    return -first if row.offset == "before" else first + repeat * every if row.offset == "after" else 0
+
+
+def _rough_ms(limit: Limit | None) -> int:
+    """The length of a limit on a wall clock, as if all days were worked for eight hours."""
+    if limit is None:
+        return 0
+    hours = {Kind.urgent_hour: 1, Kind.working_hour: 3}.get(limit.kind, 24)
+    return limit.milli * hours * (HOUR_MS // 1000)
 
 
 class Policy:
@@ -128,14 +143,13 @@ class Policy:
         return rows
 
     def ladder(self, clock: str) -> tuple[tuple[RungRow, int], ...]:
-        """The rungs of a clock in order, repeats written out: (row, repeat from 0)."""
+        """The rungs of a clock in order, repeats written out: (row, repeat from 0), whatever their order in the pack."""
         if clock not in self._ladders:
             rows = [r for r in self.pack.rungs if r.clock == clock] or [r for r in self.pack.rungs if r.clock == "*"]
             if not any(r.offset == "at" for r in rows):
                 rows.append(DUE)
-            order = {"before": 0, "at": 1, "after": 2}
-            rows.sort(key=lambda r: order[r.offset])
-            self._ladders[clock] = tuple((r, k) for r in rows for k in range(r.times if r.every else 1))
+            rungs = [(r, k) for r in rows for k in range(r.times if r.every else 1)]
+            self._ladders[clock] = tuple(sorted(rungs, key=lambda rung: _distance_ms(*rung)))
         return self._ladders[clock]
 
     def may(self, trigger: str, role: str) -> list[May]:

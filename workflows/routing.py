@@ -52,16 +52,26 @@ def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owne
 def copies(sender: str, case: Case, to: Owner, rules: Policy, register: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Posts and departments that get a copy of a report from the grid `sender` to its new owner.
 
-    L4 and L3 copy the leader who sponsors the sending grid (同时上报包抓领导, M17); an escalation above them copies
-    the functional departments of the receiving grid that the category concerns (同时上报市级相关职能部门, M26).
+    Whoever sponsors the sending grid gets one (同时上报包抓领导, M17). A leaf reports to a grid or to a department;
+    the grids above it report to both, so there the departments of the receiving grid that the problem concerns get
+    one too (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26).
     """
     posts = tuple(register.posts_at(sender, "sponsor"))
-    if posts:
+    if sender == case.path[-1] and len(case.path) == rules.leaf_level:
         return posts, ()
-    concerned = tuple(
-        d.code for d in register.pack.departments if d.grid == to.grid and (not d.groups or case.group in d.groups)
-    )
-    return (), concerned
+    return posts, tuple(code for code in concerned(case, to.grid, rules, register) if code != to.department)
+
+
+def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[str, ...]:
+    """The departments of a grid that a problem concerns: those that the catalogue names for it or for its group.
+
+    Where it names none, those that are competent for anything.
+    """
+    category = rules.categories.get(case.category)
+    lead = category.department if category else ""
+    own = [d for d in register.pack.departments if d.grid == grid]
+    named = [d.code for d in own if d.code == lead or case.group in d.groups]
+    return tuple(named or [d.code for d in own if not d.groups])
 
 
 def checks(case: Case, rules: Policy) -> tuple[int, ...]:

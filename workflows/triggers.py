@@ -99,9 +99,9 @@ def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -
     if dest == "accepted":
         return _assign(d, Owner(at.grid, at.level), "found")
     owner = routing.upward(d.case, d.rules, d.register)
-    department = said.department or ""
-    sender = at.grid if said.source == e.Source.PATROL else ""
-    _assign(d, Owner(owner.grid, owner.level, department), "reported", sender)
+    inspected = said.source in (e.Source.PATROL, e.Source.INSPECTION, e.Source.SUPERVISION)
+    sender = at.grid if inspected and at.level > owner.level else ""
+    _assign(d, Owner(owner.grid, owner.level, said.department or ""), "reported", sender)
 
 
 def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
@@ -119,7 +119,8 @@ def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:
     if not radius_m or said.position is None:
         return ""
     cell = METRES_PER_DEGREE / (4 * radius_m)
-    return f"{said.category}|{math.floor(said.position.lon * cell)}|{math.floor(said.position.lat * cell)}"
+    datum = "" if said.position.crs in ("WGS84", "CGCS2000") else f"|{said.position.crs}"
+    return f"{said.category}{datum}|{math.floor(said.position.lon * cell)}|{math.floor(said.position.lat * cell)}"
 
 
 def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
@@ -166,9 +167,9 @@ def report_up(d: Decision, said: e.ReportedUp, at: Standing) -> Refusal | None:
     if said.to_grid is not None:
         if said.to_grid not in d.case.path[:-1]:
             return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the place: {', '.join(d.case.path[:-1])}")
-        owner = Owner(said.to_grid, d.register.grids[said.to_grid].level)
+        owner = Owner(said.to_grid, d.case.path.index(said.to_grid) + 1)
     if said.to_department is not None:
-        refused = _serves(d, said.to_department, "data.to_department")
+        refused = serves(d, said.to_department, "data.to_department")
         if refused:
             return refused
         grid = d.register.departments[said.to_department].grid
@@ -177,7 +178,7 @@ def report_up(d: Decision, said: e.ReportedUp, at: Standing) -> Refusal | None:
     return None
 
 
-def _serves(d: Decision, department: str, field: str) -> Refusal | None:
+def serves(d: Decision, department: str, field: str) -> Refusal | None:
     """A department can only handle what lies below the grid it belongs to."""
     known = d.register.departments.get(department)
     if known is None:
@@ -190,7 +191,7 @@ def _serves(d: Decision, department: str, field: str) -> Refusal | None:
 def dispatch(d: Decision, said: e.Dispatched, at: Standing) -> Refusal | None:
     """A department leads, others assist, and so does the grid of the place (M18)."""
     for code, field in [(said.lead, "data.lead"), *((c, "data.assisting") for c in said.assisting)]:
-        refused = _serves(d, code, field)
+        refused = serves(d, code, field)
         if refused:
             return refused
     owner = d.case.owner
@@ -200,10 +201,15 @@ def dispatch(d: Decision, said: e.Dispatched, at: Standing) -> Refusal | None:
 
 
 def arrive(d: Decision, said: e.DepartmentArrived, at: Standing) -> Refusal | None:
-    """A department on site."""
+    """A department on site: the grid of the place assists from here (配合处理, M18)."""
     if said.department not in d.register.departments:
         return unknown("data.department", said.department, "department")
     d.tell(f.Arrived(department=said.department))
+    units = dict.fromkeys((*d.case.assisting, d.case.path[-1]))
+    if said.department != d.case.owner.department:
+        units[said.department] = None
+    if tuple(units) != d.case.assisting:
+        d.tell(f.Assisting(units=tuple(units)))
     return None
 
 
@@ -212,8 +218,10 @@ def order_rectification(d: Decision, said: e.RectificationOrdered, at: Standing)
     limit = _limit(said.limit, "data.limit")
     if isinstance(limit, Refusal):
         return limit
+    if limit is not None and said.due is not None:
+        return Refusal(Reason.INVALID, "data", "give due or limit, not both")
     d.tell(f.Ordered(stage=said.stage, unit=said.unit or d.case.unit))
-    running = d.case.clock("rectify")
+    running = d.case.clock("rectify", said.stage)  # other stages go on: stop work, fine, pull down
     if running is not None:
         clockwork.stop(d, running, "rectification.ordered")
     clockwork.start(d, "rectify", said.stage, ordered=to_ms(said.due) if said.due else None, limit=limit)
@@ -258,7 +266,8 @@ def _may_check(d: Decision, at: Standing) -> Refusal | None:
     options, post = d.rules.options, d.register.posts[at.post]
     if options.verifier_differs and at.post == d.case.handled_by:
         return Refusal(Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check")
-    if post.role == "chief" and d.register.grids[at.grid].kind in options.barred_verifiers:
+    grid = d.register.grids.get(at.grid)
+    if post.role == "chief" and grid is not None and grid.kind in options.barred_verifiers:
         return Refusal(Reason.FORBIDDEN, "actor", "the head of an enterprise does not verify in its own grid: the member checks")
     return None
 
@@ -272,12 +281,14 @@ def _rework(d: Decision) -> None:
             clockwork.stop(d, clock, "verification.recorded")
     d.tell(f.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
-    d.tell(f.Assigned(grid=grid, level=d.register.grids[grid].level, why="rework"))
+    d.tell(f.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
     if looped:
         posts = routing.told(("upper_chief", "supervisor", "sponsor"), d.case, d.register)
         if posts:
             alert = f"{d.case.id}|loop|{cycle}"
-            d.tell(f.AlertRaised(alert=alert, kind="loop", to=posts, due_at=d.judged(d.case.judged)))
+            now = d.judged(d.case.judged)
+            quiet = clockwork.not_before(d, "loop", now)
+            d.tell(f.AlertRaised(alert=alert, kind="loop", to=posts, due_at=now, not_before=quiet))
 
 
 # ---- side lines ---------------------------------------------------------------------------------------------
@@ -289,10 +300,10 @@ def escalate(d: Decision, said: e.Escalated, at: Standing) -> Refusal | None:
     if to is None:
         return Refusal(Reason.IMPOSSIBLE, "type", "the case is at the top level already")
     if said.to_grid is not None:
-        above = d.register.path(d.case.owner.grid)[:-1]
+        above = d.case.path[: d.case.owner.level - 1]
         if said.to_grid not in above:
             return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the owner: {', '.join(above)}")
-        to = Owner(said.to_grid, d.register.grids[said.to_grid].level)
+        to = Owner(said.to_grid, above.index(said.to_grid) + 1)
     raise_to(d, to, said.reason, at.grid)
     return None
 
@@ -318,7 +329,7 @@ def reassign(d: Decision, said: e.Reassigned, at: Standing) -> Refusal | None:
     if (said.to_grid is None) == (said.to_department is None):
         return Refusal(Reason.INVALID, "data", "name either to_grid or to_department")
     if said.to_department is not None:
-        refused = _serves(d, said.to_department, "data.to_department")
+        refused = serves(d, said.to_department, "data.to_department")
         if refused:
             return refused
         grid = d.register.departments[said.to_department].grid
@@ -360,7 +371,7 @@ def order_deadline(d: Decision, said: e.DeadlineOrdered, at: Standing) -> Refusa
     return None
 
 
-def _limit(text: str | None, field: str) -> Limit | None | Refusal:
+def _limit(text: str | None, field: str) -> Limit | Refusal | None:
     if text is None:
         return None
     try:
