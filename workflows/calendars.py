@@ -112,19 +112,20 @@ class Calendar:
         _check(data)
         self.data = data
         self.code = data.code
-        self.day_meaning = data.day_meaning
+        self.day_meaning = DayMeaning(data.day_meaning)
         self.daily_minutes = data.daily_minutes
         self.wall = Wall(data.offsets)
         self.rules = {day_number(rule.day): rule for rule in data.days}
         self._first_day = day_number(data.first_day)
         self._tail_day = self._first_plain_monday() + 7
-        self._first_ms = self.wall.reach(self._first_day * DAY_MS)
-        self._tail_ms = self.wall.reach(self._tail_day * DAY_MS)
+        self._first_ms = self.midnight(self._first_day)
+        self._tail_ms = self.midnight(self._tail_day)
         #: The instant at which the last day with known holidays ends.
-        self.horizon_ms = self.wall.reach((day_number(data.last_day) + 1) * DAY_MS)
+        self.horizon_ms = self.midnight(day_number(data.last_day) + 1)
         # Two weeks more than are read, because a hand at the end of the arrays looks for the next opening.
         days = ((n, self.windows_of(n)) for n in range(self._first_day, self._tail_day + 14))
         self._axis = Axis(self.wall, ((n * DAY_MS, windows) for n, windows in days if windows))
+        self._shape = DayShape(window for _, windows in _all_windows(data) for window in windows)
         self._hands = self._make_hands()
 
     def _first_plain_monday(self) -> int:
@@ -136,10 +137,8 @@ class Calendar:
 
     def _make_hands(self) -> dict[Kind, Hand]:
         working = WorkingTime(self._axis, self._first_ms)
-        every = [w for windows in self.data.weekly for w in windows]
-        every += [w for rule in self.data.days for w in rule.windows]
         days: dict[DayMeaning, Hand] = {
-            DayMeaning.same_time: SameTime(self._axis, self.wall, DayShape(every)),
+            DayMeaning.same_time: SameTime(self._axis, self.wall, self._shape),
             DayMeaning.end_of_day: EndOfDay(self._axis, self._first_ms),
             DayMeaning.hours: working,
         }
@@ -185,6 +184,15 @@ class Calendar:
             return hand.reach(hand.measure(start_ms) + DAY_MS)
         return start_ms
 
+    def left_at(self, now_ms: int, start_ms: int, left: int, kind: Kind) -> int:
+        """What is left at `now_ms` of a clock that started, or resumed, at `start_ms` with `left` units.
+
+        This is what a pause keeps. Until the clock is due it is never negative, even if the next opening lies
+        beyond the deadline's time of day: whoever pauses in time has not overrun anything.
+        """
+        rest = left - self.elapsed(start_ms, now_ms, kind)
+        return rest if rest >= 0 or now_ms > self.due_after(start_ms, left, kind) else 0
+
     def elapsed(self, from_ms: int, to_ms: int, kind: Kind) -> int:
         """What a clock consumes from one instant to another, in units of its hand."""
         hand = self._hands[kind]
@@ -195,10 +203,30 @@ class Calendar:
         return self.elapsed(now_ms, due_ms, kind)
 
     def offset_before(self, due_ms: int, limit: Limit) -> int:
-        """The instant `limit` before a deadline, in the limit's own kind: a warning in working time falls
-        into working time. Never after the deadline."""
-        hand = self._hands[limit.kind]
-        return min(due_ms, hand.reach(hand.measure(due_ms) - budget(limit, self)))
+        """The instant `limit` before a deadline, in the limit's own kind.
+
+        So a warning in working time falls into working time. It lies before the deadline, but not before the
+        calendar's first day, however long `limit` is.
+        """
+        hand, worth = self._hands[limit.kind], budget(limit, self)
+        if limit.kind is Kind.urgent_hour:
+            return due_ms - worth
+        by_date = limit.kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day
+        # A day that closes at 24:00 is still that day; the hand has begun the next one.
+        value = hand.measure(due_ms - by_date) - worth
+        reached = hand.reach(max(value, hand.measure(self._first_ms)))
+        if reached >= due_ms:
+            reached = self._shortly_before(due_ms, worth, limit.kind)
+        return max(reached, self._first_ms)
+
+    def _shortly_before(self, due_ms: int, worth: int, kind: Kind) -> int:
+        """The same where the hand jumped to the deadline: over a skipped hour, or the missing end of a short
+        day. Then running time is counted back, or working time in the share of a day that `worth` is."""
+        if kind is Kind.calendar_day:
+            return due_ms - worth
+        hand = self._hands[Kind.working_hour]
+        value = hand.measure(due_ms) - worth * self._shape.width // DAY_MS
+        return hand.reach(max(value, hand.measure(self._first_ms)))
 
     def offset_after(self, due_ms: int, limit: Limit) -> int:
         """The instant `limit` after a deadline, in the limit's own kind."""
@@ -219,7 +247,7 @@ class Calendar:
 
     def day_start(self, day: int) -> int:
         """The instant at which a local day (YYYYMMDD) begins."""
-        return self.wall.reach(day_number(day) * DAY_MS)
+        return self.midnight(day_number(day))
 
     def local(self, t_ms: int) -> str:
         """RFC 3339 with the local offset, milliseconds only if there are any: 2026-02-24T11:00:00+08:00."""
@@ -237,7 +265,15 @@ class Calendar:
     def windows_of(self, number: int) -> Windows:
         """The working windows of a local day (day number), local minutes."""
         rule = self.rules.get(number)
-        return self.data.weekly[(number - _MONDAY) % 7] if rule is None else rule.windows
+        return self.weekly_windows_of(number) if rule is None else rule.windows
+
+    def weekly_windows_of(self, number: int) -> Windows:
+        """What the weekly pattern alone says of a local day (day number)."""
+        return self.data.weekly[(number - _MONDAY) % 7]
+
+    def midnight(self, number: int) -> int:
+        """The instant at which a local day (day number) begins."""
+        return self.wall.reach(number * DAY_MS)
 
     def is_working(self, t_ms: int) -> bool:
         """Whether an instant lies inside a working window."""

@@ -1,0 +1,258 @@
+"""Explaining a deadline: in go a calendar, a start, a limit and pauses, out come the spans that add up to it.
+
+People trust a deadline that shows its calculation: every span says from when to when, how much of the limit
+it used, and why or why not (working window, lunch, night, weekend, holiday by name, working weekend 调休,
+pause). The counted spans add up to the budget exactly. Long limits are folded: whole ordinary working days
+become one line. `msgspec.to_builtins` of an `Explanation` is its JSON; `render` is its text, in Chinese or
+English.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import date
+
+import msgspec
+
+from workflows.calendars import Calendar, DayMeaning, Kind
+from workflows.hands import MINUTE_MS
+from workflows.limits import DAY_MS, Limit, budget, decimal_text, limit_text
+from workflows.spans import Piece, Why, counted_pieces, folded
+
+_WHY = {
+    Why.working: ("工作时段", "working window"),
+    Why.extra_day: ("调休上班", "working weekend"),
+    Why.special_hours: ("当日特定时段", "special hours of the day"),
+    Why.days: ("个完整工作日", "whole working days"),
+    Why.running: ("连续计时", "runs without a break"),
+    Why.clock_forward: ("时钟拨快", "clocks go forward"),
+    Why.clock_back: ("时钟拨慢", "clocks go back"),
+    Why.before_opening: ("未到上班时间", "before opening"),
+    Why.midday: ("午休", "midday break"),
+    Why.night: ("下班时间", "night"),
+    Why.weekend: ("周休日", "weekend"),
+    Why.holiday: ("假日", "holiday"),
+    Why.paused: ("暂停", "paused"),
+}
+
+_MEANING = {
+    Kind.urgent_hour: ("昼夜连续计时，含夜间、周末和假日", "nights, weekends and holidays count"),
+    Kind.working_hour: ("只计工作时段", "only working windows count"),
+    Kind.calendar_day: ("每天24小时，按当地时间连续计", "days of the local wall clock, holidays count"),
+}
+_DAY_MEANING = {
+    DayMeaning.same_time: ("到第N个工作日的同一时刻", "the same time of day, N working days on"),
+    DayMeaning.end_of_day: ("到此后第N个工作日下班时", "until closing time of the Nth working day after"),
+    DayMeaning.hours: ("按每日标准工时折算为工作时", "N times the daily hours, as working hours"),
+}
+_WEEKDAYS_ZH = "一二三四五六日"
+_WEEKDAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+class Span(msgspec.Struct, frozen=True, rename={"from_at": "from", "to_at": "to"}):
+    """One stretch of time. `counted` is exact, in units of the hand; the texts round it for people."""
+
+    from_at: str  # local, RFC 3339
+    to_at: str
+    from_ms: int
+    to_ms: int
+    counted: int
+    counted_zh: str
+    counted_en: str
+    why: Why
+    why_zh: str
+    why_en: str
+    note: str = ""  # the holiday's name, or what the calendar says of an extra day
+    days: int = 0  # working days in a folded span
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A deadline and its calculation. `provisional`: it rests on days after `known_until` (YYYYMMDD)."""
+
+    calendar: str
+    zone: str
+    kind: Kind
+    limit_zh: str
+    limit_en: str
+    meaning_zh: str
+    meaning_en: str
+    start_at: str
+    due_at: str
+    start_ms: int
+    due_ms: int
+    budget: int
+    total_zh: str
+    total_en: str
+    provisional: bool
+    known_until: int
+    spans: tuple[Span, ...]
+
+
+def explain(
+    calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tuple[int, int]] = ()
+) -> Explanation:
+    """Compute a deadline and show how. `pauses` are (from, to) instants; one that is still open ends now,
+    and the answer is then the deadline if the clock resumed now. Raises CalendarError and LimitError."""
+    total = left = budget(limit, calendar)
+    pieces: list[Piece] = []
+    at = start_ms
+    for paused, resumed in sorted(pauses):
+        paused, resumed = max(paused, at), max(resumed, at)
+        if paused >= calendar.due_after(at, left, limit.kind):
+            break  # it was due before that
+        rest = calendar.left_at(paused, at, left, limit.kind)
+        pieces += counted_pieces(calendar, limit.kind, at, paused, left - rest)
+        if paused < resumed:
+            pieces.append(Piece(paused, resumed, 0, Why.paused))
+        at, left = resumed, rest
+    due = calendar.due_after(at, left, limit.kind)
+    pieces += counted_pieces(calendar, limit.kind, at, due, left)
+    return _in_words(calendar, limit, start_ms, due, total, folded(calendar, pieces))
+
+
+def _in_words(
+    calendar: Calendar, limit: Limit, start: int, due: int, total: int, pieces: list[Piece]
+) -> Explanation:
+    kind = limit.kind
+    meaning = _DAY_MEANING[calendar.day_meaning] if kind is Kind.working_day else _MEANING[kind]
+    return Explanation(
+        calendar=calendar.code,
+        zone=calendar.data.zone,
+        kind=kind,
+        limit_zh=limit_text(limit, "zh"),
+        limit_en=limit_text(limit, "en"),
+        meaning_zh=meaning[0],
+        meaning_en=meaning[1],
+        start_at=calendar.local(start),
+        due_at=calendar.local(due),
+        start_ms=start,
+        due_ms=due,
+        budget=total,
+        total_zh=amount_text(calendar, kind, total, "zh"),
+        total_en=amount_text(calendar, kind, total, "en"),
+        provisional=calendar.provisional(due, kind),
+        known_until=calendar.data.last_day,
+        spans=tuple(_span(calendar, kind, piece) for piece in pieces),
+    )
+
+
+def _span(calendar: Calendar, kind: Kind, piece: Piece) -> Span:
+    why_zh, why_en = _WHY[piece.why]
+    if piece.days:
+        why_zh, why_en = f"{piece.days}{why_zh}", f"{piece.days} {why_en}"
+    return Span(
+        from_at=calendar.local(piece.from_ms),
+        to_at=calendar.local(piece.to_ms),
+        from_ms=piece.from_ms,
+        to_ms=piece.to_ms,
+        counted=piece.counted,
+        counted_zh=amount_text(calendar, kind, piece.counted, "zh"),
+        counted_en=amount_text(calendar, kind, piece.counted, "en"),
+        why=piece.why,
+        why_zh=why_zh,
+        why_en=why_en,
+        note=piece.note,
+        days=piece.days,
+    )
+
+
+def amount_text(calendar: Calendar, kind: Kind, amount: int, lang: str) -> str:
+    """Units of a hand for people: hours and minutes, or days to three decimals."""
+    if kind is Kind.working_day and calendar.day_meaning is not DayMeaning.hours:
+        days = decimal_text((amount * 1000 + DAY_MS // 2) // DAY_MS)
+        return f"{days}个工作日" if lang == "zh" else f"{days} working day{'' if days == '1' else 's'}"
+    day_ms = DAY_MS if kind is Kind.calendar_day else 0
+    return _duration_text(amount, day_ms, lang)
+
+
+def _duration_text(ms: int, day_ms: int, lang: str) -> str:
+    days, ms = divmod(ms, day_ms) if day_ms else (0, ms)
+    hours, ms = divmod(ms, 60 * MINUTE_MS)
+    minutes, ms = divmod(ms, MINUTE_MS)
+    seconds = decimal_text(ms)
+    names = ("天", "小时", "分", "秒") if lang == "zh" else (" d", " h", " min", " s")
+    parts = [
+        f"{value}{name}" for value, name in zip((days, hours, minutes, seconds), names, strict=True)
+        if value not in (0, "0")
+    ]
+    return ("" if lang == "zh" else " ").join(parts) or f"0{names[2]}"
+
+
+def render(explanation: Explanation, lang: str = "zh") -> str:
+    """Lines that can be read aloud on the telephone, in `zh` or `en`."""
+    x, zh = explanation, lang == "zh"
+    until = f"{x.known_until // 10000}-{x.known_until // 100 % 100:02d}-{x.known_until % 100:02d}"
+    head = [
+        ("期限", f"{x.limit_zh}（{x.meaning_zh}）") if zh else ("limit", f"{x.limit_en} ({x.meaning_en})"),
+        ("日历", f"{x.calendar}（{x.zone}）") if zh else ("calendar", f"{x.calendar} ({x.zone})"),
+        ("开始" if zh else "start", _instant(x.start_at, lang)),
+    ]
+    foot = [
+        ("到期" if zh else "due", _instant(x.due_at, lang)),
+        ("合计" if zh else "total", x.total_zh if zh else x.total_en),
+    ]
+    if x.provisional and zh:
+        foot.append(("暂定", f"日历只载明到 {until} 的节假日；其后的安排公布并启用后，此时限可能变动"))
+    elif x.provisional:
+        foot.append(("provisional", f"holidays are known until {until} only; a newer calendar may move it"))
+    width = max(_width(label) for label, _ in head + foot)
+    lines = [f"{_padded(label, width)}  {text}" for label, text in head]
+    lines += _table([_row(span, lang) for span in x.spans])
+    return "\n".join(lines + [f"{_padded(label, width)}  {text}" for label, text in foot])
+
+
+def _row(span: Span, lang: str) -> tuple[str, str, str]:
+    counted = span.counted_zh if lang == "zh" else span.counted_en
+    nothing = "不计" if lang == "zh" else "-"
+    counted = f"+{counted}" if span.counted else nothing
+    return _stretch(span.from_at, span.to_at, lang), counted, _because(span, lang)
+
+
+def _because(span: Span, lang: str) -> str:
+    """The calendar's own name of the day, where it has one, says most."""
+    why = span.why_zh if lang == "zh" else span.why_en
+    if not span.note or why in span.note:
+        return span.note or why
+    first, second = (why, span.note) if span.days else (span.note, why)
+    return f"{first}（{second}）" if lang == "zh" else f"{first} ({second})"
+
+
+def _stretch(from_at: str, to_at: str, lang: str) -> str:
+    """`2026-02-14 周六 17:00 - 18:00`; midnight at the end is 24:00 of the day before."""
+    day, clock, _ = _parts(from_at)
+    end_day, end_clock, _ = _parts(to_at)
+    if end_clock == "00:00" and end_day > day:
+        end_day, end_clock = date.fromordinal(end_day.toordinal() - 1), "24:00"
+    begin = f"{_day_text(day, lang)} {clock}"
+    return f"{begin} - {end_clock}" if day == end_day else f"{begin} - {_day_text(end_day, lang)} {end_clock}"
+
+
+def _instant(at: str, lang: str) -> str:
+    day, clock, offset = _parts(at)
+    return f"{_day_text(day, lang)} {clock} (UTC{offset})"
+
+
+def _parts(at: str) -> tuple[date, str, str]:
+    """Date, time of day without needless seconds, and offset of an RFC 3339 text."""
+    clock, offset = at[11:-6], at[-6:]
+    return date.fromisoformat(at[:10]), clock.removesuffix(":00") if len(clock) == 8 else clock, offset
+
+
+def _day_text(day: date, lang: str) -> str:
+    name = f"周{_WEEKDAYS_ZH[day.weekday()]}" if lang == "zh" else _WEEKDAYS_EN[day.weekday()]
+    return f"{day.isoformat()} {name}"
+
+
+def _table(rows: list[tuple[str, str, str]]) -> list[str]:
+    widths = [max((_width(row[i]) for row in rows), default=0) for i in range(2)]
+    return [f"  {_padded(a, widths[0])}  {_padded(b, widths[1])}  {c}" for a, b, c in rows]
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal, where Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
