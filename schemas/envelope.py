@@ -1,8 +1,8 @@
-"""CloudEvents 1.0: bytes in, an `Envelope` or a refusal with reason and field out. Also the record of the inbox log.
+"""CloudEvents 1.0: bytes in, an `Envelope` or a refusal with reason and field out. Also the log's record.
 
-In: bytes that somebody sent (a structured event, or one of a batch). Out: `Envelope` whose `data` is still raw, its
-decoded data by type, or `Refusal`. Everything that any store would refuse is refused here: U+0000, lone surrogates,
-numbers out of range.
+In: bytes that somebody sent (a structured event, or one of a batch). Out: `Envelope` whose `data` is still
+raw, its decoded data by type, or `Refusal`. Everything that any store would refuse is refused here: U+0000,
+lone surrogates, numbers out of range.
 """
 
 import json
@@ -20,9 +20,7 @@ from schemas.facts import AnyFact
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144
-_SUBJECT = re.compile(
-    r"[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z"
-)
+_SUBJECT = re.compile(r"[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
 """What may spell a value that no store takes. Rare, so only such events are looked at member by member."""
 _TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact))
@@ -30,7 +28,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A CloudEvent in structured mode. `source` and `id` are the idempotency key; `actor` is a post's code."""
+    """A CloudEvent in structured mode.
+
+    `source` and `id` are the idempotency key; `actor` is a post's code.
+    """
 
     specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -40,16 +41,20 @@ class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
     time: Annotated[datetime, Meta(tz=True)]
     actor: Code
     data: Raw = Raw(b"{}")
-    datacontenttype: Annotated[str, Meta(pattern=r"^application/json *(;.*)?$", max_length=100)] = "application/json"
+    datacontenttype: Annotated[str, Meta(pattern=r"^application/json *(;.*)?$", max_length=100)] = (
+        "application/json"
+    )
     dataschema: Annotated[str, Meta(max_length=400)] | None = None
     recordedtime: Annotated[datetime, Meta(tz=True)] | None = None
     partitionkey: Annotated[str, Meta(max_length=64)] | None = None
-    traceparent: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None = None
+    traceparent: (
+        Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None
+    ) = None
     tracestate: Annotated[str, Meta(max_length=512)] | None = None
 
 
 class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The body of an event's record in the inbox log: the sealed event, and what the door found out about it."""
+    """The body of an event's record in the log: the sealed event, and what the door found out about it."""
 
     event: Envelope
     digest: str  # SHA-256 of what was sent, before sealing and without tracing
@@ -72,7 +77,11 @@ def to_ms(instant: datetime) -> int:
 def decode_envelope(raw: bytes) -> Envelope | Refusal:
     """The event inside `raw`, or why it is none."""
     if len(raw) > MAX_EVENT_BYTES:
-        return Refusal(Reason.TOO_LARGE, "", f"the event has {len(raw)} bytes, {MAX_EVENT_BYTES} are allowed: put files elsewhere and send their address")
+        return Refusal(
+            Reason.TOO_LARGE,
+            "",
+            f"{len(raw)} bytes, {MAX_EVENT_BYTES} are allowed: put files elsewhere and send their address",
+        )
     unstorable = _unstorable(raw) if _SUSPECT.search(raw) else None
     if unstorable:
         return unstorable
@@ -91,7 +100,9 @@ def _check(event: Envelope) -> Envelope | Refusal:
     if event.type not in SAID:
         return unknown_type(event.type)
     if not _SUBJECT.match(event.subject):
-        return Refusal(Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code")
+        return Refusal(
+            Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code"
+        )
     return event
 
 
@@ -143,7 +154,10 @@ def unknown_type(name: str) -> Refusal:
 
 
 def decode_data(event: Envelope) -> Said | Refusal:
-    """The data of an event by its type. Members it does not know are passed over here; the door has sealed them."""
+    """The data of an event by its type.
+
+    Members it does not know are passed over here; the door has sealed them.
+    """
     try:
         return _DATA[event.type](event.data)
     except msgspec.ValidationError as error:

@@ -1,10 +1,11 @@
 """What people and systems say: one struct per event type, the `data` of a CloudEvent.
 
-In: nothing. Out: the structs, and `SAID`, the table from event type to struct that the decoder, the JSON Schemas
-and the sealing all read. Instants inside `data` are RFC 3339 with a zone; limits are texts such as `4工作时`.
+In: nothing. Out: the structs, and `SAID`, the table from event type to struct that the decoder, the JSON
+Schemas and the sealing all read. Instants inside `data` are RFC 3339 with a zone; limits are texts such as
+`4工作时`.
 
-Members marked *sealed* (identity, contact, free text) never enter the log: the door moves them, and every member
-it does not know, into the sealed table and leaves a token.
+Members marked *sealed* (identity, contact, free text) never enter the log: the door moves them, and every
+member it does not know, into the sealed table and leaves a token.
 """
 
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$")]
-"""A code of the pack: grid, post, department, category. No blanks, no `|`, no `/` (they separate keys and paths)."""
+"""A code of the pack: grid, post, department, category. No blank, `|`, `/`: they separate."""
 Instant = Annotated[datetime, Meta(tz=True)]
 LimitText = Annotated[str, Meta(min_length=2, max_length=40, examples=["4工作时", "7工作日"])]
 Link = Annotated[str, Meta(min_length=1, max_length=2000)]
@@ -73,7 +74,8 @@ class ReportSubmitted(Said, frozen=True, kw_only=True):
     touches: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()  # other grids it lies in (跨界, M30-M32)
     department: Code | None = None  # the responsible department, where the sender's system names it
     unit: Annotated[str, Meta(max_length=120)] | None = None  # 责任单位 as a code or name of an organisation
-    deadline: Instant | None | UnsetType = UNSET  # ordered total deadline; null = ordered: none; absent = the pack's
+    # The ordered total deadline; null: ordered, there is none; absent: the pack's.
+    deadline: Instant | UnsetType | None = UNSET
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
     reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
     description: Sealed | None = None

@@ -1,7 +1,8 @@
 """What the engine tells: the facts of a step, as they stand in one row and travel as one message.
 
-In: nothing. Out: frozen structs, tagged by `fact`. Every instant is an integer, milliseconds UTC. A fact carries
-all that `evolve` needs, so a case is the sum of its facts without any look-up. `Step` is the message around them.
+In: nothing. Out: frozen structs, tagged by `fact`. Every instant is an integer, milliseconds UTC. A fact
+carries all that `evolve` needs, so a case is the sum of its facts without any look-up. `Step` is the message
+around them.
 
 Canonical encoding: declared field order, defaults left out, ids as text, coordinates as they were sent.
 """
@@ -18,7 +19,7 @@ class Fact(Struct, frozen=True, omit_defaults=True, tag_field="fact", kw_only=Tr
     """Base of all facts."""
 
 
-# ---- the case -----------------------------------------------------------------------------------------------
+# ---- the case ---------------------------------------------------------------------------------------------
 
 
 class Reported(Fact, frozen=True, tag="incident.reported"):
@@ -176,7 +177,7 @@ class Evidenced(Fact, frozen=True, tag="incident.evidence_added"):
 
 
 class Noted(Fact, frozen=True, tag="incident.noted"):
-    """Something was said beside the machine: a comment, a rejection's or an order's reason. Its text is sealed."""
+    """Said beside the machine: a comment, a rejection's or an order's reason. Its text is sealed."""
 
     what: str
     by: str = ""
@@ -209,7 +210,7 @@ class Parked(Fact, frozen=True, tag="incident.parked"):
 
 
 class Unparked(Fact, frozen=True, tag="incident.unparked"):
-    """A parked event left: `released` into a step of its own, or `expired` or `overtaken` into the dead letters."""
+    """A parked event left: `released` into this step, or `expired` or `overtaken` into the dead letters."""
 
     source: str
     id: str
@@ -223,11 +224,11 @@ class Quarantined(Fact, frozen=True, tag="incident.quarantined"):
     detail: str = ""
 
 
-# ---- its clocks ---------------------------------------------------------------------------------------------
+# ---- its clocks -------------------------------------------------------------------------------------------
 
 
 class ClockFact(Fact, frozen=True):
-    """Base: a clock is named by clock, level (0: of the whole case), cycle, and target (counts re-targetings)."""
+    """Base: a clock is named by clock, level (0: of the whole case), cycle and target (counts targets)."""
 
     clock: str
     level: int
@@ -236,7 +237,10 @@ class ClockFact(Fact, frozen=True):
 
 
 class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
-    """A clock runs from `judged`. Without `due` it has no deadline. `next` is the instant of its next rung."""
+    """A clock runs from `judged`.
+
+    Without `due` it has no deadline. `next` is the instant of its next rung.
+    """
 
     judged: Ms
     calendar: str
@@ -268,7 +272,10 @@ class ClockResumed(ClockFact, frozen=True, tag="clock.resumed"):
 
 
 class ClockRetargeted(ClockFact, frozen=True, tag="clock.retargeted"):
-    """Another deadline (延期, an order, a newer calendar); what was consumed stays consumed. `target` is the new one."""
+    """Another deadline (延期, an order, a newer calendar); what was consumed stays consumed.
+
+    `target` is the new one.
+    """
 
     judged: Ms
     limit: str = ""
@@ -281,9 +288,9 @@ class ClockRetargeted(ClockFact, frozen=True, tag="clock.retargeted"):
 
 
 class ClockRung(ClockFact, frozen=True, tag="clock.rung"):
-    """A rung fired at `due_at`, its own instant: said of the clock, not of any wall. `overdue` once the deadline is past.
+    """A rung fired at `due_at`, its own instant: said of the clock, not of any wall.
 
-    `next_*` is the ladder's next rung.
+    `overdue` at the deadline and after it; `next_*` is the ladder's next rung.
     """
 
     rung: str
@@ -291,7 +298,7 @@ class ClockRung(ClockFact, frozen=True, tag="clock.rung"):
     due_at: Ms
     due: Ms | None = None  # the clock's deadline
     overdue: bool = False
-    breach: bool = False  # this is the rung of the deadline itself
+    breach: bool = False  # the first of the target that says overdue
     next_rung: str = ""
     next: Ms | None = None
     next_repeat: int = 0
@@ -310,7 +317,7 @@ class ClockContradicted(ClockFact, frozen=True, tag="clock.contradicted"):
 
 
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
-    """The outcome: on_time, overdue or without_deadline. `elapsed` is wall milliseconds from start to stop."""
+    """The outcome: on_time, overdue or without_deadline. `elapsed` is wall milliseconds from the start."""
 
     judged: Ms
     started: Ms
@@ -321,7 +328,7 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     why: str = ""  # the trigger that stopped it
 
 
-# ---- who is told --------------------------------------------------------------------------------------------
+# ---- who is told ------------------------------------------------------------------------------------------
 
 
 class ClockRecalculated(Fact, frozen=True, tag="clock.recalculated"):
@@ -354,9 +361,10 @@ class AlertEnded(Fact, frozen=True, tag="alert.ended"):
 
 
 AnyFact = (
-    Reported | Moved | Assigned | Assisting | Copied | Dissuaded | Escalated | Returned | Arrived | Ordered | Rectified
-    | Handled | Checked | Reworked | Suspended | Resumed | Linked | Similar | Evidenced | Noted | Acknowledged | Urged
-    | Parked | Unparked | Quarantined | ClockStarted | ClockPaused | ClockResumed | ClockRetargeted | ClockRung | ClockSkipped
+    Reported | Moved | Assigned | Assisting | Copied | Dissuaded | Escalated | Returned | Arrived | Ordered
+    | Rectified | Handled | Checked | Reworked | Suspended | Resumed | Linked | Similar | Evidenced | Noted
+    | Acknowledged | Urged | Parked | Unparked | Quarantined
+    | ClockStarted | ClockPaused | ClockResumed | ClockRetargeted | ClockRung | ClockSkipped
     | ClockContradicted | ClockStopped | ClockRecalculated | AlertRaised | AlertEnded
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Which partition a case lives in: `<home>.<UUIDv7>` -> home -> murmur2 -> partition.
 
-In: the subject of an event and the number of partitions, fixed at installation. Out: a number, the same one that
-Kafka's own partitioner gives for the key `home`, so table log and Kafka agree.
+In: the subject of an event and the number of partitions, fixed at installation. Out: a number, the same one
+that Kafka's own partitioner gives for the key `home`, so table log and Kafka agree.
 """
 
 from functools import lru_cache

@@ -1,8 +1,8 @@
 """Which members of an event stay in the log, and which are sealed.
 
-In: the decoded JSON of an event as it was sent. Out: the event that may enter the log, the sealed members (identity,
-contact, free text, and everything the contract does not know, for nobody can tell what stands there), and the
-digest of what was sent.
+In: the decoded JSON of an event as it was sent. Out: the event that may enter the log, the sealed members
+(identity, contact, free text, and everything the contract does not know, for nobody can tell what stands
+there), and the digest of what was sent.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _ENVELOPE = frozenset(Envelope.__struct_fields__)
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 Keep = dict[str, Any] | list[Any] | None
-"""What may stay: a dict of members (each again a Keep), a one-element list for the items of an array, None for a value."""
+"""What may stay: members by name (each a Keep), one Keep in a list for the items of an array, None: a value."""
 
 
 def _keep(kind: inspect.Type) -> Keep:
@@ -56,7 +56,7 @@ def split(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The event for the log, and the sealed members in the same shape (empty when there are none)."""
     kept = {k: v for k, v in event.items() if k in _ENVELOPE and v is not None}
     sealed = {k: v for k, v in event.items() if k not in _ENVELOPE}
-    data, hidden = _divide(event.get("data", {}), _KEEP.get(event.get("type", ""), None))
+    data, hidden = _divide(event.get("data", {}), _KEEP.get(event.get("type", "")))
     kept["data"] = data
     if hidden:
         sealed["data"] = hidden

@@ -1,7 +1,7 @@
 """A case and the only thing that changes it: `evolve(case, fact) -> case`.
 
-In: a case and a fact. Out: the case after it. Pure, and complete: on the hot path, in recovery and in verification
-a case is the sum of its facts. Instants are milliseconds UTC.
+In: a case and a fact. Out: the case after it. Pure, and complete: on the hot path, in recovery and in
+verification a case is the sum of its facts. Instants are milliseconds UTC.
 """
 
 import copy
@@ -135,14 +135,25 @@ def evolve(case: Case, fact: f.Fact) -> Case:
 
 
 def apply(case: Case, fact: f.Fact) -> None:
-    """`evolve` in place, for an owner of a private copy: no value inside a case is ever changed, only replaced."""
+    """`evolve` in place, for an owner of a private copy. Values inside a case are replaced, never changed."""
     handler = _HANDLERS.get(type(fact))
     if handler is not None:
         handler(case, fact)
 
 
 def _reported(case: Case, fact: f.Reported) -> None:
-    for name in ("definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat"):
+    for name in (
+        "definition",
+        "policy",
+        "category",
+        "group",
+        "source",
+        "by",
+        "path",
+        "touches",
+        "lon",
+        "lat",
+    ):
         setattr(case, name, getattr(fact, name))
     case.unit, case.reference, case.key = fact.unit, fact.reference, fact.key
     case.opened = case.judged = fact.judged
@@ -222,7 +233,8 @@ def _note_target(case: Case, fact: f.ClockFact) -> None:
 
 def _change_clock(case: Case, fact: f.ClockFact, **changes: Any) -> None:
     case.clocks = tuple(
-        structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c for c in case.clocks
+        structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c
+        for c in case.clocks
     )
 
 

@@ -1,7 +1,7 @@
 """The clocks of a case: start, pause, resume, re-target, stop, and the ladder of rungs on the way.
 
-In: a decision whose case has just moved, or whose rung is due. Out: clock and alert facts told into it. All times go
-through the calendar's one algebra; all are judged instants.
+In: a decision whose case has just moved, or whose rung is due. Out: clock and alert facts told into it. All
+times go through the calendar's one algebra; all are judged instants.
 """
 
 from functools import lru_cache
@@ -19,7 +19,7 @@ from workflows.pack import RungRow
 
 TOTAL = "total"
 OWN = (TOTAL, "rectify")
-"""Clocks that no state starts, but somebody: at birth, and when rectification is ordered. They run without a limit too."""
+"""Clocks that no state starts, but somebody: at birth, and by an order. They run without a limit too."""
 
 
 class Arming(Struct, frozen=True):
@@ -31,7 +31,7 @@ class Arming(Struct, frozen=True):
     skipped: tuple[str, ...] = ()
 
 
-# ---- the ladder ---------------------------------------------------------------------------------------------
+# ---- the ladder -------------------------------------------------------------------------------------------
 
 
 def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int:
@@ -47,9 +47,10 @@ def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int
 
 
 def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, start: int = 0) -> Arming:
-    """The first rung from position `start` that is not past. Of those already past only the highest will fire.
+    """The first rung from position `start` that is not past.
 
-    A rung at the arrival itself is not past: what is due then is on time.
+    Of those already past only the highest will fire. A rung at the arrival itself is not past: what is due then
+    is on time.
     """
     if due is None:
         return Arming()
@@ -68,7 +69,7 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, start: int
 
 
 def position(d: Decision, clock: Clock) -> int:
-    """Where on its ladder a clock stands: the position of its next rung, the ladder's length when none is left."""
+    """The place of a clock's next rung on its ladder, the ladder's length when none is left."""
     ladder = d.rules.ladder(clock.name)
     for index, (row, repeat) in enumerate(ladder):
         if row.rung == clock.rung and repeat == clock.repeat:
@@ -76,7 +77,7 @@ def position(d: Decision, clock: Clock) -> int:
     return len(ladder)
 
 
-# ---- the ledger ---------------------------------------------------------------------------------------------
+# ---- the ledger -------------------------------------------------------------------------------------------
 
 
 _parse = lru_cache(maxsize=4096)(parse_limit)
@@ -101,14 +102,15 @@ def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
     return calendar.due_after(since, left, limit.kind)
 
 
-# ---- start, pause, resume, stop -----------------------------------------------------------------------------
+# ---- start, pause, resume, stop ---------------------------------------------------------------------------
 
 
 def start(d: Decision, name: str, level: int, *, ordered: int | None = None, limit: Limit | None = None,
           endless: bool = False) -> None:  # fmt: skip
     """Start a clock at the judged instant, with an ordered instant or limit, or with the pack's limit.
 
-    A clock without any limit does not start, except those that somebody starts: they have an outcome all the same.
+    A clock without any limit does not start, except those that somebody starts: they have an outcome all the
+    same.
     """
     case, rules = d.case, d.rules
     judged = d.judged(case.judged)
@@ -128,8 +130,8 @@ def start(d: Decision, name: str, level: int, *, ordered: int | None = None, lim
     d.tell(
         f.ClockStarted(
             clock=name, level=level, cycle=case.cycle, target=target, judged=judged, calendar=code,
-            limit=limit_text(limit) if limit is not None else "", due=due, provisional=_provisional(due, limit, calendar),
-            basis=basis, rung=armed.rung, next=armed.next, repeat=armed.repeat,
+            limit=limit_text(limit) if limit is not None else "", due=due,
+            provisional=_provisional(due, limit, calendar), basis=basis, rung=armed.rung, next=armed.next, repeat=armed.repeat,
         )
     )  # fmt: skip
     _tell_skipped(d, name, level, case.cycle, target, armed)
@@ -168,8 +170,9 @@ def resume(d: Decision, clock: Clock) -> None:
     armed = arm(d, clock.name, due, calendar, position(d, clock))
     d.tell(
         f.ClockResumed(
-            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged, due=due,
-            provisional=_provisional(due, limit, calendar), rung=armed.rung, next=armed.next, repeat=armed.repeat,
+            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged,
+            due=due, provisional=_provisional(due, limit, calendar),
+            rung=armed.rung, next=armed.next, repeat=armed.repeat,
         )
     )  # fmt: skip
     _tell_skipped(d, clock.name, clock.level, clock.cycle, clock.target, armed)
@@ -188,7 +191,8 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
         f.ClockRetargeted(
             clock=clock.name, level=clock.level, cycle=clock.cycle, target=target, judged=judged,
             limit=limit_text(limit) if limit is not None else "", due=due, why=why,
-            provisional=_provisional(due, limit, calendar), rung=armed.rung, next=armed.next, repeat=armed.repeat,
+            provisional=_provisional(due, limit, calendar),
+            rung=armed.rung, next=armed.next, repeat=armed.repeat,
         )
     )  # fmt: skip
     _tell_skipped(d, clock.name, clock.level, clock.cycle, target, armed)
@@ -197,13 +201,18 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
 def stop(d: Decision, clock: Clock, why: str) -> None:
     """The outcome of a clock. Done by the deadline although the deadline's rung had fired: both stand."""
     judged = d.judged(clock.judged)
-    done = judged if clock.since is not None or not clock.runs else clock.runs[-1][1]  # a paused one stood still
+    done = (
+        judged if clock.since is not None or not clock.runs else clock.runs[-1][1]
+    )  # a paused one stood still
     result = "without_deadline" if clock.due is None else "on_time" if done <= clock.due else "overdue"
     limit = limit_of(clock)
     kind = limit.kind if limit else Kind.urgent_hour
     if clock.breached and result == "on_time":
-        d.tell(f.ClockContradicted(clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target,
-                                   judged=judged))  # fmt: skip
+        d.tell(
+            f.ClockContradicted(
+                clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged
+            )
+        )
         _end_alerts(d, clock, "withdrawn")
     else:
         _end_alerts(d, clock, "resolved")
@@ -221,7 +230,7 @@ def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
         d.tell(f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how=how, by=d.by))
 
 
-# ---- what a state asks for ----------------------------------------------------------------------------------
+# ---- what a state asks for --------------------------------------------------------------------------------
 
 
 def arrange(d: Decision, state: State, why: str) -> None:
@@ -248,7 +257,7 @@ def level_of_work(d: Decision, state: State) -> int:
     return len(d.case.path) if at_leaf else d.case.owner.level
 
 
-# ---- what falls due -----------------------------------------------------------------------------------------
+# ---- what falls due ---------------------------------------------------------------------------------------
 
 
 def ring(d: Decision, clock: Clock) -> RungRow:
@@ -263,8 +272,8 @@ def ring(d: Decision, clock: Clock) -> RungRow:
     overdue = row.offset != "before"
     d.tell(
         f.ClockRung(
-            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, rung=row.rung, repeat=repeat,
-            due_at=now, due=clock.due, overdue=overdue, breach=overdue and not clock.breached,
+            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target,
+            rung=row.rung, repeat=repeat, due_at=now, due=clock.due, overdue=overdue, breach=overdue and not clock.breached,
             next_rung=coming[0].rung if coming else "", next=coming[2] if coming else None,
             next_repeat=coming[1] if coming else 0,
         )
@@ -282,8 +291,8 @@ def _tell_posts(d: Decision, clock: Clock, row: RungRow, repeat: int) -> None:
     due_at = clock.next or 0
     d.tell(
         f.AlertRaised(
-            alert=name, kind=row.rung, to=posts, due_at=due_at, clock=clock.name, level=clock.level, due=clock.due,
-            not_before=not_before(d, clock.name, due_at),
+            alert=name, kind=row.rung, to=posts, due_at=due_at,
+            clock=clock.name, level=clock.level, due=clock.due, not_before=not_before(d, clock.name, due_at),
         )
     )  # fmt: skip
 

@@ -1,11 +1,11 @@
 """Decide: what a record or a due instant does to a case. Pure: no I/O, no wall clock, no randomness.
 
     take(case, arrived, ...) -> Outcome     an event arrived: done, parked, or refused with a reason
-    fire(case, at, ...)      -> Outcome     something of the case fell due: a rung, patience, a suspension's end
+    fire(case, arrival, ...) -> Outcome     something of it fell due: a rung, patience, a suspension's end
 
-In: the case as it is, the event with its arrival, the rules pinned to the case, the register active at arrival, and
-the open cases nearby. Out: `Outcome`: the case after, the steps with their facts, and what became of each event,
-parked ones that were released or given up included.
+In: the case as it is, the event with its arrival, the rules pinned to the case, the register active at
+arrival, and the open cases nearby. Out: `Outcome`: the case after, the steps with their facts, and what
+became of each event, parked ones that were released or given up included.
 """
 
 import msgspec
@@ -35,7 +35,10 @@ DEFINITIONS: dict[str, Definition] = {d.name: d for d in (INCIDENT, SERVICE_REQU
 
 
 class Arrived(Struct, frozen=True):
-    """An event with what the engine knows of it. `raw` is the record's body, kept if the event has to wait."""
+    """An event with what the engine knows of it.
+
+    `raw` is the record's body, kept if the event has to wait.
+    """
 
     record: Record
     said: Said
@@ -71,10 +74,12 @@ class Outcome(Struct):
     settled: list[Settled]
 
 
-# ---- an event arrives ---------------------------------------------------------------------------------------
+# ---- an event arrives -------------------------------------------------------------------------------------
 
 
-def take(case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...] = ()) -> Outcome:
+def take(
+    case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...] = ()
+) -> Outcome:
     """Decide one event, then every parked one that it releases."""
     event, result = arrived.record.event, _decide(case, arrived, rules, register, nearby)
     early = result is None
@@ -162,7 +167,9 @@ def _proceed(d: Decision, said: Said, post: Post, event_type: str) -> Decision |
     at = _standing(d, post)
     trigger = _trigger(event_type, said, at)
     if trigger == "report.submitted":
-        return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
+        return Refusal(
+            Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject"
+        )
     dest = definition.dest(trigger, d.case, said, at)
     if dest is None:
         early = trigger in definition.ahead[d.case.state]
@@ -219,14 +226,19 @@ def _clock_level(case: Case, definition: Definition) -> int:
     return running.level if running else case.owner.level
 
 
-# ---- parked events ------------------------------------------------------------------------------------------
+# ---- parked events ----------------------------------------------------------------------------------------
 
 
 def _park(case: Case, arrived: Arrived, rules: Policy, register: Policy) -> Decision | Refusal:
-    """An early event waits with its case; their number is capped. Before its report, the home at least is known."""
+    """An early event waits with its case; their number is capped.
+
+    Before its report, the home at least is known.
+    """
     options, event, home = rules.options, arrived.record.event, home_of(arrived.record.event.subject)
     if len(case.parked) >= options.parked_cap:
-        return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
+        return Refusal(
+            Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already"
+        )
     if case.state == AWAITED and (home not in register.grids or register.home(home) != home):
         return triggers.unknown("subject", home, "home")
     d = Decision(case, rules, register, arrived.arrival, arrived.arrival, event.actor)
@@ -247,7 +259,9 @@ def _release(outcome: Outcome, cycle: int, rules: Policy, register: Policy, arri
         if not any(_retry(outcome, w, rules, register, arrival) for w in outcome.case.parked):
             return outcome
     for waiting in outcome.case.parked:
-        why = Refusal(Reason.EXPIRED, "type", "the case has begun another cycle: say it again if it still holds")
+        why = Refusal(
+            Reason.EXPIRED, "type", "the case has begun another cycle: say it again if it still holds"
+        )
         _give_up(outcome, waiting, why, Decision(outcome.case, rules, register, arrival, arrival))
     return outcome
 
@@ -292,14 +306,14 @@ def _leave(outcome: Outcome, d: Decision, waiting: Waiting, why: str, cause: f.C
     outcome.case = step.case
 
 
-# ---- something falls due ------------------------------------------------------------------------------------
+# ---- something falls due ----------------------------------------------------------------------------------
 
 
 def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
     """Fire what is due first of a case: the clocks by name and level, then patience, then a suspension's end.
 
-    `arrival` is that of the record that releases the firing; the effects are those of the due instant, whenever
-    that record came. ValueError if nothing is due before it.
+    `arrival` is that of the record that releases the firing; the effects are those of the due instant,
+    whenever that record came. ValueError if nothing is due before it.
     """
     due = case.next_at
     if due is None or due >= arrival:
@@ -322,8 +336,8 @@ def _ring(d: Decision, clock: Clock) -> f.Cause:
     row = clockwork.ring(d, clock)
     if row.act == "escalate":
         _raise_overdue(d)
-    return f.Cause(type=DUE, source=f"{clock.name}.{clock.level}",
-                   id=f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}", occurred=d.instant)  # fmt: skip
+    rung = f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}"
+    return f.Cause(type=DUE, source=f"{clock.name}.{clock.level}", id=rung, occurred=d.instant)
 
 
 def _raise_overdue(d: Decision) -> None:
@@ -352,7 +366,9 @@ def quarantine(
     """Stand a case's clocks still after a firing that failed, or (`on` false) let them run again."""
     d = Decision(case, rules, register, arrival, arrival)
     d.tell(f.Quarantined(on=on, detail=detail))
-    return _told(d, f.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=arrival))
+    return _told(
+        d, f.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=arrival)
+    )
 
 
 def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
@@ -369,7 +385,9 @@ def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Ou
         still = d.calendar(clock.calendar).provisional(due, limit.kind)
         if (due, still) != (clock.due, clock.provisional):
             clockwork.retarget(d, clock, due=None, limit=limit, why="calendar")
-    return _told(d, f.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival))
+    return _told(
+        d, f.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival)
+    )
 
 
 def encode_raw(record: Record) -> bytes:

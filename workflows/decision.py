@@ -1,7 +1,7 @@
 """A decision in the making: a private copy of the case, and the facts told so far.
 
-In: a case, the two policies, the instants of the record. Out: `facts`, and the case after them. Telling a fact
-applies it at once, so each rule sees what the rules before it told.
+In: a case, the two policies, the instants of the record. Out: `facts`, and the case after them. Telling a
+fact applies it at once, so each rule sees what the rules before it told.
 """
 
 import copy
@@ -17,7 +17,9 @@ class Decision:
 
     __slots__ = ("arrival", "by", "case", "facts", "instant", "register", "rules", "token")
 
-    def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
+    def __init__(
+        self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = ""
+    ) -> None:
         self.case = copy.copy(case)
         self.rules = rules
         self.register = register
@@ -42,5 +44,5 @@ class Decision:
 
 
 def believed(occurred: int, arrival: int, offline_ms: int) -> int:
-    """The occurred instant if it is within the offline allowance, else arrival: no phone sets itself on time."""
+    """The occurred instant within the offline allowance, else arrival: no phone sets itself on time."""
     return arrival if arrival - occurred > offline_ms else occurred

@@ -1,8 +1,8 @@
-"""A definition: the table of states and triggers of one kind of case, validated by `transitions`, compiled for speed.
+"""A definition: the table of states and triggers of one kind of case, validated, and compiled for speed.
 
 In: states and rows, as a definition module writes them down. Out: a `Definition` whose `table` answers in one
-look-up where a trigger leads from a state, whose `ahead` tells which triggers may still come in the same cycle, and
-whose `mermaid` draws it. One shared machine; `auto_transitions` off, so no state can be jumped to.
+look-up where a trigger leads from a state, whose `ahead` tells which triggers may still come in the same
+cycle, and whose `mermaid` draws it. One shared machine; `auto_transitions` off, so no state can be jumped to.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ Guard = Callable[[Case, Said, "Standing"], bool]
 
 
 class Standing(Struct, frozen=True):
-    """Where the speaker stands: the level and code of the post's grid, its department, and what the rules say."""
+    """Where the speaker stands: the post's grid and department, and what the rules say of the case."""
 
     post: str
     grid: str
@@ -44,7 +44,10 @@ class State(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One line of the table. Several rows of a trigger and a state are tried in order; all guards must agree."""
+    """One line of the table.
+
+    Several rows of a trigger and a state are tried in order; all guards must agree.
+    """
 
     trigger: str
     sources: tuple[str, ...]
@@ -76,7 +79,9 @@ class Definition(Struct, frozen=True):
         return sorted({trigger for trigger, source in self.table if source == state})
 
 
-def define(name: str, zh: str, states: Iterable[State], rows: Iterable[Row], guards: Mapping[str, Guard]) -> Definition:
+def define(
+    name: str, zh: str, states: Iterable[State], rows: Iterable[Row], guards: Mapping[str, Guard]
+) -> Definition:
     """Validate with `transitions` and compile. A row that names an unknown state or guard is a ValueError."""
     by_name, kept = {s.name: s for s in states}, tuple(rows)
     for row in kept:
@@ -100,7 +105,9 @@ def _machine(states: dict[str, State], rows: tuple[Row, ...]) -> Any:
         }
         for row in rows
     ]
-    return Machine(model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False)
+    return Machine(
+        model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False
+    )
 
 
 def _compile(machine: Any, guards: Mapping[str, Guard]) -> dict[Any, Any]:
@@ -115,10 +122,10 @@ def _compile(machine: Any, guards: Mapping[str, Guard]) -> dict[Any, Any]:
 
 
 def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> dict[str, frozenset[str]]:
-    """Triggers that a later state of the same cycle takes: an event of that kind has come early, and may wait.
+    """Triggers that a later state of the same cycle takes: such an event has come early, and may wait.
 
-    Only steps forward along the main line count, and steps from beside it back onto it: whoever sends an event again
-    that its case has left behind gets an answer at once instead of a place in the waiting room.
+    Only steps forward along the main line count, and steps from beside it back onto it: whoever sends an
+    event again that its case has left behind gets an answer at once instead of a place in the waiting room.
     """
 
     def forward(source: str, dest: str) -> bool:
@@ -137,7 +144,10 @@ def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> di
 
 
 def mermaid(definition: Definition) -> str:
-    """The table as a mermaid state diagram. Self-loops are left out: they are in the table, not in the picture."""
+    """The table as a mermaid state diagram.
+
+    Self-loops are left out: they are in the table, not in the picture.
+    """
     lines = ["stateDiagram-v2", f"    [*] --> {AWAITED}"]
     lines += [f"    {s.name} : {s.name} {s.zh}" for s in definition.states.values()]
     edges: dict[tuple[str, str], list[str]] = {}

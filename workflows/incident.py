@@ -1,20 +1,21 @@
 """The incident (网格事件): every rule about its states stands in this file, and nothing else.
 
-    discovered -> dissuading -> reported -> accepted -> handling -> feedback -> verifying -> verified -> closed
+    discovered > dissuading > reported > accepted > handling > feedback > verifying > verified > closed
 
 1. A leaf grid that finds a problem on patrol dissuades first, where the category asks for it (M14). Effective
    dissuasion goes straight to verification; otherwise it is reported up (M15, M16).
-2. Found or told elsewhere, it starts at the level that will handle it: reported, or, where an inspecting grid has
-   the authority itself, accepted (M21, M23).
-3. The owner accepts, dispatches to a department or handles it itself (M18, M24); it can return what is not its duty
-   and escalate what is beyond it (M25, M30-M32). After a return only a new decision on who handles is possible.
-4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Unsolved starts
-   a new cycle at the rework level, without limit. Verified and closed are two acts (M36).
+2. Found or told elsewhere, it starts at the level that will handle it: reported, or, where an inspecting grid
+   has the authority itself, accepted (M21, M23).
+3. The owner accepts, dispatches to a department or handles it itself (M18, M24); it can return what is not
+   its duty and escalate what is beyond it (M25, M30-M32). After a return only a new decision on who handles
+   is possible.
+4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Unsolved
+   starts a new cycle at the rework level, without limit. Verified and closed are two acts (M36).
 5. Suspended stops work and pauses its clocks; the total clock always runs.
 6. Evidence, comments, acknowledgements and urging never move a case.
 
-In: what is said (an event's data), who says it, the case. Out: the state it leads to. `transitions` validates and
-draws this table; the hot path asks the dictionary compiled from it; a property test holds both together.
+In: what is said (an event's data), who says it, the case. Out: the state it leads to. `transitions` validates
+and draws this table; the hot path asks the dictionary compiled from it; a property test holds both together.
 """
 
 from schemas.events import DissuasionRecorded, ReportSubmitted, Said, Source, VerificationRecorded
@@ -135,8 +136,8 @@ def was_handling(case: Case, said: Said, at: Standing) -> bool:
 
 
 GUARDS = (
-    on_patrol, dissuades_first, found_by_its_handler, effective, checks_above_the_last, last_but_one_check, solved,
-    was_reported, was_accepted, was_handling,
+    on_patrol, dissuades_first, found_by_its_handler, effective, checks_above_the_last, last_but_one_check,
+    solved, was_reported, was_accepted, was_handling,
 )  # fmt: skip
 
 INCIDENT = define("incident", "网格事件", STATES, ROWS, {g.__name__: g for g in GUARDS})

@@ -1,11 +1,12 @@
 """The policy pack, compiled: a locality as data, with nothing left to look up elsewhere.
 
 In: nothing. Out: the structs that the pack compiler fills from a folder of CSV, TOML and GeoJSON, and that
-`policy.py` indexes for decisions. Canonical JSON of `Pack` is content-addressed (`digest`): the same rules have the
-same hash everywhere, and holiday tables and time zone rules are expanded into it.
+`policy.py` indexes for decisions. Canonical JSON of `Pack` is content-addressed (`digest`): the same rules
+have the same hash everywhere, and holiday tables and time zone rules are expanded into it.
 
-Two kinds of data: *rules* (limits, rungs, authority, options) are pinned per case at its birth; the *register*
-(grids, posts, departments, calendars) is what is active when an event arrives, so a new chief can act on an old case.
+Two kinds of data: *rules* (limits, rungs, authority, options) are pinned per case at its birth; the
+*register* (grids, posts, departments, calendars) is what is active when an event arrives, so a new chief can
+act on an old case.
 """
 
 import hashlib
@@ -39,7 +40,9 @@ class Grid(Struct, frozen=True, omit_defaults=True):
     official_code: str = ""
     valid_from: int = 0
     valid_to: int = 0
-    polygon: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()  # GeoJSON MultiPolygon coordinates, lon/lat
+    polygon: tuple[
+        tuple[tuple[tuple[float, float], ...], ...], ...
+    ] = ()  # GeoJSON MultiPolygon coordinates, lon/lat
 
 
 class Department(Struct, frozen=True, omit_defaults=True):
@@ -56,7 +59,8 @@ class Post(Struct, frozen=True, omit_defaults=True):
 
     code: str
     title: str
-    role: str  # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake
+    # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake
+    role: str
     grid: str
     department: str = ""
     vacant: bool = False
@@ -107,8 +111,12 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     limit: Limit | None = None  # distance from the deadline, by its own kind of clock; None with "at"
     every: Limit | None = None  # repeat distance, after the first time
     times: int = 1  # how often it fires at most
-    tell: tuple[str, ...] = ()  # owner, owner_chief, reporter, sponsor, upper_chief, handler, supervisor, office
-    act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
+    tell: tuple[
+        str, ...
+    ] = ()  # owner, owner_chief, reporter, sponsor, upper_chief, handler, supervisor, office
+    act: Literal["", "escalate"] = (
+        ""  # a rung that also raises the case to the next level, where the pack says so
+    )
 
 
 class May(Struct, frozen=True, omit_defaults=True):
@@ -120,8 +128,8 @@ class May(Struct, frozen=True, omit_defaults=True):
     levels: tuple[int, ...] = ()  # levels of the actor's grid; empty: any
     scope: Literal["owner", "place", "above", "department", "reporter", "any"] = "any"
     # owner: the actor's grid or department owns the case; place: the actor's grid contains the place;
-    # above: the actor's grid lies strictly above the owner's or is the owner's; department: the actor's department
-    # leads or assists; reporter: the post that reported it
+    # above: the actor's grid is the owner's or lies above it; department: the actor's department leads or
+    # assists; reporter: the post that reported it
 
 
 class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -136,7 +144,9 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     default_level: int  # where a report goes without other authority (M16)
     checks: Literal["all", "last"] = "all"  # which levels check on site before the last one decides (M33)
     verifier_differs: bool = False  # handler and verifier must be different posts
-    barred_verifiers: tuple[str, ...] = ()  # kinds of leaf grid whose chief never verifies against its own unit
+    barred_verifiers: tuple[
+        str, ...
+    ] = ()  # kinds of leaf grid whose chief never verifies against its own unit
     loop_alarm: int = 3  # cycles from which a loop alarm is told
     similar_radius_m: int = 0  # duplicates proposed within this distance; 0: none proposed
     similar_window_ms: int = 0

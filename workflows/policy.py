@@ -1,7 +1,7 @@
-"""A compiled pack, indexed for decisions: the rules that are pinned per case, the register that is active at arrival.
+"""A compiled pack, indexed for decisions: rules as pinned per case, the register as active at arrival.
 
-In: a `Pack` and its hash. Out: `Policy`, look-ups only: grids and their paths, posts by grid and role, calendars,
-limits with effective dates, ladders of rungs, the roles table, the map.
+In: a `Pack` and its hash. Out: `Policy`, look-ups only: grids and their paths, posts by grid and role,
+calendars, limits with effective dates, ladders of rungs, the roles table, the map.
 """
 
 from functools import cached_property
@@ -88,7 +88,8 @@ class Policy:
     def locate(self, position: Position) -> tuple[str, ...]:
         """The leaf grids that cover a point, in order of their codes: several on a border, none off the map.
 
-        Only WGS 84 and CGCS2000 (the same at this accuracy) are read as the map is; other systems are not converted.
+        Only WGS 84 and CGCS2000 (the same at this accuracy) are read as the map is; other systems are not
+        converted.
         """
         tree, codes = self._map
         if position.crs not in ("WGS84", "CGCS2000") or not codes:
@@ -124,12 +125,14 @@ class Policy:
     # ---- the rules ----------------------------------------------------------------------------------------
 
     def limit(self, clock: str, level: int, category: str, group: str, day: int) -> LimitRow | None:
-        """The limit of a clock that starts on local `day`: the most specific row that is valid then, or none."""
+        """The limit of a clock that starts on local `day`: the most specific row valid then, or none."""
         for key in ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", "")):
             rows = [
                 row
                 for row in self._limits.get(key, ())
-                if row.level in (0, level) and row.valid_from <= day and (not row.valid_to or day <= row.valid_to)
+                if row.level in (0, level)
+                and row.valid_from <= day
+                and (not row.valid_to or day <= row.valid_to)
             ]
             if rows:
                 return max(rows, key=lambda row: row.level)
@@ -143,9 +146,11 @@ class Policy:
         return rows
 
     def ladder(self, clock: str) -> tuple[tuple[RungRow, int], ...]:
-        """The rungs of a clock in order, repeats written out: (row, repeat from 0), whatever their order in the pack."""
+        """The rungs of a clock in order of time, whatever theirs in the pack: (row, repeat from 0)."""
         if clock not in self._ladders:
-            rows = [r for r in self.pack.rungs if r.clock == clock] or [r for r in self.pack.rungs if r.clock == "*"]
+            rows = [r for r in self.pack.rungs if r.clock == clock] or [
+                r for r in self.pack.rungs if r.clock == "*"
+            ]
             if not any(r.offset == "at" for r in rows):
                 rows.append(DUE)
             rungs = [(r, k) for r in rows for k in range(r.times if r.every else 1)]

@@ -1,6 +1,7 @@
 """Who may say what: one table of the pack, asked in one place.
 
-In: a post, a trigger, the case. Out: nothing (allowed) or a refusal that names the rules that would have allowed it.
+In: a post, a trigger, the case. Out: nothing (allowed) or a refusal that names the rules that would have
+allowed it.
 """
 
 from schemas.refusals import Reason, Refusal
@@ -20,10 +21,14 @@ def forbid(post: Post, trigger: str, case: Case, rules: Policy, register: Policy
     if not rows:
         others = sorted({m.role for m in rules.pack.roles if m.trigger == trigger})
         said_by = ", ".join(others) or "nobody"
-        return Refusal(Reason.FORBIDDEN, "actor", f"role {post.role} may not say {trigger}; it is said by: {said_by}")
+        return Refusal(
+            Reason.FORBIDDEN, "actor", f"role {post.role} may not say {trigger}; it is said by: {said_by}"
+        )
     names = "; ".join(f"{r.rule} ({_words(r)})" for r in rows)
     return Refusal(
-        Reason.FORBIDDEN, "actor", f"post {post.code} (role {post.role}, level {level}) may not say {trigger} here: {names}"
+        Reason.FORBIDDEN,
+        "actor",
+        f"post {post.code} (role {post.role}, level {level}) may not say {trigger} here: {names}",
     )
 
 

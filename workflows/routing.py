@@ -1,7 +1,7 @@
 """Where a case goes: owners by authority, copies to those who are told, checks on site after handling.
 
-In: a case, the rules and the register. Out: grids, departments, posts. Ownership and copies are apart: an escalation
-is a transfer of ownership plus copies.
+In: a case, the rules and the register. Out: grids, departments, posts. Ownership and copies are apart: an
+escalation is a transfer of ownership plus copies.
 """
 
 from itertools import takewhile
@@ -24,7 +24,7 @@ def common_path(case: Case, register: Policy) -> tuple[str, ...]:
 
 
 def authority(case: Case, rules: Policy) -> int:
-    """The level with authority over the category, the pack's default where the catalogue does not name it (M16)."""
+    """The level with authority over the category; the pack's default where none is named (M16)."""
     category = rules.categories.get(case.category)
     return category.level if category else rules.options.default_level
 
@@ -38,7 +38,7 @@ def upward(case: Case, rules: Policy, register: Policy) -> Owner:
 
 
 def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owner | None:
-    """Who gets an escalation: the level with authority, or the common ancestor, or one level up; None at the top."""
+    """Who gets an escalation: the level with authority, the common ancestor, one level up; None at the top."""
     level = case.owner.level - 1
     if level < 1:
         return None
@@ -49,12 +49,14 @@ def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owne
     return Owner(ancestor(case.path, level), level)
 
 
-def copies(sender: str, case: Case, to: Owner, rules: Policy, register: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def copies(
+    sender: str, case: Case, to: Owner, rules: Policy, register: Policy
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Posts and departments that get a copy of a report from the grid `sender` to its new owner.
 
-    Whoever sponsors the sending grid gets one (同时上报包抓领导, M17). A leaf reports to a grid or to a department;
-    the grids above it report to both, so there the departments of the receiving grid that the problem concerns get
-    one too (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26).
+    Whoever sponsors the sending grid gets one (同时上报包抓领导, M17). A leaf reports to a grid or to a
+    department; the grids above it report to both, so there the departments of the receiving grid that the
+    problem concerns get one too (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26).
     """
     posts = tuple(register.posts_at(sender, "sponsor"))
     if sender == case.path[-1] and len(case.path) == rules.leaf_level:
@@ -63,7 +65,7 @@ def copies(sender: str, case: Case, to: Owner, rules: Policy, register: Policy) 
 
 
 def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[str, ...]:
-    """The departments of a grid that a problem concerns: those that the catalogue names for it or for its group.
+    """The departments of a grid that a problem concerns: those that the pack names for it or for its group.
 
     Where it names none, those that are competent for anything.
     """
@@ -75,7 +77,7 @@ def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[s
 
 
 def checks(case: Case, rules: Policy) -> tuple[int, ...]:
-    """The levels that check on site once the present owner has handled it, from the top; the last decides (M33, M34)."""
+    """The levels that check on site once the owner has handled it, from the top; the last decides (M33, M34)."""
     deepest = len(case.path)
     below = tuple(range(case.owner.level + 1, deepest + 1)) or (deepest,)
     return below if rules.options.checks == "all" else below[-1:]

@@ -1,7 +1,7 @@
 """What each trigger does besides moving the case: owners, copies, checks, cycles, orders.
 
-In: a decision, what was said, who said it. Out: facts told into the decision, or a refusal; then nothing was told
-that counts. One function per trigger; a trigger without one only moves the case.
+In: a decision, what was said, who said it. Out: facts told into the decision, or a refusal; then nothing was
+told that counts. One function per trigger; a trigger without one only moves the case.
 """
 
 import math
@@ -37,11 +37,11 @@ def _assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
             d.tell(f.Copied(posts=posts, departments=departments))
 
 
-# ---- birth --------------------------------------------------------------------------------------------------
+# ---- birth ------------------------------------------------------------------------------------------------
 
 
 def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Refusal:
-    """The grid of the place: as sent, else the leaf around the position, else the speaker's `own`, else the home.
+    """The grid of the place: as sent, or the leaf around the position, or the speaker's `own`, or the home.
 
     It must lie in the home. On a border the speaker's own grid goes first, so nobody is sent away from it.
     """
@@ -59,12 +59,14 @@ def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Re
         return unknown("subject", home, "home")
     if register.home(grid) != home:
         expected = register.home(grid)
-        return Refusal(Reason.MISROUTED, "subject", f"the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>")
+        return Refusal(
+            Reason.MISROUTED, "subject", f"the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>"
+        )
     return grid
 
 
 def touched(d: Decision, said: e.ReportSubmitted, grid: str) -> tuple[str, ...]:
-    """The other grids that the problem lies in: as sent, else those on whose common border it was measured."""
+    """The other grids that it lies in: as sent, else those on whose common border it was measured."""
     if said.touches or said.position is None:
         return said.touches
     found = d.register.locate(said.position)
@@ -93,7 +95,7 @@ def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Cas
 
 
 def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -> None:
-    """Who owns it at birth: the finder while it can be dissuaded or handled there, else the level with authority."""
+    """The first owner: the finder while it can be dissuaded or handled there, else the level with authority."""
     if dest == "discovered":
         return _assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")
     if dest == "accepted":
@@ -105,7 +107,7 @@ def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -
 
 
 def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
-    """The clock of the whole case: the pack's limit, or the deadline that came with the report, or ordered: none."""
+    """The clock of the whole case: the pack's limit, or the deadline that the report carries, or none."""
     if said.deadline is UNSET:
         clockwork.start(d, clockwork.TOTAL, 0)
     elif said.deadline is None:
@@ -115,12 +117,13 @@ def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
 
 
 def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:
-    """Category and map cell: cases under one key may be the same problem. Empty where the pack proposes none."""
+    """Category and map cell: cases under one key may be the same problem. Empty: the pack proposes none."""
     if not radius_m or said.position is None:
         return ""
     cell = METRES_PER_DEGREE / (4 * radius_m)
     datum = "" if said.position.crs in ("WGS84", "CGCS2000") else f"|{said.position.crs}"
-    return f"{said.category}{datum}|{math.floor(said.position.lon * cell)}|{math.floor(said.position.lat * cell)}"
+    x, y = math.floor(said.position.lon * cell), math.floor(said.position.lat * cell)
+    return f"{said.category}{datum}|{x}|{y}"
 
 
 def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
@@ -150,7 +153,7 @@ def _evidence(item: e.Evidence, by: str) -> f.Evidenced:
     )  # fmt: skip
 
 
-# ---- the main line ------------------------------------------------------------------------------------------
+# ---- the main line ----------------------------------------------------------------------------------------
 
 
 def dissuade(d: Decision, said: e.DissuasionRecorded, at: Standing) -> Refusal | None:
@@ -166,7 +169,11 @@ def report_up(d: Decision, said: e.ReportedUp, at: Standing) -> Refusal | None:
     owner = routing.upward(d.case, d.rules, d.register)
     if said.to_grid is not None:
         if said.to_grid not in d.case.path[:-1]:
-            return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the place: {', '.join(d.case.path[:-1])}")
+            return Refusal(
+                Reason.INVALID,
+                "data.to_grid",
+                f"must be a grid above the place: {', '.join(d.case.path[:-1])}",
+            )
         owner = Owner(said.to_grid, d.case.path.index(said.to_grid) + 1)
     if said.to_department is not None:
         refused = serves(d, said.to_department, "data.to_department")
@@ -184,7 +191,9 @@ def serves(d: Decision, department: str, field: str) -> Refusal | None:
     if known is None:
         return unknown(field, department, "department")
     if known.grid not in d.case.path:
-        return Refusal(Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}")
+        return Refusal(
+            Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}"
+        )
     return None
 
 
@@ -232,7 +241,9 @@ def complete_rectification(d: Decision, said: e.RectificationCompleted, at: Stan
     """A stage is done, says the responsible unit."""
     running = d.case.clock("rectify", said.stage)
     if running is None:
-        return Refusal(Reason.IMPOSSIBLE, "data.stage", f"stage {said.stage} was not ordered or is already done")
+        return Refusal(
+            Reason.IMPOSSIBLE, "data.stage", f"stage {said.stage} was not ordered or is already done"
+        )
     clockwork.stop(d, running, "rectification.completed")
     d.tell(f.Rectified(stage=said.stage))
     return None
@@ -265,10 +276,16 @@ def _may_check(d: Decision, at: Standing) -> Refusal | None:
     """Where the pack says so, who handled it does not verify it, nor a chief of the responsible enterprise."""
     options, post = d.rules.options, d.register.posts[at.post]
     if options.verifier_differs and at.post == d.case.handled_by:
-        return Refusal(Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check")
+        return Refusal(
+            Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check"
+        )
     grid = d.register.grids.get(at.grid)
     if post.role == "chief" and grid is not None and grid.kind in options.barred_verifiers:
-        return Refusal(Reason.FORBIDDEN, "actor", "the head of an enterprise does not verify in its own grid: the member checks")
+        return Refusal(
+            Reason.FORBIDDEN,
+            "actor",
+            "the head of an enterprise does not verify in its own grid: the member checks",
+        )
     return None
 
 
@@ -291,7 +308,7 @@ def _rework(d: Decision) -> None:
             d.tell(f.AlertRaised(alert=alert, kind="loop", to=posts, due_at=now, not_before=quiet))
 
 
-# ---- side lines ---------------------------------------------------------------------------------------------
+# ---- side lines -------------------------------------------------------------------------------------------
 
 
 def escalate(d: Decision, said: e.Escalated, at: Standing) -> Refusal | None:
@@ -302,7 +319,9 @@ def escalate(d: Decision, said: e.Escalated, at: Standing) -> Refusal | None:
     if said.to_grid is not None:
         above = d.case.path[: d.case.owner.level - 1]
         if said.to_grid not in above:
-            return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the owner: {', '.join(above)}")
+            return Refusal(
+                Reason.INVALID, "data.to_grid", f"must be a grid above the owner: {', '.join(above)}"
+            )
         to = Owner(said.to_grid, above.index(said.to_grid) + 1)
     raise_to(d, to, said.reason, at.grid)
     return None
@@ -411,7 +430,9 @@ def acknowledge(d: Decision, said: e.Acknowledged, at: Standing) -> Refusal | No
         return Refusal(Reason.IMPOSSIBLE, "data.clock", "no alert of this case is open")
     d.tell(f.Acknowledged(by=d.by, clock=said.clock or ""))
     for clock in told:
-        d.tell(f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how="acknowledged", by=d.by))
+        d.tell(
+            f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how="acknowledged", by=d.by)
+        )
     return None
 
 

@@ -1,7 +1,8 @@
-"""What the tests of the rules share: the sample pack, events as people send them, and a case told event by event.
+"""What the tests of the rules share: the sample pack, events as people send them, a case told by events.
 
-In: a line such as `story.say("incident.accepted", "WY01-CHIEF", at("03-02 09:00"))`. Out: the outcome of the rules,
-checked on the way: a case is always the fold of its facts, and nothing is told that cannot be told again.
+In: a line such as `story.say("incident.accepted", "WY01-CHIEF", at("03-02 09:00"))`. Out: the outcome of the
+rules, checked on the way: a case is always the fold of its facts, and nothing is told that cannot be told
+again.
 """
 
 from __future__ import annotations
@@ -183,12 +184,28 @@ class Story:
 
     def found(self, category: str = DUST, when: int | None = None, **data: Any) -> Story:
         """Found on patrol by the member of the leaf grid."""
-        self.done("report.submitted", MEMBER, when or self.now, category=category, source="patrol", grid=LEAF, **data)
+        self.done(
+            "report.submitted",
+            MEMBER,
+            when or self.now,
+            category=category,
+            source="patrol",
+            grid=LEAF,
+            **data,
+        )
         return self
 
     def reported(self, category: str = BARE, when: int | None = None, **data: Any) -> Story:
         """Told by the hotline: reported at once to whoever has authority."""
-        self.done("report.submitted", HOTLINE, when or self.now, category=category, source="hotline", grid=LEAF, **data)
+        self.done(
+            "report.submitted",
+            HOTLINE,
+            when or self.now,
+            category=category,
+            source="hotline",
+            grid=LEAF,
+            **data,
+        )
         return self
 
     def accepted(self, by: str = STREET) -> Story:
