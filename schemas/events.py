@@ -120,7 +120,7 @@ class DepartmentArrived(Said, frozen=True, kw_only=True):
 
 
 class RectificationOrdered(Said, frozen=True, kw_only=True):
-    """The responsible unit is ordered to put it right (督促责任单位及时整改, M24), with a clock of its own."""
+    """The responsible unit is ordered to put it right (督促责任单位及时整改, M24), on its own clock."""
 
     stage: Annotated[int, Meta(ge=1, le=9)] = 1
     unit: Annotated[str, Meta(max_length=120)] | None = None

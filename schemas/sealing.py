@@ -19,7 +19,7 @@ _ENVELOPE = frozenset(Envelope.__struct_fields__)
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 Keep = dict[str, Any] | list[Any] | None
-"""What may stay: members by name (each a Keep), one Keep in a list for the items of an array, None: a value."""
+"""What may stay: members by name (each a Keep), one Keep in a list for an array's items, None: a value."""
 
 
 def _keep(kind: inspect.Type) -> Keep:

@@ -49,8 +49,8 @@ def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int
 def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, start: int = 0) -> Arming:
     """The first rung from position `start` that is not past.
 
-    Of those already past only the highest will fire. A rung at the arrival itself is not past: what is due then
-    is on time.
+    Of those already past only the highest will fire. A rung at the arrival itself is not past: what is due
+    then is on time.
     """
     if due is None:
         return Arming()
@@ -131,7 +131,8 @@ def start(d: Decision, name: str, level: int, *, ordered: int | None = None, lim
         f.ClockStarted(
             clock=name, level=level, cycle=case.cycle, target=target, judged=judged, calendar=code,
             limit=limit_text(limit) if limit is not None else "", due=due,
-            provisional=_provisional(due, limit, calendar), basis=basis, rung=armed.rung, next=armed.next, repeat=armed.repeat,
+            provisional=_provisional(due, limit, calendar), basis=basis,
+            rung=armed.rung, next=armed.next, repeat=armed.repeat,
         )
     )  # fmt: skip
     _tell_skipped(d, name, level, case.cycle, target, armed)
@@ -273,7 +274,8 @@ def ring(d: Decision, clock: Clock) -> RungRow:
     d.tell(
         f.ClockRung(
             clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target,
-            rung=row.rung, repeat=repeat, due_at=now, due=clock.due, overdue=overdue, breach=overdue and not clock.breached,
+            rung=row.rung, repeat=repeat, due_at=now, due=clock.due,
+            overdue=overdue, breach=overdue and not clock.breached,
             next_rung=coming[0].rung if coming else "", next=coming[2] if coming else None,
             next_repeat=coming[1] if coming else 0,
         )

@@ -68,7 +68,7 @@ class Definition(Struct, frozen=True):
     machine: Any
 
     def dest(self, trigger: str, case: Case, said: Said, standing: Standing) -> str | None:
-        """Where the trigger leads from the case's state; None where the table has no row whose guards agree."""
+        """Where the trigger leads from the case's state; None where no row's guards agree."""
         for dest, guards in self.table.get((trigger, case.state), ()):
             if all(guard(case, said, standing) is wanted for guard, wanted in guards):
                 return dest

@@ -16,7 +16,7 @@ def ancestor(path: tuple[str, ...], level: int) -> str:
 
 
 def common_path(case: Case, register: Policy) -> tuple[str, ...]:
-    """The path to the lowest grid that contains the place and all that it touches (跨界 goes there, M30-M32)."""
+    """The path to the lowest grid around the place and all that it touches (跨界, M30-M32)."""
     others = [register.path(code) for code in case.touches if code in register.grids]
     levels = zip(case.path, *others, strict=False)
     shared = tuple(codes[0] for codes in takewhile(lambda codes: len(set(codes)) == 1, levels))
@@ -38,7 +38,7 @@ def upward(case: Case, rules: Policy, register: Policy) -> Owner:
 
 
 def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owner | None:
-    """Who gets an escalation: the level with authority, the common ancestor, one level up; None at the top."""
+    """Who gets an escalation: authority's level, the common ancestor, one level up; None at the top."""
     level = case.owner.level - 1
     if level < 1:
         return None
@@ -77,7 +77,7 @@ def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[s
 
 
 def checks(case: Case, rules: Policy) -> tuple[int, ...]:
-    """The levels that check on site once the owner has handled it, from the top; the last decides (M33, M34)."""
+    """The levels that check on site after the owner's handling, from the top; the last decides (M33, M34)."""
     deepest = len(case.path)
     below = tuple(range(case.owner.level + 1, deepest + 1)) or (deepest,)
     return below if rules.options.checks == "all" else below[-1:]

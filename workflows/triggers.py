@@ -95,7 +95,7 @@ def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Cas
 
 
 def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -> None:
-    """The first owner: the finder while it can be dissuaded or handled there, else the level with authority."""
+    """The first owner: the finder while it dissuades or handles there, else the level with authority."""
     if dest == "discovered":
         return _assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")
     if dest == "accepted":
@@ -127,7 +127,7 @@ def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:
 
 
 def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
-    """Open cases of the same key within the pack's distance and time, nearest report first by id; 8 at most."""
+    """Open cases of the same key within the pack's distance and time, in order of their ids; 8 at most."""
     options, case = d.rules.options, d.case
     found = [
         other.id
@@ -273,7 +273,7 @@ def check(d: Decision, said: e.VerificationRecorded, at: Standing) -> Refusal | 
 
 
 def _may_check(d: Decision, at: Standing) -> Refusal | None:
-    """Where the pack says so, who handled it does not verify it, nor a chief of the responsible enterprise."""
+    """Where the pack says so, who handled it does not verify it, nor the chief of an enterprise."""
     options, post = d.rules.options, d.register.posts[at.post]
     if options.verifier_differs and at.post == d.case.handled_by:
         return Refusal(
