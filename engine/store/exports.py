@@ -1,0 +1,61 @@
+"""Facts in an order of their own, for exports and comparisons. In: the open transaction. Out: rows of `facts`.
+
+Ordered by bytes on both databases, so that two runs can be compared line by line.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from engine.store.log import _mark
+
+_COLUMNS = "partition, n, case_id, seq, at, day, policy, path, category, grp, department, post, cause, body"
+
+
+class StoredStep(Struct):
+    """A step as it stands in its row; `cause` and `body` are canonical JSON."""
+
+    partition: int
+    n: int
+    case_id: str
+    seq: int
+    at: int
+    day: int
+    policy: str
+    path: str
+    category: str
+    grp: str
+    department: str
+    post: str
+    cause: str
+    body: str
+
+
+def steps_by_case(connection: Connection, page: int = 2000) -> Iterator[StoredStep]:
+    """All steps by (case, number within the case)."""
+    mark = _mark(connection)
+    case = 'case_id COLLATE "C"' if connection.dialect.name == "postgresql" else "case_id"
+    sql = (
+        f"SELECT {_COLUMNS} FROM facts WHERE ({case}, seq) > ({mark}, {mark}) ORDER BY {case}, seq LIMIT {mark}"
+    )
+    last: tuple[str, int] = ("", 0)
+    while rows := [StoredStep(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
+        yield from rows
+        last = (rows[-1].case_id, rows[-1].seq)
+
+
+def steps_by_number(connection: Connection, page: int = 2000) -> Iterator[StoredStep]:
+    """All steps by (partition, n): the order in which each partition told them."""
+    mark = _mark(connection)
+    sql = f"SELECT {_COLUMNS} FROM facts WHERE (partition, n) > ({mark}, {mark}) ORDER BY partition, n LIMIT {mark}"
+    last = (-1, 0)
+    while rows := [StoredStep(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
+        yield from rows
+        last = (rows[-1].partition, rows[-1].n)
+
+
+def steps_of(connection: Connection, case_id: str) -> list[StoredStep]:
+    """The steps of one case, from its first."""
+    sql = f"SELECT {_COLUMNS} FROM facts WHERE case_id = {_mark(connection)} ORDER BY seq"
+    return [StoredStep(*row) for row in connection.exec_driver_sql(sql, (case_id,))]

@@ -1,0 +1,74 @@
+"""The command: `gridpatrol COMMAND ...`. Each group of commands stands in one file of `gridpatrol.commands`.
+
+In: arguments and the environment. Out: what was asked for on stdout, everything else on stderr. Exit status 0, 1 if
+something was wrong (one sentence with the remedy), 2 if the command line itself was.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from engine.errors import GridpatrolError
+from engine.packs import PackError
+from gridpatrol.boston311 import NotBoston311
+from workflows.hands import CalendarError
+from workflows.limits import LimitError
+
+COMMANDS = {
+    "serve": "serve", "replay": "replay", "import": "importing", "publish": "publish", "incident": "incident",
+    "deadline": "deadline", "alert": "alert", "performance": "performance", "deadletter": "deadletter", "pack": "pack",
+    "schema": "schema", "log": "log", "facts": "facts", "verify": "verify", "db": "db", "demo": "demo", "bench": "bench",
+}  # fmt: skip
+"""Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
+
+PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, OSError)
+"""Errors whose message is meant for the person at the terminal."""
+
+
+class Commands(click.Group):
+    """Loads a command when it is asked for, and says what went wrong in one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"gridpatrol.commands.{COMMANDS[cmd_name]}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            sys.stderr.close()  # the reader has gone: nothing more to say, and nowhere to say it
+            ctx.exit(0)
+        except PLAIN as error:
+            click.echo(f"gridpatrol: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="gridpatrol", message="%(prog)s %(version)s")
+def main() -> None:
+    """An incident engine for four-level grid management (四级网格化管理).
+
+    A problem found on patrol reaches whoever can solve it before its deadline, and stays open until someone on site
+    says it is solved.
+
+    \b
+    See it work:                  gridpatrol demo run
+    Replay a real city:           gridpatrol demo city
+    Run it:                       gridpatrol serve
+    Ask why a deadline is what it is:
+      gridpatrol deadline explain --limit 4工作时 --from 2026-02-14T17:00+08:00
+
+    Settings come from gridpatrol.toml, then GRIDPATROL_* variables (GRIDPATROL_DATABASE, GRIDPATROL_LISTEN,
+    GRIDPATROL_PACK ...), then flags.
+    """
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""`gridpatrol facts export`: what the engine has told, as canonical JSON lines.
+
+In: a database. Out: one step per line. Sorted by case and without numbers, two runs over the same log give the same
+bytes, however the work was divided.
+"""
+
+from typing import IO
+
+import click
+import msgspec
+
+from engine.store import exports
+from gridpatrol import options
+from gridpatrol.opening import reading, settings_of
+
+
+@click.group("facts")
+def command() -> None:
+    """Export facts, the history of every incident."""
+
+
+@command.command("export")
+@click.option("-o", "--output", type=click.File("wb", atomic=True), default="-", help="File to write, - for stdout.")
+@click.option("--sort", "order", type=click.Choice(["case", "number"]), default="case", show_default=True,
+              help="By case, or by partition and number as they were told.")  # fmt: skip
+@click.option("--without-n", is_flag=True, help="Leave out partition and number, which differ between runs.")
+@options.database
+def export(output: IO[bytes], order: str, without_n: bool, database: str | None) -> None:
+    """Write every step as a JSON line.
+
+    \b
+    Examples:
+      gridpatrol facts export -o facts.jsonl
+      diff <(gridpatrol facts export --without-n --database A) <(gridpatrol facts export --without-n --database B)
+    """
+    read = exports.steps_by_case if order == "case" else exports.steps_by_number
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+        for step in read(connection):
+            output.write(line(step, without_n))
+
+
+def line(step: exports.StoredStep, without_n: bool) -> bytes:
+    """A step in declared order; cause and facts go in as the bytes that are stored."""
+    place = {} if without_n else {"partition": step.partition, "n": step.n}
+    told = place | {
+        "case": step.case_id, "seq": step.seq, "at": step.at, "day": step.day, "policy": step.policy, "path": step.path,
+        "category": step.category, "group": step.grp, "department": step.department, "post": step.post,
+        "cause": msgspec.Raw(step.cause.encode()), "facts": msgspec.Raw(step.body.encode()),
+    }  # fmt: skip
+    return msgspec.json.encode(told) + b"\n"

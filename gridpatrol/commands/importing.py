@@ -1,0 +1,56 @@
+"""`gridpatrol import`: another system's records as CloudEvents.
+
+In: a file of that system. Out: JSON lines of CloudEvents in time order; what could not be imported, or only with a
+remark, on stderr.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import IO, Literal
+
+import click
+
+from gridpatrol import boston311
+from gridpatrol.opening import read_pack
+from gridpatrol.options import say
+from gridpatrol.progress import progress
+
+
+@click.group("import")
+def command() -> None:
+    """Turn other systems' records into events."""
+
+
+@command.command("boston311")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("-o", "--output", type=click.File("wb", atomic=True), default="-", help="File to write, - for stdout.")
+@click.option("--deadlines", type=click.Choice(["city", "pack"]), default="city", show_default=True,
+              help="Order the city's own targets, or leave deadlines to the pack's limits.")  # fmt: skip
+@click.option("--pack", default="boston311", show_default=True, metavar="DIR", help="The pack whose grid tree is meant.")
+@click.option("--show", default=20, show_default=True, metavar="N", help="How many problems to list.")
+def import_boston311(file: Path | None, output: IO[bytes], deadlines: Literal["city", "pack"], pack: str, show: int) -> None:
+    """Boston's record of service requests (CSV or CSV.gz, any size); without FILE the seven weeks that are shipped.
+
+    \b
+    Examples:
+      gridpatrol import boston311 -o city.jsonl
+      gridpatrol import boston311 rows.csv.gz --deadlines pack | gridpatrol replay - --pack boston311
+    """
+    problems = Counter[tuple[bool, str]]()
+
+    def note(problem: boston311.Problem) -> None:
+        problems[problem.imported, problem.field] += 1
+        if problems.total() <= show:
+            kept = "imported" if problem.imported else "NOT imported"
+            say(f"line {problem.row} {problem.field}: {problem.reason} ({kept})")
+
+    count = 0
+    tree = {grid.code: grid.parent for grid in read_pack(pack).grids}
+    with progress("importing", None) as told:
+        for event in boston311.events(file or boston311.SHIPPED, tree, note, deadlines=deadlines):
+            output.write(event + b"\n")
+            count += 1
+            if count % 1000 == 0:
+                told(count)
+    left_out = sum(n for (imported, _), n in problems.items() if not imported)
+    say(f"{count} events; {left_out} lines not imported, {problems.total() - left_out} imported with a remark.")

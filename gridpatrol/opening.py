@@ -1,0 +1,118 @@
+"""Opening a database for a command: settings, connection, lease, schema, engine, pack.
+
+In: the flags of a command. Out: `reading` gives a database that may be read while a server writes to it; `writing`
+gives an engine under the lease, with its consumers, on a schema of this release.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine import logs
+from engine.clock import now_ms
+from engine.errors import GridpatrolError, PackUnusable
+from engine.lease import Lease
+from engine.packs import check_folder, folder_of
+from engine.runtime import Consumer, Engine
+from engine.settings import Settings, read_settings
+from engine.store.database import Database, open_database
+from engine.telemetry import Telemetry
+from workflows.pack import Pack
+from workflows.policy import Policy
+
+BEFORE_ALL = 1
+"""The stamp of a pack that was active before the first event of a replayed file, whenever that was."""
+
+
+class NothingThere(GridpatrolError):
+    """The database of a reading command does not exist."""
+
+    remedy = "Name another with --database or GRIDPATROL_DATABASE; the demo's is sqlite:///var/demo.db."
+
+
+def settings_of(**flags: Any) -> Settings:
+    """The settings of this run, and logs as they say."""
+    settings = read_settings(flags)
+    logs.configure(settings.log_format, settings.log_level)
+    return settings
+
+
+def defaults(settings: Settings, **values: Any) -> Settings:
+    """The settings with other values where nobody said anything: a command's own defaults."""
+    plain = Settings()
+    changes = {name: value for name, value in values.items() if getattr(settings, name) == getattr(plain, name)}
+    return msgspec.structs.replace(settings, **changes)
+
+
+def is_empty(database: Database) -> bool:
+    """Whether no release has ever put tables there."""
+    with database.db.connect() as connection:
+        return not database.db.dialect.has_table(connection, "alembic_version")
+
+
+def exists(url: str) -> bool:
+    """Whether a SQLite file is there. A server's database is asked when it is opened."""
+    kind, _, path = url.partition(":///")
+    return not kind.startswith("sqlite") or Path(path).is_file()
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Database]:
+    """A database to read from. A file that is not there is not made."""
+    if not exists(settings.database):
+        raise NothingThere(f"there is no database at {settings.database}")
+    database = open_database(settings.database)
+    try:
+        if is_empty(database):
+            raise NothingThere(f"nothing has been stored at {settings.database}")
+        database.check_schema()
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def writing(settings: Settings, telemetry: Telemetry | None = None) -> Iterator[Engine]:
+    """An engine under the lease, on a schema of this release; an empty database is set up."""
+    database = open_database(settings.database)
+    lease: Lease | None = None
+    try:
+        lease = Lease(database)
+        if is_empty(database):
+            database.upgrade()
+        database.check_schema()
+        telemetry = telemetry or Telemetry()
+        yield Engine(database, settings, consumers(telemetry), telemetry)
+    finally:
+        if lease is not None:
+            lease.close()
+        database.close()
+
+
+def consumers(telemetry: Telemetry) -> list[Consumer]:
+    """What listens to the steps, in the order in which it is fed."""
+    return []
+
+
+def read_pack(name: str) -> Pack:
+    """The compiled pack of a folder, or of a shipped pack by its name; its errors are one sentence each."""
+    pack, problems = check_folder(name)
+    errors = [str(problem) for problem in problems if problem.severity == "error"]
+    if pack is None or errors:
+        raise PackUnusable(f"the pack in {folder_of(name)} cannot be used: " + "; ".join(errors[:3]))
+    return pack
+
+
+def install_if_empty(engine: Engine, stamp: int | None = None) -> Policy:
+    """The active pack. On an empty database the pack of the settings becomes it, through the log."""
+    engine.drain(None if stamp else now_ms())
+    active = engine.active()
+    if active is None:
+        engine.install(read_pack(engine.settings.pack), stamp or now_ms())
+        engine.drain(None)
+        active = engine.active()
+    assert active is not None
+    return active
