@@ -20,7 +20,8 @@ from schemas.facts import AnyFact
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144
-_SUBJECT = re.compile(r"[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$(?!\n)"
+_SUBJECT = re.compile(SUBJECT)
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
 """What may spell a value that no store takes. Rare, so only such events are looked at member by member."""
 _TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact))
@@ -48,7 +49,7 @@ class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
     recordedtime: Annotated[datetime, Meta(tz=True)] | None = None
     partitionkey: Annotated[str, Meta(max_length=64)] | None = None
     traceparent: (
-        Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None
+        Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)")] | None
     ) = None
     tracestate: Annotated[str, Meta(max_length=512)] | None = None
 

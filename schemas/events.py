@@ -14,13 +14,30 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$")]
+# `(?!\n)`: Python lets `$` match before a last line feed, other languages do not.
+Code = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$(?!\n)", description="a code of the pack")
+]
 """A code of the pack: grid, post, department, category. No blank, `|`, `/`: they separate."""
-Instant = Annotated[datetime, Meta(tz=True)]
-LimitText = Annotated[str, Meta(min_length=2, max_length=40, examples=["4工作时", "7工作日"])]
-Link = Annotated[str, Meta(min_length=1, max_length=2000)]
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone")]
+LimitText = Annotated[
+    str,
+    Meta(
+        min_length=2,
+        max_length=40,
+        examples=["4工作时", "7工作日"],
+        description="a limit as offices write it",
+    ),
+]
+Link = Annotated[str, Meta(min_length=1, max_length=2000, description="an address; the file lies elsewhere")]
 CaseId = Annotated[str, Meta(min_length=38, max_length=120, description="<home>.<UUIDv7>")]
-Sealed = Annotated[str, Meta(max_length=20_000, extra_json_schema={"x-sealed": True}, extra={"sealed": True})]
+Sealed = Annotated[
+    str,
+    Meta(
+        max_length=20_000, description="sealed: never enters the log",
+        extra_json_schema={"x-sealed": True}, extra={"sealed": True},
+    ),
+]  # fmt: skip
 """Free text or contact data: replaced by a token before the event enters the log."""
 
 
@@ -51,7 +68,7 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     """A photo or file that lies elsewhere: its address and its fingerprint."""
 
     url: Link
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
     kind: Literal["near", "far", "reference", "before", "after", "document", "video", "audio"]
     taken_at: Instant | None = None
     position: Position | None = None

@@ -1,0 +1,98 @@
+"""The contract for other languages: JSON Schema 2020-12, generated from the structs that decode.
+
+In: the structs of `events` and `facts`. Out: one document per event type, which describes the whole
+CloudEvent, and one for the step that the engine publishes. The copies that ship lie in
+`schemas/jsonschema/`; `write` renews them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import defstruct, structs
+
+from schemas.envelope import SUBJECT, Envelope
+from schemas.events import SAID, Said
+from schemas.facts import Step
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+STEP = "gridpatrol.step.v1"
+FOLDER = Path(__file__).parent / "jsonschema"
+
+ATTRIBUTES = {
+    "specversion": "The version of CloudEvents.",
+    "id": "With `source` the idempotency key: the same pair with other content is refused as a conflict.",
+    "source": "The app or system that sends, for example `app/3f9c` or `city/12345`.",
+    "type": "What happened, and the version of its data.",
+    "subject": "The case: `<home>.<UUIDv7>`, minted by whoever reports it; home is a grid's code.",
+    "time": "When it happened, as the sender's clock had it, with a zone.",
+    "actor": "The code of the post that says it, never a person.",
+    "datacontenttype": "Always JSON.",
+    "dataschema": "The address of this schema, if the sender names it.",
+    "recordedtime": "When the sender's system recorded it, if later than it happened.",
+    "partitionkey": "The home, for brokers that route by it.",
+    "traceparent": "W3C trace context, copied to the facts.",
+    "tracestate": "W3C trace context.",
+}
+"""What the attributes of a CloudEvent mean here."""
+
+
+def documents() -> dict[str, bytes]:
+    """File name -> schema, in order of the names. The same code gives the same bytes."""
+    made = {f"{name}.json": _event(name, struct) for name, struct in SAID.items()}
+    made[f"{STEP}.json"] = _step()
+    return {name: _encode(made[name]) for name in sorted(made)}
+
+
+def write(folder: Path = FOLDER) -> list[Path]:
+    """Write all documents into a folder, remove what is no longer one, and answer with what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = documents()
+    for stale in folder.glob("*.json"):
+        if stale.name not in made:
+            stale.unlink()
+    for name, body in made.items():
+        (folder / name).write_bytes(body)
+    return [folder / name for name in made]
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _event(name: str, said: type[Said]) -> dict[str, Any]:
+    """The schema of a whole CloudEvent of one type. Members that it does not name are allowed, and sealed."""
+    (data,), parts = msgspec.json.schema_components([said], ref_template="#/$defs/{name}")
+    attributes = dict(_ATTRIBUTES)
+    attributes["type"] = {"const": name, "description": ATTRIBUTES["type"]}
+    attributes["data"] = data
+    required = [field.name for field in structs.fields(Envelope) if field.required]
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:gridpatrol:schema:{name}",
+        "title": name,
+        "description": said.__doc__ or "",
+        "type": "object",
+        "properties": attributes,
+        "required": [*required, "data"] if parts[said.__name__].get("required") else required,
+        "$defs": parts,
+    }
+
+
+def _step() -> dict[str, Any]:
+    """The schema of the message that carries the facts of one step."""
+    _, parts = msgspec.json.schema_components([Step], ref_template="#/$defs/{name}")
+    step = parts.pop("Step")
+    return {"$schema": DIALECT, "$id": f"urn:gridpatrol:schema:{STEP}", **step, "title": STEP, "$defs": parts}
+
+
+def _attributes() -> dict[str, Any]:
+    """The attributes of the envelope but `data`, described."""
+    kept = [field for field in structs.fields(Envelope) if field.name != "data"]
+    bare = defstruct("Attributes", [(field.name, field.type) for field in kept])
+    properties = msgspec.json.schema(bare)["$defs"]["Attributes"]["properties"]
+    properties["subject"]["pattern"] = SUBJECT
+    return {name: {**schema, "description": ATTRIBUTES[name]} for name, schema in properties.items()}
+
+
+_ATTRIBUTES = _attributes()

@@ -1,0 +1,149 @@
+"""The contract as others see it: shipped JSON Schemas are fresh, and judge events as the decoder does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from schemas import facts as f
+from schemas.envelope import decode_data, decode_envelope
+from schemas.events import SAID
+from schemas.jsonschema import DIALECT, FOLDER, STEP, documents, write
+from schemas.refusals import Refusal
+from tests.unit.builders import DUST, HOUR, LEAF, MEMBER, STREET, Story, at, event, instant, subject
+
+LATER = instant(at("03-09 18:00"))
+PHOTO = {
+    "url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "near",
+    "taken_at": instant(at("03-02 08:59")), "position": {"lon": 108.845, "lat": 34.385, "accuracy_m": 12.5},
+}  # fmt: skip
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "report.submitted": {
+        "category": DUST, "source": "patrol", "grid": LEAF, "unit": "示例工地",
+        "touches": ["WY01-02"], "deadline": LATER, "reference": "2026-17",
+        "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"}, "evidence": [PHOTO],
+        "description": "围挡外裸土未覆盖", "reporter_name": "…", "reporter_contact": "…", "note": "…",
+    },
+    "dissuasion.recorded": {"outcome": "ineffective"},
+    "incident.reported_up": {"to_department": "WY-BUILD"},
+    "incident.accepted": {},
+    "incident.returned": {"reason": "not_our_area"},
+    "incident.dispatched": {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]},
+    "department.arrived": {"department": "WY-BUILD"},
+    "rectification.ordered": {"stage": 2, "unit": "示例工地", "limit": "7工作日", "requirement": "…"},
+    "rectification.completed": {"stage": 2},
+    "incident.escalated": {"reason": "cross_boundary", "to_grid": "WY"},
+    "handling.completed": {"evidence": [{**PHOTO, "kind": "after"}]},
+    "verification.recorded": {"outcome": "solved", "evidence": []},
+    "incident.closed": {},
+    "incident.suspended": {"reason": "season", "until": LATER},
+    "incident.resumed": {},
+    "deadline.ordered": {"clock": "handle", "due": LATER},
+    "incident.reassigned": {"to_grid": "WY02"},
+    "incident.merged": {"into": subject("WY01", 2)},
+    "incident.rejected": {"reason": "duplicate"},
+    "incident.withdrawn": {},
+    "incident.force_closed": {"reason": "policy"},
+    "evidence.added": {"evidence": [PHOTO]},
+    "comment.added": {"text": "…"},
+    "incident.acknowledged": {"clock": "total"},
+    "incident.urged": {},
+}  # fmt: skip
+"""One event of every type, with every kind of member at least once."""
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads(documents()[f"{name}.json"])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def example(kind: str) -> dict[str, Any]:
+    return event(kind, MEMBER, at("03-02 09:00"), **EXAMPLES[kind])
+
+
+def decodes(said: dict[str, Any]) -> bool:
+    envelope = decode_envelope(msgspec.json.encode(said))
+    return not isinstance(envelope, Refusal) and not isinstance(decode_data(envelope), Refusal)
+
+
+def test_there_is_an_example_of_every_event_type():
+    assert {f"gridpatrol.{kind}.v1" for kind in EXAMPLES} == set(SAID)
+
+
+def test_the_shipped_schemas_are_the_ones_that_the_code_gives():
+    shipped = {path.name: path.read_bytes() for path in FOLDER.glob("*.json")}
+    assert shipped == documents(), "run: gridpatrol schema --write"
+
+
+def test_schemas_are_written_anew_and_stale_ones_removed(tmp_path):
+    (tmp_path / "gridpatrol.gone.v1.json").write_text("{}")
+    written = write(tmp_path)
+    assert sorted(tmp_path.iterdir()) == written
+    assert [path.name for path in written] == list(documents())
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_an_example_satisfies_schema_and_decoder(kind):
+    said = example(kind)
+    validator(said["type"]).validate(said)
+    assert decodes(said)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_schema_and_decoder_refuse_the_same_events(kind):
+    said = example(kind)
+    schema = validator(said["type"])
+    wrong = [
+        {**said, "specversion": "0.3"},
+        {**said, "actor": "two words"},
+        {**said, "subject": "WY01.not-a-uuid-but-as-long-as-one-would-be"},
+        {**said, "data": []},
+        {**said, "data": {**said["data"], "note": 7}},
+        {name: value for name, value in said.items() if name != "time"},
+    ]
+    for name, value in said["data"].items():
+        if isinstance(value, str) and name not in ("note", "text", "description", "requirement"):
+            wrong.append({**said, "data": {**said["data"], name: 5}})
+    for bad in wrong:
+        assert not decodes(bad), bad
+        assert not schema.is_valid(bad), bad
+
+
+def test_members_beyond_the_contract_are_allowed():
+    said = example("incident.accepted") | {"weather": "dust", "data": {"colour": "red"}}
+    validator(said["type"]).validate(said)
+    assert decodes(said)
+
+
+@pytest.mark.parametrize("name", sorted(SAID))
+def test_a_schema_says_what_it_is_and_which_members_are_sealed(name):
+    schema = json.loads(documents()[f"{name}.json"])
+    assert schema["$schema"] == DIALECT
+    assert schema["properties"]["type"]["const"] == name
+    assert schema["description"]
+    assert all(part["description"] for member, part in schema["properties"].items() if member != "data")
+    note = schema["$defs"][SAID[name].__name__]["properties"]["note"]
+    assert note["anyOf"][0]["x-sealed"] is True
+
+
+def test_a_step_as_it_is_published_satisfies_its_schema():
+    story = Story().found()
+    story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
+    story.done("incident.reported_up", MEMBER)
+    story.done("incident.accepted", STREET)
+    story.until(story.now + 90 * 24 * HOUR)
+    schema = validator(STEP)
+    for n, told in enumerate(story.steps, start=1):
+        step = f.Step(
+            partition=3, n=n, case=story.case.id, seq=n, at=story.now, day=20260302, policy=story.rules.hash,
+            path="/XA/WY/WY01/WY01-01/", category=DUST, group="dust", department="", post=MEMBER,
+            cause=told.cause, facts=told.facts,
+        )  # fmt: skip
+        assert f.decode_step(f.encode_step(step)) == step
+        schema.validate(json.loads(f.encode_step(step)))
