@@ -1,0 +1,336 @@
+"""One incident as its people live it: each act is something somebody says, by a post that may say it.
+
+In: the town, dice, a problem at a place. Out: `words`, what was said in order and after how long, and the state
+that the author expects, by which the next act is chosen. The engine may think otherwise; then it answers, and the
+author was wrong. Instants inside data are `Later`: minutes after the word itself.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, NamedTuple
+
+from gridpatrol.demo.town import Category, Place, Town
+
+INTAKES = {"hotline": "12345", "public": "PUBLIC", "sensor": "SENSOR", "camera": "CAMERA"}
+MAIN_LINE = (
+    "discovered",
+    "dissuading",
+    "reported",
+    "accepted",
+    "handling",
+    "feedback",
+    "verifying",
+    "verified",
+)
+OPEN = (*MAIN_LINE, "returned", "suspended")
+SEEN = ("巡查路段内发现，现场可见", "施工区域边缘，未见遮盖", "与上次位置相近", "路口附近，影响通行")
+TOLD = ("居民反映近日反复出现", "反映夜间较明显，白天较轻", "反映有异味，请核实", "反映已持续数日")
+MEASURED = ("监测数值短时升高，请核实", "画面识别疑似问题，请核实")
+REMARKS = ("已电话告知责任单位", "现场已拍照留存", "请关注周边路段", "责任单位表示配合", "已与社区沟通")
+REPORTERS = {"hotline": "来电居民", "public": "附近居民", "petition": "来访居民"}
+
+
+class Gap(NamedTuple):
+    """How long before something is said: minutes of office hours, or of the wall clock."""
+
+    minutes: float
+    working: bool = False
+
+
+class Later(NamedTuple):
+    """An instant: minutes after the word that carries it is said."""
+
+    minutes: float
+
+
+@dataclass
+class Word:
+    """One thing said."""
+
+    trigger: str
+    actor: str
+    data: dict[str, Any]
+    gap: Gap
+    offline: bool = False  # the phone had no network: it arrives with the next one that has
+
+
+@dataclass
+class Life:
+    """An incident, and the acts that are possible on it."""
+
+    town: Town
+    rng: Random
+    category: Category
+    leaf: str
+    source: str = "patrol"
+    slow: float = 0.0  # how likely a step takes longer than it may
+    offline: float = 0.0  # how likely the member of the leaf grid is without network at first
+    touches: tuple[str, ...] = ()
+    state: str = "awaited"
+    cycle: int = 0
+    place: Place = field(init=False)
+    words: list[Word] = field(default_factory=list)
+    was: str = ""  # the state it was suspended in
+
+    def __post_init__(self) -> None:
+        self.place = Place(self.town.path(self.leaf))
+        self.away = self.rng.random() < self.offline
+
+    # ---- saying --------------------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> int:
+        """The level of the grid that owns it."""
+        return self.town.grids[self.place.owner].level
+
+    def chance(self, share: float) -> bool:
+        """True so often."""
+        return self.rng.random() < share
+
+    def gap(self, clock: str, share: float = 1.0) -> Gap:
+        """A share of what a clock allows: mostly well within, sometimes too long."""
+        limit = self.town.limit(
+            clock, self.level if self.place.owner else self.town.leaf_level, self.category
+        )
+        factor = self.rng.uniform(1.1, 2.0) if self.chance(self.slow) else self.rng.uniform(0.15, 0.75)
+        if limit.minutes > 960 and factor < 1:
+            factor /= 3  # nobody needs all of fifteen days
+        return Gap(limit.minutes * factor * share, limit.working)
+
+    def say(self, trigger: str, gap: Gap, *levels: int, role: str = "", actor: str = "", **data: Any) -> Word:
+        """Let somebody who may say something; LookupError where nobody may."""
+        actor = actor or self.town.speaker(self.rng, trigger, self.place, levels, role)
+        if not actor:
+            raise LookupError(f"nobody may say {trigger} of a case owned by {self.place.owner}")
+        word = Word(trigger, actor, data, gap)
+        self.words.append(word)
+        return word
+
+    def evidence(self, *kinds: str) -> list[dict[str, Any]]:
+        """Photos. A fingerprint is that of the phrase that names the photo, for there is none behind it."""
+        found = []
+        for kind in kinds:
+            phrase = f"gridpatrol demo, photo {self.rng.getrandbits(40)} ({kind})"
+            digest = hashlib.sha256(phrase.encode()).hexdigest()
+            url = f"https://example.org/evidence/{digest[:24]}.jpg"
+            found.append({"url": url, "sha256": digest, "kind": kind, "taken_at": Later(-1)})
+        return found
+
+    # ---- found, dissuaded, reported ------------------------------------------------------------------------
+
+    def found(self, **extra: Any) -> None:
+        """Somebody finds it, or hears of it."""
+        actor, level = self._finder(self.source)
+        word = self.say("report.submitted", Gap(0), actor=actor, **{**self._report(), **extra})
+        word.offline = self.away = self.away and level == self.town.leaf_level
+        self.place.by = actor
+        self._born(self.source, level)
+
+    def _report(self) -> dict[str, Any]:
+        """What a report says: a place by code, by position or by both."""
+        data: dict[str, Any] = {"category": self.category.code, "source": self.source}
+        if self.source == "sensor" or self.chance(0.7):
+            lon, lat = self.town.inside(self.leaf, self.rng)
+            data["position"] = {"lon": lon, "lat": lat, "accuracy_m": self.rng.randint(3, 30)}
+        if "position" not in data or self.chance(0.7):
+            data["grid"] = self.leaf
+        if self.touches:
+            data["touches"] = list(self.touches)
+        if self.source in ("patrol", "inspection", "camera"):
+            data["evidence"] = self.evidence("near", "far")
+        if self.source in REPORTERS:
+            data |= {"reporter_name": REPORTERS[self.source], "reporter_contact": "经受理岗位转接"}
+        told = self.source in ("hotline", "public", "petition")
+        measured = self.source in ("sensor", "camera")
+        return data | {"description": self.rng.choice(TOLD if told else MEASURED if measured else SEEN)}
+
+    def _finder(self, source: str) -> tuple[str, int]:
+        """The post that reports from a source, and its level."""
+        if source in INTAKES:
+            posts = self.town.speakers("report.submitted", self.place, role="intake")
+            post = next((p for p in posts if INTAKES[source] in p.code), posts[0])
+            return post.code, self.town.grids[post.grid].level
+        levels = {"patrol": (self.town.leaf_level,), "inspection": (2, 3)}.get(source, ())
+        role = {"supervision": "supervisor", "petition": "office"}.get(source, "")
+        actor = self.town.speaker(self.rng, "report.submitted", self.place, levels, role)
+        post = next(p for p in self.town.posts if p.code == actor)
+        return actor, self.town.grids[post.grid].level
+
+    def _born(self, source: str, level: int) -> None:
+        """Where it begins: with the finder while it can be dissuaded or handled there, else above."""
+        path, to = self.place.path, self.town.level_for(self.category, self.place.path, self.touches)
+        if source == "patrol" and self.category.dissuade:
+            self.state, self.place.owner = "discovered", self.leaf
+        elif source in ("inspection", "supervision") and level == to < len(path):
+            self.state, self.place.owner = "accepted", path[to - 1]
+        else:
+            self.state, self.place.owner = "reported", path[to - 1]
+
+    def dissuade(self, outcome: str) -> None:
+        """Inform and dissuade on the spot (告知劝阻)."""
+        self.say("dissuasion.recorded", self.gap("dissuade"), outcome=outcome).offline = self.away
+        self.state = "verifying" if outcome == "effective" else "dissuading"
+
+    def report_up(self, department: str = "") -> None:
+        """Report to the grid with authority, or to a department (及时上报)."""
+        data = {"to_department": department} if department else {}
+        self.say("incident.reported_up", self.gap("report"), **data).offline = self.away
+        self.away = False
+        to = self.town.level_for(self.category, self.place.path, self.touches)
+        self._owned(self.town.departments[department] if department else self.place.path[to - 1], department)
+        self.state = "reported"
+
+    def _owned(self, grid: str, department: str = "") -> None:
+        self.place.owner, self.place.department, self.place.assisting = grid, department, ()
+
+    # ---- accepted and handled ------------------------------------------------------------------------------
+
+    def accept(self) -> None:
+        """The owner takes it on (受理)."""
+        self.say("incident.accepted", self.gap("accept"), role="handler" if self.place.department else "")
+        self.state = "accepted"
+
+    def escalate(self, reason: str) -> None:
+        """To the next level that can decide."""
+        self.say("incident.escalated", self.gap("accept"), reason=reason)
+        level = self.level - 1
+        if reason == "authority":
+            level = min(level, self.category.level)
+        if reason == "cross_boundary" and self.touches:
+            level = min(level, self.town.level_for(self.category, self.place.path, self.touches))
+        self._owned(self.place.path[level - 1])
+        self.state = "reported"
+
+    def send_back(self, reason: str) -> None:
+        """Not our duty (退回): to the grid of the place, which reported it first."""
+        self.say("incident.returned", self.gap("accept"), reason=reason)
+        self._owned(self.leaf)
+        self.state = "returned"
+
+    def reassign(self, grid: str) -> None:
+        """Another owner by order of the command centre (统一调度)."""
+        self.say("incident.reassigned", self.gap("accept"), role="dispatcher", to_grid=grid)
+        self._owned(grid)
+        self.state = "reported"
+
+    def lead(self) -> str:
+        """The department that leads here: the category's, if it serves this place; "" where none does."""
+        serving = [code for code, grid in self.town.departments.items() if grid in self.place.path]
+        return self.category.department if self.category.department in serving else next(iter(serving), "")
+
+    def dispatch(self) -> None:
+        """To a department, perhaps with others that assist (派遣)."""
+        lead = self.lead()
+        others = [
+            code for code, grid in self.town.departments.items() if grid in self.place.path and code != lead
+        ]
+        assisting = self.rng.sample(others, 1) if self.chance(0.3) else []
+        data = {"lead": lead, "assisting": assisting} if assisting else {"lead": lead}
+        self.say("incident.dispatched", self.gap("handle", 0.1), **data)
+        self.place.department, self.place.assisting = lead, tuple(assisting)
+        self.state = "handling"
+
+    def arrive(self) -> None:
+        """The department is on site (到达现场)."""
+        actor = self._handler("department.arrived")
+        self.say("department.arrived", self.gap("handle", 0.2), actor=actor, department=self.place.department)
+        self.state = "handling"
+
+    def _handler(self, trigger: str) -> str:
+        """The desk of the department that owns it; "" where a grid owns it alone."""
+        posts = self.town.speakers(trigger, self.place, role="handler")
+        return next((post.code for post in posts if post.department == self.place.department), "")
+
+    def order(self) -> None:
+        """The responsible unit is ordered to put it right (督促责任单位整改)."""
+        data: dict[str, Any] = {"requirement": "限期整改并报送结果"}
+        if self.chance(0.4):
+            data["limit"] = self.rng.choice(("4工作时", "1工作日", "2工作日"))
+        self.say(
+            "rectification.ordered",
+            self.gap("handle", 0.1),
+            actor=self._handler("rectification.ordered"),
+            **data,
+        )
+        self.state = "handling"
+
+    def rectified(self) -> None:
+        """A stage is done, says who watches it on site or the department."""
+        self.say("rectification.completed", self.gap("handle", 0.4))
+
+    def handled(self) -> None:
+        """Handled: the levels below check on site."""
+        data: dict[str, Any] = {"evidence": self.evidence("before", "after")} if self.chance(0.6) else {}
+        self.say(
+            "handling.completed", self.gap("handle", 0.5), actor=self._handler("handling.completed"), **data
+        )
+        self.state = "feedback" if self.checks() else "verifying"
+
+    # ---- checked and closed --------------------------------------------------------------------------------
+
+    def checks(self) -> tuple[int, ...]:
+        """The levels between the owner and the leaf, which check before it."""
+        return tuple(range(self.level + 1, self.town.leaf_level))
+
+    def check(self, level: int, outcome: str = "solved") -> None:
+        """A level between checks on site (现场核查)."""
+        self.say("verification.recorded", self.gap("verify", 0.5), level, outcome=outcome)
+        if level == self.town.leaf_level - 1:
+            self.state = "verifying"
+
+    def verify(self, outcome: str) -> None:
+        """The grid of the place checks last and decides; never the head of an enterprise over itself."""
+        role = "member" if self.town.grids[self.leaf].kind == "enterprise" else ""
+        data: dict[str, Any] = {"outcome": outcome}
+        if self.chance(0.5):
+            data["evidence"] = self.evidence("after")
+        word = self.say("verification.recorded", self.gap("verify"), self.town.leaf_level, role=role, **data)
+        word.offline = self.chance(self.offline / 2)
+        if outcome == "solved":
+            self.state = "verified"
+            return
+        self.cycle += 1
+        self.state = "reported"
+        self._owned(self.place.path[self.town.rework_level - 1])
+
+    def close(self) -> None:
+        """Closed (结案)."""
+        self.say("incident.closed", self.gap("close"))
+        self.state = "closed"
+
+    # ---- beside the line -----------------------------------------------------------------------------------
+
+    def suspend(self, reason: str, minutes: float | None = None) -> None:
+        """Put aside, until a day or until it is taken up (挂账)."""
+        data: dict[str, Any] = {"until": Later(minutes)} if minutes else {}
+        self.say("incident.suspended", self.gap("accept"), reason=reason, **data)
+        self.was, self.state = self.state, "suspended"
+
+    def resume(self, gap: Gap) -> None:
+        """Taken up again (恢复)."""
+        self.say("incident.resumed", gap)
+        self.state = self.was
+
+    def end(self, how: str, **data: Any) -> None:
+        """Ends beside the line: rejected, withdrawn, force_closed, merged."""
+        trigger = f"incident.{how}"
+        self.say(trigger, self.gap("accept"), actor=self.place.by if how == "withdrawn" else "", **data)
+        self.state = how
+
+    def remark(self) -> None:
+        """Something that moves nothing: a remark, a photo, urging, another deadline."""
+        soon = Gap(self.rng.uniform(1, 8))
+        match self.rng.choices(("comment", "evidence", "urge", "deadline"), (5, 3, 2, 1))[0]:
+            case "comment":
+                self.say("comment.added", soon, text=self.rng.choice(REMARKS))
+            case "evidence":
+                self.say("evidence.added", soon, evidence=self.evidence("reference"))
+            case "urge":
+                self.say("incident.urged", soon)
+            case _:
+                self.say("deadline.ordered", soon, clock="total", limit=f"{self.rng.randint(2, 9)}工作日")
+
+    def acknowledge(self, minutes: float) -> None:
+        """A supervisor has seen the alerts (知悉). Only after one was surely told."""
+        self.say("incident.acknowledged", Gap(minutes))

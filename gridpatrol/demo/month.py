@@ -1,0 +1,279 @@
+"""A month of a city as a file: CloudEvents as JSON lines, in order of arrival, ending at a given instant.
+
+In: a pack folder, the end, a seed. Out: a file that is the same for the same three. An event's arrival is its
+`recordedtime` where it came late, else its `time`. At the end incidents stand open in every state of the main
+line, some of them overdue, whatever hour or day it is.
+
+1. Most incidents begin when problems are found, more by day than by night, and go on in office hours.
+2. Those that stand at the end are told backwards from it, so that none depends on the hour.
+3. Phones without network send later, at once and in any order; some things are sent twice.
+4. A faulty app sends what the engine has to refuse. Everything of it has the source `/demo/faulty`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from gridpatrol.demo.hours import MINUTE, earlier, later, likely
+from gridpatrol.demo.lives import OPEN, Gap, Life, Word
+from gridpatrol.demo.plots import draw, main_line, whole
+from gridpatrol.demo.speech import Speech, mint
+from gridpatrol.demo.town import Category, Town
+
+DAYS = 30
+STANDING = {"discovered": 4, "dissuading": 4, "reported": 5, "accepted": 5, "handling": 6, "feedback": 4,
+            "verifying": 5, "verified": 4, "returned": 2, "suspended": 3}  # fmt: skip
+"""How many incidents are made to stand at the end in each state; others stand where the month left them."""
+FAULTS = 12
+
+
+class Sent(NamedTuple):
+    """An event on its way: when it arrives, and what breaks a tie."""
+
+    arrival: int
+    order: int
+    event: dict[str, Any]
+
+
+class Timed(NamedTuple):
+    """A word with its instants."""
+
+    word: Word
+    at: int
+    arrival: int
+
+
+def write_month(path: Path, pack_folder: Path, end: datetime, seed: int, incidents: int = 600) -> int:
+    """Write the month that ends at `end` (with a zone); says how many events it has."""
+    if end.tzinfo is None:
+        raise ValueError(f"the end of the month needs a zone, got {end.isoformat()}")
+    month = Month(Town(pack_folder), round(end.timestamp() * 1000), seed)
+    events = month.events(incidents)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for event in events:
+            file.write(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n")
+    return len(events)
+
+
+class Month:
+    """The writer of one month."""
+
+    def __init__(self, town: Town, end: int, seed: int) -> None:
+        self.town, self.end = town, end
+        self.rng = Random(f"{seed}:{end}")
+        self.speech = Speech(town, "/demo")
+        self.sent: list[Sent] = []
+
+    def events(self, incidents: int) -> list[dict[str, Any]]:
+        """All events in order of arrival."""
+        for state, count in STANDING.items():
+            for index in range(count):
+                self._standing(state, overdue=index % 2 == 1)
+        for _ in range(incidents - sum(STANDING.values())):
+            self._told()
+        self._send_twice()
+        self._send_faults()
+        return [sent.event for sent in sorted(self.sent, key=lambda s: (s.arrival, s.order))]
+
+    # ---- incidents that happen -----------------------------------------------------------------------------
+
+    def _told(self) -> None:
+        """One incident, found at some time of the month."""
+        life = draw(self.town, self.rng, self.town.categories, slow=self._slowness(), offline=0.08)
+        for _ in whole(life):
+            if not life.away and life.state in OPEN and self.rng.random() < 0.05:
+                life.remark()
+        begun = self._found_at()
+        subject = self._send(life, self._forwards(life.words, begun))
+        if life.source == "patrol" and not life.words[0].offline and self.rng.random() < 0.03:
+            self._told_again(life, subject, begun)
+
+    def _slowness(self) -> float:
+        """Most are prompt; some take long again and again."""
+        return self.rng.choices((0.03, 0.5), (85, 15))[0]
+
+    def _found_at(self) -> int:
+        """An instant of the month at which problems are found."""
+        while True:
+            at = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
+            if self.rng.random() * 0.45 < likely(at, self.town.zone):
+                return at
+
+    def _told_again(self, first: Life, into: str, begun: int) -> None:
+        """Somebody else reports the same problem: it is merged into the first."""
+        twin = Life(self.town, self.rng, first.category, first.leaf, "public")
+        twin.found(grid=first.leaf)
+        if "position" in first.words[0].data:
+            twin.words[0].data["position"] = first.words[0].data["position"]
+        twin.end("merged", into=into)
+        self._send(twin, self._forwards(twin.words, begun + self.rng.randint(5, 50) * MINUTE))
+
+    # ---- incidents that stand at the end -------------------------------------------------------------------
+
+    def _standing(self, state: str, overdue: bool) -> None:
+        """An incident whose last step lies a little before the end, or so far that it is late."""
+        life = self._fit_for(state, urgent=overdue and state in ("accepted", "handling"))
+        from_here = ("reported", "accepted") if state in ("returned", "suspended") else (state,)
+        for _ in main_line(life):
+            if life.state in from_here:
+                break
+        if state == "returned":
+            life.send_back("not_our_area")
+        if state == "suspended":
+            life.suspend("season", self.rng.uniform(2, 20) * 1440 if overdue else None)
+        self._send(life, self._backwards(life.words, self._last_step(state, overdue)))
+
+    def _fit_for(self, state: str, urgent: bool) -> Life:
+        """A problem whose way leads through a state."""
+        early, fitting = state in ("discovered", "dissuading"), self.town.categories
+        if early:
+            fitting = [c for c in fitting if c.dissuade]
+        elif state == "feedback":
+            fitting = [c for c in fitting if c.level < self.town.leaf_level - 1]
+        elif urgent:
+            fitting = [c for c in fitting if self._short(c)]
+        told = self.rng.choice(("patrol", "hotline", "public", "camera"))  # an inspector accepts at once
+        return draw(self.town, self.rng, fitting, "patrol" if early else told if state == "reported" else "")
+
+    def _short(self, category: Category) -> bool:
+        """Its handling is limited to a few hours that run by night as well."""
+        return not self.town.limit("handle", category.level, category).working
+
+    def _last_step(self, state: str, overdue: bool) -> int:
+        """When the last thing was said of an incident that stands."""
+        late = self.rng.uniform(245, 420) * MINUTE
+        if state in ("discovered", "dissuading"):
+            return self.end - (round(late) if overdue else round(self.rng.uniform(2, 25) * MINUTE))
+        if overdue and state in ("accepted", "handling"):
+            return self.end - round(late)
+        return earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.town.zone)
+
+    # ---- from gaps to instants -----------------------------------------------------------------------------
+
+    def _forwards(self, words: list[Word], begun: int) -> Iterator[Timed]:
+        """Instants from the beginning on. Words without network arrive together, after the last of them."""
+        at, waiting = begun, list[tuple[Word, int]]()
+        for word in words:
+            if waiting and not word.offline:
+                if word.trigger == "incident.closed" and self.rng.random() < 0.4:
+                    at = self._after(at, word.gap)  # closed before the check on site has arrived
+                    yield Timed(word, at, at)
+                    continue
+                synced = list(self._synced(waiting))
+                yield from synced
+                at, waiting = max(timed.arrival for timed in synced), []
+            at = self._after(at, word.gap)
+            if word.offline:
+                waiting.append((word, at))
+            else:
+                yield Timed(word, at, at)
+        yield from self._synced(waiting)
+
+    def _synced(self, waiting: list[tuple[Word, int]]) -> Iterator[Timed]:
+        """The phone finds a network: everything goes out within seconds, not always in order."""
+        if not waiting:
+            return
+        begun = waiting[-1][1] + self.rng.randint(20, 900) * MINUTE
+        order = (
+            self.rng.sample(range(len(waiting)), len(waiting))
+            if self.rng.random() < 0.5
+            else range(len(waiting))
+        )
+        for (word, at), place in zip(waiting, order, strict=True):
+            yield Timed(word, at, begun + place * 700)
+
+    def _after(self, at: int, gap: Gap) -> int:
+        """At least some seconds later."""
+        if gap.working:
+            return max(later(at, gap.minutes, self.town.zone), at + 5000)
+        return at + max(round(gap.minutes * MINUTE), 5000)
+
+    def _backwards(self, words: list[Word], last: int) -> Iterator[Timed]:
+        """Instants from the end back, all in order and with network."""
+        at, timed = last, []
+        for word in reversed(words):
+            timed.append(Timed(word, at, at))
+            minutes = max(word.gap.minutes, 0.1)
+            at = earlier(at, minutes, self.town.zone) if word.gap.working else at - round(minutes * MINUTE)
+        return reversed(timed)
+
+    # ---- sending -------------------------------------------------------------------------------------------
+
+    def _send(self, life: Life, timeline: Iterable[Timed]) -> str:
+        """Put a life on the wire as far as the end of the month; its id."""
+        timed = list(timeline)
+        subject = mint(self.town.home(life.leaf), timed[0].at, self.rng)
+        latest = 0
+        for word in life.words:
+            at, arrival = next((t.at, t.arrival) for t in timed if t.word is word)
+            latest = max(latest, arrival)
+            if latest > self.end:
+                break  # what follows has not happened yet
+            self._post(word, subject, at, arrival)
+        return subject
+
+    def _post(self, word: Word, subject: str, at: int, arrival: int) -> None:
+        name = f"{subject.rpartition('.')[2]}-{len(self.sent)}"
+        self.sent.append(Sent(arrival, len(self.sent), self.speech.event(word, subject, name, at, arrival)))
+
+    def _send_twice(self) -> None:
+        """An app that heard no answer sends again: the same source, id and content."""
+        for sent in self.rng.sample(self.sent, len(self.sent) // 60):
+            arrival = sent.arrival + self.rng.randint(2, 900) * 1000
+            if arrival <= self.end:
+                event = {**sent.event, "recordedtime": self.speech.text(arrival)}
+                self.sent.append(Sent(arrival, len(self.sent), event))
+
+    # ---- what has to be refused ----------------------------------------------------------------------------
+
+    def _send_faults(self) -> None:
+        """A faulty app: each event is one that the engine refuses, with a reason of its own."""
+        good = [sent for sent in self.sent if sent.event["type"] == "gridpatrol.report.submitted.v1"
+                and "recordedtime" not in sent.event and sent.arrival < self.end - 2 * MINUTE]  # fmt: skip
+        for index, sent in enumerate(self.rng.sample(good, FAULTS)):
+            event = {
+                **sent.event,
+                "id": f"faulty-{index}",
+                "source": "/demo/faulty",
+                "actor": sent.event["actor"],
+            }
+            at = sent.arrival + MINUTE
+            event |= {"time": self.speech.text(at), **self._fault(index, sent.event, at)}
+            self.sent.append(Sent(at, len(self.sent), event))
+
+    def _fault(self, index: int, report: dict[str, Any], at: int) -> dict[str, Any]:
+        """What is wrong with it."""
+        home = report["subject"].rpartition(".")[0]
+        fresh = {"subject": mint(home, at, self.rng)}
+        elsewhere = next(leaf for leaf in self.town.leaves if self.town.home(leaf) != home)
+        foreign = next(
+            post.code for post in self.town.posts if post.grid == elsewhere and post.role == "member"
+        )
+        match index % 6:
+            case 0:
+                return {**fresh, "data": {**report["data"], "category": "D9-99"}}  # no such problem
+            case 1:
+                return {
+                    "actor": foreign,
+                    "type": "gridpatrol.comment.added.v1",
+                    "data": {},
+                }  # a stranger here
+            case 2:
+                return {}  # reported already
+            case 3:
+                return {**fresh, "actor": "NOBODY-1"}  # no such post
+            case 4:
+                return {
+                    **fresh,
+                    "data": {**report["data"], "grid": elsewhere},
+                }  # another home than the place's
+            case _:
+                wrong = {"outcome": "perhaps"}
+                return {
+                    **fresh,
+                    "type": "gridpatrol.dissuasion.recorded.v1",
+                    "data": wrong,
+                }  # breaks the contract

@@ -1,0 +1,191 @@
+"""The demo's month against the rules themselves: what its author expects is what the engine's rules say.
+
+In: months that end at awkward instants. Out: every event decided as the log would decide it, each case's due
+instants fired in between.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from engine.packs import folder_of
+from gridpatrol import demo
+from gridpatrol.demo.lives import MAIN_LINE
+from gridpatrol.demo.month import write_month
+from schemas.envelope import Record, decode_data, decode_envelope, to_ms
+from schemas.events import SAID
+from schemas.refusals import Refusal
+from schemas.sealing import digest, split
+from tests.unit.builders import weiyang
+from workflows.case import Case
+from workflows.decide import Arrived, encode_raw, fire, take
+
+ENDS = {
+    "a working morning": "2026-10-16T10:00:00+08:00",
+    "the middle of the night": "2026-07-08T03:17:00+08:00",
+    "the last day of a week of holidays": "2026-10-07T21:30:00+08:00",
+    "a Sunday": "2026-06-14T12:00:00+08:00",
+}
+MINUTE = 60_000
+
+
+class Told(NamedTuple):
+    """A month as the rules took it."""
+
+    events: list[dict[str, Any]]
+    cases: dict[str, Case]
+    answers: dict[tuple[str, str], str]  # done, parked, duplicate, or a reason
+
+
+def month(folder: Path, end: str, seed: int = 1, incidents: int = 200) -> list[dict[str, Any]]:
+    path = folder / "month.jsonl"
+    count = write_month(path, folder_of("weiyang"), datetime.fromisoformat(end), seed, incidents)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert count == len(lines)
+    return [json.loads(line) for line in lines]
+
+
+def arrival(event: dict[str, Any]) -> int:
+    return to_ms(datetime.fromisoformat(event.get("recordedtime", event["time"])))
+
+
+def told(events: list[dict[str, Any]], end: str) -> Told:
+    """Every event decided at its arrival."""
+    cases: dict[str, Case] = {}
+    answers: dict[tuple[str, str], str] = {}
+    digests: dict[tuple[str, str], str] = {}
+    for event in events:
+        key = event["source"], event["id"]
+        if digests.setdefault(key, digest(event)) != digest(event):
+            answers[key] = "conflict"
+        elif key not in answers:
+            answers[key] = _decided(cases, event, answers)
+    for subject, case in cases.items():
+        cases[subject] = _fired(case, to_ms(datetime.fromisoformat(end)), answers)
+    return Told(events, cases, answers)
+
+
+def _decided(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[str, str], str]) -> str:
+    kept, _ = split(event)
+    envelope = decode_envelope(json.dumps(kept).encode())
+    if isinstance(envelope, Refusal):
+        return str(envelope.reason)
+    said = decode_data(envelope)
+    if isinstance(said, Refusal):
+        return str(said.reason)
+    record = Record(event=envelope, digest=digest(event))
+    case = _fired(cases.get(envelope.subject, Case(id=envelope.subject)), arrival(event), answers)
+    outcome = take(case, Arrived(record, said, arrival(event), encode_raw(record)), weiyang(), weiyang())
+    cases[envelope.subject] = outcome.case
+    for settled in outcome.settled:
+        refused = f"{settled.refusal.reason}: {settled.refusal.detail}" if settled.refusal else ""
+        answers[settled.source, settled.id] = refused or settled.outcome
+    return answers[envelope.source, envelope.id]
+
+
+def _fired(case: Case, until: int, answers: dict[tuple[str, str], str]) -> Case:
+    """The case after everything that was due before an instant."""
+    while case.next_at is not None and case.next_at < until:
+        outcome = fire(case, until, weiyang(), weiyang())
+        case = outcome.case
+        answers.update({(s.source, s.id): str(s.refusal.reason) for s in outcome.settled if s.refusal})
+    return case
+
+
+@pytest.fixture(scope="module", params=list(ENDS))
+def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, int]:
+    end = ENDS[request.param]
+    return told(month(tmp_path_factory.mktemp("month"), end), end), to_ms(datetime.fromisoformat(end))
+
+
+def test_what_people_say_is_taken_and_what_a_faulty_app_sends_is_not(standing: tuple[Told, int]) -> None:
+    answers = standing[0].answers
+    refused = {key: answer for key, answer in answers.items() if answer not in ("done", "parked")}
+    assert {key: answer for key, answer in refused.items() if key[0] != "/demo/faulty"} == {}
+    faulty = {key for key in answers if key[0] == "/demo/faulty"}
+    assert faulty and faulty == set(refused)
+    reasons = {answer.partition(":")[0] for answer in refused.values()}
+    assert reasons == {"unknown_code", "forbidden", "impossible", "misrouted", "invalid"}
+
+
+def test_at_the_end_an_incident_stands_in_every_state_of_the_main_line(standing: tuple[Told, int]) -> None:
+    states = Counter(case.state for case in standing[0].cases.values())
+    assert all(states[state] >= 2 for state in (*MAIN_LINE, "suspended", "returned")), states
+    assert states["closed"] > 50
+
+
+def test_at_the_end_some_are_overdue_and_most_are_not(standing: tuple[Told, int]) -> None:
+    cases, end = standing[0].cases, standing[1]
+    running = [case for case in cases.values() if case.due_at is not None]
+    late = [case for case in running if (case.due_at or 0) < end]
+    assert 5 <= len(late) < 0.7 * len(running)
+
+
+def test_events_stand_in_order_of_arrival_and_none_comes_after_the_end(standing: tuple[Told, int]) -> None:
+    arrivals = [arrival(event) for event in standing[0].events]
+    assert arrivals == sorted(arrivals)
+    assert arrivals[-1] <= standing[1]
+    assert arrivals[0] >= standing[1] - 32 * 24 * 60 * MINUTE
+
+
+def test_some_come_late_some_twice_and_some_before_what_they_follow(standing: tuple[Told, int]) -> None:
+    events = standing[0].events
+    late = [e for e in events if arrival(e) - to_ms(datetime.fromisoformat(e["time"])) > 20 * MINUTE]
+    assert late
+    assert all(arrival(e) - to_ms(datetime.fromisoformat(e["time"])) < 72 * 60 * MINUTE for e in late)
+    keys = Counter((e["source"], e["id"]) for e in events)
+    assert max(keys.values()) == 2
+    assert _overtaken(events) > 0
+
+
+def _overtaken(events: list[dict[str, Any]]) -> int:
+    """How often an event arrived although an earlier one of the same incident was still under way."""
+    latest: dict[str, datetime] = {}
+    count, seen = 0, set()
+    for event in events:
+        key, time = (event["source"], event["id"]), datetime.fromisoformat(event["time"])
+        if key not in seen:
+            count += time < latest.get(event["subject"], time)
+            latest[event["subject"]] = max(time, latest.get(event["subject"], time))
+        seen.add(key)
+    return count
+
+
+def test_the_same_seed_and_end_give_the_same_file_and_another_seed_another(tmp_path: Path) -> None:
+    end = ENDS["a working morning"]
+    first = month(tmp_path, end, incidents=80)
+    assert month(tmp_path, end, incidents=80) == first
+    assert month(tmp_path, end, seed=2, incidents=80) != first
+
+
+def test_a_whole_month_says_everything_that_can_be_said(tmp_path: Path) -> None:
+    end = ENDS["a working morning"]
+    events = month(tmp_path, end, incidents=600)
+    assert {e["type"] for e in events} == set(SAID)
+    result = told(events, end)
+    assert 50 <= sum(case.due_at is not None for case in result.cases.values()) <= 170
+    states = {case.state for case in result.cases.values()}
+    assert {"rejected", "withdrawn", "merged", "force_closed"} <= states
+    assert any(case.cycle >= 2 for case in result.cases.values())
+    assert len({case.path[-1] for case in result.cases.values() if case.path}) > 100
+
+
+def test_an_end_without_a_zone_is_no_instant(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        write_month(tmp_path / "month.jsonl", folder_of("weiyang"), datetime(2026, 10, 16), 1)
+
+
+def test_the_demo_imports_nothing_of_the_engine() -> None:
+    for path in Path(demo.__file__).parent.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+        ours = {name.partition(".")[0] for name in names} & {"schemas", "workflows", "engine", "consumers"}
+        assert ours == set(), f"{path.name} must speak over HTTP and read files only"
