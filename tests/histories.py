@@ -80,9 +80,11 @@ class Teller:
         return outcome.settled[0].outcome != "refused"
 
     def until(self, arrival: int) -> None:
-        """Fire what is due before an arrival."""
+        """Fire what is due before an arrival, each released by a tick right after it."""
         while self.case.next_at is not None and self.case.next_at < arrival:
-            self._keep(decide.fire(self.case, arrival, self.rules, self.rules), arrival)
+            last = self.steps[-1].at if self.steps else 0
+            tick = min(arrival, max(self.case.next_at + 1, last))
+            self._keep(decide.fire(self.case, tick, self.rules, self.rules), tick)
 
     def quarantine(self, on: bool) -> None:
         """Stand its clocks still, or let them run again."""

@@ -1,0 +1,240 @@
+"""Alerts: who was told that something is due, and what became of it; and the feed that tells them.
+
+In: the steps of the table `facts` that are new to this consumer, and the wall clock. Out: rows of `alerts`,
+which follow from the facts alone, and lines of the feed in `deliveries`, numbered densely, which follow the
+wall clock.
+
+1. An alert fires, may be acknowledged, and ends resolved or withdrawn. A fact that ends a clock's alerts
+   ends all of that clock, level and cycle. A clock that stops resolves those that somebody had
+   acknowledged; when the total clock stops, the case is over and so are all its alerts.
+2. An alert with `not_before` waits for the end of the quiet hours; if it ends before that, nobody hears of
+   it.
+3. Telling is at least once: a line has an id of alert and event, and one more per recipient, the same each
+   time.
+4. A line's place in the feed is epoch and number. A restored database begins a new epoch, since numbers
+   after the backup have been told already.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engine import failpoints
+from engine.clock import now_ms
+from engine.store import alerts as store
+from engine.store import steps
+from engine.store.alerts import AlertRow, DeliveryRow
+from engine.store.database import Database
+from schemas import facts as f
+
+NAME = "alerts"
+CHANNEL = "feed"
+OPEN = ("firing", "acknowledged")
+LONGEST_QUIET_MS = 48 * 3_600_000
+"""Nothing waits longer than this after it was raised: quiet hours are part of one day."""
+
+_HAS_ALERTS = ('"alert.', '"clock.stopped"')
+
+
+class Line(Struct, frozen=True, omit_defaults=True):
+    """What the stream sends. `id` is stable; `recipients` maps posts to the ids of what each of them is
+    told."""
+
+    id: str
+    alert: str
+    what: str
+    case: str
+    kind: str
+    clock: str
+    level: int
+    path: str
+    category: str
+    recipients: dict[str, str]
+    due_at: int
+    raised_at: int
+    due: int | None = None
+    by: str = ""
+
+
+# ---- folding facts into alerts -----------------------------------------------------------------------
+
+
+def consume(
+    database: Database, limit: int = 500, now: int | None = None, heard: Callable[[int], None] | None = None
+) -> int:
+    """Fold the next steps, about `limit` at most, and tell what may be told by now; 0 when nothing is new.
+
+    `heard` is called after the commit with the number of lines that the feed grew by.
+    """
+    told: list[DeliveryRow] = []
+    with database.begin() as connection:
+        rows = steps.read_new(connection, NAME, limit)
+        if not rows:
+            return 0
+        news = [steps.step_of(row) for row in rows if any(word in row.body for word in _HAS_ALERTS)]
+        if news:
+            instant, told = _tell_waiting(connection, now_ms() if now is None else now)
+            known = store.read_open(connection, {step.case for step in news})
+            board = _Board(known, instant)
+            for step in news:
+                board.fold(step)
+            number = store.last_number(connection) + len(told)
+            told += [_line(number + k, *item, instant) for k, item in enumerate(board.news, 1)]
+            store.write(connection, sorted(board.changed.values(), key=lambda row: row.id), told)
+        steps.move_on(connection, NAME, rows)
+        failpoints.hit("alerts.before_commit")
+    failpoints.hit("alerts.after_commit")
+    if heard is not None and told:
+        heard(len(told))
+    return len(rows)
+
+
+class _Board:
+    """The open alerts of some cases in memory, and what is to be told of them."""
+
+    def __init__(self, known: Iterable[AlertRow], now: int) -> None:
+        self.now = now
+        self.by_case: dict[str, list[AlertRow]] = {}
+        self.changed: dict[str, AlertRow] = {}
+        self.news: list[tuple[AlertRow, str, str]] = []  # alert, what, why it is told now
+        for row in sorted(known, key=lambda row: (row.raised_at, row.id)):
+            self.by_case.setdefault(row.case_id, []).append(row)
+
+    def fold(self, step: f.Step) -> None:
+        """A step's facts in their order."""
+        for fact in step.facts:
+            if isinstance(fact, f.AlertRaised):
+                self._raise(step, fact)
+            elif isinstance(fact, f.AlertEnded):
+                self._end(step, fact, fact.how, fact.by)
+            elif isinstance(fact, f.ClockStopped):
+                self._end(step, fact, "resolved", "")
+
+    def _raise(self, step: f.Step, fact: f.AlertRaised) -> None:
+        row = AlertRow(
+            fact.alert, step.partition, step.case, fact.kind, fact.clock, fact.level, cycle_of(fact),
+            step.path, step.category, msgspec.json.encode(fact.to).decode(), fact.due_at, fact.due, step.at,
+            fact.not_before, "firing", None, "",
+        )  # fmt: skip
+        self.by_case.setdefault(step.case, []).append(row)
+        self.changed[row.id] = row
+        if not self._waits(row):
+            self.news.append((msgspec.structs.replace(row), "firing", f"rung {row.kind}"))
+
+    def _waits(self, row: AlertRow) -> bool:
+        return row.not_before is not None and row.not_before > self.now
+
+    def _end(self, step: f.Step, fact: f.AlertEnded | f.ClockStopped, how: str, by: str) -> None:
+        """End what it is about; an alert that nobody has heard of ends in silence."""
+        over = isinstance(fact, f.ClockStopped) and fact.clock == "total"
+        for row in self.by_case.get(step.case, ()):
+            same = (row.clock, row.level, row.cycle) == (fact.clock, fact.level, fact.cycle)
+            if not (over or same) or row.status not in OPEN or row.status == how:
+                continue
+            row.status, row.ended_at, row.ended_by = how, step.at, by
+            self.changed[row.id] = row
+            if not self._waits(row):
+                why = f"by {by}" if by else "by the case itself"
+                self.news.append((msgspec.structs.replace(row), how, why))
+
+
+def cycle_of(fact: f.AlertRaised) -> int:
+    """The cycle in which an alert was raised: the third part of its id. Urging belongs to no cycle."""
+    return 0 if fact.kind == "urge" else int(fact.alert.split("|")[2])
+
+
+# ---- telling -----------------------------------------------------------------------------------------
+
+
+def tell(database: Database, now: int | None = None) -> int:
+    """Tell the alerts whose quiet hours are over by now. Returns how many lines the feed grew by."""
+    now = now_ms() if now is None else now
+    with database.read() as connection:
+        last = int(store.read_meta(connection, store.TOLD) or 0)
+        if not store.read_waiting(connection, last, now, last - LONGEST_QUIET_MS):
+            return 0
+    with database.begin() as connection:
+        _, told = _tell_waiting(connection, now)
+        store.write(connection, [], told)
+    return len(told)
+
+
+def _tell_waiting(connection: Any, now: int) -> tuple[int, list[DeliveryRow]]:
+    """The lines for alerts that have waited long enough, and the instant up to which everything is told now.
+
+    That instant never goes back with the wall clock, or an alert could fall between two passes.
+    """
+    store.write_meta(connection, store.TOLD, "0", keep=True)
+    last = int(store.read_meta(connection, store.TOLD, lock=True) or 0)
+    now = max(now, last)
+    waiting = store.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
+    number = store.last_number(connection) if waiting else 0
+    if now > last:
+        store.write_meta(connection, store.TOLD, str(now))
+    why = "the quiet hours are over"
+    return now, [_line(number + k, row, "firing", why, now) for k, row in enumerate(waiting, 1)]
+
+
+def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> DeliveryRow:
+    """A line of the feed."""
+    id_ = f"{row.id}|{what}"
+    posts: list[str] = msgspec.json.decode(row.recipients)
+    body = Line(
+        id=id_, alert=row.id, what=what, case=row.case_id, kind=row.kind, clock=row.clock, level=row.level,
+        path=row.path, category=row.category, recipients={post: f"{id_}|{post}" for post in posts},
+        due_at=row.due_at, raised_at=row.raised_at, due=row.due, by=row.ended_by,
+    )  # fmt: skip
+    text = msgspec.json.encode(body).decode()
+    return DeliveryRow(number, row.id, what, row.path, CHANNEL, row.recipients, why, now, text)
+
+
+# ---- the feed's place --------------------------------------------------------------------------------
+
+
+def epoch(database: Database) -> str:
+    """The feed's epoch; the first call of an installation begins it."""
+    with database.read() as connection:
+        found = store.read_meta(connection, store.EPOCH)
+    if found is not None:
+        return found
+    with database.begin() as connection:
+        store.write_meta(connection, store.EPOCH, _new_epoch(), keep=True)
+        return store.read_meta(connection, store.EPOCH) or ""
+
+
+def restart_feed(database: Database) -> str:
+    """Begin a new epoch, after a restore: what was told after the backup is told again under other
+    numbers."""
+    with database.begin() as connection:
+        store.write_meta(connection, store.EPOCH, fresh := _new_epoch())
+    return fresh
+
+
+def _new_epoch() -> str:
+    return f"{now_ms():x}"
+
+
+def place_of(epoch: str, last_event_id: str) -> int | None:
+    """The number to go on after, from a Last-Event-ID `epoch-number`; None if it is of another epoch, or
+    none."""
+    begun, _, number = last_event_id.rpartition("-")
+    return int(number) if begun == epoch and number.isascii() and number.isdigit() else None
+
+
+def event_id(epoch: str, number: int) -> str:
+    """The id of a line for Server-Sent Events."""
+    return f"{epoch}-{number}"
+
+
+def feed(database: Database, after: int, path: str = "/", limit: int = 500) -> list[DeliveryRow]:
+    """Lines of the feed after a number, for the subtree of a path such as `/root/district/`."""
+    with database.read() as connection:
+        return store.told_after(connection, after, path, limit)
+
+
+def listed(database: Database, **filters: Any) -> list[AlertRow]:
+    """Alerts, the latest first; filters as in the store: path, status, clock, case, before, limit."""
+    with database.read() as connection:
+        return store.listed(connection, **filters)

@@ -1,0 +1,187 @@
+"""The figures in the database: what the fold writes, and how sums, medians and open cases are read.
+
+In: the open transaction, rows of the fold, a `Selection`. Out: (key, measure, value), (key, durations),
+(key, open cases). Percentiles are nearest rank; everything is an integer.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from engine.store import writes
+from engine.store.tables import contributions, figures, outcomes
+from workflows.case import Clock
+
+By = Literal["", "grid", "department", "group", "category", "post", "day"]
+COLUMN = {"department": "department", "group": "grp", "category": "category", "post": "post", "day": "day"}
+DUE = Clock.__struct_fields__.index("due")
+"""Where a clock's deadline stands in the body of a case."""
+
+
+class ContributionRow(Struct):
+    """What a case contributes, as the fold keeps it between slices."""
+
+    case_id: str
+    partition: int
+    body: str
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """What to read: a subtree by its path, local days (inclusive), dimensions; and what to group by.
+
+    With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. `upto`
+    reads as if nothing had arrived after that instant.
+    """
+
+    path: str = "/"
+    level: int = 1
+    since: int = 0
+    until: int = 99991231
+    department: str | None = None
+    group: str | None = None
+    category: str | None = None
+    post: str | None = None
+    by: By = ""
+    upto: int | None = None
+
+
+# ---- what the fold writes ----------------------------------------------------------------------------
+
+
+def read_contributions(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """What these cases contribute by now; those without a row contribute nothing that may move."""
+    wanted = sorted(ids)
+    if connection.dialect.name == "sqlite":
+        sql = "SELECT c.case_id, c.body FROM json_each(?) j CROSS JOIN contributions c ON c.case_id = j.value"
+        rows = connection.exec_driver_sql(sql, (msgspec.json.encode(wanted).decode(),))
+    else:
+        sql = "SELECT case_id, body FROM contributions WHERE case_id = ANY(%s)"
+        rows = connection.exec_driver_sql(sql, (wanted,))
+    return {case: body for case, body in rows}
+
+
+def write_fold(
+    connection: Connection,
+    held: Sequence[ContributionRow],
+    changes: Sequence[Struct],
+    stopped: Sequence[Struct],
+) -> None:
+    """Contributions as they are now, changes of figures added, clocks that stopped."""
+    writes.upsert(connection, contributions, held)
+    writes.add(connection, figures, changes, "value")
+    writes.upsert(connection, outcomes, stopped)
+
+
+# ---- the pieces of a reading -------------------------------------------------------------------------
+
+
+def dialect(connection: Connection) -> str:
+    """sqlite or postgresql."""
+    return connection.dialect.name
+
+
+def marks(connection: Connection, sql: str) -> str:
+    """Question marks as the driver wants them. A statement has no other ones."""
+    return sql if dialect(connection) == "sqlite" else sql.replace("?", "%s")
+
+
+def key_of(connection: Connection, selection: Selection) -> str:
+    """The SQL of the group's key."""
+    if not selection.by:
+        return "''"
+    if selection.by != "grid":
+        return f"CAST({COLUMN[selection.by]} AS TEXT)"
+    names = [segment(connection, "path", level) for level in range(selection.level, 0, -1)]
+    return "CASE " + " ".join(f"WHEN {name} <> '' THEN {name}" for name in names) + " ELSE '' END"
+
+
+def segment(connection: Connection, text: str, number: int, separator: str = "/") -> str:
+    """The SQL of a part of a text: with '/', part 1 of `/a/b/` is a; with another one, part 0 comes first."""
+    if dialect(connection) == "postgresql":
+        return f"split_part({text}, '{separator}', {number + 1})"
+    for _ in range(number):
+        text = f"substr({text}, instr({text}, '{separator}') + 1)"
+    return f"substr({text}, 1, instr({text}, '{separator}') - 1)"
+
+
+def where(selection: Selection, *, days: bool = True, post: bool = True) -> tuple[str, list[Any]]:
+    """The SQL of the conditions, and their parameters."""
+    parts, values = ["substr(path, 1, ?) = ?"], [len(selection.path), selection.path]
+    if days:
+        parts.append("day BETWEEN ? AND ?")
+        values += [selection.since, selection.until]
+    for name in ("department", "group", "category", "post"):
+        value = getattr(selection, name)
+        if value is not None and (post or name != "post"):
+            parts.append(f"{COLUMN[name]} = ?")
+            values.append(value)
+    return " AND ".join(parts), values
+
+
+# ---- readings ----------------------------------------------------------------------------------------
+
+
+def sums(connection: Connection, selection: Selection) -> list[tuple[str, str, int]]:
+    """(key, measure, value) as of now. The measures are found by stepping from one to the next in the key."""
+    condition, values = where(selection)
+    sql = f"""
+        WITH RECURSIVE known(measure) AS (
+            SELECT min(measure) FROM figures
+            UNION ALL SELECT (SELECT min(measure) FROM figures WHERE measure > known.measure)
+            FROM known WHERE known.measure IS NOT NULL)
+        SELECT {key_of(connection, selection)} AS k, f.measure, CAST(sum(value) AS BIGINT)
+        FROM known JOIN figures f ON f.measure = known.measure WHERE {condition}
+        GROUP BY 1, 2 HAVING sum(value) <> 0 ORDER BY 1, 2"""
+    return [(*row,) for row in connection.exec_driver_sql(marks(connection, sql), tuple(values))]
+
+
+def durations(
+    connection: Connection, selection: Selection, clock: str, why: str
+) -> dict[str, tuple[int, int, int]]:
+    """key -> (n, median, 90th percentile) of the elapsed milliseconds of clocks that a trigger stopped."""
+    condition, values = where(selection)
+    arrived = "" if selection.upto is None else "AND arrival <= ?"
+    values = [clock, why, *values, *([] if selection.upto is None else [selection.upto])]
+    sql = f"""
+        SELECT k, n, max(CASE WHEN place = (n * 50 + 99) / 100 THEN elapsed END),
+               max(CASE WHEN place = (n * 90 + 99) / 100 THEN elapsed END)
+        FROM (SELECT k, elapsed, row_number() OVER (PARTITION BY k ORDER BY elapsed) AS place,
+                     count(*) OVER (PARTITION BY k) AS n
+              FROM (SELECT {key_of(connection, selection)} AS k, elapsed FROM outcomes
+                    WHERE clock = ? AND why = ? AND {condition} {arrived}) AS chosen) AS ranked
+        GROUP BY k, n"""
+    rows = connection.exec_driver_sql(marks(connection, sql), tuple(values))
+    return {key: (n, median, p90) for key, n, median, p90 in rows}
+
+
+def standing(
+    connection: Connection, selection: Selection, at_ms: int
+) -> list[tuple[str, int, int, int, int]]:
+    """(key, open, overdue, not due, without a deadline) of the open cases, by their total deadline."""
+    condition, values = where(selection, days=False, post=False)
+    due = _total_due(connection)
+    sql = f"""
+        SELECT k, count(*), sum(CASE WHEN due < ? THEN 1 ELSE 0 END),
+               sum(CASE WHEN due >= ? THEN 1 ELSE 0 END), sum(CASE WHEN due IS NULL THEN 1 ELSE 0 END)
+        FROM (SELECT {key_of(connection, selection)} AS k, {due} AS due FROM cases
+              WHERE "open" AND definition <> '' AND {condition}) AS stands
+        GROUP BY k ORDER BY k"""
+    rows = connection.exec_driver_sql(marks(connection, sql), (at_ms, at_ms, *values))
+    return [(*row,) for row in rows]
+
+
+def _total_due(connection: Connection) -> str:
+    """The SQL of a case's total deadline, out of its body."""
+    if dialect(connection) == "sqlite":
+        return (
+            f"(SELECT json_extract(j.value, '$[{DUE}]') FROM json_each(cases.body, '$.clocks') j "
+            "WHERE json_extract(j.value, '$[0]') = 'total')"
+        )
+    return (
+        f"(SELECT CAST(j.value ->> {DUE} AS bigint) "
+        "FROM jsonb_array_elements(CAST(cases.body AS jsonb) -> 'clocks') AS j(value) "
+        "WHERE j.value ->> 0 = 'total')"
+    )

@@ -1,0 +1,286 @@
+"""Figures, outcomes and alerts once more, by SQL over the stored facts: it shares no code with the consumers.
+
+In: the open transaction; how far a consumer has read; perhaps an instant of arrival. Out: what the tables
+ought to hold, and where they do not. The JSON functions differ between the databases, the statements above
+them do not.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection
+
+from engine.store.figures import Selection, dialect, key_of, marks, segment, where
+
+NAMES = {
+    "fact": "text", "clock": "text", "level": "int", "cycle": "int", "target": "int", "result": "text",
+    "why": "text", "judged": "int", "started": "int", "due": "int", "elapsed": "int", "breach": "flag",
+    "source": "text", "reason": "text", "outcome": "text", "decides": "flag", "how": "text", "by": "text",
+    "alert": "text", "kind": "text", "due_at": "int", "not_before": "int",
+}  # fmt: skip
+"""The members of facts that anything is counted by."""
+
+CELL = ("measure", "day", "path", "department", "category", "grp", "post")
+OUTCOME = (
+    "case_id", "clock", "level", "cycle", "target", "partition", "path", "department", "category", "grp",
+    "post", "started", "due", "stopped", "arrival", "day", "result", "why", "elapsed",
+)  # fmt: skip
+ALERT = (
+    "id", "partition", "case_id", "kind", "clock", "level", "cycle", "path", "category", "recipients",
+    "due_at", "due", "raised_at", "not_before", "status", "ended_at", "ended_by",
+)  # fmt: skip
+
+_DIMENSIONS = "s.partition, s.case_id, s.seq, s.at, s.day, s.path, s.department, s.category, s.grp, s.post"
+
+_COUNTED = """
+lapses AS (
+    SELECT case_id, clock, level, cycle, target,
+           min(CASE WHEN fact <> 'clock.contradicted' THEN seq END) AS seq
+    FROM told
+    WHERE fact = 'clock.contradicted' OR (fact = 'clock.rung' AND breach)
+          OR (fact = 'clock.stopped' AND result = 'overdue')
+    GROUP BY case_id, clock, level, cycle, target
+    HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
+overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
+ended AS (SELECT case_id, seq, result, replace(why, 'incident.', '') AS ending
+          FROM told WHERE fact = 'clock.stopped' AND clock = 'total'),
+counted(measure, case_id, seq) AS (
+    SELECT CASE fact WHEN 'incident.reported' THEN 'reported' WHEN 'incident.handled' THEN 'handled'
+                     WHEN 'incident.returned' THEN 'returned' WHEN 'incident.suspended' THEN 'suspended'
+                     ELSE 'urged' END, case_id, seq
+    FROM told WHERE fact IN ('incident.reported', 'incident.handled', 'incident.returned',
+                             'incident.suspended', 'incident.urged')
+    UNION ALL SELECT 'reported:' || source, case_id, seq FROM told WHERE fact = 'incident.reported'
+    UNION ALL SELECT 'dissuaded_on_spot', case_id, seq FROM told
+              WHERE fact = 'incident.dissuaded' AND outcome = 'effective'
+    UNION ALL SELECT 'escalated:' || reason, case_id, seq FROM told WHERE fact = 'incident.escalated'
+    UNION ALL SELECT 'verified', case_id, seq FROM told WHERE fact = 'incident.checked' AND decides
+    UNION ALL SELECT 'rework', case_id, seq FROM told
+              WHERE fact = 'incident.checked' AND decides AND outcome = 'unsolved'
+    UNION ALL SELECT 'extended', case_id, seq FROM told
+              WHERE fact = 'clock.retargeted' AND clock = 'total' AND why = 'ordered'
+    UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
+    UNION ALL SELECT 'overdue', case_id, seq FROM overdue
+    UNION ALL SELECT 'closable', case_id, seq FROM overdue
+    UNION ALL SELECT ending, case_id, seq FROM ended
+    UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id
+              WHERE e.ending = 'closed'
+    UNION ALL SELECT 'closed_late', e.case_id, e.seq FROM ended e JOIN overdue o ON o.case_id = e.case_id
+              WHERE e.ending = 'closed'
+    UNION ALL SELECT e.result, e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
+              WHERE e.ending = 'closed' AND o.case_id IS NULL
+    UNION ALL SELECT 'closable', e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
+              WHERE e.ending = 'closed' AND o.case_id IS NULL AND e.result = 'on_time'),
+cells AS (SELECT c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
+          FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
+"""
+
+
+def _told(connection: Connection, consumer: str, upto: int | None = None) -> tuple[str, list[Any]]:
+    """Every fact that a consumer has read, one row each, with what it is counted by; perhaps only of early
+    arrivals."""
+    members = ", ".join(f"{_member(connection, name, kind)} AS {name}" for name, kind in NAMES.items())
+    if dialect(connection) == "sqlite":
+        item, each = "j.key", "json_each(s.body) j"
+    else:
+        item = "j.item"
+        each = "LATERAL jsonb_array_elements(CAST(s.body AS jsonb)) WITH ORDINALITY AS j(value, item)"
+    arrived = "" if upto is None else " AND s.at <= ?"
+    sql = f"""
+        told AS (SELECT {_DIMENSIONS}, {item} AS item, {members}, {_recipients(connection)} AS recipients
+                 FROM positions p JOIN facts s ON s.partition = p.partition AND s.n <= p.n{arrived}
+                 CROSS JOIN {each} WHERE p.consumer = ?)"""
+    return sql, [*([] if upto is None else [upto]), consumer]
+
+
+def _member(connection: Connection, name: str, kind: str) -> str:
+    """The SQL of a fact's member. Levels and cycles that are left out are zero."""
+    if dialect(connection) == "sqlite":
+        value = f"json_extract(j.value, '$.{name}')"
+        return f"coalesce({value}, 0)" if kind == "flag" or name in ("level", "cycle") else value
+    if kind == "flag":
+        return f"coalesce(j.value ->> '{name}', '') = 'true'"
+    value = f"(j.value ->> '{name}')"
+    value = f"CAST({value} AS bigint)" if kind == "int" else value
+    return f"coalesce({value}, 0)" if name in ("level", "cycle") else value
+
+
+def _recipients(connection: Connection) -> str:
+    sqlite = dialect(connection) == "sqlite"
+    return "json_extract(j.value, '$.to')" if sqlite else "CAST(j.value -> 'to' AS text)"
+
+
+# ---- readings ----------------------------------------------------------------------------------------
+
+
+def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, str, int]]:
+    """(key, measure, value) as they stood when nothing after `selection.upto` had arrived."""
+    told, values = _told(connection, "performance", selection.upto)
+    condition, chosen = where(selection)
+    sql = f"""WITH {told}, {_COUNTED}
+        SELECT {key_of(connection, selection)} AS k, measure, count(*) FROM cells
+        WHERE {condition} GROUP BY 1, 2 ORDER BY 1, 2"""
+    rows = connection.exec_driver_sql(marks(connection, sql), (*values, *chosen))
+    return [(*row,) for row in rows]
+
+
+# ---- where the tables are wrong ----------------------------------------------------------------------
+
+
+def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int, int]]:
+    """(cell, expected, found) of every figure that is not what the facts say."""
+    told, values = _told(connection, "performance")
+    names = ", ".join(CELL)
+    sql = f"""WITH {told}, {_COUNTED}
+        SELECT {names}, CAST(sum(expected) AS BIGINT), CAST(sum(found) AS BIGINT)
+        FROM (SELECT {names}, 1 AS expected, 0 AS found FROM cells
+              UNION ALL SELECT {names}, 0, value FROM figures) AS both_sides
+        GROUP BY {names} HAVING sum(expected) <> sum(found) ORDER BY {names}"""
+    for row in connection.exec_driver_sql(marks(connection, sql), tuple(values)):
+        yield tuple(row[:-2]), row[-2], row[-1]
+
+
+def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
+    told, values = _told(connection, "performance")
+    expected = """SELECT case_id, clock, level, cycle, target, partition, path, department, category, grp,
+                         post, started, due, judged, at, day, result, coalesce(why, ''), elapsed
+                  FROM told WHERE fact = 'clock.stopped'"""
+    return _one_sided(connection, told, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
+
+
+def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(case, clock, level, cycle, target) of every lapse that stands on one side only."""
+    told, values = _told(connection, "performance")
+    if dialect(connection) == "sqlite":
+        parts = ", ".join(f"json_extract(j.value, '$[{k}]')" for k in range(4))
+        found = f"SELECT c.case_id, {parts} FROM contributions c CROSS JOIN json_each(c.body, '$[0]') j"
+    else:
+        numbers = ", ".join(f"CAST(j.value ->> {k} AS bigint)" for k in range(1, 4))
+        found = (
+            f"SELECT c.case_id, j.value ->> 0, {numbers} FROM contributions c "
+            "CROSS JOIN LATERAL jsonb_array_elements(CAST(c.body AS jsonb) -> 0) AS j(value)"
+        )
+    expected = "SELECT case_id, clock, level, cycle, target FROM lapses"
+    return _one_sided(connection, f"{told}, {_COUNTED}", values, expected, found)
+
+
+def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(row, side) of every alert that stands on one side only.
+
+    The first end that resolves or withdraws an alert counts, before it the first acknowledgement. A clock
+    that stops ends what was still acknowledged; the total clock's end ends everything of its case.
+    """
+    told, values = _told(connection, "alerts")
+    number = segment(connection, "alert || '|'", 2, "|")
+    cte = f"""{told},
+        raised AS (SELECT *, CASE WHEN kind = 'urge' THEN 0 ELSE CAST({number} AS BIGINT) END AS of_cycle
+                   FROM told WHERE fact = 'alert.raised'),
+        ends AS (
+            SELECT case_id, seq, item, at, clock, level, cycle, how, coalesce(by, '') AS who, 0 AS of_all
+            FROM told WHERE fact = 'alert.ended'
+            UNION ALL
+            SELECT case_id, seq, item, at, clock, level, cycle, 'resolved', '',
+                   CASE WHEN clock = 'total' THEN 1 ELSE 0 END FROM told WHERE fact = 'clock.stopped'),
+        matched AS (
+            SELECT r.alert, e.how, e.at, e.who,
+                   row_number() OVER (PARTITION BY r.alert
+                       ORDER BY CASE WHEN e.how = 'acknowledged' THEN 1 ELSE 0 END, e.seq, e.item) AS place
+            FROM raised r JOIN ends e ON e.case_id = r.case_id
+                 AND (e.seq > r.seq OR (e.seq = r.seq AND e.item > r.item))
+                 AND (e.of_all = 1 OR (e.clock = coalesce(r.clock, '') AND e.level = r.level
+                                       AND e.cycle = r.of_cycle)))"""
+    expected = """SELECT r.alert, r.partition, r.case_id, r.kind, coalesce(r.clock, ''), r.level, r.of_cycle,
+                         r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
+                         coalesce(m.how, 'firing'), m.at, coalesce(m.who, '')
+                  FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1"""
+    found = f"SELECT {', '.join(ALERT)} FROM alerts"
+    if dialect(connection) == "postgresql":
+        found = found.replace("recipients", "CAST(CAST(recipients AS jsonb) AS text)")
+    return _one_sided(connection, cte, values, expected, found)
+
+
+def _one_sided(
+    connection: Connection, cte: str, values: list[Any], expected: str, found: str
+) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Rows that only one of two queries gives."""
+    for one, other, side in ((expected, found, "expected"), (found, expected, "found")):
+        sql = f"WITH {cte} SELECT * FROM ({one} EXCEPT {other}) AS only_here ORDER BY 1, 2, 3"
+        for row in connection.exec_driver_sql(marks(connection, sql), tuple(values)):
+            yield tuple(row), side
+
+
+# ---- the log itself ----------------------------------------------------------------------------------
+
+
+def numbering(connection: Connection) -> list[tuple[int, int, int, int, int]]:
+    """(partition, its n, steps stored, lowest n, highest n) for every partition that has or should have
+    steps."""
+    sql = """
+        SELECT partition, max(n), max(stored), max(lowest), max(highest)
+        FROM (SELECT partition, n, 0 AS stored, 0 AS lowest, 0 AS highest FROM partitions
+              UNION ALL SELECT partition, 0, count(*), min(n), max(n) FROM facts GROUP BY partition) AS sides
+        GROUP BY partition ORDER BY partition"""
+    return [(*row,) for row in connection.exec_driver_sql(sql)]
+
+
+def first_gap(connection: Connection, partition: int) -> int:
+    """The first number that is missing in a partition's steps."""
+    sql = """SELECT coalesce(min(n) + 1, 1) FROM (SELECT n FROM facts WHERE partition = ?
+             UNION ALL SELECT 0) AS known
+             WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.partition = ? AND s.n = known.n + 1)"""
+    value: int = connection.exec_driver_sql(marks(connection, sql), (partition, partition)).scalar_one()
+    return value
+
+
+def positions(connection: Connection) -> list[tuple[str, int, int, int]]:
+    """(consumer, partition, where it stands, where the partition ends), for both consumers and every
+    partition."""
+    sql = """
+        SELECT c.consumer, p.partition, coalesce(s.n, 0), p.n
+        FROM (SELECT 'performance' AS consumer UNION ALL SELECT 'alerts') AS c CROSS JOIN partitions p
+        LEFT JOIN positions s ON s.consumer = c.consumer AND s.partition = p.partition
+        ORDER BY 1, 2"""
+    return [(*row,) for row in connection.exec_driver_sql(sql)]
+
+
+def page_of_steps(connection: Connection, case: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
+    """Steps by case and sequence number, after one of them."""
+    sql = """SELECT case_id, seq, partition, n, policy, path, category, grp, department, post, cause, body
+             FROM facts WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"""
+    rows = connection.exec_driver_sql(marks(connection, sql), (case, seq, limit))
+    return [(*row,) for row in rows]
+
+
+def doubled_steps(connection: Connection) -> list[tuple[str, int, int]]:
+    """(case, seq, how often) where a case has the same step more than once."""
+    sql = "SELECT case_id, seq, count(*) FROM facts GROUP BY case_id, seq HAVING count(*) > 1 ORDER BY 1, 2"
+    return [(*row,) for row in connection.exec_driver_sql(sql)]
+
+
+def case_rows(connection: Connection, names: tuple[str, ...], ids: list[str]) -> dict[str, tuple[Any, ...]]:
+    """These columns of these cases."""
+    if not ids:
+        return {}
+    listed = ", ".join("?" for _ in ids)
+    columns = ", ".join(f'"{name}"' for name in names)
+    sql = f"SELECT id, {columns} FROM cases WHERE id IN ({listed})"
+    return {row[0]: tuple(row[1:]) for row in connection.exec_driver_sql(marks(connection, sql), tuple(ids))}
+
+
+def cases_without_steps(connection: Connection) -> list[str]:
+    """Cases that no fact speaks of."""
+    sql = """SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
+             ORDER BY id"""
+    return [row[0] for row in connection.exec_driver_sql(sql)]
+
+
+def count_steps(connection: Connection) -> int:
+    """How many steps are stored."""
+    value: int = connection.exec_driver_sql("SELECT count(*) FROM facts").scalar_one()
+    return value
+
+
+def activations(connection: Connection) -> dict[int, str]:
+    """The packs that each partition activated, as JSON."""
+    return {row[0]: row[1] for row in connection.exec_driver_sql("SELECT partition, packs FROM partitions")}

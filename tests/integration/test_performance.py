@@ -1,0 +1,281 @@
+"""Figures in the database: folded from the stored steps, and read as counts, rates and durations."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers import performance
+from consumers.performance import Rate, consume, standing
+from engine.store import steps as store
+from engine.store.database import open_database
+from tests.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
+from tests.unit.builders import at, changed, instant, weiyang
+from tests.unit.test_fold import figures
+
+
+@pytest.fixture
+def db(database_url):
+    database = open_database(database_url)
+    database.create_fresh()
+    yield database
+    database.close()
+
+
+def stored(database) -> dict:
+    with database.read() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0"
+        )
+        return {(row[0], tuple(row[1:7])): row[7] for row in rows}
+
+
+def drain(database, limit=500) -> int:
+    total = 0
+    while read := consume(database, limit):
+        total += read
+    return total
+
+
+def request(
+    number: int, due_in: int | None, closed_after: int | None, late: int = 0, leaf: str = "WY01-01"
+) -> Teller:
+    """A service request with this deadline, closed (or not) so long after it was reported."""
+    teller = Teller(number, home=leaf[:4])
+    deadline = None if due_in is None else instant(teller.now + MINUTE + due_in)
+    assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid=leaf,
+                      deadline=deadline, definition="service_request")  # fmt: skip
+    if closed_after is not None:
+        assert teller.say("incident.closed", "WY-DISPATCH", closed_after, late)
+    return teller
+
+
+def tell(database, tellers, until: str = "04-30 00:00") -> None:
+    """Write these cases' steps as of an instant."""
+    for teller in tellers:
+        teller.until(at(until))
+    steps = sorted((s for t in tellers for s in t.steps), key=lambda step: (step.at, step.case, step.seq))
+    write(database, numbered(steps), [t.case for t in tellers])
+
+
+MIXED = [
+    (5 * DAY, DAY, "WY01-01"), (5 * DAY, 2 * DAY, "WY01-01"), (5 * DAY, 9 * DAY, "WY01-01"),
+    (5 * DAY, None, "WY01-01"), (None, 3 * DAY, "WY02-01"), (None, None, "WY02-01"),
+    (90 * DAY, None, "WY02-01"),
+]  # fmt: skip
+
+
+def mixed() -> list[Teller]:
+    return [request(k + 1, due, closed, leaf=leaf) for k, (due, closed, leaf) in enumerate(MIXED)]
+
+
+def test_folding_in_small_slices_gives_the_figures_of_the_whole_history(db):
+    plot = [[(k * 7 + j * 3) % 64 for j in range(12)] for k in range(6)]
+    lives = [live(k + 1, _choices(row)).steps for k, row in enumerate(plot)]
+    steps = numbered(shuffled(lives, list(range(200))))
+    write(db, steps)
+    assert drain(db, limit=3) == len(steps)
+    assert stored(db) == {(m, tuple(place)): v for (m, place), v in figures(steps).items()}
+    assert consume(db) == 0
+
+
+def _choices(numbers):
+    from tests.histories import Choice
+
+    spans = [MINUTE, 300 * MINUTE, DAY, 4 * DAY]
+    return [Choice(n, spans[n % 4], (0, 90 * MINUTE)[n % 5 == 0], n % 4) for n in numbers]
+
+
+@settings(max_examples=15)
+@given(plots, st.lists(st.integers(0, 7), max_size=60), st.integers(1, 40))
+def test_any_history_folds_to_the_same_figures_whatever_the_slices(tmp_path_factory, plots, order, limit):
+    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('fold') / 'a.db'}")
+    database.create_fresh()
+    steps = numbered(shuffled([live(k + 1, plot).steps for k, plot in enumerate(plots)], order))
+    write(database, steps)
+    drain(database, limit)
+    assert stored(database) == {(m, tuple(place)): v for (m, place), v in figures(steps).items()}
+    database.close()
+
+
+def test_a_step_that_is_missing_stops_the_fold_visibly_and_nothing_after_it_counts(db):
+    steps = numbered(request(1, 5 * DAY, DAY).steps, count=1)
+    assert len(steps) > 1
+    write(db, [steps[0], *steps[2:]] if len(steps) > 2 else steps[1:])
+    with pytest.raises(store.FactsGap, match=r"is missing for performance\. Run `gridpatrol verify`"):
+        consume(db)
+    assert stored(db) == {}
+
+
+def test_steps_that_are_missing_at_the_end_are_noticed_too(db):
+    steps = numbered(request(1, 5 * DAY, DAY).steps, count=1)
+    write(db, steps)
+    with db.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM facts WHERE n = {len(steps)}")
+    with pytest.raises(store.FactsGap, match=f"step {len(steps)} of partition 0"):
+        drain(db)
+
+
+def test_two_processes_that_fold_at_once_count_nothing_twice(db):
+    lives = [request(k, 5 * DAY, DAY).steps for k in range(1, 40)]
+    steps = numbered(shuffled(lives, [1, 5, 2] * 30))
+    write(db, steps)
+    read: list[int] = []
+    threads = [threading.Thread(target=lambda: read.append(drain(db, 5))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(read) == len(steps)
+    assert stored(db) == {(m, tuple(place)): v for (m, place), v in figures(steps).items()}
+
+
+def test_the_whole_city_in_one_row(db):
+    tell(db, mixed())
+    drain(db)
+    (row,) = performance.performance(db, weiyang())
+    expected = {
+        "reported": 7, "closed": 4, "closable": 4, "on_time": 2, "overdue": 2, "overdue_closed": 1,
+        "closed_late": 1, "without_deadline": 1,
+    }  # fmt: skip
+    assert {measure: row.counts[measure] for measure in expected} == expected
+    assert row.close_rate == Rate(3, 4, 7500)
+    assert row.on_time_rate == Rate(2, 4, 5000)
+    assert row.rework_rate == Rate(0, 0, None)
+    assert (row.durations_n, row.median_ms, row.p90_ms) == (4, 2 * DAY, 9 * DAY)
+    assert (row.n, row.thin) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("by", "level", "keys"),
+    [
+        ("grid", None, {"WY": 7}),
+        ("grid", 1, {"XA": 7}),
+        ("grid", 3, {"WY01": 4, "WY02": 3}),
+        ("grid", 4, {"WY01-01": 4, "WY02-01": 3}),
+        ("category", None, {"D3-04": 7}),
+        ("post", None, {"WY-12345": 7, "WY-DISPATCH": None, "": None}),
+        ("day", None, {"20260302": 7, "20260303": None, "20260304": None, "20260305": None, "20260307": None,
+                       "20260311": None}),
+    ],
+)  # fmt: skip
+def test_rows_by_a_dimension_add_up_to_the_whole(db, by, level, keys):
+    tell(db, mixed())
+    drain(db)
+    rows = performance.performance(db, weiyang(), by=by, level=level)
+    assert {row.key: row.counts.get("reported") for row in rows} == keys
+    (whole,) = performance.performance(db, weiyang())
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row.counts)
+    assert total == whole.counts
+    assert [row.key for row in rows] == sorted(row.key for row in rows)
+
+
+def test_a_reading_is_of_a_subtree_a_category_and_a_period(db):
+    tell(db, mixed())
+    drain(db)
+    policy = weiyang()
+    (row,) = performance.performance(db, policy, grid="WY02")
+    assert row.counts["reported"] == 3
+    assert performance.performance(db, policy, category="D3-01")[0].counts == {}
+    assert performance.performance(db, policy, department="WY-ENV")[0].counts == {}
+    assert performance.performance(db, policy, period="day", day=20260307)[0].counts["overdue"] == 2
+    (week,) = performance.performance(db, policy, period="week", day=20260311)
+    assert week.counts["closed_late"] == 1
+    assert "closable" not in week.counts
+    with pytest.raises(ValueError, match="'NOWHERE' is no grid"):
+        performance.performance(db, policy, grid="NOWHERE")
+
+
+def test_the_names_of_the_active_pack_stand_beside_the_codes(db):
+    tell(db, mixed())
+    drain(db)
+    policy = weiyang()
+    (row,) = performance.performance(db, policy, by="grid", level=2)
+    assert (row.key, row.name) == ("WY", policy.grids["WY"].name)
+
+
+def test_few_cases_are_marked_as_thin(db):
+    tell(db, mixed())
+    drain(db)
+    few, enough = (changed(options={"min_n": n}) for n in (5, 4))
+    assert performance.performance(db, few)[0].thin
+    assert not performance.performance(db, enough)[0].thin
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        # Before anything was due: one closed on time, one closed without a deadline is still open.
+        ("03-04 00:00", (6, 0, 4, 2)),
+        ("03-10 00:00", (4, 2, 1, 1)),
+        ("04-30 00:00", (3, 1, 1, 1)),
+    ],
+)
+def test_open_cases_stand_overdue_not_due_or_without_a_deadline(db, until, expected):
+    instant_ms = at(until)
+    since = instant_ms - at("03-02 09:02")
+    tellers = [
+        request(k + 1, due, closed if closed is not None and closed < since else None, leaf=leaf)
+        for k, (due, closed, leaf) in enumerate(MIXED)
+    ]
+    tell(db, tellers, until)
+    (row,) = standing(db, weiyang(), instant_ms)
+    assert (row.open, row.overdue, row.not_due, row.without_deadline) == expected
+    by_grid = standing(db, weiyang(), instant_ms, by="grid", level=3)
+    assert sum(r.open for r in by_grid) == row.open
+    assert standing(db, weiyang(), instant_ms, grid="WY03") == []
+
+
+def test_a_case_due_this_very_instant_is_not_overdue(db):
+    teller = request(1, 5 * DAY, None)
+    total = teller.case.clock("total")
+    assert total is not None and total.due is not None
+    due = total.due
+    write(db, numbered(teller.steps), [teller.case])
+    assert standing(db, weiyang(), due)[0].overdue == 0
+    assert standing(db, weiyang(), due + 1)[0].overdue == 1
+
+
+def test_what_arrives_after_the_days_of_grace_restates_what_was_published(db):
+    """A case due on 5 March is closed in April; March was published three days into April."""
+    tellers = [request(1, 3 * DAY, 2 * DAY), request(2, 3 * DAY, 40 * DAY)]
+    tell(db, tellers)
+    drain(db)
+    policy = weiyang()
+    (now,) = performance.performance(db, policy, period="month", day=20260315, published=True)
+    assert now.restated is True
+    assert now.close_rate == Rate(2, 2, 10000)
+    assert now.published is not None
+    assert now.published.close_rate == Rate(1, 2, 5000)
+    assert now.published.on_time_rate == now.on_time_rate == Rate(1, 2, 5000)
+    (day,) = performance.performance(db, policy, period="day", day=20260302, published=True)
+    assert day.restated is False
+
+
+def test_as_published_and_as_now_agree_when_everything_arrived_in_time(db):
+    tell(db, mixed())
+    drain(db)
+    for by in ("", "grid", "category", "post", "day"):
+        for row in performance.performance(db, weiyang(), by=by, period="half", day=20260302, published=True):
+            assert row.restated is False
+            assert row.published is not None
+            assert row.published.counts == row.counts
+            assert row.published.median_ms == row.median_ms
+
+
+def test_only_a_period_that_ends_was_ever_published(db):
+    with pytest.raises(ValueError, match="give a period, or the last day"):
+        performance.performance(db, weiyang(), published=True)
+
+
+def test_rates_are_rounded_half_up_in_basis_points():
+    assert performance.rate(2, 3) == Rate(2, 3, 6667)
+    assert performance.rate(1, 3) == Rate(1, 3, 3333)
+    assert performance.rate(1, 20_000) == Rate(1, 20_000, 1)
+    assert performance.rate(0, 0) == Rate(0, 0, None)
