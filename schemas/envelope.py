@@ -173,7 +173,6 @@ def _refused(reason: Reason, error: msgspec.ValidationError, prefix: str = "") -
     if "timezone" in text:
         text += ": write 2026-03-02T09:00:00+08:00, or with Z for UTC"
     field = where.rstrip("`").lstrip(".")
-    if not field and "missing required field" in text:
-        field = text.rpartition("`")[0].rpartition("`")[2]
-    joined = ".".join(part for part in (prefix, field) if part)
+    missing = text.split("`")[1] if "missing required field" in text else ""
+    joined = ".".join(part for part in (prefix, field, missing) if part)
     return Refusal(reason, joined, text)

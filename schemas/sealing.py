@@ -56,7 +56,7 @@ def split(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The event for the log, and the sealed members in the same shape (empty when there are none)."""
     kept = {k: v for k, v in event.items() if k in _ENVELOPE and v is not None}
     sealed = {k: v for k, v in event.items() if k not in _ENVELOPE}
-    data, hidden = _divide(event.get("data", {}), _KEEP.get(event.get("type", "")))
+    data, hidden = _divide(event.get("data", {}), _KEEP.get(str(event.get("type")), {}))
     kept["data"] = data
     if hidden:
         sealed["data"] = hidden

@@ -1,0 +1,161 @@
+"""What never enters the log: identity, contact, free text, and whatever the contract does not know."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.envelope import Envelope, decode_data, decode_envelope
+from schemas.events import SAID
+from schemas.refusals import Refusal
+from schemas.sealing import digest, split
+from tests.unit.builders import DUST, LEAF, MEMBER, at, event
+from tests.unit.test_contract import EXAMPLES
+
+SECRET = "张三 13800000000"
+NINE = at("03-02 09:00")
+
+
+def recombined(kept: Any, sealed: Any) -> Any:
+    """Both halves put together again."""
+    if isinstance(sealed, dict) and isinstance(kept, dict):
+        return {**kept, **{name: recombined(kept.get(name), value) for name, value in sealed.items()}}
+    if isinstance(sealed, list) and isinstance(kept, list):
+        return [recombined(a, b) for a, b in zip(kept, sealed, strict=True)]
+    return kept if sealed is None else sealed
+
+
+def report(**data: Any) -> dict[str, Any]:
+    return event("report.submitted", MEMBER, NINE, category=DUST, source="patrol", grid=LEAF, **data)
+
+
+HIDDEN = [
+    # a secret somewhere in an event, and why it must not stay
+    (report(description=SECRET), "free text"),
+    (report(reporter_name=SECRET), "identity"),
+    (report(reporter_contact=SECRET), "contact"),
+    (report(note=SECRET), "the note of any event"),
+    (report(phone=SECRET), "nobody knows this member"),
+    (report(reporter={"name": SECRET}), "nor what lies in it"),
+    (report(position={"lon": 1.0, "lat": 2.0, "address": SECRET}), "inside a member that stays"),
+    (report(evidence=[{"url": "u", "sha256": "ab" * 32, "kind": "near", "by": SECRET}]), "inside an array"),
+    (report(evidence=[{"position": {"lon": 1.0, "lat": 2.0, "who": {"is": SECRET}}}]), "and deeper"),
+    (report(evidence=[{}, {"taken_by": SECRET}]), "in the second item only"),
+    (event("comment.added", MEMBER, NINE, text=SECRET), "a comment's text"),
+    (event("rectification.ordered", MEMBER, NINE, requirement=SECRET), "an order's text"),
+    ({**report(), "reporter": SECRET}, "an extension attribute"),
+    ({**report(), "person": {"name": [SECRET]}}, "an extension attribute, nested"),
+]
+
+
+@pytest.mark.parametrize(("said", "why"), HIDDEN)
+def test_what_is_personal_or_unknown_leaves_the_event(said, why):
+    kept, sealed = split(said)
+    assert SECRET not in json.dumps(kept, ensure_ascii=False), why
+    assert SECRET in json.dumps(sealed, ensure_ascii=False)
+    assert recombined(kept, sealed) == said
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_what_the_rules_need_stays(kind):
+    """An event that hides nothing passes whole; one that does decodes to the same, less what is sealed."""
+    said = event(kind, MEMBER, NINE, **EXAMPLES[kind])
+    kept, sealed = split(said)
+    whole, part = decode_envelope(msgspec.json.encode(said)), decode_envelope(msgspec.json.encode(kept))
+    assert isinstance(whole, Envelope) and isinstance(part, Envelope)
+    hidden = dict.fromkeys(sealed.get("data", {}))
+    assert decode_data(part) == msgspec.structs.replace(decode_data(whole), **hidden)
+    assert set(hidden) <= {"note", "description", "reporter_name", "reporter_contact", "text", "requirement"}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_the_note_of_every_event_is_sealed(name):
+    kept, sealed = split({**report(), "type": name, "data": {"note": SECRET}})
+    assert (kept["data"], sealed["data"]) == ({}, {"note": SECRET})
+
+
+def test_data_of_a_type_that_nobody_knows_is_sealed_whole():
+    kept, sealed = split({**report(), "type": "com.example.complaint", "data": {"who": SECRET}})
+    assert kept["data"] == {}
+    assert sealed["data"] == {"who": SECRET}
+
+
+@pytest.mark.parametrize("value", [SECRET, [SECRET], {"text": SECRET}, None])
+def test_sealed_members_leave_whatever_their_shape(value):
+    kept, _ = split(report(description=value))
+    assert "description" not in kept["data"]
+
+
+@pytest.mark.parametrize("data", [SECRET, [SECRET], {"category": {"name": SECRET}}, {"evidence": SECRET}])
+def test_wrong_shapes_that_stay_are_refused_by_the_decoder_so_they_never_reach_the_log(data):
+    kept, _ = split({**report(), "data": data})
+    envelope = decode_envelope(msgspec.json.encode(kept))
+    assert isinstance(envelope, Envelope)
+    assert isinstance(decode_data(envelope), Refusal)
+
+
+def test_an_event_that_hides_nothing_seals_nothing():
+    assert split(report()) == (report(), {})
+
+
+def test_splitting_again_changes_nothing():
+    kept, _ = split(report(description=SECRET, phone=SECRET))
+    assert split(kept) == (kept, {})
+
+
+MEMBERS = st.dictionaries(
+    st.sampled_from(["category", "grid", "evidence", "position", "note", "phone", "who", "touches"]),
+    st.recursive(
+        st.text(max_size=5) | st.integers() | st.booleans(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["url", "lon", "position", "who"]), inner, max_size=3)
+        ),
+        max_leaves=8,
+    ),
+)
+
+
+@given(MEMBERS)
+def test_both_halves_together_are_what_was_sent(data):
+    said = {**report(), "data": data}
+    kept, sealed = split(said)
+    assert recombined(kept, sealed) == said
+
+
+# ---- the digest -------------------------------------------------------------------------------------------
+
+
+def test_the_digest_ignores_tracing_and_the_order_of_members():
+    said = report(position={"lon": 1.5, "lat": 2.5})
+    other = dict(reversed(list(said.items())))
+    other["data"] = dict(reversed(list(said["data"].items())))
+    other["data"]["position"] = {"lat": 2.5, "lon": 1.5}
+    other |= {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "tracestate": "a=b"}
+    other["recordedtime"] = said["time"]
+    assert digest(said) == digest(other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        report(note="x"),
+        report(touches=[]),
+        {**report(), "time": "2026-03-02T09:00:01+08:00"},
+        {**report(), "actor": "WY01-01-CHIEF"},
+        {**report(), "weather": "dust"},
+    ],
+)
+def test_the_digest_sees_every_other_difference_sealed_ones_too(other):
+    assert digest(other) != digest(report())
+
+
+@given(MEMBERS, MEMBERS)
+def test_equal_digests_mean_equal_events(a, b):
+    same = json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+    assert (digest({**report(), "data": a}) == digest({**report(), "data": b})) is same
