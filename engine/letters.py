@@ -1,0 +1,53 @@
+"""Replaying dead letters: an operator's record that wraps the original.
+
+In: a letter and its sealed bytes. Out: the `Submission` that decides it anew, or why that cannot be. What was sealed of
+the original stays sealed; only the decision is made again, under the pack and the case as they are now.
+"""
+
+import msgspec
+
+from engine import intake
+from engine.errors import GridpatrolError
+from engine.runtime import Submission
+from engine.store.letters import Letter
+from schemas.envelope import decode_record, encode_record
+from schemas.partition import home_of, partition_of
+from schemas.refusals import Reason, Refusal
+
+OPERATOR = "operator"
+"""The principal of an operator's records."""
+
+
+class NotReplayable(GridpatrolError):
+    """This letter cannot be replayed."""
+
+
+def resubmission(letter: Letter, body: str | None, partitions: int) -> Submission:
+    """The record that replays a letter. A firing that failed is released: its case's clocks run again."""
+    if not letter.token:
+        return Submission(partition_of(home_of(letter.case_id), partitions), "release", OPERATOR, letter.case_id)
+    if body is None:
+        raise NotReplayable(f"the bytes of letter {letter.id} have been erased")
+    if letter.reason == Reason.CONFLICT:
+        raise NotReplayable(
+            f"letter {letter.id} has the source and id of another event: its sender has to send it with a new id"
+        )
+    if letter.partition is None:
+        return _received(letter, body, partitions)
+    try:
+        record = msgspec.structs.replace(decode_record(body), letter=letter.id)
+    except msgspec.DecodeError as error:
+        raise NotReplayable(f"letter {letter.id} is no event: {error}") from error
+    partition = partition_of(home_of(record.event.subject), partitions)
+    return Submission(partition, "event", OPERATOR, encode_record(record).decode())
+
+
+def _received(letter: Letter, body: str, partitions: int) -> Submission:
+    """What was refused by its shape comes in again as it was sent, for a release that knows its type by now."""
+    received = intake.receive(body.encode(), OPERATOR, partitions)
+    if isinstance(received, Refusal):
+        where = f" ({received.field})" if received.field else ""
+        raise NotReplayable(f"letter {letter.id} is still refused: {received.reason}{where}: {received.detail}")
+    submission, _ = received
+    record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id)
+    return msgspec.structs.replace(submission, body=encode_record(record).decode())

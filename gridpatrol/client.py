@@ -1,0 +1,126 @@
+"""The HTTP client of the commands: what a command asks of the server that holds the database.
+
+In: an address on this machine, requests. Out: decoded JSON, Server-Sent Events; a problem document (RFC 9457) becomes
+one sentence.
+"""
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from engine.errors import GridpatrolError
+from engine.settings import Settings
+from engine.store import log
+from engine.store.database import Database
+
+DOOR = "door"
+"""Name in `meta` under which a server leaves its address."""
+
+
+class ServerAway(GridpatrolError):
+    """No server answers."""
+
+    remedy = "Start it with `gridpatrol serve`, or name its address with --listen."
+
+
+class Refused(GridpatrolError):
+    """The server refused a request."""
+
+
+class Server:
+    """A running server by its address."""
+
+    def __init__(self, url: str, timeout_s: float = 60) -> None:
+        self.url = url.rstrip("/")
+        parts = urlsplit(self.url)
+        self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self._timeout_s = timeout_s
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of a reading route; parameters that are None are left out."""
+        asked = urlencode({name: value for name, value in query.items() if value is not None})
+        return self._json("GET", f"{path}?{asked}" if asked else path)
+
+    def post(self, path: str, body: bytes = b"", kind: str = "application/json", **headers: str) -> Any:
+        """The JSON that answers a body."""
+        return self._json("POST", path, body, {"Content-Type": kind} | headers)
+
+    def answers(self) -> bool:
+        """Whether a server is there at all."""
+        try:
+            self._ask("GET", "/healthz")[1].close()
+        except ServerAway:
+            return False
+        return True
+
+    def follow(self, path: str, last_id: str, **query: Any) -> Iterator[tuple[str, str]]:
+        """(id, data) of Server-Sent Events until the server ends the stream."""
+        asked = urlencode({name: value for name, value in query.items() if value is not None})
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        connection, answer = self._ask("GET", f"{path}?{asked}" if asked else path, b"", headers)
+        try:
+            if answer.status != 200:
+                raise Refused(_problem(answer.status, answer.read()))
+            yield from _events(answer)
+        finally:
+            connection.close()
+
+    def _json(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Any:
+        connection, answer = self._ask(method, path, body, headers or {})
+        try:
+            raw = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise Refused(_problem(answer.status, raw))
+        return json.loads(raw) if raw else None
+
+    def _ask(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection(*self._address, timeout=self._timeout_s)
+        try:
+            connection.request(method, path, body, headers or {})
+            return connection, connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise ServerAway(f"no server answers at {self.url} ({error})") from error
+
+
+def _events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
+    """Lines into events; comments keep the line alive and mean nothing."""
+    id_, data = "", list[str]()
+    try:
+        for raw in answer:
+            name, _, value = raw.decode().rstrip("\r\n").partition(":")
+            value = value.removeprefix(" ")
+            if name == "id":
+                id_ = value
+            elif name == "data":
+                data.append(value)
+            elif not name and not value and data:
+                yield id_, "\n".join(data)
+                data = []
+    except (OSError, http.client.HTTPException):
+        return
+
+
+def _problem(status: int, raw: bytes) -> str:
+    """The sentence of a problem document."""
+    try:
+        said = json.loads(raw)
+    except ValueError:
+        said = {}
+    detail = said.get("detail") or said.get("title") if isinstance(said, dict) else None
+    return str(detail or f"the server answered {status}").rstrip(".")
+
+
+def server_of(settings: Settings, database: Database | None = None) -> Server:
+    """The server that writes to a database, as it left its address there; else where the settings say it listens."""
+    address = None
+    if database is not None:
+        with database.read() as connection:
+            address = log.read_meta(connection, DOOR)
+    return Server(address or f"http://{settings.listen}")

@@ -1,0 +1,144 @@
+"""`gridpatrol deadletter`: what was not taken, why, and another try.
+
+In: a database, or the server that writes to it. Out: letters with reason, field and position; the outcome of a replay.
+"""
+
+import click
+import msgspec
+
+from engine import letters
+from engine.clock import now_ms
+from engine.door.operator import Replayed, keep, outcome_of, read_letter
+from engine.errors import LeaseTaken
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.slice import Answer
+from engine.store import letters as store
+from gridpatrol import options, show
+from gridpatrol.client import server_of
+from gridpatrol.opening import reading, settings_of, writing
+
+
+@click.group("deadletter")
+def command() -> None:
+    """Dead letters: every record that was not taken, kept with its bytes."""
+
+
+@command.command("list")
+@click.option("--reason", default="", help="Only of this reason, e.g. impossible.")
+@click.option("--open", "open_only", is_flag=True, help="Only those that nobody has replayed.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@options.database
+@options.as_json
+def list_letters(reason: str, open_only: bool, limit: int, database: str | None, as_json: bool) -> None:
+    """List dead letters, the latest first.
+
+    \b
+    Examples:
+      gridpatrol deadletter list
+      gridpatrol deadletter list --reason unknown_code --open --json
+    """
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+        found = store.listed(connection, reason=reason, open_only=open_only, limit=limit)
+        counts = store.counts(connection)
+        clock = show.clock_of(connection)
+    if as_json:
+        options.print_json([_shown(letter, clock) for letter in found])
+        return
+    rows = [
+        (letter.id, clock.minute(letter.at), letter.reason, letter.field, letter.type.removeprefix("gridpatrol."),
+         letter.detail, letter.replayed) for letter in found
+    ]  # fmt: skip
+    show.table(("letter", "at", "reason", "field", "type", "detail", "replayed"), rows)
+    click.echo("; ".join(f"{reason}: {n}, {unseen} open" for reason, n, unseen in counts) or "No dead letters.")
+
+
+def _shown(letter: store.Letter, clock: show.LocalClock) -> dict:
+    return msgspec.to_builtins(letter) | {"at": clock.instant(letter.at), "at_ms": letter.at}
+
+
+@command.command("show")
+@click.argument("letter")
+@click.option("--bytes", "with_bytes", is_flag=True, help="Show the sealed bytes as well: they may name people.")
+@options.database
+@options.as_json
+def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bool) -> None:
+    """Show one dead letter.
+
+    \b
+    Example:
+      gridpatrol deadletter show 17.42 --bytes
+    """
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+        found = _must_exist(store.read(connection, letter), letter)
+        body = store.read_sealed(connection, found.token) if with_bytes else None
+        clock = show.clock_of(connection)
+    said = _shown(found, clock)
+    if with_bytes:
+        said["bytes"] = body
+    if as_json:
+        options.print_json(said)
+        return
+    for name, value in said.items():
+        if value not in ("", None):
+            click.echo(f"{name:10} {value}")
+
+
+def _must_exist(letter: store.Letter | None, id_: str) -> store.Letter:
+    if letter is None:
+        raise click.UsageError(f"There is no dead letter {id_!r}: see `gridpatrol deadletter list`.")
+    return letter
+
+
+@command.command("replay")
+@click.argument("letter", nargs=-1, required=True)
+@options.database
+@options.as_json
+@click.pass_context
+def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as_json: bool) -> None:
+    """Decide dead letters anew, under the pack and the incident as they are now.
+
+    \b
+    Examples:
+      gridpatrol deadletter replay 17.42 17.43
+      gridpatrol deadletter list --reason unknown_code --open --json | jq -r '.[].id' |
+        xargs gridpatrol deadletter replay
+    """
+    settings = settings_of(database=database)
+    with reading(settings) as opened, opened.read() as connection:
+        for id_ in letter:
+            _must_exist(store.read(connection, id_), id_)
+    try:
+        with writing(settings) as engine:
+            engine.drain(now_ms())
+            outcomes = [_replay_here(engine, id_) for id_ in letter]
+            engine.drain(now_ms())
+    except LeaseTaken:
+        outcomes = _replay_there(settings, letter)
+    if as_json:
+        options.print_json(outcomes)
+    else:
+        for done in outcomes:
+            why = f" ({done.reason} {done.field}: {done.detail})" if done.reason else ""
+            click.echo(f"{done.letter}: {done.outcome}{why}")
+    ctx.exit(1 if any(done.reason for done in outcomes) else 0)
+
+
+def _replay_here(engine: Engine, id_: str) -> Replayed:
+    """With the lease in hand: append, decide, keep how it ended."""
+    found = read_letter(engine, id_)
+    assert found is not None
+    submission = letters.resubmission(*found, engine.count)
+    row = engine.append([submission], now_ms())[0]
+    answer: Answer | None = None
+    while (result := engine.work(now_ms())) is not None:
+        answer = next((a for a in result.answers if (a.partition, a.position) == (row.partition, row.position)), answer)
+    outcome = outcome_of(id_, answer)
+    keep(engine, outcome)
+    return outcome
+
+
+def _replay_there(settings: Settings, wanted: tuple[str, ...]) -> list[Replayed]:
+    with reading(settings) as opened:
+        server = server_of(settings, opened)
+    return [msgspec.convert(server.post(f"/v1/operator/letters/{id_}/replays"), Replayed) for id_ in wanted]

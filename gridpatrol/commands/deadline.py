@@ -1,0 +1,190 @@
+"""`gridpatrol deadline explain`: why a deadline is what it is, span by span.
+
+In: an incident of a database, or a limit and an instant (then no database is needed). Out: the calculation in Chinese
+or English, or as JSON with `due_at` and the spans.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+
+from engine.policies import Policies
+from engine.store import exports, slices
+from engine.store.database import Database
+from gridpatrol import options
+from gridpatrol.opening import read_pack, reading, settings_of
+from schemas import facts as f
+from schemas.envelope import to_ms
+from workflows.calendars import Calendar
+from workflows.explain import Explanation, explain, render
+from workflows.limits import ACCEPTED, parse_limit
+from workflows.policy import Policy
+
+
+@click.group("deadline")
+def command() -> None:
+    """Explain deadlines."""
+
+
+@command.command("explain")
+@click.argument("incident", required=False)
+@click.option("--clock", default="total", show_default=True, help="Which clock of the incident, e.g. handle.")
+@click.option("--level", type=int, help="Of which level, where several have that clock.")
+@click.option("--limit", help=f"A limit instead of an incident. {ACCEPTED}")
+@click.option("--from", "start", metavar="INSTANT", help="When it starts, e.g. 2026-02-14T17:00+08:00.")
+@click.option("--calendar", help="Which calendar of the pack; default: the first.")
+@options.pack
+@options.lang
+@options.database
+@options.as_json
+def explain_deadline(
+    incident: str | None, clock: str, level: int | None, limit: str | None, start: str | None,
+    calendar: str | None, pack: str | None, lang: str, database: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Print a deadline's calculation: what counted, what did not, and why.
+
+    Either of an INCIDENT that is stored, or of a --limit that starts at --from; the latter needs no database.
+
+    \b
+    Examples:
+      gridpatrol deadline explain --limit 4工作时 --from 2026-02-14T17:00+08:00
+      gridpatrol deadline explain --limit '10 working days' --from 2026-09-28T09:00+08:00 --lang en --json
+      gridpatrol deadline explain WY-L3-01.0190c5e2-... --clock handle
+    """
+    if incident and (limit or start):
+        raise click.UsageError("Give an INCIDENT, or --limit and --from, not both.")
+    if not incident and not (limit and start):
+        raise click.UsageError("Give an INCIDENT, or --limit and --from. See the examples: add --help.")
+    settings = settings_of(database=database, pack=pack)
+    if limit and start:
+        policy = Policy(read_pack(settings.pack), "")
+        chosen = _calendar(policy, calendar)
+        _tell(explain(chosen, _instant(start, chosen), parse_limit(limit)), lang, as_json)
+        return
+    with reading(settings) as opened:
+        _explain_stored(opened, str(incident), clock, level, lang, as_json)
+
+
+def _calendar(policy: Policy, code: str | None) -> Calendar:
+    code = code or policy.calendar_of(policy.root)
+    if code not in policy.calendars:
+        raise click.UsageError(f"The pack has no calendar {code!r}, only: {', '.join(policy.calendars)}.")
+    return policy.calendars[code]
+
+
+def _instant(text: str, calendar: Calendar) -> int:
+    """An instant; without a zone it is the calendar's, and that is said."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        example = "2026-02-14T17:00+08:00"
+        raise click.BadParameter(f"{text!r} is not an instant such as {example}", param_hint="--from") from error
+    if when.tzinfo is None:
+        options.say(f"--from names no zone: {calendar.data.zone} is assumed.")
+        when = when.replace(tzinfo=ZoneInfo(calendar.data.zone))
+    return to_ms(when)
+
+
+def _tell(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any] | None = None) -> None:
+    if as_json:
+        options.print_json(msgspec.to_builtins(explained) | (more or {}))
+    else:
+        click.echo(render(explained, lang))
+
+
+# ---- of a stored incident -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Ledger:
+    """A clock as its facts tell it."""
+
+    clock: str
+    level: int
+    cycle: int
+    calendar: str
+    started: int
+    limit: str
+    due: int | None
+    known: int  # arrival of the step that set the deadline: the register of that instant counted
+    pauses: list[tuple[int, int]] = field(default_factory=list)
+    paused: int | None = None
+    judged: int = 0
+    result: str = ""
+
+
+def ledgers(steps: list[exports.StoredStep]) -> list[Ledger]:
+    """Every clock that ever ran in a case, from its facts, in the order in which they started."""
+    found: dict[tuple[str, int, int], Ledger] = {}
+    order = list[Ledger]()
+    for step in steps:
+        for fact in f.decode_facts(step.body):
+            if isinstance(fact, f.ClockStarted):
+                key = (fact.clock, fact.level, fact.cycle)
+                ledger = Ledger(*key, fact.calendar, fact.judged, fact.limit, fact.due, step.at)
+                found[key] = ledger
+                order.append(ledger)
+            elif isinstance(fact, f.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:
+                _note(found[fact.clock, fact.level, fact.cycle], fact, step.at)
+    return order
+
+
+def _note(ledger: Ledger, fact: f.ClockFact, at: int) -> None:
+    """One more fact of a clock."""
+    if isinstance(fact, f.ClockPaused):
+        ledger.paused = fact.judged
+    elif isinstance(fact, f.ClockResumed):
+        if ledger.paused is not None:
+            ledger.pauses.append((ledger.paused, fact.judged))
+        ledger.paused, ledger.due, ledger.known = None, fact.due, at
+    elif isinstance(fact, f.ClockRetargeted):
+        ledger.limit, ledger.due, ledger.known = fact.limit, fact.due, at
+    elif isinstance(fact, f.ClockStopped):
+        ledger.judged, ledger.result = fact.judged, fact.result
+
+
+def _explain_stored(
+    database: Database, incident: str, clock: str, level: int | None, lang: str, as_json: bool
+) -> None:
+    """Explain the last clock of that name."""
+    with database.read() as connection:
+        steps = exports.steps_of(connection, incident)
+        rows = slices.read_partitions(connection)
+        if not steps:
+            raise click.UsageError(f"There is no incident {incident!r}: see `gridpatrol incident list`.")
+        ran = ledgers(steps)
+        chosen = [item for item in ran if item.clock == clock and level in (None, item.level)]
+        if not chosen:
+            names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
+            raise click.UsageError(f"No clock {clock!r} has run in this incident, only: {names or 'none'}.")
+        ledger = chosen[-1]
+        packs: list[tuple[str, int]] = msgspec.json.decode(
+            next(row.packs for row in rows if row.partition == steps[0].partition)
+        )
+        active = next((digest for digest, arrival in reversed(packs) if arrival <= ledger.known), packs[0][0])
+        policy = Policies().get(connection, active)
+    _explain_ledger(policy.calendars[ledger.calendar], ledger, lang, as_json)
+
+
+def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool) -> None:
+    """What a clock's deadline rests on: an order, nothing, or a limit that is counted out."""
+    more = {"clock": ledger.clock, "level": ledger.level, "cycle": ledger.cycle, "result": ledger.result}
+    if not ledger.limit:
+        due = calendar.local(ledger.due) if ledger.due is not None else None
+        said = f"This deadline was ordered as an instant: {due}." if due else "This clock runs without a deadline."
+        if as_json:
+            options.print_json(more | {"due_at": due, "due_ms": ledger.due, "spans": [], "why": said})
+        else:
+            click.echo(said)
+        return
+    pauses = list(ledger.pauses)
+    if ledger.paused is not None:
+        pauses.append((ledger.paused, max(ledger.paused, ledger.judged)))
+    explained = explain(calendar, ledger.started, parse_limit(ledger.limit), pauses)
+    _tell(explained, lang, as_json, more)
+    if ledger.due is not None and ledger.paused is None and explained.due_ms != ledger.due:
+        options.say(f"The deadline that counts was fixed earlier, by another calendar: {calendar.local(ledger.due)}.")

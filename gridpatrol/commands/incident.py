@@ -1,0 +1,76 @@
+"""`gridpatrol incident`: the desk and the story of one incident, the same answers as over HTTP.
+
+In: a database, also while a server writes to it. Out: incidents in order of their deadlines; one incident, step by step.
+"""
+
+import click
+
+from engine.clock import now_ms
+from engine.door.dossier import dossier
+from engine.door.listing import Question, page
+from engine.door.words import active_words
+from engine.policies import Policies
+from engine.store import exports
+from gridpatrol import options, show
+from gridpatrol.opening import reading, settings_of
+
+
+@click.group("incident")
+def command() -> None:
+    """Incidents (网格事件): who has them, until when, and what happened."""
+
+
+@command.command("list")
+@click.option("--overdue", is_flag=True, help="Only those past a deadline.")
+@click.option("--all", "closed", is_flag=True, help="Closed ones as well.")
+@click.option("--grid", default="", help="Only of this grid and all below it.")
+@click.option("--clock", default="", help="By this clock's deadline, e.g. handle.")
+@click.option("--owner", default="", help="Only with this grid or department.")
+@click.option("--state", default="", help="Only in these states, e.g. accepted,handling.")
+@click.option("--category", default="", help="Only of this category.")
+@click.option("--group", default="", help="Only of this group of categories.")
+@click.option("--due-before", default="", metavar="INSTANT", help="Only those due before, e.g. 2026-03-02T09:00+08:00.")
+@click.option("--sort", default="due_at", show_default=True, help="due_at, opened_at or id; with - in front downwards.")
+@click.option("--limit", default=50, show_default=True, help="How many.")
+@click.option("--cursor", default="", help="Go on where --json said `next`.")
+@click.option("--at", type=options.INSTANT, help="Overdue as of this instant instead of now.")
+@options.database
+@options.as_json
+def list_incidents(overdue: bool, closed: bool, database: str | None, as_json: bool, at: int | None, **asked) -> None:
+    """List open incidents, the next deadline first.
+
+    \b
+    Examples:
+      gridpatrol incident list --overdue
+      gridpatrol incident list --grid WY --state handling --sort -opened_at
+      gridpatrol incident list --clock handle --due-before 2026-03-02T09:00+08:00 --json
+    """
+    question = Question(overdue=overdue, open=None if closed else True, **asked)
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+        found = page(connection, Policies(), question, at or now_ms())
+    if as_json:
+        options.print_json(found)
+    else:
+        show.desk(found.incidents, found.as_of, found.next is not None)
+
+
+@command.command("show")
+@click.argument("incident")
+@options.database
+@options.as_json
+def show_incident(incident: str, database: str | None, as_json: bool) -> None:
+    """Show one INCIDENT: where it stands, its clocks, and its story from the first report on.
+
+    \b
+    Example:
+      gridpatrol incident show WY-L3-01.0190c5e2-7bb4-7c21-9a55-d1f4c2b8a001
+    """
+    policies = Policies()
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+        found = dossier(connection, policies, incident, now_ms())
+        steps = exports.steps_of(connection, incident)
+        words = active_words(connection, policies)
+    if as_json:
+        options.print_json(found)
+    else:
+        show.incident(found, steps, words)

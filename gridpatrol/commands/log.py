@@ -1,0 +1,88 @@
+"""`gridpatrol log`: export a run's log, settle a record that halts its partition.
+
+In: a database. Out: the log as JSON lines, which `gridpatrol replay` turns into the same facts; an operator's word.
+"""
+
+from typing import IO
+
+import click
+import msgspec
+
+from engine import replay
+from engine.door.operator import Settled, settle_in
+from engine.errors import LeaseTaken
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.telemetry import Telemetry
+from gridpatrol import options
+from gridpatrol.client import server_of
+from gridpatrol.opening import reading, settings_of, writing
+
+
+@click.group("log")
+def command() -> None:
+    """The inbox log: everything that can change an incident, in order."""
+
+
+@command.command("export")
+@click.option("-o", "--output", type=click.File("wb", atomic=True), default="-", help="File, - for stdout.")
+@options.database
+def export(output: IO[bytes], database: str | None) -> None:
+    """Write the log: packs, settlements and records with their stamps. What is sealed stays in the database.
+
+    Works while a server runs. Replayed into an empty database it gives the same facts.
+
+    \b
+    Examples:
+      gridpatrol log export -o log.jsonl
+      gridpatrol replay log.jsonl --database sqlite:///var/copy.db
+    """
+    settings = settings_of(database=database)
+    with reading(settings) as opened:
+        for line in replay.export_log(Engine(opened, settings, (), Telemetry())):
+            output.write(line + b"\n")
+
+
+@command.command("settle")
+@click.argument("partition", type=int)
+@click.argument("position", type=int)
+@click.option("--skip", is_flag=True, help="Pass over the record; it becomes a dead letter.")
+@click.option("--stamp", type=options.INSTANT, help="Decide it as if it had arrived at this instant.")
+@click.option("--why", default="", help="The reason, kept beside the log.")
+@options.database
+def settle(
+    partition: int, position: int, skip: bool, stamp: int | None, why: str, database: str | None
+) -> None:  # fmt: skip
+    """Settle the record at PARTITION POSITION that the engine cannot pass, and let its partition go on.
+
+    A partition halts where a record is stamped more than 30 seconds ahead of the wall clock.
+
+    \b
+    Examples:
+      gridpatrol log settle 17 4711 --stamp 2026-11-22T10:00+08:00 --why 'clock of the host was ahead'
+      gridpatrol log settle 17 4711 --skip
+    """
+    if skip == (stamp is not None):
+        raise click.UsageError("Say either --skip or --stamp INSTANT.")
+    word = Settled(partition, position, "skip" if skip else f"stamp:{stamp}", why)
+    settings = settings_of(database=database)
+    try:
+        with writing(settings) as engine:
+            _settle_here(engine, word)
+    except LeaseTaken:
+        _settle_there(settings, word)
+    click.echo(f"Record {partition}.{position} is settled: {word.verdict}.")
+
+
+def _settle_here(engine: Engine, word: Settled) -> None:
+    try:
+        settle_in(engine, word)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    engine.drain(None)
+
+
+def _settle_there(settings: Settings, word: Settled) -> None:
+    with reading(settings) as opened:
+        server = server_of(settings, opened)
+    server.post("/v1/operator/settlements", msgspec.json.encode(word))
