@@ -200,7 +200,7 @@ def epoch(database: Database) -> str:
     if found is not None:
         return found
     with database.begin() as connection:
-        store.write_meta(connection, store.EPOCH, _new_epoch(), keep=True)
+        store.write_meta(connection, store.EPOCH, _epoch_after("0"), keep=True)
         return store.read_meta(connection, store.EPOCH) or ""
 
 
@@ -208,12 +208,14 @@ def restart_feed(database: Database) -> str:
     """Begin a new epoch, after a restore: what was told after the backup is told again under other
     numbers."""
     with database.begin() as connection:
-        store.write_meta(connection, store.EPOCH, fresh := _new_epoch())
+        fresh = _epoch_after(store.read_meta(connection, store.EPOCH, lock=True) or "0")
+        store.write_meta(connection, store.EPOCH, fresh)
     return fresh
 
 
-def _new_epoch() -> str:
-    return f"{now_ms():x}"
+def _epoch_after(last: str) -> str:
+    """The present millisecond in hex, later than the last epoch whatever the wall clock says."""
+    return f"{max(now_ms(), int(last, 16) + 1):x}"
 
 
 def place_of(epoch: str, last_event_id: str) -> int | None:

@@ -1,0 +1,250 @@
+"""Alerts: what fires, what ends, and what the feed tells of it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from consumers import alerts
+from consumers.alerts import Line
+from engine.store import steps as store
+from engine.store.database import open_database
+from schemas import facts as f
+from tests.histories import DAY, MINUTE, Teller, numbered, write
+from tests.unit.builders import at, changed, instant
+
+HOUR = 60 * MINUTE
+
+
+@pytest.fixture
+def db(database_url):
+    database = open_database(database_url)
+    database.create_fresh()
+    yield database
+    database.close()
+
+
+def request(number: int = 1, due_in: int = 5 * DAY, rules=None, leaf: str = "WY01-01") -> Teller:
+    """A service request that is due in five days and that nobody accepts."""
+    teller = Teller(number, rules, home=leaf[:4])
+    assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid=leaf,
+                      deadline=instant(teller.now + MINUTE + due_in), definition="service_request")  # fmt: skip
+    return teller
+
+
+def put(database, *tellers: Teller) -> None:
+    """Replace what is stored by the steps that these cases have taken by now."""
+    steps = numbered(sorted((s for t in tellers for s in t.steps), key=lambda s: (s.at, s.case, s.seq)), count=1)
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM facts")
+    write(database, steps, [t.case for t in tellers])
+
+
+def raised(teller: Teller) -> list[f.AlertRaised]:
+    return [fact for step in teller.steps for fact in step.facts if isinstance(fact, f.AlertRaised)]
+
+
+def lines(database, after: int = 0, path: str = "/") -> list[tuple[int, str, str]]:
+    """(number, alert, what) of the feed."""
+    return [(row.number, row.alert, row.what) for row in alerts.feed(database, after, path)]
+
+
+def status(database) -> dict[str, str]:
+    return {row.id: row.status for row in alerts.listed(database)}
+
+
+LATER = at("06-01 00:00")
+
+
+def test_an_overdue_case_alerts_those_whom_the_ladder_names(db):
+    teller = request()
+    teller.until(at("03-07 09:02"))
+    put(db, teller)
+    assert alerts.consume(db, now=LATER) == len(teller.steps)
+    told = raised(teller)
+    assert told
+    assert set(status(db)) == {fact.alert for fact in told}
+    assert set(status(db).values()) == {"firing"}
+    (row,) = [row for row in alerts.listed(db, clock="total") if row.kind == "due"]
+    total = teller.case.clock("total")
+    assert total is not None
+    assert (row.due, row.due_at, row.raised_at) == (total.due, total.due, (total.due or 0) + 1)
+    assert row.path == "/XA/WY/WY01/WY01-01/"
+    assert alerts.consume(db, now=LATER) == 0
+
+
+def test_the_feed_is_numbered_without_gaps_and_each_line_has_stable_ids(db):
+    teller = request()
+    teller.until(at("03-20 00:00"))
+    put(db, teller)
+    while alerts.consume(db, limit=1, now=LATER):
+        pass
+    told = alerts.feed(db, 0)
+    assert [row.number for row in told] == list(range(1, len(told) + 1))
+    for row in told:
+        line = msgspec.json.decode(row.body, type=Line)
+        assert line.id == f"{row.alert}|{row.what}"
+        assert line.recipients == {post: f"{line.id}|{post}" for post in msgspec.json.decode(row.recipients)}
+        assert row.reason
+    assert len({row.body for row in told}) == len(told)
+
+
+def test_the_feed_goes_on_after_a_number_and_keeps_to_a_subtree(db):
+    first, second = request(1), request(2, leaf="WY02-01")
+    for teller in (first, second):
+        teller.until(at("03-08 00:00"))
+    put(db, first, second)
+    alerts.consume(db, now=LATER)
+    everything = lines(db)
+    assert lines(db, after=everything[2][0]) == everything[3:]
+    here = lines(db, path="/XA/WY/WY02/")
+    assert {alert for _, alert, _ in here} == {fact.alert for fact in raised(second)}
+    assert 0 < len(here) < len(everything)
+
+
+def test_an_acknowledged_alert_is_resolved_when_its_clock_stops(db):
+    teller = request()
+    teller.until(at("03-07 12:00"))
+    assert teller.say("incident.acknowledged", "WY-CHIEF", 6 * DAY)
+    put(db, teller)
+    alerts.consume(db, now=LATER)
+    assert set(status(db).values()) == {"acknowledged"}
+    assert {row.ended_by for row in alerts.listed(db)} == {"WY-CHIEF"}
+    assert teller.say("incident.closed", "WY-DISPATCH")
+    put(db, teller)
+    alerts.consume(db, now=LATER)
+    assert set(status(db).values()) == {"resolved"}
+    for alert in status(db):
+        assert [what for _, a, what in lines(db) if a == alert] == ["firing", "acknowledged", "resolved"]
+
+
+def test_an_alert_that_a_late_arrival_contradicts_is_withdrawn(db):
+    teller = request()
+    assert teller.say("incident.closed", "WY-DISPATCH", 5 * DAY + HOUR, late=2 * HOUR)
+    put(db, teller)
+    alerts.consume(db, now=LATER)
+    found = {row.status for row in alerts.listed(db, clock="total")}
+    assert found == {"withdrawn"}
+
+
+def test_urging_ends_with_its_case(db):
+    teller = request()
+    assert teller.say("incident.urged", "WY-DISPATCH")
+    put(db, teller)
+    alerts.consume(db, now=LATER)
+    assert status(db) == {f"{teller.case.id}|urge|2": "firing"}
+    assert teller.say("incident.closed", "WY-DISPATCH")
+    put(db, teller)
+    alerts.consume(db, now=LATER)
+    assert status(db) == {f"{teller.case.id}|urge|2": "resolved"}
+
+
+QUIET = {"quiet_from": 22 * 60, "quiet_to": 7 * 60, "quiet_exempt": ()}
+
+
+def at_night() -> Teller:
+    """Due at 23:00 on 3 March, when alerts wait until seven."""
+    rules = changed(options=QUIET)
+    teller = Teller(1, rules)
+    assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01",
+                      deadline=instant(at("03-03 23:00")), definition="service_request")  # fmt: skip
+    teller.until(at("03-03 23:30"))
+    return teller
+
+
+def waiting(teller: Teller) -> str:
+    (alert,) = [fact.alert for fact in raised(teller) if fact.kind == "due" and fact.clock == "total"]
+    return alert
+
+
+def test_at_night_the_telling_waits_for_the_morning_and_is_then_told_once(db):
+    teller = at_night()
+    put(db, teller)
+    alerts.consume(db, now=at("03-03 23:31"))
+    alert = waiting(teller)
+    assert status(db)[alert] == "firing"
+    assert alert not in {a for _, a, _ in lines(db)}
+    assert alerts.tell(db, at("03-04 06:59")) == 0
+    assert alerts.tell(db, at("03-04 07:00")) >= 1
+    assert [what for _, a, what in lines(db) if a == alert] == ["firing"]
+    assert alerts.tell(db, at("03-04 07:00")) == alerts.tell(db, at("03-09 07:00")) == 0
+    (row,) = [row for row in alerts.feed(db, 0) if row.alert == alert]
+    assert (row.reason, row.told_at) == ("the quiet hours are over", at("03-04 07:00"))
+
+
+def test_an_alert_that_ends_before_the_morning_is_never_told(db):
+    teller = at_night()
+    put(db, teller)
+    alerts.consume(db, now=at("03-03 23:31"))
+    assert teller.say("incident.closed", "WY-DISPATCH", at("03-04 01:00") - teller.now)
+    put(db, teller)
+    alerts.consume(db, now=at("03-04 01:00"))
+    alerts.tell(db, at("03-09 07:00"))
+    assert status(db)[waiting(teller)] == "resolved"
+    assert waiting(teller) not in {a for _, a, _ in lines(db)}
+
+
+def test_after_a_week_of_standstill_what_waited_is_told_before_its_end(db):
+    teller = at_night()
+    put(db, teller)
+    alerts.consume(db, now=at("03-03 23:31"))
+    assert teller.say("incident.closed", "WY-DISPATCH", at("03-11 09:00") - teller.now)
+    put(db, teller)
+    alerts.consume(db, now=at("03-11 09:00"))
+    assert [what for _, a, what in lines(db) if a == waiting(teller)] == ["firing", "resolved"]
+
+
+def test_a_wall_clock_that_goes_back_loses_no_alert(db):
+    teller = at_night()
+    other = request(2, due_in=HOUR)
+    other.until(at("03-02 12:00"))
+    put(db, other)
+    alerts.consume(db, now=at("03-04 08:00"))
+    put(db, other, teller)
+    alerts.consume(db, now=at("03-04 06:00"))
+    alerts.tell(db, at("03-04 08:00"))
+    assert [what for _, a, what in lines(db) if a == waiting(teller)] == ["firing"]
+
+
+def test_a_missing_step_stops_the_alerts_visibly(db):
+    teller = request()
+    teller.until(at("03-08 00:00"))
+    steps = numbered(teller.steps, count=1)
+    write(db, [*steps[:1], *steps[2:]])
+    with pytest.raises(store.FactsGap, match="step 2 of partition 0 is missing for alerts"):
+        alerts.consume(db, now=LATER)
+    assert lines(db) == []
+
+
+def test_the_listener_hears_how_many_lines_were_told(db):
+    teller = request()
+    teller.until(at("03-08 00:00"))
+    put(db, teller)
+    heard: list[int] = []
+    alerts.consume(db, now=LATER, heard=heard.append)
+    assert heard == [len(lines(db))]
+
+
+def test_the_epoch_stays_until_the_feed_is_restarted_after_a_restore(db):
+    first = alerts.epoch(db)
+    assert first == alerts.epoch(db)
+    id_ = alerts.event_id(first, 7)
+    assert alerts.place_of(first, id_) == 7
+    assert alerts.restart_feed(db) == alerts.epoch(db) != first
+    assert alerts.place_of(alerts.epoch(db), id_) is None
+    assert alerts.place_of(first, "nonsense") is None
+    assert alerts.place_of(first, f"{first}-x") is None
+
+
+def test_a_list_is_paged_from_the_latest_to_the_first(db):
+    teller = request()
+    teller.until(at("03-20 00:00"))
+    put(db, teller)
+    alerts.consume(db, now=LATER)
+    everything = alerts.listed(db)
+    assert [r.raised_at for r in everything] == sorted((r.raised_at for r in everything), reverse=True)
+    page = alerts.listed(db, limit=2)
+    rest = alerts.listed(db, before=(page[-1].raised_at, page[-1].id))
+    assert page + rest == everything
+    assert alerts.listed(db, case="nobody") == alerts.listed(db, status="withdrawn") == []
+    assert alerts.listed(db, path="/XA/WY/WY01/") == everything
