@@ -211,11 +211,11 @@ def _impossible(definition: Definition, name: str) -> Refusal:
 
 def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
     """Take the case to its next state, and its clocks with it."""
-    was, stays = d.case.state, dest in ("=", d.case.state)
-    state = definition.states[was if dest == "=" else dest]
-    if dest != "=":
-        d.tell(f.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
-    if not stays or d.case.owner.level != _clock_level(d.case, definition):
+    if dest == "=":
+        return
+    was, state = d.case.state, definition.states[dest]
+    d.tell(f.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
+    if dest != was or d.case.owner.level != _clock_level(d.case, definition):
         clockwork.arrange(d, state, trigger)
 
 

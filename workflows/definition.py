@@ -85,9 +85,10 @@ def define(
     """Validate with `transitions` and compile. A row that names an unknown state or guard is a ValueError."""
     by_name, kept = {s.name: s for s in states}, tuple(rows)
     for row in kept:
-        for guard in row.guards:
-            if guard.removeprefix("not ") not in guards:
-                raise ValueError(f"{name}: row {row.trigger} names the unknown guard {guard!r}")
+        strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
+        strange += [s for s in (*row.sources, row.dest) if s not in (*by_name, "=")]
+        if strange:
+            raise ValueError(f"{name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
     machine = _machine(by_name, kept)
     table = _compile(machine, guards)
     return Definition(name, zh, by_name, kept, dict(guards), table, _ahead(by_name, table), machine)
@@ -99,7 +100,7 @@ def _machine(states: dict[str, State], rows: tuple[Row, ...]) -> Any:
         {
             "trigger": row.trigger,
             "source": list(row.sources),
-            "dest": row.dest,
+            "dest": None if row.dest == "=" else row.dest,  # None: an internal transition, no move
             "conditions": [g for g in row.guards if not g.startswith("not ")],
             "unless": [g.removeprefix("not ") for g in row.guards if g.startswith("not ")],
         }
@@ -114,7 +115,7 @@ def _compile(machine: Any, guards: Mapping[str, Guard]) -> dict[Any, Any]:
     """The machine's own events as one dictionary."""
     return {
         (event.name, source): tuple(
-            (t.dest, tuple((guards[c.func], c.target) for c in t.conditions)) for t in transitions
+            (t.dest or "=", tuple((guards[c.func], c.target) for c in t.conditions)) for t in transitions
         )
         for event in machine.events.values()
         for source, transitions in event.transitions.items()
@@ -129,7 +130,7 @@ def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> di
     """
 
     def forward(source: str, dest: str) -> bool:
-        a, b = states[source], states[dest]
+        a, b = states[source], states[source if dest == "=" else dest]
         return b.rank > a.rank if a.rank else b.rank > 0
 
     edges = {(s, dest) for (_, s), targets in table.items() for dest, _ in targets if forward(s, dest)}
@@ -153,7 +154,7 @@ def mermaid(definition: Definition) -> str:
     edges: dict[tuple[str, str], list[str]] = {}
     for (trigger, source), targets in definition.table.items():
         for dest, _ in targets:
-            if dest != source and trigger not in edges.setdefault((source, dest), []):
+            if dest not in ("=", source) and trigger not in edges.setdefault((source, dest), []):
                 edges[source, dest].append(trigger)
     lines += [f"    {a} --> {b} : {' / '.join(names)}" for (a, b), names in edges.items()]
     lines += [f"    {s.name} --> [*]" for s in definition.states.values() if s.terminal]

@@ -1,0 +1,223 @@
+"""The tables of incident and service request: validated by `transitions`, asked through a dictionary.
+
+Both must agree for every state, trigger and answer of the guards.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transitions import MachineError
+
+from schemas.events import SAID, Accepted, trigger_of
+from workflows.case import AWAITED, Case
+from workflows.definition import Definition, Row, Standing, State, define, mermaid
+from workflows.incident import INCIDENT
+from workflows.service_request import SERVICE_REQUEST
+
+DEFINITIONS = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
+TRIGGERS = sorted({trigger_of(name) for name in SAID} | {"verification.checked"})
+NOBODY = Standing("", "", 0, "", 4)
+
+
+class Model:
+    """Anything with a state that answers the guards as it was told to."""
+
+    def __init__(self, state: str, answers: dict[str, bool]) -> None:
+        self.state = state
+        for name, answer in answers.items():
+            setattr(self, name, lambda *_, answer=answer: answer)
+
+
+def by_machine(definition: Definition, state: str, trigger: str, answers: dict[str, bool]) -> str | None:
+    """Where `transitions` itself leads; None if it refuses."""
+    event = definition.machine.events.get(trigger)
+    if event is None:
+        return None
+    model = Model(state, answers)
+    try:
+        moved = event.trigger(model)
+    except MachineError:
+        return None
+    return model.state if moved else None
+
+
+def by_table(definition: Definition, state: str, trigger: str, answers: dict[str, bool]) -> str | None:
+    """Where the compiled table leads, with the same answers."""
+    named = {guard: name for name, guard in definition.guards.items()}
+    for dest, guards in definition.table.get((trigger, state), ()):
+        if all(answers[named[guard]] is wanted for guard, wanted in guards):
+            return state if dest == "=" else dest
+    return None
+
+
+@st.composite
+def questions(draw: Any) -> tuple[Definition, str, str, dict[str, bool]]:
+    definition = draw(st.sampled_from(list(DEFINITIONS.values())))
+    answers = {name: draw(st.booleans()) for name in definition.guards}
+    return (
+        definition,
+        draw(st.sampled_from(list(definition.states))),
+        draw(st.sampled_from(TRIGGERS)),
+        answers,
+    )
+
+
+@given(questions())
+def test_the_compiled_table_says_what_the_machine_says(question):
+    assert by_table(*question) == by_machine(*question)
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_they_agree_on_every_state_and_trigger_with_all_answers_alike(name):
+    definition = DEFINITIONS[name]
+    for state, trigger, answer in product(definition.states, TRIGGERS, (True, False)):
+        answers = dict.fromkeys(definition.guards, answer)
+        assert by_table(definition, state, trigger, answers) == by_machine(
+            definition, state, trigger, answers
+        )
+
+
+def test_the_table_is_asked_with_the_guards_themselves():
+    """`dest` calls the guards on the case and on what is said; without a row it is None."""
+    calls = []
+
+    def ready(case: Case, said: Any, at: Standing) -> bool:
+        calls.append((case.id, said, at))
+        return case.cycle > 0
+
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2), State("shut", "关", 3, terminal=True))
+    rows = (
+        Row("go", (AWAITED,), "open", ("ready",)),
+        Row("go", (AWAITED,), "shut", ("not ready",)),
+        Row("stay", ("open",), "="),
+    )
+    definition = define("door", "门", states, rows, {"ready": ready})
+    case = Case(id="a")
+    assert definition.dest("go", case, Accepted(), NOBODY) == "shut"
+    case.cycle = 1
+    assert definition.dest("go", case, Accepted(), NOBODY) == "open"
+    assert definition.dest("stay", case, Accepted(), NOBODY) is None
+    assert calls[0] == ("a", Accepted(), NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("row", "at_fault"),
+    [
+        (Row("go", (AWAITED,), "open", ("redy",)), "redy"),
+        (Row("go", (AWAITED,), "opne"), "opne"),
+        (Row("go", ("nowhere",), "open"), "nowhere"),
+    ],
+)
+def test_a_row_that_names_what_is_not_there_is_refused(row, at_fault):
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    with pytest.raises(ValueError, match=at_fault):
+        define("door", "门", states, (row,), {})
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_no_state_can_be_jumped_to(name):
+    definition = DEFINITIONS[name]
+    assert set(definition.machine.events) <= set(TRIGGERS)
+    assert not [event for event in definition.machine.events if event.startswith("to_")]
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_every_state_can_be_reached_and_every_open_one_left(name):
+    definition = DEFINITIONS[name]
+    edges = {(s, dest) for (_, s), targets in definition.table.items() for dest, _ in targets if dest != "="}
+    reached, frontier = {AWAITED}, {AWAITED}
+    while frontier:
+        frontier = {dest for s, dest in edges if s in frontier} - reached
+        reached |= frontier
+    assert reached == set(definition.states)
+    for state in definition.states.values():
+        assert any(source == state.name for source, _ in edges) is not state.terminal
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name):
+    definition = DEFINITIONS[name]
+    for state in definition.states.values():
+        if state.terminal:
+            assert definition.triggers(state.name) == ["comment.added", "evidence.added"]
+
+
+def test_every_event_type_has_a_row_in_the_incident():
+    rows = {trigger for trigger, _ in INCIDENT.table}
+    assert {trigger_of(name) for name in SAID} <= rows
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_verified_and_closed_are_two_acts(name):
+    """`直至问题最终解决，方可办理结案手续` (M36): solving and closing are not one step."""
+    definition = DEFINITIONS[name]
+    into = {
+        (trigger, source)
+        for (trigger, source), ts in definition.table.items()
+        for dest, _ in ts
+        if dest == "closed"
+    }
+    assert {trigger for trigger, _ in into} == {"incident.closed"}
+    if name == "incident":
+        assert into == {("incident.closed", "verified")}
+
+
+def test_after_a_return_nobody_goes_straight_on_to_handled():
+    """退回: the receiver decides anew who handles; it cannot hand on to the next stage."""
+    assert ("handling.completed", "returned") not in INCIDENT.table
+    assert ("incident.accepted", "returned") not in INCIDENT.table
+    assert {
+        "incident.dispatched",
+        "incident.escalated",
+        "incident.reported_up",
+        "incident.reassigned",
+    } <= set(INCIDENT.triggers("returned"))
+
+
+# ---- what may come early ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "trigger", "early"),
+    [
+        ("discovered", "incident.accepted", True),
+        ("dissuading", "handling.completed", True),
+        ("reported", "verification.recorded", True),
+        ("feedback", "verification.recorded", True),  # the last check came before the ones above it
+        ("verifying", "incident.closed", True),
+        ("suspended", "handling.completed", True),
+        ("returned", "incident.accepted", True),
+        ("reported", "dissuasion.recorded", False),  # the case has left that behind
+        ("verifying", "incident.accepted", False),  # only another cycle takes it
+        ("verified", "handling.completed", False),
+        ("reported", "incident.resumed", False),  # nothing on the main line leads into a suspension
+        ("closed", "verification.recorded", False),
+        ("withdrawn", "incident.accepted", False),
+    ],
+)
+def test_an_event_is_early_if_a_later_state_of_this_cycle_takes_it(state, trigger, early):
+    assert (trigger, state) not in INCIDENT.table
+    assert (trigger in INCIDENT.ahead[state]) is early
+
+
+# ---- the picture ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_the_picture_shows_every_state_and_every_move(name):
+    definition = DEFINITIONS[name]
+    lines = mermaid(definition).splitlines()
+    assert lines[:2] == ["stateDiagram-v2", "    [*] --> awaited"]
+    for state in definition.states.values():
+        assert f"    {state.name} : {state.name} {state.zh}" in lines
+        assert (f"    {state.name} --> [*]" in lines) is state.terminal
+    for (trigger, source), targets in definition.table.items():
+        for dest, _ in targets:
+            if dest not in ("=", source):
+                line = next(x for x in lines if x.startswith(f"    {source} --> {dest} : "))
+                assert trigger in line.partition(" : ")[2].split(" / ")
