@@ -130,14 +130,14 @@ class Story:
         assert outcome.settled[0].outcome == "parked", outcome.settled[0]
         return outcome
 
-    def refused(self, reason: Reason, kind: str, actor: str, when: int | None = None, **rest: Any) -> Refusal:
+    def refused(self, why: Reason, kind: str, actor: str, when: int | None = None, **rest: Any) -> Refusal:
         """Say something that must be refused for this reason, and leave the case as it was."""
         self.until(self.now + 60_000 if when is None else when)
         before = encode(self.case)
         outcome = self.say(kind, actor, when, **rest)
         refusal = outcome.settled[0].refusal
         assert refusal is not None, f"{kind} was taken"
-        assert refusal.reason is reason, refusal
+        assert refusal.reason is why, refusal
         assert encode(self.case) == before and not outcome.steps
         return refusal
 

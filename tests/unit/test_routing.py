@@ -1,0 +1,641 @@
+"""Where a case goes: each rule of the plan, quoted, with the owners, copies and checks that follow from it.
+
+The phrases are those of the plan for four-level grid management (sections five and six).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas import facts as f
+from schemas.refusals import Reason
+from tests.unit.builders import (
+    BARE,
+    CENTRE,
+    CITY,
+    DISTRICT,
+    DUST,
+    HOTLINE,
+    LEAF,
+    LEAF_CHIEF,
+    MEMBER,
+    METRO,
+    OUTLET,
+    SEWERS,
+    STREET,
+    Story,
+    changed,
+    weiyang,
+)
+from workflows import routing
+from workflows.case import Case, Owner
+from workflows.pack import Grid
+
+STAFF = "WY01-STAFF1"  # of the street office
+PATH = ("XA", "WY", "WY01", "WY01-01")
+
+
+def owner(story: Story) -> tuple[str, int, str]:
+    return story.case.owner.grid, story.case.owner.level, story.case.owner.department
+
+
+def dissuaded_in_vain(category: str = DUST) -> Story:
+    story = Story().found(category)
+    story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
+    return story
+
+
+# ---- level 4 ----------------------------------------------------------------------------------------------
+
+
+def test_level_4_informs_and_dissuades_before_it_reports():
+    """四级网格: `对工地扬尘、焚烧垃圾、树叶、秸秆、冒黑烟等行为应进行告知劝阻` (M14)."""
+    story = Story().found(DUST)
+    assert story.case.state == "discovered"
+    assert owner(story) == (LEAF, 4, "")
+    story.done("dissuasion.recorded", MEMBER, outcome="effective")
+    assert story.case.state == "verifying"
+    assert story.case.checks == (4,)
+
+
+@pytest.mark.parametrize("outcome", ["ineffective", "impossible"])
+def test_level_4_reports_when_dissuasion_fails_or_is_impossible(outcome):
+    """`在告知劝阻无效或无法告知劝阻的情况下，应迅速将情况直接上报` (M15)."""
+    story = Story().found(DUST)
+    story.done("dissuasion.recorded", MEMBER, outcome=outcome)
+    assert story.case.clock("report") is not None
+    story.done("incident.reported_up", MEMBER)
+    assert story.case.state == "reported"
+
+
+def test_level_4_does_not_report_before_it_has_dissuaded():
+    """`在告知劝阻无效或无法告知劝阻的情况下`: the report waits for the dissuasion."""
+    story = Story().found(DUST)
+    story.parked("incident.reported_up", MEMBER)
+    assert story.case.state == "discovered"
+
+
+@pytest.mark.parametrize(("category", "grid"), [(DUST, "WY01"), (METRO, "WY")])
+def test_level_4_reports_to_the_upper_grid_with_authority(category, grid):
+    """`上报到有处置权的上级网格或相关职能部门协调处置` (M16): over the head of level 3 where that has no authority."""
+    story = dissuaded_in_vain(category)
+    story.done("incident.reported_up", MEMBER)
+    assert owner(story) == (grid, len(weiyang().path(grid)), "")
+
+
+def test_level_4_reports_to_level_3_where_the_catalogue_names_no_authority():
+    """`劝阻无果及时上报三级网格` (section six): the default of the pack."""
+    rules = changed(categories=())
+    case = Case(id="a", path=PATH, category="not-in-the-catalogue")
+    assert routing.upward(case, rules, rules) == Owner("WY01", 3)
+
+
+def test_level_4_reports_to_the_department_with_authority():
+    """`上报到有处置权的上级网格或相关职能部门` (M16)."""
+    story = dissuaded_in_vain()
+    story.done("incident.reported_up", MEMBER, to_department="WY-BUILD")
+    assert owner(story) == ("WY", 2, "WY-BUILD")
+    story.done("incident.accepted", "WY-BUILD-H")
+
+
+def test_level_4_copies_the_leader_who_sponsors_its_grid():
+    """`同时上报包抓领导` (M17, M43): a copy, ownership is elsewhere."""
+    story = dissuaded_in_vain()
+    story.done("incident.reported_up", MEMBER)
+    assert story.one(f.Copied) == f.Copied(posts=("WY01-01-SPONSOR",))
+    assert story.case.owner.grid == "WY01"
+
+
+def test_a_problem_without_dissuasion_is_reported_and_copied_at_once():
+    """`同时上报包抓领导` holds for a report that needs no dissuasion first, too."""
+    story = Story().found(BARE)
+    assert story.case.state == "reported"
+    assert story.one(f.Copied).posts == ("WY01-01-SPONSOR",)
+
+
+def test_a_report_goes_up_not_down_nor_aside():
+    """`上级网格`: neither the own grid nor a neighbour."""
+    story = dissuaded_in_vain()
+    for grid in (LEAF, "WY02"):
+        assert story.refused(Reason.INVALID, "incident.reported_up", MEMBER, to_grid=grid).field == "data.to_grid"
+    refused = story.refused(Reason.INVALID, "incident.reported_up", MEMBER, to_grid="nowhere")
+    assert "XA, WY, WY01" in refused.detail
+
+
+def test_a_department_that_nobody_knows_or_that_serves_elsewhere_gets_no_report():
+    """`相关职能部门`: one that serves the place."""
+    story = dissuaded_in_vain()
+    story.refused(Reason.UNKNOWN_CODE, "incident.reported_up", MEMBER, to_department="WY-NONE")
+    other = Grid("OTHER", "其他区", 2, "XA")
+    rules = changed(
+        grids=(*weiyang().pack.grids, other),
+        departments=tuple(
+            f_ if f_.code != "WY-BUILD" else type(f_)(f_.code, f_.name, "OTHER", f_.groups)
+            for f_ in weiyang().pack.departments
+        ),
+    )
+    story = Story(rules).found(DUST)
+    story.done("dissuasion.recorded", MEMBER, outcome="impossible")
+    assert (
+        "serves OTHER" in story.refused(Reason.INVALID, "incident.reported_up", MEMBER, to_department="WY-BUILD").detail
+    )
+
+
+# ---- levels 3, 2 and 1 ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("post", "source", "category", "state", "grid"),
+    [
+        (STAFF, "inspection", BARE, "accepted", "WY01"),
+        (STAFF, "inspection", OUTLET, "reported", "WY"),
+        (STAFF, "inspection", SEWERS, "reported", "XA"),
+        (DISTRICT, "inspection", OUTLET, "accepted", "WY"),
+        (DISTRICT, "inspection", SEWERS, "reported", "XA"),
+        (DISTRICT, "inspection", BARE, "reported", "WY01"),
+        (CITY, "inspection", SEWERS, "accepted", "XA"),
+        ("WY-SUPERVISOR", "supervision", OUTLET, "accepted", "WY"),
+    ],
+)
+def test_what_levels_3_and_2_find_themselves_starts_where_it_will_be_handled(post, source, category, state, grid):
+    """`制定检查计划，对检查发现或四级网格上报的环境污染问题进行处置` (M21, M23): without dissuasion."""
+    story = Story()
+    story.done("report.submitted", post, story.now, category=category, source=source, grid=LEAF)
+    assert (story.case.state, story.case.owner.grid) == (state, grid)
+
+
+def test_level_3_reports_to_level_2_and_its_departments_and_copies_its_sponsor():
+    """`上报到一级、二级网格及市、区相关职能部门协调处置，同时上报包抓领导` (section five, three)."""
+    story = Story().reported(BARE).accepted()
+    story.done("incident.escalated", STREET, reason="coordination")
+    assert owner(story) == ("WY", 2, "")
+    assert story.one(f.Escalated) == f.Escalated(reason="coordination", was_level=3, level=2)
+    copied = story.one(f.Copied)
+    assert copied.posts == ("WY01-SPONSOR",)
+    assert "WY-GREEN" in copied.departments  # the catalogue's department for bare ground
+    assert "WY-FINANCE" not in copied.departments  # not concerned
+    assert story.case.state == "reported"
+
+
+def test_level_3_reports_to_level_1_what_belongs_there():
+    """`如属于一级、二级网格处置或确需一级、二级网格协调解决的工作事项` (M25)."""
+    story = Story()
+    story.done("report.submitted", STAFF, story.now, category=SEWERS, source="inspection", grid=LEAF)
+    assert owner(story) == ("XA", 1, "")
+    assert story.one(f.Copied) == f.Copied(posts=("WY01-SPONSOR",), departments=("XA-FUNC",))
+
+
+def test_an_escalation_for_want_of_authority_goes_to_the_level_that_has_it():
+    """`如属于一级网格处置`: level 3 holds it by mistake, the catalogue gives it to level 1."""
+    story = Story().found(SEWERS)
+    story.done("incident.reassigned", CENTRE, to_grid="WY01")
+    story.done("incident.accepted", STREET)
+    story.done("incident.escalated", STREET, reason="authority")
+    assert owner(story) == ("XA", 1, "")
+
+
+def test_level_2_reports_to_level_1_and_copies_the_citys_departments_but_no_leader():
+    """`应迅速将情况上报到一级网格协调处理处置，同时上报市级相关职能部门` (M26)."""
+    story = Story().reported(OUTLET).accepted(DISTRICT)
+    story.done("incident.escalated", DISTRICT, reason="coordination")
+    assert owner(story) == ("XA", 1, "")
+    copied = story.one(f.Copied)
+    assert copied.posts == ()
+    assert copied.departments == ("XA-HAZE", "XA-FUNC")  # those of the city that are competent for anything
+
+
+def test_level_1_has_nobody_above_it():
+    story = Story().reported(SEWERS)
+    assert owner(story) == ("XA", 1, "")
+    story.accepted(CITY)
+    rules = changed(
+        roles=tuple(type(m)(m.rule, m.trigger, m.role) if m.trigger == "incident.escalated" else m
+                    for m in weiyang().pack.roles)
+    )  # fmt: skip
+    story.rules = story.register = rules
+    story.refused(Reason.IMPOSSIBLE, "incident.escalated", CITY, reason="coordination")
+
+
+def test_an_order_may_name_a_grid_above_but_no_other():
+    story = Story().reported(BARE).accepted()
+    story.refused(Reason.INVALID, "incident.escalated", STREET, reason="coordination", to_grid="WY02")
+    story.done("incident.escalated", STREET, reason="coordination", to_grid="XA")
+    assert owner(story) == ("XA", 1, "")
+
+
+def test_by_level_each_case_has_one_owner():
+    """`实行逐级负责，分级办理` (M27): escalating passes ownership on, it does not share it."""
+    story = Story().reported(BARE).accepted()
+    story.done("incident.escalated", STREET, reason="coordination")
+    story.refused(Reason.FORBIDDEN, "incident.accepted", STREET)
+    story.done("incident.accepted", DISTRICT)
+
+
+# ---- across borders ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("touches", "grid"),
+    [
+        (("WY01-02",), "WY01"),  # within one street office: its own business
+        (("WY02-03",), "WY"),
+        (("WY01-02", "WY02-03"), "WY"),
+    ],
+)
+def test_what_crosses_the_border_of_street_offices_goes_to_level_2(touches, grid):
+    """`对街道办事处跨界问题上报二级网格管理机构` (M31): to the lowest grid that contains all of it."""
+    story = Story().found(BARE, touches=list(touches))
+    assert story.case.owner.grid == grid
+
+
+def test_level_3_does_not_keep_what_it_finds_across_its_border():
+    """`对街道办事处跨界问题上报二级网格管理机构` (M31), found by level 3 itself."""
+    story = Story()
+    story.done("report.submitted", STAFF, story.now, category=BARE, source="inspection", grid=LEAF, touches=["WY02-01"])
+    assert (story.case.state, story.case.owner.grid) == ("reported", "WY")
+
+
+def test_what_crosses_the_border_of_districts_goes_to_level_1():
+    """`对区县跨界问题上报一级网格管理机构`, `协调解决区县跨界污染问题` (M30, M32)."""
+    rules = changed(grids=(*weiyang().pack.grids, Grid("BL", "邻区（示例）", 2, "XA"), Grid("BL01", "邻街", 3, "BL")))
+    story = Story(rules).found(BARE, touches=["BL01"])
+    assert story.case.owner.grid == "XA"
+    story = Story(rules).reported(BARE, touches=["BL01"])
+    assert story.case.owner == Owner("XA", 1)
+
+
+def test_an_escalation_across_a_border_goes_to_the_common_ancestor_or_one_level_up():
+    """`对街道办事处跨界问题上报二级网格管理机构`, seen only later."""
+    story = Story().reported(BARE).accepted()
+    story.done("incident.escalated", STREET, reason="cross_boundary")
+    assert story.case.owner.grid == "WY"
+
+
+def test_a_grid_that_nobody_knows_is_no_neighbour():
+    story = Story()
+    refused = story.refused(
+        Reason.UNKNOWN_CODE, "report.submitted", MEMBER, category=BARE, source="patrol", grid=LEAF, touches=["WY99"]
+    )
+    assert refused.field == "data.touches"
+
+
+# ---- the map ----------------------------------------------------------------------------------------------
+
+INSIDE = {"lon": 108.845, "lat": 34.385}  # of WY01-01
+BORDER = {"lon": 108.85, "lat": 34.385}  # of WY01-01 and WY01-02
+
+
+def test_a_position_finds_its_leaf_grid():
+    """`不留空白、不留死角` (M5): a report needs no grid code if it says where."""
+    story = Story()
+    story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline", position=INSIDE)
+    assert story.case.path == PATH
+    assert (story.case.lon, story.case.lat) == (108.845, 34.385)
+
+
+def test_on_a_border_all_grids_are_found_and_the_others_are_touched():
+    """`跨界`: a point on a common border lies in both grids."""
+    from schemas.events import Position
+
+    assert weiyang().locate(Position(**BORDER)) == ("WY01-01", "WY01-02")
+    for grid in ("WY01-01", "WY01-02"):
+        story = Story()
+        story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline", grid=grid, position=BORDER)
+        assert story.case.path[-1] == grid
+        assert story.case.touches == tuple({"WY01-01", "WY01-02"} - {grid})
+
+
+def test_on_a_border_the_speakers_own_grid_goes_first():
+    story = Story()
+    story.done("report.submitted", "WY01-02-MEMBER", story.now, category=BARE, source="patrol", position=BORDER)
+    assert story.case.path[-1] == "WY01-02"
+    assert story.case.touches == ("WY01-01",)
+
+
+def test_a_position_on_the_border_of_street_offices_goes_to_level_2():
+    """`对街道办事处跨界问题上报二级网格管理机构` (M31), by the map."""
+    from schemas.events import Position
+
+    found = weiyang().locate(Position(lon=108.87, lat=34.385))
+    assert {weiyang().home(code) for code in found} == {"WY01", "WY02"}
+    story = Story()
+    story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline",
+               position={"lon": 108.87, "lat": 34.385})  # fmt: skip
+    assert story.case.path[2] == "WY01"
+    assert story.case.owner.grid == "WY"
+
+
+def test_what_the_sender_says_about_neighbours_goes_before_the_map():
+    story = Story().found(BARE, position=BORDER, touches=["WY02-01"])
+    assert story.case.touches == ("WY02-01",)
+
+
+@pytest.mark.parametrize("crs", ["GCJ02", "BD09"])
+def test_shifted_coordinates_are_passed_through_and_not_looked_up(crs):
+    from schemas.events import Position
+
+    assert weiyang().locate(Position(lon=108.845, lat=34.385, crs=crs)) == ()
+    story = Story()
+    story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline", position={**INSIDE, "crs": crs})
+    assert story.case.path == PATH[:3]  # no place but the home
+    assert story.one(f.Reported).crs == crs
+    assert story.case.owner.grid == "WY01"
+
+
+def test_a_position_off_the_map_or_of_a_pack_without_map_finds_nothing():
+    from schemas.events import Position
+
+    assert weiyang().locate(Position(lon=0, lat=0)) == ()
+    bare = changed(grids=tuple(type(g)(g.code, g.name, g.level, g.parent) for g in weiyang().pack.grids))
+    assert bare.locate(Position(**INSIDE)) == ()
+
+
+def test_a_member_without_grid_or_position_reports_for_its_own_grid():
+    story = Story()
+    story.done("report.submitted", MEMBER, story.now, category=BARE, source="patrol")
+    assert story.case.path == PATH
+
+
+# ---- home -------------------------------------------------------------------------------------------------
+
+
+def test_a_report_whose_subject_has_another_home_is_misrouted_and_told_the_right_one():
+    story = Story(home="WY02")
+    refused = story.refused(Reason.MISROUTED, "report.submitted", MEMBER, category=BARE, source="patrol", grid=LEAF)
+    assert "WY01.<UUIDv7>" in refused.detail
+    assert story.case.state == "awaited"
+
+
+def test_a_home_that_nobody_knows_is_refused():
+    story = Story(home="WY99")
+    story.refused(Reason.UNKNOWN_CODE, "report.submitted", HOTLINE, category=BARE, source="hotline")
+
+
+def test_what_has_no_place_lives_at_the_root_and_lies_where_the_speaker_stands():
+    story = Story(home="XA")
+    story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline")
+    assert story.case.path == ("XA", "WY")
+    assert story.case.owner == Owner("WY", 2)
+
+
+# ---- departments ------------------------------------------------------------------------------------------
+
+
+def test_where_a_department_solves_the_grid_assists():
+    """`相关职能部门到达现场后，配合有关工作人员处理环境污染问题` (M18)."""
+    story = Story().reported(BARE).accepted()
+    story.done("incident.dispatched", STREET, lead="WY-URBAN", assisting=["WY-GREEN"])
+    assert owner(story) == ("WY01", 3, "WY-URBAN")
+    assert story.case.assisting == ("WY-GREEN", LEAF)
+    story.done("department.arrived", "WY-GREEN-H", department="WY-GREEN")
+    assert story.one(f.Arrived).department == "WY-GREEN"
+    assert story.case.assisting == ("WY-GREEN", LEAF)
+    story.done("handling.completed", "WY-URBAN-H")
+
+
+def test_a_grid_assists_the_department_that_it_reported_to_once_that_is_on_site():
+    """`相关职能部门到达现场后，配合` (M18), without a dispatch."""
+    story = dissuaded_in_vain()
+    story.done("incident.reported_up", MEMBER, to_department="WY-BUILD")
+    story.done("incident.accepted", "WY-BUILD-H")
+    assert story.case.assisting == ()
+    story.done("department.arrived", "WY-BUILD-H", department="WY-BUILD")
+    assert story.case.assisting == (LEAF,)
+    assert story.case.state == "handling"
+
+
+def test_a_report_may_name_the_department_that_is_responsible():
+    story = Story().reported(BARE, department="WY-GREEN")
+    assert owner(story) == ("WY01", 3, "WY-GREEN")
+    story.done("incident.accepted", "WY-GREEN-H")
+    other = Story(number=2)
+    other.refused(Reason.UNKNOWN_CODE, "report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF,
+                  department="WY-NONE")  # fmt: skip
+
+
+def test_dispatch_goes_only_to_departments_that_serve_the_place():
+    story = Story().reported(BARE).accepted()
+    assert story.refused(Reason.UNKNOWN_CODE, "incident.dispatched", STREET, lead="WY-NONE").field == "data.lead"
+    refused = story.refused(Reason.UNKNOWN_CODE, "incident.dispatched", STREET, lead="WY-URBAN", assisting=["WY-NONE"])
+    assert refused.field == "data.assisting"
+    story.refused(Reason.FORBIDDEN, "department.arrived", "WY-URBAN-H", department="WY-URBAN")
+
+
+def test_the_centre_may_dispatch_and_reassign_over_the_heads_of_the_grids():
+    """`统一调度指挥全区各级、各部门` (M55)."""
+    story = Story().reported(BARE)
+    story.done("incident.dispatched", CENTRE, lead="WY-URBAN")
+    assert story.case.state == "handling"
+    story.done("incident.reassigned", CENTRE, to_department="WY-EPB")
+    assert owner(story) == ("WY", 2, "WY-EPB")
+    story.done("incident.reassigned", CENTRE, to_grid="WY02")
+    assert owner(story) == ("WY02", 3, "")
+    assert story.case.state == "reported"
+    for wrong in ({}, {"to_grid": "WY02", "to_department": "WY-EPB"}):
+        story.refused(Reason.INVALID, "incident.reassigned", CENTRE, **wrong)
+    story.refused(Reason.UNKNOWN_CODE, "incident.reassigned", CENTRE, to_grid="WY99")
+    story.refused(Reason.UNKNOWN_CODE, "incident.reassigned", CENTRE, to_department="WY-NONE")
+
+
+# ---- returns ----------------------------------------------------------------------------------------------
+
+
+def test_a_return_goes_back_to_who_sent_it_step_by_step():
+    """退回: not our duty; the reason is mandatory."""
+    story = Story().reported(BARE).accepted()
+    story.done("incident.dispatched", STREET, lead="WY-URBAN")
+    story.done("incident.returned", "WY-URBAN-H", reason="not_our_duty")
+    assert owner(story) == ("WY01", 3, "")
+    assert story.case.state == "returned"
+    story.done("incident.dispatched", STREET, lead="WY-GREEN")
+    assert owner(story) == ("WY01", 3, "WY-GREEN")
+
+
+def test_the_first_owners_return_goes_to_the_grid_of_the_place_which_reports_again():
+    story = dissuaded_in_vain()
+    story.done("incident.reported_up", MEMBER)
+    story.done("incident.returned", STREET, reason="insufficient")
+    assert owner(story) == (LEAF, 4, "")
+    story.done("incident.reported_up", LEAF_CHIEF, to_grid="WY")
+    assert owner(story) == ("WY", 2, "")
+
+
+def test_a_case_of_the_hotline_goes_back_to_the_grid_of_the_place_too():
+    story = Story().reported(BARE)
+    story.done("incident.returned", STREET, reason="not_our_area")
+    assert owner(story) == (LEAF, 4, "")
+
+
+def test_who_gets_a_case_back_cannot_say_handled():
+    """退回: the receiver must decide anew who handles."""
+    story = Story().reported(BARE).accepted()
+    story.done("incident.dispatched", STREET, lead="WY-URBAN")
+    story.done("incident.returned", "WY-URBAN-H", reason="not_our_duty")
+    story.parked("handling.completed", STREET)  # handling lies ahead, but not before a new decision
+    assert story.case.state == "returned"
+
+
+# ---- checks on site ---------------------------------------------------------------------------------------
+
+
+def test_after_level_1_the_levels_below_check_down_to_the_last():
+    """一级网格: `处置完后，反馈二级、三级、四级网格现场核查直至结案` (M33)."""
+    story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
+    assert (story.case.state, story.case.checks) == ("feedback", (2, 3, 4))
+    story.done("verification.recorded", DISTRICT, outcome="solved")
+    assert (story.case.state, story.case.checks) == ("feedback", (3, 4))
+    story.done("verification.recorded", STAFF, outcome="solved")
+    assert (story.case.state, story.case.checks) == ("verifying", (4,))
+    story.done("verification.recorded", MEMBER, outcome="solved")
+    assert story.case.state == "verified"
+
+
+def test_after_level_2_levels_3_and_4_check():
+    """二级网格: `处置完毕后，反馈三级、四级网格现场核查直至结案` (M34)."""
+    story = Story().reported(OUTLET).accepted(DISTRICT).handled(DISTRICT)
+    assert (story.case.state, story.case.checks) == ("feedback", (3, 4))
+
+
+def test_after_level_3_level_4_checks():
+    """三级网格: `处置完毕后，反馈四级网格现场核查直至结案` (M34)."""
+    story = Story().reported(BARE).accepted().handled()
+    assert (story.case.state, story.case.checks) == ("verifying", (4,))
+
+
+def test_the_checks_above_the_last_may_come_in_any_order_and_do_not_decide():
+    """`反馈二级、三级、四级网格现场核查`: level 4's is last and decides."""
+    story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
+    story.done("verification.recorded", STAFF, outcome="unsolved")
+    assert story.one(f.Checked).decides is False
+    story.done("verification.recorded", DISTRICT, outcome="solved")
+    assert (story.case.state, story.case.cycle) == ("verifying", 0)
+    story.done("verification.recorded", MEMBER, outcome="solved")
+    assert story.one(f.Checked).decides is True
+
+
+def test_level_4_waits_until_the_levels_above_have_checked():
+    """`再次进行核查` (M35): again, after them."""
+    story = Story().reported(OUTLET).accepted(DISTRICT).handled(DISTRICT)
+    story.parked("verification.recorded", MEMBER, outcome="solved")
+    outcome = story.done("verification.recorded", STAFF, outcome="solved")
+    assert [s.outcome for s in outcome.settled] == ["done", "done"]
+    assert story.case.state == "verified"
+
+
+def test_a_pack_may_ask_for_the_last_check_only():
+    """Which levels check is the pack's choice; in the sample all do."""
+    story = Story(changed(options={"checks": "last"})).reported(SEWERS).accepted(CITY).handled(CITY)
+    assert (story.case.state, story.case.checks) == ("verifying", (4,))
+
+
+@pytest.mark.parametrize(("category", "by"), [(BARE, STREET), (OUTLET, DISTRICT), (SEWERS, CITY)])
+def test_unsolved_goes_to_level_3_again_whoever_handled_it(category, by):
+    """`如仍未解决，则再次上报三级网格处置` (M35)."""
+    story = Story(changed(options={"checks": "last"})).reported(category).accepted(by).handled(by)
+    story.done("verification.recorded", MEMBER, outcome="unsolved")
+    assert owner(story) == ("WY01", 3, "")
+    assert (story.case.state, story.case.cycle) == ("reported", 1)
+    story.accepted(STREET)
+
+
+def test_a_new_cycle_begins_with_nobody_before_so_a_return_goes_to_the_place():
+    story = Story().reported(BARE).accepted().handled()
+    story.done("verification.recorded", MEMBER, outcome="unsolved")
+    assert story.case.trail == ()
+    story.done("incident.returned", STREET, reason="not_our_duty")
+    assert owner(story) == (LEAF, 4, "")
+
+
+def test_it_goes_round_until_it_is_solved_with_a_loop_alarm():
+    """`直至问题最终解决` (M35, M36): without limit, but from the pack's count on somebody is told."""
+    story = Story().reported(BARE)
+    for cycle in range(1, 6):
+        story.accepted().handled()
+        story.done("verification.recorded", MEMBER, outcome="unsolved")
+        assert story.one(f.Reworked) == f.Reworked(cycle=cycle, looped=cycle >= 3)
+        alarms = [a for a in story.of(f.AlertRaised) if a.kind == "loop"]
+        assert len(alarms) == (cycle >= 3)
+        if alarms:
+            assert alarms[0].to == (DISTRICT, "WY-SUPERVISOR", "WY-SUPERVISOR-2", "WY01-SPONSOR")
+            assert alarms[0].alert == f"{story.case.id}|loop|{cycle}"
+    story.accepted().handled()
+    story.done("verification.recorded", MEMBER, outcome="solved")
+    story.done("incident.closed", MEMBER)
+    assert (story.case.state, story.case.cycle) == ("closed", 5)
+
+
+def test_closed_only_after_it_is_finally_solved_and_by_an_act_of_its_own():
+    """`直至问题最终解决，方可办理结案手续` (M36)."""
+    story = Story().reported(BARE).accepted().handled()
+    story.parked("incident.closed", MEMBER)
+    assert story.case.state == "verifying"
+    story.done("verification.recorded", MEMBER, outcome="solved")
+    assert story.case.state == "closed"
+    assert [step.cause.type for step in story.steps[-2:]] == [
+        "gridpatrol.verification.recorded.v1",
+        "gridpatrol.incident.closed.v1",
+    ]
+
+
+def test_effective_dissuasion_is_checked_by_level_4_before_it_is_closed():
+    """`告知劝阻` that works is handling on the spot; unsolved after all, it goes up."""
+    story = Story().found(DUST)
+    story.done("dissuasion.recorded", MEMBER, outcome="effective")
+    assert story.one(f.Handled) == f.Handled(level=4, by=MEMBER, checks=(4,))
+    story.done("verification.recorded", LEAF_CHIEF, outcome="unsolved")
+    assert owner(story) == ("WY01", 3, "")
+
+
+# ---- the tree ---------------------------------------------------------------------------------------------
+
+
+def test_an_ancestor_is_the_grid_of_a_level_or_the_deepest_there_is():
+    assert [routing.ancestor(PATH, level) for level in (1, 2, 3, 4, 9)] == [*PATH, LEAF]
+
+
+@pytest.mark.parametrize(
+    ("touches", "path"),
+    [
+        ((), PATH),
+        (("WY01-02",), PATH[:3]),
+        (("WY02",), PATH[:2]),
+        (("XA",), PATH[:1]),
+        ((LEAF,), PATH),
+        (("gone",), PATH),  # a grid that a newer register no longer has
+    ],
+)
+def test_the_common_path_is_that_of_the_lowest_grid_around_all(touches, path):
+    case = Case(id="a", path=PATH, touches=touches)
+    assert routing.common_path(case, weiyang()) == path
+
+
+def test_the_words_of_a_rung_are_posts_near_the_owner():
+    story = Story().reported(BARE).accepted()
+    story.done("incident.dispatched", STREET, lead="WY-URBAN")
+    case, register = story.case, story.register
+    posts = {word: routing.told((word,), case, register) for word in (
+        "owner", "owner_chief", "reporter", "handler", "sponsor", "upper_chief", "supervisor", "office",
+    )}  # fmt: skip
+    assert posts == {
+        "owner": ("WY-URBAN-H",),
+        "owner_chief": (STREET,),
+        "reporter": (HOTLINE,),
+        "handler": ("WY-URBAN-H",),
+        "sponsor": ("WY01-SPONSOR",),
+        "upper_chief": (DISTRICT,),
+        "supervisor": ("WY-SUPERVISOR", "WY-SUPERVISOR-2"),
+        "office": ("WY-OFFICE",),
+    }
+    both = routing.told(("owner_chief", "upper_chief", "owner_chief"), case, register)
+    assert both == (STREET, DISTRICT)
+
+
+def test_a_grid_without_department_is_told_through_its_members_and_chief():
+    story = Story().reported(BARE)
+    told = routing.told(("owner",), story.case, story.register)
+    assert told == ("WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3", STREET)
+
+
+def test_an_owner_that_a_newer_register_no_longer_has_is_nobody_to_tell():
+    case = Case(id="a", path=PATH, owner=Owner("gone", 3))
+    assert routing.told(("owner", "upper_chief", "supervisor"), case, weiyang()) == ()
