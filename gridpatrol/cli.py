@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from engine.door.problems import Problem
 from engine.errors import GridpatrolError
 from engine.packs import PackError
 from gridpatrol.boston311 import NotBoston311
@@ -23,7 +24,7 @@ COMMANDS = {
 }  # fmt: skip
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 
-PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, OSError)
+PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, Problem, OSError)
 """Errors whose message is meant for the person at the terminal."""
 
 
@@ -46,8 +47,15 @@ class Commands(click.Group):
             sys.stderr.close()  # the reader has gone: nothing more to say, and nowhere to say it
             ctx.exit(0)
         except PLAIN as error:
-            click.echo(f"gridpatrol: {error}", err=True)
+            click.echo(f"gridpatrol: {sentence(error)}", err=True)
             ctx.exit(1)
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, and what to do about it."""
+    if isinstance(error, Problem) and error.members.get("remedy"):
+        return f"{error}: {error.members['remedy']}"
+    return str(error)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -4,6 +4,7 @@ In: the flags of a command. Out: `reading` gives a database that may be read whi
 gives an engine under the lease, with its consumers, on a schema of this release.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from consumers import alerts, performance
 from engine import logs
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, PackUnusable
@@ -25,6 +27,8 @@ from workflows.policy import Policy
 
 BEFORE_ALL = 1
 """The stamp of a pack that was active before the first event of a replayed file, whenever that was."""
+TELL_EVERY_S = 1.0
+"""How often alerts are looked for whose quiet hours are over."""
 
 
 class NothingThere(GridpatrolError):
@@ -93,8 +97,17 @@ def writing(settings: Settings, telemetry: Telemetry | None = None) -> Iterator[
 
 
 def consumers(telemetry: Telemetry) -> list[Consumer]:
-    """What listens to the steps, in the order in which it is fed."""
-    return []
+    """What listens to the steps, in the order in which it is fed; and the telling of alerts that have waited."""
+    told_at = 0.0
+
+    def tell_waiting(database: Database) -> int:
+        nonlocal told_at
+        if time.monotonic() - told_at >= TELL_EVERY_S:
+            told_at = time.monotonic()
+            alerts.tell(database)
+        return 0
+
+    return [performance.consume, alerts.consume, tell_waiting]
 
 
 def read_pack(name: str) -> Pack:

@@ -12,7 +12,7 @@ import msgspec
 from rich.cells import cell_len
 
 from engine.door.dossier import ClockSheet, Dossier
-from engine.door.listing import Line
+from engine.door.listing import Head, Line
 from engine.door.words import Words, active_words
 from engine.policies import Policies
 from engine.store.desk import Connection
@@ -78,7 +78,7 @@ def _at(instant: str | None) -> str:
     return (instant or "")[:16].replace("T", " ")
 
 
-def _owner(item: Line) -> str:
+def _owner(item: Head) -> str:
     if item.owner is None:
         return ""
     department = f" · {item.owner.department.name}" if item.owner.department else ""
@@ -110,7 +110,7 @@ def incident(shown: Dossier, steps: Sequence[StoredStep], words: Words) -> None:
         click.echo("  " + " / ".join(grid.name for grid in shown.path))
     if shown.owner and shown.open:
         click.echo(f"  with {_owner(shown)}")
-    for clock in shown.sheets:
+    for clock in shown.clocks:
         click.echo("  " + _sheet(clock))
     if shown.open and shown.allowed:
         click.echo("  next: " + ", ".join(item.trigger for item in shown.allowed))
@@ -318,3 +318,13 @@ def alerts(rows: Iterable[Any], words: Words) -> None:
          ", ".join(words.post(code).name for code in msgspec.json.decode(row.recipients))) for row in rows
     ]  # fmt: skip
     table(("raised", "alert", "level", "incident", "status", "told"), lines)
+
+
+def both_clock(clock: str, kind: str) -> str:
+    """`处置 handle: 到期 due`."""
+    return f"{both(CLOCKS, clock)}: {both(RUNGS, kind)}" if clock else both(RUNGS, kind)
+
+
+def both_end(status: str) -> str:
+    """`已解除 resolved`."""
+    return both(ALERT_ENDS, status)

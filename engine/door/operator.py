@@ -4,23 +4,25 @@ In: requests of the command line. Out: actions on the writer's own thread, betwe
 `gridpatrol` commands that write use these routes when a server holds the lease.
 """
 
-import asyncio
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from litestar import post
-from litestar.exceptions import ClientException, NotFoundException
-from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
 from engine import letters
 from engine.clock import now_ms
+from engine.door.hall import Hall, settled
+from engine.door.problems import Problem, busy
+from engine.errors import GridpatrolError
 from engine.runtime import Engine
 from engine.slice import Answer
 from engine.store import letters as store
 from engine.store.rows import SettlementRow
-from engine.writer import Writer
 from workflows.pack import Pack
 
+T = TypeVar("T")
 WAIT_S = 30
 
 
@@ -49,33 +51,54 @@ class Settled(Struct, frozen=True):
     detail: str = ""
 
 
-def operator_handlers(writer: Writer) -> list[BaseRouteHandler]:
-    """The routes, bound to the writer of this process."""
-
-    @post("/v1/operator/packs", status_code=202, tags=["operator"], summary="Activate a compiled pack")
-    async def activate(data: Pack) -> Activated:
-        return Activated(await _act(writer, lambda engine: engine.install(data, now_ms())))
-
-    @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"],
-          summary="Replay a dead letter")  # fmt: skip
-    async def replay_letter(letter: str) -> Replayed:
-        return await _replay(writer, letter)
-
-    @post("/v1/operator/settlements", status_code=200, tags=["operator"],
-          summary="Settle a record that halts its partition")  # fmt: skip
-    async def settle(data: Settled) -> Settled:
-        await _act(writer, lambda engine: settle_in(engine, data))
-        return data
-
-    return [activate, replay_letter, settle]
+@post("/v1/operator/packs", status_code=202, tags=["operator"], summary="Activate a compiled pack")
+async def activate(hall: Hall, data: Pack) -> Activated:
+    """Keep the pack under its hash, and let every partition activate it."""
+    return Activated(await _act(hall, lambda engine: engine.install(data, now_ms())))
 
 
-async def _act(writer: Writer, action: Any) -> Any:
-    """An action on the writer's thread; what it refuses is the client's to mend."""
+@post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
+async def replay_letter(hall: Hall, letter: str) -> Replayed:
+    """Decide a dead letter anew, and say what became of it."""
+    found = await _act(hall, lambda engine: read_letter(engine, letter))
+    if found is None:
+        raise Problem(404, "unknown_letter", f"there is no dead letter {letter!r}",
+                      remedy="see `gridpatrol deadletter list`")  # fmt: skip
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(writer.call(action)), WAIT_S)
-    except ValueError as error:
-        raise ClientException(str(error)) from error
+        submission = letters.resubmission(*found, hall.writer.engine.count)
+    except letters.NotReplayable as error:
+        raise Problem(409, "not_replayable", str(error)) from error
+    ask = hall.writer.submit(submission, wait=submission.kind == "event")
+    await _done(ask.durable)
+    outcome = outcome_of(letter, await _done(ask.outcome) if ask.outcome else None)
+    await _act(hall, lambda engine: keep(engine, outcome))
+    return outcome
+
+
+@post("/v1/operator/settlements", status_code=200, tags=["operator"], summary="Settle a record that halts its partition")
+async def settle(hall: Hall, data: Settled) -> Settled:
+    """Keep an operator's word on a record, and let its partition go on."""
+    await _act(hall, lambda engine: settle_in(engine, data))
+    return data
+
+
+ROUTES = [activate, replay_letter, settle]
+
+
+async def _act(hall: Hall, action: Callable[[Engine], T]) -> T:
+    """An action on the writer's thread; what it refuses is the client's to mend."""
+    hall.check_open()
+    try:
+        return await _done(hall.writer.call(action))
+    except (ValueError, GridpatrolError) as error:
+        raise Problem(400, "invalid", str(error)) from error
+
+
+async def _done(future: "Future[T]") -> T:
+    """What the writer's thread answers."""
+    if not await settled(future, WAIT_S):
+        raise busy(f"the writer has not answered within {WAIT_S} s")
+    return future.result()
 
 
 def settle_in(engine: Engine, word: Settled) -> None:
@@ -88,23 +111,6 @@ def settle_in(engine: Engine, word: Settled) -> None:
     if not (word.verdict == "skip" or (kind == "stamp" and stamp.isascii() and stamp.isdigit())):
         raise ValueError(f"the verdict is skip or stamp:<ms>, got {word.verdict!r}")
     engine.settle(SettlementRow(word.partition, word.position, word.verdict, word.detail))
-
-
-async def _replay(writer: Writer, id_: str) -> Replayed:
-    """Decide a letter anew, wait for the outcome, and keep it with the letter."""
-    found = await _act(writer, lambda engine: read_letter(engine, id_))
-    if found is None:
-        raise NotFoundException(f"there is no dead letter {id_!r}")
-    try:
-        submission = letters.resubmission(*found, writer.engine.count)
-    except letters.NotReplayable as error:
-        raise ClientException(str(error), status_code=409) from error
-    ask = writer.submit(submission, wait=submission.kind == "event")
-    await asyncio.wait_for(asyncio.wrap_future(ask.durable), WAIT_S)
-    answer = await asyncio.wait_for(asyncio.wrap_future(ask.outcome), WAIT_S) if ask.outcome else None
-    outcome = outcome_of(id_, answer)
-    await _act(writer, lambda engine: keep(engine, outcome))
-    return outcome
 
 
 def read_letter(engine: Engine, id_: str) -> tuple[store.Letter, str | None] | None:

@@ -1,0 +1,82 @@
+"""`gridpatrol performance show`: counts, rates and durations of a subtree, the same answer as over HTTP.
+
+In: a question by grid, grouping and period. Out: a table, or JSON with exact numerators and denominators.
+"""
+
+from typing import Any
+
+import click
+
+from consumers.performance import Rate
+from gridpatrol import options, show
+from gridpatrol.figures import GROUPINGS, Figures, reader
+from gridpatrol.opening import reading, settings_of
+
+
+@click.group("performance")
+def command() -> None:
+    """Performance figures (考核): 结案率, 按期结案率, 返工率, medians."""
+
+
+@command.command("show")
+@click.option("--grid", default="", help="Of this grid and all below it; default: all.")
+@click.option("--by", type=click.Choice([name for name in GROUPINGS if name]), default="grid", show_default=True,
+              help="One row per what.")  # fmt: skip
+@click.option("--level", default="", help="With --by grid: the grids of this level below.")
+@click.option("--period", default="", help="day, week, month, quarter, half, year or all; default: month.")
+@click.option("--day", default="", metavar="DAY", help="The period that holds this local day; default: today.")
+@click.option("--from", "from_", default="", metavar="DAY", help="First local day, instead of a period.")
+@click.option("--to", default="", metavar="DAY", help="Last local day, inclusive.")
+@click.option("--department", default="", help="Only of this department.")
+@click.option("--group", default="", help="Only of this group of categories.")
+@click.option("--category", default="", help="Only of this category.")
+@click.option("--post", default="", help="Only of this post.")
+@click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
+@options.database
+@options.as_json
+def show_performance(database: str | None, as_json: bool, from_: str, published: bool, **asked: str) -> None:
+    """Show figures by grid, department, group, category, post or day.
+
+    \b
+    Examples:
+      gridpatrol performance show --grid WY --period month
+      gridpatrol performance show --by department --from 2026-03-01 --to 2026-03-31 --json
+    """
+    question = {"from": from_, "published": "true" if published else ""} | asked
+    with reading(settings_of(database=database)) as opened:
+        try:
+            found = reader(opened)({name: value for name, value in question.items() if value})
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    if as_json:
+        options.print_json(found)
+    else:
+        figures(found)
+
+
+def figures(found: Figures) -> None:
+    """A table of figures. A rate from too few cases stands in brackets: it ranks nothing."""
+    days = f"{found.since or 'the beginning'} to {found.until or 'now'}"
+    click.echo(f"{found.pack} {found.grid} by {found.by or 'all'}, {days}")
+    standing = {row.key: row for row in found.standing}
+    rows: list[tuple[Any, ...]] = []
+    for row in found.rows:
+        counts, now = row.counts, standing.get(row.key)
+        rows.append((
+            row.key, row.name, counts.get("reported", 0), counts.get("closed", 0), row.n, _rate(row.close_rate, row.thin),
+            _rate(row.on_time_rate, row.thin), _rate(row.rework_rate, row.thin),
+            show.lasted(row.median_ms) if row.median_ms is not None else "",
+            show.lasted(row.p90_ms) if row.p90_ms is not None else "", now.open if now else 0, now.overdue if now else 0,
+        ))  # fmt: skip
+    heads = ("key", "name", "上报 reported", "结案 closed", "应结案 closable", "结案率", "按期结案率", "返工率", "median", "p90",
+             "在办 open", "超期 overdue")  # fmt: skip
+    show.table(heads, rows, right=range(2, 12))
+    if any(row.thin for row in found.rows):
+        click.echo("(in brackets: too few cases to rank)")
+
+
+def _rate(rate: Rate, thin: bool) -> str:
+    if rate.basis_points is None:
+        return "-"
+    text = f"{rate.basis_points / 100:.2f}%"
+    return f"({text})" if thin else text

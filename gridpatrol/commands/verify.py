@@ -1,0 +1,58 @@
+"""`gridpatrol verify`: does everything that is stored follow from the stored facts?
+
+In: a database. Out: every mismatch; exit status 1 if there is one. Their number is kept for the metric
+`gridpatrol_reconcile_mismatches`.
+"""
+
+import click
+
+from consumers import reconcile
+from engine.errors import LeaseTaken
+from engine.lease import Lease
+from engine.store import log
+from engine.store.database import Database
+from gridpatrol import options
+from gridpatrol.opening import reading, settings_of
+from gridpatrol.progress import progress
+
+
+@click.command("verify")
+@click.option("--show", "most", default=50, show_default=True, help="How many mismatches to list.")
+@options.database
+@options.as_json
+@click.pass_context
+def command(ctx: click.Context, most: int, database: str | None, as_json: bool) -> None:
+    """Recompute incidents, figures, outcomes and alerts from the facts, and compare. Works while a server runs.
+
+    \b
+    Example:
+      gridpatrol verify --database sqlite:///var/demo.db
+    """
+    settings = settings_of(database=database)
+    with reading(settings) as opened:
+        live = _is_written_to(opened)
+        with progress("verifying", None) as told:
+            found = reconcile.verify(opened, told, live=live)
+        _keep(opened, len(found))
+    if as_json:
+        options.print_json({"mismatches": found, "count": len(found), "live": live})
+    else:
+        for mismatch in found[:most]:
+            click.echo(str(mismatch))
+        said = f"{len(found)} mismatches" if found else "Everything that is stored follows from the facts"
+        click.echo(f"{said} in {settings.database}.")
+    ctx.exit(1 if found else 0)
+
+
+def _is_written_to(database: Database) -> bool:
+    """Whether a server works on it right now: then consumers may be some steps behind."""
+    try:
+        Lease(database).close()
+    except LeaseTaken:
+        return True
+    return False
+
+
+def _keep(database: Database, count: int) -> None:
+    with database.begin() as connection:
+        log.write_meta(connection, "reconcile_mismatches", str(count))
