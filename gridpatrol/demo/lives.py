@@ -1,8 +1,8 @@
 """One incident as its people live it: each act is something somebody says, by a post that may say it.
 
-In: the town, dice, a problem at a place. Out: `words`, what was said in order and after how long, and the state
-that the author expects, by which the next act is chosen. The engine may think otherwise; then it answers, and the
-author was wrong. Instants inside data are `Later`: minutes after the word itself.
+In: the town, dice, a problem at a place. Out: `words`, what was said in order and after how long, and the
+state that the author expects, by which the next act is chosen. The engine may think otherwise; then it
+answers, and the author was wrong. Instants inside data are `Later`: minutes after the word itself.
 """
 
 import hashlib
@@ -90,9 +90,7 @@ class Life:
 
     def gap(self, clock: str, share: float = 1.0) -> Gap:
         """A share of what a clock allows: mostly well within, sometimes too long."""
-        limit = self.town.limit(
-            clock, self.level if self.place.owner else self.town.leaf_level, self.category
-        )
+        limit = self.town.limit(clock, self.level if self.place.owner else self.town.leaf_level, self.category)
         factor = self.rng.uniform(1.1, 2.0) if self.chance(self.slow) else self.rng.uniform(0.15, 0.75)
         if limit.minutes > 960 and factor < 1:
             factor /= 3  # nobody needs all of fifteen days
@@ -222,9 +220,7 @@ class Life:
     def dispatch(self) -> None:
         """To a department, perhaps with others that assist (派遣)."""
         lead = self.lead()
-        others = [
-            code for code, grid in self.town.departments.items() if grid in self.place.path and code != lead
-        ]
+        others = [code for code, grid in self.town.departments.items() if grid in self.place.path and code != lead]
         assisting = self.rng.sample(others, 1) if self.chance(0.3) else []
         data = {"lead": lead, "assisting": assisting} if assisting else {"lead": lead}
         self.say("incident.dispatched", self.gap("handle", 0.1), **data)
@@ -262,9 +258,7 @@ class Life:
     def handled(self) -> None:
         """Handled: the levels below check on site."""
         data: dict[str, Any] = {"evidence": self.evidence("before", "after")} if self.chance(0.6) else {}
-        self.say(
-            "handling.completed", self.gap("handle", 0.5), actor=self._handler("handling.completed"), **data
-        )
+        self.say("handling.completed", self.gap("handle", 0.5), actor=self._handler("handling.completed"), **data)
         self.state = "feedback" if self.checks() else "verifying"
 
     # ---- checked and closed --------------------------------------------------------------------------------

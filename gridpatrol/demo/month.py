@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 from gridpatrol.demo.hours import MINUTE, earlier, later, likely
 from gridpatrol.demo.lives import OPEN, Gap, Life, Word
-from gridpatrol.demo.plots import draw, main_line, whole
+from gridpatrol.demo.plots import draw, fit_for, main_line, whole
 from gridpatrol.demo.speech import Speech, mint
-from gridpatrol.demo.town import Category, Town
+from gridpatrol.demo.town import Town
 
 DAYS = 30
 STANDING = {"discovered": 4, "dissuading": 4, "reported": 5, "accepted": 5, "handling": 6, "feedback": 4,
@@ -115,7 +115,7 @@ class Month:
 
     def _standing(self, state: str, overdue: bool) -> None:
         """An incident whose last step lies a little before the end, or so far that it is late."""
-        life = self._fit_for(state, urgent=overdue and state in ("accepted", "handling"))
+        life = fit_for(self.town, self.rng, state, urgent=overdue and state in ("accepted", "handling"))
         from_here = ("reported", "accepted") if state in ("returned", "suspended") else (state,)
         for _ in main_line(life):
             if life.state in from_here:
@@ -125,22 +125,6 @@ class Month:
         if state == "suspended":
             life.suspend("season", self.rng.uniform(2, 20) * 1440 if overdue else None)
         self._send(life, self._backwards(life.words, self._last_step(state, overdue)))
-
-    def _fit_for(self, state: str, urgent: bool) -> Life:
-        """A problem whose way leads through a state."""
-        early, fitting = state in ("discovered", "dissuading"), self.town.categories
-        if early:
-            fitting = [c for c in fitting if c.dissuade]
-        elif state == "feedback":
-            fitting = [c for c in fitting if c.level < self.town.leaf_level - 1]
-        elif urgent:
-            fitting = [c for c in fitting if self._short(c)]
-        told = self.rng.choice(("patrol", "hotline", "public", "camera"))  # an inspector accepts at once
-        return draw(self.town, self.rng, fitting, "patrol" if early else told if state == "reported" else "")
-
-    def _short(self, category: Category) -> bool:
-        """Its handling is limited to a few hours that run by night as well."""
-        return not self.town.limit("handle", category.level, category).working
 
     def _last_step(self, state: str, overdue: bool) -> int:
         """When the last thing was said of an incident that stands."""
@@ -177,11 +161,7 @@ class Month:
         if not waiting:
             return
         begun = waiting[-1][1] + self.rng.randint(20, 900) * MINUTE
-        order = (
-            self.rng.sample(range(len(waiting)), len(waiting))
-            if self.rng.random() < 0.5
-            else range(len(waiting))
-        )
+        order = self.rng.sample(range(len(waiting)), len(waiting)) if self.rng.random() < 0.5 else range(len(waiting))
         for (word, at), place in zip(waiting, order, strict=True):
             yield Timed(word, at, begun + place * 700)
 
@@ -249,9 +229,7 @@ class Month:
         home = report["subject"].rpartition(".")[0]
         fresh = {"subject": mint(home, at, self.rng)}
         elsewhere = next(leaf for leaf in self.town.leaves if self.town.home(leaf) != home)
-        foreign = next(
-            post.code for post in self.town.posts if post.grid == elsewhere and post.role == "member"
-        )
+        foreign = next(post.code for post in self.town.posts if post.grid == elsewhere and post.role == "member")
         match index % 6:
             case 0:
                 return {**fresh, "data": {**report["data"], "category": "D9-99"}}  # no such problem

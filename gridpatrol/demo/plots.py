@@ -1,7 +1,7 @@
 """What happens to incidents: the main line, and how often life leaves it.
 
-In: a life at its beginning. Out: the same life, lived act by act; whoever drives it stops where it wants. Shares
-are invented: they make a month in which everything occurs, not a statistic of any city.
+In: a life at its beginning. Out: the same life, lived act by act; whoever drives it stops where it wants.
+Shares are invented: they make a month in which everything occurs, not a statistic of any city.
 """
 
 from collections.abc import Iterator
@@ -39,6 +39,19 @@ def draw(
     weights = [COMMON.get(c.group, 1) * (3 if seen and c.dissuade else 1) for c in categories]
     category = rng.choices(categories, weights)[0]
     return Life(town, rng, category, rng.choice(town.leaves), source, slow, offline)
+
+
+def fit_for(town: Town, rng: Random, state: str, urgent: bool = False) -> Life:
+    """A problem whose way leads through a state; urgent: handled within hours that run by night as well."""
+    early, fitting = state in ("discovered", "dissuading"), town.categories
+    if early:
+        fitting = [c for c in fitting if c.dissuade]
+    elif state == "feedback":
+        fitting = [c for c in fitting if c.level < town.leaf_level - 1]
+    elif urgent:
+        fitting = [c for c in fitting if not town.limit("handle", c.level, c).working]
+    told = rng.choice(("patrol", "hotline", "public", "camera"))  # an inspector accepts at once
+    return draw(town, rng, fitting, "patrol" if early else told if state == "reported" else "")
 
 
 def across(life: Life) -> Life:

@@ -26,9 +26,7 @@ class Speech:
         self.origin = origin
         self.posts = {post.code: post for post in town.posts}
 
-    def event(
-        self, word: Word, subject: str, name: str, at: int, arrival: int | None = None
-    ) -> dict[str, Any]:
+    def event(self, word: Word, subject: str, name: str, at: int, arrival: int | None = None) -> dict[str, Any]:
         """A word said at an instant; `arrival` where it came later."""
         event = {
             "specversion": "1.0",

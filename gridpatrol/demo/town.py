@@ -1,8 +1,8 @@
 """A pack folder read as plain data: who is where, what is whose, who may say what.
 
 In: the CSV, TOML and GeoJSON files of a pack. Out: `Town`, which answers the questions of somebody who writes
-the day of a city: which post could say this now, where does this problem go, about how long does that take. It
-judges nothing; the engine does.
+the day of a city: which post could say this now, where does this problem go, about how long does that take.
+It judges nothing; the engine does.
 """
 
 import csv
@@ -86,9 +86,7 @@ class Town:
         self.zone = ZoneInfo(pack["zone"])
         self.home_level: int = pack["options"]["partition_level"]
         self.rework_level: int = pack["options"]["rework_level"]
-        self.grids = {
-            r["code"]: Grid(r["code"], int(r["level"]), r["parent"], r["kind"]) for r in self._rows("grids")
-        }
+        self.grids = {r["code"]: Grid(r["code"], int(r["level"]), r["parent"], r["kind"]) for r in self._rows("grids")}
         self.posts = [Post(r["code"], r["role"], r["grid"], r["department"])
                       for r in self._rows("posts") if r["vacant"] != "yes"]  # fmt: skip
         self.categories = [_category(row) for row in self._rows("categories")]
@@ -148,9 +146,7 @@ class Town:
 
     # ---- who -----------------------------------------------------------------------------------------------
 
-    def speakers(
-        self, trigger: str, place: Place, levels: tuple[int, ...] = (), role: str = ""
-    ) -> list[Post]:
+    def speakers(self, trigger: str, place: Place, levels: tuple[int, ...] = (), role: str = "") -> list[Post]:
         """The posts that may say it here, all or those of some levels or of a role."""
         rows = self._may.get(trigger, [])
         return [
@@ -159,9 +155,7 @@ class Town:
             and any(post.role in may.roles and self._stands(may, post, place) for may in rows)
         ]  # fmt: skip
 
-    def speaker(
-        self, rng: Random, trigger: str, place: Place, levels: tuple[int, ...] = (), role: str = ""
-    ) -> str:
+    def speaker(self, rng: Random, trigger: str, place: Place, levels: tuple[int, ...] = (), role: str = "") -> str:
         """One of them, those who do the daily work more often; "" where nobody may."""
         posts = self.speakers(trigger, place, levels, role)
         if not posts:

@@ -6,7 +6,6 @@ instants fired in between.
 
 from __future__ import annotations
 
-import ast
 import json
 from collections import Counter
 from datetime import datetime
@@ -16,7 +15,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from engine.packs import folder_of
-from gridpatrol import demo
 from gridpatrol.demo.lives import MAIN_LINE
 from gridpatrol.demo.month import write_month
 from schemas.envelope import Record, decode_data, decode_envelope, to_ms
@@ -180,12 +178,3 @@ def test_a_whole_month_says_everything_that_can_be_said(tmp_path: Path) -> None:
 def test_an_end_without_a_zone_is_no_instant(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="zone"):
         write_month(tmp_path / "month.jsonl", folder_of("weiyang"), datetime(2026, 10, 16), 1)
-
-
-def test_the_demo_imports_nothing_of_the_engine() -> None:
-    for path in Path(demo.__file__).parent.glob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-        names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-        ours = {name.partition(".")[0] for name in names} & {"schemas", "workflows", "engine", "consumers"}
-        assert ours == set(), f"{path.name} must speak over HTTP and read files only"

@@ -35,6 +35,8 @@ WALL_CLOCK = {
     "time.time",
     "time.time_ns",
 }
+# The demo's traffic is a process of its own that imports nothing of the engine, so it has a clock of its own.
+READS_THE_CLOCK = {"engine/clock.py", "gridpatrol/demo/traffic.py"}
 
 
 class Source:
@@ -110,7 +112,14 @@ def sql_outside_the_store(source: Source) -> set[str]:
 
 
 def wall_clock_readings(source: Source) -> set[str]:
-    return set() if source.path == "engine/clock.py" else source.used() & WALL_CLOCK
+    return set() if source.path in READS_THE_CLOCK else source.used() & WALL_CLOCK
+
+
+def foreign_to_the_demo(source: Source) -> set[str]:
+    """What a demo shows must have come in at the door: it reads files and speaks HTTP."""
+    foreign = set(PACKAGES) - {"gridpatrol"}
+    own = {name for name in source.imports if name.startswith("gridpatrol.")}
+    return (source.imported & foreign) | {name for name in own if not name.startswith("gridpatrol.demo")}
 
 
 def consumer_of(name: str) -> str:
@@ -165,8 +174,14 @@ def test_sql_is_spoken_in_the_store_only():
     assert findings(PACKAGES, sql_outside_the_store) == {}
 
 
-def test_the_wall_clock_is_read_in_one_file_only():
+def test_the_wall_clock_is_read_where_it_is_meant_to_be_only():
     assert findings(PACKAGES, wall_clock_readings) == {}
+
+
+def test_the_demo_is_a_stranger_to_the_engine():
+    demo = [source for source in sources("gridpatrol") if source.path.startswith("gridpatrol/demo/")]
+    assert demo
+    assert {source.path: bad for source in demo if (bad := foreign_to_the_demo(source))} == {}
 
 
 def test_one_consumer_never_imports_the_edge_of_another():
@@ -220,6 +235,14 @@ def test_no_file_names_a_folder_of_the_machine_it_was_written_on():
             {"datetime.date.today"},
         ),
         (wall_clock_readings, "engine/clock.py", "import time\ntime.time_ns()", set()),
+        (foreign_to_the_demo, "gridpatrol/demo/a.py", "import json\nfrom gridpatrol.demo import town", set()),
+        (foreign_to_the_demo, "gridpatrol/demo/a.py", "from engine import clock", {"engine"}),
+        (
+            foreign_to_the_demo,
+            "gridpatrol/demo/a.py",
+            "from gridpatrol.client import Server",
+            {"gridpatrol.client.Server"},
+        ),
     ],
 )
 def test_a_breach_is_noticed_and_nothing_else(rule, path, text, found):
