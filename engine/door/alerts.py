@@ -1,0 +1,259 @@
+"""Alerts at the door: the list, and the feed as Server-Sent Events.
+
+In: a subtree of the grid, and where a subscriber stopped. Out: alerts; lines of the feed, each with its place as
+`<epoch>-<number>`, so that a subscriber that comes back misses nothing. The feed is a table: a slow subscriber reads at
+its own pace and holds up nobody. One look at the table serves all who wait.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get
+from litestar.params import Parameter
+from litestar.response import Stream
+from msgspec import Struct
+
+from engine.door.hall import Hall
+from engine.door.problems import Problem, bad_query, busy
+from engine.door.words import CategoryNamed, Named, Words, active_words, parse_instant, prefix_of
+from engine.store import alerts as store
+from engine.store.alerts import AlertRow, DeliveryRow
+from engine.store.desk import Connection
+
+STATUSES = ("firing", "acknowledged", "withdrawn", "resolved")
+MOST = 500
+SUBSCRIBERS = 200
+HEARTBEAT_S = 15
+LOOK_S = 0.5
+"""How often the feed is looked at when nobody says that it grew."""
+PAUSE_S = 0.05
+INSTANTS = ("due_at", "raised_at", "due")
+"""Members of a line of the feed that are instants."""
+PAGE = 200
+"""Lines that are read at once for one subscriber."""
+
+
+class AlertLine(Struct, frozen=True):
+    """An alert: that something is or was due, who was told, and what became of it."""
+
+    id: str
+    case: str
+    kind: str
+    clock: str
+    level: int
+    cycle: int
+    path: list[Named]
+    category: CategoryNamed | None
+    recipients: list[Named]
+    due_at: str
+    deadline: str | None
+    raised_at: str
+    not_before: str | None
+    status: str
+    ended_at: str | None
+    ended_by: str
+
+
+class AlertPage(Struct, frozen=True):
+    """Alerts, the latest first. `next` continues; None: this was the last page."""
+
+    alerts: list[AlertLine]
+    next: str | None
+    as_of: str
+
+
+# ---- the list -----------------------------------------------------------------------------------------------
+
+Since = Annotated[str, Parameter(description="RFC 3339: alerts that were raised at this instant or later.")]
+
+
+@get("/v1/alerts", summary="Alerts, the latest first", tags=["alerts"])
+async def list_alerts(
+    hall: Hall, status: str = "", grid: str = "", clock: str = "", case: str = "", since: Since = "", limit: int = 100,
+    cursor: str = "",
+) -> AlertPage:  # fmt: skip
+    """Alerts of a subtree by status: firing, acknowledged, withdrawn or resolved."""
+    if status and status not in STATUSES:
+        raise bad_query("status", f"{status!r} is no status", f"choose one of: {', '.join(STATUSES)}")
+    if not 1 <= limit <= MOST:
+        raise bad_query("limit", f"{limit} is not from 1 to {MOST}", "ask for fewer and follow `next`")
+    before, first = _read_cursor(cursor), parse_instant(since, "since") if since else None
+    now = hall.now()
+
+    def ask(connection: Connection) -> AlertPage:
+        words = active_words(connection, hall.policies)
+        path = prefix_of(words, grid) if grid else "/"
+        rows = store.listed(
+            connection, path=path, status=status or None, clock=clock or None, case=case or None, before=before,
+            limit=limit + 1,
+        )  # fmt: skip
+        rows = [row for row in rows if first is None or row.raised_at >= first]
+        shown = rows[:limit]
+        more = _write_cursor(shown[-1]) if len(rows) > limit else None
+        return AlertPage([_line(row, words) for row in shown], more, words.instant(now))
+
+    return await hall.read(ask)
+
+
+def _line(row: AlertRow, words: Words) -> AlertLine:
+    known = words.register.categories.get(row.category)
+    posts: list[str] = msgspec.json.decode(row.recipients)
+    return AlertLine(
+        row.id, row.case_id, row.kind, row.clock, row.level, row.cycle,
+        words.path(tuple(code for code in row.path.split("/") if code)),
+        words.category(row.category, known.group if known else ""), [words.post(post) for post in posts],
+        words.instant(row.due_at), words.maybe(row.due), words.instant(row.raised_at), words.maybe(row.not_before),
+        row.status, words.maybe(row.ended_at), row.ended_by,
+    )  # fmt: skip
+
+
+def _write_cursor(row: AlertRow) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([row.raised_at, row.id])).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> tuple[int, str] | None:
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=tuple[int, str])
+    except (ValueError, msgspec.DecodeError) as error:
+        raise bad_query("cursor", "this is no cursor of this list", "begin again without a cursor") from error
+
+
+# ---- the feed -----------------------------------------------------------------------------------------------
+
+
+class Feed:
+    """Wakes everybody who waits for the feed to grow. It looks only while somebody listens."""
+
+    def __init__(self, hall: Hall) -> None:
+        self.hall = hall
+        self.listeners = 0
+        self.head = 0
+        self._grown = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+
+    def check_room(self) -> None:
+        """Refuse one more when enough listen."""
+        if self.listeners >= SUBSCRIBERS:
+            raise busy(f"{SUBSCRIBERS} subscribers listen already", "come again later, or read /v1/alerts")
+
+    def join(self) -> None:
+        """One more listens."""
+        self.listeners += 1
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look())
+
+    def leave(self) -> None:
+        """One less; after the last one nobody looks."""
+        self.listeners -= 1
+        if not self.listeners and self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until the feed has grown, the door closes, or the time is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._grown.wait(), timeout_s)
+
+    async def _look(self) -> None:
+        """Look when the writer has done something, and every half second: others may write to this database."""
+        told, loop = self.hall.writer.told, asyncio.get_running_loop()
+        looked = 0.0
+        while not self.hall.closing.is_set():
+            if told.is_set() or loop.time() - looked >= LOOK_S:
+                told.clear()
+                looked = loop.time()
+                with suppress(Problem):
+                    head = await self.hall.read(store.last_number)
+                    if head != self.head:
+                        self.head = head
+                        self._wake()
+            await asyncio.sleep(PAUSE_S)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+
+@get("/v1/alerts/stream", summary="The alert feed as Server-Sent Events", tags=["alerts"],
+     media_type="text/event-stream")  # fmt: skip
+async def stream_alerts(
+    request: Request[Any, Any, Any], hall: Hall, feed: Feed, grid: str = "", last_event_id: str = ""
+) -> Stream:
+    """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. An id of
+    another epoch (the database was restored) is answered with the event `restarted`, then with the whole epoch."""
+    last = request.headers.get("last-event-id") or last_event_id
+
+    def ask(connection: Connection) -> tuple[str, str, int]:
+        path = prefix_of(active_words(connection, hall.policies), grid) if grid else "/"
+        return path, store.read_meta(connection, store.EPOCH) or "0", store.last_number(connection)
+
+    path, epoch, head = await hall.read(ask)
+    restarted, after = _place(last, epoch, head)
+    feed.check_room()
+    lines = _lines(hall, feed, path, epoch, after, restarted)
+    return Stream(lines, media_type="text/event-stream",
+                  headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # fmt: skip
+
+
+def _place(last: str, epoch: str, head: int) -> tuple[bool, int]:
+    """Whether the feed has begun anew since this id was given, and the number to go on after."""
+    if not last:
+        return False, head
+    begun, _, number = last.rpartition("-")
+    if begun == epoch and number.isascii() and number.isdigit():
+        return False, int(number)
+    return True, 0
+
+
+async def _lines(hall: Hall, feed: Feed, path: str, epoch: str, after: int, restarted: bool) -> AsyncIterator[str]:
+    """The stream: what was missed, then what is told, and a comment now and then so that the line stays open."""
+    loop = asyncio.get_running_loop()
+    feed.join()  # here and not before: a stream that nobody reads never begins, and never leaves either
+    try:
+        yield f"retry: 2000\n: epoch {epoch}\n\n"
+        if restarted:
+            yield f'event: restarted\ndata: {{"epoch":"{epoch}"}}\n\n'
+        spoke = loop.time()
+        while not hall.closing.is_set():
+            told, after = await _told(hall, path, epoch, after)
+            for text in told:
+                yield text
+                spoke = loop.time()
+            if len(told) < PAGE and feed.head <= after:
+                await feed.wait(max(0.0, spoke + HEARTBEAT_S - loop.time()))
+            if loop.time() - spoke >= HEARTBEAT_S:
+                yield ": still here\n\n"
+                spoke = loop.time()
+    finally:
+        feed.leave()
+
+
+async def _told(hall: Hall, path: str, epoch: str, after: int) -> tuple[list[str], int]:
+    """The next lines for a subtree as they are sent, and the number to go on after."""
+
+    def ask(connection: Connection) -> tuple[list[str], int]:
+        rows = store.told_after(connection, after, path, PAGE)
+        # A full page may end before the feed does; else everything up to the feed's end has been looked at.
+        last = rows[-1].number if len(rows) == PAGE else max(after, store.last_number(connection))
+        words = active_words(connection, hall.policies) if rows else None
+        return [_event(row, epoch, words) for row in rows if words], last
+
+    return await hall.read(ask)
+
+
+def _event(row: DeliveryRow, epoch: str, words: Words) -> str:
+    """A line of the feed, its instants written out as everywhere at the door."""
+    body: dict[str, Any] = msgspec.json.decode(row.body)
+    written = {name: words.instant(value) if name in INSTANTS else value for name, value in body.items()}
+    written |= {"why": row.reason, "told_at": words.instant(row.told_at)}
+    return f"id: {epoch}-{row.number}\nevent: alert\ndata: {msgspec.json.encode(written).decode()}\n\n"
+
+
+ROUTES = [list_alerts, stream_alerts]

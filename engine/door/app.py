@@ -1,0 +1,98 @@
+"""The application: routes, guards, and every error as a problem document.
+
+In: the running writer, the database, and what serve hands in from the consumers. Out: an ASGI application, to be bound
+to loopback: this door asks for no password.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+
+from engine import gauges
+from engine.door import alerts, described, events, health, incidents, operator, performance
+from engine.door.alerts import Feed
+from engine.door.guard import only_known_parameters, only_this_machine
+from engine.door.hall import Hall, Performance
+from engine.door.problems import MEDIA_TYPE, Problem
+from engine.store.database import Database
+from engine.writer import Writer
+
+log = logging.getLogger(__name__)
+
+ROUTES = [
+    *described.ROUTES, *events.ROUTES, *incidents.ROUTES, *alerts.ROUTES, *performance.ROUTES, *operator.ROUTES,
+    *health.ROUTES,
+]  # fmt: skip
+
+
+def create_app(
+    writer: Writer, database: Database, *, performance: Performance | None = None,
+    shut: Callable[[], str] = lambda: "", closing: threading.Event | None = None,
+) -> Litestar:  # fmt: skip
+    """The door of a running writer.
+
+    `performance` answers /v1/performance; `shut` says why nothing is taken just now, empty when the door is open;
+    `closing` ends the alert streams: set it before the HTTP server waits for its connections to end.
+    """
+    hall = Hall(writer, database, performance, shut, closing)
+    gauges.register(writer.engine.telemetry.registry, database)
+    feed = Feed(hall)
+    handed = {"hall": Provide(lambda: hall, sync_to_thread=False), "feed": Provide(lambda: feed, sync_to_thread=False)}
+
+    async def leave(_: Litestar) -> None:
+        hall.close()
+
+    return Litestar(
+        route_handlers=list(ROUTES),
+        dependencies=handed,
+        guards=[only_this_machine, only_known_parameters],
+        exception_handlers={Problem: _problem, HTTPException: _refused_by_framework, Exception: _failed},
+        openapi_config=OpenAPIConfig(described.TITLE, described.VERSION, description=described.ABOUT,
+                                     use_handler_docstrings=True, render_plugins=()),
+        request_max_body_size=events.MOST_BYTES,
+        logging_config=None,
+        on_shutdown=[leave],
+    )  # fmt: skip
+
+
+# ---- errors -------------------------------------------------------------------------------------------------
+
+
+def _problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    """Write a problem out."""
+    return Response(msgspec.json.encode(problem.body()), status_code=problem.status, media_type=MEDIA_TYPE,
+                    headers=problem.headers)  # fmt: skip
+
+
+def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What the framework refuses by itself: no such route, another method, a parameter of another type."""
+    status = HTTPStatus(error.status_code)
+    reason, remedy = _HINTS.get(error.status_code, (status.name.lower(), ""))
+    extra = error.extra if isinstance(error.extra, list) else []
+    named = [item for item in extra if isinstance(item, dict)]
+    field = str(named[0].get("key", "")) if named else ""
+    detail = "; ".join(f"{i.get('key', '')}: {i.get('message', '')}".strip(": ") for i in named) or error.detail
+    return _problem(request, Problem(status, reason, detail or status.description, field=field, remedy=remedy,
+                                     headers=error.headers or {}))  # fmt: skip
+
+
+_HINTS = {
+    400: ("query", "see /openapi.json for the parameters of this route"),
+    404: ("unknown_route", "see / for the routes"),
+    405: ("method", "see / for the routes and their methods"),
+    413: ("too_large", f"send at most {events.MOST_BYTES} bytes at once"),
+}
+
+
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A defect of ours: logged in full, told in short."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _problem(request, Problem(500, "failed", "the server failed to answer; its log says more"))

@@ -1,0 +1,67 @@
+"""Is it alive, is it ready, and what do its metrics say. In: the hall. Out: small answers for machines."""
+
+from typing import Any
+
+from litestar import Request, Response, get
+from msgspec import Struct
+from prometheus_client.exposition import choose_encoder
+
+from engine.door.hall import Hall
+from engine.door.problems import Problem
+from engine.store import desk
+from engine.store.desk import Connection
+
+
+class Alive(Struct, frozen=True):
+    """The process answers."""
+
+    status: str
+
+
+class Halted(Struct, frozen=True):
+    """A partition that stands still until an operator settles a record."""
+
+    partition: int
+    why: str
+
+
+class Ready(Struct, frozen=True):
+    """The door takes events. Partitions that stand still are listed: the others go on."""
+
+    status: str
+    pack: str
+    backlog: int
+    halted: list[Halted]
+
+
+@get("/healthz", summary="The process is alive", tags=["operations"])
+async def healthz() -> Alive:
+    """Always 200 while the process answers."""
+    return Alive("ok")
+
+
+@get("/readyz", summary="The door takes events", tags=["operations"])
+async def readyz(hall: Hall) -> Ready:
+    """200 when the writer runs, the database answers and a pack is active; else 503 with what is missing."""
+    hall.check_open()
+    return await hall.read(_ready)
+
+
+def _ready(connection: Connection) -> Ready:
+    pack = desk.read_active(connection)
+    if pack is None:
+        raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
+    backlog = sum(count for _, count in desk.count_waiting(connection))
+    return Ready("ready", pack, backlog, [Halted(*row) for row in desk.read_halted(connection)])
+
+
+@get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)
+async def metrics(request: Request[Any, Any, Any], hall: Hall) -> Response[bytes]:
+    """Counters of this process, and gauges read from the store just now."""
+    encode, kind = choose_encoder(request.headers.get("accept", ""))
+    registry = hall.writer.engine.telemetry.registry
+    body = await hall.aside(lambda: encode(registry))
+    return Response(body, headers={"content-type": kind}, media_type=kind)
+
+
+ROUTES = [healthz, readyz, metrics]

@@ -1,0 +1,38 @@
+"""Figures at the door. In: a question by grid, period and kind. Out: what the reader that serve hands in answers."""
+
+from typing import Annotated, Any
+
+from litestar import get
+from litestar.params import Parameter
+
+from engine.door.hall import Hall
+from engine.door.problems import Problem, bad_query
+from engine.errors import GridpatrolError
+
+By = Annotated[str, Parameter(description="One row per grid, department, group, category, post or day.")]
+Period = Annotated[str, Parameter(description="day, week, month, quarter or year; the one that holds `day`.")]
+Day = Annotated[str, Parameter(description="A local day, YYYYMMDD or YYYY-MM-DD; without one: today.")]
+From = Annotated[str, Parameter(query="from", description="First local day, instead of a period.")]
+To = Annotated[str, Parameter(query="to", description="Last local day, inclusive.")]
+
+
+@get("/v1/performance", summary="Figures of a subtree", tags=["performance"])
+async def performance(
+    hall: Hall, grid: str = "", by: By = "", period: Period = "", day: Day = "", from_: From = "", to: To = "",
+    level: str = "", department: str = "", group: str = "", category: str = "", post: str = "", published: str = "",
+) -> Any:  # fmt: skip
+    """Counts, rates (结案率, 按期结案率, 返工率) and durations, exact, with the number of cases behind each."""
+    if hall.performance is None:
+        raise Problem(503, "no_figures", "this server keeps no figures", remedy="start it with its consumers")
+    reader, asked = hall.performance, {
+        "grid": grid, "by": by, "period": period, "day": day, "from": from_, "to": to, "level": level,
+        "department": department, "group": group, "category": category, "post": post, "published": published,
+    }  # fmt: skip
+    given = {name: value for name, value in asked.items() if value}
+    try:
+        return await hall.aside(lambda: reader(given))
+    except (ValueError, GridpatrolError) as error:
+        raise bad_query("", str(error)) from error
+
+
+ROUTES = [performance]

@@ -1,0 +1,116 @@
+"""Codes with their names, and instants as people write them. In: the active register. Out: small structs and texts."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from engine.door.problems import Problem, bad_query
+from engine.policies import Policies
+from engine.store import desk
+from engine.store.desk import Connection
+from schemas.envelope import to_ms
+from workflows.case import Owner
+from workflows.policy import Policy
+
+
+class Named(Struct, frozen=True):
+    """A code of the pack and its name; a code that the active pack no longer knows is its own name."""
+
+    code: str
+    name: str
+
+
+class CategoryNamed(Struct, frozen=True):
+    """A category of the catalogue."""
+
+    code: str
+    name_zh: str
+    name_en: str
+    group: str
+
+
+class OwnerNamed(Struct, frozen=True):
+    """Who owns a case: a grid, and perhaps a department."""
+
+    grid: Named
+    level: int
+    department: Named | None = None
+
+
+class Words:
+    """The active register, asked for names."""
+
+    def __init__(self, register: Policy) -> None:
+        self.register = register
+        self._local = register.clock_of_days.local
+
+    def instant(self, ms: int) -> str:
+        """RFC 3339 with the offset of the pack's zone."""
+        return self._local(ms)
+
+    def maybe(self, ms: int | None) -> str | None:
+        """The same for an instant that may be missing."""
+        return None if ms is None else self._local(ms)
+
+    def grid(self, code: str) -> Named:
+        """A grid."""
+        known = self.register.grids.get(code)
+        return Named(code, known.name if known else code)
+
+    def post(self, code: str) -> Named:
+        """A post, by its title."""
+        known = self.register.posts.get(code)
+        return Named(code, known.title if known else code)
+
+    def department(self, code: str) -> Named:
+        """A department."""
+        known = self.register.departments.get(code)
+        return Named(code, known.name if known else code)
+
+    def owner(self, owner: Owner) -> OwnerNamed | None:
+        """An owner; None where nobody owns the case yet."""
+        if not owner.grid:
+            return None
+        department = self.department(owner.department) if owner.department else None
+        return OwnerNamed(self.grid(owner.grid), owner.level, department)
+
+    def path(self, codes: tuple[str, ...]) -> list[Named]:
+        """The grids of a place, from the root down."""
+        return [self.grid(code) for code in codes]
+
+    def category(self, code: str, group: str) -> CategoryNamed | None:
+        """A category; None before the report of a case has arrived."""
+        if not code:
+            return None
+        known = self.register.categories.get(code)
+        return CategoryNamed(code, known.name_zh if known else code, known.name_en if known else "", group)
+
+
+def active_words(connection: Connection, policies: Policies) -> Words:
+    """The words of the active pack. Without one there is nothing to show yet."""
+    digest = desk.read_active(connection)
+    if digest is None:
+        raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
+    return Words(policies.get(connection, digest))
+
+
+def prefix_of(words: Words, grid: str) -> str:
+    """The path of a grid: what all paths of its subtree begin with."""
+    if grid not in words.register.grids:
+        known = ", ".join(list(words.register.grids)[:3])
+        raise bad_query("grid", f"{grid!r} is no grid of the active pack", f"give the code of a grid, such as {known}")
+    return f"/{'/'.join(words.register.path(grid))}/"
+
+
+def parse_instant(text: str, field: str) -> int:
+    """An RFC 3339 instant with a zone as milliseconds UTC."""
+    # In a query an unescaped + arrives as a blank, and curl escapes nothing.
+    text = text[:10] + text[10:].replace(" ", "+")
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        remedy = "write 2026-03-02T09:00:00+08:00, or with Z for UTC"
+        raise bad_query(field, f"{text!r} is no instant with a zone", remedy)
+    return to_ms(instant)

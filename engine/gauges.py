@@ -1,0 +1,135 @@
+"""Gauges of state, read from the store when somebody asks: they survive a restart and cannot drift.
+
+In: a database. Out: Prometheus metrics whose names are a contract. One statement per family, each along an index; label
+values come from the pack and from enumerations, so their number is bounded.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from importlib.metadata import version
+from platform import python_version
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from engine.clock import now_ms
+from engine.store import desk, letters, log
+from engine.store.database import FAILURES, Database
+from engine.store.desk import Connection
+from schemas.refusals import Reason
+
+_log = logging.getLogger(__name__)
+
+HOUR_MS = 3_600_000
+AGES = ((0, "0-1h"), (1, "1-4h"), (4, "4-24h"), (24, "1-3d"), (72, "3-7d"), (168, "7d+"))
+"""Bands of how long something is overdue: from so many hours on."""
+DEEPEST = 3
+"""Overdue cases are told apart by grid down to this level."""
+MISMATCHES = "reconcile_mismatches"
+"""Name in `meta` under which a verification leaves how many findings it had."""
+
+
+class StateGauges(Collector):
+    """The state of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, from one snapshot. Without a database there are none: a missing gauge says more than a stale
+        one."""
+        yield InfoMetricFamily(
+            "gridpatrol_build", "The release that runs.",
+            value={"version": version("gridpatrol"), "python": python_version()},
+        )  # fmt: skip
+        try:
+            with self.database.read() as connection:
+                families = list(state(connection, now_ms()))
+        except FAILURES as error:
+            _log.error("the gauges of state cannot be read: %s", error)
+            return
+        yield from families
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering must not need the database."""
+        return iter(())
+
+
+def register(registry: CollectorRegistry, database: Database) -> None:
+    """Let a registry ask this database."""
+    registry.register(StateGauges(database))
+
+
+def state(connection: Connection, now: int) -> Iterator[Metric]:
+    """The families, as of an instant."""
+    yield _open(connection)
+    yield _overdue(connection, now)
+    yield _seconds("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.",
+                   desk.read_earliest_due(connection), now)  # fmt: skip
+    yield _waiting(connection)
+    yield _seconds("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
+                   desk.read_oldest_waiting(connection), now)  # fmt: skip
+    yield _letters(connection)
+    yield _mismatches(connection)
+
+
+def _open(connection: Connection) -> Metric:
+    family = GaugeMetricFamily(
+        "gridpatrol_incidents", "Open incidents by level of their owner and state.", labels=("level", "state")
+    )
+    for level, name, count in sorted(desk.count_open(connection)):
+        family.add_metric((str(level), name), count)
+    return family
+
+
+def _overdue(connection: Connection, now: int) -> Metric:
+    """The store groups by path, which is finer; it is rolled up to the deepest level that has a label here."""
+    edges = [now - hours * HOUR_MS for hours, _ in AGES]
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for path, group, band, count in desk.count_overdue(connection, edges):
+        codes = [code for code in path.split("/") if code][:DEEPEST]
+        sums[codes[-1] if codes else "", group, AGES[band - 1][1]] += count
+    family = GaugeMetricFamily(
+        "gridpatrol_incidents_overdue", "Open incidents past their next deadline, by grid, category group and age.",
+        labels=("grid", "category_group", "age"),
+    )  # fmt: skip
+    for labels, count in sorted(sums.items()):
+        family.add_metric(labels, count)
+    return family
+
+
+def _seconds(name: str, help_: str, since: int | None, now: int) -> Metric:
+    """How long ago an instant was; 0 where there is none, or it lies ahead."""
+    late = max(0, now - since) / 1000 if since is not None else 0
+    return GaugeMetricFamily(name, help_, value=late)
+
+
+def _waiting(connection: Connection) -> Metric:
+    family = GaugeMetricFamily(
+        "gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", labels=("partition",)
+    )
+    for partition, count in desk.count_waiting(connection):
+        family.add_metric((str(partition),), count)
+    return family
+
+
+def _letters(connection: Connection) -> Metric:
+    """Every reason has a series, so that an alert rule sees a rise from nothing."""
+    found = {reason: waiting for reason, _, waiting in letters.counts(connection)}
+    family = GaugeMetricFamily(
+        "gridpatrol_dead_letters", "Dead letters that nobody has replayed, by reason.", labels=("reason",)
+    )
+    for reason in sorted({*found, *Reason}):
+        family.add_metric((str(reason),), found.get(reason, 0))
+    return family
+
+
+def _mismatches(connection: Connection) -> Metric:
+    """Not a number until a verification has run: nothing found and nothing looked for are two things."""
+    found = log.read_meta(connection, MISMATCHES)
+    return GaugeMetricFamily(
+        "gridpatrol_reconcile_mismatches", "Findings of the last `gridpatrol verify`; NaN before the first.",
+        value=float(found) if found is not None else float("nan"),
+    )  # fmt: skip

@@ -1,0 +1,244 @@
+"""What people look at: cases, what became of events, and the sums behind the state gauges. Reads only.
+
+In: an open read transaction. Out: rows. Pages go by key, never by offset, so a page costs the same wherever it lies
+and nothing is shown twice because something before it has gone.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection as Connection  # handed on: whoever reads names it without knowing SQLAlchemy
+
+from engine.store.rows import InboxRow, SeenRow
+from workflows.case import Clock
+
+SORTS = ("due_at", "opened_at", "id")
+"""What a page may be sorted by. Cases without a deadline come after all that have one, in both directions."""
+
+_FIELDS = Clock.__struct_fields__
+_NAME, _DUE, _SINCE = (_FIELDS.index(name) for name in ("name", "due", "since"))
+"""Where a clock's members stand in its array."""
+
+
+class Filters(Struct, frozen=True, kw_only=True):
+    """Which cases. Empty fields ask nothing. `now` is what *overdue* is measured by, milliseconds UTC.
+
+    With a clock, `overdue` and `due_before` ask about that clock's deadline, else about the case's next one.
+    """
+
+    now: int
+    open: bool | None = True
+    overdue: bool = False
+    prefix: str = ""  # of the path: a subtree of the grid
+    owner: str = ""  # code of the owner's grid or department
+    states: tuple[str, ...] = ()
+    category: str = ""
+    group: str = ""
+    clock: str = ""
+    due_before: int | None = None
+
+
+class After(Struct, frozen=True):
+    """Where a page begins: after this sort key and id. The key of a case without a deadline is None."""
+
+    key: int | str | None
+    id: str
+
+
+# ---- cases --------------------------------------------------------------------------------------------------
+
+
+def read_page(
+    connection: Connection, filters: Filters, sort: str, descending: bool, after: After | None, limit: int
+) -> list[tuple[After, str]]:
+    """Cases in order, each with the key after which the next page begins, and its body."""
+    if sort == "id":
+        return _page(connection, filters, "id", descending, after, limit, "")
+    if sort == "opened_at":
+        return _page(connection, filters, "opened_at", descending, after, limit, "")
+    rows = []
+    if after is None or after.key is not None:
+        rows = _page(connection, filters, "due_at", descending, after, limit, "due_at IS NOT NULL")
+        after = None
+    if len(rows) < limit and not filters.overdue and filters.due_before is None:
+        rows += _page(connection, filters, "id", False, after, limit - len(rows), "due_at IS NULL", None)
+    return rows
+
+
+def _page(
+    connection: Connection, filters: Filters, column: str, descending: bool, after: After | None, limit: int,
+    which: str, key: object = "",
+) -> list[tuple[After, str]]:  # fmt: skip
+    """One stretch of a page, along one index. `key` None: these cases have no sort key of their own."""
+    terms, values = _conditions(connection, filters)
+    mark, sign, way = _mark(connection), "<" if descending else ">", "DESC" if descending else "ASC"
+    if which:
+        terms.append(which)
+    if after is not None and column == "id":
+        terms.append(f"id {sign} {mark}")
+        values.append(after.id)
+    elif after is not None:
+        terms.append(f"({column}, id) {sign} ({mark}, {mark})")
+        values += [after.key, after.id]
+    order = f"id {way}" if column == "id" else f"{column} {way}, id {way}"
+    sql = f"SELECT {column}, id, body FROM cases WHERE {' AND '.join(terms) or '1 = 1'} ORDER BY {order} LIMIT {mark}"
+    rows = connection.exec_driver_sql(sql, (*values, limit))
+    return [(After(None if key is None else found, id_), body) for found, id_, body in rows]
+
+
+def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], list[Any]]:
+    """The terms of the filters, and their values in order."""
+    mark, terms, values = _mark(connection), list[str](), list[Any]()
+
+    def ask(term: str, *given: object) -> None:
+        terms.append(term)
+        values.extend(given)
+
+    if filters.open is not None:
+        ask("open" if filters.open else "NOT open")
+    if filters.prefix:
+        ask(f"substr(path, 1, {len(filters.prefix)}) = {mark}", filters.prefix)
+    if filters.owner:
+        ask(f"(grid = {mark} OR department = {mark})", filters.owner, filters.owner)
+    if filters.states:
+        ask(f"state IN ({', '.join([mark] * len(filters.states))})", *filters.states)
+    if filters.category:
+        ask(f"category = {mark}", filters.category)
+    if filters.group:
+        ask(f"grp = {mark}", filters.group)
+    before = [t for t in (filters.now if filters.overdue else None, filters.due_before) if t is not None]
+    if filters.clock:
+        ask(*_running(connection, filters.clock, before))
+    else:
+        for instant in before:
+            ask(f"due_at < {mark}", instant)
+    return terms, values
+
+
+def _running(connection: Connection, clock: str, before: Sequence[int]) -> tuple[Any, ...]:
+    """The case runs a clock of this name, due before all these instants."""
+    mark = _mark(connection)
+    if connection.dialect.name == "sqlite":
+        source = "json_each(cases.body, '$.clocks') k"
+        name, due, since = (f"json_extract(k.value, '$[{i}]')" for i in (_NAME, _DUE, _SINCE))
+    else:
+        source = "jsonb_array_elements(COALESCE(CAST(cases.body AS jsonb) -> 'clocks', '[]')) k"
+        name, due, since = f"k ->> {_NAME}", f"CAST(k ->> {_DUE} AS bigint)", f"k ->> {_SINCE}"
+    terms = [f"{name} = {mark}", f"{since} IS NOT NULL", *(f"{due} < {mark}" for _ in before)]
+    return f"EXISTS (SELECT 1 FROM {source} WHERE {' AND '.join(terms)})", clock, *before
+
+
+def read_case(connection: Connection, id_: str) -> str | None:
+    """The body of a case."""
+    found = connection.exec_driver_sql(f"SELECT body FROM cases WHERE id = {_mark(connection)}", (id_,))
+    body: str | None = found.scalar_one_or_none()
+    return body
+
+
+# ---- events -------------------------------------------------------------------------------------------------
+
+
+def read_event(connection: Connection, source: str, id_: str, partition: int | None = None) -> list[SeenRow]:
+    """What became of an event, in each partition that has seen it. Without a partition all are asked."""
+    mark = _mark(connection)
+    where, values = (f"WHERE p.partition = {mark}", [partition]) if partition is not None else ("", [])
+    sql = (
+        "SELECT s.partition, s.source, s.id, s.digest, s.arrival, s.position, s.outcome, s.reason, s.field, s.detail, "
+        f"s.case_id FROM partitions p JOIN seen s ON s.partition = p.partition AND s.source = {mark} AND s.id = {mark} "
+        f"{where} ORDER BY s.arrival, s.partition"
+    )
+    return [SeenRow(*row) for row in connection.exec_driver_sql(sql, (source, id_, *values))]
+
+
+def read_position(connection: Connection, partition: int) -> int:
+    """The next position that a partition will decide."""
+    found = connection.exec_driver_sql(
+        f"SELECT position FROM partitions WHERE partition = {_mark(connection)}", (partition,)
+    )
+    position: int = found.scalar_one()
+    return position
+
+
+def read_waiting(connection: Connection, words: Sequence[str], limit: int) -> list[InboxRow]:
+    """Records that are not decided yet and contain all these texts: where an event may be that nobody has seen."""
+    mark = _mark(connection)
+    place = "instr(i.body, {})" if connection.dialect.name == "sqlite" else "strpos(i.body, {})"
+    terms = " AND ".join(f"{place.format(mark)} > 0" for _ in words)
+    sql = (
+        "SELECT i.partition, i.position, i.stamp, i.kind, i.principal, i.body FROM partitions p "
+        "JOIN inbox i ON i.partition = p.partition AND i.position >= p.position "
+        f"WHERE i.kind = 'event' AND {terms} ORDER BY i.stamp, i.partition, i.position LIMIT {mark}"
+    )
+    return [InboxRow(*row) for row in connection.exec_driver_sql(sql, (*words, limit))]
+
+
+# ---- the installation ---------------------------------------------------------------------------------------
+
+
+def read_active(connection: Connection) -> str | None:
+    """The hash of the pack that is active in the first partition; None before the first activation."""
+    found = connection.exec_driver_sql("SELECT packs FROM partitions ORDER BY partition LIMIT 1")
+    activations: list[tuple[str, int]] = msgspec.json.decode(found.scalar_one_or_none() or "[]")
+    return activations[-1][0] if activations else None
+
+
+def read_halted(connection: Connection) -> list[tuple[int, str]]:
+    """Partitions that stand still, and why."""
+    rows = connection.exec_driver_sql("SELECT partition, halted FROM partitions WHERE halted <> '' ORDER BY partition")
+    return [(partition, why) for partition, why in rows]
+
+
+# ---- sums for the gauges ------------------------------------------------------------------------------------
+
+
+def count_open(connection: Connection) -> list[tuple[int, str, int]]:
+    """Open cases by level of the owner and state."""
+    rows = connection.exec_driver_sql("SELECT level, state, count(*) FROM cases WHERE open GROUP BY level, state")
+    return [(level, state, count) for level, state, count in rows]
+
+
+def count_overdue(connection: Connection, edges: Sequence[int]) -> list[tuple[str, str, int, int]]:
+    """Open cases past their deadline by path, category group and band: the number of these edges that lie after
+    the deadline. `edges` are instants in falling order, the first one now."""
+    mark = _mark(connection)
+    band = " + ".join(f"CASE WHEN due_at < {mark} THEN 1 ELSE 0 END" for _ in edges)
+    sql = (
+        f"SELECT path, grp, {band} AS band, count(*) FROM cases WHERE open AND due_at IS NOT NULL AND due_at < {mark} "
+        "GROUP BY path, grp, band"
+    )
+    rows = connection.exec_driver_sql(sql, (*edges, edges[0]))
+    return [(path, group, found, count) for path, group, found, count in rows]
+
+
+def read_earliest_due(connection: Connection) -> int | None:
+    """The earliest instant at which anything is due: one look into the index per partition."""
+    found = connection.exec_driver_sql(
+        "SELECT min(first) FROM (SELECT (SELECT min(c.next_at) FROM cases c WHERE c.partition = p.partition "
+        "AND c.next_at IS NOT NULL) AS first FROM partitions p) AS firsts"
+    )
+    instant: int | None = found.scalar_one()
+    return instant
+
+
+def count_waiting(connection: Connection) -> list[tuple[int, int]]:
+    """Records of each partition that are in the log and not decided."""
+    rows = connection.exec_driver_sql(
+        "SELECT p.partition, COALESCE((SELECT max(i.position) FROM inbox i WHERE i.partition = p.partition), -1) "
+        "+ 1 - p.position FROM partitions p ORDER BY p.partition"
+    )
+    return [(partition, max(0, count)) for partition, count in rows]
+
+
+def read_oldest_waiting(connection: Connection) -> int | None:
+    """The stamp of the record that has waited longest to be decided."""
+    found = connection.exec_driver_sql(
+        "SELECT min(i.stamp) FROM partitions p JOIN inbox i ON i.partition = p.partition AND i.position = p.position"
+    )
+    stamp: int | None = found.scalar_one()
+    return stamp
+
+
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
