@@ -1,0 +1,229 @@
+"""Verification: silent when all is well, loud when anything stored has moved by one."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack, suppress
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from consumers import alerts, fold, performance
+from consumers.reconcile import Mismatch, mismatches, verify
+from engine.store.database import open_database
+from schemas.partition import home_of, partition_of
+from tests.histories import MINUTE, Choice, Teller, live, plots, write
+from tests.postgres import fresh_database
+from tests.unit.builders import at, instant
+
+PARTITIONS = 3
+
+
+def placed(steps):
+    """Steps in the order of their arrival, in the partition of their home, numbered there."""
+    last: dict[int, int] = {}
+    result = []
+    for step in sorted(steps, key=lambda s: (s.at, s.case, s.seq)):
+        p = partition_of(home_of(step.case), PARTITIONS)
+        last[p] = last.get(p, 0) + 1
+        result.append(msgspec.structs.replace(step, partition=p, n=last[p]))
+    return result
+
+
+def fill(database, lives) -> None:
+    """Stored, folded and told, as the engine and its consumers leave it."""
+    write(database, placed([step for life in lives for step in life.steps]), [life.case for life in lives])
+    with database.begin() as connection:
+        for p in range(PARTITIONS):
+            connection.exec_driver_sql(f"INSERT INTO partitions (partition) VALUES ({p}) ON CONFLICT DO NOTHING")
+        connection.exec_driver_sql("UPDATE partitions SET packs = '[]'")
+    drain(database)
+
+
+def drain(database) -> None:
+    while performance.consume(database, 50):
+        pass
+    while alerts.consume(database, 50, now=at("2027-01-01 00:00")):
+        pass
+
+
+def random_lives(count: int):
+    draw = random.Random(7)
+    gaps = [MINUTE, 40 * MINUTE, 300 * MINUTE, 1440 * MINUTE, 4 * 1440 * MINUTE]
+    return [
+        live(k + 1, [Choice(draw.randrange(64), draw.choice(gaps), draw.choice([0, 0, 90 * MINUTE]), draw.randrange(4))
+                     for _ in range(draw.randrange(2, 14))])
+        for k in range(count)
+    ]  # fmt: skip
+
+
+def told_lives():
+    """An overdue request that is acknowledged, and an incident that a street cannot handle alone."""
+    seen = Teller(101)
+    due = instant(seen.now + 1440 * MINUTE)
+    assert seen.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01",
+                    deadline=due, definition="service_request")  # fmt: skip
+    assert seen.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
+    high = Teller(102, home="WY02")
+    assert high.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY02-01")
+    assert high.say("incident.escalated", "WY02-CHIEF", reason="coordination")
+    return [seen.life, high.life]
+
+
+LIVES = [*random_lives(40), *told_lives()]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def db(request, tmp_path_factory):
+    """A consistent database of each kind, filled once; tests change it in transactions that they roll
+    back."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('verify') / 'a.db'}"
+        else:
+            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server")))
+        database = open_database(url)
+        stack.callback(database.close)
+        database.create_fresh()
+        fill(database, LIVES)
+        yield database
+
+
+class RollBack(Exception):
+    """Ends a transaction without a trace."""
+
+
+def after(database, sql: str) -> list[Mismatch]:
+    """What verification finds after a change."""
+    found: list[Mismatch] = []
+    with suppress(RollBack), database.begin() as connection:
+        assert connection.exec_driver_sql(sql).rowcount > 0, f"nothing was changed by: {sql}"
+        found += mismatches(connection)
+        raise RollBack
+    return found
+
+
+def one(database, sql: str):
+    with database.read() as connection:
+        return connection.exec_driver_sql(sql).scalar_one()
+
+
+def test_what_the_engine_and_its_consumers_leave_behind_is_consistent(db):
+    seen: list[tuple[int, int]] = []
+    assert verify(db, lambda done, total: seen.append((done, total))) == []
+    assert seen[-1][0] == seen[-1][1] == sum(len(life.steps) for life in LIVES)
+
+
+def test_the_histories_of_these_tests_are_worth_verifying(db):
+    for measure in ("overdue", "on_time", "closed_late", "rework", "breach:total", "escalated:coordination"):
+        assert one(db, f"SELECT sum(value) FROM figures WHERE measure = '{measure}'") > 0, measure
+    for status in ("firing", "acknowledged", "resolved", "withdrawn"):
+        assert one(db, f"SELECT count(*) FROM alerts WHERE status = '{status}'") > 0, status
+
+
+@settings(max_examples=25)
+@given(plots)
+def test_any_history_is_consistent(tmp_path_factory, plots):
+    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('verify') / 'a.db'}")
+    database.create_fresh()
+    fill(database, [live(k + 1, plot) for k, plot in enumerate(plots)])
+    assert verify(database) == []
+    database.close()
+
+
+ANY_CASE = "(SELECT min(id) FROM cases WHERE seq > 2)"
+LAST = "n = (SELECT max(n) FROM facts WHERE partition = 1) AND partition = 1"
+CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'incident.closed')"
+
+
+@pytest.mark.parametrize(
+    ("sql", "what", "where"),
+    [
+        # The log: a dropped step, at the end and in the middle.
+        (f"DELETE FROM facts WHERE {LAST}", "log", "partition 1"),
+        ("DELETE FROM facts WHERE n = 3 AND partition = 1", "log", "partition 1"),
+        # A fact filed under another department, path, day: the figures were folded from the right one.
+        (f"UPDATE facts SET department = 'WY-OTHER' WHERE case_id = {CLOSED}", "figure", "department WY-OTHER"),
+        (f"UPDATE facts SET path = '/XA/WY/WY09/' WHERE case_id = {CLOSED}", "figure", "path /XA/WY/WY09/"),
+        (f"UPDATE facts SET day = day + 1 WHERE case_id = {CLOSED}", "figure", "measure closed"),
+        (f"UPDATE facts SET department = 'WY-OTHER' WHERE case_id = {CLOSED}", "step", "department"),
+        (f"UPDATE facts SET post = 'NOBODY' WHERE case_id = {CLOSED}", "step", "post"),
+        # Facts that say something else than what was folded.
+        ("UPDATE facts SET body = replace(body, '\"result\":\"on_time\"', '\"result\":\"overdue\"')",
+         "outcome", "result"),
+        ("UPDATE facts SET body = replace(body, '\"source\":\"hotline\"', '\"source\":\"public\"') WHERE case_id = "
+         "(SELECT min(case_id) FROM facts WHERE body LIKE '%%\"source\":\"hotline\"%%')", "figure", "reported:public"),
+        # Figures by one, in another department, gone, invented.
+        ("UPDATE figures SET value = value + 1 WHERE measure = 'closed'", "figure", "measure closed"),
+        ("UPDATE figures SET department = 'WY-OTHER' WHERE measure = 'closed'", "figure", "department WY-OTHER"),
+        ("DELETE FROM figures WHERE measure = 'overdue'", "figure", "measure overdue"),
+        ("INSERT INTO figures (measure, day, path, department, category, grp, post, value) "
+         "VALUES ('closed', 20260303, '/XA/', '', 'D3-01', 'dust', '', 1)", "figure", "measure closed, day 20260303"),
+        # Outcomes.
+        (f"DELETE FROM outcomes WHERE case_id = {CLOSED} AND clock = 'total'", "outcome", "total"),
+        (f"UPDATE outcomes SET elapsed = elapsed + 1 WHERE case_id = {CLOSED}", "outcome", "elapsed"),
+        (f"UPDATE outcomes SET arrival = arrival - 1 WHERE case_id = {CLOSED}", "outcome", "arrival"),
+        # Contributions: what a case still holds.
+        ("UPDATE contributions SET body = '[[],null]'", "contribution", "total"),
+        # Alerts.
+        ("UPDATE alerts SET status = 'firing' WHERE status = 'resolved'", "alert", "status"),
+        ("UPDATE alerts SET recipients = '[\"NOBODY\"]'", "alert", "recipients"),
+        ("DELETE FROM alerts WHERE kind = 'due'", "alert", "due"),
+        ("UPDATE alerts SET ended_at = ended_at + 1 WHERE status = 'acknowledged'", "alert", "ended_at"),
+        # Cases: every kind of column, and the body.
+        (f"UPDATE cases SET state = 'closed' WHERE id = {ANY_CASE} AND state <> 'closed'", "case", "state"),
+        ("UPDATE cases SET department = 'WY-OTHER'", "case", "department"),
+        ("UPDATE cases SET next_at = next_at + 1 WHERE next_at IS NOT NULL", "case", "next_at"),
+        ("UPDATE cases SET due_at = NULL WHERE due_at IS NOT NULL", "case", "due_at"),
+        (f"UPDATE cases SET seq = seq + 1 WHERE id = {ANY_CASE}", "case", "seq"),
+        (f"UPDATE cases SET body = replace(body, '\"cycle\":', '\"cycles\":') || ' ' WHERE id = {ANY_CASE}", "case",
+         "body"),
+        (f"UPDATE cases SET partition = 1 - partition WHERE id = {ANY_CASE}", "case", "partition"),
+        (f"DELETE FROM cases WHERE id = {ANY_CASE}", "case", "000000000"),
+        (f"UPDATE cases SET id = 'WY01.invented' WHERE id = {ANY_CASE}", "case", "WY01.invented"),
+        # Positions.
+        ("UPDATE positions SET n = n - 1 WHERE consumer = 'alerts'", "position", "alerts in partition"),
+        ("UPDATE positions SET n = n + 1 WHERE consumer = 'performance'", "position", "performance in partition"),
+    ],
+)  # fmt: skip
+def test_anything_that_moved_by_one_is_found(db, sql, what, where):
+    found = [m for m in after(db, sql) if m.what == what and where in m.where]
+    assert found, f"not noticed: {sql}"
+    assert found[0].expected != found[0].found
+    assert str(found[0]).startswith(f"{what} ")
+
+
+def test_a_gap_is_named_by_the_number_that_is_missing(db):
+    (log,) = [m for m in after(db, "DELETE FROM facts WHERE n = 3 AND partition = 1") if m.what == "log"]
+    assert "3 among them" in log.expected
+
+
+def broken(kind: str):
+    """The fold, wrong for the fortieth step that counts anything."""
+    counting: list[fold.Folded] = []
+
+    def wrong(contribution, step):
+        result = fold.fold(contribution, step)
+        if result.cells:
+            counting.append(result)
+        if not result.cells or len(counting) != 40:
+            return result
+        if kind == "drop":
+            return fold.Folded(contribution, {}, [])
+        if kind == "double":
+            return result._replace(cells={cell: 2 * value for cell, value in result.cells.items()})
+        elsewhere = {(m, place._replace(department="WY-OTHER")): v for (m, place), v in result.cells.items()}
+        return result._replace(cells=elsewhere)
+
+    return wrong
+
+
+@pytest.mark.parametrize("kind", ["drop", "double", "misfile"])
+def test_a_fold_that_is_wrong_for_one_step_is_found(database_url, monkeypatch, kind):
+    database = open_database(database_url)
+    database.create_fresh()
+    monkeypatch.setattr(performance, "fold", broken(kind))
+    fill(database, LIVES)
+    assert [m for m in verify(database) if m.what == "figure"]
+    database.close()
