@@ -5,9 +5,12 @@ The phrases are those of the plan for four-level grid management (sections five 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from schemas import facts as f
+from schemas.events import Position
 from schemas.refusals import Reason
 from tests.unit.builders import (
     BARE,
@@ -281,8 +284,8 @@ def test_a_grid_that_nobody_knows_is_no_neighbour():
 
 # ---- the map ----------------------------------------------------------------------------------------------
 
-INSIDE = {"lon": 108.845, "lat": 34.385}  # of WY01-01
-BORDER = {"lon": 108.85, "lat": 34.385}  # of WY01-01 and WY01-02
+INSIDE: dict[str, Any] = {"lon": 108.845, "lat": 34.385}  # of WY01-01
+BORDER: dict[str, Any] = {"lon": 108.85, "lat": 34.385}  # of WY01-01 and WY01-02
 
 
 def test_a_position_finds_its_leaf_grid():
@@ -295,8 +298,6 @@ def test_a_position_finds_its_leaf_grid():
 
 def test_on_a_border_all_grids_are_found_and_the_others_are_touched():
     """`跨界`: a point on a common border lies in both grids."""
-    from schemas.events import Position
-
     assert weiyang().locate(Position(**BORDER)) == ("WY01-01", "WY01-02")
     for grid in ("WY01-01", "WY01-02"):
         story = Story()
@@ -314,8 +315,6 @@ def test_on_a_border_the_speakers_own_grid_goes_first():
 
 def test_a_position_on_the_border_of_street_offices_goes_to_level_2():
     """`对街道办事处跨界问题上报二级网格管理机构` (M31), by the map."""
-    from schemas.events import Position
-
     found = weiyang().locate(Position(lon=108.87, lat=34.385))
     assert {weiyang().home(code) for code in found} == {"WY01", "WY02"}
     story = Story()
@@ -332,8 +331,6 @@ def test_what_the_sender_says_about_neighbours_goes_before_the_map():
 
 @pytest.mark.parametrize("crs", ["GCJ02", "BD09"])
 def test_shifted_coordinates_are_passed_through_and_not_looked_up(crs):
-    from schemas.events import Position
-
     assert weiyang().locate(Position(lon=108.845, lat=34.385, crs=crs)) == ()
     story = Story()
     story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline", position={**INSIDE, "crs": crs})
@@ -343,8 +340,6 @@ def test_shifted_coordinates_are_passed_through_and_not_looked_up(crs):
 
 
 def test_a_position_off_the_map_or_of_a_pack_without_map_finds_nothing():
-    from schemas.events import Position
-
     assert weiyang().locate(Position(lon=0, lat=0)) == ()
     bare = changed(grids=tuple(type(g)(g.code, g.name, g.level, g.parent) for g in weiyang().pack.grids))
     assert bare.locate(Position(**INSIDE)) == ()
@@ -398,7 +393,7 @@ def test_a_grid_assists_the_department_that_it_reported_to_once_that_is_on_site(
     story = dissuaded_in_vain()
     story.done("incident.reported_up", MEMBER, to_department="WY-BUILD")
     story.done("incident.accepted", "WY-BUILD-H")
-    assert story.case.assisting == ()
+    assert not story.case.assisting
     story.done("department.arrived", "WY-BUILD-H", department="WY-BUILD")
     assert story.case.assisting == (LEAF,)
     assert story.case.state == "handling"
@@ -431,7 +426,8 @@ def test_the_centre_may_dispatch_and_reassign_over_the_heads_of_the_grids():
     story.done("incident.reassigned", CENTRE, to_grid="WY02")
     assert owner(story) == ("WY02", 3, "")
     assert story.case.state == "reported"
-    for wrong in ({}, {"to_grid": "WY02", "to_department": "WY-EPB"}):
+    neither: dict[str, Any] = {}
+    for wrong in (neither, {"to_grid": "WY02", "to_department": "WY-EPB"}):
         story.refused(Reason.INVALID, "incident.reassigned", CENTRE, **wrong)
     story.refused(Reason.UNKNOWN_CODE, "incident.reassigned", CENTRE, to_grid="WY99")
     story.refused(Reason.UNKNOWN_CODE, "incident.reassigned", CENTRE, to_department="WY-NONE")
