@@ -144,6 +144,7 @@ class Story:
     def until(self, instant: int) -> list[f.Fact]:
         """Fire everything that is due before an instant, released by a record of that instant."""
         facts: list[f.Fact] = []
+        self.facts = []
         while self.case.next_at is not None and self.case.next_at < instant:
             self._follow(fire(self.case, instant, self.rules, self.register))
             facts += self.facts
