@@ -286,7 +286,7 @@ def ring(d: Decision, clock: Clock) -> RungRow:
 
 
 def _tell_posts(d: Decision, clock: Clock, row: RungRow, repeat: int) -> None:
-    posts = routing.told(row.tell, d.case, d.register)
+    posts = routing.told(row.tell, d.case, d.register, d.arrival)
     if not posts:
         return
     name = f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}"

@@ -115,8 +115,8 @@ def _decide(
     """Facts about one event, or why there are none; None if it has come early and may wait."""
     event, said = arrived.record.event, arrived.said
     post = register.posts.get(event.actor)
-    if post is None or post.vacant:
-        why = "vacant" if post else "no post of the active pack"
+    if post is None or post.vacant or not register.stands(post, arrived.arrival):
+        why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"{event.actor!r} is {why}")
     instant = believed(to_ms(event.time), arrived.came or arrived.arrival, rules.options.offline_ms)
     d = Decision(case, rules, register, arrived.arrival, instant, event.actor)

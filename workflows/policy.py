@@ -105,6 +105,13 @@ class Policy:
         borders = [MultiPolygon([(rings[0], rings[1:]) for rings in grid.polygon]) for grid in leaves]
         return STRtree(borders), [grid.code for grid in leaves]
 
+    def stands(self, entry: Grid | Post, at: int) -> bool:
+        """Whether a grid or a post exists on the local day of an instant (M3: grids are adjusted)."""
+        if not entry.valid_from and not entry.valid_to:
+            return True
+        day = self.clock_of_days.local_day(at)
+        return entry.valid_from <= day and (not entry.valid_to or day <= entry.valid_to)
+
     def posts_at(self, grid: str, role: str) -> list[str]:
         """The occupied posts of a role at a grid."""
         return self._posts_at.get((grid, role), [])

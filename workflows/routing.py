@@ -50,7 +50,7 @@ def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owne
 
 
 def copies(
-    sender: str, case: Case, to: Owner, rules: Policy, register: Policy
+    sender: str, case: Case, to: Owner, rules: Policy, register: Policy, at: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Posts and departments that get a copy of a report from the grid `sender` to its new owner.
 
@@ -58,7 +58,7 @@ def copies(
     department; the grids above it report to both, so there the departments of the receiving grid that the
     problem concerns get one too (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26).
     """
-    posts = tuple(register.posts_at(sender, "sponsor"))
+    posts = tuple(p for p in register.posts_at(sender, "sponsor") if register.stands(register.posts[p], at))
     if sender == case.path[-1] and len(case.path) == rules.leaf_level:
         return posts, ()
     return posts, tuple(code for code in concerned(case, to.grid, rules, register) if code != to.department)
@@ -83,12 +83,12 @@ def checks(case: Case, rules: Policy) -> tuple[int, ...]:
     return below if rules.options.checks == "all" else below[-1:]
 
 
-def told(words: tuple[str, ...], case: Case, register: Policy) -> tuple[str, ...]:
-    """The posts behind the words of a rung's `tell`, without repetition, in the order of the words."""
+def told(words: tuple[str, ...], case: Case, register: Policy, at: int) -> tuple[str, ...]:
+    """The posts behind the words of a rung's `tell` that exist at an instant, without repetition, in order."""
     posts: dict[str, None] = {}
     for word in words:
         posts.update(dict.fromkeys(_posts(word, case, register)))
-    return tuple(posts)
+    return tuple(code for code in posts if register.stands(register.posts[code], at))
 
 
 def _posts(word: str, case: Case, register: Policy) -> list[str]:

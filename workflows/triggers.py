@@ -32,7 +32,7 @@ def _assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
     """Pass ownership; with a sender, copy those who are told of what that grid reports."""
     d.tell(f.Assigned(grid=owner.grid, level=owner.level, department=owner.department, why=why))
     if sender:
-        posts, departments = routing.copies(sender, d.case, owner, d.rules, d.register)
+        posts, departments = routing.copies(sender, d.case, owner, d.rules, d.register, d.arrival)
         if posts or departments:
             d.tell(f.Copied(posts=posts, departments=departments))
 
@@ -57,6 +57,8 @@ def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Re
         grid = own if own in here else next(iter(here or near), home)
     if grid not in register.grids:
         return unknown("subject", home, "home")
+    if not register.stands(register.grids[grid], d.judged(0)):
+        return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
     if register.home(grid) != home:
         expected = register.home(grid)
         return Refusal(
@@ -300,7 +302,7 @@ def _rework(d: Decision) -> None:
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(f.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
     if looped:
-        posts = routing.told(("upper_chief", "supervisor", "sponsor"), d.case, d.register)
+        posts = routing.told(("upper_chief", "supervisor", "sponsor"), d.case, d.register, d.arrival)
         if posts:
             alert = f"{d.case.id}|loop|{cycle}"
             now = d.judged(d.case.judged)
@@ -439,7 +441,7 @@ def acknowledge(d: Decision, said: e.Acknowledged, at: Standing) -> Refusal | No
 def urge(d: Decision, said: e.Urged, at: Standing) -> Refusal | None:
     """Urge the owner: an alert without a clock."""
     d.tell(f.Urged(by=d.by))
-    posts = routing.told(("owner", "owner_chief"), d.case, d.register)
+    posts = routing.told(("owner", "owner_chief"), d.case, d.register, d.arrival)
     if posts:
         alert = f"{d.case.id}|urge|{d.case.seq + 1}"
         d.tell(f.AlertRaised(alert=alert, kind="urge", to=posts, due_at=d.judged(d.case.judged)))

@@ -609,7 +609,7 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
     story = Story().reported(BARE).accepted()
     story.done("incident.dispatched", STREET, lead="WY-URBAN")
     case, register = story.case, story.register
-    posts = {word: routing.told((word,), case, register) for word in (
+    posts = {word: routing.told((word,), case, register, 0) for word in (
         "owner", "owner_chief", "reporter", "handler", "sponsor", "upper_chief", "supervisor", "office",
     )}  # fmt: skip
     assert posts == {
@@ -622,16 +622,16 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
         "supervisor": ("WY-SUPERVISOR", "WY-SUPERVISOR-2"),
         "office": ("WY-OFFICE",),
     }
-    both = routing.told(("owner_chief", "upper_chief", "owner_chief"), case, register)
+    both = routing.told(("owner_chief", "upper_chief", "owner_chief"), case, register, 0)
     assert both == (STREET, DISTRICT)
 
 
 def test_a_grid_without_department_is_told_through_its_members_and_chief():
     story = Story().reported(BARE)
-    told = routing.told(("owner",), story.case, story.register)
+    told = routing.told(("owner",), story.case, story.register, 0)
     assert told == ("WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3", STREET)
 
 
 def test_an_owner_that_a_newer_register_no_longer_has_is_nobody_to_tell():
     case = Case(id="a", path=PATH, owner=Owner("gone", 3))
-    assert routing.told(("owner", "upper_chief", "supervisor"), case, weiyang()) == ()
+    assert routing.told(("owner", "upper_chief", "supervisor"), case, weiyang(), 0) == ()
