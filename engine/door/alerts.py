@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 from msgspec import Struct
 
@@ -68,13 +69,13 @@ class AlertPage(Struct, frozen=True):
 
 # ---- the list -----------------------------------------------------------------------------------------------
 
-Since = Annotated[str, Parameter(description="RFC 3339: alerts that were raised at this instant or later.")]
+Since = Annotated[str, QueryParameter(description="RFC 3339: alerts that were raised at this instant or later.")]
 
 
 @get("/v1/alerts", summary="Alerts, the latest first", tags=["alerts"])
 async def list_alerts(
-    hall: Hall, status: str = "", grid: str = "", clock: str = "", case: str = "", since: Since = "", limit: int = 100,
-    cursor: str = "",
+    hall: NamedDependency[Hall], status: FromQuery[str] = "", grid: FromQuery[str] = "", clock: FromQuery[str] = "",
+    case: FromQuery[str] = "", since: Since = "", limit: FromQuery[int] = 100, cursor: FromQuery[str] = "",
 ) -> AlertPage:  # fmt: skip
     """Alerts of a subtree by status: firing, acknowledged, withdrawn or resolved."""
     if status and status not in STATUSES:
@@ -184,8 +185,9 @@ class Feed:
 @get("/v1/alerts/stream", summary="The alert feed as Server-Sent Events", tags=["alerts"],
      media_type="text/event-stream")  # fmt: skip
 async def stream_alerts(
-    request: Request[Any, Any, Any], hall: Hall, feed: Feed, grid: str = "", last_event_id: str = ""
-) -> Stream:
+    request: Request[Any, Any, Any], hall: NamedDependency[Hall], feed: NamedDependency[Feed],
+    grid: FromQuery[str] = "", last_event_id: FromQuery[str] = "",
+) -> Stream:  # fmt: skip
     """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. An id of
     another epoch (the database was restored) is answered with the event `restarted`, then with the whole epoch."""
     last = request.headers.get("last-event-id") or last_event_id

@@ -20,7 +20,8 @@ VERSION = version("gridpatrol")
 TITLE = "gridpatrol"
 ABOUT = (
     "Incidents of four-level grid management (四级网格化管理). Events come in as CloudEvents 1.0; what becomes of "
-    "them is decided in the order in which they arrived. Errors are problem documents (RFC 9457). Instants are RFC 3339 with the offset of the policy pack's zone."
+    "them is decided in the order in which they arrived. Errors are problem documents (RFC 9457). Instants are RFC "
+    "3339 with the offset of the policy pack's zone."
 )
 PROBLEM: dict[str, Any] = {
     "type": "object",

@@ -148,8 +148,8 @@ def dossier(connection: Connection, policies: Policies, id_: str, now: int) -> D
     steps = exports.steps_of(connection, id_)
     return Dossier(
         **head(case, words, now), reported_by=words.post(case.by) if case.by else None, source=case.source,
-        reference=case.reference, unit=case.unit, touches=words.path(case.touches), lon=case.lon, lat=case.lat, policy=case.policy,
-        partition=steps[0].partition if steps else None, seq=case.seq,
+        reference=case.reference, unit=case.unit, touches=words.path(case.touches), lon=case.lon, lat=case.lat,
+        policy=case.policy, partition=steps[0].partition if steps else None, seq=case.seq,
         clocks=[sheet(clock, words, now) for clock in case.clocks], allowed=allowed(case, rules),
         assisting=[words.department(code) for code in case.assisting], outstanding_checks=list(case.checks),
         handled_by=words.post(case.handled_by) if case.handled_by else None, trail=_trail(case, words),

@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
 from msgspec import Struct
 
 from engine import intake
@@ -104,7 +106,7 @@ class _Item(Struct):
 
 
 @post("/v1/events", status_code=202, summary="Publish one CloudEvent, or a batch", tags=["events"])
-async def publish(request: Request[Any, Any, Any], hall: Hall) -> Response[Accepted | Batch]:
+async def publish(request: Request[Any, Any, Any], hall: NamedDependency[Hall]) -> Response[Accepted | Batch]:
     """Answers 202 once what was sent is durable. Whether the rules take it is decided right afterwards, in its turn:
     ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Sending the same event
     again is safe: source and id are recognised, and the answer is the outcome of the first."""
@@ -259,8 +261,9 @@ def _result(item: _Item, waited: bool) -> Accepted:
 
 @get("/v1/events/status", summary="What became of an event", tags=["events"])
 async def status(
-    hall: Hall, source: str, id: str, subject: str = "", position: int | None = None
-) -> Status:
+    hall: NamedDependency[Hall], source: FromQuery[str], id: FromQuery[str], subject: FromQuery[str] = "",
+    position: FromQuery[int | None] = None,
+) -> Status:  # fmt: skip
     """The outcome of an event by source and id. With `subject` and `position`, as in a `status_url`, of that very
     sending: a resend is then told apart from the first."""
     partition = partition_of(home_of(subject), hall.writer.engine.count) if subject else None

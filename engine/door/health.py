@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
 from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 
@@ -41,7 +42,7 @@ async def healthz() -> Alive:
 
 
 @get("/readyz", summary="The door takes events", tags=["operations"])
-async def readyz(hall: Hall) -> Ready:
+async def readyz(hall: NamedDependency[Hall]) -> Ready:
     """200 when the writer runs, the database answers and a pack is active; else 503 with what is missing."""
     hall.check_open()
     return await hall.read(_ready)
@@ -56,7 +57,7 @@ def _ready(connection: Connection) -> Ready:
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)
-async def metrics(request: Request[Any, Any, Any], hall: Hall) -> Response[bytes]:
+async def metrics(request: Request[Any, Any, Any], hall: NamedDependency[Hall]) -> Response[bytes]:
     """Counters of this process, and gauges read from the store just now."""
     encode, kind = choose_encoder(request.headers.get("accept", ""))
     registry = hall.writer.engine.telemetry.registry

@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from engine import letters
@@ -52,13 +54,13 @@ class Settled(Struct, frozen=True):
 
 
 @post("/v1/operator/packs", status_code=202, tags=["operator"], summary="Activate a compiled pack")
-async def activate(hall: Hall, data: Pack) -> Activated:
+async def activate(hall: NamedDependency[Hall], data: JSONBody[Pack]) -> Activated:
     """Keep the pack under its hash, and let every partition activate it."""
     return Activated(await _act(hall, lambda engine: engine.install(data, now_ms())))
 
 
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
-async def replay_letter(hall: Hall, letter: str) -> Replayed:
+async def replay_letter(hall: NamedDependency[Hall], letter: FromPath[str]) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
     found = await _act(hall, lambda engine: read_letter(engine, letter))
     if found is None:
@@ -75,8 +77,8 @@ async def replay_letter(hall: Hall, letter: str) -> Replayed:
     return outcome
 
 
-@post("/v1/operator/settlements", status_code=200, tags=["operator"], summary="Settle a record that halts its partition")
-async def settle(hall: Hall, data: Settled) -> Settled:
+@post("/v1/operator/settlements", status_code=200, tags=["operator"], summary="Settle a record that halts")
+async def settle(hall: NamedDependency[Hall], data: JSONBody[Settled]) -> Settled:
     """Keep an operator's word on a record, and let its partition go on."""
     await _act(hall, lambda engine: settle_in(engine, data))
     return data

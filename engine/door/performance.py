@@ -3,23 +3,27 @@
 from typing import Annotated, Any
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
 
 from engine.door.hall import Hall
 from engine.door.problems import Problem, bad_query
 from engine.errors import GridpatrolError
 
-By = Annotated[str, Parameter(description="One row per grid, department, group, category, post or day.")]
-Period = Annotated[str, Parameter(description="day, week, month, quarter or year; the one that holds `day`.")]
-Day = Annotated[str, Parameter(description="A local day, YYYYMMDD or YYYY-MM-DD; without one: today.")]
-From = Annotated[str, Parameter(query="from", description="First local day, instead of a period.")]
-To = Annotated[str, Parameter(query="to", description="Last local day, inclusive.")]
+By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
+Period = Annotated[str, QueryParameter(description="day, week, month, quarter or year; the one that holds `day`.")]
+Day = Annotated[str, QueryParameter(description="A local day, YYYYMMDD or YYYY-MM-DD; without one: today.")]
+From = Annotated[str, QueryParameter(name="from", description="First local day, instead of a period.")]
+To = Annotated[str, QueryParameter(name="to", description="Last local day, inclusive.")]
+
+Published = Annotated[str, QueryParameter(description="true: each row also as it stood after the days of grace.")]
 
 
 @get("/v1/performance", summary="Figures of a subtree", tags=["performance"])
 async def performance(
-    hall: Hall, grid: str = "", by: By = "", period: Period = "", day: Day = "", from_: From = "", to: To = "",
-    level: str = "", department: str = "", group: str = "", category: str = "", post: str = "", published: str = "",
+    hall: NamedDependency[Hall], grid: FromQuery[str] = "", by: By = "", period: Period = "", day: Day = "",
+    from_: From = "", to: To = "", level: FromQuery[str] = "", department: FromQuery[str] = "",
+    group: FromQuery[str] = "", category: FromQuery[str] = "", post: FromQuery[str] = "", published: Published = "",
 ) -> Any:  # fmt: skip
     """Counts, rates (结案率, 按期结案率, 返工率) and durations, exact, with the number of cases behind each."""
     if hall.performance is None:
