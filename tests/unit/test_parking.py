@@ -1,0 +1,253 @@
+"""Events that come before their state wait with their case, and get their turn in the order in which they came."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from schemas import facts as f
+from schemas.refusals import Reason
+from tests.unit.builders import (
+    BARE,
+    DAY,
+    DUST,
+    HOTLINE,
+    LEAF,
+    MEMBER,
+    STREET,
+    Story,
+    arrived,
+    at,
+    changed,
+    event,
+    subject,
+)
+from workflows.case import Case
+from workflows.decide import take
+
+REPORT: dict[str, Any] = {"category": DUST, "source": "patrol", "grid": LEAF}
+LINE: list[tuple[str, str, dict[str, Any]]] = [
+    ("dissuasion.recorded", MEMBER, {"outcome": "ineffective"}),
+    ("incident.reported_up", MEMBER, {}),
+    ("incident.accepted", STREET, {}),
+    ("handling.completed", STREET, {}),
+    ("verification.recorded", MEMBER, {"outcome": "solved"}),
+    ("incident.closed", MEMBER, {}),
+]
+"""The main line after the report."""
+
+
+def causes(story: Story) -> list[str]:
+    return [step.cause.id for step in story.steps]
+
+
+def test_an_early_event_is_kept_with_the_case_and_nothing_else_happens():
+    story = Story().found(DUST)
+    story.parked("handling.completed", STREET, id="early")
+    parked = story.one(f.Parked)
+    assert (parked.source, parked.id, parked.arrival) == ("app/test", "early", story.now)
+    assert parked.until == story.now + story.rules.options.parked_ms
+    assert story.facts == [parked]
+    assert story.case.state == "discovered"
+    assert [w.id for w in story.case.parked] == ["early"]
+
+
+def test_it_is_released_in_a_step_of_its_own_whose_cause_it_is():
+    story = Story().reported(BARE)
+    story.parked("handling.completed", STREET, id="early")
+    outcome = story.done("incident.accepted", STREET, id="now")
+    assert causes(story)[-2:] == ["now", "early"]
+    assert [(s.id, s.outcome) for s in outcome.settled] == [("now", "done"), ("early", "done")]
+    released = story.steps[-1]
+    assert released.cause.type == "gridpatrol.handling.completed.v1"
+    assert released.cause.actor == STREET
+    assert released.facts[-1] == f.Unparked(source="app/test", id="early", why="released")
+    assert any(isinstance(fact, f.Handled) for fact in released.facts)
+    assert story.case.parked == ()
+    assert story.case.seq == len(story.steps)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(6)))[::71])
+def test_the_main_line_in_any_order_before_its_report_comes_to_the_same_end(order):
+    """A phone that was offline for a day sends all at once, the report last."""
+    story = Story()
+    for index in order:
+        kind, actor, data = LINE[index]
+        story.parked(kind, actor, occurred=at("03-02 08:30") + index * 60_000, id=f"line{index}", **data)
+    outcome = story.done("report.submitted", MEMBER, occurred=at("03-02 08:00"), id="birth", **REPORT)
+    assert story.case.state == "closed"
+    assert [s.id for s in outcome.settled] == ["birth", *(f"line{i}" for i in range(6))]
+    assert all(s.outcome == "done" for s in outcome.settled)
+    assert [m.judged for m in story.history(f.Moved)] == sorted(m.judged for m in story.history(f.Moved))
+
+
+def test_of_several_that_may_go_the_one_that_came_first_goes_first():
+    story = Story().reported(BARE)
+    story.parked("rectification.ordered", STREET, id="order", limit="1工作日")
+    story.parked("handling.completed", STREET, id="handled")
+    story.done("incident.accepted", STREET)
+    assert causes(story)[-2:] == ["order", "handled"]
+    other = Story().reported(BARE)
+    other.parked("handling.completed", STREET, id="handled")
+    other.parked("rectification.ordered", STREET, id="order", limit="1工作日")
+    outcome = other.done("incident.accepted", STREET)
+    assert causes(other)[-2:] == ["handled", "order"]  # what is left behind by the first is given up
+    assert [(s.id, s.outcome) for s in outcome.settled[1:]] == [("handled", "done"), ("order", "refused")]
+    assert other.steps[-1].facts == (f.Unparked(source="app/test", id="order", why="overtaken"),)
+    assert outcome.settled[-1].refusal is not None
+    assert outcome.settled[-1].refusal.reason is Reason.IMPOSSIBLE
+
+
+def test_a_firing_releases_what_waited_for_it():
+    story = Story().reported(BARE).accepted()
+    story.done("incident.suspended", STREET, at("03-02 10:00"), reason="season", until="2026-03-03T10:00:00+08:00")
+    story.parked("handling.completed", STREET, at("03-02 11:00"), id="early")
+    story.until(at("03-03 10:01"))
+    assert story.case.state == "verifying"
+    assert story.steps[-1].cause.id == "early"
+    assert story.history(f.Moved)[-1].judged == at("03-03 10:00")
+
+
+# ---- what does not wait -----------------------------------------------------------------------------------
+
+
+def test_what_can_never_be_taken_is_refused_at_once():
+    story = Story().reported(BARE)
+    refused = story.refused(Reason.IMPOSSIBLE, "dissuasion.recorded", MEMBER, outcome="effective")
+    assert "reported (上报)" in refused.detail and "incident.accepted" in refused.detail
+    story.accepted().handled()
+    story.refused(Reason.IMPOSSIBLE, "incident.accepted", STREET)
+
+
+def test_what_has_ended_takes_nothing_more_but_evidence_and_comments():
+    story = Story().reported(BARE)
+    story.done("incident.rejected", STREET, reason="not_found")
+    assert (
+        "takes: comment.added, evidence.added" in story.refused(Reason.IMPOSSIBLE, "incident.accepted", STREET).detail
+    )
+    story.done("comment.added", STREET)
+
+
+def test_the_number_that_may_wait_is_capped():
+    story = Story(changed(options={"parked_cap": 3})).reported(BARE)
+    for _ in range(3):
+        story.parked("handling.completed", STREET)
+    refused = story.refused(Reason.OVER_LIMIT, "handling.completed", STREET)
+    assert refused.detail.startswith("3 events")
+
+
+def test_a_full_waiting_room_keeps_those_who_are_still_early():
+    """Looking again at who waits is not asking them to enter again."""
+    story = Story(changed(options={"parked_cap": 2})).found(DUST)
+    story.parked("verification.recorded", MEMBER, outcome="solved", id="check")
+    story.parked("incident.closed", MEMBER, id="close")
+    story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
+    assert [w.id for w in story.case.parked] == ["check", "close"]
+
+
+# ---- what waited in vain ----------------------------------------------------------------------------------
+
+
+def test_a_new_cycle_gives_up_what_waited_for_a_state_of_the_old_one():
+    story = Story().reported(BARE).accepted().handled()
+    story.parked("incident.closed", MEMBER, id="close")
+    outcome = story.done("verification.recorded", MEMBER, outcome="unsolved")
+    assert story.case.cycle == 1 and story.case.parked == ()
+    settled = outcome.settled[-1]
+    assert settled.refusal is not None
+    assert (settled.id, settled.outcome, settled.refusal.reason) == ("close", "refused", Reason.EXPIRED)
+    assert "another cycle" in settled.refusal.detail
+    story.accepted().handled()
+    story.done("verification.recorded", MEMBER, outcome="solved")
+    assert story.case.state == "verified"  # the old closing does not close the new cycle
+
+
+def test_a_cycle_that_a_released_event_begins_gives_up_the_others():
+    story = Story().reported(BARE).accepted()
+    story.parked("verification.recorded", MEMBER, outcome="unsolved", id="check")
+    story.parked("incident.closed", MEMBER, id="close")
+    outcome = story.done("handling.completed", STREET)
+    assert [(s.id, s.outcome) for s in outcome.settled[1:]] == [("check", "done"), ("close", "refused")]
+    assert (story.case.state, story.case.cycle) == ("reported", 1)
+
+
+def test_an_end_gives_up_whatever_still_waits():
+    story = Story().reported(BARE)
+    story.parked("handling.completed", STREET, id="a")
+    story.parked("verification.recorded", MEMBER, outcome="solved", id="b")
+    outcome = story.done("incident.rejected", STREET, reason="unfounded")
+    assert [(s.id, s.refusal.reason if s.refusal else None) for s in outcome.settled[1:]] == [
+        ("a", Reason.EXPIRED),
+        ("b", Reason.EXPIRED),
+    ]
+    assert all(s.raw for s in outcome.settled[1:])
+    assert story.case.next_at is None
+
+
+def test_patience_has_an_end_and_each_waits_for_its_own():
+    story = Story(changed(options={"parked_ms": DAY}, limits=())).reported(BARE)
+    story.parked("handling.completed", STREET, at("03-02 10:00"), id="a")
+    story.parked("verification.recorded", MEMBER, at("03-02 15:00"), outcome="solved", id="b")
+    assert story.case.next_at == at("03-03 10:00")
+    assert story.until(at("03-03 10:00")) == []  # due then is in time
+    assert [x.id for x in story.until(at("03-03 10:01")) if isinstance(x, f.Unparked)] == ["a"]
+    assert [x.id for x in story.until(at("03-03 15:01")) if isinstance(x, f.Unparked)] == ["b"]
+
+
+def test_released_events_are_asked_for_their_right_again():
+    """Whoever spoke too early may not be allowed to speak any more, or not here."""
+    story = Story().reported(BARE)
+    story.parked("handling.completed", "WY02-CHIEF", id="stranger")
+    outcome = story.done("incident.accepted", STREET)
+    settled = outcome.settled[-1]
+    assert settled.refusal is not None
+    assert (settled.id, settled.refusal.reason) == ("stranger", Reason.FORBIDDEN)
+
+
+# ---- before the report ------------------------------------------------------------------------------------
+
+
+def test_before_its_report_a_case_is_a_placeholder_that_only_waits():
+    story = Story()
+    story.parked("evidence.added", MEMBER, evidence=[{"url": "u", "sha256": "ab" * 32, "kind": "near"}])
+    assert (story.case.state, story.case.path, story.case.clocks) == ("awaited", (), ())
+    assert story.case.next_at == story.now + story.rules.options.parked_ms
+    story.done("report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF)
+    assert story.one(f.Evidenced).sha256 == "ab" * 32
+
+
+@pytest.mark.parametrize("home", ["WY99", "WY01-01", "nowhere"])
+def test_a_placeholder_of_a_home_that_nobody_knows_is_refused(home):
+    """Otherwise anybody could fill the store with cases that no report will ever reach."""
+    said = event("incident.accepted", STREET, at("03-02 09:00"), case=subject(home))
+    outcome = take(Case(id=subject(home)), arrived(said, at("03-02 09:00")), Story().rules, Story().rules)
+    assert outcome.settled[0].refusal is not None
+    assert outcome.settled[0].refusal.reason is Reason.UNKNOWN_CODE
+    assert outcome.steps == []
+
+
+def test_a_placeholder_of_the_root_is_taken():
+    """What has no place lives at the root."""
+    Story(home="XA").parked("comment.added", MEMBER)
+
+
+def test_a_placeholder_whose_report_never_comes_empties_itself():
+    story = Story()
+    story.parked("incident.accepted", STREET)
+    story.until(story.now + story.rules.options.parked_ms + 1)
+    assert (story.case.parked, story.case.next_at, story.case.state) == ((), None, "awaited")
+
+
+def test_a_report_that_is_refused_leaves_those_who_wait():
+    story = Story()
+    story.parked("incident.accepted", STREET)
+    story.refused(Reason.UNKNOWN_CODE, "report.submitted", MEMBER, category="D9-99", source="patrol")
+    assert len(story.case.parked) == 1
+
+
+def test_a_case_is_reported_once():
+    story = Story().reported(BARE)
+    refused = story.refused(Reason.IMPOSSIBLE, "report.submitted", HOTLINE, category=BARE, source="hotline")
+    assert "new subject" in refused.detail
