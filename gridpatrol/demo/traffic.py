@@ -183,17 +183,22 @@ class Traffic:
             self.left.add(line["id"])
             return
         if self._say(life.words[-1], line["id"], self._ms()):
-            line["state"] = life.state
+            line["state"], line["overdue"] = life.state, False  # until the next look
         else:
             self.left.add(line["id"])
 
     def _chosen(self) -> dict[str, Any] | None:
-        """An incident to be moved: never the last one of its state, often one that waits long."""
+        """An incident to be moved: often one that waits long, never the last of its state or the last late ones."""
         states = Counter(line["state"] for line in self.open.values())
+        late = sum(line["overdue"] for line in self.open.values())
         crowded = len(self.open) > USUAL
-        free = [line for line in self.open.values()
-                if line["id"] not in self.left and (states[line["state"]] > 1 or line["state"] not in MAIN_LINE)
-                and (crowded or zlib.crc32(line["id"].encode()) % SLEEPERS)]  # fmt: skip
+
+        def may_go(line: dict[str, Any]) -> bool:
+            needed = (line["state"] in MAIN_LINE and states[line["state"]] < 2) or (line["overdue"] and late < 3)
+            asleep = not crowded and not zlib.crc32(line["id"].encode()) % SLEEPERS
+            return not needed and not asleep and line["id"] not in self.left
+
+        free = [line for line in self.open.values() if may_go(line)]
         if not free:
             return None
         return self.rng.choice(free if self.rng.random() < 0.6 else free[: len(free) // 4 + 1])
@@ -237,15 +242,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="events per second")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="demo traffic: %(message)s")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        Traffic(given.url, given.pack, given.seed, now=time.time, rate=given.rate).run(stop)
+        traffic = Traffic(given.url, given.pack, given.seed, now=time.time, rate=given.rate)
+        run_until_signal(traffic)
     except (Away, ValueError, OSError) as error:
         print(f"demo traffic: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def run_until_signal(traffic: Traffic) -> None:
+    """Run on a thread of its own: a signal's handler must not take a lock that the interrupted code holds."""
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: asked.append(number))
+    stop, failed = threading.Event(), list[Exception]()
+
+    def work() -> None:
+        try:
+            traffic.run(stop)
+        except Exception as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worker.is_alive():
+        worker.join(0.1)
+        if asked:
+            stop.set()
+    if failed:
+        raise failed[0]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,181 @@
+"""The demo with real processes: a server on its own database, and the traffic that speaks to it over HTTP.
+
+Enters: an empty database, or one that holds a month that ended a week ago. Leaves: what a newcomer sees within ten
+seconds, and that both processes end when they are told to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.packs import folder_of
+from gridpatrol.demo.door import Away
+from gridpatrol.demo.lives import MAIN_LINE
+from gridpatrol.demo.month import write_month
+from gridpatrol.demo.traffic import Traffic
+
+PACK = folder_of("weiyang")
+GRIDPATROL = [sys.executable, "-m", "gridpatrol"]
+TRAFFIC = [sys.executable, "-m", "gridpatrol.demo.traffic", "--pack", str(PACK)]
+READY_S = 60
+
+
+@contextmanager
+def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not outlive the test."""
+    with log.open("wb") as out:
+        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent, env=clean())
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+
+
+def clean() -> dict[str, str]:
+    """The environment without anybody's settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GRIDPATROL_")}
+
+
+def ended(running: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> float:
+    """Tell a process to stop; how many seconds it took."""
+    began = time.monotonic()
+    running.send_signal(number)
+    running.wait(10)
+    return time.monotonic() - began
+
+
+def until(seconds: float, question: Callable[[], Any]) -> Any:
+    """The first answer that is true, asked again and again for so long."""
+    deadline = time.monotonic() + seconds
+    while not (answer := question()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return answer
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        text = answer.read().decode()
+        return json.loads(text) if "json" in answer.headers["content-type"] else text
+
+
+@contextmanager
+def server(folder: Path, database: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server on a free port, once its door is open."""
+    log = folder / "serve.log"
+    command = [*GRIDPATROL, "serve", "--listen", "127.0.0.1:0", "--database", database, "--pack", str(PACK)]
+    with process(command, log) as running:
+        found = until(READY_S, lambda: running.poll() is not None or re.search(r"listens at (\S+)", log.read_text()))
+        assert isinstance(found, re.Match), log.read_text()
+        yield found[1], running
+
+
+@pytest.fixture(scope="module", params=["an empty database", "a month that ended a week ago"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("demo")
+    url = f"sqlite:///{folder / 'demo.db'}"
+    if request.param != "an empty database":
+        file = folder / "month.jsonl"
+        write_month(file, PACK, datetime.now(UTC) - timedelta(days=7), seed=1, incidents=150)
+        command = [*GRIDPATROL, "replay", str(file), "--database", url, "--pack", str(PACK)]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, env=clean())
+    return url
+
+
+def standing(url: str) -> dict[str, list[dict[str, Any]]]:
+    """The open incidents by state."""
+    by_state: dict[str, list[dict[str, Any]]] = {}
+    for line in get(f"{url}/v1/incidents?limit=500")["incidents"]:
+        by_state.setdefault(line["state"], []).append(line)
+    return by_state
+
+
+def refused(url: str) -> list[str]:
+    """The lines of the metrics page that count refused events."""
+    lines = get(f"{url}/metrics").splitlines()
+    return [line for line in lines if line.startswith("gridpatrol_events_total") and 'outcome="refused"' in line]
+
+
+def mixed(url: str, since: datetime) -> bool:
+    """An incident in each state of the main line, one overdue, one reported since the start."""
+    by_state = standing(url)
+    lines = [line for lines in by_state.values() for line in lines]
+    fresh = any(datetime.fromisoformat(line["opened_at"]) >= since for line in lines if line["opened_at"])
+    return fresh and any(line["overdue"] for line in lines) and all(by_state.get(state) for state in MAIN_LINE)
+
+
+def test_within_ten_seconds_every_state_stands_one_is_late_one_is_new_and_both_stop_in_order(
+    database: str, tmp_path: Path
+) -> None:
+    with server(tmp_path, database) as (url, serving):
+        since = datetime.now(UTC)
+        with process([*TRAFFIC, "--url", url, "--rate", "8"], tmp_path / "traffic.log") as traffic:
+            assert until(10, lambda: mixed(url, since)), standing(url)
+            for state, lines in standing(url).items():
+                history = get(f"{url}/v1/incidents/{lines[0]['id']}")["history"]
+                first = history[0]["cause"]
+                assert first["type"] == "gridpatrol.report.submitted.v1", state
+                assert first["actor"] and first["source"].startswith("/demo/")
+            assert until(10, lambda: get(f"{url}/v1/alerts")["alerts"])
+            time.sleep(3)
+            assert mixed(url, since), "the traffic moved on what has to stand"
+            assert ended(traffic) < 2
+            assert traffic.returncode == 0
+        assert refused(url) == []
+        assert (tmp_path / "traffic.log").read_text() == ""
+        assert ended(serving, signal.SIGINT) < 10
+        assert serving.returncode == 0
+
+
+def test_the_traffic_leaves_alone_what_others_report(tmp_path: Path) -> None:
+    with server(tmp_path, f"sqlite:///{tmp_path / 'demo.db'}") as (url, _):
+        event = {
+            "specversion": "1.0", "id": "1", "source": "newcomer", "type": "gridpatrol.report.submitted.v1",
+            "subject": "WY01.01900000-0000-7000-8000-000000000001", "time": datetime.now(UTC).isoformat(),
+            "actor": "WY01-01-MEMBER", "data": {"category": "D3-01", "source": "patrol", "grid": "WY01-01"},
+        }  # fmt: skip
+        headers = {"Content-Type": "application/cloudevents+json", "Prefer": "wait=5"}
+        body = json.dumps(event).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{url}/v1/events", body, headers), timeout=10).close()
+        with process([*TRAFFIC, "--url", url, "--rate", "100"], tmp_path / "traffic.log"):
+            moved = until(20, lambda: len(get(f"{url}/v1/incidents?open=false&limit=9")["incidents"]) > 0)
+            assert moved, "the traffic closes its own incidents"
+            assert get(f"{url}/v1/incidents/{event['subject']}")["state"] == "discovered"
+
+
+def test_the_traffic_goes_on_when_the_server_comes_back(tmp_path: Path) -> None:
+    database, log = f"sqlite:///{tmp_path / 'demo.db'}", tmp_path / "traffic.log"
+    with server(tmp_path, database) as (url, serving), process([*TRAFFIC, "--url", url], log) as traffic:
+        assert until(10, lambda: len(standing(url)) >= len(MAIN_LINE))
+        serving.kill()
+        serving.wait()
+        time.sleep(1)
+        address = url.removeprefix("http://")
+        command = [*GRIDPATROL, "serve", "--listen", address, "--database", database, "--pack", str(PACK)]
+        with process(command, tmp_path / "again.log"):
+            assert until(READY_S, lambda: "listens at" in (tmp_path / "again.log").read_text())
+            since = datetime.now(UTC)
+            assert until(10, lambda: mixed(url, since)), log.read_text()
+        assert ended(traffic) < 2
+
+
+def test_without_a_server_the_traffic_says_so_and_ends(tmp_path: Path) -> None:
+    traffic = Traffic("http://127.0.0.1:9", PACK, 1, now=lambda: 0.0)
+    with pytest.raises(Away, match="no server has answered"):
+        traffic.run(threading.Event(), give_up_s=1)
