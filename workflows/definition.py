@@ -5,7 +5,7 @@ look-up where a trigger leads from a state, whose `ahead` tells which triggers m
 cycle, and whose `mermaid` draws it. One shared machine; `auto_transitions` off, so no state can be jumped to.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -145,17 +145,36 @@ def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> di
 
 
 def mermaid(definition: Definition) -> str:
-    """The table as a mermaid state diagram.
+    """The table as a mermaid state diagram, the open states in one frame.
 
-    Self-loops are left out: they are in the table, not in the picture.
+    What may be said in every open state leaves from the frame. Self-loops are in the table, not in the picture.
     """
-    lines = ["stateDiagram-v2", f"    [*] --> {AWAITED}"]
-    lines += [f"    {s.name} : {s.name} {s.zh}" for s in definition.states.values()]
+    states = definition.states.values()
+    inside = [s.name for s in states if s.name != AWAITED and not s.terminal]
     edges: dict[tuple[str, str], list[str]] = {}
+    for source, dest, trigger in _arrows(definition, inside):
+        names = edges.setdefault((source, dest), [])
+        if trigger not in names:
+            names.append(trigger)
+    drawn = {edge: f"{edge[0]} --> {edge[1]} : {' / '.join(names)}" for edge, names in edges.items()}
+    within = [text for (a, b), text in drawn.items() if a in inside and b in inside]
+    across = [text for (a, b), text in drawn.items() if not (a in inside and b in inside)]
+    titles = {s.name: f"{s.name} : {s.name} {s.zh}" for s in states}
+    lines = ["stateDiagram-v2", f"    [*] --> {AWAITED}", "    state open {"]
+    lines += [f"        {text}" for text in [*(titles[name] for name in inside), *within]]
+    lines += ["    }", *(f"    {title}" for name, title in titles.items() if name not in inside)]
+    lines += [f"    {text}" for text in across]
+    lines += [f"    {s.name} --> [*]" for s in states if s.terminal]
+    return "\n".join(lines) + "\n"
+
+
+def _arrows(definition: Definition, inside: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Moves as (source, dest, trigger); those that every open state has leave from `open`."""
+    moves: dict[tuple[str, str], list[str]] = {}
     for (trigger, source), targets in definition.table.items():
         for dest, _ in targets:
-            if dest not in ("=", source) and trigger not in edges.setdefault((source, dest), []):
-                edges[source, dest].append(trigger)
-    lines += [f"    {a} --> {b} : {' / '.join(names)}" for (a, b), names in edges.items()]
-    lines += [f"    {s.name} --> [*]" for s in definition.states.values() if s.terminal]
-    return "\n".join(lines) + "\n"
+            if dest not in ("=", source):
+                moves.setdefault((trigger, dest), []).append(source)
+    for (trigger, dest), sources in moves.items():
+        whole = set(inside) <= set(sources)
+        yield from ((source, dest, trigger) for source in (["open"] if whole else sources))

@@ -1,0 +1,123 @@
+"""The parts of the README that programs write: diagrams, one incident's story, one explained deadline, the proof.
+
+In: the README, the definitions, a short story told to a real engine on a database of its own, the proof line. Out: the
+README with the blocks between `<!-- begin NAME -->` and `<!-- end NAME -->` written anew. A test fails when a block is
+stale.
+"""
+
+import contextlib
+import io
+import re
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from engine.door.dossier import dossier
+from engine.door.words import active_words
+from engine.policies import Policies
+from engine.replay import replay_events
+from engine.settings import Settings
+from engine.store import exports
+from gridpatrol import show
+from gridpatrol.opening import BEFORE_ALL, install_if_empty, read_pack, writing
+from schemas.envelope import to_ms
+from workflows.calendars import Calendar
+from workflows.decide import DEFINITIONS
+from workflows.definition import mermaid
+from workflows.explain import explain, render
+from workflows.limits import parse_limit
+
+README = Path(__file__).parent.parent / "README.md"
+CASE = "WY01.019ca8f8-5a00-7000-8000-000000000001"
+STORY = (
+    ("03-02T09:00", "", "report.submitted", "WY01-01-MEMBER", {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}),
+    ("03-02T09:05", "", "dissuasion.recorded", "WY01-01-MEMBER", {"outcome": "ineffective"}),
+    ("03-02T09:10", "03-02T09:30", "incident.reported_up", "WY01-01-MEMBER", {}),
+    ("03-02T10:00", "", "incident.accepted", "WY01-CHIEF", {}),
+    ("03-02T10:10", "", "incident.dispatched", "WY01-CHIEF", {"lead": "WY-BUILD"}),
+    ("03-02T11:00", "", "department.arrived", "WY-BUILD-H", {"department": "WY-BUILD"}),
+    ("03-02T16:40", "", "handling.completed", "WY-BUILD-H", {}),
+    ("03-02T17:20", "", "verification.recorded", "WY01-01-MEMBER", {"outcome": "solved"}),
+    ("03-02T17:30", "", "incident.closed", "WY01-01-CHIEF", {}),
+)
+"""When it happened, when it arrived if the phone was offline, what was said, by whom."""
+UNTIL = "03-03T09:00"
+
+
+def timeline() -> str:
+    """One incident, told to an engine and shown as the command shows it."""
+    lines = [msgspec.json.encode(_event(number, *line)) for number, line in enumerate(STORY, 1)]
+    with tempfile.TemporaryDirectory() as folder, writing(_settings(folder)) as engine:
+        install_if_empty(engine, BEFORE_ALL)
+        replay_events(engine, lines, "readme", to_ms(_instant(UNTIL)))
+        policies = Policies()
+        with engine.database.read() as connection, contextlib.redirect_stdout(io.StringIO()) as said:
+            shown = dossier(connection, policies, CASE, to_ms(_instant(UNTIL)))
+            show.incident(shown, exports.steps_of(connection, CASE), active_words(connection, policies))
+    return f"```\n{said.getvalue().rstrip()}\n```"
+
+
+def _settings(folder: str) -> Settings:
+    return Settings(database=f"sqlite:///{folder}/readme.db", pack="weiyang", log_level="WARNING")
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-{text}:00+08:00")
+
+
+def _event(number: int, time: str, arrival: str, kind: str, actor: str, data: dict[str, str]) -> dict[str, object]:
+    late = {"recordedtime": _instant(arrival).isoformat()} if arrival else {}
+    return {
+        "specversion": "1.0", "id": str(number), "source": "app/readme", "type": f"gridpatrol.{kind}.v1", "subject": CASE,
+        "time": _instant(time).isoformat(), "actor": actor, "data": data, **late,
+    }  # fmt: skip
+
+
+def explained() -> str:
+    """One deadline over a holiday of nine days."""
+    calendar = Calendar(read_pack("weiyang").calendars[0])
+    start = to_ms(datetime.fromisoformat("2026-02-14T17:00:00+08:00"))
+    return f"```\n{render(explain(calendar, start, parse_limit('4工作时')), 'zh').rstrip()}\n```"
+
+
+def diagram(name: str) -> str:
+    """A definition's table as a picture."""
+    return f"```mermaid\n{mermaid(DEFINITIONS[name]).rstrip()}\n```"
+
+
+def blocks() -> dict[str, Callable[[], str]]:
+    """Every block but the proof, which takes a replay of the whole city: see `gridpatrol demo city`."""
+    return {
+        "timeline": timeline,
+        "explained": explained,
+        "incident": lambda: diagram("incident"),
+        "service_request": lambda: diagram("service_request"),
+    }
+
+
+def block(text: str, name: str) -> str:
+    """What stands between the markers of a block."""
+    found = re.search(rf"<!-- begin {name} -->\n(.*?)<!-- end {name} -->", text, re.DOTALL)
+    if found is None:
+        raise ValueError(f"the README has no block {name!r}")
+    return found.group(1).strip()
+
+
+def replaced(text: str, name: str, body: str) -> str:
+    """The README with another block."""
+    block(text, name)
+    pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+    return re.sub(pattern, lambda m: f"{m.group(1)}{body}\n{m.group(2)}", text, flags=re.DOTALL)
+
+
+def write(readme: Path = README, proof: str = "") -> None:
+    """Write the blocks anew; the proof only when it is given."""
+    text = readme.read_text(encoding="utf-8")
+    for name, make in blocks().items():
+        text = replaced(text, name, make())
+    if proof:
+        text = replaced(text, "proof", proof)
+    readme.write_text(text, encoding="utf-8")
