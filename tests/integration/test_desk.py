@@ -1,0 +1,244 @@
+"""Reads for people, straight on the store: order, filters, and that each page goes along an index.
+
+In: case rows as the engine writes them, on each database. Out: pages, sums, and the plans of the statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+
+from engine.slice import case_row
+from engine.store import desk, slices, writes
+from engine.store import log as inbox
+from engine.store.database import Database, open_database
+from engine.store.desk import After, Filters
+from engine.store.rows import InboxRow, PartitionRow, SeenRow
+from engine.store.tables import partitions
+from tests.unit.builders import subject
+from workflows.case import Case, Clock, Owner
+
+NOW = 1_772_413_200_000
+HOUR = 3_600_000
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database of this release."""
+    opened = open_database(database_url)
+    opened.create_fresh()
+    yield opened
+    opened.close()
+
+
+def clock(name: str, due: int | None, *, running: bool = True) -> Clock:
+    """A clock of the third level."""
+    return Clock(name, 3, 0, 0, "office", NOW - 9 * HOUR, NOW - 9 * HOUR, due=due, since=NOW if running else None)
+
+
+def case(number: int, *clocks: Clock, closed: int | None = None, **fields: Any) -> Case:
+    """An incident in handling at WY01."""
+    known: dict[str, Any] = dict(
+        definition="incident", state="handling", path=("XA", "WY", "WY01", "WY01-01"), owner=Owner("WY01", 3),
+        category="D3-04", group="dust", opened=NOW - number * HOUR,
+    )  # fmt: skip
+    return Case(id=subject("WY01", number), clocks=clocks, closed=closed, **(known | fields))
+
+
+def write(database: Database, *found: Case, partition: int = 0) -> None:
+    """Keep cases."""
+    with database.begin() as connection:
+        slices.write_cases(connection, [case_row(c, partition, None) for c in found])
+
+
+def ask(database: Database, sort: str = "due_at", **filters: Any) -> list[int]:
+    """The numbers of the cases of a page."""
+    wanted = Filters(now=NOW, **filters)
+    with database.read() as connection:
+        rows = desk.read_page(connection, wanted, sort.removeprefix("-"), sort[0] == "-", None, 100)
+    return [int(after.id[-12:], 16) for after, _ in rows]
+
+
+# ---- order --------------------------------------------------------------------------------------------------
+
+
+def test_cases_without_a_deadline_come_last_in_both_directions(database: Database) -> None:
+    write(database, case(1, clock("total", None)), case(2, clock("handle", NOW + 5)), case(3))
+    write(database, case(4, clock("handle", NOW)))
+    assert ask(database) == [4, 2, 1, 3]
+    assert ask(database, "-due_at") == [2, 4, 1, 3]
+
+
+def test_the_same_deadline_is_ordered_by_id(database: Database) -> None:
+    write(database, *(case(number, clock("handle", NOW)) for number in (3, 1, 2)))
+    assert ask(database) == [1, 2, 3]
+    assert ask(database, "-due_at") == [3, 2, 1]
+
+
+@settings(max_examples=15)
+@given(dues=st.lists(st.none() | st.integers(NOW - 3, NOW + 3), min_size=1, max_size=12), limit=st.integers(1, 5),
+       sort=st.sampled_from(["due_at", "-due_at", "opened_at", "-opened_at", "id", "-id"]))  # fmt: skip
+def test_pages_put_together_are_the_whole_list(tmp_path_factory, dues, limit, sort) -> None:
+    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('desk') / 'db'}")
+    database.create_fresh()
+    write(database, *(case(n, clock("handle", due), opened=NOW + n % 3) for n, due in enumerate(dues, 1)))
+    found, after = list[int](), None
+    for _ in range(len(dues) + 1):
+        with database.read() as connection:
+            name, down = sort.removeprefix("-"), sort[0] == "-"
+            rows = desk.read_page(connection, Filters(now=NOW), name, down, after, limit)
+        found += [int(place.id[-12:], 16) for place, _ in rows]
+        if len(rows) < limit:
+            break
+        after = rows[-1][0]
+    assert found == ask(database, sort)
+    assert sorted(found) == list(range(1, len(dues) + 1))
+    database.close()
+
+
+# ---- filters ------------------------------------------------------------------------------------------------
+
+
+def test_overdue_is_strictly_after_the_deadline_and_only_while_open(database: Database) -> None:
+    late = clock("handle", NOW - 1)
+    write(database, case(1, late), case(2, clock("handle", NOW)), case(3, late, closed=NOW - 1), case(4))
+    assert ask(database, overdue=True) == [1]
+    assert ask(database, open=False) == [3]
+    assert ask(database, open=None) == [1, 3, 2, 4]
+
+
+def test_a_paused_clock_is_not_overdue_and_does_not_count_as_running(database: Database) -> None:
+    write(database, case(1, clock("handle", NOW - 1, running=False), clock("total", NOW + 9)))
+    assert ask(database, overdue=True) == []
+    assert ask(database, clock="handle") == []
+    assert ask(database, clock="total") == [1]
+
+
+def test_with_a_clock_the_deadline_asked_about_is_its_own(database: Database) -> None:
+    write(database, case(1, clock("handle", NOW - 1), clock("total", NOW + 9)), case(2, clock("total", None)))
+    assert ask(database, clock="handle", overdue=True) == [1]
+    assert ask(database, clock="total", overdue=True) == []
+    assert ask(database, clock="total", due_before=NOW + 10) == [1]
+    assert ask(database, clock="total") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [
+        ("/XA/", [1, 2, 3]),
+        ("/XA/WY_1/", [1]),  # a blank of LIKE is a letter like others
+        ("/XA/WY01/", [2]),
+        ("/XA/wy01/", []),  # codes are told apart by their case
+        ("/XA/WY%/", []),
+        ("/XA/WY01/WY01-01/", [2]),
+    ],
+)
+def test_a_subtree_is_compared_letter_by_letter(database: Database, prefix, found) -> None:
+    paths = (("XA", "WY_1"), ("XA", "WY01", "WY01-01"), ("XA", "WY011"))
+    write(database, *(case(n, path=path) for n, path in enumerate(paths, 1)))
+    assert ask(database, sort="id", prefix=prefix) == found
+
+
+def test_an_owner_is_a_grid_or_a_department(database: Database) -> None:
+    write(database, case(1, owner=Owner("WY", 2, "WY-ENV")), case(2, owner=Owner("WY", 2)), case(3))
+    assert ask(database, sort="id", owner="WY-ENV") == [1]
+    assert ask(database, sort="id", owner="WY") == [1, 2]
+
+
+def test_states_category_and_group_are_asked_together(database: Database) -> None:
+    write(database, case(1), case(2, state="accepted"), case(3, state="accepted", group="water", category="W-1"))
+    assert ask(database, sort="id", states=("accepted", "handling")) == [1, 2, 3]
+    assert ask(database, states=("accepted",), group="water") == [3]
+    assert ask(database, states=("accepted",), category="D3-04") == [2]
+
+
+# ---- along an index -----------------------------------------------------------------------------------------
+
+
+def plans(database: Database, action: Any) -> list[str]:
+    """The plans of the statements that an action runs."""
+    said: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        said.append((statement, parameters))
+
+    event.listen(database.db, "before_cursor_execute", note)
+    with database.read() as connection:
+        action(connection)
+    event.remove(database.db, "before_cursor_execute", note)
+    word = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
+    found = []
+    with database.read() as connection:
+        if database.dialect == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_sort = off")
+        for statement, parameters in said:
+            if statement.startswith("SELECT"):
+                rows = connection.exec_driver_sql(f"{word} {statement}", parameters)
+                found.append("\n".join(" ".join(map(str, row)) for row in rows))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("sort", ["due_at", "-due_at", "opened_at", "-opened_at", "id", "-id"])
+@pytest.mark.parametrize("after", [None, After(NOW, subject("WY01", 3))])
+def test_no_page_sorts_what_it_reads(database: Database, sort, after) -> None:
+    name = sort.removeprefix("-")
+    wanted = Filters(now=NOW, overdue=name == "due_at", prefix="/XA/")
+    for plan in plans(database, lambda c: desk.read_page(c, wanted, name, sort[0] == "-", after, 50)):
+        assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+        assert {"due_at": "cases_due", "opened_at": "cases_opened", "id": ""}[name] in plan
+
+
+def test_the_earliest_due_instant_is_one_look_per_partition(database: Database) -> None:
+    [plan] = plans(database, desk.read_earliest_due)
+    assert "cases_next" in plan
+
+
+# ---- events and the log -------------------------------------------------------------------------------------
+
+
+def inbox_row(partition: int, position: int, body: str) -> InboxRow:
+    """A record of the log."""
+    return InboxRow(partition, position, NOW + position, "event", "local", body)
+
+
+def test_what_waits_is_counted_and_found_and_what_is_decided_is_not(database: Database) -> None:
+    rows = [inbox_row(0, 0, '{"id":"a"}'), inbox_row(0, 1, '{"id":"b"}'), inbox_row(1, 0, '{"id":"b"}')]
+    with database.begin() as connection:
+        writes.insert(connection, partitions, [PartitionRow(p, int(p == 0), 0, 0, 0, "", "[]") for p in range(3)])
+        inbox.append(connection, rows)
+    with database.read() as connection:
+        assert desk.count_waiting(connection) == [(0, 1), (1, 1), (2, 0)]
+        assert desk.read_oldest_waiting(connection) == NOW
+        assert [r.partition for r in desk.read_waiting(connection, ['"b"'], 9)] == [1, 0]
+        assert desk.read_waiting(connection, ['"a"'], 9) == []
+        assert desk.read_position(connection, 0) == 1
+
+
+def test_an_event_is_found_in_every_partition_that_has_seen_it(database: Database) -> None:
+    seen = [SeenRow(p, "app", "e", "d", NOW - p, 0, "done", "", "", "", f"case{p}") for p in (0, 2)]
+    with database.begin() as connection:
+        writes.insert(connection, partitions, [PartitionRow(p, 0, 0, 0, 0, "", "[]") for p in range(3)])
+        slices.write_seen(connection, seen)
+    with database.read() as connection:
+        assert [row.case_id for row in desk.read_event(connection, "app", "e")] == ["case2", "case0"]
+        assert [row.case_id for row in desk.read_event(connection, "app", "e", 0)] == ["case0"]
+        assert desk.read_event(connection, "app", "f") == desk.read_event(connection, "app", "e", 1) == []
+
+
+def test_the_active_pack_is_the_last_one_activated(database: Database) -> None:
+    with database.read() as connection:
+        assert desk.read_active(connection) is None
+    packs = msgspec.json.encode([["old", 1], ["new", 2]]).decode()
+    with database.begin() as connection:
+        writes.insert(connection, partitions, [PartitionRow(0, 0, 0, 0, 0, "stands", packs)])
+    with database.read() as connection:
+        assert desk.read_active(connection) == "new"
+        assert desk.read_halted(connection) == [(0, "stands")]

@@ -1,0 +1,726 @@
+"""The door as programs meet it: over HTTP, on each database, with a writer and consumers behind it.
+
+In: requests. Out: answers, and what they leave in the store.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from engine.clock import now_ms
+from engine.store import letters
+from schemas.events import SAID
+from tests.postgres import fresh_database
+from tests.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
+from tests.unit.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, instant, subject
+from workflows.incident import INCIDENT
+
+PROBLEM = "application/problem+json"
+LATE, ACCEPTED, FRESH, REJECTED, PAUSED, UNBORN = (subject("WY01", n) for n in range(1, 7))
+ELSEWHERE = subject("WY02", 7)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty database for all tests of this file, once on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('door') / 'gridpatrol.db'}"
+    else:
+        with fresh_database(request.getfixturevalue("postgres_server")) as fresh:
+            yield fresh
+
+
+def report(case: str, at: int, leaf: str = LEAF, **data: Any) -> dict[str, Any]:
+    """A report by the hotline: it goes to the street at once."""
+    return event("report.submitted", HOTLINE, at, case=case, id=f"{case}.r", category=BARE, source="hotline", grid=leaf,
+                 **data)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def door(url: str) -> Iterator[Served]:
+    """A door on a city in which a few things have happened."""
+    now = now_ms()
+    with prepared(url) as engine:
+        then = now - 20 * DAY
+        assert tell(engine, report(LATE, then), then) == "done"
+        assert tell(engine, report(ACCEPTED, then + HOUR), then + HOUR) == "done"
+        accept = event("incident.accepted", STREET, then + 2 * HOUR, case=ACCEPTED, id="a")
+        assert tell(engine, accept, then + 2 * HOUR) == "done"
+        assert tell(engine, report(ELSEWHERE, then, "WY02-01"), then + 3 * HOUR) == "done"
+        assert tell(engine, report(REJECTED, then), then + 3 * HOUR) == "done"
+        no = event("incident.rejected", STREET, then + 4 * HOUR, case=REJECTED, id="x", reason="not_found")
+        assert tell(engine, no, then + 4 * HOUR) == "done"
+        assert tell(engine, report(PAUSED, now - 2 * HOUR), now - 2 * HOUR) == "done"
+        stop = event("incident.suspended", STREET, now - HOUR, case=PAUSED, id="s", reason="season")
+        assert tell(engine, stop, now - HOUR) == "done"
+        assert tell(engine, report(FRESH, now - 1000), now - 1000) == "done"
+        early = event("incident.accepted", STREET, now - 1000, case=UNBORN, id="early")
+        assert tell(engine, early, now - 1000) == "parked"
+        with served(engine) as running:
+            yield running
+
+
+def new(number: int) -> dict[str, Any]:
+    """A report of now, of a case of its own."""
+    return report(subject("WY03", number), now_ms(), "WY03-01")
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem document of an answer."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == status and body["type"].startswith("urn:gridpatrol:problem:") and body["title"]
+    return body
+
+
+# ---- publishing ---------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_durable_when_it_is_answered_and_says_where_to_ask(door: Served) -> None:
+    sent = new(10)
+    answer = door.post(sent)
+    assert answer.status_code == 202
+    body = answer.json()
+    assert (body["status"], body["source"], body["id"]) == ("accepted", sent["source"], sent["id"])
+    with door.engine.database.read() as connection:
+        stands = connection.exec_driver_sql(
+            f"SELECT kind, principal FROM inbox WHERE partition = {body['partition']} AND position = {body['position']}"
+        ).one()
+    assert tuple(stands) == ("event", "local")
+    wait_until(lambda: door.get(body["status_url"])["outcome"] != "pending")
+    status = door.get(body["status_url"])
+    assert (status["outcome"], status["case"]) == ("done", sent["subject"])
+
+
+def test_who_waits_gets_the_outcome(door: Served) -> None:
+    answer = door.post(new(11), Prefer="respond-async, wait=10")
+    assert answer.status_code == 200
+    assert answer.headers["preference-applied"] == "wait=10"
+    assert answer.json()["outcome"] == "done"
+
+
+def test_a_resend_gets_the_first_answer_and_other_content_is_a_conflict(door: Served) -> None:
+    sent = new(12)
+    first = door.post(sent, Prefer="wait=10").json()
+    again = door.post(sent, Prefer="wait=10").json()
+    assert (again["outcome"], again["first"]) == ("duplicate", "done")
+    other = door.post(sent | {"data": sent["data"] | {"reference": "another"}}, Prefer="wait=10").json()
+    assert (other["outcome"], other["reason"], other["field"]) == ("conflict", "conflict", "id")
+    outcomes = [door.get(answer["status_url"]) for answer in (first, again, other)]
+    assert [status["outcome"] for status in outcomes] == ["done", "duplicate", "conflict"]
+    assert outcomes[1]["first"] == "done"
+
+
+def test_what_the_rules_refuse_is_accepted_and_then_refused_with_the_reason(door: Served) -> None:
+    sent = event("incident.accepted", "WY02-CHIEF", now_ms(), case=LATE, id="foreign")
+    answer = door.post(sent, Prefer="wait=10")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["status"], body["outcome"], body["reason"], body["field"]) == (
+        "accepted", "refused", "forbidden", "actor",
+    )  # fmt: skip
+    assert door.get(body["status_url"])["detail"] == body["detail"]
+
+
+def test_an_early_event_is_parked_and_says_so(door: Served) -> None:
+    sent = event("incident.accepted", "WY03-CHIEF", now_ms(), case=subject("WY03", 13), id="early")
+    assert door.post(sent, Prefer="wait=10").json()["outcome"] == "parked"
+    assert door.post(new(13), Prefer="wait=10").json()["outcome"] == "done"
+    status = door.get("/v1/events/status", source=sent["source"], id="early", subject=sent["subject"])
+    assert status["outcome"] == "done"
+    assert door.get(f"/v1/incidents/{sent['subject']}")["state"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "field"),
+    [
+        ({"type": "gridpatrol.nothing.v1"}, "unknown_type", "type"),
+        ({"type": "gridpatrol.report.submitted.v9"}, "unknown_version", "type"),
+        ({"type": "gridpatrol.clock.rung.v1"}, "engine_only", "type"),
+        ({"time": "2026-03-02T09:00:00"}, "invalid", "time"),
+        ({"subject": "no-home-here"}, "invalid", "subject"),
+        ({"data": {"category": BARE, "source": "rumour"}}, "invalid", "data.source"),
+        ({"partitionkey": "WY09"}, "misrouted", "partitionkey"),
+    ],
+)
+def test_what_breaks_the_contract_is_refused_at_once_and_kept(door: Served, change, reason, field) -> None:
+    sent = new(14) | change
+    body = problem(door.post(sent), 400)
+    assert (body["reason"], body["field"]) == (reason, field)
+    assert body["detail"]
+    kept = letter(door, body["dead_letter"])
+    assert (kept.reason, kept.field, kept.principal) == (reason, field, "local")
+    assert msgspec.json.decode(sealed(door, kept.token)) == sent
+
+
+def letter(door: Served, id_: str) -> letters.Letter:
+    """A dead letter that must be there."""
+    with door.engine.database.read() as connection:
+        found = letters.read(connection, id_)
+    assert found is not None
+    return found
+
+
+def sealed(door: Served, token: str) -> str:
+    """The bytes of a dead letter."""
+    with door.engine.database.read() as connection:
+        body = letters.read_sealed(connection, token)
+    assert body is not None
+    return body
+
+
+def test_the_same_bad_bytes_are_kept_once(door: Served) -> None:
+    raw = b'{"specversion": "1.0", \xff'
+    ids = {problem(door.client.post("/v1/events", content=raw, headers=CLOUDEVENT), 400)["dead_letter"] for _ in "abc"}
+    assert len(ids) == 1
+    assert "\\xff" in sealed(door, letter(door, ids.pop()).token)
+
+
+def test_an_event_that_is_too_large_is_named_so_and_kept_as_far_as_an_event_may_go(door: Served) -> None:
+    most = door.engine.settings.event_bytes
+    sent = new(15)
+    sent["data"]["description"] = "尘" * most
+    body = problem(door.post(sent), 413)
+    assert body["reason"] == "too_large" and "put files elsewhere" in body["detail"]
+    assert len(sealed(door, letter(door, body["dead_letter"]).token).encode()) < most + 100
+
+
+def test_a_request_that_is_larger_than_any_may_be_is_refused_unread(door: Served) -> None:
+    answer = door.client.post("/v1/events", content=b"[" + b" " * 17_000_000 + b"]", headers=BATCH)
+    assert problem(answer, 413)["remedy"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_content_type_is_answered_with_the_ones_that_are_taken(door: Served, kind) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    body = problem(door.client.post("/v1/events", content=b"{}", headers=headers), 415)
+    assert "application/cloudevents+json" in body["remedy"]
+
+
+def test_plain_json_is_taken_for_a_structured_event(door: Served) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    answer = door.client.post("/v1/events", content=msgspec.json.encode(new(16)), headers=headers)
+    assert answer.status_code == 202
+
+
+def test_a_batch_is_answered_event_by_event_in_the_order_of_sending(door: Served) -> None:
+    bad = new(18) | {"type": "gridpatrol.nothing.v1"}
+    answer = door.batch([new(17), bad, {"what": "is this"}, new(18)], Prefer="wait=10")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["accepted"], body["rejected"]) == (2, 2)
+    assert [item.get("outcome", item["status"]) for item in body["results"]] == ["done", "rejected", "rejected", "done"]
+    assert body["results"][1]["reason"] == "unknown_type"
+    assert letter(door, body["results"][2]["dead_letter"]).reason == "invalid"
+
+
+def test_a_batch_without_waiting_is_accepted_as_a_whole(door: Served) -> None:
+    answer = door.batch([new(number) for number in range(100, 200)])
+    assert answer.status_code == 202
+    results = answer.json()["results"]
+    assert len({(item["partition"], item["position"]) for item in results}) == 100
+    wait_until(lambda: door.get(results[-1]["status_url"])["outcome"] == "done")
+
+
+def test_an_empty_batch_is_no_mistake(door: Served) -> None:
+    assert door.batch([]).json() == {"accepted": 0, "rejected": 0, "results": []}
+
+
+def test_a_batch_of_too_many_events_is_refused_before_any_is_taken(door: Served) -> None:
+    most = door.engine.settings.batch_events
+    body = problem(door.batch([{}] * (most + 1)), 422)
+    assert f"{most}" in body["remedy"]
+
+
+@pytest.mark.parametrize("raw", [b"{}", b"[1, 2", b"\xff\xfe"])
+def test_a_batch_that_is_no_array_is_refused_and_kept(door: Served, raw) -> None:
+    body = problem(door.client.post("/v1/events", content=raw, headers=BATCH), 400)
+    assert body["reason"] == "undecodable"
+    assert letter(door, body["dead_letter"])
+
+
+def test_a_status_is_found_by_source_and_id_alone(door: Served) -> None:
+    status = door.get("/v1/events/status", source="app/test", id=f"{LATE}.r")
+    assert (status["outcome"], status["case"]) == ("done", LATE)
+
+
+def test_a_source_and_id_that_came_for_two_homes_want_the_subject_too(door: Served) -> None:
+    homes = [f"WY{number:02d}" for number in range(4, 13)]
+    other = next(home for home in homes if door.engine.partition(f"{home}.x") != door.engine.partition("WY04.x"))
+    for home in ("WY04", other):
+        sent = report(subject(home, 20), now_ms(), f"{home}-01") | {"id": "twice"}
+        assert door.post(sent, Prefer="wait=10").json()["outcome"] == "done"
+    answer = door.client.get("/v1/events/status", params={"source": "app/test", "id": "twice"})
+    assert "subject" in problem(answer, 409)["remedy"]
+    found = door.get("/v1/events/status", source="app/test", id="twice", subject=subject(other, 20))
+    assert found["case"] == subject(other, 20)
+
+
+def test_an_event_that_nobody_sent_is_unknown(door: Served) -> None:
+    answer = door.client.get("/v1/events/status", params={"source": "app/test", "id": "never"})
+    assert problem(answer, 404)["remedy"]
+
+
+# ---- who may speak ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8420", "10.0.0.1", "localhost.evil.example", "[::2"])
+def test_a_page_that_lets_its_own_name_resolve_to_loopback_is_sent_away(door: Served, host) -> None:
+    assert problem(door.client.get("/v1/incidents", headers={"Host": host}), 421)["remedy"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9999", "[::1]:8420", "grid.localhost"])
+def test_names_of_this_machine_are_answered(door: Served, host) -> None:
+    assert door.client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_a_page_of_another_origin_may_not_publish(door: Served, origin) -> None:
+    assert problem(door.post(new(30), Origin=origin), 403)["reason"] == "foreign_origin"
+    status = door.client.get("/v1/events/status", params={"source": "app/test", "id": new(30)["id"]})
+    assert status.status_code == 404
+
+
+def test_a_page_of_this_server_may_publish(door: Served) -> None:
+    own = str(door.client.base_url).rstrip("/")
+    assert door.post(new(31), Origin=own).status_code == 202
+
+
+# ---- errors -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nothing", 404),
+        ("DELETE", "/v1/incidents", 405),
+        ("GET", "/v1/events/status", 400),  # source and id are missing
+        ("GET", "/v1/incidents?limit=many", 400),
+        ("GET", "/v1/incidents?limit=0", 400),
+        ("GET", "/v1/incidents?limit=501", 400),
+        ("GET", "/v1/incidents?overdu=true", 400),  # a misspelled parameter would change the answer
+        ("GET", "/v1/incidents?sort=colour", 400),
+        ("GET", "/v1/incidents?state=asleep", 400),
+        ("GET", "/v1/incidents?grid=NOWHERE", 400),
+        ("GET", "/v1/incidents?due_before=tomorrow", 400),
+        ("GET", "/v1/incidents?due_before=2026-03-02T09:00:00", 400),
+        ("GET", "/v1/incidents?cursor=x", 400),
+        ("GET", "/v1/incidents?cursor=WzEsMl0", 400),
+        ("GET", "/v1/alerts?status=loud", 400),
+        ("GET", "/v1/alerts/stream?grid=NOWHERE", 400),
+        ("GET", "/v1/performance", 503),  # this server was given no reader
+        ("GET", f"/v1/incidents/{subject('WY01', 404)}", 404),
+    ],
+)
+def test_every_error_is_a_problem_with_a_detail_and_a_remedy(door: Served, method, path, status) -> None:
+    body = problem(door.client.request(method, path), status)
+    assert body["detail"] and body["reason"]
+    assert body.get("remedy") or body.get("field")
+
+
+# ---- the overdue desk ---------------------------------------------------------------------------------------
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    """The cases of a page."""
+    return [item["id"] for item in page["incidents"]]
+
+
+def test_the_desk_shows_what_is_late_longest_first(door: Served) -> None:
+    page = door.get("/v1/incidents", overdue="true")
+    assert set(ids(page)) == {LATE, ACCEPTED, ELSEWHERE}
+    dues = [item["due_at"] for item in page["incidents"]]
+    assert dues == sorted(dues)
+    assert all(item["overdue"] and item["overdue_ms"] > 10 * DAY for item in page["incidents"])
+
+
+def test_a_line_names_its_codes_and_carries_its_clocks(door: Served) -> None:
+    [line] = [item for item in door.get("/v1/incidents", overdue="true")["incidents"] if item["id"] == ACCEPTED]
+    assert (line["state"], line["state_zh"]) == ("accepted", "受理")
+    assert line["owner"]["grid"]["code"] == "WY01" and line["owner"]["level"] == 3
+    assert [grid["code"] for grid in line["path"]] == ["XA", "WY", "WY01", "WY01-01"]
+    assert line["category"]["name_zh"] and line["category"]["group"] == "dust"
+    assert {clock["name"] for clock in line["clocks"]} == {"handle", "total"}
+    for name in ("opened_at", "due_at"):
+        assert line[name].endswith("+08:00")
+    assert line["closed_at"] is None
+
+
+def test_a_grid_means_its_whole_subtree_and_nothing_that_only_begins_alike(door: Served) -> None:
+    assert set(ids(door.get("/v1/incidents", overdue="true", grid="WY01"))) == {LATE, ACCEPTED}
+    assert set(ids(door.get("/v1/incidents", overdue="true", grid="WY"))) == {LATE, ACCEPTED, ELSEWHERE}
+    assert ids(door.get("/v1/incidents", overdue="true", grid="WY02-02")) == []
+
+
+def test_a_clock_asks_about_that_clock(door: Served) -> None:
+    assert ids(door.get("/v1/incidents", overdue="true", clock="handle")) == [ACCEPTED]
+    assert LATE in ids(door.get("/v1/incidents", overdue="true", clock="accept"))
+    # A suspended case's clocks stand still, but for the total one.
+    assert PAUSED not in ids(door.get("/v1/incidents", clock="accept", limit=500))
+    assert PAUSED in ids(door.get("/v1/incidents", clock="total", limit=500))
+
+
+def test_owner_state_category_and_group_narrow_the_desk(door: Served) -> None:
+    assert set(ids(door.get("/v1/incidents", owner="WY01"))) == {LATE, ACCEPTED, FRESH, PAUSED}
+    assert ids(door.get("/v1/incidents", owner="WY01", state="accepted,suspended", sort="id")) == [ACCEPTED, PAUSED]
+    assert ids(door.get("/v1/incidents", owner="WY01", category="D3-01")) == []
+    assert ids(door.get("/v1/incidents", owner="WY01", group="dust", state="accepted")) == [ACCEPTED]
+
+
+def test_due_before_takes_an_instant_with_a_zone_even_unescaped(door: Served) -> None:
+    text = instant(now_ms() - 10 * DAY)
+    assert set(ids(door.get("/v1/incidents", due_before=text))) == {LATE, ACCEPTED, ELSEWHERE}
+    raw = door.client.get(f"/v1/incidents?due_before={text}")  # the + arrives as a blank
+    assert set(ids(raw.json())) == {LATE, ACCEPTED, ELSEWHERE}
+
+
+def test_what_is_over_is_shown_where_it_is_asked_for(door: Served) -> None:
+    assert REJECTED not in ids(door.get("/v1/incidents", grid="WY01"))
+    [line] = door.get("/v1/incidents", grid="WY01", open="false")["incidents"]
+    assert line["id"] == REJECTED and line["closed_at"] and not line["open"] and not line["overdue"]
+    assert {REJECTED, LATE} <= set(ids(door.get("/v1/incidents", grid="WY01", open="all")))
+
+
+@pytest.mark.parametrize("sort", ["due_at", "-due_at", "opened_at", "-opened_at", "id", "-id"])
+def test_pages_follow_each_other_without_a_gap_and_without_repeating(door: Served, sort) -> None:
+    whole = door.get("/v1/incidents", open="all", sort=sort, limit=500, grid="WY01")["incidents"]
+    assert len(whole) == 5
+    found: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = door.get("/v1/incidents", open="all", sort=sort, limit=2, grid="WY01", cursor=cursor)
+        found += page["incidents"]
+        cursor = page["next"]
+    assert [item["id"] for item in found] == [item["id"] for item in whole]
+    keys = [item[sort.removeprefix("-")] for item in whole]
+    held = [key for key in keys if key is not None]
+    assert held == sorted(held, reverse=sort.startswith("-"))
+    assert keys[: len(held)] == held  # those without a deadline come last, whichever way
+
+
+def test_a_cursor_of_another_order_is_refused(door: Served) -> None:
+    cursor = door.get("/v1/incidents", sort="opened_at", limit=1)["next"]
+    problem(door.client.get("/v1/incidents", params={"sort": "due_at", "cursor": cursor}), 400)
+
+
+# ---- one case in full ---------------------------------------------------------------------------------------
+
+
+def test_a_case_shows_who_has_it_what_its_clocks_say_and_what_may_be_said_next(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{ACCEPTED}")
+    assert (case["state"], case["owner"]["grid"]["code"]) == ("accepted", "WY01")
+    assert case["reported_by"]["code"] == HOTLINE
+    handle, total = sorted(case["clocks"], key=lambda clock: clock["name"])
+    assert (handle["name"], total["name"]) == ("handle", "total")
+    assert handle["overdue"] and handle["limit_zh"] and handle["limit_en"]
+    left = handle["remaining"]
+    assert left["ms"] < 0 and left["wall_ms"] < -10 * DAY
+    assert left["zh"].startswith("超期") and left["en"].endswith("overdue")
+    said = {row["trigger"]: row for row in case["allowed"]}
+    assert set(said) == set(INCIDENT.triggers("accepted"))
+    assert {row["role"] for row in said["handling.completed"]["by"]} >= {"chief", "handler"}
+    assert said["handling.completed"]["type"] in SAID
+
+
+def test_whatever_a_state_takes_is_named_by_a_type_that_can_be_sent(door: Served) -> None:
+    from engine.door.dossier import allowed
+    from tests.unit.builders import weiyang
+    from workflows.case import Case
+
+    for state in INCIDENT.states:
+        for row in allowed(Case(id=LATE, definition="incident", state=state), weiyang()):
+            assert row.type in SAID
+
+
+def test_a_paused_clock_keeps_what_is_left_and_says_since_when(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{PAUSED}")
+    clocks = {clock["name"]: clock for clock in case["clocks"]}
+    accept = clocks["accept"]
+    assert accept["paused"] and accept["paused_at"] and not accept["overdue"]
+    assert accept["remaining"]["wall_ms"] is None and accept["remaining"]["ms"] >= 0
+    assert not clocks["total"]["paused"]
+    assert (case["state"], case["suspended_from"]) == ("suspended", "reported")
+
+
+def test_the_history_begins_with_the_report_and_has_no_gap(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{ACCEPTED}")
+    history = case["history"]
+    assert [step["seq"] for step in history] == list(range(1, case["seq"] + 1))
+    assert history[0]["cause"]["type"] == "gridpatrol.report.submitted.v1"
+    assert history[0]["cause"]["id"] == f"{ACCEPTED}.r"
+    assert history[0]["facts"][0]["fact"] == "incident.reported"
+    rung = next(fact for step in history for fact in step["facts"] if fact["fact"] == "clock.rung")
+    assert rung["due_at"].endswith("+08:00")
+    assert "alert.raised" in {fact["fact"] for step in history for fact in step["facts"]}
+
+
+def test_no_instant_is_a_number(door: Served) -> None:
+    def numbers(value: Any) -> Iterator[int]:
+        if isinstance(value, dict):
+            for name, member in value.items():
+                if not name.endswith("ms") and name not in ("elapsed", "consumed"):
+                    yield from numbers(member)
+        elif isinstance(value, list):
+            for item in value:
+                yield from numbers(item)
+        elif isinstance(value, int):
+            yield value
+
+    for id_ in (LATE, ACCEPTED, PAUSED, REJECTED, UNBORN):
+        assert all(abs(number) < 10**11 for number in numbers(door.get(f"/v1/incidents/{id_}")))
+
+
+def test_a_case_whose_report_has_not_come_shows_what_waits_for_it(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{UNBORN}")
+    assert (case["state"], case["opened_at"], case["owner"], case["category"]) == ("awaited", None, None, None)
+    [waiting] = case["parked"]
+    assert (waiting["id"], waiting["type"]) == ("early", "gridpatrol.incident.accepted.v1")
+    assert [row["trigger"] for row in case["allowed"]] == ["report.submitted"]
+    [parked] = [fact for step in case["history"] for fact in step["facts"] if fact["fact"] == "incident.parked"]
+    assert "event" not in parked
+
+
+# ---- alerts -------------------------------------------------------------------------------------------------
+
+
+def test_alerts_are_listed_the_latest_first_page_by_page(door: Served) -> None:
+    wait_until(lambda: door.get("/v1/alerts", case=ACCEPTED)["alerts"])
+    whole = door.get("/v1/alerts", grid="WY01")["alerts"]
+    assert [a["raised_at"] for a in whole] == sorted((a["raised_at"] for a in whole), reverse=True)
+    found: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = door.get("/v1/alerts", grid="WY01", limit=2, cursor=cursor)
+        found += page["alerts"]
+        cursor = page["next"]
+    assert [a["id"] for a in found] == [a["id"] for a in whole]
+    due = next(a for a in whole if a["case"] == ACCEPTED and a["kind"] == "due" and a["clock"] == "handle")
+    assert due["recipients"] and all(post["name"] for post in due["recipients"])
+    assert due["deadline"].endswith("+08:00") and due["path"][2]["code"] == "WY01"
+
+
+def test_alerts_are_narrowed_by_status_subtree_and_instant(door: Served) -> None:
+    wait_until(lambda: door.get("/v1/alerts", case=ELSEWHERE)["alerts"])
+    assert {a["status"] for a in door.get("/v1/alerts", status="firing")["alerts"]} == {"firing"}
+    assert {a["case"] for a in door.get("/v1/alerts", grid="WY02")["alerts"]} == {ELSEWHERE}
+    assert door.get("/v1/alerts", since=instant(now_ms() + DAY))["alerts"] == []
+
+
+def lines(door: Served, last: str = "", count: int = 1, **query: str) -> list[dict[str, str]]:
+    """The first so many events of a stream, each as its fields."""
+    found: list[dict[str, str]] = []
+    fields: dict[str, str] = {}
+    headers = {"Last-Event-ID": last} if last else {}
+    with door.client.stream("GET", "/v1/alerts/stream", params=query, headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            name, _, value = line.partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+            elif not line:
+                if "data" in fields:
+                    found.append(fields)
+                fields = {}
+            if len(found) == count:
+                return found
+    return found
+
+
+def test_a_subscriber_of_another_epoch_is_told_so_and_hears_the_whole_one(door: Served) -> None:
+    restarted, *told = lines(door, last="gone-17", count=4)
+    assert restarted["event"] == "restarted"
+    numbers = [int(item["id"].rpartition("-")[2]) for item in told]
+    assert numbers == [1, 2, 3]
+    body = msgspec.json.decode(told[0]["data"])
+    assert body["due_at"].endswith("+08:00") and body["why"] and body["recipients"]
+
+
+def test_a_subscriber_goes_on_after_the_last_line_that_it_heard(door: Served) -> None:
+    _, first, second, third = lines(door, last="gone-1", count=4)
+    assert lines(door, last=first["id"], count=2) == [second, third]
+    assert lines(door, last_event_id=second["id"], count=1) == [third]
+
+
+def test_a_subscriber_of_a_subtree_hears_of_nothing_else(door: Served) -> None:
+    _, *told = lines(door, last="gone-1", count=3, grid="WY02")
+    assert {msgspec.json.decode(item["data"])["case"] for item in told} == {ELSEWHERE}
+
+
+def test_a_stream_tells_what_happens_while_it_is_open(door: Served) -> None:
+    case = subject("WY06", 40)
+    assert door.post(report(case, now_ms(), "WY06-01"), Prefer="wait=10").json()["outcome"] == "done"
+    with door.client.stream("GET", "/v1/alerts/stream", params={"grid": "WY06"}) as answer:
+        rows = answer.iter_lines()
+        assert next(rows) == "retry: 2000"
+        with httpx.Client(base_url=door.client.base_url) as other:
+            urge = event("incident.urged", "WY-SUPERVISOR", now_ms(), case=case, id="urge")
+            headers = CLOUDEVENT | {"Prefer": "wait=10"}
+            said = other.post("/v1/events", content=msgspec.json.encode(urge), headers=headers).json()
+        assert said["outcome"] == "done", said
+        data = next(line for line in rows if line.startswith("data:"))
+    body = msgspec.json.decode(data.removeprefix("data:"))
+    assert (body["case"], body["kind"]) == (case, "urge")
+
+
+def test_a_subscriber_that_hangs_up_leaves_nothing_behind(door: Served) -> None:
+    host = urlsplit(str(door.client.base_url))
+    connections = []
+    for _ in range(5):
+        connection = socket.create_connection((host.hostname or "", host.port or 0), timeout=10)
+        connection.sendall(b"GET /v1/alerts/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in connection.recv(4096)
+        connections.append(connection)
+    for connection in connections:
+        connection.close()
+    # Whoever is gone no longer counts: the door has room for all who may listen, again and again.
+    for _ in range(3):
+        assert lines(door, last="gone-1", count=2)
+
+
+# ---- figures, health and description ------------------------------------------------------------------------
+
+
+def test_the_door_is_alive_and_ready_and_says_what_waits(door: Served) -> None:
+    assert door.get("/healthz") == {"status": "ok"}
+    wait_until(lambda: door.get("/readyz")["backlog"] == 0)
+    ready = door.get("/readyz")
+    assert (ready["status"], ready["halted"], len(ready["pack"])) == ("ready", [], 64)
+
+
+def test_the_first_page_shows_lines_that_work_as_printed(door: Served) -> None:
+    text = door.client.get("/").text
+    urls = [word.strip("'") for line in text.splitlines() if "curl" in line for word in line.split()
+            if word.strip("'").startswith("http")]  # fmt: skip
+    assert len(urls) == 3
+    for url in urls:
+        with door.client.stream("GET", url) as answer:
+            assert answer.status_code == 200 or "performance" in url  # this server was given no reader
+
+
+def test_the_description_names_every_route_and_the_schema_of_every_event(door: Served) -> None:
+    described = door.get("/openapi.json")
+    assert described["openapi"].startswith("3.1") and described["info"]["title"] == "gridpatrol"
+    wanted = {"/v1/events", "/v1/events/status", "/v1/incidents", "/v1/incidents/{id}", "/v1/alerts",
+              "/v1/alerts/stream", "/v1/performance", "/healthz", "/readyz"}  # fmt: skip
+    assert wanted <= set(described["paths"])
+    assert set(SAID) <= set(described["components"]["schemas"])
+    body = described["paths"]["/v1/events"]["post"]["requestBody"]["content"]
+    assert "application/cloudevents-batch+json" in body
+    for reference in references(described["paths"]):
+        assert reference.rpartition("/")[2] in described["components"]["schemas"], reference
+    asked = {p["name"] for p in described["paths"]["/v1/incidents"]["get"]["parameters"]}
+    assert {"overdue", "grid", "clock", "owner", "due_before", "sort", "cursor", "state"} <= asked
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every reference inside a document."""
+    if isinstance(value, dict):
+        if isinstance(found := value.get("$ref"), str):
+            yield found
+        for member in value.values():
+            yield from references(member)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+# ---- doors of their own -------------------------------------------------------------------------------------
+
+
+def test_a_full_queue_is_told_to_come_again(database_url: str) -> None:
+    with prepared(database_url, queue=2) as engine, served(engine) as door:
+        future = door.writer.call(lambda _: time.sleep(1.5))  # the writer is busy with something else
+        answer = door.batch([new(number) for number in range(10)])
+        assert problem(answer, 503)["remedy"]
+        assert answer.headers["retry-after"] == "1"
+        future.result(10)
+
+
+def test_who_waits_in_vain_is_told_that_the_event_is_durable(database_url: str) -> None:
+    with prepared(database_url) as engine, served(engine) as door:
+        with engine.database.begin() as connection:  # an operator has to settle something first, everywhere
+            connection.exec_driver_sql("UPDATE partitions SET halted = 'for this test'")
+        door.writer.call(lambda engine: engine.reload()).result(10)
+        answer = door.post(new(50), Prefer="wait=1")
+        assert answer.status_code == 202 and answer.headers["preference-applied"] == "wait=1"
+        assert "outcome" not in answer.json()
+        assert door.get(answer.json()["status_url"])["outcome"] == "pending"
+        assert door.get("/v1/events/status", source="app/test", id=new(50)["id"])["outcome"] == "pending"
+        ready = door.get("/readyz")
+        assert ready["backlog"] == 1 and len(ready["halted"]) == 4 and ready["halted"][0]["why"] == "for this test"
+
+
+def test_a_writer_that_has_stopped_is_shown_and_takes_nothing(database_url: str) -> None:
+    def fail(engine: object) -> None:
+        raise SystemExit("a defect")
+
+    with prepared(database_url) as engine, served(engine) as door:
+        door.writer.call(fail)
+        wait_until(lambda: door.writer.failure)
+        assert problem(door.client.get("/readyz"), 503)["reason"] == "writer_stopped"
+        assert problem(door.post(new(51)), 503)["remedy"]
+        assert door.get("/v1/incidents")["incidents"] == []  # what is stored can still be read
+
+
+def test_a_door_that_is_shut_says_why(sqlite_url: str) -> None:
+    why = ["a replay is running"]
+    with prepared(sqlite_url) as engine, served(engine, shut=lambda: why[0]) as door:
+        assert "a replay is running" in problem(door.post(new(52)), 503)["detail"]
+        assert problem(door.client.get("/readyz"), 503)
+        why[0] = ""
+        assert door.post(new(52)).status_code == 202
+
+
+def test_without_a_pack_the_door_is_not_ready_and_names_the_command(sqlite_url: str) -> None:
+    from engine.runtime import Engine
+    from engine.settings import Settings
+    from engine.store.database import open_database
+
+    database = open_database(sqlite_url)
+    database.upgrade()
+    with served(Engine(database, Settings(database=sqlite_url))) as door:
+        for path in ("/readyz", "/v1/incidents", "/v1/alerts"):
+            assert "pack activate" in problem(door.client.get(path), 503)["remedy"]
+    database.close()
+
+
+def test_figures_are_answered_by_the_reader_that_was_handed_in(sqlite_url: str) -> None:
+    def reader(asked: Any) -> Any:
+        if "by" not in asked:
+            raise ValueError("by: say what")
+        return {"asked": dict(asked)}
+
+    with prepared(sqlite_url) as engine, served(engine, performance=reader) as door:
+        given = {"by": "grid", "from": "2026-03-01", "to": "2026-03-31", "grid": "WY"}
+        assert door.get("/v1/performance", **given) == {"asked": given}
+        assert problem(door.client.get("/v1/performance"), 400)["detail"] == "by: say what"
+
+
+def test_a_stream_ends_when_the_door_closes(sqlite_url: str) -> None:
+    path = "/v1/alerts/stream"
+    with prepared(sqlite_url) as engine, served(engine) as door, door.client.stream("GET", path) as answer:
+        rows = answer.iter_lines()
+        next(rows)
+        door.closing.set()
+        assert not [row for row in rows if row.startswith("data")]
+
+
+def test_a_defect_of_ours_is_a_problem_too_and_tells_nothing_of_itself(sqlite_url: str, caplog) -> None:
+    def reader(asked: Any) -> Any:
+        raise RuntimeError("a secret")
+
+    with prepared(sqlite_url) as engine, served(engine, performance=reader) as door:
+        answer = door.client.get("/v1/performance")
+    assert "a secret" not in str(problem(answer, 500))
+    assert "a secret" in caplog.text
+

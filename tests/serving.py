@@ -1,0 +1,115 @@
+"""A running door for tests: engine, writer, consumers and a real HTTP server on loopback, all on one database.
+
+Enters: the URL of an empty database. Leaves: `Served`, with an HTTP client; `tell` puts events into the log as if they
+had come at an instant of the past.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import msgspec
+import uvicorn
+
+from consumers import alerts
+from engine import intake
+from engine.clock import now_ms
+from engine.door.app import create_app
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.store.database import open_database
+from engine.writer import Writer
+from schemas.refusals import Refusal
+from tests.unit.builders import DAY, weiyang
+
+CLOUDEVENT = {"Content-Type": "application/cloudevents+json"}
+BATCH = {"Content-Type": "application/cloudevents-batch+json"}
+WITHIN_S = 20
+
+
+class Served:
+    """A door that answers."""
+
+    def __init__(self, engine: Engine, writer: Writer, client: httpx.Client, closing: threading.Event) -> None:
+        self.engine = engine
+        self.writer = writer
+        self.client = client
+        self.closing = closing
+
+    def post(self, event: dict[str, Any], **headers: str) -> httpx.Response:
+        """Publish one event."""
+        return self.client.post("/v1/events", content=msgspec.json.encode(event), headers=CLOUDEVENT | headers)
+
+    def batch(self, events: list[Any], **headers: str) -> httpx.Response:
+        """Publish a batch."""
+        return self.client.post("/v1/events", content=msgspec.json.encode(events), headers=BATCH | headers)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of an answer that must be 200."""
+        answer = self.client.get(path, params=query or None)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@contextmanager
+def prepared(url: str, **settings: Any) -> Iterator[Engine]:
+    """An engine on an empty database, with the sample pack active since 100 days ago."""
+    database = open_database(url)
+    try:
+        database.upgrade()
+        engine = Engine(database, Settings(database=url, **{"partitions": 4} | settings), [alerts.consume])
+        alerts.epoch(database)
+        engine.install(weiyang().pack, now_ms() - 100 * DAY)
+        engine.drain()
+        yield engine
+    finally:
+        database.close()
+
+
+def tell(engine: Engine, event: dict[str, Any], at: int) -> str:
+    """Let an event have come at an instant; what became of it. Only before the writer runs."""
+    received = intake.receive(msgspec.json.encode(event), "test", engine.count)
+    assert not isinstance(received, Refusal), received
+    engine.append([received[0]], at)
+    outcome = ""
+    while (result := engine.work(None)) is not None:
+        outcome = result.answers[-1].outcome if result.answers else outcome
+    engine.feed()
+    return outcome
+
+
+@contextmanager
+def served(engine: Engine, **parts: Any) -> Iterator[Served]:
+    """The engine's writer running, and its door open."""
+    writer, closing = Writer(engine), threading.Event()
+    writer.start()
+    app = create_app(writer, engine.database, closing=closing, **parts)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False, ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as client:
+            yield Served(engine, writer, client, closing)
+    finally:
+        closing.set()
+        server.should_exit = True
+        thread.join(WITHIN_S)
+        writer.close()
+
+
+def wait_until(true: Callable[[], Any]) -> Any:
+    """Ask until the answer is true; fail after a while."""
+    until = time.monotonic() + WITHIN_S
+    while not (answer := true()):
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.01)
+    return answer
+
+
