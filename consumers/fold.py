@@ -5,25 +5,29 @@ now, the cells that change and by how much, and the outcomes of the clocks that 
 
 1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain.
    Rolling up is a matter of reading. Day, owner and post are those of the step that carries the fact.
-2. Most measures count facts and never move: they are added once.
-3. What judges the whole case may still move, since a later arrival can show that it was done by its deadline.
-   These cells follow from the case's lapses (deadlines missed) and its ending; a change adds new minus old:
+2. Nothing is stored that is the sum of other measures; `with_sums` adds those when figures are read.
+3. Most measures count facts, once and for all. Every ending of a case counts at its day:
 
-   - `breach:<clock>`   a clock's deadline passed, at the due day; taken back when contradicted
+   - `on_time`          closed with no total deadline missed
+   - `closed_late`      closed with one missed; and `overdue_closed` at the day of that deadline
+   - `without_deadline` closed without ever having a deadline
+   - `rejected`, `merged`, `withdrawn`, `force_closed`: under the name of the trigger
+
+4. A missed deadline may be taken back: a later arrival can show that it was met. So these cells follow from
+   the case's lapses, which are its contribution; a change adds new minus old:
+
+   - `breach:<clock>`   a clock's deadline passed, at the due day
    - `overdue`          the first total deadline missed, at its day. An order that moves the deadline later
-                        does not erase it, nor does an ending other than closing
-   - `on_time`          closed with no total deadline missed, at the closing day
-   - `closable` 应结案   on_time + overdue: each case with a deadline once, at the day of closing or of its
-                        deadline, whichever came first. Rejected, merged, withdrawn and force-closed cases are
-                        not part of it unless their deadline had passed before
-   - `overdue_closed`   of the overdue ones, those closed by now, at the day of their deadline: on_time +
-                        overdue_closed are the closed ones among the closable, so no rate exceeds 100 %
-   - `closed_late`      the same cases at their closing day
-   - `without_deadline` closed without ever having a deadline, at the closing day
-   - `closed`, `rejected`, `merged`, ...   every ending under the name of its trigger, at its day
+     does not erase it, nor does an ending other than closing
+
+5. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
+   应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
+   whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
+   deadline had passed before. Closed among the closable are on_time + overdue_closed, so no rate exceeds
+   100 %.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -57,19 +61,16 @@ class Lapse(NamedTuple):
     place: Place
 
 
-class Ending(NamedTuple):
-    """How a case ended: the measure of its last trigger, the total clock's result, and where that counts."""
-
-    measure: str
-    result: str
-    place: Place
-
-
 class Contribution(Struct, frozen=True, array_like=True):
-    """What a case contributes to cells that may still move."""
+    """What a case contributes to cells that may still move: the deadlines it missed, in the order it missed
+    them."""
 
     lapses: tuple[Lapse, ...] = ()
-    ending: Ending | None = None
+
+    @property
+    def overdue(self) -> Place | None:
+        """Where its first missed total deadline counts."""
+        return next((lapse.place for lapse in self.lapses if lapse.clock == TOTAL), None)
 
 
 class Figure(Struct, frozen=True):
@@ -133,15 +134,14 @@ def fold(contribution: Contribution | None, step: f.Step) -> Folded:
     outcomes: list[OutcomeRow] = []
     before = after = contribution or NOTHING
     for fact in step.facts:
-        counts = _COUNTS.get(type(fact))
-        if counts is not None:
-            for measure in counts(fact):
-                cells[measure, place] = cells.get((measure, place), 0) + 1
-        judges = _JUDGES.get(type(fact))
-        if judges is not None:
-            after = judges(after, fact, place)
-        if type(fact) is f.ClockStopped:
-            outcomes.append(_outcome(step, fact))
+        kind = type(fact)
+        if kind in _COUNTS:
+            _add(cells, ((measure, place) for measure in _COUNTS[kind](fact)), 1)
+        elif kind in _JUDGES:
+            after = _JUDGES[kind](after, fact, place)
+            if type(fact) is f.ClockStopped:
+                outcomes.append(_outcome(step, fact))
+                _add(cells, _ending(after, fact, place), 1)
     if after is before:
         return Folded(contribution, cells, outcomes)
     _add(cells, movable(after), 1)
@@ -149,7 +149,7 @@ def fold(contribution: Contribution | None, step: f.Step) -> Folded:
     return Folded(after, {cell: value for cell, value in cells.items() if value}, outcomes)
 
 
-def _add(cells: dict[Cell, int], changes: Iterator[Cell], value: int) -> None:
+def _add(cells: dict[Cell, int], changes: Iterable[Cell], value: int) -> None:
     for cell in changes:
         cells[cell] = cells.get(cell, 0) + value
 
@@ -166,24 +166,11 @@ def _outcome(step: f.Step, fact: f.ClockStopped) -> OutcomeRow:
 
 
 def movable(contribution: Contribution) -> Iterator[Cell]:
-    """The cells that follow from a case's lapses and its ending."""
-    ending = contribution.ending
+    """The cells that follow from a case's lapses."""
     for lapse in contribution.lapses:
         yield f"breach:{lapse.clock}", lapse.place
-    first = next((lapse for lapse in contribution.lapses if lapse.clock == TOTAL), None)
-    if ending is not None:
-        yield ending.measure, ending.place
-    closed = ending is not None and ending.measure == CLOSED
-    if first is not None:
-        yield "closable", first.place
-        yield "overdue", first.place
-        if ending is not None and closed:
-            yield "overdue_closed", first.place
-            yield "closed_late", ending.place
-    elif ending is not None and closed:
-        yield ending.result, ending.place
-        if ending.result == "on_time":
-            yield "closable", ending.place
+    if contribution.overdue is not None:
+        yield "overdue", contribution.overdue
 
 
 def _rung(contribution: Contribution, fact: f.ClockRung, place: Place) -> Contribution:
@@ -192,23 +179,17 @@ def _rung(contribution: Contribution, fact: f.ClockRung, place: Place) -> Contri
 
 def _stopped(contribution: Contribution, fact: f.ClockStopped, place: Place) -> Contribution:
     """An overdue outcome is a lapse even if no rung could fire, as in a case that stood in quarantine."""
-    if fact.result == "overdue":
-        contribution = _lapsed(contribution, fact, place)
-    if fact.clock != TOTAL:
-        return contribution
-    ending = Ending(fact.why.removeprefix("incident."), fact.result, place)
-    return Contribution(contribution.lapses, ending)
+    return _lapsed(contribution, fact, place) if fact.result == "overdue" else contribution
 
 
 def _lapsed(contribution: Contribution, fact: f.ClockFact, place: Place) -> Contribution:
     if any(lapse[:4] == _key(fact) for lapse in contribution.lapses):
         return contribution
-    return Contribution((*contribution.lapses, Lapse(*_key(fact), place)), contribution.ending)
+    return Contribution((*contribution.lapses, Lapse(*_key(fact), place)))
 
 
 def _contradicted(contribution: Contribution, fact: f.ClockContradicted, place: Place) -> Contribution:
-    lapses = tuple(lapse for lapse in contribution.lapses if lapse[:4] != _key(fact))
-    return Contribution(lapses, contribution.ending)
+    return Contribution(tuple(lapse for lapse in contribution.lapses if lapse[:4] != _key(fact)))
 
 
 def _key(fact: f.ClockFact) -> tuple[str, int, int, int]:
@@ -225,8 +206,23 @@ _JUDGES: dict[type[f.Fact], Callable[[Contribution, Any, Place], Contribution]] 
 # ---- what is counted once ----------------------------------------------------------------------------
 
 
+def _ending(contribution: Contribution, fact: f.ClockStopped, place: Place) -> Iterator[Cell]:
+    """The end of a case. What contradicts its deadline stands before it in the same step, so nothing moves
+    later."""
+    if fact.clock != TOTAL:
+        return
+    ending, overdue = fact.why.removeprefix("incident."), contribution.overdue
+    if ending != CLOSED:
+        yield ending, place
+    elif overdue is None:
+        yield fact.result, place
+    else:
+        yield "closed_late", place
+        yield "overdue_closed", overdue
+
+
 def _reported(fact: f.Reported) -> tuple[str, ...]:
-    return "reported", f"reported:{fact.source}"
+    return (f"reported:{fact.source}",)
 
 
 def _dissuaded(fact: f.Dissuaded) -> tuple[str, ...]:
@@ -257,3 +253,17 @@ _COUNTS: dict[type[f.Fact], Callable[[Any], tuple[str, ...]]] = {
 }
 """What is counted: `verified` are the checks that decide, `rework` those of them that found it unsolved, and
 `extended` are orders that moved the total deadline."""
+
+
+# ---- what is added when figures are read -------------------------------------------------------------
+
+
+def with_sums(counts: dict[str, int]) -> dict[str, int]:
+    """Stored measures, and those that are sums of them. Sums of nothing are left out, as in the store."""
+    on_time = counts.get("on_time", 0)
+    sums = {
+        "reported": sum(value for measure, value in counts.items() if measure.startswith("reported:")),
+        "closed": on_time + counts.get("closed_late", 0) + counts.get("without_deadline", 0),
+        "closable": on_time + counts.get("overdue", 0),
+    }
+    return counts | {measure: value for measure, value in sums.items() if value}

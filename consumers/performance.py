@@ -22,7 +22,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from consumers import periods
-from consumers.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold
+from consumers.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
 from engine import failpoints
 from engine.store import figures, recount, steps
 from engine.store.database import Database
@@ -198,7 +198,7 @@ def _rows(
     counts: dict[str, dict[str, int]] = {} if chosen.by else {"": {}}
     for key, measure, value in sums:
         counts.setdefault(key, {})[measure] = value
-    rows = [_row(policy, chosen, key, counts[key], took.get(key)) for key in counts]
+    rows = [_row(policy, chosen, key, with_sums(counts[key]), took.get(key)) for key in counts]
     return sorted(rows, key=lambda row: row.key)
 
 

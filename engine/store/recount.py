@@ -19,6 +19,16 @@ NAMES = {
     "alert": "text", "kind": "text", "due_at": "int", "not_before": "int",
 }  # fmt: skip
 """The members of facts that anything is counted by."""
+COUNTED = (
+    "incident.reported", "incident.dissuaded", "incident.escalated", "incident.handled", "incident.checked",
+    "incident.returned", "incident.suspended", "incident.urged", "clock.retargeted", "clock.rung", "clock.contradicted",
+    "clock.stopped",
+)  # fmt: skip
+COUNTED_BY = (
+    "clock", "level", "cycle", "target", "result", "why", "breach", "source", "reason", "outcome", "decides",
+)  # fmt: skip
+STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
+ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
 CELL = ("measure", "day", "path", "department", "category", "grp", "post")
 OUTCOME = (
@@ -45,11 +55,8 @@ overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GR
 ended AS (SELECT case_id, seq, result, replace(why, 'incident.', '') AS ending
           FROM told WHERE fact = 'clock.stopped' AND clock = 'total'),
 counted(measure, case_id, seq) AS (
-    SELECT CASE fact WHEN 'incident.reported' THEN 'reported' WHEN 'incident.handled' THEN 'handled'
-                     WHEN 'incident.returned' THEN 'returned' WHEN 'incident.suspended' THEN 'suspended'
-                     ELSE 'urged' END, case_id, seq
-    FROM told WHERE fact IN ('incident.reported', 'incident.handled', 'incident.returned',
-                             'incident.suspended', 'incident.urged')
+    SELECT replace(fact, 'incident.', ''), case_id, seq
+    FROM told WHERE fact IN ('incident.handled', 'incident.returned', 'incident.suspended', 'incident.urged')
     UNION ALL SELECT 'reported:' || source, case_id, seq FROM told WHERE fact = 'incident.reported'
     UNION ALL SELECT 'dissuaded_on_spot', case_id, seq FROM told
               WHERE fact = 'incident.dissuaded' AND outcome = 'effective'
@@ -61,40 +68,40 @@ counted(measure, case_id, seq) AS (
               WHERE fact = 'clock.retargeted' AND clock = 'total' AND why = 'ordered'
     UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
     UNION ALL SELECT 'overdue', case_id, seq FROM overdue
-    UNION ALL SELECT 'closable', case_id, seq FROM overdue
-    UNION ALL SELECT ending, case_id, seq FROM ended
+    UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id
               WHERE e.ending = 'closed'
     UNION ALL SELECT 'closed_late', e.case_id, e.seq FROM ended e JOIN overdue o ON o.case_id = e.case_id
               WHERE e.ending = 'closed'
     UNION ALL SELECT e.result, e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
-              WHERE e.ending = 'closed' AND o.case_id IS NULL
-    UNION ALL SELECT 'closable', e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
-              WHERE e.ending = 'closed' AND o.case_id IS NULL AND e.result = 'on_time'),
+              WHERE e.ending = 'closed' AND o.case_id IS NULL),
 cells AS (SELECT c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
 """
 
 
-def _told(connection: Connection, consumer: str, upto: int | None = None) -> tuple[str, list[Any]]:
-    """Every fact that a consumer has read, one row each, with what it is counted by; perhaps only of early
-    arrivals."""
-    members = ", ".join(f"{_member(connection, name, kind)} AS {name}" for name, kind in NAMES.items())
+def _told(
+    connection: Connection, consumer: str, facts: tuple[str, ...], members: tuple[str, ...], upto: int | None = None
+) -> tuple[str, list[Any]]:
+    """The facts of some kinds that a consumer has read, one row each; perhaps only of early arrivals."""
+    names = ", ".join(f"{_member(connection, name)} AS {name}" for name in ("fact", *members))
     if dialect(connection) == "sqlite":
         item, each = "j.key", "json_each(s.body) j"
     else:
         item = "j.item"
         each = "LATERAL jsonb_array_elements(CAST(s.body AS jsonb)) WITH ORDINALITY AS j(value, item)"
     arrived = "" if upto is None else " AND s.at <= ?"
+    kinds = ", ".join(f"'{fact}'" for fact in facts)
     sql = f"""
-        told AS (SELECT {_DIMENSIONS}, {item} AS item, {members}, {_recipients(connection)} AS recipients
+        told AS (SELECT {_DIMENSIONS}, {item} AS item, {names}, {_recipients(connection)} AS recipients
                  FROM positions p JOIN facts s ON s.partition = p.partition AND s.n <= p.n{arrived}
-                 CROSS JOIN {each} WHERE p.consumer = ?)"""
+                 CROSS JOIN {each} WHERE p.consumer = ? AND {_member(connection, "fact")} IN ({kinds}))"""
     return sql, [*([] if upto is None else [upto]), consumer]
 
 
-def _member(connection: Connection, name: str, kind: str) -> str:
+def _member(connection: Connection, name: str) -> str:
     """The SQL of a fact's member. Levels and cycles that are left out are zero."""
+    kind = NAMES[name]
     if dialect(connection) == "sqlite":
         value = f"json_extract(j.value, '$.{name}')"
         return f"coalesce({value}, 0)" if kind == "flag" or name in ("level", "cycle") else value
@@ -115,7 +122,7 @@ def _recipients(connection: Connection) -> str:
 
 def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, str, int]]:
     """(key, measure, value) as they stood when nothing after `selection.upto` had arrived."""
-    told, values = _told(connection, "performance", selection.upto)
+    told, values = _told(connection, "performance", COUNTED, COUNTED_BY, selection.upto)
     condition, chosen = where(selection)
     sql = f"""WITH {told}, {_COUNTED}
         SELECT {key_of(connection, selection)} AS k, measure, count(*) FROM cells
@@ -129,7 +136,7 @@ def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, 
 
 def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int, int]]:
     """(cell, expected, found) of every figure that is not what the facts say."""
-    told, values = _told(connection, "performance")
+    told, values = _told(connection, "performance", COUNTED, COUNTED_BY)
     names = ", ".join(CELL)
     sql = f"""WITH {told}, {_COUNTED}
         SELECT {names}, CAST(sum(expected) AS BIGINT), CAST(sum(found) AS BIGINT)
@@ -142,7 +149,7 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
 
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
-    told, values = _told(connection, "performance")
+    told, values = _told(connection, "performance", ("clock.stopped",), STOPPED_BY)
     expected = """SELECT case_id, clock, level, cycle, target, partition, path, department, category, grp,
                          post, started, due, judged, at, day, result, coalesce(why, ''), elapsed
                   FROM told WHERE fact = 'clock.stopped'"""
@@ -151,7 +158,7 @@ def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], st
 
 def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(case, clock, level, cycle, target) of every lapse that stands on one side only."""
-    told, values = _told(connection, "performance")
+    told, values = _told(connection, "performance", COUNTED, COUNTED_BY)
     if dialect(connection) == "sqlite":
         parts = ", ".join(f"json_extract(j.value, '$[{k}]')" for k in range(4))
         found = f"SELECT c.case_id, {parts} FROM contributions c CROSS JOIN json_each(c.body, '$[0]') j"
@@ -171,7 +178,7 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
     The first end that resolves or withdraws an alert counts, before it the first acknowledgement. A clock
     that stops ends what was still acknowledged; the total clock's end ends everything of its case.
     """
-    told, values = _told(connection, "alerts")
+    told, values = _told(connection, "alerts", ("alert.raised", "alert.ended", "clock.stopped"), ALERTED_BY)
     number = segment(connection, "alert || '|'", 2, "|")
     cte = f"""{told},
         raised AS (SELECT *, CASE WHEN kind = 'urge' THEN 0 ELSE CAST({number} AS BIGINT) END AS of_cycle

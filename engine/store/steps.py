@@ -59,14 +59,23 @@ def read_new(connection: Connection, consumer: str, limit: int) -> list[StepRow]
 
 def _stretches(connection: Connection, consumer: str, limit: int) -> list[Stretch]:
     """What to read of each partition that has something new: each gets its share of the limit."""
-    postgresql = connection.dialect.name == "postgresql"
-    lock, mark = (" FOR UPDATE", "%s") if postgresql else ("", "?")
-    sql = f"SELECT partition, n FROM positions WHERE consumer = {mark} ORDER BY partition{lock}"
-    stands = {partition: n for partition, n in connection.exec_driver_sql(sql, (consumer,))}
-    ends = connection.exec_driver_sql("SELECT partition, n FROM partitions WHERE n > 0 ORDER BY partition")
-    behind = [Stretch(p, stands.get(p, 0), n) for p, n in ends if n > stands.get(p, 0)]
+    stands = _lock(connection, consumer)
+    sql = "SELECT partition, n FROM partitions WHERE n > 0 ORDER BY partition"
+    ends = [(partition, n) for partition, n in connection.exec_driver_sql(sql)]
+    new = [PositionRow(consumer, partition, 0) for partition, _ in ends if partition not in stands]
+    if new:  # what does not exist cannot be locked
+        writes.ignore(connection, positions, new)
+        stands = _lock(connection, consumer)
+    behind = [Stretch(p, stands[p], n) for p, n in ends if n > stands[p]]
     share = max(1, limit // max(1, len(behind)))
     return [Stretch(p, after, min(upto, after + share)) for p, after, upto in behind]
+
+
+def _lock(connection: Connection, consumer: str) -> dict[int, int]:
+    """Where a consumer stands, held against others of its name until the transaction ends."""
+    lock, mark = (" FOR UPDATE", "%s") if connection.dialect.name == "postgresql" else ("", "?")
+    sql = f"SELECT partition, n FROM positions WHERE consumer = {mark} ORDER BY partition{lock}"
+    return {partition: n for partition, n in connection.exec_driver_sql(sql, (consumer,))}
 
 
 def _read(connection: Connection, wanted: list[Stretch]) -> list[StepRow]:

@@ -146,7 +146,7 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         # A fact filed under another department, path, day: the figures were folded from the right one.
         (f"UPDATE facts SET department = 'WY-OTHER' WHERE case_id = {CLOSED}", "figure", "department WY-OTHER"),
         (f"UPDATE facts SET path = '/XA/WY/WY09/' WHERE case_id = {CLOSED}", "figure", "path /XA/WY/WY09/"),
-        (f"UPDATE facts SET day = day + 1 WHERE case_id = {CLOSED}", "figure", "measure closed"),
+        (f"UPDATE facts SET day = day + 1 WHERE case_id = {CLOSED}", "figure", "measure closed_late"),
         (f"UPDATE facts SET department = 'WY-OTHER' WHERE case_id = {CLOSED}", "step", "department"),
         (f"UPDATE facts SET post = 'NOBODY' WHERE case_id = {CLOSED}", "step", "post"),
         # Facts that say something else than what was folded.
@@ -155,17 +155,18 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         ("UPDATE facts SET body = replace(body, '\"source\":\"hotline\"', '\"source\":\"public\"') WHERE case_id = "
          "(SELECT min(case_id) FROM facts WHERE body LIKE '%%\"source\":\"hotline\"%%')", "figure", "reported:public"),
         # Figures by one, in another department, gone, invented.
-        ("UPDATE figures SET value = value + 1 WHERE measure = 'closed'", "figure", "measure closed"),
-        ("UPDATE figures SET department = 'WY-OTHER' WHERE measure = 'closed'", "figure", "department WY-OTHER"),
+        ("UPDATE figures SET value = value + 1 WHERE measure = 'closed_late'", "figure", "measure closed_late"),
+        ("UPDATE figures SET department = 'WY-OTHER' WHERE measure = 'closed_late'", "figure", "department WY-OTHER"),
         ("DELETE FROM figures WHERE measure = 'overdue'", "figure", "measure overdue"),
         ("INSERT INTO figures (measure, day, path, department, category, grp, post, value) "
-         "VALUES ('closed', 20260303, '/XA/', '', 'D3-01', 'dust', '', 1)", "figure", "measure closed, day 20260303"),
+         "VALUES ('closed_late', 20260303, '/XA/', '', 'D3-01', 'dust', '', 1)",
+         "figure", "measure closed_late, day 20260303"),
         # Outcomes.
         (f"DELETE FROM outcomes WHERE case_id = {CLOSED} AND clock = 'total'", "outcome", "total"),
         (f"UPDATE outcomes SET elapsed = elapsed + 1 WHERE case_id = {CLOSED}", "outcome", "elapsed"),
         (f"UPDATE outcomes SET arrival = arrival - 1 WHERE case_id = {CLOSED}", "outcome", "arrival"),
         # Contributions: what a case still holds.
-        ("UPDATE contributions SET body = '[[],null]'", "contribution", "total"),
+        ("UPDATE contributions SET body = '[[]]'", "contribution", "total"),
         # Alerts.
         ("UPDATE alerts SET status = 'firing' WHERE status = 'resolved'", "alert", "status"),
         ("UPDATE alerts SET recipients = '[\"NOBODY\"]'", "alert", "recipients"),
