@@ -7,6 +7,8 @@ last slice committed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
 
 import msgspec
 from msgspec import Struct
@@ -52,6 +54,7 @@ def replay_events(engine: Engine, lines: Iterable[bytes], name: str, until: int 
 
     `name` identifies the file for resuming. Clocks run to `until`, or to the last arrival.
     """
+    engine.drain()  # what stands in the log already comes first
     reader, result = f"replay:{name}", Replayed()
     with engine.database.read() as connection:
         done = read_positions(connection, reader)
@@ -118,18 +121,19 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
         waiting.setdefault(line.row.partition, []).append(line.row)
     while waiting:
         batches = [Batch(engine.rows[p], rows, engine.next_due[p], ticking=True) for p, rows in waiting.items()]
-
-        def beside(connection: Connection, taken: dict[int, int]) -> None:
-            rows = [PositionRow(reader, p, waiting[p][count - 1].position) for p, count in taken.items()]
-            write_positions(connection, rows)
-            failpoints.hit("replay.before_commit")
-
-        done = engine.decide(batches, None, beside)
+        done = engine.decide(batches, None, partial(_note, reader, waiting))
         failpoints.hit("replay.after_commit")
         for answer in done.answers:
             result.outcomes[answer.outcome] = result.outcomes.get(answer.outcome, 0) + 1
         waiting = {p: rows[done.taken.get(p, 0) :] for p, rows in waiting.items()}
         waiting = {p: rows for p, rows in waiting.items() if rows}
+
+
+def _note(reader: str, waiting: dict[int, list[InboxRow]], connection: Connection, taken: dict[int, int]) -> None:
+    """Keep how many lines of the file are done, in the slice that decided them."""
+    rows = [PositionRow(reader, p, waiting[p][count - 1].position) for p, count in taken.items()]
+    write_positions(connection, rows)
+    failpoints.hit("replay.before_commit")
 
 
 def _run_out(engine: Engine, end: int) -> None:
@@ -174,7 +178,7 @@ def is_log(first: bytes) -> bool:
 
 
 def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lambda done: None) -> int:
-    """Lay an exported log into an empty database and decide it. The number of records."""
+    """Lay an exported log into an empty database and decide it. The number of records. Once more: it goes on."""
     rows = iter(lines)
     try:
         header = msgspec.json.decode(next(rows), type=Header)
@@ -183,8 +187,6 @@ def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lamb
     if header.log != FORMAT:
         raise LogMismatch(f"format {header.log!r} is not {FORMAT!r}")
     check_partitions(engine.count, header.partitions)
-    if any(engine.heads.values()):
-        raise LogMismatch("this database holds a log already: replay into an empty one")
     return _lay(engine, rows, progress)
 
 
@@ -219,10 +221,24 @@ def _lay_beside(engine: Engine, item: dict[str, object], number: int) -> None:
 
 
 def _lay_records(engine: Engine, chunk: list[InboxRow]) -> None:
+    """Append what an earlier, interrupted run has not appended, and decide it."""
+    new = [row for row in chunk if row.position >= engine.heads[row.partition]]
+    _check_known(engine, [row for row in chunk if row.position < engine.heads[row.partition]])
     with engine.database.begin() as connection:
-        table.append(connection, chunk)
-    for row in chunk:
+        table.append(connection, new)
+    failpoints.hit("append.after_commit")
+    for row in new:
         engine.heads[row.partition] = max(engine.heads[row.partition], row.position + 1)
     while engine.work(None) is not None:
         pass
     engine.feed()
+
+
+def _check_known(engine: Engine, rows: list[InboxRow]) -> None:
+    """Records that stand in the log already must be these."""
+    with engine.database.read() as connection:
+        for _, same in groupby(rows, key=lambda row: row.partition):
+            wanted = list(same)
+            first = wanted[0]
+            if table.read(connection, first.partition, first.position, len(wanted)) != wanted:
+                raise LogMismatch("this database holds another log already: replay into an empty one")

@@ -7,16 +7,17 @@ In: an open database under a lease; events to append. Out: durable records (`app
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, exc
+from sqlalchemy import exc
 
-from engine import failpoints
+from engine import failpoints, isolation
 from engine.errors import DatabaseUnusable, LogMismatch, PackUnusable, StaleWriter
 from engine.policies import Policies
 from engine.settings import Settings
-from engine.slice import Batch, Limits, SliceResult, run_slice
+from engine.slice import Batch, Beside, Limits, SliceResult, run_slice
 from engine.store import log as table
 from engine.store import slices
 from engine.store.database import Database
@@ -30,9 +31,6 @@ log = logging.getLogger(__name__)
 
 TAIL = 20_000
 """Records kept in memory between append and decision; older ones are read from the table."""
-
-Beside = Callable[[Connection, dict[int, int]], None]
-"""What else a slice's transaction writes, told how many records of each partition were taken."""
 
 Consumer = Callable[[Database], int]
 """Reads steps after its own position in a transaction of its own; says how many."""
@@ -104,9 +102,13 @@ class Engine:
         for item in wanted:
             rows.append(InboxRow(item.partition, heads[item.partition], now, item.kind, item.principal, item.body))
             heads[item.partition] += 1
-        with self.database.begin() as connection:
-            table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
-            failpoints.hit("append.before_commit")
+        try:
+            with _away(), self.database.begin() as connection:
+                table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
+                failpoints.hit("append.before_commit")
+        except exc.IntegrityError as error:
+            self.reload()
+            raise StaleWriter("another writer has appended at these positions") from error
         failpoints.hit("append.after_commit")
         self.heads = heads
         for row in rows:
@@ -154,22 +156,21 @@ class Engine:
         return self.decide(batches, now)
 
     def decide(self, batches: Sequence[Batch], now: int | None, beside: Beside | None = None) -> SliceResult:
-        """Run a slice and take over what it committed. Errors void the memory; what no retry cures is isolated."""
+        """Run a slice and take over what it committed. What no retry cures is isolated, and the line goes on."""
         try:
-            with self.telemetry.committing():
-                result = run_slice(
-                    self.database, batches, self.policies, self.limits, self.count, self.settlements, now, beside
-                )
-        except StaleWriter:
+            return self.run(batches, now, beside, self.limits)
+        except DatabaseUnusable:
+            raise  # whoever waits for it to come back reads memory again
+        except Exception as error:
             self.reload()
-            raise
-        except (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.InternalError) as error:
-            self.reload()
-            if beside is not None:
+            if not isolation.cureless(error):
                 raise
-            return self._isolate(batches, now, error)
-        except exc.DBAPIError as error:
-            raise DatabaseUnusable(f"the database is away: {error.orig}") from error
+            return isolation.isolate(self, batches, now, beside, error)
+
+    def run(self, batches: Sequence[Batch], now: int | None, beside: Beside | None, limits: Limits) -> SliceResult:
+        """Run a slice as it is, or not at all. After an error memory is void: what was committed is not known."""
+        with self.telemetry.committing(), _away():
+            result = run_slice(self.database, batches, self.policies, limits, self.count, self.settlements, now, beside)
         self._take_over(result)
         return result
 
@@ -182,43 +183,19 @@ class Engine:
             self.heads[tick.partition] = max(self.heads[tick.partition], tick.position + 1)
         self.telemetry.count(result)
 
-    def _isolate(self, batches: Sequence[Batch], now: int | None, error: exc.DBAPIError) -> SliceResult:
-        """The database refuses something that the rules decided: bisect to the record, and settle it."""
-        batches = [self._fresh(b) for b in batches]
-        total = sum(len(b.records) for b in batches)
-        if len(batches) > 1:
-            half = len(batches) // 2
-            self.decide(batches[:half], now)
-            return self.decide([self._fresh(b) for b in batches[half:]], now)
-        batch = batches[0]
-        if total > 1:
-            half = total // 2
-            first = msgspec.structs.replace(batch, records=batch.records[:half], until=None)
-            self.decide([first], now)
-            rest = msgspec.structs.replace(batch, records=batch.records[half:])
-            return self.decide([self._fresh(rest)], now)
-        if total == 0:
-            raise error
-        record = batch.records[0]
-        log.error("record %d.%d: the database refuses what follows from it: %s", record.partition, record.position, error)
-        self.settle(SettlementRow(record.partition, record.position, "skip", f"refused by the database: {error.orig}"))
-        return self.decide([self._fresh(batch)], now)
-
-    def _fresh(self, batch: Batch) -> Batch:
-        """A batch against the partition's row as it now stands, without records that are decided."""
-        row = self.rows[batch.row.partition]
-        records = [r for r in batch.records if r.position >= row.position]
-        return msgspec.structs.replace(batch, row=row, records=records, next_due=self.next_due[row.partition])
-
     def settle(self, row: SettlementRow) -> None:
-        """Keep an operator's word on a record, and let a partition that waited for it go on."""
-        with self.database.begin() as connection:
-            table.write_settlement(connection, row)
-            stands = self.rows[row.partition]
-            if stands.halted:
-                stands = msgspec.structs.replace(stands, halted="", version=stands.version + 1)
-                slices.write_partitions(connection, [stands])
-        self.rows[row.partition] = stands
+        """Keep a word on a record, an operator's or what the database refused; a halted partition goes on."""
+        stands = self.rows[row.partition]
+        moved = msgspec.structs.replace(stands, halted="", version=stands.version + 1)
+        try:
+            with _away(), self.database.begin() as connection:
+                slices.lock_partitions(connection, [stands])
+                table.write_settlement(connection, row)
+                slices.write_partitions(connection, [moved])
+        except StaleWriter:
+            self.reload()
+            raise
+        self.rows[row.partition] = moved
         self.settlements[row.partition, row.position] = row.verdict
 
     # ---- ticks ----------------------------------------------------------------------------------------------
@@ -268,10 +245,24 @@ class Engine:
         self.feed()
 
 
+@contextmanager
+def _away() -> Iterator[None]:
+    """What only waiting cures is told as one error."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        if isolation.cureless(error):
+            raise
+        raise DatabaseUnusable(f"the database is away: {error.orig}") from error
+
+
 def check_partitions(stands: int, wanted: int) -> None:
     """An exported log keeps its number of partitions."""
     if stands != wanted:
-        raise LogMismatch(f"the log has {wanted} partitions, this database {stands}: start with an empty database and GRIDPATROL_PARTITIONS={wanted}")
+        raise LogMismatch(
+            f"the log has {wanted} partitions, this database {stands}: "
+            f"start with an empty database and GRIDPATROL_PARTITIONS={wanted}"
+        )
 
 
 def need_pack(engine: Engine) -> Policy:

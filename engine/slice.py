@@ -17,6 +17,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine import failpoints
+from engine.errors import LogMismatch
 from engine.policies import Policies
 from engine.store import log as inbox
 from engine.store import slices
@@ -33,6 +34,13 @@ from workflows.case import Case
 from workflows.policy import Policy
 
 log = logging.getLogger(__name__)
+
+SKIP, STAMP, QUARANTINE = "skip", "stamp:", "quarantine:"
+"""Words of a settlement: pass the record over; take it at this instant (ms); a firing before it cannot be stored."""
+
+
+Beside = Callable[[Connection, dict[int, int]], None]
+"""What else a slice's transaction writes, told how many records of each partition were taken."""
 
 
 class Limits(Struct, frozen=True):
@@ -98,8 +106,7 @@ class _Read(Struct):
 
 def run_slice(
     database: Database, batches: Sequence[Batch], policies: Policies, limits: Limits, count: int,
-    settlements: dict[tuple[int, int], str], now: int | None = None,
-    beside: Callable[[Connection, dict[int, int]], None] | None = None,
+    settlements: dict[tuple[int, int], str], now: int | None = None, beside: Beside | None = None,
 ) -> SliceResult:  # fmt: skip
     """Decide these batches and commit. `now` is the wall clock that stamps are held against; None believes them.
 
@@ -272,13 +279,14 @@ class _Partition:
         for item in reads:
             if self.row.halted or not self._take(item):
                 return self.row, False
-        if self.batch.until is not None and not self._run_out(self.batch.until):
+        if self.batch.until is not None and (self.steps_left <= 0 or not self._run_out(self.batch.until)):
             return self.row, False
         return self.row, True
 
     def _fetch_due(self, reads: Sequence[_Read]) -> None:
         """Everything due before the last arrival of the batch, up to a limit."""
-        last = max([self.row.clock, *(item.row.stamp for item in reads), self.batch.until or 0])
+        stamps = [stamp for item in reads for stamp in (item.row.stamp, self._stamp(item.row))]
+        last = max([self.row.clock, *stamps, self.batch.until or 0])
         if self.batch.next_due is None or self.batch.next_due >= last:
             return
         limit = self.work.limits.steps
@@ -295,10 +303,11 @@ class _Partition:
     def _take(self, item: _Read) -> bool:
         """Fire what is due before a record, then the record itself. False: stop here, the slice is full."""
         record = item.row
-        verdict = self.work.settlements.get((record.partition, record.position), "")
-        stamp = int(verdict.removeprefix("stamp:")) if verdict.startswith("stamp:") else record.stamp
-        now = self.work.now
-        if now is not None and stamp > now + self.work.limits.ahead_ms and not verdict:
+        if not self.batch.ticking and record.position != self.row.position:
+            place = f"{record.partition}.{record.position}"
+            raise LogMismatch(f"record {place} is not the next one, {self.row.position} is")
+        stamp, now = self._stamp(record), self.work.now
+        if now is not None and stamp > now + self.work.limits.ahead_ms and not self._verdict(record.position):
             self.row.halted = (
                 f"record {record.partition}.{record.position} is stamped {stamp - now} ms ahead of this worker's clock"
             )
@@ -311,10 +320,21 @@ class _Partition:
         if self.batch.ticking:
             record = self._write_through(record, arrival)
         self.row.clock = arrival
-        self._decide(item, record, arrival, verdict)
+        self._decide(item, record, arrival)
         self.row.position = record.position + 1
         self.work.taken[record.partition] = self.work.taken.get(record.partition, 0) + 1
         return True
+
+    def _verdict(self, position: int) -> list[str]:
+        """What was settled about the record at a position: an operator's word, or what the database refused."""
+        return self.work.settlements.get((self.row.partition, position), "").split()
+
+    def _stamp(self, record: InboxRow) -> int:
+        """A record's stamp, or the one that was settled. What is passed over does not move the clock."""
+        verdict = self._verdict(self.row.position if self.batch.ticking else record.position)
+        if SKIP in verdict:
+            return 0
+        return next((int(word.removeprefix(STAMP)) for word in verdict if word.startswith(STAMP)), record.stamp)
 
     def _write_through(self, record: InboxRow, arrival: int) -> InboxRow:
         """In a replay of events a record gets its place in the log here."""
@@ -324,25 +344,39 @@ class _Partition:
 
     def _tick_through(self, before: int) -> bool:
         """In a replay's silent gaps, a tick at due + 1 ms releases each firing, as an attentive owner would."""
-        while (due := self._next_due()) is not None and due < before:
-            at = max(due + 1, self.row.clock)
-            if at >= before:
-                break
-            if not self._fire_before(at):
+        while (at := self._next_tick(before)) is not None and at < before:
+            if not self._tick(at):
                 return False
-            self.work.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
-            self.row.clock = at
-            self.row.position += 1
-        if self.horizon is not None and self.horizon[0] < before:
-            return False
+        if at is None and self._beyond(before):
+            return False  # without moving the clock: what was not fetched may want a tick of its own
         return self._fire_before(before)
 
     def _run_out(self, until: int) -> bool:
-        """A replay's end: tick until nothing is due before it."""
-        while (due := self._next_due()) is not None and due < until:
-            if not self._tick_through(max(due + 1, self.row.clock) + 1):
+        """Everything that is due before an instant, without a record that arrives then."""
+        if not self.batch.ticking:
+            done = self._fire_before(until)
+            self.row.clock = max(self.row.clock, until)
+            return done
+        while (at := self._next_tick(until)) is not None:
+            if not self._tick(at):
                 return False
-        return self.horizon is None or self.horizon[0] >= until
+        return not self._beyond(until)
+
+    def _next_tick(self, before: int) -> int | None:
+        """When an owner would tick next for what is due before an instant; None if this slice knows of nothing."""
+        due = self._next_due()
+        if due is None or due >= before or not self._may_fire():
+            return None
+        return max(due + 1, self.row.clock)
+
+    def _tick(self, at: int) -> bool:
+        """Fire what is due before an instant, and append the tick that released it."""
+        if not self._fire_before(at):
+            return False
+        self.work.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
+        self.row.clock = at
+        self.row.position += 1
+        return True
 
     # ---- what is due ----------------------------------------------------------------------------------------
 
@@ -359,6 +393,10 @@ class _Partition:
         """Whether the top of the heap really is next: nothing unfetched can come before it."""
         return self.horizon is None or self.heap[0] <= self.horizon
 
+    def _beyond(self, before: int) -> bool:
+        """Whether something that was not fetched may be due before an instant."""
+        return self.horizon is not None and self.horizon[0] < before
+
     def _fire_before(self, arrival: int) -> bool:
         """Fire everything due before an arrival. False when the slice is full or knows no further."""
         while (due := self._next_due()) is not None and due < arrival:
@@ -367,26 +405,30 @@ class _Partition:
                 return False
             _, id_ = heapq.heappop(self.heap)
             self._fire(id_, due, arrival)
-        if self.horizon is not None and self.horizon[0] < arrival:
+        if self._beyond(arrival):
             self.row.clock = max(self.row.clock, arrival)
             return False
         return True
 
     def _fire(self, id_: str, due: int, arrival: int) -> None:
-        """One firing of one case; one that fails stands the case's clocks still, visibly."""
+        """One firing of one case, dated at its due instant; one that fails stands the case's clocks still, visibly."""
         case = self.work.cases[id_]
         rules, register = self._policies(case)
         self.work.counted.lateness.append(arrival - due)
-        try:
-            if id_ in self.work.recalculate:
-                self.work.recalculate.discard(id_)
-                outcome = decide.recalculate(case, arrival, rules, register)
-            else:
-                outcome = decide.fire(case, arrival, rules, register)
-        except Exception as error:
-            log.exception("firing of case %s at %d failed: its clocks stand still until it is released", id_, due)
-            outcome = decide.quarantine(case, arrival, rules, register, detail=f"{type(error).__name__}: {error}")
-            self._letter_of_firing(case, due, arrival, str(error))
+        recalculate, failed = id_ in self.work.recalculate, ""
+        self.work.recalculate.discard(id_)
+        if firing_name(case) in self._verdict(self.row.position):
+            failed = "the database refuses it"
+        else:
+            try:
+                outcome = (decide.recalculate if recalculate else decide.fire)(case, due + 1, rules, register)
+            except Exception as error:
+                log.exception("firing of case %s at %d failed", id_, due)
+                failed = f"{type(error).__name__}: {error}"
+        if failed:
+            log.error("case %s: its clocks stand still from %d until it is released: %s", id_, due, failed)
+            outcome = decide.quarantine(case, due, rules, register, detail=failed)
+            self._letter_of_firing(case, due, arrival, failed)
         self._book(outcome, arrival, outcome.settled)
 
     def _letter_of_firing(self, case: Case, due: int, arrival: int, detail: str) -> None:
@@ -406,17 +448,16 @@ class _Partition:
 
     # ---- one record -----------------------------------------------------------------------------------------
 
-    def _decide(self, item: _Read, row: InboxRow, arrival: int, verdict: str) -> None:
+    def _decide(self, item: _Read, row: InboxRow, arrival: int) -> None:
         """A record by its kind. A tick has done its work by arriving."""
         if row.kind == "tick":
             return
+        if SKIP in self._verdict(row.position):
+            return self._refuse(item, row, arrival, Refusal(Reason.FAILED, "", "settled: passed over"))
         if row.kind == "pack":
             return self._activate(row, arrival)
         if row.kind == "release":
             return self._lift_quarantine(row, arrival)
-        if verdict == "skip":
-            refusal = Refusal(Reason.FAILED, "", "settled by an operator: passed over")
-            return self._refuse(item, row, arrival, refusal)
         refusal_or_none = item.refusal or self._misrouted(item)
         if refusal_or_none or item.record is None or item.said is None:
             return self._refuse(item, row, arrival, refusal_or_none or Refusal(Reason.UNDECODABLE, "", "no event"))
@@ -515,17 +556,18 @@ class _Partition:
     # ---- operators' records ---------------------------------------------------------------------------------
 
     def _activate(self, row: InboxRow, arrival: int) -> None:
-        """A pack becomes active. Later records arrive later by a millisecond, so that recalculations come first."""
+        """A pack becomes active, and the slice ends: what it read was chosen under the pack before.
+
+        Cases to be looked at again come up just before the activation, so before any record after it.
+        """
         digest = row.body
         self.active = self.work.policies.get(self.work.connection, digest)
         activations: list[list[object]] = msgspec.json.decode(self.row.packs)
-        again = bool(activations)
-        self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
         move = self.active.options.deadlines_move
-        if again and move != "never":
-            self.work.recalculations.append((self.row.partition, arrival, move == "provisional"))
-            self.row.clock = arrival + 1
-            self.steps_left = 0
+        if activations and move != "never":
+            self.work.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
+        self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
+        self.steps_left = 0
 
     def _lift_quarantine(self, row: InboxRow, arrival: int) -> None:
         """An operator lets a case's clocks run again."""
@@ -544,8 +586,8 @@ class _Partition:
             self._number(told, arrival)
         if outcome.steps:
             self._keep(outcome.case)
-        for item in settled:
-            self._settle(item, outcome.case, arrival)
+        for back, item in enumerate(reversed(settled)):  # the last steps are theirs, one each
+            self._settle(item, outcome.case, arrival, self.row.n - back)
 
     def _number(self, told: decide.Told, arrival: int) -> None:
         """A step gets the partition's next number."""
@@ -581,8 +623,8 @@ class _Partition:
                 under[case.id] = None
         work.changed[case.id] = case_row(case, self.row.partition, key)
 
-    def _settle(self, item: decide.Settled, case: Case, arrival: int) -> None:
-        """A parked event was released or given up: its answer changes, and it may become a dead letter."""
+    def _settle(self, item: decide.Settled, case: Case, arrival: int, n: int) -> None:
+        """A parked event was released or given up in step `n`: its answer changes, and it may become a dead letter."""
         why = item.refusal
         key = (self.row.partition, item.source, item.id)
         words = (item.outcome, why.reason if why else "", why.field if why else "", why.detail if why else "")
@@ -595,7 +637,7 @@ class _Partition:
         if why is None:
             return
         event = decode_record(item.raw).event
-        id_ = f"{self.row.partition}.n{self.row.n}"
+        id_ = f"{self.row.partition}.n{n}"
         self.work.letters.append(
             LetterRow(id_, arrival, self.row.partition, None, why.reason, why.field, why.detail, event.source, event.id,
                       event.type, case.id, "", f"letter:{id_}")
@@ -606,6 +648,11 @@ class _Partition:
 def path_text(path: Sequence[str]) -> str:
     """An ancestor path as text: `/root/.../leaf/`."""
     return f"/{'/'.join(path)}/" if path else "/"
+
+
+def firing_name(case: Case) -> str:
+    """The word by which a settlement names a case's next firing."""
+    return f"{QUARANTINE}{case.id}@{case.seq}"
 
 
 def case_row(case: Case, partition: int, key: str | None) -> CaseRow:

@@ -4,6 +4,7 @@ Lists go in as one JSON parameter on both databases, so every statement is prepa
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import msgspec
 from sqlalchemy import Connection
@@ -36,7 +37,8 @@ def lock_partitions(connection: Connection, wanted: Sequence[PartitionRow]) -> N
     stands = {partition: version for partition, version in rows}
     for row in wanted:
         if stands.get(row.partition) != row.version:
-            raise StaleWriter(f"partition {row.partition} stands at version {stands.get(row.partition)}, not {row.version}")
+            found = stands.get(row.partition)
+            raise StaleWriter(f"partition {row.partition} stands at version {found}, not {row.version}")
 
 
 def write_partitions(connection: Connection, rows: Sequence[PartitionRow]) -> None:
@@ -54,11 +56,15 @@ def read_cases(connection: Connection, ids: Iterable[str]) -> list[tuple[str, in
 
 
 def read_due(connection: Connection, partition: int, before: int, limit: int) -> list[tuple[str, int, str]]:
-    """Cases of a partition with something due before an instant, by (due, case): (id, next_at, body)."""
+    """Cases of a partition with something due before an instant, by (due, case): (id, next_at, body).
+
+    Cases in the order of their bytes, as in memory, whatever the database's own collation.
+    """
     mark = _mark(connection)
+    collation = "" if connection.dialect.name == "sqlite" else ' COLLATE "C"'
     sql = (
         f"SELECT id, next_at, body FROM cases WHERE partition = {mark} AND next_at IS NOT NULL AND next_at < {mark} "
-        f"ORDER BY next_at, id LIMIT {mark}"
+        f"ORDER BY next_at, id{collation} LIMIT {mark}"
     )
     return [(*row,) for row in connection.exec_driver_sql(sql, (partition, before, limit))]
 
@@ -82,7 +88,7 @@ def read_nearby(connection: Connection, keys: Iterable[str]) -> list[tuple[str, 
 
 def read_seen(connection: Connection, keys: Sequence[tuple[int, str, str]]) -> list[SeenRow]:
     """What is known of these events: (partition, source, id)."""
-    names = "s.partition, s.source, s.id, s.digest, s.arrival, s.position, s.outcome, s.reason, s.field, s.detail, s.case_id"
+    names = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
     match = "s.partition = j.partition AND s.source = j.source AND s.id = j.id"
     if connection.dialect.name == "sqlite":
         rows = (
@@ -105,7 +111,7 @@ def write_steps(connection: Connection, rows: Sequence[StepRow]) -> None:
 
 def write_cases(connection: Connection, rows: Sequence[CaseRow]) -> None:
     """The cases as they are now."""
-    writes.upsert(connection, cases, sorted(rows, key=lambda row: row.id))
+    writes.upsert(connection, cases, sorted(rows, key=attrgetter("id")))
 
 
 def write_seen(connection: Connection, rows: Sequence[SeenRow]) -> None:
@@ -131,7 +137,7 @@ def write_letters(connection: Connection, rows: Sequence[LetterRow], bodies: Seq
 
 
 def await_recalculation(connection: Connection, partition: int, at: int, provisional_only: bool) -> None:
-    """Let open cases with deadlines come up at `at`, to be looked at under the pack that was activated then."""
+    """Let open cases with deadlines come up at `at`, to be looked at under a newer pack."""
     mark = _mark(connection)
     which = "provisional" if provisional_only else "due_at IS NOT NULL"
     sql = (
