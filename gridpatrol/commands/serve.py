@@ -1,0 +1,46 @@
+"""`gridpatrol serve`: the engine behind its HTTP door. In: settings. Out: a server until SIGINT or SIGTERM."""
+
+import click
+
+from engine.runtime import Engine
+from gridpatrol import options
+from gridpatrol.opening import settings_of
+
+
+@click.command("serve")
+@options.listen
+@options.database
+@options.pack
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="For people or for machines.")
+@click.option("--for", "seconds", type=float, metavar="SECONDS", help="Stop by itself after so long.")
+def command(
+    listen: str | None, database: str | None, pack: str | None, log_format: str | None, seconds: float | None
+) -> None:  # fmt: skip
+    """Serve: take events at the HTTP door, decide them, let clocks run, tell alerts, keep figures.
+
+    Listens on loopback only. An empty database is set up, with the pack of --pack or GRIDPATROL_PACK. Ctrl-C or SIGTERM
+    stops it cleanly; what was answered with 202 is never lost.
+
+    \b
+    Examples:
+      gridpatrol serve
+      gridpatrol serve --database postgresql://gridpatrol@/gridpatrol --pack ./my-district --log-format json
+      GRIDPATROL_LISTEN=127.0.0.1:0 gridpatrol serve     (any free port; it is printed)
+    """
+    from gridpatrol.serve import serve  # the HTTP server takes a third of a second to import
+
+    settings = settings_of(listen=listen, database=database, pack=pack, log_format=log_format)
+    serve(settings, opened=announce, seconds=seconds)
+    options.say("Stopped; everything that was taken is stored.")
+
+
+def announce(url: str, engine: Engine) -> None:
+    """Where to look."""
+    policy = engine.active()
+    click.echo(f"gridpatrol listens at {url}")
+    if policy is not None:
+        click.echo(f"  pack       {policy.pack.code} {policy.pack.title_en} ({policy.hash[:12]})")
+    click.echo(f"  database   {engine.database.url.render_as_string(hide_password=True)}")
+    for path in ("/v1/incidents?overdue=true", "/v1/alerts/stream", "/v1/performance?by=grid", "/metrics", "/readyz",
+                 "/openapi.json"):  # fmt: skip
+        click.echo(f"  {url}{path}")

@@ -1,0 +1,160 @@
+"""Putting the parts together: database, lease, engine, consumers, writer, door.
+
+In: settings. Out: a server on loopback, until SIGINT or SIGTERM: then the door shuts, the writer finishes what is queued,
+and the lease is free. The address is taken first, so that a busy port is told before anything else is done; the door
+opens when everything in the log has been decided.
+"""
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from consumers import alerts
+from engine.door.app import create_app
+from engine.errors import GridpatrolError
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.store import log as table
+from engine.telemetry import Telemetry
+from engine.writer import Writer
+from gridpatrol.client import DOOR
+from gridpatrol.figures import reader
+from gridpatrol.opening import install_if_empty, writing
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 5
+"""How long requests that are under way may take when the server is stopped."""
+
+Prepare = Callable[[Engine], None]
+"""What is done before the door opens."""
+
+
+class AddressTaken(GridpatrolError):
+    """Something else listens at the address."""
+
+    remedy = "Stop it, or choose another with --listen 127.0.0.1:PORT or GRIDPATROL_LISTEN."
+
+
+def take_address(listen: str) -> socket.socket:
+    """Bind without listening yet: whoever connects early is refused, not kept waiting. Port 0 takes any free one."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, int(port)))
+        if _answers(taken):
+            raise OSError("something listens there already")
+    except OSError as error:
+        taken.close()
+        raise AddressTaken(f"cannot listen at {listen}: {error.strerror or error}") from error
+    return taken
+
+
+def _answers(taken: socket.socket) -> bool:
+    """Whether another process listens at the same address all the same."""
+    with socket.socket(taken.family) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(taken.getsockname()) == 0
+
+
+def url_of(taken: socket.socket) -> str:
+    """The address as people open it."""
+    host, port = taken.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(
+    settings: Settings, *, prepare: Prepare | None = None, opened: Callable[[str, Engine], None] | None = None,
+    seconds: float | None = None,
+) -> None:  # fmt: skip
+    """Serve until a signal, or for so many seconds. `prepare` runs before the door opens, `opened` when it does."""
+    taken = take_address(settings.listen)
+    try:
+        with _signals_interrupt(), writing(settings, Telemetry()) as engine:
+            (prepare or install_if_empty)(engine)
+            _serve(engine, taken, opened, seconds)
+    except KeyboardInterrupt:
+        log.info("stopped before the door was open")
+    finally:
+        taken.close()
+
+
+def _serve(
+    engine: Engine, taken: socket.socket, opened: Callable[[str, Engine], None] | None, seconds: float | None
+) -> None:
+    """The door, with the writer behind it."""
+    database, closing = engine.database, threading.Event()
+    url = url_of(taken)
+    alerts.epoch(database)
+    with database.begin() as connection:
+        table.write_meta(connection, DOOR, url)
+    writer = Writer(engine)
+    writer.start()
+    try:
+        app = create_app(writer, database, performance=reader(database), closing=closing)
+        told = (lambda: opened(url, engine)) if opened else None
+        server = Server(app, closing, told)
+        with _ended_after(server, seconds):
+            server.run(sockets=[taken])
+    except KeyboardInterrupt:
+        pass  # uvicorn has stopped in order, and hands the signal on
+    finally:
+        closing.set()
+        writer.close()
+    if writer.failure is not None:
+        raise writer.failure
+
+
+class Server(uvicorn.Server):
+    """Ends the alert streams before it waits for connections to end, and tells when it is open."""
+
+    def __init__(self, app: Any, closing: threading.Event, opened: Callable[[], None] | None) -> None:
+        super().__init__(
+            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, ws="none", lifespan="on",
+                           timeout_graceful_shutdown=LINGER_S)
+        )  # fmt: skip
+        self._closing, self._opened = closing, opened
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._opened is not None:
+            self._opened()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._closing.set()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _ended_after(server: Server, seconds: float | None) -> Iterator[None]:
+    """Let the server stop by itself."""
+    timer = threading.Timer(seconds or 0, lambda: setattr(server, "should_exit", True))
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM ends what is under way as SIGINT does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
