@@ -91,6 +91,11 @@ def arrived(said: dict[str, Any], arrival: int) -> Arrived:
     return Arrived(record, data, arrival, encode_raw(record))
 
 
+def rung_of(fact: f.ClockRung) -> tuple[str, int, int, int, str, int]:
+    """What a rung fires once for: clock, level, cycle, target, rung and repeat."""
+    return fact.clock, fact.level, fact.cycle, fact.target, fact.rung, fact.repeat
+
+
 class Story:
     """A case and what is said to it. Before each event everything that is due fires, as in the engine."""
 
