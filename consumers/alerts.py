@@ -26,7 +26,7 @@ from engine.clock import now_ms
 from engine.store import alerts as store
 from engine.store import steps
 from engine.store.alerts import AlertRow, DeliveryRow
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from schemas import facts as f
 
 NAME = "alerts"
@@ -161,7 +161,7 @@ def tell(database: Database, now: int | None = None) -> int:
     return len(told)
 
 
-def _tell_waiting(connection: Any, now: int) -> tuple[int, list[DeliveryRow]]:
+def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryRow]]:
     """The lines for alerts that have waited long enough, and the instant up to which everything is told now.
 
     That instant never goes back with the wall clock, or an alert could fall between two passes.

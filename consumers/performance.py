@@ -25,7 +25,7 @@ from consumers import periods
 from consumers.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
 from engine import failpoints
 from engine.store import figures, recount, steps
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.figures import By, ContributionRow, Selection
 from engine.store.rows import StepRow
 from workflows.policy import Policy
@@ -182,7 +182,7 @@ def _selection(policy: Policy, grid: str | None, level: int | None, by: By) -> S
     return Selection(path="".join(f"/{code}" for code in path) + "/", level=below, by=by)
 
 
-def _durations(connection: Any, chosen: Selection) -> dict[str, Took]:
+def _durations(connection: Connection, chosen: Selection) -> dict[str, Took]:
     return figures.durations(connection, chosen, "total", CLOSED)
 
 

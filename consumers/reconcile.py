@@ -15,10 +15,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from engine.store import recount
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow
 from schemas import facts as f
 from schemas.partition import home_of, partition_of
