@@ -25,7 +25,7 @@ from typing import Any
 
 from gridpatrol.demo.acts import ORIGIN, advance, beside, revive
 from gridpatrol.demo.door import Answered, Away, Door
-from gridpatrol.demo.lives import MAIN_LINE, Later, Life, Word
+from gridpatrol.demo.lives import MAIN_LINE, OPEN, Later, Life, Word
 from gridpatrol.demo.plots import draw, fit_for, main_line
 from gridpatrol.demo.speech import Speech, mint
 from gridpatrol.demo.town import Town
@@ -164,7 +164,9 @@ class Traffic:
             word.data["deadline"] = Later(self.rng.uniform(1, 10))
         elif life.source == "patrol" and self.rng.random() < 0.08:
             at -= self.rng.randint(5, 90) * 60_000  # the phone had no network until now
-        self._say(word, mint(self.town.home(life.leaf), at, self.rng), at)
+        subject = mint(self.town.home(life.leaf), at, self.rng)
+        if self._say(word, subject, at):
+            self._note(subject, life.state)
 
     def _move(self) -> None:
         """Somebody moves an incident on, or says something beside it."""
@@ -183,9 +185,15 @@ class Traffic:
             self.left.add(line["id"])
             return
         if self._say(life.words[-1], line["id"], self._ms()):
-            line["state"], line["overdue"] = life.state, False  # until the next look
+            self._note(line["id"], life.state)
         else:
             self.left.add(line["id"])
+
+    def _note(self, subject: str, state: str) -> None:
+        """Where an incident stands now, until the next look."""
+        self.open.pop(subject, None)
+        if state in OPEN:
+            self.open[subject] = {"id": subject, "state": state, "overdue": False}
 
     def _chosen(self) -> dict[str, Any] | None:
         """An incident to be moved: often one that waits long, never the last of its state or the last late ones."""
