@@ -25,9 +25,10 @@ from consumers import periods
 from consumers.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
 from engine import failpoints
 from engine.store import figures, recount, steps
-from engine.store.database import Connection, Database
+from engine.store.database import Database
 from engine.store.figures import By, ContributionRow, Selection
 from engine.store.rows import StepRow
+from engine.store.steps import Connection
 from workflows.policy import Policy
 
 NAME = "performance"

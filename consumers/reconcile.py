@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from engine.store import recount
-from engine.store.database import Connection, Database
+from engine.store.database import Database
 from engine.store.rows import CaseRow
+from engine.store.steps import Connection
 from schemas import facts as f
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode

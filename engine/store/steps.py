@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection
+from sqlalchemy import Connection as Connection  # for consumers, which hand it on
 
 from engine.errors import GridpatrolError
 from engine.store import writes
