@@ -5,6 +5,7 @@ database has connections, so that a slow question delays other questions and nev
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,8 @@ from engine.settings import Settings
 from engine.store.database import FAILURES, Database
 from engine.store.desk import Connection
 from engine.writer import Writer
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class Hall:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, action)
         except FAILURES as error:
+            log.error("a question could not be answered: %s", error)
             raise busy(f"the database is away: {error.args[0] if error.args else error}") from error
 
     async def read(self, question: Callable[[Connection], T]) -> T:

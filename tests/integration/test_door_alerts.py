@@ -1,0 +1,135 @@
+"""Alerts and their feed, over HTTP, on each database.
+
+In: questions. Out: answers. The door and what has happened in its city are those of `test_door`.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from engine.clock import now_ms
+from engine.door import alerts
+from tests.integration.test_door import ACCEPTED, ELSEWHERE, door, problem, report, url
+from tests.serving import CLOUDEVENT, Served, wait_until
+from tests.unit.builders import DAY, event, instant, subject
+
+__all__ = ["door", "url"]
+
+
+# ---- alerts -------------------------------------------------------------------------------------------------
+
+
+def test_alerts_are_listed_the_latest_first_page_by_page(door: Served) -> None:
+    wait_until(lambda: door.get("/v1/alerts", case=ACCEPTED)["alerts"])
+    whole = door.get("/v1/alerts", grid="WY01")["alerts"]
+    assert [a["raised_at"] for a in whole] == sorted((a["raised_at"] for a in whole), reverse=True)
+    found: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = door.get("/v1/alerts", grid="WY01", limit=2, cursor=cursor)
+        found += page["alerts"]
+        cursor = page["next"]
+    assert [a["id"] for a in found] == [a["id"] for a in whole]
+    due = next(a for a in whole if a["case"] == ACCEPTED and a["kind"] == "due" and a["clock"] == "handle")
+    assert due["recipients"] and all(post["name"] for post in due["recipients"])
+    assert due["deadline"].endswith("+08:00") and due["path"][2]["code"] == "WY01"
+
+
+def test_alerts_are_narrowed_by_status_subtree_and_instant(door: Served) -> None:
+    wait_until(lambda: door.get("/v1/alerts", case=ELSEWHERE)["alerts"])
+    assert {a["status"] for a in door.get("/v1/alerts", status="firing")["alerts"]} == {"firing"}
+    assert {a["case"] for a in door.get("/v1/alerts", grid="WY02")["alerts"]} == {ELSEWHERE}
+    assert door.get("/v1/alerts", since=instant(now_ms() + DAY))["alerts"] == []
+
+
+def lines(door: Served, last: str = "", count: int = 1, **query: str) -> list[dict[str, str]]:
+    """The first so many events of a stream, each as its fields."""
+    found: list[dict[str, str]] = []
+    fields: dict[str, str] = {}
+    headers = {"Last-Event-ID": last} if last else {}
+    with door.client.stream("GET", "/v1/alerts/stream", params=query, headers=headers) as answer:
+        if answer.status_code != 200:
+            return []
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            name, _, value = line.partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+            elif not line:
+                if "data" in fields:
+                    found.append(fields)
+                fields = {}
+            if len(found) == count:
+                return found
+    return found
+
+
+def test_a_subscriber_of_another_epoch_is_told_so_and_hears_the_whole_one(door: Served) -> None:
+    restarted, *told = lines(door, last="gone-17", count=4)
+    assert restarted["event"] == "restarted"
+    numbers = [int(item["id"].rpartition("-")[2]) for item in told]
+    assert numbers == [1, 2, 3]
+    body = msgspec.json.decode(told[0]["data"])
+    assert body["due_at"].endswith("+08:00") and body["why"] and body["recipients"]
+
+
+def test_a_subscriber_goes_on_after_the_last_line_that_it_heard(door: Served) -> None:
+    _, first, second, third = lines(door, last="gone-1", count=4)
+    assert lines(door, last=first["id"], count=2) == [second, third]
+    assert lines(door, last_event_id=second["id"], count=1) == [third]
+
+
+def test_a_subscriber_of_a_subtree_hears_of_nothing_else(door: Served) -> None:
+    _, *told = lines(door, last="gone-1", count=3, grid="WY02")
+    assert {msgspec.json.decode(item["data"])["case"] for item in told} == {ELSEWHERE}
+
+
+def test_a_stream_tells_what_happens_while_it_is_open(door: Served) -> None:
+    case = subject("WY06", 40)
+    assert door.post(report(case, now_ms(), "WY06-01"), Prefer="wait=10").json()["outcome"] == "done"
+    with door.client.stream("GET", "/v1/alerts/stream", params={"grid": "WY06"}) as answer:
+        rows = answer.iter_lines()
+        assert next(rows) == "retry: 2000"
+        with httpx.Client(base_url=door.client.base_url) as other:
+            urge = event("incident.urged", "WY-SUPERVISOR", now_ms(), case=case, id="urge")
+            headers = CLOUDEVENT | {"Prefer": "wait=10"}
+            said = other.post("/v1/events", content=msgspec.json.encode(urge), headers=headers).json()
+        assert said["outcome"] == "done", said
+        data = next(line for line in rows if line.startswith("data:"))
+    body = msgspec.json.decode(data.removeprefix("data:"))
+    assert (body["case"], body["kind"]) == (case, "urge")
+
+
+def test_who_is_gone_makes_room_for_others(door: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "SUBSCRIBERS", 2)
+    first, second = subscribe(door), subscribe(door)
+    answer = door.client.get("/v1/alerts/stream")
+    assert problem(answer, 503)["remedy"] and answer.headers["retry-after"]
+    first.close()
+    wait_until(lambda: lines(door, last="gone-1"))
+    second.close()
+
+
+def subscribe(door: Served) -> socket.socket:
+    """A subscriber that listens and never reads on."""
+    at = urlsplit(str(door.client.base_url))
+    connection = socket.create_connection((at.hostname or "", at.port or 0), timeout=10)
+    connection.sendall(b"GET /v1/alerts/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    said = b""
+    while b"retry" not in said:
+        said += connection.recv(4096)
+    assert b"200 OK" in said
+    return connection
+
+
+def test_a_line_that_says_nothing_is_kept_open_by_comments(door: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "HEARTBEAT_S", 0.1)
+    with door.client.stream("GET", "/v1/alerts/stream", params={"grid": "WY12"}) as answer:
+        rows = (row for row in answer.iter_lines() if row == ": still here")
+        assert [next(rows) for _ in range(3)] == [": still here"] * 3

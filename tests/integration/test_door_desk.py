@@ -1,0 +1,191 @@
+"""The overdue desk and one case in full, over HTTP, on each database.
+
+In: questions. Out: answers. The door and what has happened in its city are those of `test_door`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engine.clock import now_ms
+from engine.door.dossier import allowed
+from schemas.events import SAID
+from tests.integration.test_door import (
+    ACCEPTED,
+    ELSEWHERE,
+    FRESH,
+    LATE,
+    PAUSED,
+    REJECTED,
+    UNBORN,
+    door,
+    problem,
+    url,
+)  # fmt: skip
+from tests.serving import Served
+from tests.unit.builders import DAY, HOTLINE, instant, weiyang
+from workflows.case import Case
+from workflows.incident import INCIDENT
+
+__all__ = ["door", "url"]
+
+
+# ---- the overdue desk ---------------------------------------------------------------------------------------
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    """The cases of a page."""
+    return [item["id"] for item in page["incidents"]]
+
+
+def test_the_desk_shows_what_is_late_longest_first(door: Served) -> None:
+    page = door.get("/v1/incidents", overdue="true")
+    assert set(ids(page)) == {LATE, ACCEPTED, ELSEWHERE}
+    dues = [item["due_at"] for item in page["incidents"]]
+    assert dues == sorted(dues)
+    assert all(item["overdue"] and item["overdue_ms"] > 10 * DAY for item in page["incidents"])
+
+
+def test_a_line_names_its_codes_and_carries_its_clocks(door: Served) -> None:
+    [line] = [item for item in door.get("/v1/incidents", overdue="true")["incidents"] if item["id"] == ACCEPTED]
+    assert (line["state"], line["state_zh"]) == ("accepted", "受理")
+    assert line["owner"]["grid"]["code"] == "WY01" and line["owner"]["level"] == 3
+    assert [grid["code"] for grid in line["path"]] == ["XA", "WY", "WY01", "WY01-01"]
+    assert line["category"]["name_zh"] and line["category"]["group"] == "dust"
+    assert {clock["name"] for clock in line["clocks"]} == {"handle", "total"}
+    for name in ("opened_at", "due_at"):
+        assert line[name].endswith("+08:00")
+    assert line["closed_at"] is None
+
+
+def test_a_grid_means_its_whole_subtree_and_nothing_that_only_begins_alike(door: Served) -> None:
+    assert set(ids(door.get("/v1/incidents", overdue="true", grid="WY01"))) == {LATE, ACCEPTED}
+    assert set(ids(door.get("/v1/incidents", overdue="true", grid="WY"))) == {LATE, ACCEPTED, ELSEWHERE}
+    assert ids(door.get("/v1/incidents", overdue="true", grid="WY02-02")) == []
+
+
+def test_a_clock_asks_about_that_clock(door: Served) -> None:
+    assert ids(door.get("/v1/incidents", overdue="true", clock="handle")) == [ACCEPTED]
+    assert LATE in ids(door.get("/v1/incidents", overdue="true", clock="accept"))
+    # A suspended case's clocks stand still, but for the total one.
+    assert PAUSED not in ids(door.get("/v1/incidents", clock="accept", limit=500))
+    assert PAUSED in ids(door.get("/v1/incidents", clock="total", limit=500))
+
+
+def test_owner_state_category_and_group_narrow_the_desk(door: Served) -> None:
+    assert set(ids(door.get("/v1/incidents", owner="WY01"))) == {LATE, ACCEPTED, FRESH, PAUSED}
+    assert ids(door.get("/v1/incidents", owner="WY01", state="accepted,suspended", sort="id")) == [ACCEPTED, PAUSED]
+    assert ids(door.get("/v1/incidents", owner="WY01", category="D3-01")) == []
+    assert ids(door.get("/v1/incidents", owner="WY01", group="dust", state="accepted")) == [ACCEPTED]
+
+
+def test_due_before_takes_an_instant_with_a_zone_even_unescaped(door: Served) -> None:
+    text = instant(now_ms() - 10 * DAY)
+    assert set(ids(door.get("/v1/incidents", due_before=text))) == {LATE, ACCEPTED, ELSEWHERE}
+    raw = door.client.get(f"/v1/incidents?due_before={text}")  # the + arrives as a blank
+    assert set(ids(raw.json())) == {LATE, ACCEPTED, ELSEWHERE}
+
+
+def test_what_is_over_is_shown_where_it_is_asked_for(door: Served) -> None:
+    assert REJECTED not in ids(door.get("/v1/incidents", grid="WY01"))
+    [line] = door.get("/v1/incidents", grid="WY01", open="false")["incidents"]
+    assert line["id"] == REJECTED and line["closed_at"] and not line["open"] and not line["overdue"]
+    assert {REJECTED, LATE} <= set(ids(door.get("/v1/incidents", grid="WY01", open="all")))
+
+
+@pytest.mark.parametrize("sort", ["due_at", "-due_at", "opened_at", "-opened_at", "id", "-id"])
+def test_pages_follow_each_other_without_a_gap_and_without_repeating(door: Served, sort) -> None:
+    whole = door.get("/v1/incidents", open="all", sort=sort, limit=500, grid="WY01")["incidents"]
+    assert len(whole) == 5
+    found: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = door.get("/v1/incidents", open="all", sort=sort, limit=2, grid="WY01", cursor=cursor)
+        found += page["incidents"]
+        cursor = page["next"]
+    assert [item["id"] for item in found] == [item["id"] for item in whole]
+    keys = [item[sort.removeprefix("-")] for item in whole]
+    held = [key for key in keys if key is not None]
+    assert held == sorted(held, reverse=sort.startswith("-"))
+    assert keys[: len(held)] == held  # those without a deadline come last, whichever way
+
+
+def test_a_cursor_of_another_order_is_refused(door: Served) -> None:
+    cursor = door.get("/v1/incidents", sort="opened_at", limit=1)["next"]
+    problem(door.client.get("/v1/incidents", params={"sort": "due_at", "cursor": cursor}), 400)
+
+
+# ---- one case in full ---------------------------------------------------------------------------------------
+
+
+def test_a_case_shows_who_has_it_what_its_clocks_say_and_what_may_be_said_next(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{ACCEPTED}")
+    assert (case["state"], case["owner"]["grid"]["code"]) == ("accepted", "WY01")
+    assert case["reported_by"]["code"] == HOTLINE
+    handle, total = sorted(case["clocks"], key=lambda clock: clock["name"])
+    assert (handle["name"], total["name"]) == ("handle", "total")
+    assert handle["overdue"] and handle["limit_zh"] and handle["limit_en"]
+    left = handle["remaining"]
+    assert left["ms"] < 0 and left["wall_ms"] < -10 * DAY
+    assert left["zh"].startswith("超期") and left["en"].endswith("overdue")
+    said = {row["trigger"]: row for row in case["allowed"]}
+    assert set(said) == set(INCIDENT.triggers("accepted"))
+    assert {row["role"] for row in said["handling.completed"]["by"]} >= {"chief", "handler"}
+    assert said["handling.completed"]["type"] in SAID
+
+
+def test_whatever_a_state_takes_is_named_by_a_type_that_can_be_sent(door: Served) -> None:
+    for state in INCIDENT.states:
+        for row in allowed(Case(id=LATE, definition="incident", state=state), weiyang()):
+            assert row.type in SAID
+
+
+def test_a_paused_clock_keeps_what_is_left_and_says_since_when(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{PAUSED}")
+    clocks = {clock["name"]: clock for clock in case["clocks"]}
+    accept = clocks["accept"]
+    assert accept["paused"] and accept["paused_at"] and not accept["overdue"]
+    assert accept["remaining"]["wall_ms"] is None and accept["remaining"]["ms"] >= 0
+    assert not clocks["total"]["paused"]
+    assert (case["state"], case["suspended_from"]) == ("suspended", "reported")
+
+
+def test_the_history_begins_with_the_report_and_has_no_gap(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{ACCEPTED}")
+    history = case["history"]
+    assert [step["seq"] for step in history] == list(range(1, case["seq"] + 1))
+    assert history[0]["cause"]["type"] == "gridpatrol.report.submitted.v1"
+    assert history[0]["cause"]["id"] == f"{ACCEPTED}.r"
+    assert history[0]["facts"][0]["fact"] == "incident.reported"
+    rung = next(fact for step in history for fact in step["facts"] if fact["fact"] == "clock.rung")
+    assert rung["due_at"].endswith("+08:00")
+    assert "alert.raised" in {fact["fact"] for step in history for fact in step["facts"]}
+
+
+def test_no_instant_is_a_number(door: Served) -> None:
+    def numbers(value: Any) -> Iterator[int]:
+        if isinstance(value, dict):
+            for name, member in value.items():
+                if not name.endswith("ms") and name not in ("elapsed", "consumed"):
+                    yield from numbers(member)
+        elif isinstance(value, list):
+            for item in value:
+                yield from numbers(item)
+        elif isinstance(value, int):
+            yield value
+
+    for id_ in (LATE, ACCEPTED, PAUSED, REJECTED, UNBORN):
+        assert all(abs(number) < 10**11 for number in numbers(door.get(f"/v1/incidents/{id_}")))
+
+
+def test_a_case_whose_report_has_not_come_shows_what_waits_for_it(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{UNBORN}")
+    assert (case["state"], case["opened_at"], case["owner"], case["category"]) == ("awaited", None, None, None)
+    [waiting] = case["parked"]
+    assert (waiting["id"], waiting["type"]) == ("early", "gridpatrol.incident.accepted.v1")
+    assert [row["trigger"] for row in case["allowed"]] == ["report.submitted"]
+    [parked] = [fact for step in case["history"] for fact in step["facts"] if fact["fact"] == "incident.parked"]
+    assert "event" not in parked
