@@ -117,7 +117,7 @@ class Calendar:
         self.wall = Wall(data.offsets)
         self.rules = {day_number(rule.day): rule for rule in data.days}
         self._first_day = day_number(data.first_day)
-        self._tail_day = self._first_plain_monday() + 7
+        self._tail_day = self._first_plain_day() + 7
         self._first_ms = self.midnight(self._first_day)
         self._tail_ms = self.midnight(self._tail_day)
         #: The instant at which the last day with known holidays ends.
@@ -128,12 +128,11 @@ class Calendar:
         self._shape = DayShape(window for _, windows in _all_windows(data) for window in windows)
         self._hands = self._make_hands()
 
-    def _first_plain_monday(self) -> int:
-        """The first Monday after everything irregular: known holidays, exceptions, clock changes."""
+    def _first_plain_day(self) -> int:
+        """The day after everything irregular: known holidays, exceptions, clock changes."""
         since = self.data.offsets[-1][0]
-        changed = (since + self.data.offsets[-1][1]) // DAY_MS if since != SINCE_EVER else self._first_day
-        last = max(day_number(self.data.last_day), changed + 1, *self.rules, self._first_day)
-        return last + 7 - (last - _MONDAY) % 7
+        changed = (since + self.data.offsets[-1][1]) // DAY_MS + 1 if since != SINCE_EVER else self._first_day
+        return max(day_number(self.data.last_day), changed, *self.rules, self._first_day) + 1
 
     def _make_hands(self) -> dict[Kind, Hand]:
         working = WorkingTime(self._axis, self._first_ms)

@@ -26,6 +26,7 @@ _WHY = {
     Why.special_hours: ("当日特定时段", "special hours of the day"),
     Why.days: ("个完整工作日", "whole working days"),
     Why.running: ("连续计时", "runs without a break"),
+    Why.day_begun: ("当日已开始，计一日", "a day that has begun counts"),
     Why.clock_forward: ("时钟拨快", "clocks go forward"),
     Why.clock_back: ("时钟拨慢", "clocks go back"),
     Why.before_opening: ("未到上班时间", "before opening"),
@@ -99,12 +100,13 @@ def explain(
     at = start_ms
     for paused, resumed in sorted(pauses):
         paused, resumed = max(paused, at), max(resumed, at)
+        if paused == resumed:
+            continue
         if paused >= calendar.due_after(at, left, limit.kind):
             break  # it was due before that
         rest = calendar.left_at(paused, at, left, limit.kind)
         pieces += counted_pieces(calendar, limit.kind, at, paused, left - rest)
-        if paused < resumed:
-            pieces.append(Piece(paused, resumed, 0, Why.paused))
+        pieces.append(Piece(paused, resumed, 0, Why.paused))
         at, left = resumed, rest
     due = calendar.due_after(at, left, limit.kind)
     pieces += counted_pieces(calendar, limit.kind, at, due, left)
@@ -222,6 +224,8 @@ def _stretch(from_at: str, to_at: str, lang: str) -> str:
     """`2026-02-14 周六 17:00 - 18:00`; midnight at the end is 24:00 of the day before."""
     day, clock, _ = _parts(from_at)
     end_day, end_clock, _ = _parts(to_at)
+    if from_at == to_at:
+        return f"{_day_text(day, lang)} {clock}"
     if end_clock == "00:00" and end_day > day:
         end_day, end_clock = date.fromordinal(end_day.toordinal() - 1), "24:00"
     begin = f"{_day_text(day, lang)} {clock}"

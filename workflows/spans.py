@@ -26,6 +26,7 @@ class Why(StrEnum):
     special_hours = "special_hours"
     days = "days"
     running = "running"
+    day_begun = "day_begun"
     clock_forward = "clock_forward"
     clock_back = "clock_back"
     before_opening = "before_opening"
@@ -41,7 +42,7 @@ _FOLDS: tuple[tuple[int, frozenset[Why]], ...] = (
     (24, frozenset()),
     (24, frozenset({Why.working, Why.midday, Why.night})),
     (60, frozenset({Why.working, Why.midday, Why.night, Why.weekend})),
-    (0, frozenset(set(Why) - {Why.paused, Why.running, Why.clock_back, Why.clock_forward})),
+    (0, frozenset(set(Why) - {Why.paused, Why.running, Why.day_begun, Why.clock_back, Why.clock_forward})),
 )
 
 
@@ -66,9 +67,9 @@ def counted_pieces(calendar: Calendar, kind: Kind, start: int, end: int, total: 
         counted = min(piece.counted, left)
         left -= counted
         pieces.append(piece._replace(counted=counted))
-    if pieces and left:
-        # Only where days end at closing time: a pause in the middle of a day that counts at its end.
-        pieces[-1] = pieces[-1]._replace(counted=pieces[-1].counted + left)
+    if left:
+        # A pause stops the clock on a day that is shown as counted when it closes, but counts from midnight.
+        pieces.append(Piece(end, end, left, Why.day_begun))
     return pieces
 
 

@@ -268,13 +268,16 @@ def test_spans_of_working_hours_count_what_they_last_and_gaps_count_nothing(
     case: tuple[Calendar, Explanation],
 ) -> None:
     calendar, explanation = case
+    stopped = (Why.paused, Why.clock_back)
     for span in explanation.spans:
         if span.why in (Why.working, Why.extra_day, Why.special_hours):
             assert calendar.is_working(span.from_ms) and calendar.is_working(span.to_ms - 1)
             if explanation.kind is Kind.working_hour:
                 assert span.counted == span.to_ms - span.from_ms
-        elif span.why not in (Why.days, Why.running, Why.clock_forward, Why.clock_back):
-            assert span.counted == 0 and (span.why is Why.paused or not calendar.is_working(span.from_ms))
+        elif span.why in (Why.day_begun, Why.clock_forward):
+            assert span.from_ms == span.to_ms and span.counted
+        elif span.why not in (Why.days, Why.running):
+            assert span.counted == 0 and (span.why in stopped or not calendar.is_working(span.from_ms))
 
 
 # The reference.

@@ -186,9 +186,10 @@ def test_a_warning_is_never_late_where_the_deadline_was_put_off_to_an_opening() 
 def test_a_warning_a_day_before_a_day_that_closes_at_midnight_is_the_midnight_before() -> None:
     always = msgspec.structs.replace(china_data(), days=(), weekly=(ALL_DAY,) * 7)
     data = msgspec.structs.replace(always, day_meaning=DayMeaning.end_of_day)
-    thursday = at("2026-03-06T00:00")
-    assert Calendar(data).deadline(at("2026-03-04T15:00"), parse_limit("1工作日")) == thursday
-    assert Calendar(data).offset_before(thursday, parse_limit("1工作日")) == at("2026-03-05T00:00")
+    friday = at("2026-03-06T00:00")
+    assert Calendar(data).deadline(at("2026-03-04T15:00"), parse_limit("1工作日")) == friday
+    assert Calendar(data).offset_before(friday, parse_limit("1工作日")) == at("2026-03-05T00:00")
+    assert Calendar(data).offset_before(friday, parse_limit("2工作日")) == at("2026-03-04T00:00")
 
 
 def test_a_warning_from_before_the_calendar_begins_is_at_its_beginning() -> None:
@@ -216,6 +217,15 @@ def test_a_day_that_ends_at_closing_time_is_not_lost_when_its_last_hours_were_pa
     assert calendar.due_after(at("2026-03-06T15:00"), left, kind) == at("2026-03-06T18:00")
     assert calendar.due_after(at("2026-03-07T15:00"), left, kind) == at("2026-03-09T18:00")
     assert calendar.due_after(at("2026-03-09T11:00"), left, kind) == at("2026-03-09T18:00")
+
+
+def test_who_pauses_in_the_night_before_a_deadline_that_was_put_off_has_not_overrun() -> None:
+    eve = with_days(china_data(), DayRule(20260306, ((480, 720),), "半天"))
+    start, paused, kind = at("2026-03-05T15:00"), at("2026-03-08T20:00"), Kind.working_day
+    assert eve.due_after(start, DAY, kind) == at("2026-03-09T08:00")
+    left = eve.left_at(paused, start, DAY, kind)
+    assert left == 0
+    assert eve.due_after(at("2026-03-10T10:00"), left, kind) == at("2026-03-10T10:00")
 
 
 def test_an_overdue_clock_that_is_paused_and_resumed_stays_overdue() -> None:

@@ -150,7 +150,11 @@ def test_a_pause_within_a_day_that_ends_at_closing_time_uses_that_day_up() -> No
     pause = (at("2026-03-06T10:00"), at("2026-03-07T10:00"))
     explained = explain(china(DayMeaning.end_of_day), at("2026-03-05T10:00"), parse_limit("2工作日"), [pause])
     assert explained.due_at == "2026-03-09T18:00:00+08:00"
-    assert sum(span.counted for span in explained.spans) == 2 * DAY
+    assert [(span.why, span.counted) for span in explained.spans if span.counted] == [
+        (Why.day_begun, DAY),
+        (Why.working, DAY),
+    ]
+    assert "2026-03-06 周五 10:00  " in render(explained)
 
 
 def test_long_runs_of_whole_working_days_are_folded_and_holidays_keep_their_lines() -> None:
