@@ -200,12 +200,17 @@ def serves(d: Decision, department: str, field: str) -> Refusal | None:
 
 
 def dispatch(d: Decision, said: e.Dispatched, at: Standing) -> Refusal | None:
-    """A department leads, others assist, and so does the grid of the place (M18)."""
+    """A department leads, others assist, and so does the grid of the place (M18).
+
+    A leaf finds and checks, it does not handle: what came back to it goes to the level with authority first.
+    """
     for code, field in [(said.lead, "data.lead"), *((c, "data.assisting") for c in said.assisting)]:
         refused = serves(d, code, field)
         if refused:
             return refused
     owner = d.case.owner
+    if owner.level == d.register.leaf_level:
+        owner = routing.upward(d.case, d.rules, d.register)
     d.tell(f.Assigned(grid=owner.grid, level=owner.level, department=said.lead, why="dispatched"))
     d.tell(f.Assisting(units=tuple(dict.fromkeys((*said.assisting, d.case.path[-1])))))
     return None

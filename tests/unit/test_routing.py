@@ -635,3 +635,16 @@ def test_a_grid_without_department_is_told_through_its_members_and_chief():
 def test_an_owner_that_a_newer_register_no_longer_has_is_nobody_to_tell():
     case = Case(id="a", path=PATH, owner=Owner("gone", 3))
     assert routing.told(("owner", "upper_chief", "supervisor"), case, weiyang(), 0) == ()
+
+
+def test_what_came_back_to_a_leaf_is_dispatched_at_the_level_with_authority() -> None:
+    """三四级网格的巡查、发现、上报: a leaf does not handle, so the levels below the handler still check."""
+    story = Story().found(DUST)
+    story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
+    story.done("incident.reported_up", MEMBER)
+    story.done("incident.returned", STREET, reason="not_our_duty")
+    assert story.case.owner.grid == LEAF
+    story.done("incident.dispatched", CENTRE, lead="WY-BUILD")
+    assert (story.case.owner.grid, story.case.owner.level, story.case.owner.department) == ("WY01", 3, "WY-BUILD")
+    story.done("handling.completed", "WY-BUILD-H")
+    assert story.case.checks == (4,)
