@@ -22,7 +22,7 @@ from engine.store.rows import CaseRow
 from engine.store.steps import Connection
 from schemas import facts as f
 from schemas.partition import home_of, partition_of
-from workflows.case import Case, apply, encode
+from workflows.case import Case, apply, encode, responsible
 
 PAGE = 2000
 COLUMNS = tuple(name for name in CaseRow.__struct_fields__ if name != "id")
@@ -117,11 +117,12 @@ def _step(folding: _Folding, row: tuple[Any, ...]) -> Iterator[Mismatch]:
         yield Mismatch("step", where, f"seq {case.seq + 1}", f"seq {seq}")
     if partition != folding.partition:
         yield Mismatch("step", where, f"partition {folding.partition} as before", f"partition {partition}")
+    before = case.owner
     for fact in f.decode_facts(body):
         apply(case, fact)
     case.seq = seq
     actor = f.decode_cause(cause).actor
-    expected = (case.policy, _path(case), case.category, case.group, case.owner.department, actor)
+    expected = (case.policy, _path(case), case.category, case.group, responsible(before, case.owner).department, actor)
     found = (policy, path, category, group, department, post)
     for name, right, stands in zip(DIMENSIONS, expected, found, strict=True):
         if right != stands:

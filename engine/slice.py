@@ -428,13 +428,14 @@ class _Partition:
         if failed:
             log.error("case %s: its clocks stand still from %d until it is released: %s", id_, due, failed)
             outcome = decide.quarantine(case, due, rules, register, detail=failed)
-            self._letter_of_firing(case, due, arrival, failed)
+            self._letter_of_firing(case, arrival, failed)
         self._book(outcome, arrival, outcome.settled)
 
-    def _letter_of_firing(self, case: Case, due: int, arrival: int, detail: str) -> None:
-        letter = f"{self.row.partition}.due{due}.{case.id}"
+    def _letter_of_firing(self, case: Case, arrival: int, detail: str) -> None:
+        """A dead letter without bytes, named after the step that is told next."""
+        letter = f"{self.row.partition}.n{self.row.n + 1}"
         self.work.letters.append(
-            LetterRow(letter, arrival, self.row.partition, None, Reason.FAILED, "", detail, "", "", "gridpatrol.clock.due",
+            LetterRow(letter, arrival, self.row.partition, None, Reason.FAILED, "", detail, "", "", decide.DUE,
                       case.id, "owner", "")
         )  # fmt: skip
 
@@ -595,11 +596,12 @@ class _Partition:
         self.steps_left -= 1
         case, active = told.case, self.active
         assert active is not None
+        day = active.clock_of_days.local_day(told.instant)
         self.work.steps.append(
             StepRow(
-                self.row.partition, self.row.n, case.id, case.seq, arrival, active.clock_of_days.local_day(told.instant),
-                case.policy, path_text(case.path), case.category, case.group, case.owner.department, told.cause.actor,
-                f.encode_cause(told.cause).decode(), f.encode_facts(told.facts).decode(),
+                self.row.partition, self.row.n, case.id, case.seq, arrival, day, case.policy, path_text(case.path),
+                case.category, case.group, told.department, told.cause.actor, f.encode_cause(told.cause).decode(),
+                f.encode_facts(told.facts).decode(),
             )
         )  # fmt: skip
         for fact in told.facts:

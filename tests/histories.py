@@ -97,7 +97,7 @@ class Teller:
                 f.Step(
                     partition=0, n=0, case=case.id, seq=case.seq, at=arrival, day=day, policy=case.policy,
                     path=path_text(case.path), category=case.category, group=case.group,
-                    department=case.owner.department, post=told.cause.actor, cause=told.cause,
+                    department=told.department, post=told.cause.actor, cause=told.cause,
                     facts=told.facts,
                 )
             )  # fmt: skip

@@ -127,6 +127,11 @@ encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Case).decode
 
 
+def responsible(before: Owner, after: Owner) -> Owner:
+    """Under whom a step counts: the owner before it, who did or missed what it tells; at birth the first owner."""
+    return before if before.grid else after
+
+
 def evolve(case: Case, fact: f.Fact) -> Case:
     """The case after a fact. The one given stays as it was."""
     after = copy.copy(case)

@@ -17,7 +17,7 @@ from schemas.events import ReportSubmitted, Resumed, Said, VerificationRecorded,
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import clockwork, routing, triggers
-from workflows.case import AWAITED, Case, Clock, Waiting
+from workflows.case import AWAITED, Case, Clock, Waiting, responsible
 from workflows.decision import Decision, believed
 from workflows.definition import Definition, Standing
 from workflows.hands import CalendarError
@@ -63,6 +63,7 @@ class Told(Struct, frozen=True):
     cause: f.Cause
     facts: tuple[f.AnyFact, ...]
     instant: int
+    department: str  # of the owner under whom it counts
     case: Case  # after it
 
 
@@ -77,9 +78,7 @@ class Outcome(Struct):
 # ---- an event arrives -------------------------------------------------------------------------------------
 
 
-def take(
-    case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...] = ()
-) -> Outcome:
+def take(case: Case, arrived: Arrived, rules: Policy, register: Policy, nearby: tuple[Case, ...] = ()) -> Outcome:
     """Decide one event, then every parked one that it releases."""
     event, result = arrived.record.event, _decide(case, arrived, rules, register, nearby)
     early = result is None
@@ -97,7 +96,8 @@ def _told(d: Decision, cause: f.Cause) -> Outcome:
     d.case.seq += 1
     moved = any(isinstance(fact, f.Moved) for fact in d.facts)
     instant = d.case.judged if moved else d.judged(0)
-    return Outcome(d.case, [Told(cause, tuple(d.facts), instant, d.case)], [])
+    department = responsible(d.before, d.case.owner).department
+    return Outcome(d.case, [Told(cause, tuple(d.facts), instant, department, d.case)], [])
 
 
 def cause_of(arrived: Arrived) -> f.Cause:
@@ -131,9 +131,7 @@ def _decide(
         return Refusal(Reason.INVALID, "data.limit", str(error))
 
 
-def _birth(
-    d: Decision, said: Said, post: Post, home: str, nearby: tuple[Case, ...]
-) -> Decision | Refusal | None:
+def _birth(d: Decision, said: Said, post: Post, home: str, nearby: tuple[Case, ...]) -> Decision | Refusal | None:
     """A report begins a case; anything else that comes before its report waits for it."""
     if not isinstance(said, ReportSubmitted):
         return None
@@ -167,9 +165,7 @@ def _proceed(d: Decision, said: Said, post: Post, event_type: str) -> Decision |
     at = _standing(d, post)
     trigger = _trigger(event_type, said, at)
     if trigger == "report.submitted":
-        return Refusal(
-            Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject"
-        )
+        return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
     dest = definition.dest(trigger, d.case, said, at)
     if dest is None:
         early = trigger in definition.ahead[d.case.state]
@@ -215,15 +211,8 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
         return
     was, state = d.case.state, definition.states[dest]
     d.tell(f.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
-    if dest != was or d.case.owner.level != _clock_level(d.case, definition):
+    if dest != was or d.case.owner != d.owner:
         clockwork.arrange(d, state, trigger)
-
-
-def _clock_level(case: Case, definition: Definition) -> int:
-    """The level whose owner's clocks run now; the owner's own where none runs."""
-    names = [n for n in definition.states[case.state].clocks if n in ("accept", "handle")]
-    running = next((c for c in case.clocks if c.name in names), None)
-    return running.level if running else case.owner.level
 
 
 # ---- parked events ----------------------------------------------------------------------------------------
@@ -236,9 +225,7 @@ def _park(case: Case, arrived: Arrived, rules: Policy, register: Policy) -> Deci
     """
     options, event, home = rules.options, arrived.record.event, home_of(arrived.record.event.subject)
     if len(case.parked) >= options.parked_cap:
-        return Refusal(
-            Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already"
-        )
+        return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
     if case.state == AWAITED and (home not in register.grids or register.home(home) != home):
         return triggers.unknown("subject", home, "home")
     d = Decision(case, rules, register, arrived.arrival, arrived.arrival, event.actor)
@@ -259,9 +246,7 @@ def _release(outcome: Outcome, cycle: int, rules: Policy, register: Policy, arri
         if not any(_retry(outcome, w, rules, register, arrival) for w in outcome.case.parked):
             return outcome
     for waiting in outcome.case.parked:
-        why = Refusal(
-            Reason.EXPIRED, "type", "the case has begun another cycle: say it again if it still holds"
-        )
+        why = Refusal(Reason.EXPIRED, "type", "the case has begun another cycle: say it again if it still holds")
         _give_up(outcome, waiting, why, Decision(outcome.case, rules, register, arrival, arrival))
     return outcome
 
@@ -366,9 +351,7 @@ def quarantine(
     """Stand a case's clocks still after a firing that failed, or (`on` false) let them run again."""
     d = Decision(case, rules, register, arrival, arrival)
     d.tell(f.Quarantined(on=on, detail=detail))
-    return _told(
-        d, f.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=arrival)
-    )
+    return _told(d, f.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=arrival))
 
 
 def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
@@ -385,9 +368,7 @@ def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Ou
         still = d.calendar(clock.calendar).provisional(due, limit.kind)
         if (due, still) != (clock.due, clock.provisional):
             clockwork.retarget(d, clock, due=None, limit=limit, why="calendar")
-    return _told(
-        d, f.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival)
-    )
+    return _told(d, f.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival))
 
 
 def encode_raw(record: Record) -> bytes:

@@ -15,12 +15,12 @@ from workflows.policy import Policy
 class Decision:
     """Facts about one case, from one record or one firing."""
 
-    __slots__ = ("arrival", "by", "case", "facts", "instant", "register", "rules", "token")
+    __slots__ = ("arrival", "before", "by", "case", "facts", "instant", "register", "rules", "token")
 
-    def __init__(
-        self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = ""
-    ) -> None:
+    def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
         self.case = copy.copy(case)
+        self.owner = case.owner  # before this decision
+        self.before = case.owner
         self.rules = rules
         self.register = register
         self.arrival = arrival
