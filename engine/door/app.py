@@ -7,14 +7,15 @@ to loopback: this door asks for no password.
 import logging
 import threading
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
 
 from engine import gauges
 from engine.door import alerts, described, events, health, incidents, operator, performance
@@ -55,8 +56,8 @@ def create_app(
         dependencies=handed,
         guards=[only_this_machine, only_known_parameters],
         exception_handlers={Problem: _problem, HTTPException: _refused_by_framework, Exception: _failed},
-        openapi_config=OpenAPIConfig(described.TITLE, described.VERSION, description=described.ABOUT,
-                                     use_handler_docstrings=True, render_plugins=()),
+        openapi_config=None,
+        state=State({"description": cache(lambda: described.describe(ROUTES, handed))}),
         request_max_body_size=events.MOST_BYTES,
         logging_config=None,
         on_shutdown=[leave],

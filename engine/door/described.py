@@ -3,12 +3,15 @@
 In: the application. Out: /openapi.json, and / with the routes and three lines to try.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Request, get
+from litestar import Litestar, MediaType, Request, get
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
 from litestar.response import Response
 
 from engine.door.events import BATCH, SINGLE
@@ -59,15 +62,19 @@ async def index(request: Request[Any, Any, Any]) -> str:
 
 @get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-    """The description of this door, generated."""
-    state = request.app.state
-    if "openapi" not in state:
-        state["openapi"] = describe(request.app.openapi_schema.to_schema())
-    return Response(state["openapi"], media_type=MediaType.JSON)
+    """The description of this door, generated when it is first asked for."""
+    return Response(request.app.state.description(), media_type=MediaType.JSON)
 
 
-def describe(generated: dict[str, Any]) -> dict[str, Any]:
-    """What the framework knows of the routes, with the events and the problems that only the contract knows."""
+def describe(routes: Sequence[Any], handed: dict[str, Provide]) -> dict[str, Any]:
+    """What the framework knows of the routes, with the events and the problems that only the contract knows.
+
+    It is asked through an application of its own: one that describes itself also serves pages that load scripts from
+    elsewhere.
+    """
+    config = OpenAPIConfig(TITLE, VERSION, description=ABOUT, use_handler_docstrings=True)
+    asked = Litestar(list(routes), dependencies=handed, openapi_config=config, logging_config=None)
+    generated: dict[str, Any] = asked.openapi_schema.to_schema()
     schemas = generated.setdefault("components", {}).setdefault("schemas", {})
     schemas |= event_schemas() | {"Problem": PROBLEM}
     one = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in SAID]}

@@ -72,7 +72,8 @@ async def replay_letter(hall: NamedDependency[Hall], letter: FromPath[str]) -> R
         raise Problem(409, "not_replayable", str(error)) from error
     ask = hall.writer.submit(submission, wait=submission.kind == "event")
     await _done(ask.durable)
-    outcome = outcome_of(letter, await _done(ask.outcome) if ask.outcome else None)
+    answer = await _done(ask.outcome) if ask.outcome else None
+    outcome = outcome_of(letter, answer)
     await _act(hall, lambda engine: keep(engine, outcome))
     return outcome
 
