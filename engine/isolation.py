@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
-from sqlalchemy import exc
 
 from engine.errors import GridpatrolError
 from engine.failpoints import Interrupted
 from engine.slice import SKIP, Batch, Beside, SliceResult, firing_name
 from engine.store import slices
+from engine.store.database import StoreError, refuses
 from engine.store.rows import PartitionRow, SettlementRow
 from workflows import case as cases
 
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_REFUSED = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.InternalError)
-
 
 def cureless(error: Exception) -> bool:
     """Whether the same slice would fail again: the database refuses it, or a rule does. Not if the database is away."""
-    if isinstance(error, exc.DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return isinstance(error, _REFUSED) or state.startswith("54")  # 54: too large for this server
-    return not isinstance(error, GridpatrolError | Interrupted | exc.SQLAlchemyError)
+    if isinstance(error, StoreError):
+        return refuses(error)
+    return not isinstance(error, GridpatrolError | Interrupted)
 
 
 def isolate(engine: "Engine", batches: Sequence[Batch], now: int | None, beside: Beside | None,

@@ -8,10 +8,8 @@ import os
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import Connection
-
 from engine.errors import LeaseTaken
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 
 _KEY = 0x67726964  # "grid": the advisory lock's number
 

@@ -42,7 +42,9 @@ def _formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
     ]
     tidy = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
-        last: list[Processor] = [tidy, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+        last: list[Processor] = [tidy, structlog.processors.format_exc_info, as_json]
     else:
-        last = [tidy, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        plain = structlog.dev.plain_traceback
+        last = [tidy, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)

@@ -1,9 +1,9 @@
 """Compiled packs by hash, ready to be asked. In: a database. Out: `Policy` objects, each built once."""
 
-from sqlalchemy import Connection
 
 from engine.errors import PackUnusable
 from engine.store import log
+from engine.store.database import Connection
 from workflows import pack
 from workflows.policy import Policy
 

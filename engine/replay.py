@@ -12,7 +12,6 @@ from itertools import groupby
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from engine import failpoints, intake
 from engine.errors import LogMismatch
@@ -20,6 +19,7 @@ from engine.runtime import Engine, check_partitions
 from engine.slice import Batch
 from engine.store import log as table
 from engine.store import slices, writes
+from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
 from engine.store.rows import InboxRow, LetterRow, PackRow, SealedRow, SettlementRow
 from engine.store.tables import sealed

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import exc
 
 from engine import failpoints, isolation
 from engine.errors import DatabaseUnusable, LogMismatch, PackUnusable, StaleWriter
@@ -20,7 +19,7 @@ from engine.settings import Settings
 from engine.slice import Batch, Beside, Limits, SliceResult, run_slice
 from engine.store import log as table
 from engine.store import slices
-from engine.store.database import Database
+from engine.store.database import TAKEN, Database, DriverError
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
 from engine.telemetry import Telemetry
 from schemas.partition import home_of, partition_of
@@ -106,7 +105,7 @@ class Engine:
             with _away(), self.database.begin() as connection:
                 table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
                 failpoints.hit("append.before_commit")
-        except exc.IntegrityError as error:
+        except TAKEN as error:
             self.reload()
             raise StaleWriter("another writer has appended at these positions") from error
         failpoints.hit("append.after_commit")
@@ -250,7 +249,7 @@ def _away() -> Iterator[None]:
     """What only waiting cures is told as one error."""
     try:
         yield
-    except exc.DBAPIError as error:
+    except DriverError as error:
         if isolation.cureless(error):
             raise
         raise DatabaseUnusable(f"the database is away: {error.orig}") from error

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from engine import failpoints
 from engine.errors import LogMismatch
 from engine.policies import Policies
 from engine.store import log as inbox
 from engine.store import slices
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow, InboxRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
 from schemas import facts as f
 from schemas.envelope import Record, decode_data, decode_record

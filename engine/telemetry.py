@@ -22,8 +22,9 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.events = Counter(
-            "gridpatrol_events_total", "Events decided, by type and outcome.", ("type", "outcome"), registry=self.registry
-        )
+            "gridpatrol_events_total", "Events decided, by type and outcome.", ("type", "outcome"),
+            registry=self.registry,
+        )  # fmt: skip
         self.breaches = Counter(
             "gridpatrol_clock_breaches_total", "Deadlines that passed, by clock and level.", ("clock", "level"),
             registry=self.registry,
@@ -33,8 +34,9 @@ class Telemetry:
             buckets=LATENESS, registry=self.registry,
         )  # fmt: skip
         self.commits = Histogram(
-            "gridpatrol_commit_duration_seconds", "One slice, from lock to commit.", buckets=COMMIT, registry=self.registry
-        )
+            "gridpatrol_commit_duration_seconds", "One slice, from lock to commit.", buckets=COMMIT,
+            registry=self.registry,
+        )  # fmt: skip
         self.deliveries = Counter(
             "gridpatrol_alert_deliveries_total", "Alerts told, by channel and outcome.", ("channel", "outcome"),
             registry=self.registry,

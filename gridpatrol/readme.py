@@ -32,7 +32,7 @@ from workflows.limits import parse_limit
 
 README = Path(__file__).parent.parent / "README.md"
 CASE = "WY01.019ca8f8-5a00-7000-8000-000000000001"
-STORY = (
+STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
     ("03-02T09:00", "", "report.submitted", "WY01-01-MEMBER", {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}),
     ("03-02T09:05", "", "dissuasion.recorded", "WY01-01-MEMBER", {"outcome": "ineffective"}),
     ("03-02T09:10", "03-02T09:30", "incident.reported_up", "WY01-01-MEMBER", {}),

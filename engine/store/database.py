@@ -21,6 +21,18 @@ from engine.store.tables import metadata
 MIGRATIONS = Path(__file__).parent / "migrations"
 FAILURES = (exc.DBAPIError, exc.StatementError)
 """What a statement or a commit may raise."""
+REFUSED = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.InternalError)
+"""What the database says of rows that it will not take, however often they are tried."""
+TAKEN = exc.IntegrityError
+"""A key exists already."""
+DriverError, StoreError = exc.DBAPIError, exc.SQLAlchemyError
+__all__ = ["Connection"]
+
+
+def refuses(error: Exception) -> bool:
+    """Whether the database refuses what was written, so that no retry cures it; not if it is away."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, REFUSED) or state.startswith("54")  # 54: too large for this server
 
 
 class Database:

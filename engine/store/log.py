@@ -1,4 +1,7 @@
-"""The inbox log as a table, and what is installed beside it. In: the open transaction. Out: records, packs, settings."""
+"""The inbox log as a table, and what is installed beside it.
+
+In: the open transaction. Out: records, packs, settlements, what is fixed at installation.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,10 +29,8 @@ def read_meta(connection: Connection, name: str) -> str | None:
 def write_meta(connection: Connection, name: str, value: str) -> None:
     """Set such a value."""
     mark = _mark(connection)
-    connection.exec_driver_sql(
-        f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (name, value),
-    )
+    sql = f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    connection.exec_driver_sql(sql, (name, value))
 
 
 def create_partitions(connection: Connection, count: int) -> None:
