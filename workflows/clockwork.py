@@ -202,9 +202,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
 def stop(d: Decision, clock: Clock, why: str) -> None:
     """The outcome of a clock. Done by the deadline although the deadline's rung had fired: both stand."""
     judged = d.judged(clock.judged)
-    done = (
-        judged if clock.since is not None or not clock.runs else clock.runs[-1][1]
-    )  # a paused one stood still
+    done = judged if clock.since is not None or not clock.runs else clock.runs[-1][1]  # a paused one stood still
     result = "without_deadline" if clock.due is None else "on_time" if done <= clock.due else "overdue"
     limit = limit_of(clock)
     kind = limit.kind if limit else Kind.urgent_hour
@@ -235,14 +233,19 @@ def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
 
 
 def arrange(d: Decision, state: State, why: str) -> None:
-    """Let the clocks follow the case into its state: stop, pause, resume and start what the state says."""
-    level = level_of_work(d, state)
+    """Let the clocks follow the case into its state: stop, pause, resume and start what the state says.
+
+    Handling is a level's budget, whoever of it works. Accepting is each owner's own: another one begins anew.
+    """
+    level, other = level_of_work(d, state), d.case.owner != d.before
     for clock in d.case.clocks:
         if clock.name == TOTAL:
             if state.terminal:
                 stop(d, clock, why)
         elif state.holds:
             pause(d, clock)
+        elif clock.name == "accept" and other:
+            stop(d, clock, why)
         elif clock.name in state.keeps or (clock.name in state.clocks and clock.level == level):
             resume(d, clock)
         else:

@@ -211,7 +211,7 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
         return
     was, state = d.case.state, definition.states[dest]
     d.tell(f.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
-    if dest != was or d.case.owner != d.owner:
+    if dest != was or d.case.owner != d.before:
         clockwork.arrange(d, state, trigger)
 
 

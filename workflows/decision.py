@@ -19,8 +19,7 @@ class Decision:
 
     def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
         self.case = copy.copy(case)
-        self.owner = case.owner  # before this decision
-        self.before = case.owner
+        self.before = case.owner  # the owner before this decision
         self.rules = rules
         self.register = register
         self.arrival = arrival

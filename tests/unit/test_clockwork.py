@@ -160,6 +160,24 @@ def test_escalating_what_is_not_yet_accepted_starts_the_next_levels_clock():
     assert [(s.clock, s.level) for s in story.of(f.ClockStarted)] == [("accept", 2)]
 
 
+def test_another_owner_of_the_same_level_accepts_on_a_clock_of_its_own():
+    story = Story(small(limits=limits(("accept", "1工作时")))).reported(BARE)
+    story.done("incident.reassigned", CENTRE, at("03-02 09:50"), to_grid="WY02")
+    assert story.case.owner.grid == "WY02"
+    assert story.one(f.ClockStopped).result == "on_time"
+    again = clock(story, "accept")
+    assert (again.level, again.target, again.due) == (3, 1, at("03-02 10:50"))
+    story.done("incident.reassigned", CENTRE, at("03-02 10:00"), to_grid="WY02")  # nothing new: nothing anew
+    assert clock(story, "accept") == again
+
+
+def test_another_department_works_within_the_same_budget():
+    story = handling()
+    story.done("incident.dispatched", STREET, at("03-02 10:00"), lead="WY-URBAN")
+    story.done("incident.dispatched", STREET, at("03-02 11:00"), lead="WY-GREEN")
+    assert (clock(story).started, clock(story).due) == (at("03-02 09:00"), at("03-02 15:00"))
+
+
 def test_without_a_limit_only_the_clock_of_the_whole_case_runs():
     story = Story(small(limits=())).reported(BARE)
     assert [c.name for c in story.case.clocks] == ["total"]
