@@ -79,8 +79,8 @@ def reading(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def writing(settings: Settings, telemetry: Telemetry | None = None) -> Iterator[Engine]:
-    """An engine under the lease, on a schema of this release; an empty database is set up."""
+def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening: bool = True) -> Iterator[Engine]:
+    """An engine under the lease, with its consumers if they are `listening`; an empty database is set up."""
     database = open_database(settings.database)
     lease: Lease | None = None
     try:
@@ -89,7 +89,7 @@ def writing(settings: Settings, telemetry: Telemetry | None = None) -> Iterator[
             database.upgrade()
         database.check_schema()
         telemetry = telemetry or Telemetry()
-        yield Engine(database, settings, consumers(telemetry), telemetry)
+        yield Engine(database, settings, consumers(telemetry) if listening else (), telemetry)
     finally:
         if lease is not None:
             lease.close()

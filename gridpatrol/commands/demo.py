@@ -1,0 +1,64 @@
+"""`gridpatrol demo`: see it work, with a sample city in real time or a real city's record.
+
+In: nothing that has to be prepared. Out: a server with traffic; or what the engine makes of seven weeks of a real city.
+"""
+
+from pathlib import Path
+
+import click
+
+from gridpatrol import options
+from gridpatrol.opening import defaults, settings_of
+
+DATABASE = "sqlite:///var/demo.db"
+CITY_DATABASE = "sqlite:///var/city.db"
+
+
+@click.group("demo")
+def command() -> None:
+    """See it work."""
+
+
+@command.command("run")
+@options.listen
+@options.database
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("var/demo"), show_default=True,
+              help="Where the month's file is kept.")  # fmt: skip
+@click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0.01, 100), help="Events per second.")
+@click.option("--for", "seconds", type=float, metavar="SECONDS", help="Stop by itself after so long.")
+def run(listen: str | None, database: str | None, folder: Path, rate: float, seconds: float | None) -> None:
+    """A sample city: a month that ends now, then real time. Ctrl-C stops it; the next run goes on from there.
+
+    \b
+    Examples:
+      gridpatrol demo run
+      gridpatrol demo run --rate 5 --listen 127.0.0.1:9000
+    """
+    from gridpatrol import demonstrate  # the HTTP server takes a third of a second to import
+
+    demonstrate.run(defaults(settings_of(listen=listen, database=database), database=DATABASE), folder, seconds, rate)
+    options.say("Stopped. The next run goes on from here.")
+
+
+@command.command("city")
+@options.database
+@click.option("--proof", is_flag=True, help="Print only the line of proof that the README carries.")
+@options.as_json
+def city(database: str | None, proof: bool, as_json: bool) -> None:
+    """Seven weeks of a real city (Boston 311, public domain), and what the engine makes of them.
+
+    \b
+    Examples:
+      gridpatrol demo city
+      gridpatrol demo city --json
+    """
+    from gridpatrol import city as cities
+
+    settings = defaults(settings_of(database=database), database=CITY_DATABASE)
+    found = cities.run(settings)
+    if as_json:
+        options.print_json(found)
+    elif proof:
+        click.echo(cities.proof(found))
+    else:
+        cities.tell(found, settings.database)

@@ -1,0 +1,152 @@
+"""The demo: a seeded month of the sample city, then the same city in real time.
+
+In: settings, and a folder for the month's file. Out: a server whose database holds a month that ended when it was first
+started, with demo traffic that goes on from there, in a process of its own.
+
+The month's file is kept with the instant that it ends at, so that an interrupted start replays the rest of the same
+month. Door and ticks stay shut until it has been replayed: in between, time is that of the month.
+"""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import click
+import msgspec
+from msgspec import Struct
+
+from engine.clock import now_ms
+from engine.packs import folder_of
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.store import desk, log
+from gridpatrol.commands.replay import count_lines, name_of, replay_events
+from gridpatrol.demo.month import write_month
+from gridpatrol.demo.speech import mint
+from gridpatrol.opening import install_if_empty
+from gridpatrol.options import say
+from gridpatrol.progress import progress
+from gridpatrol.serve import serve
+
+SEED = 311
+DONE = "demo_month"
+"""Name in `meta` of the month that has been replayed to its end."""
+
+
+class Month(Struct, frozen=True):
+    """The month's file and its end."""
+
+    file: str
+    end: int
+
+
+def run(settings: Settings, folder: Path, seconds: float | None, rate: float) -> None:
+    """Replay the month if that has not been done, then serve, with traffic, until a signal."""
+    traffic = Traffic(settings, rate)
+    try:
+        serve(settings, prepare=lambda engine: prepare(engine, folder), opened=traffic.start, seconds=seconds)
+    finally:
+        traffic.stop()
+
+
+def prepare(engine: Engine, folder: Path) -> None:
+    """Bring the database to where the demo goes on."""
+    install_if_empty(engine, 1 if not any(engine.heads.values()) else None)
+    with engine.database.read() as connection:
+        done = log.read_meta(connection, DONE)
+    if done is not None:
+        return
+    month = _month(folder, engine)
+    file = folder / month.file
+    say(f"Replaying a month of {file} into {engine.settings.database} ...")
+    with progress("one month", count_lines(file)) as told, file.open("rb") as lines:
+        replay_events(engine, lines, name_of(file), month.end, told)
+    with engine.database.begin() as connection:
+        log.write_meta(connection, DONE, str(month.end))
+
+
+def _month(folder: Path, engine: Engine) -> Month:
+    """The month that this database has begun; on an empty one, a new month that ends now."""
+    note = folder / "month.json"
+    if note.is_file() and any(head > 1 for head in engine.heads.values()):
+        return msgspec.json.decode(note.read_bytes(), type=Month)
+    folder.mkdir(parents=True, exist_ok=True)
+    month = Month("month.jsonl", now_ms())
+    write_month(folder / month.file, folder_of(engine.settings.pack), datetime.fromtimestamp(month.end / 1000, UTC), SEED)
+    note.write_bytes(msgspec.json.encode(month))
+    return month
+
+
+class Traffic:
+    """The people of the sample city, as a process that knows the server by its address only."""
+
+    def __init__(self, settings: Settings, rate: float) -> None:
+        self._settings, self._rate = settings, rate
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, url: str, engine: Engine) -> None:
+        """Begin when the door is open, and say where to look."""
+        folder = str(folder_of(self._settings.pack))
+        command = [sys.executable, "-m", "gridpatrol.demo.traffic", "--url", url, "--pack", folder]
+        self._process = subprocess.Popen([*command, "--rate", str(self._rate)], start_new_session=True)
+        click.echo(welcome(url, engine))
+
+    def stop(self) -> None:
+        """End it, and wait for that."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def welcome(url: str, engine: Engine) -> str:
+    """Where to look, and three commands that work as they are printed."""
+    return "\n".join([
+        "", f"The sample city is alive at {url} (Ctrl-C stops it, the next run goes on from here).", "",
+        f"  {url}/v1/incidents?overdue=true   what is late, and with whom",
+        f"  {url}/v1/alerts/stream            alerts as they are told",
+        f"  {url}/v1/performance?by=grid      figures of this month",
+        f"  {url}/metrics                     for Prometheus",
+        f"  {url}/openapi.json                the contract", "",
+        "Try it:", "",
+        f"  curl '{url}/v1/incidents?overdue=true&limit=3'", "",
+        f"  curl '{url}/v1/incidents/{_some_incident(engine)}'", "",
+        *_report(url, engine), "",
+        f"Or: .venv/bin/gridpatrol incident list --overdue --database {engine.settings.database}", "",
+    ])  # fmt: skip
+
+
+def _some_incident(engine: Engine) -> str:
+    """An incident with a story: overdue if there is one."""
+    with engine.database.read() as connection:
+        for filters in (desk.Filters(now=now_ms(), overdue=True), desk.Filters(now=now_ms(), open=None)):
+            found = desk.read_page(connection, filters, "due_at", False, None, 1)
+            if found:
+                return found[0][0].id
+    return ""
+
+
+def _report(url: str, engine: Engine) -> list[str]:
+    """A report of a fresh incident by a member of a leaf grid, to be pasted as it is."""
+    policy, now = engine.active(), now_ms()
+    assert policy is not None
+    post = next(p for p in policy.pack.posts if p.role == "member" and not p.vacant
+                and policy.grids[p.grid].level == policy.leaf_level)  # fmt: skip
+    category = next(c for c in policy.pack.categories if c.dissuade)
+    subject = mint(policy.home(post.grid), now, Random(now))
+    event = {
+        "specversion": "1.0", "id": subject.rpartition(".")[2], "source": "/curl", "type": "gridpatrol.report.submitted.v1",
+        "subject": subject, "time": datetime.fromtimestamp(now // 1000, UTC).isoformat(), "actor": post.code,
+        "data": {"category": category.code, "source": "patrol", "grid": post.grid},
+    }  # fmt: skip
+    body = msgspec.json.encode(event).decode()
+    return [
+        f"  curl '{url}/v1/events' -H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5' \\",
+        f"    -d '{body}'",
+    ]
