@@ -4,8 +4,8 @@ In: the shipped record of Boston 311. Out: a database that stands as of 12 Janua
 city itself wrote down. Its flags and deadlines are read from the CSV here, and nowhere else: the importer leaves the
 flags out, so the engine has never seen them.
 
-1. With the city's own targets as ordered deadlines: each case comes out on time, overdue or without a deadline, from the
-   engine's facts alone, and is compared with the city's flag.
+1. With the city's own targets as ordered deadlines: each case comes out on time, overdue or without a deadline, from
+   the engine's facts alone, and is compared with the city's flag.
 2. With no targets, but with the pack's limits: the engine's own deadlines are compared with the city's.
 """
 
@@ -74,7 +74,7 @@ class District(Struct, frozen=True):
 
 
 class City(Struct, frozen=True):
-    """What the engine makes of the city. `outcomes`: on_time, overdue, not_due, without_deadline; they add up to `cases`."""
+    """What the engine makes of the city. `outcomes` (on_time, overdue, not_due, without_deadline) add up to `cases`."""
 
     as_of: str
     events: int
@@ -106,8 +106,8 @@ def run(settings: Settings) -> City:
     ruled = [n for n, case in kept.items() if case.target is not None and due.get(n) is not None]
     return City(
         as_of=END, events=EVENTS, cases=len(found), closed=sum(bool(case.result) for case in found.values()),
-        open=sum(not case.result for case in found.values()), outcomes=dict(sorted(outcomes.items())), flags=len(flagged),
-        flags_equal=sum(flag(found[n], end) == kept[n].flag for n in flagged), deadlines=len(ruled),
+        open=sum(not case.result for case in found.values()), outcomes=dict(sorted(outcomes.items())),
+        flags=len(flagged), flags_equal=sum(flag(found[n], end) == kept[n].flag for n in flagged), deadlines=len(ruled),
         deadlines_equal=sum(abs((due[n] or 0) - (kept[n].target or 0)) <= CLOSE_MS for n in ruled), districts=districts,
     )  # fmt: skip
 
@@ -209,7 +209,8 @@ def _districts(engine: Engine) -> list[District]:
     assert policy is not None
     end = to_ms(datetime.fromisoformat(END))
     rows = performance.performance(engine.database, policy, grid=policy.root, by="grid")
-    open_ = {row.key: row.open for row in performance.standing(engine.database, policy, end, grid=policy.root, by="grid")}
+    standing = performance.standing(engine.database, policy, end, grid=policy.root, by="grid")
+    open_ = {row.key: row.open for row in standing}
     made = [
         District(row.key, row.counts.get("reported", 0), row.counts.get("on_time", 0),
                  row.n - row.counts.get("on_time", 0), open_.get(row.key, 0), row.median_ms, row.p90_ms) for row in rows
@@ -224,8 +225,8 @@ def proof(city: City) -> str:
     """One line for the README."""
     return (
         f"Boston's record of {city.cases:,} real cases, replayed: {city.flags_equal:,} of {city.flags:,} on-time flags "
-        f"equal the city's own, and {_percent(city.deadlines_equal, city.deadlines)} of {city.deadlines:,} deadlines come "
-        "out within a minute of the city's from the pack's limits alone."
+        f"equal the city's own, and {_percent(city.deadlines_equal, city.deadlines)} of {city.deadlines:,} deadlines "
+        "come out within a minute of the city's from the pack's limits alone."
     )
 
 
@@ -240,7 +241,8 @@ def tell(city: City, database: str) -> None:
     told = city.outcomes
     click.echo(f"Boston 311, {city.events:,} events of {city.cases:,} cases, as of {city.as_of}:\n")
     show.table(("outcome", "cases"), [
-        ("按期 closed on time", f"{told.get('on_time', 0):,}"), ("超期 overdue, closed or open", f"{told.get('overdue', 0):,}"),
+        ("按期 closed on time", f"{told.get('on_time', 0):,}"),
+        ("超期 overdue, closed or open", f"{told.get('overdue', 0):,}"),
         ("在办 open, not due yet", f"{told.get('not_due', 0):,}"),
         ("无时限 without a deadline", f"{told.get('without_deadline', 0):,}"), ("open", f"{city.open:,}"),
     ], right=(1,))  # fmt: skip

@@ -42,11 +42,16 @@ class Month(Struct, frozen=True):
     end: int
 
 
-def run(settings: Settings, folder: Path, seconds: float | None, rate: float) -> None:
-    """Replay the month if that has not been done, then serve, with traffic, until a signal."""
+def run(settings: Settings, folder: Path | None, seconds: float | None, rate: float) -> None:
+    """Replay the month if that has not been done, then serve, with traffic, until a signal.
+
+    Without a `folder` the month lies beside a SQLite database, under its name: var/demo.db has var/demo/.
+    """
+    path = settings.database.partition(":///")[2]
+    beside = Path(path).with_suffix("") if settings.database.startswith("sqlite") else Path("var/demo")
     traffic = Traffic(settings, rate)
     try:
-        serve(settings, prepare=lambda engine: prepare(engine, folder), opened=traffic.start, seconds=seconds)
+        serve(settings, prepare=lambda engine: prepare(engine, folder or beside), opened=traffic.start, seconds=seconds)
     finally:
         traffic.stop()
 
@@ -74,7 +79,8 @@ def _month(folder: Path, engine: Engine) -> Month:
         return msgspec.json.decode(note.read_bytes(), type=Month)
     folder.mkdir(parents=True, exist_ok=True)
     month = Month("month.jsonl", now_ms())
-    write_month(folder / month.file, folder_of(engine.settings.pack), datetime.fromtimestamp(month.end / 1000, UTC), SEED)
+    end = datetime.fromtimestamp(month.end / 1000, UTC)
+    write_month(folder / month.file, folder_of(engine.settings.pack), end, SEED)
     note.write_bytes(msgspec.json.encode(month))
     return month
 
@@ -140,9 +146,10 @@ def _report(url: str, engine: Engine) -> list[str]:
                 and policy.grids[p.grid].level == policy.leaf_level)  # fmt: skip
     category = next(c for c in policy.pack.categories if c.dissuade)
     subject = mint(policy.home(post.grid), now, Random(now))
+    found_at = datetime.fromtimestamp(now // 1000, UTC).isoformat()
     event = {
-        "specversion": "1.0", "id": subject.rpartition(".")[2], "source": "/curl", "type": "gridpatrol.report.submitted.v1",
-        "subject": subject, "time": datetime.fromtimestamp(now // 1000, UTC).isoformat(), "actor": post.code,
+        "specversion": "1.0", "id": subject.rpartition(".")[2], "source": "/curl",
+        "type": "gridpatrol.report.submitted.v1", "subject": subject, "time": found_at, "actor": post.code,
         "data": {"category": category.code, "source": "patrol", "grid": post.grid},
     }  # fmt: skip
     body = msgspec.json.encode(event).decode()

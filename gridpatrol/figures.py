@@ -1,7 +1,7 @@
 """Questions about figures, asked as texts: over HTTP and on the command line alike.
 
-In: parameters such as `grid=WY`, `by=grid`, `period=month`, `day=2026-03-02`. Out: rows with counts, rates and durations,
-and how the open cases stand now. A parameter that cannot be read is a ValueError that says what can.
+In: parameters such as `grid=WY`, `by=grid`, `period=month`, `day=2026-03-02`. Out: rows with counts, rates and
+durations, and how the open cases stand now. A parameter that cannot be read is a ValueError that says what can.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Options that several commands share, written once so that they mean the same everywhere. In: nothing. Out: decorators."""
+"""Options that several commands share, so that they mean the same everywhere. In: nothing. Out: decorators."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ database: Decorator = click.option(
 listen: Decorator = click.option("--listen", metavar="HOST:PORT", help="Where the server listens, e.g. 127.0.0.1:8420.")
 pack: Decorator = click.option("--pack", metavar="DIR", help="Folder of a policy pack, or the name of a shipped one.")
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-lang: Decorator = click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language.")
+lang: Decorator = click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
 
 
 class InstantType(click.ParamType):

@@ -22,6 +22,9 @@ from schemas import facts as f
 from workflows.decide import DEFINITIONS
 
 
+EVIDENCE = "证据 evidence:"
+
+
 class LocalClock:
     """Instants on the wall clock of the active pack."""
 
@@ -181,13 +184,20 @@ class _Told:
             self.instant = fact.due_at
         speak = _SPEAK.get(type(fact))
         said = speak(fact, self) if speak else ""
-        if said:
+        if isinstance(fact, f.Evidenced) and self.said and self.said[-1].startswith(EVIDENCE):
+            self.said[-1] += f", {fact.kind}"
+        elif said:
             self.said.append(said)
 
     def grid(self, code: str, department: str = "") -> str:
         """A grid, and perhaps a department of it, by name."""
         name = self.words.grid(code).name
         return f"{name} · {self.words.department(department).name}" if department else name
+
+    def unit(self, code: str) -> str:
+        """A department, or a grid, by name."""
+        known = self.words.register.departments
+        return (self.words.department(code) if code in known else self.words.grid(code)).name
 
     def posts(self, codes: Iterable[str]) -> str:
         """Posts by their titles."""
@@ -269,7 +279,7 @@ _SPEAK: dict[type[f.Fact], Callable[[Any, _Told], str]] = {
     f.Reported: _reported,
     f.Assigned: _assigned,
     f.Copied: _copied,
-    f.Assisting: lambda fact, told: f"协助 assisting: {', '.join(told.words.department(u).name for u in fact.units)}",
+    f.Assisting: lambda fact, told: f"协助 assisting: {', '.join(told.unit(code) for code in fact.units)}",
     f.Dissuaded: lambda fact, told: both(WORDS, fact.outcome),
     f.Escalated: lambda fact, told: f"上报上级 escalated L{fact.was_level} → L{fact.level}: {both(WORDS, fact.reason)}",
     f.Returned: lambda fact, told: f"退回 returned: {both(WORDS, fact.reason)}",
@@ -284,7 +294,7 @@ _SPEAK: dict[type[f.Fact], Callable[[Any, _Told], str]] = {
     f.Resumed: lambda fact, told: "恢复 resumed",
     f.Linked: lambda fact, told: f"并入 merged into {fact.into}",
     f.Similar: lambda fact, told: f"疑似重复 perhaps the same as {', '.join(fact.cases)}",
-    f.Evidenced: lambda fact, told: f"证据 evidence: {fact.kind}",
+    f.Evidenced: lambda fact, told: f"{EVIDENCE} {fact.kind}",
     f.Noted: lambda fact, told: f"{fact.what} {fact.reason}".rstrip(),
     f.Acknowledged: lambda fact, told: "知悉 acknowledged",
     f.Urged: lambda fact, told: "催办 urged",
@@ -313,7 +323,7 @@ def alerts(rows: Iterable[Any], words: Words) -> None:
     """Alerts, the latest first."""
     clock = LocalClock(words)
     lines = [
-        (clock.minute(row.raised_at), f"{both(CLOCKS, row.clock)}: {both(RUNGS, row.kind)}", f"L{row.level}" if row.level else "",
+        (clock.minute(row.raised_at), both_clock(row.clock, row.kind), f"L{row.level}" if row.level else "",
          row.case_id, both(ALERT_ENDS, row.status),
          ", ".join(words.post(code).name for code in msgspec.json.decode(row.recipients))) for row in rows
     ]  # fmt: skip

@@ -16,15 +16,17 @@ SOURCES = {
     "camera": ("视频监控", "camera"), "transfer": ("移交", "transferred"),
 }  # fmt: skip
 RESULTS = {
-    "on_time": ("按期", "on time"), "overdue": ("超期", "overdue"), "without_deadline": ("无时限", "without a deadline"),
-}
+    "on_time": ("按期", "on time"), "overdue": ("超期", "overdue"),
+    "without_deadline": ("无时限", "without a deadline"),
+}  # fmt: skip
 RUNGS = {
-    "warn": ("预警", "warning"), "due": ("到期", "due"), "overdue": ("超期", "overdue"), "raise": ("升级督办", "raised"),
+    "warn": ("预警", "warning"), "due": ("到期", "due"), "overdue": ("超期", "overdue"),
+    "raise": ("升级督办", "raised"),
     "loop": ("反复", "loop"), "urge": ("催办", "urged"),
 }  # fmt: skip
 ALERT_ENDS = {
-    "resolved": ("已解除", "resolved"), "withdrawn": ("已撤回", "withdrawn"), "acknowledged": ("已知悉", "acknowledged"),
-    "firing": ("告警中", "firing"),
+    "resolved": ("已解除", "resolved"), "withdrawn": ("已撤回", "withdrawn"),
+    "acknowledged": ("已知悉", "acknowledged"), "firing": ("告警中", "firing"),
 }  # fmt: skip
 WORDS = {
     "effective": ("劝阻有效", "dissuasion was effective"), "ineffective": ("劝阻无效", "dissuasion was in vain"),
@@ -35,12 +37,8 @@ WORDS = {
     "not_our_area": ("非本辖区", "not our area"), "insufficient": ("材料不足", "not enough to go on"),
     "wrong_category": ("类别有误", "wrong category"), "season": ("季节", "season"), "funds": ("资金", "funds"),
     "engineering": ("工程", "engineering"), "dispute": ("争议", "dispute"), "other": ("其他", "other"),
-    "released": ("轮到处理", "its turn came"), "expired": ("等待超时", "waited in vain"), "overtaken": ("已过时", "overtaken"),
-}  # fmt: skip
-MEASURES = {
-    "reported": ("上报", "reported"), "dissuaded": ("当场劝阻", "dissuaded on the spot"), "handled": ("处置", "handled"),
-    "closed": ("结案", "closed"), "on_time": ("按期", "on time"), "overdue": ("超期", "overdue"),
-    "without_deadline": ("无时限", "without a deadline"), "rework": ("返工", "rework"),
+    "released": ("轮到处理", "its turn came"), "expired": ("等待超时", "waited in vain"),
+    "overtaken": ("已过时", "overtaken"),
 }  # fmt: skip
 
 

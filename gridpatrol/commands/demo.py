@@ -22,11 +22,10 @@ def command() -> None:
 @command.command("run")
 @options.listen
 @options.database
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("var/demo"), show_default=True,
-              help="Where the month's file is kept.")  # fmt: skip
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the month's file is kept.")
 @click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0.01, 100), help="Events per second.")
 @click.option("--for", "seconds", type=float, metavar="SECONDS", help="Stop by itself after so long.")
-def run(listen: str | None, database: str | None, folder: Path, rate: float, seconds: float | None) -> None:
+def run(listen: str | None, database: str | None, folder: Path | None, rate: float, seconds: float | None) -> None:
     """A sample city: a month that ends now, then real time. Ctrl-C stops it; the next run goes on from there.
 
     \b

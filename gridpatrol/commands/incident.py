@@ -1,6 +1,6 @@
 """`gridpatrol incident`: the desk and the story of one incident, the same answers as over HTTP.
 
-In: a database, also while a server writes to it. Out: incidents in order of their deadlines; one incident, step by step.
+In: a database, also while a server writes to it. Out: incidents by their deadlines; one incident, step by step.
 """
 
 import click

@@ -63,13 +63,14 @@ def figures(found: Figures) -> None:
     for row in found.rows:
         counts, now = row.counts, standing.get(row.key)
         rows.append((
-            row.key, row.name, counts.get("reported", 0), counts.get("closed", 0), row.n, _rate(row.close_rate, row.thin),
-            _rate(row.on_time_rate, row.thin), _rate(row.rework_rate, row.thin),
+            row.key, row.name, counts.get("reported", 0), counts.get("closed", 0), row.n,
+            *(_rate(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
             show.lasted(row.median_ms) if row.median_ms is not None else "",
-            show.lasted(row.p90_ms) if row.p90_ms is not None else "", now.open if now else 0, now.overdue if now else 0,
+            show.lasted(row.p90_ms) if row.p90_ms is not None else "",
+            now.open if now else 0, now.overdue if now else 0,
         ))  # fmt: skip
-    heads = ("key", "name", "上报 reported", "结案 closed", "应结案 closable", "结案率", "按期结案率", "返工率", "median", "p90",
-             "在办 open", "超期 overdue")  # fmt: skip
+    heads = ("key", "name", "上报 reported", "结案 closed", "应结案 closable", "结案率", "按期结案率", "返工率",
+             "median", "p90", "在办 open", "超期 overdue")  # fmt: skip
     show.table(heads, rows, right=range(2, 12))
     if any(row.thin for row in found.rows):
         click.echo("(in brackets: too few cases to rank)")

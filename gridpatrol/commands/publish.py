@@ -58,7 +58,8 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
     else:
         for item in failed[:50]:
             where = f" {item['field']}" if item.get("field") else ""
-            click.echo(f"{item.get('source', '')} {item.get('id', '')}: {item['reason']}{where}: {item['detail']}".strip())
+            name = f"{item.get('source', '')} {item.get('id', '')}".strip()
+            click.echo(f"{name}: {item['reason']}{where}: {item['detail']}")
         click.echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "No events.")
     ctx.exit(1 if failed else 0)
 

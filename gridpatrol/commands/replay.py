@@ -23,7 +23,7 @@ from gridpatrol.progress import progress
 
 @click.command("replay")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--until", type=options.INSTANT, help="Stop there, with every clock at that instant, e.g. 2015-06-01T00:00Z.")
+@click.option("--until", type=options.INSTANT, help="Stop there, e.g. 2015-06-01T00:00Z.")
 @options.database
 @options.pack
 @options.as_json
