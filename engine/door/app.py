@@ -22,9 +22,9 @@ from engine.door import alerts, described, events, health, incidents, operator, 
 from engine.door.alerts import Feed
 from engine.door.guard import only_known_parameters, only_this_machine
 from engine.door.hall import Hall, Performance
-from engine.door.problems import MEDIA_TYPE, Problem
+from engine.door.problems import MEDIA_TYPE, Problem, busy
 from engine.store.database import Database
-from engine.writer import Writer
+from engine.writer import Full, Writer
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,9 @@ def create_app(
         route_handlers=list(ROUTES),
         dependencies=handed,
         guards=[only_this_machine, only_known_parameters],
-        exception_handlers={Problem: _problem, HTTPException: _refused_by_framework, Exception: _failed},
+        exception_handlers={
+            Problem: _problem, Full: _crowded, HTTPException: _refused_by_framework, Exception: _failed,
+        },
         openapi_config=None,
         state=State({"description": cache(lambda: described.describe(ROUTES, handed))}),
         request_max_body_size=events.MOST_BYTES,
@@ -71,6 +73,11 @@ def _problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
     """Write a problem out."""
     return Response(msgspec.json.encode(problem.body()), status_code=problem.status, media_type=MEDIA_TYPE,
                     headers=problem.headers)  # fmt: skip
+
+
+def _crowded(request: Request[Any, Any, Any], _: Full) -> Response[bytes]:
+    """The writer cannot keep up."""
+    return _problem(request, busy("more is waiting to be written than may wait"))
 
 
 def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

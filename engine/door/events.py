@@ -25,7 +25,7 @@ from engine.slice import Answer
 from engine.store import desk, letters, slices
 from engine.store.desk import Connection
 from engine.store.rows import LetterRow, SealedRow, SeenRow
-from engine.writer import Ask, Full
+from engine.writer import Ask
 from schemas.envelope import Envelope, decode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
@@ -151,13 +151,10 @@ async def _batch(hall: Hall, body: bytes, wait: int | None) -> Response[Accepted
 
 async def _take(hall: Hall, items: list[_Item], wait: int | None) -> list[_Item]:
     """Submit what keeps the contract, keep the rest as dead letters, and wait until all of it is durable."""
-    try:
-        for number, item in enumerate(items):
-            _submit(hall, item, wait is not None)
-            if number % BREATH == BREATH - 1:
-                await asyncio.sleep(0)
-    except Full as error:
-        raise busy("more events are waiting than may wait") from error
+    for number, item in enumerate(items):
+        _submit(hall, item, wait is not None)
+        if number % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
     await _keep(hall, [item for item in items if item.refusal is not None])
     for item in items:
         # Events become durable in the order in which they were queued: after the last one none is waited for.

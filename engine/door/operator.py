@@ -72,8 +72,10 @@ async def replay_letter(hall: NamedDependency[Hall], letter: FromPath[str]) -> R
         raise Problem(409, "not_replayable", str(error)) from error
     ask = hall.writer.submit(submission, wait=submission.kind == "event")
     await _done(ask.durable)
-    answer = await _done(ask.outcome) if ask.outcome else None
-    outcome = outcome_of(letter, answer)
+    outcome = outcome_of(letter, None)
+    if ask.outcome is not None:
+        answered = await _done(ask.outcome)
+        outcome = outcome_of(letter, answered)
     await _act(hall, lambda engine: keep(engine, outcome))
     return outcome
 
