@@ -11,7 +11,7 @@ from engine.door.problems import Problem, bad_query
 from engine.errors import GridpatrolError
 
 By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
-Period = Annotated[str, QueryParameter(description="day, week, month, quarter, half, year or all; the one that holds `day`. Default: month.")]
+Period = Annotated[str, QueryParameter(description="day, week, month, quarter, half, year or all; a month by default.")]
 Day = Annotated[str, QueryParameter(description="A local day, YYYYMMDD or YYYY-MM-DD; without one: today.")]
 From = Annotated[str, QueryParameter(name="from", description="First local day, instead of a period.")]
 To = Annotated[str, QueryParameter(name="to", description="Last local day, inclusive.")]
