@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from consumers import alerts, performance
 from engine.packs import folder_of, load_pack
 from engine.replay import Replayed, replay_events
 from engine.runtime import Consumer, Engine
@@ -28,6 +29,11 @@ from workflows.pack import Pack
 
 BEFORE_ALL = 1
 """The stamp of the pack that is active before the first event."""
+
+
+def consumers() -> list[Consumer]:
+    """What listens to the steps in a real run."""
+    return [performance.consume, alerts.consume]
 
 
 @cache
@@ -111,6 +117,18 @@ def answers(engine: Engine) -> list[tuple[object, ...]]:
         kept = "SELECT 'letter', at, reason, field, source, event_id, type, case_id FROM dead_letters"
         rows += [tuple(row) for row in connection.exec_driver_sql(kept)]
         return sorted(rows, key=repr)
+
+
+def derived(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
+    """What the consumers made of the facts. The feed's own lines follow the wall clock and are left out."""
+    queries = {
+        "figures": "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0",
+        "outcomes": "SELECT case_id, clock, level, cycle, target, due, stopped, result, elapsed FROM outcomes",
+        "alerts": "SELECT id, kind, due_at, raised_at, status, ended_at, ended_by FROM alerts",
+        "told": "SELECT alert, what FROM deliveries",
+    }
+    with engine.database.read() as connection:
+        return {name: sorted(tuple(row) for row in connection.exec_driver_sql(sql)) for name, sql in queries.items()}
 
 
 # ---- what is replayed ---------------------------------------------------------------------------------------
