@@ -1,7 +1,7 @@
 """Putting the parts together: database, lease, engine, consumers, writer, door.
 
 In: settings. Out: a server on loopback, until SIGINT or SIGTERM: then the door shuts, the writer finishes what is
-queued, and the lease is free. The address is taken first, so that a busy port is told before anything else is done; the door
+queued, and the lease is free. The address is taken first, so that a busy port is told before anything else; the door
 opens when everything in the log has been decided.
 """
 

@@ -21,7 +21,6 @@ from gridpatrol.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS,
 from schemas import facts as f
 from workflows.decide import DEFINITIONS
 
-
 EVIDENCE = "证据 evidence:"
 
 

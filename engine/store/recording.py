@@ -1,0 +1,67 @@
+"""Statements recorded as they are executed, and executed again without anything around them.
+
+In: an open database. Out: its transactions as lists of statements with their parameters; the seconds that the same
+transactions take bare, on another database. What a benchmark compares an engine with: the same work for the database,
+and none for anybody else.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, event
+
+from engine.store.database import Database
+
+
+class Statement(Struct, frozen=True):
+    """A statement as the driver gets it; `many` for one that is executed once per row of parameters."""
+
+    text: str
+    parameters: Any
+    many: bool
+
+
+class Transaction(Struct):
+    """The statements of one transaction."""
+
+    statements: list[Statement]
+    write: bool
+
+
+class Recorder:
+    """Records every transaction of a database from its construction on."""
+
+    def __init__(self, database: Database) -> None:
+        self.transactions: list[Transaction] = []
+        event.listen(database.db, "begin", self._begin)
+        event.listen(database.db, "before_cursor_execute", self._execute)
+
+    def _begin(self, connection: Connection) -> None:
+        write = bool(connection.get_execution_options().get("gridpatrol_write"))
+        self.transactions.append(Transaction([], write))
+
+    def _execute(
+        self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        if not statement.startswith("BEGIN"):
+            self.transactions[-1].statements.append(Statement(statement, parameters, many))
+
+
+def execute(database: Database, transaction: Transaction) -> None:
+    """Execute a recorded transaction, and fetch what it reads."""
+    with database.begin() if transaction.write else database.read() as connection:
+        for statement in transaction.statements:
+            parameters = list(statement.parameters) if statement.many else statement.parameters
+            result = connection.exec_driver_sql(statement.text, parameters)
+            if result.returns_rows:
+                result.fetchall()
+
+
+def backend_pid(database: Database) -> int | None:
+    """The process that serves a PostgreSQL connection, None on SQLite."""
+    if database.dialect == "sqlite":
+        return None
+    with database.db.connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        pid: int = raw.info.backend_pid
+        return pid

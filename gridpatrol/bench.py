@@ -1,0 +1,289 @@
+"""How many events a second, and how much CPU time each: `gridpatrol bench`.
+
+In: nothing; PostgreSQL from GRIDPATROL_TEST_POSTGRES, or from the wheel that the tests use. Out: figures per database and
+batch size, CPU time of all processes with the database included.
+
+What is measured is the whole way of an event from its bytes to the figures: decode and seal, append to the log, decide
+in a slice, fold, alerts. Incidents of the sample pack live from report to closing, eight events each; they overlap, as
+they do in a city. `bare` is the same run's statements executed once more on a fresh database, with nothing around them:
+the share says how much of what the database could do is left when the engine has done its part.
+"""
+
+import importlib.util
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from consumers import alerts, performance
+from engine import intake
+from engine.runtime import Engine, Submission
+from engine.settings import Settings
+from engine.store import recording
+from engine.store.database import Database, open_database
+from gridpatrol.demo.speech import mint
+from gridpatrol.opening import install_if_empty
+from schemas.refusals import Refusal
+from workflows.policy import Policy
+
+SIZES = {500: 20_000, 100: 8_000, 1: 1_000}
+"""Batch size -> events: enough of each for a second or more."""
+COHORT = 64
+"""Incidents that go on side by side: about this many events lie between two of the same incident."""
+BEGIN_MS = 1_772_413_200_000  # 2026-03-02T09:00+08:00, a working Monday
+STEP_MS = 15
+"""Between two events; a cohort's incidents are handled within seconds, so clocks start and stop and hardly ever ring."""
+WARM = 1_000
+"""Events before the clock runs: caches fill, statements are prepared."""
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One measurement. CPU in ms per event; `database_cpu_ms` is None where the server runs elsewhere (on SQLite it is
+    part of the process). `bare_share` is the engine's rate over that of its statements alone."""
+
+    database: str
+    batch: int
+    events: int
+    events_per_s: int
+    cpu_ms: float
+    process_cpu_ms: float
+    database_cpu_ms: float | None
+    bare_events_per_s: int
+    bare_share: float
+
+
+class Bench(Struct, frozen=True, kw_only=True):
+    """All measurements. `skipped` says why a database is missing."""
+
+    machine: str
+    runs: list[Run]
+    skipped: list[str]
+    notes: list[str]
+
+
+def run(scale: float = 1.0) -> Bench:
+    """Measure both databases."""
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    runs, skipped, notes = list[Run](), list[str](), list[str]()
+    with TemporaryDirectory(prefix="gridpatrol-bench-") as folder, ExitStack() as stack:
+        for batch, events in SIZES.items():
+            runs.append(_measure(_sqlite(Path(folder)), "sqlite", batch, int(events * scale)))
+        try:
+            fresh = stack.enter_context(_postgres())
+        except Exception as error:
+            skipped.append(f"postgresql: {error}")
+            return Bench(machine=machine, runs=runs, skipped=skipped, notes=notes)
+        if not os.environ.get("GRIDPATROL_TEST_POSTGRES"):
+            notes.append("PostgreSQL is the tests' own server: it does not flush to disk (fsync=off).")
+        for batch, events in SIZES.items():
+            runs.append(_measure(fresh, "postgresql", batch, int(events * scale)))
+    return Bench(machine=machine, runs=runs, skipped=skipped, notes=notes)
+
+
+# ---- databases ----------------------------------------------------------------------------------------------
+
+
+def _sqlite(folder: Path) -> Iterator[str]:
+    """Files that do not exist yet."""
+    return (f"sqlite:///{folder / f'bench-{time.monotonic_ns()}.db'}" for _ in iter(int, 1))
+
+
+@contextmanager
+def _postgres() -> Iterator[Iterator[str]]:
+    """Fresh databases of a server that lives until the block ends."""
+    tests = _tests_postgres()
+    with ExitStack() as stack:
+        server = stack.enter_context(tests.running_server())
+        yield (stack.enter_context(tests.fresh_database(server)) for _ in iter(int, 1))
+
+
+def _tests_postgres() -> ModuleType:
+    """The tests' way to a server, from the source tree."""
+    path = Path(__file__).parent.parent / "tests" / "postgres.py"
+    spec = importlib.util.spec_from_file_location("gridpatrol_bench_postgres", path) if path.is_file() else None
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(f"{path} is missing: PostgreSQL is measured from the source tree only")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- measuring ----------------------------------------------------------------------------------------------
+
+
+def _measure(fresh: Iterator[str], name: str, batch: int, events: int) -> Run:
+    """The engine on one fresh database; then, recorded on a second one, its statements alone on a third."""
+    warm = max(batch, min(WARM, events))
+    with _opened(next(fresh)) as database:
+        engine, raws = _begin(database, warm + events)
+        _work(engine, islice(raws, warm), batch, 0)
+        before = _cpu(database)
+        took = _work(engine, raws, batch, warm)
+        own, server = _cpu(database)
+    own, server = own - before[0], server - before[1] if server is not None and before[1] is not None else None
+    bare = _bare(fresh, batch, warm, events)
+    per = 1000 / events
+    return Run(
+        database=name, batch=batch, events=events, events_per_s=round(events / took),
+        cpu_ms=round((own + (server or 0)) * per, 4), process_cpu_ms=round(own * per, 4),
+        database_cpu_ms=round(server * per, 4) if server is not None else None,
+        bare_events_per_s=round(events / bare), bare_share=round(bare / took, 3),
+    )  # fmt: skip
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Database]:
+    database = open_database(url)
+    try:
+        database.upgrade()
+        yield database
+    finally:
+        database.close()
+
+
+def _begin(database: Database, events: int) -> tuple[Engine, Iterator[bytes]]:
+    """An engine with the sample pack, and the events it will get."""
+    consumers = [performance.consume, alerts.consume]
+    engine = Engine(database, Settings(pack="weiyang", log_level="WARNING"), consumers)
+    policy = install_if_empty(engine, BEGIN_MS - 1)
+    return engine, iter(list(islice(lives(policy), events)))
+
+
+def _work(engine: Engine, raws: Iterator[bytes], batch: int, done: int) -> float:
+    """Take events in, batch by batch, to the figures. Seconds it took."""
+    began = time.perf_counter()
+    while chunk := list(islice(raws, batch)):
+        done += len(chunk)
+        now = BEGIN_MS + done * STEP_MS
+        engine.append([_received(raw, engine.count) for raw in chunk], now)
+        while (result := engine.work(now)) is not None:
+            if any(answer.refusal is not None for answer in result.answers):
+                raise RuntimeError(f"the workload is refused: {result.answers[0].refusal}")
+        engine.feed()
+    return time.perf_counter() - began
+
+
+def _received(raw: bytes, partitions: int) -> Submission:
+    received = intake.receive(raw, "bench", partitions)
+    if isinstance(received, Refusal):
+        raise RuntimeError(f"the workload is refused: {received}")
+    return received[0]
+
+
+def _bare(fresh: Iterator[str], batch: int, warm: int, events: int) -> float:
+    """Seconds that the statements of the measured part take by themselves."""
+    with _opened(next(fresh)) as database:
+        recorder = recording.Recorder(database)
+        engine, raws = _begin(database, warm + events)
+        _work(engine, islice(raws, warm), batch, 0)
+        prepared = len(recorder.transactions)
+        _work(engine, raws, batch, warm)
+    with _opened(next(fresh)) as database:
+        for transaction in recorder.transactions[:prepared]:
+            recording.execute(database, transaction)
+        began = time.perf_counter()
+        for transaction in recorder.transactions[prepared:]:
+            recording.execute(database, transaction)
+        return time.perf_counter() - began
+
+
+# ---- CPU time -----------------------------------------------------------------------------------------------
+
+
+def _cpu(database: Database) -> tuple[float, float | None]:
+    """CPU seconds of this process, and of all processes of the database server if it runs here."""
+    own, backend = time.process_time(), recording.backend_pid(database)
+    if backend is None:
+        return own, None
+    stat = _stat(backend)
+    if stat is None or "postgres" not in stat[0]:
+        return own, None
+    postmaster = stat[1]
+    family = [s for s in map(_stat, _processes()) if s is not None and s[1] == postmaster]
+    parent = _stat(postmaster)
+    return own, sum(s[2] for s in family) + (parent[2] + parent[3] if parent else 0)
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _stat(pid: int) -> tuple[str, int, float, float] | None:
+    """Name, parent, CPU seconds, and CPU seconds of children that have ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    fields = rest.split()
+    user, system, user_ended, system_ended = (int(value) * TICK_S for value in fields[11:15])
+    return name, int(fields[1]), user + system, user_ended + system_ended
+
+
+# ---- the workload -------------------------------------------------------------------------------------------
+
+
+def lives(policy: Policy) -> Iterator[bytes]:
+    """Events without end: incidents from report to closing, by posts that may, cohorts overlapping."""
+    rng, cohorts = Random(8), _cohorts(policy)
+    at = BEGIN_MS
+    running: list[list[Iterator[dict[str, Any]]]] = []
+    while True:
+        running.append([_life(policy, next(cohorts), rng) for _ in range(COHORT)])
+        for life in chain.from_iterable(running):
+            event = next(life)
+            at += STEP_MS
+            event["time"] = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")
+            yield msgspec.json.encode(event)
+        if len(running) == len(STAGES):
+            running.pop(0)
+
+
+def _cohorts(policy: Policy) -> Iterator[str]:
+    """Leaf grids in turn, again and again."""
+    leaves = [grid.code for grid in policy.pack.grids if grid.level == policy.leaf_level]
+    while True:
+        yield from leaves
+
+
+STAGES = (
+    ("report.submitted", "member", {"source": "patrol", "description": "a heap of rubble beside the road"}),
+    ("dissuasion.recorded", "member", {"outcome": "ineffective"}),
+    ("incident.reported_up", "member", {}),
+    ("incident.accepted", "upper", {}),
+    ("incident.dispatched", "upper", {}),
+    ("handling.completed", "handler", {}),
+    ("verification.recorded", "member", {"outcome": "solved"}),
+    ("incident.closed", "chief", {}),
+)
+"""One incident's life: what is said, by whom, with what."""
+
+
+def _life(policy: Policy, leaf: str, rng: Random) -> Iterator[dict[str, Any]]:
+    """The eight events of one incident."""
+    category = next(c for c in policy.pack.categories if c.dissuade and c.level == policy.leaf_level - 1 and c.department)
+    upper = policy.path(leaf)[-2]
+    posts = {
+        "member": policy.posts_at(leaf, "member")[0], "chief": policy.posts_at(leaf, "chief")[0],
+        "upper": policy.posts_at(upper, "chief")[0], "handler": policy.posts_of(category.department)[0],
+    }  # fmt: skip
+    subject = mint(policy.home(leaf), BEGIN_MS + rng.randrange(1 << 30), rng)
+    more = {"report.submitted": {"category": category.code, "grid": leaf},
+            "incident.dispatched": {"lead": category.department}}  # fmt: skip
+    for number, (word, role, data) in enumerate(STAGES):
+        yield {
+            "specversion": "1.0", "id": f"{subject.rpartition('.')[2]}-{number}", "source": "/bench",
+            "type": f"gridpatrol.{word}.v1", "subject": subject, "actor": posts[role], "data": {**data, **more.get(word, {})},
+        }  # fmt: skip
