@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from engine import failpoints, intake
+from engine.batch import Batch
 from engine.errors import LogMismatch
 from engine.runtime import Engine, check_partitions
-from engine.slice import Batch
 from engine.store import log as table
 from engine.store import slices, writes
 from engine.store.database import Connection
@@ -190,34 +190,54 @@ def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lamb
     return _lay(engine, rows, progress)
 
 
+class _Item(Struct, forbid_unknown_fields=True):
+    """A line of an exported log after its header: one of these."""
+
+    record: InboxRow | None = None
+    pack: PackRow | None = None
+    settlement: SettlementRow | None = None
+
+
 def _lay(engine: Engine, lines: Iterator[bytes], progress: Progress) -> int:
     """Packs and settlements first, as exported; then the records, decided as they come."""
-    count, chunk = 0, list[InboxRow]()
+    count, chunk, next_ = 0, list[InboxRow](), dict.fromkeys(engine.rows, 0)
     for number, line in enumerate(lines, 2):
-        item = msgspec.json.decode(line)
-        if "record" in item:
-            chunk.append(msgspec.convert(item["record"], InboxRow))
+        item = _item(line, number)
+        if item.record is not None:
+            _check_order(item.record, next_, number)
+            chunk.append(item.record)
             count += 1
-        else:
-            _lay_beside(engine, item, number)
+        elif item.pack is not None:
+            with engine.database.begin() as connection:
+                table.write_pack(connection, item.pack)
+        elif item.settlement is not None:
+            engine.settle(item.settlement)
         if len(chunk) >= engine.limits.records:
             _lay_records(engine, chunk)
             progress(count)
             chunk = []
     _lay_records(engine, chunk)
     progress(count)
-    engine.feed()
     return count
 
 
-def _lay_beside(engine: Engine, item: dict[str, object], number: int) -> None:
-    if "pack" in item:
-        with engine.database.begin() as connection:
-            table.write_pack(connection, msgspec.convert(item["pack"], PackRow))
-    elif "settlement" in item:
-        engine.settle(msgspec.convert(item["settlement"], SettlementRow))
-    else:
-        raise LogMismatch(f"line {number} is neither pack, settlement nor record")
+def _item(line: bytes, number: int) -> _Item:
+    try:
+        item = msgspec.json.decode(line, type=_Item)
+    except msgspec.DecodeError as error:
+        raise LogMismatch(f"line {number} of the log cannot be read: {error}") from error
+    if (item.record, item.pack, item.settlement) == (None, None, None):
+        raise LogMismatch(f"line {number} of the log is neither pack, settlement nor record")
+    return item
+
+
+def _check_order(row: InboxRow, next_: dict[int, int], number: int) -> None:
+    """No record may be missing, or lie in a partition that is not there."""
+    wanted = next_.get(row.partition)
+    if row.position != wanted:
+        place = f"{row.partition}.{row.position}"
+        raise LogMismatch(f"line {number} of the log: record {place}, where position {wanted} comes next")
+    next_[row.partition] = row.position + 1
 
 
 def _lay_records(engine: Engine, chunk: list[InboxRow]) -> None:

@@ -44,7 +44,7 @@ def pack_of(name: str) -> Pack:
 
 @contextmanager
 def engine_on(
-    url: str, partitions: int = 32, slice_records: int = 500, slice_steps: int = 1000,
+    url: str, partitions: int = 32, slice_records: int = 500, slice_steps: int = 1000, *,
     consumers: Sequence[Consumer] = (),
 ) -> Iterator[Engine]:  # fmt: skip
     """An engine on a database, created if it is empty."""
@@ -109,12 +109,13 @@ def check_whole(engine: Engine) -> None:
         assert row.position == engine.heads[row.partition]
 
 
-def answers(engine: Engine) -> list[tuple[object, ...]]:
-    """What became of every event: the first answers, and the dead letters."""
+def answers(engine: Engine, shapes: bool = True) -> list[tuple[object, ...]]:
+    """What became of every event: the first answers, and the dead letters; those of bad shape if wanted."""
     with engine.database.read() as connection:
         seen = "SELECT source, id, digest, arrival, outcome, reason, field, case_id FROM seen"
         rows = [tuple(row) for row in connection.exec_driver_sql(seen)]
         kept = "SELECT 'letter', at, reason, field, source, event_id, type, case_id FROM dead_letters"
+        kept += "" if shapes else " WHERE partition IS NOT NULL"
         rows += [tuple(row) for row in connection.exec_driver_sql(kept)]
         return sorted(rows, key=repr)
 

@@ -20,13 +20,13 @@ GROUP = 7
 
 def replay(url: str, file: str) -> None:
     """Replay, or go on."""
-    with engine_on(url, 8, 20, 30, consumers()) as engine:
+    with engine_on(url, 8, 20, 30, consumers=consumers()) as engine:
         replayed(engine, Path(file).read_bytes().splitlines())
 
 
 def live(url: str, file: str, acks: str) -> None:
     """Append and decide, or go on after what was acknowledged."""
-    with engine_on(url, 4, 20, 30, consumers()) as engine:
+    with engine_on(url, 4, 20, 30, consumers=consumers()) as engine:
         install(engine, pack_of("weiyang"))
         engine.drain(now_ms())
         events, noted = Path(file).read_bytes().splitlines(), Path(acks)
@@ -49,4 +49,4 @@ def _received(engine: Engine, raw: bytes) -> Submission:
 
 
 if __name__ == "__main__":
-    {"replay": replay, "live": live}[sys.argv[1]](*sys.argv[2:])
+    (replay if sys.argv[1] == "replay" else live)(*sys.argv[2:])
