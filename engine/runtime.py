@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from engine import failpoints, isolation
+from engine.batch import Batch, Beside, Limits, SliceResult
 from engine.errors import DatabaseUnusable, LogMismatch, PackUnusable, StaleWriter
 from engine.policies import Policies
 from engine.settings import Settings
-from engine.slice import Batch, Beside, Limits, SliceResult, run_slice
+from engine.slice import run_slice
 from engine.store import log as table
 from engine.store import slices
 from engine.store.database import TAKEN, Database, DriverError

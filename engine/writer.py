@@ -14,10 +14,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from engine.batch import Answer
 from engine.clock import now_ms
 from engine.errors import DatabaseUnusable, StaleWriter
 from engine.runtime import Engine, Submission
-from engine.slice import Answer
 from engine.store.rows import InboxRow
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec import UNSET
 
+from msgspec import structs
+
 from schemas import events as e
 from schemas import facts as f
 from schemas.envelope import to_ms
@@ -116,6 +118,19 @@ def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
         clockwork.start(d, clockwork.TOTAL, 0, endless=True)
     else:
         clockwork.start(d, clockwork.TOTAL, 0, ordered=to_ms(said.deadline))
+
+
+def correlation_keys(said: e.ReportSubmitted, radius_m: int) -> list[str]:
+    """The keys under which cases within the radius can lie: the own cell's and those it comes near to."""
+    if not radius_m or said.position is None:
+        return []
+    near = radius_m / METRES_PER_DEGREE
+    wide = near / max(math.cos(math.radians(said.position.lat)), 0.01)
+    corners = [(dx, dy) for dx in (-wide, wide) for dy in (-near, near)]
+    here = said.position
+    places = [structs.replace(here, lon=here.lon + dx, lat=here.lat + dy) for dx, dy in corners]
+    moved = [structs.replace(said, position=at) for at in (here, *places)]
+    return list(dict.fromkeys(correlation_key(at, radius_m) for at in moved))
 
 
 def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:

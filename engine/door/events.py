@@ -18,10 +18,10 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from engine import intake
+from engine.batch import Answer
 from engine.door.hall import DURABLE_S, Hall, settled
 from engine.door.problems import Problem, bad_query, busy, refused
 from engine.runtime import Engine
-from engine.slice import Answer
 from engine.store import desk, letters, slices
 from engine.store.desk import Connection
 from engine.store.rows import LetterRow, SealedRow, SeenRow

@@ -14,12 +14,12 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from engine import letters
+from engine.batch import Answer
 from engine.clock import now_ms
 from engine.door.hall import Hall, settled
 from engine.door.problems import Problem, busy
 from engine.errors import GridpatrolError
 from engine.runtime import Engine
-from engine.slice import Answer
 from engine.store import letters as store
 from engine.store.rows import SettlementRow
 from workflows.pack import Pack

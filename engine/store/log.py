@@ -29,7 +29,8 @@ def read_meta(connection: Connection, name: str) -> str | None:
 def write_meta(connection: Connection, name: str, value: str) -> None:
     """Set such a value."""
     mark = _mark(connection)
-    sql = f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    conflict = "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    sql = f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) {conflict}"
     connection.exec_driver_sql(sql, (name, value))
 
 

@@ -99,6 +99,10 @@ Index("cases_next", cases.c.partition, cases.c.next_at, cases.c.id, sqlite_where
 Index("cases_key", cases.c.key, sqlite_where=text("key IS NOT NULL"), postgresql_where=text("key IS NOT NULL"))
 Index("cases_due", cases.c.due_at, cases.c.id, sqlite_where=text("due_at IS NOT NULL"),
       postgresql_where=text("due_at IS NOT NULL"))  # fmt: skip
+Index("cases_open", cases.c.level, cases.c.state, cases.c.open, sqlite_where=text("open"),
+      postgresql_where=text("open"))  # fmt: skip
+Index("cases_undated", cases.c.id, sqlite_where=text("open AND due_at IS NULL"),
+      postgresql_where=text("open AND due_at IS NULL"))  # fmt: skip
 Index("cases_opened", cases.c.opened_at, cases.c.id)
 Index("cases_state", cases.c.state, cases.c.id)
 

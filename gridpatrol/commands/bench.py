@@ -1,4 +1,4 @@
-"""`gridpatrol bench`: events per second and CPU time per event on both databases. In: nothing. Out: a table, or JSON."""
+"""`gridpatrol bench`: events per second and CPU time per event on both databases. In: nothing. Out: a table."""
 
 import logging
 

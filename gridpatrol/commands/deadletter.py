@@ -7,12 +7,12 @@ import click
 import msgspec
 
 from engine import letters
+from engine.batch import Answer
 from engine.clock import now_ms
 from engine.door.operator import Replayed, keep, outcome_of, read_letter
 from engine.errors import LeaseTaken
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.slice import Answer
 from engine.store import letters as store
 from gridpatrol import options, show
 from gridpatrol.client import server_of

@@ -15,11 +15,11 @@ import click
 import msgspec
 
 from engine import intake
+from engine.batch import Answer
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.slice import Answer
 from engine.store import slices
 from gridpatrol import options
 from gridpatrol.client import Server, server_of

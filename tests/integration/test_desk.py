@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from engine.slice import case_row
+from engine.booking import case_row
 from engine.store import desk, slices, writes
 from engine.store import log as inbox
 from engine.store.database import Database, open_database

@@ -9,6 +9,7 @@ import pytest
 
 from schemas import facts as f
 from schemas.envelope import Record
+from schemas.events import Position, ReportSubmitted, Source
 from schemas.refusals import Reason
 from tests.unit.builders import (
     BARE,
@@ -32,6 +33,7 @@ from tests.unit.builders import (
 )
 from workflows.case import Case, encode
 from workflows.decide import Arrived, encode_raw, take
+from workflows.triggers import METRES_PER_DEGREE, correlation_key, correlation_keys
 
 PHOTO: dict[str, Any] = {
     "url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "before",
@@ -290,3 +292,16 @@ def test_the_key_of_a_case_is_its_category_and_a_cell_of_the_map():
     assert near.key.startswith(f"{BARE}|")
     assert shifted.key != near.key  # the same numbers on another map are another place
     assert Story(changed(options={"similar_radius_m": 0})).reported(BARE, position=HERE).case.key == ""
+
+
+def test_a_case_just_across_the_border_of_a_map_cell_is_still_looked_for() -> None:
+    radius = weiyang().options.similar_radius_m
+    side = 4 * radius / METRES_PER_DEGREE
+    east, west = 545 * side + 0.1 * side, 545 * side - 0.1 * side  # 40 % of a radius on either side of a border
+    north = 170.5 * side
+    places = [Position(lon=lon, lat=north) for lon in (east, west)]
+    here, there = (ReportSubmitted(category=BARE, source=Source.HOTLINE, position=place) for place in places)
+    assert correlation_key(here, radius) != correlation_key(there, radius)
+    assert correlation_key(there, radius) in correlation_keys(here, radius)
+    assert correlation_keys(here, radius)[0] == correlation_key(here, radius)
+    assert correlation_keys(here, 0) == []

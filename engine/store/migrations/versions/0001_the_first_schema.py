@@ -66,8 +66,10 @@ def upgrade() -> None:
         batch_op.create_index('cases_due', ['due_at', 'id'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
         batch_op.create_index('cases_key', ['key'], unique=False, sqlite_where=sa.text('key IS NOT NULL'), postgresql_where=sa.text('key IS NOT NULL'))
         batch_op.create_index('cases_next', ['partition', 'next_at', 'id'], unique=False, sqlite_where=sa.text('next_at IS NOT NULL'), postgresql_where=sa.text('next_at IS NOT NULL'))
+        batch_op.create_index('cases_open', ['level', 'state', 'open'], unique=False, sqlite_where=sa.text('open'), postgresql_where=sa.text('open'))
         batch_op.create_index('cases_opened', ['opened_at', 'id'], unique=False)
         batch_op.create_index('cases_state', ['state', 'id'], unique=False)
+        batch_op.create_index('cases_undated', ['id'], unique=False, sqlite_where=sa.text('open AND due_at IS NULL'), postgresql_where=sa.text('open AND due_at IS NULL'))
 
     op.create_table('contributions',
     sa.Column('case_id', sa.Text(), autoincrement=False, nullable=False),
@@ -260,8 +262,10 @@ def downgrade() -> None:
     op.drop_table('dead_letters')
     op.drop_table('contributions')
     with op.batch_alter_table('cases', schema=None) as batch_op:
+        batch_op.drop_index('cases_undated', sqlite_where=sa.text('open AND due_at IS NULL'), postgresql_where=sa.text('open AND due_at IS NULL'))
         batch_op.drop_index('cases_state')
         batch_op.drop_index('cases_opened')
+        batch_op.drop_index('cases_open', sqlite_where=sa.text('open'), postgresql_where=sa.text('open'))
         batch_op.drop_index('cases_next', sqlite_where=sa.text('next_at IS NOT NULL'), postgresql_where=sa.text('next_at IS NOT NULL'))
         batch_op.drop_index('cases_key', sqlite_where=sa.text('key IS NOT NULL'), postgresql_where=sa.text('key IS NOT NULL'))
         batch_op.drop_index('cases_due', sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
