@@ -1,7 +1,7 @@
 """How many events a second, and how much CPU time each: `gridpatrol bench`.
 
-In: nothing; PostgreSQL from GRIDPATROL_TEST_POSTGRES, or from the wheel that the tests use. Out: figures per database and
-batch size, CPU time of all processes with the database included.
+In: nothing; PostgreSQL from GRIDPATROL_TEST_POSTGRES, or from the wheel that the tests use. Out: figures per database
+and batch size, CPU time of all processes with the database included.
 
 What is measured is the whole way of an event from its bytes to the figures: decode and seal, append to the log, decide
 in a slice, fold, alerts. Incidents of the sample pack live from report to closing, eight events each; they overlap, as
@@ -43,7 +43,7 @@ COHORT = 64
 """Incidents that go on side by side: about this many events lie between two of the same incident."""
 BEGIN_MS = 1_772_413_200_000  # 2026-03-02T09:00+08:00, a working Monday
 STEP_MS = 15
-"""Between two events; a cohort's incidents are handled within seconds, so clocks start and stop and hardly ever ring."""
+"""Between two events; incidents are handled within seconds, so clocks start and stop and hardly ever ring."""
 WARM = 1_000
 """Events before the clock runs: caches fill, statements are prepared."""
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -258,7 +258,7 @@ def _cohorts(policy: Policy) -> Iterator[str]:
         yield from leaves
 
 
-STAGES = (
+STAGES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("report.submitted", "member", {"source": "patrol", "description": "a heap of rubble beside the road"}),
     ("dissuasion.recorded", "member", {"outcome": "ineffective"}),
     ("incident.reported_up", "member", {}),
@@ -273,7 +273,8 @@ STAGES = (
 
 def _life(policy: Policy, leaf: str, rng: Random) -> Iterator[dict[str, Any]]:
     """The eight events of one incident."""
-    category = next(c for c in policy.pack.categories if c.dissuade and c.level == policy.leaf_level - 1 and c.department)
+    above = policy.leaf_level - 1
+    category = next(c for c in policy.pack.categories if c.dissuade and c.level == above and c.department)
     upper = policy.path(leaf)[-2]
     posts = {
         "member": policy.posts_at(leaf, "member")[0], "chief": policy.posts_at(leaf, "chief")[0],
@@ -285,5 +286,6 @@ def _life(policy: Policy, leaf: str, rng: Random) -> Iterator[dict[str, Any]]:
     for number, (word, role, data) in enumerate(STAGES):
         yield {
             "specversion": "1.0", "id": f"{subject.rpartition('.')[2]}-{number}", "source": "/bench",
-            "type": f"gridpatrol.{word}.v1", "subject": subject, "actor": posts[role], "data": {**data, **more.get(word, {})},
+            "type": f"gridpatrol.{word}.v1", "subject": subject, "actor": posts[role],
+            "data": {**data, **more.get(word, {})},
         }  # fmt: skip
