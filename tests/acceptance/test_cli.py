@@ -1,0 +1,383 @@
+"""The command line as people use it, in this process: what it prints, stores, and says when something is wrong.
+
+Enters: a month of the sample city, replayed once per test run. Leaves: answers on stdout, sentences on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from engine.lease import Lease
+from engine.packs import folder_of
+from engine.store.database import open_database
+from gridpatrol.cli import main
+from gridpatrol.demo.month import write_month
+
+END = datetime(2026, 3, 31, 2, 0, tzinfo=UTC)  # a Tuesday, 10:00 on the spot
+SUBJECT = "WY01.019ca8f8-5a00-7000-8000-0000000000{:02x}"
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Nobody's settings, an empty folder to work in, and the logs of the test run left as they were."""
+    for name in ("DATABASE", "LISTEN", "PACK", "PARTITIONS", "FAILPOINT"):
+        monkeypatch.delenv(f"GRIDPATROL_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def run(*words: Any, stdin: str | None = None, status: int = 0) -> Result:
+    """Run a command that must end with this status, and never with a traceback."""
+    result = CliRunner().invoke(main, [str(word) for word in words], input=stdin, prog_name="gridpatrol")
+    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
+    assert "Traceback" not in result.stdout + result.stderr
+    return result
+
+
+def answer(*words: Any, status: int = 0) -> Any:
+    """The JSON that a reading command prints."""
+    return json.loads(run(*words, "--json", status=status).stdout)
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of events: a short month of the sample city."""
+    file = tmp_path_factory.mktemp("month") / "month.jsonl"
+    write_month(file, folder_of("weiyang"), END, seed=5, incidents=90)
+    return file
+
+
+@pytest.fixture(scope="module")
+def city(month: Path) -> str:
+    """A database that holds the month. Tests that change something take a copy."""
+    url = f"sqlite:///{month.parent / 'city.db'}"
+    handlers = logging.getLogger().handlers[:]
+    run("replay", month, "--until", END.isoformat(), "--database", url)
+    logging.getLogger().handlers[:] = handlers
+    return url
+
+
+@pytest.fixture
+def copy(city: str, tmp_path: Path) -> str:
+    """A copy of the month's database."""
+    for end in ("", "-wal", "-shm"):
+        source = Path(city.partition(":///")[2] + end)
+        if source.exists():
+            shutil.copy(source, tmp_path / f"copy.db{end}")
+    return f"sqlite:///{tmp_path / 'copy.db'}"
+
+
+def facts(url: str, *more: str) -> bytes:
+    return run("facts", "export", "--database", url, *more).stdout_bytes
+
+
+# ---- help teaches --------------------------------------------------------------------------------------------
+
+
+def commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, with the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+ALL = dict(commands(main))
+READING = {
+    "incident list", "incident show", "deadline explain", "alert list", "alert follow", "performance show",
+    "deadletter list", "deadletter show", "pack check", "pack list", "schema", "verify",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_help_shows_an_example_that_begins_as_one_types_it(name: str) -> None:
+    said = run(*name.split(), "--help").stdout
+    assert "Example" in said
+    assert f"gridpatrol {name}" in said
+
+
+def test_every_command_that_reads_can_print_json() -> None:
+    assert set(ALL) >= READING
+    with_json = {name for name, command in ALL.items() if any("--json" in option.opts for option in command.params)}
+    assert with_json >= READING
+
+
+def test_a_misspelled_option_ends_with_status_2_and_points_at_the_help() -> None:
+    said = run("incident", "list", "--overdu", status=2).stderr
+    assert "--overdue" in said and "--help" in said
+
+
+# ---- deadlines -----------------------------------------------------------------------------------------------
+
+
+def test_a_deadline_is_explained_span_by_span_without_any_database(tmp_path: Path) -> None:
+    said = answer("deadline", "explain", "--limit", "4工作时", "--from", "2026-02-14T17:00+08:00")
+    assert said["due_at"] == "2026-02-24T11:00:00+08:00"
+    assert sum(span["counted"] for span in said["spans"]) == 4 * 3_600_000
+    assert [span["counted"] // 3_600_000 for span in said["spans"]] == [1, 0, 3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_explanation_speaks_chinese_and_english() -> None:
+    words = ("deadline", "explain", "--limit", "4工作时", "--from", "2026-02-14T17:00+08:00")
+    assert "春节调休上班" in run(*words).stdout and "到期" in run(*words).stdout
+    assert "working window" in run(*words, "--lang", "en").stdout
+
+
+def test_an_instant_without_zone_is_the_packs_and_that_is_said() -> None:
+    result = run("deadline", "explain", "--limit", "1自然日", "--from", "2026-05-01T09:00")
+    assert "Asia/Shanghai is assumed" in result.stderr
+    assert "2026-05-02" in result.stdout
+
+
+def test_a_limit_that_leaves_the_clock_open_is_refused_with_the_forms_that_work() -> None:
+    said = run("deadline", "explain", "--limit", "4小时", "--from", "2026-05-01T09:00+08:00", status=1).stderr
+    assert "does not say which clock runs" in said and "工作时" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -> None:
+    lines = answer("incident", "list", "--database", city, "--limit", 500)["incidents"]
+    checked = 0
+    for line in lines:
+        for clock in line["clocks"]:
+            if clock["due_at"] and not clock["paused"]:
+                said = answer("deadline", "explain", line["id"], "--clock", clock["name"], "--level", clock["level"],
+                              "--database", city)  # fmt: skip
+                assert said["due_at"] == clock["due_at"]
+                checked += 1
+        if checked > 12:
+            return
+    assert checked > 5
+
+
+# ---- looking -------------------------------------------------------------------------------------------------
+
+
+def test_the_desk_lists_what_is_late_the_longest_delay_first(city: str) -> None:
+    asked = ("incident", "list", "--overdue", "--at", END.isoformat(), "--database", city)
+    page = answer(*asked)
+    assert page["incidents"]
+    late = [line["overdue_ms"] for line in page["incidents"]]
+    assert late == sorted(late, reverse=True) and min(late) > 0
+    assert f"{len(late)} incidents" in run(*asked).stdout
+
+
+def test_a_story_has_one_line_per_step_from_the_first_report_on(city: str) -> None:
+    line = answer("incident", "list", "--state", "verified", "--database", city)["incidents"][0]
+    shown = answer("incident", "show", line["id"], "--database", city)
+    head, _, story = run("incident", "show", line["id"], "--database", city).stdout.partition("\n\n")
+    assert line["id"] in head and "核查通过 verified" in head
+    lines = story.strip().splitlines()
+    assert len(lines) == len(shown["history"])
+    assert "网格" in lines[0] or "reported" in lines[0]
+    assert any("全程 total" in line for line in lines) and any("until" in line for line in lines)
+
+
+def test_an_incident_that_is_not_there_is_said_in_one_sentence(city: str) -> None:
+    said = run("incident", "show", SUBJECT.format(1), "--database", city, status=1).stderr
+    assert len(said.strip().splitlines()) == 1 and "no case" in said
+
+
+def test_figures_of_the_children_add_up_to_those_of_the_parent(city: str) -> None:
+    asked = ("performance", "show", "--period", "all", "--database", city)
+    children = answer(*asked, "--grid", "WY", "--by", "grid")["rows"]
+    parts = answer(*asked, "--grid", "WY", "--by", "category")["rows"]
+    assert len(children) > 5
+    for measure in ("reported", "closed", "on_time"):
+        sums = [sum(row["counts"].get(measure, 0) for row in rows) for rows in (children, parts)]
+        assert sums[0] == sums[1] > 0
+    assert "按期结案率" in run(*asked, "--grid", "WY").stdout
+
+
+def test_alerts_are_listed_by_status(city: str) -> None:
+    firing = answer("alert", "list", "--status", "firing", "--limit", 1000, "--database", city)
+    assert firing and {alert["status"] for alert in firing} == {"firing"}
+    assert "告警中 firing" in run("alert", "list", "--status", "firing", "--database", city).stdout
+
+
+def test_a_database_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
+    said = run("incident", "list", "--database", f"sqlite:///{tmp_path}/none.db", status=1).stderr
+    assert "there is no database" in said and "--database" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- replay, export ------------------------------------------------------------------------------------------
+
+
+def test_a_replay_that_stopped_in_between_and_went_on_tells_the_same_facts(month: Path, city: str) -> None:
+    database = "sqlite:///halves.db"
+    run("replay", month, "--until", "2026-03-15T00:00+08:00", "--database", database)
+    some = facts(database)
+    run("replay", month, "--until", END.isoformat(), "--database", database)
+    assert len(some) < len(facts(database)) and facts(database, "--without-n") == facts(city, "--without-n")
+
+
+def test_the_same_replay_again_decides_nothing(month: Path, copy: str) -> None:
+    done = answer("replay", month, "--until", END.isoformat(), "--database", copy)
+    assert done["outcomes"] == {} and done["skipped"] > 100
+
+
+def test_another_file_is_not_replayed_into_a_database_that_holds_events(month: Path, copy: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(month.read_bytes() + b"\n")
+    said = run("replay", other, "--database", copy, status=1).stderr
+    assert "holds other events already" in said and "publish" in said
+
+
+def test_an_exported_log_replayed_elsewhere_gives_the_same_bytes(city: str) -> None:
+    run("log", "export", "-o", "log.jsonl", "--database", city)
+    run("replay", "log.jsonl", "--database", "sqlite:///again.db")
+    assert facts("sqlite:///again.db") == facts(city) != b""
+
+
+def test_with_one_partition_each_incident_has_the_same_facts(
+    month: Path, city: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRIDPATROL_PARTITIONS", "1")
+    run("replay", month, "--until", END.isoformat(), "--database", "sqlite:///one.db")
+    assert facts("sqlite:///one.db", "--without-n") == facts(city, "--without-n")
+    assert facts("sqlite:///one.db") != facts(city)
+
+
+def test_whoever_holds_the_database_is_named_to_a_second_writer(month: Path, copy: str) -> None:
+    database = open_database(copy)
+    lease = Lease(database)
+    try:
+        said = run("replay", month, "--database", copy, status=1).stderr
+    finally:
+        lease.close()
+        database.close()
+    assert "process" in said and "Stop it" in said
+
+
+# ---- publish, dead letters, packs ----------------------------------------------------------------------------
+
+
+def report(number: int, actor: str = "WY01-01-MEMBER", **changes: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0", "id": f"cli-{number}", "source": "/tests", "type": "gridpatrol.report.submitted.v1",
+        "subject": SUBJECT.format(number), "time": "2026-03-02T09:00:00+08:00", "actor": actor,
+        "data": {"category": "D3-01", "source": "patrol", "grid": "WY01-01"},
+    } | changes  # fmt: skip
+
+
+def jsonl(*events: dict[str, Any]) -> str:
+    return "".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in events)
+
+
+def test_published_twice_it_counts_once() -> None:
+    events = jsonl(report(1), report(2))
+    assert run("publish", "-", stdin=events).stdout.strip() == "2 done"
+    assert run("publish", "-", stdin=events).stdout.strip() == "2 duplicate"
+    assert run("publish", "-", stdin=json.dumps([report(1)])).stdout.strip() == "1 duplicate"
+    assert len(answer("incident", "list")["incidents"]) == 2
+
+
+def test_what_is_not_taken_is_told_with_its_reason_and_kept_with_its_bytes() -> None:
+    wrong = report(3, data={"category": "no-such", "source": "patrol", "grid": "WY01-01"})
+    said = run("publish", "-", stdin=jsonl(wrong) + '{"specversion": "1.0", "note": "a name"\n', status=1).stdout
+    assert "unknown_code data.category" in said and "undecodable" in said
+    letters = answer("deadletter", "list")
+    assert {letter["reason"] for letter in letters} == {"unknown_code", "undecodable"}
+    kept = next(letter["id"] for letter in letters if letter["reason"] == "undecodable")
+    assert "a name" not in run("deadletter", "show", kept).stdout
+    assert "a name" in run("deadletter", "show", kept, "--bytes").stdout
+
+
+def test_a_dead_letter_is_replayed_once_its_reason_is_gone(tmp_path: Path) -> None:
+    """The pack did not know the post; the office adds it, activates, and replays."""
+    folder = tmp_path / "pack"
+    shutil.copytree(folder_of("weiyang"), folder)
+    run("publish", "-", stdin=jsonl(report(4, actor="WY01-01-NEW")), status=1)
+    [letter] = answer("deadletter", "list", "--reason", "unknown_code")
+    assert answer("deadletter", "replay", letter["id"], status=1)[0]["outcome"] == "refused"
+    posts = folder / "posts.csv"
+    posts.write_text(posts.read_text(encoding="utf-8") + "WY01-01-NEW,新网格员,member,WY01-01,,,,\n", encoding="utf-8")
+    run("pack", "activate", folder)
+    assert answer("deadletter", "replay", letter["id"]) == [
+        {"letter": letter["id"], "outcome": "done", "reason": "", "field": "", "detail": ""}
+    ]
+    assert answer("incident", "list")["incidents"][0]["id"] == SUBJECT.format(4)
+    assert next(item for item in answer("deadletter", "list") if item["id"] == letter["id"])["replayed"] == "done"
+    assert [pack["active"] for pack in answer("pack", "list")].count(True) == 1
+    assert run("verify").stdout.startswith("Everything")
+
+
+def test_a_letter_that_is_not_there_is_said() -> None:
+    run("publish", "-", stdin=jsonl(report(5)))
+    assert "There is no dead letter" in run("deadletter", "replay", "99.99", status=2).stderr
+
+
+def test_a_pack_with_an_error_is_told_with_file_row_and_remedy_and_cannot_be_activated(tmp_path: Path) -> None:
+    folder = tmp_path / "pack"
+    shutil.copytree(folder_of("weiyang"), folder)
+    posts = folder / "posts.csv"
+    posts.write_text(posts.read_text(encoding="utf-8") + "X,某岗,member,NOWHERE,,,,\n", encoding="utf-8")
+    row = len(posts.read_text(encoding="utf-8").splitlines())
+    assert f"posts.csv:{row}" in run("pack", "check", folder, status=1).stdout
+    problems = answer("pack", "check", folder, status=1)["problems"]
+    assert any(p["file"] == "posts.csv" and p["row"] == row and p["remedy"] for p in problems)
+    assert f"posts.csv:{row}" in run("pack", "activate", folder, status=1).stderr
+
+
+def test_both_shipped_packs_can_be_activated() -> None:
+    for name in ("weiyang", "boston311"):
+        assert "It can be activated" in run("pack", "check", name).stdout
+
+
+# ---- verify, settle, schema ----------------------------------------------------------------------------------
+
+
+def test_verify_shouts_when_one_figure_is_off_by_one(copy: str) -> None:
+    assert run("verify", "--database", copy).stdout.startswith("Everything")
+    database = open_database(copy)
+    with database.begin() as connection:
+        changed = connection.exec_driver_sql(
+            "UPDATE figures SET value = value + 1 WHERE (measure, day, path, department, category, grp, post) = "
+            "(SELECT measure, day, path, department, category, grp, post FROM figures ORDER BY measure, day LIMIT 1)"
+        ).rowcount
+    assert changed == 1
+    database.close()
+    said = answer("verify", "--database", copy, status=1)
+    assert said["count"] > 0 and all(mismatch["what"] == "figure" for mismatch in said["mismatches"])
+
+
+def test_a_settlement_of_a_record_that_was_decided_is_refused(copy: str) -> None:
+    said = run("log", "settle", 0, 0, "--skip", "--database", copy, status=2).stderr
+    assert "decided already" in said
+    assert "either" in run("log", "settle", 0, 0, "--database", copy, status=2).stderr
+
+
+def test_the_schema_of_a_type_names_what_is_required() -> None:
+    assert "gridpatrol.report.submitted.v1" in run("schema").stdout
+    document = json.loads(run("schema", "report.submitted.v1").stdout)
+    assert "subject" in document["required"]
+    assert "There is no type" in run("schema", "gridpatrol.nothing.v1", status=2).stderr
+
+
+def test_the_import_of_a_real_city_says_what_it_could_not_take_whole() -> None:
+    result = run("import", "boston311", "-o", "city.jsonl", "--show", 2)
+    assert result.stderr.strip().splitlines()[-1] == (
+        "31327 events; 0 lines not imported, 28 imported with a remark."
+    )
+    with Path("city.jsonl").open(encoding="utf-8") as file:
+        assert sum(1 for _ in file) == 31_327

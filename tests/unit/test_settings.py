@@ -1,0 +1,71 @@
+"""Settings: each default written once; file, then environment, then flags; what cannot work is refused with its value.
+
+Enters: a TOML file, an environment, flags. Leaves: the settings, or a sentence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import SettingsError
+from engine.settings import Settings, read_settings
+
+NOWHERE = Path("there-is-no-such-file.toml")
+
+
+def test_without_anything_said_the_defaults_count():
+    settings = read_settings({}, {}, NOWHERE)
+    assert settings == Settings()
+    assert settings.listen == "127.0.0.1:8420"
+    assert settings.database == "sqlite:///var/gridpatrol.db"
+
+
+def test_the_environment_beats_the_file_and_a_flag_beats_both(tmp_path):
+    file = tmp_path / "gridpatrol.toml"
+    file.write_text('pack = "boston311"\npartitions = 4\nlisten = "127.0.0.1:1"\n', encoding="utf-8")
+    environ = {"GRIDPATROL_PARTITIONS": "8", "GRIDPATROL_LISTEN": "127.0.0.1:2"}
+    settings = read_settings({"listen": "127.0.0.1:3", "database": None}, environ, file)
+    assert (settings.pack, settings.partitions, settings.listen) == ("boston311", 8, "127.0.0.1:3")
+    assert settings.database == Settings().database
+
+
+def test_an_empty_variable_says_nothing():
+    assert read_settings({}, {"GRIDPATROL_PACK": ""}, NOWHERE).pack == Settings().pack
+
+
+def test_a_variable_of_another_name_is_nobodys_setting():
+    assert read_settings({}, {"GRIDPATROL_TEST_POSTGRES": "postgresql://host/"}, NOWHERE) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"listen": "0.0.0.0:8420"}, "0.0.0.0:8420"),  # this door asks for no password
+        ({"listen": "8420"}, "8420"),
+        ({"listen": "127.0.0.1:http"}, "127.0.0.1:http"),
+        ({"listen": "127.0.0.1:70000"}, "127.0.0.1:70000"),
+        ({"partitions": 0}, "0"),
+        ({"slice_records": -5}, "-5"),
+        ({"partitions": "many"}, "partitions"),
+        ({"log_format": "xml"}, "xml"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_and_shown(said, shown):
+    with pytest.raises(SettingsError, match=shown.replace(".", r"\.")):
+        read_settings(said, {}, NOWHERE)
+
+
+def test_a_misspelled_setting_in_the_file_is_refused(tmp_path):
+    file = tmp_path / "gridpatrol.toml"
+    file.write_text("partition = 4\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="partition"):
+        read_settings({}, {}, file)
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path):
+    file = tmp_path / "gridpatrol.toml"
+    file.write_text("partitions: 4\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"gridpatrol\.toml"):
+        read_settings({}, {}, file)
