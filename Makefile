@@ -32,6 +32,7 @@ bench: setup ## CPU time per event and events per second, on both databases
 
 fresh: setup ## write generated files anew
 	@$(BIN)/gridpatrol schema --write
+	@$(BIN)/python -m gridpatrol.readme
 
 clean: ## remove .venv and caches; stored data in var/ stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -225,15 +225,16 @@ def proof(city: City) -> str:
     """One line for the README."""
     return (
         f"Boston's record of {city.cases:,} real cases, replayed: {city.flags_equal:,} of {city.flags:,} on-time flags "
-        f"equal the city's own, and {_percent(city.deadlines_equal, city.deadlines)} of {city.deadlines:,} deadlines "
+        f"equal the city's own, and {_percent(city.deadlines_equal, city.deadlines, 2)} of {city.deadlines:,} deadlines "
         "come out within a minute of the city's from the pack's limits alone."
     )
 
 
-def _percent(part: int, whole: int) -> str:
-    """A share to one decimal, cut, so that it is never told better than it is."""
-    tenths = part * 1000 // whole if whole else 0
-    return f"{tenths // 10}.{tenths % 10} %"
+def _percent(part: int, whole: int, decimals: int = 1) -> str:
+    """A share, cut, so that it is never told better than it is."""
+    scale = 10**decimals
+    units = part * 100 * scale // whole if whole else 0
+    return f"{units // scale}.{units % scale:0{decimals}d} %"
 
 
 def tell(city: City, database: str) -> None:
@@ -248,7 +249,7 @@ def tell(city: City, database: str) -> None:
     ], right=(1,))  # fmt: skip
     click.echo(f"\nOn-time flags equal to the city's own: {city.flags_equal:,} of {city.flags:,}.")
     click.echo(f"Deadlines by the pack's limits within a minute of the city's: {city.deadlines_equal:,} of "
-               f"{city.deadlines:,}, {_percent(city.deadlines_equal, city.deadlines)}.\n")  # fmt: skip
+               f"{city.deadlines:,}, {_percent(city.deadlines_equal, city.deadlines, 2)}.\n")  # fmt: skip
     rows = [
         (d.code, f"{d.reported:,}", f"{d.on_time:,}", f"{d.overdue:,}", _percent(d.on_time, d.on_time + d.overdue),
          f"{d.open:,}", show.lasted(d.median_ms or 0), show.lasted(d.p90_ms or 0)) for d in city.districts

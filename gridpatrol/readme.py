@@ -21,7 +21,7 @@ from engine.policies import Policies
 from engine.replay import replay_events
 from engine.settings import Settings
 from engine.store import exports
-from gridpatrol import show
+from gridpatrol import city, show
 from gridpatrol.opening import BEFORE_ALL, install_if_empty, read_pack, writing
 from schemas.envelope import to_ms
 from workflows.calendars import Calendar
@@ -33,7 +33,8 @@ from workflows.limits import parse_limit
 README = Path(__file__).parent.parent / "README.md"
 CASE = "WY01.019ca8f8-5a00-7000-8000-000000000001"
 STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
-    ("03-02T09:00", "", "report.submitted", "WY01-01-MEMBER", {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}),
+    ("03-02T09:00", "", "report.submitted", "WY01-01-MEMBER",
+     {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}),
     ("03-02T09:05", "", "dissuasion.recorded", "WY01-01-MEMBER", {"outcome": "ineffective"}),
     ("03-02T09:10", "03-02T09:30", "incident.reported_up", "WY01-01-MEMBER", {}),
     ("03-02T10:00", "", "incident.accepted", "WY01-CHIEF", {}),
@@ -42,7 +43,7 @@ STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
     ("03-02T16:40", "", "handling.completed", "WY-BUILD-H", {}),
     ("03-02T17:20", "", "verification.recorded", "WY01-01-MEMBER", {"outcome": "solved"}),
     ("03-02T17:30", "", "incident.closed", "WY01-01-CHIEF", {}),
-)
+)  # fmt: skip
 """When it happened, when it arrived if the phone was offline, what was said, by whom."""
 UNTIL = "03-03T09:00"
 
@@ -71,8 +72,8 @@ def _instant(text: str) -> datetime:
 def _event(number: int, time: str, arrival: str, kind: str, actor: str, data: dict[str, str]) -> dict[str, object]:
     late = {"recordedtime": _instant(arrival).isoformat()} if arrival else {}
     return {
-        "specversion": "1.0", "id": str(number), "source": "app/readme", "type": f"gridpatrol.{kind}.v1", "subject": CASE,
-        "time": _instant(time).isoformat(), "actor": actor, "data": data, **late,
+        "specversion": "1.0", "id": str(number), "source": "app/readme", "type": f"gridpatrol.{kind}.v1",
+        "subject": CASE, "time": _instant(time).isoformat(), "actor": actor, "data": data, **late,
     }  # fmt: skip
 
 
@@ -113,11 +114,19 @@ def replaced(text: str, name: str, body: str) -> str:
     return re.sub(pattern, lambda m: f"{m.group(1)}{body}\n{m.group(2)}", text, flags=re.DOTALL)
 
 
-def write(readme: Path = README, proof: str = "") -> None:
-    """Write the blocks anew; the proof only when it is given."""
-    text = readme.read_text(encoding="utf-8")
-    for name, make in blocks().items():
+def proof() -> str:
+    """The line of proof: the whole city, replayed and judged."""
+    with tempfile.TemporaryDirectory() as folder:
+        return city.proof(city.run(_settings(folder)))
+
+
+def main() -> None:
+    """Write every block anew."""
+    text = README.read_text(encoding="utf-8")
+    for name, make in (blocks() | {"proof": proof}).items():
         text = replaced(text, name, make())
-    if proof:
-        text = replaced(text, "proof", proof)
-    readme.write_text(text, encoding="utf-8")
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
