@@ -123,7 +123,7 @@ def welcome(url: str, engine: Engine) -> str:
         "Try it:", "",
         f"  curl '{url}/v1/incidents?overdue=true&limit=3'", "",
         f"  curl '{url}/v1/incidents/{_some_incident(engine)}'", "",
-        *_report(url, engine), "",
+        _report(url, engine), "",
         f"Or: .venv/bin/gridpatrol incident list --overdue --database {engine.settings.database}", "",
     ])  # fmt: skip
 
@@ -138,8 +138,8 @@ def _some_incident(engine: Engine) -> str:
     return ""
 
 
-def _report(url: str, engine: Engine) -> list[str]:
-    """A report of a fresh incident by a member of a leaf grid, to be pasted as it is."""
+def _report(url: str, engine: Engine) -> str:
+    """A report of a fresh incident by a member of a leaf grid, to be pasted as it is: one line."""
     policy, now = engine.active(), now_ms()
     assert policy is not None
     post = next(p for p in policy.pack.posts if p.role == "member" and not p.vacant
@@ -153,7 +153,5 @@ def _report(url: str, engine: Engine) -> list[str]:
         "data": {"category": category.code, "source": "patrol", "grid": post.grid},
     }  # fmt: skip
     body = msgspec.json.encode(event).decode()
-    return [
-        f"  curl '{url}/v1/events' -H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5' \\",
-        f"    -d '{body}'",
-    ]
+    headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
+    return f"  curl '{url}/v1/events' {headers} -d '{body}'"

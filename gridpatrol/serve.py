@@ -98,6 +98,8 @@ def _serve(
         table.write_meta(connection, DOOR, url)
     writer = Writer(engine)
     writer.start()
+    stored = database.url.render_as_string(hide_password=True)
+    log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
         app = create_app(writer, database, performance=reader(database), closing=closing)
         told = (lambda: opened(url, engine)) if opened else None
@@ -109,6 +111,7 @@ def _serve(
     finally:
         closing.set()
         writer.close()
+        log.info("stopped", extra={"url": url})
     if writer.failure is not None:
         raise writer.failure
 

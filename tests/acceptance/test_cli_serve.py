@@ -1,0 +1,223 @@
+"""The command as a real process: it serves, is spoken to by other commands, is killed, and starts again.
+
+Enters: databases on disk and signals. Leaves: exit statuses, sentences, and facts that no kill has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.packs import folder_of
+from gridpatrol.demo.month import write_month
+
+GRIDPATROL = [sys.executable, "-m", "gridpatrol"]
+WITHIN_S = 60
+SUBJECT = "WY01.019ca8f8-5a00-7000-8000-0000000000{:02x}"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Nobody's settings but ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GRIDPATROL_")} | more
+
+
+def run(folder: Path, *words: str, status: int | None = 0, stdin: str = "", **more: str) -> subprocess.CompletedProcess:
+    """A command that ends by itself."""
+    done = subprocess.run([*GRIDPATROL, *words], cwd=folder, env=environment(**more), input=stdin, text=True,
+                          capture_output=True, timeout=WITHIN_S)  # fmt: skip
+    assert status is None or done.returncode == status, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+class Running:
+    """A server with its output and its address."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process, self.log = process, log
+        self.url = self._read(r"(?:listens|alive) at (\S+)")
+
+    def _read(self, pattern: str) -> str:
+        until = time.monotonic() + WITHIN_S
+        while time.monotonic() < until:
+            found = re.search(pattern, self.log.read_text())
+            if found:
+                return found[1]
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def get(self, path: str) -> Any:
+        answer = httpx.get(f"{self.url}{path}", timeout=WITHIN_S)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@contextmanager
+def server(folder: Path, *words: str, **more: str) -> Iterator[Running]:
+    """A server of `folder`'s database on a free port, ready; it does not outlive the block."""
+    log = folder / f"log-{time.monotonic_ns()}.txt"
+    with log.open("w") as output:
+        command = [*GRIDPATROL, *(words or ("serve",)), "--listen", "127.0.0.1:0"]
+        process = subprocess.Popen(command, cwd=folder, env=environment(**more), stdout=output,
+                                   stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    try:
+        running = Running(process, log)
+        assert running.get("/readyz")["status"] == "ready"
+        yield running
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def report(number: int, actor: str = "WY01-01-MEMBER", kind: str = "report.submitted", **data: Any) -> str:
+    said = data or {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}
+    return json.dumps({
+        "specversion": "1.0", "id": f"cli-{number}", "source": "/tests", "type": f"gridpatrol.{kind}.v1",
+        "subject": SUBJECT.format(1 if kind != "report.submitted" else number),
+        "time": datetime.now(UTC).isoformat(), "actor": actor, "data": said,
+    }) + "\n"  # fmt: skip
+
+
+def test_commands_that_write_go_through_the_server_that_holds_the_database(tmp_path: Path) -> None:
+    with server(tmp_path) as running:
+        assert run(tmp_path, "publish", "-", stdin=report(1)).stdout.strip() == "1 done"
+        assert running.get("/v1/incidents")["incidents"][0]["id"] == SUBJECT.format(1)
+        run(tmp_path, "publish", "-", stdin=report(2, actor="WY01-01-NEW"), status=1)
+        [letter] = json.loads(run(tmp_path, "deadletter", "list", "--json").stdout)
+        assert "refused" in run(tmp_path, "deadletter", "replay", letter["id"], status=1).stdout
+
+        folder = tmp_path / "pack"
+        shutil.copytree(folder_of("weiyang"), folder)
+        with (folder / "posts.csv").open("a", encoding="utf-8") as posts:
+            posts.write("WY01-01-NEW,新网格员,member,WY01-01,,,,\n")
+        assert "is active" in run(tmp_path, "pack", "activate", str(folder)).stdout
+        assert run(tmp_path, "deadletter", "replay", letter["id"]).stdout.strip() == f"{letter['id']}: done"
+        assert len(running.get("/v1/incidents")["incidents"]) == 2
+        assert "decided already" in run(tmp_path, "log", "settle", "0", "0", "--skip", status=1).stderr
+        assert run(tmp_path, "verify").stdout.startswith("Everything")
+        assert "gridpatrol_reconcile_mismatches 0" in httpx.get(f"{running.url}/metrics").text
+        assert "process" in run(tmp_path, "serve", "--listen", "127.0.0.1:0", status=1).stderr
+    assert "is active" in run(tmp_path, "pack", "activate", "weiyang").stdout, "kill -9 has not freed the lease"
+
+
+def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) -> None:
+    """Urging tells an alert. The second one is told while nobody listens, and is not missed."""
+    with server(tmp_path) as running:
+        run(tmp_path, "publish", "-", stdin=report(1))
+        heard: list[dict[str, Any]] = []
+
+        def listen() -> None:
+            said = run(tmp_path, "alert", "follow", "--json", "--count", "1").stdout
+            heard.append(json.loads(said))
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        number = 10
+        while thread.is_alive() and number < 60:
+            number += 1
+            urged = report(number, "WY01-CHIEF", "incident.urged", note="please")
+            run(tmp_path, "publish", "-", stdin=urged)
+            thread.join(0.3)
+        assert heard and heard[0]["case"] == SUBJECT.format(1) and heard[0]["what"] == "firing"
+        run(tmp_path, "publish", "-", stdin=report(99, "WY01-CHIEF", "incident.urged", note="once more"))
+        later = run(tmp_path, "alert", "follow", "--json", "--count", "1", "--since", heard[0]["id"]).stdout
+        assert json.loads(later)["id"] != heard[0]["id"]
+        assert running.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order_and_the_next_start_goes_on(tmp_path: Path, number: int) -> None:
+    with server(tmp_path) as running:
+        run(tmp_path, "publish", "-", stdin=report(1))
+        assert running.stop(number) == 0
+        assert "Stopped" in running.log.read_text() and "Traceback" not in running.log.read_text()
+    with server(tmp_path) as running:
+        assert running.get("/v1/incidents")["incidents"][0]["id"] == SUBJECT.format(1)
+        assert running.stop() == 0
+
+
+def test_a_busy_address_is_told_in_one_sentence_before_anything_is_done(tmp_path: Path) -> None:
+    with server(tmp_path) as running:
+        address = running.url.removeprefix("http://")
+        database = f"sqlite:///{tmp_path}/other.db"
+        said = run(tmp_path, "serve", "--listen", address, "--database", database, status=1).stderr
+        assert address in said and "--listen" in said and len(said.strip().splitlines()) == 1
+        assert not (tmp_path / "other.db").exists()
+
+
+def test_logs_for_machines_are_json_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "gridpatrol.toml").write_text('log_format = "json"\nlog_level = "DEBUG"\n')
+    with server(tmp_path) as running:
+        assert running.stop() == 0
+    lines = [line for line in running.log.read_text().splitlines() if line.startswith("{")]
+    assert lines and all({"event", "level", "timestamp", "logger"} <= set(json.loads(line)) for line in lines)
+
+
+def test_killed_in_the_middle_of_a_replay_and_started_again_it_tells_the_same_facts(tmp_path: Path) -> None:
+    file = tmp_path / "month.jsonl"
+    write_month(file, folder_of("weiyang"), datetime(2026, 3, 31, 2, tzinfo=UTC), seed=7, incidents=80)
+    until = ("--until", "2026-03-31T02:00Z")
+    run(tmp_path, "replay", str(file), *until, "--database", "sqlite:///whole.db")
+    killed = ("replay", str(file), *until, "--database", "sqlite:///killed.db")
+    for place in ("replay.after_commit:kill", "slice.before_commit:kill@2"):
+        done = run(tmp_path, *killed, status=None, GRIDPATROL_FAILPOINT=place, GRIDPATROL_SLICE_RECORDS="100")
+        assert done.returncode == -signal.SIGKILL
+    run(tmp_path, *killed)
+    whole, again = (
+        run(tmp_path, "facts", "export", "--database", f"sqlite:///{name}.db").stdout for name in ("whole", "killed")
+    )
+    assert whole == again != ""
+
+
+def test_the_demo_resumes_its_month_after_a_kill_prints_curls_that_work_and_goes_on(tmp_path: Path) -> None:
+    """One month only: what the killed start had begun is finished by the second, and the third finds it done."""
+    first = run(tmp_path, "demo", "run", "--listen", "127.0.0.1:0", status=None,
+                GRIDPATROL_FAILPOINT="replay.after_commit:kill@3")  # fmt: skip
+    assert first.returncode == -signal.SIGKILL
+    note = (tmp_path / "var" / "demo" / "month.json").read_bytes()
+    with server(tmp_path, "demo", "run") as running:
+        assert (tmp_path / "var" / "demo" / "month.json").read_bytes() == note
+        curls = re.findall(r"^  (curl .*)$", running.log.read_text(), re.MULTILINE)
+        assert len(curls) == 3
+        late, one, told = (_curl(tmp_path, line) for line in curls)
+        assert late["incidents"] and all(item["overdue"] for item in late["incidents"])
+        assert one["history"][0]["cause"]["type"] == "gridpatrol.report.submitted.v1"
+        assert told["outcome"] == "done"
+        mine = told["case"]
+        assert running.stop(signal.SIGINT) == 0
+    with server(tmp_path, "demo", "run") as running:
+        assert "Replaying" not in running.log.read_text()
+        assert running.get(f"/v1/incidents/{mine}")["id"] == mine
+        assert running.stop() == 0
+    assert run(tmp_path, "verify", "--database", "sqlite:///var/demo.db").stdout.startswith("Everything")
+
+
+def _curl(folder: Path, line: str) -> Any:
+    """The line as somebody pastes it."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this machine")
+    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, timeout=WITHIN_S)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
