@@ -5,10 +5,13 @@ the original stays sealed; only the decision is made again, under the pack and t
 """
 
 import msgspec
+from msgspec import Struct
 
 from engine import intake
+from engine.batch import Answer
 from engine.errors import GridpatrolError
-from engine.runtime import Submission
+from engine.runtime import Engine, Submission
+from engine.store import letters as store
 from engine.store.letters import Letter
 from schemas.envelope import decode_record, encode_record
 from schemas.partition import home_of, partition_of
@@ -16,6 +19,16 @@ from schemas.refusals import Reason, Refusal
 
 OPERATOR = "operator"
 """The principal of an operator's records."""
+
+
+class Replayed(Struct, frozen=True):
+    """What became of a replayed letter: done, parked, refused, duplicate; `released` for a failed firing."""
+
+    letter: str
+    outcome: str
+    reason: str = ""
+    field: str = ""
+    detail: str = ""
 
 
 class NotReplayable(GridpatrolError):
@@ -51,3 +64,26 @@ def _received(letter: Letter, body: str, partitions: int) -> Submission:
     submission, _ = received
     record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id)
     return msgspec.structs.replace(submission, body=encode_record(record).decode())
+
+
+def read(engine: Engine, id_: str) -> tuple[Letter, str | None] | None:
+    """A letter and its sealed bytes."""
+    with engine.database.read() as connection:
+        letter = store.read(connection, id_)
+        return (letter, store.read_sealed(connection, letter.token)) if letter else None
+
+
+def outcome_of(id_: str, answer: Answer | None) -> Replayed:
+    """An answer in words."""
+    if answer is None:
+        return Replayed(id_, "released")
+    why = answer.refusal
+    if why is None:
+        return Replayed(id_, answer.outcome)
+    return Replayed(id_, answer.outcome, why.reason, why.field, why.detail)
+
+
+def keep(engine: Engine, outcome: Replayed) -> None:
+    """Write down how a replay ended."""
+    with engine.database.begin() as connection:
+        store.write_replayed(connection, outcome.letter, outcome.outcome)

@@ -225,8 +225,8 @@ def proof(city: City) -> str:
     """One line for the README."""
     return (
         f"Boston's record of {city.cases:,} real cases, replayed: {city.flags_equal:,} of {city.flags:,} on-time flags "
-        f"equal the city's own, and {_percent(city.deadlines_equal, city.deadlines, 2)} of {city.deadlines:,} deadlines "
-        "come out within a minute of the city's from the pack's limits alone."
+        f"equal the city's own, and {_percent(city.deadlines_equal, city.deadlines, 2)} of {city.deadlines:,} "
+        "deadlines come out within a minute of the city's from the pack's limits alone."
     )
 
 

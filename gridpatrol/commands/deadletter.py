@@ -9,8 +9,8 @@ import msgspec
 from engine import letters
 from engine.batch import Answer
 from engine.clock import now_ms
-from engine.door.operator import Replayed, keep, outcome_of, read_letter
 from engine.errors import LeaseTaken
+from engine.letters import Replayed
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import letters as store
@@ -126,15 +126,15 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
 
 def _replay_here(engine: Engine, id_: str) -> Replayed:
     """With the lease in hand: append, decide, keep how it ended."""
-    found = read_letter(engine, id_)
+    found = letters.read(engine, id_)
     assert found is not None
     submission = letters.resubmission(*found, engine.count)
     row = engine.append([submission], now_ms())[0]
     answer: Answer | None = None
     while (result := engine.work(now_ms())) is not None:
         answer = next((a for a in result.answers if (a.partition, a.position) == (row.partition, row.position)), answer)
-    outcome = outcome_of(id_, answer)
-    keep(engine, outcome)
+    outcome = letters.outcome_of(id_, answer)
+    letters.keep(engine, outcome)
     return outcome
 
 

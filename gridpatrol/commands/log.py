@@ -8,11 +8,11 @@ from typing import IO
 import click
 import msgspec
 
-from engine import replay
-from engine.door.operator import Settled, settle_in
+from engine import replay, settlements
 from engine.errors import LeaseTaken
 from engine.runtime import Engine
 from engine.settings import Settings
+from engine.settlements import Settled
 from engine.telemetry import Telemetry
 from gridpatrol import options
 from gridpatrol.client import server_of
@@ -76,7 +76,7 @@ def settle(
 
 def _settle_here(engine: Engine, word: Settled) -> None:
     try:
-        settle_in(engine, word)
+        settlements.settle(engine, word)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     engine.drain(None)
