@@ -87,6 +87,7 @@ def _settle(engine: "Engine", row: PartitionRow, word: str, error: Exception) ->
     words = engine.settlements.get((row.partition, row.position), "").split()
     if word in words:
         raise error
-    detail = f"{type(error).__name__}: {error}"[:1000]
+    said = str(getattr(error, "orig", None) or error).partition("\n")[0]  # without the rows: those are not for logs
+    detail = f"{type(error).__name__}: {said}"[:500]
     log.error("record %d.%d: settled with %r, after %s", row.partition, row.position, word, detail)
     engine.settle(SettlementRow(row.partition, row.position, " ".join([*words, word]), detail))

@@ -135,13 +135,14 @@ class Turn:
         return max(due + 1, self.row.clock)
 
     def _tick(self, at: int) -> bool:
-        """Fire what is due before an instant, and append the tick that released it."""
-        if not self._fire_before(at):
-            return False
-        self.work.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
-        self.row.clock = at
-        self.row.position += 1
-        return True
+        """Fire what is due before an instant, and append the tick that released it; what is left gets another."""
+        before = self.book.made
+        done = self._fire_before(at)
+        if self.book.made > before:
+            self.work.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
+            self.row.clock = at
+            self.row.position += 1
+        return done
 
     # ---- what is due ----------------------------------------------------------------------------------------
 
@@ -164,7 +165,7 @@ class Turn:
         self.work.counted.lateness.append(arrival - due)
         recalculate, failed = id_ in self.work.recalculate, ""
         self.work.recalculate.discard(id_)
-        if firing_name(case) in self._verdict(self.row.position):
+        if firing_name(case) in self.work.unstorable:
             failed = "the database refuses it"
         else:
             try:

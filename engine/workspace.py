@@ -44,6 +44,7 @@ class Workspace:
         self.limits = limits
         self.count = count
         self.settlements = settlements
+        self.unstorable = {word for verdict in settlements.values() for word in verdict.split()}
         self.now = now
         self.cases: dict[str, Case] = {}
         self.due_at: dict[str, int | None] = {}  # when each case in memory comes up, as the heap should see it
