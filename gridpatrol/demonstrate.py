@@ -25,7 +25,7 @@ from engine.store import desk, log
 from gridpatrol.commands.replay import count_lines, name_of, replay_events
 from gridpatrol.demo.month import write_month
 from gridpatrol.demo.speech import mint
-from gridpatrol.opening import install_if_empty
+from gridpatrol.opening import install_if_empty, shown
 from gridpatrol.options import say
 from gridpatrol.progress import progress
 from gridpatrol.serve import serve
@@ -65,7 +65,7 @@ def prepare(engine: Engine, folder: Path) -> None:
         return
     month = _month(folder, engine)
     file = folder / month.file
-    say(f"Replaying a month of {file} into {engine.settings.database} ...")
+    say(f"Replaying a month of {file} into {shown(engine.settings.database)} ...")
     with progress("one month", count_lines(file)) as told, file.open("rb") as lines:
         replay_events(engine, lines, name_of(file), month.end, told)
     with engine.database.begin() as connection:
@@ -124,7 +124,7 @@ def welcome(url: str, engine: Engine) -> str:
         f"  curl '{url}/v1/incidents?overdue=true&limit=3'", "",
         f"  curl '{url}/v1/incidents/{_some_incident(engine)}'", "",
         _report(url, engine), "",
-        f"Or: .venv/bin/gridpatrol incident list --overdue --database {engine.settings.database}", "",
+        f"Or: .venv/bin/gridpatrol incident list --overdue --database {shown(engine.settings.database)}", "",
     ])  # fmt: skip
 
 

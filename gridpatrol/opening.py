@@ -4,6 +4,7 @@ In: the flags of a command. Out: `reading` gives a database that may be read whi
 gives an engine under the lease, with its consumers, on a schema of this release.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,11 @@ def defaults(settings: Settings, **values: Any) -> Settings:
     return msgspec.structs.replace(settings, **changes)
 
 
+def shown(url: str) -> str:
+    """A database's URL without its password."""
+    return re.sub(r"(://[^:/@]*:)[^@/]*@", r"\1***@", url)
+
+
 def is_empty(database: Database) -> bool:
     """Whether no release has ever put tables there."""
     with database.db.connect() as connection:
@@ -67,11 +73,11 @@ def exists(url: str) -> bool:
 def reading(settings: Settings) -> Iterator[Database]:
     """A database to read from. A file that is not there is not made."""
     if not exists(settings.database):
-        raise NothingThere(f"there is no database at {settings.database}")
+        raise NothingThere(f"there is no database at {shown(settings.database)}")
     database = open_database(settings.database)
     try:
         if is_empty(database):
-            raise NothingThere(f"nothing has been stored at {settings.database}")
+            raise NothingThere(f"nothing has been stored at {shown(settings.database)}")
         database.check_schema()
         yield database
     finally:

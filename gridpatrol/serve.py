@@ -42,6 +42,12 @@ class AddressTaken(GridpatrolError):
     remedy = "Stop it, or choose another with --listen 127.0.0.1:PORT or GRIDPATROL_LISTEN."
 
 
+class WriterStopped(GridpatrolError):
+    """A defect ended the writer while the door was open; /readyz has said so since."""
+
+    remedy = "The log has the whole story; what was answered with 202 is stored."
+
+
 def take_address(listen: str) -> socket.socket:
     """Bind without listening yet: whoever connects early is refused, not kept waiting. Port 0 takes any free one."""
     host, _, port = listen.rpartition(":")
@@ -113,7 +119,7 @@ def _serve(
         writer.close()
         log.info("stopped", extra={"url": url})
     if writer.failure is not None:
-        raise writer.failure
+        raise WriterStopped(f"the writer had stopped: {writer.failure}") from writer.failure
 
 
 class Server(uvicorn.Server):

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gridpatrol import options
-from gridpatrol.opening import defaults, settings_of
+from gridpatrol.opening import defaults, settings_of, shown
 
 DATABASE = "sqlite:///var/demo.db"
 CITY_DATABASE = "sqlite:///var/city.db"
@@ -60,4 +60,4 @@ def city(database: str | None, proof: bool, as_json: bool) -> None:
     elif proof:
         click.echo(cities.proof(found))
     else:
-        cities.tell(found, settings.database)
+        cities.tell(found, shown(settings.database))

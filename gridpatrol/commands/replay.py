@@ -17,7 +17,7 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.positions import read_positions
 from gridpatrol import options
-from gridpatrol.opening import BEFORE_ALL, install_if_empty, settings_of, writing
+from gridpatrol.opening import BEFORE_ALL, install_if_empty, settings_of, shown, writing
 from gridpatrol.progress import progress
 
 
@@ -102,10 +102,10 @@ def _replay_log(engine: Engine, lines: Iterable[bytes], as_json: bool) -> None:
     with progress("replaying the log", None) as told:
         count = replay.replay_log(engine, lines, told)
     if as_json:
-        options.print_json({"records": count, "database": engine.settings.database})
+        options.print_json({"records": count, "database": shown(engine.settings.database)})
     else:
-        click.echo(f"{count} records of an exported log replayed into {engine.settings.database}.")
-        _look_next(engine.settings.database)
+        click.echo(f"{count} records of an exported log replayed into {shown(engine.settings.database)}.")
+        _look_next(shown(engine.settings.database))
 
 
 def _report(done: replay.Replayed, settings: Settings, as_json: bool) -> None:
@@ -113,12 +113,12 @@ def _report(done: replay.Replayed, settings: Settings, as_json: bool) -> None:
         options.print_json(done)
         return
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.outcomes.items())) or "none"
-    click.echo(f"{done.lines} lines read into {settings.database}. Decided in this run: {outcomes}.")
+    click.echo(f"{done.lines} lines read into {shown(settings.database)}. Decided in this run: {outcomes}.")
     for count, what in ((done.skipped, "were decided by an earlier run"), (done.beyond, "lie after --until"),
                         (done.rejected, "are no valid events: see `gridpatrol deadletter list`")):  # fmt: skip
         if count:
             click.echo(f"{count} {what}.")
-    _look_next(settings.database)
+    _look_next(shown(settings.database))
 
 
 def _look_next(url: str) -> None:

@@ -12,7 +12,7 @@ from engine.lease import Lease
 from engine.store import log
 from engine.store.database import Database
 from gridpatrol import options
-from gridpatrol.opening import reading, settings_of
+from gridpatrol.opening import reading, settings_of, shown
 from gridpatrol.progress import progress
 
 
@@ -40,7 +40,7 @@ def command(ctx: click.Context, most: int, database: str | None, as_json: bool) 
         for mismatch in found[:most]:
             click.echo(str(mismatch))
         said = f"{len(found)} mismatches" if found else "Everything that is stored follows from the facts"
-        click.echo(f"{said} in {settings.database}.")
+        click.echo(f"{said} in {shown(settings.database)}.")
     ctx.exit(1 if found else 0)
 
 
