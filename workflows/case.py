@@ -100,11 +100,14 @@ class Case(Struct, omit_defaults=True, kw_only=True):
         """When something of it falls due: a rung, a parked event's patience, the end of a suspension."""
         if self.quarantined:
             return None
-        instants = [c.next for c in self.clocks if c.next is not None]
-        instants += [w.until for w in self.parked]
-        if self.suspended_until is not None:
-            instants.append(self.suspended_until)
-        return min(instants, default=None)
+        earliest = self.suspended_until
+        for clock in self.clocks:
+            if clock.next is not None and (earliest is None or clock.next < earliest):
+                earliest = clock.next
+        for waiting in self.parked:
+            if earliest is None or waiting.until < earliest:
+                earliest = waiting.until
+        return earliest
 
     @property
     def due_at(self) -> int | None:
