@@ -12,8 +12,10 @@ from engine.store.rows import InboxRow, PartitionRow
 from schemas.refusals import Refusal
 from workflows.case import Case
 
-SKIP, STAMP, QUARANTINE = "skip", "stamp:", "quarantine:"
-"""Words of a settlement: pass the record over; take it at this instant (ms); a firing before it cannot be stored."""
+SKIP, STAMP = "skip", "stamp:"
+"""An operator's words: pass the record over, its stamp too; take it at this instant (ms)."""
+UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
+"""Words of isolation: the record moves time, but no more can be decided of it; a firing before it cannot be stored."""
 
 
 Beside = Callable[[Connection, dict[int, int]], None]

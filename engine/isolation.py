@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.batch import SKIP, Batch, Beside, SliceResult, firing_name
+from engine.batch import UNDECIDABLE, Batch, Beside, SliceResult, firing_name
 from engine.errors import GridpatrolError
 from engine.failpoints import Interrupted
 from engine.store import slices
@@ -78,7 +78,7 @@ def _pass_over(engine: "Engine", batch: Batch, now: int | None, beside: Beside |
     """The record itself it is: a dead letter."""
     if not batch.records:
         raise error
-    _settle(engine, batch.row, SKIP, error)
+    _settle(engine, batch.row, UNDECIDABLE, error)
     return engine.run([replace(batch, row=engine.rows[batch.row.partition])], now, beside, engine.limits)
 
 

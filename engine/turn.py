@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.batch import SKIP, STAMP, Batch, firing_name
+from engine.batch import SKIP, STAMP, UNDECIDABLE, Batch, firing_name
 from engine.booking import Book
 from engine.due import DueCases
 from engine.errors import LogMismatch
@@ -193,8 +193,8 @@ class Turn:
         """A record by its kind. A tick has done its work by arriving."""
         if row.kind == "tick":
             return
-        if SKIP in self._verdict(row.position):
-            return self.book.refuse(item, row, arrival, Refusal(Reason.FAILED, "", "settled: passed over"))
+        if passed := [word for word in self._verdict(row.position) if word in (SKIP, UNDECIDABLE)]:
+            return self.book.refuse(item, row, arrival, Refusal(Reason.FAILED, "", f"settled: {passed[0]}"))
         if row.kind == "pack":
             return self._activate(row, arrival)
         if row.kind == "release":

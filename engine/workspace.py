@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.batch import Answer, Batch, Counted, Limits
+from engine.batch import SKIP, UNDECIDABLE, Answer, Batch, Counted, Limits
 from engine.policies import Policies
 from engine.store import log as inbox
 from engine.store import slices
@@ -20,8 +20,8 @@ from schemas.events import ReportSubmitted, Said
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
-from workflows import triggers
 from workflows.case import Case
+from workflows.nearby import correlation_keys
 from workflows.policy import Policy
 
 
@@ -76,7 +76,7 @@ class Workspace:
             self.batches[batch.row.partition] = reads
             rules = self.active(batch.row)
             for item in reads:
-                if item.record is None:
+                if item.record is None or self._passed_over(batch, item.row):
                     continue
                 event = item.record.event
                 ids.add(event.subject)
@@ -88,6 +88,13 @@ class Workspace:
             self.seen = {(r.partition, r.source, r.id): r for r in slices.read_seen(self.connection, keys)}
         if nearby:
             self.load(slices.read_nearby(self.connection, nearby))
+
+    def _passed_over(self, batch: Batch, row: InboxRow) -> bool:
+        """Whether a record was settled to be passed over: its case may be what cannot be read."""
+        alone = len(batch.records) == 1  # in a replay of events only then the record's place in the log is known
+        position = batch.row.position if batch.ticking and alone else -1 if batch.ticking else row.position
+        words = self.settlements.get((row.partition, position), "").split()
+        return SKIP in words or UNDECIDABLE in words
 
     def active(self, row: PartitionRow) -> Policy | None:
         """The register that is active in a partition; None before the first activation."""
@@ -138,7 +145,7 @@ class Workspace:
 
 def _nearby(said: ReportSubmitted, subject: str, rules: Policy) -> list[str]:
     """The keys under which open cases of the same home may be the same problem."""
-    keys = triggers.correlation_keys(said, rules.options.similar_radius_m)
+    keys = correlation_keys(said, rules.options.similar_radius_m)
     return [key for key in (scoped(key, subject) for key in keys) if key]
 
 
