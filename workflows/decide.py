@@ -16,7 +16,7 @@ from schemas.envelope import Record, decode_data, decode_record, to_ms
 from schemas.events import ReportSubmitted, Resumed, Said, VerificationRecorded, trigger_of
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import clockwork, routing, triggers
+from workflows import birth, clockwork, routing, triggers
 from workflows.case import AWAITED, Case, Clock, Waiting, responsible
 from workflows.decision import Decision, believed
 from workflows.definition import Definition, Standing
@@ -27,6 +27,7 @@ from workflows.pack import Post
 from workflows.policy import Policy
 from workflows.roles import forbid
 from workflows.service_request import SERVICE_REQUEST
+from workflows.telling import serves, unknown
 
 DUE = "gridpatrol.clock.due"
 """The type of the cause of a firing."""
@@ -136,26 +137,26 @@ def _birth(d: Decision, said: Said, post: Post, home: str, nearby: tuple[Case, .
     if not isinstance(said, ReportSubmitted):
         return None
     if said.category not in d.rules.categories:
-        return triggers.unknown("data.category", said.category, "category")
+        return unknown("data.category", said.category, "category")
     for code in said.touches:
         if code not in d.register.grids:
-            return triggers.unknown("data.touches", code, "grid")
-    grid = triggers.place(d, said, post.grid, home)
+            return unknown("data.touches", code, "grid")
+    grid = birth.place(d, said, post.grid, home)
     if isinstance(grid, Refusal):
         return grid
-    triggers.report(d, said, grid, nearby)  # told first: the rules below ask the case for its place
+    birth.report(d, said, grid, nearby)  # told first: the rules below ask the case for its place
     refused = forbid(post, "report.submitted", d.case, d.rules, d.register)
     if refused is None and said.department is not None:
-        refused = triggers.serves(d, said.department, "data.department")
+        refused = serves(d, said.department, "data.department")
     if refused:
         return refused
     definition, at = DEFINITIONS[said.definition], _standing(d, post)
     dest = definition.dest("report.submitted", d.case, said, at)
     if dest is None:
         return Refusal(Reason.IMPOSSIBLE, "type", "this definition takes no report")
-    triggers.first_owner(d, said, at, dest)
+    birth.first_owner(d, said, at, dest)
     _move(d, definition, "report.submitted", dest)
-    triggers.total_clock(d, said)
+    birth.total_clock(d, said)
     return d
 
 
@@ -227,7 +228,7 @@ def _park(case: Case, arrived: Arrived, rules: Policy, register: Policy) -> Deci
     if len(case.parked) >= options.parked_cap:
         return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
     if case.state == AWAITED and (home not in register.grids or register.home(home) != home):
-        return triggers.unknown("subject", home, "home")
+        return unknown("subject", home, "home")
     d = Decision(case, rules, register, arrived.arrival, arrived.arrival, event.actor)
     until = d.arrival + options.parked_ms
     d.tell(

@@ -1,174 +1,22 @@
 """What each trigger does besides moving the case: owners, copies, checks, cycles, orders.
 
 In: a decision, what was said, who said it. Out: facts told into the decision, or a refusal; then nothing was
-told that counts. One function per trigger; a trigger without one only moves the case.
+told that counts. One function per trigger; a trigger without one only moves the case. Birth is in `birth.py`.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-from msgspec import UNSET
-
-from msgspec import structs
 
 from schemas import events as e
 from schemas import facts as f
 from schemas.envelope import to_ms
 from schemas.refusals import Reason, Refusal
 from workflows import clockwork, routing
-from workflows.case import Case, Owner
+from workflows.case import Owner
 from workflows.decision import Decision
 from workflows.definition import Standing
 from workflows.limits import Limit, LimitError, parse_limit
-
-METRES_PER_DEGREE = 111_320
-
-
-def unknown(field: str, code: str, what: str) -> Refusal:
-    """A code that the pack does not know."""
-    return Refusal(Reason.UNKNOWN_CODE, field, f"{code!r} is no {what} of the active pack")
-
-
-def _assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
-    """Pass ownership; with a sender, copy those who are told of what that grid reports."""
-    d.tell(f.Assigned(grid=owner.grid, level=owner.level, department=owner.department, why=why))
-    if sender:
-        posts, departments = routing.copies(sender, d.case, owner, d.rules, d.register, d.arrival)
-        if posts or departments:
-            d.tell(f.Copied(posts=posts, departments=departments))
-
-
-# ---- birth ------------------------------------------------------------------------------------------------
-
-
-def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Refusal:
-    """The grid of the place: as sent, or the leaf around the position, or the speaker's `own`, or the home.
-
-    It must lie in the home. On a border the speaker's own grid goes first, so nobody is sent away from it.
-    """
-    register = d.register
-    if said.grid is not None:
-        if said.grid not in register.grids:
-            return unknown("data.grid", said.grid, "grid")
-        grid = said.grid
-    else:
-        found = register.locate(said.position) if said.position else ()
-        here = [code for code in found if code in register.grids and register.home(code) == home]
-        near = [code for code in (own,) if code in register.grids and register.home(code) == home]
-        grid = own if own in here else next(iter(here or near), home)
-    if grid not in register.grids:
-        return unknown("subject", home, "home")
-    if not register.stands(register.grids[grid], d.judged(0)):
-        return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
-    if register.home(grid) != home:
-        expected = register.home(grid)
-        return Refusal(
-            Reason.MISROUTED, "subject", f"the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>"
-        )
-    return grid
-
-
-def touched(d: Decision, said: e.ReportSubmitted, grid: str) -> tuple[str, ...]:
-    """The other grids that it lies in: as sent, else those on whose common border it was measured."""
-    if said.touches or said.position is None:
-        return said.touches
-    found = d.register.locate(said.position)
-    return tuple(code for code in found if code != grid) if grid in found else ()
-
-
-def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Case]) -> None:
-    """Birth: what it is, where it is, which open cases may be the same problem."""
-    category, position = d.rules.categories[said.category], said.position
-    judged = d.judged(0)
-    key = correlation_key(said, d.rules.options.similar_radius_m)
-    d.tell(
-        f.Reported(
-            definition=said.definition, policy=d.rules.hash, category=category.code, group=category.group,
-            source=said.source, by=d.by, path=d.register.path(grid), occurred=d.instant, judged=judged,
-            touches=touched(d, said, grid), unit=said.unit or "", reference=said.reference or "", key=key,
-            lon=position.lon if position else None, lat=position.lat if position else None,
-            crs=position.crs if position else "",
-        )
-    )  # fmt: skip
-    for item in said.evidence:
-        d.tell(_evidence(item, d.by))
-    same = similar(d, nearby)
-    if same:
-        d.tell(f.Similar(cases=same))
-
-
-def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -> None:
-    """The first owner: the finder while it dissuades or handles there, else the level with authority."""
-    if dest == "discovered":
-        return _assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")
-    if dest == "accepted":
-        return _assign(d, Owner(at.grid, at.level), "found")
-    owner = routing.upward(d.case, d.rules, d.register)
-    inspected = said.source in (e.Source.PATROL, e.Source.INSPECTION, e.Source.SUPERVISION)
-    sender = at.grid if inspected and at.level > owner.level else ""
-    _assign(d, Owner(owner.grid, owner.level, said.department or ""), "reported", sender)
-
-
-def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
-    """The clock of the whole case: the pack's limit, or the deadline that the report carries, or none."""
-    if said.deadline is UNSET:
-        clockwork.start(d, clockwork.TOTAL, 0)
-    elif said.deadline is None:
-        clockwork.start(d, clockwork.TOTAL, 0, endless=True)
-    else:
-        clockwork.start(d, clockwork.TOTAL, 0, ordered=to_ms(said.deadline))
-
-
-def correlation_keys(said: e.ReportSubmitted, radius_m: int) -> list[str]:
-    """The keys under which cases within the radius can lie: the own cell's and those it comes near to."""
-    if not radius_m or said.position is None:
-        return []
-    near = radius_m / METRES_PER_DEGREE
-    wide = near / max(math.cos(math.radians(said.position.lat)), 0.01)
-    corners = [(dx, dy) for dx in (-wide, wide) for dy in (-near, near)]
-    here = said.position
-    places = [structs.replace(here, lon=here.lon + dx, lat=here.lat + dy) for dx, dy in corners]
-    moved = [structs.replace(said, position=at) for at in (here, *places)]
-    return list(dict.fromkeys(correlation_key(at, radius_m) for at in moved))
-
-
-def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:
-    """Category and map cell: cases under one key may be the same problem. Empty: the pack proposes none."""
-    if not radius_m or said.position is None:
-        return ""
-    cell = METRES_PER_DEGREE / (4 * radius_m)
-    datum = "" if said.position.crs in ("WGS84", "CGCS2000") else f"|{said.position.crs}"
-    x, y = math.floor(said.position.lon * cell), math.floor(said.position.lat * cell)
-    return f"{said.category}{datum}|{x}|{y}"
-
-
-def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
-    """Open cases of the same key within the pack's distance and time, in order of their ids; 8 at most."""
-    options, case = d.rules.options, d.case
-    found = [
-        other.id
-        for other in nearby
-        if other.id != case.id and case.judged - other.opened <= options.similar_window_ms
-        and _distance_m(case, other) <= options.similar_radius_m
-    ]  # fmt: skip
-    return tuple(sorted(found)[:8])
-
-
-def _distance_m(a: Case, b: Case) -> float:
-    if a.lon is None or a.lat is None or b.lon is None or b.lat is None:
-        return math.inf
-    dx = (a.lon - b.lon) * math.cos(math.radians(a.lat))
-    return math.hypot(dx, a.lat - b.lat) * METRES_PER_DEGREE
-
-
-def _evidence(item: e.Evidence, by: str) -> f.Evidenced:
-    return f.Evidenced(
-        url=item.url, sha256=item.sha256, kind=item.kind, by=by,
-        taken_at=to_ms(item.taken_at) if item.taken_at else None,
-        lon=item.position.lon if item.position else None, lat=item.position.lat if item.position else None,
-    )  # fmt: skip
-
+from workflows.telling import assign, evidence, serves, unknown
 
 # ---- the main line ----------------------------------------------------------------------------------------
 
@@ -198,19 +46,7 @@ def report_up(d: Decision, said: e.ReportedUp, at: Standing) -> Refusal | None:
             return refused
         grid = d.register.departments[said.to_department].grid
         owner = Owner(grid, d.register.grids[grid].level, said.to_department)
-    _assign(d, owner, "reported", at.grid)
-    return None
-
-
-def serves(d: Decision, department: str, field: str) -> Refusal | None:
-    """A department can only handle what lies below the grid it belongs to."""
-    known = d.register.departments.get(department)
-    if known is None:
-        return unknown(field, department, "department")
-    if known.grid not in d.case.path:
-        return Refusal(
-            Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}"
-        )
+    assign(d, owner, "reported", at.grid)
     return None
 
 
@@ -276,7 +112,7 @@ def handle(d: Decision, said: e.HandlingCompleted, at: Standing) -> Refusal | No
     owner = d.case.owner
     d.tell(f.Handled(level=owner.level, by=d.by, checks=at.checks, department=owner.department))
     for item in said.evidence:
-        d.tell(_evidence(item, d.by))
+        d.tell(evidence(item, d.by))
     return None
 
 
@@ -288,7 +124,7 @@ def check(d: Decision, said: e.VerificationRecorded, at: Standing) -> Refusal | 
     decides = at.level >= len(d.case.path)
     d.tell(f.Checked(level=at.level, outcome=said.outcome, by=d.by, decides=decides))
     for item in said.evidence:
-        d.tell(_evidence(item, d.by))
+        d.tell(evidence(item, d.by))
     if decides and said.outcome == "unsolved":
         _rework(d)
     return None
@@ -353,7 +189,7 @@ def raise_to(d: Decision, to: Owner, reason: str, sender: str) -> None:
     """The facts of an escalation."""
     was = d.case.owner
     d.tell(f.Escalated(reason=reason, was_level=was.level, level=to.level))
-    _assign(d, to, "escalated", sender)
+    assign(d, to, "escalated", sender)
 
 
 def send_back(d: Decision, said: e.Returned, at: Standing) -> Refusal | None:
@@ -378,7 +214,7 @@ def reassign(d: Decision, said: e.Reassigned, at: Standing) -> Refusal | None:
         grid = said.to_grid or ""
         if grid not in d.register.grids:
             return unknown("data.to_grid", grid, "grid")
-    _assign(d, Owner(grid, d.register.grids[grid].level, said.to_department or ""), "reassigned")
+    assign(d, Owner(grid, d.register.grids[grid].level, said.to_department or ""), "reassigned")
     return None
 
 
@@ -441,7 +277,7 @@ def note(what: str) -> Callable[[Decision, Any, Standing], None]:
 def add_evidence(d: Decision, said: e.EvidenceAdded, at: Standing) -> Refusal | None:
     """More evidence."""
     for item in said.evidence:
-        d.tell(_evidence(item, d.by))
+        d.tell(evidence(item, d.by))
     return None
 
 

@@ -33,7 +33,7 @@ from tests.unit.builders import (
 )
 from workflows.case import Case, encode
 from workflows.decide import Arrived, encode_raw, take
-from workflows.triggers import METRES_PER_DEGREE, correlation_key, correlation_keys
+from workflows.nearby import METRES_PER_DEGREE, correlation_key, correlation_keys
 
 PHOTO: dict[str, Any] = {
     "url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "before",

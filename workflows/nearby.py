@@ -1,0 +1,58 @@
+"""Which open cases may be the same problem: proposed by place and time, merged only by people.
+
+In: a report or a case, and the pack's radius and window. Out: correlation keys (category and map cell) to look cases up
+by, and the ids of those that are near enough.
+"""
+
+import math
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from schemas import events as e
+from workflows.case import Case
+from workflows.decision import Decision
+
+METRES_PER_DEGREE = 111_320
+
+
+def correlation_keys(said: e.ReportSubmitted, radius_m: int) -> list[str]:
+    """The keys under which cases within the radius can lie: the own cell's and those it comes near to."""
+    if not radius_m or said.position is None:
+        return []
+    near = radius_m / METRES_PER_DEGREE
+    wide = near / max(math.cos(math.radians(said.position.lat)), 0.01)
+    corners = [(dx, dy) for dx in (-wide, wide) for dy in (-near, near)]
+    here = said.position
+    places = [structs.replace(here, lon=here.lon + dx, lat=here.lat + dy) for dx, dy in corners]
+    moved = [structs.replace(said, position=at) for at in (here, *places)]
+    return list(dict.fromkeys(correlation_key(at, radius_m) for at in moved))
+
+
+def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:
+    """Category and map cell: cases under one key may be the same problem. Empty: the pack proposes none."""
+    if not radius_m or said.position is None:
+        return ""
+    cell = METRES_PER_DEGREE / (4 * radius_m)
+    datum = "" if said.position.crs in ("WGS84", "CGCS2000") else f"|{said.position.crs}"
+    x, y = math.floor(said.position.lon * cell), math.floor(said.position.lat * cell)
+    return f"{said.category}{datum}|{x}|{y}"
+
+
+def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
+    """Open cases of the same key within the pack's distance and time, in order of their ids; 8 at most."""
+    options, case = d.rules.options, d.case
+    found = [
+        other.id
+        for other in nearby
+        if other.id != case.id and case.judged - other.opened <= options.similar_window_ms
+        and _distance_m(case, other) <= options.similar_radius_m
+    ]  # fmt: skip
+    return tuple(sorted(found)[:8])
+
+
+def _distance_m(a: Case, b: Case) -> float:
+    if a.lon is None or a.lat is None or b.lon is None or b.lat is None:
+        return math.inf
+    dx = (a.lon - b.lon) * math.cos(math.radians(a.lat))
+    return math.hypot(dx, a.lat - b.lat) * METRES_PER_DEGREE
