@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from engine.clock import now_ms
+from engine.errors import DatabaseUnusable
 from engine.replay import export_log, replay_log
 from engine.runtime import Submission
 from engine.store.database import Database
@@ -238,7 +239,7 @@ def test_in_a_replay_poison_is_isolated_as_well_and_the_exported_log_agrees(
         runs.install(engine, runs.pack_of("weiyang"))
         sick = "NEW.case_id LIKE '%07' AND NEW.body LIKE '%\"breach\":true%'"
         refuse(engine.database, "facts", f"NEW.cause LIKE '%\"id\":\"0013-%' OR ({sick})")
-        replayed(engine, storm(2))
+        replayed(engine, storm(2, 30))
         runs.check_whole(engine)
         told = runs.facts(engine)
         with engine.database.read() as connection:
@@ -249,14 +250,12 @@ def test_in_a_replay_poison_is_isolated_as_well_and_the_exported_log_agrees(
             replay_log(again, export_log(engine))
             assert runs.steps(again) == runs.steps(engine)
     with engine_on(f"sqlite:///{tmp_path / 'plain.db'}", 4) as plain:
-        replayed(plain, storm(2))
+        replayed(plain, storm(2, 30))
         others = {case: rows for case, rows in runs.facts(plain).items() if not case.endswith(("0013", "0007"))}
         assert {case: rows for case, rows in told.items() if case in others} == others
 
 
 def test_a_database_that_is_away_is_no_poison(sqlite_url: str) -> None:
-    from engine.errors import DatabaseUnusable
-
     with line_on(sqlite_url) as line:
         line.report(1)
         with line.engine.database.begin() as connection:

@@ -1,0 +1,115 @@
+"""The schema that the migrations make is the one that the models describe, on both databases.
+
+In: a database made by the migrations. Out: no difference to the models, indexes with their conditions included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from engine.errors import SchemaMismatch
+from engine.store.database import Database, open_database
+from engine.store.tables import metadata
+from tests.postgres import fresh_database
+
+
+def indexes(database: Database) -> dict[str, object]:
+    """Every index with its table, columns and condition."""
+    seen = inspect(database.db)
+    return {
+        str(index["name"]): (table, index["column_names"], bool(index["unique"]), _condition(index))
+        for table in seen.get_table_names()
+        for index in seen.get_indexes(table)
+    }
+
+
+def _condition(index: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return sorted((name, str(value)) for name, value in index.get("dialect_options", {}).items())
+
+
+def without_rowid(database: Database) -> set[str]:
+    """The SQLite tables that are their own index."""
+    if database.dialect != "sqlite":
+        return set()
+    with database.db.connect() as connection:
+        tables = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
+    return {name for name, sql in tables if "WITHOUT ROWID" in sql.upper()}
+
+
+def columns(database: Database) -> dict[str, object]:
+    """Every column with its type, default and whether it may be empty; and the primary keys."""
+    seen = inspect(database.db)
+    return {
+        table: (
+            [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in seen.get_columns(table)],
+            seen.get_pk_constraint(table)["constrained_columns"],
+        )
+        for table in seen.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+@pytest.fixture
+def migrated(database_url: str) -> Iterator[Database]:
+    """A database made by the migrations."""
+    database = open_database(database_url)
+    database.upgrade()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def fresh(migrated: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Another one of the same kind, made from the models."""
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path / 'fresh.db'}"
+        if migrated.dialect == "postgresql":
+            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server")))
+        database = open_database(url)
+        stack.callback(database.close)
+        database.create_fresh()
+        yield database
+
+
+def test_the_migrated_schema_is_the_one_of_the_models(migrated: Database) -> None:
+    with migrated.db.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_columns_keys_and_indexes_are_those_of_a_fresh_schema(
+    migrated: Database, fresh: Database
+) -> None:
+    assert columns(migrated) == columns(fresh)
+    assert indexes(migrated) == indexes(fresh)
+    assert without_rowid(migrated) == without_rowid(fresh)
+    assert len(indexes(fresh)) >= 10
+
+
+def test_upgrading_twice_changes_nothing_and_the_schema_is_then_this_release_s(migrated: Database) -> None:
+    before = indexes(migrated), columns(migrated)
+    migrated.upgrade()
+    migrated.check_schema()
+    assert (indexes(migrated), columns(migrated)) == before
+
+
+def test_a_schema_of_another_release_is_refused_with_the_command_that_mends_it(migrated: Database) -> None:
+    with migrated.db.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    with pytest.raises(SchemaMismatch, match=r"revision 0000.*gridpatrol db upgrade"):
+        migrated.check_schema()
+
+
+def test_an_empty_database_has_no_schema_of_any_release(database_url: str) -> None:
+    database = open_database(database_url)
+    with pytest.raises(SchemaMismatch, match="revision none"):
+        database.check_schema()
+    database.close()
