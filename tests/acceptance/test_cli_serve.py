@@ -23,8 +23,14 @@ from typing import Any
 import httpx
 import pytest
 
+from engine import intake
+from engine.clock import now_ms
 from engine.packs import folder_of
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.store.database import open_database
 from gridpatrol.demo.month import write_month
+from schemas.refusals import Refusal
 
 GRIDPATROL = [sys.executable, "-m", "gridpatrol"]
 WITHIN_S = 60
@@ -145,6 +151,31 @@ def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) 
         later = run(tmp_path, "alert", "follow", "--json", "--count", "1", "--since", heard[0]["id"]).stdout
         assert json.loads(later)["id"] != heard[0]["id"]
         assert running.stop(signal.SIGINT) == 0
+
+
+def test_a_record_from_the_future_halts_its_partition_until_an_operator_settles_it(tmp_path: Path) -> None:
+    """A host whose clock was an hour ahead wrote it. The other partitions go on."""
+    run(tmp_path, "publish", "-", stdin=report(1))
+    database = open_database(f"sqlite:///{tmp_path}/var/gridpatrol.db")
+    received = intake.receive(report(2).encode(), "local", 32)
+    assert not isinstance(received, Refusal)
+    [row] = Engine(database, Settings()).append([received[0]], now_ms() + 3_600_000)
+    database.close()
+    where = (str(row.partition), str(row.position))
+    with server(tmp_path) as running:
+        assert [item["partition"] for item in running.get("/readyz")["halted"]] == [row.partition]
+        assert len(running.get("/v1/incidents")["incidents"]) == 1
+        assert "not in the log" in run(tmp_path, "log", "settle", where[0], "99999", "--skip", status=1).stderr
+        run(tmp_path, "log", "settle", *where, "--stamp", datetime.now(UTC).isoformat(), "--why", "clock ahead")
+        until = time.monotonic() + 10
+        while len(running.get("/v1/incidents")["incidents"]) < 2 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert len(running.get("/v1/incidents")["incidents"]) == 2
+        assert running.get("/readyz")["halted"] == []
+    run(tmp_path, "log", "export", "-o", "log.jsonl")
+    run(tmp_path, "replay", "log.jsonl", "--database", "sqlite:///again.db")
+    exports = [run(tmp_path, "facts", "export", *more).stdout for more in ((), ("--database", "sqlite:///again.db"))]
+    assert exports[0] == exports[1] != ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
