@@ -1,0 +1,69 @@
+"""The benchmark and the city's table: small, so that they keep working; their figures are for people.
+
+Enters: a few events. Leaves: figures that hang together.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+
+from gridpatrol import city
+from gridpatrol.cli import main
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[None]:
+    """The logs of the test run left as they were, and nobody's settings but the tests' server."""
+    for name in [name for name in os.environ if name.startswith("GRIDPATROL_") and "TEST" not in name]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_the_bench_measures_both_databases_or_says_why_not() -> None:
+    result = CliRunner().invoke(main, ["bench", "--scale", "0.02", "--json"], prog_name="gridpatrol")
+    assert result.exit_code == 0, (result.stdout, result.stderr, result.exception)
+    done = json.loads(result.stdout)
+    by_database: dict[str, list[dict]] = {}
+    for run in done["runs"]:
+        by_database.setdefault(run["database"], []).append(run)
+        assert run["events_per_s"] > 0 and run["cpu_ms"] > 0 and run["bare_share"] > 0
+        # Of the process there is always some; of a server only where it runs on this machine.
+        assert run["cpu_ms"] == pytest.approx(run["process_cpu_ms"] + (run["database_cpu_ms"] or 0), abs=0.001)
+    assert [run["batch"] for run in by_database["sqlite"]] == [500, 100, 1]
+    assert "postgresql" in by_database or done["skipped"]
+    assert os.listdir() == []
+
+
+SEEN = city.City(
+    as_of=city.END, events=31_327, cases=16_782, closed=14_545, open=2_237,
+    outcomes={"on_time": 9_047, "overdue": 4_492, "not_due": 229, "without_deadline": 3_014}, flags=13_743,
+    flags_equal=13_742, deadlines=2_000, deadlines_equal=1_939,
+    districts=[city.District("D9", 1_254, 771, 315, 130, 1_000_000, None)],
+)  # fmt: skip
+
+
+def test_a_share_is_never_told_better_than_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    city.tell(SEEN, "sqlite:///var/city.db")
+    said = capsys.readouterr().out
+    assert "13,742 of 13,743" in said and "100" not in said.partition("district")[0]
+    assert "96.9" in said and "97" not in said.partition("district")[0]
+    assert "70.9 %" in said and "--database sqlite:///var/city.db" in said
+
+
+def test_an_open_case_past_its_deadline_is_overdue_and_one_before_it_is_not() -> None:
+    assert city.outcome(city.Found(due=5, breached=True), 9) == "overdue"
+    assert city.outcome(city.Found(due=50), 9) == "not_due"
+    assert city.outcome(city.Found(), 9) == "without_deadline"
+    assert city.outcome(city.Found(due=5, breached=True, result="on_time"), 9) == "on_time"
+    assert city.flag(city.Found(due=50), 9) == "ONTIME"
