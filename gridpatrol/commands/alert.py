@@ -68,7 +68,7 @@ def _shown(row, words: Words) -> dict:
 
 @command.command("follow")
 @click.option("--grid", default="", help="Only of this grid and all below it.")
-@click.option("--since", default="", metavar="ID", help="Go on after this Last-Event-ID.")
+@click.option("--since", default="", metavar="ID", help="Go on after this last_event_id.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many.")
 @options.listen
 @options.database
@@ -87,7 +87,8 @@ def follow(
     if not server.answers():
         raise ServerAway(f"no server answers at {server.url}")
     for number, (id_, data) in enumerate(_lines(server, grid, since), 1):
-        click.echo(json.dumps({"id": id_} | json.loads(data), ensure_ascii=False) if as_json else _line(data))
+        place = {"last_event_id": id_}  # beside the `id` of what is told, which is the same in every sending
+        click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else _line(data))
         if number == count:
             return
 

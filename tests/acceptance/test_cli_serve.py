@@ -147,9 +147,12 @@ def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) 
             run(tmp_path, "publish", "-", stdin=urged)
             thread.join(0.3)
         assert heard and heard[0]["case"] == SUBJECT.format(1) and heard[0]["what"] == "firing"
-        run(tmp_path, "publish", "-", stdin=report(99, "WY01-CHIEF", "incident.urged", note="once more"))
-        later = run(tmp_path, "alert", "follow", "--json", "--count", "1", "--since", heard[0]["id"]).stdout
-        assert json.loads(later)["id"] != heard[0]["id"]
+        for number in (98, 99):
+            run(tmp_path, "publish", "-", stdin=report(number, "WY01-CHIEF", "incident.urged", note="once more"))
+        epoch, _, last = heard[0]["last_event_id"].rpartition("-")
+        later = run(tmp_path, "alert", "follow", "--json", "--count", "2", "--since", heard[0]["last_event_id"]).stdout
+        places = [json.loads(line)["last_event_id"] for line in later.splitlines()]
+        assert places == [f"{epoch}-{int(last) + 1}", f"{epoch}-{int(last) + 2}"]
         assert running.stop(signal.SIGINT) == 0
 
 
