@@ -1,0 +1,120 @@
+"""What the engine told of the city's cases, read from its facts alone.
+
+In: an engine that has replayed the record. Out: per case number its outcome in the judge's words, its deadline, how
+long it took, and who was told of its deadline. Nothing here looks at a column of the city's record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Literal, NamedTuple
+
+from engine.replay import Replayed
+from engine.runtime import Engine
+from gridpatrol import boston311
+from schemas import facts as f
+from tests.city.judge import utc_ms
+from tests.simulation.runs import pack_of, replayed, steps
+
+Deadlines = Literal["city", "pack"]
+
+
+@dataclass
+class Told:
+    """One case as the engine told it."""
+
+    started: int = 0
+    due: int | None = None
+    result: str = ""  # of the total clock, once it has stopped
+    elapsed: int | None = None
+    breaches: list[int] = field(default_factory=list)  # instants of the deadline's rung
+    contradicted: int = 0
+    alerts: list[int] = field(default_factory=list)  # instants of alerts for the deadline
+    ended: list[str] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """on_time, overdue_closed, overdue_open, not_due or without_deadline."""
+        if self.due is None:
+            return "without_deadline"
+        if self.result:
+            return {"on_time": "on_time", "overdue": "overdue_closed"}[self.result]
+        return "overdue_open" if self.breaches else "not_due"
+
+
+EXPORT = utc_ms(datetime(2016, 1, 12, 23))
+"""When the city wrote its record."""
+
+
+class Run(NamedTuple):
+    """A replay that is over."""
+
+    engine: Engine
+    result: Replayed
+    told: dict[str, Told]
+    facts: dict[str, list[bytes]]
+
+
+@cache
+def record(deadlines: Deadlines = "city") -> tuple[bytes, ...]:
+    """The events of the whole record."""
+    return tuple(boston311.events(boston311.SHIPPED, tree(), lambda problem: None, deadlines=deadlines))
+
+
+@cache
+def tree() -> dict[str, str]:
+    """The grid tree of the city's pack."""
+    return {grid.code: grid.parent for grid in pack_of("boston311").grids}
+
+
+def replay_city(engine: Engine, lines: Iterable[bytes], until: int | None) -> Replayed:
+    """Replay the city's events under its pack."""
+    return replayed(engine, lines, "boston311", until)
+
+
+def told(engine: Engine) -> dict[str, Told]:
+    """Every case that was reported, by the city's number."""
+    cases: dict[str, Told] = {}
+    numbers: dict[str, str] = {}
+    for row in sorted(steps(engine), key=lambda row: (row.case_id, row.seq)):
+        for fact in f.decode_facts(row.body):
+            if isinstance(fact, f.Reported):
+                assert fact.reference not in cases
+                numbers[row.case_id] = fact.reference
+                cases[fact.reference] = Told(fact.judged)
+            elif row.case_id in numbers:
+                _hear(cases[numbers[row.case_id]], fact)
+    return cases
+
+
+def _hear(case: Told, fact: f.AnyFact) -> None:
+    """Take in what concerns the clock of the whole case."""
+    if getattr(fact, "clock", "") != "total":
+        return
+    match fact:
+        case f.ClockStarted():
+            assert case.due is None
+            case.due = fact.due
+        case f.ClockRung(rung="due"):
+            assert fact.breach and fact.due == case.due
+            case.breaches.append(fact.due_at)
+        case f.ClockContradicted():
+            case.contradicted += 1
+        case f.ClockStopped():
+            assert not case.result and fact.due == case.due
+            case.result, case.elapsed = fact.result, fact.elapsed
+        case f.AlertRaised(kind="due"):
+            case.alerts.append(fact.due_at)
+        case f.AlertEnded():
+            case.ended.append(fact.how)
+
+
+def kinds(engine: Engine) -> Counter[str]:
+    """The log by kind of record."""
+    with engine.database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT kind, count(*) FROM inbox GROUP BY kind")
+        return Counter({kind: number for kind, number in rows})

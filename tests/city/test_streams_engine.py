@@ -1,0 +1,146 @@
+"""The whole record, told badly: doubled, delayed within the offline allowance, with dirty rows; and on PostgreSQL.
+
+In: the events as a careless network sends them. Out: the same outcome, deadline and duration of every case.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gridpatrol import boston311
+from gridpatrol.boston311 import SHIPPED, Problem
+from tests.city import judge
+from tests.city.outcomes import EXPORT, Told, kinds, record, replay_city, told, tree
+from tests.city.streams import OFFLINE_S, delayed, doubled
+from tests.simulation.runs import check_whole, engine_on
+
+pytestmark = pytest.mark.xdist_group("city-streams")
+
+
+def check_outcomes(found: dict[str, Told], cases: list[judge.Case], at: int) -> None:
+    """Every case ends as the judge says."""
+    assert len(found) == len(cases)
+    for case in cases:
+        told = found[case.number]
+        assert (told.outcome, told.due, told.started) == (judge.outcome(case, at), case.target, case.opened), case
+        assert told.elapsed == (None if case.stopped is None else case.stopped - case.opened), case
+
+
+def test_told_twice_everything_is_answered_and_counts_once(cases: list[judge.Case], sqlite_url: str) -> None:
+    with engine_on(sqlite_url) as engine:
+        result = replay_city(engine, doubled(record()), EXPORT)
+        assert result.lines == sum(result.outcomes.values()) == 2 * 31_327
+        assert result.outcomes == {"done": 31_327 - 28, "parked": 28, "duplicate": 31_327}
+        assert kinds(engine)["event"] == 2 * 31_327
+        found = told(engine)
+        check_outcomes(found, cases, EXPORT)
+        alerts = {number: case.alerts for number, case in found.items() if case.alerts}
+        assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
+        check_whole(engine)
+
+
+def test_told_up_to_three_days_late_every_case_ends_the_same(cases: list[judge.Case], sqlite_url: str) -> None:
+    end = EXPORT + OFFLINE_S * 1000
+    with engine_on(sqlite_url) as engine:
+        result = replay_city(engine, delayed(record(), seed=311), end)
+        assert result.lines == sum(result.outcomes.values()) == 31_327
+        assert set(result.outcomes) == {"done", "parked"} and result.outcomes["parked"] > 100
+        found = told(engine)
+        check_outcomes(found, cases, end)
+        check_alerts_of_late_news(found, judge.due_alerts(cases, end))
+
+
+def check_alerts_of_late_news(found: dict[str, Told], wanted: dict[str, int]) -> None:
+    """Nobody who had to be told was forgotten; who was told too much heard of it: once, contradicted and withdrawn."""
+    alerts = {number: case.alerts for number, case in found.items() if case.alerts}
+    assert set(wanted) - set(alerts) == {n for n in wanted if not found[n].breaches}
+    for number in set(wanted) & set(alerts):
+        assert alerts[number] == [wanted[number]] and not found[number].contradicted
+    extra = set(alerts) - set(wanted)
+    assert extra, "no closing came after its deadline's rung although it was in time: this tests nothing"
+    for number in extra:
+        case = found[number]
+        assert (case.outcome, case.contradicted, case.ended) == ("on_time", 1, ["withdrawn"])
+
+
+def test_the_record_on_postgresql_has_the_same_outcomes(cases: list[judge.Case], postgres_url: str) -> None:
+    with engine_on(postgres_url) as engine:
+        replay_city(engine, record(), EXPORT)
+        found = told(engine)
+        check_outcomes(found, cases, EXPORT)
+        alerts = {number: case.alerts for number, case in found.items() if case.alerts}
+        assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
+
+
+# ---- dirty rows ---------------------------------------------------------------------------------------------
+
+Change = Callable[[dict[str, str]], None]
+DIRT: dict[str, Change] = {
+    "a type that the pack does not know": lambda row: row.update(type="Dragon Sighting"),
+    "no opening": lambda row: row.update(open_dt=""),
+    "an opening that is no time": lambda row: row.update(open_dt="yesterday"),
+    "an unknown source": lambda row: row.update(source="Pigeon"),
+    "a department that the pack does not know": lambda row: row.update(department="XXXX"),
+    "no department": lambda row: row.update(department="", queue=""),
+    "a precinct that is not in the tree": lambda row: row.update(precinct="9999"),
+    "no place at all": lambda row: row.update(precinct="", ward="", city_council_district=""),
+    "a district outside": lambda row: row.update(city_council_district="0", precinct="", ward=""),
+    "a position that is none": lambda row: row.update(latitude="999", longitude="abc"),
+    "closed two days before it opened": lambda row: row.update(closed_dt="2015-04-11T08:00:00"),
+    "closed weeks before it opened": lambda row: row.update(closed_dt="2015-03-11T08:00:00"),
+    "a target at the opening": lambda row: row.update(target_dt=row["open_dt"]),
+    "a ward spelled out": lambda row: row.update(ward="Ward 3"),
+    "a ward with a zero": lambda row: row.update(ward="03"),
+    "closed without an instant": lambda row: row.update(case_status="Closed", closed_dt=""),
+}
+
+
+def dirty_file(path: Path, count: int = 170) -> Path:
+    """The first rows of the record, each tenth with some dirt, one of them twice, one broken off."""
+    with gzip.open(SHIPPED, "rt", encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        rows = [row for _, row in zip(range(count), reader, strict=False)]
+    for number, change in enumerate(DIRT.values()):
+        change(rows[number * 10])
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*rows, rows[5], rows[6] | {"target_dt": "2016-01-01T00:00:00"}])
+    path.write_text(out.getvalue() + '101001,"broken\n', encoding="utf-8")
+    return path
+
+
+def test_every_dirty_row_is_answered_or_kept_with_its_reason(sqlite_url: str, tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    path = dirty_file(tmp_path / "dirty.csv")
+    lines = list(boston311.events(path, tree(), problems.append))
+    kept_out = [problem for problem in problems if not problem.imported]
+    assert len(kept_out) == 4 and all(problem.reason and problem.line for problem in kept_out)
+    with engine_on(sqlite_url) as engine:
+        result = replay_city(engine, lines, EXPORT)
+        assert result.lines == sum(result.outcomes.values()) + result.rejected == len(lines)
+        with engine.database.read() as connection:
+            letters = connection.exec_driver_sql("SELECT reason, field, detail, event_id FROM dead_letters").all()
+            waiting = connection.exec_driver_sql("SELECT count(*) FROM seen WHERE outcome = 'parked'").scalar_one()
+        reasons = Counter((reason, field) for reason, field, _, _ in letters)
+        reports = {letter[3].partition("-")[0] for letter in letters if letter[3].endswith("-report")}
+        closings = {letter[3].partition("-")[0] for letter in letters if letter[3].endswith("-close")}
+        assert all(detail for _, _, detail, _ in letters)
+        assert reasons["unknown_code", "data.category"] == 1 and reasons["conflict", "id"] >= 1
+        assert reasons["unknown_code", "data.department"] == 1
+        assert waiting == 0
+        found = told(engine)
+        cases = {json.loads(line)["data"]["reference"] for line in lines if b'-report"' in line}
+        lost = cases - set(found)
+        assert len(lost) == 2 and lost <= reports  # the unknown type and the unknown department
+        [vain] = closings - lost  # waited seven days for an opening that came weeks later
+        assert found[vain].result == "" and ("expired", "type") in reasons
+        check_whole(engine)
