@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 TAIL = 20_000
 """Records kept in memory between append and decision; older ones are read from the table."""
 
+Chore = Callable[[Database], None]
+"""Something to look after now and then; it knows by itself when."""
+
 Consumer = Callable[[Database], int]
 """Reads steps after its own position in a transaction of its own; says how many."""
 
@@ -50,10 +53,11 @@ class Engine:
     """Log, partitions and consumers of one database."""
 
     def __init__(self, database: Database, settings: Settings, consumers: Sequence[Consumer] = (),
-                 telemetry: Telemetry | None = None) -> None:  # fmt: skip
+                 telemetry: Telemetry | None = None, chores: Sequence[Chore] = ()) -> None:  # fmt: skip
         self.database = database
         self.settings = settings
         self.consumers = consumers
+        self.chores = chores
         self.telemetry = telemetry or Telemetry()
         self.policies = Policies()
         self.limits = Limits(settings.slice_records, settings.slice_steps, settings.stamp_ahead_ms)
@@ -65,6 +69,7 @@ class Engine:
         self.ticked: dict[int, int] = {}
         self.count = 0
         self._turn = 0
+        self._unfed: int | None = None  # steps that the consumers have not read; None: unknown
         self.reload()
 
     # ---- memory ---------------------------------------------------------------------------------------------
@@ -81,6 +86,7 @@ class Engine:
             self.next_due = {p: slices.read_next_due(connection, p) for p in self.rows}
             self.settlements = {(s.partition, s.position): s.verdict for s in table.read_settlements(connection)}
         self.tails = {p: deque() for p in self.rows}
+        self._unfed = None
 
     def active(self, partition: int = 0) -> Policy | None:
         """The pack that is active in a partition, None on an empty database."""
@@ -181,6 +187,8 @@ class Engine:
             self.next_due[partition] = due
         for tick in result.appended:
             self.heads[tick.partition] = max(self.heads[tick.partition], tick.position + 1)
+        if self._unfed is not None:
+            self._unfed += result.steps
         self.telemetry.count(result)
 
     def settle(self, row: SettlementRow) -> None:
@@ -231,12 +239,20 @@ class Engine:
     # ---- consumers ------------------------------------------------------------------------------------------
 
     def feed(self) -> int:
-        """Let every consumer catch up. The number of steps they read."""
+        """Let every consumer catch up. The number of steps they read; without new ones nothing is asked."""
         total = 0
-        for consumer in self.consumers:
-            while read := consumer(self.database):
-                total += read
+        for consumer in self.consumers if self._unfed != 0 else ():
+            read = 0
+            while (self._unfed is None or read < self._unfed) and (more := consumer(self.database)):
+                read += more
+            total += read
+        self._unfed = 0
         return total
+
+    def look_after(self) -> None:
+        """Give every chore its chance."""
+        for chore in self.chores:
+            chore(self.database)
 
     def drain(self, now: int | None = None) -> None:
         """Decide everything in the log, and let the consumers follow."""

@@ -109,6 +109,7 @@ class Writer(threading.Thread):
         if busy or not self.engine.backlog():
             busy = bool(self.engine.feed()) or busy
         busy = bool(self.engine.tick(now_ms())) or busy
+        self.engine.look_after()
         if busy:
             self.told.set()
         return busy

@@ -6,8 +6,9 @@ gives an engine under the lease, with its consumers, on a schema of this release
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from engine.clock import now_ms
 from engine.errors import GridpatrolError, PackUnusable
 from engine.lease import Lease
 from engine.packs import check_folder, folder_of
-from engine.runtime import Consumer, Engine
+from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store.database import Database, open_database
 from engine.telemetry import Telemetry
@@ -95,7 +96,10 @@ def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening
             database.upgrade()
         database.check_schema()
         telemetry = telemetry or Telemetry()
-        yield Engine(database, settings, consumers(telemetry) if listening else (), telemetry)
+        if not listening:
+            yield Engine(database, settings, (), telemetry)
+        else:
+            yield Engine(database, settings, consumers(telemetry), telemetry, chores(telemetry))
     finally:
         if lease is not None:
             lease.close()
@@ -103,17 +107,26 @@ def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening
 
 
 def consumers(telemetry: Telemetry) -> list[Consumer]:
-    """What listens to the steps, in the order in which it is fed; and the telling of alerts that have waited."""
-    told_at = 0.0
+    """What listens to the steps, in the order in which it is fed."""
+    return [performance.consume, partial(alerts.consume, heard=_heard(telemetry))]
 
-    def tell_waiting(database: Database) -> int:
+
+def chores(telemetry: Telemetry) -> list[Chore]:
+    """The telling of alerts whose quiet hours are over."""
+    told_at, heard = 0.0, _heard(telemetry)
+
+    def tell_waiting(database: Database) -> None:
         nonlocal told_at
         if time.monotonic() - told_at >= TELL_EVERY_S:
             told_at = time.monotonic()
-            alerts.tell(database)
-        return 0
+            heard(alerts.tell(database))
 
-    return [performance.consume, alerts.consume, tell_waiting]
+    return [tell_waiting]
+
+
+def _heard(telemetry: Telemetry) -> Callable[[int], None]:
+    """Count what the feed told."""
+    return telemetry.deliveries.labels("feed", "told").inc
 
 
 def read_pack(name: str) -> Pack:

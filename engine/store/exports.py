@@ -35,10 +35,7 @@ class StoredStep(Struct):
 def steps_by_case(connection: Connection, page: int = 2000) -> Iterator[StoredStep]:
     """All steps by (case, number within the case)."""
     mark = _mark(connection)
-    case = 'case_id COLLATE "C"' if connection.dialect.name == "postgresql" else "case_id"
-    sql = (
-        f"SELECT {_COLUMNS} FROM facts WHERE ({case}, seq) > ({mark}, {mark}) ORDER BY {case}, seq LIMIT {mark}"
-    )
+    sql = f"SELECT {_COLUMNS} FROM facts WHERE (case_id, seq) > ({mark}, {mark}) ORDER BY case_id, seq LIMIT {mark}"
     last: tuple[str, int] = ("", 0)
     while rows := [StoredStep(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
         yield from rows

@@ -56,15 +56,11 @@ def read_cases(connection: Connection, ids: Iterable[str]) -> list[tuple[str, in
 
 
 def read_due(connection: Connection, partition: int, before: int, limit: int) -> list[tuple[str, int, str]]:
-    """Cases of a partition with something due before an instant, by (due, case): (id, next_at, body).
-
-    Cases in the order of their bytes, as in memory, whatever the database's own collation.
-    """
+    """Cases of a partition with something due before an instant, by (due, case): (id, next_at, body)."""
     mark = _mark(connection)
-    collation = "" if connection.dialect.name == "sqlite" else ' COLLATE "C"'
     sql = (
         f"SELECT id, next_at, body FROM cases WHERE partition = {mark} AND next_at IS NOT NULL AND next_at < {mark} "
-        f"ORDER BY next_at, id{collation} LIMIT {mark}"
+        f"ORDER BY next_at, id LIMIT {mark}"
     )
     return [(*row,) for row in connection.exec_driver_sql(sql, (partition, before, limit))]
 

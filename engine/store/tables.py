@@ -3,20 +3,26 @@
 Bodies are canonical JSON as text, instants integer milliseconds UTC, days local YYYYMMDD, paths `/root/.../leaf/`.
 """
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 
+BYTES = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its bytes on both databases, as Python orders it: ids, paths, keys."""
 
-def _key(name: str, kind: type = Text) -> Column[object]:
+
+def _key(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = BYTES) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False)
 
 
-def _text(name: str) -> Column[object]:
-    return Column(name, Text, nullable=False, server_default="")
+def _text(name: str) -> Column[Any]:
+    return Column(name, BYTES, nullable=False, server_default="")
 
 
-def _big(name: str) -> Column[object]:
+def _big(name: str) -> Column[Any]:
     return Column(name, BigInteger, nullable=False, server_default="0")
 
 
@@ -83,7 +89,7 @@ cases = Table(
     _text("department"),  # owner's department
     _text("category"),
     _text("grp"),
-    Column("key", Text),  # correlation key while open
+    Column("key", BYTES),  # correlation key while open
     Column("cycle", Integer, nullable=False),
     _big("seq"),
     _big("opened_at"),
