@@ -25,7 +25,7 @@ check: setup ## ruff and mypy
 	@$(BIN)/mypy
 
 test: check ## check, then all tests on SQLite and on PostgreSQL
-	@$(BIN)/pytest -q -n $(WORKERS)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 bench: setup ## CPU time per event and events per second, on both databases
 	@$(BIN)/gridpatrol bench

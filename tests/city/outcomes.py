@@ -7,17 +7,20 @@ long it took, and who was told of its deadline. Nothing here looks at a column o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Literal, NamedTuple
 
+from consumers import performance
+from consumers.performance import Row, Standing
 from engine.replay import Replayed
 from engine.runtime import Engine
 from gridpatrol import boston311
+from gridpatrol.boston311 import category_code
 from schemas import facts as f
-from tests.city.judge import utc_ms
+from tests.city.judge import Case, Figures, utc_ms
 from tests.simulation.runs import pack_of, replayed, steps
 
 Deadlines = Literal["city", "pack"]
@@ -118,3 +121,37 @@ def kinds(engine: Engine) -> Counter[str]:
     with engine.database.read() as connection:
         rows = connection.exec_driver_sql("SELECT kind, count(*) FROM inbox GROUP BY kind")
         return Counter({kind: number for kind, number in rows})
+
+
+# ---- as people read them ------------------------------------------------------------------------------------
+
+KEYS: dict[str, Callable[[Case], str]] = {
+    "grid": lambda case: case.district,
+    "department": lambda case: case.department,
+    "category": lambda case: category_code(case.type),
+}
+"""The dimensions of the figures, and the judge's key of each."""
+
+
+def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
+    """The figures as the engine reads them, in the judge's words."""
+    policy = engine.active()
+    assert policy is not None
+    level = 2 if by == "grid" else None
+    rows = performance.performance(engine.database, policy, level=level, by=by)  # type: ignore[arg-type]
+    stands = performance.standing(engine.database, policy, at, level=level, by=by)  # type: ignore[arg-type]
+    opened = {row.key: row for row in stands}
+    return {row.key: _figures(row, opened.get(row.key)) for row in rows}
+
+
+def _figures(row: Row, stands: Standing | None) -> Figures:
+    """One line: what the fold counted, and how the open cases stand."""
+    counts = row.counts
+    overdue_open = stands.overdue if stands else 0
+    return Figures(
+        reported=counts.get("reported", 0), closed=row.durations_n, on_time=counts.get("on_time", 0),
+        overdue=counts.get("overdue_closed", 0) + overdue_open, overdue_open=overdue_open,
+        not_due=stands.not_due if stands else 0,
+        without_deadline=counts.get("without_deadline", 0) + (stands.without_deadline if stands else 0),
+        median_ms=row.median_ms, p90_ms=row.p90_ms,
+    )  # fmt: skip

@@ -17,8 +17,6 @@ from tests.city import judge
 from tests.city.outcomes import Told, record, replay_city, told
 from tests.simulation.runs import engine_on
 
-pytestmark = pytest.mark.xdist_group("city-deadlines")
-
 RULES = judge.rules(Path(__file__).parent / "sla_rules.csv")
 LAST_REPORT = judge.utc_ms(datetime(2015, 6, 1))
 

@@ -13,16 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
+from consumers import performance
 from gridpatrol import boston311
 from gridpatrol.boston311 import SHIPPED, Problem
 from tests.city import judge
-from tests.city.outcomes import EXPORT, Told, kinds, record, replay_city, told, tree
+from tests.city.outcomes import EXPORT, KEYS, Told, figures_by, kinds, record, replay_city, told, tree
 from tests.city.streams import OFFLINE_S, delayed, doubled
 from tests.simulation.runs import check_whole, engine_on
-
-pytestmark = pytest.mark.xdist_group("city-streams")
 
 
 def check_outcomes(found: dict[str, Told], cases: list[judge.Case], at: int) -> None:
@@ -71,13 +68,17 @@ def check_alerts_of_late_news(found: dict[str, Told], wanted: dict[str, int]) ->
         assert (case.outcome, case.contradicted, case.ended) == ("on_time", 1, ["withdrawn"])
 
 
-def test_the_record_on_postgresql_has_the_same_outcomes(cases: list[judge.Case], postgres_url: str) -> None:
-    with engine_on(postgres_url) as engine:
+def test_the_record_on_postgresql_has_the_same_outcomes_and_figures(
+    cases: list[judge.Case], postgres_url: str
+) -> None:
+    with engine_on(postgres_url, consumers=[performance.consume]) as engine:
         replay_city(engine, record(), EXPORT)
         found = told(engine)
         check_outcomes(found, cases, EXPORT)
         alerts = {number: case.alerts for number, case in found.items() if case.alerts}
         assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
+        for by, key in KEYS.items():
+            assert figures_by(engine, by, EXPORT) == judge.figures_by(cases, EXPORT, key)
 
 
 # ---- dirty rows ---------------------------------------------------------------------------------------------
