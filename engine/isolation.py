@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+DEFECTS = (NameError, AttributeError, ImportError, AssertionError, MemoryError)
+"""No record is to blame for these: the line stops with the error instead of emptying itself into the dead letters."""
+
+
 def cureless(error: Exception) -> bool:
     """Whether the same slice would fail again: the database refuses it, or a rule does. Not if the database is away."""
     if isinstance(error, StoreError):
         return refuses(error)
-    return not isinstance(error, GridpatrolError | Interrupted)
+    return not isinstance(error, (GridpatrolError, Interrupted, *DEFECTS))
 
 
 def isolate(engine: "Engine", batches: Sequence[Batch], now: int | None, beside: Beside | None,

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine import isolation
 from engine.clock import now_ms
 from engine.errors import DatabaseUnusable
 from engine.replay import export_log, replay_log
@@ -267,3 +268,9 @@ def test_a_database_that_is_away_is_no_poison(sqlite_url: str) -> None:
         line.engine.reload()
         line.engine.drain()
         assert line.facts() and not line.letters()
+
+
+@pytest.mark.parametrize("error", [NameError("x"), AttributeError("x"), ImportError("x"), MemoryError()])
+def test_a_defect_of_the_engine_is_no_poison(error: Exception) -> None:
+    assert not isolation.cureless(error)
+    assert isolation.cureless(ValueError("a value that no rule can take"))
