@@ -5,12 +5,14 @@ In: a database. Out: a held lease, or LeaseTaken, which names the holder where i
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import IO
 
-from engine.errors import LeaseTaken
-from engine.store.database import Connection, Database
+from engine.errors import DatabaseUnusable, LeaseTaken
+from engine.store.database import Connection, Database, DriverError
 
+KEEP_S = 1.0
 _KEY = 0x67726964  # "grid": the advisory lock's number
 
 
@@ -18,6 +20,7 @@ class Lease:
     """Held from construction until `close`, or until the process ends."""
 
     def __init__(self, database: Database) -> None:
+        self._seen_s = time.monotonic()
         self._file: IO[str] | None = None
         self._connection: Connection | None = None
         if database.dialect == "sqlite":
@@ -46,6 +49,26 @@ class Lease:
             raise LeaseTaken(f"another process writes to {database.url.database}")
         self._connection = connection
 
+    def keep(self, database: Database) -> None:
+        """Look whether it still holds, about once a second: with its session PostgreSQL forgets the lock.
+
+        A lost one is taken again; LeaseTaken if another process was faster. The operating system forgets nothing.
+        """
+        if self._connection is None or time.monotonic() - self._seen_s < KEEP_S:
+            return
+        self._seen_s = time.monotonic()
+        try:
+            self._connection.exec_driver_sql("SELECT 1")
+        except DriverError:
+            self.close()
+            self._take_again(database)
+
+    def _take_again(self, database: Database) -> None:
+        try:
+            self._lock_row(database)
+        except DriverError as error:
+            raise DatabaseUnusable(f"the database is away: {error.orig}") from error
+
     def close(self) -> None:
         """Give it back."""
         if self._file is not None:
@@ -53,3 +76,4 @@ class Lease:
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()
+            self._connection = None

@@ -99,7 +99,7 @@ def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening
         if not listening:
             yield Engine(database, settings, (), telemetry)
         else:
-            yield Engine(database, settings, consumers(telemetry), telemetry, chores(telemetry))
+            yield Engine(database, settings, consumers(telemetry), telemetry, [lease.keep, *chores(telemetry)])
     finally:
         if lease is not None:
             lease.close()

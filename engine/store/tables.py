@@ -36,7 +36,6 @@ partitions = Table(
     _big("clock"),  # arrival of the last record decided, or released for
     _big("n"),  # last step's number
     _big("version"),  # +1 per transaction: the fence
-    _big("published"),  # last n told to the outside
     _text("halted"),  # why it stands still; empty: it runs
     _text("packs"),  # JSON: [[hash, arrival], ...] as activated
 )  # fmt: skip

@@ -195,7 +195,6 @@ def upgrade() -> None:
     sa.Column('clock', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('n', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('version', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('published', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('halted', sa.Text().with_variant(sa.Text(collation='C'), 'postgresql'), server_default='', nullable=False),
     sa.Column('packs', sa.Text().with_variant(sa.Text(collation='C'), 'postgresql'), server_default='', nullable=False),
     sa.PrimaryKeyConstraint('partition')

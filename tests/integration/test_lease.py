@@ -1,0 +1,53 @@
+"""The lease: one process writes, a second is refused, and a lock that the database forgot is taken again or given up."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from engine import lease as leases
+from engine.errors import LeaseTaken
+from engine.lease import Lease
+from engine.store.database import Database, open_database
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An open database of each kind."""
+    with closing(open_database(database_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """An open PostgreSQL, whose lease is looked at every time."""
+    monkeypatch.setattr(leases, "KEEP_S", 0.0)
+    with closing(open_database(postgres_url)) as opened:
+        yield opened
+
+
+def test_a_second_process_is_refused_until_the_first_has_ended(database: Database) -> None:
+    with closing(Lease(database)), pytest.raises(LeaseTaken, match="Stop it, or send the command"):
+        Lease(database)
+    Lease(database).close()
+
+
+def _forget(server: Database) -> None:
+    """End every session that holds an advisory lock, as a restart of the server would."""
+    with server.begin() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+
+
+def test_a_lock_that_the_server_forgot_is_taken_again(server: Database) -> None:
+    with closing(Lease(server)) as held:
+        _forget(server)
+        held.keep(server)
+        with pytest.raises(LeaseTaken):
+            Lease(server)
+
+
+def test_who_lost_it_to_another_process_is_told(server: Database) -> None:
+    with closing(Lease(server)) as held:
+        _forget(server)
+        with closing(Lease(server)), pytest.raises(LeaseTaken):
+            held.keep(server)
