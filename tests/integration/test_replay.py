@@ -19,8 +19,9 @@ from schemas.refusals import Refusal
 from tests.simulation import runs
 from tests.simulation.line import DUE, NOW, line_on
 from tests.simulation.runs import engine_on, install, month, pack_of, replayed, storm
-from tests.simulation.storm import BURST
+from tests.simulation.storm import BURST, MINUTE
 from tests.unit.builders import DAY, HOUR, event, instant, subject
+from workflows import decide
 
 
 def counts(engine: Engine) -> dict[str, int]:
@@ -171,3 +172,49 @@ def test_the_lines_of_two_files_are_not_mixed_up(sqlite_url: str) -> None:
             said = event("comment.added", "WY01-01-MEMBER", NOW, id=name)
             assert replay_events(line.engine, [json.dumps(said).encode()], name).skipped == 0
         assert len(line.steps()) == 2
+
+
+def braided() -> list[bytes]:
+    """Three cases at a time: one falls due and is armed again, one is closed before it does, one falls due later."""
+    said = []
+    data = {"category": "D3-04", "source": "hotline", "grid": "WY01-01", "definition": "service_request"}
+    for number in range(0, 30, 3):
+        start = NOW + number * DAY
+        for k, minutes in enumerate((10, 20, 30)):
+            due = start + minutes * MINUTE
+            said.append((start, event("report.submitted", "WY-12345", start, case=subject("WY01", number + k),
+                                      id=f"r{number + k}", **data, deadline=instant(due))))  # fmt: skip
+            said.append((start, event("incident.accepted", "WY01-CHIEF", start, case=subject("WY01", number + k),
+                                      id=f"a{number + k}")))  # fmt: skip
+        closing = event("incident.closed", "WY-DISPATCH", start + 15 * MINUTE, case=subject("WY01", number + 1))
+        said.append((start + 15 * MINUTE, closing | {"id": f"c{number}"}))
+    return [json.dumps(item).encode() for _, item in sorted(said, key=lambda pair: pair[0])]
+
+
+@pytest.mark.parametrize("steps", range(1, 13))
+def test_a_slice_that_closes_the_last_case_it_fetched_leaves_the_others_their_own_ticks(
+    sqlite_url: str, tmp_path: Path, steps: int
+) -> None:
+    end = NOW + 90 * DAY
+    with engine_on(sqlite_url, 1) as whole, engine_on(f"sqlite:///{tmp_path / 'b.db'}", 1, 500, steps) as engine:
+        replayed(whole, braided(), until=end)
+        replayed(engine, braided(), until=end)
+        assert runs.facts(engine) == runs.facts(whole)
+        check_ticks(engine)
+
+
+def check_ticks(engine: Engine) -> None:
+    """Each firing is released a millisecond after its instant; if that was past already, with what armed it."""
+    last: dict[str, int] = {}
+    for row in runs.steps(engine):
+        cause = f.decode_cause(row.cause)
+        if cause.type == decide.DUE:
+            assert cause.occurred is not None
+            assert row.at == max(cause.occurred + 1, last[row.case_id]), row
+        last[row.case_id] = row.at
+
+
+def test_in_any_slices_each_firing_of_a_storm_is_released_at_once(sqlite_url: str) -> None:
+    with engine_on(sqlite_url, 2, 9, 4) as engine:
+        replayed(engine, storm(8))
+        check_ticks(engine)
