@@ -46,7 +46,7 @@ def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int
     return calendar.due_after(first, repeat * budget(row.every, calendar), row.every.kind)
 
 
-def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, start: int = 0) -> Arming:
+def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: int, start: int = 0) -> Arming:
     """The first rung from position `start` that is not past.
 
     Of those already past only the highest will fire. A rung at the arrival itself is not past: what is due
@@ -65,6 +65,8 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, start: int
     if not past:
         return Arming()
     row, repeat, instant = past[-1]
+    if row.offset == "before":
+        instant = max(instant, judged)  # nobody could be warned before there was a clock
     return Arming(row.rung, repeat, instant, tuple(r.rung for r, _, _ in past[:-1]))
 
 
@@ -125,7 +127,7 @@ def start(d: Decision, name: str, level: int, *, ordered: int | None = None, lim
             return
         basis = "none"
     due = calendar.deadline(judged, limit) if limit is not None else ordered
-    armed = arm(d, name, due, calendar)
+    armed = arm(d, name, due, calendar, judged)
     target = case.last_target(name, level) + 1
     d.tell(
         f.ClockStarted(
@@ -168,7 +170,7 @@ def resume(d: Decision, clock: Clock) -> None:
         due = deadline(clock, limit, judged, calendar)
     elif due is not None:
         due += judged - clock.judged
-    armed = arm(d, clock.name, due, calendar, position(d, clock))
+    armed = arm(d, clock.name, due, calendar, judged, position(d, clock))
     d.tell(
         f.ClockResumed(
             clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged,
@@ -185,7 +187,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
     judged = d.judged(clock.judged)
     if limit is not None:
         due = deadline(clock, limit, clock.since if clock.since is not None else judged, calendar)
-    armed = arm(d, clock.name, due, calendar) if clock.since is not None else Arming()
+    armed = arm(d, clock.name, due, calendar, judged) if clock.since is not None else Arming()
     target = clock.target + 1
     _end_alerts(d, clock, "withdrawn")
     d.tell(

@@ -1,4 +1,4 @@
-"""The lease: one process writes, a second is refused, and a lock that the database forgot is taken again or given up."""
+"""The lease: one process writes, a second is refused; a lock that the database forgot is taken again, or given up."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -788,3 +788,12 @@ def test_the_sample_pack_runs_every_clock_with_its_own_limits():
     assert all(s.basis == "our proposal" and s.due is not None for s in started.values())
     assert {s.result for s in story.history(f.ClockStopped)} == {"on_time"}
     assert story.case.closed == story.now
+
+
+def test_a_warning_is_never_dated_before_its_clock() -> None:
+    """A deadline was ordered that is nearer than the warning's distance: the warning is for now."""
+    start = at("03-02 09:00")
+    story = Story().reported(BARE, start, deadline=instant(start + 60_000))
+    story.until(start + 1)
+    warned = next(fact for fact in story.history(f.ClockRung) if fact.clock == "total" and fact.rung == "warn")
+    assert warned.due_at == start and not warned.overdue
