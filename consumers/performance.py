@@ -135,8 +135,8 @@ def performance(
 
     The days are those of the `period` that holds `day`, or `since` to `until` (YYYYMMDD, inclusive). With
     `by` grid the rows are the children of `grid`, or its descendants at `level`. With `published` each row
-    also says how it stood when the days of grace after `until` were over. Unknown codes and periods are a
-    ValueError.
+    also says how it stood when the days of grace after `until` were over. Unknown codes and periods, and
+    levels that the pack does not have, are a ValueError.
     """
     if period is not None:
         since, until = periods.bounds(day, period)
@@ -178,8 +178,11 @@ def _selection(policy: Policy, grid: str | None, level: int | None, by: By) -> S
         raise ValueError(f"{by!r} groups nothing: choose grid, {', '.join(figures.COLUMN)}")
     if grid is not None and grid not in policy.grids:
         raise ValueError(f"{grid!r} is no grid of the active pack")
+    deepest = policy.leaf_level
+    if level is not None and not 1 <= level <= deepest:
+        raise ValueError(f"level: the active pack has no level {level}, only levels 1 to {deepest}")
     path = policy.path(grid) if grid is not None else ()
-    below = level if level is not None else max(len(path), 1) + 1
+    below = level if level is not None else min(max(len(path), 1) + 1, deepest)
     return Selection(path="".join(f"/{code}" for code in path) + "/", level=below, by=by)
 
 

@@ -19,6 +19,8 @@ from engine.store.database import Database
 from workflows.policy import Policy
 
 GROUPINGS = ("", "grid", "department", "group", "category", "post", "day")
+LONGEST = 18
+"""Digits of a whole number at most: it fits any column."""
 CODES = ("grid", "department", "group", "category", "post")
 
 
@@ -86,9 +88,11 @@ def _day(name: str, text: str) -> int:
     """`2026-03-02` or `20260302` as 20260302."""
     plain = text.replace("-", "")
     try:
-        datetime.strptime(plain, "%Y%m%d")
+        year = datetime.strptime(plain, "%Y%m%d").year
     except ValueError as error:
-        raise ValueError(f"{name}: {text!r} is no day such as 2026-03-02") from error
+        raise ValueError(f"{name}: {_brief(text)} is no day such as 2026-03-02") from error
+    if not 1900 <= year < 3000:  # at the edges of the calendar a week or the days of grace would leave it
+        raise ValueError(f"{name}: {_brief(text)} is not of the years 1900 to 2999")
     return int(plain)
 
 
@@ -103,9 +107,14 @@ def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
 
 
 def _whole(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{name}: {text!r} is no whole number")
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST):
+        raise ValueError(f"{name}: {_brief(text)} is no whole number of at most {LONGEST} digits")
     return int(text)
+
+
+def _brief(text: str) -> str:
+    """A text as it is quoted in a sentence: what is far too long is cut."""
+    return repr(text if len(text) <= 2 * LONGEST else f"{text[:LONGEST]}…")
 
 
 def _yes(name: str, text: str) -> bool:

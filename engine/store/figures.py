@@ -102,9 +102,9 @@ def segment(connection: Connection, text: str, number: int, separator: str = "/"
     """The SQL of a part of a text: with '/', part 1 of `/a/b/` is a; with another one, part 0 comes first."""
     if dialect(connection) == "postgresql":
         return f"split_part({text}, '{separator}', {number + 1})"
-    for _ in range(number):
-        text = f"substr({text}, instr({text}, '{separator}') + 1)"
-    return f"substr({text}, 1, instr({text}, '{separator}') - 1)"
+    # As a JSON array the text stands once in the statement, however deep the part lies.
+    parts = f"""'[' || replace(json_quote({text}), '{separator}', '","') || ']'"""
+    return f"coalesce(json_extract({parts}, '$[{number}]'), '')"
 
 
 def where(selection: Selection, *, days: bool = True, post: bool = True) -> tuple[str, list[Any]]:

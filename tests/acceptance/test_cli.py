@@ -208,6 +208,13 @@ def test_figures_of_the_children_add_up_to_those_of_the_parent(city: str) -> Non
     assert "按期结案率" in run(*asked, "--grid", "WY").stdout
 
 
+def test_a_level_that_the_pack_does_not_have_is_refused_in_one_sentence(city: str) -> None:
+    for level in ("0", "5", "99", "9" * 30):
+        said = run("performance", "show", "--level", level, "--database", city, status=2).stderr
+        assert "level: " in said
+    assert "only levels 1 to 4" in run("performance", "show", "--level", 99, "--database", city, status=2).stderr
+
+
 def test_alerts_are_listed_by_status(city: str) -> None:
     firing = answer("alert", "list", "--status", "firing", "--limit", 1000, "--database", city)
     assert firing and {alert["status"] for alert in firing} == {"firing"}

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from consumers import performance
 from consumers.performance import Rate, consume, standing
+from engine.store import figures as store_figures
 from engine.store import steps as store
 from engine.store.database import open_database
+from gridpatrol.figures import reader
 from tests.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
+from tests.serving import prepared, served
 from tests.unit.builders import at, changed, instant, weiyang
 from tests.unit.test_fold import figures
 
@@ -279,3 +282,56 @@ def test_rates_are_rounded_half_up_in_basis_points():
     assert performance.rate(1, 3) == Rate(1, 3, 3333)
     assert performance.rate(1, 20_000) == Rate(1, 20_000, 1)
     assert performance.rate(0, 0) == Rate(0, 0, None)
+
+
+@pytest.mark.parametrize("level", [-1, 0, 5, 99, 10**30])
+def test_a_level_that_the_pack_does_not_have_is_refused_by_every_reading(db, level):
+    for reading in (
+        lambda: performance.performance(db, weiyang(), by="grid", level=level),
+        lambda: standing(db, weiyang(), at("03-10 00:00"), by="grid", level=level),
+    ):
+        with pytest.raises(ValueError, match=f"no level {level}, only levels 1 to 4"):
+            reading()
+
+
+def test_the_row_of_a_leaf_by_grid_is_the_leaf_itself(db):
+    tell(db, mixed())
+    drain(db)
+    (row,) = performance.performance(db, weiyang(), grid="WY01-01", by="grid")
+    assert (row.key, row.counts["reported"]) == ("WY01-01", 4)
+
+
+def test_a_part_of_a_text_is_the_same_on_each_database_however_deep_it_lies(db):
+    texts = ["/", "/a/", "/a/b/", "/a/b/c/d/e/", '/a"b/c\\d/市/']
+    with db.read() as connection:
+        for text in texts:
+            for number in range(1, 8):
+                known = text.split("/")
+                sql = f"SELECT {store_figures.segment(connection, literal(text), number)}"
+                found = connection.exec_driver_sql(sql).scalar_one()
+                assert found == (known[number] if number < len(known) else ""), (text, number)
+        lengths = [len(store_figures.segment(connection, "path", number)) for number in range(10, 100, 10)]
+    assert len(set(lengths)) == 1, "the statement must not grow with the level"
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it; none of these holds a quote of SQL."""
+    return f"'{text}'"
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"level": "99"}, "no level 99, only levels 1 to 4"),
+        ({"level": "0"}, "no level 0"),
+        ({"level": "9" * 5000}, "level: '999999999999999999…' is no whole number of at most 18 digits"),
+        ({"level": "-1"}, "is no whole number"),
+        ({"day": "9999-12-31", "period": "week"}, "not of the years 1900 to 2999"),
+        ({"day": "0001-01-01", "period": "week"}, "not of the years 1900 to 2999"),
+        ({"to": "9999-12-30", "published": "true"}, "not of the years 1900 to 2999"),
+    ],
+)
+def test_a_question_out_of_range_is_refused_over_http_with_the_range(sqlite_url, asked, why):
+    with prepared(sqlite_url) as engine, served(engine, performance=reader(engine.database)) as door:
+        answer = door.client.get("/v1/performance", params={"by": "grid", **asked})
+        assert answer.status_code == 400 and why in answer.json()["detail"], answer.text
