@@ -10,6 +10,8 @@ the last due case that it fetched: it may commit a partition's clock without mov
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from engine import failpoints
 from engine.batch import Batch, Beside, Limits, SliceResult
 from engine.policies import Policies
@@ -30,7 +32,8 @@ def run_slice(
     with database.begin() as connection:
         slices.lock_partitions(connection, [b.row for b in batches])
         failpoints.hit("slice.after_lock")
-        work = Workspace(connection, policies, limits, count, settlements, now)
+        fair = replace(limits, steps=-(-limits.steps // len(batches)))  # no partition's burst keeps the others waiting
+        work = Workspace(connection, policies, fair, count, settlements, now)
         work.read(batches)
         failpoints.hit("slice.after_read")
         moved, finished = [], True

@@ -95,6 +95,27 @@ def burst(engine: Engine, ticking: bool) -> Iterator[int]:
         yield engine.decide([batch], None).steps
 
 
+def test_a_burst_in_every_partition_stays_within_the_steps_of_a_slice_and_none_waits_for_another(
+    sqlite_url: str,
+) -> None:
+    with engine_on(sqlite_url, 8, 500, 80) as engine:
+        install(engine, pack_of("weiyang"))
+        line = Line(engine)
+        for number in range(600):
+            line.report(number + 1, home=f"WY{number % 12 + 1:02}", due=DUE)
+        engine.drain()
+        first = {row.partition: row.n for row in engine.rows.values()}
+        engine.tick(DUE + 1)
+        after_one = engine.work(DUE + 1)
+        assert after_one is not None and after_one.steps <= 80 + 8
+        busy = [row for row in engine.rows.values() if row.n > first[row.partition]]
+        assert len(busy) == len({engine.partition(subject(f"WY{n:02}")) for n in range(1, 13)})
+        engine.drain()
+        fired = [row for row in runs.steps(engine) if '"breach":true' in row.body and '"clock":"total"' in row.body]
+        assert len(fired) == len({row.case_id for row in fired}) == 600
+        runs.check_whole(engine)
+
+
 def test_a_tick_is_appended_where_something_is_due_and_everything_is_read(line: Line) -> None:
     line.report()
     assert line.engine.tick(DUE + 1) == 0  # the report is not decided yet
