@@ -270,9 +270,9 @@ def _instant(fields: dict[str, str], name: str) -> datetime | None:
         when = datetime.fromisoformat(text)
     except ValueError as error:
         raise _Bad(name, f"{text!r} is not a time such as 2015-04-13T08:30:00") from error
-    if len(text) < len("2015-04-13T08:30") or when.tzinfo or not 1970 < when.year < 9999:
+    if len(text) < len("2015-04-13T08:30") or when.tzinfo or not 1970 < when.year < 2200:
         raise _Bad(
-            name, f"{text!r} is not a local time after 1970 such as 2015-04-13T08:30:00, without offset"
+            name, f"{text!r} is not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset"
         )
     return when.replace(tzinfo=ZONE)
 

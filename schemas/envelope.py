@@ -9,14 +9,15 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from schemas.events import SAID, Code, Said
+from schemas.events import SAID, Code, Instant, Said
 from schemas.facts import AnyFact
+from schemas.instants import EARLIEST, SPAN, outside
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144
@@ -24,8 +25,8 @@ SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{
 _SUBJECT = re.compile(SUBJECT)
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
 """What may spell a value that no store takes. Rare, so only such events are looked at member by member."""
-_TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact))
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact)) | {"step", "pack.activated"}
+"""The engine's own words: every fact, the message around them, and what it gives as a cause."""
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -39,14 +40,14 @@ class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
     source: Annotated[str, Meta(min_length=1, max_length=200)]
     type: Annotated[str, Meta(min_length=1, max_length=200)]
     subject: Annotated[str, Meta(min_length=38, max_length=120)]
-    time: Annotated[datetime, Meta(tz=True)]
+    time: Instant
     actor: Code
     data: Raw = Raw(b"{}")
     datacontenttype: Annotated[str, Meta(pattern=r"^application/json *(;.*)?$", max_length=100)] = (
         "application/json"
     )
     dataschema: Annotated[str, Meta(max_length=400)] | None = None
-    recordedtime: Annotated[datetime, Meta(tz=True)] | None = None
+    recordedtime: Instant | None = None
     partitionkey: Annotated[str, Meta(max_length=64)] | None = None
     traceparent: (
         Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)")] | None
@@ -71,7 +72,7 @@ _DATA = {name: msgspec.json.Decoder(struct).decode for name, struct in SAID.item
 
 def to_ms(instant: datetime) -> int:
     """Whole milliseconds since 1970 UTC; what is finer is cut."""
-    delta = instant - _EPOCH
+    delta = instant - EARLIEST
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
@@ -97,14 +98,22 @@ def decode_envelope(raw: bytes) -> Envelope | Refusal:
 
 
 def _check(event: Envelope) -> Envelope | Refusal:
-    """Type and subject."""
+    """Type, subject and instants."""
     if event.type not in SAID:
         return unknown_type(event.type)
     if not _SUBJECT.match(event.subject):
         return Refusal(
             Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code"
         )
-    return event
+    return _untimely(event) or event
+
+
+def _untimely(said: Struct, prefix: str = "") -> Refusal | None:
+    """Why an instant of what was said is not taken; None: all are."""
+    field = outside(said)
+    if not field:
+        return None
+    return Refusal(Reason.INVALID, prefix + field, f"an instant must lie {SPAN}: check the clock that it comes from")
 
 
 def _unstorable(raw: bytes) -> Refusal | None:
@@ -160,11 +169,12 @@ def decode_data(event: Envelope) -> Said | Refusal:
     Members it does not know are passed over here; the door has sealed them.
     """
     try:
-        return _DATA[event.type](event.data)
+        said = _DATA[event.type](event.data)
     except msgspec.ValidationError as error:
         return _refused(Reason.INVALID, error, "data")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(Reason.UNDECODABLE, "data", f"not JSON: {error}")
+    return _untimely(said, "data.") or said
 
 
 def _refused(reason: Reason, error: msgspec.ValidationError, prefix: str = "") -> Refusal:

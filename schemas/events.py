@@ -14,12 +14,14 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from schemas.instants import SPAN
+
 # `(?!\n)`: Python lets `$` match before a last line feed, other languages do not.
 Code = Annotated[
     str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$(?!\n)", description="a code of the pack")
 ]
 """A code of the pack: grid, post, department, category. No blank, `|`, `/`: they separate."""
-Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone")]
+Instant = Annotated[datetime, Meta(tz=True, description=f"RFC 3339 with a zone, {SPAN}")]
 LimitText = Annotated[
     str,
     Meta(

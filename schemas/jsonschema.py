@@ -14,6 +14,7 @@ from msgspec import defstruct, structs
 from schemas.envelope import SUBJECT, Envelope
 from schemas.events import SAID, Said
 from schemas.facts import Step
+from schemas.instants import SPAN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 STEP = "gridpatrol.step.v1"
@@ -25,11 +26,11 @@ ATTRIBUTES = {
     "source": "The app or system that sends, for example `app/3f9c` or `city/12345`.",
     "type": "What happened, and the version of its data.",
     "subject": "The case: `<home>.<UUIDv7>`, minted by whoever reports it; home is a grid's code.",
-    "time": "When it happened, as the sender's clock had it, with a zone.",
+    "time": f"When it happened, as the sender's clock had it, with a zone, {SPAN}.",
     "actor": "The code of the post that says it, never a person.",
     "datacontenttype": "Always JSON.",
     "dataschema": "The address of this schema, if the sender names it.",
-    "recordedtime": "When the sender's system recorded it, if later than it happened.",
+    "recordedtime": f"When the sender's system recorded it, if later than it happened, {SPAN}.",
     "partitionkey": "The home, for brokers that route by it.",
     "traceparent": "W3C trace context, copied to the facts.",
     "tracestate": "W3C trace context.",

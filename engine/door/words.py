@@ -1,6 +1,6 @@
 """Codes with their names, and instants as people write them. In: the active register. Out: small structs and texts."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -11,6 +11,9 @@ from engine.store.desk import Connection
 from schemas.envelope import to_ms
 from workflows.case import Owner
 from workflows.policy import Policy
+
+_FIRST, _LAST = (to_ms(datetime(year, month, day, tzinfo=UTC)) for year, month, day in ((1, 1, 2), (9999, 12, 31)))
+"""A day inside the years that can be spelled, for the offset of any zone. A limit may lead further than that."""
 
 
 class Named(Struct, frozen=True):
@@ -45,12 +48,12 @@ class Words:
         self._local = register.clock_of_days.local
 
     def instant(self, ms: int) -> str:
-        """RFC 3339 with the offset of the pack's zone."""
-        return self._local(ms)
+        """RFC 3339 with the offset of the pack's zone; beyond the years that it can spell, the nearest that it can."""
+        return self._local(min(max(ms, _FIRST), _LAST))
 
     def maybe(self, ms: int | None) -> str | None:
         """The same for an instant that may be missing."""
-        return None if ms is None else self._local(ms)
+        return None if ms is None else self.instant(ms)
 
     def grid(self, code: str) -> Named:
         """A grid."""

@@ -201,11 +201,46 @@ def test_a_missing_attribute_is_named(name):
 
 @pytest.mark.parametrize(
     "told",
-    ["incident.moved", "incident.handled", "incident.parked", "clock.started", "clock.due", "alert.raised"],
+    [
+        "incident.moved", "incident.handled", "incident.parked", "incident.quarantined", "clock.started", "clock.due",
+        "alert.raised", "step", "pack.activated",
+    ],
 )
 def test_what_only_the_engine_tells_is_refused_from_outside(told):
     for name in (f"gridpatrol.{told}.v1", f"gridpatrol.{told}"):
         assert refusal(raw({**REPORT, "type": name})).reason is Reason.ENGINE_ONLY
+
+
+PROOF = {"url": "u", "sha256": "ab" * 32, "kind": "near"}
+DATED = [
+    # the member, how an event carries an instant there
+    ("time", lambda text: {**REPORT, "time": text}),
+    ("recordedtime", lambda text: {**REPORT, "recordedtime": text}),
+    ("data.deadline", lambda text: report(deadline=text)),
+    ("data.evidence[1].taken_at", lambda text: report(evidence=[PROOF, {**PROOF, "taken_at": text}])),
+    ("data.due", lambda text: event("deadline.ordered", MEMBER, NINE, due=text)),
+    ("data.due", lambda text: event("rectification.ordered", MEMBER, NINE, due=text)),
+    ("data.until", lambda text: event("incident.suspended", MEMBER, NINE, reason="season", until=text)),
+]
+
+
+@pytest.mark.parametrize(("field", "dated"), DATED)
+@pytest.mark.parametrize(
+    "text",
+    ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "1970-01-01T00:00:00+00:01", "2200-01-01T00:00:00.001Z"],
+)
+def test_an_instant_outside_the_years_that_count_is_refused_and_named(field, dated, text):
+    found = refusal(raw(dated(text)))
+    assert (found.reason, found.field) == (Reason.INVALID, field)
+    assert "1970-01-01 to 2200-01-01" in found.detail
+
+
+@pytest.mark.parametrize(("field", "dated"), DATED)
+@pytest.mark.parametrize("text", ["1970-01-01T08:00:00+08:00", "2199-12-31T19:00:00-05:00"])
+def test_the_first_and_the_last_instant_of_these_years_are_taken(field, dated, text):
+    envelope = decode_envelope(raw(dated(text)))
+    assert isinstance(envelope, Envelope), field
+    assert not isinstance(decode_data(envelope), Refusal), field
 
 
 def test_an_event_as_large_as_allowed_is_taken_and_one_byte_more_refused():

@@ -1,0 +1,55 @@
+"""The years in which instants count: what enters is a decoded struct, what leaves is the member that lies outside.
+
+Deadlines, local days and calendars are reckoned from instants. A year 1 or 9999 is somebody's wrong clock or a
+placeholder, leaves no room to reckon in, and has no spelling in every zone: it is refused before it enters the log.
+"""
+
+from datetime import UTC, datetime
+from functools import cache
+
+from msgspec import Struct, inspect
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+SPAN = "from 1970-01-01 to 2200-01-01 UTC"
+"""How the years are told to people: both ends belong to them."""
+
+
+def outside(said: Struct) -> str:
+    """The path of the first instant of a decoded struct that lies outside the years; empty: there is none."""
+    for name in _holding(type(said)):
+        member = getattr(said, name)
+        if member and (found := _outside(member)) is not None:
+            return name + found
+    return ""
+
+
+def _outside(member: object) -> str | None:
+    """What is to be added to the path of a member that has such an instant; None: it has none."""
+    if isinstance(member, datetime):
+        return None if EARLIEST <= member <= LATEST else ""
+    if isinstance(member, Struct):
+        found = outside(member)
+        return f".{found}" if found else None
+    for i, item in enumerate(member if isinstance(member, tuple) else ()):
+        if (inner := _outside(item)) is not None:
+            return f"[{i}]{inner}"
+    return None
+
+
+@cache
+def _holding(struct: type[Struct]) -> tuple[str, ...]:
+    """The members of a struct that may hold instants, themselves or further inside: only these are looked at."""
+    kind = inspect.type_info(struct)
+    assert isinstance(kind, inspect.StructType)
+    return tuple(field.name for field in kind.fields if _holds(field.type))
+
+
+def _holds(kind: inspect.Type) -> bool:
+    if isinstance(kind, inspect.UnionType):
+        return any(map(_holds, kind.types))
+    if isinstance(kind, inspect.Metadata):
+        return _holds(kind.type)
+    if isinstance(kind, inspect.VarTupleType):
+        return _holds(kind.item_type)
+    return isinstance(kind, inspect.DateTimeType) or (isinstance(kind, inspect.StructType) and bool(_holding(kind.cls)))
