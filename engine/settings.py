@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import SettingsError
+from schemas.envelope import MAX_EVENT_BYTES
 
 FILE = Path("gridpatrol.toml")
 
@@ -31,7 +32,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tick_every_ms: int = 200  # at most one tick per partition in this time
     append_batch: int = 1000  # events appended in one transaction
     queue: int = 20_000  # events waiting to be appended; more are told to come again
-    event_bytes: int = 262_144  # an event's size
+    event_bytes: int = MAX_EVENT_BYTES  # an event's size; the contract allows no more than this
     batch_events: int = 1000  # events of one HTTP batch
     log_format: str = "text"  # text or json
     log_level: str = "INFO"
@@ -41,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for name in ("partitions", "slice_records", "slice_steps", "tick_every_ms", "append_batch", "queue"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 1 <= self.event_bytes <= MAX_EVENT_BYTES:
+            raise SettingsError(f"event_bytes must be from 1 to {MAX_EVENT_BYTES}, got {self.event_bytes}")
         host, _, port = self.listen.rpartition(":")
         if host not in ("127.0.0.1", "localhost", "[::1]"):
             raise SettingsError(f"listen must be a loopback address with a port, got {self.listen!r}")

@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import SettingsError
 from engine.settings import Settings, read_settings
+from schemas.envelope import MAX_EVENT_BYTES
 
 NOWHERE = Path("there-is-no-such-file.toml")
 
@@ -50,6 +51,8 @@ def test_a_variable_of_another_name_is_nobodys_setting():
         ({"slice_records": -5}, "-5"),
         ({"partitions": "many"}, "partitions"),
         ({"log_format": "xml"}, "xml"),
+        ({"event_bytes": MAX_EVENT_BYTES + 1}, str(MAX_EVENT_BYTES)),
+        ({"event_bytes": 0}, str(MAX_EVENT_BYTES)),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_and_shown(said, shown):
