@@ -112,7 +112,8 @@ class PartitionRow(Struct):
 
 
 class SettlementRow(Struct):
-    """An operator's word on a record that the engine cannot pass: `skip`, or `stamp:<ms>`."""
+    """A word on a record that the engine cannot pass: an operator's (`skip`, `stamp:<ms>`), or what isolation found
+    (`undecidable`, `quarantine:<case>@<seq>`)."""
 
     partition: int
     position: int

@@ -55,7 +55,7 @@ settlements = Table(
     "settlements", metadata,
     _key("partition", Integer),
     _key("position", BigInteger),
-    _text("verdict"),  # skip, or stamp:<ms>
+    _text("verdict"),  # words: skip, undecidable, stamp:<ms>, quarantine:<case>@<seq>
     _text("detail"),
 )  # fmt: skip
 

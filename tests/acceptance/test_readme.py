@@ -1,10 +1,14 @@
 """What the README shows is what the programs print."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from engine.replay import replay_events
+from engine.settings import Settings
 from gridpatrol import readme
+from gridpatrol.opening import BEFORE_ALL, install_if_empty, writing
 
 TEXT = readme.README.read_text(encoding="utf-8")
 
@@ -23,3 +27,13 @@ def test_writing_the_readme_changes_nothing_but_its_blocks() -> None:
     written = readme.replaced(TEXT, "proof", "another proof")
     assert readme.block(written, "proof") == "another proof"
     assert readme.replaced(written, "proof", readme.block(TEXT, "proof")) == TEXT
+
+
+def test_the_event_that_the_readme_publishes_is_taken(tmp_path: Path) -> None:
+    body = re.search(r"-d '(\{.*?\})'", TEXT, re.DOTALL)
+    assert body is not None
+    settings = Settings(database=f"sqlite:///{tmp_path / 'readme.db'}", pack="weiyang", log_level="WARNING")
+    with writing(settings) as engine:
+        install_if_empty(engine, BEFORE_ALL)
+        done = replay_events(engine, [" ".join(body.group(1).split()).encode()], "readme")
+    assert done.outcomes == {"done": 1}
