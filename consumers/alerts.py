@@ -33,6 +33,8 @@ from schemas import facts as f
 NAME = "alerts"
 CHANNEL = "feed"
 OPEN = ("firing", "acknowledged")
+MOST_DIGITS = 18
+"""Digits of a line's number at most: it fits its column."""
 LONGEST_QUIET_MS = 48 * 3_600_000
 """Nothing waits longer than this after it was raised: quiet hours are part of one day."""
 
@@ -223,7 +225,8 @@ def place_of(epoch: str, last_event_id: str) -> int | None:
     """The number to go on after, from a Last-Event-ID `epoch-number`; None if it is of another epoch, or
     none."""
     begun, _, number = last_event_id.rpartition("-")
-    return int(number) if begun == epoch and number.isascii() and number.isdigit() else None
+    plain = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
+    return int(number) if begun == epoch and plain else None
 
 
 def event_id(epoch: str, number: int) -> str:

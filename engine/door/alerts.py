@@ -6,7 +6,6 @@ its own pace and holds up nobody. One look at the table serves all who wait.
 """
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 from msgspec import Struct
 
+from engine.door.cursors import read_cursor, whole, write_cursor
 from engine.door.hall import Hall
 from engine.door.problems import Problem, bad_query, busy
 from engine.door.words import CategoryNamed, Named, Words, active_words, parse_instant, prefix_of
@@ -82,7 +82,8 @@ async def list_alerts(
         raise bad_query("status", f"{status!r} is no status", f"choose one of: {', '.join(STATUSES)}")
     if not 1 <= limit <= MOST:
         raise bad_query("limit", f"{limit} is not from 1 to {MOST}", "ask for fewer and follow `next`")
-    before, first = _read_cursor(cursor), parse_instant(since, "since") if since else None
+    before = read_cursor(cursor, tuple[int, str]) if cursor else None
+    first = parse_instant(since, "since") if since else None
     now = hall.now()
 
     def ask(connection: Connection) -> AlertPage:
@@ -94,7 +95,7 @@ async def list_alerts(
         )  # fmt: skip
         rows = [row for row in rows if first is None or row.raised_at >= first]
         shown = rows[:limit]
-        more = _write_cursor(shown[-1]) if len(rows) > limit else None
+        more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > limit else None
         return AlertPage([_line(row, words) for row in shown], more, words.instant(now))
 
     return await hall.read(ask)
@@ -110,19 +111,6 @@ def _line(row: AlertRow, words: Words) -> AlertLine:
         words.instant(row.due_at), words.maybe(row.due), words.instant(row.raised_at), words.maybe(row.not_before),
         row.status, words.maybe(row.ended_at), row.ended_by,
     )  # fmt: skip
-
-
-def _write_cursor(row: AlertRow) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([row.raised_at, row.id])).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> tuple[int, str] | None:
-    if not text:
-        return None
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=tuple[int, str])
-    except (ValueError, msgspec.DecodeError) as error:
-        raise bad_query("cursor", "this is no cursor of this list", "begin again without a cursor") from error
 
 
 # ---- the feed -----------------------------------------------------------------------------------------------
@@ -189,7 +177,8 @@ async def stream_alerts(
     grid: FromQuery[str] = "", last_event_id: FromQuery[str] = "",
 ) -> Stream:  # fmt: skip
     """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. An id of
-    another epoch (the database was restored) is answered with the event `restarted`, then with the whole epoch."""
+    another epoch (the database was restored), or none of this feed's, is answered with the event `restarted`, then
+    with the whole epoch."""
     last = request.headers.get("last-event-id") or last_event_id
 
     def ask(connection: Connection) -> tuple[str, str, int]:
@@ -205,13 +194,17 @@ async def stream_alerts(
 
 
 def _place(last: str, epoch: str, head: int) -> tuple[bool, int]:
-    """Whether the feed has begun anew since this id was given, and the number to go on after."""
+    """Whether the feed has begun anew since this id was given, and the number to go on after.
+
+    A number beyond the head is of a feed that had more lines: whoever went on after it would hear nothing for long.
+    """
     if not last:
         return False, head
-    begun, _, number = last.rpartition("-")
-    if begun == epoch and number.isascii() and number.isdigit():
-        return False, int(number)
-    return True, 0
+    begun, _, text = last.rpartition("-")
+    number = whole(text)
+    if begun != epoch or number is None or number > head:
+        return True, 0
+    return False, number
 
 
 async def _lines(hall: Hall, feed: Feed, path: str, epoch: str, after: int, restarted: bool) -> AsyncIterator[str]:

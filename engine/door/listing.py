@@ -4,12 +4,11 @@ In: an open read transaction and a `Question`. Out: a `Page` of cases, with a cu
 RFC 3339 with the offset of the pack's zone.
 """
 
-import base64
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from engine.door.cursors import no_cursor, read_cursor, write_cursor
 from engine.door.problems import bad_query
 from engine.door.words import CategoryNamed, Named, OwnerNamed, Words, active_words, parse_instant, prefix_of
 from engine.policies import Policies
@@ -95,7 +94,7 @@ def page(connection: Connection, policies: Policies, question: Question, now: in
     after = _read_cursor(question.cursor, question.sort)
     rows = desk.read_page(connection, filters(words, question, now), sort, descending, after, question.limit + 1)
     shown = rows[: question.limit]
-    more = _write_cursor(shown[-1][0], question.sort) if len(rows) > len(shown) else None
+    more = write_cursor(question.sort, shown[-1][0].key, shown[-1][0].id) if len(rows) > len(shown) else None
     return Page([line(cases.decode(body), words, now) for _, body in shown], more, words.instant(now))
 
 
@@ -128,23 +127,14 @@ def _sort(text: str) -> tuple[str, bool]:
     return column, text.startswith("-")
 
 
-def _write_cursor(after: After, sort: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([sort, after.key, after.id])).decode().rstrip("=")
-
-
 def _read_cursor(text: str, sort: str) -> After | None:
     """Where the page begins. A cursor belongs to the order in which it was handed out."""
     if not text:
         return None
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        order, key, id_ = msgspec.json.decode(raw, type=tuple[str, int | str | None, str])
-        # What a stranger wrote into it must fit the column that it is compared with.
-        fits = order == sort and isinstance(key, str if sort.endswith("id") else int | None)
-    except (ValueError, msgspec.DecodeError):
-        fits = False
-    if not fits:
-        raise bad_query("cursor", "this cursor does not belong to this question", "begin again without a cursor")
+    order, key, id_ = read_cursor(text, tuple[str, int | str | None, str])
+    # What a stranger wrote into it must fit the column that it is compared with.
+    if order != sort or not isinstance(key, str if sort.endswith("id") else int | None):
+        raise no_cursor()
     return After(key, id_)
 
 

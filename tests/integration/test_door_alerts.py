@@ -5,6 +5,8 @@ In: questions. Out: answers. The door and what has happened in its city are thos
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,6 +85,49 @@ def test_a_subscriber_goes_on_after_the_last_line_that_it_heard(door: Served) ->
     _, first, second, third = lines(door, last="gone-1", count=4)
     assert lines(door, last=first["id"], count=2) == [second, third]
     assert lines(door, last_event_id=second["id"], count=1) == [third]
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 23, "9" * 19, "9" * 18, "1000000", "-1", "+1", "１", ""])
+def test_a_place_that_the_feed_never_had_is_answered_with_the_whole_epoch(door: Served, digits: str) -> None:
+    wait_until(lambda: door.get("/v1/alerts", case=ACCEPTED)["alerts"])
+    epoch = lines(door, last="gone-1", count=2)[1]["id"].rpartition("-")[0]
+    for restarted, first in (
+        lines(door, last_event_id=f"{epoch}-{digits}", count=2),
+        lines(door, last=f"{epoch}-{digits if digits.isascii() else 'x'}", count=2),
+    ):
+        assert restarted["event"] == "restarted"
+        assert first["id"] == f"{epoch}-1"
+
+
+def test_the_place_of_the_last_line_is_no_reason_to_begin_again(door: Served) -> None:
+    with door.engine.database.read() as connection:
+        head = connection.exec_driver_sql("SELECT max(number) FROM deliveries").scalar_one()
+    epoch = lines(door, last="gone-1", count=2)[1]["id"].rpartition("-")[0]
+    with door.client.stream("GET", "/v1/alerts/stream", params={"last_event_id": f"{epoch}-{head}"}) as answer:
+        rows = answer.iter_lines()
+        assert [next(rows) for _ in range(3)] == ["retry: 2000", f": epoch {epoch}", ""]
+        assert alerts._place(f"{epoch}-{head}", epoch, head) == (False, head)
+        assert alerts._place(f"{epoch}-{head + 1}", epoch, head) == (True, 0)
+
+
+def cursor_of(*members: object) -> str:
+    """A cursor that a stranger made up."""
+    return base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x", "市", "=", "A" * 5000, cursor_of(), cursor_of("a", "b"), cursor_of(1), cursor_of(1, "a", 2),
+        cursor_of(10**18, "a"), cursor_of(-(10**18), "a"), cursor_of(10**23, "a"), cursor_of(1.5, "a"),
+        cursor_of(True, "a"), cursor_of(1, "a\0b"), cursor_of(1, "\ud800"), cursor_of(None, "a"),
+        base64.urlsafe_b64encode(b"[" * 3000).decode(), base64.urlsafe_b64encode(b"[" + b"9" * 5000).decode(),
+        base64.urlsafe_b64encode(b"[" + b"9" * 5000 + b',"a"]').decode(),
+    ],
+)  # fmt: skip
+def test_a_cursor_that_this_list_never_handed_out_is_refused_with_the_remedy(door: Served, cursor: str) -> None:
+    said = problem(door.client.get("/v1/alerts", params={"cursor": cursor}), 400)
+    assert (said["field"], said["remedy"]) == ("cursor", "begin again without a cursor")
 
 
 def test_a_subscriber_of_a_subtree_hears_of_nothing_else(door: Served) -> None:

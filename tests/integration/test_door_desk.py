@@ -5,6 +5,8 @@ In: questions. Out: answers. The door and what has happened in its city are thos
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,6 +118,21 @@ def test_pages_follow_each_other_without_a_gap_and_without_repeating(door: Serve
 def test_a_cursor_of_another_order_is_refused(door: Served) -> None:
     cursor = door.get("/v1/incidents", sort="opened_at", limit=1)["next"]
     problem(door.client.get("/v1/incidents", params={"sort": "due_at", "cursor": cursor}), 400)
+
+
+@pytest.mark.parametrize(
+    ("sort", "members"),
+    [
+        ("due_at", ["due_at", 10**18, "a"]), ("due_at", ["due_at", 10**23, "a"]), ("due_at", ["due_at", 1, "a\0"]),
+        ("due_at", ["due_at", True, "a"]), ("due_at", ["due_at", 1, 2]), ("due_at", ["due_at", "1", "a"]),
+        ("due_at", ["due_at", 1]), ("due_at", {"a": 1}), ("opened_at", ["opened_at", -(10**18), "a"]),
+        ("id", ["id", 7, "a"]), ("-id", ["-id", "a\0", "a"]), ("id", ["id", "\ud800", "a"]), ("opened_at", []),
+    ],
+)  # fmt: skip
+def test_a_cursor_that_fits_no_column_is_refused_with_the_remedy(door: Served, sort: str, members: Any) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
+    said = problem(door.client.get("/v1/incidents", params={"sort": sort, "cursor": cursor}), 400)
+    assert (said["field"], said["remedy"]) == ("cursor", "begin again without a cursor")
 
 
 # ---- one case in full ---------------------------------------------------------------------------------------
