@@ -100,6 +100,11 @@ def category_code(case_type: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", case_type.lower()).strip("-")
 
 
+def unit_code(queue: str) -> str:
+    """The code of a working queue, as the contract wants units: the same slug, cut to its 64 characters."""
+    return category_code(queue)[:64].strip("-")
+
+
 def events(
     path: Path,
     tree: Mapping[str, str],
@@ -252,7 +257,7 @@ def _row(fields: dict[str, str], number: int, line: str) -> tuple[Row, list[tupl
         category_code(fields["type"]),
         SOURCES[fields["source"]],
         fields["department"],
-        fields["queue"],
+        unit_code(fields["queue"]),
         _places(fields),
         position,
         number,

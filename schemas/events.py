@@ -22,6 +22,16 @@ Code = Annotated[
 ]
 """A code of the pack: grid, post, department, category. No blank, `|`, `/`: they separate."""
 Instant = Annotated[datetime, Meta(tz=True, description=f"RFC 3339 with a zone, {SPAN}")]
+UnitCode = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$(?!\n)",
+        description="a code of the office's register of units, never a name: a sole trader's is personal",
+    ),
+]
+"""责任单位: it stays in the log and in facts, so it is a code. Letters and digits only, for a name has others."""
 LimitText = Annotated[
     str,
     Meta(
@@ -92,7 +102,7 @@ class ReportSubmitted(Said, frozen=True, kw_only=True):
     position: Position | None = None
     touches: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()  # other grids it lies in (跨界, M30-M32)
     department: Code | None = None  # the responsible department, where the sender's system names it
-    unit: Annotated[str, Meta(max_length=120)] | None = None  # 责任单位 as a code or name of an organisation
+    unit: UnitCode | None = None  # the responsible unit (责任单位)
     # The ordered total deadline; null: ordered, there is none; absent: the pack's.
     deadline: Instant | UnsetType | None = UNSET
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
@@ -142,7 +152,7 @@ class RectificationOrdered(Said, frozen=True, kw_only=True):
     """The responsible unit is ordered to put it right (督促责任单位及时整改, M24), on its own clock."""
 
     stage: Annotated[int, Meta(ge=1, le=9)] = 1
-    unit: Annotated[str, Meta(max_length=120)] | None = None
+    unit: UnitCode | None = None
     due: Instant | None = None
     limit: LimitText | None = None
     requirement: Sealed | None = None

@@ -97,7 +97,7 @@ def test_a_closed_case_becomes_a_report_and_a_closing(tmp_path: Path) -> None:
             "grid": "P1506",
             "position": {"lat": 42.311, "lon": -71.056},
             "department": "PWDx",
-            "unit": "PWDx_Highway Construction",
+            "unit": "pwdx-highway-construction",
             "deadline": "2015-04-28T08:30:00-04:00",
         },
     }
@@ -192,6 +192,13 @@ def test_a_precinct_that_the_pack_does_not_know_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("city", "ours"), boston311.SOURCES.items())
 def test_each_source_of_the_city_has_ours(tmp_path: Path, city: str, ours: str) -> None:
     assert one(tmp_path, source=city)["data"]["source"] == ours
+
+
+def test_a_working_queue_is_sent_as_a_code_that_fits_the_contract(tmp_path: Path) -> None:
+    assert one(tmp_path, queue="INFO_Reallocation From Dept" + " and so on" * 20)["data"]["unit"] == (
+        "info-reallocation-from-dept-and-so-on-and-so-on-and-so-on-and-so"
+    )
+    assert "unit" not in one(tmp_path, queue="???")["data"]
 
 
 def test_category_codes_are_slugs() -> None:

@@ -669,9 +669,9 @@ def test_quiet_hours_may_lie_within_a_day_and_exempt_a_clock(options, quiet):
 
 def test_the_responsible_unit_is_ordered_to_rectify_on_a_clock_of_its_own():
     """`督促责任单位及时整改` (M24): beside the clock of the one who handles."""
-    story = handling(small(limits=limits(("handle", "4工作时"), ("rectify", "5工作日"))), unit="示例工地")
+    story = handling(small(limits=limits(("handle", "4工作时"), ("rectify", "5工作日"))), unit="SITE-0042")
     story.done("rectification.ordered", STREET, at("03-02 10:00"))
-    assert story.one(f.Ordered) == f.Ordered(stage=1, unit="示例工地")
+    assert story.one(f.Ordered) == f.Ordered(stage=1, unit="SITE-0042")
     assert (clock(story, "rectify").level, clock(story, "rectify").due) == (1, at("03-09 10:00"))
     assert clock(story).started == at("03-02 09:00")
     story.done("rectification.completed", STREET, at("03-03 10:00"))

@@ -24,7 +24,7 @@ PHOTO = {
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "report.submitted": {
-        "category": DUST, "source": "patrol", "grid": LEAF, "unit": "示例工地",
+        "category": DUST, "source": "patrol", "grid": LEAF, "unit": "SITE-0042",
         "touches": ["WY01-02"], "deadline": LATER, "reference": "2026-17",
         "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"}, "evidence": [PHOTO],
         "description": "围挡外裸土未覆盖", "reporter_name": "…", "reporter_contact": "…", "note": "…",
@@ -35,7 +35,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "incident.returned": {"reason": "not_our_area"},
     "incident.dispatched": {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]},
     "department.arrived": {"department": "WY-BUILD"},
-    "rectification.ordered": {"stage": 2, "unit": "示例工地", "limit": "7工作日", "requirement": "…"},
+    "rectification.ordered": {"stage": 2, "unit": "SITE-0042", "limit": "7工作日", "requirement": "…"},
     "rectification.completed": {"stage": 2},
     "incident.escalated": {"reason": "cross_boundary", "to_grid": "WY"},
     "handling.completed": {"evidence": [{**PHOTO, "kind": "after"}]},
