@@ -16,7 +16,7 @@ from engine.door.listing import Head, Line
 from engine.door.words import Words, active_words
 from engine.policies import Policies
 from engine.store.desk import Connection
-from engine.store.exports import StoredStep
+from engine.store.rows import StepRow
 from gridpatrol.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts as f
 from workflows.decide import DEFINITIONS
@@ -102,7 +102,7 @@ def lasted(ms: int) -> str:
 # ---- one incident -------------------------------------------------------------------------------------------
 
 
-def incident(shown: Dossier, steps: Sequence[StoredStep], words: Words) -> None:
+def incident(shown: Dossier, steps: Sequence[StepRow], words: Words) -> None:
     """One incident: what it is, where it stands, and its story, one line per step."""
     known = shown.category
     click.echo(f"{shown.id}  {shown.state_zh} {shown.state}" + (f", cycle {shown.cycle + 1}" if shown.cycle else ""))
@@ -132,7 +132,7 @@ def _sheet(clock: ClockSheet) -> str:
     return f"{name}: {limit}until {_at(clock.due_at)}{stands}{left}"
 
 
-def story(steps: Sequence[StoredStep], words: Words) -> Iterator[str]:
+def story(steps: Sequence[StepRow], words: Words) -> Iterator[str]:
     """One line per step: when, state, who, what. The year stands in the first line only."""
     clock, state = LocalClock(words), ""
     lines = []
@@ -161,7 +161,7 @@ class _Told:
 
     definition = "incident"
 
-    def __init__(self, step: StoredStep, words: Words, clock: LocalClock) -> None:
+    def __init__(self, step: StepRow, words: Words, clock: LocalClock) -> None:
         self.words, self.clock = words, clock
         self.cause = f.decode_cause(step.cause)
         self.instant = step.at

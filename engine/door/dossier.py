@@ -14,6 +14,7 @@ from engine.door.words import Named, OwnerNamed, Words, active_words
 from engine.policies import Policies
 from engine.store import desk, exports
 from engine.store.desk import Connection
+from engine.store.rows import StepRow
 from schemas import facts as f
 from workflows import case as cases
 from workflows import clockwork
@@ -254,7 +255,7 @@ _INSTANTS = {str(kind.__struct_config__.tag): _instants(kind) for kind in get_ar
 """By a fact's name, which of its members are instants."""
 
 
-def step_line(step: exports.StoredStep, words: Words) -> StepLine:
+def step_line(step: StepRow, words: Words) -> StepLine:
     """A step with its instants written out."""
     cause = f.decode_cause(step.cause)
     facts: list[dict[str, Any]] = msgspec.json.decode(step.body)

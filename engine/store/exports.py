@@ -5,54 +5,35 @@ Ordered by bytes on both databases, so that two runs can be compared line by lin
 
 from collections.abc import Iterator
 
-from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store.log import _mark
+from engine.store.rows import StepRow
 
-_COLUMNS = "partition, n, case_id, seq, at, day, policy, path, category, grp, department, post, cause, body"
-
-
-class StoredStep(Struct):
-    """A step as it stands in its row; `cause` and `body` are canonical JSON."""
-
-    partition: int
-    n: int
-    case_id: str
-    seq: int
-    at: int
-    day: int
-    policy: str
-    path: str
-    category: str
-    grp: str
-    department: str
-    post: str
-    cause: str
-    body: str
+_COLUMNS = ", ".join(StepRow.__struct_fields__)
 
 
-def steps_by_case(connection: Connection, page: int = 2000) -> Iterator[StoredStep]:
+def steps_by_case(connection: Connection, page: int = 2000) -> Iterator[StepRow]:
     """All steps by (case, number within the case)."""
     mark = _mark(connection)
     sql = f"SELECT {_COLUMNS} FROM facts WHERE (case_id, seq) > ({mark}, {mark}) ORDER BY case_id, seq LIMIT {mark}"
     last: tuple[str, int] = ("", 0)
-    while rows := [StoredStep(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
+    while rows := [StepRow(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
         yield from rows
         last = (rows[-1].case_id, rows[-1].seq)
 
 
-def steps_by_number(connection: Connection, page: int = 2000) -> Iterator[StoredStep]:
+def steps_by_number(connection: Connection, page: int = 2000) -> Iterator[StepRow]:
     """All steps by (partition, n): the order in which each partition told them."""
     mark = _mark(connection)
     sql = f"SELECT {_COLUMNS} FROM facts WHERE (partition, n) > ({mark}, {mark}) ORDER BY partition, n LIMIT {mark}"
     last = (-1, 0)
-    while rows := [StoredStep(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
+    while rows := [StepRow(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
         yield from rows
         last = (rows[-1].partition, rows[-1].n)
 
 
-def steps_of(connection: Connection, case_id: str) -> list[StoredStep]:
+def steps_of(connection: Connection, case_id: str) -> list[StepRow]:
     """The steps of one case, from its first."""
     sql = f"SELECT {_COLUMNS} FROM facts WHERE case_id = {_mark(connection)} ORDER BY seq"
-    return [StoredStep(*row) for row in connection.exec_driver_sql(sql, (case_id,))]
+    return [StepRow(*row) for row in connection.exec_driver_sql(sql, (case_id,))]

@@ -1,27 +1,14 @@
 """Dead letters as operators read them. In: the open transaction. Out: letters, the latest first; their sealed bytes."""
 
-from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store.log import _mark
+from engine.store.rows import LetterRow
 
 
-class Letter(Struct, frozen=True):
+class Letter(LetterRow):
     """What was not taken, and why. `replayed` says how a replay ended; empty: nobody has replayed it."""
 
-    id: str
-    at: int
-    partition: int | None
-    position: int | None
-    reason: str
-    field: str
-    detail: str
-    source: str
-    event_id: str
-    type: str
-    case_id: str
-    principal: str
-    token: str
     replayed: str
 
 

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from engine.store import exports
+from engine.store.rows import StepRow
 from gridpatrol import options
 from gridpatrol.opening import reading, settings_of
 
@@ -39,7 +40,7 @@ def export(output: IO[bytes], order: str, without_n: bool, database: str | None)
             output.write(line(step, without_n))
 
 
-def line(step: exports.StoredStep, without_n: bool) -> bytes:
+def line(step: StepRow, without_n: bool) -> bytes:
     """A step in declared order; cause and facts go in as the bytes that are stored."""
     place = {} if without_n else {"partition": step.partition, "n": step.n}
     told = place | {
