@@ -41,7 +41,7 @@ def no_cursor() -> Exception:
 def _storable(member: object) -> bool:
     """Whether a database takes it: PostgreSQL has no NUL in its texts, and neither has wider whole numbers."""
     if isinstance(member, int):
-        return abs(member) < 10**MOST_DIGITS
+        return len(str(abs(member))) <= MOST_DIGITS
     return not isinstance(member, str) or "\0" not in member
 
 
