@@ -21,7 +21,10 @@ ClockName = Annotated[
 ]  # fmt: skip
 Owner = Annotated[str, QueryParameter(description="Code of the owner's grid or department.")]
 Before = Annotated[str, QueryParameter(description="RFC 3339 with a zone: deadlines before this instant.")]
-State = Annotated[str, QueryParameter(name="state", description="Names of states, separated by commas.")]
+State = Annotated[
+    str, QueryParameter(name="state", description="Names of states, separated by commas. One in which cases are over, "
+                   "such as closed, is looked for among the closed ones without being told to.")
+]  # fmt: skip
 Sort = Annotated[str, QueryParameter(description="due_at, opened_at or id; with - in front downwards.")]
 
 OPEN = {"true": True, "false": False, "all": None}

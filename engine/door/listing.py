@@ -23,7 +23,8 @@ MOST = 500
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What is asked of the desk, as texts; empty asks nothing. `sort` takes a `-` in front to go downwards."""
+    """What is asked of the desk, as texts; empty asks nothing. `sort` takes a `-` in front to go downwards. A `state`
+    in which cases are over is found among the closed ones, whatever `open` says; what is `overdue` is open."""
 
     overdue: bool = False
     open: bool | None = True
@@ -100,12 +101,21 @@ def page(connection: Connection, policies: Policies, question: Question, now: in
 
 def filters(words: Words, question: Question, now: int) -> Filters:
     """The question as the store takes it."""
+    states = _states(question.state)
     return Filters(
-        now=now, open=True if question.overdue else question.open, overdue=question.overdue,
+        now=now, open=True if question.overdue else _open(question.open, states), overdue=question.overdue,
         prefix=prefix_of(words, question.grid) if question.grid else "", owner=question.owner,
-        states=_states(question.state), category=question.category, group=question.group, clock=question.clock,
+        states=states, category=question.category, group=question.group, clock=question.clock,
         due_before=parse_instant(question.due_before, "due_before") if question.due_before else None,
     )  # fmt: skip
+
+
+def _open(asked: bool | None, states: tuple[str, ...]) -> bool | None:
+    """Open cases, closed ones or all. Who names a state in which cases are over asks for closed ones as well."""
+    over = {state.name for definition in DEFINITIONS.values() for state in definition.states.values() if state.terminal}
+    if not asked or over.isdisjoint(states):
+        return asked
+    return False if over.issuperset(states) else None
 
 
 def _states(text: str) -> tuple[str, ...]:

@@ -98,6 +98,14 @@ def test_what_is_over_is_shown_where_it_is_asked_for(door: Served) -> None:
     assert {REJECTED, LATE} <= set(ids(door.get("/v1/incidents", grid="WY01", open="all")))
 
 
+def test_a_state_in_which_cases_are_over_is_found_without_asking_for_closed_ones(door: Served) -> None:
+    assert ids(door.get("/v1/incidents", grid="WY01", state="rejected")) == [REJECTED]
+    assert ids(door.get("/v1/incidents", grid="WY01", state="rejected", open="false")) == [REJECTED]
+    assert set(ids(door.get("/v1/incidents", grid="WY01", state="rejected,accepted"))) == {REJECTED, ACCEPTED}
+    assert ids(door.get("/v1/incidents", grid="WY01", state="accepted,rejected", open="false")) == [REJECTED]
+    assert ids(door.get("/v1/incidents", grid="WY01", state="closed,withdrawn")) == []
+
+
 @pytest.mark.parametrize("sort", ["due_at", "-due_at", "opened_at", "-opened_at", "id", "-id"])
 def test_pages_follow_each_other_without_a_gap_and_without_repeating(door: Served, sort) -> None:
     whole = door.get("/v1/incidents", open="all", sort=sort, limit=500, grid="WY01")["incidents"]
