@@ -80,13 +80,13 @@ def test_a_report_tells_all_that_the_case_will_ever_need():
     story = Story()
     story.done(
         "report.submitted", MEMBER, at("03-02 09:05"), occurred=at("03-02 09:00"), category=BARE, source="patrol",
-        grid=LEAF, position={"lon": 108.845, "lat": 34.385}, unit="示例工地", reference="2026-17", evidence=[PHOTO],
+        grid=LEAF, position={"lon": 108.845, "lat": 34.385}, unit="SITE-0042", reference="2026-17", evidence=[PHOTO],
     )  # fmt: skip
     told = story.one(f.Reported)
     assert told == f.Reported(
         definition="incident", policy=weiyang().hash, category=BARE, group="dust", source="patrol", by=MEMBER,
         path=("XA", "WY", "WY01", LEAF), occurred=at("03-02 09:00"), judged=at("03-02 09:00"),
-        lon=108.845, lat=34.385, crs="WGS84", unit="示例工地", reference="2026-17", key=told.key,
+        lon=108.845, lat=34.385, crs="WGS84", unit="SITE-0042", reference="2026-17", key=told.key,
     )  # fmt: skip
     assert story.one(f.Evidenced) == evidenced(MEMBER)
     assert story.steps[0].cause == f.Cause(
