@@ -15,6 +15,7 @@ import msgspec
 from engine.policies import Policies
 from engine.store import exports, slices
 from engine.store.database import Database
+from engine.store.rows import StepRow
 from gridpatrol import options
 from gridpatrol.opening import read_pack, reading, settings_of
 from schemas import facts as f
@@ -32,7 +33,8 @@ def command() -> None:
 
 @command.command("explain")
 @click.argument("incident", required=False)
-@click.option("--clock", default="total", show_default=True, help="Which clock of the incident, e.g. handle.")
+@click.option("--clock", help="Which clock of the incident, e.g. handle; default: of those that run the one that is "
+              "due first, else total.")
 @click.option("--level", type=int, help="Of which level, where several have that clock.")
 @click.option("--limit", help=f"A limit instead of an incident. {ACCEPTED}")
 @click.option("--from", "start", metavar="INSTANT", help="When it starts, e.g. 2026-02-14T17:00+08:00.")
@@ -42,7 +44,7 @@ def command() -> None:
 @options.database
 @options.as_json
 def explain_deadline(
-    incident: str | None, clock: str, level: int | None, limit: str | None, start: str | None,
+    incident: str | None, clock: str | None, level: int | None, limit: str | None, start: str | None,
     calendar: str | None, pack: str | None, lang: str, database: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Print a deadline's calculation: what counted, what did not, and why.
@@ -116,8 +118,13 @@ class Ledger:
     judged: int = 0
     result: str = ""
 
+    @property
+    def runs(self) -> bool:
+        """Whether it neither stands still nor has stopped."""
+        return self.paused is None and not self.result
 
-def ledgers(steps: list[exports.StoredStep]) -> list[Ledger]:
+
+def ledgers(steps: list[StepRow]) -> list[Ledger]:
     """Every clock that ever ran in a case, from its facts, in the order in which they started."""
     found: dict[tuple[str, int, int], Ledger] = {}
     order = list[Ledger]()
@@ -148,26 +155,36 @@ def _note(ledger: Ledger, fact: f.ClockFact, at: int) -> None:
 
 
 def _explain_stored(
-    database: Database, incident: str, clock: str, level: int | None, lang: str, as_json: bool
+    database: Database, incident: str, clock: str | None, level: int | None, lang: str, as_json: bool
 ) -> None:
-    """Explain the last clock of that name."""
+    """Explain the last clock of that name, or the one that is due first."""
     with database.read() as connection:
         steps = exports.steps_of(connection, incident)
         rows = slices.read_partitions(connection)
         if not steps:
             raise click.UsageError(f"There is no incident {incident!r}: see `gridpatrol incident list`.")
         ran = ledgers(steps)
-        chosen = [item for item in ran if item.clock == clock and level in (None, item.level)]
-        if not chosen:
-            names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
-            raise click.UsageError(f"No clock {clock!r} has run in this incident, only: {names or 'none'}.")
-        ledger = chosen[-1]
+        ledger = _chosen(ran, clock, level)
         packs: list[tuple[str, int]] = msgspec.json.decode(
             next(row.packs for row in rows if row.partition == steps[0].partition)
         )
         active = next((digest for digest, arrival in reversed(packs) if arrival <= ledger.known), packs[0][0])
         policy = Policies().get(connection, active)
     _explain_ledger(policy.calendars[ledger.calendar], ledger, lang, as_json)
+
+
+def _chosen(ran: list[Ledger], clock: str | None, level: int | None) -> Ledger:
+    """The last clock of that name and level; without a name the running one that is due first, else the total one."""
+    of_level = [item for item in ran if level in (None, item.level)]
+    running = [(item.due, k) for k, item in enumerate(of_level) if item.runs and item.due is not None]
+    if clock is None and running:
+        return of_level[min(running)[1]]
+    named = [item for item in of_level if item.clock == (clock or "total")]
+    if not named:
+        names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
+        wanted = repr(clock or "total") + ("" if level is None else f" at level {level}")
+        raise click.UsageError(f"No clock {wanted} has run in this incident, only: {names or 'none'}.")
+    return named[-1]
 
 
 def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -167,6 +168,28 @@ def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -
         if checked > 12:
             return
     assert checked > 5
+
+
+def test_without_a_clock_the_running_one_that_is_due_first_is_explained(city: str) -> None:
+    lines = answer("incident", "list", "--database", city, "--limit", 500)["incidents"]
+    told: set[str] = set()
+    for line in lines:
+        dues = {c["name"]: c["due_at"] for c in line["clocks"] if c["due_at"] and not c["paused"]}
+        if len(dues) < 2 or len(told) > 2:
+            continue
+        said = answer("deadline", "explain", line["id"], "--database", city)
+        assert said["due_at"] == min(dues.values()) == line["due_at"]
+        assert dues[said["clock"]] == said["due_at"]
+        told.add(said["clock"])
+    assert told - {"total"}
+
+
+def test_without_a_clock_that_runs_the_total_one_is_explained(city: str) -> None:
+    [line] = answer("incident", "list", "--state", "closed", "--limit", 1, "--database", city)["incidents"]
+    said = answer("deadline", "explain", line["id"], "--database", city)
+    assert (said["clock"], said["result"] != "") == ("total", True)
+    wrong = run("deadline", "explain", line["id"], "--level", 9, "--database", city, status=2).stderr
+    assert "No clock 'total' at level 9 has run in this incident, only: " in wrong
 
 
 # ---- looking -------------------------------------------------------------------------------------------------
@@ -366,6 +389,34 @@ def test_verify_shouts_when_one_figure_is_off_by_one(copy: str) -> None:
     database.close()
     said = answer("verify", "--database", copy, status=1)
     assert said["count"] > 0 and all(mismatch["what"] == "figure" for mismatch in said["mismatches"])
+
+
+def test_a_restored_database_gets_a_feed_of_a_new_epoch_under_the_lease(copy: str, tmp_path: Path) -> None:
+    before = meta(copy, "feed_epoch")
+    said = run("db", "restart-feed", "--database", copy).stdout
+    fresh = meta(copy, "feed_epoch")
+    assert fresh != before and f"epoch {fresh}" in said
+    run("db", "restart-feed", "--database", copy)
+    assert int(meta(copy, "feed_epoch"), 16) > int(fresh, 16)
+    database = open_database(copy)
+    lease = Lease(database)
+    try:
+        assert f"process {os.getpid()}" in run("db", "restart-feed", "--database", copy, status=1).stderr
+    finally:
+        lease.close()
+        database.close()
+    away = f"sqlite:///{tmp_path}/no.db"
+    assert "there is no database" in run("db", "restart-feed", "--database", away, status=1).stderr
+    assert not (tmp_path / "no.db").exists()
+
+
+def meta(url: str, name: str) -> str:
+    """A value of the installation; empty where there is none."""
+    database = open_database(url)
+    with database.read() as connection:
+        value = connection.exec_driver_sql("SELECT value FROM meta WHERE name = ?", (name,)).scalar_one_or_none()
+    database.close()
+    return value or ""
 
 
 def test_a_settlement_of_a_record_that_was_decided_is_refused(copy: str) -> None:
