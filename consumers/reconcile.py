@@ -3,11 +3,13 @@
 In: a database. Out: a list of mismatches, each with what is wrong, where, what the facts say and what was
 found; empty when all is well. One snapshot, read step by step; it never writes.
 
-1. The log: steps are numbered without gaps per partition, and without gaps per case.
+1. The log: records without gaps per partition, as far as it has decided; steps are numbered without gaps per
+   partition, and without gaps per case. Of every event that made a step it is known what became of it, as long as a
+   resend counts as one: older rows may vanish at any time.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case
    after it, no case is without steps and no steps are without their case.
 3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without
-   the fold's code; and every consumer has read every partition to its end.
+   the fold's code; every consumer has read every partition to its end; and the feed has every line.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +18,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from engine.policies import Policies
 from engine.store import recount
 from engine.store.database import Database
 from engine.store.rows import CaseRow
 from engine.store.steps import Connection
 from schemas import facts as f
+from schemas.events import SAID
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode, responsible
 
@@ -34,7 +38,7 @@ Progress = Callable[[int, int], None]
 class Mismatch(Struct, frozen=True):
     """Something stored that does not follow from the facts."""
 
-    what: str  # log, step, case, figure, outcome, contribution, alert, position
+    what: str  # inbox, log, step, seen, case, figure, outcome, contribution, alert, delivery, position
     where: str
     expected: str
     found: str
@@ -54,16 +58,43 @@ def mismatches(
     connection: Connection, progress: Progress | None = None, *, live: bool = False
 ) -> Iterator[Mismatch]:
     """The same within an open transaction, one after another."""
+    yield from _inbox(connection)
     yield from _log(connection)
+    yield from _seen(connection)
     yield from _cases(connection, progress)
     yield from _figures(connection)
     yield from _rows("outcome", recount.wrong_outcomes(connection), 5, recount.OUTCOME)
     yield from _rows("contribution", recount.wrong_contributions(connection), 5, recount.OUTCOME[:5])
     yield from _rows("alert", recount.wrong_alerts(connection), 1, recount.ALERT)
+    yield from _feed(connection)
     yield from _positions(connection, live)
 
 
 # ---- the log -----------------------------------------------------------------------------------------
+
+
+def _inbox(connection: Connection) -> Iterator[Mismatch]:
+    """Every record that was ever taken is there, at the least those that were decided."""
+    for partition, decided, stored, head in recount.received(connection):
+        if stored == head >= decided:
+            continue
+        gap, end = recount.first_record_lost(connection, partition), max(head, decided)
+        where = f"partition {partition}"
+        yield Mismatch("inbox", where, f"records 0 to {end - 1}, {gap} among them", f"{stored} records, none at {gap}")
+
+
+def _seen(connection: Connection) -> Iterator[Mismatch]:
+    """What became of each event that made a step, within the shortest window for resends that was ever active."""
+    policies, arrived = Policies(), recount.clocks(connection)
+    for partition, packs in recount.activations(connection).items():
+        activated: list[tuple[str, int]] = msgspec.json.decode(packs)
+        windows = [policies.get(connection, digest).options.duplicate_window_ms for digest, _ in activated]
+        if not windows:
+            continue  # before the first activation nothing is decided
+        since = arrived[partition] - min(windows)
+        for case, n, source, id_ in recount.unseen(connection, partition, since, tuple(SAID)):
+            place = f"{source} {id_} (partition {partition}, n {n}, case {case})"
+            yield Mismatch("seen", place, "a row with what became of it", "none")
 
 
 def _log(connection: Connection) -> Iterator[Mismatch]:
@@ -196,6 +227,17 @@ def _rows(
 
 def _presence(row: tuple[Any, ...] | None) -> str:
     return "none" if row is None else "a row"
+
+
+def _feed(connection: Connection) -> Iterator[Mismatch]:
+    """Lines without gaps, and every alert told that did not wait for the end of quiet hours."""
+    stored, lowest, highest = recount.told(connection)
+    if stored != highest or lowest != min(highest, 1):
+        gap = recount.first_line_lost(connection)
+        found = f"{stored} lines from {lowest} to {highest}"
+        yield Mismatch("delivery", "the feed", f"lines 1 to {highest}, {gap} among them", found)
+    for alert, what in recount.untold(connection):
+        yield Mismatch("delivery", alert, f"a line that it is {what}", "none")
 
 
 def _positions(connection: Connection, live: bool) -> Iterator[Mismatch]:

@@ -5,7 +5,7 @@ ought to hold, and where they do not. The JSON functions differ between the data
 them do not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -29,6 +29,9 @@ COUNTED_BY = (
 )  # fmt: skip
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
 ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "due_at", "not_before")
+
+UNPARKED = '"incident.unparked"'
+"""How the body of a step shows that an event left the waiting room in it."""
 
 CELL = ("measure", "day", "path", "department", "category", "grp", "post")
 OUTCOME = (
@@ -238,6 +241,70 @@ def first_gap(connection: Connection, partition: int) -> int:
              WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.partition = ? AND s.n = known.n + 1)"""
     value: int = connection.exec_driver_sql(marks(connection, sql), (partition, partition)).scalar_one()
     return value
+
+
+def received(connection: Connection) -> list[tuple[int, int, int, int]]:
+    """(partition, next position to decide, records stored, head) of every partition. The head is the first free
+    position."""
+    sql = """
+        SELECT p.partition, p.position, count(i.position), coalesce(max(i.position) + 1, 0)
+        FROM partitions p LEFT JOIN inbox i ON i.partition = p.partition
+        GROUP BY p.partition, p.position ORDER BY p.partition"""
+    return [(*row,) for row in connection.exec_driver_sql(sql)]
+
+
+def first_record_lost(connection: Connection, partition: int) -> int:
+    """The first position at which a partition's log has no record."""
+    sql = """SELECT min(position) + 1 FROM (SELECT position FROM inbox WHERE partition = ? UNION ALL SELECT -1) AS known
+             WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.partition = ? AND i.position = known.position + 1)"""
+    value: int = connection.exec_driver_sql(marks(connection, sql), (partition, partition)).scalar_one()
+    return value
+
+
+def clocks(connection: Connection) -> dict[int, int]:
+    """The clock of each partition: the arrival of its last record."""
+    return {row[0]: row[1] for row in connection.exec_driver_sql("SELECT partition, clock FROM partitions")}
+
+
+def unseen(connection: Connection, partition: int, since: int, types: Sequence[str]) -> list[tuple[str, int, str, str]]:
+    """(case, n, source, id) of steps by events of these types that arrived since an instant and that nothing is known
+    of in `seen`. What leaves the waiting room was seen when it was parked: that step counts, not this one."""
+    if dialect(connection) == "sqlite":
+        kind, source, id_ = (f"json_extract(s.cause, '$.{name}')" for name in ("type", "source", "id"))
+        parked = "instr(s.body, ?) = 0"
+    else:
+        kind, source, id_ = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in ("type", "source", "id"))
+        parked = "strpos(s.body, ?) = 0"
+    listed = ", ".join("?" for _ in types)
+    sql = f"""
+        SELECT s.case_id, s.n, {source}, {id_} FROM facts s LEFT JOIN seen e
+             ON e.partition = s.partition AND e.source = {source} AND e.id = {id_}
+        WHERE s.partition = ? AND s.at >= ? AND e.id IS NULL AND {parked} AND {kind} IN ({listed}) ORDER BY s.n"""
+    rows = connection.exec_driver_sql(marks(connection, sql), (partition, since, UNPARKED, *types))
+    return [(*row,) for row in rows]
+
+
+def told(connection: Connection) -> tuple[int, int, int]:
+    """(lines of the feed, lowest number, highest number); zeros before the first."""
+    sql = "SELECT count(*), coalesce(min(number), 0), coalesce(max(number), 0) FROM deliveries"
+    count, lowest, highest = connection.exec_driver_sql(sql).one()
+    return count, lowest, highest
+
+
+def first_line_lost(connection: Connection) -> int:
+    """The first number that is missing in the feed."""
+    sql = """SELECT min(number) + 1 FROM (SELECT number FROM deliveries UNION ALL SELECT 0) AS known
+             WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.number = known.number + 1)"""
+    value: int = connection.exec_driver_sql(sql).scalar_one()
+    return value
+
+
+def untold(connection: Connection) -> list[tuple[str, str]]:
+    """(alert, what) of alerts outside quiet hours that the feed never told firing, or as they stand now."""
+    sql = """SELECT id, what FROM (SELECT id, 'firing' AS what FROM alerts WHERE not_before IS NULL
+                                   UNION SELECT id, status FROM alerts WHERE not_before IS NULL) AS due
+             EXCEPT SELECT alert, what FROM deliveries ORDER BY 1, 2"""
+    return [(*row,) for row in connection.exec_driver_sql(sql)]
 
 
 def positions(connection: Connection) -> list[tuple[str, int, int, int]]:

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 
 from consumers import alerts, fold, performance
 from consumers.reconcile import Mismatch, mismatches, verify
+from engine.clock import now_ms
 from engine.store.database import open_database
 from schemas.partition import home_of, partition_of
 from tests.histories import MINUTE, Choice, Teller, live, plots, write
 from tests.postgres import fresh_database
-from tests.unit.builders import at, instant
+from tests.serving import prepared, tell
+from tests.unit.builders import BARE, DAY, HOTLINE, LEAF, STREET, at, event, instant, subject, weiyang
 
 PARTITIONS = 3
 
@@ -183,6 +185,10 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"UPDATE cases SET partition = 1 - partition WHERE id = {ANY_CASE}", "case", "partition"),
         (f"DELETE FROM cases WHERE id = {ANY_CASE}", "case", "000000000"),
         (f"UPDATE cases SET id = 'WY01.invented' WHERE id = {ANY_CASE}", "case", "WY01.invented"),
+        # The feed: a line in the middle, the first one, the last one.
+        ("DELETE FROM deliveries WHERE number = 3", "delivery", "the feed"),
+        ("DELETE FROM deliveries WHERE number = 1", "delivery", "the feed"),
+        ("DELETE FROM deliveries WHERE number = (SELECT max(number) FROM deliveries)", "delivery", "|"),
         # Positions.
         ("UPDATE positions SET n = n - 1 WHERE consumer = 'alerts'", "position", "alerts in partition"),
         ("UPDATE positions SET n = n + 1 WHERE consumer = 'performance'", "position", "performance in partition"),
@@ -198,6 +204,70 @@ def test_anything_that_moved_by_one_is_found(db, sql, what, where):
 def test_a_gap_is_named_by_the_number_that_is_missing(db):
     (log,) = [m for m in after(db, "DELETE FROM facts WHERE n = 3 AND partition = 1") if m.what == "log"]
     assert "3 among them" in log.expected
+
+
+# ---- what only the engine writes: records, and what became of events ----------------------------------
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def worked(request, tmp_path_factory):
+    """A database on which an engine has worked: an event of half a year ago, one of now, one that waited."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('worked') / 'a.db'}"
+        else:
+            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server")))
+        engine = stack.enter_context(prepared(url, partitions=2))
+        engine.consumers = [performance.consume, alerts.consume]
+        now = now_ms()
+        window = weiyang().options.duplicate_window_ms
+        for number, then in ((OLD, now - window - 3 * DAY), (WAITED, now - 2 * DAY), (NEW, now - DAY)):
+            if number == WAITED:
+                early = event("incident.accepted", STREET, then, case=subject("WY01", number), id="early")
+                assert tell(engine, early, then) == "parked"
+            report = event("report.submitted", HOTLINE, then, case=subject("WY01", number), id=f"r{number}",
+                           category=BARE, source="hotline", grid=LEAF)  # fmt: skip
+            assert tell(engine, report, then + MINUTE) == "done"
+        engine.drain()
+        while engine.feed():
+            pass
+        yield engine.database
+
+
+OLD, WAITED, NEW = 1, 2, 3
+HOME = f"partition = {partition_of('WY01', 2)}"
+
+
+def test_what_an_engine_has_worked_on_is_consistent(worked):
+    assert verify(worked) == []
+    assert one(worked, f"SELECT count(*) FROM inbox WHERE {HOME}") > 4
+    assert one(worked, "SELECT count(*) FROM seen") == 4
+    assert one(worked, "SELECT count(*) FROM facts WHERE body LIKE '%%incident.unparked%%'") == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "what", "where"),
+    [
+        # A record: the first, one in the middle, the last one that was decided.
+        (f"DELETE FROM inbox WHERE position = 0 AND {HOME}", "inbox", "partition"),
+        (f"DELETE FROM inbox WHERE position = 2 AND {HOME}", "inbox", "partition"),
+        (f"DELETE FROM inbox WHERE {HOME} AND position = (SELECT max(position) FROM inbox WHERE {HOME})", "inbox",
+         "partition"),
+        (f"DELETE FROM inbox WHERE {HOME}", "inbox", "partition"),
+        # What became of an event: of a recent one, and of one that waited before it was done.
+        (f"DELETE FROM seen WHERE id = 'r{NEW}'", "seen", f"r{NEW} "),
+        ("DELETE FROM seen WHERE id = 'early'", "seen", "early "),
+    ],
+)
+def test_a_record_or_an_outcome_that_was_lost_is_found(worked, sql, what, where):
+    [found] = after(worked, sql)
+    assert (found.what, where in found.where) == (what, True)
+    if what == "inbox" and "position = 2" in sql:
+        assert "2 among them" in found.expected and "none at 2" in found.found
+
+
+def test_what_became_of_an_event_may_vanish_when_a_resend_no_longer_counts_as_one(worked):
+    assert after(worked, f"DELETE FROM seen WHERE id = 'r{OLD}'") == []
 
 
 def broken(kind: str):
