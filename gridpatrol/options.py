@@ -1,6 +1,8 @@
 """Options that several commands share, so that they mean the same everywhere. In: nothing. Out: decorators."""
 
 import json
+import os
+import pwd
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -40,6 +42,14 @@ class InstantType(click.ParamType):
 
 
 INSTANT = InstantType()
+
+
+def account() -> str:
+    """Who runs the command, for lines in the log: the account's name on this machine, or its number."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What operators do to a running engine, over loopback only: packs, dead letters, settlements.
+"""What operators do to a running engine, over loopback only: packs, dead letters, settlements, erasing.
 
 In: requests of the command line. Out: actions on the writer's own thread, between two turns, and what became of them.
 `gridpatrol` commands that write use these routes when a server holds the lease.
@@ -13,11 +13,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from engine import letters, settlements
+from engine import erasure, letters, settlements
 from engine.batch import Answer
 from engine.clock import now_ms
 from engine.door.hall import Hall, settled
 from engine.door.problems import Problem, busy
+from engine.erasure import Erased, Erasure
 from engine.errors import GridpatrolError
 from engine.letters import Replayed
 from engine.runtime import Engine
@@ -69,7 +70,14 @@ async def settle(hall: NamedDependency[Hall], data: JSONBody[Settled]) -> Settle
     return data
 
 
-ROUTES = [activate, replay_letter, settle]
+@post("/v1/operator/incidents/{incident:str}/erasures", status_code=200, tags=["operator"],
+      summary="Erase what is sealed of an incident")  # fmt: skip
+async def erase(hall: NamedDependency[Hall], incident: FromPath[str], data: JSONBody[Erasure]) -> Erased:
+    """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
+    return await _act(hall, lambda engine: erasure.erase(engine, incident, data.by))
+
+
+ROUTES = [activate, replay_letter, settle, erase]
 
 
 async def _act(hall: Hall, action: Callable[[Engine], T]) -> T:

@@ -45,7 +45,7 @@ def read_sealed(connection: Connection, token: str) -> str | None:
     """What was sealed under a token; None once it has been erased."""
     sql = f"SELECT body FROM sealed WHERE token = {_mark(connection)}"
     body: str | None = connection.exec_driver_sql(sql, (token,)).scalar_one_or_none()
-    return body
+    return body or None  # erased: an empty body in its place
 
 
 def write_replayed(connection: Connection, id_: str, how: str) -> None:

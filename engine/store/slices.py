@@ -127,9 +127,9 @@ def update_seen(connection: Connection, rows: Sequence[tuple[str, str, str, str,
 
 
 def write_letters(connection: Connection, rows: Sequence[LetterRow], bodies: Sequence[SealedRow]) -> None:
-    """Dead letters and their sealed bytes."""
+    """Dead letters and their sealed bytes. An id stands for the same bytes ever after: what was erased stays erased."""
     writes.upsert(connection, dead_letters, rows)
-    writes.upsert(connection, sealed, bodies)
+    writes.ignore(connection, sealed, bodies)
 
 
 def await_recalculation(connection: Connection, partition: int, at: int, provisional_only: bool) -> None:

@@ -3,6 +3,8 @@
 In: a database, or the server that writes to it. Out: letters with reason, field and position; the outcome of a replay.
 """
 
+import logging
+
 import click
 import msgspec
 
@@ -17,6 +19,8 @@ from engine.store import letters as store
 from gridpatrol import options, show
 from gridpatrol.client import server_of
 from gridpatrol.opening import reading, settings_of, writing
+
+log = logging.getLogger(__name__)
 
 
 @click.group("deadletter")
@@ -59,7 +63,8 @@ def _shown(letter: store.Letter, clock: show.LocalClock) -> dict:
 
 @command.command("show")
 @click.argument("letter")
-@click.option("--bytes", "with_bytes", is_flag=True, help="Show the sealed bytes as well: they may name people.")
+@click.option("--bytes", "with_bytes", is_flag=True,
+              help="Show the sealed bytes as well: they may name people, so the log says who looked.")  # fmt: skip
 @options.database
 @options.as_json
 def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bool) -> None:
@@ -75,6 +80,7 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
         clock = show.clock_of(connection)
     said = _shown(found, clock)
     if with_bytes:
+        log.warning("sealed.read", extra={"letter": letter, "by": options.account()})
         said["bytes"] = body
     if as_json:
         options.print_json(said)

@@ -1,18 +1,26 @@
 """`gridpatrol incident`: the desk and the story of one incident, the same answers as over HTTP.
 
-In: a database, also while a server writes to it. Out: incidents by their deadlines; one incident, step by step.
+In: a database, also while a server writes to it. Out: incidents by their deadlines; one incident, step by step. What is
+sealed of an incident is erased on demand, here or by the server that writes.
 """
 
-import click
+from urllib.parse import quote
 
+import click
+import msgspec
+
+from engine import erasure
 from engine.clock import now_ms
 from engine.door.dossier import dossier
 from engine.door.listing import Question, page
 from engine.door.words import active_words
+from engine.erasure import Erased, Erasure
+from engine.errors import LeaseTaken
 from engine.policies import Policies
 from engine.store import exports
 from gridpatrol import options, show
-from gridpatrol.opening import reading, settings_of
+from gridpatrol.client import server_of
+from gridpatrol.opening import reading, settings_of, writing
 
 
 @click.group("incident")
@@ -74,3 +82,33 @@ def show_incident(incident: str, database: str | None, as_json: bool) -> None:
         options.print_json(found)
     else:
         show.incident(found, steps, words)
+
+
+@command.command("erase")
+@click.argument("incident")
+@options.database
+@options.as_json
+def erase_incident(incident: str, database: str | None, as_json: bool) -> None:
+    """Erase what is sealed of one INCIDENT for good: identity, contact and free text of its events and dead letters.
+
+    Facts and figures stay as they are. The log says who erased and when. Copies that the database or its operator
+    keeps (backups, journals, rows not yet vacuumed) go when these are turned over.
+
+    \b
+    Example:
+      gridpatrol incident erase WY-L3-01.0190c5e2-7bb4-7c21-9a55-d1f4c2b8a001
+    """
+    settings = settings_of(database=database)
+    wish = Erasure(options.account())
+    with reading(settings) as opened:
+        server = server_of(settings, opened)
+    try:
+        with writing(settings, listening=False) as engine:
+            erased = erasure.erase(engine, incident, wish.by)
+    except LeaseTaken:
+        route = f"/v1/operator/incidents/{quote(incident, safe='')}/erasures"
+        erased = msgspec.convert(server.post(route, msgspec.json.encode(wish)), Erased)
+    if as_json:
+        options.print_json(erased)
+    else:
+        click.echo(f"{incident}: erased what was sealed of {erased.events} events and {erased.letters} dead letters")
