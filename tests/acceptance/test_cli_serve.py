@@ -128,6 +128,49 @@ def test_commands_that_write_go_through_the_server_that_holds_the_database(tmp_p
     assert "is active" in run(tmp_path, "pack", "activate", "weiyang").stdout, "kill -9 has not freed the lease"
 
 
+def test_on_postgresql_what_was_accepted_survives_a_kill_and_everything_still_follows(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    here: dict[str, Any] = {"GRIDPATROL_DATABASE": postgres_url}
+    with server(tmp_path, **here) as running:
+        said = run(tmp_path, "publish", "-", stdin=report(1) + report(2), **here).stdout
+        assert said.strip() == "2 done"
+        first = running.get(f"/v1/incidents/{SUBJECT.format(1)}")
+        assert running.stop(signal.SIGKILL) == -signal.SIGKILL
+    with server(tmp_path, **here) as running:
+        assert {item["id"] for item in running.get("/v1/incidents")["incidents"]} == {
+            SUBJECT.format(1), SUBJECT.format(2),
+        }  # fmt: skip
+        assert running.get(f"/v1/incidents/{SUBJECT.format(1)}")["history"] == first["history"]
+        assert run(tmp_path, "publish", "-", stdin=report(3), **here).stdout.strip() == "1 done"
+        assert run(tmp_path, "verify", **here).stdout.startswith("Everything")
+        assert running.stop() == 0
+    assert run(tmp_path, "verify", **here).stdout.startswith("Everything")
+
+
+def test_what_is_sealed_is_erased_with_and_without_a_server_and_the_log_says_who(tmp_path: Path) -> None:
+    named = {"category": "D3-01", "source": "patrol", "grid": "WY01-01", "reporter_name": "a name"}
+    erase = ("incident", "erase", "--json")
+    with server(tmp_path) as running:
+        said = report(1, **named) + report(2, **named) + report(3, "NOBODY", **named)
+        run(tmp_path, "publish", "-", stdin=said, status=1)
+        erased = json.loads(run(tmp_path, *erase, SUBJECT.format(1)).stdout)
+        assert (erased["events"], erased["letters"]) == (1, 0)
+        assert "sealed.erased" in running.log.read_text() and SUBJECT.format(1) in running.log.read_text()
+        assert "no event of" in run(tmp_path, *erase, SUBJECT.format(9), status=1).stderr
+    [letter] = json.loads(run(tmp_path, "deadletter", "list", "--json").stdout)
+    looked = run(tmp_path, "deadletter", "show", letter["id"], "--bytes")
+    assert SUBJECT.format(3) in looked.stdout and "bytes" in looked.stdout
+    assert "sealed.read" in looked.stderr and letter["id"] in looked.stderr
+    assert "sealed.read" not in run(tmp_path, "deadletter", "show", letter["id"]).stderr
+    done = run(tmp_path, *erase, SUBJECT.format(3))
+    erased = json.loads(done.stdout)
+    assert (erased["events"], erased["letters"]) == (1, 1)
+    assert "sealed.erased" in done.stderr and "by=" in done.stderr
+    assert "bytes  " not in run(tmp_path, "deadletter", "show", letter["id"], "--bytes").stdout
+    assert run(tmp_path, "verify").stdout.startswith("Everything")
+
+
 def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) -> None:
     """Urging tells an alert. The second one is told while nobody listens, and is not missed."""
     with server(tmp_path) as running:
