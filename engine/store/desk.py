@@ -12,7 +12,7 @@ from msgspec import Struct
 from sqlalchemy import Connection as Connection  # handed on: whoever reads names it without knowing SQLAlchemy
 
 from engine.store.rows import InboxRow, SeenRow
-from workflows.case import Clock
+from workflows.case import AWAITED, Clock
 
 SORTS = ("due_at", "opened_at", "id")
 """What a page may be sorted by. Cases without a deadline come after all that have one, in both directions."""
@@ -194,8 +194,9 @@ def read_halted(connection: Connection) -> list[tuple[int, str]]:
 
 
 def count_open(connection: Connection) -> list[tuple[int, str, int]]:
-    """Open cases by level of the owner and state."""
-    rows = connection.exec_driver_sql("SELECT level, state, count(*) FROM cases WHERE open GROUP BY level, state")
+    """Open cases by level of the owner and state; without those that are awaited: nobody has reported them yet."""
+    sql = f"SELECT level, state, count(*) FROM cases WHERE open AND state <> {_mark(connection)} GROUP BY level, state"
+    rows = connection.exec_driver_sql(sql, (AWAITED,))
     return [(level, state, count) for level, state, count in rows]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 import pytest
 from msgspec import structs
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from engine import gauges
 from engine.clock import now_ms
@@ -24,8 +27,9 @@ from engine.store.tables import partitions
 from engine.telemetry import Telemetry
 from schemas.refusals import Reason
 from tests.integration.test_desk import case, clock, database, write
-from tests.serving import prepared, served
-from workflows.case import Owner
+from tests.serving import prepared, served, tell, wait_until
+from tests.unit.builders import BARE, DAY, HOTLINE, LEAF, event, subject
+from workflows.case import AWAITED, Owner
 
 __all__ = ["database"]
 HOUR = gauges.HOUR_MS
@@ -54,6 +58,12 @@ def test_open_incidents_are_counted_by_level_and_state(database: Database, regis
     assert value("gridpatrol_incidents", {"level": "3", "state": "handling"}) == 2
     assert value("gridpatrol_incidents", {"level": "2", "state": "accepted"}) == 1
     assert sum(s.value for m in registry.collect() if m.name == "gridpatrol_incidents" for s in m.samples) == 3
+
+
+def test_an_incident_that_nobody_has_reported_yet_is_not_counted(database: Database, registry) -> None:
+    write(database, case(1), case(2, state=AWAITED, definition="", owner=Owner("", 0)))
+    [family] = [m for m in registry.collect() if m.name == "gridpatrol_incidents"]
+    assert [(s.labels, s.value) for s in family.samples] == [({"level": "3", "state": "handling"}, 1)]
 
 
 @pytest.mark.parametrize(
@@ -130,11 +140,119 @@ def test_the_page_carries_every_name_that_dashboards_rely_on(database_url: str) 
     assert set(NAMES) <= told
 
 
-def test_prometheus_finds_nothing_to_complain_about(sqlite_url: str) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool here: it comes with Prometheus (Debian and Ubuntu: apt install prometheus)")
-    with prepared(sqlite_url) as engine, served(engine) as door:
-        page = door.client.get("/metrics").content
-    found = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, timeout=60)
+# ---- the rules of Prometheus' checker -----------------------------------------------------------------------
+
+BASE_UNITS = ("seconds", "bytes", "ratio", "meters", "celsius", "grams", "joules", "amperes", "volts")
+OTHER_UNITS = {
+    "minutes", "hours", "days", "weeks", "milliseconds", "microseconds", "nanoseconds", "percent", "kilobytes",
+    "megabytes", "bits", "kilometers", "fahrenheit", "kelvin", "kilograms",
+}  # fmt: skip
+ABBREVIATIONS = {
+    "s", "sec", "secs", "ms", "us", "ns", "min", "mins", "h", "hr", "hrs", "d", "b", "kb", "mb", "gb", "pct",
+}  # fmt: skip
+RESERVED = ("_count", "_sum", "_bucket")
+TYPES = ("counter", "gauge", "histogram", "summary", "untyped", "info")
+
+
+def complaints(page: str) -> Iterator[str]:
+    """What `promtool check metrics` complains about, by its published rules."""
+    helps, types = _told(page, "HELP"), _told(page, "TYPE")
+    for name, kind in types.items():
+        if not helps.get(name):
+            yield f"{name}: no help text"
+        yield from _of_the_name(name)
+        yield from _of_the_type(name, kind)
+    for family in text_string_to_metric_families(page):  # which takes _total off the names of counters
+        if family.name not in types and f"{family.name}_total" not in types:
+            yield f"{family.name}: no type"
+        for sample in family.samples:
+            yield from _of_the_labels(sample, family.type)
+
+
+def _told(page: str, what: str) -> dict[str, str]:
+    """Metric -> its HELP or TYPE."""
+    lines = [line.split(" ", 3) for line in page.splitlines() if line.startswith(f"# {what} ")]
+    return {words[2]: words[3].strip() if len(words) > 3 else "" for words in lines}
+
+
+def _of_the_name(name: str) -> Iterator[str]:
+    words = name.split("_")
+    if not re.fullmatch(r"[a-z_:][a-z0-9_:]*", name):
+        yield f"{name}: names are written in snake_case, of letters, digits and underscores"
+    if ":" in name:
+        yield f"{name}: colons belong to recording rules"
+    if ABBREVIATIONS & set(words):
+        yield f"{name}: an abbreviated unit"
+    if OTHER_UNITS & set(words):
+        yield f"{name}: not a base unit, which are {', '.join(BASE_UNITS)}"
+    if any(unit in words and words[-1] not in (unit, "total", "created") for unit in BASE_UNITS):
+        yield f"{name}: the unit comes last"
+    if set(words) & set(TYPES) - {"info"}:
+        yield f"{name}: the type does not belong into the name"
+
+
+def _of_the_type(name: str, kind: str) -> Iterator[str]:
+    if kind == "counter" and not name.endswith("_total"):
+        yield f"{name}: counters end in _total"
+    if kind != "counter" and name.endswith("_total"):
+        yield f"{name}: only counters end in _total"
+    if kind not in ("histogram", "summary") and name.endswith(RESERVED):
+        yield f"{name}: {', '.join(RESERVED)} are reserved for histograms and summaries"
+
+
+def _of_the_labels(sample: Sample, kind: str) -> Iterator[str]:
+    for label in sample.labels:
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", label) or label.startswith("__"):
+            yield f"{sample.name}: label {label!r} is not written in snake_case"
+        if {"le": "histogram", "quantile": "summary"}.get(label, kind) != kind:
+            yield f"{sample.name}: label {label!r} is reserved"
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ("# TYPE a gauge\na 1\n", "no help text"),
+        ("# HELP a \n# TYPE a gauge\na 1\n", "no help text"),
+        ("# HELP a_b A.\na_b 1\n", "no type"),
+        ("# HELP a_sent A.\n# TYPE a_sent counter\na_sent 1\n", "counters end in _total"),
+        ("# HELP a_total A.\n# TYPE a_total gauge\na_total 1\n", "only counters"),
+        ("# HELP a_wait_ms A.\n# TYPE a_wait_ms gauge\na_wait_ms 1\n", "abbreviated"),
+        ("# HELP a_hours A.\n# TYPE a_hours gauge\na_hours 1\n", "base unit"),
+        ("# HELP a_seconds_lag A.\n# TYPE a_seconds_lag gauge\na_seconds_lag 1\n", "the unit comes last"),
+        ("# HELP aLag A.\n# TYPE aLag gauge\naLag 1\n", "snake_case"),
+        ("# HELP a:b A.\n# TYPE a:b gauge\na:b 1\n", "recording rules"),
+        ("# HELP a_gauge A.\n# TYPE a_gauge gauge\na_gauge 1\n", "the type"),
+        ("# HELP a_count A.\n# TYPE a_count gauge\na_count 1\n", "reserved"),
+        ('# HELP a A.\n# TYPE a gauge\na{le="1"} 1\n', "reserved"),
+        ('# HELP a A.\n# TYPE a gauge\na{byType="1"} 1\n', "snake_case"),
+    ],
+)
+def test_the_rules_of_a_good_page_notice_a_bad_one(page: str, why: str) -> None:
+    assert any(why in complaint for complaint in complaints(page)), list(complaints(page))
+
+
+@pytest.fixture(scope="module")
+def live_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a server on which something has happened, so that every family has samples."""
+    with prepared(f"sqlite:///{tmp_path_factory.mktemp('page') / 'a.db'}") as engine:
+        then = now_ms() - 30 * DAY
+        late = event("report.submitted", HOTLINE, then, case=subject("WY01", 1), category=BARE, source="hotline",
+                     grid=LEAF)  # fmt: skip
+        assert tell(engine, late, then) == "done"
+        engine.telemetry.deliveries.labels("feed", "told").inc()
+        with served(engine) as door:
+            wait_until(lambda: 'gridpatrol_clock_breaches_total{' in door.client.get("/metrics").text)
+            return door.client.get("/metrics").text
+
+
+def test_every_metric_keeps_the_rules_of_prometheus(live_page: str) -> None:
+    assert list(complaints(live_page)) == []
+    families = {family.name: family for family in text_string_to_metric_families(live_page)}
+    for name in NAMES:
+        assert families[name.removesuffix("_total")].samples, f"{name} has no sample to judge"
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here; its rules are tested all the same")
+def test_prometheus_itself_finds_nothing_to_complain_about(live_page: str) -> None:
+    found = subprocess.run(["promtool", "check", "metrics"], input=live_page.encode(), capture_output=True, timeout=60)
     assert (found.returncode, found.stdout, found.stderr) == (0, b"", b"")
