@@ -60,7 +60,7 @@ def keep_bad(engine: Engine) -> None:
 def bodies(engine: Engine) -> dict[str, str]:
     """Everything that is sealed, by its token."""
     with engine.database.read() as connection:
-        return dict(connection.exec_driver_sql("SELECT token, body FROM sealed").all())  # type: ignore[arg-type]
+        return dict(connection.exec_driver_sql("SELECT token, body FROM sealed").all())
 
 
 def test_what_is_sealed_of_a_case_is_erased_and_a_resend_brings_nothing_back(database_url: str) -> None:
