@@ -6,6 +6,7 @@ In: a database. Out: a held lease, or LeaseTaken, which names the holder where i
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,7 @@ from engine.errors import DatabaseUnusable, LeaseTaken
 from engine.store.database import Connection, Database, DriverError
 
 KEEP_S = 1.0
+LINGER_S = 1.0
 _KEY = 0x67726964  # "grid": the advisory lock's number
 
 
@@ -43,10 +45,14 @@ class Lease:
         self._file = handle
 
     def _lock_row(self, database: Database) -> None:
+        """The session of a process that was killed takes PostgreSQL a moment to notice: ask for so long."""
         connection = database.db.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (_KEY,)).scalar_one():
-            connection.close()
-            raise LeaseTaken(f"another process writes to {database.url.database}")
+        until = time.monotonic() + LINGER_S
+        while not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (_KEY,)).scalar_one():
+            if time.monotonic() >= until:
+                connection.close()
+                raise LeaseTaken(f"another process writes to {database.url.database}")
+            time.sleep(0.05)
         self._connection = connection
 
     def keep(self, database: Database) -> None:
@@ -74,6 +80,8 @@ class Lease:
         if self._file is not None:
             self._file.close()
         if self._connection is not None:
+            with suppress(DriverError):
+                self._connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (_KEY,))
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
