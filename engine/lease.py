@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import DatabaseUnusable, LeaseTaken
-from engine.store.database import Connection, Database, DriverError
+from engine.store.database import Connection, Database, DriverError, StoreError
 
 KEEP_S = 1.0
 LINGER_S = 1.0
@@ -80,7 +80,7 @@ class Lease:
         if self._file is not None:
             self._file.close()
         if self._connection is not None:
-            with suppress(DriverError):
+            with suppress(StoreError):
                 self._connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (_KEY,))
             self._connection.invalidate()
             self._connection.close()
