@@ -5,6 +5,7 @@ CloudEvent, and one for the step that the engine publishes. The copies that ship
 `schemas/jsonschema/`; `write` renews them.
 """
 
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,14 @@ def write(folder: Path = FOLDER) -> list[Path]:
 
 
 def _encode(document: dict[str, Any]) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(_dedented(document)), indent=2) + b"\n"
+
+
+def _dedented(value: Any) -> Any:
+    """Descriptions without the indentation of the source, which Python keeps in docstrings until 3.12."""
+    if isinstance(value, dict):
+        return {k: cleandoc(v) if k == "description" and isinstance(v, str) else _dedented(v) for k, v in value.items()}
+    return [_dedented(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _event(name: str, said: type[Said]) -> dict[str, Any]:
