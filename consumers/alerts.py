@@ -33,8 +33,6 @@ from schemas import facts as f
 NAME = "alerts"
 CHANNEL = "feed"
 OPEN = ("firing", "acknowledged")
-MOST_DIGITS = 18
-"""Digits of a line's number at most: it fits its column."""
 LONGEST_QUIET_MS = 48 * 3_600_000
 """Nothing waits longer than this after it was raised: quiet hours are part of one day."""
 
@@ -219,19 +217,6 @@ def restart_feed(database: Database) -> str:
 def _epoch_after(last: str) -> str:
     """The present millisecond in hex, later than the last epoch whatever the wall clock says."""
     return f"{max(now_ms(), int(last, 16) + 1):x}"
-
-
-def place_of(epoch: str, last_event_id: str) -> int | None:
-    """The number to go on after, from a Last-Event-ID `epoch-number`; None if it is of another epoch, or
-    none."""
-    begun, _, number = last_event_id.rpartition("-")
-    plain = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
-    return int(number) if begun == epoch and plain else None
-
-
-def event_id(epoch: str, number: int) -> str:
-    """The id of a line for Server-Sent Events."""
-    return f"{epoch}-{number}"
 
 
 def feed(database: Database, after: int, path: str = "/", limit: int = 500) -> list[DeliveryRow]:

@@ -1,6 +1,6 @@
 """Periods of local days, and what restates one that was already published.
 
-In: local days as YYYYMMDD, the name of a period. Out: first and last day; a yes or no. Pure.
+In: local days as YYYYMMDD, the name of a period. Out: its first and last day, and the day it counts as published. Pure.
 """
 
 from datetime import date, timedelta
@@ -29,11 +29,6 @@ def bounds(day: int, period: str) -> tuple[int, int]:
 def published(last: int, grace_days: int) -> int:
     """The local day at whose end a period that ended on `last` counts as published."""
     return to_day(to_date(last) + timedelta(days=grace_days))
-
-
-def restates(day: int, at_local_day: int, period: str, grace_days: int) -> bool:
-    """Whether a fact of `day` that arrived on `at_local_day` changes a period that was published already."""
-    return at_local_day > published(bounds(day, period)[1], grace_days)
 
 
 def to_date(day: int) -> date:

@@ -42,12 +42,6 @@ class PackUnusable(GridpatrolError):
     remedy = "Run `gridpatrol pack check DIR`."
 
 
-class PartitionHalted(GridpatrolError):
-    """A partition stands still until an operator settles a record."""
-
-    remedy = "See `gridpatrol log settle --help`."
-
-
 class LogMismatch(GridpatrolError):
     """An exported log does not fit: damaged, or of another number of partitions."""
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from engine import failpoints, isolation
 from engine.batch import Batch, Beside, Limits, SliceResult
-from engine.errors import DatabaseUnusable, LogMismatch, PackUnusable, StaleWriter
+from engine.errors import DatabaseUnusable, LogMismatch, StaleWriter
 from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import run_slice
@@ -279,23 +279,3 @@ def check_partitions(stands: int, wanted: int) -> None:
             f"the log has {wanted} partitions, this database {stands}: "
             f"start with an empty database and GRIDPATROL_PARTITIONS={wanted}"
         )
-
-
-def need_pack(engine: Engine) -> Policy:
-    """The active pack, or how to get one."""
-    policy = engine.active()
-    if policy is None:
-        raise PackUnusable("no policy pack is active: run `gridpatrol pack activate DIR`")
-    return policy
-
-
-def chunks(items: Iterator[InboxRow], size: int) -> Iterator[list[InboxRow]]:
-    """Lists of at most `size` items."""
-    chunk: list[InboxRow] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -8,7 +8,6 @@ arrival, and the open cases nearby. Out: `Outcome`: the case after, the steps wi
 became of each event, parked ones that were released or given up included.
 """
 
-import msgspec
 from msgspec import Struct
 
 from schemas import facts as f
@@ -370,8 +369,3 @@ def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Ou
         if (due, still) != (clock.due, clock.provisional):
             clockwork.retarget(d, clock, due=None, limit=limit, why="calendar")
     return _told(d, f.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival))
-
-
-def encode_raw(record: Record) -> bytes:
-    """The bytes of a record, for tests and callers that build one."""
-    return msgspec.json.encode(record)

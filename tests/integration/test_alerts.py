@@ -228,13 +228,7 @@ def test_the_listener_hears_how_many_lines_were_told(db):
 def test_the_epoch_stays_until_the_feed_is_restarted_after_a_restore(db):
     first = alerts.epoch(db)
     assert first == alerts.epoch(db)
-    id_ = alerts.event_id(first, 7)
-    assert alerts.place_of(first, id_) == 7
     assert alerts.restart_feed(db) == alerts.epoch(db) != first
-    assert alerts.place_of(alerts.epoch(db), id_) is None
-    assert alerts.place_of(first, "nonsense") is None
-    assert alerts.place_of(first, f"{first}-x") is None
-    assert alerts.place_of(first, f"{first}-{'9' * 5000}") is None
 
 
 def test_a_list_is_paged_from_the_latest_to_the_first(db):

@@ -15,11 +15,11 @@ import msgspec
 
 from engine.packs import load_pack
 from schemas import facts as f
-from schemas.envelope import Record, decode_data, decode_envelope
+from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.refusals import Reason, Refusal
 from workflows import pack as packs
 from workflows.case import Case, encode, evolve
-from workflows.decide import Arrived, Outcome, encode_raw, fire, take
+from workflows.decide import Arrived, Outcome, fire, take
 from workflows.policy import Policy
 
 CHINA = timezone(timedelta(hours=8))
@@ -88,7 +88,7 @@ def arrived(said: dict[str, Any], arrival: int) -> Arrived:
     data = decode_data(envelope)
     assert not isinstance(data, Refusal), data
     record = Record(event=envelope, digest="d")
-    return Arrived(record, data, arrival, encode_raw(record))
+    return Arrived(record, data, arrival, encode_record(record))
 
 
 def rung_of(fact: f.ClockRung) -> tuple[str, int, int, int, str, int]:

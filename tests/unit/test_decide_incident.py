@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from schemas import facts as f
-from schemas.envelope import Record
+from schemas.envelope import Record, encode_record
 from schemas.events import Position, ReportSubmitted, Source
 from schemas.refusals import Reason
 from tests.unit.builders import (
@@ -32,7 +32,7 @@ from tests.unit.builders import (
     weiyang,
 )
 from workflows.case import Case, encode
-from workflows.decide import Arrived, encode_raw, take
+from workflows.decide import Arrived, take
 from workflows.nearby import METRES_PER_DEGREE, correlation_key, correlation_keys
 
 PHOTO: dict[str, Any] = {
@@ -222,7 +222,7 @@ def test_sealed_text_leaves_its_token_in_the_facts():
     story = Story().reported(BARE)
     said = arrived(event("comment.added", STREET, story.now), story.now)
     record = Record(event=said.record.event, digest="d", token="t-17")
-    outcome = take(story.case, Arrived(record, said.said, story.now, encode_raw(record)), story.rules, story.rules)
+    outcome = take(story.case, Arrived(record, said.said, story.now, encode_record(record)), story.rules, story.rules)
     assert outcome.steps[0].facts == (f.Noted(what="comment", by=STREET, token="t-17"),)
     assert outcome.steps[0].cause.token == "t-17"
 

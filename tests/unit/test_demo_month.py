@@ -17,13 +17,13 @@ import pytest
 from engine.packs import folder_of
 from gridpatrol.demo.lives import MAIN_LINE
 from gridpatrol.demo.month import write_month
-from schemas.envelope import Record, decode_data, decode_envelope, to_ms
+from schemas.envelope import Record, decode_data, decode_envelope, encode_record, to_ms
 from schemas.events import SAID
 from schemas.refusals import Refusal
 from schemas.sealing import digest, split
 from tests.unit.builders import weiyang
 from workflows.case import Case
-from workflows.decide import Arrived, encode_raw, fire, take
+from workflows.decide import Arrived, fire, take
 
 ENDS = {
     "a working morning": "2026-10-16T10:00:00+08:00",
@@ -80,7 +80,7 @@ def _decided(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[
         return str(said.reason)
     record = Record(event=envelope, digest=digest(event))
     case = _fired(cases.get(envelope.subject, Case(id=envelope.subject)), arrival(event), answers)
-    outcome = take(case, Arrived(record, said, arrival(event), encode_raw(record)), weiyang(), weiyang())
+    outcome = take(case, Arrived(record, said, arrival(event), encode_record(record)), weiyang(), weiyang())
     cases[envelope.subject] = outcome.case
     for settled in outcome.settled:
         refused = f"{settled.refusal.reason}: {settled.refusal.detail}" if settled.refusal else ""
