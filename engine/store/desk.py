@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection as Connection  # handed on: whoever reads names it without knowing SQLAlchemy
 
+from engine.store import writes
 from engine.store.rows import InboxRow, SeenRow
 from workflows.case import AWAITED, Clock
 
@@ -73,7 +74,7 @@ def _page(
 ) -> list[tuple[After, str]]:  # fmt: skip
     """One stretch of a page, along one index. `key` None: these cases have no sort key of their own."""
     terms, values = _conditions(connection, filters)
-    mark, sign, way = _mark(connection), "<" if descending else ">", "DESC" if descending else "ASC"
+    mark, sign, way = writes.mark(connection), "<" if descending else ">", "DESC" if descending else "ASC"
     if which:
         terms.append(which)
     if after is not None and column == "id":
@@ -90,7 +91,7 @@ def _page(
 
 def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], list[Any]]:
     """The terms of the filters, and their values in order."""
-    mark, terms, values = _mark(connection), list[str](), list[Any]()
+    mark, terms, values = writes.mark(connection), list[str](), list[Any]()
 
     def ask(term: str, *given: object) -> None:
         terms.append(term)
@@ -119,7 +120,7 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
 
 def _running(connection: Connection, clock: str, before: Sequence[int]) -> tuple[Any, ...]:
     """The case runs a clock of this name, due before all these instants."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     if connection.dialect.name == "sqlite":
         source = "json_each(cases.body, '$.clocks') k"
         name, due, since = (f"json_extract(k.value, '$[{i}]')" for i in (_NAME, _DUE, _SINCE))
@@ -132,7 +133,7 @@ def _running(connection: Connection, clock: str, before: Sequence[int]) -> tuple
 
 def read_case(connection: Connection, id_: str) -> str | None:
     """The body of a case."""
-    found = connection.exec_driver_sql(f"SELECT body FROM cases WHERE id = {_mark(connection)}", (id_,))
+    found = connection.exec_driver_sql(f"SELECT body FROM cases WHERE id = {writes.mark(connection)}", (id_,))
     body: str | None = found.scalar_one_or_none()
     return body
 
@@ -142,7 +143,7 @@ def read_case(connection: Connection, id_: str) -> str | None:
 
 def read_event(connection: Connection, source: str, id_: str, partition: int | None = None) -> list[SeenRow]:
     """What became of an event, in each partition that has seen it. Without a partition all are asked."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     where, values = (f"WHERE p.partition = {mark}", [partition]) if partition is not None else ("", [])
     sql = (
         "SELECT s.partition, s.source, s.id, s.digest, s.arrival, s.position, s.outcome, s.reason, s.field, s.detail, "
@@ -155,7 +156,7 @@ def read_event(connection: Connection, source: str, id_: str, partition: int | N
 def read_position(connection: Connection, partition: int) -> int:
     """The next position that a partition will decide."""
     found = connection.exec_driver_sql(
-        f"SELECT position FROM partitions WHERE partition = {_mark(connection)}", (partition,)
+        f"SELECT position FROM partitions WHERE partition = {writes.mark(connection)}", (partition,)
     )
     position: int = found.scalar_one()
     return position
@@ -163,7 +164,7 @@ def read_position(connection: Connection, partition: int) -> int:
 
 def read_waiting(connection: Connection, words: Sequence[str], limit: int) -> list[InboxRow]:
     """Records that are not decided yet and contain all these texts: where an event may be that nobody has seen."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     place = "instr(i.body, {})" if connection.dialect.name == "sqlite" else "strpos(i.body, {})"
     terms = " AND ".join(f"{place.format(mark)} > 0" for _ in words)
     sql = (
@@ -195,7 +196,8 @@ def read_halted(connection: Connection) -> list[tuple[int, str]]:
 
 def count_open(connection: Connection) -> list[tuple[int, str, int]]:
     """Open cases by level of the owner and state; without those that are awaited: nobody has reported them yet."""
-    sql = f"SELECT level, state, count(*) FROM cases WHERE open AND state <> {_mark(connection)} GROUP BY level, state"
+    mark = writes.mark(connection)
+    sql = f"SELECT level, state, count(*) FROM cases WHERE open AND state <> {mark} GROUP BY level, state"
     rows = connection.exec_driver_sql(sql, (AWAITED,))
     return [(level, state, count) for level, state, count in rows]
 
@@ -203,7 +205,7 @@ def count_open(connection: Connection) -> list[tuple[int, str, int]]:
 def count_overdue(connection: Connection, edges: Sequence[int]) -> list[tuple[str, str, int, int]]:
     """Open cases past their deadline by path, category group and band: the number of these edges that lie after
     the deadline. `edges` are instants in falling order, the first one now."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     band = " + ".join(f"CASE WHEN due_at < {mark} THEN 1 ELSE 0 END" for _ in edges)
     sql = (
         f"SELECT path, grp, {band} AS band, count(*) FROM cases WHERE open AND due_at IS NOT NULL AND due_at < {mark} "
@@ -239,7 +241,3 @@ def read_oldest_waiting(connection: Connection) -> int | None:
     )
     stamp: int | None = found.scalar_one()
     return stamp
-
-
-def _mark(connection: Connection) -> str:
-    return "?" if connection.dialect.name == "sqlite" else "%s"

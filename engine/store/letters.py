@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from engine.store.log import _mark
+from engine.store import writes
 from engine.store.rows import LetterRow
 
 
@@ -20,7 +20,7 @@ def listed(
     limit: int = 100,
 ) -> list[Letter]:  # fmt: skip
     """Letters, the latest first; `before` is the (at, id) where the last page ended."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     parts, values = ["1 = 1"], list[object]()
     if reason:
         parts.append(f"reason = {mark}")
@@ -36,21 +36,21 @@ def listed(
 
 def read(connection: Connection, id_: str) -> Letter | None:
     """One letter."""
-    sql = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = {_mark(connection)}"
+    sql = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = {writes.mark(connection)}"
     row = connection.exec_driver_sql(sql, (id_,)).first()
     return Letter(*row) if row else None
 
 
 def read_sealed(connection: Connection, token: str) -> str | None:
     """What was sealed under a token; None once it has been erased."""
-    sql = f"SELECT body FROM sealed WHERE token = {_mark(connection)}"
+    sql = f"SELECT body FROM sealed WHERE token = {writes.mark(connection)}"
     body: str | None = connection.exec_driver_sql(sql, (token,)).scalar_one_or_none()
     return body or None  # erased: an empty body in its place
 
 
 def write_replayed(connection: Connection, id_: str, how: str) -> None:
     """Keep how the replay of a letter ended."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     connection.exec_driver_sql(f"UPDATE dead_letters SET replayed = {mark} WHERE id = {mark}", (how, id_))
 
 

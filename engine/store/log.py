@@ -11,24 +11,19 @@ from engine.store import writes
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
 from engine.store.tables import inbox, packs, partitions, sealed, settlements
 
-
-def _mark(connection: Connection) -> str:
-    return "?" if connection.dialect.name == "sqlite" else "%s"
-
-
 # ---- installation -------------------------------------------------------------------------------------------
 
 
 def read_meta(connection: Connection, name: str) -> str | None:
     """A value fixed at installation."""
-    found = connection.exec_driver_sql(f"SELECT value FROM meta WHERE name = {_mark(connection)}", (name,))
+    found = connection.exec_driver_sql(f"SELECT value FROM meta WHERE name = {writes.mark(connection)}", (name,))
     value: str | None = found.scalar_one_or_none()
     return value
 
 
 def write_meta(connection: Connection, name: str, value: str) -> None:
     """Set such a value."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     conflict = "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     sql = f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) {conflict}"
     connection.exec_driver_sql(sql, (name, value))
@@ -57,7 +52,7 @@ def read_heads(connection: Connection) -> dict[int, int]:
 
 def read(connection: Connection, partition: int, position: int, limit: int) -> list[InboxRow]:
     """Records of a partition from a position on."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     sql = (
         f"SELECT partition, position, stamp, kind, principal, body FROM inbox "
         f"WHERE partition = {mark} AND position >= {mark} ORDER BY position LIMIT {mark}"
@@ -96,7 +91,7 @@ def write_pack(connection: Connection, row: PackRow) -> None:
 
 def read_pack(connection: Connection, digest: str) -> str | None:
     """The body of a pack."""
-    found = connection.exec_driver_sql(f"SELECT body FROM packs WHERE hash = {_mark(connection)}", (digest,))
+    found = connection.exec_driver_sql(f"SELECT body FROM packs WHERE hash = {writes.mark(connection)}", (digest,))
     value: str | None = found.scalar_one_or_none()
     return value
 

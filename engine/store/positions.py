@@ -17,7 +17,7 @@ class PositionRow(Struct):
 
 def read_positions(connection: Connection, consumer: str) -> dict[int, int]:
     """Positions of a consumer; partitions it never read are missing."""
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    mark = writes.mark(connection)
     rows = connection.exec_driver_sql(f"SELECT partition, n FROM positions WHERE consumer = {mark}", (consumer,))
     return {partition: n for partition, n in rows}
 

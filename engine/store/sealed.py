@@ -5,13 +5,13 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import Connection
 
-from engine.store.log import _mark
+from engine.store import writes
 from schemas.envelope import Record, decode_record
 
 
 def tokens_of_events(connection: Connection, partition: int, case: str) -> set[str] | None:
     """Under which tokens something of a case's events is sealed; None where the log has no event of it."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     place = "instr" if connection.dialect.name == "sqlite" else "strpos"
     sql = f"SELECT body FROM inbox WHERE partition = {mark} AND kind = 'event' AND {place}(body, {mark}) > 0"
     mentions = connection.exec_driver_sql(sql, (partition, msgspec.json.encode(case).decode()))
@@ -29,7 +29,7 @@ def _record(body: str) -> Record | None:
 
 def tokens_of_letters(connection: Connection, case: str) -> set[str]:
     """Under which tokens the bytes of a case's dead letters are sealed."""
-    sql = f"SELECT token FROM dead_letters WHERE case_id = {_mark(connection)} AND token <> ''"
+    sql = f"SELECT token FROM dead_letters WHERE case_id = {writes.mark(connection)} AND token <> ''"
     return set(connection.exec_driver_sql(sql, (case,)).scalars())
 
 
@@ -37,5 +37,5 @@ def blank(connection: Connection, tokens: Iterable[str]) -> int:
     """Erase what is sealed under these tokens. The rows stay: a resend, which is the same, brings nothing back."""
     if connection.dialect.name == "sqlite":  # what is erased is overwritten in the file as well
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
-    sql = f"UPDATE sealed SET body = '' WHERE token = {_mark(connection)} AND body <> ''"
+    sql = f"UPDATE sealed SET body = '' WHERE token = {writes.mark(connection)} AND body <> ''"
     return sum(connection.exec_driver_sql(sql, (token,)).rowcount for token in sorted(tokens))

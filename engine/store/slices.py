@@ -57,7 +57,7 @@ def read_cases(connection: Connection, ids: Iterable[str]) -> list[tuple[str, in
 
 def read_due(connection: Connection, partition: int, before: int, limit: int) -> list[tuple[str, int, str]]:
     """Cases of a partition with something due before an instant, by (due, case): (id, next_at, body)."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     sql = (
         f"SELECT id, next_at, body FROM cases WHERE partition = {mark} AND next_at IS NOT NULL AND next_at < {mark} "
         f"ORDER BY next_at, id LIMIT {mark}"
@@ -67,7 +67,7 @@ def read_due(connection: Connection, partition: int, before: int, limit: int) ->
 
 def read_next_due(connection: Connection, partition: int) -> int | None:
     """The earliest instant at which something of a partition is due."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     sql = f"SELECT min(next_at) FROM cases WHERE partition = {mark} AND next_at IS NOT NULL"
     value: int | None = connection.exec_driver_sql(sql, (partition,)).scalar_one()
     return value
@@ -118,7 +118,7 @@ def write_seen(connection: Connection, rows: Sequence[SeenRow]) -> None:
 def update_seen(connection: Connection, rows: Sequence[tuple[str, str, str, str, int, str, str]]) -> None:
     """What became of parked events: (outcome, reason, field, detail, partition, source, id)."""
     if rows:
-        mark = _mark(connection)
+        mark = writes.mark(connection)
         sql = (
             f"UPDATE seen SET outcome = {mark}, reason = {mark}, field = {mark}, detail = {mark} "
             f"WHERE partition = {mark} AND source = {mark} AND id = {mark}"
@@ -134,14 +134,10 @@ def write_letters(connection: Connection, rows: Sequence[LetterRow], bodies: Seq
 
 def await_recalculation(connection: Connection, partition: int, at: int, provisional_only: bool) -> None:
     """Let open cases with deadlines come up at `at`, to be looked at under a newer pack."""
-    mark = _mark(connection)
+    mark = writes.mark(connection)
     which = "provisional" if provisional_only else "due_at IS NOT NULL"
     sql = (
         f"UPDATE cases SET next_at = {mark} WHERE partition = {mark} AND open AND {which} "
         f"AND (next_at IS NULL OR next_at > {mark})"
     )
     connection.exec_driver_sql(sql, (at, partition, at))
-
-
-def _mark(connection: Connection) -> str:
-    return "?" if connection.dialect.name == "sqlite" else "%s"

@@ -7,11 +7,11 @@ positions.
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Connection as Connection  # for consumers, which hand it on
 
 from engine.errors import GridpatrolError
 from engine.store import writes
+from engine.store.positions import PositionRow
 from engine.store.rows import StepRow
 from engine.store.tables import positions
 from schemas import facts as f
@@ -21,14 +21,6 @@ class FactsGap(GridpatrolError):
     """Steps of a partition are missing: figures and alerts wait for them instead of going on without."""
 
     remedy = "Run `gridpatrol verify` to see what is missing, and restore the store from a backup."
-
-
-class PositionRow(Struct):
-    """How far a consumer has read a partition: up to step `n`."""
-
-    consumer: str
-    partition: int
-    n: int
 
 
 class Stretch(NamedTuple):

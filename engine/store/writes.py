@@ -15,6 +15,11 @@ from sqlalchemy import BigInteger, Boolean, Connection, Integer, Table
 _encode = msgspec.json.Encoder().encode
 
 
+def mark(connection: Connection) -> str:
+    """How a statement's text marks a parameter."""
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
 def insert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
     """New rows; a row that exists already is an error."""
     _write(connection, table, rows, "")
