@@ -225,8 +225,8 @@ def proof(city: City) -> str:
     """One line for the README. It says what the engine was given: a fit to the data is no forecast of it."""
     return (
         f"Boston's record of {city.cases:,} real cases, replayed: with the city's own deadlines given as orders, "
-        f"{city.flags_equal:,} of {city.flags:,} on-time flags come out equal to the city's; with one limit per case type "
-        "instead (read off these same deadlines, for the city publishes none), "
+        f"{city.flags_equal:,} of {city.flags:,} on-time flags come out equal to the city's; with one limit per case "
+        "type instead (read off these same deadlines, for the city publishes none), "
         f"{_percent(city.deadlines_equal, city.deadlines, 2)} of {city.deadlines:,} deadlines come out within a minute."
     )
 
