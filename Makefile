@@ -42,7 +42,7 @@ clean: ## remove .venv and caches; stored data in var/ stays
 .venv/ready: setup.cfg pyproject.toml
 	@$(find_python); $(make_venv)
 	@echo "Installing gridpatrol and its libraries into .venv (once, about a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' || { \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cluster,test]' || { \
 	  echo "Installing failed, see above. gridpatrol needs the Python package registry (https://pypi.org)" >&2; \
 	  echo "or a mirror of it: set PIP_INDEX_URL, then run make again." >&2; exit 1; }
 	@touch $@
