@@ -48,3 +48,27 @@ class LogMismatch(GridpatrolError):
 
 class StaleWriter(GridpatrolError):
     """Another writer has moved a partition on: this one's memory is void and is read again."""
+
+
+class BrokerAway(GridpatrolError):
+    """Kafka does not answer, or has not taken what was sent."""
+
+    remedy = "Check GRIDPATROL_KAFKA and that the brokers run; nothing is lost meanwhile."
+
+
+class BrokerRefuses(GridpatrolError):
+    """Kafka answers, and says no: credentials, certificates or rights."""
+
+    remedy = "Check kafka_security, kafka_ca, kafka_user and kafka_password_file, and the ACLs of this user."
+
+
+class TopicsUnfit(GridpatrolError):
+    """The topics are missing, or have settings that the engine cannot be right with."""
+
+    remedy = "Run `gridpatrol topic create`."
+
+
+class Fenced(GridpatrolError):
+    """Another process of the same instance name has taken this one's place."""
+
+    remedy = "Give each process an `instance` of its own."

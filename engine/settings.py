@@ -17,12 +17,16 @@ from engine.errors import SettingsError
 from schemas.envelope import MAX_EVENT_BYTES
 
 FILE = Path("gridpatrol.toml")
+ROLES = ("all", "gateway", "worker", "performance", "alerts")
+SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be set. The variable of `slice_records` is GRIDPATROL_SLICE_RECORDS, its flag --slice-records."""
 
+    role: str = "all"  # what this process does: all, gateway, worker, performance or alerts
     database: str = "sqlite:///var/gridpatrol.db"  # SQLAlchemy URL
+    database_password_file: str = ""  # holds the password that the URL leaves out
     listen: str = "127.0.0.1:8420"  # host:port of the door; loopback only
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     partitions: int = 32  # fixed at installation
@@ -36,6 +40,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch_events: int = 1000  # events of one HTTP batch
     log_format: str = "text"  # text or json
     log_level: str = "INFO"
+    kafka: str = ""  # brokers, host:port with commas between; empty: the log is a table
+    kafka_prefix: str = ""  # stands before the name of every topic and group
+    kafka_security: str = "PLAINTEXT"  # PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
+    kafka_ca: str = ""  # PEM file of the authority that signed the brokers' certificates
+    kafka_mechanism: str = "SCRAM-SHA-512"  # how user and password are shown
+    kafka_user: str = ""
+    kafka_password_file: str = ""
+    kafka_session_ms: int = 10_000  # a process that is silent for so long loses its partitions
+    instance: str = ""  # this process's name among those of its role, the same after a restart; empty: role@host
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, with the value shown."""
@@ -49,6 +62,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise SettingsError(f"listen must be a loopback address with a port, got {self.listen!r}")
         if not port.isdigit() or int(port) > 65_535:
             raise SettingsError(f"listen needs a port from 0 to 65535, got {self.listen!r}")
+        if self.role not in ROLES:
+            raise SettingsError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}")
+        if self.role != "all" and not self.kafka:
+            raise SettingsError(f"role {self.role} needs kafka: without it one process does everything (role all)")
+        if self.kafka_security not in SECURITY:
+            raise SettingsError(f"kafka_security must be one of {', '.join(SECURITY)}, got {self.kafka_security!r}")
+        if self.kafka_session_ms < 500:
+            raise SettingsError(f"kafka_session_ms must be at least 500, got {self.kafka_session_ms}")
         if self.log_format not in ("text", "json"):
             raise SettingsError(f"log_format must be text or json, got {self.log_format!r}")
 
