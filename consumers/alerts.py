@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from engine import failpoints
 from engine.clock import now_ms
@@ -29,6 +28,7 @@ from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import Database
 from engine.store.steps import Connection
 from schemas import facts as f
+from schemas.messages import Line, encode_line
 
 NAME = "alerts"
 CHANNEL = "feed"
@@ -37,26 +37,6 @@ LONGEST_QUIET_MS = 48 * 3_600_000
 """Nothing waits longer than this after it was raised: quiet hours are part of one day."""
 
 _HAS_ALERTS = ('"alert.', '"clock.stopped"')
-
-
-class Line(Struct, frozen=True, omit_defaults=True):
-    """What the stream sends. `id` is stable; `recipients` maps posts to the ids of what each of them is
-    told."""
-
-    id: str
-    alert: str
-    what: str
-    case: str
-    kind: str
-    clock: str
-    level: int
-    path: str
-    category: str
-    recipients: dict[str, str]
-    due_at: int
-    raised_at: int
-    due: int | None = None
-    by: str = ""
 
 
 # ---- folding facts into alerts -----------------------------------------------------------------------
@@ -187,7 +167,7 @@ def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> Delivery
         path=row.path, category=row.category, recipients={post: f"{id_}|{post}" for post in posts},
         due_at=row.due_at, raised_at=row.raised_at, due=row.due, by=row.ended_by,
     )  # fmt: skip
-    text = msgspec.json.encode(body).decode()
+    text = encode_line(body).decode()
     return DeliveryRow(number, row.id, what, row.path, CHANNEL, row.recipients, why, now, text)
 
 

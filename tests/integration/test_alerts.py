@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from consumers import alerts
-from consumers.alerts import Line
 from engine.store import steps as store
 from engine.store.database import open_database
 from schemas import facts as f
+from schemas.messages import Line
 from tests.histories import DAY, MINUTE, Teller, numbered, write
 from tests.unit.builders import at, changed, instant
 

@@ -1,0 +1,86 @@
+"""What the engine publishes beside its steps: lines of the alert feed, dead letters, figures. One struct per message.
+
+In: nothing. Out: frozen structs, their bytes and keys, and the CloudEvents type of each. Every instant is an integer,
+milliseconds UTC. All of it goes out at least once: `id` of a line and of a letter is stable, and a figure says how it
+stands, not by how much it changed, so a repeat does no harm.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.facts import Ms
+from schemas.refusals import Reason
+
+LINE = "gridpatrol.alert.told.v1"
+LETTER = "gridpatrol.deadletter.v1"
+CELL = "gridpatrol.figure.v1"
+
+
+class Line(Struct, frozen=True, omit_defaults=True):
+    """A line of the alert feed: who was told that something is or was due, and what became of it.
+
+    `id` is stable; `recipients` maps posts to the ids of what each of them is told.
+    """
+
+    id: str
+    alert: Annotated[str, Meta(description="what `id` is about; the same for firing, acknowledged and its end")]
+    what: Annotated[str, Meta(description="firing, acknowledged, resolved or withdrawn")]
+    case: str
+    kind: Annotated[str, Meta(description="the rung's name, or loop, or urge (催办)")]
+    clock: str
+    level: int
+    path: Annotated[str, Meta(description="ancestor path, codes joined by '/', with a slash at both ends")]
+    category: str
+    recipients: dict[str, str]
+    due_at: Annotated[Ms, Meta(description="the instant of the rung, milliseconds UTC")]
+    raised_at: Ms
+    due: Annotated[Ms, Meta(description="the clock's deadline, milliseconds UTC")] | None = None
+    by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
+
+
+class DeadLetter(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What was not taken, and why. Its bytes stay sealed in the store, under its id.
+
+    Without partition and position it never had a place in the log: its shape was refused at the door.
+    """
+
+    id: str
+    at: Annotated[Ms, Meta(description="arrival, or when it was refused at the door; milliseconds UTC")]
+    partition: int | None = None
+    position: int | None = None
+    reason: Reason
+    field: str = ""
+    detail: str
+    source: Annotated[str, Meta(description="of the event, as far as it could be read; so are the next three")] = ""
+    event_id: str = ""
+    type: str = ""
+    case: str = ""
+    principal: Annotated[str, Meta(description="who sent it")] = ""
+
+
+class Cell(Struct, frozen=True, kw_only=True):
+    """A figure of the finest grain as it stands. Sums of cells are figures of a grid, a period or a department."""
+
+    measure: Annotated[str, Meta(description="what is counted, such as on_time or breach:accept")]
+    day: Annotated[int, Meta(description="local day, YYYYMMDD")]
+    path: Annotated[str, Meta(description="ancestor path, codes joined by '/', with a slash at both ends")]
+    department: str
+    category: str
+    group: str
+    post: str
+    value: Annotated[int, Meta(description="the absolute value; the last message of a key counts")]
+
+
+def cell_key(cell: Cell) -> str:
+    """The canonical text of a cell's dimensions: a JSON list in the order of the fields, without blanks."""
+    return msgspec.json.encode(msgspec.structs.astuple(cell)[:-1]).decode()
+
+
+encode_line = msgspec.json.Encoder().encode
+decode_line = msgspec.json.Decoder(Line).decode
+encode_letter = msgspec.json.Encoder().encode
+decode_letter = msgspec.json.Decoder(DeadLetter).decode
+encode_cell = msgspec.json.Encoder().encode
+decode_cell = msgspec.json.Decoder(Cell).decode
