@@ -9,7 +9,7 @@ import hashlib
 
 import msgspec
 
-from engine.runtime import Submission
+from engine.inbox import Submission
 from engine.store.rows import LetterRow, SealedRow
 from schemas import sealing
 from schemas.envelope import Envelope, Record, decode_data, decode_envelope, encode_record

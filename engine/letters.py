@@ -10,7 +10,8 @@ from msgspec import Struct
 from engine import intake
 from engine.batch import Answer
 from engine.errors import GridpatrolError
-from engine.runtime import Engine, Submission
+from engine.inbox import Submission
+from engine.runtime import Engine
 from engine.store import letters as store
 from engine.store.letters import Letter
 from schemas.envelope import decode_record, encode_record

@@ -168,7 +168,7 @@ def export_log(engine: Engine) -> Iterator[bytes]:
         for settlement in table.read_settlements(connection):
             yield msgspec.json.encode({"settlement": settlement})
         for partition in range(engine.count):
-            for row in table.read_all(connection, partition):
+            for row in engine.inbox.read_all(connection, partition):
                 yield msgspec.json.encode({"record": row})
 
 
@@ -247,8 +247,7 @@ def _lay_records(engine: Engine, chunk: list[InboxRow]) -> None:
     with engine.database.begin() as connection:
         table.append(connection, new)
     failpoints.hit("append.after_commit")
-    for row in new:
-        engine.heads[row.partition] = max(engine.heads[row.partition], row.position + 1)
+    engine.inbox.noted(new)
     while engine.work(None) is not None:
         pass
     engine.feed()

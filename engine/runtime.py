@@ -5,32 +5,28 @@ In: an open database under a lease; events to append. Out: durable records (`app
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
-from msgspec import Struct
 
-from engine import failpoints, isolation
+from engine import isolation
 from engine.batch import Batch, Beside, Limits, SliceResult
 from engine.errors import DatabaseUnusable, LogMismatch, StaleWriter
+from engine.inbox import Inbox, Submission, TableInbox
 from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import run_slice
 from engine.store import log as table
 from engine.store import slices
-from engine.store.database import TAKEN, Database, DriverError
-from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
+from engine.store.database import Connection, Database, DriverError
+from engine.store.rows import InboxRow, PackRow, PartitionRow, SettlementRow
 from engine.telemetry import Telemetry
 from schemas.partition import home_of, partition_of
 from workflows import pack as packs
 from workflows.policy import Policy
 
 log = logging.getLogger(__name__)
-
-TAIL = 20_000
-"""Records kept in memory between append and decision; older ones are read from the table."""
 
 Chore = Callable[[Database], None]
 """Something to look after now and then; it knows by itself when."""
@@ -39,22 +35,14 @@ Consumer = Callable[[Database], int]
 """Reads steps after its own position in a transaction of its own; says how many."""
 
 
-class Submission(Struct, frozen=True):
-    """What the single writer is asked to append."""
-
-    partition: int
-    kind: str
-    principal: str
-    body: str
-    sealed: SealedRow | None = None
-
-
 class Engine:
     """Log, partitions and consumers of one database."""
 
     def __init__(self, database: Database, settings: Settings, consumers: Sequence[Consumer] = (),
-                 telemetry: Telemetry | None = None, chores: Sequence[Chore] = ()) -> None:  # fmt: skip
+                 telemetry: Telemetry | None = None, chores: Sequence[Chore] = (),
+                 inbox: Inbox | None = None) -> None:  # fmt: skip
         self.database = database
+        self.inbox: Inbox = inbox or TableInbox(database)
         self.settings = settings
         self.consumers = consumers
         self.chores = chores
@@ -62,8 +50,6 @@ class Engine:
         self.policies = Policies()
         self.limits = Limits(settings.slice_records, settings.slice_steps, settings.stamp_ahead_ms)
         self.rows: dict[int, PartitionRow] = {}
-        self.heads: dict[int, int] = {}
-        self.tails: dict[int, deque[InboxRow]] = {}
         self.next_due: dict[int, int | None] = {}
         self.settlements: dict[tuple[int, int], str] = {}
         self.ticked: dict[int, int] = {}
@@ -82,11 +68,15 @@ class Engine:
                 table.create_partitions(connection, self.settings.partitions)
             self.count = int(table.read_meta(connection, "partitions") or 0)
             self.rows = {row.partition: row for row in slices.read_partitions(connection)}
-            self.heads = dict.fromkeys(self.rows, 0) | table.read_heads(connection)
-            self.next_due = {p: slices.read_next_due(connection, p) for p in self.rows}
+            self.inbox.reload(connection, self.rows)
+            self.next_due = {p: slices.read_next_due(connection, p) for p in self.heads}
             self.settlements = {(s.partition, s.position): s.verdict for s in table.read_settlements(connection)}
-        self.tails = {p: deque() for p in self.rows}
         self._unfed = None
+
+    @property
+    def heads(self) -> dict[int, int]:
+        """How far records are at hand, by partition that is ours to decide."""
+        return self.inbox.heads
 
     def active(self, partition: int = 0) -> Policy | None:
         """The pack that is active in a partition, None on an empty database."""
@@ -103,40 +93,13 @@ class Engine:
     # ---- the log --------------------------------------------------------------------------------------------
 
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """Append durably, in order; position and stamp are given here. One transaction."""
-        heads, rows = dict(self.heads), []
-        for item in wanted:
-            rows.append(InboxRow(item.partition, heads[item.partition], now, item.kind, item.principal, item.body))
-            heads[item.partition] += 1
+        """Append durably, in order; position and stamp are given by the log."""
         try:
-            with _away(), self.database.begin() as connection:
-                table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
-                failpoints.hit("append.before_commit")
-        except TAKEN as error:
+            with _away():
+                return self.inbox.append(wanted, now)
+        except StaleWriter:
             self.reload()
-            raise StaleWriter("another writer has appended at these positions") from error
-        failpoints.hit("append.after_commit")
-        self.heads = heads
-        for row in rows:
-            self._remember(row)
-        return rows
-
-    def _remember(self, row: InboxRow) -> None:
-        """Keep a record that was just appended, so that its slice need not read it again."""
-        tail = self.tails[row.partition]
-        tail.append(row)
-        if len(tail) > TAIL:
-            tail.clear()
-
-    def _records(self, partition: int, most: int) -> list[InboxRow]:
-        """The next records of a partition to decide."""
-        position, tail = self.rows[partition].position, self.tails[partition]
-        while tail and tail[0].position < position:
-            tail.popleft()
-        if tail and tail[0].position == position:
-            return [tail[i] for i in range(min(most, len(tail)))]
-        with self.database.read() as connection:
-            return table.read(connection, partition, position, most)
+            raise
 
     # ---- deciding -------------------------------------------------------------------------------------------
 
@@ -154,7 +117,7 @@ class Engine:
         left, batches = self.limits.records, []
         for partition in waiting[first:] + waiting[:first]:
             share = max(1, min(left, -(-self.limits.records // len(waiting))))
-            records = self._records(partition, share)
+            records = self.inbox.read(partition, self.rows[partition].position, share)
             batches.append(Batch(self.rows[partition], records, self.next_due[partition]))
             left -= len(records)
             if left <= 0:
@@ -185,26 +148,34 @@ class Engine:
             self.rows[row.partition] = row
         for partition, due in result.next_due.items():
             self.next_due[partition] = due
-        for tick in result.appended:
-            self.heads[tick.partition] = max(self.heads[tick.partition], tick.position + 1)
+        self.inbox.noted(result.appended)
         if self._unfed is not None:
             self._unfed += result.steps
         self.telemetry.count(result)
 
     def settle(self, row: SettlementRow) -> None:
         """Keep a word on a record, an operator's or what the database refused; a halted partition goes on."""
-        stands = self.rows[row.partition]
-        moved = msgspec.structs.replace(stands, halted="", version=stands.version + 1)
+        self._mark(row.partition, "", lambda connection: table.write_settlement(connection, row))
+        self.settlements[row.partition, row.position] = row.verdict
+
+    def halt(self, partition: int, why: str) -> None:
+        """Let a partition stand still, visibly."""
+        log.error("partition %d halts: %s", partition, why)
+        self._mark(partition, why, lambda connection: None)
+
+    def _mark(self, partition: int, halted: str, beside: Callable[[Connection], None]) -> None:
+        """Write why a partition stands still, empty for going on, and what goes with it."""
+        stands = self.rows[partition]
+        moved = msgspec.structs.replace(stands, halted=halted, version=stands.version + 1)
         try:
             with _away(), self.database.begin() as connection:
                 slices.lock_partitions(connection, [stands])
-                table.write_settlement(connection, row)
+                beside(connection)
                 slices.write_partitions(connection, [moved])
         except StaleWriter:
             self.reload()
             raise
-        self.rows[row.partition] = moved
-        self.settlements[row.partition, row.position] = row.verdict
+        self.rows[partition] = moved
 
     # ---- ticks ----------------------------------------------------------------------------------------------
 
@@ -213,8 +184,8 @@ class Engine:
         late = [
             p
             for p, due in self.next_due.items()
-            if due is not None and due < now and self.heads[p] <= self.rows[p].position and not self.rows[p].halted
-            and now - self.ticked.get(p, 0) >= self.settings.tick_every_ms
+            if due is not None and due < now and self.inbox.caught_up(p, self.rows[p].position)
+            and not self.rows[p].halted and now - self.ticked.get(p, 0) >= self.settings.tick_every_ms
         ]  # fmt: skip
         if late:
             self.append([Submission(p, "tick", "owner", "") for p in late], now)

@@ -25,8 +25,8 @@ def settle(engine: Engine, word: Settled) -> None:
         raise ValueError(f"there is no partition {word.partition}: they run from 0 to {engine.count - 1}")
     if word.position < engine.rows[word.partition].position:
         raise ValueError(f"{name} has been decided already")
-    if word.position >= engine.heads[word.partition]:
-        raise ValueError(f"{name} is not in the log: it has {engine.heads[word.partition]} records there")
+    if word.position >= (end := engine.inbox.end(word.partition)):
+        raise ValueError(f"{name} is not in the log: it has {end} records there")
     kind, _, stamp = word.verdict.partition(":")
     if not (word.verdict == "skip" or (kind == "stamp" and stamp.isascii() and stamp.isdigit())):
         raise ValueError(f"the verdict is skip or stamp:<ms>, got {word.verdict!r}")

@@ -17,7 +17,8 @@ from msgspec import Struct
 from engine.batch import Answer
 from engine.clock import now_ms
 from engine.errors import DatabaseUnusable, StaleWriter
-from engine.runtime import Engine, Submission
+from engine.inbox import Submission
+from engine.runtime import Engine
 from engine.store.rows import InboxRow
 
 log = logging.getLogger(__name__)

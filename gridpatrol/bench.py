@@ -28,7 +28,8 @@ from msgspec import Struct
 
 from consumers import alerts, performance
 from engine import intake
-from engine.runtime import Engine, Submission
+from engine.inbox import Submission
+from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import recording
 from engine.store.database import Database, open_database

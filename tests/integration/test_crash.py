@@ -23,8 +23,9 @@ from engine import intake
 from engine.clock import now_ms
 from engine.errors import StaleWriter
 from engine.failpoints import NAMES
+from engine.inbox import Submission
 from engine.replay import export_log, replay_log
-from engine.runtime import Engine, Submission
+from engine.runtime import Engine
 from engine.store.rows import SettlementRow
 from tests.simulation import runs
 from tests.simulation import victim as victims

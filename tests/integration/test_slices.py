@@ -13,7 +13,8 @@ import pytest
 
 from engine.batch import Batch
 from engine.errors import LogMismatch
-from engine.runtime import Engine, Submission
+from engine.inbox import Submission
+from engine.runtime import Engine
 from engine.store.rows import SettlementRow
 from schemas import facts as f
 from tests.simulation import runs

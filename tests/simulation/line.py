@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from engine import intake
+from engine.inbox import Submission
 from engine.replay import export_log, replay_log
-from engine.runtime import Engine, Submission
+from engine.runtime import Engine
 from engine.store.rows import InboxRow
 from schemas import facts as f
 from schemas.refusals import Refusal

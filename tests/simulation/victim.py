@@ -12,7 +12,8 @@ from pathlib import Path
 
 from engine import intake
 from engine.clock import now_ms
-from engine.runtime import Engine, Submission
+from engine.inbox import Submission
+from engine.runtime import Engine
 from tests.simulation.runs import consumers, engine_on, install, pack_of, replayed
 
 GROUP = 7

@@ -1,0 +1,117 @@
+"""The inbox log as the engine sees it, and its form as a table. The other form is a topic: `engine.cluster.inbox`.
+
+In: submissions. Out: records with the position and the stamp that the log gave them, in order, partition by partition.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from engine import failpoints
+from engine.errors import StaleWriter
+from engine.store import log as table
+from engine.store.database import TAKEN, Connection, Database
+from engine.store.rows import InboxRow, PartitionRow, SealedRow
+
+TAIL = 20_000
+"""Records kept in memory between append and decision; older ones are read from the table."""
+
+
+class Submission(Struct, frozen=True):
+    """What is asked to be appended."""
+
+    partition: int
+    kind: str
+    principal: str
+    body: str
+    sealed: SealedRow | None = None
+
+
+class Inbox(Protocol):
+    """A log with numbered partitions. `heads` has the partitions that are ours to decide."""
+
+    heads: dict[int, int]
+    """How far records are at hand: the position after the last one, by partition."""
+
+    def reload(self, connection: Connection, rows: dict[int, PartitionRow]) -> None:
+        """Forget what is in memory: what is read next comes after what these rows have decided."""
+
+    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+        """Append durably, in order; with what is sealed stored no later."""
+
+    def noted(self, rows: Sequence[InboxRow]) -> None:
+        """These were appended by a slice."""
+
+    def read(self, partition: int, position: int, most: int) -> list[InboxRow]:
+        """Records at hand, from a position on."""
+
+    def caught_up(self, partition: int, position: int) -> bool:
+        """Whether the log is known to hold nothing at or after this position."""
+
+    def end(self, partition: int) -> int:
+        """The position after the last record in the log."""
+
+    def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
+        """Everything that a partition ever took in; LogMismatch where the log's beginning is gone."""
+
+
+class TableInbox:
+    """The log as a table. Whoever holds the lease owns all partitions."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.heads: dict[int, int] = {}
+        self._tails: dict[int, deque[InboxRow]] = {}
+
+    def reload(self, connection: Connection, rows: dict[int, PartitionRow]) -> None:
+        self.heads = dict.fromkeys(rows, 0) | table.read_heads(connection)
+        self._tails = {p: deque() for p in rows}
+
+    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+        """One transaction. StaleWriter if another writer was here."""
+        heads, rows = dict(self.heads), []
+        for item in wanted:
+            rows.append(InboxRow(item.partition, heads[item.partition], now, item.kind, item.principal, item.body))
+            heads[item.partition] += 1
+        try:
+            with self.database.begin() as connection:
+                table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
+                failpoints.hit("append.before_commit")
+        except TAKEN as error:
+            raise StaleWriter("another writer has appended at these positions") from error
+        failpoints.hit("append.after_commit")
+        self.heads = heads
+        for row in rows:
+            self._remember(row)
+        return rows
+
+    def _remember(self, row: InboxRow) -> None:
+        """Keep a record that was just appended, so that its slice need not read it again."""
+        tail = self._tails[row.partition]
+        tail.append(row)
+        if len(tail) > TAIL:
+            tail.clear()
+
+    def noted(self, rows: Sequence[InboxRow]) -> None:
+        for row in rows:
+            self.heads[row.partition] = max(self.heads[row.partition], row.position + 1)
+
+    def read(self, partition: int, position: int, most: int) -> list[InboxRow]:
+        tail = self._tails[partition]
+        while tail and tail[0].position < position:
+            tail.popleft()
+        if tail and tail[0].position == position:
+            return [tail[i] for i in range(min(most, len(tail)))]
+        with self.database.read() as connection:
+            return table.read(connection, partition, position, most)
+
+    def caught_up(self, partition: int, position: int) -> bool:
+        return self.heads[partition] <= position
+
+    def end(self, partition: int) -> int:
+        return self.heads[partition]
+
+    def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
+        return table.read_all(connection, partition)
