@@ -5,7 +5,7 @@ Bodies are canonical JSON as text, instants integer milliseconds UTC, days local
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, false, text
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
@@ -151,8 +151,11 @@ dead_letters = Table(
     _text("principal"),
     _text("token"),  # of the sealed bytes
     _text("replayed"),  # how it ended: empty while open
+    Column("published", Boolean, nullable=False, server_default=false()),  # whether its topic has it
 )  # fmt: skip
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
+Index("dead_letters_unpublished", dead_letters.c.at, dead_letters.c.id, sqlite_where=text("NOT published"),
+      postgresql_where=text("NOT published"))  # fmt: skip
 
 positions = Table("positions", metadata, _key("consumer"), _key("partition", Integer), _big("n"))
 

@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
 from engine.errors import SchemaMismatch
+from engine.settings import Settings
+from engine.store import slices
 from engine.store.database import Database, open_database
+from engine.store.rows import LetterRow
 from engine.store.tables import metadata
+from gridpatrol.serve import serve
 from tests.postgres import fresh_database
+from tests.simulation import runs
 
 
 def indexes(database: Database) -> dict[str, object]:
@@ -113,3 +119,66 @@ def test_an_empty_database_has_no_schema_of_any_release(database_url: str) -> No
     with pytest.raises(SchemaMismatch, match="revision none"):
         database.check_schema()
     database.close()
+
+
+# ---- from one release to the next ---------------------------------------------------------------------------
+
+
+def to(database: Database, revision: str) -> None:
+    """Put the schema at a revision; what lies in it stays."""
+    with database.db.connect() as connection, connection.begin():
+        move = command.downgrade if revision == "0001" else command.upgrade
+        move(database._config(connection), revision)
+
+
+def contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table that the revision has, in any order."""
+    seen = inspect(database.db)
+    with database.read() as connection:
+        return {
+            table: sorted((tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")), key=repr)
+            for table in seen.get_table_names()
+            if table != "alembic_version"
+        }
+
+
+def letter(id_: str) -> LetterRow:
+    return LetterRow(id_, 1, None, None, "unknown_type", "type", "", "", "", "", "", "", "")
+
+
+def published(database: Database) -> dict[str, bool]:
+    with database.read() as connection:
+        return {id_: bool(is_) for id_, is_ in connection.exec_driver_sql("SELECT id, published FROM dead_letters")}
+
+
+def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_published(database_url: str) -> None:
+    with runs.engine_on(database_url, 4, consumers=runs.consumers()) as engine:
+        runs.replayed(engine, runs.storm(5, 40))
+        database = engine.database
+        to(database, "0001")
+        before = contents(database)
+        assert len(before["dead_letters"]) > 5
+        assert "published" not in {c["name"] for c in inspect(database.db).get_columns("dead_letters")}
+        database.upgrade()
+        database.check_schema()
+        after = contents(database)
+        assert set(published(database).values()) == {False}
+        after["dead_letters"] = sorted((row[:-1] for row in after["dead_letters"]), key=repr)
+        assert after == before
+
+
+def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:
+    with migrated.begin() as connection:
+        slices.write_letters(connection, [letter("a"), letter("b")], [])
+        connection.exec_driver_sql("UPDATE dead_letters SET published = (1 = 1) WHERE id = 'a'")
+        slices.write_letters(connection, [letter("a"), letter("b"), letter("c")], [])
+    assert published(migrated) == {"a": True, "b": False, "c": False}
+
+
+def test_serving_refuses_an_older_schema_and_names_the_command(migrated: Database) -> None:
+    to(migrated, "0001")
+    url = migrated.url.render_as_string(hide_password=False)
+    with pytest.raises(SchemaMismatch, match=r"revision 0001.*needs 0002.*gridpatrol db upgrade"):
+        serve(Settings(database=url, listen="127.0.0.1:0"))
+    migrated.upgrade()
+    migrated.check_schema()
