@@ -18,6 +18,8 @@ from schemas.envelope import MAX_EVENT_BYTES
 
 FILE = Path("gridpatrol.toml")
 ROLES = ("all", "gateway", "worker", "performance", "alerts")
+WITH_DOOR = ("all", "gateway")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
@@ -27,7 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     role: str = "all"  # what this process does: all, gateway, worker, performance or alerts
     database: str = "sqlite:///var/gridpatrol.db"  # SQLAlchemy URL
     database_password_file: str = ""  # holds the password that the URL leaves out
-    listen: str = "127.0.0.1:8420"  # host:port of the door; loopback only
+    listen: str = "127.0.0.1:8420"  # host:port; a door that asks for no token is on loopback only
+    principals: str = ""  # TOML file of who may speak; empty: loopback, and one principal that may speak for all
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     partitions: int = 32  # fixed at installation
     slice_records: int = 500  # records a slice takes at most
@@ -58,8 +61,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not 1 <= self.event_bytes <= MAX_EVENT_BYTES:
             raise SettingsError(f"event_bytes must be from 1 to {MAX_EVENT_BYTES}, got {self.event_bytes}")
         host, _, port = self.listen.rpartition(":")
-        if host not in ("127.0.0.1", "localhost", "[::1]"):
-            raise SettingsError(f"listen must be a loopback address with a port, got {self.listen!r}")
+        asks_nobody = self.role in WITH_DOOR and not self.principals
+        if not host or (asks_nobody and host not in LOOPBACK):
+            need = "a loopback address with a port, unless `principals` says who may speak" if asks_nobody else "host:port"
+            raise SettingsError(f"listen must be {need}; got {self.listen!r}")
         if not port.isdigit() or int(port) > 65_535:
             raise SettingsError(f"listen needs a port from 0 to 65535, got {self.listen!r}")
         if self.role not in ROLES:

@@ -60,6 +60,24 @@ def test_a_value_that_cannot_work_is_refused_and_shown(said, shown):
         read_settings(said, {}, NOWHERE)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"principals": "who.toml"},  # the door asks for a token
+        {"role": "worker", "kafka": "127.0.0.1:9092"},  # there is no door
+    ],
+)
+def test_who_asks_for_tokens_or_has_no_door_may_listen_to_other_machines(said):
+    assert read_settings({"listen": "0.0.0.0:8420"} | said, {}, NOWHERE).listen == "0.0.0.0:8420"
+    with pytest.raises(SettingsError, match="host:port"):
+        read_settings({"listen": ":8420"} | said, {}, NOWHERE)
+
+
+def test_a_gateway_without_principals_stays_on_loopback():
+    with pytest.raises(SettingsError, match="principals"):
+        read_settings({"listen": "0.0.0.0:8420", "role": "gateway", "kafka": "127.0.0.1:9092"}, {}, NOWHERE)
+
+
 def test_a_misspelled_setting_in_the_file_is_refused(tmp_path):
     file = tmp_path / "gridpatrol.toml"
     file.write_text("partition = 4\n", encoding="utf-8")
