@@ -1,8 +1,8 @@
 """The way into the log: what was sent becomes a record, or an answer that says why not.
 
 In: the bytes of one event and the principal that sent them. Out: a `Submission` whose event is sealed (identity,
-contact and free text moved out, a token left), or a `Refusal`. The door, `publish` and the replay of a file all
-come through here.
+contact and free text moved out, a token left), or a `Refusal`. Whoever has to say who he is comes in by `admit`, over
+HTTP or over Kafka; `publish` and the replay of a file, which hold the database in their hands, by `receive`.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import hashlib
 import msgspec
 
 from engine.inbox import Submission
+from engine.principals import Principal, check
 from engine.store.rows import LetterRow, SealedRow
 from schemas import sealing
 from schemas.envelope import Envelope, Record, decode_data, decode_envelope, encode_record
@@ -38,6 +39,19 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
     record = Record(event=event, digest=digest, token=sealed.token if sealed else "")
     partition = partition_of(home, partitions)
     return Submission(partition, "event", principal, encode_record(record).decode(), sealed), event
+
+
+def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission, Envelope] | Refusal:
+    """`receive`, for a principal that may speak for some posts only."""
+    received = receive(raw, principal.name, partitions)
+    if isinstance(received, Refusal):
+        return received
+    return check(principal, received[1]) or received
+
+
+def letter_id(raw: bytes, principal: str) -> str:
+    """The id of a letter that never had a position: the same bytes of the same principal are kept once."""
+    return f"door-{hashlib.sha256(principal.encode() + b' ' + raw).hexdigest()[:32]}"
 
 
 def _token(event: Envelope, digest: str) -> str:

@@ -11,6 +11,7 @@ from engine import intake
 from engine.batch import Answer
 from engine.errors import GridpatrolError
 from engine.inbox import Submission
+from engine.principals import LOCAL, OURS, Principal, Principals, check
 from engine.runtime import Engine
 from engine.store import letters as store
 from engine.store.letters import Letter
@@ -36,8 +37,12 @@ class NotReplayable(GridpatrolError):
     """This letter cannot be replayed."""
 
 
-def resubmission(letter: Letter, body: str | None, partitions: int) -> Submission:
-    """The record that replays a letter. A firing that failed is released: its case's clocks run again."""
+def resubmission(letter: Letter, body: str | None, partitions: int, principals: Principals) -> Submission:
+    """The record that replays a letter. A firing that failed is released: its case's clocks run again.
+
+    What never had a position may never have been asked who sent it: its sender has to be one that may speak for the
+    actor.
+    """
     if not letter.token:
         return Submission(partition_of(home_of(letter.case_id), partitions), "release", OPERATOR, letter.case_id)
     if body is None:
@@ -47,7 +52,7 @@ def resubmission(letter: Letter, body: str | None, partitions: int) -> Submissio
             f"letter {letter.id} has the source and id of another event: its sender has to send it with a new id"
         )
     if letter.partition is None:
-        return _received(letter, body, partitions)
+        return _received(letter, body, partitions, _sender(letter, principals))
     try:
         record = msgspec.structs.replace(decode_record(body), letter=letter.id)
     except msgspec.DecodeError as error:
@@ -56,9 +61,21 @@ def resubmission(letter: Letter, body: str | None, partitions: int) -> Submissio
     return Submission(partition, "event", OPERATOR, encode_record(record).decode())
 
 
-def _received(letter: Letter, body: str, partitions: int) -> Submission:
+def _sender(letter: Letter, principals: Principals) -> Principal:
+    """Who sent what became this letter, as it stands now."""
+    if not principals.asked or letter.principal in OURS:
+        return LOCAL
+    known = principals.named(letter.principal)
+    if known is None:
+        raise NotReplayable(f"letter {letter.id} came from {letter.principal!r}, which is no principal any more")
+    return known
+
+
+def _received(letter: Letter, body: str, partitions: int, sender: Principal) -> Submission:
     """What was refused by its shape comes in again as it was sent, for a release that knows its type by now."""
     received = intake.receive(body.encode(), OPERATOR, partitions)
+    if not isinstance(received, Refusal):
+        received = check(sender, received[1]) or received
     if isinstance(received, Refusal):
         where = f" ({received.field})" if received.field else ""
         raise NotReplayable(f"letter {letter.id} is still refused: {received.reason}{where}: {received.detail}")

@@ -63,8 +63,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         host, _, port = self.listen.rpartition(":")
         asks_nobody = self.role in WITH_DOOR and not self.principals
         if not host or (asks_nobody and host not in LOOPBACK):
-            need = "a loopback address with a port, unless `principals` says who may speak" if asks_nobody else "host:port"
-            raise SettingsError(f"listen must be {need}; got {self.listen!r}")
+            unless = "a loopback address with a port, unless `principals` says who may speak"
+            raise SettingsError(f"listen must be {unless if asks_nobody else 'host:port'}; got {self.listen!r}")
         if not port.isdigit() or int(port) > 65_535:
             raise SettingsError(f"listen needs a port from 0 to 65535, got {self.listen!r}")
         if self.role not in ROLES:

@@ -1,7 +1,7 @@
 """The application: routes, guards, and every error as a problem document.
 
-In: the running writer, the database, and what serve hands in from the consumers. Out: an ASGI application, to be bound
-to loopback: this door asks for no password.
+In: the running writer, the database, and what serve hands in from the consumers. Out: an ASGI application; without a
+file of principals it asks for no token, and is to be bound to loopback.
 """
 
 import logging
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -20,7 +20,7 @@ from litestar.exceptions import HTTPException
 from engine import gauges
 from engine.door import alerts, described, events, health, incidents, operator, performance
 from engine.door.alerts import Feed
-from engine.door.guard import only_known_parameters, only_this_machine
+from engine.door.guard import Guard, known, needs, no_foreign_page, only_known_parameters, only_this_machine
 from engine.door.hall import Hall, Performance
 from engine.door.problems import MEDIA_TYPE, Problem, busy
 from engine.store.database import Database
@@ -28,10 +28,14 @@ from engine.writer import Full, Writer
 
 log = logging.getLogger(__name__)
 
-ROUTES = [
-    *described.ROUTES, *events.ROUTES, *incidents.ROUTES, *alerts.ROUTES, *performance.ROUTES, *operator.ROUTES,
-    *health.ROUTES,
-]  # fmt: skip
+ANYBODY = [*described.ROUTES, *health.ROUTES]
+"""What describes this server, and what probes and scrapers read."""
+GUARDED: list[tuple[Guard, list[Any]]] = [
+    (known, events.ROUTES),
+    (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *performance.ROUTES]),
+    (needs("operator"), operator.ROUTES),
+]
+ROUTES = [*ANYBODY, *(route for _, routes in GUARDED for route in routes)]
 
 
 def create_app(
@@ -52,14 +56,16 @@ def create_app(
         hall.close()
 
     return Litestar(
-        route_handlers=list(ROUTES),
+        route_handlers=[*ANYBODY, *(Router("/", route_handlers=routes, guards=[guard]) for guard, routes in GUARDED)],
         dependencies=handed,
-        guards=[only_this_machine, only_known_parameters],
+        guards=[only_this_machine, no_foreign_page, only_known_parameters],
         exception_handlers={
             Problem: _problem, Full: _crowded, HTTPException: _refused_by_framework, Exception: _failed,
         },
         openapi_config=None,
-        state=State({"description": cache(lambda: described.describe(ROUTES, handed))}),
+        state=State({
+            "description": cache(lambda: described.describe(ROUTES, handed)), "principals": hall.principals,
+        }),
         request_max_body_size=events.MOST_BYTES,
         logging_config=None,
         on_shutdown=[leave],

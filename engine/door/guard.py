@@ -1,9 +1,13 @@
-"""Who may speak to a door that asks for no password: programs of this machine, and no web page.
+"""Who may speak to the door, and who may do what there.
 
-In: a request's headers. Out: nothing, or a `Problem`. A page in the user's browser can reach loopback as well: under a
-name of its own that it lets resolve to 127.0.0.1 (seen in `Host`), or by posting across origins (seen in `Origin`).
+In: a request's headers. Out: the principal that speaks, as the request's user, or a `Problem`. A door with a file of
+principals asks for a token. One without asks for none and answers programs of this machine only. A page in the user's
+browser can reach either: under a name of its own that it lets resolve to 127.0.0.1 (seen in `Host`; it knows no token),
+or by posting across origins (seen in `Origin`).
 """
 
+import logging
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,10 +16,22 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from engine.door.problems import Problem, bad_query
+from engine.principals import LOCAL, Principal, Principals, Right
+
+log = logging.getLogger(__name__)
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 HANDED = {"hall", "feed", "request", "data"}
 """What handlers are given that does not come from a query."""
+REALM = 'Bearer realm="gridpatrol"'
+LACKS: dict[Right, str] = {
+    "actors": "publish: no post is listed under its `actors`",
+    "reads": "read incidents, alerts and figures: it has no `reads = true`",
+    "operator": "operate: it has no `operator = true`",
+}
+"""What a principal without a right may not do, and why."""
+
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]
 
 
 def is_loopback(host: str) -> bool:
@@ -30,16 +46,61 @@ def is_loopback(host: str) -> bool:
 
 
 def only_this_machine(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Refuse names that are not of loopback, and posts of pages that come from elsewhere."""
-    host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
-    if not _safely(is_loopback, host):
+    """Where no token is asked for, refuse names that are not of loopback."""
+    host = connection.headers.get("host", "")
+    if not _principals(connection).asked and not _safely(is_loopback, host):
         raise Problem(421, "foreign_host", f"this door does not answer to the name {host!r}",
                       remedy="use 127.0.0.1 or localhost")  # fmt: skip
+
+
+def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse what pages of elsewhere post."""
+    host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
     if connection.scope.get("method") in SAFE or origin is None:
         return
     if urlsplit(origin).netloc.lower() != host.lower():
         raise Problem(403, "foreign_origin", f"a page of {origin!r} may not publish here",
                       remedy="publish from a program, or from a page of this server")  # fmt: skip
+
+
+def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Find out who speaks: the request's user."""
+    principals = _principals(connection)
+    connection.scope["user"] = _bearer(connection, principals) if principals.asked else LOCAL
+
+
+def needs(right: Right) -> Guard:
+    """Refuse principals that lack a right."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        known(connection, handler)
+        principal: Principal = connection.user
+        if not principal.has(right):
+            raise Problem(403, "no_right", f"principal {principal.name} may not {LACKS[right]}",
+                          remedy=f"ask whoever operates this server for the right `{right}`", right=right)  # fmt: skip
+        if right == "operator" and principal is not LOCAL:
+            log.info("operator.asked", extra={"principal": principal.name, "path": connection.url.path})
+
+    return guard
+
+
+def _principals(connection: ASGIConnection[Any, Any, Any, Any]) -> Principals:
+    """Those of this door."""
+    principals: Principals = connection.app.state["principals"]
+    return principals
+
+
+def _bearer(connection: ASGIConnection[Any, Any, Any, Any], principals: Principals) -> Principal:
+    """Whose token the request carries."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    remedy = "send `Authorization: Bearer TOKEN`; operators make one by `gridpatrol principal token NAME`"
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
+    principal = principals.of_token(token.strip())
+    if principal is None:
+        raise Problem(401, "unknown_token", "nobody has this token, or not any more", remedy=remedy,
+                      headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'})  # fmt: skip
+    return principal
 
 
 def _safely(question: Any, text: str) -> bool:

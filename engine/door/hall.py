@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from engine.clock import now_ms
 from engine.door.problems import Problem, busy
 from engine.policies import Policies
+from engine.principals import Principals
 from engine.settings import Settings
 from engine.store.database import FAILURES, Database
 from engine.store.desk import Connection
@@ -43,6 +44,7 @@ class Hall:
         self.database = database
         self.settings: Settings = writer.engine.settings
         self.policies = Policies()
+        self.principals = Principals.read(self.settings.principals)
         self.performance = performance
         self.shut = shut
         self.closing = closing or threading.Event()

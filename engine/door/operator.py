@@ -1,4 +1,4 @@
-"""What operators do to a running engine, over loopback only: packs, dead letters, settlements, erasing.
+"""What operators do to a running engine: packs, dead letters, settlements, erasing.
 
 In: requests of the command line. Out: actions on the writer's own thread, between two turns, and what became of them.
 `gridpatrol` commands that write use these routes when a server holds the lease.
@@ -6,9 +6,9 @@ In: requests of the command line. Out: actions on the writer's own thread, betwe
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from litestar import post
+from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
@@ -21,6 +21,7 @@ from engine.door.problems import Problem, busy
 from engine.erasure import Erased, Erasure
 from engine.errors import GridpatrolError
 from engine.letters import Replayed
+from engine.principals import Principal
 from engine.runtime import Engine
 from engine.settlements import Settled
 from workflows.pack import Pack
@@ -49,7 +50,7 @@ async def replay_letter(hall: NamedDependency[Hall], letter: FromPath[str]) -> R
         raise Problem(404, "unknown_letter", f"there is no dead letter {letter!r}",
                       remedy="see `gridpatrol deadletter list`")  # fmt: skip
     try:
-        submission = letters.resubmission(*found, hall.writer.engine.count)
+        submission = letters.resubmission(*found, hall.writer.engine.count, hall.principals)
     except letters.NotReplayable as error:
         raise Problem(409, "not_replayable", str(error)) from error
     ask = hall.writer.submit(submission, wait=submission.kind == "event")
@@ -72,9 +73,13 @@ async def settle(hall: NamedDependency[Hall], data: JSONBody[Settled]) -> Settle
 
 @post("/v1/operator/incidents/{incident:str}/erasures", status_code=200, tags=["operator"],
       summary="Erase what is sealed of an incident")  # fmt: skip
-async def erase(hall: NamedDependency[Hall], incident: FromPath[str], data: JSONBody[Erasure]) -> Erased:
+async def erase(
+    request: Request[Principal, Any, Any], hall: NamedDependency[Hall], incident: FromPath[str],
+    data: JSONBody[Erasure],
+) -> Erased:  # fmt: skip
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
-    return await _act(hall, lambda engine: erasure.erase(engine, incident, data.by))
+    by = f"{request.user.name}: {data.by}" if hall.principals.asked else data.by
+    return await _act(hall, lambda engine: erasure.erase(engine, incident, by))
 
 
 ROUTES = [activate, replay_letter, settle, erase]

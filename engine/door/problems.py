@@ -31,9 +31,12 @@ class Problem(Exception):
         }  # fmt: skip
 
 
+_REFUSED = {Reason.TOO_LARGE: 413, Reason.FORBIDDEN: 403}
+
+
 def refused(refusal: Refusal, dead_letter: str) -> Problem:
-    """An event that breaks the contract: refused by its shape, and kept."""
-    status = 413 if refusal.reason is Reason.TOO_LARGE else 400
+    """An event that breaks the contract, or is not its sender's to send: refused at once, and kept."""
+    status = _REFUSED.get(refusal.reason, 400)
     return Problem(status, refusal.reason, refusal.detail, field=refusal.field, dead_letter=dead_letter)
 
 

@@ -13,6 +13,7 @@ from engine.batch import Answer
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.letters import Replayed
+from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import letters as store
@@ -134,7 +135,7 @@ def _replay_here(engine: Engine, id_: str) -> Replayed:
     """With the lease in hand: append, decide, keep how it ended."""
     found = letters.read(engine, id_)
     assert found is not None
-    submission = letters.resubmission(*found, engine.count)
+    submission = letters.resubmission(*found, engine.count, Principals.read(engine.settings.principals))
     row = engine.append([submission], now_ms())[0]
     answer: Answer | None = None
     while (result := engine.work(now_ms())) is not None:

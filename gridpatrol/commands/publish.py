@@ -4,7 +4,6 @@ In: JSON lines of CloudEvents, or one JSON array of them. Out: what became of ea
 with the reason.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -18,6 +17,7 @@ from engine import intake
 from engine.batch import Answer
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
+from engine.principals import LOCAL
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import slices
@@ -27,7 +27,7 @@ from gridpatrol.commands.replay import lines_of
 from gridpatrol.opening import exists, install_if_empty, reading, settings_of, writing
 from schemas.refusals import Refusal
 
-PRINCIPAL = "local"
+PRINCIPAL = LOCAL.name
 WAIT_S = 30
 
 
@@ -140,7 +140,7 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
 
 def _rejected(engine: Engine, raw: bytes, why: Refusal) -> dict[str, Any]:
     """What breaks the contract is kept as the door keeps it, under the same id."""
-    letter = f"door-{hashlib.sha256(raw).hexdigest()[:32]}"
+    letter = intake.letter_id(raw, PRINCIPAL)
     row, body = intake.letter(raw, why, PRINCIPAL, now_ms(), letter)
     with engine.database.begin() as connection:
         slices.write_letters(connection, [row], [body])

@@ -16,6 +16,7 @@ from engine import erasure, intake
 from engine.clock import now_ms
 from engine.erasure import Erased
 from engine.letters import NotReplayable, read, resubmission
+from engine.principals import Principals
 from engine.runtime import Engine
 from engine.store import slices
 from schemas.refusals import Refusal
@@ -88,7 +89,7 @@ def test_dead_letters_of_an_erased_case_stay_and_say_why_they_cannot_be_replayed
         found = read(engine, "door-bad")
         assert found is not None and found[1] is None
         with pytest.raises(NotReplayable, match="erased"):
-            resubmission(*found, engine.count)
+            resubmission(*found, engine.count, Principals())
 
 
 def test_an_erasure_says_in_the_log_who_asked_for_which_case_and_never_what_it_was(

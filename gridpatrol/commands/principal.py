@@ -1,0 +1,69 @@
+"""`gridpatrol principal`: who may speak, and a token for one of them.
+
+In: a name, or the file of principals. Out: a fresh token with the line that lets it in; who is in the file.
+"""
+
+import click
+import msgspec
+
+from engine import principals
+from engine.errors import SettingsError
+from engine.principals import Principal, Principals
+from gridpatrol import options, show
+from gridpatrol.opening import settings_of
+
+
+@click.group("principal")
+def command() -> None:
+    """Principals: systems and people that may speak, and for which posts."""
+
+
+@command.command("token")
+@click.argument("name")
+@options.as_json
+def token(name: str, as_json: bool) -> None:
+    """Make a token for the principal NAME. It is shown once; the file gets its digest only.
+
+    A principal may have several: add the new one, hand it out, then remove the old one. A running door takes the file
+    up within a second.
+
+    \b
+    Example:
+      gridpatrol principal token hotline
+    """
+    principals.check_name(name)
+    fresh = principals.new_token()
+    digest = principals.digest_of(fresh)
+    if as_json:
+        options.print_json({"principal": name, "token": fresh, "digest": digest})
+        return
+    click.echo(fresh)
+    options.say(f'The token of {name}, shown once: it is sent as `Authorization: Bearer TOKEN`. Into the file of '
+                f'principals, under `tokens` of [principal.{name}]:\n  "{digest}"')  # fmt: skip
+
+
+@command.command("list")
+@click.option("--principals", "file", metavar="FILE", help="The file of principals; else GRIDPATROL_PRINCIPALS.")
+@options.as_json
+def list_principals(file: str | None, as_json: bool) -> None:
+    """List who may speak and for whom, as a door would read the file. Exit status 1 if it could not.
+
+    \b
+    Example:
+      gridpatrol principal list --principals principals.toml
+    """
+    settings = settings_of(principals=file)
+    if not settings.principals:
+        raise SettingsError("no file of principals is named: give --principals FILE or set GRIDPATROL_PRINCIPALS")
+    found = list(Principals.read(settings.principals))
+    if as_json:
+        options.print_json([msgspec.to_builtins(one) | {"codes": sorted(one.codes)} for one in found])
+        return
+    show.table(("principal", "speaks for", "reads", "operator"), [_row(one) for one in found])
+
+
+def _row(one: Principal) -> tuple[str, str, str, str]:
+    names = [*one.patterns, *sorted(one.codes)]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    spoken = ", ".join(names[:5]) + more
+    return one.name, spoken or "nobody", "yes" if one.reads else "", "yes" if one.operator else ""
