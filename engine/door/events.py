@@ -1,11 +1,11 @@
 """Events at the door: one CloudEvent, or a batch of them. Each is durable before it is answered.
 
 In: bytes. Out: 202 with where to ask for the outcome, the outcome itself (`Prefer: wait=N`), or why an event breaks the
-contract. What is refused by its shape is kept with its bytes, under an id that the same bytes always get.
+contract or is not its sender's to send. What is refused here is kept with its bytes, under an id that the same bytes of
+the same sender always get.
 """
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -19,19 +19,20 @@ from msgspec import Struct
 
 from engine import intake
 from engine.batch import Answer
+from engine.door.guard import needs
 from engine.door.hall import DURABLE_S, Hall, settled
 from engine.door.problems import Problem, bad_query, busy, refused
+from engine.principals import Principal
 from engine.runtime import Engine
 from engine.store import desk, letters, slices
 from engine.store.desk import Connection
 from engine.store.rows import LetterRow, SealedRow, SeenRow
 from engine.writer import Ask
+from schemas import binary
 from schemas.envelope import Envelope, decode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
-PRINCIPAL = "local"
-"""Who speaks without a token, on this machine: it may speak for any post."""
 SINGLE = ("application/cloudevents+json", "application/json")
 BATCH = "application/cloudevents-batch+json"
 MOST_BYTES = 16 * 1024 * 1024
@@ -96,6 +97,7 @@ class _Item(Struct):
     """An event on its way in."""
 
     raw: bytes
+    sender: Principal
     event: Envelope | None = None
     ask: Ask | None = None
     refusal: Refusal | None = None
@@ -105,8 +107,9 @@ class _Item(Struct):
 # ---- taking -------------------------------------------------------------------------------------------------
 
 
-@post("/v1/events", status_code=202, summary="Publish one CloudEvent, or a batch", tags=["events"])
-async def publish(request: Request[Any, Any, Any], hall: NamedDependency[Hall]) -> Response[Accepted | Batch]:
+@post("/v1/events", status_code=202, summary="Publish one CloudEvent, or a batch", tags=["events"],
+      guards=[needs("actors")])  # fmt: skip
+async def publish(request: Request[Principal, Any, Any], hall: NamedDependency[Hall]) -> Response[Accepted | Batch]:
     """Answers 202 once what was sent is durable. Whether the rules take it is decided right afterwards, in its turn:
     ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Sending the same event
     again is safe: source and id are recognised, and the answer is the outcome of the first."""
@@ -114,10 +117,11 @@ async def publish(request: Request[Any, Any, Any], hall: NamedDependency[Hall]) 
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     wait = _wait(request.headers.get("prefer", ""))
     if kind == BATCH:
-        return await _batch(hall, await request.body(), wait)
-    if kind in SINGLE:
-        return await _single(hall, await request.body(), wait)
-    remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}"
+        return await _batch(hall, request.user, await request.body(), wait)
+    headers = _headers(request)
+    if kind in SINGLE or binary.is_binary(headers):
+        return await _single(hall, _received(request.user, headers, await request.body()), wait)
+    remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}, or ce- headers"
     raise Problem(415, "content_type", f"{kind or 'no content type'} is not taken here", remedy=remedy)
 
 
@@ -127,32 +131,47 @@ def _wait(prefer: str) -> int | None:
     return min(int(found[1]), LONGEST_WAIT_S) if found else None
 
 
-async def _single(hall: Hall, body: bytes, wait: int | None) -> Response[Accepted | Batch]:
-    [item] = await _take(hall, [_Item(body)], wait)
+def _headers(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+    """The headers in which an event's attributes may stand. Kafka's spelling of them (`ce_`) means nothing here."""
+    return [(name, value) for name, value in request.headers.multi_items() if not name.startswith(binary.KAFKA)]
+
+
+def _received(sender: Principal, headers: list[tuple[str, str]], body: bytes) -> _Item:
+    """An event in binary mode made structured, or why it is none; a structured one as it came."""
+    event = binary.structured(headers, body)
+    if isinstance(event, Refusal):
+        return _Item(binary.as_sent(headers, body), sender, refusal=event)
+    return _Item(event, sender)
+
+
+async def _single(hall: Hall, item: _Item, wait: int | None) -> Response[Accepted | Batch]:
+    await _take(hall, [item], wait)
     if item.refusal is not None:
         raise refused(item.refusal, item.letter)
     return await _answer(hall, [item], wait, single=True)
 
 
-async def _batch(hall: Hall, body: bytes, wait: int | None) -> Response[Accepted | Batch]:
+async def _batch(hall: Hall, sender: Principal, body: bytes, wait: int | None) -> Response[Accepted | Batch]:
     most = hall.settings.batch_events
     try:
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        item = _Item(body, refusal=Refusal(Reason.UNDECODABLE, "", f"a batch is a JSON array of events: {error}"))
+        why = Refusal(Reason.UNDECODABLE, "", f"a batch is a JSON array of events: {error}")
+        item = _Item(body, sender, refusal=why)
         await _keep(hall, [item])
-        raise refused(item.refusal or Refusal(Reason.UNDECODABLE, "", ""), item.letter) from error
+        raise refused(why, item.letter) from error
     if len(raws) > most:
         raise Problem(422, "too_many", f"the batch has {len(raws)} events, {most} are allowed",
                       remedy=f"send at most {most} at a time")  # fmt: skip
-    items = await _take(hall, [_Item(bytes(raw)) for raw in raws], wait)
+    items = await _take(hall, [_Item(bytes(raw), sender) for raw in raws], wait)
     return await _answer(hall, items, wait, single=False)
 
 
 async def _take(hall: Hall, items: list[_Item], wait: int | None) -> list[_Item]:
     """Submit what keeps the contract, keep the rest as dead letters, and wait until all of it is durable."""
     for number, item in enumerate(items):
-        _submit(hall, item, wait is not None)
+        if item.refusal is None:
+            _submit(hall, item, wait is not None)
         if number % BREATH == BREATH - 1:
             await asyncio.sleep(0)
     await _keep(hall, [item for item in items if item.refusal is not None])
@@ -172,7 +191,7 @@ def _submit(hall: Hall, item: _Item, wait: bool) -> None:
         said = f"the event has {len(item.raw)} bytes, {most} are allowed: put files elsewhere and send their address"
         item.refusal = Refusal(Reason.TOO_LARGE, "", said)
         return
-    received = intake.receive(item.raw, PRINCIPAL, hall.writer.engine.count)
+    received = intake.admit(item.raw, item.sender, hall.writer.engine.count)
     if isinstance(received, Refusal):
         item.refusal = received
         return
@@ -185,9 +204,9 @@ async def _keep(hall: Hall, items: Sequence[_Item]) -> None:
     kept: dict[str, tuple[LetterRow, SealedRow]] = {}
     for item in items:
         assert item.refusal is not None
-        item.letter = f"door-{hashlib.sha256(item.raw).hexdigest()[:32]}"
+        item.letter = intake.letter_id(item.raw, item.sender.name)
         raw = item.raw[: hall.settings.event_bytes]
-        kept[item.letter] = intake.letter(raw, item.refusal, PRINCIPAL, hall.now(), item.letter)
+        kept[item.letter] = intake.letter(raw, item.refusal, item.sender.name, hall.now(), item.letter)
     if not kept:
         return
     if hall.letters >= LETTERS_AT_ONCE:
