@@ -1,14 +1,21 @@
-"""`gridpatrol db`: the schema of a database, and what a restored one needs. In: its URL. Out: tables of this release;
-an alert feed of a new epoch.
+"""`gridpatrol db`: the schema of a database, what a restored one needs, and its move to another place.
+
+In: its URL. Out: tables of this release; an alert feed of a new epoch; the whole store in another database.
 """
+
+from contextlib import closing
 
 import click
 
 from consumers import alerts
 from engine.lease import Lease
+from engine.store import copying
 from engine.store.database import open_database
 from gridpatrol import options
-from gridpatrol.opening import reading, settings_of
+from gridpatrol.client import DOOR
+from gridpatrol.opening import is_empty, reading, settings_of, shown
+from gridpatrol.progress import progress
+from gridpatrol.show import table
 
 
 @click.group("db")
@@ -58,3 +65,35 @@ def restart_feed(database: str | None) -> None:
         finally:
             lease.close()
     click.echo(f"The alert feed begins anew, as epoch {epoch}.")
+
+
+@command.command("copy")
+@click.option("--from", "source", required=True, metavar="URL", help="SQLAlchemy URL of the database to copy.")
+@options.database
+@options.as_json
+def copy(source: str, database: str | None, as_json: bool) -> None:
+    """Copy a whole store into an empty database, of either kind: incidents, log, figures, alerts, dead letters.
+
+    No server may run on either. The target gets everything or nothing: whoever interrupts it starts it again. What was
+    written is read back and compared, table by table. The copy is all there is to move; `gridpatrol verify` says
+    whether it holds together.
+
+    \b
+    Example:
+      gridpatrol db copy --from sqlite:///var/gridpatrol.db --database postgresql://gridpatrol@db.example/gridpatrol
+    """
+    settings = settings_of(database=database)
+    with (
+        reading(settings_of(database=source)) as old, closing(Lease(old)),
+        closing(open_database(settings.database)) as new, closing(Lease(new)),
+    ):  # fmt: skip
+        if is_empty(new):
+            new.upgrade()
+        new.check_schema()
+        with progress("copying and reading back", None) as told:
+            copied = copying.copy(old, new, told, but_meta=(DOOR,))
+    if as_json:
+        options.print_json({name: {"rows": rows, "checksum": checksum} for name, rows, checksum in copied})
+        return
+    table(("table", "rows", "checksum"), [(name, rows, checksum[:12]) for name, rows, checksum in copied], right=(1,))
+    click.echo(f"{sum(t.rows for t in copied)} rows are in {shown(settings.database)}, read back and the same.")

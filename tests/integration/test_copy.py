@@ -1,0 +1,265 @@
+"""A store that is copied to the other kind of database is the same store, or the target stays empty.
+
+In: runs with incidents, letters, alerts and figures, on either database. Out: the same rows, log and verdict of
+`verify` on the other one; refusals; what a kill in mid-copy leaves behind.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from engine.lease import Lease
+from engine.settings import Settings
+from engine.store import copying, log
+from engine.store.copying import CopyFailed, TargetNotEmpty
+from engine.store.database import Database, open_database
+from engine.store.tables import meta, metadata, sealed
+from gridpatrol.cli import main
+from gridpatrol.client import DOOR
+from tests.simulation import runs
+from tests.simulation.runs import engine_on, replayed, storm
+
+HARD = "街道 café e\u0301 😀 \U0010ffff \ufeff\u2028\uffff \\N \\. \t\r\n\x7f\x01 'quoted' \"twice\" {}%s"
+"""Text with everything that quoting, escaping or a codec could lose."""
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody's settings, and the logs of the test run left as they were."""
+    for name in Settings.__struct_fields__:
+        monkeypatch.delenv(f"GRIDPATROL_{name.upper()}", raising=False)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture(params=["to postgresql", "to sqlite"])
+def urls(request: pytest.FixtureRequest, sqlite_url: str, postgres_url: str) -> tuple[str, str]:
+    """Source and target, both empty."""
+    return (sqlite_url, postgres_url) if request.param == "to postgresql" else (postgres_url, sqlite_url)
+
+
+def fill(url: str, until: int | None = None) -> None:
+    """A run with everything in it, and a server's address."""
+    with engine_on(url, 8, consumers=runs.consumers()) as engine:
+        replayed(engine, storm(5, 40), until=until)
+        with engine.database.begin() as connection:
+            log.write_meta(connection, DOOR, "http://127.0.0.1:8420")
+            log.write_meta(connection, "a name of 街道", HARD)
+            connection.execute(sealed.insert().values(token=f"letter:{HARD}", body=HARD))
+
+
+def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table but the server's address."""
+    with closing(open_database(url)) as database, database.read() as connection:
+        found = {
+            table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
+            for table in metadata.sorted_tables
+        }
+    found["meta"] = [row for row in found["meta"] if row[0] != DOOR]
+    return found
+
+
+def run(*words: str, status: int = 0) -> str:
+    """A command that ends with this status; what it printed."""
+    result = CliRunner().invoke(main, list(words), prog_name="gridpatrol")
+    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
+    return result.stdout + result.stderr
+
+
+def copy(source: str, target: str, status: int = 0) -> str:
+    return run("db", "copy", "--from", source, "--database", target, status=status)
+
+
+def exported(url: str, folder: Path) -> bytes:
+    run("log", "export", "--database", url, "-o", str(folder / "log.jsonl"))
+    return (folder / "log.jsonl").read_bytes()
+
+
+def is_empty(url: str) -> bool:
+    return not any(rows(url).values())
+
+
+def test_the_copy_has_every_row_the_same_log_and_nothing_to_complain_of(
+    urls: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "BATCH", 7)
+    source, target = urls
+    fill(source)
+    before = rows(source)
+    assert all(before[name] for name in ("cases", "dead_letters", "alerts", "deliveries", "figures", "sealed"))
+    said = copy(source, target)
+    assert rows(target) == rows(source) == before
+    assert f"{sum(map(len, before.values()))} rows are in" in said
+    for name, kept in before.items():
+        assert [line.split()[1] for line in said.splitlines() if line.split()[0] == name] == [str(len(kept))]
+    assert exported(target, tmp_path) == exported(source, tmp_path)
+    assert "Everything that is stored follows from the facts" in run("verify", "--database", target)
+
+
+def test_a_server_s_address_stays_where_the_server_was(urls: tuple[str, str]) -> None:
+    source, target = urls
+    fill(source)
+    copy(source, target)
+    with closing(open_database(target)) as database, database.read() as connection:
+        names = set(connection.execute(select(meta.c.name)).scalars())
+    assert DOOR not in names
+    assert {"partitions", "a name of 街道"} <= names
+
+
+def test_a_run_goes_on_in_the_copy_as_it_would_have_gone_on_here(urls: tuple[str, str], tmp_path: Path) -> None:
+    source, target = urls
+    undisturbed = f"sqlite:///{tmp_path / 'undisturbed.db'}"
+    fill(undisturbed)
+    with engine_on(source, 8, consumers=runs.consumers()) as engine:
+        half = len(storm(5, 40)) // 2
+        with pytest.raises(ConnectionError):
+            replayed(engine, _cut(half))
+    copy(source, target)
+    fill(target)
+    with engine_on(undisturbed) as one, engine_on(target) as other:
+        runs.check_whole(other)
+        assert runs.facts(other) == runs.facts(one)
+        assert runs.answers(other) == runs.answers(one)
+        assert runs.derived(other) == runs.derived(one)
+
+
+def _cut(lines: int) -> Iterator[bytes]:
+    """The first lines of the storm; then its source is gone."""
+    yield from storm(5, 40)[:lines]
+    raise ConnectionError("the file's disk is gone")
+
+
+def test_a_copy_that_is_killed_leaves_the_target_empty_and_can_be_started_again(urls: tuple[str, str]) -> None:
+    source, target = urls
+    fill(source)
+    words = [sys.executable, "-m", "gridpatrol", "db", "copy", "--from", source, "--database", target]
+    killed = subprocess.run(words, env={**os.environ, "GRIDPATROL_FAILPOINT": "copy.before_commit:kill"}, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert is_empty(target)
+    copy(source, target)
+    assert rows(target) == rows(source)
+
+
+def test_a_copy_that_is_interrupted_in_mid_table_leaves_the_target_empty(
+    urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "BATCH", 7)
+    source, target = urls
+    fill(source)
+    with closing(open_database(source)) as old, closing(open_database(target)) as new:
+        new.upgrade()
+        with pytest.raises(KeyboardInterrupt):
+            copying.copy(old, new, _interrupt)
+    assert is_empty(target)
+
+
+def _interrupt(done: int, _total: int) -> None:
+    if done > 100:
+        raise KeyboardInterrupt
+
+
+def test_a_target_that_holds_anything_is_refused_and_stays_as_it_was(urls: tuple[str, str]) -> None:
+    source, target = urls
+    fill(source)
+    with engine_on(target, 8):
+        before = rows(target)
+    said = copy(source, target, status=1)
+    assert "has rows in meta, partitions" in said
+    assert TargetNotEmpty.remedy in said
+    assert rows(target) == before
+
+
+def test_nobody_may_write_to_either_meanwhile(urls: tuple[str, str]) -> None:
+    fill(urls[0])
+    for url in urls:
+        with closing(open_database(url)) as database, closing(Lease(database)):
+            assert "Stop it" in copy(*urls, status=1)
+    copy(*urls)
+
+
+def test_a_source_of_an_older_release_is_refused_with_the_command_that_mends_it(urls: tuple[str, str]) -> None:
+    source, target = urls
+    fill(source)
+    with closing(open_database(source)) as database, database.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    assert "gridpatrol db upgrade" in copy(source, target, status=1)
+
+
+def test_a_source_that_is_not_there_is_not_made(tmp_path: Path, sqlite_url: str) -> None:
+    assert "there is no database" in copy(f"sqlite:///{tmp_path / 'nothing.db'}", sqlite_url, status=1)
+    assert not (tmp_path / "nothing.db").exists()
+
+
+TAMPER = {
+    "sqlite": ("""CREATE TRIGGER tamper AFTER INSERT ON sealed BEGIN
+                  UPDATE sealed SET body = body || '.' WHERE token = NEW.token AND token LIKE '%街道%'; END""",),
+    "postgresql": ("""CREATE FUNCTION tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                      IF NEW.token LIKE '%街道%' THEN NEW.body := NEW.body || '.'; END IF; RETURN NEW; END $$""",
+                   "CREATE TRIGGER tamper BEFORE INSERT ON sealed FOR EACH ROW EXECUTE FUNCTION tamper()"),
+}  # fmt: skip
+"""A target that keeps one letter's text with a dot more than it was given."""
+
+
+def tamper(database: Database) -> None:
+    driver_sql = {"no_parameters": True}
+    with database.begin() as connection:
+        for statement in TAMPER[database.dialect]:
+            connection.exec_driver_sql(statement, execution_options=driver_sql)
+
+
+def test_a_single_character_that_differs_is_found_and_nothing_stays(urls: tuple[str, str]) -> None:
+    source, target = urls
+    fill(source)
+    with closing(open_database(target)) as new:
+        new.upgrade()
+        tamper(new)
+    said = copy(source, target, status=1)
+    assert "sealed: " in said
+    assert "rows were sent with checksum" in said
+    assert is_empty(target)
+
+
+def test_what_postgresql_cannot_hold_is_named(sqlite_url: str, postgres_url: str) -> None:
+    fill(sqlite_url)
+    with closing(open_database(sqlite_url)) as old, closing(open_database(postgres_url)) as new:
+        with old.begin() as connection:
+            connection.execute(sealed.insert().values(token="here", body="a\x00b"))
+        new.upgrade()
+        with pytest.raises(CopyFailed, match="refuses a row of sealed"):
+            copying.copy(old, new, lambda done, total: None)
+    assert is_empty(postgres_url)
+
+
+def test_what_is_told_of_the_progress_ends_at_the_whole(urls: tuple[str, str]) -> None:
+    source, target = urls
+    fill(source)
+    heard: list[tuple[int, int]] = []
+    with closing(open_database(source)) as old, closing(open_database(target)) as new:
+        new.upgrade()
+        copied = copying.copy(old, new, lambda *words: heard.append(words))
+    assert heard[-1][0] == heard[-1][1] == 2 * sum(table.rows for table in copied)
+    assert {name for name, _, _ in copied} == set(metadata.tables)
+
+
+def test_machines_read_rows_and_checksums_as_json(urls: tuple[str, str]) -> None:
+    fill(urls[0])
+    told = json.loads(run("db", "copy", "--from", urls[0], "--database", urls[1], "--json"))
+    found = rows(urls[1])
+    assert {name: table["rows"] for name, table in told.items()} == {name: len(kept) for name, kept in found.items()}
+    assert all(len(table["checksum"]) == 64 for table in told.values())
