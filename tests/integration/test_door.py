@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -210,6 +211,57 @@ def test_plain_json_is_taken_for_a_structured_event(door: Served) -> None:
     headers = {"Content-Type": "application/json; charset=utf-8"}
     answer = door.client.post("/v1/events", content=msgspec.json.encode(new(16)), headers=headers)
     assert answer.status_code == 202
+
+
+def binary(sent: dict[str, Any]) -> dict[str, str]:
+    """The headers of an event in binary mode; its data is the body."""
+    attributes = {name: value for name, value in sent.items() if name != "data"}
+    return {f"ce-{name}": quote(value, safe="/:+") for name, value in attributes.items()} | {
+        "Content-Type": "application/json"
+    }
+
+
+def test_an_event_in_binary_mode_is_the_same_event(door: Served) -> None:
+    sent = new(40) | {"source": "app/巡查 1"}
+    sent["datacontenttype"] = "application/json"
+    content = msgspec.json.encode(sent["data"])
+    headers = binary({name: value for name, value in sent.items() if name != "datacontenttype"})
+    answer = door.client.post("/v1/events", content=content, headers=headers | {"Prefer": "wait=10"})
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "done")
+    assert answer.json()["source"] == "app/巡查 1"
+    again = door.post(sent, Prefer="wait=10").json()
+    assert (again["outcome"], again["first"]) == ("duplicate", "done")
+
+
+@pytest.mark.parametrize(
+    ("change", "content", "reason", "field"),
+    [
+        ({"ce-specversion": "0.3"}, b"{}", "invalid", "specversion"),
+        ({"Content-Type": "text/plain"}, b"{}", "invalid", "datacontenttype"),
+        ({}, b"category=D3-04", "undecodable", "data"),
+        ({"ce-source": "100%"}, b"{}", "invalid", "source"),
+        ({"ce-type": "gridpatrol.nothing.v1"}, b"{}", "unknown_type", "type"),
+    ],
+)
+def test_half_an_event_in_binary_mode_is_refused_and_kept(door: Served, change, content, reason, field) -> None:
+    sent = new(41)
+    answer = door.client.post("/v1/events", content=content, headers=binary(sent) | change)
+    body = problem(answer, 400)
+    assert (body["reason"], body["field"]) == (reason, field)
+    kept = letter(door, body["dead_letter"])
+    assert (kept.reason, kept.field, kept.event_id) == (reason, field, sent["id"])
+    assert msgspec.json.decode(sealed(door, kept.token))["subject"] == sent["subject"]
+
+
+def test_binary_mode_has_the_size_of_the_structured_event(door: Served) -> None:
+    content = b'{"description":"%s"}' % (b"x" * (door.engine.settings.event_bytes - 30))
+    body = problem(door.client.post("/v1/events", content=content, headers=binary(new(42))), 413)
+    assert body["reason"] == "too_large"
+
+
+def test_what_kafka_calls_its_headers_means_nothing_over_http(door: Served) -> None:
+    answer = door.client.post("/v1/events", content=b"{}", headers={"ce_id": "x", "Content-Type": "text/plain"})
+    assert "ce- headers" in problem(answer, 415)["remedy"]
 
 
 def test_a_batch_is_answered_event_by_event_in_the_order_of_sending(door: Served) -> None:
