@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow
+from engine.store.rows import InboxRow, PartitionRow, StepRow
 from schemas.refusals import Refusal
 from workflows.case import Case
 
@@ -52,7 +52,7 @@ class SliceResult(Struct):
     """What a committed slice did."""
 
     partitions: list[PartitionRow]
-    steps: int
+    steps: list[StepRow]
     taken: dict[int, int]  # records decided, by partition
     answers: list[Answer]
     appended: list[InboxRow]  # ticks that a replay wrote through

@@ -150,7 +150,7 @@ class Engine:
             self.next_due[partition] = due
         self.inbox.noted(result.appended)
         if self._unfed is not None:
-            self._unfed += result.steps
+            self._unfed += len(result.steps)
         self.telemetry.count(result)
 
     def settle(self, row: SettlementRow) -> None:

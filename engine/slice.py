@@ -49,5 +49,5 @@ def run_slice(
         failpoints.hit("slice.before_commit")
     failpoints.hit("slice.after_commit")
     return SliceResult(
-        moved, len(work.steps), work.taken, work.answers, work.appended, work.counted, next_due, finished
+        moved, work.steps, work.taken, work.answers, work.appended, work.counted, next_due, finished
     )

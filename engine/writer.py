@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from engine.batch import Answer
 from engine.clock import now_ms
-from engine.errors import DatabaseUnusable, StaleWriter
+from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
 from engine.inbox import Submission
 from engine.runtime import Engine
 from engine.store.rows import InboxRow
@@ -47,7 +47,7 @@ class Writer(threading.Thread):
         self.engine = engine
         self._queue: queue.Queue[Ask] = queue.Queue(engine.settings.queue)
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
-        self._waiting: dict[tuple[int, int], Future[Answer]] = {}
+        self._waiting: dict[tuple[int, int], Ask] = {}
         self._stop_asked = threading.Event()
         self.told = threading.Event()  # set after each turn that changed something
         self.failure: BaseException | None = None
@@ -83,7 +83,7 @@ class Writer(threading.Thread):
                 self.turn()
             except StaleWriter:
                 log.warning("another writer moved a partition on; memory was read again")
-            except DatabaseUnusable as error:
+            except (DatabaseUnusable, BrokerAway, BrokerRefuses) as error:
                 log.error("%s; trying again", error)
                 self._stop_asked.wait(1)
                 self._reload()
@@ -128,7 +128,7 @@ class Writer(threading.Thread):
             raise
         for ask, row in zip(asks, rows, strict=True):
             if ask.outcome is not None:
-                self._waiting[row.partition, row.position] = ask.outcome
+                self._waiting[row.partition, row.position] = ask
             ask.durable.set_result(row)
         return True
 
@@ -163,13 +163,14 @@ class Writer(threading.Thread):
         if not self._waiting:
             return
         for answer in answers:
-            future = self._waiting.pop((answer.partition, answer.position), None)
-            if future is not None:
-                future.set_result(answer)
+            ask = self._waiting.pop((answer.partition, answer.position), None)
+            if ask is not None and ask.outcome is not None:
+                ask.outcome.set_result(answer)
 
     def _fail_all(self, error: BaseException) -> None:
         """Nobody waits for ever."""
-        for future in self._waiting.values():
-            future.set_exception(error)
+        for ask in self._waiting.values():
+            if ask.outcome is not None:
+                ask.outcome.set_exception(error)
         while not self._queue.empty():
             self._queue.get_nowait().durable.set_exception(error)

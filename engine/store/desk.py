@@ -162,6 +162,12 @@ def read_position(connection: Connection, partition: int) -> int:
     return position
 
 
+def read_positions(connection: Connection) -> dict[int, int]:
+    """The next position that each partition will decide."""
+    rows = connection.exec_driver_sql("SELECT partition, position FROM partitions")
+    return {partition: position for partition, position in rows}
+
+
 def read_waiting(connection: Connection, words: Sequence[str], limit: int) -> list[InboxRow]:
     """Records that are not decided yet and contain all these texts: where an event may be that nobody has seen."""
     mark = writes.mark(connection)

@@ -39,12 +39,17 @@ def read_new(connection: Connection, consumer: str, limit: int) -> list[StepRow]
     wanted = _stretches(connection, consumer, limit)
     if not wanted:
         return []
+    return read_stretches(connection, consumer, wanted)
+
+
+def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -> list[StepRow]:
+    """All rows of these stretches, by partition and n; FactsGap where one is missing."""
     rows = _read(connection, wanted)
     k = 0
     for partition, after, upto in wanted:
         for n in range(after + 1, upto + 1):
             if k == len(rows) or (rows[k].partition, rows[k].n) != (partition, n):
-                raise FactsGap(f"step {n} of partition {partition} is missing for {consumer}")
+                raise FactsGap(f"step {n} of partition {partition} is missing for {reader}")
             k += 1
     return rows
 

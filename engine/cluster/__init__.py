@@ -1,0 +1,3 @@
+"""The distributed run: the log as a topic of Apache Kafka, and the processes around it. The only place that imports its
+client library.
+"""

@@ -1,0 +1,142 @@
+"""Intake topics: what systems publish over Kafka, each to a topic of its own under a name of its own.
+
+In: CloudEvents of `gridpatrol.intake.<system>.v1`, structured or binary, in any partition. Out: the same events in the
+inbox, checked as the door checks them, under the key and partition of their home; what is refused is a dead letter.
+
+A topic's name says who speaks: only that system may write to it. Offsets are told to the group when everything up to
+them is durable, so a crash forwards some events twice: the owner of the partition tells them apart by source and id.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+from prometheus_client import Counter
+
+from engine import intake
+from engine.clock import now_ms
+from engine.cluster import clients
+from engine.errors import BrokerAway, BrokerRefuses
+from engine.principals import Principals
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.store import slices
+from engine.store.rows import LetterRow, SealedRow
+from engine.writer import Ask, Full, Writer
+from schemas import binary
+from schemas.refusals import Reason, Refusal
+from schemas.topics import Topics
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 60.0
+"""How long a fetched group of events may take to become durable."""
+AWAY_S = 1.0
+
+
+class Intake(threading.Thread):
+    """Forwards what systems publish. Every gateway runs one; the group shares the partitions among them."""
+
+    def __init__(self, settings: Settings, writer: Writer, principals: Principals) -> None:
+        super().__init__(name="gridpatrol-intake", daemon=True)
+        self.settings = settings
+        self.writer = writer
+        self.principals = principals
+        self.systems = {Topics(settings.kafka_prefix).intake(p.name): p.name for p in principals}
+        self._consumer: KafkaConsumer | None = None
+        self._stopped = threading.Event()
+        self._count = Counter(
+            "gridpatrol_intake_records_total", "Messages of intake topics, by system and outcome.",
+            ("system", "outcome"), registry=writer.engine.telemetry.registry,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop fetching; what was fetched is forwarded first."""
+        self._stopped.set()
+        self.join()
+
+    def run(self) -> None:
+        """Until closed. What only waiting cures is waited for: nothing is told to the group before it is durable."""
+        while not self._stopped.is_set() and self.systems:
+            try:
+                self._turn()
+            except (BrokerAway, BrokerRefuses, KafkaError, Full, OSError) as error:
+                log.error("intake: %s; trying again", error)
+                self._leave()
+                self._stopped.wait(AWAY_S)
+            except Exception:
+                log.exception("intake: unexpected; trying again")
+                self._leave()
+                self._stopped.wait(AWAY_S)
+        self._leave()
+
+    def _join(self) -> KafkaConsumer:
+        consumer = clients.consumer(
+            self.settings, "intake", group_id=Topics(self.settings.kafka_prefix).group("intake"), max_poll_records=500
+        )
+        there = [topic for topic in self.systems if consumer.partitions_for_topic(topic)]
+        if missing := sorted(set(self.systems) - set(there)):
+            log.warning("intake: no topic %s: run `gridpatrol topic create`", ", ".join(missing))
+        consumer.subscribe(there or list(self.systems))
+        return consumer
+
+    def _leave(self) -> None:
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            consumer.close(timeout_ms=2000)
+
+    def _turn(self) -> None:
+        """Fetch, forward, wait until it is durable, tell the group."""
+        if self._consumer is None:
+            self._consumer = self._join()
+        fetched = self._consumer.poll(500)
+        if not fetched:
+            return
+        asks = [self._forward(place.topic, message) for place, some in fetched.items() for message in some]
+        for ask in asks:
+            if ask is not None:
+                ask.durable.result(WAIT_S)
+        ends = {place: OffsetAndMetadata(some[-1].offset + 1, "", -1) for place, some in fetched.items()}
+        self._consumer.commit(ends)
+
+    def _forward(self, topic: str, message: Any) -> Ask | None:
+        """One message: queued for the inbox, or kept as a dead letter."""
+        system = self.systems[topic]
+        principal = self.principals.named(system)
+        headers = [(name, value) for name, value in message.headers or ()]
+        raw = binary.structured(headers, message.value or b"")
+        received: Any = raw
+        if principal is None:
+            received = Refusal(Reason.FORBIDDEN, "", f"there is no principal {system} any more")
+        elif not isinstance(raw, Refusal):
+            received = intake.admit(raw, principal, self.writer.engine.count)
+        if isinstance(received, Refusal):
+            self._count.labels(system, "refused").inc()
+            sent = raw if isinstance(raw, bytes) else binary.as_sent(headers, message.value or b"")
+            self._keep(sent, received, system, TopicPartition(topic, message.partition), message.offset)
+            return None
+        self._count.labels(system, "forwarded").inc()
+        return self._submit(received[0])
+
+    def _submit(self, submission: Any) -> Ask:
+        """Queue it, as soon as there is room."""
+        while True:
+            try:
+                return self.writer.submit(submission)
+            except Full:
+                self._stopped.wait(0.05)
+
+    def _keep(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> None:
+        """A dead letter under the message's own place: fetched twice, it is kept once."""
+        id_ = f"intake-{system}-{place.partition}-{offset}"
+        row, body = intake.letter(raw, refusal, system, now_ms(), id_)
+        self.writer.call(lambda engine: _write(engine, [row], [body])).result(WAIT_S)
+
+
+def _write(engine: Engine, rows: Iterable[LetterRow], bodies: Iterable[SealedRow]) -> None:
+    with engine.database.begin() as connection:
+        slices.write_letters(connection, list(rows), list(bodies))

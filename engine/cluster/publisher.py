@@ -1,0 +1,74 @@
+"""Publishing to topics, after commit, at least once.
+
+In: messages with stable ids. Out: the knowledge that they are stored in the brokers (`flush`), or `BrokerAway`: then
+nothing of what was sent since the last flush may be marked as published, and all of it is sent again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from engine.cluster import clients
+from engine.errors import BrokerAway, BrokerRefuses
+from engine.settings import Settings
+
+Header = tuple[str, bytes]
+
+
+class Publisher:
+    """A producer that is made anew after a failure: with sequence numbers a failed one may not go on."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings = settings
+        self.name = name
+        self._producer: KafkaProducer | None = None
+        self._sent: list[Any] = []
+
+    def send(
+        self, topic: str, key: str, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
+    ) -> Any:
+        """Hand a message to the producer, in order. The future of its place; `flush` looks at all of them."""
+        try:
+            if self._producer is None:
+                self._producer = clients.producer(self.settings, self.name)
+            future = self._producer.send(topic, value, key=key.encode(), headers=list(headers), partition=partition)
+        except KafkaError as error:
+            raise self._failed(error) from error
+        self._sent.append(future)
+        return future
+
+    def flush(self) -> None:
+        """Until everything sent is acknowledged; BrokerAway or BrokerRefuses if something is not."""
+        if self._producer is None:
+            return
+        sent, self._sent = self._sent, []
+        try:
+            self._producer.flush(clients.DELIVERY_MS / 1000)
+            for future in sent:
+                future.get(0)
+        except KafkaError as error:
+            raise self._failed(error) from error
+
+    def settled(self) -> int:
+        """Forget acknowledged messages, without waiting. How many of the oldest there were since the last call."""
+        done = 0
+        for future in self._sent:
+            if not future.is_done:
+                break
+            if future.failed():
+                raise self._failed(future.exception)
+            done += 1
+        del self._sent[:done]
+        return done
+
+    def _failed(self, error: Exception) -> BrokerAway | BrokerRefuses:
+        self.close()
+        return clients.told_apart(self.settings, error)
+
+    def close(self) -> None:
+        """Give up what is not acknowledged."""
+        producer, self._producer, self._sent = self._producer, None, []
+        if producer is not None:
+            producer.close(timeout=1)

@@ -1,0 +1,147 @@
+"""Publishing steps after their commit: in the order of their numbers, at least once, to the same partition's topic.
+
+In: the steps of slices that were just committed; on a new partition, those in the store after its mark. Out: messages,
+and a mark per partition (`positions`, consumer `facts.topic`) of how far they are acknowledged. A crash sends again
+what lies after the mark; whoever reads goes by `n`.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw, Struct
+
+from engine import failpoints
+from engine.cluster.publisher import Publisher
+from engine.store import steps
+from engine.store.database import Database
+from engine.store.positions import PositionRow, read_positions, write_positions
+from engine.store.rows import PartitionRow, StepRow
+from engine.store.steps import Stretch
+from schemas import binary
+from schemas.topics import Topics
+
+log = logging.getLogger(__name__)
+
+NAME = "facts.topic"
+PAGE = 1000
+"""Steps that are read from the store and sent at once."""
+WAITING = 20_000
+"""Steps on their way; with more, the brokers are waited for."""
+MARK_S = 1.0
+"""How often the marks are written: what lies after them is sent twice after a crash, and skipped by its number."""
+
+
+class Message(Struct, frozen=True):
+    """A step as it travels: `schemas.facts.Step`, with what is JSON already passed through."""
+
+    partition: int
+    n: int
+    case: str
+    seq: int
+    at: int
+    day: int
+    policy: str
+    path: str
+    category: str
+    group: str
+    department: str
+    post: str
+    cause: Raw
+    facts: Raw
+
+
+def message(row: StepRow) -> bytes:
+    """The value of a step's message."""
+    told = Message(
+        row.partition, row.n, row.case_id, row.seq, row.at, row.day, row.policy, row.path, row.category, row.grp,
+        row.department, row.post, Raw(row.cause.encode()), Raw(row.body.encode()),
+    )  # fmt: skip
+    return msgspec.json.encode(told)
+
+
+class Relay:
+    """The publisher of a worker's partitions."""
+
+    def __init__(self, database: Database, topics: Topics, publisher: Publisher) -> None:
+        self.database = database
+        self.topic = topics.facts
+        self._publisher = publisher
+        self._sent: dict[int, int] = {}  # last number handed to the publisher, by partition
+        self._acknowledged: dict[int, int] = {}
+        self._marked: dict[int, int] = {}
+        self._waiting: deque[tuple[int, int]] = deque()  # (partition, n) on their way, in order
+        self._written_s = time.monotonic()
+
+    def reload(self, owned: Sequence[int]) -> None:
+        """Begin again at the marks of these partitions."""
+        self._publisher.close()
+        self._waiting.clear()
+        with self.database.read() as connection:
+            marks = read_positions(connection, NAME)
+        self._marked = {p: marks.get(p, 0) for p in owned}
+        self._sent, self._acknowledged = dict(self._marked), dict(self._marked)
+
+    def take(self, rows: Sequence[StepRow]) -> None:
+        """Send what was just committed, where it follows on what was sent; the rest is caught up with."""
+        for row in rows:
+            if self._sent.get(row.partition) == row.n - 1:
+                self._send(row)
+
+    def catch_up(self, rows: dict[int, PartitionRow]) -> int:
+        """Send what the store has beyond what was sent. How many steps."""
+        behind = [Stretch(p, sent, min(rows[p].n, sent + PAGE)) for p, sent in self._sent.items() if rows[p].n > sent]
+        if not behind:
+            return 0
+        with self.database.read() as connection:
+            missing = steps.read_stretches(connection, NAME, sorted(behind))
+        for row in missing:
+            self._send(row)
+        return len(missing)
+
+    def _send(self, row: StepRow) -> None:
+        headers = binary.headers(
+            type="gridpatrol.step.v1", id=f"{row.partition}.{row.n}", subject=row.case_id, at_ms=row.at
+        )
+        failpoints.hit("relay.before_send")
+        self._publisher.send(self.topic, row.case_id, message(row), headers, row.partition)
+        self._sent[row.partition] = row.n
+        self._waiting.append((row.partition, row.n))
+
+    def settle(self) -> None:
+        """See what is acknowledged by now, and write the marks now and then."""
+        if len(self._waiting) > WAITING:
+            self._publisher.flush()
+            self._note(len(self._waiting))
+        self._note(self._publisher.settled())
+        if time.monotonic() - self._written_s >= MARK_S:
+            self.mark()
+
+    def _note(self, count: int) -> None:
+        for _ in range(count):
+            partition, n = self._waiting.popleft()
+            self._acknowledged[partition] = n
+
+    def mark(self) -> None:
+        """Write how far everything is acknowledged."""
+        self._written_s = time.monotonic()
+        moved = {p: n for p, n in self._acknowledged.items() if n > self._marked.get(p, 0)}
+        if not moved:
+            return
+        failpoints.hit("relay.before_mark")
+        with self.database.begin() as connection:
+            write_positions(connection, [PositionRow(NAME, p, n) for p, n in sorted(moved.items())])
+        self._marked |= moved
+
+    def unpublished(self, rows: dict[int, PartitionRow]) -> int:
+        """Steps that are committed and not acknowledged by the brokers."""
+        return sum(rows[p].n - n for p, n in self._acknowledged.items())
+
+    def close(self) -> None:
+        """Wait for what is on its way, and write the marks."""
+        self._publisher.flush()
+        self._note(len(self._waiting))
+        self.mark()
+        self._publisher.close()

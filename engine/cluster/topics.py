@@ -1,0 +1,154 @@
+"""The topics as the engine needs them: created, checked, and tied to a database.
+
+In: settings, an admin client. Out: topics with the right settings; in the database, under `inbox` in `meta`, which
+topic its log is and at which position of each partition that topic begins (`bases`): a database whose log was a table
+goes on where the table ends.
+"""
+
+from typing import Any
+
+import msgspec
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+from msgspec import Struct
+
+from engine.cluster import clients
+from engine.errors import LogMismatch, TopicsUnfit
+from engine.settings import Settings
+from engine.store import log as table
+from engine.store.database import Connection, Database
+from schemas.topics import Topics
+
+INBOX = "inbox"
+"""Name in `meta` of what this module knows about a database's log."""
+WEEK_MS = 7 * 24 * 3_600_000
+
+
+class Origin(Struct, frozen=True):
+    """Which topic a database's log is, and where it begins: position = base + offset."""
+
+    cluster: str
+    topic: str
+    bases: list[int]
+
+
+def wanted(settings: Settings, count: int, replication: int, systems: list[str]) -> dict[str, dict[str, Any]]:
+    """Every topic with its settings.
+
+    The inbox is history: nothing of it is deleted unless an operator says so. Its stamps are the broker's, and nobody's
+    own. Facts are kept a week: the store has them all.
+    """
+    names = Topics(settings.kafka_prefix)
+    safe = {"min.insync.replicas": str(max(1, replication - 1))}
+    stamped = {"message.timestamp.type": "LogAppendTime"}
+    week = {"retention.ms": str(WEEK_MS)}
+    plans: dict[str, tuple[int, dict[str, str]]] = {
+        names.inbox: (count, stamped | {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}),
+        names.facts: (count, week),
+        names.alerts: (1, week),
+        names.deadletter: (1, week),
+        names.performance: (count, {"cleanup.policy": "compact"}),
+    }
+    plans |= {names.intake(system): (min(count, 4), stamped | week) for system in systems}
+    return {
+        name: {"num_partitions": partitions, "replication_factor": replication, "configs": safe | configs}
+        for name, (partitions, configs) in plans.items()
+    }
+
+
+def create(settings: Settings, database: Database, replication: int, systems: list[str]) -> dict[str, str]:
+    """Create what is missing, mend what differs, tie the database to its inbox. What was done, by topic."""
+    with database.begin() as connection:
+        if table.read_meta(connection, "partitions") is None:
+            table.write_meta(connection, "partitions", str(settings.partitions))
+            table.create_partitions(connection, settings.partitions)
+        count = int(table.read_meta(connection, "partitions") or 0)
+    admin = clients.admin(settings)
+    try:
+        done = {
+            name: _ensure(admin, name, plan) for name, plan in wanted(settings, count, replication, systems).items()
+        }
+        with database.begin() as connection:
+            _tie(connection, settings, admin, count)
+    except KafkaError as error:
+        raise clients.told_apart(settings, error) from error
+    finally:
+        admin.close()
+    return done
+
+
+def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any]) -> str:
+    try:
+        admin.create_topics({name: plan}, wait_for_metadata=True)
+        return "created"
+    except TopicAlreadyExistsError:
+        pass
+    stands = len(admin.describe_topics([name])[0]["partitions"])
+    if stands != plan["num_partitions"]:
+        raise TopicsUnfit(f"topic {name} has {stands} partitions, it needs {plan['num_partitions']}: delete it first")
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, plan["configs"])])
+    return "exists"
+
+
+def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, count: int) -> None:
+    """The first time: the topic goes on where the table ends. Later: it must be the same topic."""
+    if read_origin(connection) is not None:
+        check_origin(connection, settings, admin)
+        return
+    name = Topics(settings.kafka_prefix).inbox
+    ends = admin.list_partition_offsets({TopicPartition(name, p): OffsetSpec.LATEST for p in range(count)})
+    filled = sorted(place.partition for place, found in ends.items() if found.offset > 0)
+    if filled:
+        raise LogMismatch(f"topic {name} holds records of another database, in partitions {filled[:5]}")
+    heads = dict.fromkeys(range(count), 0) | table.read_heads(connection)
+    origin = Origin(*_identity(settings, admin), [heads[p] for p in range(count)])
+    table.write_meta(connection, INBOX, msgspec.json.encode(origin).decode())
+
+
+def read_origin(connection: Connection) -> Origin | None:
+    """Which topic this database's log is; None: the log is a table."""
+    found = table.read_meta(connection, INBOX)
+    return msgspec.json.decode(found, type=Origin) if found else None
+
+
+def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> Origin:
+    """The origin. TopicsUnfit where there is none; LogMismatch where the brokers have another topic of that name."""
+    origin = read_origin(connection)
+    if origin is None:
+        raise TopicsUnfit("this database's log is not a topic yet")
+    found = _identity(settings, admin)
+    if found != (origin.cluster, origin.topic):
+        raise LogMismatch(
+            f"the inbox topic of {settings.kafka} is {'/'.join(found)}, this database has decided records of "
+            f"{origin.cluster}/{origin.topic}: their positions mean nothing here"
+        )
+    return origin
+
+
+def _identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
+    """The ids that the brokers gave to themselves and to the inbox: another topic of the same name has another."""
+    name = Topics(settings.kafka_prefix).inbox
+    [found] = admin.describe_topics([name])
+    if found["error_code"]:
+        raise TopicsUnfit(f"there is no topic {name}")
+    return str(admin.describe_cluster()["cluster_id"]), str(found["topic_id"])
+
+
+def open_inbox(settings: Settings, database: Database) -> Origin:
+    """Check at start that brokers and database belong together, and that the inbox is stamped by the brokers."""
+    admin = clients.admin(settings)
+    try:
+        with database.read() as connection:
+            origin = check_origin(connection, settings, admin)
+        name = Topics(settings.kafka_prefix).inbox
+        asked = ConfigResource(ConfigResourceType.TOPIC, name, {"message.timestamp.type": None})
+        configs = admin.describe_configs([asked], config_filter="all")
+        stamped = configs["topic"][name]["message.timestamp.type"]["value"]
+        if stamped != "LogAppendTime":
+            raise TopicsUnfit(f"topic {name} takes the senders' stamps ({stamped}): a record's arrival is the broker's")
+        return origin
+    except KafkaError as error:
+        raise clients.told_apart(settings, error) from error
+    finally:
+        admin.close()

@@ -1,0 +1,195 @@
+"""The worker: it decides the partitions that the group gives to it.
+
+In: records of the inbox topic. Out: slices in the database, ticks in the inbox, steps on the facts topic. One loop:
+fetch, decide, publish, tick. Where it goes on, the database says, after every change of partitions and every error.
+
+While the database is away it fetches nothing and stays in the group; while the brokers are away it tries again. Neither
+loses or skips anything. What only a fresh process cures (its name was taken by another) ends it.
+"""
+
+import logging
+import threading
+import time
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from engine.clock import now_ms
+from engine.cluster.inbox import OwnedInbox
+from engine.cluster.publisher import Publisher
+from engine.cluster.relay import Relay
+from engine.cluster.topics import Origin
+from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
+from engine.isolation import cureless
+from engine.runtime import Chore, Engine
+from engine.settings import Settings
+from engine.store import slices
+from engine.store.database import FAILURES, Database
+from engine.telemetry import Telemetry
+from schemas.topics import Topics
+
+log = logging.getLogger(__name__)
+
+IDLE_MS = 100
+"""How long a fetch waits for something. Shorter waits are not safe in this library while the group changes."""
+AWAY_S = 0.5
+"""How long between two looks whether the database or the brokers are back."""
+LOOK_S = 1.0
+"""How often a partition that stands still is looked at."""
+POLL_S = 0.5
+"""With work in hand, the group hears of us at least so often."""
+
+
+class Worker:
+    """One member of the group of workers. `run` it; `stop` it from a signal."""
+
+    def __init__(self, settings: Settings, database: Database, origin: Origin, telemetry: Telemetry,
+                 chores: list[Chore]) -> None:  # fmt: skip
+        topics = Topics(settings.kafka_prefix)
+        self.inbox = OwnedInbox(settings, database, origin)
+        self.relay = Relay(database, topics, Publisher(settings, "relay"))
+        self.engine = Engine(database, settings, (), telemetry, chores, self.inbox)
+        self.away = ""  # what is waited for; empty: nothing
+        self._looked_s = 0.0
+        self._stopped = threading.Event()
+        telemetry.registry.register(_Gauges(self))
+
+    def stop(self) -> None:
+        """End after the slice that is under way."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Until stopped. Fenced, and errors that nobody expects, end it."""
+        try:
+            while not self._stopped.is_set():
+                self._guarded_turn()
+            self._finish()
+        finally:
+            self.inbox.close()
+
+    def _guarded_turn(self) -> None:
+        """A turn; what only waiting cures is waited for, and then memory is read again."""
+        try:
+            self.turn()
+            self.away = ""
+        except StaleWriter as error:
+            log.warning("%s: memory is read again", error)
+            self._begin_again()
+        except (DatabaseUnusable, BrokerAway, BrokerRefuses) as error:
+            self._wait_for(error)
+        except FAILURES as error:
+            if cureless(error):
+                raise
+            self._wait_for(error)
+
+    def _wait_for(self, error: Exception) -> None:
+        if not self.away:
+            log.error("%s; trying again", error)
+        self.away = str(error)
+        try:
+            self.inbox.hold()
+            self.inbox.poll(IDLE_MS)
+        except (BrokerAway, BrokerRefuses):
+            pass
+        self._stopped.wait(AWAY_S)
+        self._begin_again()
+
+    def _begin_again(self) -> None:
+        """Go on from what the database says; if it does not answer, the next turn tries."""
+        self.inbox.taken_over = True
+
+    # ---- a turn -----------------------------------------------------------------------------------------------
+
+    def turn(self) -> bool:
+        """Fetch, decide, publish, tick. Whether anything happened."""
+        busy = self.inbox.poll(IDLE_MS) > 0
+        if self.inbox.taken_over:
+            self.engine.reload()
+            self.relay.reload(list(self.inbox.heads))
+        self._halt_the_lost()
+        self._look_at_halted()
+        until = time.monotonic() + POLL_S
+        while (result := self.engine.work(now_ms())) is not None:
+            busy = True
+            self.relay.take(result.steps)
+            if time.monotonic() > until:
+                break
+        busy = self.relay.catch_up(self.engine.rows) > 0 or busy
+        self.relay.settle()
+        busy = self.engine.tick(now_ms()) > 0 or busy
+        self.engine.look_after()
+        return busy
+
+    def _halt_the_lost(self) -> None:
+        """Partitions of whose log something is missing stand still, in the database, for everybody to see."""
+        for partition, why in self.inbox.lost.items():
+            if not self.engine.rows[partition].halted:
+                self.engine.halt(partition, why)
+
+    def _look_at_halted(self) -> None:
+        """A partition that stands still is moved by nobody here: look whether an operator has settled it."""
+        still = [p for p in self.inbox.heads if self.engine.rows[p].halted]
+        if not still or time.monotonic() - self._looked_s < LOOK_S:
+            return
+        self._looked_s = time.monotonic()
+        with self.engine.database.read() as connection:
+            stands = {row.partition: row.version for row in slices.read_partitions(connection)}
+        if any(stands[p] != self.engine.rows[p].version for p in still):
+            self._begin_again()
+
+    def _finish(self) -> None:
+        """What was decided is published before the process ends, if the brokers are there."""
+        try:
+            while self.relay.catch_up(self.engine.rows):
+                self.relay.settle()
+            self.relay.close()
+        except (BrokerAway, BrokerRefuses, *FAILURES) as error:
+            log.warning("not everything could be published; the next owner does it: %s", error)
+
+    # ---- what others ask --------------------------------------------------------------------------------------
+
+    def ready(self) -> str:
+        """Why this worker does not work; empty if it does."""
+        if self.away:
+            return self.away
+        return "" if self.inbox.heads else "no partitions yet"
+
+
+class _Gauges:
+    """How a worker stands, asked for by Prometheus."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def collect(self) -> "list[Metric]":
+        """From memory: no question to database or brokers."""
+        worker, inbox = self.worker, self.worker.inbox
+        lag = GaugeMetricFamily(
+            "gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", labels=("partition",)
+        )
+        gap = GaugeMetricFamily(
+            "gridpatrol_inbox_gap_records", "Records that the log no longer has and nobody has decided.",
+            labels=("partition",),
+        )  # fmt: skip
+        waiting = inbox.waiting()
+        for partition, head in sorted(inbox.heads.items()):
+            lag.add_metric((str(partition),), head - worker.engine.rows[partition].position + waiting.get(partition, 0))
+            gap.add_metric((str(partition),), inbox.gaps.get(partition, 0))
+        halted = sum(bool(worker.engine.rows[p].halted) for p in inbox.heads)
+        unpublished = worker.relay.unpublished(worker.engine.rows)
+        owned = _gauge("gridpatrol_partitions_owned", "Partitions that this process decides.", len(inbox.heads))
+        still = _gauge("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.", halted)
+        away = _gauge(
+            "gridpatrol_backpressure", "1 while nothing is fetched: database or brokers are away.", bool(worker.away)
+        )
+        behind = _gauge(
+            "gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.", unpublished
+        )
+        return [lag, gap, owned, still, away, behind]
+
+    def describe(self) -> "list[Metric]":
+        """Nothing is known before the first fetch."""
+        return []
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value)
