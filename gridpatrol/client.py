@@ -1,7 +1,7 @@
 """The HTTP client of the commands: what a command asks of the server that holds the database.
 
-In: an address on this machine, requests. Out: decoded JSON, Server-Sent Events; a problem document (RFC 9457) becomes
-one sentence.
+In: a server's address, a token if it asks for one, requests. Out: decoded JSON, Server-Sent Events; a problem document
+(RFC 9457) becomes one sentence.
 """
 
 import http.client
@@ -14,6 +14,7 @@ from engine.errors import GridpatrolError
 from engine.settings import Settings
 from engine.store import log
 from engine.store.database import Database
+from gridpatrol import options
 
 DOOR = "door"
 """Name in `meta` under which a server leaves its address."""
@@ -30,13 +31,14 @@ class Refused(GridpatrolError):
 
 
 class Server:
-    """A running server by its address."""
+    """A running server by its address. `token`: by which it knows who speaks, if it asks."""
 
-    def __init__(self, url: str, timeout_s: float = 60) -> None:
+    def __init__(self, url: str, timeout_s: float = 60, token: str = "") -> None:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
         self._timeout_s = timeout_s
+        self._spoken = {"Authorization": f"Bearer {token}"} if token else {}
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON of a reading route; parameters that are None are left out."""
@@ -82,7 +84,7 @@ class Server:
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         connection = http.client.HTTPConnection(*self._address, timeout=self._timeout_s)
         try:
-            connection.request(method, path, body, headers or {})
+            connection.request(method, path, body, self._spoken | (headers or {}))
             return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -113,7 +115,10 @@ def _problem(status: int, raw: bytes) -> str:
         said = json.loads(raw)
     except ValueError:
         said = {}
-    detail = said.get("detail") or said.get("title") if isinstance(said, dict) else None
+    said = said if isinstance(said, dict) else {}
+    detail = said.get("detail") or said.get("title")
+    if status in (401, 403) and "remedy" in said:  # what is wrong is not in the request but in who asks
+        return f"{detail}: {said['remedy']}"
     return str(detail or f"the server answered {status}").rstrip(".")
 
 
@@ -123,4 +128,4 @@ def server_of(settings: Settings, database: Database | None = None) -> Server:
     if database is not None:
         with database.read() as connection:
             address = log.read_meta(connection, DOOR)
-    return Server(address or f"http://{settings.listen}")
+    return Server(address or f"http://{settings.listen}", token=options.token())

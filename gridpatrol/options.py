@@ -3,8 +3,10 @@
 import json
 import os
 import pwd
+import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +21,20 @@ database: Decorator = click.option(
 )
 listen: Decorator = click.option("--listen", metavar="HOST:PORT", help="Where the server listens, e.g. 127.0.0.1:8420.")
 pack: Decorator = click.option("--pack", metavar="DIR", help="Folder of a policy pack, or the name of a shipped one.")
+TOKEN = "gridpatrol.token"
+"""Name under which the token of --token-file is kept while a command runs."""
+
+
+def _keep_token(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    """Keep the token of a file for whoever asks a server."""
+    if value is not None:
+        ctx.meta[TOKEN] = value.read_text(encoding="utf-8").strip()
+
+
+token_file: Decorator = click.option(
+    "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="GRIDPATROL_TOKEN_FILE",
+    expose_value=False, callback=_keep_token, help="File with the token for the server, instead of GRIDPATROL_TOKEN.",
+)  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 lang: Decorator = click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
 
@@ -50,6 +66,15 @@ def account() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def token() -> str:
+    """The token that a server is sent; empty where none was given."""
+    ctx = click.get_current_context(silent=True)
+    kept = (ctx.meta.get(TOKEN) if ctx else None) or os.environ.get("GRIDPATROL_TOKEN", "").strip()
+    if not re.fullmatch(r"[!-~]*", kept):
+        raise click.UsageError("What GRIDPATROL_TOKEN or --token-file gives is no token.")
+    return kept
 
 
 def print_json(value: Any) -> None:

@@ -47,9 +47,9 @@ PAGE = """gridpatrol {version}
   GET  /v1/performance       figures of a subtree: ?grid=&by=&period=
   GET  /metrics /healthz /readyz /openapi.json
 
-  curl '{url}/v1/incidents?overdue=true&limit=5'
-  curl -N {url}/v1/alerts/stream
-  curl '{url}/v1/performance?by=grid&period=month'
+  curl {token}'{url}/v1/incidents?overdue=true&limit=5'
+  curl {token}-N {url}/v1/alerts/stream
+  curl {token}'{url}/v1/performance?by=grid&period=month'
 """
 
 
@@ -57,7 +57,8 @@ PAGE = """gridpatrol {version}
 async def index(request: Request[Any, Any, Any]) -> str:
     """For people."""
     url = str(request.base_url).rstrip("/")
-    return PAGE.format(version=VERSION, single=SINGLE[0], batch=BATCH, url=url)
+    token = '-H "Authorization: Bearer $GRIDPATROL_TOKEN" ' if request.app.state.principals.asked else ""
+    return PAGE.format(token=token, version=VERSION, single=SINGLE[0], batch=BATCH, url=url)
 
 
 @get("/openapi.json", include_in_schema=False)
@@ -77,6 +78,8 @@ def describe(routes: Sequence[Any], handed: dict[str, Provide]) -> dict[str, Any
     generated: dict[str, Any] = asked.openapi_schema.to_schema()
     schemas = generated.setdefault("components", {}).setdefault("schemas", {})
     schemas |= event_schemas() | {"Problem": PROBLEM}
+    generated["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    generated["security"] = [{}, {"token": []}]  # without principals no token is asked for
     one = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in SAID]}
     content: dict[str, Any] = {kind: {"schema": one} for kind in SINGLE}
     content[BATCH] = {"schema": {"type": "array", "items": one}}

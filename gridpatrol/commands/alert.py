@@ -71,6 +71,7 @@ def _shown(row, words: Words) -> dict:
 @click.option("--since", default="", metavar="ID", help="Go on after this last_event_id.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many.")
 @options.listen
+@options.token_file
 @options.database
 @options.as_json
 def follow(

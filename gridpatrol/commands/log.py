@@ -49,6 +49,7 @@ def export(output: IO[bytes], database: str | None) -> None:
 @click.option("--skip", is_flag=True, help="Pass over the record; it becomes a dead letter.")
 @click.option("--stamp", type=options.INSTANT, help="Decide it as if it had arrived at this instant.")
 @click.option("--why", default="", help="The reason, kept beside the log.")
+@options.token_file
 @options.database
 def settle(
     partition: int, position: int, skip: bool, stamp: int | None, why: str, database: str | None

@@ -34,6 +34,7 @@ WAIT_S = 30
 @click.command("publish")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @options.listen
+@options.token_file
 @options.database
 @options.as_json
 @click.pass_context
