@@ -52,7 +52,7 @@ class Server:
     def answers(self) -> bool:
         """Whether a server is there at all."""
         try:
-            self._ask("GET", "/healthz")[1].close()
+            self._ask("GET", "/healthz")[0].close()
         except ServerAway:
             return False
         return True

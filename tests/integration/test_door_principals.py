@@ -1,0 +1,344 @@
+"""A door that asks who speaks: tokens, rights, forged actors, and a file of principals that changes while it is open.
+
+Enters: requests with and without tokens. Leaves: answers, records stamped with who sent them, and dead letters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from engine import principals
+from engine.clock import now_ms
+from engine.door.app import create_app
+from engine.errors import SettingsError
+from engine.principals import digest_of, new_token
+from engine.store import letters
+from engine.writer import Writer
+from gridpatrol.cli import main
+from gridpatrol.client import Refused, Server
+from tests.integration.test_door import problem, report
+from tests.serving import Served, prepared, served
+from tests.unit.builders import HOTLINE, STREET, event, subject
+
+TOKENS = {name: new_token() for name in ("hotline", "app", "supervision", "ops", "new")}
+FILE = f"""
+[principal.hotline]
+actors = ["{HOTLINE}"]
+tokens = ["{digest_of(TOKENS["hotline"])}"]
+[principal.app]
+actors = ["WY??-*"]
+tokens = ["{digest_of(TOKENS["app"])}"]
+[principal.supervision]
+reads = true
+tokens = ["{digest_of(TOKENS["supervision"])}"]
+[principal.ops]
+operator = true
+tokens = ["{digest_of(TOKENS["ops"])}"]
+"""
+OPEN = ("/", "/openapi.json", "/healthz", "/readyz", "/metrics")
+ASKING = [
+    ("POST", "/v1/events", "actors"),
+    ("GET", "/v1/events/status", ""),
+    ("GET", "/v1/incidents", "reads"),
+    ("GET", "/v1/incidents/x", "reads"),
+    ("GET", "/v1/alerts", "reads"),
+    ("GET", "/v1/alerts/stream", "reads"),
+    ("GET", "/v1/performance", "reads"),
+    ("POST", "/v1/operator/packs", "operator"),
+    ("POST", "/v1/operator/letters/x/replays", "operator"),
+    ("POST", "/v1/operator/settlements", "operator"),
+    ("POST", "/v1/operator/incidents/x/erasures", "operator"),
+]
+HOLDS = {"actors": {"hotline", "app"}, "reads": {"supervision"}, "operator": {"ops"}, "": set(TOKENS) - {"new"}}
+
+Opened = Callable[[str], AbstractContextManager[Served]]
+
+
+def bearer(name: str) -> dict[str, str]:
+    """The header of a principal."""
+    return {"Authorization": f"Bearer {TOKENS[name]}"}
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of principals; every request looks at it."""
+    monkeypatch.setattr(principals, "LOOK_S", 0)
+    return rewritten(tmp_path / "principals.toml", FILE)
+
+
+def rewritten(file: Path, text: str) -> Path:
+    """A file that nobody else can write."""
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def door(sqlite_url: str, file: Path) -> Iterator[Served]:
+    """A door that asks who speaks."""
+    with prepared(sqlite_url, principals=str(file)) as engine, served(engine) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("door")
+    file = rewritten(folder / "principals.toml", FILE)
+    with prepared(f"sqlite:///{folder / 'gridpatrol.db'}", principals=str(file)) as engine, served(engine) as running:
+        yield running
+
+
+def new(number: int) -> dict[str, Any]:
+    """A report by the hotline, of now, of a case of its own."""
+    return report(subject("WY03", number), now_ms(), "WY03-01")
+
+
+def kept(door: Served, id_: str) -> letters.Letter:
+    """A dead letter that must be there."""
+    with door.engine.database.read() as connection:
+        found = letters.read(connection, id_)
+    assert found is not None
+    return found
+
+
+def records(door: Served) -> list[tuple[str, str]]:
+    """Principals of the events in the log, with the event's actor as the record has it."""
+    with door.engine.database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT principal, body FROM inbox WHERE kind = 'event' ORDER BY stamp").all()
+    return [(principal, body) for principal, body in rows]
+
+
+# ---- who is there -------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_this_file_names_every_route_of_the_door(door: Served) -> None:
+    listed = {(method, path.replace("/x", "/{}")) for method, path, _ in ASKING} | {("GET", path) for path in OPEN}
+    app = create_app(door.writer, door.engine.database)
+    routes = {
+        (method, path) for route in app.routes for method in getattr(route, "methods", ()) if method != "OPTIONS"
+        for path in [_blank(route.path)]
+    }  # fmt: skip
+    assert routes == listed
+
+
+def _blank(path: str) -> str:
+    """A route's path without the names of its parameters."""
+    return "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_what_describes_and_what_watches_the_server_is_open(still: Served, path: str) -> None:
+    assert still.client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "right"), ASKING)
+def test_everything_else_asks_who_speaks(still: Served, method: str, path: str, right: str) -> None:
+    answer = still.client.request(method, path)
+    assert problem(answer, 401)["reason"] == "no_token"
+    assert "Authorization: Bearer" in answer.json()["remedy"]
+    assert answer.headers["www-authenticate"] == 'Bearer realm="gridpatrol"'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        f"Bearer {new_token()}",
+        f"Bearer {digest_of(TOKENS['app'])}",  # what stands in the file opens nothing
+        f"Bearer {TOKENS['app']}x",
+    ],
+)
+def test_a_token_of_nobody_is_answered_as_such(still: Served, header: str) -> None:
+    answer = still.client.get("/v1/incidents", headers={"Authorization": header})
+    assert problem(answer, 401)["reason"] == "unknown_token"
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Basic YXBwOmFwcA==", TOKENS["app"], ""])
+def test_what_is_no_bearer_token_is_none(still: Served, header: str) -> None:
+    answer = still.client.get("/v1/incidents", headers={"Authorization": header})
+    assert problem(answer, 401)["reason"] == "no_token"
+
+
+@pytest.mark.parametrize(("method", "path", "right"), ASKING)
+def test_a_right_opens_its_routes_and_no_others(still: Served, method: str, path: str, right: str) -> None:
+    for name in sorted(set(TOKENS) - {"new"}):
+        if path == "/v1/alerts/stream" and name in HOLDS[right]:
+            continue  # it has no end
+        answer = still.client.request(method, path, headers=bearer(name))
+        if name in HOLDS[right]:
+            assert answer.status_code not in (401, 403), answer.text
+        else:
+            body = problem(answer, 403)
+            assert (body["reason"], body["right"]) == ("no_right", right)
+            assert name in body["detail"] and right in body["remedy"]
+
+
+def test_who_may_read_hears_the_alerts(still: Served) -> None:
+    with still.client.stream("GET", "/v1/alerts/stream", headers=bearer("supervision")) as answer:
+        assert answer.status_code == 200
+        assert next(answer.iter_lines()).startswith("retry:")
+
+
+# ---- who says what ------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_stamped_with_who_sent_it(door: Served) -> None:
+    answer = door.post(new(1), Prefer="wait=10", **bearer("hotline"))
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "done")
+    accepted = event("incident.accepted", "WY03-CHIEF", now_ms(), case=subject("WY03", 1), id="a")
+    answer = door.post(accepted, Prefer="wait=10", **bearer("app"))
+    assert answer.json()["outcome"] == "done"
+    assert sorted(principal for principal, _ in records(door)) == ["app", "hotline"]
+    asked = door.client.get(answer.json()["status_url"], headers=bearer("app"))
+    assert asked.json()["outcome"] == "done"
+
+
+def test_a_forged_actor_is_refused_kept_and_never_in_the_log(door: Served) -> None:
+    forged = new(2)
+    body = problem(door.post(forged, **bearer("app")), 403)
+    assert (body["reason"], body["field"]) == ("forbidden", "actor")
+    assert "app" in body["detail"] and HOTLINE in body["detail"]
+    letter = kept(door, body["dead_letter"])
+    assert (letter.reason, letter.field, letter.principal) == ("forbidden", "actor", "app")
+    assert records(door) == []
+    assert door.post(forged, Prefer="wait=10", **bearer("hotline")).json()["outcome"] == "done"
+
+
+def test_in_a_batch_the_forged_ones_are_refused_alone(door: Served) -> None:
+    case = subject("WY03", 3)
+    own = event("incident.accepted", "WY03-CHIEF", now_ms(), case=case, id="a")
+    answer = door.batch([new(3), own, {"what": "is this"}], Prefer="wait=10", **bearer("app"))
+    results = answer.json()["results"]
+    assert [(item["status"], item.get("reason", "")) for item in results] == [
+        ("rejected", "forbidden"), ("accepted", ""), ("rejected", "invalid"),
+    ]  # fmt: skip
+    assert kept(door, results[0]["dead_letter"]).principal == kept(door, results[2]["dead_letter"]).principal == "app"
+    assert [principal for principal, _ in records(door)] == ["app"]
+
+
+def test_an_event_in_headers_names_its_actor_there_and_is_asked_the_same(door: Served) -> None:
+    sent = new(4)
+    named = {f"ce-{name}": str(value) for name, value in sent.items() if name != "data"}
+    headers = {"Content-Type": "application/json"} | named
+    for name, status in (("app", 403), ("hotline", 202)):
+        answer = door.client.post("/v1/events", json=sent["data"], headers=headers | bearer(name))
+        assert answer.status_code == status, answer.text
+
+
+def test_a_forged_letter_is_replayed_only_when_its_sender_may_speak_for_the_actor(door: Served, file: Path) -> None:
+    letter = problem(door.post(new(5), **bearer("app")), 403)["dead_letter"]
+    replay = f"/v1/operator/letters/{letter}/replays"
+    body = problem(door.client.post(replay, headers=bearer("ops")), 409)
+    assert "still refused: forbidden (actor)" in body["detail"]
+    rewritten(file, FILE.replace('["WY??-*"]', f'["WY??-*", "{HOTLINE}"]'))
+    answer = door.client.post(replay, headers=bearer("ops"))
+    assert answer.json()["outcome"] == "done"
+    rewritten(file, FILE.replace("principal.app", "principal.phones"))
+    assert "no principal any more" in problem(door.client.post(replay, headers=bearer("ops")), 409)["detail"]
+
+
+def test_an_erasure_is_logged_with_the_principal_that_asked(door: Served, caplog: pytest.LogCaptureFixture) -> None:
+    assert door.post(new(6), Prefer="wait=10", **bearer("hotline")).status_code == 200
+    path = f"/v1/operator/incidents/{subject('WY03', 6)}/erasures"
+    caplog.set_level("INFO")
+    assert door.client.post(path, json={"by": "clerk"}, headers=bearer("ops")).status_code == 200
+    said = {line.message: vars(line) for line in caplog.records}
+    assert said["sealed.erased"]["by"] == "ops: clerk"
+    assert (said["operator.asked"]["principal"], said["operator.asked"]["path"]) == ("ops", path)
+
+
+# ---- where from ---------------------------------------------------------------------------------------------
+
+
+def test_the_door_answers_to_any_name_but_no_page_of_elsewhere_may_post(door: Served) -> None:
+    named = {"Host": "grid.example.org"} | bearer("hotline")
+    assert door.post(new(7), **named).status_code == 202
+    assert door.post(new(8), Origin="https://grid.example.org", **named).status_code == 202
+    for origin in ("https://evil.example", "null"):
+        assert problem(door.post(new(9), Origin=origin, **named), 403)["reason"] == "foreign_origin"
+
+
+# ---- changing -----------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_changed_while_the_door_is_open(door: Served, file: Path) -> None:
+    def status(name: str) -> int:
+        return door.client.get("/v1/incidents", headers=bearer(name)).status_code
+
+    assert (status("supervision"), status("new")) == (200, 401)
+    old, fresh = digest_of(TOKENS["supervision"]), digest_of(TOKENS["new"])
+    rewritten(file, FILE.replace(f'["{old}"]', f'["{old}", "{fresh}"]'))
+    assert (status("supervision"), status("new")) == (200, 200)
+    rewritten(file, FILE.replace(old, fresh))
+    assert (status("supervision"), status("new")) == (401, 200)
+    rewritten(file, "[principal.supervision")  # half an edit closes no door
+    assert (status("supervision"), status("new")) == (401, 200)
+
+
+def test_a_door_does_not_open_on_a_file_that_cannot_be_read(sqlite_url: str, tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.toml")
+    with prepared(sqlite_url, principals=missing) as engine, pytest.raises(SettingsError, match="cannot be read"):
+        create_app(Writer(engine), engine.database)
+
+
+# ---- the commands -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(door: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs a command in a folder of its own, against the door."""
+    (tmp_path / "own").mkdir()
+    monkeypatch.chdir(tmp_path / "own")
+    listen = httpx.URL(str(door.client.base_url)).netloc.decode()
+
+    def run(*words: str, **environ: str) -> Any:
+        given = {"GRIDPATROL_LISTEN": listen} | {f"GRIDPATROL_{name}": value for name, value in environ.items()}
+        return CliRunner(env=given).invoke(main, words)
+
+    return run
+
+
+def test_a_command_shows_its_token_from_the_environment_or_a_file(command: Callable[..., Any], tmp_path: Path) -> None:
+    events, token = tmp_path / "events.jsonl", tmp_path / "token"
+    events.write_text("".join(json.dumps(new(number)) + "\n" for number in (20, 21)), encoding="utf-8")
+    token.write_text(TOKENS["hotline"] + "\n", encoding="utf-8")
+    without = command("publish", str(events))
+    assert without.exit_code == 1 and "Authorization: Bearer" in without.stderr
+    assert command("publish", str(events), TOKEN=TOKENS["hotline"]).stdout == "2 done\n"
+    assert command("publish", str(events), "--token-file", str(token)).stdout == "2 duplicate\n"
+    assert command("publish", str(events), TOKEN_FILE=str(token), TOKEN="another").stdout == "2 duplicate\n"
+    forged = command("publish", str(events), TOKEN=TOKENS["app"])
+    assert forged.exit_code == 1 and "forbidden actor: principal app may not speak for" in forged.stdout
+    assert "is no token" in command("publish", str(events), TOKEN="a b").stderr
+
+
+def test_what_an_operator_asks_without_the_right_is_refused_in_one_sentence(door: Served) -> None:
+    server = Server(str(door.client.base_url), token=TOKENS["app"])
+    with pytest.raises(Refused, match=r"principal app may not operate.*`operator`"):
+        server.post("/v1/operator/letters/x/replays")
+    with pytest.raises(Refused, match="principal app may not read"):
+        list(server.follow("/v1/alerts/stream", ""))
+
+
+def test_a_token_from_the_command_opens_the_door_once_its_line_is_in_the_file(
+    door: Served, command: Callable[..., Any], file: Path
+) -> None:
+    made = command("principal", "token", "street")
+    token, line = made.stdout.strip(), made.stderr.splitlines()[-1].strip()
+    assert token not in made.stderr
+    rewritten(file, f'{FILE}[principal.street]\nactors = ["{STREET}"]\ntokens = [\n{line}\n]\n')
+    own = event("incident.accepted", STREET, now_ms())
+    assert door.post(own, Authorization=f"bearer {token}").status_code == 202
+    assert command("principal", "token", "No Name").exit_code == 1
+    listed = command("principal", "list", "--principals", str(file)).stdout
+    assert "street" in listed and STREET in listed and token not in listed
+    assert command("principal", "list").exit_code == 1
