@@ -3,6 +3,8 @@
 - `database_url`: the test runs twice, with the URL of an empty database on SQLite and on PostgreSQL.
 - `sqlite_url`, `postgres_url`: one of them, for what only one database can show.
 - `postgres_server`: the server behind it, started once per test process.
+- `kafka_server`, `kafka_prefix`: a broker, started once per test process, and a prefix for the test's own topics.
+- `kafka_parts`: what a broker is run from, for tests that kill or configure one of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL
 
+from tests import kafka, kafka_parts
 from tests.postgres import PostgresUnavailable, fresh_database, running_server
 
 IN_CI = os.environ.get("CI") == "true"
@@ -56,3 +59,38 @@ def sqlite_url(tmp_path: Path) -> str:
 def database_url(request: pytest.FixtureRequest) -> str:
     """The SQLAlchemy URL of an empty database, once on SQLite and once on PostgreSQL."""
     return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+
+
+@pytest.fixture(scope="session", name="kafka_parts")
+def found_kafka_parts(request: pytest.FixtureRequest) -> kafka_parts.Parts:
+    """Java and Kafka's jars; where they cannot be had the test is skipped with the reason, but fails where CI=true."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    try:
+        # It may fetch for a while, and should be seen to.
+        with capture.global_and_fixture_disabled():
+            return kafka_parts.find_parts()
+    except kafka_parts.KafkaUnavailable as reason:
+        if IN_CI:
+            raise
+        pytest.skip(f"no Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Bootstrap servers of a broker that all tests of this process share; skipped or failed like `kafka_parts`."""
+    if not os.environ.get("GRIDPATROL_TEST_KAFKA"):
+        request.getfixturevalue("kafka_parts")
+    try:
+        with kafka.running_server() as bootstrap:
+            yield bootstrap
+    except kafka_parts.KafkaUnavailable as reason:
+        if IN_CI:
+            raise
+        pytest.skip(f"no Kafka: {reason}")
+
+
+@pytest.fixture
+def kafka_prefix(kafka_server: str) -> Iterator[str]:
+    """A beginning for the names of topics and groups that no other test has; its topics go after the test."""
+    with kafka.fresh_prefix(kafka_server) as prefix:
+        yield prefix

