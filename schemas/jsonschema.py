@@ -43,7 +43,7 @@ def documents() -> dict[str, bytes]:
     """File name -> schema, in order of the names. The same code gives the same bytes."""
     made = {f"{name}.json": _event(name, struct) for name, struct in SAID.items()}
     made[f"{STEP}.json"] = _step()
-    return {name: _encode(made[name]) for name in sorted(made)}
+    return {name: encode(made[name]) for name in sorted(made)}
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
@@ -58,7 +58,8 @@ def write(folder: Path = FOLDER) -> list[Path]:
     return [folder / name for name in made]
 
 
-def _encode(document: dict[str, Any]) -> bytes:
+def encode(document: dict[str, Any]) -> bytes:
+    """A generated document for people to read, with descriptions that are the same on every Python."""
     return msgspec.json.format(msgspec.json.encode(_dedented(document)), indent=2) + b"\n"
 
 
@@ -72,7 +73,7 @@ def _dedented(value: Any) -> Any:
 def _event(name: str, said: type[Said]) -> dict[str, Any]:
     """The schema of a whole CloudEvent of one type. Members that it does not name are allowed, and sealed."""
     (data,), parts = msgspec.json.schema_components([said], ref_template="#/$defs/{name}")
-    attributes = dict(_ATTRIBUTES)
+    attributes = dict(PROPERTIES)
     attributes["type"] = {"const": name, "description": ATTRIBUTES["type"]}
     attributes["data"] = data
     required = [field.name for field in structs.fields(Envelope) if field.required]
@@ -104,4 +105,5 @@ def _attributes() -> dict[str, Any]:
     return {name: {**schema, "description": ATTRIBUTES[name]} for name, schema in properties.items()}
 
 
-_ATTRIBUTES = _attributes()
+PROPERTIES = _attributes()
+"""The schemas of the attributes of an event, without its data."""

@@ -40,6 +40,19 @@ class Line(Struct, frozen=True, omit_defaults=True):
     by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
 
 
+class Told(Line, frozen=True, omit_defaults=True, kw_only=True):
+    """A line of the feed as it is published, with its place there.
+
+    Within an epoch, and in each partition of the topic, new lines come in the order of their numbers: a number that is
+    not above the last one read is a repeat. A restored database begins a new epoch and gives numbers out again.
+    """
+
+    epoch: Annotated[str, Meta(description="of the feed; another one after a restore")]
+    number: Annotated[int, Meta(description="of the line in the whole feed, from 1 without gaps")]
+    told_at: Annotated[Ms, Meta(description="wall clock, milliseconds UTC: the telling waits for quiet hours to end")]
+    why: Annotated[str, Meta(description="why it was told then")] = ""
+
+
 class DeadLetter(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What was not taken, and why. Its bytes stay sealed in the store, under its id.
 
@@ -80,6 +93,8 @@ def cell_key(cell: Cell) -> str:
 
 encode_line = msgspec.json.Encoder().encode
 decode_line = msgspec.json.Decoder(Line).decode
+encode_told = msgspec.json.Encoder().encode
+decode_told = msgspec.json.Decoder(Told).decode
 encode_letter = msgspec.json.Encoder().encode
 decode_letter = msgspec.json.Decoder(DeadLetter).decode
 encode_cell = msgspec.json.Encoder().encode

@@ -1,6 +1,6 @@
-"""`gridpatrol schema`: the contract as JSON Schema, generated from its types.
+"""`gridpatrol schema`: the contract as JSON Schema and AsyncAPI, generated from its types.
 
-In: the name of an event type, or none. Out: its schema; the list of types; all of them as files.
+In: the name of an event type, or none. Out: its schema; the list of types; topics and messages; all of it as files.
 """
 
 from pathlib import Path
@@ -8,26 +8,32 @@ from pathlib import Path
 import click
 
 from gridpatrol import options
-from schemas import jsonschema
+from schemas import asyncapi, jsonschema
 
 
 @click.command("schema")
 @click.argument("type_", metavar="[TYPE]", required=False)
 @click.option("--write", is_flag=False, flag_value="", default=None, metavar="[DIR]",
-              help="Write all schemas as files; without DIR, the copies that are shipped.")  # fmt: skip
+              help="Write all of it as files; without DIR, the copies that are shipped.")  # fmt: skip
+@click.option("--asyncapi", "wire", is_flag=True, help="Print topics and messages as an AsyncAPI document.")
 @options.as_json
-def command(type_: str | None, write: str | None, as_json: bool) -> None:
+def command(type_: str | None, write: str | None, wire: bool, as_json: bool) -> None:
     """Print the JSON Schema of an event TYPE; without one, list the types.
 
     \b
     Examples:
       gridpatrol schema
       gridpatrol schema gridpatrol.report.submitted.v1
+      gridpatrol schema --asyncapi
       gridpatrol schema --write ./schemas
     """
     if write is not None:
         written = jsonschema.write(Path(write)) if write else jsonschema.write()
-        click.echo(f"{len(written)} schemas written to {written[0].parent}.")
+        document = asyncapi.write(Path(write) / asyncapi.FOLDER.name) if write else asyncapi.write()
+        click.echo(f"{len(written)} schemas written to {written[0].parent}, topics and messages to {document}.")
+        return
+    if wire:
+        click.echo(asyncapi.document().decode().rstrip())
         return
     documents = {name.removesuffix(".json"): body for name, body in jsonschema.documents().items()}
     if type_ is None:

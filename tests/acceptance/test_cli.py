@@ -430,6 +430,7 @@ def test_the_schema_of_a_type_names_what_is_required() -> None:
     document = json.loads(run("schema", "report.submitted.v1").stdout)
     assert "subject" in document["required"]
     assert "There is no type" in run("schema", "gridpatrol.nothing.v1", status=2).stderr
+    assert json.loads(run("schema", "--asyncapi").stdout)["asyncapi"] == "3.0.0"
 
 
 def test_the_import_of_a_real_city_says_what_it_could_not_take_whole() -> None:

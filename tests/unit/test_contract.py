@@ -12,49 +12,10 @@ import pytest
 from schemas import facts as f
 from schemas.envelope import decode_data, decode_envelope
 from schemas.events import SAID
+from schemas.examples import DATA as EXAMPLES
 from schemas.jsonschema import DIALECT, FOLDER, STEP, documents, write
 from schemas.refusals import Refusal
-from tests.unit.builders import DUST, HOUR, LEAF, MEMBER, STREET, Story, at, event, instant, subject
-
-LATER = instant(at("03-09 18:00"))
-PHOTO = {
-    "url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "near",
-    "taken_at": instant(at("03-02 08:59")), "position": {"lon": 108.845, "lat": 34.385, "accuracy_m": 12.5},
-}  # fmt: skip
-
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "report.submitted": {
-        "category": DUST, "source": "patrol", "grid": LEAF, "unit": "SITE-0042",
-        "touches": ["WY01-02"], "deadline": LATER, "reference": "2026-17",
-        "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"}, "evidence": [PHOTO],
-        "description": "围挡外裸土未覆盖", "reporter_name": "…", "reporter_contact": "…", "note": "…",
-    },
-    "dissuasion.recorded": {"outcome": "ineffective"},
-    "incident.reported_up": {"to_department": "WY-BUILD"},
-    "incident.accepted": {},
-    "incident.returned": {"reason": "not_our_area"},
-    "incident.dispatched": {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]},
-    "department.arrived": {"department": "WY-BUILD"},
-    "rectification.ordered": {"stage": 2, "unit": "SITE-0042", "limit": "7工作日", "requirement": "…"},
-    "rectification.completed": {"stage": 2},
-    "incident.escalated": {"reason": "cross_boundary", "to_grid": "WY"},
-    "handling.completed": {"evidence": [{**PHOTO, "kind": "after"}]},
-    "verification.recorded": {"outcome": "solved", "evidence": []},
-    "incident.closed": {},
-    "incident.suspended": {"reason": "season", "until": LATER},
-    "incident.resumed": {},
-    "deadline.ordered": {"clock": "handle", "due": LATER},
-    "incident.reassigned": {"to_grid": "WY02"},
-    "incident.merged": {"into": subject("WY01", 2)},
-    "incident.rejected": {"reason": "duplicate"},
-    "incident.withdrawn": {},
-    "incident.force_closed": {"reason": "policy"},
-    "evidence.added": {"evidence": [PHOTO]},
-    "comment.added": {"text": "…"},
-    "incident.acknowledged": {"clock": "total"},
-    "incident.urged": {},
-}  # fmt: skip
-"""One event of every type, with every kind of member at least once."""
+from tests.unit.builders import DUST, HOUR, MEMBER, STREET, Story, at, event
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:

@@ -1,0 +1,322 @@
+"""The contract on the wire of Apache Kafka: an AsyncAPI 3.0 document, generated from the structs that decode.
+
+In: the structs of `events`, `facts` and `messages`, the names of `topics`. Out: one document with every topic, its key,
+its settings, who writes and who reads it, and every message with its schema and an example. The copy that ships lies
+in `schemas/asyncapi/`; `write` renews it.
+"""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct
+
+from schemas import binary, examples, facts, jsonschema, messages
+from schemas.channels import OPERATIONS, TOPICS, Operation, Topic
+from schemas.envelope import MAX_EVENT_BYTES, Envelope
+from schemas.events import SAID, trigger_of
+from schemas.jsonschema import ATTRIBUTES, PROPERTIES, STEP
+
+FOLDER = Path(__file__).parent / "asyncapi"
+NAME = "gridpatrol.json"
+VERSION = "1.0.0"
+"""Of this contract: every topic and type ends in v1."""
+BINDING = "0.5.0"
+"""The version of AsyncAPI's Kafka bindings."""
+
+ABOUT = """Incidents of four-level grid management (四级网格化管理): events come in, facts, alerts and figures go out.
+
+Operations are told as gridpatrol sees them: it *receives* from intake topics, to which others send; it *sends* facts,
+alerts, dead letters and figures, which others receive. Every message but the inbox's is a CloudEvent 1.0; events are
+taken in structured and in binary mode. All that is sent is sent at least once: read by the rule of its topic. Topic
+names may have a prefix that tells installations apart. The same events are taken over HTTP: see /openapi.json there."""
+
+CHINESE = {
+    "report.submitted": "发现", "dissuasion.recorded": "告知劝阻", "incident.reported_up": "上报",
+    "incident.accepted": "受理", "incident.returned": "退回", "incident.dispatched": "派遣",
+    "department.arrived": "部门到场", "rectification.ordered": "督促整改", "rectification.completed": "整改完成",
+    "incident.escalated": "提级", "handling.completed": "处置完成", "verification.recorded": "现场核查",
+    "incident.closed": "结案", "incident.suspended": "挂账", "incident.resumed": "恢复",
+    "deadline.ordered": "延期/督办", "incident.reassigned": "改派", "incident.merged": "合并",
+    "incident.rejected": "不予立案", "incident.withdrawn": "撤回", "incident.force_closed": "强制结案",
+    "evidence.added": "补充证据", "comment.added": "备注", "incident.acknowledged": "知悉", "incident.urged": "催办",
+    "step": "事实", "alert": "预警", "deadletter": "死信", "figure": "考核指标",
+}  # fmt: skip
+"""What people in Chinese grid management call a message."""
+
+
+def document() -> bytes:
+    """The document. The same code gives the same bytes."""
+    names, schemas = _schemas()
+    return jsonschema.encode(
+        {
+            "asyncapi": "3.0.0",
+            "id": "urn:gridpatrol",
+            "info": {
+                "title": "gridpatrol", "version": VERSION, "description": ABOUT,
+                "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+            },
+            "defaultContentType": binary.JSON,
+            "servers": _servers(),
+            "channels": {name: _channel(topic) for name, topic in TOPICS.items()},
+            "operations": {name: _operation(row) for name, row in OPERATIONS.items()},
+            "components": {
+                "messages": _messages(names),
+                "schemas": schemas,
+                "securitySchemes": {"scram": {
+                    "type": "scramSha512",
+                    "description": "A user and a password for each principal, over TLS only. ACLs of the brokers say "
+                    "which topics a principal may write and read.",
+                }},
+            },
+        }
+    )  # fmt: skip
+
+
+def write(folder: Path = FOLDER) -> Path:
+    """Write the document into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / NAME).write_bytes(document())
+    return folder / NAME
+
+
+# ---- servers, channels, operations --------------------------------------------------------------------------
+
+
+def _servers() -> dict[str, Any]:
+    return {
+        "cluster": {
+            "host": "{broker}", "protocol": "kafka-secure",
+            "description": "Apache Kafka with TLS and SCRAM-SHA-512.",
+            "variables": {"broker": {"default": "kafka.example:9093", "description": "Any broker, with its port."}},
+            "security": [{"$ref": "#/components/securitySchemes/scram"}],
+        },
+        "laptop": {
+            "host": "localhost:9092", "protocol": "kafka",
+            "description": "One machine for a trial, without TLS and passwords: loopback only.",
+        },
+    }  # fmt: skip
+
+
+def _channel(topic: Topic) -> dict[str, Any]:
+    bound: dict[str, Any] = {"topicConfiguration": topic.config, "bindingVersion": BINDING}
+    if topic.partitions:
+        bound["partitions"] = topic.partitions
+    channel: dict[str, Any] = {
+        "address": topic.address, "title": topic.title, "description": topic.text(),
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in topic.messages},
+        "bindings": {"kafka": bound},
+    }  # fmt: skip
+    if "{system}" in topic.address:
+        about = "The system's name: lower-case letters, digits and hyphens, at most 63."
+        channel["parameters"] = {"system": {"description": about, "examples": ["hotline", "sensors-2"]}}
+    return channel
+
+
+def _operation(row: Operation) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "action": row.action, "channel": {"$ref": f"#/channels/{row.channel}"}, "summary": row.summary,
+        "messages": [{"$ref": f"#/channels/{row.channel}/messages/{name}"} for name in TOPICS[row.channel].messages],
+    }  # fmt: skip
+    if row.group:
+        group = {"type": "string", "const": row.group}
+        told["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
+    return told
+
+
+# ---- messages -----------------------------------------------------------------------------------------------
+
+
+def _messages(names: dict[type, str]) -> dict[str, Any]:
+    """Every message by its name."""
+    found: dict[str, Any] = {}
+    for name, said in SAID.items():
+        kind = trigger_of(name)
+        found[kind] = _structured(name)
+        found[f"{kind}.binary"] = _in_binary(name, names[said])
+    found |= {f"inbox.{kind}": made for kind, made in _records().items()}
+    shown = (
+        ("step", STEP, facts.Step, examples.STEP, "3.17", examples.SUBJECT, "The case's id."),
+        ("alert", messages.LINE, messages.Told, examples.LINE, examples.LINE.id, examples.SUBJECT, "The case's id."),
+        ("deadletter", messages.LETTER, messages.DeadLetter, examples.LETTER, examples.LETTER.id, examples.SUBJECT,
+         "The letter's id."),
+        ("figure", messages.CELL, messages.Cell, examples.CELL, "3.17.1", "", "The cell's dimensions."),
+    )  # fmt: skip
+    keys = {"step": examples.SUBJECT, "alert": examples.SUBJECT, "deadletter": examples.LETTER.id,
+            "figure": messages.cell_key(examples.CELL)}  # fmt: skip
+    for name, type_, struct, example, id_, subject, about in shown:
+        headers = binary.headers(type=type_, id=id_, subject=subject, at_ms=examples.AT + 180_000)
+        found[name] = {
+            "name": type_, "title": _title(name), "summary": _summary(struct), "contentType": binary.JSON,
+            "headers": _published(type_), "payload": _component(names[struct]), "bindings": _key(about, keys[name]),
+            "examples": [_example({k: v.decode() for k, v in headers}, msgspec.to_builtins(example))],
+        }  # fmt: skip
+    return found
+
+
+def _structured(name: str) -> dict[str, Any]:
+    """An event as it is sent in one piece."""
+    kind = trigger_of(name)
+    content = {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json"}}
+    return {
+        "name": name, "title": _title(kind), "summary": _summary(SAID[name]),
+        "contentType": binary.STRUCTURED, "headers": {"type": "object", "properties": content},
+        "payload": _component(kind), "bindings": _key("Free; best the home of the subject.", examples.HOME),
+        "examples": [_example({"content-type": binary.STRUCTURED}, examples.event(kind))],
+    }  # fmt: skip
+
+
+def _in_binary(name: str, data: str) -> dict[str, Any]:
+    """The same event with its attributes in headers."""
+    kind = trigger_of(name)
+    event = examples.event(kind)
+    content = event.pop("data")
+    headers = {f"ce_{attribute}": value for attribute, value in event.items()} | {"content-type": binary.JSON}
+    only = {"type": "object", "properties": {"ce_type": {"const": name}}}
+    return {
+        "name": f"{name} in binary mode", "title": f"{_title(kind)}, binary",
+        "summary": _summary(SAID[name]), "contentType": binary.JSON,
+        "headers": {"allOf": [_component("EventHeaders"), only]}, "payload": _component(data),
+        "bindings": _key("Free; best the home of the subject.", examples.HOME),
+        "examples": [_example(headers, content)],
+    }  # fmt: skip
+
+
+def _records() -> dict[str, Any]:
+    """The records of the inbox, by kind."""
+    report = msgspec.json.decode(msgspec.json.encode(examples.record()))
+    text = {"type": "string"}
+    digest = text | {"pattern": "^[0-9a-f]{64}$", "description": "The SHA-256 of the compiled pack."}
+    case = text | {"description": "The case's id."}
+    rows: tuple[tuple[str, str, dict[str, Any], Any, str, str], ...] = (
+        ("event", "An event that was taken, sealed.", _component("Record"), report, examples.HOME, "app"),
+        ("tick", "Time has passed this record's stamp. No value.", text | {"maxLength": 0}, "", "", "worker"),
+        ("pack", "A policy pack is active from here on.", digest, examples.PACK, "", "operator"),
+        ("release", "A case leaves quarantine.", case, examples.SUBJECT, "", "operator"),
+    )
+    return {
+        kind: {
+            "name": f"inbox {kind}", "title": f"Inbox record: {kind}", "summary": about,
+            "contentType": binary.JSON if kind == "event" else "text/plain", "headers": _record_headers(kind),
+            "payload": payload, "bindings": _key("The home of an event's subject; empty for others.", key),
+            "examples": [_example({"kind": kind, "principal": principal}, example)],
+        }
+        for kind, about, payload, example, key, principal in rows
+    }  # fmt: skip
+
+
+def _record_headers(kind: str) -> dict[str, Any]:
+    principal = {"type": "string", "minLength": 1, "description": "Who sent it, as authenticated."}
+    return {"type": "object", "properties": {"kind": {"const": kind}, "principal": principal},
+            "required": ["kind", "principal"]}  # fmt: skip
+
+
+def _published(type_: str) -> dict[str, Any]:
+    """The headers of what the engine sends."""
+    return {"allOf": [_component("SentHeaders"), {"type": "object", "properties": {"ce_type": {"const": type_}}}]}
+
+
+def _key(about: str, example: str) -> dict[str, Any]:
+    key = {"type": "string", "description": about, "examples": [example]}
+    return {"kafka": {"key": key, "bindingVersion": BINDING}}
+
+
+def _example(headers: dict[str, Any], payload: Any) -> dict[str, Any]:
+    return {"headers": headers, "payload": payload}
+
+
+def _title(name: str) -> str:
+    """The name as words, with the Chinese term."""
+    return f"{name.replace('.', ' ').replace('_', ' ').capitalize()} {CHINESE[name]}"
+
+
+def _summary(struct: type[Struct]) -> str:
+    return (struct.__doc__ or "").strip().partition("\n")[0]
+
+
+# ---- schemas ------------------------------------------------------------------------------------------------
+
+
+def _component(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
+    """Component names by struct, and the schemas by these names: events by their kind, data and facts under prefixes,
+    since the same word means what is said and what is told."""
+    named: dict[type, str] = {said: f"data.{trigger_of(name)}" for name, said in SAID.items()}
+    named |= {fact: f"fact.{fact.__struct_config__.tag}" for fact in get_args(facts.AnyFact)}
+    sent = (facts.Step, messages.Told, messages.DeadLetter, messages.Cell)
+    named |= {struct: struct.__name__ for struct in sent}
+    refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
+    renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}
+    schemas = {renamed.get(name, name): _referring(schema, renamed) for name, schema in parts.items()}
+    schemas |= {trigger_of(name): _event(name, said, named[said]) for name, said in SAID.items()}
+    schemas |= {"Record": _record(), "EventHeaders": _event_headers(), "SentHeaders": _sent_headers()}
+    return named, dict(sorted(schemas.items()))
+
+
+def _referring(schema: Any, renamed: dict[str, str]) -> Any:
+    """A schema whose references lead into the components. AsyncAPI has another discriminator: each fact's constant is
+    enough."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _component(renamed.get(schema["$ref"]) or schema["$ref"])
+        return {name: _referring(member, renamed) for name, member in schema.items() if name != "discriminator"}
+    return [_referring(item, renamed) for item in schema] if isinstance(schema, list) else schema
+
+
+def _event(name: str, said: type[Struct], data: str) -> dict[str, Any]:
+    """A whole structured event of one type."""
+    attributes = PROPERTIES | {"type": {"const": name, "description": ATTRIBUTES["type"]}, "data": _component(data)}
+    must = [field.name for field in msgspec.structs.fields(Envelope) if field.required]
+    if any(field.required for field in msgspec.structs.fields(said)):
+        must.append("data")
+    size = f"At most {MAX_EVENT_BYTES} bytes as structured JSON. Members beyond the contract are allowed, and sealed."
+    return {"title": name, "description": f"{said.__doc__ or ''}\n\n{size}", "type": "object",
+            "properties": attributes, "required": must}  # fmt: skip
+
+
+def _record() -> dict[str, Any]:
+    """What stands in the inbox for an event; its data is sealed by then, and of the event's type."""
+    must = [field.name for field in msgspec.structs.fields(Envelope) if field.required]
+    event = {"type": "object", "properties": PROPERTIES | {"data": {"type": "object"}}, "required": must}
+    text = {"type": "string"}
+    return {
+        "title": "Record", "type": "object", "required": ["event", "digest"],
+        "description": "A sealed event, and what the gateway found out about it.",
+        "properties": {
+            "event": event,
+            "digest": text | {"description": "SHA-256 of what was sent, before sealing and without tracing."},
+            "token": text | {"description": "Of the sealed members, if there were any."},
+            "letter": text | {"description": "The dead letter that this replays."},
+        },
+    }  # fmt: skip
+
+
+def _event_headers() -> dict[str, Any]:
+    """The Kafka headers of an event in binary mode: UTF-8 text, one per attribute."""
+    header = {f"ce_{name}": _as_text(schema) for name, schema in PROPERTIES.items() if name != "datacontenttype"}
+    header["content-type"] = {"type": "string", "pattern": "^application/json", "description": "The data's type."}
+    must = [f"ce_{field.name}" for field in msgspec.structs.fields(Envelope) if field.required]
+    about = "The attributes of an event in binary mode. Over HTTP they are called ce-… and percent-encoded."
+    return {"title": "EventHeaders", "type": "object", "description": about, "properties": header, "required": must}
+
+
+def _sent_headers() -> dict[str, Any]:
+    """The Kafka headers of what the engine sends."""
+    names = ("specversion", "type", "source", "id", "subject", "time")
+    text = {"type": "string"}
+    about = {"specversion": {"const": "1.0"}, "time": text | {"format": "date-time"}}
+    header: dict[str, Any] = {f"ce_{name}": about.get(name, text) for name in names}
+    return {
+        "title": "SentHeaders", "type": "object", "description": "The attributes of a CloudEvent in binary mode.",
+        "properties": header | {"content-type": {"const": binary.JSON}},
+        "required": [*(name for name in header if name != "ce_subject"), "content-type"],
+    }  # fmt: skip
+
+
+def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """An attribute's schema where it is there at all: a header is never null."""
+    [only] = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
+    return {**only, "description": schema["description"]}

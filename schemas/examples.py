@@ -1,0 +1,116 @@
+"""One example of every message, as the sample pack's city would send and get it.
+
+In: nothing. Out: the data of an event of every type, and one message of each kind that the engine writes. They stand
+in the AsyncAPI document and in its tests. Codes are those of the sample pack; texts that would be personal are dots.
+"""
+
+from typing import Any
+
+from msgspec import Raw, convert, json
+
+from schemas import facts as f
+from schemas.envelope import Envelope, Record
+from schemas.messages import Cell, DeadLetter, Told
+from schemas.refusals import Reason
+
+HOME = "WY01"
+SUBJECT = "WY01.0195539a-2b80-7c3d-9f21-5a6b7c8d9e0f"
+OTHER = "WY01.0195539a-1f40-7a11-8c02-1d2e3f405162"
+MEMBER, CHIEF = "WY01-01-MEMBER", "WY01-CHIEF"
+TIME = "2026-03-02T09:00:00+08:00"
+AT = 1_772_413_200_000
+"""The same instant."""
+LATER = "2026-03-09T18:00:00.000+08:00"
+PACK = "7d051fc77be449cfed9f8dca056ed86e7717e68892965ce8c5c9cb15e4d3f135"
+TOKEN = "5b0a1f6c9d3e48728a4c6f1e0d9b2a73"
+PHOTO = {
+    "url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "near",
+    "taken_at": "2026-03-02T08:59:00.000+08:00", "position": {"lon": 108.845, "lat": 34.385, "accuracy_m": 12.5},
+}  # fmt: skip
+
+DATA: dict[str, dict[str, Any]] = {
+    "report.submitted": {
+        "category": "D3-01", "source": "patrol", "grid": "WY01-01", "unit": "SITE-0042",
+        "touches": ["WY01-02"], "deadline": LATER, "reference": "2026-17",
+        "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"}, "evidence": [PHOTO],
+        "description": "围挡外裸土未覆盖", "reporter_name": "…", "reporter_contact": "…", "note": "…",
+    },
+    "dissuasion.recorded": {"outcome": "ineffective"},
+    "incident.reported_up": {"to_department": "WY-BUILD"},
+    "incident.accepted": {},
+    "incident.returned": {"reason": "not_our_area"},
+    "incident.dispatched": {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]},
+    "department.arrived": {"department": "WY-BUILD"},
+    "rectification.ordered": {"stage": 2, "unit": "SITE-0042", "limit": "7工作日", "requirement": "…"},
+    "rectification.completed": {"stage": 2},
+    "incident.escalated": {"reason": "cross_boundary", "to_grid": "WY"},
+    "handling.completed": {"evidence": [{**PHOTO, "kind": "after"}]},
+    "verification.recorded": {"outcome": "solved", "evidence": []},
+    "incident.closed": {},
+    "incident.suspended": {"reason": "season", "until": LATER},
+    "incident.resumed": {},
+    "deadline.ordered": {"clock": "handle", "due": LATER},
+    "incident.reassigned": {"to_grid": "WY02"},
+    "incident.merged": {"into": OTHER},
+    "incident.rejected": {"reason": "duplicate"},
+    "incident.withdrawn": {},
+    "incident.force_closed": {"reason": "policy"},
+    "evidence.added": {"evidence": [PHOTO]},
+    "comment.added": {"text": "…"},
+    "incident.acknowledged": {"clock": "total"},
+    "incident.urged": {},
+}  # fmt: skip
+"""The data of one event of every type, with every kind of member at least once."""
+_BY_MEMBERS = ("report.submitted", "dissuasion.recorded", "incident.reported_up", "verification.recorded",
+               "evidence.added", "comment.added")  # fmt: skip
+
+
+def event(kind: str) -> dict[str, Any]:
+    """A structured event. `kind` is its type without prefix and version."""
+    return {
+        "specversion": "1.0", "id": f"{kind}-1", "source": "app/3f9c", "type": f"gridpatrol.{kind}.v1",
+        "subject": SUBJECT, "time": TIME, "actor": MEMBER if kind in _BY_MEMBERS else CHIEF, "data": DATA[kind],
+    }  # fmt: skip
+
+
+def record() -> Record:
+    """A report as it stands in the inbox: its free text is sealed under a token."""
+    sent = event("report.submitted")
+    kept = {name: DATA["report.submitted"][name] for name in ("category", "source", "grid", "unit")}
+    sealed = convert(sent | {"data": Raw(json.encode(kept))}, Envelope)
+    return Record(event=sealed, digest="c4" * 32, token=TOKEN)
+
+
+STEP = f.Step(
+    partition=3, n=17, case=SUBJECT, seq=4, at=AT + 180_000, day=20260302, policy=PACK, path="/XA/WY/WY01/WY01-01/",
+    category="D3-01", group="dust", department="", post=CHIEF,
+    cause=f.Cause("gridpatrol.incident.accepted.v1", "app/3f9c", "incident.accepted-1", CHIEF, AT + 180_000),
+    facts=(
+        f.Moved(trigger="incident.accepted", was="reported", state="accepted", judged=AT + 180_000, by=CHIEF),
+        f.ClockStopped(
+            clock="accept", level=3, cycle=0, target=0, judged=AT + 180_000, started=AT + 120_000, result="on_time",
+            elapsed=60_000, consumed=60_000, due=AT + 3_720_000, why="incident.accepted",
+        ),
+        f.ClockStarted(
+            clock="handle", level=3, cycle=0, target=0, judged=AT + 180_000, calendar="office", limit="4工作时",
+            due=AT + 21_780_000, basis="our proposal", rung="warn", next=AT + 18_180_000,
+        ),
+    ),
+)  # fmt: skip
+_ALERT = f"{SUBJECT}|handle.3|0|0|overdue|1"
+LINE = Told(
+    id=f"{_ALERT}|firing", alert=_ALERT, what="firing", case=SUBJECT, kind="overdue", clock="handle", level=3,
+    path="/XA/WY/WY01/WY01-01/", category="D3-01",
+    recipients={post: f"{_ALERT}|firing|{post}" for post in (CHIEF, "WY-CHIEF", "WY01-SPONSOR")},
+    due_at=AT + 194_580_000, raised_at=AT + 194_580_001, due=AT + 21_780_000,
+    epoch="19c8f3a2b40", number=204, told_at=AT + 194_580_250, why="rung overdue",
+)  # fmt: skip
+LETTER = DeadLetter(
+    id="3.4711", at=AT, partition=3, position=4711, reason=Reason.FORBIDDEN, field="actor",
+    detail="only a chief or sponsor of the owning grid may accept", source="app/3f9c", event_id="incident.accepted-1",
+    type="gridpatrol.incident.accepted.v1", case=SUBJECT, principal="app",
+)  # fmt: skip
+CELL = Cell(
+    measure="on_time", day=20260302, path="/XA/WY/WY01/WY01-01/", department="", category="D3-01", group="dust",
+    post=CHIEF, value=12,
+)  # fmt: skip
