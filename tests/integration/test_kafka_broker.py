@@ -13,7 +13,7 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, NewTopic, Resource
 from kafka.errors import AuthorizationError, KafkaTimeoutError, TopicAuthorizationFailedError
 
 from tests import kafka as brokers
-from tests.kafka_parts import ELSE, LISTED, KafkaUnavailable, Parts, fetch_jars, find_java
+from tests.kafka_parts import ELSE, LISTED, KafkaUnavailable, Parts, fetch_jars, find_java, find_parts
 from tests.serving import wait_until
 
 USERS = {"writer": "right-password", "stranger": "another-password"}
@@ -197,6 +197,14 @@ def test_a_server_of_jars_that_does_not_answer_is_named_with_the_remedy(almost_a
     monkeypatch.setenv("GRIDPATROL_MAVEN", "http://127.0.0.1:1")
     with pytest.raises(KafkaUnavailable, match=f"http://127.0.0.1:1/.* GRIDPATROL_MAVEN .*{ELSE}"):
         fetch_jars(almost_all_jars[0])
+
+
+def test_a_folder_that_cannot_be_is_named_with_the_remedy(monkeypatch, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("GRIDPATROL_KAFKA_JARS", str(tmp_path / "file" / "jars"))
+    with pytest.raises(KafkaUnavailable, match=f"{tmp_path}/file/jars cannot hold .*GRIDPATROL_KAFKA_JARS"):
+        # Past what was found before.
+        find_parts.__wrapped__()
 
 
 def test_a_java_that_is_too_old_counts_as_none(monkeypatch, tmp_path):
