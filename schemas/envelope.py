@@ -25,8 +25,10 @@ SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{
 _SUBJECT = re.compile(SUBJECT)
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
 """What may spell a value that no store takes. Rare, so only such events are looked at member by member."""
-_TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact)) | {"step", "pack.activated"}
-"""The engine's own words: every fact, the message around them, and what it gives as a cause."""
+_TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact)) | {
+    "step", "pack.activated", "deadletter", "figure",
+}  # fmt: skip
+"""The engine's own words: every fact, the messages that it publishes, and what it gives as a cause."""
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):

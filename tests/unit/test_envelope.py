@@ -203,7 +203,7 @@ def test_a_missing_attribute_is_named(name):
     "told",
     [
         "incident.moved", "incident.handled", "incident.parked", "incident.quarantined", "clock.started", "clock.due",
-        "alert.raised", "step", "pack.activated",
+        "alert.raised", "alert.told", "step", "pack.activated", "deadletter", "figure",
     ],
 )
 def test_what_only_the_engine_tells_is_refused_from_outside(told):
