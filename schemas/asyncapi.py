@@ -5,6 +5,7 @@ its settings, who writes and who reads it, and every message with its schema and
 in `schemas/asyncapi/`; `write` renews it.
 """
 
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, get_args
 
@@ -273,7 +274,7 @@ def _event(name: str, said: type[Struct], data: str) -> dict[str, Any]:
     if any(field.required for field in msgspec.structs.fields(said)):
         must.append("data")
     size = f"At most {MAX_EVENT_BYTES} bytes as structured JSON. Members beyond the contract are allowed, and sealed."
-    return {"title": name, "description": f"{said.__doc__ or ''}\n\n{size}", "type": "object",
+    return {"title": name, "description": f"{cleandoc(said.__doc__ or '')}\n\n{size}", "type": "object",
             "properties": attributes, "required": must}  # fmt: skip
 
 
