@@ -1,0 +1,319 @@
+"""Alarms and dashboards ask for what the service exports, and Prometheus' own tools find them right.
+
+Enters: the files of docker/prometheus, docker/alertmanager and docker/grafana; the metrics page of a running server.
+Leaves: nothing. Where `promtool` or `amtool` are missing (Debian packages `prometheus`, `prometheus-alertmanager`),
+their tests are skipped with the reason; every expression is parsed and its names are checked all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped, unused-ignore]
+from prometheus_client.parser import text_string_to_metric_families
+
+from engine.settings import Settings
+from gridpatrol.cli import main
+from tests import compose, promql
+from tests.integration.test_gauges import live_page
+
+__all__ = ["live_page"]
+
+DOCKER = compose.ROOT / "docker"
+PROMETHEUS = DOCKER / "prometheus"
+GRAFANA = DOCKER / "grafana"
+ENVIRON = {"KAFKA_CLUSTER_ID": "AAAAAAAAAAAAAAAAAAAAAA"}
+SERVICES = {service.name: service for service in compose.services(ENVIRON)}
+
+ONLY_IN_THE_CLUSTER: dict[str, set[str]] = {
+    "gridpatrol_partitions_owned": set(),
+    "gridpatrol_partitions_halted": set(),
+    "gridpatrol_backpressure": set(),
+    "gridpatrol_inbox_gap_records": {"partition"},
+    "gridpatrol_facts_unpublished": set(),
+    "gridpatrol_consumer_lag_steps": {"consumer"},
+    "gridpatrol_intake_records_total": {"system", "outcome"},
+}
+"""Metrics that only a role of the distributed run exports, with their labels."""
+
+NOT_SHOWN = {"created", "sum", "count"}
+"""Ends of series that a histogram brings along and no panel needs."""
+
+
+def read(path: Path) -> Any:
+    """A YAML file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+GROUPS = read(PROMETHEUS / "rules.yml")["groups"]
+RULES = [rule for group in GROUPS for rule in group["rules"]]
+RECORDS = [rule for rule in RULES if "record" in rule]
+ALARMS = [rule for rule in RULES if "alert" in rule]
+DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (GRAFANA / "dashboards").iterdir()}
+PANELS = [(name, panel) for name, board in DASHBOARDS.items() for panel in board["panels"]]
+SHOWN = [(name, panel) for name, panel in PANELS if panel["type"] != "row"]
+
+each_alarm = pytest.mark.parametrize(
+    "alarm", ALARMS, ids=[f"{rule['alert']}-{rule['labels']['severity']}" for rule in ALARMS]
+)
+each_panel = pytest.mark.parametrize(
+    ("board", "panel"), SHOWN, ids=[f"{name}-{panel['id']}" for name, panel in SHOWN]
+)  # fmt: skip
+each_board = pytest.mark.parametrize("board", DASHBOARDS.values(), ids=DASHBOARDS.keys())
+
+
+@pytest.fixture(scope="module")
+def exported(live_page: str) -> dict[str, promql.Labels]:
+    """Series -> labels, as a server really tells them, beside those that only the distributed run has."""
+    found: dict[str, set[str]] = {name: set(labels) for name, labels in ONLY_IN_THE_CLUSTER.items()}
+    for family in text_string_to_metric_families(live_page):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return {name: frozenset(labels) | promql.SCRAPED for name, labels in found.items()}
+
+
+@pytest.fixture(scope="module")
+def known(exported: dict[str, promql.Labels]) -> dict[str, promql.Labels]:
+    """Everything that may be asked for: what is exported, what rules record, what Prometheus makes itself."""
+    known = promql.PROMETHEUS | exported
+    for rule in RECORDS:
+        known |= {rule["record"]: promql.labels(rule["expr"], known)}
+    of_alarms = [promql.labels(rule["expr"], known) | rule["labels"].keys() for rule in ALARMS]
+    return known | {"ALERTS": promql.PROMETHEUS["ALERTS"].union(*of_alarms)}
+
+
+# ---- rules --------------------------------------------------------------------------------------------------
+
+
+def test_every_rule_asks_for_metrics_and_labels_that_are_exported(known):
+    for rule in RULES:
+        promql.labels(rule["expr"], known)
+
+
+def test_a_recorded_series_is_named_after_what_it_is_made_of(known):
+    for rule in RECORDS:
+        level, metric, operation = rule["record"].split(":")
+        assert promql.labels(rule["expr"], known) == frozenset([level])
+        assert metric in known and re.match(rf"{operation} by", rule["expr"])
+
+
+@each_alarm
+def test_an_alarm_says_what_is_wrong_in_two_languages_and_what_to_do(alarm, known):
+    assert alarm["labels"]["severity"] in ("critical", "warning", "info")
+    assert alarm["labels"]["audience"] in ("supervision", "operations")
+    texts = alarm["annotations"]
+    assert set(texts) == {"summary", "summary_zh", "description", "description_zh", "runbook"}
+    for name, text in texts.items():
+        assert bool(re.search(r"[\u4e00-\u9fff]", text)) or not name.endswith("_zh"), name
+    named = set(re.findall(r"\$labels\.(\w+)", " ".join(texts.values())))
+    assert named <= promql.labels(alarm["expr"], known)
+
+
+def commands() -> Iterator[str]:
+    """Commands of ours that runbooks, dashboards and configurations tell people to run."""
+    for path in DOCKER.rglob("*"):
+        if path.is_file() and path.suffix in (".yml", ".yaml", ".json", ".sh"):
+            yield from re.findall(r"\bgridpatrol ((?:[a-z]+ ?)+)", " ".join(_told(path.read_text(encoding="utf-8"))))
+
+
+def _told(text: str) -> list[str]:
+    return re.findall(r"`(gridpatrol [^`]+)`", text) + re.findall(r'"description": "(gridpatrol [^"]+)"', text)
+
+
+def test_every_command_that_somebody_is_told_to_run_exists():
+    told = set(commands())
+    assert len(told) >= 5
+    for words in told:
+        command: Any = main
+        for word in words.split():
+            if not hasattr(command, "get_command"):
+                break
+            command = command.get_command(None, word)
+            assert command is not None, words
+
+
+def test_every_alarm_is_tested_and_every_test_is_of_an_alarm():
+    tested = set(re.findall(r"\bGridpatrol\w+", (PROMETHEUS / "rules_test.yml").read_text(encoding="utf-8")))
+    assert tested == {rule["alert"] for rule in ALARMS}
+
+
+def test_the_expressions_of_the_rules_tests_are_understood_too(known):
+    for test in read(PROMETHEUS / "rules_test.yml")["tests"]:
+        for series in test["input_series"]:
+            promql.labels(series["series"], known)
+        for asked in test["promql_expr_test"]:
+            promql.labels(asked["expr"], known)
+
+
+# ---- who is asked, who is told ------------------------------------------------------------------------------
+
+
+def test_prometheus_asks_every_role_where_it_listens():
+    config = read(PROMETHEUS / "prometheus.yml")
+    asked = {(job["job_name"], target) for job in config["scrape_configs"] for static in job["static_configs"]
+             for target in static["targets"]}  # fmt: skip
+    roles = [service for service in SERVICES.values() if service.port]
+    assert asked == {(service.command[-1], f"{service.name}:{service.port}") for service in roles}
+    assert config["rule_files"] == ["rules.yml"]
+    assert all("watch" in service.networks for service in roles)
+
+
+def test_alarms_speak_of_the_jobs_that_there_are(known):
+    jobs = "|".join(job["job_name"] for job in read(PROMETHEUS / "prometheus.yml")["scrape_configs"])
+    for rule in ALARMS:
+        assert set(re.findall(r'job=~"([^"]+)"', rule["expr"])) <= {jobs}
+
+
+def test_prometheus_grafana_and_alertmanager_find_each_other():
+    [told] = read(PROMETHEUS / "prometheus.yml")["alerting"]["alertmanagers"]
+    [source] = read(GRAFANA / "provisioning" / "datasources" / "prometheus.yaml")["datasources"]
+    for address in (*told["static_configs"][0]["targets"], source["url"].removeprefix("http://")):
+        name, _, port = address.partition(":")
+        assert [int(port)] == [published.target for published in SERVICES[name].ports]
+
+
+def test_every_alarm_reaches_a_receiver_and_a_secret_is_read_from_its_file():
+    config = read(DOCKER / "alertmanager" / "alertmanager.yml")
+    receivers = {receiver["name"]: receiver for receiver in config["receivers"]}
+    assert {config["route"]["receiver"], *(r["receiver"] for r in config["route"]["routes"] if "receiver" in r)} <= set(
+        receivers
+    )
+    for hook in receivers["webhook"]["webhook_configs"]:
+        assert hook["url_file"].removeprefix("/run/secrets/") in SERVICES["alertmanager"].secrets
+    assert receivers["screen"] == {"name": "screen"}, "delivered so that it works without being configured"
+
+
+def test_the_partitions_of_the_setup_are_those_of_a_default_installation():
+    assert SERVICES["setup"].environment["GRIDPATROL_PARTITIONS"] == str(Settings().partitions)
+
+
+# ---- dashboards ---------------------------------------------------------------------------------------------
+
+
+def test_supervisors_and_operations_have_one_each():
+    assert DASHBOARDS.keys() == {"supervision", "operations"}
+    assert len({board["uid"] for board in DASHBOARDS.values()}) == 2
+    [provider] = read(GRAFANA / "provisioning" / "dashboards" / "dashboards.yaml")["providers"]
+    mounted = dict(mount.split(":")[:2] for mount in SERVICES["grafana"].told["volumes"])
+    assert mounted["./grafana/dashboards"] == provider["options"]["path"]
+    home = SERVICES["grafana"].environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (GRAFANA / "dashboards" / Path(home).name).is_file() and home.startswith(provider["options"]["path"])
+
+
+@each_board
+def test_panels_have_numbers_of_their_own_and_do_not_cover_each_other(board):
+    numbers = [panel["id"] for panel in board["panels"]]
+    assert len(set(numbers)) == len(numbers)
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24 and not cells & taken, panel["title"]
+        taken |= cells
+
+
+@each_board
+def test_dashboards_link_to_each_other(board):
+    uids = {other["uid"] for other in DASHBOARDS.values()}
+    assert {link["url"].removeprefix("/d/") for link in board["links"]} == uids - {board["uid"]}
+
+
+@each_panel
+def test_a_panel_has_a_title_in_two_languages_and_asks_the_source_that_is_provisioned(board, panel):
+    assert re.search(r"[\u4e00-\u9fff]", panel["title"]) and re.search(r"[a-z]{3}", panel["title"])
+    [source] = read(GRAFANA / "provisioning" / "datasources" / "prometheus.yaml")["datasources"]
+    for asking in (panel, *panel["targets"]):
+        assert asking["datasource"] == {"type": source["type"], "uid": source["uid"]}
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+
+
+@each_panel
+def test_a_panel_asks_for_what_is_exported_and_names_lines_after_labels_that_they_have(board, panel, known):
+    for target in panel["targets"]:
+        found = promql.labels(target["expr"], known)
+        assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= found
+        for transformation in panel.get("transformations", []):
+            options = transformation["options"]
+            assert {options[key] for key in ("rowField", "columnField") if key in options} <= found
+
+
+def test_everything_that_is_exported_is_seen_somewhere(exported):
+    asked = " ".join([target["expr"] for _, panel in SHOWN for target in panel["targets"]]
+                     + [rule["expr"] for rule in RULES])  # fmt: skip
+    for name in exported:
+        assert name.rpartition("_")[2] in NOT_SHOWN or re.search(rf"\b{name}\b", asked), name
+
+
+# ---- the reader of expressions ------------------------------------------------------------------------------
+
+SOME = {"a": frozenset({"x", "y"}), "b": frozenset({"x", "z"}), "h_bucket": frozenset({"le", "x"})}
+
+
+@pytest.mark.parametrize(
+    ("expression", "labels"),
+    [
+        ("a", "xy"), ('a{x="1"} > 2', "xy"), ("sum(a)", ""), ("sum by (x) (a)", "x"), ("sum without (x) (a)", "y"),
+        ("topk(3, a)", "xy"), ("rate(a[5m])", "xy"), ("absent(a)", ""), ("max_over_time(sum by (x) (a)[1h:1m])", "x"),
+        ("histogram_quantile(0.9, sum by (le, x) (h_bucket))", "x"), ("-a * 2", "xy"),
+        ("a * on (x) group_left (z) b", "xyz"), ("a / on (x) b", "x"), ("1 - sum(a)", ""),
+    ],
+)  # fmt: skip
+def test_labels_of_a_result_are_known(expression, labels):
+    assert promql.labels(expression, SOME) == frozenset(labels)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "c", 'a{z="1"}', "sum by (z) (a)", "sum by (y) (sum by (x) (a))", "rate(c[5m])", "a > on (y) b",
+        "histogram_quantile(0.9, sum by (x) (h_bucket))", "a offset 5m > c",
+    ],
+)  # fmt: skip
+def test_what_does_not_exist_is_noticed(expression):
+    with pytest.raises(promql.Unknown):
+        promql.labels(expression, SOME)
+
+
+# ---- Prometheus' own tools ----------------------------------------------------------------------------------
+
+promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None,
+    reason="no promtool here (Debian package prometheus); expressions and names are checked all the same",
+)
+
+
+def run(*command: str) -> None:
+    """Run a checker in the folder of the rules; what it prints is the reason of a failure."""
+    done = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@promtool
+def test_promtool_takes_the_configuration_and_the_rules():
+    run("promtool", "check", "config", "prometheus.yml")
+
+
+@promtool
+def test_promtool_finds_every_alarm_to_fire_when_it_should_and_not_before():
+    run("promtool", "test", "rules", "rules_test.yml")
+
+
+def amtool_is_new_enough() -> bool:
+    """Addresses of webhooks come from files since 0.26. One that was built from source tells no number."""
+    if shutil.which("amtool") is None:
+        return False
+    said = subprocess.run(["amtool", "--version"], capture_output=True, text=True, timeout=60)
+    found = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
+    return found is None or (int(found[1]), int(found[2])) >= (0, 26)
+
+
+@pytest.mark.skipif(not amtool_is_new_enough(), reason="no amtool from 0.26 on here; routes and receivers are checked")
+def test_amtool_takes_the_configuration():
+    run("amtool", "check-config", str(DOCKER / "alertmanager" / "alertmanager.yml"))
