@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from sqlalchemy.engine import URL
 
 from engine import lease as leases
-from engine.errors import LeaseTaken
-from engine.lease import Lease
+from engine.errors import DatabaseUnusable, LeaseTaken
+from engine.lease import TELLER, WRITER, Lease
 from engine.store.database import Database, open_database
 
 
@@ -51,3 +52,34 @@ def test_who_lost_it_to_another_process_is_told(server: Database) -> None:
         _forget(server)
         with closing(Lease(server)), pytest.raises(LeaseTaken):
             held.keep(server)
+
+
+def test_a_lock_that_was_forgotten_while_nobody_could_connect_is_taken_when_they_can(
+    server: Database, postgres_server: URL
+) -> None:
+    with closing(Lease(server)) as held, closing(open_database(_text(postgres_server))) as operator:
+        with operator.begin() as connection:
+            name = server.url.database
+            connection.exec_driver_sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+            ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            assert connection.exec_driver_sql(ended).all()
+        for _ in range(3):
+            with pytest.raises(DatabaseUnusable, match="the database is away"):
+                held.keep(server)
+        with operator.begin() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+        held.keep(server)
+        with pytest.raises(LeaseTaken):
+            Lease(server, linger_s=0)
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def test_one_process_writes_and_another_may_tell(database: Database) -> None:
+    with closing(Lease(database, WRITER)), closing(Lease(database, TELLER)):
+        with pytest.raises(LeaseTaken, match="tells the alerts of"):
+            Lease(database, TELLER, linger_s=0)
+        with pytest.raises(LeaseTaken, match="writes to"):
+            Lease(database, WRITER, linger_s=0)

@@ -131,14 +131,19 @@ def to(database: Database, revision: str) -> None:
         move(database._config(connection), revision)
 
 
-def contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table that the revision has, in any order."""
+def columns_of(database: Database) -> dict[str, str]:
+    """The names of every table's columns."""
     seen = inspect(database.db)
+    tables = [name for name in seen.get_table_names() if name != "alembic_version"]
+    return {table: ", ".join(f'"{c["name"]}"' for c in seen.get_columns(table)) for table in tables}
+
+
+def contents(database: Database, names: Mapping[str, str]) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of these tables, by these columns."""
     with database.read() as connection:
         return {
-            table: sorted((tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")), key=repr)
-            for table in seen.get_table_names()
-            if table != "alembic_version"
+            table: sorted((tuple(row) for row in connection.exec_driver_sql(f"SELECT {of} FROM {table}")), key=repr)
+            for table, of in names.items()
         }
 
 
@@ -156,15 +161,14 @@ def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_publ
         runs.replayed(engine, runs.storm(5, 40))
         database = engine.database
         to(database, "0001")
-        before = contents(database)
+        first = columns_of(database)
+        assert "published" not in first["dead_letters"]
+        before = contents(database, first)
         assert len(before["dead_letters"]) > 5
-        assert "published" not in {c["name"] for c in inspect(database.db).get_columns("dead_letters")}
         database.upgrade()
         database.check_schema()
-        after = contents(database)
+        assert contents(database, first) == before
         assert set(published(database).values()) == {False}
-        after["dead_letters"] = sorted((row[:-1] for row in after["dead_letters"]), key=repr)
-        assert after == before
 
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:
@@ -178,7 +182,7 @@ def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> N
 def test_serving_refuses_an_older_schema_and_names_the_command(migrated: Database) -> None:
     to(migrated, "0001")
     url = migrated.url.render_as_string(hide_password=False)
-    with pytest.raises(SchemaMismatch, match=r"revision 0001.*needs 0002.*gridpatrol db upgrade"):
+    with pytest.raises(SchemaMismatch, match=r"revision 0001.*gridpatrol db upgrade"):
         serve(Settings(database=url, listen="127.0.0.1:0"))
     migrated.upgrade()
     migrated.check_schema()
