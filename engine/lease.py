@@ -35,12 +35,16 @@ TELLER = Office("tells the alerts of", ".alerts.lease", 0x616C7274)  # "alrt"
 class Lease:
     """Held from construction until `close`, or until the process ends.
 
-    A lock that a killed process held is waited for up to `linger_s`.
+    A lock that a killed process held is waited for up to `linger_s`. Several may hold it `shared`, as the roles of a
+    distributed run do with `WRITER`: then nobody can hold it alone.
     """
 
-    def __init__(self, database: Database, office: Office = WRITER, linger_s: float = LINGER_S) -> None:
+    def __init__(
+        self, database: Database, office: Office = WRITER, linger_s: float = LINGER_S, *, shared: bool = False
+    ) -> None:
         self.office = office
         self._linger_s = linger_s
+        self._shared = shared
         self._seen_s = time.monotonic()
         self._file: IO[str] | None = None
         self._connection: Connection | None = None
@@ -52,7 +56,7 @@ class Lease:
     def _lock_file(self, path: Path) -> None:
         handle = path.open("a+")
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
@@ -67,10 +71,11 @@ class Lease:
     def _lock_row(self, database: Database) -> None:
         """The session of a process that was killed takes PostgreSQL a moment to notice: ask for so long."""
         until = time.monotonic() + self._linger_s
+        ask = f"SELECT pg_try_advisory_lock{'_shared' if self._shared else ''}(%s)"
         with ExitStack() as undo:
             connection = database.db.connect().execution_options(isolation_level="AUTOCOMMIT")
             undo.callback(connection.close)
-            while not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (self.office.key,)).scalar_one():
+            while not connection.exec_driver_sql(ask, (self.office.key,)).scalar_one():
                 if time.monotonic() >= until:
                     raise LeaseTaken(f"another process {self.office.does} {database.url.database}")
                 time.sleep(0.05)
@@ -107,7 +112,7 @@ class Lease:
             self._file.close()
         if self._connection is not None:
             with suppress(StoreError):
-                self._connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (self.office.key,))
+                self._connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
             self._connection.invalidate()
             self._connection.close()
             self._connection = None

@@ -83,3 +83,14 @@ def test_one_process_writes_and_another_may_tell(database: Database) -> None:
             Lease(database, TELLER, linger_s=0)
         with pytest.raises(LeaseTaken, match="writes to"):
             Lease(database, WRITER, linger_s=0)
+
+
+def test_several_may_share_it_and_then_nobody_has_it_alone(database: Database) -> None:
+    with closing(Lease(database, shared=True)) as first:
+        with closing(Lease(database, shared=True)), pytest.raises(LeaseTaken):
+            Lease(database, linger_s=0)
+        with pytest.raises(LeaseTaken):
+            Lease(database, linger_s=0)
+        first.close()
+        with closing(Lease(database)), pytest.raises(LeaseTaken):
+            Lease(database, linger_s=0, shared=True)
