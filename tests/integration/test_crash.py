@@ -33,8 +33,8 @@ from tests.simulation.runs import engine_on, install, pack_of, replayed, storm
 from tests.unit.builders import event, instant, subject
 
 LIVE = tuple(name for name in NAMES if name.startswith(("append.", "slice.")))
-NOT_REPLAY = ("append.", "alerts.before_publish", "alerts.after_publish", "copy.")
-REPLAY = tuple(name for name in NAMES if not name.startswith(NOT_REPLAY))
+ON_REPLAY = ("slice.", "fold.", "alerts.before_commit", "alerts.after_commit", "replay.")
+REPLAY = tuple(name for name in NAMES if name.startswith(ON_REPLAY))
 
 
 def victim(*args: str, failpoint: str = "") -> subprocess.Popen[bytes]:
