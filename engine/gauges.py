@@ -15,7 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from engine.clock import now_ms
-from engine.store import desk, letters, log
+from engine.policies import Policies
+from engine.store import desk, figures, letters, log
 from engine.store.database import FAILURES, Database
 from engine.store.desk import Connection
 from schemas.refusals import Reason
@@ -27,6 +28,8 @@ AGES = ((0, "0-1h"), (1, "1-4h"), (4, "4-24h"), (24, "1-3d"), (72, "3-7d"), (168
 """Bands of how long something is overdue: from so many hours on."""
 DEEPEST = 3
 """Overdue cases are told apart by grid down to this level."""
+FIGURES_BY = 2
+"""Figures are told apart by grid down to this level."""
 MISMATCHES = "reconcile_mismatches"
 """Name in `meta` under which a verification leaves how many findings it had."""
 
@@ -36,6 +39,7 @@ class StateGauges(Collector):
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._policies = Policies()
 
     def collect(self) -> Iterator[Metric]:
         """All families, from one snapshot. Without a database there are none: a missing gauge says more than a stale
@@ -44,22 +48,47 @@ class StateGauges(Collector):
             "gridpatrol_build", "The release that runs.",
             value={"version": version("gridpatrol"), "python": python_version()},
         )  # fmt: skip
+        yield from self.read()
+
+    def read(self) -> list[Metric]:
+        """What the database says, as far as it can be asked."""
         try:
             with self.database.read() as connection:
-                families = list(state(connection, now_ms()))
+                return list(self.families(connection, now_ms()))
         except FAILURES as error:
             _log.error("the gauges of state cannot be read: %s", error)
-            return
-        yield from families
+            return []
+
+    def families(self, connection: Connection, now: int) -> Iterator[Metric]:
+        """All of them, as of an instant."""
+        yield from state(connection, now)
+        yield sums_of_figures(connection, self._policies, now)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering must not need the database."""
         return iter(())
 
 
+class FigureGauges(StateGauges):
+    """The figures of one database, for the process that folds them."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Only these: what else there is to say of the state, others say."""
+        yield from self.read()
+
+    def families(self, connection: Connection, now: int) -> Iterator[Metric]:
+        """One of them."""
+        yield sums_of_figures(connection, self._policies, now)
+
+
 def register(registry: CollectorRegistry, database: Database) -> None:
     """Let a registry ask this database."""
     registry.register(StateGauges(database))
+
+
+def register_figures(registry: CollectorRegistry, database: Database) -> None:
+    """Let a registry ask this database for its figures only."""
+    registry.register(FigureGauges(database))
 
 
 def state(connection: Connection, now: int) -> Iterator[Metric]:
@@ -68,9 +97,10 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield _overdue(connection, now)
     yield _seconds("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.",
                    desk.read_earliest_due(connection), now)  # fmt: skip
-    yield _waiting(connection)
-    yield _seconds("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
-                   desk.read_oldest_waiting(connection), now)  # fmt: skip
+    if log.read_origin(connection) is None:  # of a topic the owners of its partitions know
+        yield _waiting(connection)
+        yield _seconds("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
+                       desk.read_oldest_waiting(connection), now)  # fmt: skip
     yield _letters(connection)
     yield _mismatches(connection)
 
@@ -133,3 +163,20 @@ def _mismatches(connection: Connection) -> Metric:
         "gridpatrol_reconcile_mismatches", "Findings of the last `gridpatrol verify`; NaN before the first.",
         value=float(found) if found is not None else float("nan"),
     )  # fmt: skip
+
+
+def sums_of_figures(connection: Connection, policies: Policies, now: int) -> Metric:
+    """The figures of the present local day and month. None before a pack is active: no day is local then."""
+    family = GaugeMetricFamily(
+        "gridpatrol_figures", "Performance figures of the present day and month, by measure and grid.",
+        labels=("grid", "measure", "period"),
+    )  # fmt: skip
+    digest = desk.read_active(connection)
+    if digest is None:
+        return family
+    day = policies.get(connection, digest).clock_of_days.local_day(now)
+    for period, since in (("day", day), ("month", day // 100 * 100 + 1)):
+        chosen = figures.Selection(by="grid", level=FIGURES_BY, since=since, until=day)
+        for grid, measure, value in figures.sums(connection, chosen):
+            family.add_metric((grid, measure, period), value)
+    return family

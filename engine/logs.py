@@ -7,14 +7,18 @@ they were sealed at the door.
 
 import logging
 import sys
+import time
 
 import structlog
 from structlog.typing import Processor
 
 from engine.errors import SettingsError
 
-_CHATTY = ("alembic.runtime.migration", "uvicorn.error", "uvicorn.access", "httpx")
+_CHATTY = ("alembic.runtime.migration", "uvicorn.error", "uvicorn.access", "httpx", "kafka", "aiokafka", "faust")
 """Libraries that say at INFO what a reader of our log does not look for."""
+_REPEATING = ("kafka", "aiokafka")
+"""Libraries that say the same for every try while a broker is away."""
+REPEAT_S = 30.0
 
 
 def configure(log_format: str, level: str) -> None:
@@ -24,11 +28,29 @@ def configure(log_format: str, level: str) -> None:
         raise SettingsError(f"log_level must be one of DEBUG, INFO, WARNING, ERROR, got {level!r}")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(log_format))
+    handler.addFilter(_Sparing())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(name)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class _Sparing(logging.Filter):
+    """Lets a line of a repeating library through once in a while: an outage is told, not written a book about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _REPEATING or record.levelno < logging.WARNING:
+            return True
+        line = (record.pathname, record.lineno)
+        if time.monotonic() - self._said.get(line, -REPEAT_S) < REPEAT_S:
+            return False
+        self._said[line] = time.monotonic()
+        return True
 
 
 def _formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
@@ -92,6 +93,24 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.envi
             values[name] = text
     values |= {name: value for name, value in flags.items() if value is not None}
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}") from error
+    return _with_password(settings)
+
+
+def _with_password(settings: Settings) -> Settings:
+    """The database's URL with the password that lies in a file of its own."""
+    file = settings.database_password_file
+    if not file:
+        return settings
+    try:
+        password = Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"database_password_file: {error}") from error
+    parts = urlsplit(settings.database)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at or ":" in user:
+        raise SettingsError("database_password_file needs a URL with a user and no password: postgresql://user@host/name")
+    url = urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+    return msgspec.structs.replace(settings, database=url, database_password_file="")

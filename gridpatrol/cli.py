@@ -21,7 +21,7 @@ COMMANDS = {
     "serve": "serve", "replay": "replay", "import": "importing", "publish": "publish", "incident": "incident",
     "deadline": "deadline", "alert": "alert", "performance": "performance", "deadletter": "deadletter", "pack": "pack",
     "principal": "principal", "schema": "schema", "log": "log", "facts": "facts", "verify": "verify", "db": "db",
-    "demo": "demo", "bench": "bench",
+    "topic": "topic", "demo": "demo", "bench": "bench",
 }  # fmt: skip
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 

@@ -17,11 +17,12 @@ import msgspec
 from consumers import alerts, performance
 from engine import logs
 from engine.clock import now_ms
-from engine.errors import GridpatrolError, PackUnusable
+from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.packs import check_folder, folder_of
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
+from engine.store import log
 from engine.store.database import Database, open_database
 from engine.telemetry import Telemetry
 from workflows.pack import Pack
@@ -70,6 +71,39 @@ def exists(url: str) -> bool:
     return not kind.startswith("sqlite") or Path(path).is_file()
 
 
+class LogIsTopic(LeaseTaken):
+    """The log of this database is a Kafka topic, which commands write to through a gateway."""
+
+    remedy = "Start `gridpatrol serve` with GRIDPATROL_KAFKA set."
+
+
+def _check_log(database: Database) -> None:
+    """A database whose log is a topic takes no records into its table."""
+    with database.read() as connection:
+        if log.read_meta(connection, log.TOPIC) is not None:
+            raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
+
+
+@contextmanager
+def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
+    """An engine for reading the log to its end, wherever it lies; it decides nothing."""
+    with database.read() as connection:
+        in_topic = log.read_meta(connection, log.TOPIC) is not None
+    if not in_topic:
+        yield Engine(database, settings, (), Telemetry())
+        return
+    if not settings.kafka:
+        raise LogIsTopic(f"the log of {shown(settings.database)} goes on in a topic")
+    from engine.cluster import topics  # Kafka's client may not be installed
+    from engine.cluster.inbox import KafkaInbox
+
+    inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
+    try:
+        yield Engine(database, settings, (), Telemetry(), (), inbox)
+    finally:
+        inbox.close()
+
+
 @contextmanager
 def reading(settings: Settings) -> Iterator[Database]:
     """A database to read from. A file that is not there is not made."""
@@ -88,6 +122,8 @@ def reading(settings: Settings) -> Iterator[Database]:
 @contextmanager
 def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening: bool = True) -> Iterator[Engine]:
     """An engine under the lease, with its consumers if they are `listening`; an empty database is set up."""
+    if settings.kafka:
+        raise LogIsTopic("only a gateway appends to a topic")
     database = open_database(settings.database)
     lease: Lease | None = None
     try:
@@ -95,6 +131,7 @@ def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening
         if is_empty(database):
             database.upgrade()
         database.check_schema()
+        _check_log(database)
         telemetry = telemetry or Telemetry()
         if not listening:
             yield Engine(database, settings, (), telemetry)
@@ -108,7 +145,12 @@ def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening
 
 def consumers(telemetry: Telemetry) -> list[Consumer]:
     """What listens to the steps, in the order in which it is fed."""
-    return [performance.consume, partial(alerts.consume, heard=_heard(telemetry))]
+    return [performance.consume, consumer_of_alerts(telemetry)]
+
+
+def consumer_of_alerts(telemetry: Telemetry) -> Consumer:
+    """What folds steps into alerts, and counts what it tells."""
+    return partial(alerts.consume, heard=_heard(telemetry))
 
 
 def chores(telemetry: Telemetry) -> list[Chore]:

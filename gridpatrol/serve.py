@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 LINGER_S = 5
 """How long requests that are under way may take when the server is stopped."""
 
-Prepare = Callable[[Engine], None]
+Prepare = Callable[[Engine], object]
 """What is done before the door opens."""
 
 
@@ -81,29 +81,52 @@ def serve(
     settings: Settings, *, prepare: Prepare | None = None, opened: Callable[[str, Engine], None] | None = None,
     seconds: float | None = None,
 ) -> None:  # fmt: skip
-    """Serve until a signal, or for so many seconds. `prepare` runs before the door opens, `opened` when it does."""
+    """Serve until a signal, or for so many seconds. `prepare` runs before the door opens, `opened` when it does.
+
+    With a role of the distributed run: that role. The door of a gateway opens like that of the embedded run.
+    """
+    if settings.kafka and settings.role != "gateway":
+        from gridpatrol import roles  # Kafka's client takes a while to import, and may not be installed
+
+        return roles.run(settings, lambda url: log.info("serving", extra={"url": url, "role": settings.role}), seconds)
     taken = take_address(settings.listen)
     try:
-        with _signals_interrupt(), writing(settings, Telemetry()) as engine:
-            (prepare or install_if_empty)(engine)
-            _serve(engine, taken, opened, seconds)
+        with _signals_interrupt(), _writer(settings, prepare or install_if_empty) as writer:
+            _serve(writer, taken, opened, seconds)
     except KeyboardInterrupt:
         log.info("stopped before the door was open")
     finally:
         taken.close()
 
 
+@contextmanager
+def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
+    """Who writes behind the door, running: to the table, or to the topic."""
+    if settings.kafka:
+        from gridpatrol import roles
+
+        with roles.gateway(settings, Telemetry()) as gateway:
+            yield gateway
+        return
+    with writing(settings, Telemetry()) as engine:
+        prepare(engine)
+        writer = Writer(engine)
+        writer.start()
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
 def _serve(
-    engine: Engine, taken: socket.socket, opened: Callable[[str, Engine], None] | None, seconds: float | None
+    writer: Writer, taken: socket.socket, opened: Callable[[str, Engine], None] | None, seconds: float | None
 ) -> None:
     """The door, with the writer behind it."""
-    database, closing = engine.database, threading.Event()
+    engine, database, closing = writer.engine, writer.engine.database, threading.Event()
     url = url_of(taken)
     alerts.epoch(database)
     with database.begin() as connection:
         table.write_meta(connection, DOOR, url)
-    writer = Writer(engine)
-    writer.start()
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
@@ -116,7 +139,6 @@ def _serve(
         pass  # uvicorn has stopped in order, and hands the signal on
     finally:
         closing.set()
-        writer.close()
         log.info("stopped", extra={"url": url})
     if writer.failure is not None:
         raise WriterStopped(f"the writer had stopped: {writer.failure}") from writer.failure

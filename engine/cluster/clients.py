@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
+from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, SaslAuthenticationFailedError
 
 from engine.errors import BrokerAway, BrokerRefuses, SettingsError
 from engine.settings import Settings
@@ -33,7 +33,7 @@ def common(settings: Settings, name: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "bootstrap_servers": settings.kafka.split(","), "client_id": f"gridpatrol-{name}",
         "security_protocol": settings.kafka_security, "metadata_max_age_ms": METADATA_MS,
-        "bootstrap_timeout_ms": BOOTSTRAP_MS, "reconnect_backoff_max_ms": 1000, "metrics_enabled": False,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS, "reconnect_backoff_max_ms": 1000,
     }  # fmt: skip
     if settings.kafka_ca:
         told["ssl_cafile"] = str(_existing(settings.kafka_ca, "kafka_ca"))
@@ -60,7 +60,8 @@ def producer(settings: Settings, name: str) -> KafkaProducer:
     """Idempotent, acknowledged by all in-sync replicas, never transactional: a log's offsets must have no gaps."""
     told = common(settings, name) | {
         "acks": "all", "linger_ms": 2, "batch_size": 131_072, "delivery_timeout_ms": DELIVERY_MS,
-        "request_timeout_ms": 10_000, "max_block_ms": 10_000, "max_request_size": 4 * 1024 * 1024,
+        "metrics_enabled": False, "request_timeout_ms": 10_000, "max_block_ms": 10_000,
+        "max_request_size": 4 * 1024 * 1024,
     }  # fmt: skip
     return connected(settings, lambda: KafkaProducer(**told))
 
@@ -69,7 +70,7 @@ def consumer(settings: Settings, name: str, **more: Any) -> KafkaConsumer:
     """Without a group unless `more` names one. It commits nothing by itself."""
     told = common(settings, name) | {
         "enable_auto_commit": False, "auto_offset_reset": "earliest", "max_poll_records": 2000,
-        "fetch_max_wait_ms": 250, "max_partition_fetch_bytes": 4 * 1024 * 1024,
+        "metrics_enabled": False, "fetch_max_wait_ms": 250, "max_partition_fetch_bytes": 4 * 1024 * 1024,
         "session_timeout_ms": settings.kafka_session_ms, "heartbeat_interval_ms": settings.kafka_session_ms // 4,
         "isolation_level": "read_committed",
     }  # fmt: skip
@@ -96,6 +97,8 @@ def connected(settings: Settings, connect: Callable[[], Client]) -> Client:
     logger.addHandler(heard)
     try:
         return connect()
+    except KafkaConfigurationError as error:
+        raise SettingsError(f"{error}") from error
     except KafkaError as error:
         raise told_apart(settings, error, heard.words) from error
     except OSError as error:

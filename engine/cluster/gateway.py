@@ -70,7 +70,8 @@ def _answer(connection: desk.Connection, partition: int, position: int, ask: Ask
 
 def read_answer(connection: desk.Connection, partition: int, position: int, source: str, id_: str) -> Answer:
     """The outcome of an event at a position that has been decided: of the first one, or of a repetition."""
-    [seen] = desk.read_event(connection, source, id_, partition) or [None]
+    found = desk.read_event(connection, source, id_, partition)
+    seen = found[0] if found else None
     if seen is not None and seen.position == position:
         refusal = Refusal(Reason(seen.reason), seen.field, seen.detail) if seen.reason else None
         return Answer(partition, position, seen.outcome, refusal)

@@ -28,7 +28,6 @@ from kafka.structs import OffsetAndMetadata
 from engine import failpoints
 from engine.cluster import clients
 from engine.cluster.publisher import Publisher
-from engine.cluster.topics import Origin
 from engine.errors import BrokerAway, Fenced, LogMismatch
 from engine.inbox import Submission
 from engine.settings import Settings
@@ -58,7 +57,7 @@ COMMIT_S = 5.0
 class KafkaInbox:
     """Appends to the inbox topic. No partition of it is ours to decide."""
 
-    def __init__(self, settings: Settings, database: Database, origin: Origin) -> None:
+    def __init__(self, settings: Settings, database: Database, origin: table.Origin) -> None:
         self.settings = settings
         self.database = database
         self.origin = origin
@@ -128,7 +127,7 @@ class KafkaInbox:
 class OwnedInbox(KafkaInbox):
     """The partitions that the group gave to this process. `poll` is where they come and go."""
 
-    def __init__(self, settings: Settings, database: Database, origin: Origin) -> None:
+    def __init__(self, settings: Settings, database: Database, origin: table.Origin) -> None:
         super().__init__(settings, database, origin)
         self._consumer: KafkaConsumer | None = None
         self._listener = _Listener()

@@ -7,11 +7,9 @@ goes on where the table ends.
 
 from typing import Any
 
-import msgspec
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
-from msgspec import Struct
 
 from engine.cluster import clients
 from engine.errors import LogMismatch, TopicsUnfit
@@ -20,17 +18,7 @@ from engine.store import log as table
 from engine.store.database import Connection, Database
 from schemas.topics import Topics
 
-INBOX = "inbox"
-"""Name in `meta` of what this module knows about a database's log."""
 WEEK_MS = 7 * 24 * 3_600_000
-
-
-class Origin(Struct, frozen=True):
-    """Which topic a database's log is, and where it begins: position = base + offset."""
-
-    cluster: str
-    topic: str
-    bases: list[int]
 
 
 def wanted(settings: Settings, count: int, replication: int, systems: list[str]) -> dict[str, dict[str, Any]]:
@@ -57,7 +45,7 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
     }
 
 
-def create(settings: Settings, database: Database, replication: int, systems: list[str]) -> dict[str, str]:
+def create(settings: Settings, database: Database, replication: int | None, systems: list[str]) -> dict[str, str]:
     """Create what is missing, mend what differs, tie the database to its inbox. What was done, by topic."""
     with database.begin() as connection:
         if table.read_meta(connection, "partitions") is None:
@@ -66,6 +54,7 @@ def create(settings: Settings, database: Database, replication: int, systems: li
         count = int(table.read_meta(connection, "partitions") or 0)
     admin = clients.admin(settings)
     try:
+        replication = replication or min(3, len(admin.describe_cluster()["brokers"]))
         done = {
             name: _ensure(admin, name, plan) for name, plan in wanted(settings, count, replication, systems).items()
         }
@@ -93,7 +82,7 @@ def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any]) -> str:
 
 def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, count: int) -> None:
     """The first time: the topic goes on where the table ends. Later: it must be the same topic."""
-    if read_origin(connection) is not None:
+    if table.read_origin(connection) is not None:
         check_origin(connection, settings, admin)
         return
     name = Topics(settings.kafka_prefix).inbox
@@ -102,19 +91,13 @@ def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, co
     if filled:
         raise LogMismatch(f"topic {name} holds records of another database, in partitions {filled[:5]}")
     heads = dict.fromkeys(range(count), 0) | table.read_heads(connection)
-    origin = Origin(*_identity(settings, admin), [heads[p] for p in range(count)])
-    table.write_meta(connection, INBOX, msgspec.json.encode(origin).decode())
+    origin = table.Origin(*_identity(settings, admin), [heads[p] for p in range(count)])
+    table.write_origin(connection, origin)
 
 
-def read_origin(connection: Connection) -> Origin | None:
-    """Which topic this database's log is; None: the log is a table."""
-    found = table.read_meta(connection, INBOX)
-    return msgspec.json.decode(found, type=Origin) if found else None
-
-
-def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> Origin:
+def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> table.Origin:
     """The origin. TopicsUnfit where there is none; LogMismatch where the brokers have another topic of that name."""
-    origin = read_origin(connection)
+    origin = table.read_origin(connection)
     if origin is None:
         raise TopicsUnfit("this database's log is not a topic yet")
     found = _identity(settings, admin)
@@ -135,7 +118,7 @@ def _identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
     return str(admin.describe_cluster()["cluster_id"]), str(found["topic_id"])
 
 
-def open_inbox(settings: Settings, database: Database) -> Origin:
+def open_inbox(settings: Settings, database: Database) -> table.Origin:
     """Check at start that brokers and database belong together, and that the inbox is stamped by the brokers."""
     admin = clients.admin(settings)
     try:

@@ -17,13 +17,13 @@ from engine.clock import now_ms
 from engine.cluster.inbox import OwnedInbox
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
-from engine.cluster.topics import Origin
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
 from engine.isolation import cureless
 from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import FAILURES, Database
+from engine.store.log import Origin
 from engine.telemetry import Telemetry
 from schemas.topics import Topics
 
@@ -40,22 +40,19 @@ POLL_S = 0.5
 
 
 class Worker:
-    """One member of the group of workers. `run` it; `stop` it from a signal."""
+    """One member of the group of workers. `run` it until `stop` is set."""
 
     def __init__(self, settings: Settings, database: Database, origin: Origin, telemetry: Telemetry,
-                 chores: list[Chore]) -> None:  # fmt: skip
+                 chores: list[Chore], stop: threading.Event,
+    ) -> None:  # fmt: skip
         topics = Topics(settings.kafka_prefix)
         self.inbox = OwnedInbox(settings, database, origin)
         self.relay = Relay(database, topics, Publisher(settings, "relay"))
         self.engine = Engine(database, settings, (), telemetry, chores, self.inbox)
         self.away = ""  # what is waited for; empty: nothing
         self._looked_s = 0.0
-        self._stopped = threading.Event()
+        self._stopped = stop
         telemetry.registry.register(_Gauges(self))
-
-    def stop(self) -> None:
-        """End after the slice that is under way."""
-        self._stopped.set()
 
     def run(self) -> None:
         """Until stopped. Fenced, and errors that nobody expects, end it."""
@@ -83,7 +80,7 @@ class Worker:
 
     def _wait_for(self, error: Exception) -> None:
         if not self.away:
-            log.error("%s; trying again", error)
+            log.error("%s Trying again.", error)
         self.away = str(error)
         try:
             self.inbox.hold()

@@ -5,11 +5,25 @@ In: the open transaction. Out: records, packs, settlements, what is fixed at ins
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import writes
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
 from engine.store.tables import inbox, packs, partitions, sealed, settlements
+
+TOPIC = "inbox"
+"""Name in `meta` of what is known about the topic that is the log; missing: the log is the table."""
+
+
+class Origin(Struct, frozen=True):
+    """Which topic is the log, and at which position of each partition it begins: position = base + offset."""
+
+    cluster: str
+    topic: str
+    bases: list[int]
+
 
 # ---- installation -------------------------------------------------------------------------------------------
 
@@ -27,6 +41,17 @@ def write_meta(connection: Connection, name: str, value: str) -> None:
     conflict = "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     sql = f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) {conflict}"
     connection.exec_driver_sql(sql, (name, value))
+
+
+def read_origin(connection: Connection) -> Origin | None:
+    """Which topic the log is; None: it is the table."""
+    found = read_meta(connection, TOPIC)
+    return msgspec.json.decode(found, type=Origin) if found else None
+
+
+def write_origin(connection: Connection, origin: Origin) -> None:
+    """From now on the log is this topic."""
+    write_meta(connection, TOPIC, msgspec.json.encode(origin).decode())
 
 
 def create_partitions(connection: Connection, count: int) -> None:

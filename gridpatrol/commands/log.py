@@ -13,10 +13,9 @@ from engine.errors import LeaseTaken
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.settlements import Settled
-from engine.telemetry import Telemetry
 from gridpatrol import options
 from gridpatrol.client import server_of
-from gridpatrol.opening import reading, settings_of, writing
+from gridpatrol.opening import reading, settings_of, whole_log, writing
 
 
 @click.group("log")
@@ -38,8 +37,8 @@ def export(output: IO[bytes], database: str | None) -> None:
       gridpatrol replay log.jsonl --database sqlite:///var/copy.db
     """
     settings = settings_of(database=database)
-    with reading(settings) as opened:
-        for line in replay.export_log(Engine(opened, settings, (), Telemetry())):
+    with reading(settings) as opened, whole_log(settings, opened) as engine:
+        for line in replay.export_log(engine):
             output.write(line + b"\n")
 
 

@@ -3,6 +3,7 @@
 import click
 
 from engine.runtime import Engine
+from engine.settings import ROLES
 from gridpatrol import options
 from gridpatrol.opening import settings_of
 
@@ -11,10 +12,14 @@ from gridpatrol.opening import settings_of
 @options.listen
 @options.database
 @options.pack
+@click.option("--role", type=click.Choice(ROLES), help="What this process does; all but `all` need Kafka.")
+@click.option("--kafka", metavar="HOST:PORT,...", help="Brokers: the log is a topic. Without: a table.")
+@click.option("--instance", metavar="NAME", help="This process's name among those of its role, kept over restarts.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="For people or for machines.")
 @click.option("--for", "seconds", type=float, metavar="SECONDS", help="Stop by itself after so long.")
 def command(
-    listen: str | None, database: str | None, pack: str | None, log_format: str | None, seconds: float | None
+    listen: str | None, database: str | None, pack: str | None, role: str | None, kafka: str | None,
+    instance: str | None, log_format: str | None, seconds: float | None,
 ) -> None:  # fmt: skip
     """Serve: take events at the HTTP door, decide them, let clocks run, tell alerts, keep figures.
 
@@ -26,10 +31,13 @@ def command(
       gridpatrol serve
       gridpatrol serve --database postgresql://gridpatrol@/gridpatrol --pack ./my-district --log-format json
       GRIDPATROL_LISTEN=127.0.0.1:0 gridpatrol serve     (any free port; it is printed)
+      gridpatrol serve --kafka broker-1:9092 --role worker --instance worker-1 --listen 127.0.0.1:8421
     """
     from gridpatrol.serve import serve  # the HTTP server takes a third of a second to import
 
-    settings = settings_of(listen=listen, database=database, pack=pack, log_format=log_format)
+    settings = settings_of(
+        listen=listen, database=database, pack=pack, role=role, kafka=kafka, instance=instance, log_format=log_format
+    )
     serve(settings, opened=announce, seconds=seconds)
     options.say("Stopped; everything that was taken is stored.")
 

@@ -1,0 +1,50 @@
+"""`gridpatrol topic`: the topics of the distributed run. In: settings with brokers and a database. Out: topics."""
+
+import click
+
+from engine.principals import Principals
+from engine.store.database import open_database
+from gridpatrol import options
+from gridpatrol.opening import settings_of
+
+
+@click.group("topic")
+def command() -> None:
+    """The topics of the distributed run."""
+
+
+@command.command("create")
+@options.database
+@click.option("--kafka", metavar="HOST:PORT,...", help="The brokers.")
+@click.option("--replication", type=int, default=None, help="Copies of each record; 3 where there are 3 brokers.")
+@click.option("--system", "systems", multiple=True, help="A system that publishes over Kafka; those of the principals "
+              "file are known.")  # fmt: skip
+@click.option("--acls", is_flag=True, help="Give each role and system the rights that it needs, and no more.")
+def create(
+    database: str | None, kafka: str | None, replication: int | None, systems: tuple[str, ...], acls: bool
+) -> None:
+    """Create what is missing, and tie the database to its inbox topic. Run it again whenever a system is added.
+
+    A database whose log was a table goes on where the table ends: stop its server first.
+
+    \b
+    Example:
+      gridpatrol topic create --kafka broker-1:9092 --database postgresql://gridpatrol@db.example/gridpatrol
+    """
+    from engine.cluster import acls as rights
+    from engine.cluster import topics
+
+    settings = settings_of(database=database, kafka=kafka)
+    named = [principal.name for principal in Principals.read(settings.principals)]
+    every = sorted({*systems, *named})
+    opened = open_database(settings.database)
+    try:
+        opened.check_schema()
+        done = topics.create(settings, opened, replication, every)
+    finally:
+        opened.close()
+    for name, how in done.items():
+        click.echo(f"{how:8} {name}")
+    if acls:
+        for line in rights.grant(settings, every):
+            click.echo(line)

@@ -1,0 +1,218 @@
+"""The roles of the distributed run, each a process: what it is made of, and when it ends.
+
+In: settings with a role. Out: a gateway, a worker, the performance or the alerts role, until SIGINT or SIGTERM; or, for
+role `all`, one process of each, started again when one ends.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+
+from consumers.telling import Telling
+from engine.clock import now_ms
+from engine.cluster import clients, topics
+from engine.cluster.gateway import Gateway
+from engine.cluster.inbox import KafkaInbox
+from engine.cluster.intake import Intake
+from engine.cluster.publisher import Publisher
+from engine.cluster.worker import Worker
+from engine.door.status import Status
+from engine.errors import GridpatrolError
+from engine.lease import WRITER, Lease, Office
+from engine.principals import Principals
+from engine.runtime import Engine
+from engine.settings import ROLES, Settings
+from engine.store.database import Database, open_database
+from engine.telemetry import Telemetry
+from gridpatrol.opening import chores, consumer_of_alerts, read_pack
+from schemas.topics import Topics
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 1.0
+"""How long before a role that ended is started again."""
+STOP_S = 15.0
+"""How long a role may take to stop."""
+
+Opened = Callable[[str], None]
+"""Told the address when a role works."""
+
+
+class RoleEnded(GridpatrolError):
+    """A role ended by itself; its log says why."""
+
+
+@contextmanager
+def store(settings: Settings) -> Iterator[Database]:
+    """The database of a role, of this release. Roles share the writer's lease: what needs it alone is refused."""
+    with ExitStack() as stack:
+        database = open_database(settings.database)
+        stack.callback(database.close)
+        stack.callback(Lease(database, WRITER, shared=True).close)
+        database.check_schema()
+        yield database
+
+
+@contextmanager
+def named(settings: Settings, database: Database) -> Iterator[Lease]:
+    """This process's name, held: a second one of the same name would take turns with it for ever."""
+    name = f"{settings.kafka_prefix}{clients.instance(settings)}"
+    key = zlib.crc32(f"gridpatrol {settings.role} {name}".encode())
+    lease = Lease(database, Office(f"runs as {settings.role} {name} on", f".{name}.lease", key))
+    try:
+        yield lease
+    finally:
+        lease.close()
+
+
+# ---- roles --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def gateway(settings: Settings, telemetry: Telemetry) -> Iterator[Gateway]:
+    """A running gateway, its intake included; the first one of an installation activates the settings' pack."""
+    with store(settings) as database, ExitStack() as stack:
+        inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
+        stack.callback(inbox.close)
+        engine = Engine(database, settings, (), telemetry, (), inbox)
+        _install_first(settings, database, engine)
+        writer = Gateway(engine)
+        writer.start()
+        stack.callback(writer.close)
+        intake = Intake(settings, writer, Principals.read(settings.principals))
+        intake.start()
+        stack.callback(intake.close)
+        yield writer
+
+
+def _install_first(settings: Settings, database: Database, engine: Engine) -> None:
+    """Gateways that start at once activate the first pack once."""
+    lease = Lease(database, Office("installs the first pack of", ".first.lease", 0x66697273), linger_s=30)
+    try:
+        engine.reload()
+        if engine.active() is None and not _asked_for(engine):
+            engine.install(read_pack(settings.pack), now_ms())
+    finally:
+        lease.close()
+
+
+def _asked_for(engine: Engine) -> bool:
+    """Whether an activation waits in the log for the partition's owner."""
+    return engine.inbox.end(0) > engine.rows[0].position
+
+
+def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
+    """Own partitions until stopped."""
+    telemetry = Telemetry()
+    with store(settings) as database, named(settings, database) as lease:
+        origin = topics.open_inbox(settings, database)
+        member = Worker(settings, database, origin, telemetry, [lease.keep], stop)
+        status = Status(settings.listen, telemetry.registry, member.ready)
+        opened(status.url)
+        try:
+            member.run()
+        finally:
+            status.close()
+
+
+def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
+    """Fold and tell alerts, publish them and the dead letters; or stand by while another process does."""
+    telemetry = Telemetry()
+    with store(settings) as database:
+        fold, look = consumer_of_alerts(telemetry), chores(telemetry)
+        publisher = Publisher(settings, settings.role)
+        teller = Telling(database, publisher, Topics(settings.kafka_prefix), telemetry, fold, look[0])
+        status = Status(settings.listen, telemetry.registry, lambda: teller.away)
+        teller.start()
+        opened(status.url)
+        while teller.is_alive() and not stop.wait(0.2):
+            pass
+        teller.stop()
+        status.close()
+    if teller.failure is not None:
+        raise RoleEnded(f"the telling of alerts stopped: {teller.failure}") from teller.failure
+
+
+def performance(settings: Settings, stop: threading.Event, opened: Opened) -> None:
+    """Fold steps into figures."""
+    from consumers import stream  # faust takes a second to import
+
+    stream.run(settings, stop, opened)
+
+
+def run(settings: Settings, opened: Opened, seconds: float | None = None) -> None:
+    """One role other than the gateway, until a signal or for so many seconds."""
+    stop = threading.Event()
+    with _stopped_by_signals(stop, seconds):
+        ROLE[settings.role](settings, stop, opened)
+
+
+# ---- all of them --------------------------------------------------------------------------------------------
+
+
+def everything(settings: Settings, stop: threading.Event, opened: Opened) -> None:
+    """One process per role; one that ends is started again, as an operating system's supervisor would."""
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        while not stop.is_set():
+            for role in ROLES[1:]:
+                child = children.get(role)
+                if child is None or child.poll() is not None:
+                    if child is not None:
+                        log.error("role %s ended with %d; it is started again", role, child.returncode)
+                        time.sleep(AGAIN_S)
+                    children[role] = start(role, settings)
+            stop.wait(0.5)
+    finally:
+        for child in children.values():
+            child.send_signal(signal.SIGTERM)
+        for child in children.values():
+            with_patience(child)
+
+
+def start(role: str, settings: Settings) -> "subprocess.Popen[bytes]":
+    """A role as a process of its own, with these settings."""
+    told = {name: str(value) for name, value in msgspec.structs.asdict(settings).items() if value != ""}
+    told |= {"role": role, "listen": settings.listen if role == "gateway" else "127.0.0.1:0"}
+    told["instance"] = f"{settings.instance}-{role}" if settings.instance else ""
+    environment = os.environ | {f"GRIDPATROL_{name.upper()}": value for name, value in told.items()}
+    return subprocess.Popen([sys.executable, "-m", "gridpatrol.cli", "serve"], env=environment)
+
+
+def with_patience(child: "subprocess.Popen[bytes]") -> None:
+    """Wait for a child that was asked to stop; one that does not is killed."""
+    try:
+        child.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+ROLE: dict[str, Callable[[Settings, threading.Event, Opened], None]] = {
+    "all": everything, "worker": worker, "performance": performance, "alerts": telling
+}
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event, seconds: float | None) -> Iterator[None]:
+    """SIGINT and SIGTERM end a role in order."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    timer = threading.Timer(seconds or 0, stop.set)
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

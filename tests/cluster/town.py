@@ -1,0 +1,184 @@
+"""A whole installation on one machine: brokers, PostgreSQL and the roles, each a process of its own.
+
+Enters: where brokers and database answer. Leaves: roles that are started, asked, killed and started again by name; the
+log of each in a file. Everything listens on loopback and ends with the block.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+READY_S = 60.0
+STOP_S = 20.0
+_URL = re.compile(r"url='?(http://[^\s']+)")
+
+
+class Role:
+    """One process. Its name is its instance."""
+
+    def __init__(self, name: str, role: str, environment: Mapping[str, str], folder: Path) -> None:
+        self.name, self.role = name, role
+        self.environment = dict(environment) | {"GRIDPATROL_ROLE": role, "GRIDPATROL_INSTANCE": name}
+        self.log = folder / f"{name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+        self.starts = 0
+
+    def start(self, **more: str) -> None:
+        """Start it, or start it again; `more` is environment for this start only."""
+        told = self.environment | {"GRIDPATROL_LISTEN": "127.0.0.1:0"} | more
+        self.url, before = "", self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as out:
+            command = [sys.executable, "-m", "gridpatrol.cli", "serve"]
+            self.process = subprocess.Popen(command, env=told, stdout=out, stderr=out, start_new_session=True)
+        self.starts += 1
+        self._from = before
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def said(self) -> str:
+        """What it has logged since its last start."""
+        return self.log.read_bytes()[self._from :].decode(errors="replace")
+
+    def address(self, within_s: float = READY_S) -> str:
+        """Where it answers, as it logged it."""
+        until = time.monotonic() + within_s
+        while not self.url:
+            found = _URL.search(self.said())
+            if found:
+                self.url = found.group(1)
+            elif not self.running or time.monotonic() > until:
+                raise AssertionError(f"{self.name} told no address:\n{self.said()[-3000:]}")
+            else:
+                time.sleep(0.05)
+        return self.url
+
+    def get(self, path: str, timeout_s: float = 10) -> tuple[int, str]:
+        """Status and body of a GET."""
+        try:
+            with urllib.request.urlopen(f"{self.address()}{path}", timeout=timeout_s) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def await_ready(self, within_s: float = READY_S) -> None:
+        """Until it works."""
+        until, last = time.monotonic() + within_s, ""
+        while time.monotonic() < until:
+            try:
+                status, last = self.get("/readyz")
+                if status == 200:
+                    return
+            except OSError as error:
+                last = str(error)
+            if not self.running:
+                break
+            time.sleep(0.1)
+        raise AssertionError(f"{self.name} is not ready: {last}\n{self.said()[-3000:]}")
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop within {STOP_S} s:\n{self.said()[-3000:]}") from None
+
+
+class Town:
+    """The roles of one installation."""
+
+    def __init__(self, folder: Path, kafka: str, database: str, prefix: str = "", partitions: int = 8,
+                 **settings: object) -> None:  # fmt: skip
+        self.folder = folder
+        self.environment = os.environ | {
+            "GRIDPATROL_KAFKA": kafka, "GRIDPATROL_DATABASE": database, "GRIDPATROL_KAFKA_PREFIX": prefix,
+            "GRIDPATROL_PARTITIONS": str(partitions), "GRIDPATROL_KAFKA_SESSION_MS": "3000",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        } | {f"GRIDPATROL_{name.upper()}": str(value) for name, value in settings.items()}  # fmt: skip
+        self.roles: dict[str, Role] = {}
+
+    def command(self, *words: str, check: bool = True) -> str:
+        """A `gridpatrol` command with this installation's settings; what it printed."""
+        done = subprocess.run([sys.executable, "-m", "gridpatrol.cli", *words], env=self.environment,
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        if check and done.returncode:
+            raise AssertionError(f"gridpatrol {' '.join(words)}: {done.stderr or done.stdout}")
+        return done.stdout + done.stderr
+
+    def set_up(self) -> None:
+        """Tables and topics."""
+        self.command("db", "upgrade")
+        self.command("topic", "create")
+
+    def start(self, *names: str, **more: str) -> None:
+        """Start roles by name: `worker-1` is a worker. They are not waited for."""
+        for name in names:
+            role = self.roles.setdefault(
+                name, Role(name, name.partition("-")[0], self.environment, self.folder)
+            )
+            role.start(**more)
+
+    def await_ready(self, *names: str) -> None:
+        for name in names or tuple(self.roles):
+            self.roles[name].await_ready()
+
+    def __getitem__(self, name: str) -> Role:
+        return self.roles[name]
+
+    def publish(self, events: Sequence[Mapping[str, Any]] | Sequence[bytes], wait: int | None = None,
+                gateway: str = "gateway-1") -> dict[str, Any]:  # fmt: skip
+        """Publish a batch at a gateway's door; its answer."""
+        raws = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
+        headers = {"Content-Type": "application/cloudevents-batch+json"} | ({"Prefer": f"wait={wait}"} if wait else {})
+        asked = urllib.request.Request(
+            f"{self[gateway].address()}/v1/events", b"[" + b",".join(raws) + b"]", headers
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            said: dict[str, Any] = json.loads(answer.read())
+            return said
+
+    def stop(self) -> None:
+        """All roles, gateways first."""
+        for role in sorted(self.roles.values(), key=lambda role: role.role != "gateway"):
+            if role.running:
+                role.stop()
+
+    def kill(self) -> None:
+        for role in self.roles.values():
+            role.kill()
+
+
+@contextmanager
+def town(folder: Path, kafka: str, database: str, **settings: Any) -> Iterator[Town]:
+    """An installation that is set up, with no role started yet; none is left when the block ends."""
+    built = Town(folder, kafka, database, **settings)
+    try:
+        built.set_up()
+        yield built
+    finally:
+        built.kill()
