@@ -7,6 +7,7 @@ tests holds the project to them, the second half holds the reader of imports to 
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,9 @@ RULES_MAY_IMPORT = (STANDARD - IMPURE) | {"msgspec", "transitions", "shapely", "
 # Holidays and zone rules are expanded once, when a pack is compiled; nothing asks them afterwards.
 ONLY_WHEN_COMPILING = {"holidays", "zoneinfo"}
 SQL_LIBRARIES = {"sqlalchemy", "alembic", "psycopg", "sqlite3"}
+KAFKA_LIBRARIES = {"kafka"}
+FAUST_LIBRARIES = {"faust", "aiokafka", "mode"}
+FAUST_FILE = "consumers/stream.py"
 WALL_CLOCK = {
     "datetime.datetime.now",
     "datetime.datetime.utcnow",
@@ -111,6 +115,13 @@ def sql_outside_the_store(source: Source) -> set[str]:
     return set() if source.path.startswith("engine/store/") else source.imported & SQL_LIBRARIES
 
 
+def brokers_outside_the_cluster(source: Source) -> set[str]:
+    """The embedded run installs neither client: nothing that it imports may need one."""
+    within = source.path.startswith("engine/cluster/")
+    found = set() if within else source.imported & KAFKA_LIBRARIES
+    return found | (set() if source.path == FAUST_FILE else source.imported & FAUST_LIBRARIES)
+
+
 def wall_clock_readings(source: Source) -> set[str]:
     return set() if source.path in READS_THE_CLOCK else source.used() & WALL_CLOCK
 
@@ -174,6 +185,18 @@ def test_sql_is_spoken_in_the_store_only():
     assert findings(PACKAGES, sql_outside_the_store) == {}
 
 
+def test_brokers_are_spoken_to_in_the_cluster_only_and_faust_fills_one_file():
+    assert findings(PACKAGES, brokers_outside_the_cluster) == {}
+
+
+def test_the_embedded_run_imports_nothing_of_the_cluster():
+    """In a process of its own: what this one has imported says nothing."""
+    wanted = "import sys, gridpatrol.cli, gridpatrol.serve, gridpatrol.opening, engine.door.app, consumers.performance"
+    said = "print(sorted({name.partition('.')[0] for name in sys.modules} & {'kafka', 'faust', 'aiokafka', 'mode'}))"
+    done = subprocess.run([sys.executable, "-c", f"{wanted}\n{said}"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_wall_clock_is_read_where_it_is_meant_to_be_only():
     assert findings(PACKAGES, wall_clock_readings) == {}
 
@@ -219,6 +242,9 @@ def test_no_file_names_a_folder_of_the_machine_it_was_written_on():
         (foreign_to_consumers, "consumers/a.py", "from gridpatrol import cli", {"gridpatrol"}),
         (sql_outside_the_store, "engine/a.py", "from sqlalchemy import text", {"sqlalchemy"}),
         (sql_outside_the_store, "engine/store/a.py", "from sqlalchemy import text", set()),
+        (brokers_outside_the_cluster, "engine/a.py", "from kafka import KafkaConsumer", {"kafka"}),
+        (brokers_outside_the_cluster, "engine/cluster/a.py", "import faust", {"faust"}),
+        (brokers_outside_the_cluster, "engine/cluster/a.py", "from kafka import KafkaConsumer", set()),
         (wall_clock_readings, "engine/a.py", "import time as t\nt.time()", {"time.time"}),
         (wall_clock_readings, "engine/a.py", "from time import time_ns as n\nf(n)", {"time.time_ns"}),
         (wall_clock_readings, "engine/a.py", "import time\ntime.monotonic()", set()),
