@@ -1,8 +1,9 @@
 """Performance: folds steps into figures as they come, and reads figures for people.
 
-In: the steps of the table `facts` that are new to this consumer. Out: contributions, figures, outcomes and
-its position, in one transaction of its own. Read: counts, rates and durations of a subtree, by grid,
-department, group, category, post or day; and how the open cases stand.
+In: the steps of the table `facts` that are new to this consumer, read there (`consume`) or brought by messages
+(`take`). Out: contributions, figures, outcomes and its position, in one transaction of its own. Read: counts,
+rates and durations of a subtree, by grid, department, group, category, post or day; and how the open cases
+stand.
 
 The indicators, all exact (numerator, denominator) with basis points beside them:
 
@@ -17,18 +18,19 @@ A rate from fewer cases than the pack's `min_n` is marked `thin`: it is shown, a
 """
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
 
 from consumers import periods
 from consumers.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
 from engine import failpoints
-from engine.store import figures, recount, steps
+from engine.store import figures, recount, steps, untold
 from engine.store.database import Database
 from engine.store.figures import By, ContributionRow, Selection
-from engine.store.rows import StepRow
 from engine.store.steps import Connection
+from schemas import facts as f
 from workflows.policy import Policy
 
 NAME = "performance"
@@ -43,31 +45,118 @@ Took = tuple[int, int, int]
 
 
 def consume(database: Database, limit: int = 500) -> int:
-    """Fold the next steps, about `limit` at most; 0 when nothing is new. FactsGap where a step is missing."""
+    """Fold the next steps of the store, about `limit` at most; 0 when nothing is new.
+
+    FactsGap where a step is missing.
+    """
+    return _from_store(database, limit, None, note=False)
+
+
+def fill(database: Database, partitions: Collection[int] | None = None, limit: int = 2000) -> int:
+    """The same of these partitions, or of all; which figures changed is noted for who publishes them."""
+    return _from_store(database, limit, partitions, note=True)
+
+
+def _from_store(database: Database, limit: int, partitions: Collection[int] | None, note: bool) -> int:
     with database.begin() as connection:
-        rows = steps.read_new(connection, NAME, limit)
+        rows = steps.read_new(connection, NAME, limit, partitions)
         if not rows:
             return 0
-        stored = figures.read_contributions(connection, {row.case_id for row in rows})
-        held, changes, stopped = _fold(rows, stored)
-        figures.write_fold(connection, held, changes, stopped)
-        steps.move_on(connection, NAME, rows)
+        _write(connection, [steps.step_of(row) for row in rows], note)
         failpoints.hit("fold.before_commit")
     failpoints.hit("fold.after_commit")
     return len(rows)
 
 
+class Taken(NamedTuple):
+    """What became of steps that came as messages, and how many were folded out of the store beside them."""
+
+    folded: int
+    skipped: int  # were folded before
+    unknown: int  # the store has no step of that number: they are of another history
+    filled: int = 0
+
+
+def take(database: Database, told: Sequence[f.Step]) -> Taken:
+    """Fold steps that came as messages: in order within a partition, but perhaps twice, or with gaps.
+
+    A gap is filled from the store first: the store is the truth, a message only saves reading it. What changed
+    is noted for who publishes it.
+    """
+    wanted, filled = {step.partition for step in told}, 0
+    while True:
+        with database.begin() as connection:
+            sifted = sift(steps.hold(connection, NAME, wanted), told)
+            if not sifted.gaps:
+                if sifted.fresh:
+                    _write(connection, sifted.fresh, note=True)
+                failpoints.hit("fold.before_commit")
+                break
+        while more := fill(database, sifted.gaps):
+            filled += more
+    failpoints.hit("fold.after_commit")
+    return Taken(len(sifted.fresh), sifted.skipped, sifted.unknown, filled)
+
+
+class Sifted(NamedTuple):
+    """Steps to fold, how many were folded before and are not known, and the partitions where one is missing."""
+
+    fresh: list[f.Step]
+    skipped: int
+    unknown: int
+    gaps: set[int]
+
+
+def sift(stands: steps.Stands, told: Iterable[f.Step]) -> Sifted:
+    """Which of these steps come next. After a gap nothing of its partition does."""
+    last, fresh, gaps, skipped, unknown = dict(stands.last), [], set[int](), 0, 0
+    for step in told:
+        partition, n = step.partition, step.n
+        if n > stands.ends.get(partition, 0) or n < 1:
+            unknown += 1
+        elif n <= last[partition]:
+            skipped += 1
+        elif n == last[partition] + 1 and partition not in gaps:
+            fresh.append(step)
+            last[partition] = n
+        else:
+            gaps.add(partition)
+    return Sifted(fresh, skipped, unknown, gaps)
+
+
+def rebuild(database: Database, *, note: bool = False) -> int:
+    """Forget all figures; `consume` or `fill` then folds them again, whoever calls it. How many steps there are.
+
+    With `note` those that were are published again, whatever becomes of them.
+    """
+    with database.begin() as connection:
+        steps.forget(connection, NAME)
+        if note:
+            untold.note_all(connection)
+        figures.clear(connection)
+        return sum(steps.read_ends(connection).values())
+
+
+def _write(connection: Connection, news: Sequence[f.Step], note: bool) -> None:
+    """Fold steps and keep what became of it, and how far that goes. Their positions are held."""
+    stored = figures.read_contributions(connection, {step.case for step in news})
+    held, changes, stopped = _fold(news, stored)
+    figures.write_fold(connection, held, changes, stopped)
+    if note:
+        untold.note(connection, news[-1].partition, news[-1].n, changes)
+    steps.move_on(connection, NAME, news)
+
+
 def _fold(
-    rows: list[StepRow], stored: dict[str, str]
+    news: Iterable[f.Step], stored: dict[str, str]
 ) -> tuple[list[ContributionRow], list[Figure], list[OutcomeRow]]:
-    """What to write for these rows: each contribution, each cell and each outcome once, in the order of
+    """What to write for these steps: each contribution, each cell and each outcome once, in the order of
     their keys."""
     held: dict[str, Contribution | None] = {case: decode(body) for case, body in stored.items()}
     partition: dict[str, int] = {}
     total: defaultdict[Cell, int] = defaultdict(int)
     stopped: list[OutcomeRow] = []
-    for row in rows:
-        step = steps.step_of(row)
+    for step in news:
         before = held.get(step.case)
         after, cells, outcomes = fold(before, step)
         if after is not before:

@@ -58,8 +58,11 @@ def read_contributions(connection: Connection, ids: Iterable[str]) -> dict[str, 
         sql = "SELECT c.case_id, c.body FROM json_each(?) j CROSS JOIN contributions c ON c.case_id = j.value"
         rows = connection.exec_driver_sql(sql, (msgspec.json.encode(wanted).decode(),))
     else:
-        sql = "SELECT case_id, body FROM contributions WHERE case_id = ANY(%s)"
-        rows = connection.exec_driver_sql(sql, (wanted,))
+        sql = (
+            "SELECT case_id, body FROM contributions "
+            "WHERE case_id IN (SELECT jsonb_array_elements_text(CAST(%s AS jsonb)))"
+        )
+        rows = connection.exec_driver_sql(sql, (msgspec.json.encode(wanted).decode(),))
     return {case: body for case, body in rows}
 
 
@@ -73,6 +76,12 @@ def write_fold(
     writes.upsert(connection, contributions, held)
     writes.add(connection, figures, changes, "value")
     writes.upsert(connection, outcomes, stopped)
+
+
+def clear(connection: Connection) -> None:
+    """No contribution, figure or outcome is left, for a fold from the beginning."""
+    for table in (contributions, figures, outcomes):
+        connection.exec_driver_sql(f"DELETE FROM {table.name}")
 
 
 # ---- the pieces of a reading -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ In: the open transaction and a consumer's name. Out: rows of the table `facts` t
 positions.
 """
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ from sqlalchemy import Connection as Connection  # for consumers, which hand it 
 
 from engine.errors import GridpatrolError
 from engine.store import writes
-from engine.store.positions import PositionRow
+from engine.store.positions import PositionRow, read_positions
 from engine.store.rows import StepRow
 from engine.store.tables import positions
 from schemas import facts as f
@@ -23,6 +24,10 @@ class FactsGap(GridpatrolError):
     remedy = "Run `gridpatrol verify` to see what is missing, and restore the store from a backup."
 
 
+SILENT_MS = 20_000
+"""How long a transaction may hold a consumer's positions without a word, on PostgreSQL."""
+
+
 class Stretch(NamedTuple):
     """Steps of a partition: after `after`, up to and including `upto`."""
 
@@ -31,12 +36,22 @@ class Stretch(NamedTuple):
     upto: int
 
 
-def read_new(connection: Connection, consumer: str, limit: int) -> list[StepRow]:
+class Stands(NamedTuple):
+    """By partition: the last number that a consumer has taken in, and the last one that there is."""
+
+    last: dict[int, int]
+    ends: dict[int, int]
+
+
+def read_new(
+    connection: Connection, consumer: str, limit: int, partitions: Collection[int] | None = None
+) -> list[StepRow]:
     """The next rows for a consumer, by partition and n, about `limit` at most; FactsGap where one is missing.
 
-    Locks its positions, so that a second process with the same name waits instead of counting twice.
+    Locks its positions, so that a second process with the same name waits instead of counting twice. With
+    `partitions` it is about these only.
     """
-    wanted = _stretches(connection, consumer, limit)
+    wanted = _stretches(hold(connection, consumer, partitions), limit)
     if not wanted:
         return []
     return read_stretches(connection, consumer, wanted)
@@ -54,25 +69,45 @@ def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -
     return rows
 
 
-def _stretches(connection: Connection, consumer: str, limit: int) -> list[Stretch]:
+def _stretches(stands: Stands, limit: int) -> list[Stretch]:
     """What to read of each partition that has something new: each gets its share of the limit."""
-    stands = _lock(connection, consumer)
-    sql = "SELECT partition, n FROM partitions WHERE n > 0 ORDER BY partition"
-    ends = [(partition, n) for partition, n in connection.exec_driver_sql(sql)]
-    new = [PositionRow(consumer, partition, 0) for partition, _ in ends if partition not in stands]
-    if new:  # what does not exist cannot be locked
-        writes.ignore(connection, positions, new)
-        stands = _lock(connection, consumer)
-    behind = [Stretch(p, stands[p], n) for p, n in ends if n > stands[p]]
+    behind = [Stretch(p, last, stands.ends[p]) for p, last in stands.last.items() if stands.ends[p] > last]
     share = max(1, limit // max(1, len(behind)))
     return [Stretch(p, after, min(upto, after + share)) for p, after, upto in behind]
 
 
-def _lock(connection: Connection, consumer: str) -> dict[int, int]:
-    """Where a consumer stands, held against others of its name until the transaction ends."""
-    lock, mark = (" FOR UPDATE", "%s") if connection.dialect.name == "postgresql" else ("", "?")
-    sql = f"SELECT partition, n FROM positions WHERE consumer = {mark} ORDER BY partition{lock}"
-    return {partition: n for partition, n in connection.exec_driver_sql(sql, (consumer,))}
+def hold(connection: Connection, consumer: str, partitions: Collection[int] | None = None) -> Stands:
+    """Where a consumer stands, held against others of its name until the transaction ends.
+
+    Of these partitions, or of all that have steps; numbers without steps are left out.
+    """
+    ends = {p: n for p, n in read_ends(connection).items() if partitions is None or p in partitions}
+    last = _lock(connection, consumer, sorted(ends))
+    new = [PositionRow(consumer, p, 0) for p in ends if p not in last]
+    if new:  # what does not exist cannot be locked
+        writes.ignore(connection, positions, new)
+        last = _lock(connection, consumer, sorted(ends))
+    return Stands(last, ends)
+
+
+def read_ends(connection: Connection) -> dict[int, int]:
+    """The last number of each partition that has steps, in the order of partitions."""
+    sql = "SELECT partition, n FROM partitions WHERE n > 0 ORDER BY partition"
+    return {partition: n for partition, n in connection.exec_driver_sql(sql)}
+
+
+def _lock(connection: Connection, consumer: str, partitions: list[int]) -> dict[int, int]:
+    """Rows are locked in the order of partitions, so that two who want several of them never wait in a circle."""
+    columns = "SELECT partition, n FROM positions WHERE consumer = "
+    if connection.dialect.name == "sqlite":
+        sql = f"{columns}? AND partition IN (SELECT value FROM json_each(?)) ORDER BY partition"
+        found = connection.exec_driver_sql(sql, (consumer, msgspec.json.encode(partitions).decode()))
+    else:
+        # Whoever holds them and falls silent is let go by the server: its machine may be gone.
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SILENT_MS}")
+        sql = f"{columns}%s AND partition = ANY(%s) ORDER BY partition FOR UPDATE"
+        found = connection.exec_driver_sql(sql, (consumer, partitions))
+    return {partition: n for partition, n in found}
 
 
 def _read(connection: Connection, wanted: list[Stretch]) -> list[StepRow]:
@@ -102,8 +137,20 @@ def step_of(row: StepRow) -> f.Step:
     )  # fmt: skip
 
 
-def move_on(connection: Connection, consumer: str, rows: list[StepRow]) -> None:
-    """Keep that these rows have been read."""
-    ends = {row.partition: row.n for row in rows}
+def move_on(connection: Connection, consumer: str, taken: Sequence[StepRow | f.Step]) -> None:
+    """Keep that these steps have been taken in; of each partition they come in order."""
+    ends = {step.partition: step.n for step in taken}
     moved = [PositionRow(consumer, p, n) for p, n in sorted(ends.items())]
     writes.upsert(connection, positions, moved)
+
+
+def forget(connection: Connection, consumer: str) -> None:
+    """Let a consumer begin again; whoever reads for it just now is waited for."""
+    hold(connection, consumer)
+    connection.exec_driver_sql(f"UPDATE positions SET n = 0 WHERE consumer = {writes.mark(connection)}", (consumer,))
+
+
+def read_behind(connection: Connection, consumer: str) -> dict[int, tuple[int, int]]:
+    """By partition: where a consumer stands that is not at the end, and the end."""
+    stands = read_positions(connection, consumer)
+    return {p: (stands.get(p, 0), n) for p, n in read_ends(connection).items() if stands.get(p, 0) < n}

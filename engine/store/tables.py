@@ -176,6 +176,13 @@ figures = Table(
     sqlite_with_rowid=False,
 )  # fmt: skip
 
+untold = Table(
+    "untold", metadata,
+    _key("partition", Integer),
+    _key("n", BigInteger),  # of the last step that a transaction of the fold took in
+    _text("cells"),  # JSON: the figures that it changed, which no topic has yet
+)  # fmt: skip
+
 outcomes = Table(
     "outcomes", metadata,
     _key("case_id"),

@@ -133,10 +133,14 @@ def foreign_to_the_demo(source: Source) -> set[str]:
     return (source.imported & foreign) | {name for name in own if not name.startswith("gridpatrol.demo")}
 
 
+PART_OF = {"stream": "performance", "cells": "performance"}
+"""Files beside the consumer that they are a part of: what brings its steps, and what publishes its figures."""
+
+
 def consumer_of(name: str) -> str:
     """The consumer that a dotted name or a path inside consumers/ belongs to: its first part below it."""
     parts = name.removesuffix(".py").replace("/", ".").split(".")
-    return parts[1] if len(parts) > 1 else ""
+    return PART_OF.get(parts[1], parts[1]) if len(parts) > 1 else ""
 
 
 def does_input_or_output(source: Source) -> bool:

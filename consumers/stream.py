@@ -1,0 +1,352 @@
+"""The performance role: a Faust application that folds the facts topic into the figures, exactly.
+
+In: settings; messages of the facts topic, at least once, in order within a partition. Out: figures, by the transactions
+of `consumers.performance`; their values on a topic (`consumers.cells`); metrics.
+
+1. Faust brings messages and nothing else: no tables, whose contents are wrong after every rebalance. What is known
+   about a partition is its position in the database, in the transaction that folds.
+2. A batch is folded in a thread of its own, one batch after another, while Faust collects the next one and keeps its
+   membership alive. Its messages are acknowledged after the commit.
+3. A message that cannot be read is counted and acknowledged. Its step is missing then, which the next one of its
+   partition shows, and it comes out of the store like every gap.
+4. What stands in the store for some seconds and does not come is folded from there, by any worker: a lost message, a
+   deleted topic, a rebalance that takes long cost time, never a figure. Two workers that do the same wait for each
+   other at the position and find it done.
+5. A database error ends the process: what was committed is not known then, and a new process asks.
+"""
+
+import asyncio
+import logging
+import os
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import faust
+import msgspec
+import uvloop
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
+from faust.sensors.monitor import Monitor
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from consumers import performance
+from consumers.cells import Cells
+from consumers.performance import Taken
+from engine import gauges
+from engine.cluster import clients, presence
+from engine.cluster.publisher import Publisher
+from engine.door.status import Status
+from engine.errors import SettingsError
+from engine.settings import Settings
+from engine.store import steps
+from engine.store.database import FAILURES, Database, open_database, refuses
+from schemas import facts as f
+from schemas.topics import Topics
+
+log = logging.getLogger(__name__)
+
+BATCH = 2000
+"""Messages that one transaction takes in at most."""
+WITHIN_S = 0.2
+"""How long a batch is waited for to fill."""
+IN_FLIGHT = 2
+"""Batches handed to the database thread: one that is folded, one that waits."""
+FETCH_BYTES = 4 * 1024 * 1024
+"""Of one partition at a time. With the library's 1 MiB a worker of few partitions spends half its time waiting."""
+LOOK_S = 5.0
+"""How often the store is looked at for steps that did not come."""
+STOP_S = 2.5
+"""How long an orderly end may take; what is under way then is folded by whoever comes next."""
+ENDED = 75
+"""Exit status after a database error: start it again (EX_TEMPFAIL)."""
+
+Message = tuple[int, int, bytes]
+"""Partition, offset and value of a message."""
+
+
+def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]) -> None:
+    """Fold until `stop` is set; `opened` is told where health and metrics are.
+
+    SchemaMismatch, BrokerAway, BrokerRefuses, TopicsUnfit before it starts. After that an error that no waiting cures
+    ends the process with status 75.
+    """
+    topics = Topics(settings.kafka_prefix)
+    with ExitStack() as stack:
+        database = open_database(settings.database)
+        stack.callback(database.close)
+        database.check_schema()
+        presence.require(settings, (topics.facts, topics.performance))
+        counts = Counts()
+        gauges.register_figures(counts.registry, database)
+        folding = Folding(database, counts, ended)
+        cells = Cells(database, Publisher(settings, performance.NAME), topics.performance, counts.published.inc,
+                      lambda: folding.busy)  # fmt: skip
+        stack.callback(folding.close)
+        role = Role(settings, topics, folding)
+        status = Status(settings.listen, counts.registry, role.ready)
+        stack.callback(status.close)
+        cells.start()
+        stack.callback(cells.stop, STOP_S / 2)
+        opened(status.url)
+        uvloop.run(role.run(stop))
+
+
+def ended(error: BaseException) -> None:
+    """End the process at once, and say why: nothing that it holds in memory is to be trusted or kept."""
+    log.critical("the performance role ends: %s", getattr(error, "orig", error), exc_info=error)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(ENDED)
+
+
+class Counts:
+    """What the role counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.steps = Counter(
+            "gridpatrol_fold_steps_total",
+            "Steps: folded, skipped (came again), filled (out of the store), undecodable, unknown.",
+            ("how",), registry=self.registry,
+        )  # fmt: skip
+        for how in ("folded", "skipped", "filled", "undecodable", "unknown"):
+            self.steps.labels(how)
+        self.batches = Histogram(
+            "gridpatrol_fold_batch_seconds", "One batch, from its first message read to commit.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10), registry=self.registry,
+        )  # fmt: skip
+        self.owned = Gauge(
+            "gridpatrol_partitions_owned", "Partitions of the facts topic that this process reads.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.published = Counter(
+            "gridpatrol_figures_published_total", "Figures published, each as it stood.", registry=self.registry
+        )
+
+    def count(self, taken: Taken, undecodable: int) -> None:
+        """Take in what became of a batch."""
+        for how, number in (*taken._asdict().items(), ("undecodable", undecodable)):
+            self.steps.labels(how).inc(number)
+
+
+# ---- folding ------------------------------------------------------------------------------------------------
+
+
+def read(messages: Iterable[Message]) -> tuple[list[f.Step], int]:
+    """The steps of messages, and how many of these are none. A step of another partition than its message is none."""
+    found, bad = [], 0
+    for partition, offset, value in messages:
+        try:
+            step = f.decode_step(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
+            log.error("partition %d offset %d is no step and is passed over: %s", partition, offset, error)
+            bad += 1
+            continue
+        if step.partition != partition:
+            log.error("partition %d offset %d says it is of partition %d", partition, offset, step.partition)
+            bad += 1
+            continue
+        found.append(step)
+    return found, bad
+
+
+class Folding:
+    """The database side: batches one after another, and between them what the store has and no message brought.
+
+    `ended` is told what nobody can go on after.
+    """
+
+    def __init__(self, database: Database, counts: Counts, ended: Callable[[BaseException], None]) -> None:
+        self.database = database
+        self.counts = counts
+        self.busy = False  # the last batch was a full one, so more wait behind it
+        self._ended = ended
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gridpatrol-fold")
+        self._behind: dict[int, tuple[int, int]] = {}
+
+    def submit(self, messages: Sequence[Message]) -> "Future[None]":
+        """Have a batch folded; the future ends with its commit."""
+        return self._thread.submit(self._guarded, self.take, messages)
+
+    def look(self) -> "Future[None]":
+        """Have the store looked at."""
+        return self._thread.submit(self._guarded, self.fill)
+
+    def close(self) -> None:
+        """Wait for what is under way; what waits behind it is left to whoever comes next."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except BaseException as error:
+            self._ended(error)
+            raise
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Fold a batch of messages in one transaction."""
+        self.busy = len(messages) >= BATCH
+        with self.counts.batches.time():
+            news, bad = read(messages)
+            self.counts.count(self._fold(news), bad)
+
+    def _fold(self, news: list[f.Step]) -> Taken:
+        """Fold these steps; where the database or the fold refuses them, what the store has instead of them."""
+        try:
+            return performance.take(self.database, news)
+        except Exception as error:
+            if isinstance(error, FAILURES) and not refuses(error):
+                raise
+            log.error("a batch cannot be folded, the store's own steps are: %s", error)
+            return Taken(0, 0, len(news), self._from_store({step.partition for step in news}))
+
+    def fill(self) -> None:
+        """Fold what has stood in the store since the last look, in partitions that did not move meanwhile."""
+        before = self._behind
+        with self.database.read() as connection:
+            self._behind = steps.read_behind(connection, performance.NAME)
+        stuck = {p for p, (last, _) in self._behind.items() if p in before and last == before[p][0]}
+        if stuck:
+            filled = self._from_store(stuck)
+            log.warning("%d steps did not come as messages and were read from the store", filled)
+            self.counts.count(Taken(0, 0, 0, filled), 0)
+
+    def _from_store(self, partitions: set[int]) -> int:
+        total = 0
+        while more := performance.fill(self.database, partitions):
+            total += more
+        return total
+
+
+# ---- Faust --------------------------------------------------------------------------------------------------
+
+
+class Quiet(Monitor):
+    """Faust's own statistics, without those per message: they cost a tenth of its time, and nobody reads them."""
+
+    def on_message_in(self, *_: Any) -> None:
+        """Nothing."""
+
+    def on_stream_event_in(self, *_: Any) -> None:
+        """Nothing."""
+
+    def on_stream_event_out(self, *_: Any) -> None:
+        """Nothing."""
+
+    def on_message_out(self, *_: Any) -> None:
+        """Nothing."""
+
+
+def application(settings: Settings, topics: Topics) -> faust.App:
+    """Faust as a reader of one topic: it creates nothing, serves nothing, keeps nothing."""
+    session_s = settings.kafka_session_ms / 1000
+    return faust.App(
+        topics.group(performance.NAME),
+        broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
+        broker_credentials=credentials(settings),
+        broker_client_id=f"gridpatrol-{performance.NAME}",
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 4,
+        broker_request_timeout=max(90.0, session_s),
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_metadata_max_age_ms=clients.METADATA_MS,
+        key_serializer="raw",
+        value_serializer="raw",
+        processing_guarantee="at_least_once",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        store="memory://",
+        Monitor=Quiet,
+    )
+
+
+def credentials(settings: Settings) -> Credentials | None:
+    """How Faust shows who it is, and checks who the brokers are."""
+    context = None
+    if settings.kafka_security.endswith("SSL"):
+        context = ssl.create_default_context(cafile=settings.kafka_ca or None)
+    if settings.kafka_security.startswith("SASL"):
+        if not settings.kafka_user:
+            raise SettingsError(f"kafka_security {settings.kafka_security} needs kafka_user")
+        return SASLCredentials(
+            username=settings.kafka_user, password=clients.password(settings), ssl_context=context,
+            mechanism=settings.kafka_mechanism,
+        )  # fmt: skip
+    return None if context is None else SSLCredentials(context)
+
+
+class Role:
+    """Faust's side: its application lives as long as `run`."""
+
+    def __init__(self, settings: Settings, topics: Topics, folding: Folding) -> None:
+        self.settings = settings
+        self.topics = topics
+        self.folding = folding
+        self._joined = False
+
+    def ready(self) -> str:
+        """Why no steps are read just now; empty: they are."""
+        return "" if self._joined else "waiting for partitions of the facts topic"
+
+    async def run(self, stop: threading.Event) -> None:
+        """Read and fold until told to stop, or until Faust breaks down, which is an error."""
+        app = application(self.settings, self.topics)
+        topic = app.topic(self.topics.facts, key_type=bytes, value_type=bytes, key_serializer="raw",
+                          value_serializer="raw", internal=False)  # fmt: skip
+        app.agent(topic, concurrency=1)(self._fold)
+        app.on_partitions_assigned.connect(self._assigned, weak=False)
+        app.on_partitions_revoked.connect(self._revoked, weak=False)
+        await app.start()
+        try:
+            await self._watch(app, stop)
+        finally:
+            await self._stopped(app)
+
+    async def _fold(self, stream: Any) -> None:
+        room = asyncio.Semaphore(IN_FLIGHT)
+        loop = asyncio.get_running_loop()
+        async for events in stream.noack_take(BATCH, within=WITHIN_S):
+            await room.acquire()
+            batch = [(e.message.partition, e.message.offset, e.message.value) for e in events]
+            committed = asyncio.wrap_future(self.folding.submit(batch), loop=loop)
+            committed.add_done_callback(partial(_acknowledge, events, room))
+
+    async def _watch(self, app: faust.App, stop: threading.Event) -> None:
+        """Look at the store now and then; end with Faust."""
+        waited = 0.0
+        while not stop.is_set():
+            await asyncio.sleep(0.1)
+            if app.crashed or app.should_stop:
+                raise app.crash_reason or RuntimeError("Faust stopped by itself")
+            waited += 0.1
+            if waited >= LOOK_S:
+                waited = 0.0
+                await asyncio.wrap_future(self.folding.look())
+
+    async def _stopped(self, app: faust.App) -> None:
+        try:
+            await asyncio.wait_for(app.stop(), STOP_S)
+        except TimeoutError:
+            log.warning("Faust did not stop within %s s and is left behind", STOP_S)
+
+    def _assigned(self, *told: Any, **_: Any) -> None:
+        self._joined = True
+        self.folding.counts.owned.set(len(told[-1]))
+
+    def _revoked(self, *_: Any, **__: Any) -> None:
+        self.folding.counts.owned.set(0)
+
+
+def _acknowledge(events: Sequence[Any], room: asyncio.Semaphore, committed: "asyncio.Future[None]") -> None:
+    """Acknowledge a batch that is committed; one that was given up at the end comes again."""
+    room.release()
+    if not committed.cancelled() and committed.exception() is None:
+        for event in events:
+            event.ack()
