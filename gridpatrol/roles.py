@@ -5,17 +5,11 @@ role `all`, one process of each, started again when one ends.
 """
 
 import logging
-import os
 import signal
-import subprocess
-import sys
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-
-import msgspec
 
 from consumers.telling import Telling
 from engine.clock import now_ms
@@ -26,22 +20,18 @@ from engine.cluster.intake import Intake
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
 from engine.door.status import Status
-from engine.errors import GridpatrolError
+from engine.errors import BrokerAway, GridpatrolError
 from engine.lease import WRITER, Lease, Office
 from engine.principals import Principals
 from engine.runtime import Engine
-from engine.settings import ROLES, Settings
-from engine.store.database import Database, open_database
+from engine.settings import Settings
+from engine.store.database import Database, DriverError, open_database
 from engine.telemetry import Telemetry
+from gridpatrol import supervision
 from gridpatrol.opening import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
 
 log = logging.getLogger(__name__)
-
-AGAIN_S = 1.0
-"""How long before a role that ended is started again."""
-STOP_S = 15.0
-"""How long a role may take to stop."""
 
 Opened = Callable[[str], None]
 """Told the address when a role works."""
@@ -160,41 +150,13 @@ def run(settings: Settings, opened: Opened, seconds: float | None = None) -> Non
 
 
 def everything(settings: Settings, stop: threading.Event, opened: Opened) -> None:
-    """One process per role; one that ends is started again, as an operating system's supervisor would."""
-    children: dict[str, subprocess.Popen[bytes]] = {}
+    """One process per role; one that ends is started again. What no waiting cures is told before any is started."""
     try:
-        while not stop.is_set():
-            for role in ROLES[1:]:
-                child = children.get(role)
-                if child is None or child.poll() is not None:
-                    if child is not None:
-                        log.error("role %s ended with %d; it is started again", role, child.returncode)
-                        time.sleep(AGAIN_S)
-                    children[role] = start(role, settings)
-            stop.wait(0.5)
-    finally:
-        for child in children.values():
-            child.send_signal(signal.SIGTERM)
-        for child in children.values():
-            with_patience(child)
-
-
-def start(role: str, settings: Settings) -> "subprocess.Popen[bytes]":
-    """A role as a process of its own, with these settings."""
-    told = {name: str(value) for name, value in msgspec.structs.asdict(settings).items() if value != ""}
-    told |= {"role": role, "listen": settings.listen if role == "gateway" else "127.0.0.1:0"}
-    told["instance"] = f"{settings.instance}-{role}" if settings.instance else ""
-    environment = os.environ | {f"GRIDPATROL_{name.upper()}": value for name, value in told.items()}
-    return subprocess.Popen([sys.executable, "-m", "gridpatrol.cli", "serve"], env=environment)
-
-
-def with_patience(child: "subprocess.Popen[bytes]") -> None:
-    """Wait for a child that was asked to stop; one that does not is killed."""
-    try:
-        child.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        with store(settings) as database:
+            topics.open_inbox(settings, database)
+    except (BrokerAway, DriverError) as error:
+        log.error("%s The roles are started all the same, and wait.", error)
+    supervision.keep(settings, stop)
 
 
 ROLE: dict[str, Callable[[Settings, threading.Event, Opened], None]] = {

@@ -1,0 +1,172 @@
+"""Role `all`: one process per role on this machine, started again when one ends.
+
+In: settings. Out: a gateway, a worker, a performance and an alerts role, until told to stop.
+
+A role that keeps ending is started later and later, so that a role which can never work says so and does no harm. A
+child gets its settings on its standard input and ends when that closes: it does not outlive its parent, however the
+parent ends. As a command, `python -m gridpatrol.supervision`, this file is such a child.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import click
+import msgspec
+
+from engine import logs
+from engine.settings import ROLES, Settings
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 1.0
+"""How long before a role that ended is started again; twice as long each time, up to LONGEST_S."""
+LONGEST_S = 30.0
+SETTLED_S = 60.0
+"""A role that ran for so long had started well: the next pause is short again."""
+STOP_S = 15.0
+"""How long the roles may take to stop, all of them together."""
+LOOK_S = 0.2
+
+
+def keep(settings: Settings, stop: threading.Event) -> None:
+    """Keep one process per role alive until told to stop."""
+    children = [Child(role, settings) for role in ROLES[1:]]
+    try:
+        while not stop.is_set():
+            for child in children:
+                child.look(time.monotonic())
+            stop.wait(LOOK_S)
+    finally:
+        for child in children:
+            child.ask_to_stop()
+        until = time.monotonic() + STOP_S
+        for child in children:
+            child.await_end(until)
+
+
+class Child:
+    """One role, and its process while it has one."""
+
+    def __init__(self, role: str, settings: Settings) -> None:
+        self.role = role
+        self.settings = settings_of(role, settings)
+        self.pause_s = AGAIN_S
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._again_s = 0.0
+
+    def look(self, now_s: float) -> None:
+        """Start it where it does not run and has paused for long enough."""
+        if self._process is not None and self._process.poll() is not None:
+            self._ended(self._process, now_s)
+        if self._process is None and now_s >= self._again_s:
+            self._process, self._started_s = start(self.settings), now_s
+
+    def _ended(self, process: "subprocess.Popen[bytes]", now_s: float) -> None:
+        if now_s - self._started_s >= SETTLED_S:
+            self.pause_s = AGAIN_S
+        log.error(
+            "role %s ended (%s); it is started again in %.0f s", self.role, _how(process.returncode), self.pause_s
+        )
+        _let_go(process)
+        self._process, self._again_s = None, now_s + self.pause_s
+        self.pause_s = min(2 * self.pause_s, LONGEST_S)
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def await_end(self, until_s: float) -> None:
+        """Wait until it has ended; at the given instant of the monotonic clock it is killed."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, until_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("role %s did not stop in time and is killed; nothing is lost", self.role)
+            self._process.kill()
+            self._process.wait()
+        _let_go(self._process)
+
+
+def settings_of(role: str, settings: Settings) -> Settings:
+    """The settings of a child. The door is the gateway's; beside it, each role has the next port for its metrics."""
+    host, _, port = settings.listen.rpartition(":")
+    place = ROLES.index(role) - 1
+    return msgspec.structs.replace(
+        settings, role=role, listen=f"{host}:{int(port) + place if int(port) else 0}",
+        instance=f"{settings.instance}-{role}" if settings.instance else "",
+    )  # fmt: skip
+
+
+def start(settings: Settings) -> "subprocess.Popen[bytes]":
+    """A role as a process. In a session of its own: Ctrl-C is for the parent, which then stops it in order."""
+    command = [sys.executable, "-m", "gridpatrol.supervision"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    assert process.stdin is not None
+    try:
+        process.stdin.write(msgspec.json.encode(settings) + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        log.error("role %s ended before it had its settings", settings.role)
+    return process
+
+
+def _let_go(process: "subprocess.Popen[bytes]") -> None:
+    """Close our end of its standard input."""
+    assert process.stdin is not None
+    try:
+        process.stdin.close()
+    except BrokenPipeError:
+        return
+
+
+def _how(status: int) -> str:
+    """An exit status in words."""
+    return f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"
+
+
+# ---- the child's side -----------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Serve one role with the settings on standard input. The exit status."""
+    from gridpatrol.cli import PLAIN, sentence
+    from gridpatrol.serve import serve
+
+    settings = msgspec.json.decode(_first_line(), type=Settings)
+    threading.Thread(target=_end_with_parent, name="gridpatrol-parent", daemon=True).start()
+    logs.configure(settings.log_format, settings.log_level)
+    try:
+        serve(settings)
+    except PLAIN as error:
+        click.echo(f"gridpatrol {settings.role}: {sentence(error)}", err=True)
+        return 1
+    return 0
+
+
+def _first_line() -> bytes:
+    """One line of standard input, unbuffered: the rest is watched by a thread that may not hold a lock at exit."""
+    line = b""
+    while not line.endswith(b"\n") and (some := os.read(0, 65_536)):
+        line += some
+    return line
+
+
+def _end_with_parent() -> None:
+    """Stop in order when the parent is gone, and at last in any way."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Processes as the operating system has them, and waiting for something to become true.
+
+In: process ids, questions. Out: who is whose child, who still runs; an answer in time, or a failure that says for what
+was waited.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+WITHIN_S = 60.0
+
+
+def children(parent: int) -> set[int]:
+    """The running children of a process."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        words = _stat(int(folder.name))
+        if words and int(words[1]) == parent and words[0] != "Z":
+            found.add(int(folder.name))
+    return found
+
+
+def descendants(parent: int) -> set[int]:
+    """The running children of a process, and theirs."""
+    below = children(parent)
+    return below.union(*map(descendants, below))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs. One that has ended and was not waited for does not."""
+    words = _stat(pid)
+    return bool(words) and words[0] != "Z"
+
+
+def _stat(pid: int) -> list[str]:
+    """State and what follows it; nothing of a process that has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def eventually(question: Callable[[], T], what: str | Callable[[], str], within_s: float = WITHIN_S) -> T:
+    """Ask until the answer is true, and give it back; fail after a while."""
+    until = time.monotonic() + within_s
+    while not (answer := question()):
+        assert time.monotonic() < until, f"not within {within_s:.0f} s: {what if isinstance(what, str) else what()}"
+        time.sleep(0.1)
+    return answer
