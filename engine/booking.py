@@ -63,7 +63,7 @@ class Book:
                 event.subject if event else "", row.principal, f"letter:{id_}",
             )
         )  # fmt: skip
-        self.work.bodies.append(SealedRow(f"letter:{id_}", row.body))
+        self.work.bodies.append(SealedRow(f"letter:{id_}", row.body, event.subject if event else ""))
 
     def letter_of_firing(self, case: Case, arrival: int, detail: str) -> None:
         """A dead letter without bytes, named after the step that is told next."""
@@ -138,7 +138,7 @@ class Book:
             LetterRow(id_, arrival, self.row.partition, None, why.reason, why.field, why.detail, event.source, event.id,
                       event.type, case.id, "", f"letter:{id_}")
         )  # fmt: skip
-        self.work.bodies.append(SealedRow(f"letter:{id_}", item.raw.decode()))
+        self.work.bodies.append(SealedRow(f"letter:{id_}", item.raw.decode(), case.id))
 
 
 def path_text(path: Sequence[str]) -> str:

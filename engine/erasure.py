@@ -2,6 +2,9 @@
 
 In: a case, and who asks. Out: how many sealed bodies are gone, and a line in the log that says so. Log, facts and
 figures carry tokens only, so none of them changes.
+
+What is sealed is stored before its event is in the log. Where the event never got there (a crash, brokers that were
+away) the sealed row waits for the resend, harmless: no token leads to it. It is erased with the rest of its case.
 """
 
 import logging
@@ -22,7 +25,7 @@ class Erasure(Struct, frozen=True):
 
 
 class Erased(Struct, frozen=True):
-    """How many sealed bodies of a case's events, and of its dead letters, are gone. Zero: they were before."""
+    """Of how many of a case's events, and of its dead letters, sealed bodies are gone. Zero: they were before."""
 
     incident: str
     events: int
@@ -38,11 +41,9 @@ class NothingSaid(GridpatrolError):
 def erase(engine: Engine, incident: str, by: str) -> Erased:
     """Blank what was sealed of every event of a case, also of refused ones. What is said of it later is sealed anew."""
     with engine.database.begin() as connection:
-        events = sealed.tokens_of_events(connection, engine.partition(incident), incident)
-        letters = sealed.tokens_of_letters(connection, incident)
-        if events is None and not letters:
+        if not sealed.knows(connection, incident):
             raise NothingSaid(f"no event of {incident!r} has come in")
-        erased = Erased(incident, sealed.blank(connection, events or ()), sealed.blank(connection, letters))
+        erased = Erased(incident, *sealed.blank(connection, incident))
     # A warning, so that the line is there at every level that one would run with.
     told = {"incident": incident, "by": by, "events": erased.events, "letters": erased.letters}
     log.warning("sealed.erased", extra=told)

@@ -35,7 +35,7 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
         return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
     sealed = None
     if hidden:
-        sealed = SealedRow(_token(event, digest), msgspec.json.encode(hidden).decode())
+        sealed = SealedRow(_token(event, digest), msgspec.json.encode(hidden).decode(), event.subject)
     record = Record(event=event, digest=digest, token=sealed.token if sealed else "")
     partition = partition_of(home, partitions)
     return Submission(partition, "event", principal, encode_record(record).decode(), sealed), event
@@ -71,7 +71,7 @@ def letter(raw: bytes, refusal: Refusal, principal: str, at: int, id_: str) -> t
         id_, at, None, None, refusal.reason, refusal.field, _storable(refusal.detail), named["source"], named["id"],
         named["type"], named["subject"], principal, f"letter:{id_}",
     )  # fmt: skip
-    return row, SealedRow(f"letter:{id_}", _storable(raw.decode("utf-8", "backslashreplace")))
+    return row, SealedRow(row.token, _storable(raw.decode("utf-8", "backslashreplace")), row.case_id)
 
 
 def _storable(value: object) -> str:

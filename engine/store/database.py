@@ -85,11 +85,15 @@ class Database:
         with self.db.connect() as connection, connection.begin():
             command.upgrade(self._config(connection), "head")
 
-    def check_schema(self) -> None:
-        """Refuse a schema of another release, with the command that mends it."""
+    def revisions(self) -> tuple[str | None, str | None]:
+        """At which revision the schema stands, and which one this release needs."""
         with self.db.connect() as connection:
             stands = MigrationContext.configure(connection).get_current_revision()
-        wanted = ScriptDirectory.from_config(self._config(None)).get_current_head()
+        return stands, ScriptDirectory.from_config(self._config(None)).get_current_head()
+
+    def check_schema(self) -> None:
+        """Refuse a schema of another release, with the command that mends it."""
+        stands, wanted = self.revisions()
         if stands != wanted:
             raise SchemaMismatch(f"the database stands at revision {stands or 'none'}, this release needs {wanted}")
 

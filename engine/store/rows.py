@@ -93,10 +93,11 @@ class LetterRow(Struct):
 
 
 class SealedRow(Struct):
-    """Something sealed, under its token."""
+    """Something sealed, under its token, and which case it is about."""
 
     token: str
     body: str
+    subject: str
 
 
 class PartitionRow(Struct):

@@ -133,7 +133,13 @@ Index("facts_case", facts.c.case_id, facts.c.seq)
 
 packs = Table("packs", metadata, _key("hash"), _text("code"), _text("title"), _text("body"))
 
-sealed = Table("sealed", metadata, _key("token"), _text("body"))
+sealed = Table(
+    "sealed", metadata,
+    _key("token"),
+    _text("body"),  # empty: erased
+    _text("subject"),  # the case that it is about; empty: what was sent told none
+)  # fmt: skip
+Index("sealed_subject", sealed.c.subject)
 
 dead_letters = Table(
     "dead_letters", metadata,

@@ -28,19 +28,20 @@ def command() -> None:
 def upgrade(database: str | None) -> None:
     """Bring the tables to this release, with all servers of the database stopped. Creates them if it is empty.
 
+    Where they are of this release already, nothing is done and servers may run.
+
     \b
     Example:
       gridpatrol db upgrade --database postgresql://gridpatrol@db.example/gridpatrol
     """
     opened = open_database(settings_of(database=database).database)
-    try:
-        lease = Lease(opened)
-        try:
+    with closing(opened):
+        stands, wanted = opened.revisions()
+        if stands == wanted:
+            click.echo("The schema is of this release already.")
+            return
+        with closing(Lease(opened)):
             opened.upgrade()
-        finally:
-            lease.close()
-    finally:
-        opened.close()
     click.echo("The schema is that of this release.")
 
 

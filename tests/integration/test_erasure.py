@@ -18,7 +18,8 @@ from engine.erasure import Erased
 from engine.letters import NotReplayable, read, resubmission
 from engine.principals import Principals
 from engine.runtime import Engine
-from engine.store import slices
+from engine.store import slices, writes
+from engine.store.tables import sealed
 from schemas.refusals import Refusal
 from tests.integration.test_door import report
 from tests.serving import prepared, served, tell
@@ -80,6 +81,20 @@ def test_what_is_sealed_of_a_case_is_erased_and_a_resend_brings_nothing_back(dat
         assert erasure.erase(engine, CASE, "somebody") == Erased(CASE, 0, 0)
         assert facts(engine) == before
         assert reconcile.verify(engine.database) == []
+
+
+def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str) -> None:
+    """Also what was sealed of an event that never reached the log goes: the process ended in between."""
+    with prepared(database_url) as engine:
+        told(engine)
+        late = intake.receive(msgspec.json.encode(report(CASE, now_ms(), reporter_name=NAME) | {"id": "late"}), "p", 4)
+        assert not isinstance(late, Refusal) and late[0].sealed is not None
+        with engine.database.begin() as connection:
+            writes.ignore(connection, sealed, [late[0].sealed])
+            connection.exec_driver_sql("DELETE FROM inbox")
+        erased = erasure.erase(engine, CASE, "somebody")
+        assert (erased.events, erased.letters) == (5, 3)
+        assert [NAME in body for body in bodies(engine).values() if body] == [True]  # of the other case
 
 
 def test_dead_letters_of_an_erased_case_stay_and_say_why_they_cannot_be_replayed(database_url: str) -> None:

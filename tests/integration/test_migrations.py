@@ -14,16 +14,22 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from click.testing import CliRunner
 from sqlalchemy import inspect
 
+from engine import erasure
 from engine.errors import SchemaMismatch
+from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database, open_database
 from engine.store.rows import LetterRow
 from engine.store.tables import metadata
+from gridpatrol.cli import main
 from gridpatrol.serve import serve
+from tests.integration.test_erasure import OTHER, told
 from tests.postgres import fresh_database
+from tests.serving import prepared
 from tests.simulation import runs
 
 
@@ -125,10 +131,9 @@ def test_an_empty_database_has_no_schema_of_any_release(database_url: str) -> No
 
 
 def to(database: Database, revision: str) -> None:
-    """Put the schema at a revision; what lies in it stays."""
+    """Put the schema back to a revision; what lies in it stays."""
     with database.db.connect() as connection, connection.begin():
-        move = command.downgrade if revision == "0001" else command.upgrade
-        move(database._config(connection), revision)
+        command.downgrade(database._config(connection), revision)
 
 
 def columns_of(database: Database) -> dict[str, str]:
@@ -171,6 +176,24 @@ def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_publ
         assert set(published(database).values()) == {False}
 
 
+def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letters(database_url: str) -> None:
+    """As if the run had been one of this release. A record that is no event is passed over; erased rows as well."""
+    with prepared(database_url) as engine:
+        told(engine)
+        erasure.erase(engine, OTHER, "somebody")
+        database = engine.database
+        names = {"sealed": "token, body, subject"}
+        before = contents(database, names)
+        kinds = {(str(token).startswith("letter:"), bool(subject)) for token, _, subject in before["sealed"]}
+        assert {(False, True), (True, True)} <= kinds
+        with database.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO inbox (partition, position, kind) VALUES (0, 9, 'event')")
+        to(database, "0003")
+        database.upgrade()
+        database.check_schema()
+        assert contents(database, names) == before
+
+
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:
     with migrated.begin() as connection:
         slices.write_letters(connection, [letter("a"), letter("b")], [])
@@ -185,4 +208,22 @@ def test_serving_refuses_an_older_schema_and_names_the_command(migrated: Databas
     with pytest.raises(SchemaMismatch, match=r"revision 0001.*gridpatrol db upgrade"):
         serve(Settings(database=url, listen="127.0.0.1:0"))
     migrated.upgrade()
+    migrated.check_schema()
+
+
+def test_db_upgrade_has_nothing_to_do_while_servers_of_this_release_run_and_waits_for_no_other(
+    migrated: Database,
+) -> None:
+    words = ["db", "upgrade", "--database", migrated.url.render_as_string(hide_password=False)]
+    server = Lease(migrated, shared=True)
+    assert "already" in CliRunner().invoke(main, words).output
+    server.close()
+    to(migrated, "0001")
+    server = Lease(migrated, shared=True)
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 1 and "already" not in refused.output
+    with pytest.raises(SchemaMismatch):
+        migrated.check_schema()
+    server.close()
+    assert CliRunner().invoke(main, words).exit_code == 0
     migrated.check_schema()
