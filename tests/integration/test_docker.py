@@ -219,7 +219,7 @@ def test_the_setup_runs_commands_that_there_are():
     *shell, script = SERVICES["setup"].command
     assert shell == ["sh", "-ec"]  # -e: what fails ends it, and no role starts
     lines = [line.split() for line in script.splitlines()]
-    assert [line[:2] for line in lines] == [["gridpatrol", "db"], ["gridpatrol", "topic"], ["gridpatrol", "pack"]]
+    assert [line[:2] for line in lines] == [["gridpatrol", "db"], ["gridpatrol", "topic"]]
     assert {line[1] for line in lines} <= COMMANDS.keys()
 
 
