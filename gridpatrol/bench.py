@@ -13,10 +13,10 @@ import importlib.util
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -33,6 +33,7 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import recording
 from engine.store.database import Database, open_database
+from gridpatrol import cpu
 from gridpatrol.demo.speech import mint
 from gridpatrol.opening import install_if_empty
 from schemas.refusals import Refusal
@@ -47,7 +48,6 @@ STEP_MS = 15
 """Between two events; incidents are handled within seconds, so clocks start and stop and hardly ever ring."""
 WARM = 1_000
 """Events before the clock runs: caches fill, statements are prepared."""
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -205,49 +205,32 @@ def _bare(fresh: Iterator[str], batch: int, warm: int, events: int) -> float:
 
 def _cpu(database: Database) -> tuple[float, float | None]:
     """CPU seconds of this process, and of all processes of the database server if it runs here."""
-    own, backend = time.process_time(), recording.backend_pid(database)
-    if backend is None:
-        return own, None
-    stat = _stat(backend)
-    if stat is None or "postgres" not in stat[0]:
-        return own, None
-    postmaster = stat[1]
-    family = [s for s in map(_stat, _processes()) if s is not None and s[1] == postmaster]
-    parent = _stat(postmaster)
-    return own, sum(s[2] for s in family) + (parent[2] + parent[3] if parent else 0)
-
-
-def _processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-
-
-def _stat(pid: int) -> tuple[str, int, float, float] | None:
-    """Name, parent, CPU seconds, and CPU seconds of children that have ended."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    name, _, rest = text.partition("(")[2].rpartition(")")
-    fields = rest.split()
-    user, system, user_ended, system_ended = (int(value) * TICK_S for value in fields[11:15])
-    return name, int(fields[1]), user + system, user_ended + system_ended
+    return time.process_time(), cpu.of_server(recording.backend_pid(database))
 
 
 # ---- the workload -------------------------------------------------------------------------------------------
 
 
-def lives(policy: Policy) -> Iterator[bytes]:
-    """Events without end: incidents from report to closing, by posts that may, cohorts overlapping."""
-    rng, cohorts = Random(8), _cohorts(policy)
-    at = BEGIN_MS
+def lives(policy: Policy, seed: int = 8, clock: Callable[[], int] | None = None) -> Iterator[bytes]:
+    """Events without end: incidents from report to closing, by posts that may, cohorts overlapping.
+
+    They happen `STEP_MS` apart from `BEGIN_MS` on, or when the `clock` says. Other seeds are other incidents.
+    """
+    instants = count(BEGIN_MS + STEP_MS, STEP_MS)
+    for event in incidents(policy, Random(seed)):
+        at = clock() if clock is not None else next(instants)
+        event["time"] = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")
+        yield msgspec.json.encode(event)
+
+
+def incidents(policy: Policy, rng: Random) -> Iterator[dict[str, Any]]:
+    """The same as dictionaries, without an instant."""
+    cohorts = _cohorts(policy)
     running: list[list[Iterator[dict[str, Any]]]] = []
     while True:
         running.append([_life(policy, next(cohorts), rng) for _ in range(COHORT)])
         for life in chain.from_iterable(running):
-            event = next(life)
-            at += STEP_MS
-            event["time"] = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")
-            yield msgspec.json.encode(event)
+            yield next(life)
         if len(running) == len(STAGES):
             running.pop(0)
 
