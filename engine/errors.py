@@ -68,6 +68,12 @@ class TopicsUnfit(GridpatrolError):
     remedy = "Run `gridpatrol topic create`."
 
 
+class Stalled(GridpatrolError):
+    """The Kafka client stands still without an error: only a fresh process helps."""
+
+    remedy = "Whatever watches over this process starts it again; if that does not help, see the brokers' logs."
+
+
 class Fenced(GridpatrolError):
     """Another process of the same instance name has taken this one's place."""
 

@@ -28,6 +28,9 @@ from workflows.policy import Policy
 
 log = logging.getLogger(__name__)
 
+CLOCKS_APART_MS = 2_000
+"""Where the log's clock has not reached what is due, a tick releases nothing: so long at most until the next one."""
+
 Chore = Callable[[Database], None]
 """Something to look after now and then; it knows by itself when."""
 
@@ -52,7 +55,7 @@ class Engine:
         self.rows: dict[int, PartitionRow] = {}
         self.next_due: dict[int, int | None] = {}
         self.settlements: dict[tuple[int, int], str] = {}
-        self.ticked: dict[int, int] = {}
+        self.ticked: dict[int, tuple[int, int]] = {}  # when, and how long until the next one, by partition
         self.count = 0
         self._turn = 0
         self._unfed: int | None = None  # steps that the consumers have not read; None: unknown
@@ -181,16 +184,21 @@ class Engine:
 
     def tick(self, now: int) -> int:
         """Append a tick where everything is read and something is due before now. The number of ticks."""
-        late = [
-            p
+        late = {
+            p: due
             for p, due in self.next_due.items()
             if due is not None and due < now and self.inbox.caught_up(p, self.rows[p].position)
-            and not self.rows[p].halted and now - self.ticked.get(p, 0) >= self.settings.tick_every_ms
-        ]  # fmt: skip
-        if late:
-            self.append([Submission(p, "tick", "owner", "") for p in late], now)
-            self.ticked.update(dict.fromkeys(late, now))
+            and not self.rows[p].halted and not self._ticked_lately(p, now)
+        }  # fmt: skip
+        for row in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
+            behind = min(late[row.partition] + 1 - row.stamp, CLOCKS_APART_MS)
+            self.ticked[row.partition] = now, max(self.settings.tick_every_ms, behind)
         return len(late)
+
+    def _ticked_lately(self, partition: int, now: int) -> bool:
+        """Whether the last tick is too fresh. A clock that went back makes nobody wait."""
+        at, distance = self.ticked.get(partition, (0, 0))
+        return at <= now < at + distance
 
     # ---- packs ----------------------------------------------------------------------------------------------
 

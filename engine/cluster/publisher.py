@@ -63,6 +63,10 @@ class Publisher:
         del self._sent[:done]
         return done
 
+    def forget(self) -> None:
+        """Nobody asks for what was sent any more; it may arrive all the same, before what is sent from now on."""
+        self._sent = []
+
     def _failed(self, error: Exception) -> BrokerAway | BrokerRefuses:
         self.close()
         return clients.told_apart(self.settings, error)

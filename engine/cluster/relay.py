@@ -77,7 +77,7 @@ class Relay:
 
     def reload(self, owned: Sequence[int]) -> None:
         """Begin again at the marks of these partitions."""
-        self._publisher.close()
+        self._publisher.forget()
         self._waiting.clear()
         with self.database.read() as connection:
             marks = read_positions(connection, NAME)
@@ -139,9 +139,12 @@ class Relay:
         """Steps that are committed and not acknowledged by the brokers."""
         return sum(rows[p].n - n for p, n in self._acknowledged.items())
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Wait for what is on its way, and write the marks."""
         self._publisher.flush()
         self._note(len(self._waiting))
         self.mark()
+
+    def close(self) -> None:
+        """Give the connection back, and up what is on its way: the next owner sends it again."""
         self._publisher.close()

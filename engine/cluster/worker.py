@@ -10,11 +10,12 @@ loses or skips anything. What only a fresh process cures (its name was taken by 
 import logging
 import threading
 import time
+from contextlib import suppress
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from engine.clock import now_ms
-from engine.cluster.inbox import OwnedInbox
+from engine.cluster.owner import OwnedInbox
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
@@ -58,12 +59,13 @@ class Worker:
         """Until stopped. Fenced, and errors that nobody expects, end it."""
         try:
             while not self._stopped.is_set():
-                self._guarded_turn()
+                self.guarded_turn()
             self._finish()
         finally:
+            self.relay.close()
             self.inbox.close()
 
-    def _guarded_turn(self) -> None:
+    def guarded_turn(self) -> None:
         """A turn; what only waiting cures is waited for, and then memory is read again."""
         try:
             self.turn()
@@ -82,11 +84,8 @@ class Worker:
         if not self.away:
             log.error("%s Trying again.", error)
         self.away = str(error)
-        try:
-            self.inbox.hold()
-            self.inbox.poll(IDLE_MS)
-        except (BrokerAway, BrokerRefuses):
-            pass
+        with suppress(BrokerAway, BrokerRefuses):
+            self.inbox.poll(IDLE_MS, self.engine.rows, fetch=False)
         self._stopped.wait(AWAY_S)
         self._begin_again()
 
@@ -98,9 +97,10 @@ class Worker:
 
     def turn(self) -> bool:
         """Fetch, decide, publish, tick. Whether anything happened."""
-        busy = self.inbox.poll(IDLE_MS) > 0
+        busy = self.inbox.poll(IDLE_MS, self.engine.rows) > 0
         if self.inbox.taken_over:
             self.engine.reload()
+            self.inbox.check_reach()
             self.relay.reload(list(self.inbox.heads))
         self._halt_the_lost()
         self._look_at_halted()
@@ -134,11 +134,13 @@ class Worker:
             self._begin_again()
 
     def _finish(self) -> None:
-        """What was decided is published before the process ends, if the brokers are there."""
+        """What was decided is published before the process ends, if database and brokers are there."""
+        if self.away:
+            return
         try:
             while self.relay.catch_up(self.engine.rows):
                 self.relay.settle()
-            self.relay.close()
+            self.relay.finish()
         except (BrokerAway, BrokerRefuses, *FAILURES) as error:
             log.warning("not everything could be published; the next owner does it: %s", error)
 

@@ -1,0 +1,232 @@
+"""The distributed run within one process: a topic on a real broker, PostgreSQL, workers that are turned by hand.
+
+Enters: where brokers and database answer. Leaves: a log to append to as a gateway does, or with stamps of one's own;
+workers that take turns in the order that a test wants, each with its own connections.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from engine.cluster import topics
+from engine.cluster.inbox import KafkaInbox
+from engine.cluster.worker import Worker
+from engine.replay import export_log, replay_log
+from engine.runtime import Engine
+from engine.settings import Settings
+from engine.store import log as table
+from engine.store.database import Database, open_database
+from engine.store.rows import InboxRow
+from engine.telemetry import Telemetry
+from schemas.partition import home_of
+from schemas.topics import Topics
+from tests.simulation import runs
+from tests.simulation.runs import engine_on, pack_of
+from workflows.pack import Pack
+
+SESSION_MS = 1500
+
+
+class Cluster:
+    """A database, the topics that belong to it, and the workers that a test has made."""
+
+    def __init__(self, url: str, kafka: str, prefix: str, partitions: int, **settings: Any) -> None:
+        self.url = url
+        self.settings = Settings(
+            role="worker", database=url, kafka=kafka, kafka_prefix=prefix, partitions=partitions,
+            **({"kafka_session_ms": SESSION_MS} | settings),
+        )  # fmt: skip
+        self.topics = Topics(prefix)
+        self.database = self.open()
+        self.database.upgrade()
+        topics.create(self.settings, self.database, 1, [])
+        self.workers: list[Worker] = []
+        self.inbox = KafkaInbox(self.as_("gateway"), self.database, self.origin())
+        self.gateway = Engine(self.database, self.as_("gateway"), (), None, (), self.inbox)
+
+    def as_(self, role: str, **more: Any) -> Settings:
+        """The settings of a process."""
+        return Settings(**({name: getattr(self.settings, name) for name in Settings.__struct_fields__}
+                           | {"role": role, "principals": "nobody.toml"} | more))  # fmt: skip
+
+    def open(self) -> Database:
+        """A database handle of one's own, as a process has it."""
+        return open_database(self.url)
+
+    def origin(self) -> table.Origin:
+        with self.database.read() as connection:
+            origin = table.read_origin(connection)
+        assert origin is not None
+        return origin
+
+    # ---- the log ----------------------------------------------------------------------------------------------
+
+    def install(self, name: str = "weiyang", pack: Pack | None = None) -> None:
+        """Activate a pack, through the log."""
+        self.gateway.reload()
+        self.gateway.install(pack or pack_of(name), 0)
+
+    def take_stamps(self) -> None:
+        """From now on the inbox keeps the stamps that `lay` gives, as if the brokers' clocks had shown them."""
+        with self.admin() as admin:
+            resource = ConfigResource(
+                ConfigResourceType.TOPIC, self.topics.inbox,
+                {"message.timestamp.type": "CreateTime", "message.timestamp.before.max.ms": str(2**62),
+                 "message.timestamp.after.max.ms": str(2**62)},
+            )  # fmt: skip
+            admin.alter_configs([resource])
+        time.sleep(0.2)  # the broker takes it over a moment later
+
+    def lay(self, rows: Sequence[InboxRow]) -> None:
+        """Append records with their own stamps (after `take_stamps`)."""
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka, acks="all", linger_ms=5)
+        try:
+            sent = [
+                producer.send(
+                    self.topics.inbox, row.body.encode(), key=_key(row), partition=row.partition,
+                    timestamp_ms=row.stamp,
+                    headers=[("kind", row.kind.encode()), ("principal", row.principal.encode())],
+                )
+                for row in rows
+            ]  # fmt: skip
+            producer.flush(20)
+            for future in sent:
+                future.get(1)
+        finally:
+            producer.close()
+
+    @contextmanager
+    def admin(self) -> Iterator[KafkaAdminClient]:
+        admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka)
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+    def messages(self, topic: str, within_s: float = 10) -> list[Any]:
+        """All that a topic holds, in order of partition and offset."""
+        consumer = KafkaConsumer(bootstrap_servers=self.settings.kafka, auto_offset_reset="earliest")
+        try:
+            places = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))]
+            left = {place for place, end in consumer.end_offsets(places).items() if end}
+            ends = consumer.end_offsets(places)
+            consumer.assign(places)
+            found, until = [], time.monotonic() + within_s
+            while left and time.monotonic() < until:
+                for some in consumer.poll(200).values():
+                    found += some
+                left = {place for place in left if consumer.position(place) < ends[place]}
+            assert not left, f"{topic} could not be read to its end"
+            return sorted(found, key=lambda message: (message.partition, message.offset))
+        finally:
+            consumer.close()
+
+    # ---- workers ----------------------------------------------------------------------------------------------
+
+    def worker(self, name: str = "one", *, url: str = "", ticking: bool = True, **settings: Any) -> Worker:
+        """A worker that nobody has turned yet. One that is not `ticking` has only the ticks that a test lays."""
+        database = open_database(url or self.url)
+        told = self.as_("worker", instance=name, **settings)
+        worker = Worker(told, database, self.origin(), Telemetry(), [], threading.Event())
+        if not ticking:
+            worker.engine.ticked = dict.fromkeys(range(self.settings.partitions), (0, 2**62))
+        self.workers.append(worker)
+        return worker
+
+    def end(self, worker: Worker) -> None:
+        """As a process that ends."""
+        self.workers.remove(worker)
+        worker.relay.close()
+        worker.inbox.close()
+        worker.engine.database.close()
+
+    def turn(self, done: Callable[[], bool], *workers: Worker, within_s: float = 30) -> None:
+        """Let workers (all of them) take turns until something holds."""
+        until = time.monotonic() + within_s
+        while not done():
+            assert time.monotonic() < until, f"not within {within_s} s: {[self.shown(w) for w in self.workers]}"
+            for worker in workers or self.workers:
+                worker.guarded_turn()
+
+    def settle(self, *workers: Worker, within_s: float = 30) -> None:
+        """Until every partition is owned, and everything in the log is decided and published."""
+        self.turn(lambda: self.is_settled(*workers), *workers, within_s=within_s)
+
+    def shown(self, worker: Worker) -> str:
+        """How a worker stands, for whoever reads why a test failed."""
+        rows = [worker.engine.rows[p] for p in worker.inbox.heads]
+        return f"{worker.away or 'works'}, heads {worker.inbox.heads}, lost {worker.inbox.lost}, rows {rows}"
+
+    def is_settled(self, *workers: Worker) -> bool:
+        own = [worker for worker in workers or self.workers if not worker.inbox.taken_over]
+        owned = [p for worker in own for p in worker.inbox.heads]
+        if sorted(owned) != list(range(self.settings.partitions)):
+            return False
+        return all(
+            worker.engine.rows[p].halted or worker.inbox.caught_up(p, worker.engine.rows[p].position)
+            for worker in own for p in worker.inbox.heads
+        ) and not any(worker.relay.unpublished(worker.engine.rows) for worker in own)  # fmt: skip
+
+    def close(self) -> None:
+        for worker in list(self.workers):
+            self.end(worker)
+        self.inbox.close()
+        self.database.close()
+
+    # ---- what came of it --------------------------------------------------------------------------------------
+
+    def result(self) -> Engine:
+        """An engine that decides nothing, to look at what the workers left."""
+        self.gateway.reload()
+        return self.gateway
+
+    def export(self) -> list[bytes]:
+        return list(export_log(self.result()))
+
+    def check_export(self, folder: Path, records: int = 1, steps: int = 1) -> list[bytes]:
+        """The log of the run, replayed embedded on SQLite, gives every step again, byte by byte, and every answer."""
+        lines = self.export()
+        with engine_on(f"sqlite:///{folder / f'again-{time.monotonic_ns()}.db'}", self.settings.partitions, records,
+                       steps) as again:  # fmt: skip
+            replay_log(again, lines)
+            assert runs.steps(again) == runs.steps(self.result())
+            assert runs.answers(again, shapes=False) == runs.answers(self.result(), shapes=False)
+            assert {p: (row.position, row.clock, row.n) for p, row in again.rows.items()} == {
+                p: (row.position, row.clock, row.n) for p, row in self.result().rows.items()
+            }
+        return lines
+
+    def check_published(self) -> None:
+        """Every step is on the facts topic, in its partition, in order but for repetitions that follow their first."""
+        wanted = {p: list(range(1, row.n + 1)) for p, row in self.result().rows.items()}
+        told: dict[int, list[int]] = {p: [] for p in wanted}
+        for message in self.messages(self.topics.facts):
+            number = int(dict(message.headers)["ce_id"].decode().partition(".")[2])
+            if number not in told[message.partition]:
+                told[message.partition].append(number)
+        assert told == wanted
+
+
+def _key(row: InboxRow) -> bytes:
+    """The home of an event's subject, as a gateway would send it."""
+    from schemas.envelope import decode_record
+
+    return home_of(decode_record(row.body).event.subject).encode() if row.kind == "event" else b""
+
+
+@contextmanager
+def cluster_on(url: str, kafka: str, prefix: str, partitions: int = 8, **settings: Any) -> Iterator[Cluster]:
+    """A cluster with its topics, and no worker yet; all are gone when the block ends."""
+    built = Cluster(url, kafka, prefix, partitions, **settings)
+    try:
+        yield built
+    finally:
+        built.close()
