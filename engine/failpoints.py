@@ -13,7 +13,7 @@ NAMES = (
     "slice.before_commit", "slice.after_commit", "fold.before_commit", "fold.after_commit", "alerts.before_commit",
     "alerts.after_commit", "alerts.before_publish", "alerts.after_publish", "replay.before_commit",
     "replay.after_commit", "copy.before_commit", "relay.before_send", "relay.before_mark",
-    "figures.before_flush", "figures.after_flush",
+    "figures.before_flush", "figures.after_flush", "intake.before_commit",
 )  # fmt: skip
 
 _armed: dict[str, tuple[str, int]] = {}

@@ -14,7 +14,8 @@ from msgspec import inspect
 from schemas.envelope import Envelope
 from schemas.events import SAID
 
-_TRACING = ("traceparent", "tracestate", "recordedtime")
+_BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
+"""What tells no events apart: tracing, and that data is JSON, which binary mode says and structured mode need not."""
 _ENVELOPE = frozenset(Envelope.__struct_fields__)
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
@@ -47,8 +48,8 @@ _KEEP = {name: _keep(inspect.type_info(struct)) for name, struct in SAID.items()
 
 
 def digest(event: dict[str, Any]) -> str:
-    """SHA-256 of what was sent, without tracing; the order of members does not count."""
-    said = {k: v for k, v in event.items() if k not in _TRACING}
+    """SHA-256 of what was sent, in either mode, without tracing; the order of members does not count."""
+    said = {k: v for k, v in event.items() if k not in _BESIDE}
     return hashlib.sha256(_canonical(said)).hexdigest()
 
 

@@ -3,12 +3,14 @@
 In: CloudEvents of `gridpatrol.intake.<system>.v1`, structured or binary, in any partition. Out: the same events in the
 inbox, checked as the door checks them, under the key and partition of their home; what is refused is a dead letter.
 
-A topic's name says who speaks: only that system may write to it. Offsets are told to the group when everything up to
+A topic's name says who speaks: only that system may write to it. A system that joins the file of principals is listened
+to as soon as its topic is there. Offsets are told to the group when everything up to
 them is durable, so a crash forwards some events twice: the owner of the partition tells them apart by source and id.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,10 +19,10 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 from prometheus_client import Counter
 
-from engine import intake
+from engine import failpoints, intake
 from engine.clock import now_ms
 from engine.cluster import clients
-from engine.errors import BrokerAway, BrokerRefuses
+from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 WAIT_S = 60.0
 """How long a fetched group of events may take to become durable."""
 AWAY_S = 1.0
+LOOK_S = 5.0
+"""How often topics that are not there are looked for."""
 
 
 class Intake(threading.Thread):
@@ -46,7 +50,10 @@ class Intake(threading.Thread):
         self.settings = settings
         self.writer = writer
         self.principals = principals
-        self.systems = {Topics(settings.kafka_prefix).intake(p.name): p.name for p in principals}
+        self.topics = Topics(settings.kafka_prefix)
+        self.systems: dict[str, str] = {}  # whose topic it is
+        self._there: list[str] = []  # topics that are listened to
+        self._looked = 0.0
         self._consumer: KafkaConsumer | None = None
         self._stopped = threading.Event()
         self._count = Counter(
@@ -61,10 +68,10 @@ class Intake(threading.Thread):
 
     def run(self) -> None:
         """Until closed. What only waiting cures is waited for: nothing is told to the group before it is durable."""
-        while not self._stopped.is_set() and self.systems:
+        while not self._stopped.is_set():
             try:
                 self._turn()
-            except (BrokerAway, BrokerRefuses, KafkaError, Full, OSError) as error:
+            except (BrokerAway, BrokerRefuses, DatabaseUnusable, KafkaError, Full, OSError) as error:
                 log.error("intake: %s; trying again", error)
                 self._leave()
                 self._stopped.wait(AWAY_S)
@@ -74,25 +81,12 @@ class Intake(threading.Thread):
                 self._stopped.wait(AWAY_S)
         self._leave()
 
-    def _join(self) -> KafkaConsumer:
-        consumer = clients.consumer(
-            self.settings, "intake", group_id=Topics(self.settings.kafka_prefix).group("intake"), max_poll_records=500
-        )
-        there = [topic for topic in self.systems if consumer.partitions_for_topic(topic)]
-        if missing := sorted(set(self.systems) - set(there)):
-            log.warning("intake: no topic %s: run `gridpatrol topic create`", ", ".join(missing))
-        consumer.subscribe(there or list(self.systems))
-        return consumer
-
-    def _leave(self) -> None:
-        if self._consumer is not None:
-            consumer, self._consumer = self._consumer, None
-            consumer.close(timeout_ms=2000)
-
     def _turn(self) -> None:
         """Fetch, forward, wait until it is durable, tell the group."""
+        self._follow()
         if self._consumer is None:
-            self._consumer = self._join()
+            self._stopped.wait(AWAY_S)
+            return
         fetched = self._consumer.poll(500)
         if not fetched:
             return
@@ -100,8 +94,55 @@ class Intake(threading.Thread):
         for ask in asks:
             if ask is not None:
                 ask.durable.result(WAIT_S)
+        failpoints.hit("intake.before_commit")
         ends = {place: OffsetAndMetadata(some[-1].offset + 1, "", -1) for place, some in fetched.items()}
         self._consumer.commit(ends)
+
+    # ---- whom to listen to ------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Listen to the topics of those who are principals now, as far as they are there."""
+        systems = {self.topics.intake(principal.name): principal.name for principal in self.principals}
+        looked_for = len(self._there) == len(systems) or time.monotonic() - self._looked < LOOK_S
+        if systems == self.systems and looked_for and (self._consumer is not None or not self._there):
+            return
+        self._looked, news, self.systems = time.monotonic(), systems != self.systems, systems
+        there = self._find(systems)
+        if news and (missing := sorted(set(systems) - set(there))):
+            log.warning("intake: no topic %s: run `gridpatrol topic create`", ", ".join(missing))
+        if there != self._there or self._consumer is None:
+            self._leave()
+            self._there = there
+            self._consumer = self._join(there) if there else None
+
+    def _find(self, systems: Iterable[str]) -> list[str]:
+        """Those of these topics that are there."""
+        if not systems:
+            return []
+        asked = self._consumer or clients.consumer(self.settings, "intake")
+        try:
+            return sorted(topic for topic in systems if asked.partitions_for_topic(topic))
+        finally:
+            if asked is not self._consumer:
+                asked.close(timeout_ms=2000)
+
+    def _join(self, there: list[str]) -> KafkaConsumer:
+        """A member of the group. It knows the topics before it subscribes: else it can stay without partitions."""
+        consumer = clients.consumer(
+            self.settings, "intake", group_id=self.topics.group("intake"), max_poll_records=500
+        )
+        for topic in there:
+            consumer.partitions_for_topic(topic)
+        consumer.subscribe(there)
+        log.info("intake: listening to %s", ", ".join(there))
+        return consumer
+
+    def _leave(self) -> None:
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            consumer.close(timeout_ms=2000)
+
+    # ---- one message ------------------------------------------------------------------------------------------
 
     def _forward(self, topic: str, message: Any) -> Ask | None:
         """One message: queued for the inbox, or kept as a dead letter."""

@@ -286,7 +286,17 @@ async def status(
     partition = partition_of(home_of(subject), hall.writer.engine.count) if subject else None
     if position is not None and partition is None:
         raise bad_query("position", "the subject tells the partition of a position", "give the subject as well")
-    return await hall.read(lambda connection: _status(connection, source, id, partition, position))
+    if partition is None or position is None or not hall.settings.kafka:
+        return await hall.read(lambda connection: _status(connection, source, id, partition, position))
+    waits = Status(outcome="pending", source=source, id=id, case=subject, partition=partition, position=position)
+    return await hall.read(lambda connection: _status_in_topic(connection, waits))
+
+
+def _status_in_topic(connection: Connection, waits: Status) -> Status:
+    """What is not decided yet stands in the topic, which is not searched: the place that was given out is believed."""
+    if desk.read_position(connection, waits.partition) <= waits.position:
+        return waits
+    return _status(connection, waits.source, waits.id, waits.partition, waits.position)
 
 
 def _status(connection: Connection, source: str, id_: str, partition: int | None, position: int | None) -> Status:

@@ -69,8 +69,11 @@ class Role:
 
     def get(self, path: str, timeout_s: float = 10) -> tuple[int, str]:
         """Status and body of a GET."""
+        token = self.environment.get("GRIDPATROL_TOKEN", "")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            with urllib.request.urlopen(f"{self.address()}{path}", timeout=timeout_s) as answer:
+            asked = urllib.request.Request(f"{self.address()}{path}", headers=headers)
+            with urllib.request.urlopen(asked, timeout=timeout_s) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -121,6 +124,7 @@ class Town:
             "PYTHONPATH": str(Path(__file__).parents[2]),
         } | {f"GRIDPATROL_{name.upper()}": str(value) for name, value in settings.items()}  # fmt: skip
         self.roles: dict[str, Role] = {}
+        self.token = self.environment.get("GRIDPATROL_TOKEN", "")
 
     def command(self, *words: str, check: bool = True) -> str:
         """A `gridpatrol` command with this installation's settings; what it printed."""
@@ -155,6 +159,7 @@ class Town:
         """Publish a batch at a gateway's door; its answer."""
         raws = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
         headers = {"Content-Type": "application/cloudevents-batch+json"} | ({"Prefer": f"wait={wait}"} if wait else {})
+        headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
         asked = urllib.request.Request(
             f"{self[gateway].address()}/v1/events", b"[" + b",".join(raws) + b"]", headers
         )

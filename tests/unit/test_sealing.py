@@ -141,6 +141,10 @@ def test_the_digest_ignores_tracing_and_the_order_of_members():
     assert digest(said) == digest(other)
 
 
+def test_the_digest_is_the_same_whether_or_not_it_is_said_that_data_is_json():
+    assert digest(report()) == digest({**report(), "datacontenttype": "application/json"})
+
+
 @pytest.mark.parametrize(
     "other",
     [
