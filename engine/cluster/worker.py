@@ -46,6 +46,7 @@ class Worker:
     def __init__(self, settings: Settings, database: Database, origin: Origin, telemetry: Telemetry,
                  chores: list[Chore], stop: threading.Event,
     ) -> None:  # fmt: skip
+        database.end_silence(settings.kafka_session_ms)  # by then another owner wants the locks
         topics = Topics(settings.kafka_prefix)
         self.inbox = OwnedInbox(settings, database, origin)
         self.relay = Relay(database, topics, Publisher(settings, "relay"))

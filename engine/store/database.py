@@ -26,12 +26,20 @@ REFUSED = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.Interna
 TAKEN = exc.IntegrityError
 """A key exists already."""
 DriverError, StoreError = exc.DBAPIError, exc.SQLAlchemyError
+PATIENCE = {
+    "connect_timeout": 10, "tcp_user_timeout": 15_000, "keepalives_idle": 10, "keepalives_interval": 5,
+    "keepalives_count": 3,
+}  # fmt: skip
+"""How long a silent server of PostgreSQL is waited for, as libpq takes it; the system's own patience is a quarter of an
+hour. What the URL says counts."""
 __all__ = ["Connection"]
 
 
 def refuses(error: Exception) -> bool:
     """Whether the database refuses what was written, so that no retry cures it; not if it is away."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    if state.startswith("25"):  # the transaction was at fault, not its rows: ended by a time limit, read only
+        return False
     return isinstance(error, REFUSED) or state.startswith("54")  # 54: too large for this server
 
 
@@ -56,7 +64,16 @@ class Database:
             event.listen(db, "connect", _open_sqlite)
             event.listen(db, "begin", _begin_sqlite)
             return db
-        return create_engine(self.url, pool_size=8, pool_pre_ping=False, connect_args={"prepare_threshold": 2})
+        told = {"prepare_threshold": 2} | {name: n for name, n in PATIENCE.items() if name not in self.url.query}
+        return create_engine(self.url, pool_size=8, pool_pre_ping=False, connect_args=told)
+
+    def end_silence(self, after_ms: int) -> None:
+        """Let PostgreSQL end a transaction of this process that is silent for so long, and give its locks to others: a
+        process that was stopped or cut off would hold them for ever."""
+        if self.dialect == "postgresql":
+            limit = f"SET SESSION idle_in_transaction_session_timeout = {after_ms}"
+            event.listen(self.db, "connect", lambda raw, _: _set_for_good(raw, limit))
+            self.db.dispose()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -106,6 +123,12 @@ class Database:
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
         return config
+
+
+def _set_for_good(raw: Any, statement: str) -> None:
+    """Set something for a connection's life."""
+    raw.execute(statement)
+    raw.commit()
 
 
 def _open_sqlite(raw: Any, _record: object) -> None:
