@@ -48,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kafka_prefix: str = ""  # stands before the name of every topic and group
     kafka_security: str = "PLAINTEXT"  # PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
     kafka_ca: str = ""  # PEM file of the authority that signed the brokers' certificates
+    kafka_cert: str = ""  # PEM file of our own certificate, where the brokers ask for one
+    kafka_key: str = ""  # PEM file of its key; empty: it is in kafka_cert
     kafka_mechanism: str = "SCRAM-SHA-512"  # how user and password are shown
     kafka_user: str = ""
     kafka_password_file: str = ""

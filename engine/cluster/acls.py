@@ -1,13 +1,32 @@
 """Who may do what with which topic: one user per role and per system, each with the rights that it needs.
 
-In: settings of an administrator. Out: ACLs in the brokers. Only gateway, owner (`worker`) and relay write the inbox; a
-system writes its own intake topic and reads nothing.
+In: settings of an administrator. Out: ACLs in the brokers.
+
+1. Two users write the inbox: `gateway` (events, and what operators do) and `worker` (ticks, as the owner of a
+   partition). Nobody else does, and only `worker` and `operator` read it.
+2. Facts are published by `worker` too: whoever decides a step tells it.
+3. A system writes its own intake topic, under its own name, and reads nothing. Only `gateway` reads intake topics.
+4. `operator` reads the inbox, to export the log, and writes nothing.
+
+To describe a topic comes with reading or writing it, and to write idempotently with writing any topic. What others were
+given by hand (a warehouse that reads the facts) is told and left alone.
 """
 
-from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
-from kafka.errors import KafkaError
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ResourcePattern,
+    ResourcePatternFilter,
+    ResourceType,
+)  # fmt: skip
+from kafka.admin import ACLResourcePatternType as Pattern
+from kafka.errors import KafkaError, SecurityDisabledError
 
 from engine.cluster import clients
+from engine.errors import BrokerRefuses, SettingsError
 from engine.settings import Settings
 from schemas.topics import Topics
 
@@ -15,21 +34,29 @@ Right = tuple[str, str, str, str]
 """User, operation, kind of resource, its name."""
 
 
+class NoRights(BrokerRefuses):
+    """The brokers keep no list of rights."""
+
+    remedy = "Set authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer in their properties."
+
+
 def rights(prefix: str, systems: list[str]) -> list[Right]:
-    """Every right that is given."""
+    """Every right that is given. SettingsError for a system that goes by a role's name: it would have its rights."""
     names = Topics(prefix)
     given: list[Right] = [
-        ("gateway", "WRITE", "TOPIC", names.inbox), ("gateway", "READ", "TOPIC", names.inbox),
-        ("worker", "READ", "TOPIC", names.inbox), ("worker", "WRITE", "TOPIC", names.inbox),
-        ("worker", "WRITE", "TOPIC", names.facts), ("worker", "READ", "GROUP", names.group("worker")),
-        ("relay", "WRITE", "TOPIC", names.inbox),
-        ("performance", "READ", "TOPIC", names.facts), ("performance", "WRITE", "TOPIC", names.performance),
-        ("performance", "READ", "GROUP", names.group("performance")),
-        ("alerts", "WRITE", "TOPIC", names.alerts), ("alerts", "WRITE", "TOPIC", names.deadletter),
+        ("gateway", "WRITE", "TOPIC", names.inbox), ("gateway", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
         ("gateway", "READ", "GROUP", names.group("intake")),
+        ("worker", "READ", "TOPIC", names.inbox), ("worker", "WRITE", "TOPIC", names.inbox),
+        ("worker", "DESCRIBE_CONFIGS", "TOPIC", names.inbox), ("worker", "READ", "GROUP", names.group("worker")),
+        ("worker", "WRITE", "TOPIC", names.facts),
+        ("performance", "READ", "TOPIC", names.facts), ("performance", "READ", "GROUP", names.group("performance")),
+        ("performance", "WRITE", "TOPIC", names.performance),
+        ("alerts", "WRITE", "TOPIC", names.alerts), ("alerts", "WRITE", "TOPIC", names.deadletter),
+        ("operator", "READ", "TOPIC", names.inbox), ("operator", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
     ]  # fmt: skip
-    for topic in (names.inbox,):
-        given += [(role, "DESCRIBE_CONFIGS", "TOPIC", topic) for role in ("gateway", "worker")]
+    taken = {user for user, *_ in given}.intersection(systems)
+    if taken:
+        raise SettingsError(f"a system cannot be called {', '.join(sorted(taken))}: that is the user of a role")
     for system in systems:
         topic = names.intake(system)
         given += [(system, "WRITE", "TOPIC", topic), ("gateway", "READ", "TOPIC", topic)]
@@ -37,18 +64,37 @@ def rights(prefix: str, systems: list[str]) -> list[Right]:
 
 
 def grant(settings: Settings, systems: list[str]) -> list[str]:
-    """Give them. A line for each."""
+    """Give them. A line for each, and for what others may do with our topics and groups."""
     given = rights(settings.kafka_prefix, systems)
     admin = clients.admin(settings)
     try:
-        answer = admin.create_acls([_acl(right) for right in given])
+        if failed := admin.create_acls([_acl(right) for right in given])["failed"]:
+            raise failed[0]
+        beyond = sorted(_standing(admin, Topics(settings.kafka_prefix)) - set(given))
+    except SecurityDisabledError as error:
+        raise NoRights(f"the brokers at {settings.kafka} let everybody do everything") from error
     except KafkaError as error:
         raise clients.told_apart(settings, error) from error
     finally:
         admin.close()
-    if failed := answer.get("failed"):
-        raise clients.told_apart(settings, failed[0][1] if isinstance(failed[0], tuple) else failed[0])
-    return [f"{user:12} may {operation} {kind.lower()} {name}" for user, operation, kind, name in given]
+    return [f"{_told(right)}" for right in given] + [f"{_told(right)}, which was not given here" for right in beyond]
+
+
+def _told(right: Right) -> str:
+    user, operation, kind, name = right
+    return f"{user:12} may {operation} {kind.lower()} {name}"
+
+
+def _standing(admin: KafkaAdminClient, names: Topics) -> set[Right]:
+    """What anybody is allowed on our topics and groups."""
+    every = ResourcePatternFilter(ResourceType.ANY, None, Pattern.ANY)
+    found, _ = admin.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, every))
+    return {
+        (acl.principal.removeprefix("User:"), acl.operation.name, kind.name, pattern.resource_name)
+        for acl in found
+        if (kind := (pattern := acl.resource_pattern).resource_type) in (ResourceType.TOPIC, ResourceType.GROUP)
+        and pattern.resource_name.startswith(f"{names.prefix}gridpatrol.")
+    }
 
 
 def _acl(right: Right) -> ACL:

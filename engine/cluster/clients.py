@@ -1,18 +1,28 @@
 """Clients of the brokers: from settings, with what was learnt about this library.
 
 In: settings. Out: consumers, producers, an admin client; errors that tell a broker that is away (`BrokerAway`) from one
-that says no (`BrokerRefuses`): the library tells both as the same time-out, and the cause only to its log.
+that says no (`BrokerRefuses`): the library tells both as the same time-out, so brokers are asked before it is.
 """
 
-import logging
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, SaslAuthenticationFailedError
+from kafka.errors import (
+    AuthorizationError,
+    BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConfigurationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    TopicAuthorizationFailedError,
+)  # fmt: skip
 
+from engine.cluster.greeting import await_welcome
 from engine.errors import BrokerAway, BrokerRefuses, SettingsError
 from engine.settings import Settings
 
@@ -24,20 +34,29 @@ DELIVERY_MS = 30_000
 """How long a producer tries before it says that something was not taken."""
 METADATA_MS = 10_000
 """How soon a new topic or leader is noticed; the library's five minutes are an outage."""
+MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
+RIGHTS = "`gridpatrol topic create --acls` gives each role and system its rights."
+SILENT_S = 10
+"""A connection on which nothing comes for so long is probed: one that is cut in mid-handshake would stay for ever."""
+_PROBES = {"TCP_KEEPIDLE": SILENT_S, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
 def common(settings: Settings, name: str) -> dict[str, Any]:
-    """What every client is told. SettingsError where a file is missing."""
+    """What every client is told. SettingsError where something is missing."""
     if not settings.kafka:
         raise SettingsError("kafka is not set: name the brokers, e.g. GRIDPATROL_KAFKA=broker-1:9092,broker-2:9092")
     told: dict[str, Any] = {
         "bootstrap_servers": settings.kafka.split(","), "client_id": f"gridpatrol-{name}",
         "security_protocol": settings.kafka_security, "metadata_max_age_ms": METADATA_MS,
-        "bootstrap_timeout_ms": BOOTSTRAP_MS, "reconnect_backoff_max_ms": 1000,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS, "reconnect_backoff_max_ms": 1000, "socket_options": _socket_options(),
     }  # fmt: skip
-    if settings.kafka_ca:
-        told["ssl_cafile"] = str(_existing(settings.kafka_ca, "kafka_ca"))
+    if settings.kafka_security.endswith("SSL"):
+        told["ssl_context"] = tls(settings)
     if settings.kafka_security.startswith("SASL"):
+        if settings.kafka_mechanism not in MECHANISMS:
+            raise SettingsError(f"kafka_mechanism must be one of {', '.join(MECHANISMS)}")
+        if not settings.kafka_user:
+            raise SettingsError(f"kafka_security {settings.kafka_security} needs kafka_user")
         told |= {
             "sasl_mechanism": settings.kafka_mechanism, "sasl_plain_username": settings.kafka_user,
             "sasl_plain_password": password(settings),
@@ -45,9 +64,32 @@ def common(settings: Settings, name: str) -> dict[str, Any]:
     return told
 
 
+def _socket_options() -> list[tuple[int, int, int]]:
+    """Answers at once, and a peer that is gone without a word is noticed."""
+    probes = [(socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _PROBES.items()
+              if hasattr(socket, name)]  # fmt: skip
+    return [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *probes]
+
+
+def tls(settings: Settings) -> ssl.SSLContext:
+    """Whom we trust, and by which certificate we are known. The brokers' names are checked always."""
+    ca = str(_existing(settings.kafka_ca, "kafka_ca")) if settings.kafka_ca else None
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise SettingsError(f"kafka_ca: {ca} holds no certificate in PEM: {error.reason}") from error
+    if settings.kafka_cert:
+        key = _existing(settings.kafka_key, "kafka_key") if settings.kafka_key else None
+        try:
+            context.load_cert_chain(_existing(settings.kafka_cert, "kafka_cert"), key)
+        except ssl.SSLError as error:
+            raise SettingsError(f"kafka_cert, kafka_key: no certificate with its key in PEM: {error.reason}") from error
+    return context
+
+
 def password(settings: Settings) -> str:
-    """The password of the settings' user."""
-    return _existing(settings.kafka_password_file, "kafka_password_file").read_text(encoding="utf-8").strip()
+    """The password of the settings' user. A line's end is not part of it, everything else is."""
+    return _existing(settings.kafka_password_file, "kafka_password_file").read_text(encoding="utf-8").rstrip("\r\n")
 
 
 def _existing(path: str, name: str) -> Path:
@@ -63,7 +105,7 @@ def producer(settings: Settings, name: str) -> KafkaProducer:
         "metrics_enabled": False, "request_timeout_ms": 10_000, "max_block_ms": 10_000,
         "max_request_size": 4 * 1024 * 1024,
     }  # fmt: skip
-    return connected(settings, lambda: KafkaProducer(**told))
+    return connected(settings, told, KafkaProducer)
 
 
 def consumer(settings: Settings, name: str, **more: Any) -> KafkaConsumer:
@@ -74,12 +116,12 @@ def consumer(settings: Settings, name: str, **more: Any) -> KafkaConsumer:
         "session_timeout_ms": settings.kafka_session_ms, "heartbeat_interval_ms": settings.kafka_session_ms // 4,
         "isolation_level": "read_committed",
     }  # fmt: skip
-    return connected(settings, lambda: KafkaConsumer(**(told | more)))
+    return connected(settings, told | more, KafkaConsumer)
 
 
 def admin(settings: Settings) -> KafkaAdminClient:
     """For topics and rights."""
-    return connected(settings, lambda: KafkaAdminClient(**common(settings, "admin")))
+    return connected(settings, common(settings, "admin"), KafkaAdminClient)
 
 
 def instance(settings: Settings) -> str:
@@ -90,49 +132,51 @@ def instance(settings: Settings) -> str:
 # ---- what a failure means -----------------------------------------------------------------------------------
 
 
-def connected(settings: Settings, connect: Callable[[], Client]) -> Client:
+def connected(settings: Settings, told: dict[str, Any], kind: Callable[..., Client]) -> Client:
     """A client, or why there is none: nobody listens at any address, or somebody does and says no."""
-    heard = _Heard()
-    logger = logging.getLogger("kafka")
-    logger.addHandler(heard)
+    await_welcome(told, BOOTSTRAP_MS / 1000)
     try:
-        return connect()
+        return kind(**told)
     except KafkaConfigurationError as error:
         raise SettingsError(f"{error}") from error
     except KafkaError as error:
-        raise told_apart(settings, error, heard.words) from error
-    except OSError as error:
-        raise BrokerRefuses(f"the connection to {settings.kafka} cannot be secured: {error}") from error
-    finally:
-        logger.removeHandler(heard)
+        raise told_apart(settings, error) from error
 
 
-def told_apart(settings: Settings, error: Exception, heard: list[str] | None = None) -> BrokerAway | BrokerRefuses:
+def told_apart(settings: Settings, error: Exception) -> BrokerAway | BrokerRefuses:
     """An error of the library as one of ours."""
-    if isinstance(error, (AuthorizationError, SaslAuthenticationFailedError)):
-        return BrokerRefuses(f"{settings.kafka} refuses user {settings.kafka_user or 'without a name'!r}: {error}")
-    answering = [address for address in settings.kafka.split(",") if _listens(address)]
-    if answering and heard is not None:
-        why = heard[-1] if heard else "credentials? TLS against plaintext?"
-        return BrokerRefuses(f"{', '.join(answering)} answers, but not as a broker should: {why}")
+    if isinstance(error, AuthorizationError) or ClusterAuthorizationFailedError.__name__ in str(error):
+        refused = BrokerRefuses(f"{settings.kafka} does not let {_user(settings)} {_denied(error)}")
+        refused.remedy = RIGHTS
+        return refused
+    if isinstance(error, SaslAuthenticationFailedError):
+        return BrokerRefuses(f"{settings.kafka} refuses {_user(settings)}: {error}")
+    if isinstance(error, BrokerResponseError) and not error.retriable:
+        refused = BrokerRefuses(f"{settings.kafka} answers {_user(settings)}: {error}")
+        refused.remedy = ""
+        return refused
     return BrokerAway(f"no broker answers at {settings.kafka} ({type(error).__name__}: {error})")
 
 
-class _Heard(logging.Handler):
-    """What the library told only its log while it was connecting."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.words: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.words.append(record.getMessage())
+def _user(settings: Settings) -> str:
+    return f"user {settings.kafka_user!r}" if settings.kafka_user else "a client without a user"
 
 
-def _listens(address: str) -> bool:
-    host, _, port = address.strip().rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
-            return True
-    except (OSError, ValueError):
-        return False
+def described(settings: Settings, admin: KafkaAdminClient, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What the brokers know of topics. BrokerRefuses where this user is not shown them."""
+    found: list[dict[str, Any]] = admin.describe_topics(list(names))
+    denied = [topic["name"] for topic in found if topic["error_code"] == TopicAuthorizationFailedError.errno]
+    if denied:
+        raise told_apart(settings, TopicAuthorizationFailedError(denied))
+    return found
+
+
+def _denied(error: Exception) -> str:
+    """What is not allowed: the library names topics and groups one way here, another way there."""
+    if not isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
+        return "do this: it may write to no topic at all, or must be an administrator for it"  # said of the cluster
+    named: list[str] = []
+    for word in error.args:
+        named += sorted(map(str, word)) if isinstance(word, (set, list)) else [str(word)]
+    what = type(error).__name__.removesuffix("AuthorizationFailedError").lower()
+    return f"use {what} {', '.join(named)}"

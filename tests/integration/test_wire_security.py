@@ -1,0 +1,411 @@
+"""The wire: who the brokers and the database let in, what each user may do there, and what is said to whoever may not.
+
+Enters: a real Kafka with TLS, passwords and access lists; a real PostgreSQL with TLS. Leaves: nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from kafka import TopicPartition
+from kafka.errors import AuthorizationError, TopicAuthorizationFailedError
+
+from engine.cluster import acls, clients, topics
+from engine.cluster.publisher import Publisher
+from engine.errors import BrokerAway, BrokerRefuses, SettingsError
+from engine.settings import Settings
+from engine.store.database import Database, open_database
+from schemas.topics import Topics
+from tests import kafka
+from tests.certificates import Certificate, make_certificate
+from tests.kafka_parts import Parts
+from tests.postgres import fresh_database
+
+ROLES = ("gateway", "worker", "performance", "alerts", "operator")
+SYSTEMS = ("hotline", "sensors")
+ODD = 'p ä$s"w:o/r@d\\%41 '  # every one of these means something somewhere
+USERS = {name: f"{ODD}{name}" for name in (*ROLES, *SYSTEMS, "stranger")}
+AT_ONCE_S = 4.0
+"""Far below any time-out of a client."""
+TOPICS = Topics("wire.")
+INBOX, FACTS, ALERTS, LETTERS = TOPICS.inbox, TOPICS.facts, TOPICS.alerts, TOPICS.deadletter
+FIGURES, HOTLINE, SENSORS = TOPICS.performance, TOPICS.intake("hotline"), TOPICS.intake("sensors")
+
+pytestmark = pytest.mark.usefixtures("kafka_parts")
+
+
+class Wire:
+    """A secured broker, and the settings of each of its users."""
+
+    def __init__(self, broker: kafka.Broker, folder: Path) -> None:
+        self.broker, self.folder = broker, folder
+        for user, password in broker.users.items():
+            (folder / user).write_text(f"{password}\n", encoding="utf-8")
+
+    def settings(self, user: str = "worker", **more: Any) -> Settings:
+        plain = Settings(
+            kafka=self.broker.bootstrap, kafka_prefix=TOPICS.prefix, kafka_security="SASL_SSL",
+            kafka_ca=str(self.broker.ca), kafka_user=user, kafka_password_file=str(self.folder / user), partitions=4,
+            kafka_session_ms=3000,
+        )  # fmt: skip
+        return msgspec.structs.replace(plain, **more)
+
+
+@pytest.fixture(scope="module")
+def wire(kafka_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    with kafka.running_broker(users=USERS) as broker:
+        yield Wire(broker, tmp_path_factory.mktemp("wire"))
+
+
+@contextmanager
+def refusing(*words: str) -> Iterator[None]:
+    """What is done is refused, at once, in a sentence that has all of these words."""
+    began = time.monotonic()
+    with pytest.raises(BrokerRefuses) as refused:
+        yield
+    assert time.monotonic() - began < AT_ONCE_S
+    for word in words:
+        assert word in str(refused.value)
+
+
+def connect(settings: Settings) -> None:
+    clients.admin(settings).close()
+
+
+# ---- who is let in ------------------------------------------------------------------------------------------
+
+
+def test_who_shows_the_right_password_is_let_in(wire):
+    for user in USERS:
+        connect(wire.settings(user))
+
+
+def test_one_broker_that_lets_us_in_is_enough(wire):
+    connect(wire.settings(kafka=f"127.0.0.1:1, {wire.broker.bootstrap}"))
+
+
+@pytest.mark.parametrize(
+    "client", [clients.admin, lambda s: clients.producer(s, "t"), lambda s: clients.consumer(s, "t")]
+)
+def test_a_wrong_password_is_told_by_every_kind_of_client(wire, client):
+    wrong = wire.settings("worker", kafka_password_file=str(wire.folder / "alerts"))
+    with refusing(wire.broker.bootstrap, "refuses user 'worker'", "kafka_password_file"):
+        client(wrong)
+
+
+def test_an_unknown_user_is_told(wire):
+    with refusing("refuses user 'nobody'", "kafka_user"):
+        connect(wire.settings("alerts", kafka_user="nobody"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kafka_ca": ""}, ("certificate", "kafka_ca")),  # signed by nobody whom the system knows
+        ({"kafka_security": "PLAINTEXT"}, ("speaks TLS", "kafka_security")),
+        ({"kafka_security": "SASL_PLAINTEXT"}, ("speaks TLS", "kafka_security")),
+        ({"kafka_security": "SSL"}, ("shows no user", "kafka_security")),
+        ({"kafka_mechanism": "SCRAM-SHA-256"}, ("does not take SCRAM-SHA-256, but SCRAM-SHA-512", "kafka_mechanism")),
+    ],
+)
+def test_what_does_not_fit_a_secured_port_is_told_with_the_setting(wire, wrong, said):
+    with refusing(wire.broker.bootstrap, *said):
+        connect(wire.settings(**wrong))
+
+
+def test_an_authority_that_did_not_sign_is_told(wire, tmp_path):
+    with refusing("certificate", "not to be trusted", "kafka_ca"):
+        connect(wire.settings(kafka_ca=str(make_certificate(tmp_path, "other").ca)))
+
+
+@pytest.mark.parametrize(
+    ("security", "said"), [("SASL_SSL", "speaks TLS"), ("SSL", "speaks TLS"), ("SASL_PLAINTEXT", "asks for no user")]
+)
+def test_what_does_not_fit_a_plain_port_is_told_with_the_setting(wire, kafka_server, security, said):
+    with refusing(said, "kafka_security"):
+        connect(wire.settings(kafka=kafka_server, kafka_security=security))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kafka_ca": "/nowhere.pem"}, "kafka_ca"),
+        ({"kafka_ca": __file__}, "kafka_ca.*PEM"),
+        ({"kafka_cert": __file__}, "kafka_cert.*PEM"),
+        ({"kafka_password_file": ""}, "kafka_password_file"),
+        ({"kafka_user": ""}, "kafka_user"),
+        ({"kafka_mechanism": "GSSAPI"}, "SCRAM-SHA-512"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_told_before_anybody_is_asked(wire, wrong, said):
+    with pytest.raises(SettingsError, match=said):
+        connect(wire.settings(**wrong))
+
+
+def test_brokers_that_are_away_are_not_told_as_refusals(wire, monkeypatch):
+    monkeypatch.setattr(clients, "BOOTSTRAP_MS", 500)
+    with pytest.raises(BrokerAway, match=r"nobody listens at 127\.0\.0\.1:1"):
+        connect(wire.settings(kafka="127.0.0.1:1"))
+    with pytest.raises(BrokerAway, match=r"broker\.invalid:9092 cannot be reached"):
+        connect(wire.settings(kafka="broker.invalid:9092"))
+
+
+@pytest.mark.parametrize("security", ["SASL_SSL", "PLAINTEXT"])
+def test_a_broker_that_falls_silent_holds_nobody_up(wire, monkeypatch, security):
+    monkeypatch.setattr(clients, "BOOTSTRAP_MS", 500)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(BrokerAway, match=f"{address} does not answer"):
+            connect(wire.settings(kafka=address, kafka_security=security))
+
+
+def test_a_broker_that_is_only_starting_is_waited_for(wire):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+    late = threading.Timer(0.7, lambda: relay_once(address, wire.broker.bootstrap))
+    late.start()
+    try:
+        began = time.monotonic()
+        clients.await_welcome(clients.common(wire.settings(kafka=f"127.0.0.1:{address[1]}"), "t"), 10)
+        assert time.monotonic() - began > 0.6
+    finally:
+        late.join()
+
+
+def relay_once(address: tuple[str, int], behind: str) -> None:
+    """Pass one connection on, both ways, until either side hangs up."""
+    host, _, port = behind.rpartition(":")
+    with socket.create_server(address) as listening:
+        listening.settimeout(10)
+        here, _ = listening.accept()
+    there = socket.create_connection((host, int(port)))
+
+    def pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):  # whoever hangs up first
+            while some := source.recv(65536):
+                sink.sendall(some)
+            sink.shutdown(socket.SHUT_WR)
+
+    with here, there:
+        back = threading.Thread(target=pass_on, args=(there, here))
+        back.start()
+        pass_on(here, there)
+        back.join(10)
+
+
+# ---- certificates -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def tls_server(certificate: Certificate, address: str, **context: Any) -> Iterator[str]:
+    """Something that does the TLS of a broker and no more; its host:port."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(certificate.certificate, certificate.key)
+
+    def answer() -> None:
+        with closing(listening.accept()[0]) as plain:
+            with suppress(OSError):  # the client hangs up: that is what is looked at
+                made.wrap_socket(plain, server_side=True).close()
+
+    with socket.create_server((address, 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"{address}:{listening.getsockname()[1]}"
+        thread.join(10)
+
+
+def test_a_certificate_for_another_host_is_told(wire, tmp_path):
+    made = make_certificate(tmp_path, "broker")  # for 127.0.0.1 and localhost
+    with tls_server(made, "127.0.0.2") as address, refusing(address, "127.0.0.2", "kafka_ca"):
+        connect(wire.settings(kafka=address, kafka_ca=str(made.ca)))
+
+
+@pytest.fixture(scope="module")
+def certified(kafka_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Certificate]]:
+    """A broker that knows users by their certificates: the settings of one, and a certificate of nobody it knows."""
+    folder = tmp_path_factory.mktemp("certified")
+    ours, other = make_certificate(folder, "worker"), make_certificate(folder, "other")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with kafka.running_broker(users={}) as broker:
+        broker.stop()
+        broker.properties["listeners"] += f",CERT://{address}"
+        broker.properties["listener.security.protocol.map"] += ",CERT:SSL"
+        broker.properties |= {
+            "listener.name.cert.ssl.client.auth": "required",
+            "listener.name.cert.ssl.truststore.type": "PEM",
+            "listener.name.cert.ssl.truststore.location": str(ours.ca),
+            "listener.name.cert.ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
+        }
+        broker.start()
+        admin = clients.admin(Wire(broker, folder).settings("admin"))
+        admin.create_topics({FACTS: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+        admin.create_acls([acls._acl(("worker", "WRITE", "TOPIC", FACTS))])
+        admin.close()
+        yield Settings(
+            kafka=address, kafka_prefix=TOPICS.prefix, kafka_security="SSL", kafka_ca=str(broker.ca),
+            kafka_cert=str(ours.certificate), kafka_key=str(ours.key),
+        ), other  # fmt: skip
+
+
+def test_a_certificate_is_as_good_as_a_password(certified):
+    settings, _ = certified
+    write(settings, FACTS)
+    both = Path(settings.kafka_cert).with_name("worker-both.pem")
+    write(msgspec.structs.replace(settings, kafka_cert=str(both), kafka_key=""), FACTS)
+
+
+def test_a_missing_or_unknown_certificate_is_told(certified):
+    settings, other = certified
+    with refusing("certificate", "kafka_cert"):
+        connect(msgspec.structs.replace(settings, kafka_cert="", kafka_key=""))
+    with refusing("certificate", "kafka_cert"):
+        connect(msgspec.structs.replace(settings, kafka_cert=str(other.certificate), kafka_key=str(other.key)))
+
+
+# ---- what each may do ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def database(postgres_server) -> Iterator[Database]:
+    with fresh_database(postgres_server) as url:
+        opened = open_database(url)
+        opened.upgrade()
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def town(wire: Wire, database: Database) -> Wire:
+    """All topics, with a record in each, and everybody's rights."""
+    admin = wire.settings("admin")
+    topics.create(admin, database, None, list(SYSTEMS))
+    acls.grant(admin, list(SYSTEMS))
+    for topic in (INBOX, FACTS, ALERTS, LETTERS, FIGURES, HOTLINE, SENSORS):
+        write(admin, topic)
+    return wire
+
+
+def write(settings: Settings, topic: str) -> None:
+    with closing(Publisher(settings, "test")) as publisher:
+        publisher.send(topic, "key", b"value", [("kind", b"event")], 0)
+        publisher.flush()
+
+
+def read(settings: Settings, topic: str, group: str | None = None) -> int:
+    """How many records came; AuthorizationError."""
+    with closing(clients.consumer(settings, "test", group_id=group)) as consumer:
+        place = TopicPartition(topic, 0)
+        if group is None:
+            assert consumer.end_offsets([place])[place]
+            consumer.assign([place])
+        else:
+            consumer.partitions_for_topic(topic)
+            consumer.subscribe([topic])
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if found := sum(map(len, consumer.poll(200).values())):
+                if group is not None:
+                    consumer.commit()
+                return found
+    raise AssertionError(f"nothing was read from {topic}")
+
+
+WRITERS = {
+    INBOX: {"gateway", "worker"}, FACTS: {"worker"}, ALERTS: {"alerts"}, LETTERS: {"alerts"}, FIGURES: {"performance"},
+    HOTLINE: {"hotline"}, SENSORS: {"sensors"},
+}  # fmt: skip
+READERS = {INBOX: {"worker", "operator"}, FACTS: {"performance"}, HOTLINE: {"gateway"}, SENSORS: {"gateway"}}
+GROUPS = {"worker": INBOX, "performance": FACTS, "gateway": HOTLINE}
+
+
+@pytest.mark.parametrize("user", [user for user in USERS if user not in ("operator", "stranger")])
+def test_a_user_writes_its_own_topics_and_no_other(town, user):
+    for topic, writers in WRITERS.items():
+        if user in writers:
+            write(town.settings(user), topic)
+        else:
+            with refusing(f"{user!r}", topic):
+                write(town.settings(user), topic)
+
+
+@pytest.mark.parametrize("user", ["operator", "stranger"])
+def test_who_may_write_nothing_cannot_begin_to(town, user):
+    for topic in WRITERS:
+        with refusing(f"{user!r}", "gridpatrol topic create --acls"):
+            write(town.settings(user), topic)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_reads_what_its_work_needs_and_nothing_else(town, user):
+    for topic in WRITERS:
+        if user in READERS.get(topic, ()):
+            assert read(town.settings(user), topic)
+        else:
+            with pytest.raises(TopicAuthorizationFailedError, match=topic.replace(".", r"\.")):
+                read(town.settings(user), topic)
+
+
+@pytest.mark.parametrize(("user", "topic"), GROUPS.items())
+def test_a_role_shares_partitions_in_its_own_group_only(town, user, topic):
+    group = {"gateway": "intake"}.get(user, user)
+    assert read(town.settings(user), topic, TOPICS.group(group))
+    for other in {"intake", "worker", "performance"} - {group}:
+        with pytest.raises(AuthorizationError, match=TOPICS.group(other).replace(".", r"\.")):
+            read(town.settings(user), topic, TOPICS.group(other))
+
+
+def test_who_has_no_rights_sees_no_topic_and_administers_nothing(town):
+    with closing(clients.admin(town.settings("stranger"))) as admin:
+        assert admin.list_topics() == []
+    for user in USERS:
+        with closing(clients.admin(town.settings(user))) as admin:
+            with pytest.raises(AuthorizationError):
+                admin.create_topics({f"{INBOX}.more": {"num_partitions": 1, "replication_factor": 1}})
+            with pytest.raises(AuthorizationError):
+                admin.delete_topics([INBOX])
+        with refusing(f"{user!r}", "administrator"):
+            acls.grant(town.settings(user), [])
+
+
+@pytest.mark.parametrize("user", ["gateway", "worker", "operator"])
+def test_who_opens_the_inbox_is_shown_how_it_is_set(town, database, user):
+    assert topics.open_inbox(town.settings(user), database).bases == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("user", ["hotline", "stranger"])
+def test_who_is_not_shown_the_inbox_is_not_told_that_it_is_missing(town, database, user):
+    with refusing(f"{user!r}", INBOX, "--acls"):
+        topics.open_inbox(town.settings(user), database)
+
+
+# ---- how rights are given -----------------------------------------------------------------------------------
+
+
+def test_rights_are_given_again_without_harm_and_those_that_others_gave_are_told(town):
+    admin = town.settings("admin")
+    given = acls.grant(admin, list(SYSTEMS))
+    assert acls.grant(admin, list(SYSTEMS)) == given
+    beyond = [line for line in acls.grant(admin, ["hotline"]) if line.endswith("not given here")]
+    assert sorted(line.split()[0] for line in beyond) == ["gateway", "sensors"]
+    assert all(SENSORS in line for line in beyond)
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_system_cannot_take_the_rights_of_a_role_by_its_name(name):
+    with pytest.raises(SettingsError, match=name):
+        acls.rights("", ["hotline", name])
+
+
+def test_brokers_without_an_authorizer_are_told(kafka_server):
+    with pytest.raises(acls.NoRights, match=r"authorizer\.class\.name"):
+        acls.grant(Settings(kafka=kafka_server), [])
