@@ -3,14 +3,14 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run replay check test bench fresh clean
+.PHONY: help setup run replay check test chaos-cluster bench fresh clean
 
 BIN := .venv/bin
 # Two test processes fit the smallest machine that we support; more cores may take more.
 WORKERS ?= 2
 
 help: ## list these targets
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
 setup: .venv/ready ## create .venv and install gridpatrol with what its tests need
 
@@ -26,6 +26,10 @@ check: setup ## ruff and mypy
 
 test: check ## check, then all tests on SQLite and on PostgreSQL
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
+	@$(BIN)/python -m tests.cluster.chaos --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \
+	  $(if $(SEED),--seed $(SEED))
 
 bench: setup ## CPU time per event and events per second, on both databases
 	@$(BIN)/gridpatrol bench

@@ -1,0 +1,356 @@
+"""Chaos on real parts: `python -m tests.cluster.chaos --seconds 120 --seed 7`, or `make chaos-cluster`.
+
+Enters: seconds and a seed. Leaves: a table of what was sent, broken and found, and exit status 1 if anything is lost,
+doubled, missing or different; then the logs stay where the last line says.
+
+Kafka, PostgreSQL, two gateways, workers, alerts and performance run as processes, a load is published, and a monkey
+breaks at random whatever it can: roles are killed at any moment and at named places, frozen for longer than their
+session, stopped in order; brokers and PostgreSQL are killed and started on what they had stored; wires between workers
+and servers are cut or go silent; workers join and leave. Then everything is mended and comes to rest, and the judge
+compares. The seed fixes what is sent and what is broken; when it hits, the machine decides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random, SystemRandom
+
+import psycopg
+from kafka.errors import KafkaError
+from sqlalchemy.engine import make_url
+
+from engine.errors import GridpatrolError
+from engine.settings import Settings, read_settings
+from engine.store.database import StoreError, open_database
+from tests.cluster.faults import POINTS, SESSION_S, SYSTEM, Ground, ground
+from tests.cluster.judge import Verdict, judge, unfinished
+from tests.cluster.load import Load, Strays
+
+REST_S = 120.0
+"""How long a mended town may take to come to rest."""
+LOOK_S = 0.25
+ONE_OF = 2
+"""How many things may be broken at once, beside processes that are on their way back."""
+
+
+# ---- watching -----------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """How long partitions stand still although something promised waits in them."""
+
+    def __init__(self, ground: Ground, load: Load) -> None:
+        self.ground, self.load = ground, load
+        self.longest_s = 0.0
+        self._stands: dict[int, int] = {}
+        self._since: dict[int, float] = {}
+        self._connection: psycopg.Connection | None = None
+
+    def look(self) -> None:
+        """Look at the partitions; a database that is away moves none of them."""
+        now, stands = time.monotonic(), self._read()
+        for partition, highest in list(self.load.ledger.highest.items()):
+            stood = self._stands.get(partition, 0)
+            if stands.get(partition, stood) > stood or stood > highest:
+                self._since[partition] = now
+            self.longest_s = max(self.longest_s, now - self._since.setdefault(partition, now))
+        self._stands |= stands
+
+    def _read(self) -> dict[int, int]:
+        try:
+            if self._connection is None:
+                url = make_url(self.ground.town.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
+                told = url.render_as_string(hide_password=False)
+                self._connection = psycopg.connect(told, autocommit=True, connect_timeout=2)
+            return dict(self._connection.execute("SELECT partition, position FROM partitions").fetchall())
+        except psycopg.Error:
+            self.close()
+            return {}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+# ---- the monkey ---------------------------------------------------------------------------------------------
+
+Fault = Callable[["Monkey"], None]
+
+
+class Monkey:
+    """Breaks things now and then, and mends them after a while."""
+
+    def __init__(self, ground: Ground, rng: Random, faults: dict[Fault, int], every_s: float) -> None:
+        self.ground, self.rng, self.faults, self.every_s = ground, rng, faults, every_s
+        self.broken: dict[str, object] = {}
+        self._later: list[tuple[float, int, str, Callable[[], None]]] = []
+        self._count = 0
+        self._next_s = time.monotonic() + every_s
+
+    def turn(self) -> None:
+        """Mend what is due, break something if it is time."""
+        self.mend(time.monotonic())
+        if time.monotonic() >= self._next_s and len(self.broken) < ONE_OF:
+            self._next_s = time.monotonic() + self.rng.uniform(0.3, 1.7) * self.every_s
+            self.rng.choices(list(self.faults), list(self.faults.values()))[0](self)
+
+    def mend(self, until_s: float = float("inf")) -> None:
+        """Undo what should be undone by then; without an instant, all of it."""
+        while self._later and self._later[0][0] <= until_s:
+            _, _, what, undo = heapq.heappop(self._later)
+            del self.broken[what]
+            undo()
+
+    def later(self, what: str, after_s: float, undo: Callable[[], None]) -> None:
+        """Note what is broken, and how it is undone."""
+        self._count += 1
+        self.broken[what] = undo
+        heapq.heappush(self._later, (time.monotonic() + after_s, self._count, what, undo))
+
+    def a(self, *roles: str) -> str:
+        """Some running process of these roles that is not broken otherwise; empty if there is none."""
+        names = [name for role in roles for name in self.ground.running(role) if name not in self.broken]
+        return self.rng.choice(names) if names else ""
+
+
+def kill_role(monkey: Monkey) -> None:
+    """Any role at any moment."""
+    if name := monkey.a(*POINTS):
+        monkey.ground.kill(name, monkey.rng.choice((0, 0.5, 1, 5)))
+
+
+def kill_at_point(monkey: Monkey) -> None:
+    """A role at a named place: at once when it comes back, or after a while."""
+    if name := monkey.a(*POINTS):
+        point = monkey.rng.choice(POINTS[name.partition("-")[0]])
+        monkey.ground.kill(name, 0, f"{point}:kill@{monkey.rng.choice((1, 2, 5, 20))}")
+
+
+def freeze_worker(monkey: Monkey) -> None:
+    """A worker for longer than its session: it wakes as a zombie. At times only for a moment."""
+    if name := monkey.a("worker"):
+        after = monkey.rng.choice((0.5, 1.5 * SESSION_S, 2.5 * SESSION_S))
+        monkey.later(name, after, monkey.ground.freeze(name))
+
+
+def kill_a_broker(monkey: Monkey) -> None:
+    if "broker" not in monkey.broken:
+        number = monkey.rng.randrange(len(monkey.ground.brokers))
+        monkey.later("broker", monkey.rng.choice((0.1, 1, 4)), monkey.ground.kill_broker(number))
+
+
+def kill_the_database(monkey: Monkey) -> None:
+    if "database" not in monkey.broken:
+        monkey.later("database", monkey.rng.choice((0.1, 1, 4)), monkey.ground.kill_database())
+
+
+def cut_a_wire(monkey: Monkey) -> None:
+    """Between a worker and the database or the broker."""
+    name = monkey.a("worker")
+    wires = [wire for wire in monkey.ground.wires if name and wire.endswith(f" {name}")]
+    if wires:
+        what, how = monkey.rng.choice(wires).partition(" ")[0], monkey.rng.choice(("cut", "stall"))
+        monkey.later(name, monkey.rng.choice((0.3, 2, 7)), monkey.ground.cut(what, name, how))
+
+
+def restart_role(monkey: Monkey) -> None:
+    """Stopped in order, and back."""
+    if name := monkey.a(*POINTS):
+        monkey.ground.restart(name, monkey.rng.choice((0, 2)))
+
+
+def change_workers(monkey: Monkey) -> None:
+    """One joins, or the one that joined leaves."""
+    third = "worker-3"
+    if third in monkey.ground.of("worker"):
+        if third in monkey.ground.running("worker") and third not in monkey.broken:
+            monkey.ground.leave(third)
+    else:
+        monkey.ground.join(third)
+
+
+EVERYTHING: dict[Fault, int] = {
+    kill_role: 5, kill_at_point: 6, freeze_worker: 2, kill_a_broker: 1, kill_the_database: 1, cut_a_wire: 3,
+    restart_role: 2, change_workers: 1,
+}  # fmt: skip
+
+
+# ---- a run --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    """What came of a run."""
+
+    verdict: Verdict
+    ground: Ground
+    stall_s: float
+    silent_s: float
+    rest_s: float
+
+
+@contextmanager
+def under_load(place: Ground, seed: int, rate: float, *names: str) -> Iterator[Watched]:
+    """Start these roles and publish; when the block ends nothing more is said."""
+    place.start(*names)
+    place.town.await_ready()
+    load = Load(seed, rate, place.doors, place.token)
+    bootstrap = place.town.environment["GRIDPATROL_KAFKA"]
+    strays = Strays(seed, bootstrap, "", int(place.town.environment["GRIDPATROL_PARTITIONS"]), SYSTEM, load.ledger)
+    watched = Watched(place, load, strays)
+    try:
+        load.start()
+        strays.start()
+        yield watched
+    finally:
+        load.close()
+        strays.close()
+        watched.watch.close()
+
+
+class Watched:
+    """A town under load."""
+
+    def __init__(self, place: Ground, load: Load, strays: Strays) -> None:
+        self.ground, self.load, self.strays = place, load, strays
+        self.watch = Watch(place, load)
+
+    def wait(self, seconds: float, turn: Callable[[], None] = lambda: None) -> None:
+        """Let it run; roles that end are started again."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.look(turn)
+
+    def until(self, done: Callable[[], bool], within_s: float, what: str) -> None:
+        """Let it run until something is so."""
+        until = time.monotonic() + within_s
+        while not done():
+            if time.monotonic() > until:
+                raise AssertionError(f"{what}: not within {within_s:.0f} s")
+            self.look()
+
+    def look(self, turn: Callable[[], None] = lambda: None) -> None:
+        """One look at everything."""
+        turn()
+        self.ground.supervise()
+        self.watch.look()
+        time.sleep(LOOK_S)
+
+    def rest(self) -> Run:
+        """Say nothing more, wait until all is done, stop in order, and judge."""
+        began = time.monotonic()
+        self.load.end()
+        self.strays.close()
+        settings = read_settings({}, self.ground.town.environment)
+        self.ground.disarm()
+        self.until(lambda: not self.load.ledger.waiting, REST_S, "everything is acknowledged")
+        left = ["not looked yet"]
+
+        def done() -> bool:
+            left[:] = _unfinished(settings)
+            return not left
+
+        try:
+            self.until(done, REST_S, "everything is done")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {len(left)} left, such as {'; '.join(left[:6])}") from error
+        took = time.monotonic() - began
+        self.load.close()
+        self.ground.stop()
+        verdict = judge(settings.database, settings, self.load.ledger, self.ground.town.folder)
+        return Run(verdict, self.ground, self.watch.longest_s, self.load.ledger.silent_s, took)
+
+
+def _unfinished(settings: Settings) -> list[str]:
+    try:
+        database = open_database(settings.database)
+        try:
+            return unfinished(database, settings)
+        finally:
+            database.close()
+    except (GridpatrolError, StoreError, KafkaError) as error:
+        return [f"{error}"]
+
+
+def run(folder: Path, seconds: float, seed: int, *, brokers: int = 1, rate: float = 150, every_s: float = 2.0,
+        faults: dict[Fault, int] | None = None, names: Sequence[str] = ()) -> Run:  # fmt: skip
+    """A whole run."""
+    names = names or (
+        "gateway-1", "gateway-2", "worker-1", "worker-2", "alerts-1", "alerts-2", "performance-1", "performance-2"
+    )  # fmt: skip
+    rng = Random(seed)
+    with ground(folder, brokers=brokers) as place, under_load(place, seed, rate, *names) as watched:
+        monkey = Monkey(place, rng, faults or EVERYTHING, every_s)
+        watched.wait(seconds, monkey.turn)
+        monkey.mend()
+        return watched.rest()
+
+
+# ---- telling ------------------------------------------------------------------------------------------------
+
+
+def table(run: Run) -> str:
+    """A run as people read it."""
+    n, lines = run.verdict.numbers, list[tuple[str, str]]()
+    lines += [("events in", f"{n['events in']}, sent {n['sent']} times, {n['strays']} strays beside them")]
+    lines += [("accepted", f"{n['accepted']} at the door, {n['forwarded']} over the intake topic")]
+    lines += [("records in the log", f"{n['records']}, {n['ticks']} of them ticks")]
+    lines += [("facts", f"{n['facts']} in {n['steps']} steps, {n['facts messages']} messages")]
+    lines += [("duplicates refused", str(n["repeats"])), ("dead letters", str(n["dead letters"]))]
+    lines += [("due and fired", f"{n['due']} and {n['fired']}, {n['rungs']} rungs in all")]
+    lines += [("lines of the feed", str(n["lines"])), ("figures", str(n["figures"]))]
+    lines += [(what, str(count)) for what, count in sorted(run.ground.count.items())]
+    lines += [("ended by themselves", str(len(run.ground.ended)))]
+    lines += [("lost", str(n["lost"])), ("twice", str(n["twice"]))]
+    lines += [("longest stall", f"{run.stall_s:.1f} s of a partition, {run.silent_s:.1f} s of the doors")]
+    lines += [("to rest", f"{run.rest_s:.1f} s after the last event")]
+    return "\n".join(f"  {name:48} {value}" for name, value in lines)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(100_000))
+    parser.add_argument("--brokers", type=int, default=1, choices=(1, 3))
+    parser.add_argument("--rate", type=float, default=150, help="events a second")
+    parser.add_argument("--every", type=float, default=2, help="seconds between two faults, on average")
+    parser.add_argument("--keep", action="store_true", help="keep logs and data also when all is well")
+    asked = parser.parse_args()
+    again = f"make chaos-cluster SECONDS={asked.seconds:g} SEED={asked.seed} BROKERS={asked.brokers}"
+    folder = Path(tempfile.mkdtemp(prefix="gridpatrol-chaos-"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
+    print(f"chaos for {asked.seconds:g} s, seed {asked.seed}; logs in {folder}", flush=True)
+    wrong: list[str] = []
+    try:
+        done = run(folder, asked.seconds, asked.seed, brokers=asked.brokers, rate=asked.rate, every_s=asked.every)
+        print(table(done))
+        for line in done.ground.ended:
+            print(f"  {line}")
+        wrong = done.verdict.wrong
+    except AssertionError as error:
+        wrong = [str(error)]
+    for line in wrong:
+        print(f"WRONG {line}")
+    print(f"{'FAILED' if wrong else 'all is well'}; again: {again}")
+    if wrong or asked.keep:
+        print(f"logs: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

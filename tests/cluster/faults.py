@@ -1,0 +1,267 @@
+"""A town to break: brokers, PostgreSQL and roles of its own, wires between them, and every way to break them.
+
+Enters: a folder. Leaves: a `Ground` with all of it running; faults by name, each with its way back (`heal`); whoever
+ended by itself is started again by `supervise`. Workers reach PostgreSQL over a proxy each and, where there is one
+broker, the broker too: it advertises an address of its own for each of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.packs import folder_of
+from engine.principals import digest_of, new_token
+from tests import kafka, postgres
+from tests.cluster.proxy import Proxy
+from tests.cluster.town import Role, Town
+
+SESSION_S = 3.0
+"""How long a worker may be silent before it loses its partitions."""
+POINTS = {
+    "gateway": ("append.before_commit", "append.after_commit"),
+    "worker": ("append.before_commit", "append.after_commit", "slice.after_lock", "slice.after_read",
+               "slice.before_write", "slice.before_commit", "slice.after_commit", "relay.before_send",
+               "relay.before_mark"),
+    "alerts": ("alerts.before_commit", "alerts.after_commit", "alerts.before_publish", "alerts.after_publish"),
+    "performance": ("fold.before_commit", "fold.after_commit", "figures.before_flush", "figures.after_flush"),
+}  # fmt: skip
+"""Which failpoints a role passes."""
+SYSTEM = "city-hotline"
+
+
+class Ground:
+    """Everything that can be broken. `count` says what was, how often."""
+
+    def __init__(self, town: Town, brokers: list[kafka.Broker], server: postgres.Server, wires: dict[str, Proxy],
+                 token: str) -> None:  # fmt: skip
+        self.town, self.brokers, self.server, self.wires, self.token = town, brokers, server, wires, token
+        self.count: Counter[str] = Counter()
+        self.ended: list[str] = []  # roles that ended by themselves, and how
+        self.began_s = time.monotonic()
+        self._back: dict[str, float] = {}  # roles that are down on purpose, and when they come back
+        self._armed: dict[str, str] = {}  # roles that will die at a failpoint
+        self._env: dict[str, dict[str, str]] = {}
+        self._wanted: set[str] = set()
+
+    # ---- what runs ------------------------------------------------------------------------------------------
+
+    def start(self, *names: str) -> None:
+        """Start roles, and keep them running."""
+        self._wanted |= set(names)
+        for name in names:
+            self._start(name)
+
+    def _start(self, name: str, point: str = "") -> None:
+        if name not in self.town.roles:
+            role = name.partition("-")[0]
+            self.town.roles[name] = Role(name, role, self._environment(name), self.town.folder)
+        self.town[name].start(**({"GRIDPATROL_FAILPOINT": point} if point else {}))
+        self._armed.pop(name, None)
+        if point:
+            self._armed[name] = point
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """A worker's wires."""
+        told = dict(self.town.environment)
+        if wire := self.wires.get(f"database {name}"):
+            told["GRIDPATROL_DATABASE"] = self.server.over_tcp(told["GRIDPATROL_DATABASE"], wire.port)
+        if wire := self.wires.get(f"kafka {name}"):
+            told["GRIDPATROL_KAFKA"] = wire.address
+        return told
+
+    def of(self, role: str) -> list[str]:
+        """Names of the roles of a kind that should run."""
+        return sorted(name for name in self._wanted if name.partition("-")[0] == role)
+
+    def running(self, role: str) -> list[str]:
+        """Those of them that do."""
+        return [name for name in self.of(role) if self.town[name].running and name not in self._back]
+
+    def doors(self) -> list[str]:
+        """Addresses of gateways that have told theirs."""
+        return [self.town[name].url or self._asked(name) for name in self.running("gateway")]
+
+    def _asked(self, name: str) -> str:
+        try:
+            return self.town[name].address(0.05)
+        except AssertionError:
+            return "http://127.0.0.1:9"
+
+    def supervise(self) -> None:
+        """Start what should run and does not; note what ended by itself."""
+        now = time.monotonic()
+        for name in sorted(self._wanted):
+            if name in self._back:
+                if now >= self._back[name]:
+                    del self._back[name]
+                    self._start(name, self._env.pop(name, {}).get("point", ""))
+            elif not self.town[name].running:
+                self._ended(name)
+
+    def disarm(self) -> None:
+        """Start again, without it, what would still die at a failpoint."""
+        for name in list(self._armed):
+            self.town[name].stop()
+            self._armed.pop(name)
+            self._back[name] = time.monotonic()
+
+    def stop(self) -> None:
+        """Stop every role in order; one that cannot be stopped fails."""
+        self._wanted.clear()
+        self.town.stop()
+
+    def _ended(self, name: str) -> None:
+        process = self.town[name].process
+        assert process is not None
+        point = self._armed.pop(name, "")
+        if point and process.returncode == -signal.SIGKILL:
+            self._say(f"killed {name.partition('-')[0]} at {point.partition(':')[0]}")
+        else:
+            self.ended.append(f"{name} ended with {process.returncode} after {now_s(self):.0f} s")
+            self._say(f"{name.partition('-')[0]} ended by itself", f"{name} {process.returncode}")
+        self._back[name] = time.monotonic() + 0.2
+
+    def _say(self, what: str, detail: str = "") -> None:
+        self.count[what] += 1
+        with (self.town.folder / "faults.log").open("a") as log:
+            log.write(f"{datetime.now(UTC):%H:%M:%S.%f} {now_s(self):6.1f} {what} {detail}\n")
+
+    # ---- roles ----------------------------------------------------------------------------------------------
+
+    def kill(self, name: str, pause_s: float = 0.0, point: str = "") -> None:
+        """kill -9; it comes back after a pause, perhaps to die at a failpoint."""
+        self.town[name].kill()
+        self._armed.pop(name, None)
+        self._back[name], self._env[name] = time.monotonic() + pause_s, {"point": point}
+        self._say(f"kill -9 {name.partition('-')[0]}", name)
+
+    def arm(self, name: str, point: str) -> None:
+        """Stop it in order; it comes back to die at a failpoint, e.g. `slice.before_commit:kill@3`."""
+        self.restart(name, point=point)
+
+    def restart(self, name: str, pause_s: float = 0.0, point: str = "") -> None:
+        """SIGTERM; it comes back after a pause."""
+        self.town[name].stop()
+        self._armed.pop(name, None)
+        self._back[name], self._env[name] = time.monotonic() + pause_s, {"point": point}
+        self._say(f"SIGTERM {name.partition('-')[0]}", name)
+
+    def leave(self, name: str) -> None:
+        """Stop it in order, for good."""
+        self._wanted.discard(name)
+        self._back.pop(name, None)
+        self.town[name].stop()
+        self._say(f"{name.partition('-')[0]} leaves", name)
+
+    def join(self, name: str) -> None:
+        """One more."""
+        self.start(name)
+        self._say(f"{name.partition('-')[0]} joins", name)
+
+    def freeze(self, name: str) -> Callable[[], None]:
+        """SIGSTOP. Undone by SIGCONT: if it took longer than its session, a zombie wakes."""
+        process = self.town[name].process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        self._say(f"SIGSTOP {name.partition('-')[0]}", name)
+        return lambda: process.send_signal(signal.SIGCONT) if process.poll() is None else None
+
+    # ---- servers and wires ----------------------------------------------------------------------------------
+
+    def kill_broker(self, number: int) -> Callable[[], None]:
+        """kill -9 of a broker. Undone by a start on what it had stored."""
+        broker = self.brokers[number]
+        broker.kill()
+        self._say("kill -9 broker", str(number + 1))
+        return broker.start
+
+    def kill_database(self) -> Callable[[], None]:
+        """kill -9 of PostgreSQL with all its backends. Undone by a start on what it had written."""
+        self.server.kill()
+        self._say("kill -9 PostgreSQL")
+        return self.server.start
+
+    def cut(self, what: str, name: str, how: str) -> Callable[[], None]:
+        """`cut` or `stall` the wire between a worker and `database` or `kafka`."""
+        wire = self.wires[f"{what} {name}"]
+        wire.stall() if how == "stall" else wire.cut()
+        self._say(f"{how} {name.partition('-')[0]}/{what}", name)
+        return wire.open
+
+
+def now_s(ground: Ground) -> float:
+    """Seconds since the ground was laid."""
+    return time.monotonic() - ground.began_s
+
+
+@contextmanager
+def ground(folder: Path, *, brokers: int = 1, workers: int = 3, partitions: int = 8) -> Iterator[Ground]:
+    """An installation with everything of its own, set up, no role started; up to so many workers have wires."""
+    names = [f"worker-{number}" for number in range(1, workers + 1)]
+    with ExitStack() as stack:
+        port, *more = kafka._free_ports(1 + len(names) * 3 + 2)
+        server = stack.enter_context(postgres.own_server(port))
+        url = stack.enter_context(postgres.fresh_database(server.url))
+        wires = {f"database {name}": _wire(stack, more.pop(), f"127.0.0.1:{port}") for name in names}
+        if brokers == 1:
+            bases, inner = [more.pop(), more.pop()], {name: (more.pop(), more.pop()) for name in names}
+            broker = stack.enter_context(kafka.running_broker(_listening(bases, inner)))
+            every = [broker]
+            wires |= {f"kafka {n}": _wire(stack, far, f"127.0.0.1:{near}") for n, (near, far) in inner.items()}
+        else:
+            every = stack.enter_context(kafka.running_cluster(brokers)).brokers
+        token = new_token()
+        said = folder / "principals.toml"
+        said.write_text(f"""
+[principal.phones]
+actors = ["*"]
+reads = true
+operator = true
+tokens = ["{digest_of(token)}"]
+[principal.{SYSTEM}]
+actors = ["WY-12345"]
+""")
+        said.chmod(0o600)
+        _awake(folder / "pack")
+        bootstrap = ",".join(broker.bootstrap for broker in every)
+        town = Town(folder, bootstrap, url, partitions=partitions, principals=said, pack=folder / "pack",
+                    kafka_session_ms=int(SESSION_S * 1000))  # fmt: skip
+        town.set_up()
+        stack.callback(town.kill)
+        yield Ground(town, every, server, wires, token)
+
+
+def _awake(folder: Path) -> None:
+    """The sample pack without quiet hours: a run at night shall tell alerts as well."""
+    shutil.copytree(folder_of("weiyang"), folder)
+    pack = folder / "pack.toml"
+    lines = [line for line in pack.read_text(encoding="utf-8").splitlines() if not line.startswith("quiet")]
+    pack.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _wire(stack: ExitStack, port: int, target: str) -> Proxy:
+    proxy = Proxy(port, target)
+    stack.callback(proxy.close)
+    return proxy
+
+
+def _listening(bases: list[int], inner: dict[str, tuple[int, int]]) -> dict[str, str]:
+    """One listener for everybody, and one for each worker, which is advertised at the far end of its wire."""
+    client, controller = bases
+    far = {name.upper().replace("-", ""): ports for name, ports in inner.items()}
+    return {
+        "listeners": ",".join([f"CLIENT://127.0.0.1:{client}", f"CONTROLLER://127.0.0.1:{controller}"]
+                              + [f"{name}://127.0.0.1:{near}" for name, (near, _) in far.items()]),
+        "advertised.listeners": ",".join([f"CLIENT://127.0.0.1:{client}"]
+                                         + [f"{name}://127.0.0.1:{port}" for name, (_, port) in far.items()]),
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listener.security.protocol.map": ",".join(
+            f"{name}:PLAINTEXT" for name in ("CLIENT", "CONTROLLER", *far)),
+    }  # fmt: skip

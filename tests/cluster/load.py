@@ -1,0 +1,346 @@
+"""People who publish while things break: a load from a seed, senders that never give up, a ledger of what was promised.
+
+Enters: a seed, a rate, the doors of gateways and a broker. Leaves: events in the log, and a ledger with every sending:
+how often it was tried, and which place in the log it was promised.
+
+Half of the events are lives of incidents as the benchmark tells them, half come from storms squeezed into seconds:
+deadlines that fall due while things are killed, bursts of them at one instant, events that come early, late, twice, or
+with other content. Beside that: resends of what was acknowledged already, forged actors, messages of a system over its
+intake topic, and what does not belong there written straight into the inbox.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from http.client import HTTPException
+from random import Random
+from typing import Any
+
+import msgspec
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from engine import intake
+from engine.clock import now_ms
+from gridpatrol.bench import lives
+from schemas.partition import home_of
+from schemas.refusals import Refusal
+from schemas.topics import Topics
+from tests.simulation.storm import BURST, FIRST, Storm
+from tests.unit.builders import DAY, instant, weiyang
+
+SQUALL_CASES = 30
+SQUALL_MS = 18_000
+"""How long a storm's week lasts here."""
+WEEK = 8 * DAY
+INSTANTS = ("deadline", "until", "due")
+BATCH = 40
+PATIENCE_S = 20.0
+"""How long a phone waits for an answer. The door's own patience is longer, so some 202 are never heard."""
+SENDERS = 3
+AGAIN = 0.03
+"""Share of acknowledged events that are sent again."""
+
+
+@dataclass
+class Sending:
+    """An event as somebody sends it, until it is acknowledged."""
+
+    raw: bytes
+    source: str
+    id: str
+    subject: str
+    tries: int = 0
+    places: list[tuple[int, int]] = field(default_factory=list)
+    rejected: str = ""
+
+
+@dataclass
+class Ledger:
+    """What was promised. `forwarded` are events that a broker took for an intake topic."""
+
+    sendings: list[Sending] = field(default_factory=list)
+    forwarded: list[Sending] = field(default_factory=list)
+    strays: int = 0  # messages written straight into the inbox
+    waiting: int = 0
+    tries: int = 0
+    resent: int = 0
+    silent_s: float = 0.0  # the longest time in which no door took anything, though somebody tried
+    highest: dict[int, int] = field(default_factory=dict)  # the last place that was promised, by partition
+
+
+# ---- what is said -------------------------------------------------------------------------------------------
+
+
+def squall(seed: int, number: int, begin_ms: int) -> list[tuple[int, dict[str, Any]]]:
+    """A storm's events with the instant of sending, squeezed; cases and ids are this squall's own."""
+    burst = _linear(BURST, begin_ms)
+
+    def squeezed(ms: int) -> int:
+        return burst + ms - BURST if abs(ms - BURST) < 60_000 else _linear(ms, begin_ms)
+
+    told = []
+    for at, _, said in sorted(Storm(seed * 1000 + number, SQUALL_CASES).sent, key=lambda item: item[:2]):
+        event = json.loads(json.dumps(said))
+        event["id"], event["subject"] = f"{number}-{event['id']}", _renumbered(event["subject"], number)
+        for holder, names in ((event, ("time", "recordedtime")), (event["data"], INSTANTS)):
+            for name in names:
+                if name in holder:
+                    holder[name] = instant(squeezed(_ms(holder[name])))
+        told.append((squeezed(at), event))
+    return told
+
+
+def _linear(ms: int, begin_ms: int) -> int:
+    return begin_ms + max(0, min(ms - FIRST, WEEK)) * SQUALL_MS // WEEK
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _renumbered(subject: str, number: int) -> str:
+    """The same case in another squall."""
+    return f"{subject[:-12]}{number:04x}{subject[-8:]}"
+
+
+def everyday() -> Iterator[dict[str, Any]]:
+    """Lives of incidents, without end, said now."""
+    for raw in lives(weiyang()):
+        yield msgspec.json.decode(raw) | {"time": instant(now_ms())}
+
+
+# ---- sending ------------------------------------------------------------------------------------------------
+
+
+class Load:
+    """Publishes at about `rate` events a second from `start` to `end`, then until everything is acknowledged."""
+
+    def __init__(self, seed: int, rate: float, doors: Callable[[], list[str]], token: str = "") -> None:
+        self.rng = Random(seed)
+        self.seed, self.rate, self.doors, self.token = seed, rate, doors, token
+        self.ledger = Ledger()
+        self._queue: list[tuple[float, int, Sending]] = []
+        self._guard = threading.Lock()
+        self._ended, self._closed = threading.Event(), threading.Event()
+        self._count = 0
+        self._answered_s = self._tried_s = 0.0
+        self._threads = [threading.Thread(target=self._write, daemon=True)]
+        self._threads += [threading.Thread(target=self._send, args=(n,), daemon=True) for n in range(SENDERS)]
+
+    def start(self) -> None:
+        """Begin."""
+        self._answered_s = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Say nothing new."""
+        self._ended.set()
+
+    def settle(self, within_s: float) -> None:
+        """Wait until everything that was said is acknowledged."""
+        until = time.monotonic() + within_s
+        while self.ledger.waiting:
+            if time.monotonic() > until:
+                raise AssertionError(f"{self.ledger.waiting} events were not taken within {within_s:.0f} s")
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        """Stop, whatever is still to be sent."""
+        self._ended.set()
+        self._closed.set()
+        for thread in self._threads:
+            thread.join(2 * PATIENCE_S)
+
+    def say(self, event: dict[str, Any], at_s: float) -> Sending:
+        """Have an event sent at an instant of the monotonic clock."""
+        sending = Sending(json.dumps(event).encode(), event["source"], event["id"], event["subject"])
+        with self._guard:
+            self.ledger.sendings.append(sending)
+            self.ledger.waiting += 1
+            self._push(at_s, sending)
+        return sending
+
+    def _push(self, at_s: float, sending: Sending) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (at_s, self._count, sending))
+
+    def _write(self) -> None:
+        """Think of events, as many as the rate asks for."""
+        begin_s, said, squalls, calm = time.monotonic(), 0, 0, everyday()
+        stormy = 0
+        while not self._ended.wait(0.05):
+            due = (time.monotonic() - begin_s) * self.rate
+            while said < due:
+                if stormy < said / 2:
+                    now, now_s = now_ms(), time.monotonic()
+                    told = squall(self.seed, squalls, now)
+                    squalls += 1
+                    stormy += len(told)
+                    said += len(told)
+                    for at, event in told:
+                        self.say(event, now_s + (at - now) / 1000)
+                else:
+                    said += 1
+                    self.say(next(calm), time.monotonic())
+
+    def _send(self, number: int) -> None:
+        """Publish what is due, in batches; what was not answered is sent again, now and then also what was."""
+        rng = Random(self.seed * 10 + number)
+        while not self._closed.is_set():
+            batch = self._take()
+            if not batch:
+                self._closed.wait(0.02)
+                continue
+            self._publish(batch, rng)
+
+    def _take(self) -> list[Sending]:
+        with self._guard:
+            found = []
+            while self._queue and len(found) < BATCH and self._queue[0][0] <= time.monotonic():
+                found.append(heapq.heappop(self._queue)[2])
+            return found
+
+    def _publish(self, batch: list[Sending], rng: Random) -> None:
+        doors = self.doors()
+        results: list[dict[str, Any]] | None = None
+        with suppress(OSError, ValueError, HTTPException):
+            results = self._post(rng.choice(doors), batch) if doors else None
+        with self._guard:
+            self._note_answer(results is not None)
+            for number, sending in enumerate(batch):
+                sending.tries += 1
+                self.ledger.tries += 1
+                if results is None:
+                    self._push(time.monotonic() + rng.uniform(0.2, 1.0), sending)
+                else:
+                    self._note(sending, results[number], rng)
+
+    def _post(self, door: str, batch: list[Sending]) -> list[dict[str, Any]]:
+        headers = {"Content-Type": "application/cloudevents-batch+json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        body = b"[" + b",".join(sending.raw for sending in batch) + b"]"
+        asked = urllib.request.Request(f"{door}/v1/events", body, headers)
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+            found: list[dict[str, Any]] = json.loads(answer.read())["results"]
+            return found
+
+    def _note_answer(self, heard: bool) -> None:
+        """How long nobody was heard: from the last answer to the first one after it, if something failed between."""
+        now = time.monotonic()
+        if not heard:
+            self._tried_s = now
+        elif self._tried_s > self._answered_s:
+            self.ledger.silent_s = max(self.ledger.silent_s, now - self._answered_s)
+        if heard:
+            self._answered_s = now
+
+    def _note(self, sending: Sending, result: dict[str, Any], rng: Random) -> None:
+        first = not (sending.places or sending.rejected)
+        if result["status"] == "accepted":
+            place = (result["partition"], result["position"])
+            sending.places.append(place)
+            self.ledger.highest[place[0]] = max(place[1], self.ledger.highest.get(place[0], -1))
+        else:
+            sending.rejected = result["reason"]
+        if first:
+            self.ledger.waiting -= 1
+        if not self._ended.is_set() and rng.random() < AGAIN:
+            self.ledger.resent += 1
+            self._push(time.monotonic() + rng.uniform(0, 3), sending)
+
+
+# ---- over Kafka ---------------------------------------------------------------------------------------------
+
+
+class Strays(threading.Thread):
+    """A system that publishes over its intake topic, wherever its library puts things, and somebody who writes into
+    the inbox what does not belong there."""
+
+    def __init__(self, seed: int, brokers: str, prefix: str, partitions: int, system: str, ledger: Ledger,
+                 rate: float = 4.0) -> None:  # fmt: skip
+        super().__init__(daemon=True)
+        self.rng = Random(seed + 1)
+        self.brokers, self.topics, self.partitions = brokers, Topics(prefix), partitions
+        self.system, self.ledger, self.rate = system, ledger, rate
+        self._closed = threading.Event()
+        self._said = 0
+
+    def close(self) -> None:
+        """Stop; what was sent last may have come or not."""
+        self._closed.set()
+        self.join()
+
+    def run(self) -> None:
+        """Publish until closed. A broker that is away is waited for."""
+        producer: KafkaProducer | None = None
+        while not self._closed.wait(self.rng.expovariate(self.rate)):
+            try:
+                producer = producer or KafkaProducer(
+                    bootstrap_servers=self.brokers.split(","), acks="all", max_block_ms=3000, delivery_timeout_ms=5000,
+                    request_timeout_ms=3000, bootstrap_timeout_ms=2000, metrics_enabled=False, linger_ms=0,
+                )  # fmt: skip
+                if self.rng.random() < 0.6:
+                    self._publish(producer)
+                else:
+                    self._stray(producer)
+            except KafkaError:
+                if producer is not None:
+                    producer.close(timeout=0)
+                producer = None
+                self._closed.wait(0.5)
+        if producer is not None:
+            producer.close(timeout=2)
+
+    def _report(self) -> dict[str, Any]:
+        self._said += 1
+        home = f"WY{self.rng.randrange(1, 13):02}"
+        case = f"{home}.01900000-0000-7000-9000-{self._said:012x}"
+        return {
+            "specversion": "1.0", "id": f"k{self._said}", "source": f"/{self.system}", "subject": case,
+            "type": "gridpatrol.report.submitted.v1", "time": instant(now_ms()), "actor": "WY-12345",
+            "data": {"category": "D3-04", "source": "hotline", "grid": f"{home}-01",
+                     "definition": "service_request", "deadline": instant(now_ms() + self.rng.randrange(500, 9000))},
+        }  # fmt: skip
+
+    def _publish(self, producer: KafkaProducer) -> None:
+        """An event in any partition of the intake topic, at times twice, at times in the name of a post not its own."""
+        said = self._report()
+        if self.rng.random() < 0.1:
+            said["actor"] = "WY-SUPERVISOR"
+        raw, topic = json.dumps(said).encode(), self.topics.intake(self.system)
+        sending = Sending(raw, said["source"], said["id"], said["subject"])
+        sending.rejected = "forbidden" if said["actor"] != "WY-12345" else ""
+        for _ in range(self.rng.choice((1, 1, 1, 2))):
+            producer.send(topic, raw, partition=self.rng.randrange(4)).get(6)
+        self.ledger.forwarded.append(sending)
+
+    def _stray(self, producer: KafkaProducer) -> None:
+        """Something in the inbox that nobody should have put there."""
+        received = intake.receive(json.dumps(self._report()).encode(), "stray", self.partitions)
+        assert not isinstance(received, Refusal), received
+        submission, event = received
+        right, home, body = submission.partition, home_of(event.subject).encode(), submission.body.encode()
+        wrong, kind = (right + 1) % self.partitions, ("kind", b"event")
+        partition, value, headers = self.rng.choice((
+            (right, b"\xff\xfe{", [kind]),
+            (right, b"", [kind]),
+            (right, b'{"event": {"id": "\\u0000"}}', [kind]),
+            (wrong, body, [kind, ("principal", b"x\x00y")]),
+            (right, body, []),
+            (right, body, [("kind", b"release")]),
+            (right, b"no-such-pack", [("kind", b"nonsense")]),
+            (wrong, b"", [("kind", b"tick")]),
+        ))  # fmt: skip
+        producer.send(self.topics.inbox, value, key=home, headers=headers, partition=partition).get(6)
+        self.ledger.strays += 1
