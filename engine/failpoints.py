@@ -1,7 +1,8 @@
 """Named places where a run can be killed, stopped or made to fail, for tests of what a crash leaves behind.
 
 In: `GRIDPATROL_FAILPOINT`, e.g. `slice.before_commit:kill@3` (the third time), `append.after_commit:raise`,
-`slice.after_read:sleep=200`. Out: nothing, or the end. Costs one dictionary look-up when none is set.
+`slice.after_read:sleep=200`, `relay.before_mark:stop` (until SIGCONT). Out: nothing, or the end. Costs one dictionary
+look-up when none is set.
 """
 
 import os
@@ -47,6 +48,8 @@ def hit(name: str) -> None:
     elif _hits[name] == count:
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if what == "stop":
+            return os.kill(os.getpid(), signal.SIGSTOP)
         raise Interrupted(name)
 
 
