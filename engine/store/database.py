@@ -25,6 +25,13 @@ REFUSED = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.Interna
 """What the database says of rows that it will not take, however often they are tried."""
 TAKEN = exc.IntegrityError
 """A key exists already."""
+REMEDIES = {
+    "certificate": "Check sslrootcert in GRIDPATROL_DATABASE, and that it names the host as the certificate does.",
+    "password authentication": "Check the user in GRIDPATROL_DATABASE and the password in database_password_file.",
+    "no encryption": "Add sslmode=verify-full and sslrootcert=FILE to GRIDPATROL_DATABASE.",
+    "SSL": "Check sslmode in GRIDPATROL_DATABASE, and that the server has ssl = on.",
+}
+"""What helps, by a word that the server or the driver says."""
 DriverError, StoreError = exc.DBAPIError, exc.SQLAlchemyError
 PATIENCE = {
     "connect_timeout": 10, "tcp_user_timeout": 15_000, "keepalives_idle": 10, "keepalives_interval": 5,
@@ -156,6 +163,13 @@ def open_database(url: str) -> Database:
         with database.db.connect() as connection:
             connection.execute(text("SELECT 1"))
     except exc.DBAPIError as error:
-        shown = database.url.render_as_string(hide_password=True)
-        raise DatabaseUnusable(f"cannot open {shown}: {error.orig}") from error
+        database.close()
+        raise _unusable(database, " ".join(str(error.orig).split()).rstrip(".?")) from error
     return database
+
+
+def _unusable(database: Database, said: str) -> DatabaseUnusable:
+    shown = database.url.render_as_string(hide_password=True)
+    error = DatabaseUnusable(f"cannot open {shown}: {said}")
+    error.remedy = next((remedy for word, remedy in REMEDIES.items() if word in said), error.remedy)
+    return error

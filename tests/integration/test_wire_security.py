@@ -18,17 +18,20 @@ import msgspec
 import pytest
 from kafka import TopicPartition
 from kafka.errors import AuthorizationError, TopicAuthorizationFailedError
+from sqlalchemy.engine import URL
 
 from engine.cluster import acls, clients, topics
+from engine.cluster.greeting import await_welcome
 from engine.cluster.publisher import Publisher
-from engine.errors import BrokerAway, BrokerRefuses, SettingsError
-from engine.settings import Settings
+from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, SettingsError
+from engine.settings import Settings, read_settings
 from engine.store.database import Database, open_database
 from schemas.topics import Topics
 from tests import kafka
 from tests.certificates import Certificate, make_certificate
+from tests.conftest import IN_CI
 from tests.kafka_parts import Parts
-from tests.postgres import fresh_database
+from tests.postgres import PostgresUnavailable, Secured, fresh_database, secured_server, with_tls
 
 ROLES = ("gateway", "worker", "performance", "alerts", "operator")
 SYSTEMS = ("hotline", "sensors")
@@ -39,8 +42,6 @@ AT_ONCE_S = 4.0
 TOPICS = Topics("wire.")
 INBOX, FACTS, ALERTS, LETTERS = TOPICS.inbox, TOPICS.facts, TOPICS.alerts, TOPICS.deadletter
 FIGURES, HOTLINE, SENSORS = TOPICS.performance, TOPICS.intake("hotline"), TOPICS.intake("sensors")
-
-pytestmark = pytest.mark.usefixtures("kafka_parts")
 
 
 class Wire:
@@ -175,7 +176,7 @@ def test_a_broker_that_is_only_starting_is_waited_for(wire):
     late.start()
     try:
         began = time.monotonic()
-        clients.await_welcome(clients.common(wire.settings(kafka=f"127.0.0.1:{address[1]}"), "t"), 10)
+        await_welcome(clients.common(wire.settings(kafka=f"127.0.0.1:{address[1]}"), "t"), 10)
         assert time.monotonic() - began > 0.6
     finally:
         late.join()
@@ -212,9 +213,9 @@ def tls_server(certificate: Certificate, address: str, **context: Any) -> Iterat
     made.load_cert_chain(certificate.certificate, certificate.key)
 
     def answer() -> None:
-        with closing(listening.accept()[0]) as plain:
-            with suppress(OSError):  # the client hangs up: that is what is looked at
-                made.wrap_socket(plain, server_side=True).close()
+        # The client hangs up: that is what is looked at.
+        with closing(listening.accept()[0]) as plain, suppress(OSError):
+            made.wrap_socket(plain, server_side=True).close()
 
     with socket.create_server((address, 0)) as listening:
         thread = threading.Thread(target=answer)
@@ -409,3 +410,75 @@ def test_a_system_cannot_take_the_rights_of_a_role_by_its_name(name):
 def test_brokers_without_an_authorizer_are_told(kafka_server):
     with pytest.raises(acls.NoRights, match=r"authorizer\.class\.name"):
         acls.grant(Settings(kafka=kafka_server), [])
+
+
+# ---- the database -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["tls of its own", "tls in front of it"])
+def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    own = request.param == "tls of its own"
+    binaries = with_tls() if own else None
+    if own and binaries is None:
+        pytest.skip("no PostgreSQL with TLS is installed (Debian: postgresql); with TLS in front it is tested anyway")
+    try:
+        with secured_server(make_certificate(tmp_path_factory.mktemp("db"), "db"), f"'{ODD}", binaries) as server:
+            yield server
+    except PostgresUnavailable as reason:
+        if IN_CI:
+            raise
+        pytest.skip(f"no PostgreSQL: {reason}")
+
+
+@pytest.fixture
+def secured_url(secured: Secured) -> Iterator[str]:
+    with secured.database() as url:
+        yield url
+
+
+def opened(url: str, password: str, folder: Path) -> Database:
+    """The database as every role opens it."""
+    file = folder / "password"
+    file.write_text(f"{password}\n", encoding="utf-8")
+    told = {"GRIDPATROL_DATABASE": url, "GRIDPATROL_DATABASE_PASSWORD_FILE": str(file)}
+    return open_database(read_settings({}, told, folder / "none.toml").database)
+
+
+def test_a_database_is_reached_over_tls_with_a_password_of_any_signs(secured, secured_url, tmp_path):
+    with closing(opened(secured_url, secured.password, tmp_path)) as database:
+        database.upgrade()
+        database.check_schema()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"host": "db.example", "hostaddr": "127.0.0.1"}, r"db\.example.*sslrootcert"),
+        ({"sslrootcert": "/nowhere.pem"}, r"/nowhere\.pem.*sslrootcert"),
+        ({"sslmode": "disable"}, "no encryption.*sslmode=verify-full|closed the connection.*GRIDPATROL_DATABASE"),
+    ],
+)
+def test_what_does_not_fit_the_database_is_told_with_a_remedy(secured, secured_url, tmp_path, wrong, said):
+    name = secured_url.partition("?")[0].rpartition("/")[2]
+    with pytest.raises(DatabaseUnusable, match=said):
+        opened(secured.url(name, **wrong), secured.password, tmp_path)
+
+
+def test_a_database_whose_authority_is_another_is_refused(secured, secured_url, tmp_path):
+    other = make_certificate(tmp_path, "other").ca
+    name = secured_url.partition("?")[0].rpartition("/")[2]
+    with pytest.raises(DatabaseUnusable, match=r"certificate verify failed.*sslrootcert"):
+        opened(secured.url(name, sslrootcert=str(other)), secured.password, tmp_path)
+
+
+def test_a_wrong_database_password_is_told_and_never_shown(secured, secured_url, tmp_path):
+    with pytest.raises(DatabaseUnusable, match=r"password authentication failed.*database_password_file") as refused:
+        opened(secured_url, "not-this-one", tmp_path)
+    assert "not-this-one" not in str(refused.value)
+
+
+@pytest.mark.parametrize("secured", ["tls in front of it"], indirect=True)
+def test_a_database_without_tls_is_refused(secured):
+    plain = URL.create("postgresql", "gridpatrol", None, "127.0.0.1", secured.server.port, "postgres")
+    with pytest.raises(DatabaseUnusable, match=r"does not support SSL.*sslmode"):
+        open_database(f"{plain}?sslmode=verify-full&sslrootcert={secured.ca}")
