@@ -151,7 +151,10 @@ class Worker:
         """Why this worker does not work; empty if it does."""
         if self.away:
             return self.away
-        return "" if self.inbox.heads else "no partitions yet"
+        if not self.inbox.heads:
+            return "no partitions yet"
+        why = {p: self.engine.rows[p].halted for p in self.inbox.heads}
+        return "" if not all(why.values()) else "; ".join(f"partition {p} stands still: {w}" for p, w in why.items())
 
 
 class _Gauges:

@@ -30,6 +30,7 @@ from schemas.partition import home_of
 from schemas.topics import Topics
 from tests.simulation import runs
 from tests.simulation.runs import engine_on, pack_of
+from workflows import pack as packs
 from workflows.pack import Pack
 
 SESSION_MS = 1500
@@ -73,6 +74,12 @@ class Cluster:
         """Activate a pack, through the log."""
         self.gateway.reload()
         self.gateway.install(pack or pack_of(name), 0)
+
+    def lay_pack(self, stamp: int = 1) -> None:
+        """Activate the sample pack at an instant of one's own, as `take_stamps` allows."""
+        self.gateway.keep_pack(pack_of("weiyang"))
+        digest = packs.digest(pack_of("weiyang"))
+        self.lay([InboxRow(p, 0, stamp, "pack", "operator", digest) for p in range(self.settings.partitions)])
 
     def take_stamps(self) -> None:
         """From now on the inbox keeps the stamps that `lay` gives, as if the brokers' clocks had shown them."""

@@ -1,0 +1,476 @@
+"""Exactly-once effects of the workers: wherever one fails, is stopped, fenced or cut off, each record counts once.
+
+In: events in a topic of a real broker, workers on PostgreSQL that fail in every way. Out: steps without gap or
+repetition, and an exported log that gives the same when it is replayed embedded.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from engine import failpoints
+from engine.clock import now_ms
+from engine.cluster import owner, topics
+from engine.cluster.worker import Worker
+from engine.errors import Fenced, LogMismatch, StaleWriter
+from engine.failpoints import Interrupted
+from engine.settlements import Settled, settle
+from engine.store.rows import InboxRow
+from schemas import facts as f
+from tests.cluster.town import Role
+from tests.simulation import runs
+from tests.simulation.cluster import Cluster, cluster_on
+from tests.simulation.line import Line
+from tests.unit.builders import instant, subject
+
+HOUR = 3_600_000
+HOMES = tuple(f"WY{number:02}" for number in range(1, 13))
+
+
+@pytest.fixture
+def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
+    """Two partitions, small slices, a pack."""
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
+        made.install()
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_armed() -> Iterator[None]:
+    yield
+    failpoints.arm("")
+
+
+def report(cluster: Cluster, first: int, count: int, due: int | None = None) -> Line:
+    """Reports of now, spread over the homes."""
+    line, now = Line(cluster.gateway), now_ms()
+    line.sent = first
+    for number in range(first, first + count):
+        home = HOMES[number % len(HOMES)]
+        line.report(number, now, due, home, id=f"r{number}")
+    return line
+
+
+def check_once(cluster: Cluster, count: int) -> None:
+    """Every report has one outcome and one effect; numbers and positions have no gap, and all is published in order."""
+    result = cluster.result()
+    with result.database.read() as connection:
+        seen = connection.exec_driver_sql("SELECT id, outcome FROM seen WHERE id LIKE 'r%%'").all()
+    assert sorted(row[0] for row in seen) == sorted(f"r{number}" for number in range(1, count + 1))
+    assert {row[1] for row in seen} == {"done"}
+    causes = [row.cause for row in runs.steps(result) if '"id":"r' in row.cause]
+    assert len(causes) == len(set(causes)) == count
+    told = runs.numbers(result)
+    assert all(told.get(row.partition, []) == list(range(1, row.n + 1)) for row in result.rows.values())
+    assert all(row.position == result.inbox.end(row.partition) for row in result.rows.values())
+    cluster.check_published()
+
+
+# ---- where to go on -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", [0, 7, 19, 10_000])
+def test_the_group_may_say_what_it_likes_the_database_says_where_to_go_on(cluster: Cluster, told: int) -> None:
+    report(cluster, 1, 20)
+    first = cluster.worker()
+    cluster.settle()
+    cluster.end(first)
+    time.sleep(cluster.settings.kafka_session_ms / 1000 + 0.5)
+    tell_group(cluster, told)
+    report(cluster, 21, 20)
+    cluster.worker("another")
+    cluster.settle()
+    check_once(cluster, 40)
+
+
+def tell_group(cluster: Cluster, offset: int) -> None:
+    """Let the group's offsets say something else than the database."""
+    consumer = KafkaConsumer(bootstrap_servers=cluster.settings.kafka, group_id=cluster.topics.group("worker"),
+                             enable_auto_commit=False)  # fmt: skip
+    places = [TopicPartition(cluster.topics.inbox, p) for p in range(2)]
+    consumer.assign(places)
+    consumer.commit({place: OffsetAndMetadata(offset, "", -1) for place in places})
+    consumer.close()
+
+
+@pytest.mark.parametrize("name", ["slice.after_lock", "slice.before_write", "slice.before_commit", "slice.after_commit"])
+def test_after_every_rollback_and_every_commit_of_unknown_outcome_it_goes_on_from_the_database(
+    cluster: Cluster, tmp_path: Path, name: str
+) -> None:
+    report(cluster, 1, 30)
+    worker = cluster.worker()
+    failed = 0
+    for count in (1, 3, 2):
+        failpoints.arm(f"{name}:raise@{count}")
+        with pytest.raises(Interrupted):
+            cluster.turn(lambda: False)
+        failed += 1
+    failpoints.arm("")
+    cluster.settle()
+    assert failed == 3 and not worker.away
+    check_once(cluster, 30)
+    cluster.check_export(tmp_path)
+
+
+def test_a_connection_that_breaks_in_mid_slice_costs_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    report(cluster, 1, 30)
+    cluster.worker()
+    failpoints.arm("slice.before_commit:sleep=100")
+    stop = threading.Event()
+    killer = threading.Thread(target=cut_sessions, args=(cluster, stop))
+    killer.start()
+    try:
+        cluster.turn(lambda: not killer.is_alive())
+    finally:
+        stop.set()
+        killer.join()
+    failpoints.arm("")
+    cluster.settle()
+    check_once(cluster, 30)
+    assert not Line(cluster.result()).letters()
+    cluster.check_export(tmp_path)
+
+
+def cut_sessions(cluster: Cluster, stop: threading.Event) -> None:
+    """End three sessions in mid-transaction."""
+    database, cut = cluster.open(), 0
+    sql = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction' "
+        "AND pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    while cut < 3 and not stop.is_set():
+        with database.begin() as connection:
+            cut += len(connection.exec_driver_sql(sql).all())
+        time.sleep(0.05)
+    database.close()
+
+
+# ---- zombies ------------------------------------------------------------------------------------------------
+
+
+def test_a_process_stopped_in_mid_slice_loses_its_locks_and_its_slice_and_goes_on_as_a_good_member(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    report(cluster, 1, 40)
+    sleeper = Role("sleeper", "worker", environment(cluster), tmp_path)
+    sleeper.start(GRIDPATROL_FAILPOINT="slice.before_commit:sleep=400")
+    try:
+        await_open_slice(cluster)
+        assert sleeper.process is not None
+        os.kill(sleeper.process.pid, signal.SIGSTOP)
+        cluster.worker("other")
+        cluster.settle()
+        report(cluster, 41, 20)
+        cluster.settle()
+        os.kill(sleeper.process.pid, signal.SIGCONT)
+        cluster.turn(lambda: len(cluster.workers[0].inbox.heads) == 1)  # the sleeper has its share again
+        report(cluster, 61, 20)
+        cluster.turn(lambda: all_decided(cluster))
+        sleeper.await_ready(10)
+        assert "Trying again" in sleeper.said() or "memory is read again" in sleeper.said()
+        assert sleeper.stop() == 0
+    finally:
+        sleeper.kill()
+    cluster.settle()
+    check_once(cluster, 80)
+    cluster.check_export(tmp_path)
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    """What a process of this cluster is told."""
+    names = ("database", "kafka", "kafka_prefix", "partitions", "slice_records", "kafka_session_ms")
+    told = {f"GRIDPATROL_{name.upper()}": str(getattr(cluster.settings, name)) for name in names}
+    return os.environ | told | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def await_open_slice(cluster: Cluster, within_s: float = 20) -> None:
+    """Until somebody is in the middle of a slice, late enough to be stopped there."""
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database() "
+        "AND state_change < clock_timestamp() - interval '100 ms'"
+    )
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        with cluster.database.begin() as connection:
+            if connection.exec_driver_sql(f"{sql} AND pid <> pg_backend_pid()").scalar_one():
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody began a slice")
+
+
+def all_decided(cluster: Cluster) -> bool:
+    result = cluster.result()
+    return all(row.position == result.inbox.end(row.partition) for row in result.rows.values())
+
+
+def test_who_does_not_fetch_for_too_long_is_refused_by_the_fence_and_its_late_messages_harm_nobody(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "AWAY_MS", 1500)
+    late, other = cluster.worker("late"), cluster.worker("other")
+    cluster.settle(late)
+    report(cluster, 1, 30)
+    fetched = 0
+    while fetched < 30:
+        fetched += late.inbox.poll(100, late.engine.rows)
+    decided = late.engine.work(now_ms())  # committed, not published
+    assert decided is not None and decided.steps and late.engine.backlog()
+    cluster.settle(other)
+    with pytest.raises(StaleWriter):
+        late.engine.work(now_ms())
+    late.relay.take(decided.steps)
+    late.relay.finish()
+    report(cluster, 31, 10)
+    cluster.settle()
+    assert len(late.inbox.heads) == len(other.inbox.heads) == 1
+    check_once(cluster, 40)
+
+
+def test_the_older_of_two_processes_of_one_name_ends(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "LOOK_S", 0.2)
+    older, newer = cluster.worker("same"), cluster.worker("same")
+    cluster.settle(older)
+    with pytest.raises(Fenced, match="runs as 'same'"):
+        for number in range(1, 1000):
+            report(cluster, number, 1)
+            newer.guarded_turn()
+            older.guarded_turn()
+    cluster.end(older)
+    cluster.settle(newer)
+    check_once(cluster, number)
+
+
+def test_workers_that_come_and_go_under_load_count_everything_once(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.worker("one")
+    for round_ in range(4):
+        report(cluster, 1 + 25 * round_, 25)
+        guest = cluster.worker(f"guest-{round_ % 2}")
+        cluster.turn(lambda guest=guest: bool(guest.inbox.heads) and not guest.inbox.taken_over)
+        report(cluster, 101 + 5 * round_, 5)
+        guest.guarded_turn()
+        cluster.end(guest)
+    cluster.settle()
+    check_once(cluster, 120)
+    cluster.check_export(tmp_path)
+
+
+# ---- ticks and stamps ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lone(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
+    """One partition, whose stamps a test chooses."""
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 1, slice_records=5) as made:
+        made.take_stamps()
+        made.lay_pack()
+        yield made
+
+
+def ticks(cluster: Cluster) -> list[int]:
+    """The offsets of ticks in the log of the first partition."""
+    return [m.offset for m in cluster.messages(cluster.topics.inbox) if dict(m.headers)["kind"] == b"tick"]
+
+
+def row(cluster: Cluster, line: Line, kind: str, by: str, stamp: int, **rest: Any) -> InboxRow:
+    """An event as a record with a stamp, for `lay`."""
+    said = line.submission(kind, by, stamp, **rest)
+    return InboxRow(said.partition, 0, stamp, said.kind, said.principal, said.body)
+
+
+def reported(cluster: Cluster, line: Line, number: int, stamp: int, due: int) -> InboxRow:
+    return row(cluster, line, "report.submitted", "WY-12345", stamp, case=subject("WY01", number), category="D3-04",
+               source="hotline", grid="WY01-01", definition="service_request", deadline=instant(due))  # fmt: skip
+
+
+def test_what_is_due_waits_for_an_older_record_that_is_still_unread(
+    lone: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "ENOUGH", 1)
+    line, now = Line(lone.gateway), now_ms()
+    due = now - 5_000
+    worker = lone.worker()
+    lone.lay([reported(lone, line, 1, due - 60_000, due)])
+    worker.engine.ticked[0] = (0, 2**62)
+    lone.settle()
+    assert worker.engine.next_due[0] is not None and worker.engine.next_due[0] <= due
+    noise = [reported(lone, line, number, due - 50_000, now + HOUR) for number in range(2, 22)]
+    closing = row(lone, line, "incident.closed", "WY-DISPATCH", due - 1, case=subject("WY01", 1))
+    lone.lay([*noise, closing])
+    worker.engine.ticked.clear()
+    lone.turn(lambda: worker.engine.rows[0].position >= 20)
+    lone.settle()
+    assert not line.breaches(1)
+    assert [s.result for s in line.of(f.ClockStopped, 1) if s.clock == "total"] == ["on_time"]
+    assert all(offset > 22 for offset in ticks(lone))
+    lone.check_export(tmp_path)
+
+
+def test_a_due_instant_in_a_silent_log_is_ticked_by_its_owner_and_by_nobody_else(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    due = now_ms() + 1500
+    line = report(cluster, 1, 12, due)
+    one, two = cluster.worker("one"), cluster.worker("two")
+    cluster.turn(lambda: len(one.inbox.heads) == len(two.inbox.heads) == 1)
+    cluster.turn(lambda: len(breached(cluster)) == 12)
+    cluster.settle()
+    assert {rung.due for rung in breached(cluster)} == {due}
+    assert one.engine.ticked.keys().isdisjoint(two.engine.ticked)
+    assert 2 <= len(ticks(cluster)) <= 6
+    assert line.letters() == []
+    cluster.check_export(tmp_path)
+
+
+def breached(cluster: Cluster) -> list[f.ClockRung]:
+    facts = [fact for step in runs.steps(cluster.result()) for fact in f.decode_facts(step.body)]
+    return [fact for fact in facts if isinstance(fact, f.ClockRung) and fact.breach and fact.clock == "total"]
+
+
+def test_while_the_brokers_clock_is_behind_ticks_do_not_spin_and_nothing_fires_early(
+    postgres_url: str, kafka_server: str, kafka_prefix: str
+) -> None:
+    ahead = 5_000  # of the worker's clock before the brokers'
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 1) as lone:
+        lone.install()
+        due = now_ms() + 4_000
+        report(lone, 1, 1, due)
+        check_ticks(lone, lone.worker(), due, ahead)
+
+
+def check_ticks(lone: Cluster, worker: Worker, due: int, ahead: int) -> None:
+    """A worker whose clock is ahead by so much ticks now and then until the brokers' clock has reached what is due."""
+    lone.settle()
+    until = time.monotonic() + 20
+    while not breached(lone) and time.monotonic() < until:
+        worker.inbox.poll(100, worker.engine.rows)
+        while worker.engine.work(None) is not None:
+            pass
+        worker.engine.tick(now_ms() + ahead)
+    [rung] = breached(lone)
+    assert rung.due == due and now_ms() > due
+    assert len(ticks(lone)) <= 4
+
+
+def test_stamps_that_go_back_arrive_when_the_clock_of_their_partition_stands(lone: Cluster, tmp_path: Path) -> None:
+    line, now = Line(lone.gateway), now_ms()
+    lone.worker(ticking=False)
+    stamps = [now - 1000, now - 6000, now - 5000, now - 500]
+    lone.lay([reported(lone, line, n, stamp, now + HOUR) for n, stamp in enumerate(stamps, 1)])
+    lone.settle()
+    assert [line.steps(n)[0].at for n in (1, 2, 3, 4)] == [now - 1000] * 3 + [now - 500]
+    lone.check_export(tmp_path)
+
+
+@pytest.mark.parametrize("verdict", ["stamp", "skip"])
+def test_a_stamp_an_hour_ahead_halts_its_partition_visibly_until_it_is_settled_and_the_others_go_on(
+    cluster: Cluster, tmp_path: Path, verdict: str
+) -> None:
+    cluster.take_stamps()
+    line, now = Line(cluster.gateway), now_ms()
+    sick = cluster.gateway.partition(subject("WY01"))
+    worker = cluster.worker(ticking=False)
+    cluster.lay([reported(cluster, line, 1, now, now + 2 * HOUR), reported(cluster, line, 2, now + HOUR, now + 2 * HOUR),
+                 reported(cluster, line, 3, now + 1, now + 2 * HOUR)])  # fmt: skip
+    cluster.turn(lambda: bool(worker.engine.rows[sick].halted))
+    position = worker.engine.rows[sick].position
+    assert "ahead of this worker's clock" in cluster.result().rows[sick].halted
+    assert gauges(worker)["gridpatrol_partitions_halted", ""] == 1
+    assert gauges(worker)["gridpatrol_inbox_lag_records", str(sick)] == 2
+    others = [home for home in HOMES if cluster.gateway.partition(subject(home)) != sick]
+    said = line.submission("report.submitted", "WY-12345", now, case=subject(others[0], 9), category="D3-04",
+                           source="hotline", grid=f"{others[0]}-01")  # fmt: skip
+    cluster.gateway.append([said], now)
+    cluster.turn(lambda: bool(line.facts(9, others[0])))
+    word = "skip" if verdict == "skip" else f"stamp:{now + 2}"
+    settle(cluster.result(), Settled(sick, position, word, "an operator"))
+    cluster.turn(lambda: bool(line.facts(3)))
+    cluster.settle()
+    assert not cluster.result().rows[sick].halted and not worker.ready()
+    assert bool(line.facts(2)) == (verdict == "stamp")
+    cluster.check_export(tmp_path)
+
+
+def gauges(worker: Worker) -> dict[tuple[str, str], float]:
+    """A worker's gauges, by name and partition."""
+    found = worker.engine.telemetry.registry.collect()
+    return {(s.name, s.labels.get("partition", "")): s.value for family in found for s in family.samples}
+
+
+# ---- what is missing ----------------------------------------------------------------------------------------
+
+
+def test_records_that_the_log_lost_halt_their_partition_and_raise_an_alarm_and_are_never_jumped_over(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "LOOK_S", 0.3)
+    report(cluster, 1, 24)
+    first = cluster.worker()
+    cluster.settle()
+    cluster.end(first)
+    line = report(cluster, 25, 24)
+    place = TopicPartition(cluster.topics.inbox, 0)
+    stands = cluster.result().rows[0].position
+    with cluster.admin() as admin:
+        admin.delete_records({place: stands + 3})
+    worker = cluster.worker("another")
+    cluster.turn(lambda: all_decided_of(cluster, 1) and bool(worker.engine.rows[0].halted))
+    assert "3 records are missing" in cluster.result().rows[0].halted
+    assert gauges(worker)["gridpatrol_inbox_gap_records", "0"] == 3
+    assert gauges(worker)["gridpatrol_inbox_gap_records", "1"] == 0
+    for _ in range(10):
+        worker.guarded_turn()
+    assert cluster.result().rows[0].position == stands
+    assert not worker.ready()  # the other one goes on
+    assert line.letters() == []
+
+
+def all_decided_of(cluster: Cluster, partition: int) -> bool:
+    result = cluster.result()
+    return result.rows[partition].position == result.inbox.end(partition)
+
+
+def test_records_lost_under_a_running_worker_halt_it_as_well(lone: Cluster) -> None:
+    report(lone, 1, 5)
+    worker = lone.worker()
+    lone.settle()
+    for _ in range(8):  # until no fetch is under way any more
+        worker.inbox.poll(100, worker.engine.rows, fetch=False)
+    report(lone, 6, 5)
+    with lone.admin() as admin:
+        admin.delete_records({TopicPartition(lone.topics.inbox, 0): lone.result().inbox.end(0) - 1})
+    lone.turn(lambda: bool(worker.engine.rows[0].halted))
+    assert "4 records are missing" in worker.engine.rows[0].halted
+    assert "4 records are missing" in worker.ready()
+    assert lone.result().rows[0].position == 6
+
+
+def test_a_topic_that_was_made_anew_is_refused_at_start_and_halts_a_running_worker(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "LOOK_S", 0.3)
+    report(cluster, 1, 24)
+    worker = cluster.worker()
+    cluster.settle()
+    positions = {p: r.position for p, r in cluster.result().rows.items()}
+    with cluster.admin() as admin:
+        admin.delete_topics([cluster.topics.inbox])
+        time.sleep(0.5)
+        admin.create_topics({cluster.topics.inbox: {"num_partitions": 2, "replication_factor": 1, "configs": {}}},
+                            wait_for_metadata=True)  # fmt: skip
+    with pytest.raises(LogMismatch, match="decided records of"):
+        topics.open_inbox(cluster.settings, cluster.database)
+    cluster.turn(lambda: all(r.halted for r in cluster.result().rows.values()), within_s=60)
+    report(cluster, 25, 60)  # what the new one holds is none of this database's
+    for _ in range(20):
+        worker.guarded_turn()
+    assert {p: r.position for p, r in cluster.result().rows.items()} == positions
