@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run replay check test chaos-cluster bench fresh clean
+.PHONY: help setup run replay check test chaos-cluster bench bench-cluster fresh clean
 
 BIN := .venv/bin
 # Two test processes fit the smallest machine that we support; more cores may take more.
@@ -33,6 +33,9 @@ chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (
 
 bench: setup ## CPU time per event and events per second, on both databases
 	@$(BIN)/gridpatrol bench
+
+bench-cluster: setup ## the same for Kafka, PostgreSQL and the roles, with latency and recovery (five minutes)
+	@$(BIN)/gridpatrol bench --cluster
 
 fresh: setup ## write generated files anew
 	@$(BIN)/gridpatrol schema --write

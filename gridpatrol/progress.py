@@ -1,6 +1,7 @@
 """A progress bar on stderr where somebody watches, silence elsewhere.
 
-In: what is being done, and how much of it there is (None: nobody knows). Out: a function that is told how much is done.
+In: what is being done, and how much of it there is (None: nobody knows). Out: a function that is told how much is done,
+and what is done now where that changes.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
 
-        def told(done: int, of: int | None = None) -> None:
-            bar.update(task, completed=done, total=of if of is not None else total)
+        def told(done: int, of: int | None = None, now: str | None = None) -> None:
+            bar.update(task, completed=done, total=of if of is not None else total, description=now or what)
 
         yield told

@@ -1,24 +1,42 @@
-"""`gridpatrol bench`: events per second and CPU time per event on both databases. In: nothing. Out: a table."""
+"""`gridpatrol bench`: events per second and CPU time per event, of one process on both databases, or of the roles.
 
+In: nothing. Out: tables, or JSON.
+"""
+
+import importlib
 import logging
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 
 from gridpatrol import options, show
 from gridpatrol.opening import settings_of
+from gridpatrol.progress import progress
+
+ROOT = Path(__file__).parents[2]
 
 
 @click.command("bench")
 @click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0.02, 50), help="More or fewer events.")
+@click.option("--cluster", is_flag=True, help="Measure the distributed run: Kafka, PostgreSQL, roles as processes.")
 @options.as_json
-def command(scale: float, as_json: bool) -> None:
+def command(scale: float, cluster: bool, as_json: bool) -> None:
     """Measure the whole way of an event, from its bytes to the figures, on SQLite and on PostgreSQL.
+
+    With --cluster: throughput, share of the bare limit, latency under load and recovery of the distributed run, about
+    five minutes on two cores. It needs the source tree, whose tests know how to run Kafka and PostgreSQL.
 
     \b
     Examples:
       gridpatrol bench
       gridpatrol bench --scale 0.1 --json
+      gridpatrol bench --cluster
     """
+    if cluster:
+        return _cluster(scale, as_json)
     from gridpatrol import bench  # needs the engine and its consumers, which other commands do not
 
     settings_of()
@@ -41,3 +59,31 @@ def command(scale: float, as_json: bool) -> None:
 
 def _known(value: float | None) -> str:
     return "elsewhere" if value is None else f"{value:.3f}"
+
+
+# ---- the distributed run ------------------------------------------------------------------------------------
+
+
+def _cluster(scale: float, as_json: bool) -> None:
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    bench = _of_tests()
+    with progress("starting", bench.STAGES) as told:
+        stages = iter(range(bench.STAGES + 1))
+        done = bench.run(scale, lambda what: told(next(stages), now=what))
+    if as_json:
+        return options.print_json(done)
+    for line in (done["machine"], *done["notes"]):
+        click.echo(line)
+    for heads, rows in bench.tables(done):
+        click.echo()
+        show.table(heads, rows, right=range(1, len(heads)))
+
+
+def _of_tests() -> ModuleType:
+    """The tests' way to brokers, databases and roles, from the source tree."""
+    if not (ROOT / "tests" / "cluster" / "bench.py").is_file():
+        raise click.ClickException(f"{ROOT} has no tests: the distributed run is measured from the source tree only")
+    sys.path.insert(0, str(ROOT))
+    found: Any = importlib.import_module("tests.cluster.bench")
+    module: ModuleType = found
+    return module

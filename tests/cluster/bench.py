@@ -1,0 +1,379 @@
+"""The distributed run measured on one machine, on real parts: a broker, PostgreSQL, the roles as processes.
+
+Enters: a scale. Leaves: one object of figures, `cluster.*`, `faust.*` and more, and tables of them for people. What is
+compared was measured in the same run, since machines are noisy; CPU time is that of all processes.
+
+1. Events come in by a gateway's door. Then nothing but the role that is measured runs: a worker, the performance role,
+   the alerts role, each from a backlog. Their CPU time, with that of database and broker meanwhile, is the cost of an
+   event.
+2. The same inbox again, on copies of the database: recorded, replayed bare, decided once more, decided by two workers.
+3. All roles together: how much they take, and how long an event takes at a quarter, a half and three quarters of that.
+4. Among very many open incidents a worker is killed under load, and started again or taken over from.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError
+
+from tests.cluster import bench_bare, bench_load
+from tests.cluster.bench_crowd import crowd
+from tests.cluster.bench_load import fill, steady, traffic
+from tests.cluster.bench_site import (
+    PARTITIONS,
+    POSITIONS,
+    STEPS,
+    WAIT_S,
+    Site,
+    Spent,
+    partitions_of,
+    running_site,
+    until,
+    url_of,
+)  # fmt: skip
+from tests.cluster.town import Town
+
+STAGES = 19
+"""How often `run` says what is done next."""
+EVENTS = 30_000
+SINGLES = 1_500
+"""Events sent one by one. They are decided first, before the clock runs: caches fill, statements are prepared."""
+SINGLE_SENDERS, BULK, BULK_SENDERS = 8, 500, 4
+IDLE_S, SATURATED_S, LOAD_S, REST_S = 3.0, 8.0, 15.0, 2.0
+LOADS = (25, 50, 75)
+"""Per cent of what all roles take together."""
+CROWD = 1_000_000
+"""Open incidents among which a worker is killed; a tenth of it on smaller scales."""
+KILLS = 3
+SESSION_MS = 10_000
+"""After so long without a word a process loses its partitions: the default."""
+TOGETHER = ("gateway-1", "worker-1", "performance-1", "alerts-1")
+FOLDED = "SELECT coalesce(sum(n), 0) FROM positions WHERE consumer = 'performance'"
+HEARD = "SELECT coalesce(sum(n), 0) FROM positions WHERE consumer = 'alerts'"
+NOTES = "SELECT count(*) FROM untold"
+LINES = (
+    "SELECT (SELECT coalesce(max(number), 0) FROM deliveries) - "
+    "(SELECT coalesce(max(n), 0) FROM positions WHERE consumer = 'alerts.topic')"
+)
+BEHIND = f"SELECT 2 * ({STEPS}) - ({FOLDED}) - ({HEARD})"
+
+Figures = dict[str, Any]
+Told = Callable[[str], object]
+"""Hears what is done next."""
+
+
+def run(scale: float, told: Told = lambda what: None) -> Figures:
+    """Measure everything. On smaller scales the figures say little: the shorter the run, the noisier."""
+    told("broker and PostgreSQL start")
+    with running_site() as site:
+        figures: Figures = {"machine": site.machine(), "notes": site.notes()}
+        Bench(site, scale, told, figures).run()
+        return figures
+
+
+class Bench:
+    """One run. The parts follow one another: each uses what the ones before have left."""
+
+    def __init__(self, site: Site, scale: float, told: Told, figures: Figures) -> None:
+        self.site, self.scale, self.told, self.figures = site, scale, told, figures
+        self.events = int(EVENTS * scale)
+        self.singles = min(SINGLES, self.events // 4)
+        self.shorter = max(0.15, min(1.0, scale))
+
+    def run(self) -> None:
+        """All of it."""
+        full = self._filled()
+        main = self.site.town("main", full)
+        one = self._one_after_another(main)
+        self._bare(full, one)
+        self._two(full, one)
+        self._together(main, one)
+        self._recovered(main)
+
+    # ---- 1: one role after another ----------------------------------------------------------------------------
+
+    def _filled(self) -> Town:
+        """An installation with events in its inbox that nobody has decided."""
+        self.told("tables and topics are made")
+        town, site = self.site.town("full"), self.site
+        town.set_up()
+        town.start("gateway-1", "worker-1")
+        town.await_ready("gateway-1", "worker-1")  # a worker activates the pack, and leaves again
+        town["worker-1"].stop()
+        self.warm = site.end() + self.singles
+        url, events = town["gateway-1"].address(), traffic(site.policy, next(site.seeds))
+        self.told(f"{self.singles:,} events come in by the door, one by one")
+        single = site.measured(town, ("gateway-1",), lambda: fill(url, events, self.singles, 1, SINGLE_SENDERS))
+        self.told(f"{self.events:,} events come in by the door, in batches of {BULK}")
+        self.door = site.measured(town, ("gateway-1",), lambda: fill(url, events, self.events, BULK, BULK_SENDERS))
+        self.figures |= {
+            "gateway.single_events_per_s": round(single.rate), "gateway.single_cpu_ms": single.ms(),
+            "gateway.events_per_s": round(self.door.rate), "gateway.cpu_ms": self.door.ms(),
+        }  # fmt: skip
+        town.stop()
+        return town
+
+    def _one_after_another(self, town: Town) -> Spent:
+        """A worker, the performance role, the alerts role, each from a backlog. What the worker took."""
+        ask = self.site.asker
+        self.told("a worker decides them")
+        decided = self._decided(town, "worker-1")
+        made = ask(town, STEPS)()
+        per = made / ask(town, POSITIONS)()
+        self.told("the performance role folds their steps")
+        folded = self._followed(town, "performance-1", made, FOLDED, NOTES)
+        self.told("the alerts role tells")
+        heard = self._followed(town, "alerts-1", made, HEARD, LINES)
+        roles = {"gateway": self.door.ms(), "worker": decided.ms(), "performance": folded.ms(folded.number / per),
+                 "alerts": heard.ms(heard.number / per)}  # fmt: skip
+        self.figures |= {
+            "cluster.events": decided.number, "cluster.events_per_s": round(decided.rate),
+            "cluster.cpu_ms_per_event": round(sum(sum(parts.values()) for parts in roles.values()), 4),
+            "cluster.cpu_ms_by_role": roles, "cluster.steps_per_event": round(per, 3),
+            "faust.steps_per_s": round(folded.rate), "alerts.steps_per_s": round(heard.rate),
+        }  # fmt: skip
+        return decided
+
+    def _decided(self, town: Town, *names: str) -> Spent:
+        """Workers decide the whole inbox, and leave."""
+        town.start(*names)
+        spent = self.site.span(town, names, self.site.asker(town, POSITIONS), self.warm, self.site.end())
+        town.stop()
+        return spent
+
+    def _followed(self, town: Town, name: str, last: int, ask: str, left: str) -> Spent:
+        """A role takes in all steps, and publishes what it made of them."""
+        town.start(name)
+        asker = self.site.asker
+        spent = self.site.span(town, (name,), asker(town, ask), self.singles, last, asker(town, left))
+        town.stop()
+        return spent
+
+    # ---- 2: the same inbox again ------------------------------------------------------------------------------
+
+    def _bare(self, full: Town, one: Spent) -> None:
+        """Recorded once; then bare limit and engine by turns, so that both meet the same weather."""
+        self.told("what a worker asks of the database is recorded")
+        with self._copied(full, "recorded") as town:
+            turns = bench_bare.record(town.environment, self.site.end())
+        bares, engines = list[bench_bare.Bare](), [one]
+        for name in ("bare", "again", "bare_again"):
+            self.told("a worker decides them again" if name == "again" else "the same messages and statements, bare")
+            with self._copied(full, name) as town:
+                if name == "again":
+                    engines.append(self._decided(town, "worker-1"))
+                else:
+                    bares.append(bench_bare.replay(town.environment, turns, self.warm))
+        bare = sum(run.seconds for run in bares) / sum(run.records for run in bares)
+        engine = sum(run.seconds for run in engines) / sum(run.number for run in engines)
+        self.figures |= {
+            "cluster.ratio": round(bare / engine, 3), "bare.events_per_s": round(1 / bare),
+            "bare.cpu_ms": [run.ms() for run in bares],
+            "cluster.ratio_runs": {"engine": [round(run.rate) for run in engines],
+                                   "bare": [round(run.records / run.seconds) for run in bares]},
+        }  # fmt: skip
+
+    def _two(self, full: Town, one: Spent) -> None:
+        """Two workers share the partitions."""
+        self.told("two workers decide them")
+        with self._copied(full, "two") as town:
+            spent = self._decided(town, "worker-1", "worker-2")
+        self.figures |= {
+            "cluster.two_workers_events_per_s": round(spent.rate), "cluster.two_workers_cpu_ms": spent.ms(),
+            "cluster.two_workers_gain": round(spent.rate / one.rate, 3),
+        }  # fmt: skip
+
+    @contextmanager
+    def _copied(self, full: Town, name: str) -> Iterator[Town]:
+        town = self.site.town(name, full)
+        yield town
+        self.site.drop(town)
+
+    # ---- 3: all together --------------------------------------------------------------------------------------
+
+    def _together(self, town: Town, one: Spent) -> None:
+        """How much all roles take at once, then how long an event takes at shares of that."""
+        self._skip_repeated_steps()
+        self.told("all roles start")
+        town.start(*TOGETHER)
+        town.await_ready(*TOGETHER)
+        until(lambda: len(partitions_of(town["worker-1"])) == PARTITIONS, "worker-1 to own every partition")
+        events = traffic(self.site.policy, next(self.site.seeds))
+        self.told("all roles are idle")
+        idle = self.site.measured(town, TOGETHER, self._nothing)
+        self.told("all roles take as much as they can")
+        number = int(one.rate * SATURATED_S * self.shorter / 2)
+        most = self.site.measured(town, TOGETHER, lambda: self._saturated(town, events, number))
+        self.figures |= {
+            "cluster.idle_cpu_percent": {p: round(100 * s / idle.seconds, 1) for p, s in idle.cpu.items()},
+            "cluster.together_events_per_s": round(most.rate), "cluster.together_cpu_ms": most.ms(),
+            "cluster.latency": [self._latency(town, events, most.rate, load) for load in LOADS],
+        }  # fmt: skip
+        [half] = [row for row in self.figures["cluster.latency"] if row["load_percent"] == 50]
+        self.figures |= {f"cluster.{name}": half[name] for name in ("door_to_fact_p99_s", "door_to_alert_p99_s")}
+        town.stop()
+
+    def _nothing(self) -> int:
+        time.sleep(IDLE_S * self.shorter)
+        return 0
+
+    def _skip_repeated_steps(self) -> None:
+        """The copies have published the same steps again: whoever read them now would be busy skipping."""
+        admin = KafkaAdminClient(bootstrap_servers=self.site.kafka)
+        places = {TopicPartition(self.site.facts, p): OffsetSpec.LATEST for p in range(PARTITIONS)}
+
+        def reset() -> bool:
+            try:
+                admin.reset_group_offsets(f"{self.site.prefix}gridpatrol.performance", places)
+            except KafkaError:
+                return False  # it still has a member
+            return True
+
+        try:
+            until(reset, "the performance role to have left its group")
+        finally:
+            admin.close()
+
+    def _saturated(self, town: Town, events: Iterator[dict[str, Any]], number: int) -> int:
+        """Events pushed in by the door until all of them are decided, folded and told."""
+        ask, behind = self.site.asker(town, POSITIONS), self.site.asker(town, BEHIND)
+        last = ask() + number
+        fill(town["gateway-1"].address(), events, number, BULK // 5, BULK_SENDERS)
+        until(lambda: ask() >= last and behind() == 0, "everything to be decided, folded and told")
+        return number
+
+    def _latency(self, town: Town, events: Iterator[dict[str, Any]], most: float, load: int) -> Figures:
+        """A steady load, watched from its instants to the topics."""
+        self.told(f"how long an event takes at {load} % of that")
+        url, rate = town["gateway-1"].address(), most * load / 100
+        steady(url, events, rate, REST_S * self.shorter)
+        watch = bench_load.Watch(self.site.kafka, self.site.prefix)
+        watch.start()
+        spent = self.site.measured(town, TOGETHER, lambda: steady(url, events, rate, LOAD_S * self.shorter, watch))
+        watch.close()
+        row: Figures = {"load_percent": load, "events_per_s": round(spent.rate), "events": spent.number,
+                        "alerts": len(watch.alerts)}  # fmt: skip
+        for what, values in (("fact", watch.steps), ("alert", watch.alerts)):
+            row |= {f"door_to_{what}_p{p}_s": round(bench_load.rank(values, p / 100), 3) for p in (50, 99)}
+        return row | {"cpu_ms": spent.ms(), "cpu_ms_per_event": round(sum(spent.ms().values()), 3)}
+
+    # ---- 4: recovery ------------------------------------------------------------------------------------------
+
+    def _recovered(self, town: Town) -> None:
+        """A worker killed among very many open incidents, under half of the load that all roles take together."""
+        number = CROWD if self.scale >= 1 else min(CROWD // 10, 40 * self.events)
+        self.told(f"{number:,} open incidents are made")
+        self.figures["cluster.recovery_open_incidents"] = crowd(url_of(town), number)
+        session = {"GRIDPATROL_KAFKA_SESSION_MS": str(SESSION_MS)}
+        town.start("gateway-1", "worker-1", **session)
+        town.await_ready("gateway-1", "worker-1")
+        first = town["worker-1"]
+        until(lambda: len(partitions_of(first)) == PARTITIONS, "worker-1 to own every partition")
+        with self._loaded(town):
+            self.told("a worker is killed and started again")
+            runs = [self._killed(town, lambda: first.start(**session)) for _ in range(KILLS)]
+            self.told("a worker is killed, another takes over")
+            town.start("worker-2", **session)
+            until(lambda: 0 < len(partitions_of(first)) < PARTITIONS, "worker-2 to own some partitions")
+            taken = self._killed(town, lambda: None)
+        self.figures |= {
+            "cluster.recovery_s": round(max(runs), 2), "cluster.recovery_runs_s": [round(took, 2) for took in runs],
+            "cluster.takeover_s": round(taken, 2), "cluster.takeover_session_s": SESSION_MS / 1000,
+        }  # fmt: skip
+        town.stop()
+
+    @contextmanager
+    def _loaded(self, town: Town) -> Iterator[None]:
+        """Half of what all roles take together, until the block ends."""
+        stop, url = threading.Event(), town["gateway-1"].address()
+        events = traffic(self.site.policy, next(self.site.seeds))
+        rate = self.figures["cluster.together_events_per_s"] / 2
+        sender = threading.Thread(target=steady, args=(url, events, rate, WAIT_S, None, stop))
+        sender.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            sender.join()
+
+    def _killed(self, town: Town, then: Callable[[], None]) -> float:
+        """Seconds from kill -9 to the first new step in one of the partitions that were the worker's."""
+        role = town["worker-1"]
+        role.await_ready()
+        owned = until(lambda: partitions_of(role), "worker-1 to own partitions")
+        ask = self.site.asker(town, f"SELECT sum(n) FROM partitions WHERE partition IN ({', '.join(owned)})")
+        time.sleep(REST_S)
+        began = time.perf_counter()
+        role.kill()
+        then()
+        time.sleep(0.1)  # a commit that was under way may still come through
+        before = ask()
+        until(lambda: ask() > before, "a first new step")
+        return time.perf_counter() - began
+
+
+# ---- for people ---------------------------------------------------------------------------------------------
+
+Sheet = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Heads and rows."""
+
+
+def tables(found: Figures) -> list[Sheet]:
+    """The figures as tables."""
+    return [_goals(found), _costs(found), _latencies(found), _rest(found)]
+
+
+def _goals(found: Figures) -> Sheet:
+    rows = [
+        ("engine / bare limit", f"{found['cluster.ratio']:.2f}", "at least 0.50"),
+        ("door to alert at half load, p99", f"{found['cluster.door_to_alert_p99_s']:.3f} s", "under 1 s"),
+        (f"killed worker decides again, {found['cluster.recovery_open_incidents']:,} open incidents",
+         f"{found['cluster.recovery_s']:.1f} s", "under 10 s"),
+        ("performance worker", f"{found['faust.steps_per_s']:,} steps/s", "at least 8,000"),
+        ("one worker from a backlog", f"{found['cluster.events_per_s']:,} events/s", ""),
+        ("all processes", f"{found['cluster.cpu_ms_per_event']:.3f} CPU ms/event", ""),
+    ]  # fmt: skip
+    return ("goal", "measured", "wanted"), rows
+
+
+def _costs(found: Figures) -> Sheet:
+    roles = found["cluster.cpu_ms_by_role"]
+    rows = []
+    for role, parts in roles.items():
+        own = sum(ms for part, ms in parts.items() if part not in ("postgresql", "broker"))
+        shares = (own, parts.get("postgresql", 0.0), parts.get("broker", 0.0), sum(parts.values()))
+        rows.append((role, *(f"{ms:.3f}" for ms in shares)))
+    return ("CPU ms per event, from a backlog", "itself", "PostgreSQL", "broker", "together"), rows
+
+
+def _latencies(found: Figures) -> Sheet:
+    heads = ("load", "events/s", "door to fact p50", "p99", "door to alert p50", "p99", "CPU ms/event")
+    rows = [
+        (f"{row['load_percent']} %", f"{row['events_per_s']:,}",
+         *(f"{row[f'door_to_{what}_p{p}_s']:.3f} s" for what in ("fact", "alert") for p in (50, 99)),
+         f"{row['cpu_ms_per_event']:.2f}") for row in found["cluster.latency"]
+    ]  # fmt: skip
+    return heads, rows
+
+
+def _rest(found: Figures) -> Sheet:
+    idle = found["cluster.idle_cpu_percent"]
+    rows = [
+        ("door, one by one", f"{found['gateway.single_events_per_s']:,} events/s"),
+        (f"door, in batches of {BULK}", f"{found['gateway.events_per_s']:,} events/s"),
+        ("bare messages and statements", f"{found['bare.events_per_s']:,} events/s"),
+        ("two workers on this machine", f"{found['cluster.two_workers_events_per_s']:,} events/s"),
+        ("alerts role", f"{found['alerts.steps_per_s']:,} steps/s"),
+        ("all roles at once, all the way", f"{found['cluster.together_events_per_s']:,} events/s"),
+        ("all of them idle", f"{sum(idle.values()):.0f} % of a core"),
+        (f"another worker takes over (session {found['cluster.takeover_session_s']:.0f} s)",
+         f"{found['cluster.takeover_s']:.1f} s"),
+    ]  # fmt: skip
+    return ("besides", "measured"), rows

@@ -1,0 +1,226 @@
+"""Events for a running installation, and who watches for what becomes of them.
+
+Enters: a pack, a gateway's address, brokers. Leaves: events at the door, as fast as it takes them or at a given rate;
+seconds from the instant at which each event was meant to be sent until its step, or its alert, is read from its topic.
+
+A load that waits for answers hides the slowest ones: it sends nothing while it waits. Here every event has its instant
+beforehand, and its seconds count from that instant, whether or not it could be sent then.
+"""
+
+from __future__ import annotations
+
+import http.client
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from math import ceil
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+
+from gridpatrol import bench
+from schemas import facts as f
+from schemas import messages as m
+from schemas.topics import Topics
+from workflows.policy import Policy
+
+URGED_EVERY = 20
+"""One event in so many urges (催办), which raises an alert at once."""
+AGE = 128
+"""Reports since that of an incident when it is urged: it is in the middle of its life."""
+SENDERS = 16
+"""Connections to the door."""
+BATCH_S = 0.02
+"""The load's events come in batches, one in this time."""
+LATE_S = 60.0
+"""How long is waited for what was sent."""
+
+
+def traffic(policy: Policy, seed: int) -> Iterator[dict[str, Any]]:
+    """Incidents side by side from report to closing, some of them urged. No event has an instant yet."""
+    reported: deque[dict[str, Any]] = deque(maxlen=AGE)
+    for number, event in enumerate(bench.incidents(policy, Random(seed)), 1):
+        yield event
+        if event["type"] == "gridpatrol.report.submitted.v1":
+            reported.append(event)
+        if number % (URGED_EVERY - 1) == 0 and len(reported) > AGE // 2:
+            about = reported.popleft()
+            yield about | {"id": f"{about['id']}-urged", "type": "gridpatrol.incident.urged.v1", "data": {}}
+
+
+def written(event: dict[str, Any]) -> bytes:
+    """An event that happens now."""
+    event["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return msgspec.json.encode(event)
+
+
+# ---- sending ------------------------------------------------------------------------------------------------
+
+
+class Door:
+    """Connections to a gateway, one per thread that asks."""
+
+    def __init__(self, url: str) -> None:
+        self.host = urlsplit(url).netloc
+        self._own = threading.local()
+
+    def send(self, events: Sequence[bytes]) -> None:
+        """Send a batch, or one event alone; back when it is durable. Nothing that is sent here may be refused."""
+        kind = "application/cloudevents+json" if len(events) == 1 else "application/cloudevents-batch+json"
+        body = events[0] if len(events) == 1 else b"[" + b",".join(events) + b"]"
+        while (answer := self._ask(body, kind))[0] == 503:
+            time.sleep(0.05)  # too busy: it asks for patience
+        status, said = answer
+        if status != 202 or (len(events) > 1 and b'"rejected":0' not in said):
+            raise RuntimeError(f"the load was not taken: {status} {said[:400]!r}")
+
+    def _ask(self, body: bytes, kind: str) -> tuple[int, bytes]:
+        line: http.client.HTTPConnection | None = getattr(self._own, "line", None)
+        if line is None:
+            line = self._own.line = http.client.HTTPConnection(self.host, timeout=90)
+        line.request("POST", "/v1/events", body, {"Content-Type": kind})
+        answer = line.getresponse()
+        return answer.status, answer.read()
+
+
+class Senders:
+    """Threads that send what is queued, in the order of queueing."""
+
+    def __init__(self, door: Door, count: int = SENDERS) -> None:
+        self.failed: list[BaseException] = []
+        self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._door = door
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, events: list[bytes]) -> None:
+        """Have a batch sent."""
+        self._queue.put(events)
+
+    def close(self) -> None:
+        """Until everything is durable."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        if self.failed:
+            raise self.failed[0]
+
+    def _run(self) -> None:
+        while (events := self._queue.get()) is not None:
+            try:
+                self._door.send(events)
+            except BaseException as error:
+                self.failed.append(error)
+                return
+
+
+def fill(url: str, events: Iterator[dict[str, Any]], number: int, batch: int, senders: int) -> int:
+    """Send so many events as fast as the door takes them. How many."""
+    line = Senders(Door(url), senders)
+    for k in range(0, number, batch):
+        line.put([written(event) for event in islice(events, min(batch, number - k))])
+    line.close()
+    return number
+
+
+def steady(
+    url: str, events: Iterator[dict[str, Any]], rate: float, seconds: float, watch: Watch | None = None,
+    stop: threading.Event | None = None,
+) -> int:  # fmt: skip
+    """Send so many events a second for so long, each at its instant. How many."""
+    line = Senders(Door(url))
+    began, sent = time.monotonic(), 0
+    for tick in range(1, int(seconds / BATCH_S) + 1):
+        meant = began + tick * BATCH_S
+        due = int(rate * tick * BATCH_S) - sent
+        if due < 1:
+            continue
+        time.sleep(max(0.0, meant - time.monotonic()))
+        if (stop is not None and stop.is_set()) or line.failed:
+            break
+        batch = list(islice(events, due))
+        if watch is not None:
+            watch.expect(batch, meant)
+        line.put([written(event) for event in batch])
+        sent += due
+    line.close()
+    return sent
+
+
+# ---- watching -----------------------------------------------------------------------------------------------
+
+
+class Watch(threading.Thread):
+    """Reads the topics of facts and alerts from their present end on, and tells for each event how long it took."""
+
+    def __init__(self, kafka: str, prefix: str) -> None:
+        super().__init__(name="watch", daemon=True)
+        names = Topics(prefix)
+        self.facts = names.facts
+        self.steps: list[float] = []
+        self.alerts: list[float] = []
+        self._meant: dict[tuple[str, str], float] = {}  # (source, id) -> when it was meant to be sent
+        self._urged: dict[str, float] = {}  # case -> when its urging was meant to be sent
+        self._over = threading.Event()
+        self._consumer = KafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, max_poll_records=2000,
+                                       metrics_enabled=False)  # fmt: skip
+        places = [TopicPartition(topic, p) for topic in (names.facts, names.alerts)
+                  for p in self._consumer.partitions_for_topic(topic) or ()]  # fmt: skip
+        self._consumer.assign(places)
+        self._consumer.seek_to_end()
+        for place in places:
+            self._consumer.position(place)
+
+    def expect(self, events: list[dict[str, Any]], meant: float) -> None:
+        """These events are sent at this instant (time.monotonic)."""
+        for event in events:
+            self._meant[event["source"], event["id"]] = meant
+            if event["type"] == "gridpatrol.incident.urged.v1":
+                self._urged[event["subject"]] = meant
+
+    def close(self) -> None:
+        """Wait for the rest, and stop."""
+        until = time.monotonic() + LATE_S
+        while (self._meant or self._urged) and time.monotonic() < until:
+            time.sleep(0.02)
+        self._over.set()
+        self.join()
+        self._consumer.close()
+        if self._meant or self._urged:
+            first = [*self._meant, *self._urged][:3]
+            raise RuntimeError(f"{len(self._meant)} steps and {len(self._urged)} alerts did not come, such as {first}")
+
+    def run(self) -> None:
+        """Until closed."""
+        while not self._over.is_set():
+            for place, messages in self._consumer.poll(100).items():
+                now = time.monotonic()
+                for message in messages:
+                    if place.topic == self.facts:
+                        self._step(f.decode_step(message.value), now)
+                    else:
+                        self._line(m.decode_told(message.value), now)
+
+    def _step(self, step: f.Step, now: float) -> None:
+        meant = self._meant.pop((step.cause.source, step.cause.id), None)
+        if meant is not None:
+            self.steps.append(now - meant)
+
+    def _line(self, line: m.Told, now: float) -> None:
+        meant = self._urged.pop(line.case, None) if (line.kind, line.what) == ("urge", "firing") else None
+        if meant is not None:
+            self.alerts.append(now - meant)
+
+
+def rank(values: list[float], share: float) -> float:
+    """The value that this share of them does not exceed: nearest rank."""
+    return sorted(values)[max(0, ceil(len(values) * share) - 1)]
