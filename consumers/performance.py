@@ -29,7 +29,7 @@ from engine import failpoints
 from engine.store import figures, recount, steps, untold
 from engine.store.database import Database
 from engine.store.figures import By, ContributionRow, Selection
-from engine.store.steps import Connection
+from engine.store.steps import Connection, Stands, Stretch
 from schemas import facts as f
 from workflows.policy import Policy
 
@@ -37,6 +37,8 @@ NAME = "performance"
 CLOSED = "incident.closed"
 EVER = 99991231
 """The last day of a reading without an end."""
+WIDE = 2000
+"""Missing steps that one transaction still folds beside those that came."""
 Took = tuple[int, int, int]
 """Number of closed cases, median and 90th percentile of their elapsed time in ms."""
 
@@ -80,48 +82,58 @@ class Taken(NamedTuple):
 def take(database: Database, told: Sequence[f.Step]) -> Taken:
     """Fold steps that came as messages: in order within a partition, but perhaps twice, or with gaps.
 
-    A gap is filled from the store first: the store is the truth, a message only saves reading it. What changed
-    is noted for who publishes it.
+    A gap is filled from the store, a wide one ahead of all else: the store is the truth, a message only saves
+    reading it. What changed is noted for who publishes it.
     """
-    wanted, filled = {step.partition for step in told}, 0
+    wanted, ahead = {step.partition for step in told}, 0
     while True:
         with database.begin() as connection:
             sifted = sift(steps.hold(connection, NAME, wanted), told)
-            if not sifted.gaps:
-                if sifted.fresh:
-                    _write(connection, sifted.fresh, note=True)
+            if sifted.missing <= WIDE:
+                between = [steps.step_of(row) for row in steps.read_stretches(connection, NAME, sorted(sifted.gaps))]
+                if news := sorted(sifted.fresh + between, key=_place):
+                    _write(connection, news, note=True)
                 failpoints.hit("fold.before_commit")
                 break
-        while more := fill(database, sifted.gaps):
-            filled += more
+        while more := fill(database, {gap.partition for gap in sifted.gaps}):
+            ahead += more
     failpoints.hit("fold.after_commit")
-    return Taken(len(sifted.fresh), sifted.skipped, sifted.unknown, filled)
+    return Taken(len(sifted.fresh), sifted.skipped, sifted.unknown, ahead + len(between))
 
 
 class Sifted(NamedTuple):
-    """Steps to fold, how many were folded before and are not known, and the partitions where one is missing."""
+    """Steps to fold, and what is missing before them; how many were folded before, and how many are not known."""
 
     fresh: list[f.Step]
+    gaps: list[Stretch]
     skipped: int
     unknown: int
-    gaps: set[int]
+
+    @property
+    def missing(self) -> int:
+        """How many steps are missing."""
+        return sum(gap.upto - gap.after for gap in self.gaps)
 
 
-def sift(stands: steps.Stands, told: Iterable[f.Step]) -> Sifted:
-    """Which of these steps come next. After a gap nothing of its partition does."""
-    last, fresh, gaps, skipped, unknown = dict(stands.last), [], set[int](), 0, 0
+def sift(stands: Stands, told: Iterable[f.Step]) -> Sifted:
+    """Which of these steps are to be folded, and which ones lie between them that nobody brought."""
+    last, fresh, gaps, skipped, unknown = dict(stands.last), list[f.Step](), list[Stretch](), 0, 0
     for step in told:
         partition, n = step.partition, step.n
         if n > stands.ends.get(partition, 0) or n < 1:
             unknown += 1
         elif n <= last[partition]:
             skipped += 1
-        elif n == last[partition] + 1 and partition not in gaps:
+        else:
+            if n > last[partition] + 1:
+                gaps.append(Stretch(partition, last[partition], n - 1))
             fresh.append(step)
             last[partition] = n
-        else:
-            gaps.add(partition)
-    return Sifted(fresh, skipped, unknown, gaps)
+    return Sifted(fresh, gaps, skipped, unknown)
+
+
+def _place(step: f.Step) -> tuple[int, int]:
+    return step.partition, step.n
 
 
 def rebuild(database: Database, *, note: bool = False) -> int:

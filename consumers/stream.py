@@ -41,7 +41,8 @@ from engine import gauges
 from engine.cluster import clients, presence
 from engine.cluster.publisher import Publisher
 from engine.door.status import Status
-from engine.errors import SettingsError
+from engine.errors import GridpatrolError, SettingsError
+from engine.lease import WRITER, Lease
 from engine.settings import Settings
 from engine.store import steps
 from engine.store.database import FAILURES, Database, open_database, refuses
@@ -79,6 +80,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
     with ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
+        stack.callback(Lease(database, WRITER, shared=True).close)
         database.check_schema()
         presence.require(settings, (topics.facts, topics.performance))
         counts = Counts()
@@ -98,7 +100,8 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
 
 def ended(error: BaseException) -> None:
     """End the process at once, and say why: nothing that it holds in memory is to be trusted or kept."""
-    log.critical("the performance role ends: %s", getattr(error, "orig", error), exc_info=error)
+    known = isinstance(error, (GridpatrolError, *FAILURES))
+    log.critical("the performance role ends: %s", getattr(error, "orig", error), exc_info=None if known else error)
     logging.shutdown()
     sys.stdout.flush()
     os._exit(ENDED)
@@ -111,10 +114,10 @@ class Counts:
         self.registry = CollectorRegistry()
         self.steps = Counter(
             "gridpatrol_fold_steps_total",
-            "Steps: folded, skipped (came again), filled (out of the store), undecodable, unknown.",
+            "Steps: folded, skipped (came again), filled (out of the store), undecodable, unknown, refused.",
             ("how",), registry=self.registry,
         )  # fmt: skip
-        for how in ("folded", "skipped", "filled", "undecodable", "unknown"):
+        for how in ("folded", "skipped", "filled", "undecodable", "unknown", "refused"):
             self.steps.labels(how)
         self.batches = Histogram(
             "gridpatrol_fold_batch_seconds", "One batch, from its first message read to commit.",
@@ -203,7 +206,8 @@ class Folding:
             if isinstance(error, FAILURES) and not refuses(error):
                 raise
             log.error("a batch cannot be folded, the store's own steps are: %s", error)
-            return Taken(0, 0, len(news), self._from_store({step.partition for step in news}))
+            self.counts.steps.labels("refused").inc(len(news))
+            return Taken(0, 0, 0, self._from_store({step.partition for step in news}))
 
     def fill(self) -> None:
         """Fold what has stood in the store since the last look, in partitions that did not move meanwhile."""

@@ -51,15 +51,12 @@ def read_new(
     Locks its positions, so that a second process with the same name waits instead of counting twice. With
     `partitions` it is about these only.
     """
-    wanted = _stretches(hold(connection, consumer, partitions), limit)
-    if not wanted:
-        return []
-    return read_stretches(connection, consumer, wanted)
+    return read_stretches(connection, consumer, _stretches(hold(connection, consumer, partitions), limit))
 
 
 def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -> list[StepRow]:
-    """All rows of these stretches, by partition and n; FactsGap where one is missing."""
-    rows = _read(connection, wanted)
+    """All rows of these stretches, which come by partition and n; FactsGap where one is missing."""
+    rows = _read(connection, wanted) if wanted else []
     k = 0
     for partition, after, upto in wanted:
         for n in range(after + 1, upto + 1):
@@ -110,7 +107,7 @@ def _lock(connection: Connection, consumer: str, partitions: list[int]) -> dict[
     return {partition: n for partition, n in found}
 
 
-def _read(connection: Connection, wanted: list[Stretch]) -> list[StepRow]:
+def _read(connection: Connection, wanted: Sequence[Stretch]) -> list[StepRow]:
     """The rows of these stretches, as far as they exist."""
     names = ", ".join(f"s.{name}" for name in StepRow.__struct_fields__)
     match = "s.partition = w.partition AND s.n > w.after AND s.n <= w.upto ORDER BY s.partition, s.n"

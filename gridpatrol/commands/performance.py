@@ -1,16 +1,22 @@
-"""`gridpatrol performance show`: counts, rates and durations of a subtree, the same answer as over HTTP.
+"""`gridpatrol performance`: counts, rates and durations of a subtree, the same answer as over HTTP; or all folded anew.
 
-In: a question by grid, grouping and period. Out: a table, or JSON with exact numerators and denominators.
+In: a question by grid, grouping and period. Out: a table, or JSON with exact numerators and denominators; or figures
+that follow from the stored steps once more.
 """
 
+from contextlib import closing
 from typing import Any
 
 import click
 
+from consumers import performance
 from consumers.performance import Rate
+from engine.lease import WRITER, Lease
+from engine.store import log
 from gridpatrol import options, show
 from gridpatrol.figures import GROUPINGS, Figures, reader
-from gridpatrol.opening import reading, settings_of
+from gridpatrol.opening import reading, settings_of, shown
+from gridpatrol.progress import progress
 
 
 @click.group("performance")
@@ -52,6 +58,37 @@ def show_performance(database: str | None, as_json: bool, from_: str, published:
         options.print_json(found)
     else:
         figures(found)
+
+
+@command.command("rebuild")
+@options.database
+@options.as_json
+def rebuild(database: str | None, as_json: bool) -> None:
+    """Forget all figures and fold every stored step again, for when `gridpatrol verify` says that they are wrong.
+
+    An embedded server has to be stopped. The roles of a distributed run may work on: its performance role helps, and
+    every figure is published again. Until it is done figures are too low; interrupted, it is done by the next start of
+    a server, or by running it again.
+
+    \b
+    Example:
+      gridpatrol performance rebuild --database sqlite:///var/gridpatrol.db && gridpatrol verify
+    """
+    settings = settings_of(database=database)
+    with reading(settings) as opened:
+        with opened.read() as connection:
+            published = log.read_origin(connection) is not None
+        with closing(Lease(opened, WRITER, shared=published)):
+            total = performance.rebuild(opened, note=published)
+            with progress("folding", total) as told:
+                folded = 0
+                while more := performance.fill(opened) if published else performance.consume(opened, 2000):
+                    folded += more
+                    told(min(folded, total))
+    if as_json:
+        options.print_json({"steps": total, "database": shown(settings.database)})
+    else:
+        click.echo(f"The figures of {shown(settings.database)} follow from its {total} steps.")
 
 
 def figures(found: Figures) -> None:

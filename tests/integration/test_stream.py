@@ -1,0 +1,368 @@
+"""The performance role as it runs: Faust on a real broker, figures in PostgreSQL, each worker a process of its own.
+
+In: the steps of a month, published by somebody who repeats himself, loses messages and sends what is none. Out: the
+figures, to the last row those of a fold that read the same steps from the store.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from consumers import alerts, performance, reconcile, stream
+from engine.cluster import topics
+from engine.cluster.publisher import Publisher
+from engine.cluster.relay import message
+from engine.errors import BrokerAway, TopicsUnfit
+from engine.settings import Settings
+from engine.store import untold
+from engine.store.database import Database, open_database
+from engine.store.rows import StepRow
+from schemas import binary
+from schemas import facts as f
+from schemas import messages as m
+from schemas.topics import Topics
+from tests.cluster.processes import eventually
+from tests.cluster.town import Role, Town
+from tests.simulation import runs
+
+PARTITIONS = 8
+LOOKED_S = 2 * stream.LOOK_S + 5
+"""By then the store has been looked at twice."""
+
+
+class Stage:
+    """A database with the steps of a month that nobody has folded, their topics, and workers to be started."""
+
+    def __init__(self, folder: Path, kafka: str, prefix: str, url: str) -> None:
+        self.town = Town(folder, kafka, url, prefix, PARTITIONS)
+        self.settings = Settings(role="performance", database=url, kafka=kafka, kafka_prefix=prefix)
+        self.names = Topics(prefix)
+        self.publisher = Publisher(self.settings, "test")
+        with runs.engine_on(url, PARTITIONS, consumers=[alerts.consume]) as engine:
+            runs.replayed(engine, runs.month(160))
+            self.rows = sorted(runs.steps(engine), key=lambda row: (row.at, row.partition, row.n))
+        self.database: Database = open_database(url)
+        topics.create(self.settings, self.database, 1, [])
+
+    def worker(self, name: str, **more: str) -> Role:
+        """A worker that owns partitions, unless it is to die before."""
+        self.town.start(name, **more)
+        role = self.town[name]
+        if not more:
+            role.await_ready()
+        return role
+
+    def send(self, rows: Sequence[StepRow]) -> None:
+        """Publish these steps in this order, as their relay does."""
+        for row in rows:
+            self.put(row.partition, message(row), f"{row.partition}.{row.n}", row.case_id)
+        self.publisher.flush()
+
+    def put(self, partition: int, value: bytes, id_: str = "0.0", key: str = "") -> None:
+        headers = binary.headers(type="gridpatrol.step.v1", id=id_, subject=key, at_ms=0)
+        self.publisher.send(self.names.facts, key, value, headers, partition)
+
+    # ---- what is there ------------------------------------------------------------------------------------
+
+    def asked(self, sql: str) -> int:
+        """The one number that a statement answers with."""
+        with self.database.read() as connection:
+            return int(connection.exec_driver_sql(sql).scalar_one())
+
+    def folded(self) -> int:
+        """How many steps the figures contain."""
+        return self.asked("SELECT coalesce(sum(n), 0) FROM positions WHERE consumer = 'performance'")
+
+    def await_all(self, within_s: float = 60.0) -> None:
+        """Until every step is folded."""
+        eventually(lambda: self.folded() == len(self.rows), lambda: f"{self.folded()} of {len(self.rows)}", within_s)
+
+    def tables(self) -> dict[str, list[tuple[object, ...]]]:
+        """Everything that was folded. A cell that has come back to 0 is as good as none."""
+        queries = {
+            "figures": "SELECT * FROM figures WHERE value <> 0", "contributions": "SELECT * FROM contributions",
+            "outcomes": "SELECT * FROM outcomes", "positions": "SELECT * FROM positions WHERE consumer = 'performance'",
+        }  # fmt: skip
+        with self.database.read() as connection:
+            return {
+                name: sorted((tuple(row) for row in connection.exec_driver_sql(sql)), key=repr)
+                for name, sql in queries.items()
+            }
+
+    def counted(self, *roles: Role) -> dict[str, int]:
+        """What became of the messages, as the workers say."""
+        found: dict[str, int] = {}
+        for role in roles:
+            page = role.get("/metrics")[1]
+            for how, number in re.findall(r'gridpatrol_fold_steps_total\{how="(\w+)"\} ([\d.e+]+)', page):
+                found[how] = found.get(how, 0) + int(float(number))
+        return found
+
+    def check(self) -> None:
+        """The figures are those of a fold from the store, and follow from the steps by SQL."""
+        stands = self.tables()
+        assert stands["figures"] and stands["contributions"] and stands["outcomes"]
+        assert reconcile.verify(self.database) == []
+        performance.rebuild(self.database)
+        while performance.consume(self.database, 500):
+            pass
+        assert self.tables() == stands
+
+    # ---- what was published -------------------------------------------------------------------------------
+
+    def published(self) -> dict[str, int]:
+        """The last value of every figure on the topic."""
+        client = KafkaConsumer(bootstrap_servers=self.settings.kafka, consumer_timeout_ms=2000)
+        try:
+            places = [TopicPartition(self.names.performance, p) for p in range(PARTITIONS)]
+            client.assign(places)
+            client.seek_to_beginning()
+            ends = client.end_offsets(places)
+            last: dict[str, int] = {}
+            while any(client.position(place) < ends[place] for place in places):
+                for records in client.poll(500).values():
+                    for record in records:
+                        cell = m.decode_cell(record.value)
+                        assert record.key.decode() == m.cell_key(cell)
+                        last[m.cell_key(cell)] = cell.value
+            return last
+        finally:
+            client.close()
+
+    def figures(self) -> dict[str, int]:
+        """Every figure under the key of its message, as it stands."""
+        sql = "SELECT measure, day, path, department, category, grp, post, value FROM figures"
+        with self.database.read() as connection:
+            rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
+        return {msgspec.json.encode(row[:-1]).decode(): row[-1] for row in rows}
+
+    def await_told(self, within_s: float = 30.0) -> None:
+        """Until no change of a figure is left to be published."""
+
+        def left() -> int:
+            with self.database.read() as connection:
+                return untold.count(connection)
+
+        eventually(lambda: left() == 0, lambda: f"{left()} notes left", within_s)
+
+    def close(self) -> None:
+        self.town.kill()
+        self.publisher.close()
+        self.database.close()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Stage]:
+    made = Stage(tmp_path, kafka_server, kafka_prefix, postgres_url)
+    yield made
+    made.close()
+
+
+def in_two(rows: Sequence[StepRow]) -> tuple[Sequence[StepRow], Sequence[StepRow]]:
+    return rows[: len(rows) // 2], rows[len(rows) // 2 :]
+
+
+# ---- what messages may be ---------------------------------------------------------------------------------------
+
+
+def test_repeated_lost_and_broken_messages_change_no_figure(stage: Stage) -> None:
+    draw = random.Random(5)
+    first, second = in_two(stage.rows)
+    kept = [row for row in first if draw.random() > 0.05]
+    stage.send(kept)
+    stage.send(kept[-120:])  # a relay that crashed before its mark
+    stage.put(3, b"\x00 no step")
+    stage.put(3, b'{"partition":3,"n":1}')
+    stage.put(4, message(next(row for row in first if row.partition == 3)))
+    beyond = msgspec.structs.replace(second[-1], n=10**9)
+    stage.put(beyond.partition, message(beyond))
+    worker = stage.worker("performance-1")
+    stage.send([row for row in second if draw.random() > 0.05])
+    stage.await_all()
+    counted = stage.counted(worker)
+    assert counted["undecodable"] == 3 and counted["unknown"] == 1 and counted["refused"] == 0
+    assert counted["filled"] > 50 and counted["skipped"] >= 120 and counted["folded"] > 0
+    assert counted["folded"] + counted["filled"] == len(stage.rows)
+    stage.check()
+
+
+def test_a_step_that_the_database_refuses_is_taken_from_the_store(stage: Stage) -> None:
+    """Somebody forged a message: of the right number, with a character that no table takes."""
+    evil = next(row for row in stage.rows if row.n == 1 and "incident.reported" in row.body)
+    forged = msgspec.structs.replace(evil, department="\x00")
+    with pytest.raises(Exception, match=r"x00|NUL|u0000"):
+        performance.take(stage.database, [f.decode_step(message(forged))])
+    worker = stage.worker("performance-1")
+    stage.put(evil.partition, message(forged))
+    stage.send(stage.rows)
+    stage.await_all()
+    assert stage.counted(worker)["refused"] > 0
+    stage.check()
+
+
+def test_steps_that_nobody_published_are_found_in_the_store(stage: Stage) -> None:
+    first, second = in_two(stage.rows)
+    worker = stage.worker("performance-1")
+    stage.send(first)
+    eventually(lambda: stage.folded() >= len(first), "the first half")
+    stage.await_all(LOOKED_S)
+    assert stage.counted(worker)["filled"] == len(second)
+    stage.check()
+
+
+def test_the_figures_go_on_when_the_topic_is_deleted(stage: Stage) -> None:
+    first, _ = in_two(stage.rows)
+    one, two = stage.worker("performance-1"), stage.worker("performance-2")
+    admin = KafkaAdminClient(bootstrap_servers=stage.settings.kafka)
+    admin.delete_topics([stage.names.facts])
+    admin.close()
+    stage.await_all(LOOKED_S)
+    assert one.running and two.running
+    counted = stage.counted(one, two)
+    assert counted["filled"] == len(stage.rows) and counted["folded"] == 0 and len(first) > 0
+    stage.check()
+
+
+# ---- workers that come and go -----------------------------------------------------------------------------------
+
+
+def test_workers_join_and_leave_and_are_killed_while_steps_arrive(stage: Stage) -> None:
+    def trickle() -> None:
+        for at in range(0, len(stage.rows), 25):
+            stage.send(stage.rows[at : at + 25])
+            stage.send(stage.rows[at : at + 3])
+            time.sleep(0.15)
+
+    stage.worker("performance-1")
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    stage.worker("performance-2")
+    time.sleep(2)
+    assert stage.town["performance-2"].stop() == 0
+    stage.worker("performance-3")
+    stage.town["performance-1"].kill()
+    stage.worker("performance-1")
+    sender.join()
+    stage.await_all()
+    stage.await_told()
+    assert stage.published() == stage.figures()
+    for name in ("performance-1", "performance-3"):
+        assert stage.town[name].stop() == 0
+    stage.check()
+
+
+@pytest.mark.parametrize("place", ["fold.before_commit", "fold.after_commit"])
+def test_a_worker_killed_around_its_commit_loses_nothing_and_counts_nothing_twice(stage: Stage, place: str) -> None:
+    stage.send(stage.rows)
+    worker = stage.worker("performance-1", GRIDPATROL_FAILPOINT=f"{place}:kill@1")
+    eventually(lambda: not worker.running, "the worker is killed")
+    folded = stage.folded()
+    assert (folded > 0) == (place == "fold.after_commit")
+    worker = stage.worker("performance-1")
+    stage.await_all()
+    eventually(lambda: stage.counted(worker).get("skipped", 0) >= folded, "what was folded comes again")
+    stage.check()
+
+
+def test_a_lost_database_session_ends_the_process_and_its_next_one_goes_on(stage: Stage) -> None:
+    first, second = in_two(stage.rows)
+    worker = stage.worker("performance-1")
+    stage.send(first)
+    eventually(lambda: stage.folded() >= len(first), "the first half")
+    with stage.database.begin() as connection:
+        connection.exec_driver_sql("SELECT n FROM positions WHERE consumer = 'performance' FOR UPDATE").all()
+        stage.send(second)
+        waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        eventually(lambda: stage.asked(f"SELECT count(*) {waiting}"), "the worker waits for the positions")
+        assert stage.asked(f"SELECT pg_terminate_backend(pid) {waiting}")
+    assert eventually(lambda: worker.process and worker.process.poll(), "the worker ends") == stream.ENDED
+    assert "terminating connection" in worker.said()
+    stage.worker("performance-1")
+    stage.await_all()
+    stage.check()
+
+
+def test_sigterm_ends_a_worker_within_seconds_in_the_middle_of_a_backlog(stage: Stage) -> None:
+    stage.send(stage.rows)
+    worker = stage.worker("performance-1")
+    began = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - began < 2 * stream.STOP_S
+    stage.worker("performance-1")
+    stage.await_all()
+    stage.check()
+
+
+# ---- figures on their topic -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["figures.before_flush", "figures.after_flush"])
+def test_the_last_value_of_every_figure_is_published_whenever_a_worker_dies(stage: Stage, place: str) -> None:
+    first, second = in_two(stage.rows)
+    stage.send(first)
+    worker = stage.worker("performance-1", GRIDPATROL_FAILPOINT=f"{place}:kill@1")
+    eventually(lambda: not worker.running, "the worker is killed")
+    stage.send(second)
+    stage.worker("performance-1")
+    stage.await_all()
+    stage.await_told()
+    figures = stage.figures()
+    assert len(figures) > 200
+    assert stage.published() == figures
+
+
+def test_rebuilding_while_workers_work_gives_the_same_figures_and_publishes_them_again(stage: Stage) -> None:
+    first, second = in_two(stage.rows)
+    worker = stage.worker("performance-1")
+    stage.send(first)
+    eventually(lambda: stage.folded() >= len(first), "the first half")
+    with stage.database.begin() as connection:  # what a defect might have left behind
+        connection.exec_driver_sql("UPDATE figures SET value = value + 7 WHERE measure = 'handled'")
+        connection.exec_driver_sql(
+            "INSERT INTO figures (measure, day, path, department, category, grp, post, value)"
+            " VALUES ('invented', 20260301, '/', '', '', '', '', 5)"
+        )
+    sender = threading.Thread(target=stage.send, args=(second,))
+    sender.start()
+    said = stage.town.command("performance", "rebuild")
+    sender.join()
+    assert f"follow from its {len(stage.rows)} steps" in said
+    stage.await_all()
+    stage.await_told()
+    assert worker.running
+    published = stage.published()
+    assert published.pop('["invented",20260301,"/","","","",""]', 0) == 0
+    assert published == stage.figures()
+    stage.check()
+
+
+# ---- before it starts -------------------------------------------------------------------------------------------
+
+
+def refused(settings: Settings) -> None:
+    stream.run(settings, threading.Event(), lambda url: None)
+
+
+def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(
+    kafka_server: str, kafka_prefix: str, postgres_url: str
+) -> None:
+    with runs.engine_on(postgres_url, PARTITIONS) as engine:
+        settings = Settings(
+            role="performance", database=postgres_url, kafka=kafka_server, kafka_prefix=kafka_prefix
+        )
+        with pytest.raises(TopicsUnfit, match=r"log is not a topic yet.*gridpatrol topic create"):
+            refused(settings)
+        topics.create(settings, engine.database, 1, [])
+    with pytest.raises(TopicsUnfit, match=r"no topic other\.gridpatrol\.facts\.v1.*gridpatrol topic create"):
+        refused(msgspec.structs.replace(settings, kafka_prefix="other."))
+    with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1\b.*GRIDPATROL_KAFKA"):
+        refused(msgspec.structs.replace(settings, kafka="127.0.0.1:1"))
