@@ -31,7 +31,9 @@ Client = TypeVar("Client")
 BOOTSTRAP_MS = 10_000
 """How long a client looks for its brokers."""
 DELIVERY_MS = 30_000
-"""How long a producer tries before it says that something was not taken."""
+"""How long something may stay without an acknowledgement; then all that was sent is given up, and its producer."""
+NEVER_MS = 24 * 3_600_000
+"""A producer itself gives nothing up: it would go on with what lies behind."""
 METADATA_MS = 10_000
 """How soon a new topic or leader is noticed; the library's five minutes are an outage."""
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
@@ -101,7 +103,7 @@ def _existing(path: str, name: str) -> Path:
 def producer(settings: Settings, name: str) -> KafkaProducer:
     """Idempotent, acknowledged by all in-sync replicas, never transactional: a log's offsets must have no gaps."""
     told = common(settings, name) | {
-        "acks": "all", "linger_ms": 2, "batch_size": 131_072, "delivery_timeout_ms": DELIVERY_MS,
+        "acks": "all", "linger_ms": 2, "batch_size": 131_072, "delivery_timeout_ms": NEVER_MS,
         "metrics_enabled": False, "request_timeout_ms": 10_000, "max_block_ms": 10_000,
         "max_request_size": 4 * 1024 * 1024,
     }  # fmt: skip

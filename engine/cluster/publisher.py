@@ -4,17 +4,21 @@ In: messages with stable ids. Out: the knowledge that they are stored in the bro
 nothing of what was sent since the last flush may be marked as published, and all of it is sent again.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from engine.cluster import clients
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
 
 Header = tuple[str, bytes]
+SILENT_S = clients.DELIVERY_MS / 1000
+"""Without a word on the oldest message for so long everything is given up. The library would give up one batch and go
+on with those behind it, so that steps would come out of order, or wait for ever for a number of its own."""
 
 
 class Publisher:
@@ -25,6 +29,7 @@ class Publisher:
         self.name = name
         self._producer: KafkaProducer | None = None
         self._sent: list[Any] = []
+        self._heard_s = 0.0
 
     def send(
         self, topic: str, key: str, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
@@ -36,6 +41,8 @@ class Publisher:
             future = self._producer.send(topic, value, key=key.encode(), headers=list(headers), partition=partition)
         except KafkaError as error:
             raise self._failed(error) from error
+        if not self._sent:
+            self._heard_s = time.monotonic()
         self._sent.append(future)
         return future
 
@@ -45,7 +52,7 @@ class Publisher:
             return
         sent, self._sent = self._sent, []
         try:
-            self._producer.flush(clients.DELIVERY_MS / 1000)
+            self._producer.flush(SILENT_S)
             for future in sent:
                 future.get(0)
         except KafkaError as error:
@@ -61,6 +68,11 @@ class Publisher:
                 raise self._failed(future.exception)
             done += 1
         del self._sent[:done]
+        now = time.monotonic()
+        if done or not self._sent:
+            self._heard_s = now
+        elif now - self._heard_s > SILENT_S:
+            raise self._failed(KafkaTimeoutError(f"no word on what was sent {SILENT_S:.0f} s ago"))
         return done
 
     def forget(self) -> None:
@@ -72,7 +84,13 @@ class Publisher:
         return clients.told_apart(self.settings, error)
 
     def close(self) -> None:
-        """Give up what is not acknowledged."""
+        """Give up what is not acknowledged: nothing of it is sent from here on."""
         producer, self._producer, self._sent = self._producer, None, []
-        if producer is not None:
+        if producer is None:
+            return
+        try:
             producer.close(timeout=1)
+        except KafkaError:
+            # It raises before it has closed anything when something is still on its way, and would go on sending.
+            producer._sender.force_close()
+            producer._sender.join(1)
