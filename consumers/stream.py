@@ -82,7 +82,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         stack.callback(database.close)
         stack.callback(Lease(database, WRITER, shared=True).close)
         database.check_schema()
-        presence.require(settings, (topics.facts, topics.performance))
+        presence.require(settings, database, (topics.facts, topics.performance))
         counts = Counts()
         gauges.register_figures(counts.registry, database)
         folding = Folding(database, counts, ended)

@@ -4,10 +4,11 @@ import json
 import os
 import pwd
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import msgspec
@@ -37,6 +38,27 @@ token_file: Decorator = click.option(
 )  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 lang: Decorator = click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
+output: Decorator = click.option(
+    "-o", "--output", default="-", metavar="FILE", help="File to write, - for stdout."
+)
+
+
+@contextmanager
+def whole_file(name: str) -> Iterator[IO[bytes]]:
+    """A file that takes its name when all of it is written; until then, and after an error, the old one stays."""
+    if name == "-":
+        yield click.get_binary_stream("stdout")
+        return
+    part = Path(f"{name}.part")
+    try:
+        with part.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(name)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class InstantType(click.ParamType):

@@ -13,19 +13,19 @@ from contextlib import ExitStack, contextmanager
 
 from consumers.telling import Telling
 from engine.clock import now_ms
-from engine.cluster import clients, topics
+from engine.cluster import clients, presence, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.intake import Intake
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
 from engine.door.status import Status
-from engine.errors import BrokerAway, GridpatrolError
+from engine.errors import GridpatrolError
 from engine.lease import WRITER, Lease, Office
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store.database import Database, DriverError, open_database
+from engine.store.database import Database, open_database
 from engine.telemetry import Telemetry
 from gridpatrol import supervision
 from gridpatrol.opening import chores, consumer_of_alerts, read_pack
@@ -118,9 +118,11 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """Fold and tell alerts, publish them and the dead letters; or stand by while another process does."""
     telemetry = Telemetry()
     with store(settings) as database:
+        names = Topics(settings.kafka_prefix)
+        presence.require(settings, database, (names.alerts, names.deadletter))
         fold, look = consumer_of_alerts(telemetry), chores(telemetry)
         publisher = Publisher(settings, settings.role)
-        teller = Telling(database, publisher, Topics(settings.kafka_prefix), telemetry, fold, look[0])
+        teller = Telling(database, publisher, names, telemetry, fold, look[0])
         status = Status(settings.listen, telemetry.registry, lambda: teller.away)
         teller.start()
         opened(status.url)
@@ -150,12 +152,9 @@ def run(settings: Settings, opened: Opened, seconds: float | None = None) -> Non
 
 
 def everything(settings: Settings, stop: threading.Event, opened: Opened) -> None:
-    """One process per role; one that ends is started again. What no waiting cures is told before any is started."""
-    try:
-        with store(settings) as database:
-            topics.open_inbox(settings, database)
-    except (BrokerAway, DriverError) as error:
-        log.error("%s The roles are started all the same, and wait.", error)
+    """One process per role; one that ends is started again. What would end them all at their start ends this one."""
+    with store(settings) as database:
+        topics.open_inbox(settings, database)
     supervision.keep(settings, stop)
 
 

@@ -70,7 +70,7 @@ TOPICS = {
         "The case's id. The partition is the inbox partition of the same number, not the key's.",
         "By `n` within a partition, from 1 without gaps. `n` not above the last one read: skip it. A jump: what lies "
         "between is in the store; wait for it or fetch it, never go on over it.",
-        "A week: the store has all of them, `gridpatrol facts` reads them.",
+        "A week. The store has all of them, also those of before the log was a topic: `gridpatrol facts` reads them.",
         "worker", "performance, and whoever wants to know", ("step",), DAYS,
     ),
     "alerts": Topic(
@@ -78,13 +78,15 @@ TOPICS = {
         "The lines of the alert feed: who is told that something is or was due, and what became of it.",
         "The case's id.",
         "By `number` within an `epoch`; a number not above the last one read is a repeat. `id` is stable.",
-        "A week: the store has all of them.", "alerts", "systems that tell people: messages, calls, screens",
+        "A week. The store has all of them, also those of before the log was a topic; so has the stream over HTTP.",
+        "alerts", "systems that tell people: messages, calls, screens",
         ("alert",), DAYS, 1,
     ),
     "deadletter": Topic(
         _NAMES.deadletter, "Dead letters (死信)",
         "What was not taken, and why. The bytes stay sealed in the store; `gridpatrol deadletter` shows and replays.",
-        "The letter's id.", "By offset: one partition. `id` is stable.", "A week: the store has all of them.",
+        "The letter's id.", "By offset: one partition. `id` is stable.",
+        "A week. The store has all of them, also those of before the log was a topic.",
         "alerts", "whoever watches over senders", ("deadletter",), DAYS, 1,
     ),
     "performance": Topic(

@@ -115,6 +115,15 @@ def _text(raw: bytes | None) -> str:
     return (raw or b"").decode("utf-8", "backslashreplace").replace("\x00", "\\u0000")
 
 
+class LogCut(LogMismatch):
+    """The brokers have deleted the beginning of the log: what is left cannot be replayed."""
+
+    remedy = (
+        "The database has all that came of it: back that up, and see `gridpatrol facts export`. Set the topic's "
+        "retention.ms to -1 to lose no more."
+    )
+
+
 class _Reader:
     """A consumer outside any group, for reading a partition from its beginning to its end."""
 
@@ -133,10 +142,10 @@ class _Reader:
         return [found[place] for place in places]
 
     def all_of(self, place: TopicPartition) -> Iterator[Any]:
-        """Every message up to the present end. LogMismatch where the beginning is gone."""
+        """Every message up to the present end. LogCut where the beginning is gone."""
         first, [end] = self._consumer.beginning_offsets([place])[place], self.ends([place])
         if first:
-            raise LogMismatch(f"the log of partition {place.partition} begins at offset {first}: its beginning is gone")
+            raise LogCut(f"the log of partition {place.partition} begins at offset {first}, its beginning is gone")
         self._consumer.assign([place])
         self._consumer.seek(place, 0)
         next_ = 0

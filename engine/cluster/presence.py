@@ -1,7 +1,8 @@
-"""Whether the topics that a role reads and writes are there, asked before it starts.
+"""Whether the topics that a role reads and writes are there and belong to its database, asked before it starts.
 
-In: settings, names. Out: nothing, or `TopicsUnfit`, `BrokerAway`, `BrokerRefuses`: a client that only consumes would
-wait for a missing topic for ever, without a word.
+In: settings, a database, names. Out: nothing, or `TopicsUnfit`, `BrokerAway`, `BrokerRefuses`: a client that only
+consumes would wait for a missing topic for ever, without a word; one that publishes would tell the whole history of a
+database that is not tied to its topics yet.
 """
 
 from collections.abc import Sequence
@@ -9,15 +10,19 @@ from collections.abc import Sequence
 from kafka.errors import KafkaError
 
 from engine.cluster import clients
+from engine.cluster.topics import origin_of
 from engine.errors import TopicsUnfit
 from engine.settings import Settings
+from engine.store.database import Database
 
 
-def require(settings: Settings, names: Sequence[str]) -> None:
-    """Return if the brokers have all of these topics and show them to this user."""
+def require(settings: Settings, database: Database, names: Sequence[str]) -> None:
+    """Return if the brokers have all of these topics and show them to this user, and the database's log is a topic."""
+    with database.read() as connection:
+        origin_of(connection)
     admin = clients.admin(settings)
     try:
-        missing = [found["name"] for found in admin.describe_topics(list(names)) if found["error_code"]]
+        missing = [found["name"] for found in clients.described(settings, admin, names) if found["error_code"]]
     except KafkaError as error:
         raise clients.told_apart(settings, error) from error
     finally:

@@ -1,10 +1,13 @@
 """The topics as the engine needs them: created, checked, and tied to a database.
 
 In: settings, an admin client. Out: topics with the right settings; in the database, under `inbox` in `meta`, which
-topic its log is and at which position of each partition that topic begins (`bases`): a database whose log was a table
-goes on where the table ends.
+topic its log is and at which position of each partition that topic begins (`bases`).
+
+A database whose log was a table goes on where the table ends, and publishes what is new: steps, lines and letters of
+before count as published. Figures are published all of them, for of these the last value counts.
 """
 
+from contextlib import ExitStack
 from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -12,13 +15,31 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from engine.cluster import clients
-from engine.errors import LogMismatch, TopicsUnfit
+from engine.cluster.relay import NAME as STEPS
+from engine.errors import DatabaseUnusable, LeaseTaken, LogMismatch, TopicsUnfit
+from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import log as table
+from engine.store import outbox, slices, untold
 from engine.store.database import Connection, Database
+from engine.store.positions import PositionRow, write_positions
 from schemas.topics import Topics
 
 WEEK_MS = 7 * 24 * 3_600_000
+CHOSEN = ("retention.ms", "retention.bytes")
+"""What an operator may set otherwise, once the installation runs."""
+
+
+class NotShared(DatabaseUnusable):
+    """Several processes share the database of the distributed run; SQLite belongs to one."""
+
+    remedy = "Move it first: `gridpatrol db copy --from sqlite:///FILE --database postgresql://USER@HOST/NAME`."
+
+
+class StillServed(LeaseTaken):
+    """The log becomes a topic where its table ends, so nobody may append to the table meanwhile."""
+
+    remedy = "Stop its server first."
 
 
 def wanted(settings: Settings, count: int, replication: int, systems: list[str]) -> dict[str, dict[str, Any]]:
@@ -46,28 +67,60 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
 
 
 def create(settings: Settings, database: Database, replication: int | None, systems: list[str]) -> dict[str, str]:
-    """Create what is missing, mend what differs, tie the database to its inbox. What was done, by topic."""
-    with database.begin() as connection:
-        if table.read_meta(connection, "partitions") is None:
-            table.write_meta(connection, "partitions", str(settings.partitions))
-            table.create_partitions(connection, settings.partitions)
-        count = int(table.read_meta(connection, "partitions") or 0)
-    admin = clients.admin(settings)
-    try:
-        replication = replication or min(3, len(admin.describe_cluster()["brokers"]))
-        done = {
-            name: _ensure(admin, name, plan) for name, plan in wanted(settings, count, replication, systems).items()
-        }
-        with database.begin() as connection:
-            _tie(connection, settings, admin, count)
-    except KafkaError as error:
-        raise clients.told_apart(settings, error) from error
-    finally:
-        admin.close()
+    """Create what is missing, mend what differs, tie the database to its inbox. What was done, by topic.
+
+    The first time nobody may write to the database: NotShared, StillServed. Afterwards roles may run.
+    """
+    if database.dialect != "postgresql":
+        raise NotShared(f"the roles cannot share {database.url.render_as_string(hide_password=True)}")
+    with ExitStack() as stack:
+        tied = is_tied(database)
+        if not tied:
+            stack.callback(_alone(database).close)
+        count = _partitions(settings, database)
+        admin = clients.admin(settings)
+        stack.callback(admin.close)
+        try:
+            replication = replication or min(3, len(admin.describe_cluster()["brokers"]))
+            plans = wanted(settings, count, replication, systems)
+            done = {name: _ensure(admin, name, plan, tied) for name, plan in plans.items()}
+            with database.begin() as connection:
+                _tie(connection, settings, admin, count)
+        except KafkaError as error:
+            raise clients.told_apart(settings, error) from error
     return done
 
 
-def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any]) -> str:
+def is_tied(database: Database) -> bool:
+    """Whether the log of this database is a topic."""
+    with database.read() as connection:
+        return table.read_origin(connection) is not None
+
+
+def _alone(database: Database) -> Lease:
+    try:
+        return Lease(database)
+    except LeaseTaken as error:
+        raise StillServed(str(error.args[0])) from error
+
+
+def _partitions(settings: Settings, database: Database) -> int:
+    """How many the database has; an empty one gets those of the settings."""
+    with database.begin() as connection:
+        found = table.read_meta(connection, "partitions")
+        if found is None:
+            table.write_meta(connection, "partitions", str(settings.partitions))
+            table.create_partitions(connection, settings.partitions)
+    count = int(found or settings.partitions)
+    if settings.partitions not in (count, Settings().partitions):
+        raise LogMismatch(
+            f"the database has {count} partitions, for good, and the settings say {settings.partitions}: "
+            f"set GRIDPATROL_PARTITIONS={count}"
+        )
+    return count
+
+
+def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any], tied: bool) -> str:
     try:
         admin.create_topics({name: plan}, wait_for_metadata=True)
         return "created"
@@ -76,7 +129,8 @@ def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any]) -> str:
     stands = len(admin.describe_topics([name])[0]["partitions"])
     if stands != plan["num_partitions"]:
         raise TopicsUnfit(f"topic {name} has {stands} partitions, it needs {plan['num_partitions']}: delete it first")
-    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, plan["configs"])])
+    mended = {key: value for key, value in plan["configs"].items() if not (tied and key in CHOSEN)}
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, mended)])
     return "exists"
 
 
@@ -89,17 +143,30 @@ def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, co
     ends = admin.list_partition_offsets({TopicPartition(name, p): OffsetSpec.LATEST for p in range(count)})
     filled = sorted(place.partition for place, found in ends.items() if found.offset > 0)
     if filled:
-        raise LogMismatch(f"topic {name} holds records of another database, in partitions {filled[:5]}")
+        raise LogMismatch(
+            f"topic {name} holds records of another database, in partitions {filled[:5]}: "
+            "name topics of its own for this one by GRIDPATROL_KAFKA_PREFIX, or delete that one"
+        )
     heads = dict.fromkeys(range(count), 0) | table.read_heads(connection)
     origin = table.Origin(*_identity(settings, admin), [heads[p] for p in range(count)])
     table.write_origin(connection, origin)
+    rows = slices.read_partitions(connection)
+    write_positions(connection, [PositionRow(STEPS, row.partition, row.n) for row in rows])
+    outbox.mark_all(connection)
+    untold.note_all(connection)
+
+
+def origin_of(connection: Connection) -> table.Origin:
+    """Which topic the log is. TopicsUnfit: it is a table."""
+    origin = table.read_origin(connection)
+    if origin is None:
+        raise TopicsUnfit("this database's log is not a topic yet")
+    return origin
 
 
 def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> table.Origin:
     """The origin. TopicsUnfit where there is none; LogMismatch where the brokers have another topic of that name."""
-    origin = table.read_origin(connection)
-    if origin is None:
-        raise TopicsUnfit("this database's log is not a topic yet")
+    origin = origin_of(connection)
     found = _identity(settings, admin)
     if found != (origin.cluster, origin.topic):
         raise LogMismatch(
@@ -112,7 +179,7 @@ def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminCl
 def _identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
     """The ids that the brokers gave to themselves and to the inbox: another topic of the same name has another."""
     name = Topics(settings.kafka_prefix).inbox
-    [found] = admin.describe_topics([name])
+    [found] = clients.described(settings, admin, [name])
     if found["error_code"]:
         raise TopicsUnfit(f"there is no topic {name}")
     return str(admin.describe_cluster()["cluster_id"]), str(found["topic_id"])

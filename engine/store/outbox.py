@@ -1,6 +1,7 @@
 """What is to be published of the alert feed and of the dead letters, and how far that has come.
 
-In: the open transaction. Out: lines after the mark, letters without one; marks. The mark of the feed is the position of
+In: the open transaction. Out: lines after the mark, letters without one; marks. What was told before there were topics
+counts as published: a new subscriber waits for news, not for years of history. The mark of the feed is the position of
 the consumer `alerts.topic` in its partition 0: a number of `deliveries`.
 """
 
@@ -58,6 +59,17 @@ def mark_lines(connection: Connection, was: int, upto: int) -> None:
     )
     if connection.exec_driver_sql(sql, (FEED, upto, was)).rowcount != 1:
         raise StaleWriter(f"the alert feed was published beyond line {was} by another process")
+
+
+def mark_all(connection: Connection) -> None:
+    """Every line and every letter of so far counts as published."""
+    mark = writes.mark(connection)
+    sql = (
+        f"INSERT INTO positions (consumer, partition, n) SELECT {mark}, 0, coalesce(max(number), 0) FROM deliveries "
+        "WHERE true ON CONFLICT (consumer, partition) DO UPDATE SET n = excluded.n"
+    )
+    connection.exec_driver_sql(sql, (FEED,))
+    connection.exec_driver_sql("UPDATE dead_letters SET published = true WHERE NOT published")
 
 
 def read_letters(connection: Connection, limit: int) -> list[LetterRow]:

@@ -4,8 +4,6 @@ In: a database. Out: one step per line. Sorted by case and without numbers, two 
 bytes, however the work was divided.
 """
 
-from typing import IO
-
 import click
 import msgspec
 
@@ -21,12 +19,12 @@ def command() -> None:
 
 
 @command.command("export")
-@click.option("-o", "--output", type=click.File("wb", atomic=True), default="-", help="File to write, - for stdout.")
+@options.output
 @click.option("--sort", "order", type=click.Choice(["case", "number"]), default="case", show_default=True,
               help="By case, or by partition and number as they were told.")  # fmt: skip
 @click.option("--without-n", is_flag=True, help="Leave out partition and number, which differ between runs.")
 @options.database
-def export(output: IO[bytes], order: str, without_n: bool, database: str | None) -> None:
+def export(output: str, order: str, without_n: bool, database: str | None) -> None:
     """Write every step as a JSON line.
 
     \b
@@ -35,9 +33,12 @@ def export(output: IO[bytes], order: str, without_n: bool, database: str | None)
       diff <(gridpatrol facts export --without-n --database A) <(gridpatrol facts export --without-n --database B)
     """
     read = exports.steps_by_case if order == "case" else exports.steps_by_number
-    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+    with (
+        reading(settings_of(database=database)) as opened, opened.read() as connection,
+        options.whole_file(output) as out,
+    ):  # fmt: skip
         for step in read(connection):
-            output.write(line(step, without_n))
+            out.write(line(step, without_n))
 
 
 def line(step: StepRow, without_n: bool) -> bytes:

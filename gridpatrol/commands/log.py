@@ -3,8 +3,6 @@
 In: a database. Out: the log as JSON lines, which `gridpatrol replay` turns into the same facts; an operator's word.
 """
 
-from typing import IO
-
 import click
 import msgspec
 
@@ -24,9 +22,9 @@ def command() -> None:
 
 
 @command.command("export")
-@click.option("-o", "--output", type=click.File("wb", atomic=True), default="-", help="File, - for stdout.")
+@options.output
 @options.database
-def export(output: IO[bytes], database: str | None) -> None:
+def export(output: str, database: str | None) -> None:
     """Write the log: packs, settlements and records with their stamps. What is sealed stays in the database.
 
     Works while a server runs. Replayed into an empty database it gives the same facts.
@@ -37,9 +35,11 @@ def export(output: IO[bytes], database: str | None) -> None:
       gridpatrol replay log.jsonl --database sqlite:///var/copy.db
     """
     settings = settings_of(database=database)
-    with reading(settings) as opened, whole_log(settings, opened) as engine:
+    with (
+        reading(settings) as opened, whole_log(settings, opened) as engine, options.whole_file(output) as out
+    ):  # fmt: skip
         for line in replay.export_log(engine):
-            output.write(line + b"\n")
+            out.write(line + b"\n")
 
 
 @command.command("settle")
