@@ -18,7 +18,6 @@ of `consumers.performance`; their values on a topic (`consumers.cells`); metrics
 import asyncio
 import logging
 import os
-import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +40,7 @@ from engine import gauges
 from engine.cluster import clients, presence
 from engine.cluster.publisher import Publisher
 from engine.door.status import Status
-from engine.errors import GridpatrolError, SettingsError
+from engine.errors import GridpatrolError
 from engine.lease import WRITER, Lease
 from engine.settings import Settings
 from engine.store import steps
@@ -273,12 +272,8 @@ def application(settings: Settings, topics: Topics) -> faust.App:
 
 def credentials(settings: Settings) -> Credentials | None:
     """How Faust shows who it is, and checks who the brokers are."""
-    context = None
-    if settings.kafka_security.endswith("SSL"):
-        context = ssl.create_default_context(cafile=settings.kafka_ca or None)
+    context = clients.tls(settings) if settings.kafka_security.endswith("SSL") else None
     if settings.kafka_security.startswith("SASL"):
-        if not settings.kafka_user:
-            raise SettingsError(f"kafka_security {settings.kafka_security} needs kafka_user")
         return SASLCredentials(
             username=settings.kafka_user, password=clients.password(settings), ssl_context=context,
             mechanism=settings.kafka_mechanism,

@@ -38,7 +38,7 @@ NAMES = (
     "gridpatrol_clock_breaches_total", "gridpatrol_timer_lag_seconds", "gridpatrol_timer_lateness_seconds",
     "gridpatrol_inbox_lag_records", "gridpatrol_inbox_oldest_seconds", "gridpatrol_commit_duration_seconds",
     "gridpatrol_dead_letters", "gridpatrol_alert_deliveries_total", "gridpatrol_reconcile_mismatches",
-    "gridpatrol_build_info",
+    "gridpatrol_build_info", "gridpatrol_figures",
 )  # fmt: skip
 
 

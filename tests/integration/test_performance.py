@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers import performance
+from consumers import performance, reconcile
 from consumers.performance import Rate, consume, standing
+from engine import gauges
+from engine.policies import Policies
 from engine.store import figures as store_figures
 from engine.store import steps as store
 from engine.store.database import open_database
 from gridpatrol.figures import reader
 from tests.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
 from tests.serving import prepared, served
+from tests.simulation import runs
 from tests.unit.builders import at, changed, instant, weiyang
 from tests.unit.test_fold import figures
 
@@ -335,3 +338,47 @@ def test_a_question_out_of_range_is_refused_over_http_with_the_range(sqlite_url,
     with prepared(sqlite_url) as engine, served(engine, performance=reader(engine.database)) as door:
         answer = door.client.get("/v1/performance", params={"by": "grid", **asked})
         assert answer.status_code == 400 and why in answer.json()["detail"], answer.text
+
+
+def test_the_gauges_of_the_present_day_and_month_say_what_a_reading_says(database_url):
+    with runs.engine_on(database_url, 4, consumers=[performance.consume]) as engine:
+        runs.replayed(engine, runs.month(60))
+        policy, now = engine.active(), at("03-30 18:00")
+        assert policy is not None
+        with engine.database.read() as connection:
+            family = gauges.sums_of_figures(connection, Policies(), now)
+        said: dict[tuple[str, str], dict[str, float]] = {}
+        for sample in family.samples:
+            labels = sample.labels
+            said.setdefault((labels["period"], labels["grid"]), {})[labels["measure"]] = sample.value
+        for period in ("day", "month"):
+            since = 20260330 if period == "day" else 20260301
+            rows = performance.performance(
+                engine.database, policy, by="grid", level=2, since=since, until=20260330
+            )
+            sums = ("reported", "closed", "closable")
+            read = {row.key: {m: v for m, v in row.counts.items() if m not in sums} for row in rows}
+            assert read and {grid: counts for (p, grid), counts in said.items() if p == period} == read
+        assert said["month", "WY"]["handled"] > said["day", "WY"].get("handled", 0) > 0
+
+
+def test_without_a_pack_no_day_is_local_and_no_gauge_of_figures_is_told(db):
+    with db.read() as connection:
+        assert gauges.sums_of_figures(connection, Policies(), at("03-30 18:00")).samples == []
+
+
+def test_figures_folded_anew_are_the_same_also_after_an_interruption(db):
+    steps = numbered(shuffled([live(k + 1, _choices([k, k + 3, 5, 9, 14, 2])).steps for k in range(6)], [1, 4, 2] * 40))
+    write(db, steps)
+    drain(db)
+    before = stored(db)
+    with db.begin() as connection:
+        connection.exec_driver_sql("UPDATE figures SET value = value + 1")
+        connection.exec_driver_sql("DELETE FROM outcomes")
+        connection.exec_driver_sql("DELETE FROM contributions")
+    assert performance.rebuild(db) == len(steps)
+    assert stored(db) == {}
+    assert consume(db, 5) > 0  # and then it was interrupted
+    drain(db)
+    assert stored(db) == before
+    assert [m for m in reconcile.verify(db, live=True) if m.what in ("figure", "outcome", "contribution")] == []
