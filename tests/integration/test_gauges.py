@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from consumers import performance
 from engine import gauges
 from engine.clock import now_ms
 from engine.store import log, slices, writes
@@ -28,7 +29,7 @@ from engine.telemetry import Telemetry
 from schemas.refusals import Reason
 from tests.integration.test_desk import case, clock, database, write
 from tests.serving import prepared, served, tell, wait_until
-from tests.unit.builders import BARE, DAY, HOTLINE, LEAF, event, subject
+from tests.unit.builders import BARE, DAY, HOTLINE, LEAF, event, instant, subject
 from workflows.case import AWAITED, Owner
 
 __all__ = ["database"]
@@ -239,6 +240,9 @@ def live_page(tmp_path_factory: pytest.TempPathFactory) -> str:
         late = event("report.submitted", HOTLINE, then, case=subject("WY01", 1), category=BARE, source="hotline",
                      grid=LEAF)  # fmt: skip
         assert tell(engine, late, then) == "done"
+        fresh = late | {"id": "fresh", "subject": subject("WY01", 2), "time": instant(now_ms())}
+        assert tell(engine, fresh, now_ms()) == "done"
+        assert performance.consume(engine.database) > 0
         engine.telemetry.deliveries.labels("feed", "told").inc()
         with served(engine) as door:
             wait_until(lambda: 'gridpatrol_clock_breaches_total{' in door.client.get("/metrics").text)
