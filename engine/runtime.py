@@ -98,7 +98,7 @@ class Engine:
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
         """Append durably, in order; position and stamp are given by the log."""
         try:
-            with _away():
+            with away():
                 return self.inbox.append(wanted, now)
         except StaleWriter:
             self.reload()
@@ -141,7 +141,7 @@ class Engine:
 
     def run(self, batches: Sequence[Batch], now: int | None, beside: Beside | None, limits: Limits) -> SliceResult:
         """Run a slice as it is, or not at all. After an error memory is void: what was committed is not known."""
-        with self.telemetry.committing(), _away():
+        with self.telemetry.committing(), away():
             result = run_slice(self.database, batches, self.policies, limits, self.count, self.settlements, now, beside)
         self._take_over(result)
         return result
@@ -171,7 +171,7 @@ class Engine:
         stands = self.rows[partition]
         moved = msgspec.structs.replace(stands, halted=halted, version=stands.version + 1)
         try:
-            with _away(), self.database.begin() as connection:
+            with away(), self.database.begin() as connection:
                 slices.lock_partitions(connection, [stands])
                 beside(connection)
                 slices.write_partitions(connection, [moved])
@@ -241,8 +241,8 @@ class Engine:
 
 
 @contextmanager
-def _away() -> Iterator[None]:
-    """What only waiting cures is told as one error."""
+def away() -> Iterator[None]:
+    """What only waiting cures is told as one error, without the rows: those are not for logs."""
     try:
         yield
     except DriverError as error:

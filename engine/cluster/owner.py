@@ -49,9 +49,10 @@ AWAY_MS = 45_000
 LOOK_S = 5.0
 """How often the group is told the position, which is how a process hears that it was fenced, and the log's end is asked
 for."""
-UNASSIGNED_S = 15.0
-"""Without partitions for so long, the group is joined anew: this library can miss its own rejoin."""
-REJOINS = 4
+UNASSIGNED_S = 60.0
+"""Without partitions for longer than any change of the group takes, it is joined anew: this library can miss its own
+rejoin."""
+REJOINS = 2
 """So many times; then the process ends and a fresh one is started."""
 STALLED_S = 60.0
 """With records in the log and none fetched for so long, the process ends and a fresh one is started."""
@@ -191,7 +192,7 @@ class OwnedInbox(KafkaInbox):
                 tail.clear()
                 self.heads[partition] = max(rows[partition].position, self.origin.bases[partition])
                 self._seek(partition, self._offset(partition))
-        room = fetch and sum(map(len, self._tails.values())) < ENOUGH
+        room = fetch and self._at_hand() < ENOUGH
         share = max(1, ENOUGH // max(1, len(self._tails)))
         paused = consumer.paused()
         for place in self._assignment():
@@ -201,6 +202,9 @@ class OwnedInbox(KafkaInbox):
                 self._watch.fetching([place.partition])
             elif not wanted and place not in paused:
                 consumer.pause(place)
+
+    def _at_hand(self) -> int:
+        return sum(map(len, self._tails.values()))
 
     def _goes_on(self, partition: int, rows: dict[int, PartitionRow]) -> bool:
         return partition in self._tails and partition not in self.lost and not rows[partition].halted

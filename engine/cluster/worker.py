@@ -19,11 +19,10 @@ from engine.cluster.owner import OwnedInbox
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
-from engine.isolation import cureless
-from engine.runtime import Chore, Engine
+from engine.runtime import Chore, Engine, away
 from engine.settings import Settings
 from engine.store import slices
-from engine.store.database import FAILURES, Database
+from engine.store.database import Database
 from engine.store.log import Origin
 from engine.telemetry import Telemetry
 from schemas.topics import Topics
@@ -69,16 +68,13 @@ class Worker:
     def guarded_turn(self) -> None:
         """A turn; what only waiting cures is waited for, and then memory is read again."""
         try:
-            self.turn()
+            with away():
+                self.turn()
             self.away = ""
         except StaleWriter as error:
             log.warning("%s: memory is read again", error)
             self._begin_again()
         except (DatabaseUnusable, BrokerAway, BrokerRefuses) as error:
-            self._wait_for(error)
-        except FAILURES as error:
-            if cureless(error):
-                raise
             self._wait_for(error)
 
     def _wait_for(self, error: Exception) -> None:
@@ -139,10 +135,11 @@ class Worker:
         if self.away:
             return
         try:
-            while self.relay.catch_up(self.engine.rows):
-                self.relay.settle()
-            self.relay.finish()
-        except (BrokerAway, BrokerRefuses, *FAILURES) as error:
+            with away():
+                while self.relay.catch_up(self.engine.rows):
+                    self.relay.settle()
+                self.relay.finish()
+        except (BrokerAway, BrokerRefuses, DatabaseUnusable) as error:
             log.warning("not everything could be published; the next owner does it: %s", error)
 
     # ---- what others ask --------------------------------------------------------------------------------------

@@ -11,26 +11,32 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from engine import failpoints
 from engine.clock import now_ms
 from engine.cluster import owner, topics
 from engine.cluster.worker import Worker
-from engine.errors import Fenced, LogMismatch, StaleWriter
+from engine.errors import Fenced, LogMismatch, StaleWriter, Stalled
 from engine.failpoints import Interrupted
+from engine.inbox import Submission
 from engine.settlements import Settled, settle
-from engine.store.rows import InboxRow
+from engine.store.rows import InboxRow, SettlementRow
 from schemas import facts as f
 from tests.cluster.town import Role
+from tests.integration.test_isolation import refuse
+from tests.kafka import Broker, running_broker
+from tests.postgres import fresh_database, own_server
 from tests.simulation import runs
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
+from tests.simulation.runs import engine_on, pack_of
 from tests.unit.builders import instant, subject
 
 HOUR = 3_600_000
@@ -61,7 +67,7 @@ def report(cluster: Cluster, first: int, count: int, due: int | None = None) -> 
     return line
 
 
-def check_once(cluster: Cluster, count: int) -> None:
+def check_once(cluster: Cluster, count: int, published_after: dict[int, int] | None = None) -> None:
     """Every report has one outcome and one effect; numbers and positions have no gap, and all is published in order."""
     result = cluster.result()
     with result.database.read() as connection:
@@ -72,14 +78,25 @@ def check_once(cluster: Cluster, count: int) -> None:
     assert len(causes) == len(set(causes)) == count
     told = runs.numbers(result)
     assert all(told.get(row.partition, []) == list(range(1, row.n + 1)) for row in result.rows.values())
-    assert all(row.position == result.inbox.end(row.partition) for row in result.rows.values())
-    cluster.check_published()
+    assert cluster.ends() == {p: row.position for p, row in result.rows.items()}
+    cluster.check_published(published_after)
+
+
+def consumer_of(worker: Worker) -> Any:
+    """The library's own object."""
+    assert worker.inbox._consumer is not None
+    return worker.inbox._consumer
+
+
+def membership(worker: Worker) -> Any:
+    """Group, generation, member and state."""
+    return consumer_of(worker).group_metadata()
 
 
 # ---- where to go on -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("told", [0, 7, 19, 10_000])
+@pytest.mark.parametrize("told", [0, 10_000])
 def test_the_group_may_say_what_it_likes_the_database_says_where_to_go_on(cluster: Cluster, told: int) -> None:
     report(cluster, 1, 20)
     first = cluster.worker()
@@ -103,7 +120,10 @@ def tell_group(cluster: Cluster, offset: int) -> None:
     consumer.close()
 
 
-@pytest.mark.parametrize("name", ["slice.after_lock", "slice.before_write", "slice.before_commit", "slice.after_commit"])
+ROLLBACKS = ["slice.after_lock", "slice.before_write", "slice.before_commit", "slice.after_commit"]
+
+
+@pytest.mark.parametrize("name", ROLLBACKS)
 def test_after_every_rollback_and_every_commit_of_unknown_outcome_it_goes_on_from_the_database(
     cluster: Cluster, tmp_path: Path, name: str
 ) -> None:
@@ -209,8 +229,7 @@ def await_open_slice(cluster: Cluster, within_s: float = 20) -> None:
 
 
 def all_decided(cluster: Cluster) -> bool:
-    result = cluster.result()
-    return all(row.position == result.inbox.end(row.partition) for row in result.rows.values())
+    return cluster.ends() == {p: row.position for p, row in cluster.result().rows.items()}
 
 
 def test_who_does_not_fetch_for_too_long_is_refused_by_the_fence_and_its_late_messages_harm_nobody(
@@ -250,12 +269,16 @@ def test_the_older_of_two_processes_of_one_name_ends(cluster: Cluster, monkeypat
     check_once(cluster, number)
 
 
+def is_at_work(worker: Worker) -> bool:
+    return bool(worker.inbox.heads) and not worker.inbox.taken_over
+
+
 def test_workers_that_come_and_go_under_load_count_everything_once(cluster: Cluster, tmp_path: Path) -> None:
     cluster.worker("one")
     for round_ in range(4):
         report(cluster, 1 + 25 * round_, 25)
         guest = cluster.worker(f"guest-{round_ % 2}")
-        cluster.turn(lambda guest=guest: bool(guest.inbox.heads) and not guest.inbox.taken_over)
+        cluster.turn(partial(is_at_work, guest))
         report(cluster, 101 + 5 * round_, 5)
         guest.guarded_turn()
         cluster.end(guest)
@@ -379,8 +402,8 @@ def test_a_stamp_an_hour_ahead_halts_its_partition_visibly_until_it_is_settled_a
     line, now = Line(cluster.gateway), now_ms()
     sick = cluster.gateway.partition(subject("WY01"))
     worker = cluster.worker(ticking=False)
-    cluster.lay([reported(cluster, line, 1, now, now + 2 * HOUR), reported(cluster, line, 2, now + HOUR, now + 2 * HOUR),
-                 reported(cluster, line, 3, now + 1, now + 2 * HOUR)])  # fmt: skip
+    stamps = [now, now + HOUR, now + 1]
+    cluster.lay([reported(cluster, line, n, stamp, now + 2 * HOUR) for n, stamp in enumerate(stamps, 1)])
     cluster.turn(lambda: bool(worker.engine.rows[sick].halted))
     position = worker.engine.rows[sick].position
     assert "ahead of this worker's clock" in cluster.result().rows[sick].halted
@@ -435,8 +458,7 @@ def test_records_that_the_log_lost_halt_their_partition_and_raise_an_alarm_and_a
 
 
 def all_decided_of(cluster: Cluster, partition: int) -> bool:
-    result = cluster.result()
-    return result.rows[partition].position == result.inbox.end(partition)
+    return cluster.result().rows[partition].position == cluster.ends()[partition]
 
 
 def test_records_lost_under_a_running_worker_halt_it_as_well(lone: Cluster) -> None:
@@ -474,3 +496,241 @@ def test_a_topic_that_was_made_anew_is_refused_at_start_and_halts_a_running_work
     for _ in range(20):
         worker.guarded_turn()
     assert {p: r.position for p, r in cluster.result().rows.items()} == positions
+
+
+# ---- what is away -------------------------------------------------------------------------------------------
+
+
+def test_while_the_database_is_away_a_worker_keeps_its_place_in_the_group_and_goes_on_afterwards(
+    kafka_server: str, kafka_prefix: str, tmp_path: Path
+) -> None:
+    with (
+        own_server() as server, fresh_database(server.url) as url,
+        cluster_on(url, kafka_server, kafka_prefix, 2, slice_records=5) as cluster,
+    ):  # fmt: skip
+        cluster.install()
+        report(cluster, 1, 10)
+        worker = cluster.worker()
+        cluster.settle()
+        before = membership(worker)
+        said = [report_of(cluster, number) for number in range(11, 31)]
+        server.kill()
+        cluster.gateway.append(said, now_ms())
+        until = time.monotonic() + 2 * cluster.settings.kafka_session_ms / 1000
+        while time.monotonic() < until:
+            worker.guarded_turn()
+        assert "database" in worker.ready()
+        assert gauges(worker)["gridpatrol_backpressure", ""] == 1
+        server.start()
+        cluster.database.close()
+        cluster.settle()
+        assert membership(worker)[:3] == before[:3]
+        assert gauges(worker)["gridpatrol_backpressure", ""] == 0 and not worker.ready()
+        check_once(cluster, 30)
+
+
+def report_of(cluster: Cluster, number: int) -> Submission:
+    """A report with nothing to seal: a gateway needs no database for it."""
+    said = Line(cluster.gateway).submission(
+        "report.submitted", "WY-12345", now_ms(), id=f"r{number}", category="D3-04", case=subject("WY01", number),
+        source="hotline", grid="WY01-01",
+    )  # fmt: skip
+    return Submission(said.partition, said.kind, said.principal, said.body)
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_while_the_broker_is_away_nothing_is_lost_and_all_goes_on_afterwards(
+    postgres_url: str, kafka_parts: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(owner, "LOOK_S", 0.5)
+    monkeypatch.setattr(owner, "ANSWER_MS", 1000)
+    with running_broker() as broker, cluster_on(postgres_url, broker.bootstrap, "", 2, slice_records=5) as cluster:
+        cluster.install()
+        report(cluster, 1, 20)
+        worker = cluster.worker()
+        failpoints.arm("slice.after_commit:raise@3")
+        with pytest.raises(Interrupted):
+            cluster.turn(lambda: False)
+        take_away(broker, how)
+        cluster.turn(lambda: "broker" in worker.ready())
+        assert gauges(worker)["gridpatrol_backpressure", ""] == 1
+        bring_back(broker, how)
+        cluster.settle(within_s=60)
+        report(cluster, 21, 10)
+        cluster.settle()
+        check_once(cluster, 30)
+        cluster.check_export(tmp_path)
+
+
+def take_away(broker: Broker, how: str) -> None:
+    if how == "killed":
+        broker.kill()
+    else:
+        os.kill(broker.pid, signal.SIGSTOP)
+
+
+def bring_back(broker: Broker, how: str) -> None:
+    if how == "killed":
+        broker.start()
+    else:
+        os.kill(broker.pid, signal.SIGCONT)
+
+
+# ---- watchdogs ----------------------------------------------------------------------------------------------
+
+
+def test_a_member_that_missed_its_own_rejoin_joins_anew(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.5)
+    report(cluster, 1, 10)
+    worker = cluster.worker()
+    cluster.settle()
+    forget_partitions(worker)
+    cluster.turn(lambda: not worker.inbox.heads)
+    report(cluster, 11, 10)
+    cluster.settle()
+    check_once(cluster, 20)
+
+
+def forget_partitions(worker: Worker) -> None:
+    """Bring the library into the state in which its own defect leaves it: rejoining, and nobody does it."""
+    coordinator = consumer_of(worker)._coordinator
+    coordinator._subscription.assign_from_subscribed([])
+    coordinator.state = MemberState.REBALANCING
+    worker.inbox._listener.changed = True
+
+
+def test_a_member_that_gets_no_partitions_however_often_it_joins_ends(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.0)
+    worker = cluster.worker()
+    with pytest.raises(Stalled, match="no partitions"):
+        for _ in range(20):
+            worker.guarded_turn()
+
+
+def test_more_workers_than_partitions_leave_the_group_in_peace(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.3)
+    one, two, spare = (cluster.worker(name) for name in ("one", "two", "three"))
+    cluster.turn(lambda: sum(bool(w.inbox.heads) for w in (one, two, spare)) == 2 and not one.inbox.taken_over)
+    cluster.settle()
+    generation = membership(one).generation_id
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        for worker in (one, two, spare):
+            worker.guarded_turn()
+    assert membership(one).generation_id == generation
+    assert sorted(w.ready() for w in (one, two, spare)) == ["", "", "no partitions yet"]
+
+
+def test_a_fetch_that_stands_still_while_the_log_grows_ends_the_process(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "LOOK_S", 0.2)
+    monkeypatch.setattr(owner, "STALLED_S", 1.0)
+    worker = cluster.worker()
+    cluster.settle()
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        worker.guarded_turn()  # a quiet log is no stall
+    report(cluster, 1, 10)
+    with pytest.raises(Stalled, match="none has come"):
+        for _ in range(100):
+            numb(worker)
+            worker.guarded_turn()
+
+
+def numb(worker: Worker) -> None:
+    """As a fetch whose answer never comes: nothing of this member's partitions may be asked for."""
+    for state in consumer_of(worker)._subscription.assignment.values():
+        state.mark_pending_revocation()
+
+
+# ---- poison -------------------------------------------------------------------------------------------------
+
+
+def test_poison_and_what_the_database_refuses_is_isolated_and_its_neighbours_go_on(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    refuse(cluster.database, "facts", "NEW.cause LIKE '%\"id\":\"r7\"%'")
+    line = report(cluster, 1, 12)
+    cluster.lay_raw(1, [b"", b"\xff\xfe\x00", b"[]", b'{"event": 1}'])
+    report(cluster, 13, 8)
+    cluster.worker()
+    cluster.settle()
+    letters = sorted(letter[0] for letter in line.letters())
+    assert letters == ["failed", *["undecodable"] * 4]
+    result = cluster.result()
+    causes = [step.cause for step in runs.steps(result) if '"id":"r' in step.cause]
+    assert len(causes) == len(set(causes)) == 19
+    cluster.check_export(tmp_path)
+
+
+# ---- much at once -------------------------------------------------------------------------------------------
+
+
+def test_a_large_backlog_is_fetched_as_there_is_room_and_no_partition_waits_for_another(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "ENOUGH", 100)
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 8, slice_records=50) as cluster:
+        cluster.install()
+        sick = cluster.gateway.partition(subject("WY01"))
+        cluster.lay_raw(sick, [b"{}"] * 6000)
+        report(cluster, 1, 120)
+        worker = cluster.worker()
+        most, done = 0, 0.0
+        while not (settled := cluster.is_settled()):
+            worker.guarded_turn()
+            most = max(most, worker.inbox._at_hand())
+            small = [row for p, row in worker.engine.rows.items() if p != sick]
+            if not done and sum(row.position for row in small) >= 7 + 110 - 12:
+                done = worker.engine.rows[sick].position / 6000
+        assert settled and most <= 100 + 2000
+        assert done < 0.8
+        with cluster.database.read() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM dead_letters").scalar_one() == 6000
+
+
+def test_a_partition_that_stands_still_takes_no_room_from_the_others(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "ENOUGH", 20)
+    worker = cluster.worker()
+    cluster.settle()
+    sick = cluster.gateway.partition(subject("WY01"))
+    worker.engine.halt(sick, "for a test")
+    report(cluster, 1, 300)
+    cluster.turn(lambda: all_decided_of(cluster, 1 - sick))
+    assert gauges(worker)["gridpatrol_inbox_lag_records", str(1 - sick)] == 0
+    worker.engine.settle(SettlementRow(sick, 10**6, "skip", ""))
+    cluster.settle()
+    check_once(cluster, 300)
+
+
+# ---- growing up ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_table_held_undecided_is_decided_before_what_the_topic_holds(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path
+) -> None:
+    with engine_on(postgres_url, 2) as engine:
+        runs.install(engine, pack_of("weiyang"))
+        line = Line(engine)
+        for number in range(1, 31):
+            line.report(number, now_ms(), None, HOMES[number % 12], id=f"r{number}")
+        engine.work(None)
+        line.sent = 30
+        for number in range(31, 51):
+            line.report(number, now_ms(), None, HOMES[number % 12], id=f"r{number}")
+        assert engine.backlog()
+        told = {p: row.n for p, row in engine.rows.items()}
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=7) as cluster:
+        assert all(base > 10 for base in cluster.origin().bases)
+        report(cluster, 51, 30)
+        cluster.worker()
+        cluster.settle()
+        check_once(cluster, 80, told)
+        cluster.check_export(tmp_path)
