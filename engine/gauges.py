@@ -5,6 +5,7 @@ values come from the pack and from enumerations, so their number is bounded.
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from engine.clock import now_ms
 from engine.policies import Policies
-from engine.store import desk, figures, letters, log
+from engine.store import desk, figures, letters, log, positions
 from engine.store.database import FAILURES, Database
 from engine.store.desk import Connection
 from schemas.refusals import Reason
@@ -30,6 +31,10 @@ DEEPEST = 3
 """Overdue cases are told apart by grid down to this level."""
 FIGURES_BY = 2
 """Figures are told apart by grid down to this level."""
+CONSUMERS = ("alerts", "performance")
+"""Who reads the steps in an installation, by the names under which they keep their positions."""
+FIGURES_EVERY_S = 30.0
+"""How long the figures of a scrape are good for."""
 MISMATCHES = "reconcile_mismatches"
 """Name in `meta` under which a verification leaves how many findings it had."""
 
@@ -40,6 +45,8 @@ class StateGauges(Collector):
     def __init__(self, database: Database) -> None:
         self.database = database
         self._policies = Policies()
+        self._figures: Metric | None = None
+        self._figures_s = 0.0
 
     def collect(self) -> Iterator[Metric]:
         """All families, from one snapshot. Without a database there are none: a missing gauge says more than a stale
@@ -62,7 +69,14 @@ class StateGauges(Collector):
     def families(self, connection: Connection, now: int) -> Iterator[Metric]:
         """All of them, as of an instant."""
         yield from state(connection, now)
-        yield sums_of_figures(connection, self._policies, now)
+        yield self.figures(connection, now)
+
+    def figures(self, connection: Connection, now: int) -> Metric:
+        """The figures as they were half a minute ago at most: adding up a province's month takes a second."""
+        if self._figures is None or time.monotonic() - self._figures_s >= FIGURES_EVERY_S:
+            self._figures = sums_of_figures(connection, self._policies, now)
+            self._figures_s = time.monotonic()
+        return self._figures
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering must not need the database."""
@@ -78,7 +92,7 @@ class FigureGauges(StateGauges):
 
     def families(self, connection: Connection, now: int) -> Iterator[Metric]:
         """One of them."""
-        yield sums_of_figures(connection, self._policies, now)
+        yield self.figures(connection, now)
 
 
 def register(registry: CollectorRegistry, database: Database) -> None:
@@ -97,10 +111,15 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield _overdue(connection, now)
     yield _seconds("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.",
                    desk.read_earliest_due(connection), now)  # fmt: skip
-    if log.read_origin(connection) is None:  # of a topic the owners of its partitions know
+    if log.read_origin(connection) is None:  # of a topic the owners of its partitions know, and say it themselves
         yield _waiting(connection)
+        yield GaugeMetricFamily("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.",
+                                value=desk.count_halted(connection))  # fmt: skip
         yield _seconds("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
                        desk.read_oldest_waiting(connection), now)  # fmt: skip
+    yield GaugeMetricFamily("gridpatrol_partitions", "Partitions of the installation, fixed for good.",
+                            value=int(log.read_meta(connection, "partitions") or 0))  # fmt: skip
+    yield _behind(connection)
     yield _letters(connection)
     yield _mismatches(connection)
 
@@ -142,6 +161,15 @@ def _waiting(connection: Connection) -> Metric:
     )
     for partition, count in desk.count_waiting(connection):
         family.add_metric((str(partition),), count)
+    return family
+
+
+def _behind(connection: Connection) -> Metric:
+    family = GaugeMetricFamily(
+        "gridpatrol_consumer_lag_steps", "Steps that a consumer has not taken in yet.", labels=("consumer",)
+    )
+    for consumer, count in positions.count_behind(connection, CONSUMERS):
+        family.add_metric((consumer,), count)
     return family
 
 
