@@ -123,7 +123,7 @@ class Counts:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10), registry=self.registry,
         )  # fmt: skip
         self.owned = Gauge(
-            "gridpatrol_partitions_owned", "Partitions of the facts topic that this process reads.",
+            "gridpatrol_fold_partitions_owned", "Partitions of the facts topic that this process reads.",
             registry=self.registry,
         )  # fmt: skip
         self.published = Counter(

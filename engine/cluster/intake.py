@@ -56,7 +56,7 @@ class Intake(threading.Thread):
         self._looked = 0.0
         self._consumer: KafkaConsumer | None = None
         self._stopped = threading.Event()
-        self._count = Counter(
+        self.records = Counter(
             "gridpatrol_intake_records_total", "Messages of intake topics, by system and outcome.",
             ("system", "outcome"), registry=writer.engine.telemetry.registry,
         )  # fmt: skip
@@ -156,11 +156,11 @@ class Intake(threading.Thread):
         elif not isinstance(raw, Refusal):
             received = intake.admit(raw, principal, self.writer.engine.count)
         if isinstance(received, Refusal):
-            self._count.labels(system, "refused").inc()
+            self.records.labels(system, "refused").inc()
             sent = raw if isinstance(raw, bytes) else binary.as_sent(headers, message.value or b"")
             self._keep(sent, received, system, TopicPartition(topic, message.partition), message.offset)
             return None
-        self._count.labels(system, "forwarded").inc()
+        self.records.labels(system, "forwarded").inc()
         return self._submit(received[0])
 
     def _submit(self, submission: Any) -> Ask:

@@ -231,6 +231,11 @@ def read_earliest_due(connection: Connection) -> int | None:
     return instant
 
 
+def count_halted(connection: Connection) -> int:
+    """Partitions that stand still."""
+    return int(connection.exec_driver_sql("SELECT count(*) FROM partitions WHERE halted <> ''").scalar_one())
+
+
 def count_waiting(connection: Connection) -> list[tuple[int, int]]:
     """Records of each partition that are in the log and not decided."""
     rows = connection.exec_driver_sql(

@@ -1,5 +1,7 @@
 """How far each consumer has read. In: the open transaction. Out: numbers by consumer and partition."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 from sqlalchemy import Connection
 
@@ -20,6 +22,18 @@ def read_positions(connection: Connection, consumer: str) -> dict[int, int]:
     mark = writes.mark(connection)
     rows = connection.exec_driver_sql(f"SELECT partition, n FROM positions WHERE consumer = {mark}", (consumer,))
     return {partition: n for partition, n in rows}
+
+
+def count_behind(connection: Connection, consumers: Sequence[str]) -> list[tuple[str, int]]:
+    """How many steps each of these has still to take in, over all partitions."""
+    mark = writes.mark(connection)
+    names = " UNION ALL ".join(f"SELECT CAST({mark} AS text) AS consumer" for _ in consumers)
+    sql = (
+        f"SELECT w.consumer, sum(p.n - coalesce(s.n, 0)) FROM ({names}) AS w CROSS JOIN partitions p "
+        "LEFT JOIN positions s ON s.consumer = w.consumer AND s.partition = p.partition "
+        "GROUP BY w.consumer ORDER BY w.consumer"
+    )
+    return [(name, max(0, int(count))) for name, count in connection.exec_driver_sql(sql, tuple(consumers))]
 
 
 def write_positions(connection: Connection, rows: list[PositionRow]) -> None:

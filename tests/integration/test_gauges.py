@@ -21,7 +21,7 @@ from prometheus_client.samples import Sample
 from consumers import performance
 from engine import gauges
 from engine.clock import now_ms
-from engine.store import log, slices, writes
+from engine.store import log, positions, slices, writes
 from engine.store.database import Database, open_database
 from engine.store.rows import InboxRow, LetterRow, PartitionRow
 from engine.store.tables import partitions
@@ -230,6 +230,30 @@ def _of_the_labels(sample: Sample, kind: str) -> Iterator[str]:
 )
 def test_the_rules_of_a_good_page_notice_a_bad_one(page: str, why: str) -> None:
     assert any(why in complaint for complaint in complaints(page)), list(complaints(page))
+
+
+def test_a_consumer_is_behind_by_the_steps_of_all_partitions_also_of_those_that_it_never_read(
+    database: Database, registry: CollectorRegistry
+) -> None:
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE partitions SET n = 7")
+        positions.write_positions(connection, [positions.PositionRow("alerts", 0, 5)])
+        log.write_meta(connection, "partitions", "2")
+    value = registry.get_sample_value
+    assert value("gridpatrol_consumer_lag_steps", {"consumer": "alerts"}) == 9
+    assert value("gridpatrol_consumer_lag_steps", {"consumer": "performance"}) == 14
+    assert value("gridpatrol_partitions") == 2
+
+
+def test_halted_partitions_are_counted_here_while_the_log_is_a_table(database: Database, registry) -> None:
+    """Of a topic the owners say it, each of its own: told here as well, a sum would count them twice."""
+    assert registry.get_sample_value("gridpatrol_partitions_halted") == 0
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE partitions SET halted = 'a stamp is ahead' WHERE partition = 1")
+    assert registry.get_sample_value("gridpatrol_partitions_halted") == 1
+    with database.begin() as connection:
+        log.write_origin(connection, log.Origin("cluster", "topic", [0, 0]))
+    assert registry.get_sample_value("gridpatrol_partitions_halted") is None
 
 
 @pytest.fixture(scope="module")

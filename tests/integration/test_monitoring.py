@@ -1,6 +1,7 @@
 """Alarms and dashboards ask for what the service exports, and Prometheus' own tools find them right.
 
-Enters: the files of docker/prometheus, docker/alertmanager and docker/grafana; the metrics page of a running server.
+Enters: the files of docker/prometheus, docker/alertmanager and docker/grafana; the metrics pages of a running server and
+of the roles.
 Leaves: nothing. Where `promtool` or `amtool` are missing (Debian packages `prometheus`, `prometheus-alertmanager`),
 their tests are skipped with the reason; every expression is parsed and its names are checked all the same.
 """
@@ -11,18 +12,29 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from consumers import alerts, performance, stream
+from engine import gauges
+from engine.cluster.gateway import Gateway
+from engine.cluster.intake import Intake
+from engine.cluster.worker import Worker
+from engine.principals import Principals
 from engine.settings import Settings
+from engine.store import log
+from engine.telemetry import Telemetry
 from gridpatrol.cli import main
 from tests import compose, promql
 from tests.integration.test_gauges import live_page
+from tests.serving import prepared
 
 __all__ = ["live_page"]
 
@@ -31,17 +43,6 @@ PROMETHEUS = DOCKER / "prometheus"
 GRAFANA = DOCKER / "grafana"
 ENVIRON = {"KAFKA_CLUSTER_ID": "AAAAAAAAAAAAAAAAAAAAAA"}
 SERVICES = {service.name: service for service in compose.services(ENVIRON)}
-
-ONLY_IN_THE_CLUSTER: dict[str, set[str]] = {
-    "gridpatrol_partitions_owned": set(),
-    "gridpatrol_partitions_halted": set(),
-    "gridpatrol_backpressure": set(),
-    "gridpatrol_inbox_gap_records": {"partition"},
-    "gridpatrol_facts_unpublished": set(),
-    "gridpatrol_consumer_lag_steps": {"consumer"},
-    "gridpatrol_intake_records_total": {"system", "outcome"},
-}
-"""Metrics that only a role of the distributed run exports, with their labels."""
 
 NOT_SHOWN = {"created", "sum", "count"}
 """Ends of series that a histogram brings along and no panel needs."""
@@ -70,10 +71,27 @@ each_board = pytest.mark.parametrize("board", DASHBOARDS.values(), ids=DASHBOARD
 
 
 @pytest.fixture(scope="module")
-def exported(live_page: str) -> dict[str, promql.Labels]:
-    """Series -> labels, as a server really tells them, beside those that only the distributed run has."""
-    found: dict[str, set[str]] = {name: set(labels) for name, labels in ONLY_IN_THE_CLUSTER.items()}
-    for family in text_string_to_metric_families(live_page):
+def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The pages of gateway, worker and performance role, without brokers: each a real part with its registry."""
+    with prepared(f"sqlite:///{tmp_path_factory.mktemp('roles') / 'a.db'}") as engine:
+        settings = Settings(kafka="127.0.0.1:9", role="worker")
+        origin = log.Origin("cluster", "topic", [0] * engine.count)
+        with engine.database.begin() as connection:
+            log.write_origin(connection, origin)
+        member = Worker(settings, engine.database, origin, Telemetry(), [], threading.Event())
+        member.inbox.heads = {0: 0}
+        intake = Intake(settings, Gateway(engine), Principals())
+        intake.records.labels("hotline", "forwarded").inc()
+        gauges.register(engine.telemetry.registry, engine.database)
+        registries = (engine.telemetry.registry, member.engine.telemetry.registry, stream.Counts().registry)
+        return [generate_latest(registry).decode() for registry in registries]
+
+
+@pytest.fixture(scope="module")
+def exported(live_page: str, role_pages: list[str]) -> dict[str, promql.Labels]:
+    """Series -> labels, as an embedded server and the roles of the distributed run really tell them."""
+    found: dict[str, set[str]] = {}
+    for family in (family for page in (live_page, *role_pages) for family in text_string_to_metric_families(page)):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return {name: frozenset(labels) | promql.SCRAPED for name, labels in found.items()}
@@ -87,6 +105,24 @@ def known(exported: dict[str, promql.Labels]) -> dict[str, promql.Labels]:
         known |= {rule["record"]: promql.labels(rule["expr"], known)}
     of_alarms = [promql.labels(rule["expr"], known) | rule["labels"].keys() for rule in ALARMS]
     return known | {"ALERTS": promql.PROMETHEUS["ALERTS"].union(*of_alarms)}
+
+
+def test_a_state_is_told_by_one_kind_of_process_only(live_page, role_pages):
+    """Of partitions their owners tell, and an embedded server of all: added up, nothing counts twice."""
+    gateway, worker, performance = map(names_of, role_pages)
+    assert gateway & worker == names_of(generate_latest(Telemetry().registry).decode())
+    assert not worker & performance and not gateway & performance
+    of_owners = {"gridpatrol_partitions_halted", "gridpatrol_inbox_lag_records"}
+    assert of_owners <= worker and of_owners <= names_of(live_page) and not of_owners & gateway
+    assert {"gridpatrol_consumer_lag_steps", "gridpatrol_partitions"} <= gateway & names_of(live_page)
+
+
+def names_of(page: str) -> set[str]:
+    return {family.name for family in text_string_to_metric_families(page)}
+
+
+def test_consumers_are_watched_under_the_names_by_which_they_keep_their_positions():
+    assert set(gauges.CONSUMERS) == {alerts.NAME, performance.NAME}
 
 
 # ---- rules --------------------------------------------------------------------------------------------------
