@@ -152,6 +152,7 @@ class OwnedInbox(KafkaInbox):
         try:
             consumer = self._member()
             self._regulate(consumer, rows, fetch)
+            _hand_out_what_was_kept(consumer)
             fetched = consumer.poll(timeout_ms)
             self._keep_place(consumer, rows)
         except FencedInstanceIdError as error:
@@ -291,6 +292,14 @@ class OwnedInbox(KafkaInbox):
     def close(self) -> None:
         self.leave()
         super().close()
+
+
+def _hand_out_what_was_kept(consumer: KafkaConsumer) -> None:
+    """What this library keeps back of a partition that was paused it hands out only where this place holds None, and it
+    leaves an emptied object there: a partition paused in the middle of a fetch would never move again."""
+    fetcher = consumer._fetcher
+    if not fetcher._next_partition_records:
+        fetcher._next_partition_records = None
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ships no types
