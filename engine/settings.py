@@ -31,6 +31,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: str = "sqlite:///var/gridpatrol.db"  # SQLAlchemy URL
     database_password_file: str = ""  # holds the password that the URL leaves out
     listen: str = "127.0.0.1:8420"  # host:port; a door that asks for no token is on loopback only
+    tls_cert: str = ""  # PEM file of the door's certificate, with which it speaks HTTPS
+    tls_key: str = ""  # PEM file of its key; empty: it is in tls_cert
+    tls_ca: str = ""  # PEM file of who signed it, for commands that ask the door; empty: whom this machine trusts
     principals: str = ""  # TOML file of who may speak; empty: loopback, and one principal that may speak for all
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     partitions: int = 32  # fixed at installation
@@ -70,6 +73,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise SettingsError(f"listen must be {unless if asks_nobody else 'host:port'}; got {self.listen!r}")
         if not port.isdigit() or int(port) > 65_535:
             raise SettingsError(f"listen needs a port from 0 to 65535, got {self.listen!r}")
+        if self.tls_key and not self.tls_cert:
+            raise SettingsError("tls_key needs tls_cert")
         if self.role not in ROLES:
             raise SettingsError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}")
         if self.role != "all" and not self.kafka:

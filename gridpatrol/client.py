@@ -6,16 +6,19 @@ In: a server's address, a token if it asks for one, requests. Out: decoded JSON,
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from engine.errors import GridpatrolError
+from engine.errors import GridpatrolError, SettingsError
 from engine.settings import Settings
 from engine.store import log
 from engine.store.database import Database
 from gridpatrol import options
 
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Who listens everywhere listens here too."""
 DOOR = "door"
 """Name in `meta` under which a server leaves its address."""
 
@@ -26,17 +29,25 @@ class ServerAway(GridpatrolError):
     remedy = "Start it with `gridpatrol serve`, or name its address with --listen."
 
 
+class ServerUnknown(GridpatrolError):
+    """A server answers, and its certificate is not trusted."""
+
+    remedy = "Set GRIDPATROL_TLS_CA to who signed it; it must name the address at which the server listens."
+
+
 class Refused(GridpatrolError):
     """The server refused a request."""
 
 
 class Server:
-    """A running server by its address. `token`: by which it knows who speaks, if it asks."""
+    """A running server by its address. `token`: by which it knows who speaks; `ca`: who signed its certificate."""
 
-    def __init__(self, url: str, timeout_s: float = 60, token: str = "") -> None:
+    def __init__(self, url: str, timeout_s: float = 60, token: str = "", ca: str = "") -> None:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
-        self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        host = parts.hostname or "127.0.0.1"
+        self._tls = _trusting(ca) if parts.scheme == "https" else None
+        self._address = (EVERYWHERE.get(host, host), parts.port or (443 if self._tls else 80))
         self._timeout_s = timeout_s
         self._spoken = {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -82,13 +93,28 @@ class Server:
     def _ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection(*self._address, timeout=self._timeout_s)
+        connection = self._connection()
         try:
             connection.request(method, path, body, self._spoken | (headers or {}))
             return connection, connection.getresponse()
+        except ssl.SSLCertVerificationError as error:
+            connection.close()
+            raise ServerUnknown(f"the certificate of {self.url} is not trusted: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise ServerAway(f"no server answers at {self.url} ({error})") from error
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(*self._address, timeout=self._timeout_s)
+        return http.client.HTTPSConnection(*self._address, timeout=self._timeout_s, context=self._tls)
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca or None)
+    except OSError as error:
+        raise SettingsError(f"tls_ca: {ca} cannot be read as certificates in PEM: {error.strerror}") from error
 
 
 def _events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
@@ -128,4 +154,5 @@ def server_of(settings: Settings, database: Database | None = None) -> Server:
     if database is not None:
         with database.read() as connection:
             address = log.read_meta(connection, DOOR)
-    return Server(address or f"http://{settings.listen}", token=options.token())
+    there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"
+    return Server(there, token=options.token(), ca=settings.tls_ca)

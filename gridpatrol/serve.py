@@ -8,6 +8,7 @@ opens when everything in the log has been decided.
 import logging
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import uvicorn
 
 from consumers import alerts
 from engine.door.app import create_app
-from engine.errors import GridpatrolError
+from engine.errors import GridpatrolError, SettingsError
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import log as table
@@ -71,10 +72,24 @@ def _answers(taken: socket.socket) -> bool:
         return probe.connect_ex(taken.getsockname()) == 0
 
 
-def url_of(taken: socket.socket) -> str:
+def url_of(taken: socket.socket, scheme: str = "http") -> str:
     """The address as people open it."""
     host, port = taken.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def certified(settings: Settings) -> ssl.SSLContext | None:
+    """What the door shows of itself; None: it speaks no TLS. SettingsError where the files cannot be used."""
+    if not settings.tls_cert:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
+    except OSError as error:
+        files = settings.tls_cert + (f" and {settings.tls_key}" if settings.tls_key else "")
+        why = getattr(error, "reason", None) or error.strerror or error
+        raise SettingsError(f"tls_cert, tls_key: {files} hold no certificate with its key in PEM: {why}") from error
+    return context
 
 
 def serve(
@@ -89,10 +104,11 @@ def serve(
         from gridpatrol import roles  # Kafka's client takes a while to import, and may not be installed
 
         return roles.run(settings, lambda url: log.info("serving", extra={"url": url, "role": settings.role}), seconds)
+    shown = certified(settings)
     taken = take_address(settings.listen)
     try:
         with _signals_interrupt(), _writer(settings, prepare or install_if_empty) as writer:
-            _serve(writer, taken, opened, seconds)
+            _serve(writer, taken, shown, opened, seconds)
     except KeyboardInterrupt:
         log.info("stopped before the door was open")
     finally:
@@ -119,11 +135,12 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
 
 
 def _serve(
-    writer: Writer, taken: socket.socket, opened: Callable[[str, Engine], None] | None, seconds: float | None
-) -> None:
+    writer: Writer, taken: socket.socket, shown: ssl.SSLContext | None,
+    opened: Callable[[str, Engine], None] | None, seconds: float | None,
+) -> None:  # fmt: skip
     """The door, with the writer behind it."""
     engine, database, closing = writer.engine, writer.engine.database, threading.Event()
-    url = url_of(taken)
+    url = url_of(taken, "https" if shown else "http")
     alerts.epoch(database)
     with database.begin() as connection:
         table.write_meta(connection, DOOR, url)
@@ -132,7 +149,7 @@ def _serve(
     try:
         app = create_app(writer, database, performance=reader(database), closing=closing)
         told = (lambda: opened(url, engine)) if opened else None
-        server = Server(app, closing, told)
+        server = Server(app, closing, told, shown)
         with _ended_after(server, seconds):
             server.run(sockets=[taken])
     except KeyboardInterrupt:
@@ -147,10 +164,13 @@ def _serve(
 class Server(uvicorn.Server):
     """Ends the alert streams before it waits for connections to end, and tells when it is open."""
 
-    def __init__(self, app: Any, closing: threading.Event, opened: Callable[[], None] | None) -> None:
+    def __init__(
+        self, app: Any, closing: threading.Event, opened: Callable[[], None] | None, shown: ssl.SSLContext | None
+    ) -> None:
         super().__init__(
             uvicorn.Config(app, log_config=None, access_log=False, server_header=False, ws="none", lifespan="on",
-                           timeout_graceful_shutdown=LINGER_S)
+                           timeout_graceful_shutdown=LINGER_S,
+                           ssl_context_factory=(lambda *_: shown) if shown else None)
         )  # fmt: skip
         self._closing, self._opened = closing, opened
 

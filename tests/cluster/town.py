@@ -22,7 +22,7 @@ from typing import Any
 
 READY_S = 60.0
 STOP_S = 20.0
-_URL = re.compile(r"url='?(http://[^\s']+)")
+_URL = re.compile(r"url='?(https?://[^\s']+)")
 
 
 class Role:
@@ -116,19 +116,21 @@ class Town:
     """The roles of one installation."""
 
     def __init__(self, folder: Path, kafka: str, database: str, prefix: str = "", partitions: int = 8,
-                 **settings: object) -> None:  # fmt: skip
-        self.folder = folder
+                 of_role: Mapping[str, Mapping[str, object]] | None = None, **settings: object) -> None:  # fmt: skip
+        """`settings` are everybody's, and those of commands; `of_role` has what is a role's own."""
+        self.folder, self.of_role = folder, of_role or {}
         self.environment = os.environ | {
             "GRIDPATROL_KAFKA": kafka, "GRIDPATROL_DATABASE": database, "GRIDPATROL_KAFKA_PREFIX": prefix,
             "GRIDPATROL_PARTITIONS": str(partitions), "GRIDPATROL_KAFKA_SESSION_MS": "3000",
             "PYTHONPATH": str(Path(__file__).parents[2]),
-        } | {f"GRIDPATROL_{name.upper()}": str(value) for name, value in settings.items()}  # fmt: skip
+        } | _variables(settings)  # fmt: skip
         self.roles: dict[str, Role] = {}
         self.token = self.environment.get("GRIDPATROL_TOKEN", "")
 
-    def command(self, *words: str, check: bool = True) -> str:
-        """A `gridpatrol` command with this installation's settings; what it printed."""
-        done = subprocess.run([sys.executable, "-m", "gridpatrol.cli", *words], env=self.environment,
+    def command(self, *words: str, check: bool = True, **settings: object) -> str:
+        """A `gridpatrol` command with this installation's settings, and others over them; what it printed."""
+        told = self.environment | _variables(settings)
+        done = subprocess.run([sys.executable, "-m", "gridpatrol.cli", *words], env=told,
                               capture_output=True, text=True, check=False)  # fmt: skip
         if check and done.returncode:
             raise AssertionError(f"gridpatrol {' '.join(words)}: {done.stderr or done.stdout}")
@@ -142,9 +144,9 @@ class Town:
     def start(self, *names: str, **more: str) -> None:
         """Start roles by name: `worker-1` is a worker. They are not waited for."""
         for name in names:
-            role = self.roles.setdefault(
-                name, Role(name, name.partition("-")[0], self.environment, self.folder)
-            )
+            kind = name.partition("-")[0]
+            own = self.environment | _variables(self.of_role.get(kind, {}))
+            role = self.roles.setdefault(name, Role(name, kind, own, self.folder))
             role.start(**more)
 
     def await_ready(self, *names: str) -> None:
@@ -176,6 +178,10 @@ class Town:
     def kill(self) -> None:
         for role in self.roles.values():
             role.kill()
+
+
+def _variables(settings: Mapping[str, object]) -> dict[str, str]:
+    return {f"GRIDPATROL_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 @contextmanager

@@ -51,6 +51,7 @@ def test_a_variable_of_another_name_is_nobodys_setting():
         ({"slice_records": -5}, "-5"),
         ({"partitions": "many"}, "partitions"),
         ({"log_format": "xml"}, "xml"),
+        ({"tls_key": "door.key"}, "tls_cert"),
         ({"event_bytes": MAX_EVENT_BYTES + 1}, str(MAX_EVENT_BYTES)),
         ({"event_bytes": 0}, str(MAX_EVENT_BYTES)),
     ],
