@@ -42,10 +42,11 @@ from tests.cluster.town import Town
 
 STAGES = 19
 """How often `run` says what is done next."""
-EVENTS = 30_000
+EVENTS, FEWEST = 30_000, 4_000
 SINGLES = 1_500
 """Events sent one by one. They are decided first, before the clock runs: caches fill, statements are prepared."""
-SINGLE_SENDERS, BULK, BULK_SENDERS = 8, 500, 4
+SINGLE_SENDERS, BULK, BULK_SENDERS = 8, 250, 2
+"""As much as these have on the way at once lies between two events of an incident: they come in order."""
 IDLE_S, SATURATED_S, LOAD_S, REST_S = 3.0, 8.0, 15.0, 2.0
 LOADS = (25, 50, 75)
 """Per cent of what all roles take together."""
@@ -83,7 +84,7 @@ class Bench:
 
     def __init__(self, site: Site, scale: float, told: Told, figures: Figures) -> None:
         self.site, self.scale, self.told, self.figures = site, scale, told, figures
-        self.events = int(EVENTS * scale)
+        self.events = max(FEWEST, int(EVENTS * scale))
         self.singles = min(SINGLES, self.events // 4)
         self.shorter = max(0.15, min(1.0, scale))
 
@@ -245,7 +246,7 @@ class Bench:
         """Events pushed in by the door until all of them are decided, folded and told."""
         ask, behind = self.site.asker(town, POSITIONS), self.site.asker(town, BEHIND)
         last = ask() + number
-        fill(town["gateway-1"].address(), events, number, BULK // 5, BULK_SENDERS)
+        fill(town["gateway-1"].address(), events, number, BULK, BULK_SENDERS)
         until(lambda: ask() >= last and behind() == 0, "everything to be decided, folded and told")
         return number
 
@@ -268,7 +269,7 @@ class Bench:
 
     def _recovered(self, town: Town) -> None:
         """A worker killed among very many open incidents, under half of the load that all roles take together."""
-        number = CROWD if self.scale >= 1 else min(CROWD // 10, 40 * self.events)
+        number = CROWD if self.scale >= 1 else CROWD // 10
         self.told(f"{number:,} open incidents are made")
         self.figures["cluster.recovery_open_incidents"] = crowd(url_of(town), number)
         session = {"GRIDPATROL_KAFKA_SESSION_MS": str(SESSION_MS)}
