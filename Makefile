@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run replay check test chaos-cluster bench bench-cluster fresh clean
+.PHONY: help setup run replay cluster check test chaos-cluster bench bench-cluster fresh clean
 
 BIN := .venv/bin
 # Two test processes fit the smallest machine that we support; more cores may take more.
@@ -19,6 +19,9 @@ run: setup ## run the demo with the Weiyang pack; Ctrl-C stops it, the next run 
 
 replay: setup ## replay seven weeks of a real city and show what the engine makes of them
 	@$(BIN)/gridpatrol demo city
+
+cluster: setup ## run the distributed form on this machine: Kafka, PostgreSQL, five roles, demo traffic; no Docker
+	@$(BIN)/python -m tests.cluster
 
 check: setup ## ruff and mypy
 	@$(BIN)/ruff check .

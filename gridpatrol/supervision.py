@@ -14,6 +14,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from typing import IO
 
 import click
 import msgspec
@@ -35,7 +37,11 @@ LOOK_S = 0.2
 
 def keep(settings: Settings, stop: threading.Event) -> None:
     """Keep one process per role alive until told to stop."""
-    children = [Child(role, settings) for role in ROLES[1:]]
+    supervise([Child(settings_of(role, settings)) for role in ROLES[1:]], stop)
+
+
+def supervise(children: Sequence["Child"], stop: threading.Event) -> None:
+    """Keep these alive until told to stop, and stop them."""
     try:
         while not stop.is_set():
             for child in children:
@@ -50,11 +56,12 @@ def keep(settings: Settings, stop: threading.Event) -> None:
 
 
 class Child:
-    """One role, and its process while it has one."""
+    """One role, and its process while it has one. `output`: where it logs to; None: where we do."""
 
-    def __init__(self, role: str, settings: Settings) -> None:
-        self.role = role
-        self.settings = settings_of(role, settings)
+    def __init__(self, settings: Settings, output: IO[bytes] | None = None) -> None:
+        self.name = f"role {settings.role}" + (f" ({settings.instance})" if settings.instance else "")
+        self.settings = settings
+        self.output = output
         self.pause_s = AGAIN_S
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
@@ -65,14 +72,12 @@ class Child:
         if self._process is not None and self._process.poll() is not None:
             self._ended(self._process, now_s)
         if self._process is None and now_s >= self._again_s:
-            self._process, self._started_s = start(self.settings), now_s
+            self._process, self._started_s = start(self.settings, self.output), now_s
 
     def _ended(self, process: "subprocess.Popen[bytes]", now_s: float) -> None:
         if now_s - self._started_s >= SETTLED_S:
             self.pause_s = AGAIN_S
-        log.error(
-            "role %s ended (%s); it is started again in %.0f s", self.role, _how(process.returncode), self.pause_s
-        )
+        log.error("%s ended (%s); it is started again in %.0f s", self.name, _how(process.returncode), self.pause_s)
         _let_go(process)
         self._process, self._again_s = None, now_s + self.pause_s
         self.pause_s = min(2 * self.pause_s, LONGEST_S)
@@ -89,7 +94,7 @@ class Child:
         try:
             self._process.wait(max(0.0, until_s - time.monotonic()))
         except subprocess.TimeoutExpired:
-            log.error("role %s did not stop in time and is killed; nothing is lost", self.role)
+            log.error("%s did not stop in time and is killed; nothing is lost", self.name)
             self._process.kill()
             self._process.wait()
         _let_go(self._process)
@@ -105,10 +110,11 @@ def settings_of(role: str, settings: Settings) -> Settings:
     )  # fmt: skip
 
 
-def start(settings: Settings) -> "subprocess.Popen[bytes]":
+def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
     """A role as a process. In a session of its own: Ctrl-C is for the parent, which then stops it in order."""
-    command = [sys.executable, "-m", "gridpatrol.supervision"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    name = settings.instance or settings.role  # for whoever looks at the list of processes
+    command = [sys.executable, "-m", "gridpatrol.supervision", name]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True)
     assert process.stdin is not None
     try:
         process.stdin.write(msgspec.json.encode(settings) + b"\n")

@@ -62,6 +62,7 @@ class Broker:
         self.users: dict[str, str] = {}
         self.ca: Path | None = None
         self.log = home / f"broker-{node}.log"
+        self.kept = False  # whether the folder stays when the process that started it dies
         self._parts = find_parts()
         self._process: subprocess.Popen | None = None
         self._watch: subprocess.Popen | None = None
@@ -92,7 +93,7 @@ class Broker:
                 env=os.environ | self.environment,
                 start_new_session=True,
             )
-        watch = ["sh", "-c", DIES_WITH_US, str(self._process.pid), str(self.home.parent)]
+        watch = ["sh", "-c", DIES_WITH_US, str(self._process.pid), "" if self.kept else str(self.home.parent)]
         self._watch = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
 
     def await_answer(self) -> None:
@@ -250,6 +251,28 @@ def running_cluster(
         yield Cluster(brokers)
 
 
+@contextmanager
+def kept_broker(top: Path) -> Iterator[Broker]:
+    """Yield a broker whose data stay in a folder, for the next start; it is stopped when the block ends.
+
+    Its port is another one each time. Otherwise like `running_broker`.
+    """
+    top = top.resolve()
+    top.mkdir(parents=True, exist_ok=True)
+    home = next((found for found in top.iterdir() if found.is_dir()), top / _cluster_id())
+    home.mkdir(exist_ok=True)
+    properties = _cluster_properties(1) | _node_properties(1, home, _free_ports(2), False)
+    broker = Broker(1, home, properties, {})
+    broker.kept = True
+    if not (home / "data-1" / "meta.properties").exists():
+        broker._format()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
 def client_settings(bootstrap: str, ca: Path | None, user: str, password: str) -> dict[str, Any]:
     """The settings of a kafka-python client: plain without `ca`, else TLS and SCRAM-SHA-512."""
     if ca is None:
@@ -268,10 +291,8 @@ def client_settings(bootstrap: str, ca: Path | None, user: str, password: str) -
 def _running(
     count: int, properties: Mapping[str, str], users: Mapping[str, str] | None, environment: Mapping[str, str]
 ) -> Iterator[list[Broker]]:
-    # The folder's name is the cluster's id, which Kafka wants as 16 bytes in base64.
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     top = Path(tempfile.mkdtemp(prefix="gridpatrol-kafka-")).resolve()
-    home = top / cluster
+    home = top / _cluster_id()
     home.mkdir()
     brokers: list[Broker] = []
     try:
@@ -297,6 +318,11 @@ def _running(
         for broker in brokers:
             broker.kill()
         shutil.rmtree(top, ignore_errors=True)
+
+
+def _cluster_id() -> str:
+    """The name of a cluster's folder is its id, which Kafka wants as 16 bytes in base64; no file name begins with -."""
+    return base64.urlsafe_b64encode(b"g" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
 def _cluster_properties(count: int) -> dict[str, str]:
