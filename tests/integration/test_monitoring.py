@@ -1,8 +1,9 @@
 """Alarms and dashboards ask for what the service exports, and Prometheus' own tools find them right.
 
 Enters: the files of docker/prometheus, docker/alertmanager and docker/grafana; the metrics pages of a running server
-and of the roles. Leaves: nothing. Where `promtool` or `amtool` are missing (Debian packages `prometheus`, `prometheus-alertmanager`),
-their tests are skipped with the reason; every expression is parsed and its names are checked all the same.
+and of the roles. Leaves: nothing. Where `promtool` or `amtool` are missing (Debian packages `prometheus`,
+`prometheus-alertmanager`), their tests are skipped with the reason; every expression is parsed and its names are
+checked all the same.
 """
 
 from __future__ import annotations
