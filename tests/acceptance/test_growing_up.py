@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,9 @@ from schemas.topics import Topics
 from tests.acceptance.test_cli_serve import GRIDPATROL, environment, run, server
 from tests.cluster.processes import eventually
 from tests.cluster.topics import Sent, by_kafka_python, read_topic
+from tests.cluster.town import Town, town
 from tests.postgres import fresh_database
+from tests.simulation.runs import storm
 from workflows.decide import DUE
 
 PARTITIONS = 8
@@ -206,17 +208,15 @@ def lived(county: County) -> Before:
         for number in range(3):
             urged = event(f"urge-{number}", "incident.urged", "WY05", "CHIEF", note="please")
             assert tell(running.url, urged) == ["done"]
-        started = now_ms() - HALF_HOUR_MS + DUE_IN_MS
-        late = report("late", "WY02", at_ms=started)
-        assert tell(running.url, late) == ["done"]
-        was.due_ms = started + HALF_HOUR_MS
         running.stop(signal.SIGKILL)
-    was.sent += [early, late]
     undecided = [report(f"undecided-{grid}", grid) for grid in ("WY06", "WY07", "WY08")]
-    with server(folder, **county.before, GRIDPATROL_FAILPOINT="slice.before_commit:sleep=5000") as running:
+    with server(folder, **county.before, GRIDPATROL_FAILPOINT="slice.before_commit:sleep=3000") as running:
+        was.due_ms = now_ms() + DUE_IN_MS
+        late = report("late", "WY02", at_ms=was.due_ms - HALF_HOUR_MS)
+        assert tell(running.url, late) == ["done"]
         assert tell(running.url, *undecided, wait_s=0) == ["accepted"] * 3
         running.stop(signal.SIGKILL)
-    was.sent += undecided
+    was.sent += [early, late, *undecided]
     assert now_ms() < was.due_ms, "this machine is too slow for the drill: the deadline has passed already"
     _look(county, was)
     return was
@@ -471,3 +471,42 @@ def test_a_log_whose_beginning_is_gone_is_not_exported_and_it_is_said_what_is_th
     said = county.refused("log", "export", "-o", "log.jsonl", **county.after)
     assert "begins at offset 2" in said and "gridpatrol facts export" in said
     assert (county.folder / "log.jsonl").read_text() == "an earlier export"
+
+
+def test_a_restored_database_decides_again_what_came_after_its_backup_to_the_same_facts(
+    county: County, postgres_server: Any
+) -> None:
+    """The inbox topic has all of it. What is sent again meanwhile was decided already, or is by then."""
+    first, second = storm()[:80], storm()[80:160]
+    with fresh_database(postgres_server) as backup:
+        with town(county.folder, county.kafka, county.database, prefix=county.prefix) as built:
+            _publish(built, first)
+            built.stop()
+            built.command("db", "copy", "--from", county.database, "--database", backup)
+            _publish(built, second)
+            _comes_to_rest(county)
+            built.stop()
+        facts = county.run("facts", "export")
+        county.after["GRIDPATROL_DATABASE"] = county.database = backup
+        assert county.run("facts", "export") not in ("", facts)
+        county.run("db", "restart-feed")
+        restored = Town(county.folder, county.kafka, backup, prefix=county.prefix)
+        try:
+            answers = _publish(restored, second)
+            assert set(answers) <= {"duplicate", "refused", "conflict"} and "duplicate" in answers
+            _comes_to_rest(county)
+            restored.stop()
+        finally:
+            restored.kill()
+        again = county.run("facts", "export")
+        assert set(facts.splitlines()) <= set(again.splitlines()), "what fell due meanwhile may come beside it"
+        assert county.run("verify").startswith("Everything")
+
+
+def _publish(built: Town, events: Sequence[bytes]) -> list[str]:
+    """Start every role, publish, and wait for what becomes of each event."""
+    names = ("gateway-1", "worker-1", "performance-1", "alerts-1")
+    built.start(*names)
+    built.await_ready(*names)
+    answer = built.publish(events, wait=30)
+    return [result["outcome"] for result in answer["results"] if result["status"] == "accepted"]
