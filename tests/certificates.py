@@ -12,7 +12,13 @@ from pathlib import Path
 
 DAYS = "2"
 SHORT_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-EXTENSIONS = "subjectAltName = IP:127.0.0.1, DNS:localhost\nextendedKeyUsage = serverAuth, clientAuth\n"
+EXTENSIONS = """subjectAltName = IP:127.0.0.1, DNS:localhost
+extendedKeyUsage = serverAuth, clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
+# From Python 3.13 on, an authority that does not say what its key is for is not trusted.
+MAY_SIGN = ("-addext", "keyUsage = critical, keyCertSign, cRLSign")
 
 
 class CertificateFailed(Exception):
@@ -36,7 +42,7 @@ def make_certificate(folder: Path, name: str) -> Certificate:
     extensions.write_text(EXTENSIONS, encoding="ascii")
     _openssl(
         *("req", "-x509", *SHORT_KEY, "-keyout", ca_key, "-out", made.ca),
-        *("-days", DAYS, "-subj", "/CN=gridpatrol test authority"),
+        *("-days", DAYS, "-subj", "/CN=gridpatrol test authority", *MAY_SIGN),
     )
     _openssl("req", *SHORT_KEY, "-keyout", made.key, "-out", request, "-subj", f"/CN={name}")
     _openssl(

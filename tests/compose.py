@@ -21,6 +21,8 @@ FILE = ROOT / "docker" / "compose.yaml"
 OURS = "gridpatrol:"
 """What the image of our own processes is called, up to its release."""
 SETUP = "setup"
+REPLACED = ("command", "entrypoint", "test")
+"""Sequences of which the last one counts."""
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<how>:?[-?])(?P<word>[^}]*))?\})")
 
@@ -65,15 +67,32 @@ class Service:
         return int(listen.rpartition(":")[2]) if listen else None
 
 
-def load(environ: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
-    """The whole file, with its variables filled in. Unset where one is missing that has no default."""
-    read: dict[str, Any] = _filled(yaml.safe_load(file.read_text(encoding="utf-8")), environ)
-    return read
+def load(environ: Mapping[str, str], *files: Path) -> dict[str, Any]:
+    """The whole file, each further one laid over it, with variables filled in. Unset where one without default is
+    missing."""
+    read: dict[str, Any] = {}
+    for file in files or (FILE,):
+        read = _laid_over(read, yaml.safe_load(file.read_text(encoding="utf-8")))
+    return dict(_filled(read, environ))
 
 
-def services(environ: Mapping[str, str], file: Path = FILE) -> list[Service]:
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two files as one, as Compose merges them: mappings by key, sequences one after another, commands replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = below.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _laid_over(old, value)
+        elif isinstance(old, list) and isinstance(value, list) and key not in REPLACED:
+            merged[key] = old + [item for item in value if item not in old]
+        else:
+            merged[key] = value
+    return merged
+
+
+def services(environ: Mapping[str, str], *files: Path) -> list[Service]:
     """All containers, in an order in which they may start."""
-    found = load(environ, file)["services"]
+    found = load(environ, *files)["services"]
     made = {name: _service(name, told) for name, told in found.items()}
     order = TopologicalSorter({name: service.after.keys() for name, service in made.items()})
     return [made[name] for name in order.static_order()]

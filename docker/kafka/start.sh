@@ -1,0 +1,16 @@
+#!/bin/sh
+# Starts the secured broker. The image's own start script takes Java key stores only and can make no users, so it is
+# passed by: of the image, these are its programs.
+#
+# The first start makes the users, one for each file kafka_user_NAME, which holds the password. Later files count for
+# nothing: another user is made by whoever is administrator (see compose.tls.yaml).
+set -eu
+programs=${KAFKA_PROGRAMS:-/opt/kafka/bin}
+here=$(dirname "$0")
+
+set -- format --ignore-formatted --cluster-id "$CLUSTER_ID" --config "$here/secured.properties"
+for file in "${KAFKA_USERS:-/run/secrets}"/kafka_user_*; do
+    set -- "$@" --add-scram "SCRAM-SHA-512=[name=${file##*kafka_user_},password=$(cat "$file")]"
+done
+"$programs/kafka-storage.sh" "$@"
+exec "$programs/kafka-server-start.sh" "$here/secured.properties"
