@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import re
 import shutil
 import signal
 import sys
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -29,15 +31,18 @@ import psycopg
 from kafka.errors import KafkaError
 from sqlalchemy.engine import make_url
 
+from engine.clock import now_ms
 from engine.errors import GridpatrolError
 from engine.settings import Settings, read_settings
 from engine.store.database import StoreError, open_database
 from tests.cluster.faults import POINTS, SESSION_S, SYSTEM, Ground, ground
 from tests.cluster.judge import Verdict, judge, unfinished
-from tests.cluster.load import Load, Strays
+from tests.cluster.load import Ledger, Load, Strays
 
-REST_S = 120.0
+REST_S = 240.0
 """How long a mended town may take to come to rest."""
+QUIET_MS = 13_000
+"""At rest nothing falls due for so long: a tick while everything is stopped would be decided by nobody."""
 LOOK_S = 0.25
 ONE_OF = 2
 """How many things may be broken at once, beside processes that are on their way back."""
@@ -52,7 +57,7 @@ class Watch:
     def __init__(self, ground: Ground, load: Load) -> None:
         self.ground, self.load = ground, load
         self.longest_s = 0.0
-        self._stands: dict[int, int] = {}
+        self.stands: dict[int, int] = {}
         self._since: dict[int, float] = {}
         self._connection: psycopg.Connection | None = None
 
@@ -60,11 +65,11 @@ class Watch:
         """Look at the partitions; a database that is away moves none of them."""
         now, stands = time.monotonic(), self._read()
         for partition, highest in list(self.load.ledger.highest.items()):
-            stood = self._stands.get(partition, 0)
+            stood = self.stands.get(partition, 0)
             if stands.get(partition, stood) > stood or stood > highest:
                 self._since[partition] = now
             self.longest_s = max(self.longest_s, now - self._since.setdefault(partition, now))
-        self._stands |= stands
+        self.stands |= stands
 
     def _read(self) -> dict[int, int]:
         try:
@@ -177,7 +182,7 @@ def change_workers(monkey: Monkey) -> None:
     if third in monkey.ground.of("worker"):
         if third in monkey.ground.running("worker") and third not in monkey.broken:
             monkey.ground.leave(third)
-    else:
+    elif third not in monkey.ground.town.roles or not monkey.ground.town[third].running:
         monkey.ground.join(third)
 
 
@@ -195,6 +200,8 @@ class Run:
     """What came of a run."""
 
     verdict: Verdict
+    judged: Callable[[], Verdict]  # once more
+    ledger: Ledger
     ground: Ground
     stall_s: float
     silent_s: float
@@ -208,7 +215,7 @@ def under_load(place: Ground, seed: int, rate: float, *names: str) -> Iterator[W
     place.town.await_ready()
     load = Load(seed, rate, place.doors, place.token)
     bootstrap = place.town.environment["GRIDPATROL_KAFKA"]
-    strays = Strays(seed, bootstrap, "", int(place.town.environment["GRIDPATROL_PARTITIONS"]), SYSTEM, load.ledger)
+    strays = Strays(seed, bootstrap, "", place.partitions, SYSTEM, load.ledger)
     watched = Watched(place, load, strays)
     try:
         load.start()
@@ -241,6 +248,12 @@ class Watched:
                 raise AssertionError(f"{what}: not within {within_s:.0f} s")
             self.look()
 
+    def moves(self, within_s: float) -> None:
+        """Let it run until everything that is promised by now is decided."""
+        waiting = dict(self.load.ledger.highest)
+        self.until(lambda: all(self.watch.stands.get(p, 0) > place for p, place in waiting.items()), within_s,
+                   "what was promised is decided")  # fmt: skip
+
     def look(self, turn: Callable[[], None] = lambda: None) -> None:
         """One look at everything."""
         turn()
@@ -256,10 +269,12 @@ class Watched:
         settings = read_settings({}, self.ground.town.environment)
         self.ground.disarm()
         self.until(lambda: not self.load.ledger.waiting, REST_S, "everything is acknowledged")
-        left = ["not looked yet"]
+        left, at_ms = ["not looked yet"], now_ms()
 
         def done() -> bool:
-            left[:] = _unfinished(settings)
+            nonlocal at_ms
+            at_ms = now_ms()
+            left[:] = _unfinished(settings, at_ms + QUIET_MS)
             return not left
 
         try:
@@ -269,15 +284,16 @@ class Watched:
         took = time.monotonic() - began
         self.load.close()
         self.ground.stop()
-        verdict = judge(settings.database, settings, self.load.ledger, self.ground.town.folder)
-        return Run(verdict, self.ground, self.watch.longest_s, self.load.ledger.silent_s, took)
+        ledger = self.load.ledger
+        judged = partial(judge, settings, ledger, self.ground.town.folder, at_ms)
+        return Run(judged(), judged, ledger, self.ground, self.watch.longest_s, ledger.silent_s, took)
 
 
-def _unfinished(settings: Settings) -> list[str]:
+def _unfinished(settings: Settings, at_ms: int) -> list[str]:
     try:
         database = open_database(settings.database)
         try:
-            return unfinished(database, settings)
+            return unfinished(database, settings, at_ms)
         finally:
             database.close()
     except (GridpatrolError, StoreError, KafkaError) as error:
@@ -296,6 +312,35 @@ def run(folder: Path, seconds: float, seed: int, *, brokers: int = 1, rate: floa
         watched.wait(seconds, monkey.turn)
         monkey.mend()
         return watched.rest()
+
+
+def rebalances(folder: Path, seed: int, graceful: int, killed: int, rate: float = 150) -> Run:
+    """One performance process stays, a second one joins and leaves under load: so often in order, so often killed."""
+    names = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
+    with ground(folder) as place, under_load(place, seed, rate, *names) as watched:
+        for number in range(graceful + killed):
+            place.join("performance-2")
+            watched.until(lambda: _shared(place), 60, "both performance processes have partitions")
+            watched.wait(1.5)
+            place.leave("performance-2", kill=number >= graceful)
+            watched.until(lambda: not place.town["performance-2"].running, 20, "the second one is gone")
+            watched.until(lambda: _owned(place, "performance-1") == place.partitions, 60, "one has all partitions")
+        return watched.rest()
+
+
+def _owned(place: Ground, name: str) -> int:
+    """How many partitions of the facts topic a performance process says that it reads."""
+    try:
+        said = place.town[name].get("/metrics", 2)[1]
+    except (AssertionError, OSError):
+        return 0
+    found = re.search(r"^gridpatrol_partitions_owned (\d+)", said, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _shared(place: Ground) -> bool:
+    each = [_owned(place, name) for name in ("performance-1", "performance-2")]
+    return min(each) > 0 and sum(each) == place.partitions
 
 
 # ---- telling ------------------------------------------------------------------------------------------------
@@ -325,6 +370,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(100_000))
     parser.add_argument("--brokers", type=int, default=1, choices=(1, 3))
+    parser.add_argument("--only", choices=("performance",), help="ten rebalances in order and ten killed, under load")
     parser.add_argument("--rate", type=float, default=150, help="events a second")
     parser.add_argument("--every", type=float, default=2, help="seconds between two faults, on average")
     parser.add_argument("--keep", action="store_true", help="keep logs and data also when all is well")
@@ -335,7 +381,10 @@ def main() -> int:
     print(f"chaos for {asked.seconds:g} s, seed {asked.seed}; logs in {folder}", flush=True)
     wrong: list[str] = []
     try:
-        done = run(folder, asked.seconds, asked.seed, brokers=asked.brokers, rate=asked.rate, every_s=asked.every)
+        if asked.only:
+            done = rebalances(folder, asked.seed, 10, 10, asked.rate)
+        else:
+            done = run(folder, asked.seconds, asked.seed, brokers=asked.brokers, rate=asked.rate, every_s=asked.every)
         print(table(done))
         for line in done.ground.ended:
             print(f"  {line}")

@@ -16,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kafka import KafkaAdminClient
+
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
 from tests import kafka, postgres
@@ -34,6 +36,10 @@ POINTS = {
 }  # fmt: skip
 """Which failpoints a role passes."""
 SYSTEM = "city-hotline"
+STOP_S = 60.0
+"""How long a role may take to stop in order; with brokers away it tries for half a minute to say what it has."""
+FRESH = 75
+"""With this the performance role asks to be started again: a database error leaves nothing to trust in memory."""
 
 
 class Ground:
@@ -47,8 +53,14 @@ class Ground:
         self.began_s = time.monotonic()
         self._back: dict[str, float] = {}  # roles that are down on purpose, and when they come back
         self._armed: dict[str, str] = {}  # roles that will die at a failpoint
-        self._env: dict[str, dict[str, str]] = {}
+        self._points: dict[str, str] = {}  # where they are to die when they are back
+        self._patience: dict[str, float] = {}  # until when what was asked to stop may take
         self._wanted: set[str] = set()
+
+    @property
+    def partitions(self) -> int:
+        """Of the inbox, and of the facts."""
+        return int(self.town.environment["GRIDPATROL_PARTITIONS"])
 
     # ---- what runs ------------------------------------------------------------------------------------------
 
@@ -94,23 +106,30 @@ class Ground:
         except AssertionError:
             return "http://127.0.0.1:9"
 
+    def armed(self, name: str) -> bool:
+        """Whether it is still to die, or to stop, at a failpoint; also while it is on its way there."""
+        return name in self._armed or bool(self._points.get(name))
+
     def supervise(self) -> None:
         """Start what should run and does not; note what ended by itself."""
         now = time.monotonic()
         for name in sorted(self._wanted):
-            if name in self._back:
-                if now >= self._back[name]:
-                    del self._back[name]
-                    self._start(name, self._env.pop(name, {}).get("point", ""))
-            elif not self.town[name].running:
+            if self.town[name].running:
+                if now > self._patience.get(name, now):
+                    said = self.town[name].said()[-3000:]
+                    raise AssertionError(f"{name} did not stop within {STOP_S:.0f} s:\n{said}")
+            elif name not in self._back:
                 self._ended(name)
+            elif now >= self._back[name]:
+                del self._back[name]
+                self._patience.pop(name, None)
+                self._start(name, self._points.pop(name, ""))
 
     def disarm(self) -> None:
         """Start again, without it, what would still die at a failpoint."""
+        self._points.clear()
         for name in list(self._armed):
-            self.town[name].stop()
-            self._armed.pop(name)
-            self._back[name] = time.monotonic()
+            self.restart(name)
 
     def stop(self) -> None:
         """Stop every role in order; one that cannot be stopped fails."""
@@ -118,14 +137,18 @@ class Ground:
         self.town.stop()
 
     def _ended(self, name: str) -> None:
-        process = self.town[name].process
+        role, process = self.town[name], self.town[name].process
         assert process is not None
-        point = self._armed.pop(name, "")
+        point, kind = self._armed.pop(name, ""), name.partition("-")[0]
         if point and process.returncode == -signal.SIGKILL:
-            self._say(f"killed {name.partition('-')[0]} at {point.partition(':')[0]}")
+            self._say(f"killed {kind} at {point.partition(':')[0]}", name)
+        elif "serving" not in role.said():
+            self._say(f"{kind} could not start yet", f"{name} {process.returncode}")
+        elif kind == "performance" and process.returncode == FRESH:
+            self._say(f"{kind} asked for a fresh start", name)
         else:
             self.ended.append(f"{name} ended with {process.returncode} after {now_s(self):.0f} s")
-            self._say(f"{name.partition('-')[0]} ended by itself", f"{name} {process.returncode}")
+            self._say(f"{kind} ended by itself", f"{name} {process.returncode}")
         self._back[name] = time.monotonic() + 0.2
 
     def _say(self, what: str, detail: str = "") -> None:
@@ -138,8 +161,7 @@ class Ground:
     def kill(self, name: str, pause_s: float = 0.0, point: str = "") -> None:
         """kill -9; it comes back after a pause, perhaps to die at a failpoint."""
         self.town[name].kill()
-        self._armed.pop(name, None)
-        self._back[name], self._env[name] = time.monotonic() + pause_s, {"point": point}
+        self._comes_back(name, pause_s, point)
         self._say(f"kill -9 {name.partition('-')[0]}", name)
 
     def arm(self, name: str, point: str) -> None:
@@ -147,18 +169,26 @@ class Ground:
         self.restart(name, point=point)
 
     def restart(self, name: str, pause_s: float = 0.0, point: str = "") -> None:
-        """SIGTERM; it comes back after a pause."""
-        self.town[name].stop()
-        self._armed.pop(name, None)
-        self._back[name], self._env[name] = time.monotonic() + pause_s, {"point": point}
+        """SIGTERM, which is not waited for; it comes back after a pause."""
+        process = self.town[name].process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        self._patience[name] = time.monotonic() + STOP_S
+        self._comes_back(name, pause_s, point)
         self._say(f"SIGTERM {name.partition('-')[0]}", name)
 
-    def leave(self, name: str) -> None:
-        """Stop it in order, for good."""
+    def _comes_back(self, name: str, pause_s: float, point: str) -> None:
+        self._armed.pop(name, None)
+        self._back[name], self._points[name] = time.monotonic() + pause_s, point
+
+    def leave(self, name: str, kill: bool = False) -> None:
+        """Stop it, in order or not, for good; it is not waited for."""
+        process = self.town[name].process
+        assert process is not None
         self._wanted.discard(name)
         self._back.pop(name, None)
-        self.town[name].stop()
-        self._say(f"{name.partition('-')[0]} leaves", name)
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        self._say(f"{name.partition('-')[0]} leaves{' by kill -9' if kill else ''}", name)
 
     def join(self, name: str) -> None:
         """One more."""
@@ -171,7 +201,21 @@ class Ground:
         assert process is not None
         process.send_signal(signal.SIGSTOP)
         self._say(f"SIGSTOP {name.partition('-')[0]}", name)
+        return self.thaw(name)
+
+    def thaw(self, name: str) -> Callable[[], None]:
+        """SIGCONT, for later."""
+        process = self.town[name].process
+        assert process is not None
         return lambda: process.send_signal(signal.SIGCONT) if process.poll() is None else None
+
+    def stopped(self, name: str) -> bool:
+        """Whether it has stopped at a failpoint: for this it was armed, and now it is a zombie until it is thawed."""
+        process = self.town[name].process
+        if process is None or postgres._stat(process.pid)[:1] != ["T"]:
+            return False
+        self._say(f"stopped {name.partition('-')[0]} at {self._armed.pop(name, '').partition(':')[0]}", name)
+        return True
 
     # ---- servers and wires ----------------------------------------------------------------------------------
 
@@ -187,6 +231,16 @@ class Ground:
         self.server.kill()
         self._say("kill -9 PostgreSQL")
         return self.server.start
+
+    def in_sync(self) -> bool:
+        """Whether every broker has every record."""
+        client = KafkaAdminClient(**self.brokers[0].client() | {
+            "bootstrap_servers": self.town.environment["GRIDPATROL_KAFKA"].split(",")})  # fmt: skip
+        try:
+            found = client.describe_topics()
+            return all(len(p["isr_nodes"]) == len(self.brokers) for topic in found for p in topic["partitions"])
+        finally:
+            client.close()
 
     def cut(self, what: str, name: str, how: str) -> Callable[[], None]:
         """`cut` or `stall` the wire between a worker and `database` or `kafka`."""

@@ -76,8 +76,9 @@ class Verdict:
 class Case:
     """A run that is judged."""
 
-    def __init__(self, database: Database, settings: Settings, ledger: Ledger, folder: Path) -> None:
+    def __init__(self, database: Database, settings: Settings, ledger: Ledger, folder: Path, at_ms: int) -> None:
         self.database, self.settings, self.ledger, self.folder = database, settings, ledger, folder
+        self.at_ms = at_ms
         self.topics = Topics(settings.kafka_prefix)
         self.verdict = Verdict({"lost": 0, "twice": 0})
 
@@ -86,12 +87,12 @@ class Case:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
 
-def judge(url: str, settings: Settings, ledger: Ledger, folder: Path) -> Verdict:
-    """Judge a run that has come to rest."""
-    database = open_database(url)
+def judge(settings: Settings, ledger: Ledger, folder: Path, at_ms: int) -> Verdict:
+    """Judge a run that had come to rest at an instant, before it was stopped."""
+    database = open_database(settings.database)
     try:
-        case = Case(database, settings, ledger, folder)
-        case.verdict.complain("not done", unfinished(database, settings))
+        case = Case(database, settings, ledger, folder, at_ms)
+        case.verdict.complain("not done", unfinished(database, settings, at_ms))
         logged = _log(case)
         _promises(case, logged)
         steps = [StepRow(*row) for row in case.rows("SELECT * FROM facts ORDER BY partition, n")]
@@ -109,8 +110,8 @@ def judge(url: str, settings: Settings, ledger: Ledger, folder: Path) -> Verdict
 # ---- at rest ------------------------------------------------------------------------------------------------
 
 
-def unfinished(database: Database, settings: Settings) -> list[str]:
-    """What a run still has to do before it can be judged."""
+def unfinished(database: Database, settings: Settings, at_ms: int) -> list[str]:
+    """What a run still had to do at an instant, before it can be judged."""
     with database.read() as connection:
 
         def ask(sql: str) -> list[tuple[Any, ...]]:
@@ -119,7 +120,7 @@ def unfinished(database: Database, settings: Settings) -> list[str]:
         left = [f"partition {p} halted: {why}" for p, why in ask("SELECT partition, halted FROM partitions") if why]
         stands = dict(ask("SELECT partition, position FROM partitions"))
         numbers = dict(ask("SELECT partition, n FROM partitions"))
-        late = ask(f"SELECT id, next_at FROM cases WHERE next_at < {now_ms() - LATE_MS}")
+        late = ask(f"SELECT id, next_at FROM cases WHERE next_at < {at_ms - LATE_MS}")
         left += [f"due at {at} and not fired: case {id_}" for id_, at in late]
         for consumer in (RELAY, "performance", "alerts"):
             read = dict(ask(f"SELECT partition, n FROM positions WHERE consumer = '{consumer}'"))
@@ -256,7 +257,7 @@ def _effects(case: Case, steps: list[StepRow]) -> None:
 
 def _due(case: Case, steps: list[StepRow]) -> None:
     """Every deadline that passed while its clock ran was told, before anything that arrived after it."""
-    now, due, fired, silent = now_ms() - LATE_MS, 0, 0, []
+    now, due, fired, silent = case.at_ms - LATE_MS, 0, 0, []
     by_case: dict[str, list[StepRow]] = {}
     for step in steps:
         by_case.setdefault(step.case_id, []).append(step)

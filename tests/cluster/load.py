@@ -25,11 +25,12 @@ from random import Random
 from typing import Any
 
 import msgspec
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
 from engine import intake
 from engine.clock import now_ms
+from engine.cluster.publisher import Publisher
+from engine.errors import BrokerAway, BrokerRefuses
+from engine.settings import Settings
 from gridpatrol.bench import lives
 from schemas.partition import home_of
 from schemas.refusals import Refusal
@@ -143,16 +144,15 @@ class Load:
             thread.start()
 
     def end(self) -> None:
-        """Say nothing new."""
+        """Say nothing new; what was thought of for later and never sent is forgotten."""
         self._ended.set()
-
-    def settle(self, within_s: float) -> None:
-        """Wait until everything that was said is acknowledged."""
-        until = time.monotonic() + within_s
-        while self.ledger.waiting:
-            if time.monotonic() > until:
-                raise AssertionError(f"{self.ledger.waiting} events were not taken within {within_s:.0f} s")
-            time.sleep(0.1)
+        self._threads[0].join()
+        with self._guard:
+            never = {id(sending) for _, _, sending in self._queue if not sending.tries}
+            self._queue = [item for item in self._queue if id(item[2]) not in never]
+            heapq.heapify(self._queue)
+            self.ledger.sendings = [sending for sending in self.ledger.sendings if id(sending) not in never]
+            self.ledger.waiting -= len(never)
 
     def close(self) -> None:
         """Stop, whatever is still to be sent."""
@@ -283,24 +283,15 @@ class Strays(threading.Thread):
 
     def run(self) -> None:
         """Publish until closed. A broker that is away is waited for."""
-        producer: KafkaProducer | None = None
-        while not self._closed.wait(self.rng.expovariate(self.rate)):
-            try:
-                producer = producer or KafkaProducer(
-                    bootstrap_servers=self.brokers.split(","), acks="all", max_block_ms=3000, delivery_timeout_ms=5000,
-                    request_timeout_ms=3000, bootstrap_timeout_ms=2000, metrics_enabled=False, linger_ms=0,
-                )  # fmt: skip
-                if self.rng.random() < 0.6:
-                    self._publish(producer)
-                else:
-                    self._stray(producer)
-            except KafkaError:
-                if producer is not None:
-                    producer.close(timeout=0)
-                producer = None
-                self._closed.wait(0.5)
-        if producer is not None:
-            producer.close(timeout=2)
+        publisher = Publisher(Settings(kafka=self.brokers), "stray")
+        try:
+            while not self._closed.wait(self.rng.expovariate(self.rate)):
+                try:
+                    self._publish(publisher) if self.rng.random() < 0.6 else self._stray(publisher)
+                except (BrokerAway, BrokerRefuses):
+                    self._closed.wait(0.5)
+        finally:
+            publisher.close()
 
     def _report(self) -> dict[str, Any]:
         self._said += 1
@@ -313,7 +304,7 @@ class Strays(threading.Thread):
                      "definition": "service_request", "deadline": instant(now_ms() + self.rng.randrange(500, 9000))},
         }  # fmt: skip
 
-    def _publish(self, producer: KafkaProducer) -> None:
+    def _publish(self, publisher: Publisher) -> None:
         """An event in any partition of the intake topic, at times twice, at times in the name of a post not its own."""
         said = self._report()
         if self.rng.random() < 0.1:
@@ -322,15 +313,16 @@ class Strays(threading.Thread):
         sending = Sending(raw, said["source"], said["id"], said["subject"])
         sending.rejected = "forbidden" if said["actor"] != "WY-12345" else ""
         for _ in range(self.rng.choice((1, 1, 1, 2))):
-            producer.send(topic, raw, partition=self.rng.randrange(4)).get(6)
+            publisher.send(topic, "", raw, partition=self.rng.randrange(4))
+        publisher.flush()
         self.ledger.forwarded.append(sending)
 
-    def _stray(self, producer: KafkaProducer) -> None:
+    def _stray(self, publisher: Publisher) -> None:
         """Something in the inbox that nobody should have put there."""
         received = intake.receive(json.dumps(self._report()).encode(), "stray", self.partitions)
         assert not isinstance(received, Refusal), received
         submission, event = received
-        right, home, body = submission.partition, home_of(event.subject).encode(), submission.body.encode()
+        right, home, body = submission.partition, home_of(event.subject), submission.body.encode()
         wrong, kind = (right + 1) % self.partitions, ("kind", b"event")
         partition, value, headers = self.rng.choice((
             (right, b"\xff\xfe{", [kind]),
@@ -342,5 +334,6 @@ class Strays(threading.Thread):
             (right, b"no-such-pack", [("kind", b"nonsense")]),
             (wrong, b"", [("kind", b"tick")]),
         ))  # fmt: skip
-        producer.send(self.topics.inbox, value, key=home, headers=headers, partition=partition).get(6)
+        publisher.send(self.topics.inbox, home, value, headers, partition)
+        publisher.flush()
         self.ledger.strays += 1

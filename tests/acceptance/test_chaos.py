@@ -1,0 +1,144 @@
+"""A whole installation of real parts is broken in every way under load; the judge finds nothing lost and nothing twice.
+
+In: Apache Kafka, PostgreSQL and the roles as processes. Out: for each kind of fault, the same verdict: what was
+promised stands in the log, has one outcome and one effect; the exported log, replayed by one process on SQLite, gives
+the same facts, letters, figures and alerts; everything due has fired; topics have all that tables have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.cluster.chaos import Run, Watched, rebalances, run, table, under_load
+from tests.cluster.faults import POINTS, SESSION_S, Ground, ground
+from tests.cluster.load import Sending
+
+pytestmark = [
+    pytest.mark.usefixtures("kafka_parts", "postgres_server"),
+    # A client of this library that finds no broker leaves its own sockets to the collector.
+    pytest.mark.filterwarnings("ignore:.*<socket.socket:pytest.PytestUnraisableExceptionWarning"),
+]
+ROLES = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
+RATE = 80.0
+MOVES_S = 120.0
+"""How long a mended town may take to go on; on an idle machine it is some seconds."""
+
+
+def check(done: Run) -> None:
+    """The judge's verdict, and that there was something to judge."""
+    said = "\n".join([*done.verdict.wrong, *done.ground.ended, table(done), f"logs: {done.ground.town.folder}"])
+    assert not done.verdict.wrong, said
+    assert not done.ground.ended, said
+    numbers = done.verdict.numbers
+    assert numbers["accepted"] > 300 and numbers["due"] == numbers["fired"] > 10 and numbers["repeats"] > 5, said
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Ground]:
+    with ground(tmp_path, workers=2) as made:
+        yield made
+
+
+def test_broken_at_random_for_a_while_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    done = run(tmp_path, 30, 11, rate=RATE)
+    check(done)
+    assert sum(done.ground.count.values()) >= 6
+
+
+def test_roles_that_are_killed_at_every_named_place_go_on_where_they_were(place: Ground) -> None:
+    with under_load(place, 5, RATE, *ROLES) as watched:
+        left = {role: list(points) for role, points in POINTS.items()}
+        watched.until(lambda: not arm_next(place, left), 300, "every role has died at each of its places")
+        done = watched.rest()
+    check(done)
+    for role, points in POINTS.items():
+        for point in points:
+            assert place.count[f"killed {role} at {point}"] == 1
+    check_that_the_judge_sees(done)
+
+
+SPOILT = {
+    "no outcome": "DELETE FROM seen WHERE id = (SELECT min(id) FROM seen WHERE outcome = 'done')",
+    "two effects": "UPDATE facts f SET cause = g.cause FROM facts g WHERE g.partition = f.partition AND f.n = 4 "
+                   "AND g.n = 3",
+    "passed in silence": "UPDATE facts SET body = replace(body, '\"breach\":true', '\"breach\":false')",
+    "facts topic, not as stored": "UPDATE facts SET at = at + 1 WHERE n = 1",
+    "facts topic, missing": "UPDATE facts SET n = n + 1 WHERE (partition, n) IN (SELECT partition, max(n) FROM facts "
+                            "GROUP BY partition)",
+    "topic of feed, missing": "UPDATE deliveries SET reason = 'other' WHERE number = 1",
+    "topic of figures, missing": "UPDATE figures SET value = value + 1 WHERE value > 0",
+    "topic of dead letters, missing": "INSERT INTO dead_letters (id, published) VALUES ('x', true)",
+    "not done": "UPDATE cases SET next_at = 1 WHERE id = (SELECT min(id) FROM cases)",
+}  # fmt: skip
+"""What the judge says, and what was done to the database that it says so."""
+
+
+def check_that_the_judge_sees(done: Run) -> None:
+    """A verdict that nothing is wrong is worth something only from one who would have said so."""
+    url = make_url(done.ground.town.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        for sql in SPOILT.values():
+            assert connection.execute(sql).rowcount > 0, sql
+    done.ledger.sendings.append(Sending(b"", "nobody", "1", "", places=[(0, 0)]))
+    done.ledger.forwarded.append(Sending(b"", "nobody", "2", ""))
+    said = done.judged().wrong
+    for what in (*SPOILT, "202 and not in the log", "not forwarded", "replayed facts, missing", "verify"):
+        assert any(line.startswith(f"{what}: ") for line in said), (what, said)
+
+
+def arm_next(place: Ground, left: dict[str, list[str]]) -> bool:
+    """Send every role to the next place where it is to die. Whether one is still to die somewhere."""
+    for role, points in left.items():
+        for name in place.running(role):
+            if points and not place.armed(name):
+                place.arm(name, f"{points.pop(0)}:kill@2")
+    return any(left.values()) or any(place.armed(name) for role in left for name in place.of(role))
+
+
+def test_servers_that_are_killed_and_wires_that_are_cut_cost_time_and_nothing_else(place: Ground) -> None:
+    with under_load(place, 6, RATE, *ROLES) as watched:
+        watched.wait(3)
+        for down_s in (0.0, 3.0):
+            broken_for(watched, place.kill_broker(0), down_s)
+            broken_for(watched, place.kill_database(), down_s)
+        for what in ("database", "kafka"):
+            for how in ("cut", "stall"):
+                broken_for(watched, place.cut(what, "worker-1", how), 2 * SESSION_S)
+        check(watched.rest())
+
+
+def broken_for(watched: Watched, mend: Any, seconds: float) -> None:
+    """Leave it broken for a while, and see that the line moves again."""
+    watched.wait(seconds)
+    mend()
+    watched.moves(MOVES_S)
+
+
+def test_a_worker_that_sleeps_through_its_session_wakes_and_does_no_harm(place: Ground) -> None:
+    with under_load(place, 7, RATE, *ROLES) as watched:
+        watched.wait(2)
+        broken_for(watched, place.freeze("worker-1"), 2 * SESSION_S)
+        for name, point in (("worker-1", "slice.after_read:stop@3"), ("worker-2", "slice.before_commit:stop@3")):
+            place.arm(name, point)
+            watched.until(lambda name=name: place.stopped(name), 60, f"{name} stops in mid-slice")
+            broken_for(watched, place.thaw(name), 2 * SESSION_S)
+        check(watched.rest())
+
+
+def test_of_three_brokers_one_dies_at_a_time(tmp_path: Path) -> None:
+    with ground(tmp_path, brokers=3, workers=2) as place, under_load(place, 8, RATE, *ROLES) as watched:
+        watched.wait(3)
+        for number in range(3):
+            broken_for(watched, place.kill_broker(number), 4)
+            watched.until(lambda: place.in_sync(), 60, "all brokers have everything")
+        check(watched.rest())
+
+
+def test_figures_are_exact_after_workers_of_the_fold_came_and_went(tmp_path: Path) -> None:
+    check(rebalances(tmp_path, 9, 3, 3, RATE))
