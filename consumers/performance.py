@@ -18,7 +18,7 @@ A rate from fewer cases than the pack's `min_n` is marked `thin`: it is shown, a
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
@@ -79,7 +79,7 @@ class Taken(NamedTuple):
     filled: int = 0
 
 
-def take(database: Database, told: Sequence[f.Step]) -> Taken:
+def take(database: Database, told: Sequence[f.Step], between: Callable[[], None] = lambda: None) -> Taken:
     """Fold steps that came as messages: in order within a partition, but perhaps twice, or with gaps.
 
     A gap is filled from the store, a wide one ahead of all else: the store is the truth, a message only saves
@@ -90,15 +90,17 @@ def take(database: Database, told: Sequence[f.Step]) -> Taken:
         with database.begin() as connection:
             sifted = sift(steps.hold(connection, NAME, wanted), told)
             if sifted.missing <= WIDE:
-                between = [steps.step_of(row) for row in steps.read_stretches(connection, NAME, sorted(sifted.gaps))]
-                if news := sorted(sifted.fresh + between, key=_place):
+                missing = [steps.step_of(row) for row in steps.read_stretches(connection, NAME, sorted(sifted.gaps))]
+                if news := sorted(sifted.fresh + missing, key=_place):
                     _write(connection, news, note=True)
                 failpoints.hit("fold.before_commit")
                 break
+        between()
         while more := fill(database, {gap.partition for gap in sifted.gaps}):
             ahead += more
+            between()
     failpoints.hit("fold.after_commit")
-    return Taken(len(sifted.fresh), sifted.skipped, sifted.unknown, ahead + len(between))
+    return Taken(len(sifted.fresh), sifted.skipped, sifted.unknown, ahead + len(missing))
 
 
 class Sifted(NamedTuple):

@@ -60,6 +60,8 @@ FETCH_BYTES = 4 * 1024 * 1024
 """Of one partition at a time. With the library's 1 MiB a worker of few partitions spends half its time waiting."""
 LOOK_S = 5.0
 """How often the store is looked at for steps that did not come."""
+PATIENCE = 12
+"""Looks that a partition waits in a backlog, whose messages are still on their way; else it is one."""
 STOP_S = 2.5
 """How long an orderly end may take; what is under way then is folded by whoever comes next."""
 ENDED = 75
@@ -157,6 +159,10 @@ def read(messages: Iterable[Message]) -> tuple[list[f.Step], int]:
     return found, bad
 
 
+class Stopping(Exception):
+    """What is under way is given up between two transactions: whoever comes next does it."""
+
+
 class Folding:
     """The database side: batches one after another, and between them what the store has and no message brought.
 
@@ -169,26 +175,41 @@ class Folding:
         self.busy = False  # the last batch was a full one, so more wait behind it
         self._ended = ended
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gridpatrol-fold")
-        self._behind: dict[int, tuple[int, int]] = {}
+        self._closing = threading.Event()
+        self._working = threading.Lock()
+        self._looking: Future[None] | None = None
+        self._behind: dict[int, tuple[int, int]] = {}  # partition -> its position, and for how many looks
 
     def submit(self, messages: Sequence[Message]) -> "Future[None]":
         """Have a batch folded; the future ends with its commit."""
         return self._thread.submit(self._guarded, self.take, messages)
 
-    def look(self) -> "Future[None]":
-        """Have the store looked at."""
-        return self._thread.submit(self._guarded, self.fill)
+    def look(self) -> None:
+        """Have the store looked at, unless the last look still waits for its turn."""
+        if self._looking is None or self._looking.done():
+            self._looking = self._thread.submit(self._guarded, self.fill)
 
     def close(self) -> None:
-        """Wait for what is under way; what waits behind it is left to whoever comes next."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Wait for the transaction that is under way; what waits behind it is left to whoever comes next."""
+        self._closing.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if not self._working.acquire(timeout=STOP_S):
+            self._ended(TimeoutError("a transaction does not end, and is left to the database"))
 
     def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
-            work(*arguments)
+            with self._working:
+                work(*arguments)
+        except Stopping:
+            raise
         except BaseException as error:
             self._ended(error)
             raise
+
+    def _between(self) -> None:
+        """Asked between two transactions of what may take long."""
+        if self._closing.is_set():
+            raise Stopping
 
     def take(self, messages: Sequence[Message]) -> None:
         """Fold a batch of messages in one transaction."""
@@ -200,7 +221,9 @@ class Folding:
     def _fold(self, news: list[f.Step]) -> Taken:
         """Fold these steps; where the database or the fold refuses them, what the store has instead of them."""
         try:
-            return performance.take(self.database, news)
+            return performance.take(self.database, news, self._between)
+        except Stopping:
+            raise
         except Exception as error:
             if isinstance(error, FAILURES) and not refuses(error):
                 raise
@@ -209,11 +232,14 @@ class Folding:
             return Taken(0, 0, 0, self._from_store({step.partition for step in news}))
 
     def fill(self) -> None:
-        """Fold what has stood in the store since the last look, in partitions that did not move meanwhile."""
-        before = self._behind
+        """Fold what has stood in the store for some looks, in partitions that did not move meanwhile."""
         with self.database.read() as connection:
-            self._behind = steps.read_behind(connection, performance.NAME)
-        stuck = {p for p, (last, _) in self._behind.items() if p in before and last == before[p][0]}
+            behind = steps.read_behind(connection, performance.NAME)
+        before, patience = self._behind, PATIENCE if self.busy else 1
+        self._behind = {
+            p: (last, before[p][1] + 1 if before.get(p, (-1, 0))[0] == last else 0) for p, last in behind.items()
+        }
+        stuck = {p for p, (_, looks) in self._behind.items() if looks >= patience}
         if stuck:
             filled = self._from_store(stuck)
             log.warning("%d steps did not come as messages and were read from the store", filled)
@@ -221,8 +247,10 @@ class Folding:
 
     def _from_store(self, partitions: set[int]) -> int:
         total = 0
+        self._between()
         while more := performance.fill(self.database, partitions):
             total += more
+            self._between()
         return total
 
 
@@ -327,7 +355,7 @@ class Role:
             waited += 0.1
             if waited >= LOOK_S:
                 waited = 0.0
-                await asyncio.wrap_future(self.folding.look())
+                self.folding.look()
 
     async def _stopped(self, app: faust.App) -> None:
         try:

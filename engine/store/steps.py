@@ -147,7 +147,7 @@ def forget(connection: Connection, consumer: str) -> None:
     connection.exec_driver_sql(f"UPDATE positions SET n = 0 WHERE consumer = {writes.mark(connection)}", (consumer,))
 
 
-def read_behind(connection: Connection, consumer: str) -> dict[int, tuple[int, int]]:
-    """By partition: where a consumer stands that is not at the end, and the end."""
+def read_behind(connection: Connection, consumer: str) -> dict[int, int]:
+    """Where a consumer stands, of the partitions that have more."""
     stands = read_positions(connection, consumer)
-    return {p: (stands.get(p, 0), n) for p, n in read_ends(connection).items() if stands.get(p, 0) < n}
+    return {p: stands.get(p, 0) for p, n in read_ends(connection).items() if stands.get(p, 0) < n}
