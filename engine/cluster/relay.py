@@ -17,7 +17,7 @@ from engine import failpoints
 from engine.cluster.publisher import Publisher
 from engine.store import steps
 from engine.store.database import Database
-from engine.store.positions import PositionRow, read_positions, write_positions
+from engine.store.positions import PositionRow, raise_positions, read_positions
 from engine.store.rows import PartitionRow, StepRow
 from engine.store.steps import Stretch
 from schemas import binary
@@ -132,7 +132,7 @@ class Relay:
             return
         failpoints.hit("relay.before_mark")
         with self.database.begin() as connection:
-            write_positions(connection, [PositionRow(NAME, p, n) for p, n in sorted(moved.items())])
+            raise_positions(connection, [PositionRow(NAME, p, n) for p, n in sorted(moved.items())])
         self._marked |= moved
 
     def unpublished(self, rows: dict[int, PartitionRow]) -> int:

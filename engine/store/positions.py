@@ -39,3 +39,13 @@ def count_behind(connection: Connection, consumers: Sequence[str]) -> list[tuple
 def write_positions(connection: Connection, rows: list[PositionRow]) -> None:
     """Move positions on."""
     writes.upsert(connection, positions, rows)
+
+
+def raise_positions(connection: Connection, rows: list[PositionRow]) -> None:
+    """Move positions on where they are not further yet: whoever comes late with an old number moves nothing back."""
+    mark = writes.mark(connection)
+    sql = (
+        f"INSERT INTO positions (consumer, partition, n) VALUES ({mark}, {mark}, {mark}) "
+        f"ON CONFLICT (consumer, partition) DO UPDATE SET n = excluded.n WHERE positions.n < excluded.n"
+    )
+    connection.exec_driver_sql(sql, [(row.consumer, row.partition, row.n) for row in rows])
