@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
@@ -273,8 +274,8 @@ class Quiet(Monitor):
         """Nothing."""
 
 
-def application(settings: Settings, topics: Topics) -> faust.App:
-    """Faust as a reader of one topic: it creates nothing, serves nothing, keeps nothing."""
+def application(settings: Settings, topics: Topics, folder: str) -> faust.App:
+    """Faust as a reader of one topic: it creates no topic, serves nothing, and keeps nothing but an empty `folder`."""
     session_s = settings.kafka_session_ms / 1000
     return faust.App(
         topics.group(performance.NAME),
@@ -293,6 +294,7 @@ def application(settings: Settings, topics: Topics) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
+        datadir=folder,
         store="memory://",
         Monitor=Quiet,
     )
@@ -324,7 +326,10 @@ class Role:
 
     async def run(self, stop: threading.Event) -> None:
         """Read and fold until told to stop, or until Faust breaks down, which is an error."""
-        app = application(self.settings, self.topics)
+        with TemporaryDirectory(prefix="gridpatrol-") as folder:
+            await self._run(application(self.settings, self.topics, folder), stop)
+
+    async def _run(self, app: faust.App, stop: threading.Event) -> None:
         topic = app.topic(self.topics.facts, key_type=bytes, value_type=bytes, key_serializer="raw",
                           value_serializer="raw", internal=False)  # fmt: skip
         app.agent(topic, concurrency=1)(self._fold)
