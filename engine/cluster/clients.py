@@ -34,6 +34,8 @@ DELIVERY_MS = 30_000
 """How long something may stay without an acknowledgement; then all that was sent is given up, and its producer."""
 NEVER_MS = 24 * 3_600_000
 """A producer itself gives nothing up: it would go on with what lies behind."""
+MESSAGE_BYTES = 4 * 1024 * 1024
+"""The largest message. An event has 256 KiB at most, and a step says little of it twice."""
 METADATA_MS = 10_000
 """How soon a new topic or leader is noticed; the library's five minutes are an outage."""
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
@@ -105,7 +107,7 @@ def producer(settings: Settings, name: str) -> KafkaProducer:
     told = common(settings, name) | {
         "acks": "all", "linger_ms": 2, "batch_size": 131_072, "delivery_timeout_ms": NEVER_MS,
         "metrics_enabled": False, "request_timeout_ms": 10_000, "max_block_ms": 10_000,
-        "max_request_size": 4 * 1024 * 1024,
+        "max_request_size": MESSAGE_BYTES,
     }  # fmt: skip
     return connected(settings, told, KafkaProducer)
 
@@ -145,10 +147,10 @@ def connected(settings: Settings, told: dict[str, Any], kind: Callable[..., Clie
         raise told_apart(settings, error) from error
 
 
-def told_apart(settings: Settings, error: Exception) -> BrokerAway | BrokerRefuses:
-    """An error of the library as one of ours."""
+def told_apart(settings: Settings, error: Exception, topic: str = "") -> BrokerAway | BrokerRefuses:
+    """An error of the library as one of ours. `topic`: what was written to, where the error does not say it."""
     if isinstance(error, AuthorizationError) or ClusterAuthorizationFailedError.__name__ in str(error):
-        refused = BrokerRefuses(f"{settings.kafka} does not let {_user(settings)} {_denied(error)}")
+        refused = BrokerRefuses(f"{settings.kafka} does not let {_user(settings)} {_denied(error, topic)}")
         refused.remedy = RIGHTS
         return refused
     if isinstance(error, SaslAuthenticationFailedError):
@@ -173,10 +175,11 @@ def described(settings: Settings, admin: KafkaAdminClient, names: Sequence[str])
     return found
 
 
-def _denied(error: Exception) -> str:
+def _denied(error: Exception, topic: str) -> str:
     """What is not allowed: the library names topics and groups one way here, another way there."""
     if not isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
-        return "do this: it may write to no topic at all, or must be an administrator for it"  # said of the cluster
+        # Said of the cluster, not of a topic.
+        return f"write to {topic}, or to any topic" if topic else "do what only an administrator may"
     named: list[str] = []
     for word in error.args:
         named += sorted(map(str, word)) if isinstance(word, (set, list)) else [str(word)]

@@ -30,11 +30,13 @@ class Publisher:
         self._producer: KafkaProducer | None = None
         self._sent: list[Any] = []
         self._heard_s = 0.0
+        self._topic = ""  # the last one that was written to
 
     def send(
         self, topic: str, key: str, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
     ) -> Any:
         """Hand a message to the producer, in order. The future of its place; `flush` looks at all of them."""
+        self._topic = topic
         try:
             if self._producer is None:
                 self._producer = clients.producer(self.settings, self.name)
@@ -81,7 +83,7 @@ class Publisher:
 
     def _failed(self, error: Exception) -> BrokerAway | BrokerRefuses:
         self.close()
-        return clients.told_apart(self.settings, error)
+        return clients.told_apart(self.settings, error, self._topic)
 
     def close(self) -> None:
         """Give up what is not acknowledged: nothing of it is sent from here on."""
