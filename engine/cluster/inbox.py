@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from engine import failpoints
 from engine.cluster import clients
@@ -134,8 +135,10 @@ class _Reader:
         self._consumer = clients.consumer(self.settings, "reader")
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._consumer.close(timeout_ms=1000)
+        if isinstance(error, KafkaError):
+            raise clients.told_apart(self.settings, error) from error
 
     def ends(self, places: list[TopicPartition]) -> list[int]:
         found = self._consumer.end_offsets(places)
