@@ -84,13 +84,15 @@ class KafkaInbox:
 
     def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
         """The table's records, then the topic's up to its present end."""
-        base = self.origin.bases[partition]
+        base, start, upto = self.origin.bases[partition], self.origin.start(partition), 0
         for row in table.read_all(connection, partition):
-            if row.position < base:
-                yield row
+            yield row
+            upto = row.position + 1
+        if upto != base + start:
+            raise LogCut(f"records {upto} to {base + start - 1} of partition {partition} were lost with their topic")
         place = TopicPartition(self.topic, partition)
         with _Reader(self.settings) as reader:
-            for message in reader.all_of(place):
+            for message in reader.all_of(place, start):
                 yield row_of(message, base)
 
     def close(self) -> None:
@@ -144,14 +146,14 @@ class _Reader:
         found = self._consumer.end_offsets(places)
         return [found[place] for place in places]
 
-    def all_of(self, place: TopicPartition) -> Iterator[Any]:
-        """Every message up to the present end. LogCut where the beginning is gone."""
+    def all_of(self, place: TopicPartition, start: int) -> Iterator[Any]:
+        """Every message from an offset up to the present end. LogCut where the beginning is gone."""
         first, [end] = self._consumer.beginning_offsets([place])[place], self.ends([place])
-        if first:
+        if first > start:
             raise LogCut(f"the log of partition {place.partition} begins at offset {first}, its beginning is gone")
         self._consumer.assign([place])
-        self._consumer.seek(place, 0)
-        next_ = 0
+        self._consumer.seek(place, start)
+        next_ = start
         while next_ < end:
             for message in self._consumer.poll(1000).get(place, ()):
                 if message.offset >= end:

@@ -49,6 +49,8 @@ AWAY_MS = 45_000
 LOOK_S = 5.0
 """How often the group is told the position, which is how a process hears that it was fenced, and the log's end is asked
 for."""
+JOIN_S = 5.0
+"""How long a change of the group keeps a member from everything else; it has no partitions meanwhile."""
 UNASSIGNED_S = 60.0
 """Without partitions for longer than any change of the group takes, it is joined anew: this library can miss its own
 rejoin."""
@@ -56,6 +58,7 @@ REJOINS = 2
 """So many times; then the process ends and a fresh one is started."""
 STALLED_S = 60.0
 """With records in the log and none fetched for so long, the process ends and a fresh one is started."""
+REMEDY = "Bring the log back; or stop the roles: `gridpatrol topic create --adopt` says what going on without it costs."
 REBALANCING = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 OUT_OF_PLACE = (LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError)
 """The group or the log has another idea of where to go on: the database says it."""
@@ -123,7 +126,7 @@ class OwnedInbox(KafkaInbox):
     def _lose(self, partition: int, count: int, why: str) -> None:
         self.gaps[partition] = count
         missing = f"{count} records are missing" if count else "the log is another one"
-        self.lost[partition] = f"{missing}, the next one would be {partition}.{self.heads[partition]}: {why}"
+        self.lost[partition] = f"{missing}, the next one would be {partition}.{self.heads[partition]}: {why}. {REMEDY}"
 
     def _assignment(self) -> list[TopicPartition]:
         found = self._consumer.assignment() if self._consumer is not None else ()
@@ -153,7 +156,7 @@ class OwnedInbox(KafkaInbox):
             consumer = self._member()
             self._regulate(consumer, rows, fetch)
             _hand_out_what_was_kept(consumer)
-            fetched = consumer.poll(timeout_ms)
+            fetched = _fetch(consumer, timeout_ms)
             self._keep_place(consumer, rows)
         except FencedInstanceIdError as error:
             raise Fenced(f"another process runs as {clients.instance(self.settings)!r}") from error
@@ -300,6 +303,16 @@ def _hand_out_what_was_kept(consumer: KafkaConsumer) -> None:
     fetcher = consumer._fetcher
     if not fetcher._next_partition_records:
         fetcher._next_partition_records = None
+
+
+def _fetch(consumer: KafkaConsumer, timeout_ms: int) -> Any:
+    """Fetch. What the group answers between two calls this library throws away, and asks again, which makes the whole
+    group begin anew: until a change of the group is through, nothing comes between."""
+    until = time.monotonic() + JOIN_S
+    fetched = consumer.poll(timeout_ms)
+    while not fetched and consumer.group_metadata().state == MemberState.REBALANCING and time.monotonic() < until:
+        fetched = consumer.poll(timeout_ms)
+    return fetched
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ships no types

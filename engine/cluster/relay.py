@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from engine import failpoints
+from engine.cluster import clients
 from engine.cluster.publisher import Publisher
 from engine.store import steps
 from engine.store.database import Database
@@ -27,7 +28,10 @@ log = logging.getLogger(__name__)
 
 NAME = "facts.topic"
 PAGE = 1000
-"""Steps that are read from the store and sent at once."""
+"""Steps that are read from the store and sent at once, of all partitions together."""
+LARGEST = clients.MESSAGE_BYTES - 16_384
+"""Bytes of a step that fits into a message with its headers. No event makes a step that large; should one, its readers
+find a gap, and fill it from the store as every gap, and the line goes on."""
 WAITING = 20_000
 """Steps on their way; with more, the brokers are waited for."""
 MARK_S = 1.0
@@ -92,9 +96,11 @@ class Relay:
 
     def catch_up(self, rows: dict[int, PartitionRow]) -> int:
         """Send what the store has beyond what was sent. How many steps."""
-        behind = [Stretch(p, sent, min(rows[p].n, sent + PAGE)) for p, sent in self._sent.items() if rows[p].n > sent]
-        if not behind:
+        late = {p: sent for p, sent in self._sent.items() if rows[p].n > sent}
+        if not late:
             return 0
+        share = max(1, PAGE // len(late))
+        behind = [Stretch(p, sent, min(rows[p].n, sent + share)) for p, sent in late.items()]
         with self.database.read() as connection:
             missing = steps.read_stretches(connection, NAME, sorted(behind))
         for row in missing:
@@ -106,8 +112,12 @@ class Relay:
             type="gridpatrol.step.v1", id=f"{row.partition}.{row.n}", subject=row.case_id, at_ms=row.at
         )
         failpoints.hit("relay.before_send")
-        self._publisher.send(self.topic, row.case_id, message(row), headers, row.partition)
+        value = message(row)
         self._sent[row.partition] = row.n
+        if len(value) > LARGEST:
+            log.error("step %d.%d has %d bytes: no message takes it", row.partition, row.n, len(value))
+            return
+        self._publisher.send(self.topic, row.case_id, value, headers, row.partition)
         self._waiting.append((row.partition, row.n))
 
     def settle(self) -> None:

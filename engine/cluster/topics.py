@@ -7,6 +7,7 @@ A database whose log was a table goes on where the table ends, and publishes wha
 before count as published. Figures are published all of them, for of these the last value counts.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -30,6 +31,19 @@ CHOSEN = ("retention.ms", "retention.bytes")
 """What an operator may set otherwise, once the installation runs."""
 
 
+Adopt = Callable[[Connection, Settings, KafkaAdminClient], list[str]]
+"""Goes on with the topic as it is; says what that costs."""
+
+
+class AnotherLog(LogMismatch):
+    """The inbox topic is not the one that this database has decided records of."""
+
+    remedy = (
+        "Check GRIDPATROL_KAFKA, GRIDPATROL_KAFKA_PREFIX and GRIDPATROL_DATABASE: two of them do not belong together. "
+        "If the topic was lost for good, `gridpatrol topic create --adopt` says what going on without it costs."
+    )
+
+
 class NotShared(DatabaseUnusable):
     """Several processes share the database of the distributed run; SQLite belongs to one."""
 
@@ -49,7 +63,10 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
     own. Facts are kept a week: the store has them all.
     """
     names = Topics(settings.kafka_prefix)
-    safe = {"min.insync.replicas": str(max(1, replication - 1))}
+    safe = {
+        "min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false",
+        "max.message.bytes": str(clients.MESSAGE_BYTES + 4096),
+    }  # fmt: skip
     stamped = {"message.timestamp.type": "LogAppendTime"}
     week = {"retention.ms": str(WEEK_MS)}
     plans: dict[str, tuple[int, dict[str, str]]] = {
@@ -66,16 +83,19 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
     }
 
 
-def create(settings: Settings, database: Database, replication: int | None, systems: list[str]) -> dict[str, str]:
+def create(
+    settings: Settings, database: Database, replication: int | None, systems: list[str], adopt: Adopt | None = None
+) -> dict[str, str]:
     """Create what is missing, mend what differs, tie the database to its inbox. What was done, by topic.
 
-    The first time nobody may write to the database: NotShared, StillServed. Afterwards roles may run.
+    The first time, and to `adopt` another inbox, nobody may write to the database: NotShared, StillServed. Otherwise
+    roles may run.
     """
     if database.dialect != "postgresql":
         raise NotShared(f"the roles cannot share {database.url.render_as_string(hide_password=True)}")
     with ExitStack() as stack:
         tied = is_tied(database)
-        if not tied:
+        if not tied or adopt:
             stack.callback(_alone(database).close)
         count = _partitions(settings, database)
         admin = clients.admin(settings)
@@ -85,6 +105,8 @@ def create(settings: Settings, database: Database, replication: int | None, syst
             plans = wanted(settings, count, replication, systems)
             done = {name: _ensure(admin, name, plan, tied) for name, plan in plans.items()}
             with database.begin() as connection:
+                if tied and adopt:
+                    done |= dict.fromkeys(adopt(connection, settings, admin), "adopted")
                 _tie(connection, settings, admin, count)
         except KafkaError as error:
             raise clients.told_apart(settings, error) from error
@@ -148,7 +170,7 @@ def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, co
             "name topics of its own for this one by GRIDPATROL_KAFKA_PREFIX, or delete that one"
         )
     heads = dict.fromkeys(range(count), 0) | table.read_heads(connection)
-    origin = table.Origin(*_identity(settings, admin), [heads[p] for p in range(count)])
+    origin = table.Origin(*identity(settings, admin), [heads[p] for p in range(count)])
     table.write_origin(connection, origin)
     rows = slices.read_partitions(connection)
     write_positions(connection, [PositionRow(STEPS, row.partition, row.n) for row in rows])
@@ -167,16 +189,16 @@ def origin_of(connection: Connection) -> table.Origin:
 def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> table.Origin:
     """The origin. TopicsUnfit where there is none; LogMismatch where the brokers have another topic of that name."""
     origin = origin_of(connection)
-    found = _identity(settings, admin)
+    found = identity(settings, admin)
     if found != (origin.cluster, origin.topic):
-        raise LogMismatch(
+        raise AnotherLog(
             f"the inbox topic of {settings.kafka} is {'/'.join(found)}, this database has decided records of "
             f"{origin.cluster}/{origin.topic}: their positions mean nothing here"
         )
     return origin
 
 
-def _identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
+def identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
     """The ids that the brokers gave to themselves and to the inbox: another topic of the same name has another."""
     name = Topics(settings.kafka_prefix).inbox
     [found] = clients.described(settings, admin, [name])

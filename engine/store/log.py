@@ -23,6 +23,11 @@ class Origin(Struct, frozen=True):
     cluster: str
     topic: str
     bases: list[int]
+    starts: list[int] = []  # the offsets from which on the topic is this log; empty: from its beginning
+
+    def start(self, partition: int) -> int:
+        """The first offset that counts."""
+        return self.starts[partition] if self.starts else 0
 
 
 # ---- installation -------------------------------------------------------------------------------------------

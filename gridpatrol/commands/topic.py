@@ -1,5 +1,7 @@
 """`gridpatrol topic`: the topics of the distributed run. In: settings with brokers and a database. Out: topics."""
 
+from functools import partial
+
 import click
 
 from engine.principals import Principals
@@ -20,19 +22,25 @@ def command() -> None:
 @click.option("--system", "systems", multiple=True, help="A system that publishes over Kafka; those of the principals "
               "file are known.")  # fmt: skip
 @click.option("--acls", is_flag=True, help="Give each role and system the rights that it needs, and no more.")
+@click.option("--adopt", is_flag=True, help="Go on with the inbox topic as it is, after it was lost or cut.")
+@click.option("--lose-undecided", "lose", is_flag=True, help="With --adopt: write off records that nobody decided.")
 def create(
-    database: str | None, kafka: str | None, replication: int | None, systems: tuple[str, ...], acls: bool
-) -> None:
+    database: str | None, kafka: str | None, replication: int | None, systems: tuple[str, ...], acls: bool,
+    adopt: bool, lose: bool,
+) -> None:  # fmt: skip
     """Create what is missing, and tie the database to its inbox topic. Run it again whenever a system is added.
 
     A database whose log was a table goes on where the table ends: stop its server first.
+
+    Where the inbox topic was deleted, or records of it before they were decided, the partitions stand still. If it
+    cannot be brought back: stop the roles, see with --adopt what is lost, and add --lose-undecided.
 
     \b
     Example:
       gridpatrol topic create --kafka broker-1:9092 --database postgresql://gridpatrol@db.example/gridpatrol
     """
     from engine.cluster import acls as rights
-    from engine.cluster import topics
+    from engine.cluster import adopting, topics
 
     settings = settings_of(database=database, kafka=kafka)
     named = [principal.name for principal in Principals.read(settings.principals)]
@@ -40,7 +48,8 @@ def create(
     opened = open_database(settings.database)
     try:
         opened.check_schema()
-        done = topics.create(settings, opened, replication, every)
+        going_on = partial(adopting.adopt, lose=lose) if adopt else None
+        done = topics.create(settings, opened, replication, every, going_on)
     finally:
         opened.close()
     for name, how in done.items():

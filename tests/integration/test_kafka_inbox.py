@@ -1,20 +1,34 @@
-"""The log as a topic: the same log gives the same facts, whether a table or Kafka held it.
+"""The log as a topic: the same log gives the same facts, whether a table or Kafka held it; and what becomes of a log
+that was lost.
 
 In: a storm and a month, through a topic of a real broker into PostgreSQL. Out: facts, answers and exported logs.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from kafka import TopicPartition
 
+from engine import intake
+from engine.clock import now_ms
+from engine.cluster import adopting, topics
+from engine.cluster.adopting import UndecidedLost
+from engine.errors import LogMismatch
+from engine.inbox import Submission
 from engine.replay import export_log
 from engine.store.rows import InboxRow
+from tests.integration.test_isolation import POISON, refuse
+from tests.integration.test_worker import all_decided_of, check_once, report
 from tests.simulation import runs
-from tests.simulation.cluster import cluster_on
-from tests.simulation.runs import engine_on, replayed, storm
+from tests.simulation.cluster import Cluster, cluster_on
+from tests.simulation.line import Line
+from tests.simulation.runs import engine_on, month, replayed, storm
 
 
 def log_of(folder: Path, lines: tuple[bytes, ...], partitions: int) -> tuple[list[InboxRow], object]:
@@ -26,19 +40,170 @@ def log_of(folder: Path, lines: tuple[bytes, ...], partitions: int) -> tuple[lis
         return [msgspec.convert(row, InboxRow) for row in rows], told
 
 
-@pytest.mark.parametrize(("partitions", "records", "steps"), [(1, 1, 1), (8, 500, 1000), (8, 7, 3), (1, 500, 1000)])
-def test_a_storm_gives_the_same_facts_from_a_topic_as_from_a_table(
-    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path, partitions: int, records: int, steps: int
-) -> None:
-    rows, told = log_of(tmp_path, storm(), partitions)
+STORM, MONTH = "storm", "month"
+
+
+@pytest.mark.parametrize(
+    ("lines", "partitions", "records", "steps"),
+    [(STORM, 1, 1, 1), (STORM, 8, 500, 1000), (STORM, 8, 7, 3), (STORM, 1, 500, 1000), (MONTH, 8, 500, 1000)],
+)
+def test_a_log_gives_the_same_facts_from_a_topic_as_from_a_table(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path, lines: str, partitions: int, records: int,
+    steps: int,
+) -> None:  # fmt: skip
+    rows, told = log_of(tmp_path, storm() if lines == STORM else month(), partitions)
     limits = {"slice_records": records, "slice_steps": steps}
     with cluster_on(postgres_url, kafka_server, kafka_prefix, partitions, **limits) as cluster:
         cluster.take_stamps()
         cluster.gateway.keep_pack(runs.pack_of("weiyang"))
         cluster.lay(rows)
         cluster.worker(ticking=False)
-        cluster.settle()
+        cluster.settle(within_s=120)
         result = cluster.result()
         assert (runs.facts(result), runs.answers(result, shapes=False)) == told
         cluster.check_export(tmp_path)
         cluster.check_published()
+
+
+@pytest.mark.parametrize(("partitions", "records", "steps"), [(8, 500, 1000), (1, 7, 3)])
+def test_a_storm_of_now_with_the_brokers_stamps_and_the_owners_ticks_is_the_same_replayed_embedded(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path, partitions: int, records: int, steps: int
+) -> None:
+    limits = {"slice_records": records, "slice_steps": steps}
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, partitions, **limits) as cluster:
+        cluster.install()
+        cluster.worker("one"), cluster.worker("two")
+        received = [intake.receive(line, "door", partitions) for line in storm(4)]
+        events = [found[0] for found in received if isinstance(found, tuple)]
+        for first in range(0, len(events), 60):
+            cluster.gateway.append(events[first : first + 60], now_ms())
+            until = time.monotonic() + 0.2
+            cluster.turn(partial(is_past, until))
+        cluster.settle(within_s=90)
+        line = Line(cluster.gateway)
+        line.report(9000, now_ms(), now_ms() + 700, id="last")
+        cluster.turn(lambda: bool(line.breaches(9000)))
+        cluster.settle()
+        lines = cluster.check_export(tmp_path)
+        assert any(b'"kind":"tick"' in line for line in lines)
+        cluster.check_export(tmp_path, 500, 1000)
+        cluster.check_published()
+
+
+def is_past(instant_s: float) -> bool:
+    return time.monotonic() > instant_s
+
+
+def test_what_one_run_isolated_the_replay_of_its_log_isolates_as_well(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path
+) -> None:
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 8, slice_records=40) as cluster:
+        cluster.install()
+        line = Line(cluster.gateway)
+        refuse(cluster.database, "facts", f"NEW.body LIKE '%{POISON}%'")
+        for number in range(1, 61):
+            home = f"WY{number % 12 + 1:02}"
+            line.report(number, now_ms(), None, home, reference=POISON if number % 17 == 0 else "fine")
+        cluster.worker()
+        cluster.settle()
+        assert sorted(letter[2] for letter in line.letters()) == ["e17", "e34", "e51"]
+        cluster.check_export(tmp_path)
+
+
+def test_a_home_has_the_partition_that_kafka_itself_would_choose(cluster: Cluster) -> None:
+    report(cluster, 1, 24)
+    places: dict[bytes, set[int]] = {}
+    for message in cluster.messages(cluster.topics.inbox):
+        if dict(message.headers)["kind"] == b"event":
+            places.setdefault(message.key, set()).add(message.partition)
+            assert message.timestamp_type == 1  # the broker's stamp
+    assert len(places) == 12 and all(len(found) == 1 for found in places.values())
+
+
+# ---- a log that was lost ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
+        made.install()
+        yield made
+
+
+def adopted(cluster: Cluster, lose: bool) -> list[str]:
+    """`topic create --adopt`, and what it says was lost."""
+    going_on = partial(adopting.adopt, lose=lose)
+    done = topics.create(cluster.settings, cluster.database, 1, [], going_on)
+    return [line for line, how in done.items() if how == "adopted"]
+
+
+def test_a_log_that_is_whole_is_adopted_without_a_word_and_nothing_changes(cluster: Cluster, tmp_path: Path) -> None:
+    report(cluster, 1, 20)
+    before = cluster.origin()
+    assert adopted(cluster, lose=False) == []
+    assert cluster.origin().bases == before.bases
+    cluster.worker()
+    cluster.settle()
+    check_once(cluster, 20)
+    cluster.check_export(tmp_path)
+
+
+def test_records_lost_before_they_were_decided_are_written_off_only_with_a_word(cluster: Cluster) -> None:
+    report(cluster, 1, 24)
+    first = cluster.worker()
+    cluster.settle()
+    cluster.end(first)
+    stands = cluster.result().rows[0].position
+    report(cluster, 25, 24)
+    with cluster.admin() as admin:
+        admin.delete_records({TopicPartition(cluster.topics.inbox, 0): stands + 3})
+    second = cluster.worker("two")
+    cluster.turn(lambda: bool(second.engine.rows[0].halted) and all_decided_of(cluster, 1))
+    assert "--adopt" in second.engine.rows[0].halted
+    cluster.end(second)
+    with pytest.raises(UndecidedLost, match=r"partition 0 goes on at .* 3 records lost"):
+        adopted(cluster, lose=False)
+    [line] = adopted(cluster, lose=True)
+    assert "3 records lost" in line
+    cluster.restart()
+    cluster.worker("three")
+    cluster.settle()
+    report(cluster, 49, 10)
+    cluster.settle()
+    result = cluster.result()
+    seen = {step.cause for step in runs.steps(result) if '"id":"r' in step.cause}
+    assert len(seen) == 58 - 3
+    assert cluster.ends() == {p: row.position for p, row in result.rows.items()}
+    with pytest.raises(LogMismatch, match="lost with their topic"):
+        cluster.export()
+
+
+def test_a_topic_that_was_made_anew_is_gone_on_with_and_what_is_sent_again_counts_once(cluster: Cluster) -> None:
+    report(cluster, 1, 20)
+    first = cluster.worker()
+    cluster.settle()
+    cluster.end(first)
+    stands = {p: row.position for p, row in cluster.result().rows.items()}
+    logged = [m for m in cluster.messages(cluster.topics.inbox) if dict(m.headers)["kind"] == b"event"]
+    sent = [Submission(m.partition, "event", "door", m.value.decode()) for m in logged]
+    with cluster.admin() as admin:
+        admin.delete_topics([cluster.topics.inbox])
+    cluster.await_no(cluster.topics.inbox)
+    with pytest.raises(LogMismatch, match="--adopt"):
+        topics.create(cluster.settings, cluster.database, 1, [])
+    with pytest.raises(UndecidedLost, match="an unknown number of records"):
+        adopted(cluster, lose=False)
+    assert len(adopted(cluster, lose=True)) == 2
+    topics.open_inbox(cluster.settings, cluster.database)
+    cluster.restart()
+    cluster.gateway.append(sent[-6:], now_ms())
+    report(cluster, 21, 10)
+    cluster.worker("two")
+    cluster.settle()
+    result = cluster.result()
+    assert {p: row.position > stands[p] for p, row in result.rows.items()} == {0: True, 1: True}
+    causes = [step.cause for step in runs.steps(result) if '"id":"r' in step.cause]
+    assert len(causes) == len(set(causes)) == 30
+    assert adopted(cluster, lose=False) == []
+    with pytest.raises(LogMismatch, match="lost with their topic"):
+        cluster.export()

@@ -269,6 +269,16 @@ def test_the_older_of_two_processes_of_one_name_ends(cluster: Cluster, monkeypat
     check_once(cluster, number)
 
 
+def test_a_change_of_the_group_is_through_at_once_and_not_begun_again_and_again(cluster: Cluster) -> None:
+    one = cluster.worker("one")
+    cluster.settle()
+    before = membership(one).generation_id
+    two = cluster.worker("two")
+    cluster.turn(lambda: len(one.inbox.heads) == len(two.inbox.heads) == 1)
+    cluster.settle()
+    assert membership(one).generation_id == membership(two).generation_id <= before + 2
+
+
 def is_at_work(worker: Worker) -> bool:
     return bool(worker.inbox.heads) and not worker.inbox.taken_over
 
@@ -618,9 +628,7 @@ def test_more_workers_than_partitions_leave_the_group_in_peace(
     cluster.settle()
     generation = membership(one).generation_id
     until = time.monotonic() + 2
-    while time.monotonic() < until:
-        for worker in (one, two, spare):
-            worker.guarded_turn()
+    cluster.turn(lambda: time.monotonic() > until)
     assert membership(one).generation_id == generation
     assert sorted(w.ready() for w in (one, two, spare)) == ["", "", "no partitions yet"]
 

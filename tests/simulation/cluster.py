@@ -54,6 +54,11 @@ class Cluster:
         self.inbox = KafkaInbox(self.as_("gateway"), self.database, self.origin())
         self.gateway = Engine(self.database, self.as_("gateway"), (), None, (), self.inbox)
 
+    def restart(self) -> None:
+        """As a gateway that is started again: it reads anew which topic the log is."""
+        self.inbox.close()
+        self.inbox = self.gateway.inbox = KafkaInbox(self.as_("gateway"), self.database, self.origin())
+
     def as_(self, role: str, **more: Any) -> Settings:
         """The settings of a process."""
         return Settings(**({name: getattr(self.settings, name) for name in Settings.__struct_fields__}
@@ -121,6 +126,14 @@ class Cluster:
         finally:
             producer.close()
 
+    def await_no(self, topic: str, within_s: float = 10) -> None:
+        """Until the brokers have deleted a topic."""
+        until = time.monotonic() + within_s
+        with self.admin() as admin:
+            while topic in admin.list_topics():
+                assert time.monotonic() < until, f"{topic} is still there"
+                time.sleep(0.05)
+
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:
         admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka)
@@ -167,12 +180,17 @@ class Cluster:
         worker.engine.database.close()
 
     def turn(self, done: Callable[[], bool], *workers: Worker, within_s: float = 30) -> None:
-        """Let workers (all of them) take turns until something holds."""
-        until = time.monotonic() + within_s
-        while not done():
-            assert time.monotonic() < until, f"not within {within_s} s: {[self.shown(w) for w in self.workers]}"
-            for worker in workers or self.workers:
-                worker.guarded_turn()
+        """Let workers (all of them) take turns until something holds: one by hand, several each in a thread."""
+        until, turning = time.monotonic() + within_s, workers or tuple(self.workers)
+        with _threads([worker.guarded_turn for worker in turning] if len(turning) > 1 else []) as failed:
+            while not done():
+                assert time.monotonic() < until, f"not within {within_s} s: {[self.shown(w) for w in self.workers]}"
+                if failed:
+                    raise failed[0]
+                if len(turning) > 1:
+                    time.sleep(0.02)
+                else:
+                    turning[0].guarded_turn()
 
     def settle(self, *workers: Worker, within_s: float = 30) -> None:
         """Until every partition is owned, and everything in the log is decided and published."""
@@ -181,7 +199,9 @@ class Cluster:
     def shown(self, worker: Worker) -> str:
         """How a worker stands, for whoever reads why a test failed."""
         rows = [worker.engine.rows[p] for p in worker.inbox.heads]
-        return f"{worker.away or 'works'}, heads {worker.inbox.heads}, lost {worker.inbox.lost}, rows {rows}"
+        consumer, inbox = worker.inbox._consumer, worker.inbox
+        member = consumer and (consumer.group_metadata(), sorted(consumer.assignment()))
+        return f"{worker.away or 'works'}, {member}, heads {inbox.heads}, lost {inbox.lost}, rows {rows}"
 
     def is_settled(self, *workers: Worker) -> bool:
         own = [worker for worker in workers or self.workers if not worker.inbox.taken_over]
@@ -239,6 +259,29 @@ class Cluster:
             if number not in told[message.partition]:
                 told[message.partition].append(number)
         assert told == wanted
+
+
+@contextmanager
+def _threads(loops: Sequence[Callable[[], None]]) -> Iterator[list[Exception]]:
+    """Run each again and again in a thread of its own, until the block ends. What they raised."""
+    stop, failed = threading.Event(), list[Exception]()
+
+    def run(loop: Callable[[], None]) -> None:
+        try:
+            while not stop.is_set():
+                loop()
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(loop,)) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        yield failed
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def _key(row: InboxRow) -> bytes:

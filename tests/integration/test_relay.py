@@ -1,0 +1,219 @@
+"""Publishing steps: in order, at least once, marked only when the brokers have them, and never blocked for good.
+
+In: workers that are killed, cut off or replaced while they publish. Out: the facts topic, read to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from engine import failpoints
+from engine.cluster import publisher, relay
+from engine.cluster.relay import NAME
+from engine.errors import BrokerAway, BrokerRefuses
+from engine.failpoints import Interrupted
+from engine.store.positions import read_positions
+from schemas import facts as f
+from tests.cluster.town import Role
+from tests.integration.test_worker import check_once, environment, gauges, report
+from tests.kafka import running_broker
+from tests.simulation import runs
+from tests.simulation.cluster import Cluster, cluster_on
+
+
+@pytest.fixture
+def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
+        made.install()
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_armed() -> Iterator[None]:
+    yield
+    failpoints.arm("")
+
+
+def marks(cluster: Cluster) -> dict[int, int]:
+    with cluster.database.read() as connection:
+        return read_positions(connection, NAME)
+
+
+def ids(cluster: Cluster) -> Counter[str]:
+    """How often the topic has each message."""
+    return Counter(dict(m.headers)["ce_id"].decode() for m in cluster.messages(cluster.topics.facts))
+
+
+def test_a_message_is_the_step_with_its_key_partition_and_headers(cluster: Cluster) -> None:
+    report(cluster, 1, 8)
+    cluster.worker()
+    cluster.settle()
+    rows = {(row.partition, row.n): row for row in runs.steps(cluster.result())}
+    messages = cluster.messages(cluster.topics.facts)
+    assert len(messages) == len(rows)
+    for message in messages:
+        step = msgspec.json.decode(message.value, type=f.Step)
+        row, headers = rows[message.partition, step.n], dict(message.headers)
+        assert f.encode_facts(step.facts).decode() == row.body
+        assert (step.case, message.key) == (row.case_id, row.case_id.encode())
+        assert headers["ce_id"] == f"{row.partition}.{row.n}".encode()
+        assert headers["ce_type"] == b"gridpatrol.step.v1"
+
+
+@pytest.mark.parametrize("name", ["relay.before_send", "relay.before_mark"])
+def test_killed_between_send_and_mark_the_same_messages_are_sent_again_under_the_same_ids(
+    cluster: Cluster, tmp_path: Path, name: str
+) -> None:
+    report(cluster, 1, 40)
+    role = Role("one", "worker", environment(cluster), tmp_path)
+    try:
+        role.start(GRIDPATROL_FAILPOINT=f"{name}:kill@{11 if name == 'relay.before_send' else 1}")
+        assert role.process is not None and role.process.wait(30) == -signal.SIGKILL
+        before = ids(cluster)
+        assert marks(cluster) == dict.fromkeys(range(2), 0)
+    finally:
+        role.kill()
+    cluster.worker("one")
+    cluster.settle()
+    cluster.workers[0].relay.mark()
+    check_once(cluster, 40)
+    after = ids(cluster)
+    assert all(after[id_] > count for id_, count in before.items())
+    assert marks(cluster) == {p: row.n for p, row in cluster.result().rows.items()}
+    if name == "relay.before_mark":
+        assert before
+
+
+def test_a_new_owner_begins_at_the_mark(cluster: Cluster) -> None:
+    report(cluster, 1, 30)
+    first = cluster.worker("one")
+    cluster.settle()
+    first.relay.finish()
+    cluster.end(first)
+    report(cluster, 31, 10)
+    before = ids(cluster)
+    cluster.worker("one")
+    cluster.settle()
+    check_once(cluster, 40)
+    assert {id_: count for id_, count in ids(cluster).items() if id_ in before} == before  # nothing was sent again
+
+
+def test_what_is_not_published_is_a_gauge_and_a_large_backlog_is_sent_page_by_page(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "PAGE", 10)
+    monkeypatch.setattr(relay, "WAITING", 15)
+    report(cluster, 1, 60)
+    worker = cluster.worker()
+    cluster.turn(lambda: bool(worker.inbox.heads), worker)
+    failpoints.arm("relay.before_send:raise@1")
+    with pytest.raises(Interrupted):
+        cluster.turn(lambda: False)
+    failpoints.arm("")
+    while worker.engine.work(None) is not None:
+        pass
+    behind = sum(row.n for row in worker.engine.rows.values())
+    assert gauges(worker)["gridpatrol_facts_unpublished", ""] == behind >= 60
+    assert worker.relay.catch_up(worker.engine.rows) == 10
+    cluster.settle()
+    assert gauges(worker)["gridpatrol_facts_unpublished", ""] == 0
+    check_once(cluster, 60)
+
+
+def test_while_the_broker_takes_nothing_nothing_is_marked_and_afterwards_all_is_sent_in_order(
+    postgres_url: str, kafka_parts: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "SILENT_S", 1.5)
+    monkeypatch.setattr(relay, "MARK_S", 0.0)
+    with running_broker() as broker, cluster_on(postgres_url, broker.bootstrap, "", 2, slice_records=5) as cluster:
+        cluster.install()
+        report(cluster, 1, 10)
+        worker = cluster.worker()
+        cluster.settle()
+        worker.relay.mark()
+        stood = marks(cluster)
+        report(cluster, 11, 30)
+        fetched = 0
+        while fetched < 30:
+            fetched += worker.inbox.poll(100, worker.engine.rows)
+        os.kill(broker.pid, signal.SIGSTOP)
+        while (result := worker.engine.work(None)) is not None:
+            worker.relay.take(result.steps)
+        with pytest.raises(BrokerAway):
+            while True:
+                worker.relay.settle()
+                time.sleep(0.05)
+        assert marks(cluster) == stood
+        os.kill(broker.pid, signal.SIGCONT)
+        worker.inbox.taken_over = True  # as after every error
+        cluster.settle()
+        check_once(cluster, 40)
+
+
+def test_a_step_that_no_message_takes_does_not_block_the_line(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    report(cluster, 1, 20)
+    worker = cluster.worker()
+    cluster.turn(lambda: bool(worker.inbox.heads), worker)
+    monkeypatch.setattr(relay, "LARGEST", 0)
+    cluster.turn(lambda: all(row.n for row in worker.engine.rows.values()), worker)
+    sizes = {(row.partition, row.n): len(relay.message(row)) for row in runs.steps(cluster.result())}
+    assert "no message takes it" in caplog.text
+    monkeypatch.setattr(relay, "LARGEST", 10**6)
+    report(cluster, 21, 20)
+    cluster.settle()
+    told = set(ids(cluster))
+    wanted = {f"{row.partition}.{row.n}" for row in runs.steps(cluster.result())}
+    assert told < wanted and wanted - told <= {f"{p}.{n}" for p, n in sizes}
+    worker.relay.mark()
+    assert marks(cluster) == {p: row.n for p, row in cluster.result().rows.items()}
+
+
+def test_the_largest_event_makes_a_step_that_a_message_takes(cluster: Cluster) -> None:
+    with cluster.admin() as admin:
+        name = cluster.topics.facts
+        asked = ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": None})
+        limit = int(admin.describe_configs([asked], config_filter="all")["topic"][name]["max.message.bytes"]["value"])
+    assert limit > relay.LARGEST > 8 * 262_144
+
+
+def test_a_topic_that_takes_less_is_told_with_the_remedy_and_nothing_is_skipped(cluster: Cluster) -> None:
+    worker = cluster.worker()
+    cluster.settle()
+    set_limit(cluster, 300)
+    report(cluster, 1, 10)
+    cluster.turn(lambda: bool(worker.away), worker)
+    assert "MessageSizeTooLarge" in worker.away and isinstance(refusal(worker), BrokerRefuses)
+    set_limit(cluster, 4_000_000)
+    cluster.settle()
+    check_once(cluster, 10)
+
+
+def set_limit(cluster: Cluster, size: int) -> None:
+    with cluster.admin() as admin:
+        config = {"max.message.bytes": str(size)}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, cluster.topics.facts, config)])
+    time.sleep(0.2)
+
+
+def refusal(worker: Any) -> Exception | None:
+    """What the worker meets while it tries again."""
+    try:
+        for _ in range(5):
+            worker.turn()
+            worker.relay._publisher.flush()
+    except (BrokerAway, BrokerRefuses) as error:
+        worker.inbox.taken_over = True
+        return error
+    return None
