@@ -26,6 +26,9 @@ pytestmark = [
 ]
 ROLES = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
 RATE = 80.0
+ASLEEP = (("worker-1", "slice.after_read:stop@3"), ("worker-2", "slice.before_commit:stop@3"),
+          ("worker-1", "relay.before_mark:stop@2"))  # fmt: skip
+"""Where workers fall asleep."""
 MOVES_S = 120.0
 """How long a mended town may take to go on; on an idle machine it is some seconds."""
 
@@ -124,7 +127,7 @@ def test_a_worker_that_sleeps_through_its_session_wakes_and_does_no_harm(place: 
     with under_load(place, 7, RATE, *ROLES) as watched:
         watched.wait(2)
         broken_for(watched, place.freeze("worker-1"), 2 * SESSION_S)
-        for name, point in (("worker-1", "slice.after_read:stop@3"), ("worker-2", "slice.before_commit:stop@3")):
+        for name, point in ASLEEP:
             place.arm(name, point)
             watched.until(lambda name=name: place.stopped(name), 60, f"{name} stops in mid-slice")
             broken_for(watched, place.thaw(name), 2 * SESSION_S)

@@ -334,7 +334,7 @@ def _owned(place: Ground, name: str) -> int:
         said = place.town[name].get("/metrics", 2)[1]
     except (AssertionError, OSError):
         return 0
-    found = re.search(r"^gridpatrol_partitions_owned (\d+)", said, re.MULTILINE)
+    found = re.search(r"^gridpatrol_fold_partitions_owned (\d+)", said, re.MULTILINE)
     return int(found[1]) if found else 0
 
 

@@ -8,6 +8,7 @@ Leaves: bytes on the other side. `Proxy` starts one and says the words; it ends 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import subprocess
@@ -127,6 +128,7 @@ async def _run(port: int, target: str) -> None:
     while word := await asyncio.to_thread(sys.stdin.readline):
         await wire.say(word.strip())
         print("done", flush=True)
+    os._exit(0)  # whoever started it is gone, and nobody wants to hear of the connections that break
 
 
 if __name__ == "__main__":
