@@ -156,6 +156,7 @@ class OwnedInbox(KafkaInbox):
             consumer = self._member()
             self._regulate(consumer, rows, fetch)
             _hand_out_what_was_kept(consumer)
+            self._watch.goes_on()
             fetched = _fetch(consumer, timeout_ms)
             self._keep_place(consumer, rows)
         except FencedInstanceIdError as error:
@@ -256,7 +257,7 @@ class OwnedInbox(KafkaInbox):
             if (mark := consumer.highwater(place)) is not None:
                 self._marks[place.partition] = mark
         now = time.monotonic()
-        self._watch.polled(now)
+        self._watch.polled_s = now
         seated = bool(places) or consumer.group_metadata().state == MemberState.STABLE
         if self._watch.wants_to_rejoin(seated, now):
             log.warning("no partitions for %d s: joining the group anew", UNASSIGNED_S)
@@ -333,16 +334,16 @@ class _Watch:
 
     def __init__(self) -> None:
         now = time.monotonic()
-        self._polled = self._looked = self._seated = now
+        self.polled_s = self._looked = self._seated = now
         self._rejoins = 0
         self._moved: dict[int, float] = {}
 
-    def polled(self, now: float) -> None:
-        """Somebody polls. After a pause of our own nobody else is to blame for the silence."""
-        if now - self._polled > LOOK_S:
+    def goes_on(self) -> None:
+        """It is polled again. After a pause of our own nobody else is to blame for the silence."""
+        now = time.monotonic()
+        if now - self.polled_s > LOOK_S:
             self._moved = dict.fromkeys(self._moved, now)
             self._seated = now
-        self._polled = now
 
     def fetching(self, partitions: Sequence[int]) -> None:
         """Records came, or none are waited for."""

@@ -591,6 +591,7 @@ def bring_back(broker: Broker, how: str) -> None:
 
 def test_a_member_that_missed_its_own_rejoin_joins_anew(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, "UNASSIGNED_S", 0.5)
+    monkeypatch.setattr(owner, "JOIN_S", 0.2)
     report(cluster, 1, 10)
     worker = cluster.worker()
     cluster.settle()
@@ -612,10 +613,13 @@ def forget_partitions(worker: Worker) -> None:
 def test_a_member_that_gets_no_partitions_however_often_it_joins_ends(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.0)
     worker = cluster.worker()
+    cluster.settle()
+    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.0)
+    monkeypatch.setattr(owner, "JOIN_S", 0.0)
     with pytest.raises(Stalled, match="no partitions"):
         for _ in range(20):
+            forget_partitions(worker)
             worker.guarded_turn()
 
 
