@@ -17,7 +17,7 @@ class Topics(Struct, frozen=True):
 
     @property
     def inbox(self) -> str:
-        """Everything that can change an incident. Key: home. Written by gateways (events, operators) and owners (ticks) only."""
+        """Everything that can change an incident. Key: home. Only gateways (events) and owners (ticks) write it."""
         return f"{self.prefix}gridpatrol.inbox.v1"
 
     @property
