@@ -38,8 +38,9 @@ POINTS = {
 SYSTEM = "city-hotline"
 STOP_S = 60.0
 """How long a role may take to stop in order; with brokers away it tries for half a minute to say what it has."""
-FRESH = 75
-"""With this the performance role asks to be started again: a database error leaves nothing to trust in memory."""
+AGAIN_S = 0.5
+"""How long whoever ended by itself stays away. The performance role does so by intention: an error of database or Faust
+leaves nothing in memory to trust."""
 
 
 class Ground:
@@ -144,12 +145,12 @@ class Ground:
             self._say(f"killed {kind} at {point.partition(':')[0]}", name)
         elif "serving" not in role.said():
             self._say(f"{kind} could not start yet", f"{name} {process.returncode}")
-        elif kind == "performance" and process.returncode == FRESH:
-            self._say(f"{kind} asked for a fresh start", name)
+        elif kind == "performance":
+            self._say(f"{kind} ended to be started afresh", f"{name} {process.returncode}")
         else:
             self.ended.append(f"{name} ended with {process.returncode} after {now_s(self):.0f} s")
             self._say(f"{kind} ended by itself", f"{name} {process.returncode}")
-        self._back[name] = time.monotonic() + 0.2
+        self._back[name] = time.monotonic() + AGAIN_S
 
     def _say(self, what: str, detail: str = "") -> None:
         self.count[what] += 1
@@ -220,11 +221,11 @@ class Ground:
     # ---- servers and wires ----------------------------------------------------------------------------------
 
     def kill_broker(self, number: int) -> Callable[[], None]:
-        """kill -9 of a broker. Undone by a start on what it had stored."""
+        """kill -9 of a broker. Undone by a start on what it had stored, which is not waited for."""
         broker = self.brokers[number]
         broker.kill()
         self._say("kill -9 broker", str(number + 1))
-        return broker.start
+        return broker.launch
 
     def kill_database(self) -> Callable[[], None]:
         """kill -9 of PostgreSQL with all its backends. Undone by a start on what it had written."""

@@ -267,11 +267,13 @@ def _due(case: Case, steps: list[StepRow]) -> None:
         told_: set[tuple[str, int, int, int]] = set()
         passed: set[tuple[str, int, int, int]] = set()
         for step in sorted(own, key=lambda row: row.seq):
-            if f.decode_cause(step.cause).actor:  # else it is itself what was due
+            facts = f.decode_facts(step.body)
+            # Neither what was due itself nor a parked word that it released, which is dated at its instant.
+            if f.decode_cause(step.cause).actor and not any(isinstance(fact, f.Unparked) for fact in facts):
                 # What a late word has set, a later word that came with it may have met: no instant lay between them.
                 passed |= {(*key, target) for key, (target, *at) in running.items() if max(at) < step.at}
                 silent += [f"case {id_} seq {step.seq}: {key}" for key in passed - told_]
-            for fact in f.decode_facts(step.body):
+            for fact in facts:
                 rungs += isinstance(fact, f.ClockRung)
                 _follow(running, told_, fact, step.at)
         passed |= {(*key, target) for key, (target, at, _) in running.items() if at < now}
