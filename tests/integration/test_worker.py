@@ -30,9 +30,11 @@ from engine.settlements import Settled, settle
 from engine.store.rows import InboxRow, SettlementRow
 from schemas import facts as f
 from tests.cluster.town import Role
+from tests.conftest import IN_CI
 from tests.integration.test_isolation import refuse
 from tests.kafka import Broker, running_broker
 from tests.postgres import fresh_database, own_server
+from tests.shifted_clock import Clock, ClockUnavailable
 from tests.simulation import runs
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
@@ -431,6 +433,50 @@ def test_a_stamp_an_hour_ahead_halts_its_partition_visibly_until_it_is_settled_a
     assert not cluster.result().rows[sick].halted and not worker.ready()
     assert bool(line.facts(2)) == (verdict == "stamp")
     cluster.check_export(tmp_path)
+
+
+def test_a_broker_whose_clock_goes_back_five_seconds_and_then_ahead_an_hour(
+    postgres_url: str, kafka_parts: object, tmp_path: Path
+) -> None:
+    clock = clock_of(tmp_path)
+    with (
+        running_broker(environment=clock.environment) as broker,
+        cluster_on(postgres_url, broker.bootstrap, "", 1) as cluster,
+    ):
+        cluster.install()
+        worker = cluster.worker()
+        line = report(cluster, 1, 5)
+        cluster.settle()
+        stands = worker.engine.rows[0].clock
+        clock.shift(-5)
+        due = now_ms() + 500
+        report(cluster, 6, 1, due)
+        cluster.settle()
+        assert worker.engine.rows[0].clock == stands  # arrival never goes back
+        cluster.turn(lambda: bool(breached(cluster)))
+        assert [rung.due for rung in breached(cluster)] == [due] and now_ms() > due + 4_000
+        assert len(ticks(cluster)) <= 7
+
+        clock.shift(3600)
+        report(cluster, 7, 1)
+        cluster.turn(lambda: bool(worker.engine.rows[0].halted))
+        clock.shift(0)
+        report(cluster, 8, 1)
+        assert worker.engine.rows[0].position == cluster.ends()[0] - 2
+        settle(cluster.result(), Settled(0, worker.engine.rows[0].position, f"stamp:{now_ms()}", "the clock was ahead"))
+        cluster.settle()
+        assert line.letters() == []
+        check_once(cluster, 8)
+        cluster.check_export(tmp_path)
+
+
+def clock_of(folder: Path) -> Clock:
+    try:
+        return Clock(folder)
+    except ClockUnavailable as reason:
+        if IN_CI:
+            raise
+        pytest.skip(f"no clock to set: {reason}")
 
 
 def gauges(worker: Worker) -> dict[tuple[str, str], float]:

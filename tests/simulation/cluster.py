@@ -208,8 +208,9 @@ class Cluster:
         owned = [p for worker in own for p in worker.inbox.heads]
         if sorted(owned) != list(range(self.settings.partitions)):
             return False
+        stands = self.result().rows
         return all(
-            worker.engine.rows[p].halted or worker.engine.rows[p].position == end
+            stands[p].halted or worker.engine.rows[p].position == end
             for worker in own for p, end in self.ends().items() if p in worker.inbox.heads
         ) and not any(worker.relay.unpublished(worker.engine.rows) for worker in own)  # fmt: skip
 
