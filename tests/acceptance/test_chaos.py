@@ -8,6 +8,7 @@ the same facts, letters, figures and alerts; everything due has fired; topics ha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_a_worker_that_sleeps_through_its_session_wakes_and_does_no_harm(place: 
         broken_for(watched, place.freeze("worker-1"), 2 * SESSION_S)
         for name, point in ASLEEP:
             place.arm(name, point)
-            watched.until(lambda name=name: place.stopped(name), 60, f"{name} stops in mid-slice")
+            watched.until(partial(place.stopped, name), 60, f"{name} stops in mid-slice")
             broken_for(watched, place.thaw(name), 2 * SESSION_S)
         check(watched.rest())
 

@@ -205,7 +205,7 @@ class Load:
 
     def _take(self) -> list[Sending]:
         with self._guard:
-            found = []
+            found: list[Sending] = []
             while self._queue and len(found) < BATCH and self._queue[0][0] <= time.monotonic():
                 found.append(heapq.heappop(self._queue)[2])
             return found

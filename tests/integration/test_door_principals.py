@@ -155,6 +155,7 @@ def test_everything_else_asks_who_speaks(still: Served, method: str, path: str, 
         f"Bearer {digest_of(TOKENS['app'])}",  # what stands in the file opens nothing
         f"Bearer {TOKENS['app']}x",
     ],
+    ids=["never given", "a digest", "one character more"],
 )
 def test_a_token_of_nobody_is_answered_as_such(still: Served, header: str) -> None:
     answer = still.client.get("/v1/incidents", headers={"Authorization": header})
@@ -162,7 +163,8 @@ def test_a_token_of_nobody_is_answered_as_such(still: Served, header: str) -> No
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Basic YXBwOmFwcA==", TOKENS["app"], ""])
+@pytest.mark.parametrize("header", ["Bearer", "Basic YXBwOmFwcA==", TOKENS["app"], ""],
+                         ids=["no token", "another scheme", "no scheme", "nothing"])  # fmt: skip
 def test_what_is_no_bearer_token_is_none(still: Served, header: str) -> None:
     answer = still.client.get("/v1/incidents", headers={"Authorization": header})
     assert problem(answer, 401)["reason"] == "no_token"
