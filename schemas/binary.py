@@ -8,6 +8,7 @@ other way: the headers of what the engine publishes. Source: CloudEvents 1.0.2, 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -176,8 +177,18 @@ def _is_cloudevents(kind: str | None) -> bool:
 
 def headers(*, type: str, id: str, subject: str, at_ms: int, source: str = "/gridpatrol") -> list[tuple[str, bytes]]:
     """The Kafka headers of a message that is published in binary mode; `at_ms` is its instant, milliseconds UTC."""
-    instant = (EARLIEST + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds")
-    said = {"specversion": "1.0", "type": type, "source": source, "id": id, "subject": subject,
-            "time": instant.replace("+00:00", "Z")}  # fmt: skip
-    named = [(f"{KAFKA}{name}", value.encode()) for name, value in said.items() if value]
-    return [*named, (CONTENT_TYPE, JSON.encode())]
+    instant = (EARLIEST + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    first, last = _alike(type, source)
+    own = [(name, value.encode()) for name, value in ((_ID, id), (_SUBJECT, subject), (_TIME, instant)) if value]
+    return [*first, *own, last]
+
+
+_ID, _SUBJECT, _TIME = f"{KAFKA}id", f"{KAFKA}subject", f"{KAFKA}time"
+
+
+@lru_cache(maxsize=64)
+def _alike(type: str, source: str) -> tuple[list[tuple[str, bytes]], tuple[str, bytes]]:
+    """The headers that messages of a type share: before what is their own, and after it."""
+    said = {"specversion": "1.0", "type": type, "source": source}
+    first = [(f"{KAFKA}{name}", value.encode()) for name, value in said.items() if value]
+    return first, (CONTENT_TYPE, JSON.encode())

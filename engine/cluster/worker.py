@@ -10,6 +10,8 @@ loses or skips anything. What only a fresh process cures (its name was taken by 
 import logging
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -24,6 +26,7 @@ from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database
 from engine.store.log import Origin
+from engine.store.rows import StepRow
 from engine.telemetry import Telemetry
 from schemas.topics import Topics
 
@@ -51,6 +54,8 @@ class Worker:
         self.relay = Relay(database, topics, Publisher(settings, "relay"))
         self.engine = Engine(database, settings, (), telemetry, chores, self.inbox)
         self.away = ""  # what is waited for; empty: nothing
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="gridpatrol-relay")
+        self._sending: Future[None] | None = None
         self._looked_s = 0.0
         self._stopped = stop
         telemetry.registry.register(_Gauges(self))
@@ -62,6 +67,7 @@ class Worker:
                 self.guarded_turn()
             self._finish()
         finally:
+            self._beside.shutdown()
             self.relay.close()
             self.inbox.close()
 
@@ -101,17 +107,40 @@ class Worker:
             self.relay.reload(list(self.inbox.heads))
         self._halt_the_lost()
         self._look_at_halted()
-        until = time.monotonic() + POLL_S
-        while (result := self.engine.work(now_ms())) is not None:
-            busy = True
-            self.relay.take(result.steps)
-            if time.monotonic() > until:
-                break
+        busy = self._decide() or busy
         busy = self.relay.catch_up(self.engine.rows) > 0 or busy
         self.relay.settle()
         busy = self.engine.tick(now_ms()) > 0 or busy
         self.engine.look_after()
         return busy
+
+    def _decide(self) -> bool:
+        """Slices of what is at hand, for a while, each published when it is committed. Whether there were any."""
+        until, busy = time.monotonic() + POLL_S, False
+        try:
+            while time.monotonic() < until and (result := self.engine.work(now_ms())) is not None:
+                busy = True
+                self._publish(result.steps)
+            self._await_publishing()
+        finally:
+            sending, self._sending = self._sending, None
+            wait([sending] if sending is not None else [])  # the relay is begun anew, but not under its hands
+        return busy
+
+    def _publish(self, steps: Sequence[StepRow]) -> None:
+        """Hand steps to the relay. With more to decide it sends them beside the next slice, which often waits for the
+        database."""
+        self._await_publishing()
+        if self.engine.backlog():
+            self._sending = self._beside.submit(self.relay.take, steps)
+        else:
+            self.relay.take(steps)
+
+    def _await_publishing(self) -> None:
+        """Until the relay has sent what it was handed; what went wrong in that is raised here."""
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.result()
 
     def _halt_the_lost(self) -> None:
         """Partitions of whose log something is missing stand still, in the database, for everybody to see."""
