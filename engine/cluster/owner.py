@@ -178,14 +178,18 @@ class OwnedInbox(KafkaInbox):
         """The consumer; at first it joins. The topic's metadata come before: without them a fresh member can stay
         without partitions. The assignor is an eager one: the cooperative one of this library does not settle."""
         if self._consumer is None:
-            self._consumer = clients.consumer(
+            consumer = clients.consumer(
                 self.settings, self.settings.role, group_id=Topics(self.settings.kafka_prefix).group("worker"),
                 group_instance_id=clients.instance(self.settings), auto_offset_reset="none",
                 partition_assignment_strategy=[RangePartitionAssignor], max_poll_interval_ms=AWAY_MS,
             )  # fmt: skip
-            self._consumer.partitions_for_topic(self.topic)
-            self._consumer.subscribe([self.topic], listener=self._listener)
-            self._watch = _Watch()
+            try:
+                consumer.partitions_for_topic(self.topic)
+                consumer.subscribe([self.topic], listener=self._listener)
+            except KafkaError:
+                consumer.close(timeout_ms=1000)
+                raise
+            self._consumer, self._watch = consumer, _Watch()
         return self._consumer
 
     def _regulate(self, consumer: KafkaConsumer, rows: dict[int, PartitionRow], fetch: bool) -> None:
