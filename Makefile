@@ -32,7 +32,7 @@ test: check ## check, then all tests on SQLite and on PostgreSQL
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
 	@$(BIN)/python -m tests.cluster.chaos --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \
-	  $(if $(SEED),--seed $(SEED))
+	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 bench: setup ## CPU time per event and events per second, on both databases
 	@$(BIN)/gridpatrol bench

@@ -375,10 +375,11 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=2, help="seconds between two faults, on average")
     parser.add_argument("--keep", action="store_true", help="keep logs and data also when all is well")
     asked = parser.parse_args()
-    again = f"make chaos-cluster SECONDS={asked.seconds:g} SEED={asked.seed} BROKERS={asked.brokers}"
+    what = "ONLY=performance" if asked.only else f"SECONDS={asked.seconds:g} BROKERS={asked.brokers}"
+    again = f"make chaos-cluster SEED={asked.seed} {what}"
     folder = Path(tempfile.mkdtemp(prefix="gridpatrol-chaos-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
-    print(f"chaos for {asked.seconds:g} s, seed {asked.seed}; logs in {folder}", flush=True)
+    print(f"chaos, seed {asked.seed}, {what}; logs in {folder}", flush=True)
     wrong: list[str] = []
     try:
         if asked.only:
