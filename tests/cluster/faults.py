@@ -148,7 +148,8 @@ class Ground:
         elif kind == "performance":
             self._say(f"{kind} ended to be started afresh", f"{name} {process.returncode}")
         else:
-            self.ended.append(f"{name} ended with {process.returncode} after {now_s(self):.0f} s")
+            last = (role.said().strip().splitlines() or ["without a word"])[-1]
+            self.ended.append(f"{name} ended with {process.returncode} after {now_s(self):.0f} s: {last[:300]}")
             self._say(f"{kind} ended by itself", f"{name} {process.returncode}")
         self._back[name] = time.monotonic() + AGAIN_S
 
