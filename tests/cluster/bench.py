@@ -40,7 +40,7 @@ from tests.cluster.bench_site import (
 )  # fmt: skip
 from tests.cluster.town import Town
 
-STAGES = 19
+STAGES = 23
 """How often `run` says what is done next."""
 EVENTS, FEWEST = 30_000, 4_000
 SINGLES = 1_500
@@ -164,21 +164,24 @@ class Bench:
         self.told("what a worker asks of the database is recorded")
         with self._copied(full, "recorded") as town:
             turns = bench_bare.record(town.environment, self.site.end())
-        bares, engines = list[bench_bare.Bare](), [one]
-        for name in ("bare", "again", "bare_again"):
+        engines, bares = [one], list[bench_bare.Bare]()
+        for name in ("bare", "again", "bare_again", "publishing"):
             self.told("a worker decides them again" if name == "again" else "the same messages and statements, bare")
             with self._copied(full, name) as town:
                 if name == "again":
                     engines.append(self._decided(town, "worker-1"))
                 else:
-                    bares.append(bench_bare.replay(town.environment, turns, self.warm))
-        bare = sum(run.seconds for run in bares) / sum(run.records for run in bares)
+                    bares.append(bench_bare.replay(town.environment, turns, self.warm, name == "publishing"))
+        *bares, publishing = bares
         engine = sum(run.seconds for run in engines) / sum(run.number for run in engines)
+        bare = sum(run.seconds for run in bares) / sum(run.records for run in bares)
         self.figures |= {
-            "cluster.ratio": round(bare / engine, 3), "bare.events_per_s": round(1 / bare),
-            "bare.cpu_ms": [run.ms() for run in bares],
+            "cluster.ratio": round(bare / engine, 3),
             "cluster.ratio_runs": {"engine": [round(run.rate) for run in engines],
-                                   "bare": [round(run.records / run.seconds) for run in bares]},
+                                   "bare": [round(run.rate) for run in bares]},
+            "cluster.ratio_with_publishing": round(publishing.seconds / publishing.records / engine, 3),
+            "bare.events_per_s": round(1 / bare), "bare.cpu_ms": [run.ms() for run in bares],
+            "bare.with_publishing_events_per_s": round(publishing.rate), "bare.with_publishing_cpu_ms": publishing.ms(),
         }  # fmt: skip
 
     def _two(self, full: Town, one: Spent) -> None:
@@ -370,6 +373,8 @@ def _rest(found: Figures) -> Sheet:
         ("door, one by one", f"{found['gateway.single_events_per_s']:,} events/s"),
         (f"door, in batches of {BULK}", f"{found['gateway.events_per_s']:,} events/s"),
         ("bare messages and statements", f"{found['bare.events_per_s']:,} events/s"),
+        ("the same, and steps published", f"{found['bare.with_publishing_events_per_s']:,} events/s"),
+        ("engine / bare limit that publishes as well", f"{found['cluster.ratio_with_publishing']:.2f}"),
         ("two workers on this machine", f"{found['cluster.two_workers_events_per_s']:,} events/s"),
         ("alerts role", f"{found['alerts.steps_per_s']:,} steps/s"),
         ("all roles at once, all the way", f"{found['cluster.together_events_per_s']:,} events/s"),

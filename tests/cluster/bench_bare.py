@@ -1,7 +1,8 @@
 """What brokers and database can do by themselves: the same messages consumed, the same statements executed, no engine.
 
 Enters: an installation whose inbox is full and undecided, once per run. Leaves: a recording of what a worker asked of
-its database, turn by turn; the seconds that fetching the messages and executing the statements take without it.
+its database and published, turn by turn; the seconds that fetching the messages and executing the statements take
+without it, and if wanted publishing the same steps.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 
 from engine.cluster import clients, topics
+from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
 from engine.settings import Settings, read_settings
 from engine.store import recording
@@ -26,10 +28,11 @@ from schemas.topics import Topics
 
 
 class Turn(NamedTuple):
-    """One turn of a worker's loop: its transactions, and how many records were decided when it ended."""
+    """One turn of a worker's loop: its transactions, what it published, and how many records were decided then."""
 
     decided: int
     transactions: list[recording.Transaction]
+    published: list[tuple[Any, ...]]
 
 
 class Bare(NamedTuple):
@@ -39,6 +42,10 @@ class Bare(NamedTuple):
     seconds: float
     client: float
     server: float | None
+
+    @property
+    def rate(self) -> float:
+        return self.records / self.seconds
 
     def ms(self) -> dict[str, float]:
         """CPU ms per record, by part."""
@@ -53,21 +60,39 @@ def record(environment: Mapping[str, str], end: int) -> list[Turn]:
     with _opened(settings) as database:
         recorder = recording.Recorder(database)
         member = Worker(settings, database, topics.open_inbox(settings, database), Telemetry(), [], threading.Event())
+        published = _overheard(member)
         try:
             while not turns or turns[-1].decided < end:
                 member.turn()
                 decided = sum(row.position for row in member.engine.rows.values())
-                turns.append(Turn(decided, recorder.transactions[:]))
+                turns.append(Turn(decided, recorder.transactions[:], published[:]))
                 recorder.transactions.clear()
+                published.clear()
         finally:
             member.inbox.close()
             member.relay.close()
     return turns
 
 
-def replay(environment: Mapping[str, str], turns: list[Turn], warm: int) -> Bare:
-    """Fetch and execute the same, in the same portions; the first `warm` records before the clock runs."""
+def _overheard(member: Worker) -> list[tuple[Any, ...]]:
+    """Everything that a worker publishes from now on."""
+    heard: list[tuple[Any, ...]] = []
+    publisher = member.relay._publisher
+    send = publisher.send
+
+    def overheard(*message: Any) -> Any:
+        heard.append(message)
+        return send(*message)
+
+    setattr(publisher, "send", overheard)  # noqa: B010 the type checker is right: nobody else may
+    return heard
+
+
+def replay(environment: Mapping[str, str], turns: list[Turn], warm: int, publishing: bool = False) -> Bare:
+    """Fetch and execute the same, in the same portions; the first `warm` records before the clock runs. `publishing`:
+    and publish the same steps."""
     settings = read_settings({}, environment)
+    publisher = Publisher(settings, "bare")
     gc.collect()
     gc.freeze()  # the recording is large, and nobody's business while the clock runs
     try:
@@ -82,10 +107,14 @@ def replay(environment: Mapping[str, str], turns: list[Turn], warm: int) -> Bare
                     fetched += sum(map(len, consumer.poll(100).values()))
                 for transaction in turn.transactions:
                     recording.execute(database, transaction)
+                for message in turn.published if publishing else ():
+                    publisher.send(*message)
+            publisher.flush()
             seconds, own = time.perf_counter() - began, time.process_time() - own
             ended = cpu.of_server(recording.backend_pid(database))
             return Bare(turns[-1].decided - first, seconds, own, ended - server if ended and server else None)
     finally:
+        publisher.close()
         gc.unfreeze()
 
 
