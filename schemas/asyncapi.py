@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas import binary, examples, facts, jsonschema, messages
-from schemas.channels import OPERATIONS, TOPICS, Operation, Topic
+from schemas.channels import LARGEST, OPERATIONS, TOPICS, Operation, Topic
 from schemas.envelope import MAX_EVENT_BYTES, Envelope
 from schemas.events import SAID, trigger_of
 from schemas.jsonschema import ATTRIBUTES, PROPERTIES, STEP
@@ -100,7 +100,7 @@ def _servers() -> dict[str, Any]:
 
 
 def _channel(topic: Topic) -> dict[str, Any]:
-    bound: dict[str, Any] = {"topicConfiguration": topic.config, "bindingVersion": BINDING}
+    bound: dict[str, Any] = {"topicConfiguration": topic.config | LARGEST, "bindingVersion": BINDING}
     if topic.partitions:
         bound["partitions"] = topic.partitions
     channel: dict[str, Any] = {

@@ -13,6 +13,8 @@ from schemas.topics import Topics
 WEEK_MS = 7 * 24 * 3_600_000
 STAMPED = {"message.timestamp.type": "LogAppendTime"}
 DAYS = {"cleanup.policy": ["delete"], "retention.ms": WEEK_MS}
+LARGEST = {"max.message.bytes": 4 * 1024 * 1024 + 4096}
+"""A message of any topic: 4 MiB, and room for its key and headers."""
 
 
 class Topic(Struct, frozen=True):
