@@ -21,12 +21,12 @@ from engine.cluster.intake import Intake
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
 from engine.door.status import Status
-from engine.errors import GridpatrolError
+from engine.errors import DatabaseUnusable, GridpatrolError
 from engine.lease import WRITER, Lease, Office
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store.database import Database, open_database
+from engine.store.database import AWAY, Database, open_database, refuses
 from engine.telemetry import Telemetry
 from gridpatrol import supervision
 from gridpatrol.opening import chores, consumer_of_alerts, read_pack
@@ -48,12 +48,23 @@ class RoleEnded(GridpatrolError):
 @contextmanager
 def store(settings: Settings) -> Iterator[Database]:
     """The database of a role, of this release. Roles share the writer's lease: what needs it alone is refused."""
-    with ExitStack() as stack:
+    with _told_plainly(), ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
         stack.callback(Lease(database, WRITER, shared=True).close)
         database.check_schema()
         yield database
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """A database that goes away where nobody waits for it ends the role with a sentence, as if it never was there."""
+    try:
+        yield
+    except AWAY as error:
+        if refuses(error):
+            raise
+        raise DatabaseUnusable(f"the database went away: {error.orig}") from error
 
 
 @contextmanager

@@ -32,6 +32,8 @@ REMEDIES = {
     "SSL": "Check sslmode in GRIDPATROL_DATABASE, and that the server has ssl = on.",
 }
 """What helps, by a word that the server or the driver says."""
+AWAY = (exc.OperationalError, exc.InterfaceError)
+"""What a database says, or nobody says for it, when it is away, among other things."""
 DriverError, StoreError = exc.DBAPIError, exc.SQLAlchemyError
 PATIENCE = {
     "connect_timeout": 10, "tcp_user_timeout": 15_000, "keepalives_idle": 10, "keepalives_interval": 5,

@@ -22,7 +22,7 @@ from engine.packs import folder_of
 from engine.principals import digest_of, new_token
 from tests import kafka, postgres
 from tests.cluster.proxy import Proxy
-from tests.cluster.town import Role, Town
+from tests.cluster.town import _URL, Role, Town
 
 SESSION_S = 3.0
 """How long a worker may be silent before it loses its partitions."""
@@ -143,7 +143,7 @@ class Ground:
         point, kind = self._armed.pop(name, ""), name.partition("-")[0]
         if point and process.returncode == -signal.SIGKILL:
             self._say(f"killed {kind} at {point.partition(':')[0]}", name)
-        elif "serving" not in role.said():
+        elif not _URL.search(role.said()):
             self._say(f"{kind} could not start yet", f"{name} {process.returncode}")
         elif kind == "performance":
             self._say(f"{kind} ended to be started afresh", f"{name} {process.returncode}")
