@@ -4,7 +4,7 @@
 - `sqlite_url`, `postgres_url`: one of them, for what only one database can show.
 - `postgres_server`: the server behind it, started once per test process.
 - `kafka_server`, `kafka_prefix`: a broker, started once per test process, and a prefix for the test's own topics.
-- `kafka_parts`: what a broker is run from, for tests that kill or configure one of their own.
+- `kafka_parts`, `postgres_parts`: what a broker or a server is run from, for tests that kill one of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL
 
 from tests import kafka, kafka_parts
-from tests.postgres import PostgresUnavailable, fresh_database, running_server
+from tests.postgres import PostgresUnavailable, fresh_database, require_own, running_server
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -36,6 +36,17 @@ def postgres_server() -> Iterator[URL]:
     try:
         with running_server() as url:
             yield url
+    except PostgresUnavailable as reason:
+        if IN_CI:
+            raise
+        pytest.skip(f"no PostgreSQL: {reason}")
+
+
+@pytest.fixture(scope="session")
+def postgres_parts() -> None:
+    """What a PostgreSQL of one's own is run from, for tests that kill it; skipped or failed like `postgres_server`."""
+    try:
+        require_own()
     except PostgresUnavailable as reason:
         if IN_CI:
             raise

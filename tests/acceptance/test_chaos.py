@@ -21,7 +21,7 @@ from tests.cluster.faults import POINTS, SESSION_S, Ground, ground
 from tests.cluster.load import Sending
 
 pytestmark = [
-    pytest.mark.usefixtures("kafka_parts", "postgres_server"),
+    pytest.mark.usefixtures("kafka_parts", "postgres_parts"),
     # A client of this library that finds no broker leaves its own sockets to the collector.
     pytest.mark.filterwarnings("ignore:.*<socket.socket:pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -1,4 +1,4 @@
-"""The database of a role: one that goes away where nobody waits for it ends the role with a sentence, a defect does not.
+"""The database of a role: when it goes away and nobody waits for it, the role ends with a sentence; a defect shows.
 
 Enters: a PostgreSQL that is killed. Leaves: the error that the command shows.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import exc
-from sqlalchemy.engine import URL
 
 from engine.errors import DatabaseUnusable
 from engine.settings import Settings
@@ -16,7 +15,8 @@ from gridpatrol import roles
 from tests.postgres import fresh_database, own_server
 
 
-def test_a_database_that_goes_away_is_told_in_a_sentence_and_a_wrong_statement_as_a_defect(postgres_server: URL) -> None:
+@pytest.mark.usefixtures("postgres_parts")
+def test_a_database_that_goes_away_is_told_in_a_sentence_and_a_wrong_statement_as_a_defect() -> None:
     with own_server() as server, fresh_database(server.url) as url:
         database = open_database(url)
         database.upgrade()
