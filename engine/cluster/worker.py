@@ -118,9 +118,11 @@ class Worker:
         """Slices of what is at hand, for a while, each published when it is committed. Whether there were any."""
         until, busy = time.monotonic() + POLL_S, False
         try:
-            while time.monotonic() < until and (result := self.engine.work(now_ms())) is not None:
+            while (result := self.engine.work(now_ms())) is not None:
                 busy = True
                 self._publish(result.steps)
+                if time.monotonic() >= until:
+                    break
             self._await_publishing()
         finally:
             sending, self._sending = self._sending, None
