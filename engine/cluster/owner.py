@@ -51,11 +51,11 @@ LOOK_S = 5.0
 for."""
 JOIN_S = 5.0
 """How long a change of the group keeps a member from everything else; it has no partitions meanwhile."""
-UNASSIGNED_S = 60.0
-"""Without partitions for longer than any change of the group takes, it is joined anew: this library can miss its own
-rejoin."""
-REJOINS = 2
-"""So many times; then the process ends and a fresh one is started."""
+UNSEATED_S = 15.0
+"""Who has waited so long for a change of the group to end makes a fresh client and joins by that: this one can wait for
+ever for an answer that has come. Where others keep the group waiting, nothing is lost by it."""
+REJOINS = 5
+"""So many times, longer than any change of the group takes; then the process ends and a fresh one is started."""
 STALLED_S = 60.0
 """With records in the log and none fetched for so long, the process ends and a fresh one is started."""
 REMEDY = "Bring the log back; or stop the roles: `gridpatrol topic create --adopt` says what going on without it costs."
@@ -189,7 +189,8 @@ class OwnedInbox(KafkaInbox):
             except KafkaError:
                 consumer.close(timeout_ms=1000)
                 raise
-            self._consumer, self._watch = consumer, _Watch()
+            self._consumer = consumer
+            self._watch.begins()
         return self._consumer
 
     def _regulate(self, consumer: KafkaConsumer, rows: dict[int, PartitionRow], fetch: bool) -> None:
@@ -262,12 +263,12 @@ class OwnedInbox(KafkaInbox):
                 self._marks[place.partition] = mark
         now = time.monotonic()
         self._watch.polled_s = now
-        seated = bool(places) or consumer.group_metadata().state == MemberState.STABLE
+        seated = consumer.group_metadata().state == MemberState.STABLE
         if self._watch.wants_to_rejoin(seated, now):
-            log.warning("no partitions for %d s: joining the group anew", UNASSIGNED_S)
-            consumer.unsubscribe()
-            consumer.subscribe([self.topic], listener=self._listener)
-        if places and self._watch.looks(now) and not (self.taken_over or self._listener.changed):
+            log.warning("no place in the group for %d s: joining it anew", UNSEATED_S)
+            self.leave()
+            self.taken_over = True
+        elif places and self._watch.looks(now) and not (self.taken_over or self._listener.changed):
             self._tell_group(consumer, rows)
             self._look_for_stall(consumer, places, now)
 
@@ -337,9 +338,12 @@ class _Watch:
     """Since when nothing has moved."""
 
     def __init__(self) -> None:
-        now = time.monotonic()
-        self.polled_s = self._looked = self._seated = now
         self._rejoins = 0
+        self.begins()
+
+    def begins(self) -> None:
+        """There is a fresh client."""
+        self.polled_s = self._looked = self._seated = time.monotonic()
         self._moved: dict[int, float] = {}
 
     def goes_on(self) -> None:
@@ -368,9 +372,9 @@ class _Watch:
         """Whether a member waits too long for its place. Stalled where joining anew has not helped either."""
         if seated:
             self._seated, self._rejoins = now, 0
-        elif now - self._seated > UNASSIGNED_S:
+        elif now - self._seated > UNSEATED_S:
             self._seated, self._rejoins = now, self._rejoins + 1
             if self._rejoins > REJOINS:
-                raise Stalled(f"the group has given no partitions after joining it {REJOINS} times anew")
+                raise Stalled(f"the group has given no place after joining it {REJOINS} times anew")
             return True
         return False

@@ -38,7 +38,8 @@ class Publisher:
     def send(
         self, topic: str, key: str, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
     ) -> Any:
-        """Hand a message to the producer, in order. The future of its place; `flush` looks at all of them."""
+        """Hand a message to the producer, in order. The future of its place; `flush` looks at all of them. It sets out
+        with the next `go` or `flush` at the latest."""
         self._topic = topic
         try:
             if self._producer is None:
@@ -56,6 +57,11 @@ class Publisher:
             self._heard_s = time.monotonic()
         self._sent.append(future)
         return future
+
+    def go(self) -> None:
+        """Let what was handed over set out."""
+        if self._producer is not None:
+            self._producer._sender.wakeup()
 
     def flush(self) -> None:
         """Until everything sent is acknowledged; BrokerAway or BrokerRefuses if something is not."""
@@ -110,8 +116,8 @@ class Publisher:
 def _append(producer: KafkaProducer, place: TopicPartition, key: bytes, value: bytes, headers: list[Header]) -> Any:
     """What `producer.send` does with a small message for a partition that it knows. Its questions, each time anew,
     whether there is such a topic and partition, and how large the message may become, take two fifths of its time, and
-    it is the dearest thing that a worker does with a step."""
-    future, full, fresh, _ = producer._accumulator.append(place, None, key, value, headers)
-    if full or fresh:
+    to rouse its thread for every partition as much again."""
+    future, full, _, _ = producer._accumulator.append(place, None, key, value, headers)
+    if full:
         producer._sender.wakeup()
     return future

@@ -93,6 +93,7 @@ class Relay:
         for row in rows:
             if self._sent.get(row.partition) == row.n - 1:
                 self._send(row)
+        self._publisher.go()
 
     def catch_up(self, rows: dict[int, PartitionRow]) -> int:
         """Send what the store has beyond what was sent. How many steps."""
@@ -105,6 +106,7 @@ class Relay:
             missing = steps.read_stretches(connection, NAME, sorted(behind))
         for row in missing:
             self._send(row)
+        self._publisher.go()
         return len(missing)
 
     def _send(self, row: StepRow) -> None:

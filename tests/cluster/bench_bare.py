@@ -109,6 +109,7 @@ def replay(environment: Mapping[str, str], turns: list[Turn], warm: int, publish
                     recording.execute(database, transaction)
                 for message in turn.published if publishing else ():
                     publisher.send(*message)
+                publisher.go()
             publisher.flush()
             seconds, own = time.perf_counter() - began, time.process_time() - own
             ended = cpu.of_server(recording.backend_pid(database))

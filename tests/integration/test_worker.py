@@ -10,13 +10,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.future import Future
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from engine import failpoints
@@ -636,16 +638,40 @@ def bring_back(broker: Broker, how: str) -> None:
 
 
 def test_a_member_that_missed_its_own_rejoin_joins_anew(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.5)
+    worker = missing_a_rejoin(cluster, monkeypatch, forget_partitions)
+    assert not worker.inbox.heads
+    report(cluster, 11, 10)
+    cluster.settle()
+    check_once(cluster, 20)
+
+
+def test_a_member_that_waits_for_an_answer_that_has_come_joins_anew(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = missing_a_rejoin(cluster, monkeypatch, wait_for_ever)
+    cluster.turn(lambda: worker.inbox._consumer is None, within_s=10)
+    report(cluster, 11, 10)
+    cluster.settle()
+    check_once(cluster, 20)
+
+
+def missing_a_rejoin(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, miss: Callable[[Worker], None]) -> Worker:
+    """A worker after a turn in which the library has lost its way in a change of the group."""
+    monkeypatch.setattr(owner, "UNSEATED_S", 0.5)
     monkeypatch.setattr(owner, "JOIN_S", 0.2)
     report(cluster, 1, 10)
     worker = cluster.worker()
     cluster.settle()
-    forget_partitions(worker)
-    cluster.turn(lambda: not worker.inbox.heads)
-    report(cluster, 11, 10)
-    cluster.settle()
-    check_once(cluster, 20)
+    miss(worker)
+    worker.guarded_turn()
+    return worker
+
+
+def wait_for_ever(worker: Worker) -> None:
+    """As after an answer that got lost: rejoining, with the partitions that it had, and nothing ever comes."""
+    coordinator = consumer_of(worker)._coordinator
+    coordinator.state, coordinator.rejoin_needed, coordinator.rejoining = MemberState.REBALANCING, True, True
+    coordinator._join_task = Future()
 
 
 def forget_partitions(worker: Worker) -> None:
@@ -661,18 +687,19 @@ def test_a_member_that_gets_no_partitions_however_often_it_joins_ends(
 ) -> None:
     worker = cluster.worker()
     cluster.settle()
-    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.0)
+    monkeypatch.setattr(owner, "UNSEATED_S", 0.1)
     monkeypatch.setattr(owner, "JOIN_S", 0.0)
-    with pytest.raises(Stalled, match="no partitions"):
-        for _ in range(20):
-            forget_partitions(worker)
+    never = SimpleNamespace(STABLE=None, REBALANCING=MemberState.REBALANCING)
+    monkeypatch.setattr(owner, "MemberState", never)  # no change of the group ever ends
+    with pytest.raises(Stalled, match="no place"):
+        for _ in range(100):
             worker.guarded_turn()
 
 
 def test_more_workers_than_partitions_leave_the_group_in_peace(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "UNASSIGNED_S", 0.3)
+    monkeypatch.setattr(owner, "UNSEATED_S", 0.3)
     one, two, spare = (cluster.worker(name) for name in ("one", "two", "three"))
     cluster.turn(lambda: sum(bool(w.inbox.heads) for w in (one, two, spare)) == 2 and not one.inbox.taken_over)
     cluster.settle()
