@@ -21,6 +21,7 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
 )  # fmt: skip
+from kafka.structs import MemberState
 
 from engine.cluster.greeting import await_welcome
 from engine.errors import BrokerAway, BrokerRefuses, SettingsError
@@ -38,6 +39,9 @@ MESSAGE_BYTES = 4 * 1024 * 1024
 """The largest message. An event has 256 KiB at most, and a step says little of it twice."""
 METADATA_MS = 10_000
 """How soon a new topic or leader is noticed; the library's five minutes are an outage."""
+UNSEATED_S = 15.0
+"""Who has waited so long for a change of the group to end makes a fresh client and joins by that: this library can wait
+for ever for an answer that has come. Where others keep the group waiting, nothing is lost by it."""
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 RIGHTS = "`gridpatrol topic create --acls` gives each role and system its rights."
 SILENT_S = 10
@@ -121,6 +125,11 @@ def consumer(settings: Settings, name: str, **more: Any) -> KafkaConsumer:
         "isolation_level": "read_committed",
     }  # fmt: skip
     return connected(settings, told | more, KafkaConsumer)
+
+
+def seated(consumer: KafkaConsumer) -> bool:
+    """Whether a member has its place in the group, with or without partitions."""
+    return bool(consumer.group_metadata().state == MemberState.STABLE)
 
 
 def admin(settings: Settings) -> KafkaAdminClient:

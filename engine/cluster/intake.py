@@ -53,7 +53,7 @@ class Intake(threading.Thread):
         self.topics = Topics(settings.kafka_prefix)
         self.systems: dict[str, str] = {}  # whose topic it is
         self._there: list[str] = []  # topics that are listened to
-        self._looked = 0.0
+        self._looked = self._seated = 0.0
         self._consumer: KafkaConsumer | None = None
         self._stopped = threading.Event()
         self.records = Counter(
@@ -89,6 +89,7 @@ class Intake(threading.Thread):
             return
         fetched = self._consumer.poll(500)
         if not fetched:
+            self._look_at_seat(self._consumer)
             return
         asks = [self._forward(place.topic, message) for place, some in fetched.items() for message in some]
         for ask in asks:
@@ -97,6 +98,15 @@ class Intake(threading.Thread):
         failpoints.hit("intake.before_commit")
         ends = {place: OffsetAndMetadata(some[-1].offset + 1, "", -1) for place, some in fetched.items()}
         self._consumer.commit(ends)
+
+    def _look_at_seat(self, consumer: KafkaConsumer) -> None:
+        """Who waits in vain for a place in the group joins by a fresh client."""
+        now = time.monotonic()
+        if clients.seated(consumer):
+            self._seated = now
+        elif now - self._seated > clients.UNSEATED_S:
+            log.warning("intake: no place in the group for %d s: joining it anew", clients.UNSEATED_S)
+            self._leave()
 
     # ---- whom to listen to ------------------------------------------------------------------------------------
 
@@ -114,6 +124,7 @@ class Intake(threading.Thread):
             self._leave()
             self._there = there
             self._consumer = self._join(there) if there else None
+            self._seated = time.monotonic()
 
     def _find(self, systems: Iterable[str]) -> list[str]:
         """Those of these topics that are there."""

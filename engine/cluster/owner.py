@@ -51,11 +51,8 @@ LOOK_S = 5.0
 for."""
 JOIN_S = 5.0
 """How long a change of the group keeps a member from everything else; it has no partitions meanwhile."""
-UNSEATED_S = 15.0
-"""Who has waited so long for a change of the group to end makes a fresh client and joins by that: this one can wait for
-ever for an answer that has come. Where others keep the group waiting, nothing is lost by it."""
 REJOINS = 5
-"""So many times, longer than any change of the group takes; then the process ends and a fresh one is started."""
+"""So often the group is joined by a fresh client, longer than any change of the group takes; then the process ends."""
 STALLED_S = 60.0
 """With records in the log and none fetched for so long, the process ends and a fresh one is started."""
 REMEDY = "Bring the log back; or stop the roles: `gridpatrol topic create --adopt` says what going on without it costs."
@@ -263,9 +260,8 @@ class OwnedInbox(KafkaInbox):
                 self._marks[place.partition] = mark
         now = time.monotonic()
         self._watch.polled_s = now
-        seated = consumer.group_metadata().state == MemberState.STABLE
-        if self._watch.wants_to_rejoin(seated, now):
-            log.warning("no place in the group for %d s: joining it anew", UNSEATED_S)
+        if self._watch.wants_to_rejoin(clients.seated(consumer), now):
+            log.warning("no place in the group for %d s: joining it anew", clients.UNSEATED_S)
             self.leave()
             self.taken_over = True
         elif places and self._watch.looks(now) and not (self.taken_over or self._listener.changed):
@@ -372,7 +368,7 @@ class _Watch:
         """Whether a member waits too long for its place. Stalled where joining anew has not helped either."""
         if seated:
             self._seated, self._rejoins = now, 0
-        elif now - self._seated > UNSEATED_S:
+        elif now - self._seated > clients.UNSEATED_S:
             self._seated, self._rejoins = now, self._rejoins + 1
             if self._rejoins > REJOINS:
                 raise Stalled(f"the group has given no place after joining it {REJOINS} times anew")

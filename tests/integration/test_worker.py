@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from engine import failpoints
 from engine.clock import now_ms
-from engine.cluster import owner, topics
+from engine.cluster import clients, owner, topics
 from engine.cluster.worker import Worker
 from engine.errors import Fenced, LogMismatch, StaleWriter, Stalled
 from engine.failpoints import Interrupted
@@ -657,7 +656,7 @@ def test_a_member_that_waits_for_an_answer_that_has_come_joins_anew(
 
 def missing_a_rejoin(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, miss: Callable[[Worker], None]) -> Worker:
     """A worker after a turn in which the library has lost its way in a change of the group."""
-    monkeypatch.setattr(owner, "UNSEATED_S", 0.5)
+    monkeypatch.setattr(clients, "UNSEATED_S", 0.5)
     monkeypatch.setattr(owner, "JOIN_S", 0.2)
     report(cluster, 1, 10)
     worker = cluster.worker()
@@ -687,10 +686,9 @@ def test_a_member_that_gets_no_partitions_however_often_it_joins_ends(
 ) -> None:
     worker = cluster.worker()
     cluster.settle()
-    monkeypatch.setattr(owner, "UNSEATED_S", 0.1)
+    monkeypatch.setattr(clients, "UNSEATED_S", 0.1)
     monkeypatch.setattr(owner, "JOIN_S", 0.0)
-    never = SimpleNamespace(STABLE=None, REBALANCING=MemberState.REBALANCING)
-    monkeypatch.setattr(owner, "MemberState", never)  # no change of the group ever ends
+    monkeypatch.setattr(clients, "seated", lambda consumer: False)  # no change of the group ever ends
     with pytest.raises(Stalled, match="no place"):
         for _ in range(100):
             worker.guarded_turn()
@@ -699,7 +697,7 @@ def test_a_member_that_gets_no_partitions_however_often_it_joins_ends(
 def test_more_workers_than_partitions_leave_the_group_in_peace(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "UNSEATED_S", 0.3)
+    monkeypatch.setattr(clients, "UNSEATED_S", 0.3)
     one, two, spare = (cluster.worker(name) for name in ("one", "two", "three"))
     cluster.turn(lambda: sum(bool(w.inbox.heads) for w in (one, two, spare)) == 2 and not one.inbox.taken_over)
     cluster.settle()
