@@ -67,14 +67,16 @@ class Database:
         self.db = self._engine()
 
     def _engine(self) -> Engine:
+        """Its errors name no parameters: these are rows, of people among others, and errors are logged."""
         if self.dialect == "sqlite":
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
-            db = create_engine(self.url, connect_args={"timeout": 30, "check_same_thread": False})
+            told = {"timeout": 30, "check_same_thread": False}
+            db = create_engine(self.url, hide_parameters=True, connect_args=told)
             event.listen(db, "connect", _open_sqlite)
             event.listen(db, "begin", _begin_sqlite)
             return db
         told = {"prepare_threshold": 2} | {name: n for name, n in PATIENCE.items() if name not in self.url.query}
-        return create_engine(self.url, pool_size=8, pool_pre_ping=False, connect_args=told)
+        return create_engine(self.url, hide_parameters=True, pool_size=8, pool_pre_ping=False, connect_args=told)
 
     def end_silence(self, after_ms: int) -> None:
         """Let PostgreSQL end a transaction of this process that is silent for so long, and give its locks to others: a

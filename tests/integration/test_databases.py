@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
+from engine.store.database import FAILURES, open_database
 from tests import postgres
 
 
@@ -36,3 +37,15 @@ def test_a_server_that_does_not_answer_is_named_with_its_reason(monkeypatch):
     with wanted as failure, postgres.running_server():
         pass
     assert "secret" not in str(failure.value)
+
+
+def test_the_error_of_a_statement_does_not_tell_what_was_to_be_written(database_url):
+    database = open_database(database_url)
+    statement = f"INSERT INTO nowhere VALUES ({'?' if database.dialect == 'sqlite' else '%s'})"
+    try:
+        for rows in (("13800138000",), [("13800138000",), ("13900139000",)]):
+            with pytest.raises(FAILURES, match="nowhere") as failure, database.begin() as connection:
+                connection.exec_driver_sql(statement, rows)
+            assert "13800138000" not in str(failure.value)
+    finally:
+        database.close()
