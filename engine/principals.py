@@ -32,8 +32,10 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """How often, at most, the file is looked at."""
-OURS = ("local", "operator", "replay", "engine", "gateway", "worker", "relay")
-"""Names that the engine stamps on records of its own: nobody else may go by them."""
+OURS = (
+    "local", "operator", "owner", "replay", "engine", "gateway", "worker", "relay", "performance", "alerts", "admin",
+)  # fmt: skip
+"""Names that the engine stamps on records of its own, and its users at the brokers: nobody else may go by them."""
 TOKEN = "gp_"
 """What every token begins with, so that one that has leaked can be found by a search."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -81,6 +81,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise SettingsError(f"role {self.role} needs kafka: without it one process does everything (role all)")
         if self.kafka_security not in SECURITY:
             raise SettingsError(f"kafka_security must be one of {', '.join(SECURITY)}, got {self.kafka_security!r}")
+        for address in self.kafka.split(",") if self.kafka else ():
+            broker, _, number = address.strip().rpartition(":")
+            if not broker or not number.isdigit() or not 0 < int(number) < 65_536:
+                raise SettingsError(f"kafka must be host:port, several with commas between; got {self.kafka!r}")
         if self.kafka_session_ms < 500:
             raise SettingsError(f"kafka_session_ms must be at least 500, got {self.kafka_session_ms}")
         if self.log_format not in ("text", "json"):

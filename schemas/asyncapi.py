@@ -191,7 +191,7 @@ def _records() -> dict[str, Any]:
     case = text | {"description": "The case's id."}
     rows: tuple[tuple[str, str, dict[str, Any], Any, str, str], ...] = (
         ("event", "An event that was taken, sealed.", _component("Record"), report, examples.HOME, "app"),
-        ("tick", "Time has passed this record's stamp. No value.", text | {"maxLength": 0}, "", "", "worker"),
+        ("tick", "Time has passed this record's stamp. No value.", text | {"maxLength": 0}, "", "", "owner"),
         ("pack", "A policy pack is active from here on.", digest, examples.PACK, "", "operator"),
         ("release", "A case leaves quarantine.", case, examples.SUBJECT, "", "operator"),
     )

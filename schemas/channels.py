@@ -62,7 +62,7 @@ TOPICS = {
         "dead-lettered.",
         "By offset within a partition; the broker's stamp is the arrival. Never transactional: offsets have no gaps.",
         "For ever. Shorten it only behind a backup of log and store.",
-        "gateway (events), the partition's owner (ticks), relay (sends), operators (packs, releases)", "worker",
+        "gateway (events; packs and releases of operators), the worker that owns the partition (ticks)", "worker",
         ("inbox.event", "inbox.tick", "inbox.pack", "inbox.release"),
         STAMPED | {"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
     ),
@@ -94,7 +94,8 @@ TOPICS = {
     "performance": Topic(
         _NAMES.performance, "Figures (考核指标)",
         "Figures of the finest grain as they stand: add up the cells of a grid, a period or a department.",
-        "The cell's dimensions as a JSON list, in the order of the fields, without blanks.",
+        "The cell's dimensions as a JSON list, in the order of the fields, without blanks. Partition: CRC-32 of "
+        "the key (UTF-8), modulo their number.",
         "The last message of a key counts; between keys there is no order.",
         "Compacted: the last value of every key, for ever.",
         "performance", "dashboards, data centres", ("figure",), {"cleanup.policy": ["compact"]},

@@ -45,14 +45,16 @@ def await_welcome(told: dict[str, Any], within_s: float) -> None:
 
     What is away is waited for so long; who says no is told at once, as no waiting cures it.
     """
-    began = time.monotonic()
+    began, doubted = time.monotonic(), None
     while True:
         try:
             return _any_of(told)
         except HungUp:
-            if time.monotonic() - began > DOUBT_S:
+            doubted = doubted or time.monotonic()
+            if time.monotonic() - doubted > DOUBT_S:
                 raise
         except BrokerAway:
+            doubted = None
             if time.monotonic() - began > within_s:
                 raise
         time.sleep(AGAIN_S)

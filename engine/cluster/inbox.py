@@ -4,16 +4,17 @@ In: submissions. Out: records with the broker's stamp. A record's position is it
 below the base lies what a table held before. Whoever appends owns nothing: `engine.cluster.owner` decides.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from engine import failpoints
 from engine.cluster import clients
 from engine.cluster.publisher import Publisher
-from engine.errors import LogMismatch
+from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
 from engine.settings import Settings
 from engine.store import log as table
@@ -26,6 +27,8 @@ from schemas.partition import home_of
 from schemas.topics import Topics
 
 KINDS = ("event", "tick", "pack", "release")
+SILENT_S = 30.0
+"""How long whoever reads the whole log waits for a message that is there."""
 
 
 class KafkaInbox:
@@ -134,7 +137,7 @@ class _Reader:
         self.settings = settings
 
     def __enter__(self) -> "_Reader":
-        self._consumer = clients.consumer(self.settings, "reader")
+        self._consumer = clients.consumer(self.settings, "reader", auto_offset_reset="none")
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -153,10 +156,20 @@ class _Reader:
             raise LogCut(f"the log of partition {place.partition} begins at offset {first}, its beginning is gone")
         self._consumer.assign([place])
         self._consumer.seek(place, start)
-        next_ = start
+        next_, heard = start, time.monotonic()
         while next_ < end:
-            for message in self._consumer.poll(1000).get(place, ()):
+            try:
+                found = self._consumer.poll(1000).get(place, ())
+            except OffsetOutOfRangeError as error:
+                raise LogCut(f"offset {next_} of partition {place.partition} is gone") from error
+            if not found and time.monotonic() - heard > SILENT_S:
+                raise BrokerAway(f"partition {place.partition} could not be read on from offset {next_}")
+            for message in found:
                 if message.offset >= end:
                     return
-                next_ = message.offset + 1
+                if message.offset != next_:
+                    raise LogCut(f"offset {next_} of partition {place.partition} is gone, {message.offset} came next")
+                next_ += 1
                 yield message
+            if found:
+                heard = time.monotonic()  # whoever takes the messages may take his time

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 ENOUGH = 4_000
 """Records at hand with which nothing more is fetched: a slow database holds the brokers up, not the memory."""
+HEAVY = 64 * 1024 * 1024
+"""So many characters of them are enough as well: an event may have 256 KiB."""
 ANSWER_MS = 5_000
 """How long an answer is waited for; the library would wait for ever."""
 AWAY_MS = 45_000
@@ -199,7 +201,7 @@ class OwnedInbox(KafkaInbox):
                 tail.clear()
                 self.heads[partition] = max(rows[partition].position, self.origin.bases[partition])
                 self._seek(partition, self._offset(partition))
-        room = fetch and self._at_hand() < ENOUGH
+        room = fetch and not self.is_full()
         share = max(1, ENOUGH // max(1, len(self._tails)))
         paused = consumer.paused()
         for place in self._assignment():
@@ -210,8 +212,10 @@ class OwnedInbox(KafkaInbox):
             elif not wanted and place not in paused:
                 consumer.pause(place)
 
-    def _at_hand(self) -> int:
-        return sum(map(len, self._tails.values()))
+    def is_full(self) -> bool:
+        """Whether enough is at hand, so that nothing more is fetched."""
+        tails = self._tails.values()
+        return sum(map(len, tails)) >= ENOUGH or sum(len(row.body) for tail in tails for row in tail) >= HEAVY
 
     def _goes_on(self, partition: int, rows: dict[int, PartitionRow]) -> bool:
         return partition in self._tails and partition not in self.lost and not rows[partition].halted

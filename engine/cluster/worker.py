@@ -84,9 +84,10 @@ class Worker:
             self._wait_for(error)
 
     def _wait_for(self, error: Exception) -> None:
-        if not self.away:
-            log.error("%s Trying again.", error)
-        self.away = str(error)
+        said = str(error)
+        if said != self.away:
+            log.error("%s Trying again.", said)
+        self.away = said
         with suppress(BrokerAway, BrokerRefuses):
             self.inbox.poll(IDLE_MS, self.engine.rows, fetch=False)
         self._stopped.wait(AWAY_S)

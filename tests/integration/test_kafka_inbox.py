@@ -13,13 +13,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 
 from engine import intake
 from engine.clock import now_ms
-from engine.cluster import adopting, topics
+from engine.cluster import adopting, inbox, topics
 from engine.cluster.adopting import UndecidedLost
-from engine.errors import LogMismatch
+from engine.cluster.inbox import LogCut, _Reader
+from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
 from engine.replay import export_log
 from engine.store.rows import InboxRow
@@ -176,6 +177,33 @@ def test_records_lost_before_they_were_decided_are_written_off_only_with_a_word(
     assert cluster.ends() == {p: row.position for p, row in result.rows.items()}
     with pytest.raises(LogMismatch, match="lost with their topic"):
         cluster.export()
+
+
+def test_an_export_of_a_log_that_is_cut_meanwhile_says_so_and_jumps_over_nothing(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report(cluster, 1, 24)
+    ends = _Reader.ends
+
+    def cut(reader: _Reader, places: list[TopicPartition]) -> list[int]:
+        """The place of the end was asked for: after that, retention does its work."""
+        with cluster.admin() as admin:
+            admin.delete_records({TopicPartition(cluster.topics.inbox, 0): 5})
+        return ends(reader, places)
+
+    monkeypatch.setattr(_Reader, "ends", cut)
+    with cluster.database.read() as connection, pytest.raises(LogCut, match="is gone"):
+        list(cluster.inbox.read_all(connection, 0))
+
+
+def test_an_export_waits_for_brokers_that_are_away_and_not_for_ever(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report(cluster, 1, 24)
+    monkeypatch.setattr(inbox, "SILENT_S", 1.0)
+    monkeypatch.setattr(KafkaConsumer, "poll", lambda *_: {})
+    with cluster.database.read() as connection, pytest.raises(BrokerAway, match="from offset 0"):
+        list(cluster.inbox.read_all(connection, 0))
 
 
 def test_a_topic_that_was_made_anew_is_gone_on_with_and_what_is_sent_again_counts_once(cluster: Cluster) -> None:

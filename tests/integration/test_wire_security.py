@@ -20,7 +20,7 @@ from kafka import TopicPartition
 from kafka.errors import AuthorizationError, TopicAuthorizationFailedError
 from sqlalchemy.engine import URL
 
-from engine.cluster import acls, clients, topics
+from engine.cluster import acls, clients, greeting, topics
 from engine.cluster.greeting import await_welcome
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.publisher import Publisher
@@ -181,6 +181,22 @@ def test_a_broker_that_is_only_starting_is_waited_for(wire):
         assert time.monotonic() - began > 0.6
     finally:
         late.join()
+
+
+def test_one_that_hangs_up_while_it_starts_is_asked_again_however_long_it_was_away(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [BrokerAway("nobody")] * 6 + [greeting.HungUp("starting"), None]
+
+    def ask(_: object) -> None:
+        if (error := said.pop(0)) is not None:
+            raise error
+
+    monkeypatch.setattr(greeting, "_any_of", ask)
+    monkeypatch.setattr(greeting, "AGAIN_S", 0.1)
+    monkeypatch.setattr(greeting, "DOUBT_S", 0.3)
+    await_welcome({}, 5)
+    assert not said
 
 
 def relay_once(address: tuple[str, int], behind: str) -> None:

@@ -6,6 +6,7 @@ repetition, and an exported log that gives the same when it is replayed embedded
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -29,6 +30,7 @@ from engine.failpoints import Interrupted
 from engine.inbox import Submission
 from engine.settlements import Settled, settle
 from engine.store.rows import InboxRow, SettlementRow
+from schemas import asyncapi
 from schemas import facts as f
 from tests.cluster.town import Role
 from tests.conftest import IN_CI
@@ -313,8 +315,12 @@ def lone(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cl
 
 
 def ticks(cluster: Cluster) -> list[int]:
-    """The offsets of ticks in the log of the first partition."""
-    return [m.offset for m in cluster.messages(cluster.topics.inbox) if dict(m.headers)["kind"] == b"tick"]
+    """The offsets of ticks in the log of the first partition; they look as the contract says."""
+    found = [(m.offset, dict(m.headers)) for m in cluster.messages(cluster.topics.inbox)]
+    ticked = {offset: headers for offset, headers in found if headers["kind"] == b"tick"}
+    [shown] = json.loads(asyncapi.document())["components"]["messages"]["inbox.tick"]["examples"]
+    assert all(headers == {k: v.encode() for k, v in shown["headers"].items()} for headers in ticked.values())
+    return list(ticked)
 
 
 def row(cluster: Cluster, line: Line, kind: str, by: str, stamp: int, **rest: Any) -> InboxRow:
@@ -754,10 +760,12 @@ def test_poison_and_what_the_database_refuses_is_isolated_and_its_neighbours_go_
 # ---- much at once -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("limit", "most_at_hand"), [("ENOUGH", 100), ("HEAVY", 200)])
 def test_a_large_backlog_is_fetched_as_there_is_room_and_no_partition_waits_for_another(
-    postgres_url: str, kafka_server: str, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, kafka_server: str, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch, limit: str,
+    most_at_hand: int,
 ) -> None:
-    monkeypatch.setattr(owner, "ENOUGH", 100)
+    monkeypatch.setattr(owner, limit, most_at_hand)  # a hundred of the records below
     with cluster_on(postgres_url, kafka_server, kafka_prefix, 8, slice_records=50) as cluster:
         cluster.install()
         sick = cluster.gateway.partition(subject("WY01"))
@@ -767,7 +775,7 @@ def test_a_large_backlog_is_fetched_as_there_is_room_and_no_partition_waits_for_
         most, done = 0, 0.0
         while not (settled := cluster.is_settled()):
             worker.guarded_turn()
-            most = max(most, worker.inbox._at_hand())
+            most = max(most, sum(map(len, worker.inbox._tails.values())))
             small = [row for p, row in worker.engine.rows.items() if p != sick]
             if not done and sum(row.position for row in small) >= 7 + 110 - 12:
                 done = worker.engine.rows[sick].position / 6000

@@ -92,6 +92,8 @@ def test_a_code_is_spoken_for_as_written_and_a_pattern_as_a_shell_reads_it(actor
         ("[principal.App]", r"principal\.App: 'App' is no name"),  # it would not fit into a topic's name
         ("[principal.local]", "choose another"),
         ("[principal.operator]", "choose another"),
+        ("[principal.owner]", "choose another"),
+        ("[principal.admin]", "choose another"),
         ("[principal.app", "principals.toml"),
     ],
 )
