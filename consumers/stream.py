@@ -30,6 +30,7 @@ from typing import Any
 import faust
 import msgspec
 import uvloop
+from aiokafka.errors import KafkaConnectionError
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.sensors.monitor import Monitor
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -37,11 +38,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from consumers import performance
 from consumers.cells import Cells
 from consumers.performance import Taken
-from engine import gauges
+from engine import failpoints, gauges
 from engine.cluster import clients, presence
 from engine.cluster.publisher import Publisher
 from engine.door.status import Status
-from engine.errors import GridpatrolError
+from engine.errors import BrokerAway, GridpatrolError
 from engine.lease import WRITER, Lease
 from engine.settings import Settings
 from engine.store import steps
@@ -75,8 +76,8 @@ Message = tuple[int, int, bytes]
 def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]) -> None:
     """Fold until `stop` is set; `opened` is told where health and metrics are.
 
-    SchemaMismatch, BrokerAway, BrokerRefuses, TopicsUnfit before it starts. After that an error that no waiting cures
-    ends the process with status 75.
+    SchemaMismatch, BrokerAway, BrokerRefuses, TopicsUnfit until it has started. After that an error that no waiting
+    cures ends the process with status 75.
     """
     topics = Topics(settings.kafka_prefix)
     with ExitStack() as stack:
@@ -97,6 +98,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         cells.start()
         stack.callback(cells.stop, STOP_S / 2)
         opened(status.url)
+        failpoints.hit("fold.before_start")
         uvloop.run(role.run(stop))
 
 
@@ -285,6 +287,7 @@ def application(settings: Settings, topics: Topics, folder: str) -> faust.App:
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / 4,
         broker_request_timeout=max(90.0, session_s),
+        producer_request_timeout=clients.BOOTSTRAP_MS / 1000,  # it sends nothing, but a start waits for its greeting
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_metadata_max_age_ms=clients.METADATA_MS,
@@ -325,9 +328,13 @@ class Role:
         return "" if self._joined else "waiting for partitions of the facts topic"
 
     async def run(self, stop: threading.Event) -> None:
-        """Read and fold until told to stop, or until Faust breaks down, which is an error."""
+        """Read and fold until told to stop, or until Faust breaks down, which is an error: BrokerAway where the brokers
+        have gone before it found them."""
         with TemporaryDirectory(prefix="gridpatrol-") as folder:
-            await self._run(application(self.settings, self.topics, folder), stop)
+            try:
+                await self._run(application(self.settings, self.topics, folder), stop)
+            except KafkaConnectionError as error:
+                raise BrokerAway(f"no broker answers any more at {self.settings.kafka}") from error
 
     async def _run(self, app: faust.App, stop: threading.Event) -> None:
         topic = app.topic(self.topics.facts, key_type=bytes, value_type=bytes, key_serializer="raw",
@@ -335,9 +342,10 @@ class Role:
         app.agent(topic, concurrency=1)(self._fold)
         app.on_partitions_assigned.connect(self._assigned, weak=False)
         app.on_partitions_revoked.connect(self._revoked, weak=False)
-        await app.start()
+        # Its start waits for the brokers, however long they are away; a signal and the store do not wait for it.
+        starting = asyncio.ensure_future(app.start())
         try:
-            await self._watch(app, stop)
+            await self._watch(app, starting, stop)
         finally:
             await self._stopped(app)
 
@@ -350,11 +358,13 @@ class Role:
             committed = asyncio.wrap_future(self.folding.submit(batch), loop=loop)
             committed.add_done_callback(partial(_acknowledge, events, room))
 
-    async def _watch(self, app: faust.App, stop: threading.Event) -> None:
-        """Look at the store now and then; end with Faust."""
+    async def _watch(self, app: faust.App, starting: "asyncio.Future[None]", stop: threading.Event) -> None:
+        """Look at the store now and then; end with Faust, or when it cannot start."""
         waited = 0.0
         while not stop.is_set():
             await asyncio.sleep(0.1)
+            if starting.done():
+                starting.result()
             if app.crashed or app.should_stop:
                 raise app.crash_reason or RuntimeError("Faust stopped by itself")
             waited += 0.1

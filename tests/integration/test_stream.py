@@ -6,11 +6,13 @@ figures, to the last row those of a fold that read the same steps from the store
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,7 +32,9 @@ from schemas import binary
 from schemas import facts as f
 from schemas import messages as m
 from schemas.topics import Topics
+from tests import kafka
 from tests.cluster.processes import eventually
+from tests.cluster.proxy import Proxy
 from tests.cluster.town import Role, Town
 from tests.simulation import runs
 
@@ -366,3 +370,49 @@ def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(
         refused(msgspec.structs.replace(settings, kafka_prefix="other."))
     with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1\b.*GRIDPATROL_KAFKA"):
         refused(msgspec.structs.replace(settings, kafka="127.0.0.1:1"))
+
+
+@pytest.fixture
+def wire(kafka_server: str) -> Iterator[Proxy]:
+    """A wire to the broker, for the first greeting: after that a client goes where the broker says it is."""
+    [port] = kafka._free_ports(1)
+    proxy = Proxy(port, kafka_server)
+    proxy.open()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def starting(
+    wire: Proxy, tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str
+) -> Iterator[Role]:
+    """A worker on the wire that has found everything there, and sleeps before Faust starts."""
+    town = Town(tmp_path, kafka_server, postgres_url, kafka_prefix, PARTITIONS)
+    town.set_up()
+    town.start("performance-1", GRIDPATROL_KAFKA=wire.address, GRIDPATROL_FAILPOINT="fold.before_start:stop")
+    worker = town["performance-1"]
+    assert worker.process is not None
+    os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert worker.running, worker.said()
+    yield worker
+    town.kill()
+
+
+@pytest.mark.parametrize("gone", [Proxy.cut, Proxy.stall])
+def test_brokers_that_go_away_before_faust_has_found_them_are_told_in_a_sentence(
+    starting: Role, wire: Proxy, gone: Callable[[Proxy], None]
+) -> None:
+    gone(wire)
+    assert starting.process is not None
+    starting.process.send_signal(signal.SIGCONT)
+    assert starting.process.wait(60) == 1
+    assert f"no broker answers any more at {wire.address}. Check GRIDPATROL_KAFKA" in starting.said()
+    assert "Traceback" not in starting.said()
+
+
+def test_sigterm_ends_a_worker_that_waits_for_silent_brokers_at_its_start(starting: Role, wire: Proxy) -> None:
+    wire.stall()
+    assert starting.process is not None
+    starting.process.send_signal(signal.SIGCONT)
+    time.sleep(1)
+    assert starting.stop() == 0, starting.said()
