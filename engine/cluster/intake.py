@@ -17,6 +17,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
+from msgspec.structs import replace
 from prometheus_client import Counter
 
 from engine import failpoints, intake
@@ -27,6 +28,7 @@ from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import slices
+from engine.store.database import DriverError, refuses
 from engine.store.rows import LetterRow, SealedRow
 from engine.writer import Ask, Full, Writer
 from schemas import binary
@@ -186,9 +188,20 @@ class Intake(threading.Thread):
         """A dead letter under the message's own place: fetched twice, it is kept once."""
         id_ = f"intake-{system}-{place.partition}-{offset}"
         row, body = intake.letter(raw, refusal, system, now_ms(), id_)
-        self.writer.call(lambda engine: _write(engine, [row], [body])).result(WAIT_S)
+        try:
+            self._write(row, body)
+        except DriverError as error:
+            if not refuses(error):
+                raise
+            # Whatever a sender names itself or its event: it stops nobody else's.
+            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            log.error("intake: letter %s is kept without its names: %s", id_, said)
+            bare = {name: "" for name in ("field", "detail", "source", "event_id", "type", "case_id")}
+            self._write(replace(row, **bare), replace(body, subject=""))
 
+    def _write(self, row: LetterRow, body: SealedRow) -> None:
+        def write(engine: Engine) -> None:
+            with engine.database.begin() as connection:
+                slices.write_letters(connection, [row], [body])
 
-def _write(engine: Engine, rows: Iterable[LetterRow], bodies: Iterable[SealedRow]) -> None:
-    with engine.database.begin() as connection:
-        slices.write_letters(connection, list(rows), list(bodies))
+        self.writer.call(write).result(WAIT_S)

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Select, Table, func, select
 from engine import failpoints
 from engine.errors import GridpatrolError
 from engine.store.database import Database
-from engine.store.tables import meta, metadata
+from engine.store.rows import LETTER_TEXTS
+from engine.store.tables import dead_letters, meta, metadata, sealed
 
 BATCH = 2000
 """Rows in memory at a time."""
@@ -83,7 +84,10 @@ class _Done:
 
 def _rows(table: Table, but_meta: Collection[str]) -> Select[Any]:
     """All rows of a table, in the order of the bytes of its key."""
-    query = select(table).order_by(*table.primary_key.columns)
+    # A letter that SQLite took from an older release may have a subject that the other's index does not take.
+    cut = {sealed.c.subject, dead_letters.c.case_id}
+    columns = [func.substr(c, 1, LETTER_TEXTS["case_id"]).label(c.name) if c in cut else c for c in table.columns]
+    query = select(*columns).order_by(*table.primary_key.columns)
     return query.where(meta.c.name.not_in(but_meta)) if table is meta else query
 
 
@@ -136,7 +140,7 @@ def _write_postgresql(connection: Connection, table: Table, rows: Sequence[Row])
         with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as stream:
             for row in rows:
                 stream.write_row(row)
-    except psycopg.DataError as error:
+    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
         first, last = (_key_of(table, row) for row in (rows[0], rows[-1]))
         raise CopyFailed(f"PostgreSQL refuses a row of {table.name} from {first} to {last}: {error}") from error
 

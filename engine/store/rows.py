@@ -92,6 +92,13 @@ class LetterRow(Struct):
     token: str
 
 
+LETTER_TEXTS = {
+    "field": 200, "detail": 1000, "source": 200, "event_id": 200, "type": 200, "case_id": 120, "principal": 250,
+}  # fmt: skip
+"""How many characters of a letter's texts are kept. What keeps to the envelope's limits is never cut; of anything else
+the sealed bytes have the whole. Longer ones would fit neither an index nor the letter's message."""
+
+
 class SealedRow(Struct):
     """Something sealed, under its token, and which case it is about."""
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
-from engine.store.rows import CaseRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
+from engine.store.rows import LETTER_TEXTS, CaseRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
 from engine.store.tables import cases, dead_letters, facts, partitions, sealed, seen
 
 _COLUMNS = "partition, position, clock, n, version, halted, packs"
@@ -128,8 +129,14 @@ def update_seen(connection: Connection, rows: Sequence[tuple[str, str, str, str,
 
 def write_letters(connection: Connection, rows: Sequence[LetterRow], bodies: Sequence[SealedRow]) -> None:
     """Dead letters and their sealed bytes. An id stands for the same bytes ever after: what was erased stays erased."""
-    writes.upsert(connection, dead_letters, rows)
-    writes.ignore(connection, sealed, bodies)
+    writes.upsert(connection, dead_letters, [_cut(row) for row in rows])
+    subjects = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for body in bodies]
+    writes.ignore(connection, sealed, subjects)
+
+
+def _cut(row: LetterRow) -> LetterRow:
+    """A letter with as much of its texts as is kept."""
+    return replace(row, **{name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()})
 
 
 def await_recalculation(connection: Connection, partition: int, at: int, provisional_only: bool) -> None:

@@ -19,18 +19,19 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import copying, log
 from engine.store.copying import CopyFailed, TargetNotEmpty
 from engine.store.database import Database, open_database
-from engine.store.tables import meta, metadata, sealed
+from engine.store.tables import dead_letters, meta, metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.client import DOOR
 from tests.simulation import runs
 from tests.simulation.runs import engine_on, replayed, storm
+from tests.unit.builders import noise
 
 HARD = "街道 café e\u0301 😀 \U0010ffff \ufeff\u2028\uffff \\N \\. \t\r\n\x7f\x01 'quoted' \"twice\" {}%s"
 """Text with everything that quoting, escaping or a codec could lose."""
@@ -244,6 +245,31 @@ def test_what_postgresql_cannot_hold_is_named(sqlite_url: str, postgres_url: str
         with pytest.raises(CopyFailed, match="refuses a row of sealed"):
             copying.copy(old, new, lambda done, total: None)
     assert is_empty(postgres_url)
+
+
+def test_a_key_that_postgresql_cannot_index_is_named(sqlite_url: str, postgres_url: str) -> None:
+    with closing(open_database(sqlite_url)) as old, closing(open_database(postgres_url)) as new:
+        old.upgrade()
+        new.upgrade()
+        with old.begin() as connection:
+            log.write_meta(connection, noise(10_000), "")
+        with pytest.raises(CopyFailed, match="refuses a row of meta"):
+            copying.copy(old, new, lambda done, total: None)
+    assert is_empty(postgres_url)
+
+
+def test_letters_of_an_older_release_come_with_as_much_of_their_subject_as_is_kept_today(urls: tuple[str, str]) -> None:
+    source, target = urls
+    fill(source)
+    long = noise(10_000) if source.startswith("sqlite") else noise(200)  # no index of PostgreSQL had the longer one
+    with closing(open_database(source)) as database, database.begin() as connection:
+        connection.execute(sealed.insert().values(token="letter:long", body="{}", subject=long))
+        connection.execute(update(dead_letters).where(dead_letters.c.position.is_(None)).values(case_id=long))
+    copy(source, target)
+    with closing(open_database(target)) as database, database.read() as connection:
+        assert connection.scalars(select(sealed.c.subject).where(sealed.c.token == "letter:long")).all() == [long[:120]]
+        named = select(dead_letters.c.case_id).where(dead_letters.c.position.is_(None)).distinct()
+        assert connection.scalars(named).all() == [long[:120]]
 
 
 def test_what_is_told_of_the_progress_ends_at_the_whole(urls: tuple[str, str]) -> None:

@@ -19,7 +19,7 @@ from engine.store import letters
 from schemas.events import SAID
 from tests.postgres import fresh_database
 from tests.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
-from tests.unit.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, subject
+from tests.unit.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
 
 PROBLEM = "application/problem+json"
 LATE, ACCEPTED, FRESH, REJECTED, PAUSED, UNBORN = (subject("WY01", n) for n in range(1, 7))
@@ -291,6 +291,21 @@ def test_a_batch_of_too_many_events_is_refused_before_any_is_taken(door: Served)
     most = door.engine.settings.batch_events
     body = problem(door.batch([{}] * (most + 1)), 422)
     assert f"{most}" in body["remedy"]
+
+
+def test_whatever_an_event_calls_itself_it_is_kept_and_the_others_of_its_batch_are_taken(door: Served) -> None:
+    long = noise(10_000)
+    bad = [new(19) | {name: long} for name in ("subject", "source", "id", "type", "specversion")]
+    bad.append(new(19) | {"data": {long: "\x00"}})
+    answer = door.batch([new(20), *bad, new(21)], Prefer="wait=10")
+    assert answer.status_code == 200
+    first, *refused, last = answer.json()["results"]
+    assert (first["outcome"], last["outcome"]) == ("done", "done")
+    kept = [letter(door, item["dead_letter"]) for item in refused]
+    assert kept[0].case_id == long[:120]
+    assert [kept[1].source, kept[2].event_id, kept[3].type] == [long[:200]] * 3
+    assert len(kept[4].detail) == 1000 and len(kept[5].field) == 200
+    assert all(long in sealed(door, row.token) for row in kept)
 
 
 @pytest.mark.parametrize("raw", [b"{}", b"[1, 2", b"\xff\xfe"])

@@ -35,7 +35,7 @@ from tests.cluster.town import Town, town
 from tests.integration.test_door import report
 from tests.postgres import fresh_database
 from tests.simulation.runs import engine_on
-from tests.unit.builders import HOTLINE, MEMBER, event, subject
+from tests.unit.builders import HOTLINE, MEMBER, event, noise, subject
 
 PARTITIONS = 8
 TOKEN = new_token()
@@ -223,6 +223,9 @@ def test_what_is_no_event_is_a_letter_each_and_the_next_event_is_taken(place: Pl
         in_binary(some[4])._replace(headers=[("ce_specversion", b"1.0"), ("ce_specversion", b"1.0")]),
         in_binary(some[5])._replace(value=b"{]"),
         structured(some[6] | {"data": {"category": 10**400}}),
+        structured(some[0] | {"subject": noise(10_000)}),
+        structured(some[1] | {"source": "\x00" * 150_000}),
+        spoilt(some[2], "ce_specversion", b"\x01" * 900_000),
     ]
     topic, after = place.topics.intake("hotline"), by_hotline(last)
     first = {m.partition: m.offset + 1 for m in read_topic(place.bootstrap, topic)}.get(0, 0)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -21,16 +22,17 @@ from engine import erasure
 from engine.errors import SchemaMismatch
 from engine.lease import Lease
 from engine.settings import Settings
-from engine.store import slices
+from engine.store import slices, writes
 from engine.store.database import Database, open_database
 from engine.store.rows import LetterRow
-from engine.store.tables import metadata
+from engine.store.tables import dead_letters, metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.serve import serve
 from tests.integration.test_erasure import OTHER, told
 from tests.postgres import fresh_database
 from tests.serving import prepared
 from tests.simulation import runs
+from tests.unit.builders import noise
 
 
 def indexes(database: Database) -> dict[str, object]:
@@ -192,6 +194,20 @@ def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letter
         database.upgrade()
         database.check_schema()
         assert contents(database, names) == before
+
+
+def test_a_letter_that_was_called_anything_is_upgraded_with_the_rest(migrated: Database) -> None:
+    to(migrated, "0003")
+    long = noise(10_000)
+    with migrated.begin() as connection:
+        row = msgspec.structs.replace(letter("a"), case_id=long, token="letter:a")
+        writes.insert(connection, dead_letters, [row])
+        connection.execute(sealed.insert().values(token="letter:a", body="{}"))
+    migrated.upgrade()
+    names = {"dead_letters": "id, case_id", "sealed": "token, body, subject"}
+    assert contents(migrated, names) == {
+        "dead_letters": [("a", long[:120])], "sealed": [("letter:a", "{}", long[:120])]
+    }  # fmt: skip
 
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:

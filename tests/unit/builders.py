@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from functools import cache
+from random import Random
 from typing import Any
 
 import msgspec
@@ -55,6 +56,11 @@ def changed(policy: Policy | None = None, *, options: dict[str, Any] | None = No
         fields["options"] = msgspec.structs.replace(pack.options, **options)
     pack = msgspec.structs.replace(pack, **fields)
     return Policy(pack, packs.digest(pack))
+
+
+def noise(length: int) -> str:
+    """The same text that does not compress: an index takes much more of one that does."""
+    return "".join(map(chr, Random(1).choices(range(0x4E00, 0x9FA5), k=length)))
 
 
 def at(text: str) -> int:

@@ -33,6 +33,8 @@ def upgrade() -> None:
     connection = op.get_bind()
     for told in pages(connection):
         name(connection, told)
+    # What was sent as the subject of a letter may be longer than the index takes.
+    connection.exec_driver_sql("UPDATE dead_letters SET case_id = substr(case_id, 1, 120) WHERE length(case_id) > 120")
     connection.exec_driver_sql(
         "UPDATE sealed SET subject = coalesce((SELECT d.case_id FROM dead_letters d "
         "WHERE d.id = substr(sealed.token, 8)), '') WHERE token >= 'letter:' AND token < 'letter;'"
@@ -58,7 +60,7 @@ def pages(connection: sa.Connection) -> Iterator[list[tuple[str, str]]]:
             except msgspec.DecodeError:
                 continue  # a log from elsewhere may hold what is no event: nothing was sealed of it
             if record is not None and record.token:
-                told.append((record.event.subject, record.token))
+                told.append((record.event.subject[:120], record.token))
         if told:
             yield told
 
