@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from consumers.telling import Telling
 from engine.clock import now_ms
@@ -24,7 +25,7 @@ from engine.door.status import Status
 from engine.errors import DatabaseUnusable, GridpatrolError
 from engine.lease import WRITER, Lease, Office
 from engine.principals import Principals
-from engine.runtime import Engine
+from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store.database import AWAY, Database, open_database, refuses
 from engine.telemetry import Telemetry
@@ -46,14 +47,16 @@ class RoleEnded(GridpatrolError):
 
 
 @contextmanager
-def store(settings: Settings) -> Iterator[Database]:
-    """The database of a role, of this release. Roles share the writer's lease: what needs it alone is refused."""
+def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
+    """The database of a role, of this release. Roles share the writer's lease, and each keeps it: what needs it alone
+    is refused."""
     with _told_plainly(), ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
-        stack.callback(Lease(database, WRITER, shared=True).close)
+        lease = Lease(database, WRITER, shared=True)
+        stack.callback(lease.close)
         database.check_schema()
-        yield database
+        yield database, lease
 
 
 @contextmanager
@@ -85,10 +88,10 @@ def named(settings: Settings, database: Database) -> Iterator[Lease]:
 @contextmanager
 def gateway(settings: Settings, telemetry: Telemetry) -> Iterator[Gateway]:
     """A running gateway, its intake included; the first one of an installation activates the settings' pack."""
-    with store(settings) as database, ExitStack() as stack:
+    with store(settings) as (database, lease), ExitStack() as stack:
         inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
         stack.callback(inbox.close)
-        engine = Engine(database, settings, (), telemetry, (), inbox)
+        engine = Engine(database, settings, (), telemetry, [lease.keep], inbox)
         _install_first(settings, database, engine)
         writer = Gateway(engine)
         writer.start()
@@ -119,9 +122,9 @@ def _asked_for(engine: Engine) -> bool:
 def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """Own partitions until stopped."""
     telemetry = Telemetry()
-    with store(settings) as database, named(settings, database) as lease:
+    with store(settings) as (database, lease), named(settings, database) as name:
         origin = topics.open_inbox(settings, database)
-        member = Worker(settings, database, origin, telemetry, [lease.keep], stop)
+        member = Worker(settings, database, origin, telemetry, [lease.keep, name.keep], stop)
         status = Status(settings.listen, telemetry.registry, member.ready)
         _spare_the_collector()
         opened(status.url)
@@ -134,12 +137,12 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
 def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """Fold and tell alerts, publish them and the dead letters; or stand by while another process does."""
     telemetry = Telemetry()
-    with store(settings) as database:
+    with store(settings) as (database, lease):
         names = Topics(settings.kafka_prefix)
         presence.require(settings, database, (names.alerts, names.deadletter))
-        fold, look = consumer_of_alerts(telemetry), chores(telemetry)
+        fold, looks = consumer_of_alerts(telemetry), [lease.keep, *chores(telemetry)]
         publisher = Publisher(settings, settings.role)
-        teller = Telling(database, publisher, names, telemetry, fold, look[0])
+        teller = Telling(database, publisher, names, telemetry, fold, partial(_look_after, looks))
         status = Status(settings.listen, telemetry.registry, lambda: teller.away)
         teller.start()
         _spare_the_collector()
@@ -150,6 +153,12 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         status.close()
     if teller.failure is not None:
         raise RoleEnded(f"the telling of alerts stopped: {teller.failure}") from teller.failure
+
+
+def _look_after(looks: list[Chore], database: Database) -> None:
+    """Give each its chance."""
+    for look in looks:
+        look(database)
 
 
 def performance(settings: Settings, stop: threading.Event, opened: Opened) -> None:
@@ -180,7 +189,7 @@ def _spare_the_collector() -> None:
 
 def everything(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """One process per role; one that ends is started again. What would end them all at their start ends this one."""
-    with store(settings) as database:
+    with store(settings) as (database, _):
         topics.open_inbox(settings, database)
     supervision.keep(settings, stop)
 

@@ -1,17 +1,25 @@
 """The database of a role: when it goes away and nobody waits for it, the role ends with a sentence; a defect shows.
+While roles work, nobody has it alone, also when it was restarted under them.
 
-Enters: a PostgreSQL that is killed. Leaves: the error that the command shows.
+Enters: a PostgreSQL that is killed, one that ends sessions under each role. Leaves: the error that the command shows;
+the locks that the roles hold.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from sqlalchemy import exc
 
-from engine.errors import DatabaseUnusable
+from engine.errors import DatabaseUnusable, LeaseTaken
+from engine.lease import WRITER, Lease
 from engine.settings import Settings
-from engine.store.database import open_database
+from engine.store.database import Database, open_database
 from gridpatrol import roles
+from tests.cluster.processes import eventually
+from tests.cluster.town import town
 from tests.postgres import fresh_database, own_server
 
 
@@ -22,10 +30,39 @@ def test_a_database_that_goes_away_is_told_in_a_sentence_and_a_wrong_statement_a
         database.upgrade()
         database.close()
         settings = Settings(database=url)
-        with pytest.raises(DatabaseUnusable, match="went away"), roles.store(settings) as database:
+        with pytest.raises(DatabaseUnusable, match="went away"), roles.store(settings) as (database, _):
             server.kill()
             with database.read() as connection:
                 connection.exec_driver_sql("SELECT 1")
         server.start()
-        with pytest.raises(exc.ProgrammingError), roles.store(settings) as database, database.read() as connection:
+        with pytest.raises(exc.ProgrammingError), roles.store(settings) as (database, _), database.read() as connection:
             connection.exec_driver_sql("SELEC 1")
+
+
+def test_roles_have_the_writers_lease_again_after_the_database_has_forgotten_it(
+    tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str
+) -> None:
+    names = ("gateway-1", "worker-1", "alerts-1")
+    with (
+        town(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix, partitions=2) as place,
+        closing(open_database(postgres_url)) as database,
+    ):
+        place.start(*names)
+        place.await_ready()
+        before = holders(database)
+        assert len(before) == len(names)
+        with database.begin() as connection:
+            connection.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", (list(before),))
+        eventually(lambda: len(holders(database) - before) == len(names), "every role has taken it again")
+        with pytest.raises(LeaseTaken):
+            Lease(database)
+        assert all(place[name].running for name in names)
+
+
+def holders(database: Database) -> set[int]:
+    """The sessions that hold the writer's lease of this database."""
+    sql = """
+        SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE locktype = 'advisory' AND objid = %s AND datname = current_database()"""
+    with database.read() as connection:
+        return set(connection.exec_driver_sql(sql, (WRITER.key,)).scalars())
