@@ -14,11 +14,14 @@ from sqlalchemy import Connection
 from engine.errors import StaleWriter
 from engine.store import writes
 from engine.store.alerts import DeliveryRow
-from engine.store.rows import LetterRow
+from engine.store.rows import LETTER_TEXTS, LetterRow
 
 FEED = "alerts.topic"
 _LINE = ", ".join(DeliveryRow.__struct_fields__)
-_LETTER = ", ".join(LetterRow.__struct_fields__)
+_LETTER = ", ".join(
+    f"substr({name}, 1, {LETTER_TEXTS[name]})" if name in LETTER_TEXTS else name for name in LetterRow.__struct_fields__
+)
+"""No more than is kept today: older releases kept texts that no message takes."""
 
 
 class News(NamedTuple):

@@ -32,10 +32,11 @@ from engine.errors import BrokerAway, LeaseTaken, StaleWriter
 from engine.failpoints import Interrupted, arm
 from engine.lease import TELLER, Lease
 from engine.settings import Settings
-from engine.store import letters, outbox, slices
+from engine.store import letters, outbox, slices, writes
 from engine.store.database import Database, open_database
 from engine.store.positions import read_positions
-from engine.store.rows import LetterRow, StepRow
+from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
+from engine.store.tables import dead_letters
 from engine.telemetry import Telemetry
 from schemas import messages as m
 from schemas.topics import Topics
@@ -188,6 +189,20 @@ def test_a_letter_is_published_without_its_bytes_and_their_token(database: Datab
         assert (told.partition, told.position, told.case) == (row.partition, row.position, row.case_id)
         assert had[row.id].headers["ce_id"] == row.id
         assert not row.token or row.token not in had[row.id].value.replace(row.id, "")
+
+
+def test_letters_of_an_older_release_fit_into_a_message_whatever_they_call_themselves(database: Database) -> None:
+    long = "\x01" * 4_000_000
+    texts = {name: long for name in LETTER_TEXTS}
+    with database.begin() as connection:
+        writes.insert(connection, dead_letters, [msgspec.structs.replace(late_letter(), **texts)])
+    wire = Wire()
+    exhaust(role(database, wire))
+    assert not outbox_news(database).letters
+    [message] = [message for message in wire.had if message.key == "late"]
+    assert len(message.value) < 20_000  # a batch of them is no burden either
+    told = m.decode_letter(message.value)
+    assert (told.detail, told.case) == (long[: LETTER_TEXTS["detail"]], long[: LETTER_TEXTS["case_id"]])
 
 
 def test_what_waited_for_the_morning_is_published_then(database_url: str) -> None:
