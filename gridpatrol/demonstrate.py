@@ -7,6 +7,7 @@ The month's file is kept with the instant that it ends at, so that an interrupte
 month. Door and ticks stay shut until it has been replayed: in between, time is that of the month.
 """
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from gridpatrol.commands.replay import count_lines, name_of, replay_events
 from gridpatrol.demo.month import write_month
 from gridpatrol.demo.speech import mint
 from gridpatrol.opening import install_if_empty, shown
-from gridpatrol.options import say
+from gridpatrol.options import say, token
 from gridpatrol.progress import progress
 from gridpatrol.serve import serve
 
@@ -89,14 +90,15 @@ class Traffic:
     """The people of the sample city, as a process that knows the server by its address only."""
 
     def __init__(self, settings: Settings, rate: float) -> None:
-        self._settings, self._rate = settings, rate
+        self._settings, self._rate, self._token = settings, rate, token()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, url: str, engine: Engine) -> None:
         """Begin when the door is open, and say where to look."""
         folder = str(folder_of(self._settings.pack))
         command = [sys.executable, "-m", "gridpatrol.demo.traffic", "--url", url, "--pack", folder]
-        self._process = subprocess.Popen([*command, "--rate", str(self._rate)], start_new_session=True)
+        told = os.environ | {"GRIDPATROL_TOKEN": self._token}
+        self._process = subprocess.Popen([*command, "--rate", str(self._rate)], env=told, start_new_session=True)
         click.echo(welcome(url, engine))
 
     def stop(self) -> None:
@@ -121,11 +123,16 @@ def welcome(url: str, engine: Engine) -> str:
         f"  {url}/metrics                     for Prometheus",
         f"  {url}/openapi.json                the contract", "",
         "Try it:", "",
-        f"  curl '{url}/v1/incidents?overdue=true&limit=3'", "",
-        f"  curl '{url}/v1/incidents/{_some_incident(engine)}'", "",
+        f"  {_curl(engine)} '{url}/v1/incidents?overdue=true&limit=3'", "",
+        f"  {_curl(engine)} '{url}/v1/incidents/{_some_incident(engine)}'", "",
         _report(url, engine), "",
         f"Or: .venv/bin/gridpatrol incident list --overdue --database {shown(engine.settings.database)}", "",
     ])  # fmt: skip
+
+
+def _curl(engine: Engine) -> str:
+    """How the door is asked: where it asks who speaks, with the token of whoever pastes the line."""
+    return 'curl -H "Authorization: Bearer $GRIDPATROL_TOKEN"' if engine.settings.principals else "curl"
 
 
 def _some_incident(engine: Engine) -> str:
@@ -154,4 +161,4 @@ def _report(url: str, engine: Engine) -> str:
     }  # fmt: skip
     body = msgspec.json.encode(event).decode()
     headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
-    return f"  curl '{url}/v1/events' {headers} -d '{body}'"
+    return f"  {_curl(engine)} '{url}/v1/events' {headers} -d '{body}'"

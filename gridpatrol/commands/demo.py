@@ -22,6 +22,7 @@ def command() -> None:
 @command.command("run")
 @options.listen
 @options.database
+@options.token_file
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the month's file is kept.")
 @click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0.01, 100), help="Events per second.")
 @click.option("--for", "seconds", type=float, metavar="SECONDS", help="Stop by itself after so long.")

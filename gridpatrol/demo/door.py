@@ -1,7 +1,7 @@
 """The HTTP side of the live traffic: one connection, kept open, and nothing but the public routes.
 
-In: events and questions. Out: decoded JSON; `Away` where nobody is there, `Answered` for any other answer than
-success.
+In: events and questions; a token, where the server asks who speaks. Out: decoded JSON; `Away` where nobody is there,
+`Answered` for any other answer than success.
 """
 
 import json
@@ -26,11 +26,12 @@ class Answered(Exception):
 class Door:
     """The door of a running server. Times out after `timeout_s` seconds."""
 
-    def __init__(self, url: str, timeout_s: float = 10) -> None:
+    def __init__(self, url: str, timeout_s: float = 10, token: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"the server's address is written http://host:port, got {url!r}")
         self._connection = HTTPConnection(parts.hostname, parts.port or 80, timeout=timeout_s)
+        self._spoken = {"Authorization": f"Bearer {token}"} if token else {}
 
     def get(self, path: str, **query: Any) -> Any:
         """What a reading route says."""
@@ -56,7 +57,7 @@ class Door:
 
     def _ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
         try:
-            self._connection.request(method, path, body, headers or {})
+            self._connection.request(method, path, body, self._spoken | (headers or {}))
             answer = self._connection.getresponse()
             raw = answer.read()
         except (OSError, HTTPException) as error:

@@ -1,7 +1,8 @@
 """Live traffic: people of the sample city, speaking to a running server over HTTP.
 
-In: the address of a server, a pack folder read as plain data, a seed. Out: about one event per second, until
-told to stop. It sees what everybody sees (`GET /v1/incidents`) and does what everybody may (`POST /v1/events`).
+In: the address of a server, a pack folder read as plain data, a seed; a token in GRIDPATROL_TOKEN, where the server
+asks who speaks. Out: about one event per second, until told to stop. It sees what everybody sees
+(`GET /v1/incidents`) and does what everybody may (`POST /v1/events`).
 
 1. At the start, and again whenever it looks, it restores the mix: incidents in every state of the main line,
    one overdue, one reported since the start; at night, on a holiday and after a week without it as well.
@@ -12,6 +13,7 @@ told to stop. It sees what everybody sees (`GET /v1/incidents`) and does what ev
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -43,12 +45,13 @@ class Traffic:
     """The people of the sample city. `now` gives seconds since 1970 UTC."""
 
     def __init__(
-        self, base_url: str, pack_folder: Path, seed: int, *, now: Callable[[], float], rate: float = 1.0
-    ) -> None:
+        self, base_url: str, pack_folder: Path, seed: int, *, now: Callable[[], float], rate: float = 1.0,
+        token: str = "",
+    ) -> None:  # fmt: skip
         if rate <= 0:
             raise ValueError(f"the rate is events per second above 0, got {rate}")
         self.town = Town(pack_folder)
-        self.door = Door(base_url)
+        self.door = Door(base_url, token=token)
         self.speech = Speech(self.town, ORIGIN)
         self.rng = Random(seed)
         self.now, self.rate = now, rate
@@ -251,7 +254,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="demo traffic: %(message)s")
     try:
-        traffic = Traffic(given.url, given.pack, given.seed, now=time.time, rate=given.rate)
+        token = os.environ.get("GRIDPATROL_TOKEN", "").strip()
+        traffic = Traffic(given.url, given.pack, given.seed, now=time.time, rate=given.rate, token=token)
         run_until_signal(traffic)
     except (Away, ValueError, OSError) as error:
         print(f"demo traffic: {error}", file=sys.stderr)

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from engine.packs import folder_of
+from engine.principals import digest_of, new_token
 from gridpatrol.demo.door import Away
 from gridpatrol.demo.lives import MAIN_LINE
 from gridpatrol.demo.month import write_month
@@ -36,10 +37,11 @@ READY_S = 60
 
 
 @contextmanager
-def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process(command: list[str], log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does not outlive the test."""
+    told = clean() | settings
     with log.open("wb") as out:
-        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent, env=clean())
+        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent, env=told)
     try:
         yield running
     finally:
@@ -69,8 +71,9 @@ def until(seconds: float, question: Callable[[], Any]) -> Any:
     return answer
 
 
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+def get(url: str, token: str = "") -> Any:
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
         text = answer.read().decode()
         return json.loads(text) if "json" in answer.headers["content-type"] else text
 
@@ -173,6 +176,26 @@ def test_the_traffic_goes_on_when_the_server_comes_back(tmp_path: Path) -> None:
             since = datetime.now(UTC)
             assert until(10, lambda: mixed(url, since)), log.read_text()
         assert ended(traffic) < 2
+
+
+def test_where_the_door_asks_who_speaks_the_people_of_the_demo_show_their_token(tmp_path: Path) -> None:
+    token, who, log = new_token(), tmp_path / "principals.toml", tmp_path / "demo.log"
+    who.write_text(f'[principal.people]\nactors = ["*"]\nreads = true\ntokens = ["{digest_of(token)}"]\n')
+    who.chmod(0o600)
+    command = [*GRIDPATROL, "demo", "run", "--listen", "127.0.0.1:0", "--rate", "8"]
+    since = datetime.now(UTC)
+    with process(command, log, GRIDPATROL_PRINCIPALS=str(who), GRIDPATROL_TOKEN=token) as running:
+        found = until(READY_S, lambda: running.poll() is not None or re.search(r"alive at (\S+)", log.read_text()))
+        assert isinstance(found, re.Match), log.read_text()
+
+        def reported() -> bool:
+            lines = get(f"{found[1]}/v1/incidents?limit=500", token)["incidents"]
+            return any(datetime.fromisoformat(line["opened_at"]) >= since for line in lines if line["opened_at"])
+
+        assert until(20, reported), log.read_text()
+        assert "demo traffic:" not in log.read_text()
+        assert log.read_text().count('curl -H "Authorization: Bearer $GRIDPATROL_TOKEN" ') == 3
+        assert ended(running, signal.SIGINT) < 10
 
 
 def test_without_a_server_the_traffic_says_so_and_ends(tmp_path: Path) -> None:
