@@ -16,6 +16,9 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from consumers import alerts, performance
+from consumers.reconcile import verify
+from engine.clock import now_ms
 from engine.cluster import topics
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.worker import Worker
@@ -237,7 +240,8 @@ class Cluster:
         return list(export_log(self.result()))
 
     def check_export(self, folder: Path, records: int = 1, steps: int = 1) -> list[bytes]:
-        """The log of the run, replayed embedded on SQLite, gives every step again, byte by byte, and every answer."""
+        """The log of the run, replayed embedded on SQLite, gives every step again, byte by byte, and every answer; the
+        figures of both are the same, and equal their recount."""
         lines = self.export()
         with engine_on(f"sqlite:///{folder / f'again-{time.monotonic_ns()}.db'}", self.settings.partitions, records,
                        steps) as again:  # fmt: skip
@@ -247,6 +251,7 @@ class Cluster:
             assert {p: (row.position, row.clock, row.n) for p, row in again.rows.items()} == {
                 p: (row.position, row.clock, row.n) for p, row in self.result().rows.items()
             }
+            assert _figures(again.database) == _figures(self.database)
         return lines
 
     def check_published(self, after: dict[int, int] | None = None) -> None:
@@ -260,6 +265,15 @@ class Cluster:
             if number not in told[message.partition]:
                 told[message.partition].append(number)
         assert told == wanted
+
+
+def _figures(database: Database) -> list[tuple[Any, ...]]:
+    """The figures of everything that was decided; they are as they are counted anew."""
+    while performance.consume(database, 500) or alerts.consume(database, 500, now=now_ms()):
+        pass
+    assert verify(database) == []
+    with database.read() as connection:
+        return sorted((*row,) for row in connection.exec_driver_sql("SELECT * FROM figures WHERE value <> 0"))
 
 
 @contextmanager
