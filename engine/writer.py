@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -55,18 +56,22 @@ class Writer(threading.Thread):
     # ---- from other threads ---------------------------------------------------------------------------------
 
     def submit(self, submission: Submission, *, wait: bool = False) -> Ask:
-        """Queue a submission. Raises Full when the writer cannot keep up."""
+        """Queue a submission. Raises Full when the writer cannot keep up. Of one that has stopped `durable` says so."""
         ask = Ask(submission, Future(), Future() if wait else None)
         try:
             self._queue.put_nowait(ask)
         except queue.Full as error:
             raise Full from error
+        if self.failure is not None:
+            self._fail_all(self.failure)
         return ask
 
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
         """Run an operator's action between two turns, on the writer's own thread."""
         future: Future[Any] = Future()
         self._calls.put((action, future))
+        if self.failure is not None:
+            self._fail_all(self.failure)
         return future
 
     def close(self) -> None:
@@ -154,8 +159,10 @@ class Writer(threading.Thread):
             acted = True
             try:
                 future.set_result(action(self.engine))
-            except Exception as error:
+            except BaseException as error:
                 future.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
         return acted
 
     def _answer(self, answers: list[Answer]) -> None:
@@ -168,9 +175,14 @@ class Writer(threading.Thread):
                 ask.outcome.set_result(answer)
 
     def _fail_all(self, error: BaseException) -> None:
-        """Nobody waits for ever."""
-        for ask in self._waiting.values():
+        """Nobody waits for ever: what waits, and what is queued, also by those who had not heard of it yet."""
+        waiting, self._waiting = self._waiting, {}
+        for ask in waiting.values():
             if ask.outcome is not None:
                 ask.outcome.set_exception(error)
-        while not self._queue.empty():
-            self._queue.get_nowait().durable.set_exception(error)
+        with suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait().durable.set_exception(error)
+        with suppress(queue.Empty):
+            while True:
+                self._calls.get_nowait()[1].set_exception(error)

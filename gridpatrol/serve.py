@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import uvicorn
@@ -150,7 +150,7 @@ def _serve(
         app = create_app(writer, database, performance=reader(database), closing=closing)
         told = (lambda: opened(url, engine)) if opened else None
         server = Server(app, closing, told, shown)
-        with _ended_after(server, seconds):
+        with _ended_after(server, seconds), _ended_with(server, writer) if engine.settings.kafka else nullcontext():
             server.run(sockets=[taken])
     except KeyboardInterrupt:
         pass  # uvicorn has stopped in order, and hands the signal on
@@ -195,6 +195,19 @@ def _ended_after(server: Server, seconds: float | None) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def _ended_with(server: Server, writer: Writer) -> Iterator[None]:
+    """Stop a gateway whose writer has stopped: whatever watches over the process starts a fresh one. One process that
+    has everything stays, for what is stored can still be read."""
+
+    def end() -> None:
+        writer.join()
+        server.should_exit = True
+
+    threading.Thread(target=end, name="gridpatrol-end", daemon=True).start()
+    yield
 
 
 @contextmanager

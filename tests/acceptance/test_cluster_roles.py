@@ -24,7 +24,7 @@ from engine.clock import now_ms
 from engine.packs import folder_of
 from tests import kafka
 from tests.cluster.processes import eventually
-from tests.cluster.town import Town, town
+from tests.cluster.town import Role, Town, town
 from tests.integration.test_door import report
 from tests.postgres import fresh_database
 from tests.unit.builders import DUST, MEMBER, STREET, event, subject
@@ -218,6 +218,19 @@ class _Load:
         self._stop.set()
         self._thread.join(30)
         return self._sent
+
+
+def test_a_gateway_whose_writer_meets_a_defect_ends_and_says_so(place: Town) -> None:
+    broken = Role("gateway-3", "gateway", place.environment, place.folder)
+    broken.start(GRIDPATROL_FAILPOINT="append.before_commit:raise")
+    try:
+        broken.await_ready()
+        answer = httpx.post(f"{broken.address()}/v1/events", json=new("WY01"), timeout=30)
+        assert answer.status_code >= 500
+        assert broken.process is not None and broken.process.wait(30) == 1
+        assert "the writer had stopped" in broken.said()
+    finally:
+        broken.kill()
 
 
 def test_two_gateways_are_one_door(place: Town) -> None:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from engine.clock import now_ms
+from engine.inbox import Submission
 from engine.store import letters
 from schemas.events import SAID
 from tests.postgres import fresh_database
@@ -473,8 +474,12 @@ def test_a_writer_that_has_stopped_is_shown_and_takes_nothing(database_url: str)
         raise SystemExit("a defect")
 
     with prepared(database_url) as engine, served(engine) as door:
-        door.writer.call(fail)
+        failed = door.writer.call(fail)
         wait_until(lambda: door.writer.failure)
+        late = door.writer.submit(Submission(0, "tick", "owner", "")).durable
+        for future in (failed, door.writer.call(lambda engine: None), late):
+            with pytest.raises(SystemExit, match="a defect"):
+                future.result(5)
         assert problem(door.client.get("/readyz"), 503)["reason"] == "writer_stopped"
         assert problem(door.post(new(51)), 503)["remedy"]
         assert door.get("/v1/incidents")["incidents"] == []  # what is stored can still be read
