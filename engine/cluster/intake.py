@@ -42,6 +42,11 @@ WAIT_S = 60.0
 AWAY_S = 1.0
 LOOK_S = 5.0
 """How often topics that are not there are looked for."""
+FIND_MS = 10_000
+"""How long brokers may take to say which topics there are."""
+CLOSE_S = 15.0
+"""How long what was fetched may take to be forwarded in the end. Another gateway forwards again what the group was not
+told of."""
 
 
 class Intake(threading.Thread):
@@ -64,16 +69,20 @@ class Intake(threading.Thread):
         )  # fmt: skip
 
     def close(self) -> None:
-        """Stop fetching; what was fetched is forwarded first."""
+        """Stop fetching; what was fetched is forwarded first, if that can be done soon."""
         self._stopped.set()
-        self.join()
+        self.join(CLOSE_S)
+        if self.is_alive():
+            log.warning("intake: not done within %d s: what was fetched is forwarded by another", CLOSE_S)
 
     def run(self) -> None:
         """Until closed. What only waiting cures is waited for: nothing is told to the group before it is durable."""
         while not self._stopped.is_set():
             try:
                 self._turn()
-            except (BrokerAway, BrokerRefuses, DatabaseUnusable, KafkaError, Full, OSError) as error:
+            except Full:
+                break  # while stopping: whoever has the partitions next forwards what was fetched
+            except (BrokerAway, BrokerRefuses, DatabaseUnusable, KafkaError, OSError) as error:
                 log.error("intake: %s; trying again", error)
                 self._leave()
                 self._stopped.wait(AWAY_S)
@@ -100,6 +109,7 @@ class Intake(threading.Thread):
         failpoints.hit("intake.before_commit")
         ends = {place: OffsetAndMetadata(some[-1].offset + 1, "", -1) for place, some in fetched.items()}
         self._consumer.commit(ends)
+        self._seated = time.monotonic()  # without a place this fails
 
     def _look_at_seat(self, consumer: KafkaConsumer) -> None:
         """Who waits in vain for a place in the group joins by a fresh client."""
@@ -134,7 +144,7 @@ class Intake(threading.Thread):
             return []
         asked = self._consumer or clients.consumer(self.settings, "intake")
         try:
-            return sorted(topic for topic in systems if asked.partitions_for_topic(topic))
+            return _known(asked, systems)
         finally:
             if asked is not self._consumer:
                 asked.close(timeout_ms=2000)
@@ -144,8 +154,11 @@ class Intake(threading.Thread):
         consumer = clients.consumer(
             self.settings, "intake", group_id=self.topics.group("intake"), max_poll_records=500
         )
-        for topic in there:
-            consumer.partitions_for_topic(topic)
+        try:
+            _known(consumer, there)
+        except KafkaError:
+            consumer.close(timeout_ms=2000)
+            raise
         consumer.subscribe(there)
         log.info("intake: listening to %s", ", ".join(there))
         return consumer
@@ -177,12 +190,13 @@ class Intake(threading.Thread):
         return self._submit(received[0])
 
     def _submit(self, submission: Any) -> Ask:
-        """Queue it, as soon as there is room."""
+        """Queue it, as soon as there is room. Full: there was none when it was to stop."""
         while True:
             try:
                 return self.writer.submit(submission)
             except Full:
-                self._stopped.wait(0.05)
+                if self._stopped.wait(0.05):
+                    raise
 
     def _keep(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> None:
         """A dead letter under the message's own place: fetched twice, it is kept once."""
@@ -205,3 +219,18 @@ class Intake(threading.Thread):
                 slices.write_letters(connection, [row], [body])
 
         self.writer.call(write).result(WAIT_S)
+
+
+def _known(consumer: KafkaConsumer, topics: Iterable[str]) -> list[str]:
+    """Those of these topics that the brokers know. KafkaTimeoutError, where the library itself would wait for ever: it
+    asks again and again while it finds no broker to ask."""
+    cluster = consumer._cluster
+    if not all(map(cluster.partitions_for_topic, topics)):
+        if cluster.metadata_refresh_in_progress:  # of other topics
+            consumer._net.run(consumer._manager.wait_for, cluster.request_update(), FIND_MS)
+        all_of_them, cluster.need_all_topic_metadata = cluster.need_all_topic_metadata, True
+        try:
+            consumer._net.run(consumer._manager.wait_for, cluster.request_update(), FIND_MS)
+        finally:
+            cluster.need_all_topic_metadata = all_of_them
+    return sorted(filter(cluster.partitions_for_topic, topics))
