@@ -120,16 +120,16 @@ def _note_again(database: Database, rows: Sequence[UntoldRow]) -> None:
 class Cells(threading.Thread):
     """Publishes in turns until stopped. `away` says what is waited for.
 
-    `told` hears how many figures went out; `busy` knows whether steps are waiting.
+    `told` hears how many figures went out, `ended` what nobody can go on after; `busy` knows whether steps are waiting.
     """
 
     def __init__(self, database: Database, publisher: Publisher, topic: str, told: Callable[[int], object],
-                 busy: Callable[[], bool]) -> None:  # fmt: skip
+                 busy: Callable[[], bool], ended: Callable[[BaseException], None]) -> None:  # fmt: skip
         super().__init__(name="gridpatrol-figures", daemon=True)
         self.database = database
         self.topic = topic
         self.away = ""
-        self._publisher, self._told, self._busy = publisher, told, busy
+        self._publisher, self._told, self._busy, self._ended = publisher, told, busy, ended
         self._stop_asked = threading.Event()
 
     def stop(self, within_s: float) -> None:
@@ -139,7 +139,15 @@ class Cells(threading.Thread):
         self._publisher.close()
 
     def run(self) -> None:
-        """What only waiting cures is waited for: nothing is lost meanwhile."""
+        """What only waiting cures is waited for: nothing is lost meanwhile. Nobody would miss a thread that is gone, so
+        whatever else goes wrong is told."""
+        try:
+            self._turns()
+        except BaseException as error:
+            if not self._stop_asked.is_set():  # then its brokers and its database are taken away from it
+                self._ended(error)
+
+    def _turns(self) -> None:
         rest_s = 0.0
         while not self._stop_asked.wait(rest_s):
             began_s = time.monotonic()

@@ -12,7 +12,8 @@ of `consumers.performance`; their values on a topic (`consumers.cells`); metrics
 4. What stands in the store for some seconds and does not come is folded from there, by any worker: a lost message, a
    deleted topic, a rebalance that takes long cost time, never a figure. Two workers that do the same wait for each
    other at the position and find it done.
-5. A database error ends the process: what was committed is not known then, and a new process asks.
+5. A database error ends the process: what was committed is not known then, and a new process asks. So does whatever
+   nobody expects, also where figures are published.
 """
 
 import asyncio
@@ -83,16 +84,17 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
     with ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
-        stack.callback(Lease(database, WRITER, shared=True).close)
+        lease = Lease(database, WRITER, shared=True)
+        stack.callback(lease.close)
         database.check_schema()
         presence.require(settings, database, (topics.facts, topics.performance))
         counts = Counts()
         gauges.register_figures(counts.registry, database)
-        folding = Folding(database, counts, ended)
+        folding = Folding(database, counts, lease.keep, ended)
         cells = Cells(database, Publisher(settings, performance.NAME), topics.performance, counts.published.inc,
-                      lambda: folding.busy)  # fmt: skip
+                      lambda: folding.busy, ended)  # fmt: skip
         stack.callback(folding.close)
-        role = Role(settings, topics, folding)
+        role = Role(settings, topics, folding, cells)
         status = Status(settings.listen, counts.registry, role.ready)
         stack.callback(status.close)
         cells.start()
@@ -169,14 +171,15 @@ class Stopping(Exception):
 class Folding:
     """The database side: batches one after another, and between them what the store has and no message brought.
 
-    `ended` is told what nobody can go on after.
+    `keep` looks after the lease, `ended` is told what nobody can go on after.
     """
 
-    def __init__(self, database: Database, counts: Counts, ended: Callable[[BaseException], None]) -> None:
+    def __init__(self, database: Database, counts: Counts, keep: Callable[[Database], None],
+                 ended: Callable[[BaseException], None]) -> None:  # fmt: skip
         self.database = database
         self.counts = counts
         self.busy = False  # the last batch was a full one, so more wait behind it
-        self._ended = ended
+        self._keep, self._ended = keep, ended
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gridpatrol-fold")
         self._closing = threading.Event()
         self._working = threading.Lock()
@@ -236,6 +239,7 @@ class Folding:
 
     def fill(self) -> None:
         """Fold what has stood in the store for some looks, in partitions that did not move meanwhile."""
+        self._keep(self.database)
         with self.database.read() as connection:
             behind = steps.read_behind(connection, performance.NAME)
         before, patience = self._behind, PATIENCE if self.busy else 1
@@ -317,15 +321,20 @@ def credentials(settings: Settings) -> Credentials | None:
 class Role:
     """Faust's side: its application lives as long as `run`."""
 
-    def __init__(self, settings: Settings, topics: Topics, folding: Folding) -> None:
+    def __init__(self, settings: Settings, topics: Topics, folding: Folding, cells: Cells) -> None:
         self.settings = settings
         self.topics = topics
         self.folding = folding
-        self._joined = False
+        self.cells = cells
+        self._owned = 0
 
     def ready(self) -> str:
-        """Why no steps are read just now; empty: they are."""
-        return "" if self._joined else "waiting for partitions of the facts topic"
+        """Why no steps are read, or no figures published, just now; empty: they are."""
+        if not self._owned:
+            return "waiting for partitions of the facts topic"
+        if not self.cells.is_alive():
+            return "nobody publishes figures here"
+        return f"figures are not published just now: {self.cells.away}" if self.cells.away else ""
 
     async def run(self, stop: threading.Event) -> None:
         """Read and fold until told to stop, or until Faust breaks down, which is an error: BrokerAway where the brokers
@@ -379,11 +388,14 @@ class Role:
             log.warning("Faust did not stop within %s s and is left behind", STOP_S)
 
     def _assigned(self, *told: Any, **_: Any) -> None:
-        self._joined = True
-        self.folding.counts.owned.set(len(told[-1]))
+        self._own(len(told[-1]))
 
     def _revoked(self, *_: Any, **__: Any) -> None:
-        self.folding.counts.owned.set(0)
+        self._own(0)
+
+    def _own(self, partitions: int) -> None:
+        self._owned = partitions
+        self.folding.counts.owned.set(partitions)
 
 
 def _acknowledge(events: Sequence[Any], room: asyncio.Semaphore, committed: "asyncio.Future[None]") -> None:

@@ -42,7 +42,7 @@ def test_a_database_that_goes_away_is_told_in_a_sentence_and_a_wrong_statement_a
 def test_roles_have_the_writers_lease_again_after_the_database_has_forgotten_it(
     tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str
 ) -> None:
-    names = ("gateway-1", "worker-1", "alerts-1")
+    names = ("gateway-1", "worker-1", "performance-1", "alerts-1")
     with (
         town(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix, partitions=2) as place,
         closing(open_database(postgres_url)) as database,
