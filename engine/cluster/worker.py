@@ -210,13 +210,31 @@ class _Gauges:
         unpublished = worker.relay.unpublished(worker.engine.rows)
         owned = _gauge("gridpatrol_partitions_owned", "Partitions that this process decides.", len(inbox.heads))
         still = _gauge("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.", halted)
-        away = _gauge(
-            "gridpatrol_backpressure", "1 while nothing is fetched: database or brokers are away.", bool(worker.away)
+        held = _gauge(
+            "gridpatrol_backpressure",
+            "1 while nothing is fetched: database or brokers are away, or enough is at hand.",
+            bool(worker.away) or self._is_full(),
         )
+        oldest = _gauge("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
+                        self._oldest_s(now_ms()))  # fmt: skip
         behind = _gauge(
             "gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.", unpublished
         )
-        return [lag, gap, owned, still, away, behind]
+        return [lag, gap, owned, still, held, oldest, behind]
+
+    def _is_full(self) -> bool:
+        """Whether enough is at hand. Where that changes under this look, it is not for long."""
+        try:
+            return self.worker.inbox.is_full()
+        except RuntimeError:
+            return False
+
+    def _oldest_s(self, now: int) -> float:
+        """How long the oldest record at hand has been waiting. Copies are looked at: the worker goes on meanwhile."""
+        inbox, rows = self.worker.inbox, self.worker.engine.rows
+        tails = {p: list(tail) for p, tail in inbox._tails.items()}
+        waiting = [row.stamp for p, tail in tails.items() for row in tail if row.position >= rows[p].position]
+        return max(0, now - min(waiting, default=now)) / 1000
 
     def describe(self) -> "list[Metric]":
         """Nothing is known before the first fetch."""

@@ -13,23 +13,29 @@ import re
 import shutil
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
+from msgspec import structs
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers import alerts, performance, stream
 from engine import gauges
+from engine.clock import now_ms
+from engine.cluster import owner
 from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
 from engine.cluster.worker import Worker
 from engine.principals import Principals
+from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import log
+from engine.store.rows import InboxRow
 from engine.telemetry import Telemetry
 from gridpatrol.cli import main
 from tests import compose, promql
@@ -74,25 +80,33 @@ each_board = pytest.mark.parametrize("board", DASHBOARDS.values(), ids=DASHBOARD
 def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The pages of gateway, worker and performance role, without brokers: each a real part with its registry."""
     with prepared(f"sqlite:///{tmp_path_factory.mktemp('roles') / 'a.db'}") as engine:
-        settings = Settings(kafka="127.0.0.1:9", role="worker")
-        origin = log.Origin("cluster", "topic", [0] * engine.count)
-        with engine.database.begin() as connection:
-            log.write_origin(connection, origin)
-        member = Worker(settings, engine.database, origin, Telemetry(), [], threading.Event())
-        member.inbox.heads = {0: 0}
-        intake = Intake(settings, Gateway(engine), Principals())
+        member = worker_of(engine)
+        intake = Intake(member.engine.settings, Gateway(engine), Principals())
         intake.records.labels("hotline", "forwarded").inc()
         gauges.register(engine.telemetry.registry, engine.database)
         registries = (engine.telemetry.registry, member.engine.telemetry.registry, stream.Counts().registry)
         return [generate_latest(registry).decode() for registry in registries]
 
 
+def worker_of(engine: Engine) -> Worker:
+    """A worker that was given a partition, on this engine's database, whose log is a topic from now on."""
+    origin = log.Origin("cluster", "topic", [0] * engine.count)
+    with engine.database.begin() as connection:
+        log.write_origin(connection, origin)
+    settings = Settings(kafka="127.0.0.1:9", role="worker")
+    member = Worker(settings, engine.database, origin, Telemetry(), [], threading.Event())
+    member.inbox.heads = {0: 0}
+    return member
+
+
 @pytest.fixture(scope="module")
 def exported(live_page: str, role_pages: list[str]) -> dict[str, promql.Labels]:
-    """Series -> labels, as an embedded server and the roles of the distributed run really tell them."""
+    """Series -> labels, as the roles really tell them: they are who is asked. An embedded server has told more of what
+    they have, so that its samples show the labels."""
     found: dict[str, set[str]] = {}
+    of_roles = set().union(*map(names_of, role_pages))
     for family in (family for page in (live_page, *role_pages) for family in text_string_to_metric_families(page)):
-        for sample in family.samples:
+        for sample in family.samples if family.name in of_roles else ():
             found.setdefault(sample.name, set()).update(sample.labels)
     return {name: frozenset(labels) | promql.SCRAPED for name, labels in found.items()}
 
@@ -112,13 +126,27 @@ def test_a_state_is_told_by_one_kind_of_process_only(live_page, role_pages):
     gateway, worker, performance = map(names_of, role_pages)
     assert gateway & worker == names_of(generate_latest(Telemetry().registry).decode())
     assert not worker & performance and not gateway & performance
-    of_owners = {"gridpatrol_partitions_halted", "gridpatrol_inbox_lag_records"}
+    of_owners = {"gridpatrol_partitions_halted", "gridpatrol_inbox_lag_records", "gridpatrol_inbox_oldest_seconds"}
     assert of_owners <= worker and of_owners <= names_of(live_page) and not of_owners & gateway
     assert {"gridpatrol_consumer_lag_steps", "gridpatrol_partitions"} <= gateway & names_of(live_page)
 
 
 def names_of(page: str) -> set[str]:
     return {family.name for family in text_string_to_metric_families(page)}
+
+
+def test_a_worker_tells_how_long_its_oldest_record_waits_and_when_enough_is_at_hand(sqlite_url, monkeypatch):
+    with prepared(sqlite_url) as engine:
+        member = worker_of(engine)
+        value = member.engine.telemetry.registry.get_sample_value
+        assert value("gridpatrol_inbox_oldest_seconds") == 0
+        decided, stamp = member.engine.rows[0].position, now_ms() - 60_000
+        records = [InboxRow(0, decided + n, stamp + n, "event", "local", "{}") for n in range(-1, 3)]
+        member.inbox._tails = {0: deque([structs.replace(records[0], stamp=1), *records[1:]])}
+        assert value("gridpatrol_inbox_oldest_seconds") == pytest.approx(60, abs=30)
+        assert value("gridpatrol_backpressure") == 0
+        monkeypatch.setattr(owner, "ENOUGH", 4)
+        assert value("gridpatrol_backpressure") == 1
 
 
 def test_consumers_are_watched_under_the_names_by_which_they_keep_their_positions():
