@@ -7,6 +7,9 @@ the same facts, letters, figures and alerts; everything due has fired; topics ha
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.cluster.chaos import Run, Watched, rebalances, run, table, under_load
+from tests.cluster.chaos import Run, Watched, table, under_load
 from tests.cluster.faults import POINTS, SESSION_S, Ground, ground
 from tests.cluster.load import Sending
 
@@ -25,6 +28,7 @@ pytestmark = [
     # A client of this library that finds no broker leaves its own sockets to the collector.
     pytest.mark.filterwarnings("ignore:.*<socket.socket:pytest.PytestUnraisableExceptionWarning"),
 ]
+ROOT = Path(__file__).parents[2]
 ROLES = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
 RATE = 80.0
 ASLEEP = (("worker-1", "slice.after_read:stop@3"), ("worker-2", "slice.before_commit:stop@3"),
@@ -49,10 +53,18 @@ def place(tmp_path: Path) -> Iterator[Ground]:
         yield made
 
 
-def test_broken_at_random_for_a_while_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path) -> None:
-    done = run(tmp_path, 30, 11, rate=RATE)
-    check(done)
-    assert sum(done.ground.count.values()) >= 6
+def test_the_command_breaks_a_town_at_random_and_says_that_nothing_is_lost_and_nothing_done_twice() -> None:
+    command = "-m tests.cluster.chaos --seconds 30 --seed 11 --rate 80"
+    done = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all is well; again: make chaos-cluster SEED=11 SECONDS=30 BROKERS=1\n" in done.stdout
+    shown = dict(re.findall(r"^  (\S.*?) {2,}(\S.*)$", done.stdout, re.MULTILINE))
+    assert (shown["lost"], shown["twice"], shown["ended by themselves"]) == ("0", "0", "0")
+    assert int(shown["accepted"].split()[0]) > 300
+    due, fired = shown["due and fired"].split(",")[0].split(" and ")
+    assert int(due) == int(fired) > 10
+    faults = [int(count) for what, count in shown.items() if re.match("kill|SIG|cut|stall", what)]
+    assert sum(faults) >= 6
 
 
 def test_roles_that_are_killed_at_every_named_place_go_on_where_they_were(place: Ground) -> None:
@@ -142,7 +154,3 @@ def test_of_three_brokers_one_dies_at_a_time(tmp_path: Path) -> None:
             broken_for(watched, place.kill_broker(number), 4)
             watched.until(lambda: place.in_sync(), 60, "all brokers have everything")
         check(watched.rest())
-
-
-def test_figures_are_exact_after_workers_of_the_fold_came_and_went(tmp_path: Path) -> None:
-    check(rebalances(tmp_path, 9, 3, 3, RATE))
