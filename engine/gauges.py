@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from engine.clock import now_ms
 from engine.policies import Policies
-from engine.store import desk, figures, letters, log, positions
+from engine.store import desk, figures, letters, log, outbox, positions, untold
 from engine.store.database import FAILURES, Database
 from engine.store.desk import Connection
 from schemas.refusals import Reason
@@ -117,6 +117,8 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
                                 value=desk.count_halted(connection))  # fmt: skip
         yield _seconds("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
                        desk.read_oldest_waiting(connection), now)  # fmt: skip
+    else:
+        yield _unpublished(connection)
     yield GaugeMetricFamily("gridpatrol_partitions", "Partitions of the installation, fixed for good.",
                             value=int(log.read_meta(connection, "partitions") or 0))  # fmt: skip
     yield _behind(connection)
@@ -170,6 +172,19 @@ def _behind(connection: Connection) -> Metric:
     )
     for consumer, count in positions.count_behind(connection, CONSUMERS):
         family.add_metric((consumer,), count)
+    return family
+
+
+def _unpublished(connection: Connection) -> Metric:
+    """By topic, as far as the store says it; of steps their relay says it."""
+    family = GaugeMetricFamily(
+        "gridpatrol_messages_unpublished",
+        "What its topic does not have yet: lines of the alert feed, dead letters, transactions that changed figures.",
+        labels=("topic",),
+    )
+    lines, dead = outbox.count_unpublished(connection)
+    for topic, count in (("alerts", lines), ("deadletter", dead), ("performance", untold.count(connection))):
+        family.add_metric((topic,), count)
     return family
 
 

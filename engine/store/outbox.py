@@ -44,6 +44,16 @@ def read_news(connection: Connection, consumer: str) -> News:
     return News(*map(bool, row))
 
 
+def count_unpublished(connection: Connection) -> tuple[int, int]:
+    """How many lines and how many letters no topic has."""
+    sql = """
+        SELECT (SELECT coalesce(max(number), 0) FROM deliveries) - coalesce(
+                   (SELECT n FROM positions WHERE consumer = ? AND partition = 0), 0),
+               (SELECT count(*) FROM dead_letters WHERE NOT published)"""
+    lines, letters = connection.exec_driver_sql(sql.replace("?", writes.mark(connection)), (FEED,)).one()
+    return max(0, lines), letters
+
+
 def read_lines(connection: Connection, limit: int) -> tuple[int, list[DeliveryRow]]:
     """The mark, and the lines after it, in order."""
     mark = writes.mark(connection)

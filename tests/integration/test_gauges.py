@@ -21,7 +21,7 @@ from prometheus_client.samples import Sample
 from consumers import performance
 from engine import gauges
 from engine.clock import now_ms
-from engine.store import log, positions, slices, writes
+from engine.store import alerts, log, outbox, positions, slices, untold, writes
 from engine.store.database import Database, open_database
 from engine.store.rows import InboxRow, LetterRow, PartitionRow
 from engine.store.tables import partitions
@@ -254,6 +254,24 @@ def test_halted_partitions_are_counted_here_while_the_log_is_a_table(database: D
     with database.begin() as connection:
         log.write_origin(connection, log.Origin("cluster", "topic", [0, 0]))
     assert registry.get_sample_value("gridpatrol_partitions_halted") is None
+
+
+def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(database: Database, registry) -> None:
+    def unpublished(topic: str) -> float | None:
+        found: float | None = registry.get_sample_value("gridpatrol_messages_unpublished", {"topic": topic})
+        return found
+
+    assert unpublished("alerts") is None
+    told = [alerts.DeliveryRow(n, f"a{n}", "firing", "/XA/", "feed", "[]", "", 1, "{}") for n in range(1, 6)]
+    rows = [LetterRow(f"l{n}", 1, None, None, "forbidden", "", "", "", "", "", "", "", "") for n in range(3)]
+    with database.begin() as connection:
+        log.write_origin(connection, log.Origin("cluster", "topic", [0, 0]))
+        alerts.write(connection, [], told)
+        outbox.mark_lines(connection, 0, 1)
+        slices.write_letters(connection, rows, [])
+        outbox.mark_letters(connection, ["l1"])
+        untold.put_back(connection, [untold.UntoldRow(0, n, "[]") for n in range(3)])
+    assert [unpublished(topic) for topic in ("alerts", "deadletter", "performance")] == [4, 2, 3]
 
 
 @pytest.fixture(scope="module")
