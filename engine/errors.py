@@ -36,6 +36,12 @@ class LeaseTaken(GridpatrolError):
     remedy = "Stop it, or send the command to it through its HTTP door."
 
 
+class AddressTaken(GridpatrolError):
+    """Something else listens at the address, or it is none of this machine's."""
+
+    remedy = "Stop it, or choose another with --listen 127.0.0.1:PORT or GRIDPATROL_LISTEN."
+
+
 class PackUnusable(GridpatrolError):
     """The pack folder cannot be compiled, or a pack named in the log is not in the store."""
 

@@ -1,11 +1,12 @@
 """Health and metrics of a role that has no door of its own.
 
-In: an address, a registry, and who knows whether the role works. Out: /healthz, /readyz and /metrics in a thread. It
-serves nothing about anybody, so it may listen to other machines.
+In: an address, a registry, and who knows whether the role works. Out: /healthz, /readyz and /metrics in a thread, or
+AddressTaken. It serves nothing about anybody, so it may listen to other machines.
 """
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,12 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from engine.errors import AddressTaken
+
 log = logging.getLogger(__name__)
+
+SILENT_S = 10.0
+"""How long a connection may say nothing: each has a thread."""
 
 Ready = Callable[[], str]
 """Why the role does not work just now; empty: it does."""
@@ -29,6 +35,8 @@ class Status:
         class Answer(BaseHTTPRequestHandler):
             """One request."""
 
+            timeout = SILENT_S
+
             def do_GET(self) -> None:
                 code, kind, body = answer(urlsplit(self.path).path, self.headers.get("accept", ""), registry, ready)
                 self.send_response(code)
@@ -40,15 +48,29 @@ class Status:
             def log_message(self, format: str, *args: object) -> None:
                 return  # health is asked for every few seconds
 
-        self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Answer)
-        self._server.daemon_threads = True
-        self.url = f"http://{self._server.server_address[0]!s}:{self._server.server_address[1]}"
+        self._server = _listening(host.strip("[]"), int(port), Answer)
+        host, port = str(self._server.server_address[0]), str(self._server.server_address[1])
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         threading.Thread(target=self._server.serve_forever, name="gridpatrol-status", daemon=True).start()
 
     def close(self) -> None:
         """Give the address back."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _listening(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    class Server(ThreadingHTTPServer):
+        """Of the family that the address is of."""
+
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+
+    try:
+        return Server((host, port), handler)
+    except OSError as error:
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise AddressTaken(f"cannot listen at {shown}: {error.strerror or error}") from error
 
 
 def answer(path: str, accept: str, registry: CollectorRegistry, ready: Ready) -> tuple[int, str, bytes]:

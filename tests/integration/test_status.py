@@ -1,0 +1,60 @@
+"""The small HTTP server of a role without a door: where it listens, and whom it does not wait for.
+
+Enters: addresses, connections that say nothing. Leaves: answers; the sentence about an address that cannot be had.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from engine.door import status
+from engine.door.status import Status
+from engine.errors import AddressTaken
+
+
+@contextmanager
+def serving(listen: str) -> Iterator[Status]:
+    with closing(Status(listen, CollectorRegistry(), lambda: "")) as opened:
+        yield opened
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "127.0.0.1:0", "localhost:0",
+        pytest.param("[::1]:0", marks=pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")),
+    ],
+)  # fmt: skip
+def test_it_answers_at_the_address_that_it_tells(listen: str) -> None:
+    with serving(listen) as opened, urlopen(f"{opened.url}/readyz", timeout=10) as answer:
+        assert answer.status == 200 and answer.read() == b'{"status": "ready"}'
+
+
+def test_an_address_that_cannot_be_had_is_named() -> None:
+    with serving("127.0.0.1:0") as first:
+        taken = first.url.removeprefix("http://")
+        with pytest.raises(AddressTaken, match=f"cannot listen at {taken}: Address already in use.*--listen"):
+            Status(taken, CollectorRegistry(), lambda: "")
+
+
+def test_a_connection_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "SILENT_S", 0.2)
+    with serving("127.0.0.1:0") as opened:
+        host, _, port = opened.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as silent:
+            assert silent.recv(1) == b""
