@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 
 from engine.door.hall import Hall
 from engine.door.problems import Problem
-from engine.store import desk
+from engine.store import desk, log
 from engine.store.desk import Connection
 
 
@@ -26,13 +26,14 @@ class Halted(Struct, frozen=True):
     why: str
 
 
-class Ready(Struct, frozen=True):
-    """The door takes events. Partitions that stand still are listed: the others go on."""
+class Ready(Struct, frozen=True, omit_defaults=True):
+    """The door takes events. Partitions that stand still are listed: the others go on. `backlog` is told where the log
+    is a table; what waits in a topic, the owners of its partitions tell in their metrics."""
 
     status: str
     pack: str
-    backlog: int
     halted: list[Halted]
+    backlog: int | None = None
 
 
 @get("/healthz", summary="The process is alive", tags=["operations"])
@@ -52,8 +53,9 @@ def _ready(connection: Connection) -> Ready:
     pack = desk.read_active(connection)
     if pack is None:
         raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
-    backlog = sum(count for _, count in desk.count_waiting(connection))
-    return Ready("ready", pack, backlog, [Halted(*row) for row in desk.read_halted(connection)])
+    in_table = log.read_origin(connection) is None
+    backlog = sum(count for _, count in desk.count_waiting(connection)) if in_table else None
+    return Ready("ready", pack, [Halted(*row) for row in desk.read_halted(connection)], backlog)
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)

@@ -16,7 +16,7 @@ import pytest
 
 from engine.clock import now_ms
 from engine.inbox import Submission
-from engine.store import letters
+from engine.store import letters, log
 from schemas.events import SAID
 from tests.postgres import fresh_database
 from tests.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
@@ -467,6 +467,9 @@ def test_who_waits_in_vain_is_told_that_the_event_is_durable(database_url: str) 
         assert door.get("/v1/events/status", source="app/test", id=new(50)["id"])["outcome"] == "pending"
         ready = door.get("/readyz")
         assert ready["backlog"] == 1 and len(ready["halted"]) == 4 and ready["halted"][0]["why"] == "for this test"
+        with engine.database.begin() as connection:
+            log.write_origin(connection, log.Origin("cluster", "topic", [0] * 4))
+        assert "backlog" not in door.get("/readyz"), "of a topic the gateway does not know it"
 
 
 def test_a_writer_that_has_stopped_is_shown_and_takes_nothing(database_url: str) -> None:
