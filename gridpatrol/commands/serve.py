@@ -23,7 +23,7 @@ def command(
 ) -> None:  # fmt: skip
     """Serve: take events at the HTTP door, decide them, let clocks run, tell alerts, keep figures.
 
-    Listens on loopback only. An empty database is set up, with the pack of --pack or GRIDPATROL_PACK. Ctrl-C or SIGTERM
+    Listens on loopback, unless tokens say who may speak. An empty database is set up, with the pack of --pack or GRIDPATROL_PACK. Ctrl-C or SIGTERM
     stops it cleanly; what was answered with 202 is never lost.
 
     \b
