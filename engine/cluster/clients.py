@@ -6,7 +6,7 @@ that says no (`BrokerRefuses`): the library tells both as the same time-out, so 
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +42,8 @@ METADATA_MS = 10_000
 UNSEATED_S = 15.0
 """Who has waited so long for a change of the group to end makes a fresh client and joins by that: this library can wait
 for ever for an answer that has come. Where others keep the group waiting, nothing is lost by it."""
+FIND_MS = 10_000
+"""How long brokers may take to say which topics there are."""
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 RIGHTS = "`gridpatrol topic create --acls` gives each role and system its rights."
 SILENT_S = 10
@@ -130,6 +132,21 @@ def consumer(settings: Settings, name: str, **more: Any) -> KafkaConsumer:
 def seated(consumer: KafkaConsumer) -> bool:
     """Whether a member has its place in the group, with or without partitions."""
     return bool(consumer.group_metadata().state == MemberState.STABLE)
+
+
+def known(consumer: KafkaConsumer, topics: Collection[str]) -> list[str]:
+    """Those of these topics that the brokers know. KafkaTimeoutError, where the library itself would wait for ever: it
+    asks again and again while it finds no broker to ask."""
+    cluster = consumer._cluster
+    if not all(map(cluster.partitions_for_topic, topics)):
+        if cluster.metadata_refresh_in_progress:  # of other topics
+            consumer._net.run(consumer._manager.wait_for, cluster.request_update(), FIND_MS)
+        all_of_them, cluster.need_all_topic_metadata = cluster.need_all_topic_metadata, True
+        try:
+            consumer._net.run(consumer._manager.wait_for, cluster.request_update(), FIND_MS)
+        finally:
+            cluster.need_all_topic_metadata = all_of_them
+    return sorted(filter(cluster.partitions_for_topic, topics))
 
 
 def admin(settings: Settings) -> KafkaAdminClient:

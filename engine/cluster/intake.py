@@ -11,7 +11,7 @@ them is durable, so a crash forwards some events twice: the owner of the partiti
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -42,8 +42,6 @@ WAIT_S = 60.0
 AWAY_S = 1.0
 LOOK_S = 5.0
 """How often topics that are not there are looked for."""
-FIND_MS = 10_000
-"""How long brokers may take to say which topics there are."""
 CLOSE_S = 15.0
 """How long what was fetched may take to be forwarded in the end. Another gateway forwards again what the group was not
 told of."""
@@ -138,13 +136,13 @@ class Intake(threading.Thread):
             self._consumer = self._join(there) if there else None
             self._seated = time.monotonic()
 
-    def _find(self, systems: Iterable[str]) -> list[str]:
+    def _find(self, systems: Collection[str]) -> list[str]:
         """Those of these topics that are there."""
         if not systems:
             return []
         asked = self._consumer or clients.consumer(self.settings, "intake")
         try:
-            return _known(asked, systems)
+            return clients.known(asked, systems)
         finally:
             if asked is not self._consumer:
                 asked.close(timeout_ms=2000)
@@ -155,7 +153,7 @@ class Intake(threading.Thread):
             self.settings, "intake", group_id=self.topics.group("intake"), max_poll_records=500
         )
         try:
-            _known(consumer, there)
+            clients.known(consumer, there)
         except KafkaError:
             consumer.close(timeout_ms=2000)
             raise
@@ -219,18 +217,3 @@ class Intake(threading.Thread):
                 slices.write_letters(connection, [row], [body])
 
         self.writer.call(write).result(WAIT_S)
-
-
-def _known(consumer: KafkaConsumer, topics: Iterable[str]) -> list[str]:
-    """Those of these topics that the brokers know. KafkaTimeoutError, where the library itself would wait for ever: it
-    asks again and again while it finds no broker to ask."""
-    cluster = consumer._cluster
-    if not all(map(cluster.partitions_for_topic, topics)):
-        if cluster.metadata_refresh_in_progress:  # of other topics
-            consumer._net.run(consumer._manager.wait_for, cluster.request_update(), FIND_MS)
-        all_of_them, cluster.need_all_topic_metadata = cluster.need_all_topic_metadata, True
-        try:
-            consumer._net.run(consumer._manager.wait_for, cluster.request_update(), FIND_MS)
-        finally:
-            cluster.need_all_topic_metadata = all_of_them
-    return sorted(filter(cluster.partitions_for_topic, topics))

@@ -183,7 +183,7 @@ class OwnedInbox(KafkaInbox):
                 partition_assignment_strategy=[RangePartitionAssignor], max_poll_interval_ms=AWAY_MS,
             )  # fmt: skip
             try:
-                consumer.partitions_for_topic(self.topic)
+                clients.known(consumer, [self.topic])
                 consumer.subscribe([self.topic], listener=self._listener)
             except KafkaError:
                 consumer.close(timeout_ms=1000)

@@ -140,7 +140,7 @@ def test_topics_are_looked_for_as_long_as_brokers_may_take_to_answer(
     turn(intake, lambda: intake._consumer is not None and clients.seated(intake._consumer))
     consumer: Any = intake._consumer
     monkeypatch.setattr(consumer._manager, "least_loaded_node", lambda: None)
-    monkeypatch.setattr(intakes, "FIND_MS", 300)
+    monkeypatch.setattr(clients, "FIND_MS", 300)
     failed: list[Exception] = []
 
     def look() -> None:
