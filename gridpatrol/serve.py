@@ -18,7 +18,7 @@ import uvicorn
 
 from consumers import alerts
 from engine.door.app import create_app
-from engine.errors import GridpatrolError, SettingsError
+from engine.errors import AddressTaken, GridpatrolError, SettingsError
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import log as table
@@ -35,12 +35,6 @@ LINGER_S = 5
 
 Prepare = Callable[[Engine], object]
 """What is done before the door opens."""
-
-
-class AddressTaken(GridpatrolError):
-    """Something else listens at the address."""
-
-    remedy = "Stop it, or choose another with --listen 127.0.0.1:PORT or GRIDPATROL_LISTEN."
 
 
 class WriterStopped(GridpatrolError):

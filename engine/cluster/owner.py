@@ -213,9 +213,9 @@ class OwnedInbox(KafkaInbox):
                 consumer.pause(place)
 
     def is_full(self) -> bool:
-        """Whether enough is at hand, so that nothing more is fetched."""
-        tails = self._tails.values()
-        return sum(map(len, tails)) >= ENOUGH or sum(len(row.body) for tail in tails for row in tail) >= HEAVY
+        """Whether enough is at hand, so that nothing more is fetched. Copies are looked at: other threads may ask."""
+        rows = [row for tail in self._tails.values() for row in list(tail)]
+        return len(rows) >= ENOUGH or sum(len(row.body) for row in rows) >= HEAVY
 
     def _goes_on(self, partition: int, rows: dict[int, PartitionRow]) -> bool:
         return partition in self._tails and partition not in self.lost and not rows[partition].halted

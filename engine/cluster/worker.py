@@ -213,7 +213,7 @@ class _Gauges:
         held = _gauge(
             "gridpatrol_backpressure",
             "1 while nothing is fetched: database or brokers are away, or enough is at hand.",
-            bool(worker.away) or self._is_full(),
+            bool(worker.away) or inbox.is_full(),
         )
         oldest = _gauge("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
                         self._oldest_s(now_ms()))  # fmt: skip
@@ -221,13 +221,6 @@ class _Gauges:
             "gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.", unpublished
         )
         return [lag, gap, owned, still, held, oldest, behind]
-
-    def _is_full(self) -> bool:
-        """Whether enough is at hand. Where that changes under this look, it is not for long."""
-        try:
-            return self.worker.inbox.is_full()
-        except RuntimeError:
-            return False
 
     def _oldest_s(self, now: int) -> float:
         """How long the oldest record at hand has been waiting. Copies are looked at: the worker goes on meanwhile."""

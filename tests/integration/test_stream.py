@@ -192,6 +192,7 @@ def test_repeated_lost_and_broken_messages_change_no_figure(stage: Stage) -> Non
     worker = stage.worker("performance-1")
     stage.send([row for row in second if draw.random() > 0.05])
     stage.await_all()
+    eventually(lambda: stage.counted(worker)["folded"] + stage.counted(worker)["filled"] == len(stage.rows), "counts")
     counted = stage.counted(worker)
     assert counted["undecodable"] == 3 and counted["unknown"] == 1 and counted["refused"] == 0
     assert counted["filled"] > 50 and counted["skipped"] >= 120 and counted["folded"] > 0
@@ -219,7 +220,7 @@ def test_steps_that_nobody_published_are_found_in_the_store(stage: Stage) -> Non
     stage.send(first)
     eventually(lambda: stage.folded() >= len(first), "the first half")
     stage.await_all(LOOKED_S)
-    assert stage.counted(worker)["filled"] == len(second)
+    eventually(lambda: stage.counted(worker)["filled"] == len(second), "all of them counted")
     stage.check()
 
 
@@ -231,8 +232,9 @@ def test_the_figures_go_on_when_the_topic_is_deleted(stage: Stage) -> None:
     admin.close()
     stage.await_all(LOOKED_S)
     assert one.running and two.running
-    counted = stage.counted(one, two)
-    assert counted["filled"] == len(stage.rows) and counted["folded"] == 0 and len(first) > 0
+    # Steps are counted after their commit, so a moment later.
+    eventually(lambda: stage.counted(one, two)["filled"] == len(stage.rows), "all of them counted")
+    assert stage.counted(one, two)["folded"] == 0 and len(first) > 0
     stage.check()
 
 
