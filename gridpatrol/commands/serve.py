@@ -23,8 +23,8 @@ def command(
 ) -> None:  # fmt: skip
     """Serve: take events at the HTTP door, decide them, let clocks run, tell alerts, keep figures.
 
-    Listens on loopback, unless tokens say who may speak. An empty database is set up, with the pack of --pack or GRIDPATROL_PACK. Ctrl-C or SIGTERM
-    stops it cleanly; what was answered with 202 is never lost.
+    Listens on loopback, unless tokens say who may speak. An empty database is set up, with the pack of --pack or
+    GRIDPATROL_PACK. Ctrl-C or SIGTERM stops it cleanly; what was answered with 202 is never lost.
 
     \b
     Examples:
