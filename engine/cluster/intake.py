@@ -4,8 +4,8 @@ In: CloudEvents of `gridpatrol.intake.<system>.v1`, structured or binary, in any
 inbox, checked as the door checks them, under the key and partition of their home; what is refused is a dead letter.
 
 A topic's name says who speaks: only that system may write to it. A system that joins the file of principals is listened
-to as soon as its topic is there. Offsets are told to the group when everything up to
-them is durable, so a crash forwards some events twice: the owner of the partition tells them apart by source and id.
+to as soon as its topic is there. Offsets are told to the group when everything up to them is durable, so a crash
+forwards some events twice: the owner of the partition tells them apart by source and id.
 """
 
 import logging

@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -241,7 +242,7 @@ class OwnedInbox(KafkaInbox):
         tail = self._tails[partition]
         while tail and tail[0].position < position:
             tail.popleft()
-        return [tail[i] for i in range(min(most, len(tail)))]
+        return list(islice(tail, most))
 
     def waiting(self) -> dict[int, int]:
         """Records in the log that are not at hand yet, as far as is known, by partition."""

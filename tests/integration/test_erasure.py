@@ -27,7 +27,7 @@ from tests.simulation.runs import facts
 from tests.unit.builders import DAY, HOUR, STREET, event, subject
 
 CASE, OTHER = subject("WY01", 1), subject("WY01", 11)
-NAME = "Zhang-San-13800000000"
+NAME = "somebody-10000000000"
 BAD = {"category": "D3-04", "source": "rumour", "reporter_name": NAME}
 
 

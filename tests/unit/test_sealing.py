@@ -17,7 +17,7 @@ from schemas.sealing import digest, split
 from tests.unit.builders import DUST, LEAF, MEMBER, at, event
 from tests.unit.test_contract import EXAMPLES
 
-SECRET = "张三 13800000000"
+SECRET = "某人 10000000000"
 NINE = at("03-02 09:00")
 
 
