@@ -75,7 +75,7 @@ class Writer(threading.Thread):
         return future
 
     def close(self) -> None:
-        """Finish what is queued, then stop."""
+        """Finish what is queued, then stop; with database or brokers away what is queued is given up."""
         self._stop_asked.set()
         self.join()
 
@@ -89,6 +89,9 @@ class Writer(threading.Thread):
             except StaleWriter:
                 log.warning("another writer moved a partition on; memory was read again")
             except (DatabaseUnusable, BrokerAway, BrokerRefuses) as error:
+                if self._stop_asked.is_set():
+                    log.error("%s; what is queued is given up, nobody was told that it is stored", error)
+                    return self._fail_all(error)
                 log.error("%s; trying again", error)
                 self._stop_asked.wait(1)
                 self._reload()

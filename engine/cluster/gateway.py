@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from engine.batch import Answer
+from engine.cluster.inbox import KafkaInbox
 from engine.errors import StaleWriter
 from engine.runtime import Engine
 from engine.store import desk, letters
@@ -17,6 +18,9 @@ from engine.writer import Ask, Writer
 from schemas.envelope import decode_record
 from schemas.refusals import Reason, Refusal
 
+STOP_S = 5.0
+"""How long the brokers may take at a stop. Whoever sent what is still on its way was not told that it is stored, and
+sends it again."""
 TRIES = 5
 """How often an operator's action is tried when the partition's owner moves on in between."""
 
@@ -27,6 +31,15 @@ class Gateway(Writer):
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
         """Run an operator's action on the partitions as the database has them just now."""
         return super().call(lambda engine: _on_what_stands(engine, action))
+
+    def close(self) -> None:
+        """Finish what is queued, then stop. What the brokers do not take in time is given up."""
+        inbox = self.engine.inbox
+        assert isinstance(inbox, KafkaInbox)
+        self._stop_asked.set()
+        self.join(STOP_S)
+        inbox.close()  # ends the wait for an answer
+        self.join()
 
     def turn(self) -> bool:
         """Append, act, and look for outcomes that somebody waits for."""

@@ -21,9 +21,13 @@ import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
 from jsonschema import Draft202012Validator
 
+from engine.cluster import clients
+from engine.cluster.gateway import STOP_S
+from engine.cluster.intake import CLOSE_S
 from engine.principals import Principals
 from engine.settings import ROLES, Settings, read_settings
 from gridpatrol.cli import COMMANDS
+from gridpatrol.serve import LINGER_S
 from tests import compose
 
 DOCKER = compose.ROOT / "docker"
@@ -34,6 +38,8 @@ RUNNING = [service for service in SERVICES.values() if service.name != compose.S
 ROLE_SERVICES = [service for service in RUNNING if service.ours]
 PACKAGE = ConfigParser()
 PACKAGE.read(compose.ROOT / "setup.cfg", encoding="utf-8")
+SPARE_S = 10.0
+"""For what a role does at its end besides waiting."""
 HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{Path(sys.prefix) / 'bin'}") or shutil.which(
     "hadolint"
 )
@@ -160,6 +166,13 @@ def test_a_role_is_one_plain_command_with_settings_that_can_work(service, tmp_pa
     assert settings.database.startswith("postgresql://gridpatrol:") and "file@postgres/" in settings.database
     assert settings.listen.startswith("0.0.0.0:")
     assert (settings.principals != "") == (settings.role == "gateway")
+
+
+@each_role
+def test_a_role_that_is_stopped_while_the_brokers_are_silent_ends_before_it_is_killed(service):
+    gateway = LINGER_S + CLOSE_S + STOP_S + clients.BOOTSTRAP_MS / 1000
+    publishing = (clients.BOOTSTRAP_MS + clients.DELIVERY_MS) / 1000
+    assert float(service.told["stop_grace_period"].removesuffix("s")) > max(gateway, publishing) + SPARE_S
 
 
 @each
