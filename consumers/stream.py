@@ -101,16 +101,37 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         stack.callback(cells.stop, STOP_S / 2)
         opened(status.url)
         failpoints.hit("fold.before_start")
-        uvloop.run(role.run(stop))
+        _run(role, stop)
+    if role.left:
+        _exit(0)  # an ordinary end would wait for Faust's thread
+
+
+def _run(role: "Role", stop: threading.Event) -> None:
+    """Faust in a loop of its own. Where Faust does not stop, the loop stays as it is: to close it would wait for that."""
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
+        runner.run(role.run(stop))
+    except Exception as error:
+        if role.left:
+            ended(error)
+        raise
+    finally:
+        if not role.left:
+            runner.close()
 
 
 def ended(error: BaseException) -> None:
     """End the process at once, and say why: nothing that it holds in memory is to be trusted or kept."""
     known = isinstance(error, (GridpatrolError, *FAILURES))
     log.critical("the performance role ends: %s", getattr(error, "orig", error), exc_info=None if known else error)
+    _exit(ENDED)
+
+
+def _exit(status: int) -> None:
+    """End the process without waiting for any thread."""
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(ENDED)
+    os._exit(status)
 
 
 class Counts:
@@ -326,6 +347,7 @@ class Role:
         self.topics = topics
         self.folding = folding
         self.cells = cells
+        self.left = False  # Faust did not stop in time, and goes on by itself
         self._owned = 0
 
     def ready(self) -> str:
@@ -386,6 +408,7 @@ class Role:
             await asyncio.wait_for(app.stop(), STOP_S)
         except TimeoutError:
             log.warning("Faust did not stop within %s s and is left behind", STOP_S)
+            self.left = True
 
     def _assigned(self, *told: Any, **_: Any) -> None:
         self._own(len(told[-1]))

@@ -220,19 +220,6 @@ class _Load:
         return self._sent
 
 
-def test_a_gateway_whose_writer_meets_a_defect_ends_and_says_so(place: Town) -> None:
-    broken = Role("gateway-3", "gateway", place.environment, place.folder)
-    broken.start(GRIDPATROL_FAILPOINT="append.before_commit:raise")
-    try:
-        broken.await_ready()
-        answer = httpx.post(f"{broken.address()}/v1/events", json=new("WY01"), timeout=30)
-        assert answer.status_code >= 500
-        assert broken.process is not None and broken.process.wait(30) == 1
-        assert "the writer had stopped" in broken.said()
-    finally:
-        broken.kill()
-
-
 def test_two_gateways_are_one_door(place: Town) -> None:
     said = new()
     first = outcome(place, said, "gateway-1")
@@ -400,3 +387,17 @@ def test_after_all_this_the_facts_fit_the_cases_and_the_figures_their_recount(pl
         return place.command("verify", check=False).startswith("Everything")
 
     eventually(verified, lambda: place.command("verify", check=False))
+
+
+def test_a_gateway_whose_writer_meets_a_defect_ends_and_says_so(place: Town) -> None:
+    """The last one of this page: commands look for the gateway that was started last."""
+    broken = Role("gateway-3", "gateway", place.environment, place.folder)
+    broken.start(GRIDPATROL_FAILPOINT="append.before_commit:raise")
+    try:
+        broken.await_ready()
+        answer = httpx.post(f"{broken.address()}/v1/events", json=new("WY01"), timeout=30)
+        assert answer.status_code >= 500
+        assert broken.process is not None and broken.process.wait(30) == 1
+        assert "the writer had stopped" in broken.said()
+    finally:
+        broken.kill()
