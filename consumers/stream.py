@@ -100,7 +100,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         cells.start()
         stack.callback(cells.stop, STOP_S / 2)
         opened(status.url)
-        failpoints.hit("fold.before_start")
+        failpoints.hit("stream.before_start")
         _run(role, stop)
     if role.left:
         _exit(0)  # an ordinary end would wait for Faust's thread

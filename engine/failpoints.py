@@ -11,7 +11,7 @@ import time
 
 NAMES = (
     "append.before_commit", "append.after_commit", "slice.after_lock", "slice.after_read", "slice.before_write",
-    "slice.before_commit", "slice.after_commit", "fold.before_start", "fold.before_commit", "fold.after_commit",
+    "slice.before_commit", "slice.after_commit", "stream.before_start", "fold.before_commit", "fold.after_commit",
     "alerts.before_commit", "alerts.after_commit", "alerts.before_publish", "alerts.after_publish",
     "replay.before_commit", "replay.after_commit", "copy.before_commit", "relay.before_send", "relay.before_mark",
     "figures.before_flush", "figures.after_flush", "intake.before_commit",

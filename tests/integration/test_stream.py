@@ -124,7 +124,7 @@ class Stage:
     # ---- what was published -------------------------------------------------------------------------------
 
     def published(self) -> dict[str, int]:
-        """The last value of every figure on the topic."""
+        """The last value of every figure on the topic, where it is not zero."""
         client = KafkaConsumer(bootstrap_servers=self.settings.kafka, consumer_timeout_ms=2000)
         try:
             places = [TopicPartition(self.names.performance, p) for p in range(PARTITIONS)]
@@ -138,13 +138,13 @@ class Stage:
                         cell = m.decode_cell(record.value)
                         assert record.key.decode() == m.cell_key(cell)
                         last[m.cell_key(cell)] = cell.value
-            return last
+            return {key: value for key, value in last.items() if value}
         finally:
             client.close()
 
     def figures(self) -> dict[str, int]:
-        """Every figure under the key of its message, as it stands."""
-        sql = "SELECT measure, day, path, department, category, grp, post, value FROM figures"
+        """Every figure under the key of its message, as it stands; one of zero may as well be absent."""
+        sql = "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0"
         with self.database.read() as connection:
             rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
         return {msgspec.json.encode(row[:-1]).decode(): row[-1] for row in rows}
@@ -391,7 +391,7 @@ def starting(
     """A worker on the wire that has found everything there, and sleeps before Faust starts."""
     town = Town(tmp_path, kafka_server, postgres_url, kafka_prefix, PARTITIONS)
     town.set_up()
-    town.start("performance-1", GRIDPATROL_KAFKA=wire.address, GRIDPATROL_FAILPOINT="fold.before_start:stop")
+    town.start("performance-1", GRIDPATROL_KAFKA=wire.address, GRIDPATROL_FAILPOINT="stream.before_start:stop")
     worker = town["performance-1"]
     assert worker.process is not None
     os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
