@@ -107,7 +107,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
 
 
 def _run(role: "Role", stop: threading.Event) -> None:
-    """Faust in a loop of its own. Where Faust does not stop, the loop stays as it is: to close it would wait for that."""
+    """Faust in a loop of its own. Where Faust does not stop, the loop is left as it is: to close it would wait."""
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
         runner.run(role.run(stop))
@@ -404,11 +404,13 @@ class Role:
                 self.folding.look()
 
     async def _stopped(self, app: faust.App) -> None:
-        try:
-            await asyncio.wait_for(app.stop(), STOP_S)
-        except TimeoutError:
+        stopping = asyncio.ensure_future(app.stop())
+        _, left = await asyncio.wait([stopping], timeout=STOP_S)  # it does not always let itself be cancelled
+        if left:
             log.warning("Faust did not stop within %s s and is left behind", STOP_S)
             self.left = True
+        else:
+            stopping.result()
 
     def _assigned(self, *told: Any, **_: Any) -> None:
         self._own(len(told[-1]))

@@ -308,6 +308,24 @@ def test_sigterm_ends_a_worker_within_seconds_in_the_middle_of_a_backlog(stage: 
     stage.check()
 
 
+def test_sigterm_ends_a_worker_within_seconds_after_its_brokers_have_gone(
+    tmp_path: Path, kafka_parts: object, postgres_url: str
+) -> None:
+    with kafka.running_broker() as broker:
+        stage = Stage(tmp_path, broker.bootstrap, "", postgres_url)
+        try:
+            worker = stage.worker("performance-1")
+            stage.send(stage.rows)
+            stage.await_all()
+            broker.kill()
+            time.sleep(5)  # the group is lost to it by now, and Faust is busy with that
+            began = time.monotonic()
+            assert worker.stop() == 0
+            assert time.monotonic() - began < 10 * stream.STOP_S
+        finally:
+            stage.close()
+
+
 # ---- figures on their topic -------------------------------------------------------------------------------------
 
 
