@@ -87,7 +87,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         lease = Lease(database, WRITER, shared=True)
         stack.callback(lease.close)
         database.check_schema()
-        presence.require(settings, database, (topics.facts, topics.performance))
+        presence.require(settings, database, (topics.facts, topics.performance), topics.group(performance.NAME))
         counts = Counts()
         gauges.register_figures(counts.registry, database)
         folding = Folding(database, counts, lease.keep, ended)

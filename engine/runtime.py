@@ -156,10 +156,10 @@ class Engine:
             self._unfed += len(result.steps)
         self.telemetry.count(result)
 
-    def settle(self, row: SettlementRow) -> None:
-        """Keep a word on a record, an operator's or what the database refused; a halted partition goes on."""
-        self._mark(row.partition, "", lambda connection: table.write_settlement(connection, row))
-        self.settlements[row.partition, row.position] = row.verdict
+    def settle(self, *rows: SettlementRow) -> None:
+        """Keep a word on records of a partition, an operator's or what the database refused; if it halts it goes on."""
+        self._mark(rows[0].partition, "", lambda connection: table.write_settlements(connection, rows))
+        self.settlements |= {(row.partition, row.position): row.verdict for row in rows}
 
     def halt(self, partition: int, why: str) -> None:
         """Let a partition stand still, visibly."""

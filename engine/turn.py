@@ -6,6 +6,7 @@ when the slice is full or knows no further due case; it may then leave the clock
 
 import logging
 from collections.abc import Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -72,10 +73,8 @@ class Turn:
             place = f"{record.partition}.{record.position}"
             raise LogMismatch(f"record {place} is not the next one, {self.row.position} is")
         stamp, now = self._stamp(record), self.work.now
-        if now is not None and stamp > now + self.work.limits.ahead_ms and not self._verdict(record.position):
-            self.row.halted = (
-                f"record {record.partition}.{record.position} is stamped {stamp - now} ms ahead of this worker's clock"
-            )
+        if now is not None and self._is_ahead(record, now):
+            self._halt(record, now)
             return False
         arrival = max(stamp, self.row.clock)
         if not (self._tick_through(arrival) if self.batch.ticking else self._fire_before(arrival)):
@@ -89,6 +88,18 @@ class Turn:
         self.row.position = record.position + 1
         self.work.taken[record.partition] = self.work.taken.get(record.partition, 0) + 1
         return True
+
+    def _is_ahead(self, record: InboxRow, now: int) -> bool:
+        """Whether a record is stamped so far ahead that somebody's clock is wrong, and nobody has settled it."""
+        return record.stamp > now + self.work.limits.ahead_ms and not self._verdict(record.position)
+
+    def _halt(self, first: InboxRow, now: int) -> None:
+        """Stand still before a record that is stamped ahead, and say how many at hand are to be settled with it."""
+        rows = [item.row for item in self.work.batches[self.row.partition] if item.row.position >= first.position]
+        ahead = list(takewhile(lambda row: self._is_ahead(row, now), rows))
+        more = f", and so are those through {ahead[-1].position}" if len(ahead) > 1 else ""
+        name = f"record {first.partition}.{first.position}"
+        self.row.halted = f"{name} is stamped {first.stamp - now} ms ahead of this worker's clock{more}"
 
     def _verdict(self, position: int) -> list[str]:
         """What was settled about the record at a position: an operator's word, or what the database refused."""

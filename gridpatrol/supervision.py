@@ -30,8 +30,8 @@ AGAIN_S = 1.0
 LONGEST_S = 30.0
 SETTLED_S = 60.0
 """A role that ran for so long had started well: the next pause is short again."""
-STOP_S = 15.0
-"""How long the roles may take to stop, all of them together."""
+STOP_S = 45.0
+"""How long the roles may take to stop, all of them together: with silent brokers each waits for them up to 30 s."""
 LOOK_S = 0.2
 
 

@@ -106,9 +106,9 @@ def read_settlements(connection: Connection) -> list[SettlementRow]:
     return [SettlementRow(*row) for row in rows]
 
 
-def write_settlement(connection: Connection, row: SettlementRow) -> None:
-    """Keep an operator's word on a record."""
-    writes.upsert(connection, settlements, [row])
+def write_settlements(connection: Connection, rows: Sequence[SettlementRow]) -> None:
+    """Keep an operator's word on records."""
+    writes.upsert(connection, settlements, rows)
 
 
 # ---- packs --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`gridpatrol log`: export a run's log, settle a record that halts its partition.
+"""`gridpatrol log`: export a run's log, settle records that halt their partition.
 
 In: a database. Out: the log as JSON lines, which `gridpatrol replay` turns into the same facts; an operator's word.
 """
@@ -47,31 +47,35 @@ def export(output: str, database: str | None) -> None:
 @click.argument("position", type=int)
 @click.option("--skip", is_flag=True, help="Pass over the record; it becomes a dead letter.")
 @click.option("--stamp", type=options.INSTANT, help="Decide it as if it had arrived at this instant.")
+@click.option("--through", type=int, metavar="POSITION", help="Settle all records up to this one the same way.")
 @click.option("--why", default="", help="The reason, kept beside the log.")
 @options.token_file
 @options.database
 def settle(
-    partition: int, position: int, skip: bool, stamp: int | None, why: str, database: str | None
+    partition: int, position: int, skip: bool, stamp: int | None, through: int | None, why: str, database: str | None
 ) -> None:  # fmt: skip
     """Settle the record at PARTITION POSITION that the engine cannot pass, and let its partition go on.
 
-    A partition halts where a record is stamped more than 30 seconds ahead of the wall clock.
+    A partition halts where a record is stamped more than 30 seconds ahead of the wall clock. What is said of it (see
+    /readyz) names the last record at hand that is stamped ahead like it. Set the clock right first.
 
     \b
     Examples:
       gridpatrol log settle 17 4711 --stamp 2026-11-22T10:00+08:00 --why 'clock of the host was ahead'
+      gridpatrol log settle 17 4711 --stamp 2026-11-22T10:00+08:00 --through 4980
       gridpatrol log settle 17 4711 --skip
     """
     if skip == (stamp is not None):
         raise click.UsageError("Say either --skip or --stamp INSTANT.")
-    word = Settled(partition, position, "skip" if skip else f"stamp:{stamp}", why)
+    word = Settled(partition, position, "skip" if skip else f"stamp:{stamp}", why, through)
     settings = settings_of(database=database)
     try:
         with writing(settings) as engine:
             _settle_here(engine, word)
     except LeaseTaken:
         _settle_there(settings, word)
-    click.echo(f"Record {partition}.{position} is settled: {word.verdict}.")
+    upto = "" if through is None else f" to {partition}.{through}"
+    click.echo(f"Record {partition}.{position}{upto} is settled: {word.verdict}.")
 
 
 def _settle_here(engine: Engine, word: Settled) -> None:

@@ -351,15 +351,16 @@ def test_a_partition_that_stands_still_is_settled_through_a_gateway_and_goes_on(
     first = outcome(place, new("WY05"))
     partition = first["partition"]
     _halt(place, partition)
-    stuck, behind = ask(place, new("WY05")), ask(place, new("WY05"))
+    stuck, beside, behind = (ask(place, new("WY05")) for _ in range(3))
     eventually(lambda: status(place, "/readyz")["halted"] == [{"partition": partition, "why": "a test"}], "it halts")
     time.sleep(1)
     assert status(place, behind["status_url"])["outcome"] == "pending"
     assert outcome(place, new("WY01"))["outcome"] == "done", "others go on"
 
-    place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", "--why", "a test")
+    through = ["--through", str(beside["position"])]
+    place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", *through, "--why", "a test")
     eventually(lambda: status(place, behind["status_url"])["outcome"] == "done", "it goes on")
-    assert status(place, stuck["status_url"])["reason"] == "failed"
+    assert {status(place, one["status_url"])["reason"] for one in (stuck, beside)} == {"failed"}
     said = place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", check=False)
     assert "has been decided already" in said
 

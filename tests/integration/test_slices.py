@@ -15,6 +15,7 @@ from engine.batch import Batch
 from engine.errors import LogMismatch
 from engine.inbox import Submission
 from engine.runtime import Engine
+from engine.settlements import MOST, Settled, settle
 from engine.store.rows import SettlementRow
 from schemas import facts as f
 from tests.simulation import runs
@@ -278,6 +279,27 @@ def test_a_stamp_far_ahead_halts_its_partition_until_an_operator_settles_it(
         line.engine.append([Submission(0, "tick", "owner", "")], DUE + DAY)
         line.engine.drain()
         check_export(line, tmp_path)
+
+
+def test_all_that_a_clock_has_stamped_ahead_is_named_and_settled_with_one_word(line: Line, tmp_path: Path) -> None:
+    line.report(1)
+    for number in (2, 3, 4):
+        line.report(number, NOW + DAY)
+    line.report(5, NOW + MINUTE)
+    while line.engine.work(NOW + MINUTE) is not None:
+        pass
+    stands = line.engine.rows[0]
+    first, last = stands.position, stands.position + 2
+    assert stands.halted.endswith(f"clock, and so are those through {last}")
+    for wrong, why in ((first - 1, "one of the"), (first + 4, "not in the log"), (first + MOST, "one of the")):
+        with pytest.raises(ValueError, match=why):
+            settle(line.engine, Settled(0, first, "skip", through=wrong))
+    settle(line.engine, Settled(0, first, f"stamp:{NOW + 2}", "an operator", through=last))
+    while line.engine.work(NOW + MINUTE) is not None:
+        pass
+    assert [line.steps(n)[0].at for n in range(1, 6)] == [NOW, *[NOW + 2] * 3, NOW + MINUTE]
+    assert line.engine.rows[0].halted == ""
+    check_export(line, tmp_path)
 
 
 def test_a_stamp_settled_later_than_sent_fires_what_falls_due_until_then(line: Line) -> None:

@@ -20,7 +20,7 @@ from kafka import TopicPartition
 from kafka.errors import AuthorizationError, TopicAuthorizationFailedError
 from sqlalchemy.engine import URL
 
-from engine.cluster import acls, clients, greeting, topics
+from engine.cluster import acls, clients, greeting, presence, topics
 from engine.cluster.greeting import await_welcome
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.publisher import Publisher
@@ -380,6 +380,14 @@ def test_a_role_shares_partitions_in_its_own_group_only(town, user, topic):
     for other in {"intake", "worker", "performance"} - {group}:
         with pytest.raises(AuthorizationError, match=TOPICS.group(other).replace(".", r"\.")):
             read(town.settings(user), topic, TOPICS.group(other))
+
+
+def test_who_would_wait_for_a_group_that_does_not_let_it_in_is_told_before(town, database):
+    group = TOPICS.group("performance")
+    presence.require(town.settings("performance"), database, [FACTS, FIGURES], group)
+    presence.require(town.settings("admin"), database, [FACTS], "of nobody yet")
+    with refusing("'worker'", f"use group {group}", "gridpatrol topic create --acls"):
+        presence.require(town.settings("worker"), database, [FACTS], group)
 
 
 def test_who_has_no_rights_sees_no_topic_and_administers_nothing(town):
