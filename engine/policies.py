@@ -20,6 +20,8 @@ class Policies:
         if found is None:
             body = log.read_pack(connection, digest)
             if body is None:
-                raise PackUnusable(f"the log names pack {digest[:12]}, which this database does not hold")
+                missing = PackUnusable(f"the log names pack {digest[:12]}, which this database does not hold")
+                missing.remedy = "Run `gridpatrol pack activate DIR` with the folder that it was made of."
+                raise missing
             found = self._known[digest] = Policy(pack.decode(body.encode()), digest)
         return found

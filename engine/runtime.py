@@ -83,11 +83,15 @@ class Engine:
 
     def active(self, partition: int = 0) -> Policy | None:
         """The pack that is active in a partition, None on an empty database."""
-        activations: list[tuple[str, int]] = msgspec.json.decode(self.rows[partition].packs)
-        if not activations:
+        activated = self.activations(partition)
+        if not activated:
             return None
         with self.database.read() as connection:
-            return self.policies.get(connection, activations[-1][0])
+            return self.policies.get(connection, activated[-1][0])
+
+    def activations(self, partition: int) -> list[tuple[str, int]]:
+        """What became active in a partition so far: a pack's hash, and when it arrived."""
+        return msgspec.json.decode(self.rows[partition].packs, type=list[tuple[str, int]])
 
     def partition(self, subject: str) -> int:
         """The partition of a subject."""

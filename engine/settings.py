@@ -113,8 +113,8 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.envi
 def _with_password(settings: Settings) -> Settings:
     """The database's URL with the password that lies in a file of its own."""
     file = settings.database_password_file
-    if not file:
-        return settings
+    if not file or settings.database.startswith("sqlite"):
+        return settings  # a file has no password: it may be named beside a server's, as by `gridpatrol db copy`
     try:
         password = Path(file).read_text(encoding="utf-8").rstrip("\r\n")  # a line's end is no part of it
     except OSError as error:

@@ -37,6 +37,10 @@ class Telemetry:
             "gridpatrol_commit_duration_seconds", "One slice, from lock to commit.", buckets=COMMIT,
             registry=self.registry,
         )  # fmt: skip
+        self.unstored = Counter(
+            "gridpatrol_unstored_total", "Times that what came in could not be stored, database or brokers being away.",
+            ("way",), registry=self.registry,
+        )  # fmt: skip
         self.deliveries = Counter(
             "gridpatrol_alert_deliveries_total", "Alerts told, by channel and outcome.", ("channel", "outcome"),
             registry=self.registry,

@@ -8,6 +8,7 @@ appends ticks where something is due. Errors of the database are waited out; the
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -24,6 +25,8 @@ from engine.store.rows import InboxRow
 
 log = logging.getLogger(__name__)
 
+UNABLE_S = 10.0
+"""How long after a failure nothing more is asked for: then whoever sends is what finds out whether it works again."""
 IDLE_S = 0.02
 """How long a turn waits for something to append before it looks for due clocks."""
 
@@ -52,6 +55,8 @@ class Writer(threading.Thread):
         self._stop_asked = threading.Event()
         self.told = threading.Event()  # set after each turn that changed something
         self.failure: BaseException | None = None
+        self._away, self._away_s = "", 0.0  # why nothing could be stored, and when that was
+        self._unstored = engine.telemetry.unstored.labels("door")
 
     # ---- from other threads ---------------------------------------------------------------------------------
 
@@ -74,6 +79,10 @@ class Writer(threading.Thread):
             self._fail_all(self.failure)
         return future
 
+    def unable(self) -> str:
+        """Why nothing can be stored just now; empty: it can, or it is time to try."""
+        return self._away if time.monotonic() - self._away_s < UNABLE_S else ""
+
     def close(self) -> None:
         """Finish what is queued, then stop; with database or brokers away what is queued is given up."""
         self._stop_asked.set()
@@ -93,6 +102,8 @@ class Writer(threading.Thread):
                     log.error("%s; what is queued is given up, nobody was told that it is stored", error)
                     return self._fail_all(error)
                 log.error("%s; trying again", error)
+                self._away, self._away_s = str(error), time.monotonic()
+                self._unstored.inc()
                 self._stop_asked.wait(1)
                 self._reload()
             except BaseException as error:
@@ -134,6 +145,7 @@ class Writer(threading.Thread):
             for ask in asks:
                 ask.durable.set_exception(error)
             raise
+        self._away = ""
         for ask, row in zip(asks, rows, strict=True):
             if ask.outcome is not None:
                 self._waiting[row.partition, row.position] = ask

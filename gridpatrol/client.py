@@ -149,9 +149,10 @@ def _problem(status: int, raw: bytes) -> str:
 
 
 def server_of(settings: Settings, database: Database | None = None) -> Server:
-    """The server that writes to a database, as it left its address there; else where the settings say it listens."""
-    address = None
-    if database is not None:
+    """The server that was named with --server; else the one that writes to a database, as it left its address there;
+    else where the settings say it listens."""
+    address: str | None = options.server_named()
+    if database is not None and not address:
         with database.read() as connection:
             address = log.read_meta(connection, DOOR)
     there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"

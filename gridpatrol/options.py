@@ -36,6 +36,20 @@ token_file: Decorator = click.option(
     "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="GRIDPATROL_TOKEN_FILE",
     expose_value=False, callback=_keep_token, help="File with the token for the server, instead of GRIDPATROL_TOKEN.",
 )  # fmt: skip
+SERVER = "gridpatrol.server"
+"""Name under which the address of --server is kept while a command runs."""
+
+
+def _keep_server(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Keep the address for whoever asks a server."""
+    if value:
+        ctx.meta[SERVER] = value if "://" in value else f"http://{value}"
+
+
+server: Decorator = click.option(
+    "--server", metavar="URL", envvar="GRIDPATROL_SERVER", expose_value=False, callback=_keep_server,
+    help="Where the server or a gateway is asked, if it runs on another machine, e.g. https://gateway.example:8420.",
+)  # fmt: skip
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 lang: Decorator = click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
 output: Decorator = click.option(
@@ -97,6 +111,12 @@ def token() -> str:
     if not re.fullmatch(r"[!-~]*", kept):
         raise click.UsageError("What GRIDPATROL_TOKEN or --token-file gives is no token.")
     return kept
+
+
+def server_named() -> str:
+    """The address of --server; empty where none was given."""
+    ctx = click.get_current_context(silent=True)
+    return (ctx.meta.get(SERVER) if ctx else None) or ""
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 NEW_OBJECTS = 50_000
 """How many more than have gone, before the garbage collector looks at them: about as many as a slice makes."""
 
+SILENCE_MS = 30_000
+"""A transaction of a role that says nothing for so long is ended: the role was stopped, or its machine is gone."""
+
 Opened = Callable[[str], None]
 """Told the address when a role works."""
 
@@ -53,6 +56,7 @@ def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
     with _told_plainly(), ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
+        database.end_silence(SILENCE_MS)  # what it has locked, others wait for
         lease = Lease(database, WRITER, shared=True)
         stack.callback(lease.close)
         database.check_schema()
@@ -92,7 +96,7 @@ def gateway(settings: Settings, telemetry: Telemetry) -> Iterator[Gateway]:
         inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
         stack.callback(inbox.close)
         engine = Engine(database, settings, (), telemetry, [lease.keep], inbox)
-        _install_first(settings, database, engine)
+        _install_first(settings, database, engine, inbox)
         writer = Gateway(engine)
         writer.start()
         stack.callback(writer.close)
@@ -103,20 +107,22 @@ def gateway(settings: Settings, telemetry: Telemetry) -> Iterator[Gateway]:
         yield writer
 
 
-def _install_first(settings: Settings, database: Database, engine: Engine) -> None:
+def _install_first(settings: Settings, database: Database, engine: Engine, inbox: KafkaInbox) -> None:
     """Gateways that start at once activate the first pack once."""
     lease = Lease(database, Office("installs the first pack of", ".first.lease", 0x66697273), linger_s=30)
     try:
         engine.reload()
-        if engine.active() is None and not _asked_for(engine):
+        without = [p for p in engine.rows if not engine.activations(p)]
+        if without and not _asked_for(inbox.ends(), engine, without):
             engine.install(read_pack(settings.pack), now_ms())
     finally:
         lease.close()
 
 
-def _asked_for(engine: Engine) -> bool:
-    """Whether an activation waits in the log for the partition's owner."""
-    return engine.inbox.end(0) > engine.rows[0].position
+def _asked_for(ends: Sequence[int], engine: Engine, without: Sequence[int]) -> bool:
+    """Whether an activation waits in the log for the owner of each of these partitions: their first record is one. Who
+    installed may have been stopped in the middle."""
+    return all(ends[p] > engine.rows[p].position for p in without)
 
 
 def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:

@@ -8,9 +8,12 @@ set -eu
 programs=${KAFKA_PROGRAMS:-/opt/kafka/bin}
 here=$(dirname "$0")
 
-set -- format --ignore-formatted --cluster-id "$CLUSTER_ID" --config "$here/secured.properties"
+umask 077
+users=$(mktemp) # a file: arguments are seen by everybody on the host who can list processes
 for file in "${KAFKA_USERS:-/run/secrets}"/kafka_user_*; do
-    set -- "$@" --add-scram "SCRAM-SHA-512=[name=${file##*kafka_user_},password=$(cat "$file")]"
+    printf '%s\n' --add-scram "SCRAM-SHA-512=[name=${file##*kafka_user_},password=$(cat "$file")]" >>"$users"
 done
-"$programs/kafka-storage.sh" "$@"
+"$programs/kafka-storage.sh" format --ignore-formatted --cluster-id "$CLUSTER_ID" --config "$here/secured.properties" \
+    "@$users"
+rm "$users"
 exec "$programs/kafka-server-start.sh" "$here/secured.properties"

@@ -82,8 +82,14 @@ class KafkaInbox:
         return False
 
     def end(self, partition: int) -> int:
+        return self.ends()[partition]
+
+    def ends(self) -> list[int]:
+        """The next position of each partition."""
+        bases = self.origin.bases
         with _Reader(self.settings) as reader:
-            return self.origin.bases[partition] + reader.ends([TopicPartition(self.topic, partition)])[0]
+            found = reader.ends([TopicPartition(self.topic, p) for p in range(len(bases))])
+        return [base + end for base, end in zip(bases, found, strict=True)]
 
     def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
         """The table's records, then the topic's up to its present end."""

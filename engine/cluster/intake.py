@@ -65,6 +65,7 @@ class Intake(threading.Thread):
             "gridpatrol_intake_records_total", "Messages of intake topics, by system and outcome.",
             ("system", "outcome"), registry=writer.engine.telemetry.registry,
         )  # fmt: skip
+        self._unstored = writer.engine.telemetry.unstored.labels("intake")
 
     def close(self) -> None:
         """Stop fetching; what was fetched is forwarded first, if that can be done soon."""
@@ -82,10 +83,12 @@ class Intake(threading.Thread):
                 break  # while stopping: whoever has the partitions next forwards what was fetched
             except (BrokerAway, BrokerRefuses, DatabaseUnusable, KafkaError, OSError) as error:
                 log.error("intake: %s; trying again", error)
+                self._unstored.inc()
                 self._leave()
                 self._stopped.wait(AWAY_S)
             except Exception:
                 log.exception("intake: unexpected; trying again")
+                self._unstored.inc()
                 self._leave()
                 self._stopped.wait(AWAY_S)
         self._leave()

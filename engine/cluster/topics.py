@@ -148,12 +148,15 @@ def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any], tied: bool
         return "created"
     except TopicAlreadyExistsError:
         pass
-    stands = len(admin.describe_topics([name])[0]["partitions"])
-    if stands != plan["num_partitions"]:
-        raise TopicsUnfit(f"topic {name} has {stands} partitions, it needs {plan['num_partitions']}: delete it first")
+    stands = admin.describe_topics([name])[0]["partitions"]
+    if len(stands) != plan["num_partitions"]:
+        needed = plan["num_partitions"]
+        raise TopicsUnfit(f"topic {name} has {len(stands)} partitions, it needs {needed}: delete it first")
     mended = {key: value for key, value in plan["configs"].items() if not (tied and key in CHOSEN)}
+    copies = min(len(partition["replica_nodes"]) for partition in stands)
+    mended["min.insync.replicas"] = str(max(1, copies - 1))
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, mended)])
-    return "exists"
+    return "exists" if copies == plan["replication_factor"] else f"exists, with {copies} of each record, in"
 
 
 def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, count: int) -> None:

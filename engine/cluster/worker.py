@@ -20,7 +20,7 @@ from engine.clock import now_ms
 from engine.cluster.owner import OwnedInbox
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
-from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
+from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, PackUnusable, StaleWriter
 from engine.runtime import Chore, Engine, away
 from engine.settings import Settings
 from engine.store import slices
@@ -38,6 +38,8 @@ AWAY_S = 0.5
 """How long between two looks whether the database or the brokers are back."""
 LOOK_S = 1.0
 """How often a partition that stands still is looked at."""
+STILL_S = 60.0
+"""A turn that takes longer than everything that is waited for in one: the worker does not work."""
 POLL_S = 0.5
 """With work in hand, the group hears of us at least so often."""
 
@@ -54,6 +56,7 @@ class Worker:
         self.relay = Relay(database, topics, Publisher(settings, "relay"))
         self.engine = Engine(database, settings, (), telemetry, chores, self.inbox)
         self.away = ""  # what is waited for; empty: nothing
+        self.turned_s = time.monotonic()  # when the last turn began
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="gridpatrol-relay")
         self._sending: Future[None] | None = None
         self._looked_s = 0.0
@@ -73,6 +76,7 @@ class Worker:
 
     def guarded_turn(self) -> None:
         """A turn; what only waiting cures is waited for, and then memory is read again."""
+        self.turned_s = time.monotonic()
         try:
             with away():
                 self.turn()
@@ -80,8 +84,8 @@ class Worker:
         except StaleWriter as error:
             log.warning("%s: memory is read again", error)
             self._begin_again()
-        except (DatabaseUnusable, BrokerAway, BrokerRefuses) as error:
-            self._wait_for(error)
+        except (DatabaseUnusable, BrokerAway, BrokerRefuses, PackUnusable) as error:
+            self._wait_for(error)  # a pack may be missing after a restore: `gridpatrol pack activate` brings it back
 
     def _wait_for(self, error: Exception) -> None:
         said = str(error)
@@ -180,6 +184,8 @@ class Worker:
         """Why this worker does not work; empty if it does."""
         if self.away:
             return self.away
+        if (still := time.monotonic() - self.turned_s) > STILL_S:
+            return f"its last turn began {still:.0f} s ago: it waits for a lock of the database, or for the brokers"
         if not self.inbox.heads:
             return "no partitions yet"
         why = {p: self.engine.rows[p].halted for p in self.inbox.heads}
@@ -220,7 +226,9 @@ class _Gauges:
         behind = _gauge(
             "gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.", unpublished
         )
-        return [lag, gap, owned, still, held, oldest, behind]
+        turn = _gauge("gridpatrol_turn_age_seconds", "How long ago this worker began its last turn.",
+                      time.monotonic() - worker.turned_s)  # fmt: skip
+        return [lag, gap, owned, still, held, oldest, behind, turn]
 
     def _oldest_s(self, now: int) -> float:
         """How long the oldest record at hand has been waiting. Copies are looked at: the worker goes on meanwhile."""

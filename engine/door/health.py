@@ -8,7 +8,7 @@ from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 
 from engine.door.hall import Hall
-from engine.door.problems import Problem
+from engine.door.problems import Problem, busy
 from engine.store import desk, log
 from engine.store.desk import Connection
 
@@ -44,8 +44,11 @@ async def healthz() -> Alive:
 
 @get("/readyz", summary="The door takes events", tags=["operations"])
 async def readyz(hall: NamedDependency[Hall]) -> Ready:
-    """200 when the writer runs, the database answers and a pack is active; else 503 with what is missing."""
+    """200 when the writer runs, database and brokers take what comes in and a pack is active; else 503 with what is
+    missing."""
     hall.check_open()
+    if why := hall.writer.unable():
+        raise busy(why)
     return await hall.read(_ready)
 
 

@@ -99,6 +99,7 @@ def _must_exist(letter: store.Letter | None, id_: str) -> store.Letter:
 
 @command.command("replay")
 @click.argument("letter", nargs=-1, required=True)
+@options.server
 @options.token_file
 @options.database
 @options.as_json

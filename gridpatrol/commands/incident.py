@@ -86,6 +86,7 @@ def show_incident(incident: str, database: str | None, as_json: bool) -> None:
 
 @command.command("erase")
 @click.argument("incident")
+@options.server
 @options.token_file
 @options.database
 @options.as_json

@@ -49,6 +49,7 @@ def export(output: str, database: str | None) -> None:
 @click.option("--stamp", type=options.INSTANT, help="Decide it as if it had arrived at this instant.")
 @click.option("--through", type=int, metavar="POSITION", help="Settle all records up to this one the same way.")
 @click.option("--why", default="", help="The reason, kept beside the log.")
+@options.server
 @options.token_file
 @options.database
 def settle(

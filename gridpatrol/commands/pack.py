@@ -59,6 +59,7 @@ def _summary(pack: packs.Pack | None, errors: int, warnings: int) -> str:
 
 @command.command("activate")
 @click.argument("folder", metavar="DIR")
+@options.server
 @options.token_file
 @options.database
 def activate(folder: str, database: str | None) -> None:

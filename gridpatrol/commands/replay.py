@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from engine import replay
 from engine.errors import LogMismatch
@@ -40,6 +41,8 @@ def command(file: Path, until: int | None, database: str | None, pack: str | Non
       gridpatrol replay city.jsonl --until 2015-05-01T00:00-04:00 --pack boston311 --database sqlite:///var/may.db
     """
     settings = settings_of(database=database, pack=pack)
+    if settings.database.startswith("sqlite"):
+        settings = replace(settings, kafka="")  # a log in a file of one's own, whatever the roles beside it use
     with lines_of(file) as lines:
         first = next(lines, b"")
         everything = itertools.chain([first], lines)

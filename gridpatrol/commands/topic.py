@@ -20,7 +20,7 @@ def command() -> None:
 @click.option("--kafka", metavar="HOST:PORT,...", help="The brokers.")
 @click.option("--replication", type=int, default=None, help="Copies of each record; 3 where there are 3 brokers.")
 @click.option("--system", "systems", multiple=True, help="A system that publishes over Kafka; those of the principals "
-              "file are known.")  # fmt: skip
+              "file are known, and gateways listen to no other.")  # fmt: skip
 @click.option("--acls", is_flag=True, help="Give each role and system the rights that it needs, and no more.")
 @click.option("--adopt", is_flag=True, help="Go on with the inbox topic as it is, after it was lost or cut.")
 @click.option("--lose-undecided", "lose", is_flag=True, help="With --adopt: write off records that nobody decided.")
@@ -54,6 +54,10 @@ def create(
         opened.close()
     for name, how in done.items():
         click.echo(f"{how:8} {name}")
+    if unheard := sorted(set(systems) - set(named)):
+        file = settings.principals or "GRIDPATROL_PRINCIPALS is not set"
+        click.echo(f"Nobody listens to {', '.join(unheard)} yet: gateways forward what principals publish, and the "
+                   f"file of principals ({file}) does not name them.", err=True)  # fmt: skip
     if acls:
         for line in rights.grant(settings, every):
             click.echo(line)

@@ -358,7 +358,11 @@ def test_a_partition_that_stands_still_is_settled_through_a_gateway_and_goes_on(
     assert outcome(place, new("WY01"))["outcome"] == "done", "others go on"
 
     through = ["--through", str(beside["position"])]
-    place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", *through, "--why", "a test")
+    elsewhere = place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", "--server",
+                              "127.0.0.1:9", check=False)  # fmt: skip
+    assert "no server answers at http://127.0.0.1:9" in elsewhere
+    more = ["--server", place["gateway-1"].address(), "--why", "a test"]
+    place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", *through, *more)
     eventually(lambda: status(place, behind["status_url"])["outcome"] == "done", "it goes on")
     assert {status(place, one["status_url"])["reason"] for one in (stuck, beside)} == {"failed"}
     said = place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", check=False)

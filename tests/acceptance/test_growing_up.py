@@ -412,7 +412,7 @@ def _here_and_there(county: County, cluster: Cluster) -> tuple[list[Any], list[A
     (county.folder / "again.db").unlink(missing_ok=True)
     again: dict[str, Any] = {"GRIDPATROL_DATABASE": "sqlite:///again.db", "GRIDPATROL_KAFKA": ""}
     county.run("log", "export", "-o", "log.jsonl")
-    county.run("replay", "log.jsonl", **again)
+    county.run("replay", "log.jsonl", **again | {"GRIDPATROL_KAFKA": county.kafka})
     there: list[Any] = [county.run("facts", "export")]
     here: list[Any] = [county.run("facts", "export", **again)]
     for url, found in ((county.database, there), (f"sqlite:///{county.folder}/again.db", here)):

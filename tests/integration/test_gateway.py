@@ -1,4 +1,4 @@
-"""A gateway that is stopped while its brokers are away: it ends soon, and what it said is stored is stored.
+"""A gateway whose brokers are away: it says so; stopped, it ends soon, and what it said is stored is stored.
 
 In: a broker of its own, killed or frozen, and PostgreSQL. Out: futures of «durable», and what stands in the topic.
 """
@@ -8,10 +8,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from litestar.testing import TestClient
+from msgspec.structs import replace
 
+from engine.cluster import clients, publisher
 from engine.cluster import gateway as gateways
 from engine.cluster.gateway import Gateway
+from engine.door.app import create_app
 from engine.errors import BrokerAway
+from tests.cluster.processes import eventually
 from tests.integration.test_worker import bring_back, report_of, take_away
 from tests.kafka import running_broker
 from tests.simulation.cluster import cluster_on
@@ -36,3 +41,30 @@ def test_at_a_stop_silent_brokers_are_waited_for_once_and_not_for_long(
         assert all(isinstance(durable.exception(0), BrokerAway) for durable in untold)
         bodies = [message.value.decode() for message in cluster.messages(cluster.topics.inbox)]
         assert {row.body for row in told} <= set(bodies)
+
+
+def test_a_gateway_that_cannot_store_is_not_ready_and_counts_it_until_it_can(
+    postgres_url: str, kafka_parts: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "DELIVERY_MS", 2000)
+    monkeypatch.setattr(publisher, "SILENT_S", 2.0)
+    with running_broker() as broker, cluster_on(postgres_url, broker.bootstrap, "", 2) as cluster:
+        cluster.install()
+        cluster.worker()
+        cluster.settle()
+        cluster.gateway.settings = replace(cluster.gateway.settings, principals="")
+        gateway = Gateway(cluster.gateway)
+        gateway.start()
+        counted = cluster.gateway.telemetry.registry.get_sample_value
+        with TestClient(create_app(gateway, cluster.database), "http://127.0.0.1") as door:
+            assert door.get("/readyz").status_code == 200
+            take_away(broker, "stopped")
+            assert isinstance(gateway.submit(report_of(cluster, 1)).durable.exception(60), BrokerAway)
+            eventually(lambda: gateway.unable() != "", "the writer has heard of it")
+            said = door.get("/readyz")
+            assert said.status_code == 503 and "broker" in said.json()["detail"]
+            assert counted("gridpatrol_unstored_total", {"way": "door"}) == 1
+            bring_back(broker, "stopped")
+            gateway.submit(report_of(cluster, 2)).durable.result(60)
+            assert not gateway.unable() and door.get("/readyz").status_code == 200
+        gateway.close()

@@ -303,7 +303,8 @@ def test_a_system_that_joins_is_listened_to_without_a_restart(place: Place) -> N
     place.principals.write_text(FILE + f'[principal.sensors]\nactors = ["{MEMBER}"]\n')
     eventually(lambda: "no topic" in gateway.said(), "the gateway misses the topic")
     assert "gridpatrol topic create" in gateway.said()
-    assert "created" in place.town.command("topic", "create")
+    said_of_nobody = place.town.command("topic", "create", "--system", "cameras")
+    assert "created" in said_of_nobody and "Nobody listens to cameras yet" in said_of_nobody
     [case] = place.subjects(1, "WY01")
     said = by_member(case)
     by_librdkafka(place.bootstrap, place.topics.intake("sensors"), [structured(said)])

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from engine import intake
 from engine.clock import now_ms
@@ -24,12 +25,14 @@ from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
 from engine.replay import export_log
 from engine.store.rows import InboxRow
+from gridpatrol import roles
 from tests.integration.test_isolation import POISON, refuse
 from tests.integration.test_worker import all_decided_of, check_once, report
 from tests.simulation import runs
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
 from tests.simulation.runs import engine_on, month, replayed, storm
+from workflows import pack as packs
 
 
 def log_of(folder: Path, lines: tuple[bytes, ...], partitions: int) -> tuple[list[InboxRow], object]:
@@ -235,3 +238,54 @@ def test_a_topic_that_was_made_anew_is_gone_on_with_and_what_is_sent_again_count
     assert adopted(cluster, lose=False) == []
     with pytest.raises(LogMismatch, match="lost with their topic"):
         cluster.export()
+
+
+def test_a_first_pack_that_was_installed_in_part_is_installed_in_all(
+    postgres_url: str, kafka_server: str, kafka_prefix: str
+) -> None:
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 4) as cluster:
+        first = cluster.gateway
+        first.keep_pack(runs.pack_of("weiyang"))
+        first.reload()
+        digest = packs.digest(runs.pack_of("weiyang"))
+        first.append([Submission(p, "pack", "operator", digest) for p in (0, 2)], now_ms())
+        cluster.worker()
+        cluster.settle()
+        assert [bool(cluster.result().activations(p)) for p in range(4)] == [True, False, True, False]
+        settings = cluster.as_("gateway")
+        roles._install_first(settings, cluster.database, first, cluster.inbox)
+        roles._install_first(settings, cluster.database, first, cluster.inbox)  # another gateway, before it is decided
+        cluster.settle()
+        roles._install_first(settings, cluster.database, first, cluster.inbox)
+        assert [len(cluster.result().activations(p)) for p in range(4)] == [2, 1, 2, 1]
+        assert sum(message.headers[0][1] == b"pack" for message in cluster.messages(cluster.topics.inbox)) == 6
+
+
+def test_a_pack_that_the_store_has_lost_is_waited_for(postgres_url: str, kafka_server: str, kafka_prefix: str) -> None:
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2) as cluster:
+        cluster.install()
+        worker = cluster.worker()
+        cluster.settle()
+        with cluster.database.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM packs")
+        cluster.end(worker)
+        report(cluster, 1, 3)
+        worker = cluster.worker("two")
+        cluster.turn(lambda: "gridpatrol pack activate" in worker.ready())
+        cluster.gateway.keep_pack(runs.pack_of("weiyang"))
+        cluster.settle()
+        check_once(cluster, 3)
+        assert not worker.ready()
+
+
+def test_a_topic_with_fewer_copies_than_wanted_is_told_and_keeps_taking_writes(
+    postgres_url: str, kafka_server: str, kafka_prefix: str
+) -> None:
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2) as cluster:
+        assert set(topics.create(cluster.settings, cluster.database, 1, []).values()) == {"exists"}
+        done = topics.create(cluster.settings, cluster.database, 3, [])
+        assert set(done.values()) == {"exists, with 1 of each record, in"}
+        asked = ConfigResource(ConfigResourceType.TOPIC, cluster.topics.inbox, {"min.insync.replicas": None})
+        with cluster.admin() as admin:
+            found = admin.describe_configs([asked], config_filter="all")["topic"][cluster.topics.inbox]
+        assert found["min.insync.replicas"]["value"] == "1"

@@ -84,7 +84,9 @@ def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         intake = Intake(member.engine.settings, Gateway(engine), Principals())
         intake.records.labels("hotline", "forwarded").inc()
         gauges.register(engine.telemetry.registry, engine.database)
-        registries = (engine.telemetry.registry, member.engine.telemetry.registry, stream.Counts().registry)
+        counts = stream.Counts()
+        gauges.register_figures(counts.registry, engine.database)
+        registries = (engine.telemetry.registry, member.engine.telemetry.registry, counts.registry)
         return [generate_latest(registry).decode() for registry in registries]
 
 
@@ -125,7 +127,11 @@ def test_a_state_is_told_by_one_kind_of_process_only(live_page, role_pages):
     """Of partitions their owners tell, and an embedded server of all: added up, nothing counts twice."""
     gateway, worker, performance = map(names_of, role_pages)
     assert gateway & worker == names_of(generate_latest(Telemetry().registry).decode())
-    assert not worker & performance and not gateway & performance
+    assert not worker & performance
+    assert gateway & performance == {"gridpatrol_figures"}, "read from the store by both: panels join it with `max`"
+    for _, panel in SHOWN:
+        for target in panel["targets"]:
+            assert not re.search(r"gridpatrol_figures\b", target["expr"]) or "max by" in target["expr"]
     of_owners = {"gridpatrol_partitions_halted", "gridpatrol_inbox_lag_records", "gridpatrol_inbox_oldest_seconds"}
     assert of_owners <= worker and of_owners <= names_of(live_page) and not of_owners & gateway
     assert {"gridpatrol_consumer_lag_steps", "gridpatrol_partitions"} <= gateway & names_of(live_page)
@@ -147,6 +153,16 @@ def test_a_worker_tells_how_long_its_oldest_record_waits_and_when_enough_is_at_h
         assert value("gridpatrol_backpressure") == 0
         monkeypatch.setattr(owner, "ENOUGH", 4)
         assert value("gridpatrol_backpressure") == 1
+
+
+def test_a_worker_whose_turn_does_not_end_says_so(sqlite_url):
+    with prepared(sqlite_url) as engine:
+        member = worker_of(engine)
+        assert not member.ready()
+        member.turned_s -= 90
+        assert "began 90 s ago" in member.ready()
+        age = member.engine.telemetry.registry.get_sample_value("gridpatrol_turn_age_seconds")
+        assert age == pytest.approx(90, abs=30)
 
 
 def test_consumers_are_watched_under_the_names_by_which_they_keep_their_positions():

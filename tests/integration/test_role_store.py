@@ -39,6 +39,22 @@ def test_a_database_that_goes_away_is_told_in_a_sentence_and_a_wrong_statement_a
             connection.exec_driver_sql("SELEC 1")
 
 
+def test_what_a_silent_role_has_locked_is_free_again_soon(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roles, "SILENCE_MS", 700)
+    change = "INSERT INTO meta (name, value) VALUES ('a test', '') ON CONFLICT DO NOTHING"
+    with closing(open_database(postgres_url)) as other:
+        other.upgrade()
+        with roles.store(Settings(database=postgres_url)) as (database, _):
+            with pytest.raises(exc.DBAPIError), database.begin() as frozen:
+                frozen.exec_driver_sql(change)
+                with other.begin() as connection:
+                    connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
+                    connection.exec_driver_sql(change)  # waits for the one that says nothing
+                frozen.exec_driver_sql("SELECT 1")
+            with database.begin() as connection:
+                connection.exec_driver_sql(change)
+
+
 def test_roles_have_the_writers_lease_again_after_the_database_has_forgotten_it(
     tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str
 ) -> None:

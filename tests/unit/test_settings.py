@@ -32,6 +32,17 @@ def test_the_environment_beats_the_file_and_a_flag_beats_both(tmp_path):
     assert settings.database == Settings().database
 
 
+def test_a_password_for_a_server_does_not_hinder_a_file(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("geheim\n", encoding="utf-8")
+    told = {"GRIDPATROL_DATABASE_PASSWORD_FILE": str(file)}
+    assert read_settings({"database": "sqlite:///old.db"}, told, NOWHERE).database == "sqlite:///old.db"
+    on_server = read_settings({"database": "postgresql://user@host/db"}, told, NOWHERE).database
+    assert on_server == "postgresql://user:geheim@host/db"
+    with pytest.raises(SettingsError, match="with a user"):
+        read_settings({"database": "postgresql://host/db"}, told, NOWHERE)
+
+
 def test_an_empty_variable_says_nothing():
     assert read_settings({}, {"GRIDPATROL_PACK": ""}, NOWHERE).pack == Settings().pack
 
