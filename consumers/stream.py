@@ -84,7 +84,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
     with ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
-        database.end_silence(settings.kafka_session_ms)  # by then another member of the group wants the locks
+        database.end_silence(clients.SILENCE_MS)
         lease = Lease(database, WRITER, shared=True)
         stack.callback(lease.close)
         database.check_schema()

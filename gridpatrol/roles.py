@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 NEW_OBJECTS = 50_000
 """How many more than have gone, before the garbage collector looks at them: about as many as a slice makes."""
 
-SILENCE_MS = 30_000
-"""A transaction of a role that says nothing for so long is ended: the role was stopped, or its machine is gone."""
-
 Opened = Callable[[str], None]
 """Told the address when a role works."""
 
@@ -56,7 +53,7 @@ def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
     with _told_plainly(), ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
-        database.end_silence(SILENCE_MS)  # what it has locked, others wait for
+        database.end_silence(clients.SILENCE_MS)  # what it has locked, others wait for
         lease = Lease(database, WRITER, shared=True)
         stack.callback(lease.close)
         database.check_schema()

@@ -33,6 +33,9 @@ BOOTSTRAP_MS = 10_000
 """How long a client looks for its brokers."""
 DELIVERY_MS = 30_000
 """How long something may stay without an acknowledgement; then all that was sent is given up, and its producer."""
+SILENCE_MS = 45_000
+"""A role's transaction that says nothing for so long is ended by PostgreSQL: the role was stopped, or its machine is
+gone, and others wait for its locks. All that a role waits for within one are the brokers, which takes less."""
 NEVER_MS = 24 * 3_600_000
 """A producer itself gives nothing up: it would go on with what lies behind."""
 MESSAGE_BYTES = 4 * 1024 * 1024

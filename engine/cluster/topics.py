@@ -156,7 +156,8 @@ def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any], tied: bool
     copies = min(len(partition["replica_nodes"]) for partition in stands)
     mended["min.insync.replicas"] = str(max(1, copies - 1))
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, mended)])
-    return "exists" if copies == plan["replication_factor"] else f"exists, with {copies} of each record, in"
+    most = plan["replication_factor"]
+    return "exists" if copies == most else f"exists with {copies} instead of {most} copies:"
 
 
 def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, count: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import exc
 
+from engine.cluster import clients
 from engine.errors import DatabaseUnusable, LeaseTaken
 from engine.lease import WRITER, Lease
 from engine.settings import Settings
@@ -40,7 +41,7 @@ def test_a_database_that_goes_away_is_told_in_a_sentence_and_a_wrong_statement_a
 
 
 def test_what_a_silent_role_has_locked_is_free_again_soon(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roles, "SILENCE_MS", 700)
+    monkeypatch.setattr(clients, "SILENCE_MS", 700)
     change = "INSERT INTO meta (name, value) VALUES ('a test', '') ON CONFLICT DO NOTHING"
     with closing(open_database(postgres_url)) as other:
         other.upgrade()
