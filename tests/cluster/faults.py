@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
@@ -236,11 +237,16 @@ class Ground:
 
     def in_sync(self) -> bool:
         """Whether every broker has every record."""
-        client = KafkaAdminClient(**self.brokers[0].client() | {
-            "bootstrap_servers": self.town.environment["GRIDPATROL_KAFKA"].split(",")})  # fmt: skip
+        try:
+            client = KafkaAdminClient(**self.brokers[0].client() | {
+                "bootstrap_servers": self.town.environment["GRIDPATROL_KAFKA"].split(",")})  # fmt: skip
+        except KafkaError:
+            return False
         try:
             found = client.describe_topics()
             return all(len(p["isr_nodes"]) == len(self.brokers) for topic in found for p in topic["partitions"])
+        except KafkaError:
+            return False  # it may have asked the one that is not up yet
         finally:
             client.close()
 

@@ -6,6 +6,8 @@ was waited.
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +37,21 @@ def alive(pid: int) -> bool:
     """Whether a process runs. One that has ended and was not waited for does not."""
     words = _stat(pid)
     return bool(words) and words[0] != "Z"
+
+
+def freeze(pid: int) -> None:
+    """SIGSTOP, and wait until the last of its threads stands: the signal alone lets them run on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    eventually(lambda: all(_state(thread) in "tTZ" for thread in threads.iterdir()), "every thread stands")
+
+
+def _state(folder: Path) -> str:
+    """The state of a process or thread, by its folder; that of a dead one if it has gone."""
+    try:
+        return (folder / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def _stat(pid: int) -> list[str]:

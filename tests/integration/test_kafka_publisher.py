@@ -17,6 +17,7 @@ from engine.cluster import clients, publisher
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
+from tests.cluster.processes import freeze
 from tests.kafka import Broker, running_broker
 from tests.kafka_parts import Parts
 
@@ -59,7 +60,7 @@ def test_what_a_silent_broker_does_not_take_is_given_up_as_a_whole(
     for number in range(5):
         sender.send(TOPIC, "k", b"%d" % number, partition=0)
     sender.flush()
-    os.kill(broker.pid, signal.SIGSTOP)
+    freeze(broker.pid)
     try:
         for number in range(5, 400):
             sender.send(TOPIC, "k", b"%d" % number, partition=0)

@@ -24,6 +24,7 @@ from engine.errors import BrokerAway, BrokerRefuses
 from engine.failpoints import Interrupted
 from engine.store.positions import read_positions
 from schemas import facts as f
+from tests.cluster.processes import freeze
 from tests.cluster.town import Role
 from tests.integration.test_worker import check_once, environment, gauges, report
 from tests.kafka import running_broker
@@ -146,7 +147,7 @@ def test_while_the_broker_takes_nothing_nothing_is_marked_and_afterwards_all_is_
         fetched = 0
         while fetched < 30:
             fetched += worker.inbox.poll(100, worker.engine.rows)
-        os.kill(broker.pid, signal.SIGSTOP)
+        freeze(broker.pid)
         while (result := worker.engine.work(None)) is not None:
             worker.relay.take(result.steps)
         with pytest.raises(BrokerAway):

@@ -32,6 +32,7 @@ from engine.settlements import Settled, settle
 from engine.store.rows import InboxRow, SettlementRow
 from schemas import asyncapi
 from schemas import facts as f
+from tests.cluster.processes import freeze
 from tests.cluster.town import Role
 from tests.conftest import IN_CI
 from tests.integration.test_isolation import refuse
@@ -630,7 +631,7 @@ def take_away(broker: Broker, how: str) -> None:
     if how == "killed":
         broker.kill()
     else:
-        os.kill(broker.pid, signal.SIGSTOP)
+        freeze(broker.pid)
 
 
 def bring_back(broker: Broker, how: str) -> None:
