@@ -15,6 +15,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import RetriableError
 
 from consumers import alerts, performance
 from consumers.reconcile import verify
@@ -145,15 +146,16 @@ class Cluster:
         finally:
             admin.close()
 
-    def messages(self, topic: str, within_s: float = 10) -> list[Any]:
+    def messages(self, topic: str, within_s: float = 30) -> list[Any]:
         """All that a topic holds, in order of partition and offset."""
         consumer = KafkaConsumer(bootstrap_servers=self.settings.kafka, auto_offset_reset="earliest")
         try:
-            places = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))]
-            left = {place for place, end in consumer.end_offsets(places).items() if end}
+            until = time.monotonic() + within_s
+            places = [TopicPartition(topic, partition) for partition in _partitions_of(consumer, topic, until)]
             ends = consumer.end_offsets(places)
+            left = {place for place, end in ends.items() if end}
             consumer.assign(places)
-            found, until = [], time.monotonic() + within_s
+            found: list[Any] = []
             while left and time.monotonic() < until:
                 for some in consumer.poll(200).values():
                     found += some
@@ -297,6 +299,17 @@ def _threads(loops: Sequence[Callable[[], None]]) -> Iterator[list[Exception]]:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def _partitions_of(consumer: KafkaConsumer, topic: str, until: float) -> list[int]:
+    """The partitions of a topic that is there. A broker that was frozen first answers as one without a cluster."""
+    while True:
+        try:
+            return sorted(consumer.partitions_for_topic(topic))
+        except RetriableError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _key(row: InboxRow) -> bytes:
