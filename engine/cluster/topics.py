@@ -64,7 +64,7 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
     """
     names = Topics(settings.kafka_prefix)
     safe = {
-        "min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false",
+        "min.insync.replicas": _in_sync(replication), "unclean.leader.election.enable": "false",
         "max.message.bytes": str(clients.MESSAGE_BYTES + 4096),
     }  # fmt: skip
     stamped = {"message.timestamp.type": "LogAppendTime"}
@@ -154,10 +154,17 @@ def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any], tied: bool
         raise TopicsUnfit(f"topic {name} has {len(stands)} partitions, it needs {needed}: delete it first")
     mended = {key: value for key, value in plan["configs"].items() if not (tied and key in CHOSEN)}
     copies = min(len(partition["replica_nodes"]) for partition in stands)
-    mended["min.insync.replicas"] = str(max(1, copies - 1))
+    mended["min.insync.replicas"] = _in_sync(copies)
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, mended)])
     most = plan["replication_factor"]
-    return "exists" if copies == most else f"exists with {copies} instead of {most} copies:"
+    if copies == most:
+        return "exists"
+    return f"exists with {copies} instead of {most} copies (kafka-reassign-partitions.sh adds; then run this again):"
+
+
+def _in_sync(copies: int) -> str:
+    """How many copies a write needs: one broker may die, where there are several."""
+    return str(max(1, copies - 1))
 
 
 def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, count: int) -> None:
