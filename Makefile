@@ -25,6 +25,7 @@ cluster: setup ## run the distributed form on this machine: Kafka, PostgreSQL, f
 
 check: setup ## ruff and mypy
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 
 test: check ## check, then all tests on SQLite and on PostgreSQL

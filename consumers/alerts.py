@@ -95,10 +95,24 @@ class _Board:
 
     def _raise(self, step: f.Step, fact: f.AlertRaised) -> None:
         row = AlertRow(
-            fact.alert, step.partition, step.case, fact.kind, fact.clock, fact.level, cycle_of(fact),
-            step.path, step.category, msgspec.json.encode(fact.to).decode(), fact.due_at, fact.due, step.at,
-            fact.not_before, "firing", None, "",
-        )  # fmt: skip
+            fact.alert,
+            step.partition,
+            step.case,
+            fact.kind,
+            fact.clock,
+            fact.level,
+            cycle_of(fact),
+            step.path,
+            step.category,
+            msgspec.json.encode(fact.to).decode(),
+            fact.due_at,
+            fact.due,
+            step.at,
+            fact.not_before,
+            "firing",
+            None,
+            "",
+        )
         self.by_case.setdefault(step.case, []).append(row)
         self.changed[row.id] = row
         if not self._waits(row):
@@ -163,10 +177,21 @@ def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> Delivery
     id_ = f"{row.id}|{what}"
     posts: list[str] = msgspec.json.decode(row.recipients)
     body = Line(
-        id=id_, alert=row.id, what=what, case=row.case_id, kind=row.kind, clock=row.clock, level=row.level,
-        path=row.path, category=row.category, recipients={post: f"{id_}|{post}" for post in posts},
-        due_at=row.due_at, raised_at=row.raised_at, due=row.due, by=row.ended_by,
-    )  # fmt: skip
+        id=id_,
+        alert=row.id,
+        what=what,
+        case=row.case_id,
+        kind=row.kind,
+        clock=row.clock,
+        level=row.level,
+        path=row.path,
+        category=row.category,
+        recipients={post: f"{id_}|{post}" for post in posts},
+        due_at=row.due_at,
+        raised_at=row.raised_at,
+        due=row.due,
+        by=row.ended_by,
+    )
     text = encode_line(body).decode()
     return DeliveryRow(number, row.id, what, row.path, CHANNEL, row.recipients, why, now, text)
 

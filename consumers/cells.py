@@ -97,8 +97,16 @@ def _messages(
     ids, shared = _ids(rows), binary.headers(type=m.CELL, id="", subject="", at_ms=now_ms())
     for row in found:
         measure, day, path, department, category, group, post, value = row
-        cell = m.Cell(measure=measure, day=day, path=path, department=department, category=category, group=group,
-                      post=post, value=value)  # fmt: skip
+        cell = m.Cell(
+            measure=measure,
+            day=day,
+            path=path,
+            department=department,
+            category=category,
+            group=group,
+            post=post,
+            value=value,
+        )
         key = m.cell_key(cell)
         yield crc32(key.encode()) % spread, key, m.encode_cell(cell), [*shared, (ID, ids[row[:-1]].encode())]
 
@@ -123,8 +131,15 @@ class Cells(threading.Thread):
     `told` hears how many figures went out, `ended` what nobody can go on after; `busy` knows whether steps are waiting.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, topic: str, told: Callable[[int], object],
-                 busy: Callable[[], bool], ended: Callable[[BaseException], None]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        topic: str,
+        told: Callable[[int], object],
+        busy: Callable[[], bool],
+        ended: Callable[[BaseException], None],
+    ) -> None:
         super().__init__(name="gridpatrol-figures", daemon=True)
         self.database = database
         self.topic = topic

@@ -156,10 +156,26 @@ def _add(cells: dict[Cell, int], changes: Iterable[Cell], value: int) -> None:
 
 def _outcome(step: f.Step, fact: f.ClockStopped) -> OutcomeRow:
     return OutcomeRow(
-        step.case, fact.clock, fact.level, fact.cycle, fact.target, step.partition, step.path,
-        step.department, step.category, step.group, step.post, fact.started, fact.due, fact.judged, step.at,
-        step.day, fact.result, fact.why, fact.elapsed,
-    )  # fmt: skip
+        step.case,
+        fact.clock,
+        fact.level,
+        fact.cycle,
+        fact.target,
+        step.partition,
+        step.path,
+        step.department,
+        step.category,
+        step.group,
+        step.post,
+        fact.started,
+        fact.due,
+        fact.judged,
+        step.at,
+        step.day,
+        fact.result,
+        fact.why,
+        fact.elapsed,
+    )
 
 
 # ---- what may still move -----------------------------------------------------------------------------

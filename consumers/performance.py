@@ -229,11 +229,22 @@ class Standing(Struct, frozen=True):
 
 
 def performance(
-    database: Database, policy: Policy, *, grid: str | None = None, level: int | None = None,
-    department: str | None = None, group: str | None = None, category: str | None = None,
-    post: str | None = None, period: str | None = None, day: int = 0, since: int = 0, until: int = EVER,
-    by: By = "", published: bool = False,
-) -> list[Row]:  # fmt: skip
+    database: Database,
+    policy: Policy,
+    *,
+    grid: str | None = None,
+    level: int | None = None,
+    department: str | None = None,
+    group: str | None = None,
+    category: str | None = None,
+    post: str | None = None,
+    period: str | None = None,
+    day: int = 0,
+    since: int = 0,
+    until: int = EVER,
+    by: By = "",
+    published: bool = False,
+) -> list[Row]:
     """Figures of a subtree, one row per key, sorted by key; without `by`, one row.
 
     The days are those of the `period` that holds `day`, or `since` to `until` (YYYYMMDD, inclusive). With
@@ -246,9 +257,14 @@ def performance(
     if published and until == EVER:
         raise ValueError("only a period that ends was ever published: give a period, or the last day")
     chosen = structs.replace(
-        _selection(policy, grid, level, by), since=since, until=until, department=department, group=group,
-        category=category, post=post,
-    )  # fmt: skip
+        _selection(policy, grid, level, by),
+        since=since,
+        until=until,
+        department=department,
+        group=group,
+        category=category,
+        post=post,
+    )
     with database.read() as connection:
         now = _rows(policy, chosen, figures.sums(connection, chosen), _durations(connection, chosen))
         if not published:
@@ -259,15 +275,21 @@ def performance(
 
 
 def standing(
-    database: Database, policy: Policy, at_ms: int, *, grid: str | None = None, level: int | None = None,
-    department: str | None = None, group: str | None = None, category: str | None = None, by: By = "",
-) -> list[Standing]:  # fmt: skip
+    database: Database,
+    policy: Policy,
+    at_ms: int,
+    *,
+    grid: str | None = None,
+    level: int | None = None,
+    department: str | None = None,
+    group: str | None = None,
+    category: str | None = None,
+    by: By = "",
+) -> list[Standing]:
     """The open cases as of an instant: overdue strictly after their total deadline."""
     if by in ("post", "day"):
         raise ValueError(f"open cases cannot be read by {by}: choose grid, department, group or category")
-    chosen = structs.replace(
-        _selection(policy, grid, level, by), department=department, group=group, category=category
-    )
+    chosen = structs.replace(_selection(policy, grid, level, by), department=department, group=group, category=category)
     with database.read() as connection:
         rows = figures.standing(connection, chosen, at_ms)
     named = ((_key(policy, chosen, row[0]), row[1:]) for row in rows)
@@ -299,9 +321,7 @@ def _end_of_grace(policy: Policy, until: int) -> int:
     return policy.clock_of_days.day_start(periods.published(last, 1)) - 1
 
 
-def _rows(
-    policy: Policy, chosen: Selection, sums: list[tuple[str, str, int]], took: dict[str, Took]
-) -> list[Row]:
+def _rows(policy: Policy, chosen: Selection, sums: list[tuple[str, str, int]], took: dict[str, Took]) -> list[Row]:
     counts: dict[str, dict[str, int]] = {} if chosen.by else {"": {}}
     for key, measure, value in sums:
         counts.setdefault(key, {})[measure] = value
@@ -309,20 +329,24 @@ def _rows(
     return sorted(rows, key=lambda row: row.key)
 
 
-def _row(
-    policy: Policy, chosen: Selection, key: str, counts: dict[str, int], took: Took | None
-) -> Row:
+def _row(policy: Policy, chosen: Selection, key: str, counts: dict[str, int], took: Took | None) -> Row:
     """The indicators of one key."""
     closable, on_time = counts.get("closable", 0), counts.get("on_time", 0)
     n, median, p90 = took or (0, None, None)
     key = _key(policy, chosen, key)
     return Row(
-        key=key, name=name_of(policy, chosen.by, key), counts=counts,
+        key=key,
+        name=name_of(policy, chosen.by, key),
+        counts=counts,
         close_rate=rate(on_time + counts.get("overdue_closed", 0), closable),
         on_time_rate=rate(on_time, closable),
-        rework_rate=rate(counts.get("rework", 0), counts.get("verified", 0)), n=closable,
-        thin=closable < policy.options.min_n, durations_n=n, median_ms=median, p90_ms=p90,
-    )  # fmt: skip
+        rework_rate=rate(counts.get("rework", 0), counts.get("verified", 0)),
+        n=closable,
+        thin=closable < policy.options.min_n,
+        durations_n=n,
+        median_ms=median,
+        p90_ms=p90,
+    )
 
 
 def rate(numerator: int, denominator: int) -> Rate:
@@ -355,9 +379,16 @@ def _restated(policy: Policy, now: list[Row], then: list[Row]) -> list[Row]:
     stood = {row.key: row for row in then}
     known = {row.key for row in now}
     nothing: dict[str, Any] = dict(
-        counts={}, close_rate=rate(0, 0), on_time_rate=rate(0, 0), rework_rate=rate(0, 0), n=0,
-        thin=policy.options.min_n > 0, durations_n=0, median_ms=None, p90_ms=None,
-    )  # fmt: skip
+        counts={},
+        close_rate=rate(0, 0),
+        on_time_rate=rate(0, 0),
+        rework_rate=rate(0, 0),
+        n=0,
+        thin=policy.options.min_n > 0,
+        durations_n=0,
+        median_ms=None,
+        p90_ms=None,
+    )
     gone = [Row(key=row.key, name=row.name, **nothing) for row in then if row.key not in known]
     result = []
     for row in [*now, *gone]:

@@ -54,9 +54,7 @@ def verify(database: Database, progress: Progress | None = None, *, live: bool =
         return list(mismatches(connection, progress, live=live))
 
 
-def mismatches(
-    connection: Connection, progress: Progress | None = None, *, live: bool = False
-) -> Iterator[Mismatch]:
+def mismatches(connection: Connection, progress: Progress | None = None, *, live: bool = False) -> Iterator[Mismatch]:
     """The same within an open transaction, one after another."""
     yield from _inbox(connection)
     yield from _log(connection)
@@ -183,12 +181,26 @@ def _row(item: _Folding, partitions: int) -> tuple[Any, ...]:
     """The columns of a case, from the case alone."""
     case, home = item.case, home_of(item.case.id)
     return (
-        partition_of(home, partitions), case.definition, case.state, case.closed is None, case.owner.level,
-        _path(case), case.owner.grid, case.owner.department, case.category, case.group,
-        f"{home}|{case.key}" if case.key and case.closed is None else None, case.cycle, case.seq, case.opened,
-        case.closed, case.next_at, case.due_at, any(clock.provisional for clock in case.clocks),
+        partition_of(home, partitions),
+        case.definition,
+        case.state,
+        case.closed is None,
+        case.owner.level,
+        _path(case),
+        case.owner.grid,
+        case.owner.department,
+        case.category,
+        case.group,
+        f"{home}|{case.key}" if case.key and case.closed is None else None,
+        case.cycle,
+        case.seq,
+        case.opened,
+        case.closed,
+        case.next_at,
+        case.due_at,
+        any(clock.provisional for clock in case.clocks),
         encode(case).decode(),
-    )  # fmt: skip
+    )
 
 
 def _path(case: Case) -> str:

@@ -92,8 +92,14 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         counts = Counts()
         gauges.register_figures(counts.registry, database)
         folding = Folding(database, counts, lease.keep, ended)
-        cells = Cells(database, Publisher(settings, performance.NAME), topics.performance, counts.published.inc,
-                      lambda: folding.busy, ended)  # fmt: skip
+        cells = Cells(
+            database,
+            Publisher(settings, performance.NAME),
+            topics.performance,
+            counts.published.inc,
+            lambda: folding.busy,
+            ended,
+        )
         stack.callback(folding.close)
         role = Role(settings, topics, folding, cells)
         status = Status(settings.listen, counts.registry, role.ready)
@@ -143,18 +149,22 @@ class Counts:
         self.steps = Counter(
             "gridpatrol_fold_steps_total",
             "Steps: folded, skipped (came again), filled (out of the store), undecodable, unknown, refused.",
-            ("how",), registry=self.registry,
-        )  # fmt: skip
+            ("how",),
+            registry=self.registry,
+        )
         for how in ("folded", "skipped", "filled", "undecodable", "unknown", "refused"):
             self.steps.labels(how)
         self.batches = Histogram(
-            "gridpatrol_fold_batch_seconds", "One batch, from its first message read to commit.",
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10), registry=self.registry,
-        )  # fmt: skip
-        self.owned = Gauge(
-            "gridpatrol_fold_partitions_owned", "Partitions of the facts topic that this process reads.",
+            "gridpatrol_fold_batch_seconds",
+            "One batch, from its first message read to commit.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
             registry=self.registry,
-        )  # fmt: skip
+        )
+        self.owned = Gauge(
+            "gridpatrol_fold_partitions_owned",
+            "Partitions of the facts topic that this process reads.",
+            registry=self.registry,
+        )
         self.published = Counter(
             "gridpatrol_figures_published_total", "Figures published, each as it stood.", registry=self.registry
         )
@@ -196,8 +206,13 @@ class Folding:
     `keep` looks after the lease, `ended` is told what nobody can go on after.
     """
 
-    def __init__(self, database: Database, counts: Counts, keep: Callable[[Database], None],
-                 ended: Callable[[BaseException], None]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        database: Database,
+        counts: Counts,
+        keep: Callable[[Database], None],
+        ended: Callable[[BaseException], None],
+    ) -> None:
         self.database = database
         self.counts = counts
         self.busy = False  # the last batch was a full one, so more wait behind it
@@ -334,9 +349,11 @@ def credentials(settings: Settings) -> Credentials | None:
     context = clients.tls(settings) if settings.kafka_security.endswith("SSL") else None
     if settings.kafka_security.startswith("SASL"):
         return SASLCredentials(
-            username=settings.kafka_user, password=clients.password(settings), ssl_context=context,
+            username=settings.kafka_user,
+            password=clients.password(settings),
+            ssl_context=context,
             mechanism=settings.kafka_mechanism,
-        )  # fmt: skip
+        )
     return None if context is None else SSLCredentials(context)
 
 
@@ -369,8 +386,14 @@ class Role:
                 raise BrokerAway(f"no broker answers any more at {self.settings.kafka}") from error
 
     async def _run(self, app: faust.App, stop: threading.Event) -> None:
-        topic = app.topic(self.topics.facts, key_type=bytes, value_type=bytes, key_serializer="raw",
-                          value_serializer="raw", internal=False)  # fmt: skip
+        topic = app.topic(
+            self.topics.facts,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            internal=False,
+        )
         app.agent(topic, concurrency=1)(self._fold)
         app.on_partitions_assigned.connect(self._assigned, weak=False)
         app.on_partitions_revoked.connect(self._revoked, weak=False)

@@ -64,8 +64,15 @@ class Telling(threading.Thread):
     `consume` folds the next steps into alerts, `tell` looks now and then for alerts whose quiet hours are over.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, topics: Topics, telemetry: Telemetry,
-                 consume: Consumer, tell: Callable[[Database], object]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        topics: Topics,
+        telemetry: Telemetry,
+        consume: Consumer,
+        tell: Callable[[Database], object],
+    ) -> None:
         super().__init__(name="gridpatrol-telling", daemon=True)
         self.database = database
         self.topics = topics
@@ -202,7 +209,16 @@ def told(row: DeliveryRow, epoch: str) -> m.Told:
 def letter(row: LetterRow) -> m.DeadLetter:
     """A letter as it is published: without its bytes, and without the token that they are sealed under."""
     return m.DeadLetter(
-        id=row.id, at=row.at, partition=row.partition, position=row.position, reason=cast(Reason, row.reason),
-        field=row.field, detail=row.detail, source=row.source, event_id=row.event_id, type=row.type, case=row.case_id,
+        id=row.id,
+        at=row.at,
+        partition=row.partition,
+        position=row.position,
+        reason=cast(Reason, row.reason),
+        field=row.field,
+        detail=row.detail,
+        source=row.source,
+        event_id=row.event_id,
+        type=row.type,
+        case=row.case_id,
         principal=row.principal,
-    )  # fmt: skip
+    )

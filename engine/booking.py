@@ -47,9 +47,18 @@ class Book:
         event, why = record.event, settled.refusal
         key = (self.row.partition, event.source, event.id)
         seen = SeenRow(
-            self.row.partition, event.source, event.id, record.digest, arrival, row.position, settled.outcome,
-            why.reason if why else "", why.field if why else "", why.detail if why else "", event.subject,
-        )  # fmt: skip
+            self.row.partition,
+            event.source,
+            event.id,
+            record.digest,
+            arrival,
+            row.position,
+            settled.outcome,
+            why.reason if why else "",
+            why.field if why else "",
+            why.detail if why else "",
+            event.subject,
+        )
         self.work.seen[key] = self.work.seen_changed[key] = seen
 
     def letter(self, item: Read, row: InboxRow, arrival: int, why: Refusal) -> None:
@@ -58,26 +67,47 @@ class Book:
         id_ = f"{row.partition}.{row.position}"
         self.work.letters.append(
             LetterRow(
-                id_, arrival, row.partition, row.position, why.reason, why.field, why.detail,
-                event.source if event else "", event.id if event else "", event.type if event else "",
-                event.subject if event else "", row.principal, f"letter:{id_}",
+                id_,
+                arrival,
+                row.partition,
+                row.position,
+                why.reason,
+                why.field,
+                why.detail,
+                event.source if event else "",
+                event.id if event else "",
+                event.type if event else "",
+                event.subject if event else "",
+                row.principal,
+                f"letter:{id_}",
             )
-        )  # fmt: skip
+        )
         self.work.bodies.append(SealedRow(f"letter:{id_}", row.body, event.subject if event else ""))
 
     def letter_of_firing(self, case: Case, arrival: int, detail: str) -> None:
         """A dead letter without bytes, named after the step that is told next."""
         letter = f"{self.row.partition}.n{self.row.n + 1}"
         self.work.letters.append(
-            LetterRow(letter, arrival, self.row.partition, None, Reason.FAILED, "", detail, "", "", decide.DUE,
-                      case.id, "owner", "")
-        )  # fmt: skip
+            LetterRow(
+                letter,
+                arrival,
+                self.row.partition,
+                None,
+                Reason.FAILED,
+                "",
+                detail,
+                "",
+                "",
+                decide.DUE,
+                case.id,
+                "owner",
+                "",
+            )
+        )
 
     # ---- booking what was decided ---------------------------------------------------------------------------
 
-    def outcome(
-        self, outcome: decide.Outcome, arrival: int, settled: Sequence[decide.Settled], days: Calendar
-    ) -> None:
+    def outcome(self, outcome: decide.Outcome, arrival: int, settled: Sequence[decide.Settled], days: Calendar) -> None:
         """Number the steps, keep the case, remember what became of parked events."""
         for told in outcome.steps:
             self._number(told, arrival, days)
@@ -93,11 +123,22 @@ class Book:
         case, day = told.case, days.local_day(told.instant)
         self.work.steps.append(
             StepRow(
-                self.row.partition, self.row.n, case.id, case.seq, arrival, day, case.policy, path_text(case.path),
-                case.category, case.group, told.department, told.cause.actor, f.encode_cause(told.cause).decode(),
+                self.row.partition,
+                self.row.n,
+                case.id,
+                case.seq,
+                arrival,
+                day,
+                case.policy,
+                path_text(case.path),
+                case.category,
+                case.group,
+                told.department,
+                told.cause.actor,
+                f.encode_cause(told.cause).decode(),
                 f.encode_facts(told.facts).decode(),
             )
-        )  # fmt: skip
+        )
         for fact in told.facts:
             if isinstance(fact, f.ClockRung) and fact.breach:
                 key = (fact.clock, fact.level)
@@ -135,9 +176,22 @@ class Book:
         event = decode_record(item.raw).event
         id_ = f"{self.row.partition}.n{n}"
         self.work.letters.append(
-            LetterRow(id_, arrival, self.row.partition, None, why.reason, why.field, why.detail, event.source, event.id,
-                      event.type, case.id, "", f"letter:{id_}")
-        )  # fmt: skip
+            LetterRow(
+                id_,
+                arrival,
+                self.row.partition,
+                None,
+                why.reason,
+                why.field,
+                why.detail,
+                event.source,
+                event.id,
+                event.type,
+                case.id,
+                "",
+                f"letter:{id_}",
+            )
+        )
         self.work.bodies.append(SealedRow(f"letter:{id_}", item.raw.decode(), case.id))
 
 
@@ -149,7 +203,24 @@ def path_text(path: Sequence[str]) -> str:
 def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
     """A case as its row."""
     return CaseRow(
-        case.id, partition, case.definition, case.state, case.closed is None, case.owner.level, path_text(case.path),
-        case.owner.grid, case.owner.department, case.category, case.group, key, case.cycle, case.seq, case.opened,
-        case.closed, case.next_at, case.due_at, any(c.provisional for c in case.clocks), cases.encode(case).decode(),
-    )  # fmt: skip
+        case.id,
+        partition,
+        case.definition,
+        case.state,
+        case.closed is None,
+        case.owner.level,
+        path_text(case.path),
+        case.owner.grid,
+        case.owner.department,
+        case.category,
+        case.group,
+        key,
+        case.cycle,
+        case.seq,
+        case.opened,
+        case.closed,
+        case.next_at,
+        case.due_at,
+        any(c.provisional for c in case.clocks),
+        cases.encode(case).decode(),
+    )

@@ -10,12 +10,29 @@ import signal
 import time
 
 NAMES = (
-    "append.before_commit", "append.after_commit", "slice.after_lock", "slice.after_read", "slice.before_write",
-    "slice.before_commit", "slice.after_commit", "stream.before_start", "fold.before_commit", "fold.after_commit",
-    "alerts.before_commit", "alerts.after_commit", "alerts.before_publish", "alerts.after_publish",
-    "replay.before_commit", "replay.after_commit", "copy.before_commit", "relay.before_send", "relay.before_mark",
-    "figures.before_flush", "figures.after_flush", "intake.before_commit",
-)  # fmt: skip
+    "append.before_commit",
+    "append.after_commit",
+    "slice.after_lock",
+    "slice.after_read",
+    "slice.before_write",
+    "slice.before_commit",
+    "slice.after_commit",
+    "stream.before_start",
+    "fold.before_commit",
+    "fold.after_commit",
+    "alerts.before_commit",
+    "alerts.after_commit",
+    "alerts.before_publish",
+    "alerts.after_publish",
+    "replay.before_commit",
+    "replay.after_commit",
+    "copy.before_commit",
+    "relay.before_send",
+    "relay.before_mark",
+    "figures.before_flush",
+    "figures.after_flush",
+    "intake.before_commit",
+)
 
 _armed: dict[str, tuple[str, int]] = {}
 _hits: dict[str, int] = {}

@@ -52,9 +52,10 @@ class StateGauges(Collector):
         """All families, from one snapshot. Without a database there are none: a missing gauge says more than a stale
         one."""
         yield InfoMetricFamily(
-            "gridpatrol_build", "The release that runs.",
+            "gridpatrol_build",
+            "The release that runs.",
             value={"version": version("gridpatrol"), "python": python_version()},
-        )  # fmt: skip
+        )
         yield from self.read()
 
     def read(self) -> list[Metric]:
@@ -109,18 +110,32 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     """The families, as of an instant."""
     yield _open(connection)
     yield _overdue(connection, now)
-    yield _seconds("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.",
-                   desk.read_earliest_due(connection), now)  # fmt: skip
+    yield _seconds(
+        "gridpatrol_timer_lag_seconds",
+        "How long the earliest due instant has been waiting to fire.",
+        desk.read_earliest_due(connection),
+        now,
+    )
     if log.read_origin(connection) is None:  # of a topic the owners of its partitions know, and say it themselves
         yield _waiting(connection)
-        yield GaugeMetricFamily("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.",
-                                value=desk.count_halted(connection))  # fmt: skip
-        yield _seconds("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
-                       desk.read_oldest_waiting(connection), now)  # fmt: skip
+        yield GaugeMetricFamily(
+            "gridpatrol_partitions_halted",
+            "Partitions that stand still until somebody acts.",
+            value=desk.count_halted(connection),
+        )
+        yield _seconds(
+            "gridpatrol_inbox_oldest_seconds",
+            "How long the oldest undecided record has been waiting.",
+            desk.read_oldest_waiting(connection),
+            now,
+        )
     else:
         yield _unpublished(connection)
-    yield GaugeMetricFamily("gridpatrol_partitions", "Partitions of the installation, fixed for good.",
-                            value=int(log.read_meta(connection, "partitions") or 0))  # fmt: skip
+    yield GaugeMetricFamily(
+        "gridpatrol_partitions",
+        "Partitions of the installation, fixed for good.",
+        value=int(log.read_meta(connection, "partitions") or 0),
+    )
     yield _behind(connection)
     yield _letters(connection)
     yield _mismatches(connection)
@@ -143,9 +158,10 @@ def _overdue(connection: Connection, now: int) -> Metric:
         codes = [code for code in path.split("/") if code][:DEEPEST]
         sums[codes[-1] if codes else "", group, AGES[band - 1][1]] += count
     family = GaugeMetricFamily(
-        "gridpatrol_incidents_overdue", "Open incidents past their next deadline, by grid, category group and age.",
+        "gridpatrol_incidents_overdue",
+        "Open incidents past their next deadline, by grid, category group and age.",
         labels=("grid", "category_group", "age"),
-    )  # fmt: skip
+    )
     for labels, count in sorted(sums.items()):
         family.add_metric(labels, count)
     return family
@@ -203,17 +219,19 @@ def _mismatches(connection: Connection) -> Metric:
     """Not a number until a verification has run: nothing found and nothing looked for are two things."""
     found = log.read_meta(connection, MISMATCHES)
     return GaugeMetricFamily(
-        "gridpatrol_reconcile_mismatches", "Findings of the last `gridpatrol verify`; NaN before the first.",
+        "gridpatrol_reconcile_mismatches",
+        "Findings of the last `gridpatrol verify`; NaN before the first.",
         value=float(found) if found is not None else float("nan"),
-    )  # fmt: skip
+    )
 
 
 def sums_of_figures(connection: Connection, policies: Policies, now: int) -> Metric:
     """The figures of the present local day and month. None before a pack is active: no day is local then."""
     family = GaugeMetricFamily(
-        "gridpatrol_figures", "Performance figures of the present day and month, by measure and grid.",
+        "gridpatrol_figures",
+        "Performance figures of the present day and month, by measure and grid.",
         labels=("grid", "measure", "period"),
-    )  # fmt: skip
+    )
     digest = desk.read_active(connection)
     if digest is None:
         return family

@@ -68,9 +68,20 @@ def letter(raw: bytes, refusal: Refusal, principal: str, at: int, id_: str) -> t
     sent = sent if isinstance(sent, dict) else {}
     named = {name: _storable(sent.get(name)) for name in ("source", "id", "type", "subject")}
     row = LetterRow(
-        id_, at, None, None, refusal.reason, refusal.field, _storable(refusal.detail), named["source"], named["id"],
-        named["type"], named["subject"], principal, f"letter:{id_}",
-    )  # fmt: skip
+        id_,
+        at,
+        None,
+        None,
+        refusal.reason,
+        refusal.field,
+        _storable(refusal.detail),
+        named["source"],
+        named["id"],
+        named["type"],
+        named["subject"],
+        principal,
+        f"letter:{id_}",
+    )
     return row, SealedRow(row.token, _storable(raw.decode("utf-8", "backslashreplace")), row.case_id)
 
 

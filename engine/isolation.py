@@ -37,8 +37,9 @@ def cureless(error: Exception) -> bool:
     return not isinstance(error, (GridpatrolError, Interrupted, *DEFECTS))
 
 
-def isolate(engine: "Engine", batches: Sequence[Batch], now: int | None, beside: Beside | None,
-            error: Exception) -> SliceResult:  # fmt: skip
+def isolate(
+    engine: "Engine", batches: Sequence[Batch], now: int | None, beside: Beside | None, error: Exception
+) -> SliceResult:
     """Decide part of the batches, or settle what cannot be decided. The error itself where nothing helps."""
     rows, due = engine.rows, engine.next_due
     batches = [replace(b, row=rows[b.row.partition], next_due=due[b.row.partition]) for b in batches]
@@ -77,8 +78,7 @@ def _first_due(engine: "Engine", batch: Batch) -> str:
     return firing_name(cases.decode(body))
 
 
-def _pass_over(engine: "Engine", batch: Batch, now: int | None, beside: Beside | None,
-               error: Exception) -> SliceResult:  # fmt: skip
+def _pass_over(engine: "Engine", batch: Batch, now: int | None, beside: Beside | None, error: Exception) -> SliceResult:
     """The record itself it is: a dead letter."""
     if not batch.records:
         raise error

@@ -50,9 +50,7 @@ def read_folder(folder: Path) -> tuple[dict[str, str], list[Problem]]:
         problems.error(str(folder), 0, "", "is no folder", f"give the folder of a pack, or one of: {known}")
         return {}, problems
     texts = {}
-    for path in sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()
-    ):
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()):
         text = _read(path, problems)
         if text is not None:
             texts[path.name] = text
@@ -62,9 +60,7 @@ def read_folder(folder: Path) -> tuple[dict[str, str], list[Problem]]:
 def _read(path: Path, problems: Problems) -> str | None:
     try:
         if path.stat().st_size > MAX_BYTES:
-            problems.error(
-                path.name, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "simplify its polygons"
-            )
+            problems.error(path.name, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "simplify its polygons")
             return None
         body = path.read_bytes()
         return body.decode("utf-8-sig")

@@ -1,6 +1,5 @@
 """Compiled packs by hash, ready to be asked. In: a database. Out: `Policy` objects, each built once."""
 
-
 from engine.errors import PackUnusable
 from engine.store import log
 from engine.store.database import Connection

@@ -33,8 +33,18 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0
 """How often, at most, the file is looked at."""
 OURS = (
-    "local", "operator", "owner", "replay", "engine", "gateway", "worker", "relay", "performance", "alerts", "admin",
-)  # fmt: skip
+    "local",
+    "operator",
+    "owner",
+    "replay",
+    "engine",
+    "gateway",
+    "worker",
+    "relay",
+    "performance",
+    "alerts",
+    "admin",
+)
 """Names that the engine stamps on records of its own, and its users at the brokers: nobody else may go by them."""
 TOKEN = "gp_"
 """What every token begins with, so that one that has leaked can be found by a search."""

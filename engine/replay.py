@@ -48,8 +48,9 @@ class _Line(Struct):
     sealed: SealedRow | None
 
 
-def replay_events(engine: Engine, lines: Iterable[bytes], name: str, until: int | None = None,
-                  progress: Progress = lambda done: None) -> Replayed:  # fmt: skip
+def replay_events(
+    engine: Engine, lines: Iterable[bytes], name: str, until: int | None = None, progress: Progress = lambda done: None
+) -> Replayed:
     """Replay JSON lines of CloudEvents, in arrival order (`recordedtime` if an event has one, else `time`).
 
     `name` identifies the file for resuming. Clocks run to `until`, or to the last arrival.
@@ -74,8 +75,9 @@ def replay_events(engine: Engine, lines: Iterable[bytes], name: str, until: int 
     return result
 
 
-def _read(engine: Engine, lines: Iterable[bytes], reader: str, done: dict[int, int], until: int | None,
-          result: Replayed) -> Iterator[_Line]:  # fmt: skip
+def _read(
+    engine: Engine, lines: Iterable[bytes], reader: str, done: dict[int, int], until: int | None, result: Replayed
+) -> Iterator[_Line]:
     """Lines as records; those of bad shape become dead letters."""
     latest = 0
     for number, line in enumerate(lines, 1):
@@ -142,8 +144,11 @@ def _run_out(engine: Engine, end: int) -> None:
         late = [p for p, due in engine.next_due.items() if due is not None and due < end]
         if not late:
             return
-        engine.decide([Batch(engine.rows[p], [], engine.next_due[p], ticking=True, until=end) for p in late], None,
-                      lambda connection, taken: None)  # fmt: skip
+        engine.decide(
+            [Batch(engine.rows[p], [], engine.next_due[p], ticking=True, until=end) for p in late],
+            None,
+            lambda connection, taken: None,
+        )
 
 
 # ---- exported logs ------------------------------------------------------------------------------------------

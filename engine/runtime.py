@@ -41,9 +41,15 @@ Consumer = Callable[[Database], int]
 class Engine:
     """Log, partitions and consumers of one database."""
 
-    def __init__(self, database: Database, settings: Settings, consumers: Sequence[Consumer] = (),
-                 telemetry: Telemetry | None = None, chores: Sequence[Chore] = (),
-                 inbox: Inbox | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        consumers: Sequence[Consumer] = (),
+        telemetry: Telemetry | None = None,
+        chores: Sequence[Chore] = (),
+        inbox: Inbox | None = None,
+    ) -> None:
         self.database = database
         self.inbox: Inbox = inbox or TableInbox(database)
         self.settings = settings
@@ -191,9 +197,12 @@ class Engine:
         late = {
             p: due
             for p, due in self.next_due.items()
-            if due is not None and due < now and self.inbox.caught_up(p, self.rows[p].position)
-            and not self.rows[p].halted and not self._ticked_lately(p, now)
-        }  # fmt: skip
+            if due is not None
+            and due < now
+            and self.inbox.caught_up(p, self.rows[p].position)
+            and not self.rows[p].halted
+            and not self._ticked_lately(p, now)
+        }
         for row in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
             behind = min(late[row.partition] + 1 - row.stamp, CLOCKS_APART_MS)
             self.ticked[row.partition] = now, max(self.settings.tick_every_ms, behind)

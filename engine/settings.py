@@ -122,6 +122,8 @@ def _with_password(settings: Settings) -> Settings:
     parts = urlsplit(settings.database)
     user, at, host = parts.netloc.rpartition("@")
     if not at or ":" in user:
-        raise SettingsError("database_password_file needs a URL with a user and no password: postgresql://user@host/name")
+        raise SettingsError(
+            "database_password_file needs a URL with a user and no password: postgresql://user@host/name"
+        )
     url = urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
     return msgspec.structs.replace(settings, database=url, database_password_file="")

@@ -22,9 +22,15 @@ from engine.workspace import Workspace
 
 
 def run_slice(
-    database: Database, batches: Sequence[Batch], policies: Policies, limits: Limits, count: int,
-    settlements: dict[tuple[int, int], str], now: int | None = None, beside: Beside | None = None,
-) -> SliceResult:  # fmt: skip
+    database: Database,
+    batches: Sequence[Batch],
+    policies: Policies,
+    limits: Limits,
+    count: int,
+    settlements: dict[tuple[int, int], str],
+    now: int | None = None,
+    beside: Beside | None = None,
+) -> SliceResult:
     """Decide these batches and commit. `now` is the wall clock that stamps are held against; None believes them.
 
     `beside` writes in the same transaction, told how many records of each partition were taken.
@@ -48,6 +54,4 @@ def run_slice(
         next_due = {b.row.partition: work.next_due(b) for b in batches}
         failpoints.hit("slice.before_commit")
     failpoints.hit("slice.after_commit")
-    return SliceResult(
-        moved, work.steps, work.taken, work.answers, work.appended, work.counted, next_due, finished
-    )
+    return SliceResult(moved, work.steps, work.taken, work.answers, work.appended, work.counted, next_due, finished)

@@ -22,29 +22,41 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.events = Counter(
-            "gridpatrol_events_total", "Events decided, by type and outcome.", ("type", "outcome"),
+            "gridpatrol_events_total",
+            "Events decided, by type and outcome.",
+            ("type", "outcome"),
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.breaches = Counter(
-            "gridpatrol_clock_breaches_total", "Deadlines that passed, by clock and level.", ("clock", "level"),
+            "gridpatrol_clock_breaches_total",
+            "Deadlines that passed, by clock and level.",
+            ("clock", "level"),
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.lateness = Histogram(
-            "gridpatrol_timer_lateness_seconds", "From a due instant to the record that released its firing.",
-            buckets=LATENESS, registry=self.registry,
-        )  # fmt: skip
+            "gridpatrol_timer_lateness_seconds",
+            "From a due instant to the record that released its firing.",
+            buckets=LATENESS,
+            registry=self.registry,
+        )
         self.commits = Histogram(
-            "gridpatrol_commit_duration_seconds", "One slice, from lock to commit.", buckets=COMMIT,
+            "gridpatrol_commit_duration_seconds",
+            "One slice, from lock to commit.",
+            buckets=COMMIT,
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.unstored = Counter(
-            "gridpatrol_unstored_total", "Times that what came in could not be stored, database or brokers being away.",
-            ("way",), registry=self.registry,
-        )  # fmt: skip
-        self.deliveries = Counter(
-            "gridpatrol_alert_deliveries_total", "Alerts told, by channel and outcome.", ("channel", "outcome"),
+            "gridpatrol_unstored_total",
+            "Times that what came in could not be stored, database or brokers being away.",
+            ("way",),
             registry=self.registry,
-        )  # fmt: skip
+        )
+        self.deliveries = Counter(
+            "gridpatrol_alert_deliveries_total",
+            "Alerts told, by channel and outcome.",
+            ("channel", "outcome"),
+            registry=self.registry,
+        )
 
     @contextmanager
     def committing(self) -> Iterator[None]:

@@ -37,8 +37,15 @@ class Read(Struct):
 class Workspace:
     """The memory of one slice: what was read, what will be written."""
 
-    def __init__(self, connection: Connection, policies: Policies, limits: Limits, count: int,
-                 settlements: dict[tuple[int, int], str], now: int | None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        connection: Connection,
+        policies: Policies,
+        limits: Limits,
+        count: int,
+        settlements: dict[tuple[int, int], str],
+        now: int | None,
+    ) -> None:
         self.connection = connection
         self.policies = policies
         self.limits = limits

@@ -137,11 +137,16 @@ def _measure(fresh: Iterator[str], name: str, batch: int, events: int) -> Run:
     bare = _bare(fresh, batch, warm, events)
     per = 1000 / events
     return Run(
-        database=name, batch=batch, events=events, events_per_s=round(events / took),
-        cpu_ms=round((own + (server or 0)) * per, 4), process_cpu_ms=round(own * per, 4),
+        database=name,
+        batch=batch,
+        events=events,
+        events_per_s=round(events / took),
+        cpu_ms=round((own + (server or 0)) * per, 4),
+        process_cpu_ms=round(own * per, 4),
         database_cpu_ms=round(server * per, 4) if server is not None else None,
-        bare_events_per_s=round(events / bare), bare_share=round(bare / took, 3),
-    )  # fmt: skip
+        bare_events_per_s=round(events / bare),
+        bare_share=round(bare / took, 3),
+    )
 
 
 @contextmanager
@@ -261,15 +266,23 @@ def _life(policy: Policy, leaf: str, rng: Random) -> Iterator[dict[str, Any]]:
     category = next(c for c in policy.pack.categories if c.dissuade and c.level == above and c.department)
     upper = policy.path(leaf)[-2]
     posts = {
-        "member": policy.posts_at(leaf, "member")[0], "chief": policy.posts_at(leaf, "chief")[0],
-        "upper": policy.posts_at(upper, "chief")[0], "handler": policy.posts_of(category.department)[0],
-    }  # fmt: skip
+        "member": policy.posts_at(leaf, "member")[0],
+        "chief": policy.posts_at(leaf, "chief")[0],
+        "upper": policy.posts_at(upper, "chief")[0],
+        "handler": policy.posts_of(category.department)[0],
+    }
     subject = mint(policy.home(leaf), BEGIN_MS + rng.randrange(1 << 30), rng)
-    more = {"report.submitted": {"category": category.code, "grid": leaf},
-            "incident.dispatched": {"lead": category.department}}  # fmt: skip
+    more = {
+        "report.submitted": {"category": category.code, "grid": leaf},
+        "incident.dispatched": {"lead": category.department},
+    }
     for number, (word, role, data) in enumerate(STAGES):
         yield {
-            "specversion": "1.0", "id": f"{subject.rpartition('.')[2]}-{number}", "source": "/bench",
-            "type": f"gridpatrol.{word}.v1", "subject": subject, "actor": posts[role],
+            "specversion": "1.0",
+            "id": f"{subject.rpartition('.')[2]}-{number}",
+            "source": "/bench",
+            "type": f"gridpatrol.{word}.v1",
+            "subject": subject,
+            "actor": posts[role],
             "data": {**data, **more.get(word, {})},
-        }  # fmt: skip
+        }

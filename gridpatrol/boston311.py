@@ -120,11 +120,7 @@ def events(
     target (null where it has none), "pack" leaves it to the pack's limits. All problems are told before the
     first event. Raises NotBoston311 if the file as a whole cannot be read.
     """
-    said = (
-        event
-        for row in read(path, problems)
-        for event in _said(row, tree, problems, deadlines, partition_level)
-    )
+    said = (event for row in read(path, problems) for event in _said(row, tree, problems, deadlines, partition_level))
     return _in_time_order(said, run)
 
 
@@ -276,17 +272,13 @@ def _instant(fields: dict[str, str], name: str) -> datetime | None:
     except ValueError as error:
         raise _Bad(name, f"{text!r} is not a time such as 2015-04-13T08:30:00") from error
     if len(text) < len("2015-04-13T08:30") or when.tzinfo or not 1970 < when.year < 2200:
-        raise _Bad(
-            name, f"{text!r} is not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset"
-        )
+        raise _Bad(name, f"{text!r} is not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset")
     return when.replace(tzinfo=ZONE)
 
 
 def _places(fields: dict[str, str]) -> tuple[str, ...]:
     """Grid codes from fine to coarse. `Ward 3`, `03`, `3` are one ward; district 0 is outside them."""
-    precinct, ward, district = (
-        _digits(fields[name]) for name in ("precinct", "ward", "city_council_district")
-    )
+    precinct, ward, district = (_digits(fields[name]) for name in ("precinct", "ward", "city_council_district"))
     places = [f"P{precinct:04d}"] if precinct else []
     if district:
         places += [f"D{district}W{ward}", f"D{district}"] if ward else [f"D{district}"]

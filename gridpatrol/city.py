@@ -105,11 +105,18 @@ def run(settings: Settings) -> City:
     flagged = [n for n, case in kept.items() if case.flag and case.target is not None]
     ruled = [n for n, case in kept.items() if case.target is not None and due.get(n) is not None]
     return City(
-        as_of=END, events=EVENTS, cases=len(found), closed=sum(bool(case.result) for case in found.values()),
-        open=sum(not case.result for case in found.values()), outcomes=dict(sorted(outcomes.items())),
-        flags=len(flagged), flags_equal=sum(flag(found[n], end) == kept[n].flag for n in flagged), deadlines=len(ruled),
-        deadlines_equal=sum(abs((due[n] or 0) - (kept[n].target or 0)) <= CLOSE_MS for n in ruled), districts=districts,
-    )  # fmt: skip
+        as_of=END,
+        events=EVENTS,
+        cases=len(found),
+        closed=sum(bool(case.result) for case in found.values()),
+        open=sum(not case.result for case in found.values()),
+        outcomes=dict(sorted(outcomes.items())),
+        flags=len(flagged),
+        flags_equal=sum(flag(found[n], end) == kept[n].flag for n in flagged),
+        deadlines=len(ruled),
+        deadlines_equal=sum(abs((due[n] or 0) - (kept[n].target or 0)) <= CLOSE_MS for n in ruled),
+        districts=districts,
+    )
 
 
 def _begin_anew(settings: Settings) -> None:
@@ -212,9 +219,17 @@ def _districts(engine: Engine) -> list[District]:
     standing = performance.standing(engine.database, policy, end, grid=policy.root, by="grid")
     open_ = {row.key: row.open for row in standing}
     made = [
-        District(row.key, row.counts.get("reported", 0), row.counts.get("on_time", 0),
-                 row.n - row.counts.get("on_time", 0), open_.get(row.key, 0), row.median_ms, row.p90_ms) for row in rows
-    ]  # fmt: skip
+        District(
+            row.key,
+            row.counts.get("reported", 0),
+            row.counts.get("on_time", 0),
+            row.n - row.counts.get("on_time", 0),
+            open_.get(row.key, 0),
+            row.median_ms,
+            row.p90_ms,
+        )
+        for row in rows
+    ]
     return sorted(made, key=lambda d: (-d.on_time * 10_000 // max(1, d.on_time + d.overdue), d.code))
 
 
@@ -242,22 +257,42 @@ def tell(city: City, database: str) -> None:
     """What the engine makes of the city, for people."""
     told = city.outcomes
     click.echo(f"Boston 311, {city.events:,} events of {city.cases:,} cases, as of {city.as_of}:\n")
-    show.table(("outcome", "cases"), [
-        ("按期 closed on time", f"{told.get('on_time', 0):,}"),
-        ("超期 overdue, closed or open", f"{told.get('overdue', 0):,}"),
-        ("在办 open, not due yet", f"{told.get('not_due', 0):,}"),
-        ("无时限 without a deadline", f"{told.get('without_deadline', 0):,}"), ("open", f"{city.open:,}"),
-    ], right=(1,))  # fmt: skip
+    show.table(
+        ("outcome", "cases"),
+        [
+            ("按期 closed on time", f"{told.get('on_time', 0):,}"),
+            ("超期 overdue, closed or open", f"{told.get('overdue', 0):,}"),
+            ("在办 open, not due yet", f"{told.get('not_due', 0):,}"),
+            ("无时限 without a deadline", f"{told.get('without_deadline', 0):,}"),
+            ("open", f"{city.open:,}"),
+        ],
+        right=(1,),
+    )
     click.echo(f"\nOn-time flags equal to the city's own: {city.flags_equal:,} of {city.flags:,}.")
-    click.echo(f"Deadlines by the pack's limits within a minute of the city's: {city.deadlines_equal:,} of "
-               f"{city.deadlines:,}, {_percent(city.deadlines_equal, city.deadlines, 2)}.\n")  # fmt: skip
+    click.echo(
+        f"Deadlines by the pack's limits within a minute of the city's: {city.deadlines_equal:,} of "
+        f"{city.deadlines:,}, {_percent(city.deadlines_equal, city.deadlines, 2)}.\n"
+    )
     rows = [
-        (d.code, f"{d.reported:,}", f"{d.on_time:,}", f"{d.overdue:,}", _percent(d.on_time, d.on_time + d.overdue),
-         f"{d.open:,}", show.lasted(d.median_ms or 0), show.lasted(d.p90_ms or 0)) for d in city.districts
-    ]  # fmt: skip
+        (
+            d.code,
+            f"{d.reported:,}",
+            f"{d.on_time:,}",
+            f"{d.overdue:,}",
+            _percent(d.on_time, d.on_time + d.overdue),
+            f"{d.open:,}",
+            show.lasted(d.median_ms or 0),
+            show.lasted(d.p90_ms or 0),
+        )
+        for d in city.districts
+    ]
     heads = ("district", "reported", "on time", "overdue", "按期率", "open", "median", "p90")
     show.table(heads, rows, right=range(1, 8))
     click.echo("\nLook closer:")
-    for what in ("performance show --grid BOS --by department --period all", "incident list --overdue",
-                 "alert list --limit 5", "verify"):  # fmt: skip
+    for what in (
+        "performance show --grid BOS --by department --period all",
+        "incident list --overdue",
+        "alert list --limit 5",
+        "verify",
+    ):
         click.echo(f"  .venv/bin/gridpatrol {what} --database {database}")

@@ -18,11 +18,26 @@ from workflows.hands import CalendarError
 from workflows.limits import LimitError
 
 COMMANDS = {
-    "serve": "serve", "replay": "replay", "import": "importing", "publish": "publish", "incident": "incident",
-    "deadline": "deadline", "alert": "alert", "performance": "performance", "deadletter": "deadletter", "pack": "pack",
-    "principal": "principal", "schema": "schema", "log": "log", "facts": "facts", "verify": "verify", "db": "db",
-    "topic": "topic", "demo": "demo", "bench": "bench",
-}  # fmt: skip
+    "serve": "serve",
+    "replay": "replay",
+    "import": "importing",
+    "publish": "publish",
+    "incident": "incident",
+    "deadline": "deadline",
+    "alert": "alert",
+    "performance": "performance",
+    "deadletter": "deadletter",
+    "pack": "pack",
+    "principal": "principal",
+    "schema": "schema",
+    "log": "log",
+    "facts": "facts",
+    "verify": "verify",
+    "db": "db",
+    "topic": "topic",
+    "demo": "demo",
+    "bench": "bench",
+}
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 
 PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, Problem, OSError)

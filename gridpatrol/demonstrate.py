@@ -115,19 +115,29 @@ class Traffic:
 
 def welcome(url: str, engine: Engine) -> str:
     """Where to look, and three commands that work as they are printed."""
-    return "\n".join([
-        "", f"The sample city is alive at {url} (Ctrl-C stops it, the next run goes on from here).", "",
-        f"  {url}/v1/incidents?overdue=true   what is late, and with whom",
-        f"  {url}/v1/alerts/stream            alerts as they are told",
-        f"  {url}/v1/performance?by=grid      figures of this month",
-        f"  {url}/metrics                     for Prometheus",
-        f"  {url}/openapi.json                the contract", "",
-        "Try it:", "",
-        f"  {_curl(engine)} '{url}/v1/incidents?overdue=true&limit=3'", "",
-        f"  {_curl(engine)} '{url}/v1/incidents/{_some_incident(engine)}'", "",
-        _report(url, engine), "",
-        f"Or: .venv/bin/gridpatrol incident list --overdue --database {shown(engine.settings.database)}", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "",
+            f"The sample city is alive at {url} (Ctrl-C stops it, the next run goes on from here).",
+            "",
+            f"  {url}/v1/incidents?overdue=true   what is late, and with whom",
+            f"  {url}/v1/alerts/stream            alerts as they are told",
+            f"  {url}/v1/performance?by=grid      figures of this month",
+            f"  {url}/metrics                     for Prometheus",
+            f"  {url}/openapi.json                the contract",
+            "",
+            "Try it:",
+            "",
+            f"  {_curl(engine)} '{url}/v1/incidents?overdue=true&limit=3'",
+            "",
+            f"  {_curl(engine)} '{url}/v1/incidents/{_some_incident(engine)}'",
+            "",
+            _report(url, engine),
+            "",
+            f"Or: .venv/bin/gridpatrol incident list --overdue --database {shown(engine.settings.database)}",
+            "",
+        ]
+    )
 
 
 def _curl(engine: Engine) -> str:
@@ -149,16 +159,24 @@ def _report(url: str, engine: Engine) -> str:
     """A report of a fresh incident by a member of a leaf grid, to be pasted as it is: one line."""
     policy, now = engine.active(), now_ms()
     assert policy is not None
-    post = next(p for p in policy.pack.posts if p.role == "member" and not p.vacant
-                and policy.grids[p.grid].level == policy.leaf_level)  # fmt: skip
+    post = next(
+        p
+        for p in policy.pack.posts
+        if p.role == "member" and not p.vacant and policy.grids[p.grid].level == policy.leaf_level
+    )
     category = next(c for c in policy.pack.categories if c.dissuade)
     subject = mint(policy.home(post.grid), now, Random(now))
     found_at = datetime.fromtimestamp(now // 1000, UTC).isoformat()
     event = {
-        "specversion": "1.0", "id": subject.rpartition(".")[2], "source": "/curl",
-        "type": "gridpatrol.report.submitted.v1", "subject": subject, "time": found_at, "actor": post.code,
+        "specversion": "1.0",
+        "id": subject.rpartition(".")[2],
+        "source": "/curl",
+        "type": "gridpatrol.report.submitted.v1",
+        "subject": subject,
+        "time": found_at,
+        "actor": post.code,
         "data": {"category": category.code, "source": "patrol", "grid": post.grid},
-    }  # fmt: skip
+    }
     body = msgspec.json.encode(event).decode()
     headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
     return f"  {_curl(engine)} '{url}/v1/events' {headers} -d '{body}'"

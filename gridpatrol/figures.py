@@ -59,16 +59,28 @@ def figures(database: Database, policy: Policy, asked: Mapping[str, str], now: i
     codes: dict[str, Any] = {name: asked.get(name) or None for name in CODES}
     level = _whole("level", asked["level"]) if asked.get("level") else None
     rows = performance.performance(
-        database, policy, level=level, since=since, until=until, by=by,  # type: ignore[arg-type]
-        published=_yes("published", asked.get("published", "")), **codes,
-    )  # fmt: skip
+        database,
+        policy,
+        level=level,
+        since=since,
+        until=until,
+        by=by,  # type: ignore[arg-type]
+        published=_yes("published", asked.get("published", "")),
+        **codes,
+    )
     standing = []
     if by not in ("post", "day") and codes.pop("post") is None:
         standing = performance.standing(database, policy, now, level=level, by=by, **codes)  # type: ignore[arg-type]
     return Figures(
-        pack=policy.pack.code, grid=asked.get("grid") or policy.root, by=by, since=_dashed(since), until=_dashed(until),
-        as_of=policy.clock_of_days.local(now), rows=rows, standing=standing,
-    )  # fmt: skip
+        pack=policy.pack.code,
+        grid=asked.get("grid") or policy.root,
+        by=by,
+        since=_dashed(since),
+        until=_dashed(until),
+        as_of=policy.clock_of_days.local(now),
+        rows=rows,
+        standing=standing,
+    )
 
 
 def _days(asked: Mapping[str, str], policy: Policy, now: int) -> tuple[int, int]:

@@ -33,9 +33,13 @@ def _keep_token(ctx: click.Context, _: click.Parameter, value: Path | None) -> N
 
 
 token_file: Decorator = click.option(
-    "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="GRIDPATROL_TOKEN_FILE",
-    expose_value=False, callback=_keep_token, help="File with the token for the server, instead of GRIDPATROL_TOKEN.",
-)  # fmt: skip
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="GRIDPATROL_TOKEN_FILE",
+    expose_value=False,
+    callback=_keep_token,
+    help="File with the token for the server, instead of GRIDPATROL_TOKEN.",
+)
 SERVER = "gridpatrol.server"
 """Name under which the address of --server is kept while a command runs."""
 
@@ -47,14 +51,16 @@ def _keep_server(ctx: click.Context, _: click.Parameter, value: str | None) -> N
 
 
 server: Decorator = click.option(
-    "--server", metavar="URL", envvar="GRIDPATROL_SERVER", expose_value=False, callback=_keep_server,
+    "--server",
+    metavar="URL",
+    envvar="GRIDPATROL_SERVER",
+    expose_value=False,
+    callback=_keep_server,
     help="Where the server or a gateway is asked, if it runs on another machine, e.g. https://gateway.example:8420.",
-)  # fmt: skip
+)
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 lang: Decorator = click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
-output: Decorator = click.option(
-    "-o", "--output", default="-", metavar="FILE", help="File to write, - for stdout."
-)
+output: Decorator = click.option("-o", "--output", default="-", metavar="FILE", help="File to write, - for stdout.")
 
 
 @contextmanager

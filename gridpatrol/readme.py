@@ -33,8 +33,13 @@ from workflows.limits import parse_limit
 README = Path(__file__).parent.parent / "README.md"
 CASE = "WY01.019ca8f8-5a00-7000-8000-000000000001"
 STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
-    ("03-02T09:00", "", "report.submitted", "WY01-01-MEMBER",
-     {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}),
+    (
+        "03-02T09:00",
+        "",
+        "report.submitted",
+        "WY01-01-MEMBER",
+        {"category": "D3-01", "source": "patrol", "grid": "WY01-01"},
+    ),
     ("03-02T09:05", "", "dissuasion.recorded", "WY01-01-MEMBER", {"outcome": "ineffective"}),
     ("03-02T09:10", "03-02T09:30", "incident.reported_up", "WY01-01-MEMBER", {}),
     ("03-02T10:00", "", "incident.accepted", "WY01-CHIEF", {}),
@@ -43,7 +48,7 @@ STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
     ("03-02T16:40", "", "handling.completed", "WY-BUILD-H", {}),
     ("03-02T17:20", "", "verification.recorded", "WY01-01-MEMBER", {"outcome": "solved"}),
     ("03-02T17:30", "", "incident.closed", "WY01-01-CHIEF", {}),
-)  # fmt: skip
+)
 """When it happened, when it arrived if the phone was offline, what was said, by whom."""
 UNTIL = "03-03T09:00"
 
@@ -72,9 +77,16 @@ def _instant(text: str) -> datetime:
 def _event(number: int, time: str, arrival: str, kind: str, actor: str, data: dict[str, str]) -> dict[str, object]:
     late = {"recordedtime": _instant(arrival).isoformat()} if arrival else {}
     return {
-        "specversion": "1.0", "id": str(number), "source": "app/readme", "type": f"gridpatrol.{kind}.v1",
-        "subject": CASE, "time": _instant(time).isoformat(), "actor": actor, "data": data, **late,
-    }  # fmt: skip
+        "specversion": "1.0",
+        "id": str(number),
+        "source": "app/readme",
+        "type": f"gridpatrol.{kind}.v1",
+        "subject": CASE,
+        "time": _instant(time).isoformat(),
+        "actor": actor,
+        "data": data,
+        **late,
+    }
 
 
 def explained() -> str:

@@ -198,7 +198,10 @@ def everything(settings: Settings, stop: threading.Event, opened: Opened) -> Non
 
 
 ROLE: dict[str, Callable[[Settings, threading.Event, Opened], None]] = {
-    "all": everything, "worker": worker, "performance": performance, "alerts": telling
+    "all": everything,
+    "worker": worker,
+    "performance": performance,
+    "alerts": telling,
 }
 
 

@@ -87,9 +87,12 @@ def certified(settings: Settings) -> ssl.SSLContext | None:
 
 
 def serve(
-    settings: Settings, *, prepare: Prepare | None = None, opened: Callable[[str, Engine], None] | None = None,
+    settings: Settings,
+    *,
+    prepare: Prepare | None = None,
+    opened: Callable[[str, Engine], None] | None = None,
     seconds: float | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Serve until a signal, or for so many seconds. `prepare` runs before the door opens, `opened` when it does.
 
     With a role of the distributed run: that role. The door of a gateway opens like that of the embedded run.
@@ -129,9 +132,12 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
 
 
 def _serve(
-    writer: Writer, taken: socket.socket, shown: ssl.SSLContext | None,
-    opened: Callable[[str, Engine], None] | None, seconds: float | None,
-) -> None:  # fmt: skip
+    writer: Writer,
+    taken: socket.socket,
+    shown: ssl.SSLContext | None,
+    opened: Callable[[str, Engine], None] | None,
+    seconds: float | None,
+) -> None:
     """The door, with the writer behind it."""
     engine, database, closing = writer.engine, writer.engine.database, threading.Event()
     url = url_of(taken, "https" if shown else "http")
@@ -162,10 +168,17 @@ class Server(uvicorn.Server):
         self, app: Any, closing: threading.Event, opened: Callable[[], None] | None, shown: ssl.SSLContext | None
     ) -> None:
         super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, ws="none", lifespan="on",
-                           timeout_graceful_shutdown=LINGER_S,
-                           ssl_context_factory=(lambda *_: shown) if shown else None)
-        )  # fmt: skip
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="none",
+                lifespan="on",
+                timeout_graceful_shutdown=LINGER_S,
+                ssl_context_factory=(lambda *_: shown) if shown else None,
+            )
+        )
         self._closing, self._opened = closing, opened
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

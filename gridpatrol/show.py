@@ -68,9 +68,17 @@ def _padded(text: str, width: int, right: bool = False) -> str:
 def desk(lines: Sequence[Line], as_of: str, more: bool) -> None:
     """Incidents in brief."""
     rows = [
-        (item.id, f"{item.state_zh} {item.state}", item.category.code if item.category else "", _owner(item),
-         _at(item.opened_at), _at(item.due_at), _late(item)) for item in lines
-    ]  # fmt: skip
+        (
+            item.id,
+            f"{item.state_zh} {item.state}",
+            item.category.code if item.category else "",
+            _owner(item),
+            _at(item.opened_at),
+            _at(item.due_at),
+            _late(item),
+        )
+        for item in lines
+    ]
     table(("incident", "state", "category", "owner", "reported", "due", "late"), rows)
     rest = "; there are more: --limit, or --grid to look closer" if more else ""
     click.echo(f"{len(rows)} incidents as of {as_of}{rest}.")
@@ -288,8 +296,10 @@ _SPEAK: dict[type[f.Fact], Callable[[Any, _Told], str]] = {
     f.Handled: _handled,
     f.Checked: _checked,
     f.Reworked: _reworked,
-    f.Suspended: lambda fact, told: f"挂账 suspended: {both(WORDS, fact.reason)}"
-    + (f" until {told.clock.short(fact.until)}" if fact.until is not None else ""),
+    f.Suspended: lambda fact, told: (
+        f"挂账 suspended: {both(WORDS, fact.reason)}"
+        + (f" until {told.clock.short(fact.until)}" if fact.until is not None else "")
+    ),
     f.Resumed: lambda fact, told: "恢复 resumed",
     f.Linked: lambda fact, told: f"并入 merged into {fact.into}",
     f.Similar: lambda fact, told: f"疑似重复 perhaps the same as {', '.join(fact.cases)}",
@@ -322,10 +332,16 @@ def alerts(rows: Iterable[Any], words: Words) -> None:
     """Alerts, the latest first."""
     clock = LocalClock(words)
     lines = [
-        (clock.minute(row.raised_at), both_clock(row.clock, row.kind), f"L{row.level}" if row.level else "",
-         row.case_id, both(ALERT_ENDS, row.status),
-         ", ".join(words.post(code).name for code in msgspec.json.decode(row.recipients))) for row in rows
-    ]  # fmt: skip
+        (
+            clock.minute(row.raised_at),
+            both_clock(row.clock, row.kind),
+            f"L{row.level}" if row.level else "",
+            row.case_id,
+            both(ALERT_ENDS, row.status),
+            ", ".join(words.post(code).name for code in msgspec.json.decode(row.recipients)),
+        )
+        for row in rows
+    ]
     table(("raised", "alert", "level", "incident", "status", "told"), lines)
 
 

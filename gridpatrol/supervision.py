@@ -105,9 +105,11 @@ def settings_of(role: str, settings: Settings) -> Settings:
     host, _, port = settings.listen.rpartition(":")
     place = ROLES.index(role) - 1
     return msgspec.structs.replace(
-        settings, role=role, listen=f"{host}:{int(port) + place if int(port) else 0}",
+        settings,
+        role=role,
+        listen=f"{host}:{int(port) + place if int(port) else 0}",
         instance=f"{settings.instance}-{role}" if settings.instance else "",
-    )  # fmt: skip
+    )
 
 
 def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":

@@ -5,41 +5,68 @@ definitions; titles of posts and names of grids come from the pack.
 """
 
 CLOCKS = {
-    "dissuade": ("劝阻", "dissuade"), "report": ("上报", "report"), "accept": ("受理", "accept"),
-    "handle": ("处置", "handle"), "rectify": ("整改", "rectify"), "verify": ("核查", "verify"),
-    "close": ("结案", "close"), "total": ("全程", "total"),
-}  # fmt: skip
+    "dissuade": ("劝阻", "dissuade"),
+    "report": ("上报", "report"),
+    "accept": ("受理", "accept"),
+    "handle": ("处置", "handle"),
+    "rectify": ("整改", "rectify"),
+    "verify": ("核查", "verify"),
+    "close": ("结案", "close"),
+    "total": ("全程", "total"),
+}
 SOURCES = {
-    "patrol": ("网格员巡查", "found on patrol"), "inspection": ("上级检查", "found by inspection"),
-    "supervision": ("督查", "found by supervision"), "public": ("公众举报", "reported by the public"),
-    "petition": ("信访", "petition"), "hotline": ("热线", "hotline"), "sensor": ("在线监测", "sensor"),
-    "camera": ("视频监控", "camera"), "transfer": ("移交", "transferred"),
-}  # fmt: skip
+    "patrol": ("网格员巡查", "found on patrol"),
+    "inspection": ("上级检查", "found by inspection"),
+    "supervision": ("督查", "found by supervision"),
+    "public": ("公众举报", "reported by the public"),
+    "petition": ("信访", "petition"),
+    "hotline": ("热线", "hotline"),
+    "sensor": ("在线监测", "sensor"),
+    "camera": ("视频监控", "camera"),
+    "transfer": ("移交", "transferred"),
+}
 RESULTS = {
-    "on_time": ("按期", "on time"), "overdue": ("超期", "overdue"),
+    "on_time": ("按期", "on time"),
+    "overdue": ("超期", "overdue"),
     "without_deadline": ("无时限", "without a deadline"),
-}  # fmt: skip
+}
 RUNGS = {
-    "warn": ("预警", "warning"), "due": ("到期", "due"), "overdue": ("超期", "overdue"),
+    "warn": ("预警", "warning"),
+    "due": ("到期", "due"),
+    "overdue": ("超期", "overdue"),
     "raise": ("升级督办", "raised"),
-    "loop": ("反复", "loop"), "urge": ("催办", "urged"),
-}  # fmt: skip
+    "loop": ("反复", "loop"),
+    "urge": ("催办", "urged"),
+}
 ALERT_ENDS = {
-    "resolved": ("已解除", "resolved"), "withdrawn": ("已撤回", "withdrawn"),
-    "acknowledged": ("已知悉", "acknowledged"), "firing": ("告警中", "firing"),
-}  # fmt: skip
+    "resolved": ("已解除", "resolved"),
+    "withdrawn": ("已撤回", "withdrawn"),
+    "acknowledged": ("已知悉", "acknowledged"),
+    "firing": ("告警中", "firing"),
+}
 WORDS = {
-    "effective": ("劝阻有效", "dissuasion was effective"), "ineffective": ("劝阻无效", "dissuasion was in vain"),
-    "impossible": ("无法劝阻", "nobody could be dissuaded"), "solved": ("已解决", "solved"),
-    "unsolved": ("未解决", "unsolved"), "authority": ("权限不足", "beyond our authority"),
-    "coordination": ("需协调", "needs coordination"), "cross_boundary": ("跨界", "crosses a boundary"),
-    "timeout": ("超时", "timed out"), "not_our_duty": ("非本单位职责", "not our duty"),
-    "not_our_area": ("非本辖区", "not our area"), "insufficient": ("材料不足", "not enough to go on"),
-    "wrong_category": ("类别有误", "wrong category"), "season": ("季节", "season"), "funds": ("资金", "funds"),
-    "engineering": ("工程", "engineering"), "dispute": ("争议", "dispute"), "other": ("其他", "other"),
-    "released": ("轮到处理", "its turn came"), "expired": ("等待超时", "waited in vain"),
+    "effective": ("劝阻有效", "dissuasion was effective"),
+    "ineffective": ("劝阻无效", "dissuasion was in vain"),
+    "impossible": ("无法劝阻", "nobody could be dissuaded"),
+    "solved": ("已解决", "solved"),
+    "unsolved": ("未解决", "unsolved"),
+    "authority": ("权限不足", "beyond our authority"),
+    "coordination": ("需协调", "needs coordination"),
+    "cross_boundary": ("跨界", "crosses a boundary"),
+    "timeout": ("超时", "timed out"),
+    "not_our_duty": ("非本单位职责", "not our duty"),
+    "not_our_area": ("非本辖区", "not our area"),
+    "insufficient": ("材料不足", "not enough to go on"),
+    "wrong_category": ("类别有误", "wrong category"),
+    "season": ("季节", "season"),
+    "funds": ("资金", "funds"),
+    "engineering": ("工程", "engineering"),
+    "dispute": ("争议", "dispute"),
+    "other": ("其他", "other"),
+    "released": ("轮到处理", "its turn came"),
+    "expired": ("等待超时", "waited in vain"),
     "overtaken": ("已过时", "overtaken"),
-}  # fmt: skip
+}
 
 
 def both(table: dict[str, tuple[str, str]], name: str) -> str:

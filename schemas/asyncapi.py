@@ -33,16 +33,36 @@ taken in structured and in binary mode. All that is sent is sent at least once: 
 names may have a prefix that tells installations apart. The same events are taken over HTTP: see /openapi.json there."""
 
 CHINESE = {
-    "report.submitted": "发现", "dissuasion.recorded": "告知劝阻", "incident.reported_up": "上报",
-    "incident.accepted": "受理", "incident.returned": "退回", "incident.dispatched": "派遣",
-    "department.arrived": "部门到场", "rectification.ordered": "督促整改", "rectification.completed": "整改完成",
-    "incident.escalated": "提级", "handling.completed": "处置完成", "verification.recorded": "现场核查",
-    "incident.closed": "结案", "incident.suspended": "挂账", "incident.resumed": "恢复",
-    "deadline.ordered": "延期/督办", "incident.reassigned": "改派", "incident.merged": "合并",
-    "incident.rejected": "不予立案", "incident.withdrawn": "撤回", "incident.force_closed": "强制结案",
-    "evidence.added": "补充证据", "comment.added": "备注", "incident.acknowledged": "知悉", "incident.urged": "催办",
-    "step": "事实", "alert": "预警", "deadletter": "死信", "figure": "考核指标",
-}  # fmt: skip
+    "report.submitted": "发现",
+    "dissuasion.recorded": "告知劝阻",
+    "incident.reported_up": "上报",
+    "incident.accepted": "受理",
+    "incident.returned": "退回",
+    "incident.dispatched": "派遣",
+    "department.arrived": "部门到场",
+    "rectification.ordered": "督促整改",
+    "rectification.completed": "整改完成",
+    "incident.escalated": "提级",
+    "handling.completed": "处置完成",
+    "verification.recorded": "现场核查",
+    "incident.closed": "结案",
+    "incident.suspended": "挂账",
+    "incident.resumed": "恢复",
+    "deadline.ordered": "延期/督办",
+    "incident.reassigned": "改派",
+    "incident.merged": "合并",
+    "incident.rejected": "不予立案",
+    "incident.withdrawn": "撤回",
+    "incident.force_closed": "强制结案",
+    "evidence.added": "补充证据",
+    "comment.added": "备注",
+    "incident.acknowledged": "知悉",
+    "incident.urged": "催办",
+    "step": "事实",
+    "alert": "预警",
+    "deadletter": "死信",
+    "figure": "考核指标",
+}
 """What people in Chinese grid management call a message."""
 
 
@@ -54,7 +74,9 @@ def document() -> bytes:
             "asyncapi": "3.0.0",
             "id": "urn:gridpatrol",
             "info": {
-                "title": "gridpatrol", "version": VERSION, "description": ABOUT,
+                "title": "gridpatrol",
+                "version": VERSION,
+                "description": ABOUT,
                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             },
             "defaultContentType": binary.JSON,
@@ -64,14 +86,16 @@ def document() -> bytes:
             "components": {
                 "messages": _messages(names),
                 "schemas": schemas,
-                "securitySchemes": {"scram": {
-                    "type": "scramSha512",
-                    "description": "A user and a password for each principal, over TLS only. ACLs of the brokers say "
-                    "which topics a principal may write and read.",
-                }},
+                "securitySchemes": {
+                    "scram": {
+                        "type": "scramSha512",
+                        "description": "A user and a password for each principal, over TLS only. "
+                        "ACLs of the brokers say which topics a principal may write and read.",
+                    }
+                },
             },
         }
-    )  # fmt: skip
+    )
 
 
 def write(folder: Path = FOLDER) -> Path:
@@ -87,16 +111,18 @@ def write(folder: Path = FOLDER) -> Path:
 def _servers() -> dict[str, Any]:
     return {
         "cluster": {
-            "host": "{broker}", "protocol": "kafka-secure",
+            "host": "{broker}",
+            "protocol": "kafka-secure",
             "description": "Apache Kafka with TLS and SCRAM-SHA-512.",
             "variables": {"broker": {"default": "kafka.example:9093", "description": "Any broker, with its port."}},
             "security": [{"$ref": "#/components/securitySchemes/scram"}],
         },
         "laptop": {
-            "host": "localhost:9092", "protocol": "kafka",
+            "host": "localhost:9092",
+            "protocol": "kafka",
             "description": "One machine for a trial, without TLS and passwords: loopback only.",
         },
-    }  # fmt: skip
+    }
 
 
 def _channel(topic: Topic) -> dict[str, Any]:
@@ -104,10 +130,12 @@ def _channel(topic: Topic) -> dict[str, Any]:
     if topic.partitions:
         bound["partitions"] = topic.partitions
     channel: dict[str, Any] = {
-        "address": topic.address, "title": topic.title, "description": topic.text(),
+        "address": topic.address,
+        "title": topic.title,
+        "description": topic.text(),
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in topic.messages},
         "bindings": {"kafka": bound},
-    }  # fmt: skip
+    }
     if "{system}" in topic.address:
         about = "The system's name: lower-case letters, digits and hyphens, at most 63."
         channel["parameters"] = {"system": {"description": about, "examples": ["hotline", "sensors-2"]}}
@@ -116,9 +144,11 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 def _operation(row: Operation) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "action": row.action, "channel": {"$ref": f"#/channels/{row.channel}"}, "summary": row.summary,
+        "action": row.action,
+        "channel": {"$ref": f"#/channels/{row.channel}"},
+        "summary": row.summary,
         "messages": [{"$ref": f"#/channels/{row.channel}/messages/{name}"} for name in TOPICS[row.channel].messages],
-    }  # fmt: skip
+    }
     if row.group:
         group = {"type": "string", "const": row.group}
         told["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
@@ -139,19 +169,35 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
     shown = (
         ("step", STEP, facts.Step, examples.STEP, "3.17", examples.SUBJECT, "The case's id."),
         ("alert", messages.LINE, messages.Told, examples.LINE, examples.LINE.id, examples.SUBJECT, "The case's id."),
-        ("deadletter", messages.LETTER, messages.DeadLetter, examples.LETTER, examples.LETTER.id, examples.SUBJECT,
-         "The letter's id."),
+        (
+            "deadletter",
+            messages.LETTER,
+            messages.DeadLetter,
+            examples.LETTER,
+            examples.LETTER.id,
+            examples.SUBJECT,
+            "The letter's id.",
+        ),
         ("figure", messages.CELL, messages.Cell, examples.CELL, "3.17.1", "", "The cell's dimensions."),
-    )  # fmt: skip
-    keys = {"step": examples.SUBJECT, "alert": examples.SUBJECT, "deadletter": examples.LETTER.id,
-            "figure": messages.cell_key(examples.CELL)}  # fmt: skip
+    )
+    keys = {
+        "step": examples.SUBJECT,
+        "alert": examples.SUBJECT,
+        "deadletter": examples.LETTER.id,
+        "figure": messages.cell_key(examples.CELL),
+    }
     for name, type_, struct, example, id_, subject, about in shown:
         headers = binary.headers(type=type_, id=id_, subject=subject, at_ms=examples.AT + 180_000)
         found[name] = {
-            "name": type_, "title": _title(name), "summary": _summary(struct), "contentType": binary.JSON,
-            "headers": _published(type_), "payload": _component(names[struct]), "bindings": _key(about, keys[name]),
+            "name": type_,
+            "title": _title(name),
+            "summary": _summary(struct),
+            "contentType": binary.JSON,
+            "headers": _published(type_),
+            "payload": _component(names[struct]),
+            "bindings": _key(about, keys[name]),
             "examples": [_example({k: v.decode() for k, v in headers}, msgspec.to_builtins(example))],
-        }  # fmt: skip
+        }
     return found
 
 
@@ -160,11 +206,15 @@ def _structured(name: str) -> dict[str, Any]:
     kind = trigger_of(name)
     content = {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json"}}
     return {
-        "name": name, "title": _title(kind), "summary": _summary(SAID[name]),
-        "contentType": binary.STRUCTURED, "headers": {"type": "object", "properties": content},
-        "payload": _component(kind), "bindings": _key("Free; best the home of the subject.", examples.HOME),
+        "name": name,
+        "title": _title(kind),
+        "summary": _summary(SAID[name]),
+        "contentType": binary.STRUCTURED,
+        "headers": {"type": "object", "properties": content},
+        "payload": _component(kind),
+        "bindings": _key("Free; best the home of the subject.", examples.HOME),
         "examples": [_example({"content-type": binary.STRUCTURED}, examples.event(kind))],
-    }  # fmt: skip
+    }
 
 
 def _in_binary(name: str, data: str) -> dict[str, Any]:
@@ -175,12 +225,15 @@ def _in_binary(name: str, data: str) -> dict[str, Any]:
     headers = {f"ce_{attribute}": value for attribute, value in event.items()} | {"content-type": binary.JSON}
     only = {"type": "object", "properties": {"ce_type": {"const": name}}}
     return {
-        "name": f"{name} in binary mode", "title": f"{_title(kind)}, binary",
-        "summary": _summary(SAID[name]), "contentType": binary.JSON,
-        "headers": {"allOf": [_component("EventHeaders"), only]}, "payload": _component(data),
+        "name": f"{name} in binary mode",
+        "title": f"{_title(kind)}, binary",
+        "summary": _summary(SAID[name]),
+        "contentType": binary.JSON,
+        "headers": {"allOf": [_component("EventHeaders"), only]},
+        "payload": _component(data),
         "bindings": _key("Free; best the home of the subject.", examples.HOME),
         "examples": [_example(headers, content)],
-    }  # fmt: skip
+    }
 
 
 def _records() -> dict[str, Any]:
@@ -197,19 +250,26 @@ def _records() -> dict[str, Any]:
     )
     return {
         kind: {
-            "name": f"inbox {kind}", "title": f"Inbox record: {kind}", "summary": about,
-            "contentType": binary.JSON if kind == "event" else "text/plain", "headers": _record_headers(kind),
-            "payload": payload, "bindings": _key("The home of an event's subject; empty for others.", key),
+            "name": f"inbox {kind}",
+            "title": f"Inbox record: {kind}",
+            "summary": about,
+            "contentType": binary.JSON if kind == "event" else "text/plain",
+            "headers": _record_headers(kind),
+            "payload": payload,
+            "bindings": _key("The home of an event's subject; empty for others.", key),
             "examples": [_example({"kind": kind, "principal": principal}, example)],
         }
         for kind, about, payload, example, key, principal in rows
-    }  # fmt: skip
+    }
 
 
 def _record_headers(kind: str) -> dict[str, Any]:
     principal = {"type": "string", "minLength": 1, "description": "Who sent it, as authenticated."}
-    return {"type": "object", "properties": {"kind": {"const": kind}, "principal": principal},
-            "required": ["kind", "principal"]}  # fmt: skip
+    return {
+        "type": "object",
+        "properties": {"kind": {"const": kind}, "principal": principal},
+        "required": ["kind", "principal"],
+    }
 
 
 def _published(type_: str) -> dict[str, Any]:
@@ -274,8 +334,13 @@ def _event(name: str, said: type[Struct], data: str) -> dict[str, Any]:
     if any(field.required for field in msgspec.structs.fields(said)):
         must.append("data")
     size = f"At most {MAX_EVENT_BYTES} bytes as structured JSON. Members beyond the contract are allowed, and sealed."
-    return {"title": name, "description": f"{cleandoc(said.__doc__ or '')}\n\n{size}", "type": "object",
-            "properties": attributes, "required": must}  # fmt: skip
+    return {
+        "title": name,
+        "description": f"{cleandoc(said.__doc__ or '')}\n\n{size}",
+        "type": "object",
+        "properties": attributes,
+        "required": must,
+    }
 
 
 def _record() -> dict[str, Any]:
@@ -284,7 +349,9 @@ def _record() -> dict[str, Any]:
     event = {"type": "object", "properties": PROPERTIES | {"data": {"type": "object"}}, "required": must}
     text = {"type": "string"}
     return {
-        "title": "Record", "type": "object", "required": ["event", "digest"],
+        "title": "Record",
+        "type": "object",
+        "required": ["event", "digest"],
         "description": "A sealed event, and what the gateway found out about it.",
         "properties": {
             "event": event,
@@ -292,7 +359,7 @@ def _record() -> dict[str, Any]:
             "token": text | {"description": "Of the sealed members, if there were any."},
             "letter": text | {"description": "The dead letter that this replays."},
         },
-    }  # fmt: skip
+    }
 
 
 def _event_headers() -> dict[str, Any]:
@@ -311,10 +378,12 @@ def _sent_headers() -> dict[str, Any]:
     about = {"specversion": {"const": "1.0"}, "time": text | {"format": "date-time"}}
     header: dict[str, Any] = {f"ce_{name}": about.get(name, text) for name in names}
     return {
-        "title": "SentHeaders", "type": "object", "description": "The attributes of a CloudEvent in binary mode.",
+        "title": "SentHeaders",
+        "type": "object",
+        "description": "The attributes of a CloudEvent in binary mode.",
         "properties": header | {"content-type": {"const": binary.JSON}},
         "required": [*(name for name in header if name != "ce_subject"), "content-type"],
-    }  # fmt: skip
+    }
 
 
 def _as_text(schema: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,11 @@ _SUBJECT = re.compile(SUBJECT)
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
 """What may spell a value that no store takes. Rare, so only such events are looked at member by member."""
 _TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact)) | {
-    "step", "pack.activated", "deadletter", "figure",
-}  # fmt: skip
+    "step",
+    "pack.activated",
+    "deadletter",
+    "figure",
+}
 """The engine's own words: every fact, the messages that it publishes, and what it gives as a cause."""
 
 
@@ -45,15 +48,13 @@ class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
     time: Instant
     actor: Code
     data: Raw = Raw(b"{}")
-    datacontenttype: Annotated[str, Meta(pattern=r"^application/json *(;.*)?$", max_length=100)] = (
-        "application/json"
-    )
+    datacontenttype: Annotated[str, Meta(pattern=r"^application/json *(;.*)?$", max_length=100)] = "application/json"
     dataschema: Annotated[str, Meta(max_length=400)] | None = None
     recordedtime: Instant | None = None
     partitionkey: Annotated[str, Meta(max_length=64)] | None = None
-    traceparent: (
-        Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)")] | None
-    ) = None
+    traceparent: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)")] | None = (
+        None
+    )
     tracestate: Annotated[str, Meta(max_length=512)] | None = None
 
 
@@ -104,9 +105,7 @@ def _check(event: Envelope) -> Envelope | Refusal:
     if event.type not in SAID:
         return unknown_type(event.type)
     if not _SUBJECT.match(event.subject):
-        return Refusal(
-            Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code"
-        )
+        return Refusal(Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code")
     return _untimely(event) or event
 
 

@@ -17,9 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from schemas.instants import SPAN
 
 # `(?!\n)`: Python lets `$` match before a last line feed, other languages do not.
-Code = Annotated[
-    str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$(?!\n)", description="a code of the pack")
-]
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$(?!\n)", description="a code of the pack")]
 """A code of the pack: grid, post, department, category. No blank, `|`, `/`: they separate."""
 Instant = Annotated[datetime, Meta(tz=True, description=f"RFC 3339 with a zone, {SPAN}")]
 UnitCode = Annotated[
@@ -46,10 +44,12 @@ CaseId = Annotated[str, Meta(min_length=38, max_length=120, description="<home>.
 Sealed = Annotated[
     str,
     Meta(
-        max_length=20_000, description="sealed: never enters the log",
-        extra_json_schema={"x-sealed": True}, extra={"sealed": True},
+        max_length=20_000,
+        description="sealed: never enters the log",
+        extra_json_schema={"x-sealed": True},
+        extra={"sealed": True},
     ),
-]  # fmt: skip
+]
 """Free text or contact data: replaced by a token before the event enters the log."""
 
 

@@ -24,16 +24,28 @@ LATER = "2026-03-09T18:00:00.000+08:00"
 PACK = "7d051fc77be449cfed9f8dca056ed86e7717e68892965ce8c5c9cb15e4d3f135"
 TOKEN = "5b0a1f6c9d3e48728a4c6f1e0d9b2a73"
 PHOTO = {
-    "url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "near",
-    "taken_at": "2026-03-02T08:59:00.000+08:00", "position": {"lon": 108.845, "lat": 34.385, "accuracy_m": 12.5},
-}  # fmt: skip
+    "url": "https://files.example/1.jpg",
+    "sha256": "ab" * 32,
+    "kind": "near",
+    "taken_at": "2026-03-02T08:59:00.000+08:00",
+    "position": {"lon": 108.845, "lat": 34.385, "accuracy_m": 12.5},
+}
 
 DATA: dict[str, dict[str, Any]] = {
     "report.submitted": {
-        "category": "D3-01", "source": "patrol", "grid": "WY01-01", "unit": "SITE-0042",
-        "touches": ["WY01-02"], "deadline": LATER, "reference": "2026-17",
-        "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"}, "evidence": [PHOTO],
-        "description": "围挡外裸土未覆盖", "reporter_name": "…", "reporter_contact": "…", "note": "…",
+        "category": "D3-01",
+        "source": "patrol",
+        "grid": "WY01-01",
+        "unit": "SITE-0042",
+        "touches": ["WY01-02"],
+        "deadline": LATER,
+        "reference": "2026-17",
+        "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"},
+        "evidence": [PHOTO],
+        "description": "围挡外裸土未覆盖",
+        "reporter_name": "…",
+        "reporter_contact": "…",
+        "note": "…",
     },
     "dissuasion.recorded": {"outcome": "ineffective"},
     "incident.reported_up": {"to_department": "WY-BUILD"},
@@ -59,18 +71,30 @@ DATA: dict[str, dict[str, Any]] = {
     "comment.added": {"text": "…"},
     "incident.acknowledged": {"clock": "total"},
     "incident.urged": {},
-}  # fmt: skip
+}
 """The data of one event of every type, with every kind of member at least once."""
-_BY_MEMBERS = ("report.submitted", "dissuasion.recorded", "incident.reported_up", "verification.recorded",
-               "evidence.added", "comment.added")  # fmt: skip
+_BY_MEMBERS = (
+    "report.submitted",
+    "dissuasion.recorded",
+    "incident.reported_up",
+    "verification.recorded",
+    "evidence.added",
+    "comment.added",
+)
 
 
 def event(kind: str) -> dict[str, Any]:
     """A structured event. `kind` is its type without prefix and version."""
     return {
-        "specversion": "1.0", "id": f"{kind}-1", "source": "app/3f9c", "type": f"gridpatrol.{kind}.v1",
-        "subject": SUBJECT, "time": TIME, "actor": MEMBER if kind in _BY_MEMBERS else CHIEF, "data": DATA[kind],
-    }  # fmt: skip
+        "specversion": "1.0",
+        "id": f"{kind}-1",
+        "source": "app/3f9c",
+        "type": f"gridpatrol.{kind}.v1",
+        "subject": SUBJECT,
+        "time": TIME,
+        "actor": MEMBER if kind in _BY_MEMBERS else CHIEF,
+        "data": DATA[kind],
+    }
 
 
 def record() -> Record:
@@ -82,35 +106,90 @@ def record() -> Record:
 
 
 STEP = f.Step(
-    partition=3, n=17, case=SUBJECT, seq=4, at=AT + 180_000, day=20260302, policy=PACK, path="/XA/WY/WY01/WY01-01/",
-    category="D3-01", group="dust", department="", post=CHIEF,
+    partition=3,
+    n=17,
+    case=SUBJECT,
+    seq=4,
+    at=AT + 180_000,
+    day=20260302,
+    policy=PACK,
+    path="/XA/WY/WY01/WY01-01/",
+    category="D3-01",
+    group="dust",
+    department="",
+    post=CHIEF,
     cause=f.Cause("gridpatrol.incident.accepted.v1", "app/3f9c", "incident.accepted-1", CHIEF, AT + 180_000),
     facts=(
         f.Moved(trigger="incident.accepted", was="reported", state="accepted", judged=AT + 180_000, by=CHIEF),
         f.ClockStopped(
-            clock="accept", level=3, cycle=0, target=0, judged=AT + 180_000, started=AT + 120_000, result="on_time",
-            elapsed=60_000, consumed=60_000, due=AT + 3_720_000, why="incident.accepted",
+            clock="accept",
+            level=3,
+            cycle=0,
+            target=0,
+            judged=AT + 180_000,
+            started=AT + 120_000,
+            result="on_time",
+            elapsed=60_000,
+            consumed=60_000,
+            due=AT + 3_720_000,
+            why="incident.accepted",
         ),
         f.ClockStarted(
-            clock="handle", level=3, cycle=0, target=0, judged=AT + 180_000, calendar="office", limit="4工作时",
-            due=AT + 21_780_000, basis="our proposal", rung="warn", next=AT + 18_180_000,
+            clock="handle",
+            level=3,
+            cycle=0,
+            target=0,
+            judged=AT + 180_000,
+            calendar="office",
+            limit="4工作时",
+            due=AT + 21_780_000,
+            basis="our proposal",
+            rung="warn",
+            next=AT + 18_180_000,
         ),
     ),
-)  # fmt: skip
+)
 _ALERT = f"{SUBJECT}|handle.3|0|0|overdue|1"
 LINE = Told(
-    id=f"{_ALERT}|firing", alert=_ALERT, what="firing", case=SUBJECT, kind="overdue", clock="handle", level=3,
-    path="/XA/WY/WY01/WY01-01/", category="D3-01",
+    id=f"{_ALERT}|firing",
+    alert=_ALERT,
+    what="firing",
+    case=SUBJECT,
+    kind="overdue",
+    clock="handle",
+    level=3,
+    path="/XA/WY/WY01/WY01-01/",
+    category="D3-01",
     recipients={post: f"{_ALERT}|firing|{post}" for post in (CHIEF, "WY-CHIEF", "WY01-SPONSOR")},
-    due_at=AT + 194_580_000, raised_at=AT + 194_580_001, due=AT + 21_780_000,
-    epoch="19c8f3a2b40", number=204, told_at=AT + 194_580_250, why="rung overdue",
-)  # fmt: skip
+    due_at=AT + 194_580_000,
+    raised_at=AT + 194_580_001,
+    due=AT + 21_780_000,
+    epoch="19c8f3a2b40",
+    number=204,
+    told_at=AT + 194_580_250,
+    why="rung overdue",
+)
 LETTER = DeadLetter(
-    id="3.4711", at=AT, partition=3, position=4711, reason=Reason.FORBIDDEN, field="actor",
-    detail="only a chief or sponsor of the owning grid may accept", source="app/3f9c", event_id="incident.accepted-1",
-    type="gridpatrol.incident.accepted.v1", case=SUBJECT, principal="app",
-)  # fmt: skip
+    id="3.4711",
+    at=AT,
+    partition=3,
+    position=4711,
+    reason=Reason.FORBIDDEN,
+    field="actor",
+    detail="only a chief or sponsor of the owning grid may accept",
+    source="app/3f9c",
+    event_id="incident.accepted-1",
+    type="gridpatrol.incident.accepted.v1",
+    case=SUBJECT,
+    principal="app",
+)
 CELL = Cell(
-    measure="on_time", day=20260302, path="/XA/WY/WY01/WY01-01/", department="", category="D3-01", group="dust",
-    post=CHIEF, value=12,
-)  # fmt: skip
+    measure="on_time",
+    day=20260302,
+    path="/XA/WY/WY01/WY01-01/",
+    department="",
+    category="D3-01",
+    group="dust",
+    post=CHIEF,
+    value=12,
+)

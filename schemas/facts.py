@@ -361,12 +361,43 @@ class AlertEnded(Fact, frozen=True, tag="alert.ended"):
 
 
 AnyFact = (
-    Reported | Moved | Assigned | Assisting | Copied | Dissuaded | Escalated | Returned | Arrived | Ordered
-    | Rectified | Handled | Checked | Reworked | Suspended | Resumed | Linked | Similar | Evidenced | Noted
-    | Acknowledged | Urged | Parked | Unparked | Quarantined
-    | ClockStarted | ClockPaused | ClockResumed | ClockRetargeted | ClockRung | ClockSkipped
-    | ClockContradicted | ClockStopped | ClockRecalculated | AlertRaised | AlertEnded
-)  # fmt: skip
+    Reported
+    | Moved
+    | Assigned
+    | Assisting
+    | Copied
+    | Dissuaded
+    | Escalated
+    | Returned
+    | Arrived
+    | Ordered
+    | Rectified
+    | Handled
+    | Checked
+    | Reworked
+    | Suspended
+    | Resumed
+    | Linked
+    | Similar
+    | Evidenced
+    | Noted
+    | Acknowledged
+    | Urged
+    | Parked
+    | Unparked
+    | Quarantined
+    | ClockStarted
+    | ClockPaused
+    | ClockResumed
+    | ClockRetargeted
+    | ClockRung
+    | ClockSkipped
+    | ClockContradicted
+    | ClockStopped
+    | ClockRecalculated
+    | AlertRaised
+    | AlertEnded
+)
 
 
 class Cause(Struct, frozen=True, omit_defaults=True):

@@ -45,9 +45,15 @@ DATA: dict[str, dict[str, Any]] = {
 }
 """What to say with a trigger, where it needs data."""
 SPEAKERS = (
-    "WY01-01-MEMBER", "WY01-CHIEF", "WY-CHIEF", "XA-CHIEF", "WY-DISPATCH", "WY-12345", "XA-OFFICE",
+    "WY01-01-MEMBER",
+    "WY01-CHIEF",
+    "WY-CHIEF",
+    "XA-CHIEF",
+    "WY-DISPATCH",
+    "WY-12345",
+    "XA-OFFICE",
     "WY-SUPERVISOR",
-)  # fmt: skip
+)
 
 
 class Life(NamedTuple):
@@ -60,9 +66,7 @@ class Life(NamedTuple):
 class Teller:
     """Says things to one case and keeps its steps, firings included, as the engine would write them."""
 
-    def __init__(
-        self, number: int = 1, rules: Policy | None = None, home: str = "WY01", start: int = 0
-    ) -> None:
+    def __init__(self, number: int = 1, rules: Policy | None = None, home: str = "WY01", start: int = 0) -> None:
         self.rules = rules or weiyang()
         self.case = Case(id=subject(home, number))
         self.now = start or at("03-02 09:00")
@@ -95,12 +99,22 @@ class Teller:
             case, day = told.case, self.rules.clock_of_days.local_day(told.instant)
             self.steps.append(
                 f.Step(
-                    partition=0, n=0, case=case.id, seq=case.seq, at=arrival, day=day, policy=case.policy,
-                    path=path_text(case.path), category=case.category, group=case.group,
-                    department=told.department, post=told.cause.actor, cause=told.cause,
+                    partition=0,
+                    n=0,
+                    case=case.id,
+                    seq=case.seq,
+                    at=arrival,
+                    day=day,
+                    policy=case.policy,
+                    path=path_text(case.path),
+                    category=case.category,
+                    group=case.group,
+                    department=told.department,
+                    post=told.cause.actor,
+                    cause=told.cause,
                     facts=told.facts,
                 )
-            )  # fmt: skip
+            )
         self.case = outcome.case
 
     @property
@@ -129,15 +143,31 @@ plots = st.lists(st.lists(choices, min_size=1, max_size=14), min_size=1, max_siz
 """Lives of one to four cases."""
 
 FORWARD = (
-    "incident.reported_up", "incident.accepted", "handling.completed", "verification.recorded",
+    "incident.reported_up",
+    "incident.accepted",
+    "handling.completed",
+    "verification.recorded",
     "incident.closed",
-)  # fmt: skip
+)
 SIDE = (
-    "dissuasion.recorded", "incident.dispatched", "rectification.ordered", "rectification.completed",
-    "incident.returned", "incident.escalated", "incident.suspended", "incident.resumed", "deadline.ordered",
-    "incident.urged", "incident.acknowledged", "incident.rejected", "incident.merged",
-    "incident.force_closed", "incident.withdrawn", "comment.added", "incident.reassigned",
-)  # fmt: skip
+    "dissuasion.recorded",
+    "incident.dispatched",
+    "rectification.ordered",
+    "rectification.completed",
+    "incident.returned",
+    "incident.escalated",
+    "incident.suspended",
+    "incident.resumed",
+    "deadline.ordered",
+    "incident.urged",
+    "incident.acknowledged",
+    "incident.rejected",
+    "incident.merged",
+    "incident.force_closed",
+    "incident.withdrawn",
+    "comment.added",
+    "incident.reassigned",
+)
 
 
 def live(number: int, plot: Sequence[Choice]) -> Life:
@@ -145,9 +175,11 @@ def live(number: int, plot: Sequence[Choice]) -> Life:
     teller, first = Teller(number, home=("WY01", "WY02")[number % 2]), plot[0]
     leaf = f"WY0{number % 2 + 1}-01"
     source, by, definition = (
-        ("patrol", f"{leaf}-MEMBER", "incident"), ("hotline", "WY-12345", "incident"),
-        ("hotline", "WY-12345", "service_request"), ("patrol", f"{leaf}-MEMBER", "incident"),
-    )[first.variant]  # fmt: skip
+        ("patrol", f"{leaf}-MEMBER", "incident"),
+        ("hotline", "WY-12345", "incident"),
+        ("hotline", "WY-12345", "service_request"),
+        ("patrol", f"{leaf}-MEMBER", "incident"),
+    )[first.variant]
     data: dict[str, Any] = {"category": ("D3-01", "D3-04")[first.trigger % 2], "source": source, "grid": leaf}
     if first.trigger % 4 > 1:
         ordered = None if first.trigger % 4 == 2 else instant(teller.now + first.after)
@@ -208,10 +240,21 @@ def numbered(steps: Iterable[f.Step], count: int = 2) -> list[f.Step]:
 def step_row(step: f.Step) -> StepRow:
     """A step as its row of the table `facts`."""
     return StepRow(
-        step.partition, step.n, step.case, step.seq, step.at, step.day, step.policy, step.path, step.category,
-        step.group, step.department, step.post, f.encode_cause(step.cause).decode(),
+        step.partition,
+        step.n,
+        step.case,
+        step.seq,
+        step.at,
+        step.day,
+        step.policy,
+        step.path,
+        step.category,
+        step.group,
+        step.department,
+        step.post,
+        f.encode_cause(step.cause).decode(),
         f.encode_facts(step.facts).decode(),
-    )  # fmt: skip
+    )
 
 
 def write(db: Database, steps: Sequence[f.Step], cases: Iterable[Case] = ()) -> None:

@@ -111,5 +111,3 @@ def wait_until(true: Callable[[], Any]) -> Any:
         assert time.monotonic() < until, "it did not come true in time"
         time.sleep(0.01)
     return answer
-
-

@@ -55,8 +55,12 @@ class Clock:
         library, self._file = folder / "shifted_clock.so", folder / "shift"
         self._file.write_bytes(struct.pack("q", 0))
         try:
-            subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), "-x", "c", "-"], input=SOURCE.encode(),
-                           check=True, capture_output=True)  # fmt: skip
+            subprocess.run(
+                ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), "-x", "c", "-"],
+                input=SOURCE.encode(),
+                check=True,
+                capture_output=True,
+            )
         except (OSError, subprocess.CalledProcessError) as error:
             raise ClockUnavailable(str(error)) from error
         self.environment = {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(self._file)}

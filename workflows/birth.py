@@ -41,9 +41,7 @@ def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Re
         return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
     if register.home(grid) != home:
         expected = register.home(grid)
-        return Refusal(
-            Reason.MISROUTED, "subject", f"the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>"
-        )
+        return Refusal(Reason.MISROUTED, "subject", f"the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>")
     return grid
 
 
@@ -62,13 +60,24 @@ def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Cas
     key = correlation_key(said, d.rules.options.similar_radius_m)
     d.tell(
         f.Reported(
-            definition=said.definition, policy=d.rules.hash, category=category.code, group=category.group,
-            source=said.source, by=d.by, path=d.register.path(grid), occurred=d.instant, judged=judged,
-            touches=touched(d, said, grid), unit=said.unit or "", reference=said.reference or "", key=key,
-            lon=position.lon if position else None, lat=position.lat if position else None,
+            definition=said.definition,
+            policy=d.rules.hash,
+            category=category.code,
+            group=category.group,
+            source=said.source,
+            by=d.by,
+            path=d.register.path(grid),
+            occurred=d.instant,
+            judged=judged,
+            touches=touched(d, said, grid),
+            unit=said.unit or "",
+            reference=said.reference or "",
+            key=key,
+            lon=position.lon if position else None,
+            lat=position.lat if position else None,
             crs=position.crs if position else "",
         )
-    )  # fmt: skip
+    )
     for item in said.evidence:
         d.tell(evidence(item, d.by))
     same = similar(d, nearby)

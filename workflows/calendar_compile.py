@@ -84,11 +84,7 @@ def national_days(
     worked = {day: working for day in table.weekend_workdays}
     named = _by_notice(table, set(worked)) if country in BY_NOTICE else dict(table)
     notes = {**named, **{day: _work_note(country, day, table, named) for day in worked}}
-    rules = tuple(
-        DayRule(_number(day), worked.get(day, ()), notes[day])
-        for day in sorted(notes)
-        if day.year in years
-    )
+    rules = tuple(DayRule(_number(day), worked.get(day, ()), notes[day]) for day in sorted(notes) if day.year in years)
     return NationalDays(rules, years[-1] * 10000 + 1231)
 
 
@@ -96,9 +92,7 @@ def _table(country: str, years: list[int], subdiv: str | None) -> holidays.Holid
     """The library's table in the country's own language, whatever the language of this machine."""
     try:
         language = holidays.country_holidays(country, subdiv=subdiv).default_language
-        return holidays.country_holidays(
-            country, subdiv=subdiv, years=years, language=language, expand=False
-        )
+        return holidays.country_holidays(country, subdiv=subdiv, years=years, language=language, expand=False)
     except NotImplementedError as error:
         raise CalendarError(f"{error}; write an ISO 3166 code that the `holidays` library knows") from None
 

@@ -226,10 +226,21 @@ def _quarantined(case: Case, fact: f.Quarantined) -> None:
 
 def _clock_started(case: Case, fact: f.ClockStarted) -> None:
     clock = Clock(
-        name=fact.clock, level=fact.level, cycle=fact.cycle, target=fact.target, calendar=fact.calendar,
-        started=fact.judged, judged=fact.judged, limit=fact.limit, due=fact.due, provisional=fact.provisional,
-        since=fact.judged, rung=fact.rung, next=fact.next, repeat=fact.repeat,
-    )  # fmt: skip
+        name=fact.clock,
+        level=fact.level,
+        cycle=fact.cycle,
+        target=fact.target,
+        calendar=fact.calendar,
+        started=fact.judged,
+        judged=fact.judged,
+        limit=fact.limit,
+        due=fact.due,
+        provisional=fact.provisional,
+        since=fact.judged,
+        rung=fact.rung,
+        next=fact.next,
+        repeat=fact.repeat,
+    )
     case.clocks = (*case.clocks, clock)
     _note_target(case, fact)
 
@@ -241,8 +252,7 @@ def _note_target(case: Case, fact: f.ClockFact) -> None:
 
 def _change_clock(case: Case, fact: f.ClockFact, **changes: Any) -> None:
     case.clocks = tuple(
-        structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c
-        for c in case.clocks
+        structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c for c in case.clocks
     )
 
 
@@ -255,17 +265,33 @@ def _clock_paused(case: Case, fact: f.ClockPaused) -> None:
 
 def _clock_resumed(case: Case, fact: f.ClockResumed) -> None:
     _change_clock(
-        case, fact, judged=fact.judged, since=fact.judged, due=fact.due, provisional=fact.provisional,
-        rung=fact.rung, next=fact.next, repeat=fact.repeat,
-    )  # fmt: skip
+        case,
+        fact,
+        judged=fact.judged,
+        since=fact.judged,
+        due=fact.due,
+        provisional=fact.provisional,
+        rung=fact.rung,
+        next=fact.next,
+        repeat=fact.repeat,
+    )
 
 
 def _clock_retargeted(case: Case, fact: f.ClockRetargeted) -> None:
     _change_clock(
-        case, fact, target=fact.target, judged=fact.judged, limit=fact.limit, due=fact.due,
-        provisional=fact.provisional, rung=fact.rung, next=fact.next, repeat=fact.repeat,
-        breached=False, acknowledged=False,
-    )  # fmt: skip
+        case,
+        fact,
+        target=fact.target,
+        judged=fact.judged,
+        limit=fact.limit,
+        due=fact.due,
+        provisional=fact.provisional,
+        rung=fact.rung,
+        next=fact.next,
+        repeat=fact.repeat,
+        breached=False,
+        acknowledged=False,
+    )
     _note_target(case, fact)
 
 
@@ -290,9 +316,7 @@ def _alert_ended(case: Case, fact: f.AlertEnded) -> None:
 
 
 def _tell_clock(case: Case, name: str, level: int, **changes: Any) -> None:
-    case.clocks = tuple(
-        structs.replace(c, **changes) if (c.name, c.level) == (name, level) else c for c in case.clocks
-    )
+    case.clocks = tuple(structs.replace(c, **changes) if (c.name, c.level) == (name, level) else c for c in case.clocks)
 
 
 _HANDLERS: dict[type[f.Fact], Callable[[Case, Any], None]] = {

@@ -107,8 +107,9 @@ def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
 # ---- start, pause, resume, stop ---------------------------------------------------------------------------
 
 
-def start(d: Decision, name: str, level: int, *, ordered: int | None = None, limit: Limit | None = None,
-          endless: bool = False) -> None:  # fmt: skip
+def start(
+    d: Decision, name: str, level: int, *, ordered: int | None = None, limit: Limit | None = None, endless: bool = False
+) -> None:
     """Start a clock at the judged instant, with an ordered instant or limit, or with the pack's limit.
 
     A clock without any limit does not start, except those that somebody starts: they have an outcome all the
@@ -131,12 +132,21 @@ def start(d: Decision, name: str, level: int, *, ordered: int | None = None, lim
     target = case.last_target(name, level) + 1
     d.tell(
         f.ClockStarted(
-            clock=name, level=level, cycle=case.cycle, target=target, judged=judged, calendar=code,
-            limit=limit_text(limit) if limit is not None else "", due=due,
-            provisional=_provisional(due, limit, calendar), basis=basis,
-            rung=armed.rung, next=armed.next, repeat=armed.repeat,
+            clock=name,
+            level=level,
+            cycle=case.cycle,
+            target=target,
+            judged=judged,
+            calendar=code,
+            limit=limit_text(limit) if limit is not None else "",
+            due=due,
+            provisional=_provisional(due, limit, calendar),
+            basis=basis,
+            rung=armed.rung,
+            next=armed.next,
+            repeat=armed.repeat,
         )
-    )  # fmt: skip
+    )
     _tell_skipped(d, name, level, case.cycle, target, armed)
 
 
@@ -156,8 +166,11 @@ def pause(d: Decision, clock: Clock) -> None:
     judged, limit = d.judged(clock.judged), limit_of(clock)
     kind = limit.kind if limit else Kind.urgent_hour
     used = consumed(clock, judged, kind, d.calendar(clock.calendar))
-    d.tell(f.ClockPaused(clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target,
-                         judged=judged, consumed=used))  # fmt: skip
+    d.tell(
+        f.ClockPaused(
+            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged, consumed=used
+        )
+    )
 
 
 def resume(d: Decision, clock: Clock) -> None:
@@ -173,11 +186,18 @@ def resume(d: Decision, clock: Clock) -> None:
     armed = arm(d, clock.name, due, calendar, judged, position(d, clock))
     d.tell(
         f.ClockResumed(
-            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged,
-            due=due, provisional=_provisional(due, limit, calendar),
-            rung=armed.rung, next=armed.next, repeat=armed.repeat,
+            clock=clock.name,
+            level=clock.level,
+            cycle=clock.cycle,
+            target=clock.target,
+            judged=judged,
+            due=due,
+            provisional=_provisional(due, limit, calendar),
+            rung=armed.rung,
+            next=armed.next,
+            repeat=armed.repeat,
         )
-    )  # fmt: skip
+    )
     _tell_skipped(d, clock.name, clock.level, clock.cycle, clock.target, armed)
 
 
@@ -192,12 +212,20 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
     _end_alerts(d, clock, "withdrawn")
     d.tell(
         f.ClockRetargeted(
-            clock=clock.name, level=clock.level, cycle=clock.cycle, target=target, judged=judged,
-            limit=limit_text(limit) if limit is not None else "", due=due, why=why,
+            clock=clock.name,
+            level=clock.level,
+            cycle=clock.cycle,
+            target=target,
+            judged=judged,
+            limit=limit_text(limit) if limit is not None else "",
+            due=due,
+            why=why,
             provisional=_provisional(due, limit, calendar),
-            rung=armed.rung, next=armed.next, repeat=armed.repeat,
+            rung=armed.rung,
+            next=armed.next,
+            repeat=armed.repeat,
         )
-    )  # fmt: skip
+    )
     _tell_skipped(d, clock.name, clock.level, clock.cycle, target, armed)
 
 
@@ -219,11 +247,19 @@ def stop(d: Decision, clock: Clock, why: str) -> None:
         _end_alerts(d, clock, "resolved")
     d.tell(
         f.ClockStopped(
-            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged,
-            started=clock.started, result=result, elapsed=judged - clock.started,
-            consumed=consumed(clock, done, kind, d.calendar(clock.calendar)), due=clock.due, why=why,
+            clock=clock.name,
+            level=clock.level,
+            cycle=clock.cycle,
+            target=clock.target,
+            judged=judged,
+            started=clock.started,
+            result=result,
+            elapsed=judged - clock.started,
+            consumed=consumed(clock, done, kind, d.calendar(clock.calendar)),
+            due=clock.due,
+            why=why,
         )
-    )  # fmt: skip
+    )
 
 
 def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
@@ -278,13 +314,21 @@ def ring(d: Decision, clock: Clock) -> RungRow:
     overdue = row.offset != "before"
     d.tell(
         f.ClockRung(
-            clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target,
-            rung=row.rung, repeat=repeat, due_at=now, due=clock.due,
-            overdue=overdue, breach=overdue and not clock.breached,
-            next_rung=coming[0].rung if coming else "", next=coming[2] if coming else None,
+            clock=clock.name,
+            level=clock.level,
+            cycle=clock.cycle,
+            target=clock.target,
+            rung=row.rung,
+            repeat=repeat,
+            due_at=now,
+            due=clock.due,
+            overdue=overdue,
+            breach=overdue and not clock.breached,
+            next_rung=coming[0].rung if coming else "",
+            next=coming[2] if coming else None,
             next_repeat=coming[1] if coming else 0,
         )
-    )  # fmt: skip
+    )
     if not (clock.acknowledged and row.every is not None):
         _tell_posts(d, clock, row, repeat)
     return row
@@ -298,10 +342,16 @@ def _tell_posts(d: Decision, clock: Clock, row: RungRow, repeat: int) -> None:
     due_at = clock.next or 0
     d.tell(
         f.AlertRaised(
-            alert=name, kind=row.rung, to=posts, due_at=due_at,
-            clock=clock.name, level=clock.level, due=clock.due, not_before=not_before(d, clock.name, due_at),
+            alert=name,
+            kind=row.rung,
+            to=posts,
+            due_at=due_at,
+            clock=clock.name,
+            level=clock.level,
+            due=clock.due,
+            not_before=not_before(d, clock.name, due_at),
         )
-    )  # fmt: skip
+    )
 
 
 def not_before(d: Decision, clock: str, instant: int) -> int | None:

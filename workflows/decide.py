@@ -104,9 +104,14 @@ def cause_of(arrived: Arrived) -> f.Cause:
     """The event as the cause of a step."""
     event = arrived.record.event
     return f.Cause(
-        type=event.type, source=event.source, id=event.id, actor=event.actor, occurred=to_ms(event.time),
-        traceparent=event.traceparent or "", token=arrived.record.token,
-    )  # fmt: skip
+        type=event.type,
+        source=event.source,
+        id=event.id,
+        actor=event.actor,
+        occurred=to_ms(event.time),
+        traceparent=event.traceparent or "",
+        token=arrived.record.token,
+    )
 
 
 def _decide(
@@ -185,11 +190,15 @@ def _standing(d: Decision, post: Post) -> Standing:
     """Where the speaker stands, for the guards."""
     grid, known = d.register.grids.get(post.grid), d.rules.categories.get(d.case.category)
     return Standing(
-        post=post.code, grid=post.grid, level=grid.level if grid else 0, department=post.department,
-        leaf_level=len(d.case.path), dissuade=bool(known and known.dissuade),
+        post=post.code,
+        grid=post.grid,
+        level=grid.level if grid else 0,
+        department=post.department,
+        leaf_level=len(d.case.path),
+        dissuade=bool(known and known.dissuade),
         authority=routing.upward(d.case, d.rules, d.register).level,
         checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
-    )  # fmt: skip
+    )
 
 
 def _trigger(event_type: str, said: Said, at: Standing) -> str:
@@ -231,9 +240,15 @@ def _park(case: Case, arrived: Arrived, rules: Policy, register: Policy) -> Deci
     d = Decision(case, rules, register, arrived.arrival, arrived.arrival, event.actor)
     until = d.arrival + options.parked_ms
     d.tell(
-        f.Parked(source=event.source, id=event.id, type=event.type, arrival=d.arrival, until=until,
-                 event=arrived.raw.decode())
-    )  # fmt: skip
+        f.Parked(
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            arrival=d.arrival,
+            until=until,
+            event=arrived.raw.decode(),
+        )
+    )
     return d
 
 

@@ -79,9 +79,7 @@ class Definition(Struct, frozen=True):
         return sorted({trigger for trigger, source in self.table if source == state})
 
 
-def define(
-    name: str, zh: str, states: Iterable[State], rows: Iterable[Row], guards: Mapping[str, Guard]
-) -> Definition:
+def define(name: str, zh: str, states: Iterable[State], rows: Iterable[Row], guards: Mapping[str, Guard]) -> Definition:
     """Validate with `transitions` and compile. A row that names an unknown state or guard is a ValueError."""
     by_name, kept = {s.name: s for s in states}, tuple(rows)
     for row in kept:
@@ -106,9 +104,7 @@ def _machine(states: dict[str, State], rows: tuple[Row, ...]) -> Any:
         }
         for row in rows
     ]
-    return Machine(
-        model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False
-    )
+    return Machine(model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False)
 
 
 def _compile(machine: Any, guards: Mapping[str, Guard]) -> dict[Any, Any]:

@@ -90,9 +90,7 @@ class Explanation(msgspec.Struct, frozen=True):
     spans: tuple[Span, ...]
 
 
-def explain(
-    calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tuple[int, int]] = ()
-) -> Explanation:
+def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tuple[int, int]] = ()) -> Explanation:
     """Compute a deadline and show how. `pauses` are (from, to) instants; one that is still open ends now,
     and the answer is then the deadline if the clock resumed now. Raises CalendarError and LimitError."""
     total = left = budget(limit, calendar)
@@ -113,9 +111,7 @@ def explain(
     return _in_words(calendar, limit, start_ms, due, total, folded(calendar, pieces))
 
 
-def _in_words(
-    calendar: Calendar, limit: Limit, start: int, due: int, total: int, pieces: list[Piece]
-) -> Explanation:
+def _in_words(calendar: Calendar, limit: Limit, start: int, due: int, total: int, pieces: list[Piece]) -> Explanation:
     kind = limit.kind
     meaning = _DAY_MEANING[calendar.day_meaning] if kind is Kind.working_day else _MEANING[kind]
     return Explanation(
@@ -175,7 +171,8 @@ def _duration_text(ms: int, day_ms: int, lang: str) -> str:
     seconds = decimal_text(ms)
     names = ("天", "小时", "分", "秒") if lang == "zh" else (" d", " h", " min", " s")
     parts = [
-        f"{value}{name}" for value, name in zip((days, hours, minutes, seconds), names, strict=True)
+        f"{value}{name}"
+        for value, name in zip((days, hours, minutes, seconds), names, strict=True)
         if value not in (0, "0")
     ]
     return ("" if lang == "zh" else " ").join(parts) or f"0{names[2]}"

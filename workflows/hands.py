@@ -69,9 +69,7 @@ class Wall:
         self._held = [-(2**62)]  # what the wall had shown when this offset began
         for (_, offset), (until, _) in pairwise(offsets):
             self._held.append(max(self._held[-1], until + offset))
-        self._marks = [
-            max(held, since + offset) for held, (since, offset) in zip(self._held, offsets, strict=True)
-        ]
+        self._marks = [max(held, since + offset) for held, (since, offset) in zip(self._held, offsets, strict=True)]
 
     def offset(self, t_ms: int) -> int:
         """Local minus UTC at an instant, milliseconds."""

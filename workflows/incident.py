@@ -136,8 +136,16 @@ def was_handling(case: Case, said: Said, at: Standing) -> bool:
 
 
 GUARDS = (
-    on_patrol, dissuades_first, found_by_its_handler, effective, checks_above_the_last, last_but_one_check,
-    solved, was_reported, was_accepted, was_handling,
-)  # fmt: skip
+    on_patrol,
+    dissuades_first,
+    found_by_its_handler,
+    effective,
+    checks_above_the_last,
+    last_but_one_check,
+    solved,
+    was_reported,
+    was_accepted,
+    was_handling,
+)
 
 INCIDENT = define("incident", "网格事件", STATES, ROWS, {g.__name__: g for g in GUARDS})

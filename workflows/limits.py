@@ -82,9 +82,7 @@ _WORDS = {
         "自然日", "calendar day", "calendar days", ("自然天", "日历日", "日历天", "紧急工作日", "cd")
     ),
 }
-_KINDS = {
-    word: kind for kind, words in _WORDS.items() for word in (words.zh, words.one, words.many, *words.also)
-}
+_KINDS = {word: kind for kind, words in _WORDS.items() for word in (words.zh, words.one, words.many, *words.also)}
 
 #: The forms that `parse_limit` takes, for messages and help texts.
 ACCEPTED = (

@@ -45,9 +45,10 @@ def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
     found = [
         other.id
         for other in nearby
-        if other.id != case.id and case.judged - other.opened <= options.similar_window_ms
+        if other.id != case.id
+        and case.judged - other.opened <= options.similar_window_ms
         and _distance_m(case, other) <= options.similar_radius_m
-    ]  # fmt: skip
+    ]
     return tuple(sorted(found)[:8])
 
 

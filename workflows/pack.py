@@ -40,9 +40,7 @@ class Grid(Struct, frozen=True, omit_defaults=True):
     official_code: str = ""
     valid_from: int = 0
     valid_to: int = 0
-    polygon: tuple[
-        tuple[tuple[tuple[float, float], ...], ...], ...
-    ] = ()  # GeoJSON MultiPolygon coordinates, lon/lat
+    polygon: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()  # GeoJSON MultiPolygon coordinates, lon/lat
 
 
 class Department(Struct, frozen=True, omit_defaults=True):
@@ -111,12 +109,8 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     limit: Limit | None = None  # distance from the deadline, by its own kind of clock; None with "at"
     every: Limit | None = None  # repeat distance, after the first time
     times: int = 1  # how often it fires at most
-    tell: tuple[
-        str, ...
-    ] = ()  # owner, owner_chief, reporter, sponsor, upper_chief, handler, supervisor, office
-    act: Literal["", "escalate"] = (
-        ""  # a rung that also raises the case to the next level, where the pack says so
-    )
+    tell: tuple[str, ...] = ()  # owner, owner_chief, reporter, sponsor, upper_chief, handler, supervisor, office
+    act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
 
 
 class May(Struct, frozen=True, omit_defaults=True):
@@ -144,9 +138,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     default_level: int  # where a report goes without other authority (M16)
     checks: Literal["all", "last"] = "all"  # which levels check on site before the last one decides (M33)
     verifier_differs: bool = False  # handler and verifier must be different posts
-    barred_verifiers: tuple[
-        str, ...
-    ] = ()  # kinds of leaf grid whose chief never verifies against its own unit
+    barred_verifiers: tuple[str, ...] = ()  # kinds of leaf grid whose chief never verifies against its own unit
     loop_alarm: int = 3  # cycles from which a loop alarm is told
     similar_radius_m: int = 0  # duplicates proposed within this distance; 0: none proposed
     similar_window_ms: int = 0

@@ -24,9 +24,7 @@ ZONE_YEARS = 4  # clock changes are expanded this far past last_year: long limit
 MOST_YEARS = 30  # how many years a calendar may span
 
 
-def compile_calendars(
-    settings: Settings, text: str, days: list[Row], problems: Problems
-) -> tuple[CalendarData, ...]:
+def compile_calendars(settings: Settings, text: str, days: list[Row], problems: Problems) -> tuple[CalendarData, ...]:
     """The calendars of pack.toml with their days; one that cannot be laid out is reported and left out."""
     known = {calendar.code for calendar in settings.calendars}
     for row in days:
@@ -105,9 +103,7 @@ def _weekly(said: CalendarSettings) -> tuple[Windows, ...]:
     windows = [(day, parse_windows(said.weekly.get(day, ""))) for day in DAYS_OF_WEEK]
     for day, read in windows:
         if read is None:
-            raise CalendarError(
-                f'{day} {said.weekly[day]!r} cannot be read; write "08:00-12:00, 14:00-18:00"'
-            )
+            raise CalendarError(f'{day} {said.weekly[day]!r} cannot be read; write "08:00-12:00, 14:00-18:00"')
     return tuple(read or () for _, read in windows)
 
 

@@ -35,15 +35,11 @@ GRIDS = Columns(
     ("kind", "calendar", "official_code", "valid_from", "valid_to"),
 )
 DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
-POSTS = Columns(
-    "posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to")
-)
+POSTS = Columns("posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to"))
 CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source")
 )
-LIMITS = Columns(
-    "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis")
-)
+LIMITS = Columns("limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis"))
 RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act"))
 ROLES = Columns("roles.csv", ("rule", "trigger", "role"), ("levels", "scope", "note"))
 TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
@@ -73,9 +69,7 @@ def compile_rows(files: Mapping[str, str]) -> Compiled:
     _name_strangers(files, problems)
     for name in NEEDED:
         if name not in files:
-            problems.error(
-                name, 0, "", "this file is missing", "add it; the README of the packs shows its columns"
-            )
+            problems.error(name, 0, "", "this file is missing", "add it; the README of the packs shows its columns")
     settings = read_settings(files[FILE], problems) if FILE in files else None
     tables = {columns.file: _read(files, columns, problems) for columns in TABLES}
     if settings is None:
@@ -114,9 +108,7 @@ def _assemble(
     rows[ROLES.file] = tuple(number for number, _ in spoken)
     for name in ("code", "zone"):
         if not CODE.fullmatch(getattr(settings, name).replace("/", "-")):
-            problems.error(
-                FILE, line_of(text, name), name, "must not be empty or contain blanks", "correct it"
-            )
+            problems.error(FILE, line_of(text, name), name, "must not be empty or contain blanks", "correct it")
     pack = Pack(
         code=settings.code,
         title_zh=settings.title_zh,
@@ -230,8 +222,7 @@ def _may(row: Row) -> list[May]:
     if not row.words("role"):
         row.bad("role", "is empty", "name a role, or several such as member;chief")
     said = [
-        {"rule": rule, "trigger": trigger, "role": role, "levels": levels, "scope": scope}
-        for role in row.words("role")
+        {"rule": rule, "trigger": trigger, "role": role, "levels": levels, "scope": scope} for role in row.words("role")
     ]
     return msgspec.convert(said, list[May])
 

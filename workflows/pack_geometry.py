@@ -32,9 +32,7 @@ def lint_geometry(desk: Desk, day: int) -> None:
             children[grid.parent].append(grid.code)
         elif grid.level == desk.leaf_level and not grid.polygon:
             remedy = 'draw it in grids.geojson, or set polygons = "none" in pack.toml'
-            desk.warning(
-                GRIDS, index, "code", f"{grid.code!r} has no polygon: no position lies in it", remedy
-            )
+            desk.warning(GRIDS, index, "code", f"{grid.code!r} has no polygon: no position lies in it", remedy)
     for parent, codes in children.items():
         _lint_siblings(desk, shapes, codes)
         if parent in shapes:

@@ -46,9 +46,7 @@ def lint_tree(desk: Desk) -> None:
     """One root; every other grid has a parent one level above; nothing goes round in a circle."""
     roots = [index for index, grid in enumerate(desk.pack.grids) if not grid.parent]
     if not roots:
-        desk.problems.error(
-            GRIDS, 0, "parent", "no grid is the root", "leave the parent of the top grid empty"
-        )
+        desk.problems.error(GRIDS, 0, "parent", "no grid is the root", "leave the parent of the top grid empty")
     for index in roots[1:]:
         remedy = "name its parent, or remove it"
         desk.error(GRIDS, index, "parent", f"a second root beside {desk.pack.grids[roots[0]].code!r}", remedy)
@@ -129,9 +127,7 @@ def lint_departments(desk: Desk) -> None:
         for group in department.groups:
             if group not in desk.groups:
                 text = f"{group!r} is no group of categories.csv"
-                desk.error(
-                    DEPARTMENTS, index, "groups", text, one_of(desk.groups) + ", or leave it empty for all"
-                )
+                desk.error(DEPARTMENTS, index, "groups", text, one_of(desk.groups) + ", or leave it empty for all")
         if department.code not in speaking:
             text = f"nobody speaks for {department.code!r}"
             desk.warning(DEPARTMENTS, index, "code", text, "add a post with this department to posts.csv")

@@ -46,9 +46,7 @@ def _lint_lead(desk: Desk, index: int, category: Category) -> None:
     if lost:
         text = f"{department.code!r} of {department.grid!r} does not serve {', '.join(lost[:3])}"
         tell = desk.error if len(lost) == len(owners) else desk.warning
-        tell(
-            CATEGORIES, index, "department", text, "name a department of a grid further up, or leave it empty"
-        )
+        tell(CATEGORIES, index, "department", text, "name a department of a grid further up, or leave it empty")
 
 
 def lint_authority(desk: Desk) -> None:
@@ -62,9 +60,7 @@ def lint_authority(desk: Desk) -> None:
             desk.problems.error(FILE, 0, "authority", text, remedy)
         if authority.level not in desk.levels or authority.level in seen:
             remedy = "give each level one entry"
-            desk.problems.error(
-                FILE, 0, "authority", f"level {authority.level} is unknown or named twice", remedy
-            )
+            desk.problems.error(FILE, 0, "authority", f"level {authority.level} is unknown or named twice", remedy)
         seen.add(authority.level)
 
 
@@ -93,9 +89,7 @@ def _lint_limit(desk: Desk, index: int, row: LimitRow) -> None:
         text = f"{row.category!r} is no category"
         desk.error(LIMITS, index, "category", text, "use a code of categories.csv, or leave it empty for any")
     if row.group and row.group not in desk.groups:
-        desk.error(
-            LIMITS, index, "group", f"{row.group!r} is no group", one_of(desk.groups) + ", or leave it empty"
-        )
+        desk.error(LIMITS, index, "group", f"{row.group!r} is no group", one_of(desk.groups) + ", or leave it empty")
     elif row.group and category is not None and category.group != row.group:
         text = f"{row.category!r} belongs to {category.group!r}: this row can never hold"
         desk.error(LIMITS, index, "group", text, "leave the group empty beside a category")
@@ -110,9 +104,7 @@ def _lint_limit(desk: Desk, index: int, row: LimitRow) -> None:
 
 def _lint_whole_days(desk: Desk, file: str, index: int, column: str, limit: Limit | None) -> None:
     """Part of a working day means nothing where working days end at closing time."""
-    ends = [
-        calendar.code for calendar in desk.pack.calendars if calendar.day_meaning == DayMeaning.end_of_day
-    ]
+    ends = [calendar.code for calendar in desk.pack.calendars if calendar.day_meaning == DayMeaning.end_of_day]
     if ends and limit is not None and limit.kind is Kind.working_day and limit.milli % 1000:
         text = f"calendar {ends[0]!r} lets working days end at closing time, so it knows whole days only"
         desk.error(file, index, column, text, "write whole 工作日, or 工作时")
@@ -139,15 +131,11 @@ def _lint_coverage(desk: Desk) -> None:
     """A clock with limits for some problems only: the others have no deadline. Told once per clock."""
     for clock in CLOCKS:
         rows = [row for row in desk.pack.limits if row.clock == clock]
-        without = [
-            category.code for category in desk.pack.categories if not any(_holds(r, category) for r in rows)
-        ]
+        without = [category.code for category in desk.pack.categories if not any(_holds(r, category) for r in rows)]
         if rows and without:
             text = f"clock {clock}: {len(without)} of {len(desk.pack.categories)} categories have no limit"
             listed = ", ".join(without[:3])
-            desk.problems.warning(
-                LIMITS, 0, "category", f"{text} ({listed} …)", "add a row, if a limit is meant"
-            )
+            desk.problems.warning(LIMITS, 0, "category", f"{text} ({listed} …)", "add a row, if a limit is meant")
 
 
 def _holds(row: LimitRow, category: Category) -> bool:
@@ -174,9 +162,7 @@ def lint_rungs(desk: Desk) -> None:
             if word not in TELL:
                 desk.error(RUNGS, index, "tell", f"{word!r} is nobody that can be told", one_of(TELL))
         if not rung.tell and not rung.act:
-            desk.warning(
-                RUNGS, index, "tell", "tells nobody and does nothing", "name who is told, or remove it"
-            )
+            desk.warning(RUNGS, index, "tell", "tells nobody and does nothing", "name who is told, or remove it")
         _lint_whole_days(desk, RUNGS, index, "limit", rung.limit)
         _lint_whole_days(desk, RUNGS, index, "every", rung.every)
 
@@ -220,9 +206,7 @@ def lint_roles(desk: Desk) -> None:
             desk.error(ROLES_FILE, index, "role", f"{may.role!r} is no role", one_of(ROLES))
         elif may.role not in staffed:
             remedy = "add a post with this role to posts.csv, or take the role out"
-            desk.warning(
-                ROLES_FILE, index, "role", f"rule {may.rule!r}: no post has the role {may.role}", remedy
-            )
+            desk.warning(ROLES_FILE, index, "role", f"rule {may.rule!r}: no post has the role {may.role}", remedy)
         for level in may.levels:
             if level not in desk.levels:
                 text = f"rule {may.rule!r}: {level} is no level of pack.toml"

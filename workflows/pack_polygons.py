@@ -40,18 +40,14 @@ def read_polygons(text: str, problems: Problems) -> dict[str, Polygon]:
     try:
         collection = msgspec.json.decode(text.removeprefix("\ufeff"), type=_Collection)
     except msgspec.DecodeError as error:
-        problems.error(
-            GEOJSON, 0, "", f"is no FeatureCollection ({error})", "export it as GeoJSON (RFC 7946)"
-        )
+        problems.error(GEOJSON, 0, "", f"is no FeatureCollection ({error})", "export it as GeoJSON (RFC 7946)")
         return {}
     for number, feature in enumerate(collection.features, start=1):
         code = str(feature.properties.get("code", ""))
         polygon = _coordinates(feature.geometry)
         if not code or code in found:
             remedy = "give each feature the code of one grid as properties.code"
-            problems.error(
-                GEOJSON, number, "code", f"feature {number}: code {code!r} is empty or used twice", remedy
-            )
+            problems.error(GEOJSON, number, "code", f"feature {number}: code {code!r} is empty or used twice", remedy)
         elif polygon is None:
             remedy = "use a Polygon or MultiPolygon of [longitude, latitude] pairs"
             problems.error(GEOJSON, number, "geometry", f"feature {number} ({code}): no polygon", remedy)

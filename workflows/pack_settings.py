@@ -22,9 +22,17 @@ Windows = tuple[tuple[int, int], ...]
 
 _DURATION = re.compile(r"(\d+)\s*(second|minute|hour|day|week|秒|分钟|小时|天|周)s?\s*")
 _UNIT_MS = {
-    "second": 1000, "minute": 60_000, "hour": HOUR_MS, "day": DAY_MS, "week": 7 * DAY_MS,
-    "秒": 1000, "分钟": 60_000, "小时": HOUR_MS, "天": DAY_MS, "周": 7 * DAY_MS,
-}  # fmt: skip
+    "second": 1000,
+    "minute": 60_000,
+    "hour": HOUR_MS,
+    "day": DAY_MS,
+    "week": 7 * DAY_MS,
+    "秒": 1000,
+    "分钟": 60_000,
+    "小时": HOUR_MS,
+    "天": DAY_MS,
+    "周": 7 * DAY_MS,
+}
 _WINDOW = re.compile(r"(\d{1,2})[:：](\d{2})\s*[-–—~至]\s*(\d{1,2})[:：](\d{2})")
 
 
@@ -111,9 +119,7 @@ def read_settings(text: str, problems: Problems) -> Settings | None:
         said, _, path = str(error).partition(" - at ")
         key = re.search(r"field `(\w+)`", said) or re.search(r"(\w+)[^\w]*$", path)
         column = key[1] if key else ""
-        problems.error(
-            FILE, line_of(text, column), path.strip("`$.") or column, said, "see the README of the packs"
-        )
+        problems.error(FILE, line_of(text, column), path.strip("`$.") or column, said, "see the README of the packs")
     return None
 
 

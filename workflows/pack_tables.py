@@ -16,9 +16,16 @@ CODE = re.compile(r"[^\s|/]{1,64}")  # the pattern of schemas.events.Code
 _DAY = re.compile(r"(\d{4})[-/.]?(\d{1,2})[-/.]?(\d{1,2})")
 _SEPARATORS = re.compile(r"[;；、,，\s]+")
 _YES_NO = {
-    "": False, "no": False, "false": False, "0": False, "否": False,
-    "yes": True, "true": True, "1": True, "是": True,
-}  # fmt: skip
+    "": False,
+    "no": False,
+    "false": False,
+    "0": False,
+    "否": False,
+    "yes": True,
+    "true": True,
+    "1": True,
+    "是": True,
+}
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -105,9 +112,7 @@ class Row:
         value = self.text(column)
         if value in choices:
             return value
-        self.bad(
-            column, f"{value!r} is unknown", "use one of: " + ", ".join(word or "(empty)" for word in choices)
-        )
+        self.bad(column, f"{value!r} is unknown", "use one of: " + ", ".join(word or "(empty)" for word in choices))
         return choices[0]
 
     def limit(self, column: str) -> Limit | None:
@@ -143,9 +148,7 @@ def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
     try:
         records = list(reader)
     except csv.Error as error:
-        problems.error(
-            columns.file, reader.line_num, "", f"cannot be read ({error})", "close the quotation marks"
-        )
+        problems.error(columns.file, reader.line_num, "", f"cannot be read ({error})", "close the quotation marks")
         return []
     header = [cell.strip() for cell in records[0]] if records else []
     if not _header_fits(header, columns, problems):
@@ -156,9 +159,7 @@ def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
 def _header_fits(header: list[str], columns: Columns, problems: Problems) -> bool:
     missing = [column for column in columns.needed if column not in header]
     for column in missing:
-        problems.error(
-            columns.file, 1, column, "this column is missing", f"add a column named {column} to row 1"
-        )
+        problems.error(columns.file, 1, column, "this column is missing", f"add a column named {column} to row 1")
     known = {*columns.needed, *columns.others}
     for column in header:
         if column and column not in known:

@@ -137,9 +137,7 @@ class Policy:
             rows = [
                 row
                 for row in self._limits.get(key, ())
-                if row.level in (0, level)
-                and row.valid_from <= day
-                and (not row.valid_to or day <= row.valid_to)
+                if row.level in (0, level) and row.valid_from <= day and (not row.valid_to or day <= row.valid_to)
             ]
             if rows:
                 return max(rows, key=lambda row: row.level)
@@ -155,9 +153,7 @@ class Policy:
     def ladder(self, clock: str) -> tuple[tuple[RungRow, int], ...]:
         """The rungs of a clock in order of time, whatever theirs in the pack: (row, repeat from 0)."""
         if clock not in self._ladders:
-            rows = [r for r in self.pack.rungs if r.clock == clock] or [
-                r for r in self.pack.rungs if r.clock == "*"
-            ]
+            rows = [r for r in self.pack.rungs if r.clock == clock] or [r for r in self.pack.rungs if r.clock == "*"]
             if not any(r.offset == "at" for r in rows):
                 rows.append(DUE)
             rungs = [(r, k) for r in rows for k in range(r.times if r.every else 1)]

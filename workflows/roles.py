@@ -21,9 +21,7 @@ def forbid(post: Post, trigger: str, case: Case, rules: Policy, register: Policy
     if not rows:
         others = sorted({m.role for m in rules.pack.roles if m.trigger == trigger})
         said_by = ", ".join(others) or "nobody"
-        return Refusal(
-            Reason.FORBIDDEN, "actor", f"role {post.role} may not say {trigger}; it is said by: {said_by}"
-        )
+        return Refusal(Reason.FORBIDDEN, "actor", f"role {post.role} may not say {trigger}; it is said by: {said_by}")
     names = "; ".join(f"{r.rule} ({_words(r)})" for r in rows)
     return Refusal(
         Reason.FORBIDDEN,

@@ -98,8 +98,9 @@ def _posts(word: str, case: Case, register: Policy) -> list[str]:
     match word:
         case "owner":
             return (register.posts_of(owner.department) if owner.department else []) or [
-                *register.posts_at(owner.grid, "member"), *register.posts_at(owner.grid, "chief")
-            ]  # fmt: skip
+                *register.posts_at(owner.grid, "member"),
+                *register.posts_at(owner.grid, "chief"),
+            ]
         case "owner_chief":
             return register.posts_at(owner.grid, "chief")
         case "reporter":

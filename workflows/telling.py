@@ -20,9 +20,7 @@ def serves(d: Decision, department: str, field: str) -> Refusal | None:
     if known is None:
         return unknown(field, department, "department")
     if known.grid not in d.case.path:
-        return Refusal(
-            Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}"
-        )
+        return Refusal(Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}")
     return None
 
 
@@ -37,7 +35,11 @@ def assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
 
 def evidence(item: e.Evidence, by: str) -> f.Evidenced:
     return f.Evidenced(
-        url=item.url, sha256=item.sha256, kind=item.kind, by=by,
+        url=item.url,
+        sha256=item.sha256,
+        kind=item.kind,
+        by=by,
         taken_at=to_ms(item.taken_at) if item.taken_at else None,
-        lon=item.position.lon if item.position else None, lat=item.position.lat if item.position else None,
-    )  # fmt: skip
+        lon=item.position.lon if item.position else None,
+        lat=item.position.lat if item.position else None,
+    )

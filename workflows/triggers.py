@@ -99,9 +99,7 @@ def complete_rectification(d: Decision, said: e.RectificationCompleted, at: Stan
     """A stage is done, says the responsible unit."""
     running = d.case.clock("rectify", said.stage)
     if running is None:
-        return Refusal(
-            Reason.IMPOSSIBLE, "data.stage", f"stage {said.stage} was not ordered or is already done"
-        )
+        return Refusal(Reason.IMPOSSIBLE, "data.stage", f"stage {said.stage} was not ordered or is already done")
     clockwork.stop(d, running, "rectification.completed")
     d.tell(f.Rectified(stage=said.stage))
     return None
@@ -134,9 +132,7 @@ def _may_check(d: Decision, at: Standing) -> Refusal | None:
     """Where the pack says so, who handled it does not verify it, nor the chief of an enterprise."""
     options, post = d.rules.options, d.register.posts[at.post]
     if options.verifier_differs and at.post == d.case.handled_by:
-        return Refusal(
-            Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check"
-        )
+        return Refusal(Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check")
     grid = d.register.grids.get(at.grid)
     if post.role == "chief" and grid is not None and grid.kind in options.barred_verifiers:
         return Refusal(
@@ -177,9 +173,7 @@ def escalate(d: Decision, said: e.Escalated, at: Standing) -> Refusal | None:
     if said.to_grid is not None:
         above = d.case.path[: d.case.owner.level - 1]
         if said.to_grid not in above:
-            return Refusal(
-                Reason.INVALID, "data.to_grid", f"must be a grid above the owner: {', '.join(above)}"
-            )
+            return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the owner: {', '.join(above)}")
         to = Owner(said.to_grid, above.index(said.to_grid) + 1)
     raise_to(d, to, said.reason, at.grid)
     return None
@@ -288,9 +282,7 @@ def acknowledge(d: Decision, said: e.Acknowledged, at: Standing) -> Refusal | No
         return Refusal(Reason.IMPOSSIBLE, "data.clock", "no alert of this case is open")
     d.tell(f.Acknowledged(by=d.by, clock=said.clock or ""))
     for clock in told:
-        d.tell(
-            f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how="acknowledged", by=d.by)
-        )
+        d.tell(f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how="acknowledged", by=d.by))
     return None
 
 

@@ -21,7 +21,7 @@ from kafka.admin import (
     ResourcePattern,
     ResourcePatternFilter,
     ResourceType,
-)  # fmt: skip
+)
 from kafka.admin import ACLResourcePatternType as Pattern
 from kafka.errors import KafkaError, SecurityDisabledError
 
@@ -44,16 +44,22 @@ def rights(prefix: str, systems: list[str]) -> list[Right]:
     """Every right that is given. SettingsError for a system that goes by a role's name: it would have its rights."""
     names = Topics(prefix)
     given: list[Right] = [
-        ("gateway", "WRITE", "TOPIC", names.inbox), ("gateway", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
+        ("gateway", "WRITE", "TOPIC", names.inbox),
+        ("gateway", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
         ("gateway", "READ", "GROUP", names.group("intake")),
-        ("worker", "READ", "TOPIC", names.inbox), ("worker", "WRITE", "TOPIC", names.inbox),
-        ("worker", "DESCRIBE_CONFIGS", "TOPIC", names.inbox), ("worker", "READ", "GROUP", names.group("worker")),
+        ("worker", "READ", "TOPIC", names.inbox),
+        ("worker", "WRITE", "TOPIC", names.inbox),
+        ("worker", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
+        ("worker", "READ", "GROUP", names.group("worker")),
         ("worker", "WRITE", "TOPIC", names.facts),
-        ("performance", "READ", "TOPIC", names.facts), ("performance", "READ", "GROUP", names.group("performance")),
+        ("performance", "READ", "TOPIC", names.facts),
+        ("performance", "READ", "GROUP", names.group("performance")),
         ("performance", "WRITE", "TOPIC", names.performance),
-        ("alerts", "WRITE", "TOPIC", names.alerts), ("alerts", "WRITE", "TOPIC", names.deadletter),
-        ("operator", "READ", "TOPIC", names.inbox), ("operator", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
-    ]  # fmt: skip
+        ("alerts", "WRITE", "TOPIC", names.alerts),
+        ("alerts", "WRITE", "TOPIC", names.deadletter),
+        ("operator", "READ", "TOPIC", names.inbox),
+        ("operator", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
+    ]
     taken = {user for user, *_ in given}.intersection(systems)
     if taken:
         raise SettingsError(f"a system cannot be called {', '.join(sorted(taken))}: that is the user of a role")
@@ -100,6 +106,9 @@ def _standing(admin: KafkaAdminClient, names: Topics) -> set[Right]:
 def _acl(right: Right) -> ACL:
     user, operation, kind, name = right
     return ACL(
-        principal=f"User:{user}", host="*", operation=ACLOperation[operation],
-        permission_type=ACLPermissionType.ALLOW, resource_pattern=ResourcePattern(ResourceType[kind], name),
-    )  # fmt: skip
+        principal=f"User:{user}",
+        host="*",
+        operation=ACLOperation[operation],
+        permission_type=ACLPermissionType.ALLOW,
+        resource_pattern=ResourcePattern(ResourceType[kind], name),
+    )

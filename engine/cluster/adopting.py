@@ -72,9 +72,7 @@ class Reach(Struct):
 
 def _reach(admin: KafkaAdminClient, name: str, row: PartitionRow) -> Reach:
     place = TopicPartition(name, row.partition)
-    first, end, newer = (
-        int(admin.list_partition_offsets({place: spec})[place].offset) for spec in _specs(row.clock)
-    )
+    first, end, newer = (int(admin.list_partition_offsets({place: spec})[place].offset) for spec in _specs(row.clock))
     return Reach(first, end, end if newer < 0 else newer)
 
 

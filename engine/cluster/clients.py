@@ -20,7 +20,7 @@ from kafka.errors import (
     KafkaError,
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
-)  # fmt: skip
+)
 from kafka.structs import MemberState
 
 from engine.cluster.greeting import await_welcome
@@ -59,10 +59,14 @@ def common(settings: Settings, name: str) -> dict[str, Any]:
     if not settings.kafka:
         raise SettingsError("kafka is not set: name the brokers, e.g. GRIDPATROL_KAFKA=broker-1:9092,broker-2:9092")
     told: dict[str, Any] = {
-        "bootstrap_servers": settings.kafka.split(","), "client_id": f"gridpatrol-{name}",
-        "security_protocol": settings.kafka_security, "metadata_max_age_ms": METADATA_MS,
-        "bootstrap_timeout_ms": BOOTSTRAP_MS, "reconnect_backoff_max_ms": 1000, "socket_options": _socket_options(),
-    }  # fmt: skip
+        "bootstrap_servers": settings.kafka.split(","),
+        "client_id": f"gridpatrol-{name}",
+        "security_protocol": settings.kafka_security,
+        "metadata_max_age_ms": METADATA_MS,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
+        "reconnect_backoff_max_ms": 1000,
+        "socket_options": _socket_options(),
+    }
     if settings.kafka_security.endswith("SSL"):
         told["ssl_context"] = tls(settings)
     if settings.kafka_security.startswith("SASL"):
@@ -71,16 +75,18 @@ def common(settings: Settings, name: str) -> dict[str, Any]:
         if not settings.kafka_user:
             raise SettingsError(f"kafka_security {settings.kafka_security} needs kafka_user")
         told |= {
-            "sasl_mechanism": settings.kafka_mechanism, "sasl_plain_username": settings.kafka_user,
+            "sasl_mechanism": settings.kafka_mechanism,
+            "sasl_plain_username": settings.kafka_user,
             "sasl_plain_password": password(settings),
-        }  # fmt: skip
+        }
     return told
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
     """Answers at once, and a peer that is gone without a word is noticed."""
-    probes = [(socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _PROBES.items()
-              if hasattr(socket, name)]  # fmt: skip
+    probes = [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _PROBES.items() if hasattr(socket, name)
+    ]
     return [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *probes]
 
 
@@ -114,21 +120,31 @@ def _existing(path: str, name: str) -> Path:
 def producer(settings: Settings, name: str) -> KafkaProducer:
     """Idempotent, acknowledged by all in-sync replicas, never transactional: a log's offsets must have no gaps."""
     told = common(settings, name) | {
-        "acks": "all", "linger_ms": 2, "batch_size": 131_072, "delivery_timeout_ms": NEVER_MS,
-        "metrics_enabled": False, "request_timeout_ms": 10_000, "max_block_ms": 10_000,
+        "acks": "all",
+        "linger_ms": 2,
+        "batch_size": 131_072,
+        "delivery_timeout_ms": NEVER_MS,
+        "metrics_enabled": False,
+        "request_timeout_ms": 10_000,
+        "max_block_ms": 10_000,
         "max_request_size": MESSAGE_BYTES,
-    }  # fmt: skip
+    }
     return connected(settings, told, KafkaProducer)
 
 
 def consumer(settings: Settings, name: str, **more: Any) -> KafkaConsumer:
     """Without a group unless `more` names one. It commits nothing by itself."""
     told = common(settings, name) | {
-        "enable_auto_commit": False, "auto_offset_reset": "earliest", "max_poll_records": 2000,
-        "metrics_enabled": False, "fetch_max_wait_ms": 250, "max_partition_fetch_bytes": 4 * 1024 * 1024,
-        "session_timeout_ms": settings.kafka_session_ms, "heartbeat_interval_ms": settings.kafka_session_ms // 4,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "max_poll_records": 2000,
+        "metrics_enabled": False,
+        "fetch_max_wait_ms": 250,
+        "max_partition_fetch_bytes": 4 * 1024 * 1024,
+        "session_timeout_ms": settings.kafka_session_ms,
+        "heartbeat_interval_ms": settings.kafka_session_ms // 4,
         "isolation_level": "read_committed",
-    }  # fmt: skip
+    }
     return connected(settings, told | more, KafkaConsumer)
 
 

@@ -117,9 +117,13 @@ def row_of(message: Any, base: int) -> InboxRow:
     headers = {name: value for name, value in message.headers or ()}
     kind, principal = _text(headers.get("kind")), _text(headers.get("principal"))
     return InboxRow(
-        message.partition, base + message.offset, message.timestamp, kind if kind in KINDS else "unknown", principal,
+        message.partition,
+        base + message.offset,
+        message.timestamp,
+        kind if kind in KINDS else "unknown",
+        principal,
         _text(message.value),
-    )  # fmt: skip
+    )
 
 
 def _text(raw: bytes | None) -> str:

@@ -62,9 +62,11 @@ class Intake(threading.Thread):
         self._consumer: KafkaConsumer | None = None
         self._stopped = threading.Event()
         self.records = Counter(
-            "gridpatrol_intake_records_total", "Messages of intake topics, by system and outcome.",
-            ("system", "outcome"), registry=writer.engine.telemetry.registry,
-        )  # fmt: skip
+            "gridpatrol_intake_records_total",
+            "Messages of intake topics, by system and outcome.",
+            ("system", "outcome"),
+            registry=writer.engine.telemetry.registry,
+        )
         self._unstored = writer.engine.telemetry.unstored.labels("intake")
 
     def close(self) -> None:
@@ -152,9 +154,7 @@ class Intake(threading.Thread):
 
     def _join(self, there: list[str]) -> KafkaConsumer:
         """A member of the group. It knows the topics before it subscribes: else it can stay without partitions."""
-        consumer = clients.consumer(
-            self.settings, "intake", group_id=self.topics.group("intake"), max_poll_records=500
-        )
+        consumer = clients.consumer(self.settings, "intake", group_id=self.topics.group("intake"), max_poll_records=500)
         try:
             clients.known(consumer, there)
         except KafkaError:

@@ -27,7 +27,7 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     RebalanceInProgressError,
     UnknownMemberIdError,
-)  # fmt: skip
+)
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from engine.cluster import clients
@@ -179,10 +179,14 @@ class OwnedInbox(KafkaInbox):
         without partitions. The assignor is an eager one: the cooperative one of this library does not settle."""
         if self._consumer is None:
             consumer = clients.consumer(
-                self.settings, self.settings.role, group_id=Topics(self.settings.kafka_prefix).group("worker"),
-                group_instance_id=clients.instance(self.settings), auto_offset_reset="none",
-                partition_assignment_strategy=[RangePartitionAssignor], max_poll_interval_ms=AWAY_MS,
-            )  # fmt: skip
+                self.settings,
+                self.settings.role,
+                group_id=Topics(self.settings.kafka_prefix).group("worker"),
+                group_instance_id=clients.instance(self.settings),
+                auto_offset_reset="none",
+                partition_assignment_strategy=[RangePartitionAssignor],
+                max_poll_interval_ms=AWAY_MS,
+            )
             try:
                 clients.known(consumer, [self.topic])
                 consumer.subscribe([self.topic], listener=self._listener)

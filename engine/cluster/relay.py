@@ -60,9 +60,21 @@ class Message(Struct, frozen=True):
 def message(row: StepRow) -> bytes:
     """The value of a step's message."""
     told = Message(
-        row.partition, row.n, row.case_id, row.seq, row.at, row.day, row.policy, row.path, row.category, row.grp,
-        row.department, row.post, Raw(row.cause.encode()), Raw(row.body.encode()),
-    )  # fmt: skip
+        row.partition,
+        row.n,
+        row.case_id,
+        row.seq,
+        row.at,
+        row.day,
+        row.policy,
+        row.path,
+        row.category,
+        row.grp,
+        row.department,
+        row.post,
+        Raw(row.cause.encode()),
+        Raw(row.body.encode()),
+    )
     return msgspec.json.encode(told)
 
 

@@ -64,9 +64,10 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
     """
     names = Topics(settings.kafka_prefix)
     safe = {
-        "min.insync.replicas": _in_sync(replication), "unclean.leader.election.enable": "false",
+        "min.insync.replicas": _in_sync(replication),
+        "unclean.leader.election.enable": "false",
         "max.message.bytes": str(clients.MESSAGE_BYTES + 4096),
-    }  # fmt: skip
+    }
     stamped = {"message.timestamp.type": "LogAppendTime"}
     week = {"retention.ms": str(WEEK_MS)}
     plans: dict[str, tuple[int, dict[str, str]]] = {

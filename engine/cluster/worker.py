@@ -47,9 +47,15 @@ POLL_S = 0.5
 class Worker:
     """One member of the group of workers. `run` it until `stop` is set."""
 
-    def __init__(self, settings: Settings, database: Database, origin: Origin, telemetry: Telemetry,
-                 chores: list[Chore], stop: threading.Event,
-    ) -> None:  # fmt: skip
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        origin: Origin,
+        telemetry: Telemetry,
+        chores: list[Chore],
+        stop: threading.Event,
+    ) -> None:
         database.end_silence(settings.kafka_session_ms)  # by then another owner wants the locks
         topics = Topics(settings.kafka_prefix)
         self.inbox = OwnedInbox(settings, database, origin)
@@ -205,9 +211,10 @@ class _Gauges:
             "gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", labels=("partition",)
         )
         gap = GaugeMetricFamily(
-            "gridpatrol_inbox_gap_records", "Records that the log no longer has and nobody has decided.",
+            "gridpatrol_inbox_gap_records",
+            "Records that the log no longer has and nobody has decided.",
             labels=("partition",),
-        )  # fmt: skip
+        )
         waiting = inbox.waiting()
         for partition, head in sorted(inbox.heads.items()):
             lag.add_metric((str(partition),), head - worker.engine.rows[partition].position + waiting.get(partition, 0))
@@ -221,13 +228,19 @@ class _Gauges:
             "1 while nothing is fetched: database or brokers are away, or enough is at hand.",
             bool(worker.away) or inbox.is_full(),
         )
-        oldest = _gauge("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.",
-                        self._oldest_s(now_ms()))  # fmt: skip
+        oldest = _gauge(
+            "gridpatrol_inbox_oldest_seconds",
+            "How long the oldest undecided record has been waiting.",
+            self._oldest_s(now_ms()),
+        )
         behind = _gauge(
             "gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.", unpublished
         )
-        turn = _gauge("gridpatrol_turn_age_seconds", "How long ago this worker began its last turn.",
-                      time.monotonic() - worker.turned_s)  # fmt: skip
+        turn = _gauge(
+            "gridpatrol_turn_age_seconds",
+            "How long ago this worker began its last turn.",
+            time.monotonic() - worker.turned_s,
+        )
         return [lag, gap, owned, still, held, oldest, behind, turn]
 
     def _oldest_s(self, now: int) -> float:

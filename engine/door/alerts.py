@@ -74,9 +74,15 @@ Since = Annotated[str, QueryParameter(description="RFC 3339: alerts that were ra
 
 @get("/v1/alerts", summary="Alerts, the latest first", tags=["alerts"])
 async def list_alerts(
-    hall: NamedDependency[Hall], status: FromQuery[str] = "", grid: FromQuery[str] = "", clock: FromQuery[str] = "",
-    case: FromQuery[str] = "", since: Since = "", limit: FromQuery[int] = 100, cursor: FromQuery[str] = "",
-) -> AlertPage:  # fmt: skip
+    hall: NamedDependency[Hall],
+    status: FromQuery[str] = "",
+    grid: FromQuery[str] = "",
+    clock: FromQuery[str] = "",
+    case: FromQuery[str] = "",
+    since: Since = "",
+    limit: FromQuery[int] = 100,
+    cursor: FromQuery[str] = "",
+) -> AlertPage:
     """Alerts of a subtree by status: firing, acknowledged, withdrawn or resolved."""
     if status and status not in STATUSES:
         raise bad_query("status", f"{status!r} is no status", f"choose one of: {', '.join(STATUSES)}")
@@ -90,9 +96,14 @@ async def list_alerts(
         words = active_words(connection, hall.policies)
         path = prefix_of(words, grid) if grid else "/"
         rows = store.listed(
-            connection, path=path, status=status or None, clock=clock or None, case=case or None, before=before,
+            connection,
+            path=path,
+            status=status or None,
+            clock=clock or None,
+            case=case or None,
+            before=before,
             limit=limit + 1,
-        )  # fmt: skip
+        )
         rows = [row for row in rows if first is None or row.raised_at >= first]
         shown = rows[:limit]
         more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > limit else None
@@ -105,12 +116,23 @@ def _line(row: AlertRow, words: Words) -> AlertLine:
     known = words.register.categories.get(row.category)
     posts: list[str] = msgspec.json.decode(row.recipients)
     return AlertLine(
-        row.id, row.case_id, row.kind, row.clock, row.level, row.cycle,
+        row.id,
+        row.case_id,
+        row.kind,
+        row.clock,
+        row.level,
+        row.cycle,
         words.path(tuple(code for code in row.path.split("/") if code)),
-        words.category(row.category, known.group if known else ""), [words.post(post) for post in posts],
-        words.instant(row.due_at), words.maybe(row.due), words.instant(row.raised_at), words.maybe(row.not_before),
-        row.status, words.maybe(row.ended_at), row.ended_by,
-    )  # fmt: skip
+        words.category(row.category, known.group if known else ""),
+        [words.post(post) for post in posts],
+        words.instant(row.due_at),
+        words.maybe(row.due),
+        words.instant(row.raised_at),
+        words.maybe(row.not_before),
+        row.status,
+        words.maybe(row.ended_at),
+        row.ended_by,
+    )
 
 
 # ---- the feed -----------------------------------------------------------------------------------------------
@@ -170,12 +192,16 @@ class Feed:
         self._grown = asyncio.Event()
 
 
-@get("/v1/alerts/stream", summary="The alert feed as Server-Sent Events", tags=["alerts"],
-     media_type="text/event-stream")  # fmt: skip
+@get(
+    "/v1/alerts/stream", summary="The alert feed as Server-Sent Events", tags=["alerts"], media_type="text/event-stream"
+)
 async def stream_alerts(
-    request: Request[Any, Any, Any], hall: NamedDependency[Hall], feed: NamedDependency[Feed],
-    grid: FromQuery[str] = "", last_event_id: FromQuery[str] = "",
-) -> Stream:  # fmt: skip
+    request: Request[Any, Any, Any],
+    hall: NamedDependency[Hall],
+    feed: NamedDependency[Feed],
+    grid: FromQuery[str] = "",
+    last_event_id: FromQuery[str] = "",
+) -> Stream:
     """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. An id of
     another epoch (the database was restored), or none of this feed's, is answered with the event `restarted`, then
     with the whole epoch."""
@@ -189,8 +215,9 @@ async def stream_alerts(
     restarted, after = _place(last, epoch, head)
     feed.check_room()
     lines = _lines(hall, feed, path, epoch, after, restarted)
-    return Stream(lines, media_type="text/event-stream",
-                  headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # fmt: skip
+    return Stream(
+        lines, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
 
 
 def _place(last: str, epoch: str, head: int) -> tuple[bool, int]:

@@ -39,9 +39,13 @@ ROUTES = [*ANYBODY, *(route for _, routes in GUARDED for route in routes)]
 
 
 def create_app(
-    writer: Writer, database: Database, *, performance: Performance | None = None,
-    shut: Callable[[], str] = lambda: "", closing: threading.Event | None = None,
-) -> Litestar:  # fmt: skip
+    writer: Writer,
+    database: Database,
+    *,
+    performance: Performance | None = None,
+    shut: Callable[[], str] = lambda: "",
+    closing: threading.Event | None = None,
+) -> Litestar:
     """The door of a running writer.
 
     `performance` answers /v1/performance; `shut` says why nothing is taken just now, empty when the door is open;
@@ -60,16 +64,22 @@ def create_app(
         dependencies=handed,
         guards=[only_this_machine, no_foreign_page, only_known_parameters],
         exception_handlers={
-            Problem: _problem, Full: _crowded, HTTPException: _refused_by_framework, Exception: _failed,
+            Problem: _problem,
+            Full: _crowded,
+            HTTPException: _refused_by_framework,
+            Exception: _failed,
         },
         openapi_config=None,
-        state=State({
-            "description": cache(lambda: described.describe(ROUTES, handed)), "principals": hall.principals,
-        }),
+        state=State(
+            {
+                "description": cache(lambda: described.describe(ROUTES, handed)),
+                "principals": hall.principals,
+            }
+        ),
         request_max_body_size=events.MOST_BYTES,
         logging_config=None,
         on_shutdown=[leave],
-    )  # fmt: skip
+    )
 
 
 # ---- errors -------------------------------------------------------------------------------------------------
@@ -77,8 +87,9 @@ def create_app(
 
 def _problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
     """Write a problem out."""
-    return Response(msgspec.json.encode(problem.body()), status_code=problem.status, media_type=MEDIA_TYPE,
-                    headers=problem.headers)  # fmt: skip
+    return Response(
+        msgspec.json.encode(problem.body()), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
+    )
 
 
 def _crowded(request: Request[Any, Any, Any], _: Full) -> Response[bytes]:
@@ -94,8 +105,10 @@ def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException)
     named = [item for item in extra if isinstance(item, dict)]
     field = str(named[0].get("key", "")) if named else ""
     detail = "; ".join(f"{i.get('key', '')}: {i.get('message', '')}".strip(": ") for i in named) or error.detail
-    return _problem(request, Problem(status, reason, detail or status.description, field=field, remedy=remedy,
-                                     headers=error.headers or {}))  # fmt: skip
+    return _problem(
+        request,
+        Problem(status, reason, detail or status.description, field=field, remedy=remedy, headers=error.headers or {}),
+    )
 
 
 _HINTS = {

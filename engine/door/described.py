@@ -30,11 +30,16 @@ PROBLEM: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "reason"],
     "properties": {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-        "detail": {"type": "string"}, "reason": {"type": "string"}, "field": {"type": "string"},
-        "remedy": {"type": "string"}, "dead_letter": {"type": "string"},
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "reason": {"type": "string"},
+        "field": {"type": "string"},
+        "remedy": {"type": "string"},
+        "dead_letter": {"type": "string"},
     },
-}  # fmt: skip
+}
 
 PAGE = """gridpatrol {version}
 

@@ -148,17 +148,30 @@ def dossier(connection: Connection, policies: Policies, id_: str, now: int) -> D
     rules = policies.get(connection, case.policy) if case.policy else words.register
     steps = exports.steps_of(connection, id_)
     return Dossier(
-        **head(case, words, now), reported_by=words.post(case.by) if case.by else None, source=case.source,
-        reference=case.reference, unit=case.unit, touches=words.path(case.touches), lon=case.lon, lat=case.lat,
-        policy=case.policy, partition=steps[0].partition if steps else None, seq=case.seq,
-        clocks=[sheet(clock, words, now) for clock in case.clocks], allowed=allowed(case, rules),
-        assisting=[words.department(code) for code in case.assisting], outstanding_checks=list(case.checks),
-        handled_by=words.post(case.handled_by) if case.handled_by else None, trail=_trail(case, words),
-        suspended_from=case.suspended_from, suspended_until=words.maybe(case.suspended_until),
-        merged_into=case.merged_into, quarantined=case.quarantined,
+        **head(case, words, now),
+        reported_by=words.post(case.by) if case.by else None,
+        source=case.source,
+        reference=case.reference,
+        unit=case.unit,
+        touches=words.path(case.touches),
+        lon=case.lon,
+        lat=case.lat,
+        policy=case.policy,
+        partition=steps[0].partition if steps else None,
+        seq=case.seq,
+        clocks=[sheet(clock, words, now) for clock in case.clocks],
+        allowed=allowed(case, rules),
+        assisting=[words.department(code) for code in case.assisting],
+        outstanding_checks=list(case.checks),
+        handled_by=words.post(case.handled_by) if case.handled_by else None,
+        trail=_trail(case, words),
+        suspended_from=case.suspended_from,
+        suspended_until=words.maybe(case.suspended_until),
+        merged_into=case.merged_into,
+        quarantined=case.quarantined,
         parked=[_parked(waiting, words) for waiting in case.parked],
         history=[step_line(step, words) for step in steps],
-    )  # fmt: skip
+    )
 
 
 def _parked(waiting: Waiting, words: Words) -> ParkedLine:
@@ -179,15 +192,24 @@ def sheet(clock: Clock, words: Words, now: int) -> ClockSheet:
     """A clock in full."""
     limit, paused = clockwork.limit_of(clock), clock.since is None
     return ClockSheet(
-        name=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, calendar=clock.calendar,
-        limit_zh=limit_text(limit) if limit else "", limit_en=limit_text(limit, "en") if limit else "",
-        started_at=words.instant(clock.started), due_at=words.maybe(clock.due), provisional=clock.provisional,
-        paused=paused, paused_at=words.instant(clock.judged) if paused else None,
+        name=clock.name,
+        level=clock.level,
+        cycle=clock.cycle,
+        target=clock.target,
+        calendar=clock.calendar,
+        limit_zh=limit_text(limit) if limit else "",
+        limit_en=limit_text(limit, "en") if limit else "",
+        started_at=words.instant(clock.started),
+        due_at=words.maybe(clock.due),
+        provisional=clock.provisional,
+        paused=paused,
+        paused_at=words.instant(clock.judged) if paused else None,
         overdue=not paused and clock.due is not None and clock.due < now,
         remaining=_remaining(clock, limit, words.register.calendars.get(clock.calendar), now),
-        next_rung=clock.rung if clock.next is not None else "", next_at=words.maybe(clock.next),
+        next_rung=clock.rung if clock.next is not None else "",
+        next_at=words.maybe(clock.next),
         acknowledged=clock.acknowledged,
-    )  # fmt: skip
+    )
 
 
 def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar | None, now: int) -> Remaining | None:
@@ -260,8 +282,15 @@ def step_line(step: StepRow, words: Words) -> StepLine:
     cause = f.decode_cause(step.cause)
     facts: list[dict[str, Any]] = msgspec.json.decode(step.body)
     told = Cause(cause.type, cause.source, cause.id, cause.actor, words.maybe(cause.occurred), cause.traceparent)
-    return StepLine(step.seq, step.partition, step.n, words.instant(step.at), step.day, told,
-                    [_written_out(fact, words) for fact in facts])  # fmt: skip
+    return StepLine(
+        step.seq,
+        step.partition,
+        step.n,
+        words.instant(step.at),
+        step.day,
+        told,
+        [_written_out(fact, words) for fact in facts],
+    )
 
 
 def _written_out(fact: dict[str, Any], words: Words) -> dict[str, Any]:

@@ -107,8 +107,13 @@ class _Item(Struct):
 # ---- taking -------------------------------------------------------------------------------------------------
 
 
-@post("/v1/events", status_code=202, summary="Publish one CloudEvent, or a batch", tags=["events"],
-      guards=[needs("actors")])  # fmt: skip
+@post(
+    "/v1/events",
+    status_code=202,
+    summary="Publish one CloudEvent, or a batch",
+    tags=["events"],
+    guards=[needs("actors")],
+)
 async def publish(request: Request[Principal, Any, Any], hall: NamedDependency[Hall]) -> Response[Accepted | Batch]:
     """Answers 202 once what was sent is durable. Whether the rules take it is decided right afterwards, in its turn:
     ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Sending the same event
@@ -162,8 +167,12 @@ async def _batch(hall: Hall, sender: Principal, body: bytes, wait: int | None) -
         await _keep(hall, [item])
         raise refused(why, item.letter) from error
     if len(raws) > most:
-        raise Problem(422, "too_many", f"the batch has {len(raws)} events, {most} are allowed",
-                      remedy=f"send at most {most} at a time")  # fmt: skip
+        raise Problem(
+            422,
+            "too_many",
+            f"the batch has {len(raws)} events, {most} are allowed",
+            remedy=f"send at most {most} at a time",
+        )
     items = await _take(hall, [_Item(bytes(raw), sender) for raw in raws], wait)
     return await _answer(hall, items, wait, single=False)
 
@@ -260,17 +269,26 @@ def _result(item: _Item, waited: bool) -> Accepted:
     event, row, outcome = item.event, item.ask.durable.result(), item.ask.outcome
     asked = urlencode({"source": event.source, "id": event.id, "subject": event.subject, "position": row.position})
     accepted = Accepted(
-        status="accepted", source=event.source, id=event.id, partition=row.partition, position=row.position,
+        status="accepted",
+        source=event.source,
+        id=event.id,
+        partition=row.partition,
+        position=row.position,
         status_url=f"/v1/events/status?{asked}",
-    )  # fmt: skip
+    )
     if not waited or outcome is None or not outcome.done() or outcome.exception() is not None:
         return accepted
     answer: Answer = outcome.result()
     why = answer.refusal or Refusal(Reason.INVALID, "", "")
     return msgspec.structs.replace(
-        accepted, outcome=answer.outcome, first=answer.first, case=event.subject,
-        reason=why.reason if answer.refusal else "", field=why.field, detail=why.detail,
-    )  # fmt: skip
+        accepted,
+        outcome=answer.outcome,
+        first=answer.first,
+        case=event.subject,
+        reason=why.reason if answer.refusal else "",
+        field=why.field,
+        detail=why.detail,
+    )
 
 
 # ---- asking afterwards --------------------------------------------------------------------------------------
@@ -278,9 +296,12 @@ def _result(item: _Item, waited: bool) -> Accepted:
 
 @get("/v1/events/status", summary="What became of an event", tags=["events"])
 async def status(
-    hall: NamedDependency[Hall], source: FromQuery[str], id: FromQuery[str], subject: FromQuery[str] = "",
+    hall: NamedDependency[Hall],
+    source: FromQuery[str],
+    id: FromQuery[str],
+    subject: FromQuery[str] = "",
     position: FromQuery[int | None] = None,
-) -> Status:  # fmt: skip
+) -> Status:
     """The outcome of an event by source and id. With `subject` and `position`, as in a `status_url`, of that very
     sending: a resend is then told apart from the first."""
     partition = partition_of(home_of(subject), hall.writer.engine.count) if subject else None
@@ -304,8 +325,13 @@ def _status(connection: Connection, source: str, id_: str, partition: int | None
         return _pending(connection, source, id_)
     found = desk.read_event(connection, source, id_, partition)
     if len(found) > 1:
-        raise Problem(409, "ambiguous", "this source and id came for several homes", field="subject",
-                      remedy="give the subject as well")  # fmt: skip
+        raise Problem(
+            409,
+            "ambiguous",
+            "this source and id came for several homes",
+            field="subject",
+            remedy="give the subject as well",
+        )
     if not found:
         return _pending(connection, source, id_)
     return _of(connection, found[0], position)
@@ -314,9 +340,16 @@ def _status(connection: Connection, source: str, id_: str, partition: int | None
 def _of(connection: Connection, seen: SeenRow, position: int | None) -> Status:
     """The outcome of the first sending, or of the one at a position."""
     answer = Status(
-        outcome=seen.outcome, source=seen.source, id=seen.id, case=seen.case_id, partition=seen.partition,
-        position=seen.position, reason=seen.reason, field=seen.field, detail=seen.detail,
-    )  # fmt: skip
+        outcome=seen.outcome,
+        source=seen.source,
+        id=seen.id,
+        case=seen.case_id,
+        partition=seen.partition,
+        position=seen.position,
+        reason=seen.reason,
+        field=seen.field,
+        detail=seen.detail,
+    )
     if position is None or position == seen.position:
         return answer
     letter = letters.read(connection, f"{seen.partition}.{position}")
@@ -324,9 +357,16 @@ def _of(connection: Connection, seen: SeenRow, position: int | None) -> Status:
         return msgspec.structs.replace(answer, outcome="duplicate", first=seen.outcome, position=position)
     outcome = "conflict" if letter.reason == Reason.CONFLICT else "refused"
     return Status(
-        outcome=outcome, source=seen.source, id=seen.id, case=letter.case_id, partition=seen.partition,
-        position=position, reason=letter.reason, field=letter.field, detail=letter.detail,
-    )  # fmt: skip
+        outcome=outcome,
+        source=seen.source,
+        id=seen.id,
+        case=letter.case_id,
+        partition=seen.partition,
+        position=position,
+        reason=letter.reason,
+        field=letter.field,
+        detail=letter.detail,
+    )
 
 
 def _pending(connection: Connection, source: str, id_: str) -> Status:
@@ -335,11 +375,18 @@ def _pending(connection: Connection, source: str, id_: str) -> Status:
     for row in desk.read_waiting(connection, words, WAITING_LOOKED_AT):
         event = decode_record(row.body).event  # whatever came in by a door can be decoded
         if (event.source, event.id) == (source, id_):
-            return Status(outcome="pending", source=source, id=id_, case=event.subject, partition=row.partition,
-                          position=row.position)  # fmt: skip
+            return Status(
+                outcome="pending",
+                source=source,
+                id=id_,
+                case=event.subject,
+                partition=row.partition,
+                position=row.position,
+            )
     remedy = "send it: what was accepted is never lost, and what was rejected stands among the dead letters"
-    raise Problem(404, "unknown_event", f"no event with id {id_!r} of source {source!r} has come in", field="id",
-                  remedy=remedy)  # fmt: skip
+    raise Problem(
+        404, "unknown_event", f"no event with id {id_!r} of source {source!r} has come in", field="id", remedy=remedy
+    )
 
 
 ROUTES = [publish, status]

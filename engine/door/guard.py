@@ -49,8 +49,9 @@ def only_this_machine(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     """Where no token is asked for, refuse names that are not of loopback."""
     host = connection.headers.get("host", "")
     if not _principals(connection).asked and not _safely(is_loopback, host):
-        raise Problem(421, "foreign_host", f"this door does not answer to the name {host!r}",
-                      remedy="use 127.0.0.1 or localhost")  # fmt: skip
+        raise Problem(
+            421, "foreign_host", f"this door does not answer to the name {host!r}", remedy="use 127.0.0.1 or localhost"
+        )
 
 
 def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -59,8 +60,12 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
     if connection.scope.get("method") in SAFE or origin is None:
         return
     if urlsplit(origin).netloc.lower() != host.lower():
-        raise Problem(403, "foreign_origin", f"a page of {origin!r} may not publish here",
-                      remedy="publish from a program, or from a page of this server")  # fmt: skip
+        raise Problem(
+            403,
+            "foreign_origin",
+            f"a page of {origin!r} may not publish here",
+            remedy="publish from a program, or from a page of this server",
+        )
 
 
 def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -76,8 +81,13 @@ def needs(right: Right) -> Guard:
         known(connection, handler)
         principal: Principal = connection.user
         if not principal.has(right):
-            raise Problem(403, "no_right", f"principal {principal.name} may not {LACKS[right]}",
-                          remedy=f"ask whoever operates this server for the right `{right}`", right=right)  # fmt: skip
+            raise Problem(
+                403,
+                "no_right",
+                f"principal {principal.name} may not {LACKS[right]}",
+                remedy=f"ask whoever operates this server for the right `{right}`",
+                right=right,
+            )
         if right == "operator" and principal is not LOCAL:
             log.info("operator.asked", extra={"principal": principal.name, "path": connection.url.path})
 
@@ -98,8 +108,13 @@ def _bearer(connection: ASGIConnection[Any, Any, Any, Any], principals: Principa
         raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
     principal = principals.of_token(token.strip())
     if principal is None:
-        raise Problem(401, "unknown_token", "nobody has this token, or not any more", remedy=remedy,
-                      headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'})  # fmt: skip
+        raise Problem(
+            401,
+            "unknown_token",
+            "nobody has this token, or not any more",
+            remedy=remedy,
+            headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
+        )
     return principal
 
 

@@ -37,9 +37,13 @@ class Hall:
     """The inside of the door."""
 
     def __init__(
-        self, writer: Writer, database: Database, performance: Performance | None = None,
-        shut: Callable[[], str] = lambda: "", closing: threading.Event | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        writer: Writer,
+        database: Database,
+        performance: Performance | None = None,
+        shut: Callable[[], str] = lambda: "",
+        closing: threading.Event | None = None,
+    ) -> None:
         self.writer = writer
         self.database = database
         self.settings: Settings = writer.engine.settings
@@ -83,8 +87,12 @@ class Hall:
         if why:
             raise busy(why)
         if self.writer.failure is not None or not self.writer.is_alive():
-            raise Problem(503, "writer_stopped", "the writer has stopped: nothing can be taken",
-                          remedy="see /readyz and the log, then start the server again")  # fmt: skip
+            raise Problem(
+                503,
+                "writer_stopped",
+                "the writer has stopped: nothing can be taken",
+                remedy="see /readyz and the log, then start the server again",
+            )
 
 
 async def settled(future: "Future[Any]", timeout_s: float) -> bool:

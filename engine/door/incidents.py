@@ -13,18 +13,25 @@ from engine.door.listing import Page, Question, page
 Open = Annotated[
     Literal["true", "false", "all"],
     QueryParameter(description="Open cases, closed ones, or all. What is overdue is open."),
-]  # fmt: skip
+]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: cases whose place lies in its subtree.")]
 ClockName = Annotated[
-    str, QueryParameter(description="Cases that run a clock of this name: dissuade, report, accept, handle, rectify, "
-                   "verify, close or total. Then overdue and due_before ask about this clock.")
-]  # fmt: skip
+    str,
+    QueryParameter(
+        description="Cases that run a clock of this name: dissuade, report, accept, handle, rectify, "
+        "verify, close or total. Then overdue and due_before ask about this clock."
+    ),
+]
 Owner = Annotated[str, QueryParameter(description="Code of the owner's grid or department.")]
 Before = Annotated[str, QueryParameter(description="RFC 3339 with a zone: deadlines before this instant.")]
 State = Annotated[
-    str, QueryParameter(name="state", description="Names of states, separated by commas. One in which cases are over, "
-                   "such as closed, is looked for among the closed ones without being told to.")
-]  # fmt: skip
+    str,
+    QueryParameter(
+        name="state",
+        description="Names of states, separated by commas. One in which cases are over, "
+        "such as closed, is looked for among the closed ones without being told to.",
+    ),
+]
 Sort = Annotated[str, QueryParameter(description="due_at, opened_at or id; with - in front downwards.")]
 
 OPEN = {"true": True, "false": False, "all": None}
@@ -32,16 +39,35 @@ OPEN = {"true": True, "false": False, "all": None}
 
 @get("/v1/incidents", summary="The overdue desk: cases by what falls due", tags=["incidents"])
 async def list_incidents(
-    hall: NamedDependency[Hall], overdue: FromQuery[bool] = False, open: Open = "true", grid: Grid = "",
-    clock: ClockName = "", owner: Owner = "", state_: State = "", category: FromQuery[str] = "",
-    group: FromQuery[str] = "", due_before: Before = "", sort: Sort = "due_at", limit: FromQuery[int] = 50,
+    hall: NamedDependency[Hall],
+    overdue: FromQuery[bool] = False,
+    open: Open = "true",
+    grid: Grid = "",
+    clock: ClockName = "",
+    owner: Owner = "",
+    state_: State = "",
+    category: FromQuery[str] = "",
+    group: FromQuery[str] = "",
+    due_before: Before = "",
+    sort: Sort = "due_at",
+    limit: FromQuery[int] = 50,
     cursor: FromQuery[str] = "",
-) -> Page:  # fmt: skip
+) -> Page:
     """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page."""
     question = Question(
-        overdue=overdue, open=OPEN[open], grid=grid, clock=clock, owner=owner, state=state_, category=category,
-        group=group, due_before=due_before, sort=sort, limit=limit, cursor=cursor,
-    )  # fmt: skip
+        overdue=overdue,
+        open=OPEN[open],
+        grid=grid,
+        clock=clock,
+        owner=owner,
+        state=state_,
+        category=category,
+        group=group,
+        due_before=due_before,
+        sort=sort,
+        limit=limit,
+        cursor=cursor,
+    )
     now = hall.now()
     return await hall.read(lambda connection: page(connection, hall.policies, question, now))
 

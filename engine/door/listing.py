@@ -103,11 +103,17 @@ def filters(words: Words, question: Question, now: int) -> Filters:
     """The question as the store takes it."""
     states = _states(question.state)
     return Filters(
-        now=now, open=True if question.overdue else _open(question.open, states), overdue=question.overdue,
-        prefix=prefix_of(words, question.grid) if question.grid else "", owner=question.owner,
-        states=states, category=question.category, group=question.group, clock=question.clock,
+        now=now,
+        open=True if question.overdue else _open(question.open, states),
+        overdue=question.overdue,
+        prefix=prefix_of(words, question.grid) if question.grid else "",
+        owner=question.owner,
+        states=states,
+        category=question.category,
+        group=question.group,
+        clock=question.clock,
         due_before=parse_instant(question.due_before, "due_before") if question.due_before else None,
-    )  # fmt: skip
+    )
 
 
 def _open(asked: bool | None, states: tuple[str, ...]) -> bool | None:
@@ -158,12 +164,23 @@ def head(case: Case, words: Words, now: int) -> dict[str, Any]:
     late = max(0, now - case.due_at) if case.due_at is not None and case.closed is None else 0
     born = case.state != AWAITED
     return dict(
-        id=case.id, definition=case.definition, state=case.state, state_zh=state_zh(case), open=case.closed is None,
-        category=words.category(case.category, case.group), owner=words.owner(case.owner),
-        path=words.path(case.path), cycle=case.cycle, opened_at=words.instant(case.opened) if born else None,
-        closed_at=words.maybe(case.closed), due_at=words.maybe(case.due_at), overdue=late > 0, overdue_ms=late,
-        provisional=any(c.provisional for c in case.clocks), next_at=words.maybe(case.next_at),
-    )  # fmt: skip
+        id=case.id,
+        definition=case.definition,
+        state=case.state,
+        state_zh=state_zh(case),
+        open=case.closed is None,
+        category=words.category(case.category, case.group),
+        owner=words.owner(case.owner),
+        path=words.path(case.path),
+        cycle=case.cycle,
+        opened_at=words.instant(case.opened) if born else None,
+        closed_at=words.maybe(case.closed),
+        due_at=words.maybe(case.due_at),
+        overdue=late > 0,
+        overdue_ms=late,
+        provisional=any(c.provisional for c in case.clocks),
+        next_at=words.maybe(case.next_at),
+    )
 
 
 def state_zh(case: Case) -> str:

@@ -47,8 +47,9 @@ async def replay_letter(hall: NamedDependency[Hall], letter: FromPath[str]) -> R
     """Decide a dead letter anew, and say what became of it."""
     found = await _act(hall, lambda engine: letters.read(engine, letter))
     if found is None:
-        raise Problem(404, "unknown_letter", f"there is no dead letter {letter!r}",
-                      remedy="see `gridpatrol deadletter list`")  # fmt: skip
+        raise Problem(
+            404, "unknown_letter", f"there is no dead letter {letter!r}", remedy="see `gridpatrol deadletter list`"
+        )
     try:
         submission = letters.resubmission(*found, hall.writer.engine.count, hall.principals)
     except letters.NotReplayable as error:
@@ -71,12 +72,18 @@ async def settle(hall: NamedDependency[Hall], data: JSONBody[Settled]) -> Settle
     return data
 
 
-@post("/v1/operator/incidents/{incident:str}/erasures", status_code=200, tags=["operator"],
-      summary="Erase what is sealed of an incident")  # fmt: skip
+@post(
+    "/v1/operator/incidents/{incident:str}/erasures",
+    status_code=200,
+    tags=["operator"],
+    summary="Erase what is sealed of an incident",
+)
 async def erase(
-    request: Request[Principal, Any, Any], hall: NamedDependency[Hall], incident: FromPath[str],
+    request: Request[Principal, Any, Any],
+    hall: NamedDependency[Hall],
+    incident: FromPath[str],
     data: JSONBody[Erasure],
-) -> Erased:  # fmt: skip
+) -> Erased:
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
     by = f"{request.user.name}: {data.by}" if hall.principals.asked else data.by
     return await _act(hall, lambda engine: erasure.erase(engine, incident, by))

@@ -21,17 +21,40 @@ Published = Annotated[str, QueryParameter(description="true: each row also as it
 
 @get("/v1/performance", summary="Figures of a subtree", tags=["performance"])
 async def performance(
-    hall: NamedDependency[Hall], grid: FromQuery[str] = "", by: By = "", period: Period = "", day: Day = "",
-    from_: From = "", to: To = "", level: FromQuery[str] = "", department: FromQuery[str] = "",
-    group: FromQuery[str] = "", category: FromQuery[str] = "", post: FromQuery[str] = "", published: Published = "",
-) -> Any:  # fmt: skip
+    hall: NamedDependency[Hall],
+    grid: FromQuery[str] = "",
+    by: By = "",
+    period: Period = "",
+    day: Day = "",
+    from_: From = "",
+    to: To = "",
+    level: FromQuery[str] = "",
+    department: FromQuery[str] = "",
+    group: FromQuery[str] = "",
+    category: FromQuery[str] = "",
+    post: FromQuery[str] = "",
+    published: Published = "",
+) -> Any:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations, exact, with the number of cases behind each."""
     if hall.performance is None:
         raise Problem(503, "no_figures", "this server keeps no figures", remedy="start it with its consumers")
-    reader, asked = hall.performance, {
-        "grid": grid, "by": by, "period": period, "day": day, "from": from_, "to": to, "level": level,
-        "department": department, "group": group, "category": category, "post": post, "published": published,
-    }  # fmt: skip
+    reader, asked = (
+        hall.performance,
+        {
+            "grid": grid,
+            "by": by,
+            "period": period,
+            "day": day,
+            "from": from_,
+            "to": to,
+            "level": level,
+            "department": department,
+            "group": group,
+            "category": category,
+            "post": post,
+            "published": published,
+        },
+    )
     given = {name: value for name, value in asked.items() if value}
     try:
         return await hall.aside(lambda: reader(given))

@@ -13,9 +13,16 @@ class Problem(Exception):
     """An answer other than success. Raised anywhere on the way to an answer; the door writes it out."""
 
     def __init__(
-        self, status: int, reason: str, detail: str, *, remedy: str = "", field: str = "",
-        headers: Mapping[str, str] | None = None, **members: Any,
-    ) -> None:  # fmt: skip
+        self,
+        status: int,
+        reason: str,
+        detail: str,
+        *,
+        remedy: str = "",
+        field: str = "",
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.reason = reason
@@ -26,9 +33,13 @@ class Problem(Exception):
         """The members of the answer; those that say nothing are left out."""
         more = {name: value for name, value in self.members.items() if value not in ("", None)}
         return {
-            "type": f"urn:gridpatrol:problem:{self.reason}", "title": HTTPStatus(self.status).phrase,
-            "status": self.status, "detail": str(self), "reason": self.reason, **more,
-        }  # fmt: skip
+            "type": f"urn:gridpatrol:problem:{self.reason}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": str(self),
+            "reason": self.reason,
+            **more,
+        }
 
 
 _REFUSED = {Reason.TOO_LARGE: 413, Reason.FORBIDDEN: 403}
@@ -47,5 +58,10 @@ def bad_query(field: str, detail: str, remedy: str = "") -> Problem:
 
 def busy(detail: str, remedy: str = "") -> Problem:
     """Not now: come again in a moment."""
-    return Problem(503, "busy", detail, remedy=remedy or "send the same again: what was taken already is recognised",
-                   headers={"Retry-After": "1"})  # fmt: skip
+    return Problem(
+        503,
+        "busy",
+        detail,
+        remedy=remedy or "send the same again: what was taken already is recognised",
+        headers={"Retry-After": "1"},
+    )

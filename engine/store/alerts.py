@@ -120,9 +120,15 @@ def write_meta(connection: Connection, name: str, value: str, *, keep: bool = Fa
 
 
 def listed(
-    connection: Connection, *, path: str = "/", status: str | None = None, clock: str | None = None,
-    case: str | None = None, before: tuple[int, str] | None = None, limit: int = 100,
-) -> list[AlertRow]:  # fmt: skip
+    connection: Connection,
+    *,
+    path: str = "/",
+    status: str | None = None,
+    clock: str | None = None,
+    case: str | None = None,
+    before: tuple[int, str] | None = None,
+    limit: int = 100,
+) -> list[AlertRow]:
     """Alerts of a subtree, the latest first; `before` is the (raised_at, id) where the last page ended."""
     parts, values = ["substr(path, 1, ?) = ?"], [len(path), path]
     for name, value in (("status", status), ("clock", clock), ("case_id", case)):

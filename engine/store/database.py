@@ -36,9 +36,12 @@ AWAY = (exc.OperationalError, exc.InterfaceError)
 """What a database says, or nobody says for it, when it is away, among other things."""
 DriverError, StoreError = exc.DBAPIError, exc.SQLAlchemyError
 PATIENCE = {
-    "connect_timeout": 10, "tcp_user_timeout": 15_000, "keepalives_idle": 10, "keepalives_interval": 5,
+    "connect_timeout": 10,
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
     "keepalives_count": 3,
-}  # fmt: skip
+}
 """How long a silent server of PostgreSQL is waited for, as libpq takes it; the system's own patience is a quarter of an
 hour. What the URL says counts."""
 __all__ = ["Connection"]

@@ -69,9 +69,15 @@ def read_page(
 
 
 def _page(
-    connection: Connection, filters: Filters, column: str, descending: bool, after: After | None, limit: int,
-    which: str, key: object = "",
-) -> list[tuple[After, str]]:  # fmt: skip
+    connection: Connection,
+    filters: Filters,
+    column: str,
+    descending: bool,
+    after: After | None,
+    limit: int,
+    which: str,
+    key: object = "",
+) -> list[tuple[After, str]]:
     """One stretch of a page, along one index. `key` None: these cases have no sort key of their own."""
     terms, values = _conditions(connection, filters)
     mark, sign, way = writes.mark(connection), "<" if descending else ">", "DESC" if descending else "ASC"

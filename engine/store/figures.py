@@ -147,9 +147,7 @@ def sums(connection: Connection, selection: Selection) -> list[tuple[str, str, i
     return [(*row,) for row in connection.exec_driver_sql(marks(connection, sql), tuple(values))]
 
 
-def durations(
-    connection: Connection, selection: Selection, clock: str, why: str
-) -> dict[str, tuple[int, int, int]]:
+def durations(connection: Connection, selection: Selection, clock: str, why: str) -> dict[str, tuple[int, int, int]]:
     """key -> (n, median, 90th percentile) of the elapsed milliseconds of clocks that a trigger stopped."""
     condition, values = where(selection)
     arrived = "" if selection.upto is None else "AND arrival <= ?"
@@ -166,9 +164,7 @@ def durations(
     return {key: (n, median, p90) for key, n, median, p90 in rows}
 
 
-def standing(
-    connection: Connection, selection: Selection, at_ms: int
-) -> list[tuple[str, int, int, int, int]]:
+def standing(connection: Connection, selection: Selection, at_ms: int) -> list[tuple[str, int, int, int, int]]:
     """(key, open, overdue, not due, without a deadline) of the open cases, by their total deadline."""
     condition, values = where(selection, days=False, post=False)
     due = _total_due(connection)

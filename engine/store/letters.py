@@ -16,9 +16,13 @@ _COLUMNS = ", ".join(Letter.__struct_fields__)
 
 
 def listed(
-    connection: Connection, *, reason: str = "", open_only: bool = False, before: tuple[int, str] | None = None,
+    connection: Connection,
+    *,
+    reason: str = "",
+    open_only: bool = False,
+    before: tuple[int, str] | None = None,
     limit: int = 100,
-) -> list[Letter]:  # fmt: skip
+) -> list[Letter]:
     """Letters, the latest first; `before` is the (at, id) where the last page ended."""
     mark = writes.mark(connection)
     parts, values = ["1 = 1"], list[object]()

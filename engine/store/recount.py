@@ -13,20 +13,57 @@ from sqlalchemy import Connection
 from engine.store.figures import Selection, dialect, key_of, marks, segment, where
 
 NAMES = {
-    "fact": "text", "clock": "text", "level": "int", "cycle": "int", "target": "int", "result": "text",
-    "why": "text", "judged": "int", "started": "int", "due": "int", "elapsed": "int", "breach": "flag",
-    "source": "text", "reason": "text", "outcome": "text", "decides": "flag", "how": "text", "by": "text",
-    "alert": "text", "kind": "text", "due_at": "int", "not_before": "int",
-}  # fmt: skip
+    "fact": "text",
+    "clock": "text",
+    "level": "int",
+    "cycle": "int",
+    "target": "int",
+    "result": "text",
+    "why": "text",
+    "judged": "int",
+    "started": "int",
+    "due": "int",
+    "elapsed": "int",
+    "breach": "flag",
+    "source": "text",
+    "reason": "text",
+    "outcome": "text",
+    "decides": "flag",
+    "how": "text",
+    "by": "text",
+    "alert": "text",
+    "kind": "text",
+    "due_at": "int",
+    "not_before": "int",
+}
 """The members of facts that anything is counted by."""
 COUNTED = (
-    "incident.reported", "incident.dissuaded", "incident.escalated", "incident.handled", "incident.checked",
-    "incident.returned", "incident.suspended", "incident.urged", "clock.retargeted", "clock.rung", "clock.contradicted",
+    "incident.reported",
+    "incident.dissuaded",
+    "incident.escalated",
+    "incident.handled",
+    "incident.checked",
+    "incident.returned",
+    "incident.suspended",
+    "incident.urged",
+    "clock.retargeted",
+    "clock.rung",
+    "clock.contradicted",
     "clock.stopped",
-)  # fmt: skip
+)
 COUNTED_BY = (
-    "clock", "level", "cycle", "target", "result", "why", "breach", "source", "reason", "outcome", "decides",
-)  # fmt: skip
+    "clock",
+    "level",
+    "cycle",
+    "target",
+    "result",
+    "why",
+    "breach",
+    "source",
+    "reason",
+    "outcome",
+    "decides",
+)
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
 ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
@@ -35,13 +72,45 @@ UNPARKED = '"incident.unparked"'
 
 CELL = ("measure", "day", "path", "department", "category", "grp", "post")
 OUTCOME = (
-    "case_id", "clock", "level", "cycle", "target", "partition", "path", "department", "category", "grp",
-    "post", "started", "due", "stopped", "arrival", "day", "result", "why", "elapsed",
-)  # fmt: skip
+    "case_id",
+    "clock",
+    "level",
+    "cycle",
+    "target",
+    "partition",
+    "path",
+    "department",
+    "category",
+    "grp",
+    "post",
+    "started",
+    "due",
+    "stopped",
+    "arrival",
+    "day",
+    "result",
+    "why",
+    "elapsed",
+)
 ALERT = (
-    "id", "partition", "case_id", "kind", "clock", "level", "cycle", "path", "category", "recipients",
-    "due_at", "due", "raised_at", "not_before", "status", "ended_at", "ended_by",
-)  # fmt: skip
+    "id",
+    "partition",
+    "case_id",
+    "kind",
+    "clock",
+    "level",
+    "cycle",
+    "path",
+    "category",
+    "recipients",
+    "due_at",
+    "due",
+    "raised_at",
+    "not_before",
+    "status",
+    "ended_at",
+    "ended_by",
+)
 
 _DIMENSIONS = "s.partition, s.case_id, s.seq, s.at, s.day, s.path, s.department, s.category, s.grp, s.post"
 

@@ -93,8 +93,14 @@ class LetterRow(Struct):
 
 
 LETTER_TEXTS = {
-    "field": 200, "detail": 1000, "source": 200, "event_id": 200, "type": 200, "case_id": 120, "principal": 250,
-}  # fmt: skip
+    "field": 200,
+    "detail": 1000,
+    "source": 200,
+    "event_id": 200,
+    "type": 200,
+    "case_id": 120,
+    "principal": 250,
+}
 """How many characters of a letter's texts are kept. What keeps to the envelope's limits is never cut; of anything else
 the sealed bytes have the whole. Longer ones would fit neither an index nor the letter's message."""
 

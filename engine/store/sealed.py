@@ -24,8 +24,7 @@ def knows(connection: Connection, case: str) -> bool:
     """Whether there is a case of this name, or anything was ever sealed of one."""
     mark = writes.mark(connection)
     sql = (
-        f"SELECT EXISTS (SELECT 1 FROM sealed WHERE subject = {mark}) "
-        f"OR EXISTS (SELECT 1 FROM cases WHERE id = {mark})"
+        f"SELECT EXISTS (SELECT 1 FROM sealed WHERE subject = {mark}) OR EXISTS (SELECT 1 FROM cases WHERE id = {mark})"
     )
     return bool(connection.exec_driver_sql(sql, (case, case)).scalar_one())
 
@@ -36,6 +35,4 @@ def blank(connection: Connection, case: str) -> Blanked:
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
     mark = writes.mark(connection)
     sql = f"UPDATE sealed SET body = '' WHERE subject = {mark} AND body <> '' AND substr(token, 1, {len(LETTER)})"
-    return Blanked(*(
-        connection.exec_driver_sql(f"{sql} {is_} '{LETTER}'", (case,)).rowcount for is_ in ("<>", "=")
-    ))  # fmt: skip
+    return Blanked(*(connection.exec_driver_sql(f"{sql} {is_} '{LETTER}'", (case,)).rowcount for is_ in ("<>", "=")))

@@ -128,10 +128,21 @@ def _read(connection: Connection, wanted: Sequence[Stretch]) -> list[StepRow]:
 def step_of(row: StepRow) -> f.Step:
     """A row as the step that it is."""
     return f.Step(
-        partition=row.partition, n=row.n, case=row.case_id, seq=row.seq, at=row.at, day=row.day,
-        policy=row.policy, path=row.path, category=row.category, group=row.grp, department=row.department,
-        post=row.post, cause=f.decode_cause(row.cause), facts=f.decode_facts(row.body),
-    )  # fmt: skip
+        partition=row.partition,
+        n=row.n,
+        case=row.case_id,
+        seq=row.seq,
+        at=row.at,
+        day=row.day,
+        policy=row.policy,
+        path=row.path,
+        category=row.category,
+        group=row.grp,
+        department=row.department,
+        post=row.post,
+        cause=f.decode_cause(row.cause),
+        facts=f.decode_facts(row.body),
+    )
 
 
 def move_on(connection: Connection, consumer: str, taken: Sequence[StepRow | f.Step]) -> None:

@@ -30,7 +30,8 @@ meta = Table("meta", metadata, _key("name"), _text("value"))
 """What is fixed at installation: number of partitions, epoch of the alert feed."""
 
 partitions = Table(
-    "partitions", metadata,
+    "partitions",
+    metadata,
     _key("partition", Integer),
     _big("position"),  # next inbox position to decide
     _big("clock"),  # arrival of the last record decided, or released for
@@ -38,10 +39,11 @@ partitions = Table(
     _big("version"),  # +1 per transaction: the fence
     _text("halted"),  # why it stands still; empty: it runs
     _text("packs"),  # JSON: [[hash, arrival], ...] as activated
-)  # fmt: skip
+)
 
 inbox = Table(
-    "inbox", metadata,
+    "inbox",
+    metadata,
     _key("partition", Integer),
     _key("position", BigInteger),
     _big("stamp"),
@@ -49,18 +51,20 @@ inbox = Table(
     _text("principal"),
     _text("body"),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 settlements = Table(
-    "settlements", metadata,
+    "settlements",
+    metadata,
     _key("partition", Integer),
     _key("position", BigInteger),
     _text("verdict"),  # words: skip, undecidable, stamp:<ms>, quarantine:<case>@<seq>
     _text("detail"),
-)  # fmt: skip
+)
 
 seen = Table(
-    "seen", metadata,
+    "seen",
+    metadata,
     _key("partition", Integer),
     _key("source"),
     _key("id"),
@@ -73,10 +77,11 @@ seen = Table(
     _text("detail"),
     _text("case_id"),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 cases = Table(
-    "cases", metadata,
+    "cases",
+    metadata,
     _key("id"),
     Column("partition", Integer, nullable=False),
     _text("definition"),
@@ -98,21 +103,38 @@ cases = Table(
     Column("provisional", Boolean, nullable=False),
     _text("body"),
     sqlite_with_rowid=False,
-)  # fmt: skip
-Index("cases_next", cases.c.partition, cases.c.next_at, cases.c.id, sqlite_where=text("next_at IS NOT NULL"),
-      postgresql_where=text("next_at IS NOT NULL"))  # fmt: skip
+)
+Index(
+    "cases_next",
+    cases.c.partition,
+    cases.c.next_at,
+    cases.c.id,
+    sqlite_where=text("next_at IS NOT NULL"),
+    postgresql_where=text("next_at IS NOT NULL"),
+)
 Index("cases_key", cases.c.key, sqlite_where=text("key IS NOT NULL"), postgresql_where=text("key IS NOT NULL"))
-Index("cases_due", cases.c.due_at, cases.c.id, sqlite_where=text("due_at IS NOT NULL"),
-      postgresql_where=text("due_at IS NOT NULL"))  # fmt: skip
-Index("cases_open", cases.c.level, cases.c.state, cases.c.open, sqlite_where=text("open"),
-      postgresql_where=text("open"))  # fmt: skip
-Index("cases_undated", cases.c.id, sqlite_where=text("open AND due_at IS NULL"),
-      postgresql_where=text("open AND due_at IS NULL"))  # fmt: skip
+Index(
+    "cases_due",
+    cases.c.due_at,
+    cases.c.id,
+    sqlite_where=text("due_at IS NOT NULL"),
+    postgresql_where=text("due_at IS NOT NULL"),
+)
+Index(
+    "cases_open", cases.c.level, cases.c.state, cases.c.open, sqlite_where=text("open"), postgresql_where=text("open")
+)
+Index(
+    "cases_undated",
+    cases.c.id,
+    sqlite_where=text("open AND due_at IS NULL"),
+    postgresql_where=text("open AND due_at IS NULL"),
+)
 Index("cases_opened", cases.c.opened_at, cases.c.id)
 Index("cases_state", cases.c.state, cases.c.id)
 
 facts = Table(
-    "facts", metadata,
+    "facts",
+    metadata,
     _key("partition", Integer),
     _key("n", BigInteger),
     _text("case_id"),
@@ -128,21 +150,23 @@ facts = Table(
     _text("cause"),
     _text("body"),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 Index("facts_case", facts.c.case_id, facts.c.seq)
 
 packs = Table("packs", metadata, _key("hash"), _text("code"), _text("title"), _text("body"))
 
 sealed = Table(
-    "sealed", metadata,
+    "sealed",
+    metadata,
     _key("token"),
     _text("body"),  # empty: erased
     _text("subject"),  # the case that it is about; empty: what was sent told none
-)  # fmt: skip
+)
 Index("sealed_subject", sealed.c.subject)
 
 dead_letters = Table(
-    "dead_letters", metadata,
+    "dead_letters",
+    metadata,
     _key("id"),
     _big("at"),
     Column("partition", Integer),
@@ -158,10 +182,15 @@ dead_letters = Table(
     _text("token"),  # of the sealed bytes
     _text("replayed"),  # how it ended: empty while open
     Column("published", Boolean, nullable=False, server_default=false()),  # whether its topic has it
-)  # fmt: skip
+)
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
-Index("dead_letters_unpublished", dead_letters.c.at, dead_letters.c.id, sqlite_where=text("NOT published"),
-      postgresql_where=text("NOT published"))  # fmt: skip
+Index(
+    "dead_letters_unpublished",
+    dead_letters.c.at,
+    dead_letters.c.id,
+    sqlite_where=text("NOT published"),
+    postgresql_where=text("NOT published"),
+)
 
 positions = Table("positions", metadata, _key("consumer"), _key("partition", Integer), _big("n"))
 
@@ -170,7 +199,8 @@ contributions = Table(
 )
 
 figures = Table(
-    "figures", metadata,
+    "figures",
+    metadata,
     _key("measure"),
     _key("day", Integer),
     _key("path"),
@@ -180,17 +210,19 @@ figures = Table(
     _key("post"),
     _big("value"),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 untold = Table(
-    "untold", metadata,
+    "untold",
+    metadata,
     _key("partition", Integer),
     _key("n", BigInteger),  # of the last step that a transaction of the fold took in
     _text("cells"),  # JSON: the figures that it changed, which no topic has yet
-)  # fmt: skip
+)
 
 outcomes = Table(
-    "outcomes", metadata,
+    "outcomes",
+    metadata,
     _key("case_id"),
     _key("clock"),
     _key("level", Integer),
@@ -210,11 +242,12 @@ outcomes = Table(
     _text("result"),
     _text("why"),
     _big("elapsed"),
-)  # fmt: skip
+)
 Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
 
 alerts = Table(
-    "alerts", metadata,
+    "alerts",
+    metadata,
     _key("id"),
     Column("partition", Integer, nullable=False),
     _text("case_id"),
@@ -232,12 +265,13 @@ alerts = Table(
     _text("status"),  # firing, acknowledged, withdrawn, resolved
     Column("ended_at", BigInteger),
     _text("ended_by"),
-)  # fmt: skip
+)
 Index("alerts_case", alerts.c.case_id, alerts.c.clock)
 Index("alerts_raised", alerts.c.raised_at, alerts.c.id)
 
 deliveries = Table(
-    "deliveries", metadata,
+    "deliveries",
+    metadata,
     _key("number", BigInteger),  # dense: the feed's own numbering
     _text("alert"),
     _text("what"),  # firing, acknowledged, withdrawn, resolved
@@ -247,4 +281,4 @@ deliveries = Table(
     _text("reason"),
     _big("told_at"),
     _text("body"),
-)  # fmt: skip
+)

@@ -34,9 +34,14 @@ def command() -> None:
 @options.database
 @options.as_json
 def list_alerts(
-    status: str | None, grid: str, clock: str | None, incident: str | None, limit: int, database: str | None,
+    status: str | None,
+    grid: str,
+    clock: str | None,
+    incident: str | None,
+    limit: int,
+    database: str | None,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """List alerts, the latest first.
 
     \b
@@ -58,12 +63,22 @@ def list_alerts(
 def _shown(row, words: Words) -> dict:
     posts = json.loads(row.recipients)
     return {
-        "id": row.id, "case": row.case_id, "kind": row.kind, "clock": row.clock, "level": row.level, "cycle": row.cycle,
-        "category": row.category, "recipients": posts, "due_at": words.instant(row.due_at),
-        "deadline": words.maybe(row.due), "raised_at": words.instant(row.raised_at),
-        "not_before": words.maybe(row.not_before), "status": row.status, "ended_at": words.maybe(row.ended_at),
+        "id": row.id,
+        "case": row.case_id,
+        "kind": row.kind,
+        "clock": row.clock,
+        "level": row.level,
+        "cycle": row.cycle,
+        "category": row.category,
+        "recipients": posts,
+        "due_at": words.instant(row.due_at),
+        "deadline": words.maybe(row.due),
+        "raised_at": words.instant(row.raised_at),
+        "not_before": words.maybe(row.not_before),
+        "status": row.status,
+        "ended_at": words.maybe(row.ended_at),
         "ended_by": row.ended_by,
-    }  # fmt: skip
+    }
 
 
 @command.command("follow")
@@ -74,9 +89,7 @@ def _shown(row, words: Words) -> dict:
 @options.token_file
 @options.database
 @options.as_json
-def follow(
-    grid: str, since: str, count: int | None, listen: str | None, database: str | None, as_json: bool
-) -> None:  # fmt: skip
+def follow(grid: str, since: str, count: int | None, listen: str | None, database: str | None, as_json: bool) -> None:
     """Follow the feed of a running server. A broken line is taken up again where it broke: nothing is missed.
 
     \b

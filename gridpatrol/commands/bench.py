@@ -47,10 +47,19 @@ def command(scale: float, cluster: bool, as_json: bool) -> None:
         return
     click.echo(f"{done.machine}. CPU time is that of all processes, the database included.")
     rows = [
-        (run.database, run.batch, f"{run.events:,}", f"{run.events_per_s:,}", f"{run.cpu_ms:.3f}",
-         f"{run.process_cpu_ms:.3f}", "in process" if run.database == "sqlite" else _known(run.database_cpu_ms),
-         f"{run.bare_events_per_s:,}", f"{run.bare_share:.2f}") for run in done.runs
-    ]  # fmt: skip
+        (
+            run.database,
+            run.batch,
+            f"{run.events:,}",
+            f"{run.events_per_s:,}",
+            f"{run.cpu_ms:.3f}",
+            f"{run.process_cpu_ms:.3f}",
+            "in process" if run.database == "sqlite" else _known(run.database_cpu_ms),
+            f"{run.bare_events_per_s:,}",
+            f"{run.bare_share:.2f}",
+        )
+        for run in done.runs
+    ]
     heads = ("database", "batch", "events", "events/s", "CPU ms/event", "engine", "database", "bare events/s", "share")
     show.table(heads, rows, right=range(1, 9))
     for line in (*done.skipped, *done.notes):

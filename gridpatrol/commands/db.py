@@ -85,9 +85,11 @@ def copy(source: str, database: str | None, as_json: bool) -> None:
     """
     settings = settings_of(database=database)
     with (
-        reading(settings_of(database=source)) as old, closing(Lease(old)),
-        closing(open_database(settings.database)) as new, closing(Lease(new)),
-    ):  # fmt: skip
+        reading(settings_of(database=source)) as old,
+        closing(Lease(old)),
+        closing(open_database(settings.database)) as new,
+        closing(Lease(new)),
+    ):
         if is_empty(new):
             new.upgrade()
         new.check_schema()

@@ -51,9 +51,17 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
         options.print_json([_shown(letter, clock) for letter in found])
         return
     rows = [
-        (letter.id, clock.minute(letter.at), letter.reason, letter.field, letter.type.removeprefix("gridpatrol."),
-         letter.detail, letter.replayed) for letter in found
-    ]  # fmt: skip
+        (
+            letter.id,
+            clock.minute(letter.at),
+            letter.reason,
+            letter.field,
+            letter.type.removeprefix("gridpatrol."),
+            letter.detail,
+            letter.replayed,
+        )
+        for letter in found
+    ]
     show.table(("letter", "at", "reason", "field", "type", "detail", "replayed"), rows)
     click.echo("; ".join(f"{reason}: {n}, {unseen} open" for reason, n, unseen in counts) or "No dead letters.")
 
@@ -64,8 +72,12 @@ def _shown(letter: store.Letter, clock: show.LocalClock) -> dict:
 
 @command.command("show")
 @click.argument("letter")
-@click.option("--bytes", "with_bytes", is_flag=True,
-              help="Show the sealed bytes as well: they may name people, so the log says who looked.")  # fmt: skip
+@click.option(
+    "--bytes",
+    "with_bytes",
+    is_flag=True,
+    help="Show the sealed bytes as well: they may name people, so the log says who looked.",
+)
 @options.database
 @options.as_json
 def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bool) -> None:

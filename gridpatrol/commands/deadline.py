@@ -33,8 +33,10 @@ def command() -> None:
 
 @command.command("explain")
 @click.argument("incident", required=False)
-@click.option("--clock", help="Which clock of the incident, e.g. handle; default: of those that run the one that is "
-              "due first, else total.")
+@click.option(
+    "--clock",
+    help="Which clock of the incident, e.g. handle; default: of those that run the one that is due first, else total.",
+)
 @click.option("--level", type=int, help="Of which level, where several have that clock.")
 @click.option("--limit", help=f"A limit instead of an incident. {ACCEPTED}")
 @click.option("--from", "start", metavar="INSTANT", help="When it starts, e.g. 2026-02-14T17:00+08:00.")
@@ -44,9 +46,17 @@ def command() -> None:
 @options.database
 @options.as_json
 def explain_deadline(
-    incident: str | None, clock: str | None, level: int | None, limit: str | None, start: str | None,
-    calendar: str | None, pack: str | None, lang: str, database: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    incident: str | None,
+    clock: str | None,
+    level: int | None,
+    limit: str | None,
+    start: str | None,
+    calendar: str | None,
+    pack: str | None,
+    lang: str,
+    database: str | None,
+    as_json: bool,
+) -> None:
     """Print a deadline's calculation: what counted, what did not, and why.
 
     Either of an INCIDENT that is stored, or of a --limit that starts at --from; the latter needs no database.

@@ -20,8 +20,14 @@ def command() -> None:
 
 @command.command("export")
 @options.output
-@click.option("--sort", "order", type=click.Choice(["case", "number"]), default="case", show_default=True,
-              help="By case, or by partition and number as they were told.")  # fmt: skip
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(["case", "number"]),
+    default="case",
+    show_default=True,
+    help="By case, or by partition and number as they were told.",
+)
 @click.option("--without-n", is_flag=True, help="Leave out partition and number, which differ between runs.")
 @options.database
 def export(output: str, order: str, without_n: bool, database: str | None) -> None:
@@ -34,9 +40,10 @@ def export(output: str, order: str, without_n: bool, database: str | None) -> No
     """
     read = exports.steps_by_case if order == "case" else exports.steps_by_number
     with (
-        reading(settings_of(database=database)) as opened, opened.read() as connection,
+        reading(settings_of(database=database)) as opened,
+        opened.read() as connection,
         options.whole_file(output) as out,
-    ):  # fmt: skip
+    ):
         for step in read(connection):
             out.write(line(step, without_n))
 
@@ -45,8 +52,17 @@ def line(step: StepRow, without_n: bool) -> bytes:
     """A step in declared order; cause and facts go in as the bytes that are stored."""
     place = {} if without_n else {"partition": step.partition, "n": step.n}
     told = place | {
-        "case": step.case_id, "seq": step.seq, "at": step.at, "day": step.day, "policy": step.policy, "path": step.path,
-        "category": step.category, "group": step.grp, "department": step.department, "post": step.post,
-        "cause": msgspec.Raw(step.cause.encode()), "facts": msgspec.Raw(step.body.encode()),
-    }  # fmt: skip
+        "case": step.case_id,
+        "seq": step.seq,
+        "at": step.at,
+        "day": step.day,
+        "policy": step.policy,
+        "path": step.path,
+        "category": step.category,
+        "group": step.grp,
+        "department": step.department,
+        "post": step.post,
+        "cause": msgspec.Raw(step.cause.encode()),
+        "facts": msgspec.Raw(step.body.encode()),
+    }
     return msgspec.json.encode(told) + b"\n"

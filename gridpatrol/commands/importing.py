@@ -24,13 +24,18 @@ def command() -> None:
 @command.command("boston311")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option("-o", "--output", type=click.File("wb", atomic=True), default="-", help="File to write, - for stdout.")
-@click.option("--deadlines", type=click.Choice(["city", "pack"]), default="city", show_default=True,
-              help="Order the city's own targets, or leave deadlines to the pack's limits.")  # fmt: skip
+@click.option(
+    "--deadlines",
+    type=click.Choice(["city", "pack"]),
+    default="city",
+    show_default=True,
+    help="Order the city's own targets, or leave deadlines to the pack's limits.",
+)
 @click.option("--pack", default="boston311", show_default=True, metavar="DIR", help="The pack whose tree is meant.")
 @click.option("--show", default=20, show_default=True, metavar="N", help="How many problems to list.")
 def import_boston311(
     file: Path | None, output: IO[bytes], deadlines: Literal["city", "pack"], pack: str, show: int
-) -> None:  # fmt: skip
+) -> None:
     """Boston's record of service requests (CSV or CSV.gz, any size); without FILE the seven weeks that are shipped.
 
     \b

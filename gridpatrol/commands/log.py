@@ -35,9 +35,7 @@ def export(output: str, database: str | None) -> None:
       gridpatrol replay log.jsonl --database sqlite:///var/copy.db
     """
     settings = settings_of(database=database)
-    with (
-        reading(settings) as opened, whole_log(settings, opened) as engine, options.whole_file(output) as out
-    ):  # fmt: skip
+    with reading(settings) as opened, whole_log(settings, opened) as engine, options.whole_file(output) as out:
         for line in replay.export_log(engine):
             out.write(line + b"\n")
 
@@ -54,7 +52,7 @@ def export(output: str, database: str | None) -> None:
 @options.database
 def settle(
     partition: int, position: int, skip: bool, stamp: int | None, through: int | None, why: str, database: str | None
-) -> None:  # fmt: skip
+) -> None:
     """Settle the record at PARTITION POSITION that the engine cannot pass, and let its partition go on.
 
     A partition halts where a record is stamped more than 30 seconds ahead of the wall clock. What is said of it (see

@@ -122,10 +122,13 @@ def _listed(digest: str, body: str, activations: list[tuple[str, int]]) -> dict:
     calendar = Calendar(pack.calendars[0])
     at = [arrival for hash_, arrival in activations if hash_ == digest]
     return {
-        "hash": digest, "code": pack.code, "title_zh": pack.title_zh, "title_en": pack.title_en,
+        "hash": digest,
+        "code": pack.code,
+        "title_zh": pack.title_zh,
+        "title_en": pack.title_en,
         "active": bool(activations) and activations[-1][0] == digest,
         "activated_at": [_local(calendar, instant) for instant in at],
-    }  # fmt: skip
+    }
 
 
 def _local(calendar: Calendar, instant: int) -> str:

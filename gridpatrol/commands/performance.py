@@ -26,8 +26,13 @@ def command() -> None:
 
 @command.command("show")
 @click.option("--grid", default="", help="Of this grid and all below it; default: all.")
-@click.option("--by", type=click.Choice([name for name in GROUPINGS if name]), default="grid", show_default=True,
-              help="One row per what.")  # fmt: skip
+@click.option(
+    "--by",
+    type=click.Choice([name for name in GROUPINGS if name]),
+    default="grid",
+    show_default=True,
+    help="One row per what.",
+)
 @click.option("--level", default="", help="With --by grid: the grids of this level below.")
 @click.option("--period", default="", help="day, week, month, quarter, half, year or all; default: month.")
 @click.option("--day", default="", metavar="DAY", help="The period that holds this local day; default: today.")
@@ -99,15 +104,34 @@ def figures(found: Figures) -> None:
     rows: list[tuple[Any, ...]] = []
     for row in found.rows:
         counts, now = row.counts, standing.get(row.key)
-        rows.append((
-            row.key, row.name, counts.get("reported", 0), counts.get("closed", 0), row.n,
-            *(_rate(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
-            show.lasted(row.median_ms) if row.median_ms is not None else "",
-            show.lasted(row.p90_ms) if row.p90_ms is not None else "",
-            now.open if now else 0, now.overdue if now else 0,
-        ))  # fmt: skip
-    heads = ("key", "name", "上报 reported", "结案 closed", "应结案 closable", "结案率", "按期结案率", "返工率",
-             "median", "p90", "在办 open", "超期 overdue")  # fmt: skip
+        rows.append(
+            (
+                row.key,
+                row.name,
+                counts.get("reported", 0),
+                counts.get("closed", 0),
+                row.n,
+                *(_rate(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
+                show.lasted(row.median_ms) if row.median_ms is not None else "",
+                show.lasted(row.p90_ms) if row.p90_ms is not None else "",
+                now.open if now else 0,
+                now.overdue if now else 0,
+            )
+        )
+    heads = (
+        "key",
+        "name",
+        "上报 reported",
+        "结案 closed",
+        "应结案 closable",
+        "结案率",
+        "按期结案率",
+        "返工率",
+        "median",
+        "p90",
+        "在办 open",
+        "超期 overdue",
+    )
     show.table(heads, rows, right=range(2, 12))
     if any(row.thin for row in found.rows):
         click.echo("(in brackets: too few cases to rank)")

@@ -38,8 +38,10 @@ def token(name: str, as_json: bool) -> None:
         options.print_json({"principal": name, "token": fresh, "digest": digest})
         return
     click.echo(fresh)
-    options.say(f'The token of {name}, shown once: it is sent as `Authorization: Bearer TOKEN`. Into the file of '
-                f'principals, under `tokens` of [principal.{name}]:\n  "{digest}"')  # fmt: skip
+    options.say(
+        f"The token of {name}, shown once: it is sent as `Authorization: Bearer TOKEN`. Into the file of "
+        f'principals, under `tokens` of [principal.{name}]:\n  "{digest}"'
+    )
 
 
 @command.command("list")

@@ -99,8 +99,12 @@ def _publish_there(server: Server, raws: Iterable[bytes], batch: int) -> Iterato
     """Through the door, in batches."""
     source = iter(raws)
     while chunk := list(islice(source, min(batch, 500))):
-        answer = server.post("/v1/events", b"[" + b",".join(_sendable(raw) for raw in chunk) + b"]",
-                             "application/cloudevents-batch+json", Prefer=f"wait={WAIT_S}")  # fmt: skip
+        answer = server.post(
+            "/v1/events",
+            b"[" + b",".join(_sendable(raw) for raw in chunk) + b"]",
+            "application/cloudevents-batch+json",
+            Prefer=f"wait={WAIT_S}",
+        )
         yield from answer["results"]
 
 
@@ -145,8 +149,13 @@ def _rejected(engine: Engine, raw: bytes, why: Refusal) -> dict[str, Any]:
     row, body = intake.letter(raw, why, PRINCIPAL, now_ms(), letter)
     with engine.database.begin() as connection:
         slices.write_letters(connection, [row], [body])
-    return {"status": "rejected", "reason": str(why.reason), "field": why.field, "detail": why.detail,
-            "dead_letter": letter}  # fmt: skip
+    return {
+        "status": "rejected",
+        "reason": str(why.reason),
+        "field": why.field,
+        "detail": why.detail,
+        "dead_letter": letter,
+    }
 
 
 def _accepted(event: Any, answer: Answer | None) -> dict[str, Any]:

@@ -86,8 +86,9 @@ def name_of(file: Path) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()[:16]
 
 
-def replay_events(engine: Engine, lines: Iterable[bytes], name: str, until: int | None,
-                  told: replay.Progress) -> replay.Replayed:  # fmt: skip
+def replay_events(
+    engine: Engine, lines: Iterable[bytes], name: str, until: int | None, told: replay.Progress
+) -> replay.Replayed:
     """Replay into an empty database, or go on with the same file."""
     install_if_empty(engine, BEFORE_ALL)
     with engine.database.read() as connection:
@@ -117,8 +118,11 @@ def _report(done: replay.Replayed, settings: Settings, as_json: bool) -> None:
         return
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.outcomes.items())) or "none"
     click.echo(f"{done.lines} lines read into {shown(settings.database)}. Decided in this run: {outcomes}.")
-    for count, what in ((done.skipped, "were decided by an earlier run"), (done.beyond, "lie after --until"),
-                        (done.rejected, "are no valid events: see `gridpatrol deadletter list`")):  # fmt: skip
+    for count, what in (
+        (done.skipped, "were decided by an earlier run"),
+        (done.beyond, "lie after --until"),
+        (done.rejected, "are no valid events: see `gridpatrol deadletter list`"),
+    ):
         if count:
             click.echo(f"{count} {what}.")
     _look_next(shown(settings.database))

@@ -13,8 +13,14 @@ from schemas import asyncapi, jsonschema
 
 @click.command("schema")
 @click.argument("type_", metavar="[TYPE]", required=False)
-@click.option("--write", is_flag=False, flag_value="", default=None, metavar="[DIR]",
-              help="Write all of it as files; without DIR, the copies that are shipped.")  # fmt: skip
+@click.option(
+    "--write",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[DIR]",
+    help="Write all of it as files; without DIR, the copies that are shipped.",
+)
 @click.option("--asyncapi", "wire", is_flag=True, help="Print topics and messages as an AsyncAPI document.")
 @options.as_json
 def command(type_: str | None, write: str | None, wire: bool, as_json: bool) -> None:

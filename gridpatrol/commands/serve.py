@@ -18,9 +18,15 @@ from gridpatrol.opening import settings_of
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="For people or for machines.")
 @click.option("--for", "seconds", type=float, metavar="SECONDS", help="Stop by itself after so long.")
 def command(
-    listen: str | None, database: str | None, pack: str | None, role: str | None, kafka: str | None,
-    instance: str | None, log_format: str | None, seconds: float | None,
-) -> None:  # fmt: skip
+    listen: str | None,
+    database: str | None,
+    pack: str | None,
+    role: str | None,
+    kafka: str | None,
+    instance: str | None,
+    log_format: str | None,
+    seconds: float | None,
+) -> None:
     """Serve: take events at the HTTP door, decide them, let clocks run, tell alerts, keep figures.
 
     Listens on loopback, unless tokens say who may speak. An empty database is set up, with the pack of --pack or
@@ -49,6 +55,12 @@ def announce(url: str, engine: Engine) -> None:
     if policy is not None:
         click.echo(f"  pack       {policy.pack.code} {policy.pack.title_en} ({policy.hash[:12]})")
     click.echo(f"  database   {engine.database.url.render_as_string(hide_password=True)}")
-    for path in ("/v1/incidents?overdue=true", "/v1/alerts/stream", "/v1/performance?by=grid", "/metrics", "/readyz",
-                 "/openapi.json"):  # fmt: skip
+    for path in (
+        "/v1/incidents?overdue=true",
+        "/v1/alerts/stream",
+        "/v1/performance?by=grid",
+        "/metrics",
+        "/readyz",
+        "/openapi.json",
+    ):
         click.echo(f"  {url}{path}")

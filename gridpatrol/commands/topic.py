@@ -19,15 +19,24 @@ def command() -> None:
 @options.database
 @click.option("--kafka", metavar="HOST:PORT,...", help="The brokers.")
 @click.option("--replication", type=int, default=None, help="Copies of each record; 3 where there are 3 brokers.")
-@click.option("--system", "systems", multiple=True, help="A system that publishes over Kafka; those of the principals "
-              "file are known, and gateways listen to no other.")  # fmt: skip
+@click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    help="A system that publishes over Kafka; those of the principals file are known, and gateways listen to no other.",
+)
 @click.option("--acls", is_flag=True, help="Give each role and system the rights that it needs, and no more.")
 @click.option("--adopt", is_flag=True, help="Go on with the inbox topic as it is, after it was lost or cut.")
 @click.option("--lose-undecided", "lose", is_flag=True, help="With --adopt: write off records that nobody decided.")
 def create(
-    database: str | None, kafka: str | None, replication: int | None, systems: tuple[str, ...], acls: bool,
-    adopt: bool, lose: bool,
-) -> None:  # fmt: skip
+    database: str | None,
+    kafka: str | None,
+    replication: int | None,
+    systems: tuple[str, ...],
+    acls: bool,
+    adopt: bool,
+    lose: bool,
+) -> None:
     """Create what is missing, and tie the database to its inbox topic. Run it again whenever a system is added.
 
     A database whose log was a table goes on where the table ends: stop its server first.
@@ -56,8 +65,11 @@ def create(
         click.echo(f"{how:8} {name}")
     if unheard := sorted(set(systems) - set(named)):
         file = settings.principals or "GRIDPATROL_PRINCIPALS is not set"
-        click.echo(f"Nobody listens to {', '.join(unheard)} yet: gateways forward what principals publish, and the "
-                   f"file of principals ({file}) does not name them.", err=True)  # fmt: skip
+        click.echo(
+            f"Nobody listens to {', '.join(unheard)} yet: gateways forward what principals publish, and the "
+            f"file of principals ({file}) does not name them.",
+            err=True,
+        )
     if acls:
         for line in rights.grant(settings, every):
             click.echo(line)

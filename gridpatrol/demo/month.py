@@ -24,8 +24,18 @@ from gridpatrol.demo.speech import Speech, mint
 from gridpatrol.demo.town import Town
 
 DAYS = 30
-STANDING = {"discovered": 4, "dissuading": 4, "reported": 5, "accepted": 5, "handling": 6, "feedback": 4,
-            "verifying": 5, "verified": 4, "returned": 2, "suspended": 3}  # fmt: skip
+STANDING = {
+    "discovered": 4,
+    "dissuading": 4,
+    "reported": 5,
+    "accepted": 5,
+    "handling": 6,
+    "feedback": 4,
+    "verifying": 5,
+    "verified": 4,
+    "returned": 2,
+    "suspended": 3,
+}
 """How many incidents are made to stand at the end in each state; others stand where the month left them."""
 FAULTS = 12
 
@@ -211,8 +221,13 @@ class Month:
 
     def _send_faults(self) -> None:
         """A faulty app: each event is one that the engine refuses, with a reason of its own."""
-        good = [sent for sent in self.sent if sent.event["type"] == "gridpatrol.report.submitted.v1"
-                and "recordedtime" not in sent.event and sent.arrival < self.end - 2 * MINUTE]  # fmt: skip
+        good = [
+            sent
+            for sent in self.sent
+            if sent.event["type"] == "gridpatrol.report.submitted.v1"
+            and "recordedtime" not in sent.event
+            and sent.arrival < self.end - 2 * MINUTE
+        ]
         for index, sent in enumerate(self.rng.sample(good, FAULTS)):
             event = {
                 **sent.event,

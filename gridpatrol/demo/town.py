@@ -18,8 +18,16 @@ from zoneinfo import ZoneInfo
 
 WEIGHTS = {"member": 8, "handler": 8, "chief": 2}
 """How often a role speaks where several may; the others once."""
-HOURS = {"紧急工作时": 1.0, "urgent hours": 1.0, "工作时": 1.0, "working hours": 1.0,
-         "工作日": 8.0, "working days": 8.0, "自然日": 24.0, "calendar days": 24.0}  # fmt: skip
+HOURS = {
+    "紧急工作时": 1.0,
+    "urgent hours": 1.0,
+    "工作时": 1.0,
+    "working hours": 1.0,
+    "工作日": 8.0,
+    "working days": 8.0,
+    "自然日": 24.0,
+    "calendar days": 24.0,
+}
 _LIMIT = re.compile(r"([\d.]+)\s*(.+)")
 
 
@@ -87,8 +95,9 @@ class Town:
         self.home_level: int = pack["options"]["partition_level"]
         self.rework_level: int = pack["options"]["rework_level"]
         self.grids = {r["code"]: Grid(r["code"], int(r["level"]), r["parent"], r["kind"]) for r in self._rows("grids")}
-        self.posts = [Post(r["code"], r["role"], r["grid"], r["department"])
-                      for r in self._rows("posts") if r["vacant"] != "yes"]  # fmt: skip
+        self.posts = [
+            Post(r["code"], r["role"], r["grid"], r["department"]) for r in self._rows("posts") if r["vacant"] != "yes"
+        ]
         self.categories = [_category(row) for row in self._rows("categories")]
         self.departments = {r["code"]: r["grid"] for r in self._rows("departments")}
         self.leaf_level = max(grid.level for grid in self.grids.values())
@@ -150,10 +159,12 @@ class Town:
         """The posts that may say it here, all or those of some levels or of a role."""
         rows = self._may.get(trigger, [])
         return [
-            post for post in self.posts
-            if (not levels or self.grids[post.grid].level in levels) and (not role or post.role == role)
+            post
+            for post in self.posts
+            if (not levels or self.grids[post.grid].level in levels)
+            and (not role or post.role == role)
             and any(post.role in may.roles and self._stands(may, post, place) for may in rows)
-        ]  # fmt: skip
+        ]
 
     def speaker(self, rng: Random, trigger: str, place: Place, levels: tuple[int, ...] = (), role: str = "") -> str:
         """One of them, those who do the daily work more often; "" where nobody may."""

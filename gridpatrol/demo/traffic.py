@@ -45,9 +45,15 @@ class Traffic:
     """The people of the sample city. `now` gives seconds since 1970 UTC."""
 
     def __init__(
-        self, base_url: str, pack_folder: Path, seed: int, *, now: Callable[[], float], rate: float = 1.0,
+        self,
+        base_url: str,
+        pack_folder: Path,
+        seed: int,
+        *,
+        now: Callable[[], float],
+        rate: float = 1.0,
         token: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         if rate <= 0:
             raise ValueError(f"the rate is events per second above 0, got {rate}")
         self.town = Town(pack_folder)

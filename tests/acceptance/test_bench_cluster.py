@@ -17,9 +17,13 @@ from tests.kafka_parts import Parts
 
 ROOT = Path(__file__).parents[2]
 PROMISED = {
-    "cluster.ratio", "cluster.cpu_ms_per_event", "cluster.events_per_s", "cluster.door_to_alert_p99_s",
-    "cluster.recovery_s", "faust.steps_per_s",
-}  # fmt: skip
+    "cluster.ratio",
+    "cluster.cpu_ms_per_event",
+    "cluster.events_per_s",
+    "cluster.door_to_alert_p99_s",
+    "cluster.recovery_s",
+    "faust.steps_per_s",
+}
 
 
 def test_the_bench_measures_the_distributed_run(postgres_server: URL, kafka_parts: Parts, tmp_path: Path) -> None:

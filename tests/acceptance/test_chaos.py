@@ -31,8 +31,11 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 ROLES = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
 RATE = 80.0
-ASLEEP = (("worker-1", "slice.after_read:stop@3"), ("worker-2", "slice.before_commit:stop@3"),
-          ("worker-1", "relay.before_mark:stop@2"))  # fmt: skip
+ASLEEP = (
+    ("worker-1", "slice.after_read:stop@3"),
+    ("worker-2", "slice.before_commit:stop@3"),
+    ("worker-1", "relay.before_mark:stop@2"),
+)
 """Where workers fall asleep."""
 MOVES_S = 120.0
 """How long a mended town may take to go on; on an idle machine it is some seconds."""
@@ -82,16 +85,16 @@ def test_roles_that_are_killed_at_every_named_place_go_on_where_they_were(place:
 SPOILT = {
     "no outcome": "DELETE FROM seen WHERE id = (SELECT min(id) FROM seen WHERE outcome = 'done')",
     "two effects": "UPDATE facts f SET cause = g.cause FROM facts g WHERE g.partition = f.partition AND f.n = 4 "
-                   "AND g.n = 3",
+    "AND g.n = 3",
     "passed in silence": "UPDATE facts SET body = replace(body, '\"breach\":true', '\"breach\":false')",
     "facts topic, not as stored": "UPDATE facts SET at = at + 1 WHERE n = 1",
     "facts topic, missing": "UPDATE facts SET n = n + 1 WHERE (partition, n) IN (SELECT partition, max(n) FROM facts "
-                            "GROUP BY partition)",
+    "GROUP BY partition)",
     "topic of feed, missing": "UPDATE deliveries SET reason = 'other' WHERE number = 1",
     "topic of figures, missing": "UPDATE figures SET value = value + 1 WHERE value > 0",
     "topic of dead letters, missing": "INSERT INTO dead_letters (id, published) VALUES ('x', true)",
     "not done": "UPDATE cases SET next_at = 1 WHERE id = (SELECT min(id) FROM cases)",
-}  # fmt: skip
+}
 """What the judge says, and what was done to the database that it says so."""
 
 

@@ -103,9 +103,19 @@ def commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[
 
 ALL = dict(commands(main))
 READING = {
-    "incident list", "incident show", "deadline explain", "alert list", "alert follow", "performance show",
-    "deadletter list", "deadletter show", "pack check", "pack list", "schema", "verify",
-}  # fmt: skip
+    "incident list",
+    "incident show",
+    "deadline explain",
+    "alert list",
+    "alert follow",
+    "performance show",
+    "deadletter list",
+    "deadletter show",
+    "pack check",
+    "pack list",
+    "schema",
+    "verify",
+}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -161,8 +171,17 @@ def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -
     for line in lines:
         for clock in line["clocks"]:
             if clock["due_at"] and not clock["paused"]:
-                said = answer("deadline", "explain", line["id"], "--clock", clock["name"], "--level", clock["level"],
-                              "--database", city)  # fmt: skip
+                said = answer(
+                    "deadline",
+                    "explain",
+                    line["id"],
+                    "--clock",
+                    clock["name"],
+                    "--level",
+                    clock["level"],
+                    "--database",
+                    city,
+                )
                 assert said["due_at"] == clock["due_at"]
                 checked += 1
         if checked > 12:
@@ -304,10 +323,15 @@ def test_whoever_holds_the_database_is_named_to_a_second_writer(month: Path, cop
 
 def report(number: int, actor: str = "WY01-01-MEMBER", **changes: Any) -> dict[str, Any]:
     return {
-        "specversion": "1.0", "id": f"cli-{number}", "source": "/tests", "type": "gridpatrol.report.submitted.v1",
-        "subject": SUBJECT.format(number), "time": "2026-03-02T09:00:00+08:00", "actor": actor,
+        "specversion": "1.0",
+        "id": f"cli-{number}",
+        "source": "/tests",
+        "type": "gridpatrol.report.submitted.v1",
+        "subject": SUBJECT.format(number),
+        "time": "2026-03-02T09:00:00+08:00",
+        "actor": actor,
         "data": {"category": "D3-01", "source": "patrol", "grid": "WY01-01"},
-    } | changes  # fmt: skip
+    } | changes
 
 
 def jsonl(*events: dict[str, Any]) -> str:
@@ -435,8 +459,6 @@ def test_the_schema_of_a_type_names_what_is_required() -> None:
 
 def test_the_import_of_a_real_city_says_what_it_could_not_take_whole() -> None:
     result = run("import", "boston311", "-o", "city.jsonl", "--show", 2)
-    assert result.stderr.strip().splitlines()[-1] == (
-        "31327 events; 0 lines not imported, 28 imported with a remark."
-    )
+    assert result.stderr.strip().splitlines()[-1] == ("31327 events; 0 lines not imported, 28 imported with a remark.")
     with Path("city.jsonl").open(encoding="utf-8") as file:
         assert sum(1 for _ in file) == 31_327

@@ -46,11 +46,18 @@ def test_the_bench_measures_both_databases_or_says_why_not() -> None:
 
 
 SEEN = city.City(
-    as_of=city.END, events=31_327, cases=16_782, closed=14_545, open=2_237,
-    outcomes={"on_time": 9_047, "overdue": 4_492, "not_due": 229, "without_deadline": 3_014}, flags=13_743,
-    flags_equal=13_742, deadlines=2_000, deadlines_equal=1_939,
+    as_of=city.END,
+    events=31_327,
+    cases=16_782,
+    closed=14_545,
+    open=2_237,
+    outcomes={"on_time": 9_047, "overdue": 4_492, "not_due": 229, "without_deadline": 3_014},
+    flags=13_743,
+    flags_equal=13_742,
+    deadlines=2_000,
+    deadlines_equal=1_939,
     districts=[city.District("D9", 1_254, 771, 315, 130, 1_000_000, None)],
-)  # fmt: skip
+)
 
 
 def test_a_share_is_never_told_better_than_it_is(capsys: pytest.CaptureFixture[str]) -> None:

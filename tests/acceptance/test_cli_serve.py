@@ -44,8 +44,15 @@ def environment(**more: str) -> dict[str, str]:
 
 def run(folder: Path, *words: str, status: int | None = 0, stdin: str = "", **more: str) -> subprocess.CompletedProcess:
     """A command that ends by itself."""
-    done = subprocess.run([*GRIDPATROL, *words], cwd=folder, env=environment(**more), input=stdin, text=True,
-                          capture_output=True, timeout=WITHIN_S)  # fmt: skip
+    done = subprocess.run(
+        [*GRIDPATROL, *words],
+        cwd=folder,
+        env=environment(**more),
+        input=stdin,
+        text=True,
+        capture_output=True,
+        timeout=WITHIN_S,
+    )
     assert status is None or done.returncode == status, (done.stdout, done.stderr)
     assert "Traceback" not in done.stdout + done.stderr
     return done
@@ -85,8 +92,9 @@ def server(folder: Path, *words: str, **more: str) -> Iterator[Running]:
     log = folder / f"log-{time.monotonic_ns()}.txt"
     with log.open("w") as output:
         command = [*GRIDPATROL, *(words or ("serve",)), "--listen", "127.0.0.1:0"]
-        process = subprocess.Popen(command, cwd=folder, env=environment(**more), stdout=output,
-                                   stderr=subprocess.STDOUT, text=True)  # fmt: skip
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(**more), stdout=output, stderr=subprocess.STDOUT, text=True
+        )
     try:
         running = Running(process, log)
         assert running.get("/readyz")["status"] == "ready"
@@ -99,11 +107,21 @@ def server(folder: Path, *words: str, **more: str) -> Iterator[Running]:
 
 def report(number: int, actor: str = "WY01-01-MEMBER", kind: str = "report.submitted", **data: Any) -> str:
     said = data or {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}
-    return json.dumps({
-        "specversion": "1.0", "id": f"cli-{number}", "source": "/tests", "type": f"gridpatrol.{kind}.v1",
-        "subject": SUBJECT.format(1 if kind != "report.submitted" else number),
-        "time": datetime.now(UTC).isoformat(), "actor": actor, "data": said,
-    }) + "\n"  # fmt: skip
+    return (
+        json.dumps(
+            {
+                "specversion": "1.0",
+                "id": f"cli-{number}",
+                "source": "/tests",
+                "type": f"gridpatrol.{kind}.v1",
+                "subject": SUBJECT.format(1 if kind != "report.submitted" else number),
+                "time": datetime.now(UTC).isoformat(),
+                "actor": actor,
+                "data": said,
+            }
+        )
+        + "\n"
+    )
 
 
 def test_commands_that_write_go_through_the_server_that_holds_the_database(tmp_path: Path) -> None:
@@ -139,8 +157,9 @@ def test_on_postgresql_what_was_accepted_survives_a_kill_and_everything_still_fo
         assert running.stop(signal.SIGKILL) == -signal.SIGKILL
     with server(tmp_path, **here) as running:
         assert {item["id"] for item in running.get("/v1/incidents")["incidents"]} == {
-            SUBJECT.format(1), SUBJECT.format(2),
-        }  # fmt: skip
+            SUBJECT.format(1),
+            SUBJECT.format(2),
+        }
         assert running.get(f"/v1/incidents/{SUBJECT.format(1)}")["history"] == first["history"]
         assert run(tmp_path, "publish", "-", stdin=report(3), **here).stdout.strip() == "1 done"
         assert run(tmp_path, "verify", **here).stdout.startswith("Everything")
@@ -270,8 +289,15 @@ def test_killed_in_the_middle_of_a_replay_and_started_again_it_tells_the_same_fa
 
 def test_the_demo_resumes_its_month_after_a_kill_prints_curls_that_work_and_goes_on(tmp_path: Path) -> None:
     """One month only: what the killed start had begun is finished by the second, and the third finds it done."""
-    first = run(tmp_path, "demo", "run", "--listen", "127.0.0.1:0", status=None,
-                GRIDPATROL_FAILPOINT="replay.after_commit:kill@3")  # fmt: skip
+    first = run(
+        tmp_path,
+        "demo",
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        status=None,
+        GRIDPATROL_FAILPOINT="replay.after_commit:kill@3",
+    )
     assert first.returncode == -signal.SIGKILL
     note = (tmp_path / "var" / "demo" / "month.json").read_bytes()
     with server(tmp_path, "demo", "run") as running:

@@ -83,9 +83,13 @@ def cluster(home: Path, *words: str) -> Iterator[Running]:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("GRIDPATROL_") or n in PASSED_ON}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster", "--home", str(home), "--rate", "8", *words], cwd=ROOT,
-            env=environment, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.cluster", "--home", str(home), "--rate", "8", *words],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         yield Running(process, log)
     finally:
@@ -110,8 +114,13 @@ def test_it_shows_a_living_city_goes_on_after_a_kill_and_stops_without_a_trace(h
         read = [sys.executable, "-m", "tests.cluster.read", topic, "--kafka", kafka, "--once"]
         told = subprocess.run(read, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert "ce_type=gridpatrol.step.v1" in told.stdout, told.stderr
-        second = subprocess.run([sys.executable, "-m", "tests.cluster", "--home", str(home)], cwd=ROOT,
-                                capture_output=True, text=True, timeout=60)  # fmt: skip
+        second = subprocess.run(
+            [sys.executable, "-m", "tests.cluster", "--home", str(home)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert second.returncode == 1 and "it runs already" in second.stderr
         events = running.figures()[0]
         _, started = running.end(signal.SIGKILL)

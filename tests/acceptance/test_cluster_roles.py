@@ -112,7 +112,7 @@ def ended(place: Town, *names: str, within_s: float = 60) -> dict[str, str]:
         ((), {"GRIDPATROL_ROLE": "mayor"}, "worker, performance, alerts, got 'mayor'"),
         (("--role", "gateway", "--kafka", "127.0.0.1:1", "--listen", "0.0.0.0:0"), {}, "a loopback address"),
     ],
-)  # fmt: skip
+)
 def test_a_role_that_cannot_be_is_refused_with_what_there_is(
     tmp_path: Path, words: tuple[str, ...], settings: dict[str, str], said: str
 ) -> None:
@@ -331,8 +331,16 @@ def _reported(place: Town, gateway: str) -> int:
 
 
 def test_a_pack_is_activated_and_a_letter_replayed_through_a_gateway(place: Town, tmp_path: Path) -> None:
-    said = event("report.submitted", "WY01-01-NEW", now_ms(), case=subject("WY01", next(NUMBERS)), id="new-post",
-                 category=DUST, source="patrol", grid="WY01-01")  # fmt: skip
+    said = event(
+        "report.submitted",
+        "WY01-01-NEW",
+        now_ms(),
+        case=subject("WY01", next(NUMBERS)),
+        id="new-post",
+        category=DUST,
+        source="patrol",
+        grid="WY01-01",
+    )
     assert outcome(place, said)["outcome"] == "refused"
     listed = json.loads(place.command("deadletter", "list", "--json", "--open"))
     [letter] = [one["id"] for one in listed if one["case_id"] == said["subject"]]
@@ -358,8 +366,9 @@ def test_a_partition_that_stands_still_is_settled_through_a_gateway_and_goes_on(
     assert outcome(place, new("WY01"))["outcome"] == "done", "others go on"
 
     through = ["--through", str(beside["position"])]
-    elsewhere = place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", "--server",
-                              "127.0.0.1:9", check=False)  # fmt: skip
+    elsewhere = place.command(
+        "log", "settle", str(partition), str(stuck["position"]), "--skip", "--server", "127.0.0.1:9", check=False
+    )
     assert "no server answers at http://127.0.0.1:9" in elsewhere
     more = ["--server", place["gateway-1"].address(), "--why", "a test"]
     place.command("log", "settle", str(partition), str(stuck["position"]), "--skip", *through, *more)
@@ -379,8 +388,17 @@ def _halt(place: Town, partition: int) -> None:
 
 
 def test_what_is_sealed_is_erased_through_a_gateway(place: Town) -> None:
-    said = event("report.submitted", MEMBER, now_ms(), case=subject("WY01", next(NUMBERS)), id="named",
-                 category=DUST, source="patrol", grid="WY01-01", reporter_name="a name")  # fmt: skip
+    said = event(
+        "report.submitted",
+        MEMBER,
+        now_ms(),
+        case=subject("WY01", next(NUMBERS)),
+        id="named",
+        category=DUST,
+        source="patrol",
+        grid="WY01-01",
+        reporter_name="a name",
+    )
     assert outcome(place, said)["outcome"] == "done"
     erased = json.loads(place.command("incident", "erase", "--json", said["subject"]))
     assert (erased["events"], erased["letters"]) == (1, 0)

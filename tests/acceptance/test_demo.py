@@ -149,10 +149,15 @@ def test_within_ten_seconds_every_state_stands_one_is_late_one_is_new_and_both_s
 def test_the_traffic_leaves_alone_what_others_report(tmp_path: Path) -> None:
     with server(tmp_path, f"sqlite:///{tmp_path / 'demo.db'}") as (url, _):
         event = {
-            "specversion": "1.0", "id": "1", "source": "newcomer", "type": "gridpatrol.report.submitted.v1",
-            "subject": "WY01.01900000-0000-7000-8000-000000000001", "time": datetime.now(UTC).isoformat(),
-            "actor": "WY01-01-MEMBER", "data": {"category": "D3-01", "source": "patrol", "grid": "WY01-01"},
-        }  # fmt: skip
+            "specversion": "1.0",
+            "id": "1",
+            "source": "newcomer",
+            "type": "gridpatrol.report.submitted.v1",
+            "subject": "WY01.01900000-0000-7000-8000-000000000001",
+            "time": datetime.now(UTC).isoformat(),
+            "actor": "WY01-01-MEMBER",
+            "data": {"category": "D3-01", "source": "patrol", "grid": "WY01-01"},
+        }
         headers = {"Content-Type": "application/cloudevents+json", "Prefer": "wait=5"}
         body = json.dumps(event).encode()
         urllib.request.urlopen(urllib.request.Request(f"{url}/v1/events", body, headers), timeout=10).close()

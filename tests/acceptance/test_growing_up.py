@@ -74,10 +74,12 @@ class County:
         command.write_text(f'#!/bin/sh\nexec {shlex.join(GRIDPATROL)} "$@"\n')
         command.chmod(0o755)
         self.before: dict[str, Any] = {
-            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "GRIDPATROL_PARTITIONS": str(PARTITIONS),
-            "GRIDPATROL_KAFKA_PREFIX": prefix, "GRIDPATROL_KAFKA_SESSION_MS": "3000",
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "GRIDPATROL_PARTITIONS": str(PARTITIONS),
+            "GRIDPATROL_KAFKA_PREFIX": prefix,
+            "GRIDPATROL_KAFKA_SESSION_MS": "3000",
             "PYTHONPATH": str(Path(__file__).parents[2]),
-        }  # fmt: skip
+        }
         self.after: dict[str, Any] = self.before | {"GRIDPATROL_DATABASE": database, "GRIDPATROL_KAFKA": kafka}
 
     def written(self, script: str) -> str:
@@ -106,9 +108,13 @@ class County:
         told = "\n".join([*settings, f"exec {SCRIPT.splitlines()[-1]}"])
         with log.open("w") as out:
             process = subprocess.Popen(
-                ["bash", "-ec", self.written(told)], cwd=self.folder, stdout=out, stderr=out, start_new_session=True,
+                ["bash", "-ec", self.written(told)],
+                cwd=self.folder,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
                 env=environment(**self.before, GRIDPATROL_LISTEN="127.0.0.1:0"),
-            )  # fmt: skip
+            )
         try:
             yield Cluster(process, log)
         finally:
@@ -157,10 +163,15 @@ def event(id_: str, kind: str, grid: str, actor: str, at_ms: int | None = None, 
     if kind == "report.submitted":
         data = {"category": "D3-01", "source": "patrol", "grid": f"{grid}-01", **data}
     return {
-        "specversion": "1.0", "id": id_, "source": "/phone", "type": f"gridpatrol.{kind}.v1", "subject": subject(grid),
-        "time": datetime.fromtimestamp((at_ms or now_ms()) / 1000, UTC).isoformat(), "actor": f"{grid}-{actor}",
+        "specversion": "1.0",
+        "id": id_,
+        "source": "/phone",
+        "type": f"gridpatrol.{kind}.v1",
+        "subject": subject(grid),
+        "time": datetime.fromtimestamp((at_ms or now_ms()) / 1000, UTC).isoformat(),
+        "actor": f"{grid}-{actor}",
         "data": data,
-    }  # fmt: skip
+    }
 
 
 def subject(grid: str) -> str:
@@ -198,8 +209,13 @@ def lived(county: County) -> Before:
     until = datetime.fromtimestamp(now_ms() / 1000 - 600, UTC)
     write_month(folder / "month.jsonl", folder_of("weiyang"), until, seed=11, incidents=60)
     run(folder, "replay", "month.jsonl", "--until", until.isoformat(), **county.before)
-    was.sent = [report("old", "WY01"), report("urged", "WY05"), report("erased", "WY11"),
-                report("new", "WY04", "01-NEW"), report("never", "WY04", "01-NOBODY")]  # fmt: skip
+    was.sent = [
+        report("old", "WY01"),
+        report("urged", "WY05"),
+        report("erased", "WY11"),
+        report("new", "WY04", "01-NEW"),
+        report("never", "WY04", "01-NOBODY"),
+    ]
     early = event("early", "dissuasion.recorded", "WY03", "01-MEMBER", outcome="ineffective")
     settled = _appended_from_the_future(county, report("ahead", "WY10"))
     with server(folder, **county.before) as running:
@@ -260,9 +276,13 @@ def test_a_county_moves_to_the_cluster_by_the_commands_of_the_readme(county: Cou
     was = lived(county)
     steps = "\n".join(SCRIPT.splitlines()[:-1])
     done = subprocess.run(
-        ["bash", "-ec", county.written(steps)], cwd=county.folder, env=environment(**county.before), text=True,
-        capture_output=True, timeout=120,
-    )  # fmt: skip
+        ["bash", "-ec", county.written(steps)],
+        cwd=county.folder,
+        env=environment(**county.before),
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert not (county.folder / "var" / "gridpatrol.db").exists()
     time.sleep(max(0.0, (was.due_ms - now_ms()) / 1000 + 0.5))
@@ -353,10 +373,14 @@ def _comes_to_rest(county: County) -> None:
         with closing(open_database(county.database)) as database, database.read() as connection:
             ends = {row.partition: row.n for row in slices.read_partitions(connection)}
             reached = [
-                {p: n for _, p, n in connection.exec_driver_sql(
-                    f"SELECT consumer, partition, n FROM positions WHERE consumer = '{name}' AND n > 0")}
+                {
+                    p: n
+                    for _, p, n in connection.exec_driver_sql(
+                        f"SELECT consumer, partition, n FROM positions WHERE consumer = '{name}' AND n > 0"
+                    )
+                }
                 for name in ("performance", "alerts", STEPS)
-            ]  # fmt: skip
+            ]
             left = connection.exec_driver_sql("SELECT count(*) FROM untold").scalar_one()
             fed = outbox.read_lines(connection, 1)[1] + outbox.read_letters(connection, 1)
         return not left and not fed and all(found == {p: n for p, n in ends.items() if n} for found in reached)

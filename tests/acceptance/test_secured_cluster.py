@@ -111,8 +111,16 @@ def case(number: int) -> str:
 
 def seen(number: int) -> dict[str, Any]:
     """A member's report of a new case."""
-    return event("report.submitted", MEMBER, now_ms(), case=case(number), id=f"seen-{number}", category="D3-01",
-                 source="patrol", grid="WY01-01")  # fmt: skip
+    return event(
+        "report.submitted",
+        MEMBER,
+        now_ms(),
+        case=case(number),
+        id=f"seen-{number}",
+        category="D3-01",
+        source="patrol",
+        grid="WY01-01",
+    )
 
 
 def said(place: Place) -> str:
@@ -142,11 +150,18 @@ def place(tmp_path_factory: pytest.TempPathFactory, kafka_parts: Parts) -> Itera
         server = stack.enter_context(secured_server(make_certificate(folder, "db"), password, with_tls()))
         door_of = {"principals": principals, "tls_cert": door.certificate, "tls_key": door.key}
         town = Town(
-            folder, broker.bootstrap, stack.enter_context(server.database()), partitions=4, principals=principals,
-            database_password_file=folder / "database", pack=folder / "pack", tls_ca=door.ca,
+            folder,
+            broker.bootstrap,
+            stack.enter_context(server.database()),
+            partitions=4,
+            principals=principals,
+            database_password_file=folder / "database",
+            pack=folder / "pack",
+            tls_ca=door.ca,
             of_role={role: own(folder, role) | (door_of if role == "gateway" else {}) for role in ROLES},
-            **common(broker), **own(folder, "admin"),
-        )  # fmt: skip
+            **common(broker),
+            **own(folder, "admin"),
+        )
         stack.callback(town.kill)
         town.command("db", "upgrade")
         assert "gateway      may WRITE topic gridpatrol.inbox.v1" in town.command("topic", "create", "--acls")

@@ -149,9 +149,13 @@ def _figures(row: Row, stands: Standing | None) -> Figures:
     counts = row.counts
     overdue_open = stands.overdue if stands else 0
     return Figures(
-        reported=counts.get("reported", 0), closed=row.durations_n, on_time=counts.get("on_time", 0),
-        overdue=counts.get("overdue_closed", 0) + overdue_open, overdue_open=overdue_open,
+        reported=counts.get("reported", 0),
+        closed=row.durations_n,
+        on_time=counts.get("on_time", 0),
+        overdue=counts.get("overdue_closed", 0) + overdue_open,
+        overdue_open=overdue_open,
         not_due=stands.not_due if stands else 0,
         without_deadline=counts.get("without_deadline", 0) + (stands.without_deadline if stands else 0),
-        median_ms=row.median_ms, p90_ms=row.p90_ms,
-    )  # fmt: skip
+        median_ms=row.median_ms,
+        p90_ms=row.p90_ms,
+    )

@@ -82,9 +82,7 @@ def test_the_shares_of_each_type_are_the_judge_s_with_reasons_for_the_rest(
     assert sum(sum(counts.values()) for counts in reasons.values()) == 13_670 - 13_255
 
 
-def test_types_without_a_rule_have_no_deadline_of_the_pack(
-    computed: dict[str, Told], cases: list[judge.Case]
-) -> None:
+def test_types_without_a_rule_have_no_deadline_of_the_pack(computed: dict[str, Told], cases: list[judge.Case]) -> None:
     without = [case for case in cases if case.type not in RULES]
     assert len(without) == 16_782 - sum(case.type in RULES for case in cases) > 1_000
     assert all(computed[case.number].outcome == "without_deadline" for case in without)

@@ -60,10 +60,7 @@ def imported(
     path: Path, deadlines: Literal["city", "pack"] = "city", run: int = boston311.RUN
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
     problems: list[Problem] = []
-    said = [
-        msgspec.json.decode(event)
-        for event in events(path, TREE, problems.append, deadlines=deadlines, run=run)
-    ]
+    said = [msgspec.json.decode(event) for event in events(path, TREE, problems.append, deadlines=deadlines, run=run)]
     return said, problems
 
 
@@ -307,9 +304,7 @@ def test_an_archive_is_known_by_its_bytes_not_its_name(tmp_path: Path) -> None:
 
 # ---- order and size ---------------------------------------------------------------------------------------
 
-TIMES = st.datetimes(datetime(2015, 4, 1), datetime(2015, 4, 2)).map(
-    lambda t: t.isoformat(timespec="seconds")
-)
+TIMES = st.datetimes(datetime(2015, 4, 1), datetime(2015, 4, 2)).map(lambda t: t.isoformat(timespec="seconds"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

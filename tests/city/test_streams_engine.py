@@ -68,9 +68,7 @@ def check_alerts_of_late_news(found: dict[str, Told], wanted: dict[str, int]) ->
         assert (case.outcome, case.contradicted, case.ended) == ("on_time", 1, ["withdrawn"])
 
 
-def test_the_record_on_postgresql_has_the_same_outcomes_and_figures(
-    cases: list[judge.Case], postgres_url: str
-) -> None:
+def test_the_record_on_postgresql_has_the_same_outcomes_and_figures(cases: list[judge.Case], postgres_url: str) -> None:
     with engine_on(postgres_url, consumers=[performance.consume]) as engine:
         replay_city(engine, record(), EXPORT)
         found = told(engine)

@@ -159,8 +159,15 @@ def _kafka(home: Path) -> Iterator[str]:
 def _settings(kafka: str, url: str) -> Settings:
     """What the roles share. On a broker of somebody else's, our topics have a name of their own."""
     prefix = os.environ.get("GRIDPATROL_KAFKA_PREFIX", "cluster." if os.environ.get("GRIDPATROL_TEST_KAFKA") else "")
-    return Settings(role="gateway", kafka=kafka, kafka_prefix=prefix, kafka_session_ms=SESSION_MS, database=url,
-                    partitions=8, listen="127.0.0.1:0")  # fmt: skip
+    return Settings(
+        role="gateway",
+        kafka=kafka,
+        kafka_prefix=prefix,
+        kafka_session_ms=SESSION_MS,
+        database=url,
+        partitions=8,
+        listen="127.0.0.1:0",
+    )
 
 
 def _set_up(home: Path, settings: Settings, database: Database) -> None:
@@ -287,22 +294,30 @@ def _welcome(site: Site) -> str:
     door, names = site.urls["gateway-1"], Topics(site.settings.kafka_prefix)
     read = f"  .venv/bin/python -m tests.cluster.read {{}} --kafka {site.settings.kafka}"
     told = [names.inbox, names.facts, names.alerts, names.deadletter, names.performance]
-    return "\n".join([
-        "", f"示范城市已运行 The sample city is alive at {door} (Ctrl-C stops it all; the next start goes on).", "",
-        "主管查看 For supervisors",
-        f"  {door}/v1/incidents?overdue=true   超期事件 what is late, and with whom",
-        f"  {door}/v1/alerts/stream            实时告警 alerts as they are told",
-        f"  {door}/v1/performance?by=grid      本月指标 figures of this month", "",
-        "运维查看 For operators",
-        *(f"  {url}/metrics   {name}" for name, url in site.urls.items()),
-        f"  {site.home}/logs/                  a log per process", "",
-        f"主题 Topics at {site.settings.kafka}",
-        *(f"  {name}" for name in told),
-        "To read one, the last messages and then what comes:",
-        read.format(names.alerts), "",
-        "Kill one of the five; its work goes on, and it comes back:",
-        "  kill -9 $(pgrep -f 'gridpatrol.supervision worker-1')", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "",
+            f"示范城市已运行 The sample city is alive at {door} (Ctrl-C stops it all; the next start goes on).",
+            "",
+            "主管查看 For supervisors",
+            f"  {door}/v1/incidents?overdue=true   超期事件 what is late, and with whom",
+            f"  {door}/v1/alerts/stream            实时告警 alerts as they are told",
+            f"  {door}/v1/performance?by=grid      本月指标 figures of this month",
+            "",
+            "运维查看 For operators",
+            *(f"  {url}/metrics   {name}" for name, url in site.urls.items()),
+            f"  {site.home}/logs/                  a log per process",
+            "",
+            f"主题 Topics at {site.settings.kafka}",
+            *(f"  {name}" for name in told),
+            "To read one, the last messages and then what comes:",
+            read.format(names.alerts),
+            "",
+            "Kill one of the five; its work goes on, and it comes back:",
+            "  kill -9 $(pgrep -f 'gridpatrol.supervision worker-1')",
+            "",
+        ]
+    )
 
 
 def _watch(site: Site, database: Database, seconds: float | None) -> None:

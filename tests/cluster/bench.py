@@ -37,7 +37,7 @@ from tests.cluster.bench_site import (
     running_site,
     until,
     url_of,
-)  # fmt: skip
+)
 from tests.cluster.town import Town
 
 STAGES = 23
@@ -115,9 +115,11 @@ class Bench:
         self.told(f"{self.events:,} events come in by the door, in batches of {BULK}")
         self.door = site.measured(town, ("gateway-1",), lambda: fill(url, events, self.events, BULK, BULK_SENDERS))
         self.figures |= {
-            "gateway.single_events_per_s": round(single.rate), "gateway.single_cpu_ms": single.ms(),
-            "gateway.events_per_s": round(self.door.rate), "gateway.cpu_ms": self.door.ms(),
-        }  # fmt: skip
+            "gateway.single_events_per_s": round(single.rate),
+            "gateway.single_cpu_ms": single.ms(),
+            "gateway.events_per_s": round(self.door.rate),
+            "gateway.cpu_ms": self.door.ms(),
+        }
         town.stop()
         return town
 
@@ -132,14 +134,21 @@ class Bench:
         folded = self._followed(town, "performance-1", made, FOLDED, NOTES)
         self.told("the alerts role tells")
         heard = self._followed(town, "alerts-1", made, HEARD, LINES)
-        roles = {"gateway": self.door.ms(), "worker": decided.ms(), "performance": folded.ms(folded.number / per),
-                 "alerts": heard.ms(heard.number / per)}  # fmt: skip
+        roles = {
+            "gateway": self.door.ms(),
+            "worker": decided.ms(),
+            "performance": folded.ms(folded.number / per),
+            "alerts": heard.ms(heard.number / per),
+        }
         self.figures |= {
-            "cluster.events": decided.number, "cluster.events_per_s": round(decided.rate),
+            "cluster.events": decided.number,
+            "cluster.events_per_s": round(decided.rate),
             "cluster.cpu_ms_per_event": round(sum(sum(parts.values()) for parts in roles.values()), 4),
-            "cluster.cpu_ms_by_role": roles, "cluster.steps_per_event": round(per, 3),
-            "faust.steps_per_s": round(folded.rate), "alerts.steps_per_s": round(heard.rate),
-        }  # fmt: skip
+            "cluster.cpu_ms_by_role": roles,
+            "cluster.steps_per_event": round(per, 3),
+            "faust.steps_per_s": round(folded.rate),
+            "alerts.steps_per_s": round(heard.rate),
+        }
         return decided
 
     def _decided(self, town: Town, *names: str) -> Spent:
@@ -177,12 +186,16 @@ class Bench:
         bare = sum(run.seconds for run in bares) / sum(run.records for run in bares)
         self.figures |= {
             "cluster.ratio": round(bare / engine, 3),
-            "cluster.ratio_runs": {"engine": [round(run.rate) for run in engines],
-                                   "bare": [round(run.rate) for run in bares]},
+            "cluster.ratio_runs": {
+                "engine": [round(run.rate) for run in engines],
+                "bare": [round(run.rate) for run in bares],
+            },
             "cluster.ratio_with_publishing": round(publishing.seconds / publishing.records / engine, 3),
-            "bare.events_per_s": round(1 / bare), "bare.cpu_ms": [run.ms() for run in bares],
-            "bare.with_publishing_events_per_s": round(publishing.rate), "bare.with_publishing_cpu_ms": publishing.ms(),
-        }  # fmt: skip
+            "bare.events_per_s": round(1 / bare),
+            "bare.cpu_ms": [run.ms() for run in bares],
+            "bare.with_publishing_events_per_s": round(publishing.rate),
+            "bare.with_publishing_cpu_ms": publishing.ms(),
+        }
 
     def _two(self, full: Town, one: Spent) -> None:
         """Two workers share the partitions."""
@@ -190,9 +203,10 @@ class Bench:
         with self._copied(full, "two") as town:
             spent = self._decided(town, "worker-1", "worker-2")
         self.figures |= {
-            "cluster.two_workers_events_per_s": round(spent.rate), "cluster.two_workers_cpu_ms": spent.ms(),
+            "cluster.two_workers_events_per_s": round(spent.rate),
+            "cluster.two_workers_cpu_ms": spent.ms(),
             "cluster.two_workers_gain": round(spent.rate / one.rate, 3),
-        }  # fmt: skip
+        }
 
     @contextmanager
     def _copied(self, full: Town, name: str) -> Iterator[Town]:
@@ -217,9 +231,10 @@ class Bench:
         most = self.site.measured(town, TOGETHER, lambda: self._saturated(town, events, number))
         self.figures |= {
             "cluster.idle_cpu_percent": {p: round(100 * s / idle.seconds, 1) for p, s in idle.cpu.items()},
-            "cluster.together_events_per_s": round(most.rate), "cluster.together_cpu_ms": most.ms(),
+            "cluster.together_events_per_s": round(most.rate),
+            "cluster.together_cpu_ms": most.ms(),
             "cluster.latency": [self._latency(town, events, most.rate, load) for load in LOADS],
-        }  # fmt: skip
+        }
         [half] = [row for row in self.figures["cluster.latency"] if row["load_percent"] == 50]
         self.figures |= {f"cluster.{name}": half[name] for name in ("door_to_fact_p99_s", "door_to_alert_p99_s")}
         town.stop()
@@ -262,8 +277,12 @@ class Bench:
         watch.start()
         spent = self.site.measured(town, TOGETHER, lambda: steady(url, events, rate, LOAD_S * self.shorter, watch))
         watch.close()
-        row: Figures = {"load_percent": load, "events_per_s": round(spent.rate), "events": spent.number,
-                        "alerts": len(watch.alerts)}  # fmt: skip
+        row: Figures = {
+            "load_percent": load,
+            "events_per_s": round(spent.rate),
+            "events": spent.number,
+            "alerts": len(watch.alerts),
+        }
         for what, values in (("fact", watch.steps), ("alert", watch.alerts)):
             row |= {f"door_to_{what}_p{p}_s": round(bench_load.rank(values, p / 100), 3) for p in (50, 99)}
         return row | {"cpu_ms": spent.ms(), "cpu_ms_per_event": round(sum(spent.ms().values()), 3)}
@@ -288,9 +307,11 @@ class Bench:
             until(lambda: 0 < len(partitions_of(first)) < PARTITIONS, "worker-2 to own some partitions")
             taken = self._killed(town, lambda: None)
         self.figures |= {
-            "cluster.recovery_s": round(max(runs), 2), "cluster.recovery_runs_s": [round(took, 2) for took in runs],
-            "cluster.takeover_s": round(taken, 2), "cluster.takeover_session_s": SESSION_MS / 1000,
-        }  # fmt: skip
+            "cluster.recovery_s": round(max(runs), 2),
+            "cluster.recovery_runs_s": [round(took, 2) for took in runs],
+            "cluster.takeover_s": round(taken, 2),
+            "cluster.takeover_session_s": SESSION_MS / 1000,
+        }
         town.stop()
 
     @contextmanager
@@ -338,12 +359,15 @@ def _goals(found: Figures) -> Sheet:
     rows = [
         ("engine / bare limit", f"{found['cluster.ratio']:.2f}", "at least 0.50"),
         ("door to alert at half load, p99", f"{found['cluster.door_to_alert_p99_s']:.3f} s", "under 1 s"),
-        (f"killed worker decides again, {found['cluster.recovery_open_incidents']:,} open incidents",
-         f"{found['cluster.recovery_s']:.1f} s", "under 10 s"),
+        (
+            f"killed worker decides again, {found['cluster.recovery_open_incidents']:,} open incidents",
+            f"{found['cluster.recovery_s']:.1f} s",
+            "under 10 s",
+        ),
         ("performance worker", f"{found['faust.steps_per_s']:,} steps/s", "at least 8,000"),
         ("one worker from a backlog", f"{found['cluster.events_per_s']:,} events/s", ""),
         ("all processes", f"{found['cluster.cpu_ms_per_event']:.3f} CPU ms/event", ""),
-    ]  # fmt: skip
+    ]
     return ("goal", "measured", "wanted"), rows
 
 
@@ -360,10 +384,14 @@ def _costs(found: Figures) -> Sheet:
 def _latencies(found: Figures) -> Sheet:
     heads = ("load", "events/s", "door to fact p50", "p99", "door to alert p50", "p99", "CPU ms/event")
     rows = [
-        (f"{row['load_percent']} %", f"{row['events_per_s']:,}",
-         *(f"{row[f'door_to_{what}_p{p}_s']:.3f} s" for what in ("fact", "alert") for p in (50, 99)),
-         f"{row['cpu_ms_per_event']:.2f}") for row in found["cluster.latency"]
-    ]  # fmt: skip
+        (
+            f"{row['load_percent']} %",
+            f"{row['events_per_s']:,}",
+            *(f"{row[f'door_to_{what}_p{p}_s']:.3f} s" for what in ("fact", "alert") for p in (50, 99)),
+            f"{row['cpu_ms_per_event']:.2f}",
+        )
+        for row in found["cluster.latency"]
+    ]
     return heads, rows
 
 
@@ -379,7 +407,9 @@ def _rest(found: Figures) -> Sheet:
         ("alerts role", f"{found['alerts.steps_per_s']:,} steps/s"),
         ("all roles at once, all the way", f"{found['cluster.together_events_per_s']:,} events/s"),
         ("all of them idle", f"{sum(idle.values()):.0f} % of a core"),
-        (f"another worker takes over (session {found['cluster.takeover_session_s']:.0f} s)",
-         f"{found['cluster.takeover_s']:.1f} s"),
-    ]  # fmt: skip
+        (
+            f"another worker takes over (session {found['cluster.takeover_session_s']:.0f} s)",
+            f"{found['cluster.takeover_s']:.1f} s",
+        ),
+    ]
     return ("besides", "measured"), rows

@@ -33,9 +33,12 @@ def crowd(url: str, number: int) -> int:
 
 def _copy(connection: psycopg.Connection, number: int) -> None:
     """Each template's copies differ in the last digits of their ids."""
-    columns = [row[0] for row in connection.execute(
-        "SELECT column_name FROM information_schema.columns WHERE table_name = 'cases' ORDER BY ordinal_position"
-    )]  # fmt: skip
+    columns = [
+        row[0]
+        for row in connection.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'cases' ORDER BY ordinal_position"
+        )
+    ]
     late = int(time.time() * 1000) + SOON_MS
     chosen = "FROM cases WHERE open AND key IS NULL AND next_at > %s ORDER BY id LIMIT 500"
     templates = connection.execute(f"SELECT count(*) FROM (SELECT 1 {chosen})", (late,)).fetchone()

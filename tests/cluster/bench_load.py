@@ -133,9 +133,13 @@ def fill(url: str, events: Iterator[dict[str, Any]], number: int, batch: int, se
 
 
 def steady(
-    url: str, events: Iterator[dict[str, Any]], rate: float, seconds: float, watch: Watch | None = None,
+    url: str,
+    events: Iterator[dict[str, Any]],
+    rate: float,
+    seconds: float,
+    watch: Watch | None = None,
     stop: threading.Event | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Send so many events a second for so long, each at its instant. How many."""
     line = Senders(Door(url))
     began, sent = time.monotonic(), 0
@@ -171,10 +175,14 @@ class Watch(threading.Thread):
         self._meant: dict[tuple[str, str], float] = {}  # (source, id) -> when it was meant to be sent
         self._urged: dict[str, float] = {}  # case -> when its urging was meant to be sent
         self._over = threading.Event()
-        self._consumer = KafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, max_poll_records=2000,
-                                       metrics_enabled=False)  # fmt: skip
-        places = [TopicPartition(topic, p) for topic in (names.facts, names.alerts)
-                  for p in self._consumer.partitions_for_topic(topic) or ()]  # fmt: skip
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=kafka, enable_auto_commit=False, max_poll_records=2000, metrics_enabled=False
+        )
+        places = [
+            TopicPartition(topic, p)
+            for topic in (names.facts, names.alerts)
+            for p in self._consumer.partitions_for_topic(topic) or ()
+        ]
         self._consumer.assign(places)
         self._consumer.seek_to_end()
         for place in places:

@@ -134,8 +134,9 @@ class Site:
         took, after = time.perf_counter() - began, self.cpu(town, names)
         return Spent(number, took, {part: after[part] - before[part] for part in before})
 
-    def span(self, town: Town, names: tuple[str, ...], ask: Ask, first: int, last: int,
-             left: Ask | None = None) -> Spent:  # fmt: skip
+    def span(
+        self, town: Town, names: tuple[str, ...], ask: Ask, first: int, last: int, left: Ask | None = None
+    ) -> Spent:
         """From a first reading of a count to its last one; the CPU time until nothing is `left` beside it."""
         begun = until(lambda: (now := ask()) >= first and now, f"{', '.join(names)} to begin")
         began, before = time.perf_counter(), self.cpu(town, names)
@@ -161,10 +162,13 @@ class Site:
         return [
             "Broker, database, roles and load share this machine's cores: on machines of their own each gets more.",
             *([] if self._broker is None else ["The broker is one node, without replication."]),
-            *([] if os.environ.get("GRIDPATROL_TEST_POSTGRES")
-              else ["PostgreSQL is the tests' own server: it does not flush to disk (fsync=off)."]),
+            *(
+                []
+                if os.environ.get("GRIDPATROL_TEST_POSTGRES")
+                else ["PostgreSQL is the tests' own server: it does not flush to disk (fsync=off)."]
+            ),
             "Latencies count from the instant at which an event was meant to be sent, whenever it could be sent.",
-        ]  # fmt: skip
+        ]
 
 
 @contextmanager

@@ -187,9 +187,15 @@ def change_workers(monkey: Monkey) -> None:
 
 
 EVERYTHING: dict[Fault, int] = {
-    kill_role: 5, kill_at_point: 6, freeze_worker: 2, kill_a_broker: 1, kill_the_database: 1, cut_a_wire: 3,
-    restart_role: 2, change_workers: 1,
-}  # fmt: skip
+    kill_role: 5,
+    kill_at_point: 6,
+    freeze_worker: 2,
+    kill_a_broker: 1,
+    kill_the_database: 1,
+    cut_a_wire: 3,
+    restart_role: 2,
+    change_workers: 1,
+}
 
 
 # ---- a run --------------------------------------------------------------------------------------------------
@@ -251,8 +257,11 @@ class Watched:
     def moves(self, within_s: float) -> None:
         """Let it run until everything that is promised by now is decided."""
         waiting = dict(self.load.ledger.highest)
-        self.until(lambda: all(self.watch.stands.get(p, 0) > place for p, place in waiting.items()), within_s,
-                   "what was promised is decided")  # fmt: skip
+        self.until(
+            lambda: all(self.watch.stands.get(p, 0) > place for p, place in waiting.items()),
+            within_s,
+            "what was promised is decided",
+        )
 
     def look(self, turn: Callable[[], None] = lambda: None) -> None:
         """One look at everything."""
@@ -300,12 +309,28 @@ def _unfinished(settings: Settings, at_ms: int) -> list[str]:
         return [f"{error}"]
 
 
-def run(folder: Path, seconds: float, seed: int, *, brokers: int = 1, rate: float = 150, every_s: float = 2.0,
-        faults: dict[Fault, int] | None = None, names: Sequence[str] = ()) -> Run:  # fmt: skip
+def run(
+    folder: Path,
+    seconds: float,
+    seed: int,
+    *,
+    brokers: int = 1,
+    rate: float = 150,
+    every_s: float = 2.0,
+    faults: dict[Fault, int] | None = None,
+    names: Sequence[str] = (),
+) -> Run:
     """A whole run."""
     names = names or (
-        "gateway-1", "gateway-2", "worker-1", "worker-2", "alerts-1", "alerts-2", "performance-1", "performance-2"
-    )  # fmt: skip
+        "gateway-1",
+        "gateway-2",
+        "worker-1",
+        "worker-2",
+        "alerts-1",
+        "alerts-2",
+        "performance-1",
+        "performance-2",
+    )
     rng = Random(seed)
     with ground(folder, brokers=brokers) as place, under_load(place, seed, rate, *names) as watched:
         monkey = Monkey(place, rng, faults or EVERYTHING, every_s)

@@ -29,12 +29,20 @@ SESSION_S = 3.0
 """How long a worker may be silent before it loses its partitions."""
 POINTS = {
     "gateway": ("append.before_commit", "append.after_commit"),
-    "worker": ("append.before_commit", "append.after_commit", "slice.after_lock", "slice.after_read",
-               "slice.before_write", "slice.before_commit", "slice.after_commit", "relay.before_send",
-               "relay.before_mark"),
+    "worker": (
+        "append.before_commit",
+        "append.after_commit",
+        "slice.after_lock",
+        "slice.after_read",
+        "slice.before_write",
+        "slice.before_commit",
+        "slice.after_commit",
+        "relay.before_send",
+        "relay.before_mark",
+    ),
     "alerts": ("alerts.before_commit", "alerts.after_commit", "alerts.before_publish", "alerts.after_publish"),
     "performance": ("fold.before_commit", "fold.after_commit", "figures.before_flush", "figures.after_flush"),
-}  # fmt: skip
+}
 """Which failpoints a role passes."""
 SYSTEM = "city-hotline"
 STOP_S = 60.0
@@ -47,8 +55,9 @@ leaves nothing in memory to trust."""
 class Ground:
     """Everything that can be broken. `count` says what was, how often."""
 
-    def __init__(self, town: Town, brokers: list[kafka.Broker], server: postgres.Server, wires: dict[str, Proxy],
-                 token: str) -> None:  # fmt: skip
+    def __init__(
+        self, town: Town, brokers: list[kafka.Broker], server: postgres.Server, wires: dict[str, Proxy], token: str
+    ) -> None:
         self.town, self.brokers, self.server, self.wires, self.token = town, brokers, server, wires, token
         self.count: Counter[str] = Counter()
         self.ended: list[str] = []  # roles that ended by themselves, and how
@@ -238,8 +247,9 @@ class Ground:
     def in_sync(self) -> bool:
         """Whether every broker has every record."""
         try:
-            client = KafkaAdminClient(**self.brokers[0].client() | {
-                "bootstrap_servers": self.town.environment["GRIDPATROL_KAFKA"].split(",")})  # fmt: skip
+            client = KafkaAdminClient(
+                **self.brokers[0].client() | {"bootstrap_servers": self.town.environment["GRIDPATROL_KAFKA"].split(",")}
+            )
         except KafkaError:
             return False
         try:
@@ -293,8 +303,15 @@ actors = ["WY-12345"]
         said.chmod(0o600)
         _awake(folder / "pack")
         bootstrap = ",".join(broker.bootstrap for broker in every)
-        town = Town(folder, bootstrap, url, partitions=partitions, principals=said, pack=folder / "pack",
-                    kafka_session_ms=int(SESSION_S * 1000))  # fmt: skip
+        town = Town(
+            folder,
+            bootstrap,
+            url,
+            partitions=partitions,
+            principals=said,
+            pack=folder / "pack",
+            kafka_session_ms=int(SESSION_S * 1000),
+        )
         town.set_up()
         stack.callback(town.kill)
         yield Ground(town, every, server, wires, token)
@@ -319,11 +336,13 @@ def _listening(bases: list[int], inner: dict[str, tuple[int, int]]) -> dict[str,
     client, controller = bases
     far = {name.upper().replace("-", ""): ports for name, ports in inner.items()}
     return {
-        "listeners": ",".join([f"CLIENT://127.0.0.1:{client}", f"CONTROLLER://127.0.0.1:{controller}"]
-                              + [f"{name}://127.0.0.1:{near}" for name, (near, _) in far.items()]),
-        "advertised.listeners": ",".join([f"CLIENT://127.0.0.1:{client}"]
-                                         + [f"{name}://127.0.0.1:{port}" for name, (_, port) in far.items()]),
+        "listeners": ",".join(
+            [f"CLIENT://127.0.0.1:{client}", f"CONTROLLER://127.0.0.1:{controller}"]
+            + [f"{name}://127.0.0.1:{near}" for name, (near, _) in far.items()]
+        ),
+        "advertised.listeners": ",".join(
+            [f"CLIENT://127.0.0.1:{client}"] + [f"{name}://127.0.0.1:{port}" for name, (_, port) in far.items()]
+        ),
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listener.security.protocol.map": ",".join(
-            f"{name}:PLAINTEXT" for name in ("CLIENT", "CONTROLLER", *far)),
-    }  # fmt: skip
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in ("CLIENT", "CONTROLLER", *far)),
+    }

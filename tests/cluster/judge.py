@@ -46,12 +46,12 @@ SAME = {
     "cases": "SELECT * FROM cases ORDER BY id",
     "partitions": "SELECT partition, position, clock, n, halted, packs FROM partitions ORDER BY partition",
     "dead letters": "SELECT id, at, partition, position, reason, field, detail, source, event_id, type, case_id, "
-                    "principal, token FROM dead_letters WHERE partition IS NOT NULL ORDER BY id",
+    "principal, token FROM dead_letters WHERE partition IS NOT NULL ORDER BY id",
     "figures": "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0 "
-               "ORDER BY 1, 2, 3, 4, 5, 6, 7",
+    "ORDER BY 1, 2, 3, 4, 5, 6, 7",
     "outcomes": "SELECT * FROM outcomes ORDER BY case_id, clock, level, cycle, target",
     "alerts": "SELECT * FROM alerts ORDER BY id",
-}  # fmt: skip
+}
 """What a replay of the exported log must give again."""
 
 
@@ -124,16 +124,23 @@ def unfinished(database: Database, settings: Settings, at_ms: int) -> list[str]:
         left += [f"due at {at} and not fired: case {id_}" for id_, at in late]
         for consumer in (RELAY, "performance", "alerts"):
             read = dict(ask(f"SELECT partition, n FROM positions WHERE consumer = '{consumer}'"))
-            left += [f"{consumer} stands at {read.get(p, 0)} of {n} in partition {p}"
-                     for p, n in numbers.items() if read.get(p, 0) != n]  # fmt: skip
-        told_, published = ask("SELECT coalesce(max(number), 0) FROM deliveries")[0][0], ask(
-            "SELECT n FROM positions WHERE consumer = 'alerts.topic'")
+            left += [
+                f"{consumer} stands at {read.get(p, 0)} of {n} in partition {p}"
+                for p, n in numbers.items()
+                if read.get(p, 0) != n
+            ]
+        told_, published = (
+            ask("SELECT coalesce(max(number), 0) FROM deliveries")[0][0],
+            ask("SELECT n FROM positions WHERE consumer = 'alerts.topic'"),
+        )
         if told_ != (published[0][0] if published else 0):
             left.append(f"the feed is published to {published}, it was told to {told_}")
-        left += [f"dead letter {id_} is not published" for (id_,) in ask(
-            "SELECT id FROM dead_letters WHERE NOT published")]
-        left += [f"{count} changes of figures are not published" for (count,) in ask("SELECT count(*) FROM untold")
-                 if count]  # fmt: skip
+        left += [
+            f"dead letter {id_} is not published" for (id_,) in ask("SELECT id FROM dead_letters WHERE NOT published")
+        ]
+        left += [
+            f"{count} changes of figures are not published" for (count,) in ask("SELECT count(*) FROM untold") if count
+        ]
     ends = _ends(settings, Topics(settings.kafka_prefix).inbox)
     return left + [f"partition {p} stands at {stands[p]} of {end}" for p, end in ends.items() if stands[p] != end]
 
@@ -148,9 +155,15 @@ def _ends(settings: Settings, topic: str) -> dict[int, int]:
 
 
 def _reader(settings: Settings) -> KafkaConsumer:
-    return KafkaConsumer(bootstrap_servers=settings.kafka.split(","), auto_offset_reset="earliest", group_id=None,
-                         enable_auto_commit=False, max_poll_records=5000, metrics_enabled=False,
-                         bootstrap_timeout_ms=10_000)  # fmt: skip
+    return KafkaConsumer(
+        bootstrap_servers=settings.kafka.split(","),
+        auto_offset_reset="earliest",
+        group_id=None,
+        enable_auto_commit=False,
+        max_poll_records=5000,
+        metrics_enabled=False,
+        bootstrap_timeout_ms=10_000,
+    )
 
 
 def _read(case: Case, topic: str) -> Iterator[Any]:
@@ -182,10 +195,14 @@ def _read(case: Case, topic: str) -> Iterator[Any]:
 
 def _log(case: Case) -> dict[tuple[int, int], tuple[str, str, str]]:
     """The inbox as it is: (partition, position) -> (kind, source, id). Every event in it has an outcome."""
-    seen = {(p, s, i): (position, outcome) for p, s, i, position, outcome in case.rows(
-        "SELECT partition, source, id, position, outcome FROM seen")}
-    letters = {(p, position) for p, position in case.rows(
-        "SELECT partition, position FROM dead_letters WHERE position IS NOT NULL")}
+    seen = {
+        (p, s, i): (position, outcome)
+        for p, s, i, position, outcome in case.rows("SELECT partition, source, id, position, outcome FROM seen")
+    }
+    letters = {
+        (p, position)
+        for p, position in case.rows("SELECT partition, position FROM dead_letters WHERE position IS NOT NULL")
+    }
     logged, without, repeats, kinds = {}, [], 0, dict[str, int]()
     for item in _read(case, case.topics.inbox):
         kind = dict(item.headers).get("kind", b"").decode("latin-1")
@@ -207,17 +224,25 @@ def _log(case: Case) -> dict[tuple[int, int], tuple[str, str, str]]:
             repeats += first[0] < item.offset
     case.verdict.complain("no outcome", without, "lost")
     case.verdict.numbers |= {
-        "records": len(logged), "event records": kinds.get("event", 0), "events": len(seen),
-        "ticks": kinds.get("tick", 0), "repeats": repeats, "dead letters": len(letters),
-    }  # fmt: skip
+        "records": len(logged),
+        "event records": kinds.get("event", 0),
+        "events": len(seen),
+        "ticks": kinds.get("tick", 0),
+        "repeats": repeats,
+        "dead letters": len(letters),
+    }
     return logged
 
 
 def _promises(case: Case, logged: dict[tuple[int, int], tuple[str, str, str]]) -> None:
     """What was answered with 202 stands in the log where the answer said; what a broker took was forwarded."""
     ledger, verdict = case.ledger, case.verdict
-    missing = [f"{place} is {logged.get(place)}, was promised to {s.source} {s.id}" for s in ledger.sendings
-               for place in s.places if logged.get(place) != ("event", s.source, s.id)]  # fmt: skip
+    missing = [
+        f"{place} is {logged.get(place)}, was promised to {s.source} {s.id}"
+        for s in ledger.sendings
+        for place in s.places
+        if logged.get(place) != ("event", s.source, s.id)
+    ]
     verdict.complain("202 and not in the log", missing, "lost")
     verdict.complain("never acknowledged", (s.id for s in ledger.sendings if not (s.places or s.rejected)))
     known = {(source, id_) for kind, source, id_ in logged.values() if kind == "event"}
@@ -229,9 +254,12 @@ def _promises(case: Case, logged: dict[tuple[int, int], tuple[str, str, str]]) -
 
     verdict.complain("not forwarded", (f"{s.source} {s.id}" for s in ledger.forwarded if not forwarded(s)), "lost")
     verdict.numbers |= {
-        "events in": len(ledger.sendings) + len(ledger.forwarded), "sent": ledger.tries, "strays": ledger.strays,
-        "accepted": sum(bool(s.places) for s in ledger.sendings), "forwarded": len(ledger.forwarded),
-    }  # fmt: skip
+        "events in": len(ledger.sendings) + len(ledger.forwarded),
+        "sent": ledger.tries,
+        "strays": ledger.strays,
+        "accepted": sum(bool(s.places) for s in ledger.sendings),
+        "forwarded": len(ledger.forwarded),
+    }
 
 
 # ---- effects ------------------------------------------------------------------------------------------------
@@ -244,8 +272,10 @@ def _effects(case: Case, steps: list[StepRow]) -> None:
         cause = f.decode_cause(step.cause)
         if not cause.actor and cause.occurred is not None:
             continue  # a clock's, or the engine's own
-        parked = any(isinstance(fact, f.Parked) and (fact.source, fact.id) == (cause.source, cause.id)
-                     for fact in f.decode_facts(step.body))  # fmt: skip
+        parked = any(
+            isinstance(fact, f.Parked) and (fact.source, fact.id) == (cause.source, cause.id)
+            for fact in f.decode_facts(step.body)
+        )
         key = (step.partition, cause.source, cause.id)
         effects[key] = effects.get(key, 0) + (not parked)
     case.verdict.complain("two effects", (key for key, count in effects.items() if count > 1), "twice")
@@ -329,19 +359,31 @@ def _other_topics(case: Case) -> None:
     with case.database.read() as connection:
         epoch = alerts.read_meta(connection, alerts.EPOCH) or "0"
     rows = [DeliveryRow(*row) for row in case.rows(f"SELECT {names} FROM deliveries")]
-    _compare(case, "feed", {m.encode_told(told(row, epoch)) for row in rows},
-             {item.value for item in _read(case, case.topics.alerts)})  # fmt: skip
-    _compare(case, "dead letters", {id_ for (id_,) in case.rows("SELECT id FROM dead_letters")},
-             {m.decode_letter(item.value).id for item in _read(case, case.topics.deadletter)})  # fmt: skip
+    _compare(
+        case,
+        "feed",
+        {m.encode_told(told(row, epoch)) for row in rows},
+        {item.value for item in _read(case, case.topics.alerts)},
+    )
+    _compare(
+        case,
+        "dead letters",
+        {id_ for (id_,) in case.rows("SELECT id FROM dead_letters")},
+        {m.decode_letter(item.value).id for item in _read(case, case.topics.deadletter)},
+    )
     cells: dict[str, int] = {}
     for item in _read(case, case.topics.performance):
         cell = m.decode_cell(item.value)
         cells[m.cell_key(cell)] = cell.value
-    figures = {m.cell_key(m.Cell(measure=r[0], day=r[1], path=r[2], department=r[3], category=r[4], group=r[5],
-                                 post=r[6], value=0)): r[7]
-               for r in case.rows("SELECT measure, day, path, department, category, grp, post, value FROM figures")}
-    _compare(case, "figures", {item for item in figures.items() if item[1]},
-             {item for item in cells.items() if item[1]})  # fmt: skip
+    figures = {
+        m.cell_key(
+            m.Cell(measure=r[0], day=r[1], path=r[2], department=r[3], category=r[4], group=r[5], post=r[6], value=0)
+        ): r[7]
+        for r in case.rows("SELECT measure, day, path, department, category, grp, post, value FROM figures")
+    }
+    _compare(
+        case, "figures", {item for item in figures.items() if item[1]}, {item for item in cells.items() if item[1]}
+    )
     case.verdict.numbers |= {"lines": len(rows), "figures": len(figures)}
 
 

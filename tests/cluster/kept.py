@@ -97,9 +97,14 @@ def _running(binaries: Path, home: Path, sockets: Path, owner: pwd.struct_passwd
     command: list[str | Path] = [binaries / "postgres", "-D", home / "data", "-k", sockets, "-h", ""]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "-c", "max_connections=200"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=home,
-            start_new_session=True, **postgres._as_user(owner),
-        )  # fmt: skip
+            [*command, "-c", "max_connections=200"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=home,
+            start_new_session=True,
+            **postgres._as_user(owner),
+        )
     guard = ["sh", "-c", DIES_WITH_US, str(process.pid)]
     watch = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
     assert watch.stdin is not None

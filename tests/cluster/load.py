@@ -267,8 +267,9 @@ class Strays(threading.Thread):
     """A system that publishes over its intake topic, wherever its library puts things, and somebody who writes into
     the inbox what does not belong there."""
 
-    def __init__(self, seed: int, brokers: str, prefix: str, partitions: int, system: str, ledger: Ledger,
-                 rate: float = 4.0) -> None:  # fmt: skip
+    def __init__(
+        self, seed: int, brokers: str, prefix: str, partitions: int, system: str, ledger: Ledger, rate: float = 4.0
+    ) -> None:
         super().__init__(daemon=True)
         self.rng = Random(seed + 1)
         self.brokers, self.topics, self.partitions = brokers, Topics(prefix), partitions
@@ -298,11 +299,21 @@ class Strays(threading.Thread):
         home = f"WY{self.rng.randrange(1, 13):02}"
         case = f"{home}.01900000-0000-7000-9000-{self._said:012x}"
         return {
-            "specversion": "1.0", "id": f"k{self._said}", "source": f"/{self.system}", "subject": case,
-            "type": "gridpatrol.report.submitted.v1", "time": instant(now_ms()), "actor": "WY-12345",
-            "data": {"category": "D3-04", "source": "hotline", "grid": f"{home}-01",
-                     "definition": "service_request", "deadline": instant(now_ms() + self.rng.randrange(500, 9000))},
-        }  # fmt: skip
+            "specversion": "1.0",
+            "id": f"k{self._said}",
+            "source": f"/{self.system}",
+            "subject": case,
+            "type": "gridpatrol.report.submitted.v1",
+            "time": instant(now_ms()),
+            "actor": "WY-12345",
+            "data": {
+                "category": "D3-04",
+                "source": "hotline",
+                "grid": f"{home}-01",
+                "definition": "service_request",
+                "deadline": instant(now_ms() + self.rng.randrange(500, 9000)),
+            },
+        }
 
     def _publish(self, publisher: Publisher) -> None:
         """An event in any partition of the intake topic, at times twice, at times in the name of a post not its own."""
@@ -324,16 +335,18 @@ class Strays(threading.Thread):
         submission, event = received
         right, home, body = submission.partition, home_of(event.subject), submission.body.encode()
         wrong, kind = (right + 1) % self.partitions, ("kind", b"event")
-        partition, value, headers = self.rng.choice((
-            (right, b"\xff\xfe{", [kind]),
-            (right, b"", [kind]),
-            (right, b'{"event": {"id": "\\u0000"}}', [kind]),
-            (wrong, body, [kind, ("principal", b"x\x00y")]),
-            (right, body, []),
-            (right, body, [("kind", b"release")]),
-            (right, b"no-such-pack", [("kind", b"nonsense")]),
-            (wrong, b"", [("kind", b"tick")]),
-        ))  # fmt: skip
+        partition, value, headers = self.rng.choice(
+            (
+                (right, b"\xff\xfe{", [kind]),
+                (right, b"", [kind]),
+                (right, b'{"event": {"id": "\\u0000"}}', [kind]),
+                (wrong, body, [kind, ("principal", b"x\x00y")]),
+                (right, body, []),
+                (right, body, [("kind", b"release")]),
+                (right, b"no-such-pack", [("kind", b"nonsense")]),
+                (wrong, b"", [("kind", b"tick")]),
+            )
+        )
         publisher.send(self.topics.inbox, home, value, headers, partition)
         publisher.flush()
         self.ledger.strays += 1

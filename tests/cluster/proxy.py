@@ -27,9 +27,13 @@ class Proxy:
         self.port, self.address = port, f"127.0.0.1:{port}"
         command = [sys.executable, "-m", "tests.cluster.proxy", str(port), target]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
             start_new_session=True,
-        )  # fmt: skip
+        )
         self._answered()
 
     def open(self) -> None:

@@ -115,23 +115,39 @@ class Role:
 class Town:
     """The roles of one installation."""
 
-    def __init__(self, folder: Path, kafka: str, database: str, prefix: str = "", partitions: int = 8,
-                 of_role: Mapping[str, Mapping[str, object]] | None = None, **settings: object) -> None:  # fmt: skip
+    def __init__(
+        self,
+        folder: Path,
+        kafka: str,
+        database: str,
+        prefix: str = "",
+        partitions: int = 8,
+        of_role: Mapping[str, Mapping[str, object]] | None = None,
+        **settings: object,
+    ) -> None:
         """`settings` are everybody's, and those of commands; `of_role` has what is a role's own."""
         self.folder, self.of_role = folder, of_role or {}
-        self.environment = os.environ | {
-            "GRIDPATROL_KAFKA": kafka, "GRIDPATROL_DATABASE": database, "GRIDPATROL_KAFKA_PREFIX": prefix,
-            "GRIDPATROL_PARTITIONS": str(partitions), "GRIDPATROL_KAFKA_SESSION_MS": "3000",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        } | _variables(settings)  # fmt: skip
+        self.environment = (
+            os.environ
+            | {
+                "GRIDPATROL_KAFKA": kafka,
+                "GRIDPATROL_DATABASE": database,
+                "GRIDPATROL_KAFKA_PREFIX": prefix,
+                "GRIDPATROL_PARTITIONS": str(partitions),
+                "GRIDPATROL_KAFKA_SESSION_MS": "3000",
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+            }
+            | _variables(settings)
+        )
         self.roles: dict[str, Role] = {}
         self.token = self.environment.get("GRIDPATROL_TOKEN", "")
 
     def command(self, *words: str, check: bool = True, **settings: object) -> str:
         """A `gridpatrol` command with this installation's settings, and others over them; what it printed."""
         told = self.environment | _variables(settings)
-        done = subprocess.run([sys.executable, "-m", "gridpatrol.cli", *words], env=told,
-                              capture_output=True, text=True, check=False)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "gridpatrol.cli", *words], env=told, capture_output=True, text=True, check=False
+        )
         if check and done.returncode:
             raise AssertionError(f"gridpatrol {' '.join(words)}: {done.stderr or done.stdout}")
         return done.stdout + done.stderr
@@ -156,15 +172,14 @@ class Town:
     def __getitem__(self, name: str) -> Role:
         return self.roles[name]
 
-    def publish(self, events: Sequence[Mapping[str, Any]] | Sequence[bytes], wait: int | None = None,
-                gateway: str = "gateway-1") -> dict[str, Any]:  # fmt: skip
+    def publish(
+        self, events: Sequence[Mapping[str, Any]] | Sequence[bytes], wait: int | None = None, gateway: str = "gateway-1"
+    ) -> dict[str, Any]:
         """Publish a batch at a gateway's door; its answer."""
         raws = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
         headers = {"Content-Type": "application/cloudevents-batch+json"} | ({"Prefer": f"wait={wait}"} if wait else {})
         headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        asked = urllib.request.Request(
-            f"{self[gateway].address()}/v1/events", b"[" + b",".join(raws) + b"]", headers
-        )
+        asked = urllib.request.Request(f"{self[gateway].address()}/v1/events", b"[" + b",".join(raws) + b"]", headers)
         with urllib.request.urlopen(asked, timeout=60) as answer:
             said: dict[str, Any] = json.loads(answer.read())
             return said

@@ -27,8 +27,15 @@ def db(database_url):
 def request(number: int = 1, due_in: int = 5 * DAY, rules=None, leaf: str = "WY01-01") -> Teller:
     """A service request that is due in five days and that nobody accepts."""
     teller = Teller(number, rules, home=leaf[:4])
-    assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid=leaf,
-                      deadline=instant(teller.now + MINUTE + due_in), definition="service_request")  # fmt: skip
+    assert teller.say(
+        "report.submitted",
+        "WY-12345",
+        category="D3-04",
+        source="hotline",
+        grid=leaf,
+        deadline=instant(teller.now + MINUTE + due_in),
+        definition="service_request",
+    )
     return teller
 
 
@@ -146,8 +153,15 @@ def at_night() -> Teller:
     """Due at 23:00 on 3 March, when alerts wait until seven."""
     rules = changed(options=QUIET)
     teller = Teller(1, rules)
-    assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01",
-                      deadline=instant(at("03-03 23:00")), definition="service_request")  # fmt: skip
+    assert teller.say(
+        "report.submitted",
+        "WY-12345",
+        category="D3-04",
+        source="hotline",
+        grid="WY01-01",
+        deadline=instant(at("03-03 23:00")),
+        definition="service_request",
+    )
     teller.until(at("03-03 23:30"))
     return teller
 

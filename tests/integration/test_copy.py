@@ -208,12 +208,16 @@ def test_a_source_that_is_not_there_is_not_made(tmp_path: Path, sqlite_url: str)
 
 
 TAMPER = {
-    "sqlite": ("""CREATE TRIGGER tamper AFTER INSERT ON sealed BEGIN
-                  UPDATE sealed SET body = body || '.' WHERE token = NEW.token AND token LIKE '%街道%'; END""",),
-    "postgresql": ("""CREATE FUNCTION tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    "sqlite": (
+        """CREATE TRIGGER tamper AFTER INSERT ON sealed BEGIN
+                  UPDATE sealed SET body = body || '.' WHERE token = NEW.token AND token LIKE '%街道%'; END""",
+    ),
+    "postgresql": (
+        """CREATE FUNCTION tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                       IF NEW.token LIKE '%街道%' THEN NEW.body := NEW.body || '.'; END IF; RETURN NEW; END $$""",
-                   "CREATE TRIGGER tamper BEFORE INSERT ON sealed FOR EACH ROW EXECUTE FUNCTION tamper()"),
-}  # fmt: skip
+        "CREATE TRIGGER tamper BEFORE INSERT ON sealed FOR EACH ROW EXECUTE FUNCTION tamper()",
+    ),
+}
 """A target that keeps one letter's text with a dot more than it was given."""
 
 

@@ -91,9 +91,7 @@ def test_a_replay_killed_at_a_failpoint_goes_on_and_changes_nothing(
 
 
 @pytest.mark.parametrize("name", ["slice.before_commit", "slice.after_commit", "fold.before_commit"])
-def test_nor_on_postgresql(
-    name: str, postgres_url: str, events_file: Path, undisturbed: tuple[object, ...]
-) -> None:
+def test_nor_on_postgresql(name: str, postgres_url: str, events_file: Path, undisturbed: tuple[object, ...]) -> None:
     assert killed("replay", postgres_url, str(events_file), failpoint=f"{name}:kill@5")
     check_resumed(postgres_url, undisturbed)
 
@@ -179,8 +177,16 @@ def check_export_gives_the_same(engine: Engine, tmp_path: Path) -> None:
 
 
 def submission(engine: Engine, number: int, home: str = "WY01") -> Submission:
-    said = event("report.submitted", "WY-12345", now_ms(), case=subject(home, number), id=f"r{number}",
-                 category="D3-04", source="hotline", grid=f"{home}-01")  # fmt: skip
+    said = event(
+        "report.submitted",
+        "WY-12345",
+        now_ms(),
+        case=subject(home, number),
+        id=f"r{number}",
+        category="D3-04",
+        source="hotline",
+        grid=f"{home}-01",
+    )
     received = intake.receive(json.dumps(said).encode(), "door", engine.count)
     assert isinstance(received, tuple)
     return received[0]

@@ -45,9 +45,14 @@ def clock(name: str, due: int | None, *, running: bool = True) -> Clock:
 def case(number: int, *clocks: Clock, closed: int | None = None, **fields: Any) -> Case:
     """An incident in handling at WY01."""
     known: dict[str, Any] = dict(
-        definition="incident", state="handling", path=("XA", "WY", "WY01", "WY01-01"), owner=Owner("WY01", 3),
-        category="D3-04", group="dust", opened=NOW - number * HOUR,
-    )  # fmt: skip
+        definition="incident",
+        state="handling",
+        path=("XA", "WY", "WY01", "WY01-01"),
+        owner=Owner("WY01", 3),
+        category="D3-04",
+        group="dust",
+        opened=NOW - number * HOUR,
+    )
     return Case(id=subject("WY01", number), clocks=clocks, closed=closed, **(known | fields))
 
 
@@ -82,8 +87,11 @@ def test_the_same_deadline_is_ordered_by_id(database: Database) -> None:
 
 
 @settings(max_examples=15)
-@given(dues=st.lists(st.none() | st.integers(NOW - 3, NOW + 3), min_size=1, max_size=12), limit=st.integers(1, 5),
-       sort=st.sampled_from(["due_at", "-due_at", "opened_at", "-opened_at", "id", "-id"]))  # fmt: skip
+@given(
+    dues=st.lists(st.none() | st.integers(NOW - 3, NOW + 3), min_size=1, max_size=12),
+    limit=st.integers(1, 5),
+    sort=st.sampled_from(["due_at", "-due_at", "opened_at", "-opened_at", "id", "-id"]),
+)
 def test_pages_put_together_are_the_whole_list(tmp_path_factory, dues, limit, sort) -> None:
     database = open_database(f"sqlite:///{tmp_path_factory.mktemp('desk') / 'db'}")
     database.create_fresh()

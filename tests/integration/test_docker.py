@@ -82,8 +82,10 @@ def test_it_starts_log_and_store_then_the_setup_then_the_roles():
     for service in ROLE_SERVICES:
         assert order.index(service.name) > order.index("setup") > max(order.index("kafka"), order.index("postgres"))
         assert service.after == {
-            "setup": "service_completed_successfully", "kafka": "service_healthy", "postgres": "service_healthy",
-        }  # fmt: skip
+            "setup": "service_completed_successfully",
+            "kafka": "service_healthy",
+            "postgres": "service_healthy",
+        }
 
 
 def test_whoever_is_waited_for_until_healthy_can_say_so():
@@ -285,8 +287,12 @@ def test_the_runtime_stage_installs_nothing():
 
 def test_every_package_reaches_the_builder_and_nothing_else_does():
     packages = {line for line in PACKAGE["options.packages.find"]["include"].split() if "." not in line}
-    copied = {name.rstrip("/") for word, rest in instructions() if word == "COPY" and not rest.startswith("--")
-              for name in rest.split()[:-1]}  # fmt: skip
+    copied = {
+        name.rstrip("/")
+        for word, rest in instructions()
+        if word == "COPY" and not rest.startswith("--")
+        for name in rest.split()[:-1]
+    }
     assert packages <= copied
     ignored = (compose.ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
     allowed = {line.removeprefix("!").rstrip("/") for line in ignored if line.startswith("!")}
@@ -363,10 +369,15 @@ def test_what_the_script_makes_is_not_in_the_repository():
 @pytest.mark.parametrize(
     ("text", "environ", "value"),
     [
-        ("${A}", {"A": "1"}, "1"), ("${A}", {}, ""), ("${A:-2}", {}, "2"), ("${A:-2}", {"A": ""}, "2"),
-        ("${A-2}", {"A": ""}, ""), ("x${A:?say it}y", {"A": "1"}, "x1y"), ("$$A", {"A": "1"}, "$A"),
+        ("${A}", {"A": "1"}, "1"),
+        ("${A}", {}, ""),
+        ("${A:-2}", {}, "2"),
+        ("${A:-2}", {"A": ""}, "2"),
+        ("${A-2}", {"A": ""}, ""),
+        ("x${A:?say it}y", {"A": "1"}, "x1y"),
+        ("$$A", {"A": "1"}, "$A"),
     ],
-)  # fmt: skip
+)
 def test_variables_are_filled_in_as_compose_does(tmp_path, text, environ, value):
     file = tmp_path / "compose.yaml"
     file.write_text(yaml.safe_dump({"services": {"s": {"image": "i:1", "command": ["run", text]}}}))
@@ -383,8 +394,13 @@ def test_set_up_and_started_in_the_order_of_the_file_an_event_is_decided_and_com
     shutil.copy(DOCKER / "secrets.sh", tmp_path)
     said = subprocess.run(["sh", tmp_path / "secrets.sh"], check=True, capture_output=True, text=True).stdout
     tokens = dict(re.findall(r"^  (\w+) +(gp_\S+)$", said, re.MULTILINE))
-    here = {"GRIDPATROL_DATABASE": postgres_url, "GRIDPATROL_KAFKA": kafka_server, "PYTHONPATH": str(compose.ROOT),
-            "GRIDPATROL_KAFKA_PREFIX": kafka_prefix, "GRIDPATROL_LOG_FORMAT": "text"}  # fmt: skip
+    here = {
+        "GRIDPATROL_DATABASE": postgres_url,
+        "GRIDPATROL_KAFKA": kafka_server,
+        "PYTHONPATH": str(compose.ROOT),
+        "GRIDPATROL_KAFKA_PREFIX": kafka_prefix,
+        "GRIDPATROL_LOG_FORMAT": "text",
+    }
     with ExitStack() as stack:
         roles = dict[str, Role]()
         for service in (service for service in SERVICES.values() if service.ours):
@@ -402,8 +418,12 @@ def test_set_up_and_started_in_the_order_of_the_file_an_event_is_decided_and_com
             role.await_ready(120)
         event = report(subject("WY01"), now_ms(), "WY01-01")
         headers = {"Content-Type": "application/cloudevents+json", "Prefer": "wait=30"}
-        answer = httpx.post(f"{roles['gateway'].address()}/v1/events", content=json.dumps(event), timeout=60,
-                            headers=headers | {"Authorization": f"Bearer {tokens['app']}"})  # fmt: skip
+        answer = httpx.post(
+            f"{roles['gateway'].address()}/v1/events",
+            content=json.dumps(event),
+            timeout=60,
+            headers=headers | {"Authorization": f"Bearer {tokens['app']}"},
+        )
         assert answer.json()["outcome"] == "done", answer.text
         listen = SERVICES["gateway"].environment["GRIDPATROL_LISTEN"]
         inside = roles["gateway"].environment | {"GRIDPATROL_LISTEN": listen}

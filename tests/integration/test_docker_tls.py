@@ -59,8 +59,10 @@ def test_it_changes_no_container_but_those_on_the_line():
     assert changed == {name for name, service in SERVICES.items() if "line" in service.networks}
     for name, service in SERVICES.items():
         assert (service.ports, service.networks, service.after) == (
-            PLAIN[name].ports, PLAIN[name].networks, PLAIN[name].after,
-        )  # fmt: skip
+            PLAIN[name].ports,
+            PLAIN[name].networks,
+            PLAIN[name].after,
+        )
 
 
 @each_of_ours
@@ -196,8 +198,14 @@ def started(made: Installation, programs: Path) -> Iterator[subprocess.Popen[byt
     told = {"KAFKA_PROGRAMS": str(programs), "KAFKA_USERS": str(made.secrets)}
     command = [made.here(word) for word in SERVICES["kafka"].command]
     with (made.folder / "kafka.log").open("ab") as log:
-        process = subprocess.Popen(command, env=made.environment(SERVICES["kafka"]) | told, stdout=log, stderr=log,
-                                   cwd=made.folder, start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            env=made.environment(SERVICES["kafka"]) | told,
+            stdout=log,
+            stderr=log,
+            cwd=made.folder,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:

@@ -39,8 +39,9 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def report(case: str, at: int, leaf: str = LEAF, **data: Any) -> dict[str, Any]:
     """A report by the hotline: it goes to the street at once."""
-    return event("report.submitted", HOTLINE, at, case=case, id=f"{case}.r", category=BARE, source="hotline", grid=leaf,
-                 **data)  # fmt: skip
+    return event(
+        "report.submitted", HOTLINE, at, case=case, id=f"{case}.r", category=BARE, source="hotline", grid=leaf, **data
+    )
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +126,11 @@ def test_what_the_rules_refuse_is_accepted_and_then_refused_with_the_reason(door
     assert answer.status_code == 200
     body = answer.json()
     assert (body["status"], body["outcome"], body["reason"], body["field"]) == (
-        "accepted", "refused", "forbidden", "actor",
-    )  # fmt: skip
+        "accepted",
+        "refused",
+        "forbidden",
+        "actor",
+    )
     assert door.get(body["status_url"])["detail"] == body["detail"]
 
 
@@ -147,8 +151,11 @@ def test_an_early_event_is_parked_and_says_so(door: Served) -> None:
         ({"type": "gridpatrol.clock.rung.v1"}, "engine_only", "type"),
         ({"time": "2026-03-02T09:00:00"}, "invalid", "time"),
         ({"time": "9999-12-31T23:59:59Z"}, "invalid", "time"),
-        ({"data": {"category": BARE, "source": "hotline", "deadline": "0001-01-01T00:00:00+14:00"}}, "invalid",
-         "data.deadline"),
+        (
+            {"data": {"category": BARE, "source": "hotline", "deadline": "0001-01-01T00:00:00+14:00"}},
+            "invalid",
+            "data.deadline",
+        ),
         ({"subject": "no-home-here"}, "invalid", "subject"),
         ({"data": {"category": BARE, "source": "rumour"}}, "invalid", "data.source"),
         ({"partitionkey": "WY09"}, "misrouted", "partitionkey"),
@@ -408,8 +415,13 @@ def test_the_door_is_alive_and_ready_and_says_what_waits(door: Served) -> None:
 
 def test_the_first_page_shows_lines_that_work_as_printed(door: Served) -> None:
     text = door.client.get("/").text
-    urls = [word.strip("'") for line in text.splitlines() if "curl" in line for word in line.split()
-            if word.strip("'").startswith("http")]  # fmt: skip
+    urls = [
+        word.strip("'")
+        for line in text.splitlines()
+        if "curl" in line
+        for word in line.split()
+        if word.strip("'").startswith("http")
+    ]
     assert len(urls) == 3
     for url in urls:
         with door.client.stream("GET", url) as answer:
@@ -419,8 +431,17 @@ def test_the_first_page_shows_lines_that_work_as_printed(door: Served) -> None:
 def test_the_description_names_every_route_and_the_schema_of_every_event(door: Served) -> None:
     described = door.get("/openapi.json")
     assert described["openapi"].startswith("3.1") and described["info"]["title"] == "gridpatrol"
-    wanted = {"/v1/events", "/v1/events/status", "/v1/incidents", "/v1/incidents/{id}", "/v1/alerts",
-              "/v1/alerts/stream", "/v1/performance", "/healthz", "/readyz"}  # fmt: skip
+    wanted = {
+        "/v1/events",
+        "/v1/events/status",
+        "/v1/incidents",
+        "/v1/incidents/{id}",
+        "/v1/alerts",
+        "/v1/alerts/stream",
+        "/v1/performance",
+        "/healthz",
+        "/readyz",
+    }
     assert wanted <= set(described["paths"])
     assert set(SAID) <= set(described["components"]["schemas"])
     body = described["paths"]["/v1/events"]["post"]["requestBody"]["content"]
@@ -539,4 +560,3 @@ def test_a_defect_of_ours_is_a_problem_too_and_tells_nothing_of_itself(sqlite_ur
         answer = door.client.get("/v1/performance")
     assert "a secret" not in str(problem(answer, 500))
     assert "a secret" in caplog.text
-

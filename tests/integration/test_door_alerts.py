@@ -118,13 +118,27 @@ def cursor_of(*members: object) -> str:
 @pytest.mark.parametrize(
     "cursor",
     [
-        "x", "市", "=", "A" * 5000, cursor_of(), cursor_of("a", "b"), cursor_of(1), cursor_of(1, "a", 2),
-        cursor_of(10**18, "a"), cursor_of(-(10**18), "a"), cursor_of(10**23, "a"), cursor_of(1.5, "a"),
-        cursor_of(True, "a"), cursor_of(1, "a\0b"), cursor_of(1, "\ud800"), cursor_of(None, "a"),
-        base64.urlsafe_b64encode(b"[" * 3000).decode(), base64.urlsafe_b64encode(b"[" + b"9" * 5000).decode(),
+        "x",
+        "市",
+        "=",
+        "A" * 5000,
+        cursor_of(),
+        cursor_of("a", "b"),
+        cursor_of(1),
+        cursor_of(1, "a", 2),
+        cursor_of(10**18, "a"),
+        cursor_of(-(10**18), "a"),
+        cursor_of(10**23, "a"),
+        cursor_of(1.5, "a"),
+        cursor_of(True, "a"),
+        cursor_of(1, "a\0b"),
+        cursor_of(1, "\ud800"),
+        cursor_of(None, "a"),
+        base64.urlsafe_b64encode(b"[" * 3000).decode(),
+        base64.urlsafe_b64encode(b"[" + b"9" * 5000).decode(),
         base64.urlsafe_b64encode(b"[" + b"9" * 5000 + b',"a"]').decode(),
     ],
-)  # fmt: skip
+)
 def test_a_cursor_that_this_list_never_handed_out_is_refused_with_the_remedy(door: Served, cursor: str) -> None:
     said = problem(door.client.get("/v1/alerts", params={"cursor": cursor}), 400)
     assert (said["field"], said["remedy"]) == ("cursor", "begin again without a cursor")

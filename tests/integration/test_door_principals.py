@@ -124,9 +124,12 @@ def test_the_table_of_this_file_names_every_route_of_the_door(door: Served) -> N
     listed = {(method, path.replace("/x", "/{}")) for method, path, _ in ASKING} | {("GET", path) for path in OPEN}
     app = create_app(door.writer, door.engine.database)
     routes = {
-        (method, path) for route in app.routes for method in getattr(route, "methods", ()) if method != "OPTIONS"
+        (method, path)
+        for route in app.routes
+        for method in getattr(route, "methods", ())
+        if method != "OPTIONS"
         for path in [_blank(route.path)]
-    }  # fmt: skip
+    }
     assert routes == listed
 
 
@@ -163,8 +166,11 @@ def test_a_token_of_nobody_is_answered_as_such(still: Served, header: str) -> No
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Basic YXBwOmFwcA==", TOKENS["app"], ""],
-                         ids=["no token", "another scheme", "no scheme", "nothing"])  # fmt: skip
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer", "Basic YXBwOmFwcA==", TOKENS["app"], ""],
+    ids=["no token", "another scheme", "no scheme", "nothing"],
+)
 def test_what_is_no_bearer_token_is_none(still: Served, header: str) -> None:
     answer = still.client.get("/v1/incidents", headers={"Authorization": header})
     assert problem(answer, 401)["reason"] == "no_token"
@@ -221,8 +227,10 @@ def test_in_a_batch_the_forged_ones_are_refused_alone(door: Served) -> None:
     answer = door.batch([new(3), own, {"what": "is this"}], Prefer="wait=10", **bearer("app"))
     results = answer.json()["results"]
     assert [(item["status"], item.get("reason", "")) for item in results] == [
-        ("rejected", "forbidden"), ("accepted", ""), ("rejected", "invalid"),
-    ]  # fmt: skip
+        ("rejected", "forbidden"),
+        ("accepted", ""),
+        ("rejected", "invalid"),
+    ]
     assert kept(door, results[0]["dead_letter"]).principal == kept(door, results[2]["dead_letter"]).principal == "app"
     assert [principal for principal, _ in records(door)] == ["app"]
 

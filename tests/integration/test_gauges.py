@@ -35,12 +35,21 @@ from workflows.case import AWAITED, Owner
 __all__ = ["database"]
 HOUR = gauges.HOUR_MS
 NAMES = (
-    "gridpatrol_events_total", "gridpatrol_incidents", "gridpatrol_incidents_overdue",
-    "gridpatrol_clock_breaches_total", "gridpatrol_timer_lag_seconds", "gridpatrol_timer_lateness_seconds",
-    "gridpatrol_inbox_lag_records", "gridpatrol_inbox_oldest_seconds", "gridpatrol_commit_duration_seconds",
-    "gridpatrol_dead_letters", "gridpatrol_alert_deliveries_total", "gridpatrol_reconcile_mismatches",
-    "gridpatrol_build_info", "gridpatrol_figures",
-)  # fmt: skip
+    "gridpatrol_events_total",
+    "gridpatrol_incidents",
+    "gridpatrol_incidents_overdue",
+    "gridpatrol_clock_breaches_total",
+    "gridpatrol_timer_lag_seconds",
+    "gridpatrol_timer_lateness_seconds",
+    "gridpatrol_inbox_lag_records",
+    "gridpatrol_inbox_oldest_seconds",
+    "gridpatrol_commit_duration_seconds",
+    "gridpatrol_dead_letters",
+    "gridpatrol_alert_deliveries_total",
+    "gridpatrol_reconcile_mismatches",
+    "gridpatrol_build_info",
+    "gridpatrol_figures",
+)
 
 
 @pytest.fixture
@@ -145,12 +154,41 @@ def test_the_page_carries_every_name_that_dashboards_rely_on(database_url: str) 
 
 BASE_UNITS = ("seconds", "bytes", "ratio", "meters", "celsius", "grams", "joules", "amperes", "volts")
 OTHER_UNITS = {
-    "minutes", "hours", "days", "weeks", "milliseconds", "microseconds", "nanoseconds", "percent", "kilobytes",
-    "megabytes", "bits", "kilometers", "fahrenheit", "kelvin", "kilograms",
-}  # fmt: skip
+    "minutes",
+    "hours",
+    "days",
+    "weeks",
+    "milliseconds",
+    "microseconds",
+    "nanoseconds",
+    "percent",
+    "kilobytes",
+    "megabytes",
+    "bits",
+    "kilometers",
+    "fahrenheit",
+    "kelvin",
+    "kilograms",
+}
 ABBREVIATIONS = {
-    "s", "sec", "secs", "ms", "us", "ns", "min", "mins", "h", "hr", "hrs", "d", "b", "kb", "mb", "gb", "pct",
-}  # fmt: skip
+    "s",
+    "sec",
+    "secs",
+    "ms",
+    "us",
+    "ns",
+    "min",
+    "mins",
+    "h",
+    "hr",
+    "hrs",
+    "d",
+    "b",
+    "kb",
+    "mb",
+    "gb",
+    "pct",
+}
 RESERVED = ("_count", "_sum", "_bucket")
 TYPES = ("counter", "gauge", "histogram", "summary", "untyped", "info")
 
@@ -279,15 +317,16 @@ def live_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of a server on which something has happened, so that every family has samples."""
     with prepared(f"sqlite:///{tmp_path_factory.mktemp('page') / 'a.db'}") as engine:
         then = now_ms() - 30 * DAY
-        late = event("report.submitted", HOTLINE, then, case=subject("WY01", 1), category=BARE, source="hotline",
-                     grid=LEAF)  # fmt: skip
+        late = event(
+            "report.submitted", HOTLINE, then, case=subject("WY01", 1), category=BARE, source="hotline", grid=LEAF
+        )
         assert tell(engine, late, then) == "done"
         fresh = late | {"id": "fresh", "subject": subject("WY01", 2), "time": instant(now_ms())}
         assert tell(engine, fresh, now_ms()) == "done"
         assert performance.consume(engine.database) > 0
         engine.telemetry.deliveries.labels("feed", "told").inc()
         with served(engine) as door:
-            wait_until(lambda: 'gridpatrol_clock_breaches_total{' in door.client.get("/metrics").text)
+            wait_until(lambda: "gridpatrol_clock_breaches_total{" in door.client.get("/metrics").text)
             return door.client.get("/metrics").text
 
 

@@ -111,9 +111,17 @@ def place(tmp_path_factory: pytest.TempPathFactory, kafka_server: str, postgres_
     with (
         kafka.fresh_prefix(kafka_server) as prefix,
         fresh_database(postgres_server) as url,
-        town(folder, kafka_server, url, prefix=prefix, partitions=PARTITIONS, principals=principals, token=TOKEN,
-             listen="127.0.0.1:0") as built,
-    ):  # fmt: skip
+        town(
+            folder,
+            kafka_server,
+            url,
+            prefix=prefix,
+            partitions=PARTITIONS,
+            principals=principals,
+            token=TOKEN,
+            listen="127.0.0.1:0",
+        ) as built,
+    ):
         built.start("gateway-1", "worker-1", "alerts-1")
         built.await_ready()
         database = open_database(url)
@@ -131,8 +139,16 @@ def by_hotline(case: str, **data: Any) -> dict[str, Any]:
 
 def by_member(case: str) -> dict[str, Any]:
     leaf = f"{home_of(case)}-01"
-    return event("report.submitted", f"{leaf}-MEMBER", now_ms(), case=case, id=f"{case}.m", category="D3-01",
-                 source="patrol", grid=leaf)  # fmt: skip
+    return event(
+        "report.submitted",
+        f"{leaf}-MEMBER",
+        now_ms(),
+        case=case,
+        id=f"{case}.m",
+        category="D3-01",
+        source="patrol",
+        grid=leaf,
+    )
 
 
 def structured(said: dict[str, Any], key: bytes | None = None) -> Sent:
@@ -165,8 +181,11 @@ def test_events_reach_the_partition_of_their_home_whatever_partitioner_a_system_
     assert by_crc32 != by_murmur2, "the same keys, so both clients would have the same partitioner"
 
     assert place.outcomes(hotline + phones) == {"done": 48}
-    homes = {(message.partition, message.key.decode()) for message in read_topic(place.bootstrap, place.topics.inbox)
-             if message.key}  # fmt: skip
+    homes = {
+        (message.partition, message.key.decode())
+        for message in read_topic(place.bootstrap, place.topics.inbox)
+        if message.key
+    }
     assert homes == {(partition_of(home, PARTITIONS), home) for home in HOMES}
     for said in hotline + phones:
         row = place.seen(said["source"], said["id"])
@@ -340,9 +359,10 @@ def test_whatever_stands_in_the_inbox_never_stops_the_line_and_a_replay_says_the
         "another home's": Sent(_record(by_hotline(far)), elsewhere.encode(), as_event),
         "a false partition key": Sent(
             _record(by_hotline(cases[3])).replace(b'"specversion"', b'"partitionkey":"WY09","specversion"'),
-            home.encode(), as_event,
+            home.encode(),
+            as_event,
         ),
-    }  # fmt: skip
+    }
     [one, other] = [by_hotline(case) for case in place.subjects(2, home)]
     assert place.town.publish([one], wait=20)["results"][0]["outcome"] == "done"
     by_kafka_python(place.bootstrap, place.topics.inbox, [sent._replace(partition=here) for sent in bad.values()])

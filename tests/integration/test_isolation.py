@@ -239,7 +239,7 @@ def test_in_a_replay_poison_is_isolated_as_well_and_the_exported_log_agrees(
     with engine_on(database_url, 4, *limits) as engine:
         runs.install(engine, runs.pack_of("weiyang"))
         sick = "NEW.case_id LIKE '%07' AND NEW.body LIKE '%\"breach\":true%'"
-        refuse(engine.database, "facts", f"NEW.cause LIKE '%\"id\":\"0013-%' OR ({sick})")
+        refuse(engine.database, "facts", f'NEW.cause LIKE \'%"id":"0013-%\' OR ({sick})')
         replayed(engine, storm(2, 30))
         runs.check_whole(engine)
         told = runs.facts(engine)

@@ -52,9 +52,15 @@ STORM, MONTH = "storm", "month"
     [(STORM, 1, 1, 1), (STORM, 8, 500, 1000), (STORM, 8, 7, 3), (STORM, 1, 500, 1000), (MONTH, 8, 500, 1000)],
 )
 def test_a_log_gives_the_same_facts_from_a_topic_as_from_a_table(
-    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path, lines: str, partitions: int, records: int,
+    postgres_url: str,
+    kafka_server: str,
+    kafka_prefix: str,
+    tmp_path: Path,
+    lines: str,
+    partitions: int,
+    records: int,
     steps: int,
-) -> None:  # fmt: skip
+) -> None:
     rows, told = log_of(tmp_path, storm() if lines == STORM else month(), partitions)
     limits = {"slice_records": records, "slice_steps": steps}
     with cluster_on(postgres_url, kafka_server, kafka_prefix, partitions, **limits) as cluster:

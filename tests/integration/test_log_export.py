@@ -93,9 +93,7 @@ def test_a_log_of_another_number_of_partitions_is_refused_with_the_remedy(
         replay_log(again, lines)
 
 
-def test_a_database_that_holds_another_log_is_left_alone(
-    exported: tuple[Engine, list[bytes]], sqlite_url: str
-) -> None:
+def test_a_database_that_holds_another_log_is_left_alone(exported: tuple[Engine, list[bytes]], sqlite_url: str) -> None:
     _, lines = exported
     with engine_on(sqlite_url, 4) as other:
         replayed(other, storm(4, 9))
@@ -115,10 +113,15 @@ def test_a_database_that_holds_another_log_is_left_alone(
         (lambda lines: [*lines[:40], *lines[41:]], "where position"),  # a record is missing
         (lambda lines: [*lines[:40], lines[40][:30]], "line 41"),  # cut off
         (lambda lines: [*lines[:40], b'{"record":{"partition":0}}'], "line 41"),
-        (lambda lines: [*lines[:40], b'{"record":{"partition":9,"position":0,"stamp":1,"kind":"tick",'
-                        b'"principal":"","body":""}}'], "line 41"),
+        (
+            lambda lines: [
+                *lines[:40],
+                b'{"record":{"partition":9,"position":0,"stamp":1,"kind":"tick","principal":"","body":""}}',
+            ],
+            "line 41",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_log_is_refused_and_says_where(
     exported: tuple[Engine, list[bytes]], tmp_path: Path, change, message: str
 ) -> None:

@@ -99,9 +99,7 @@ def test_the_migrated_schema_is_the_one_of_the_models(migrated: Database) -> Non
         assert compare_metadata(context, metadata) == []
 
 
-def test_columns_keys_and_indexes_are_those_of_a_fresh_schema(
-    migrated: Database, fresh: Database
-) -> None:
+def test_columns_keys_and_indexes_are_those_of_a_fresh_schema(migrated: Database, fresh: Database) -> None:
     assert columns(migrated) == columns(fresh)
     assert indexes(migrated) == indexes(fresh)
     assert without_rowid(migrated) == without_rowid(fresh)
@@ -206,8 +204,9 @@ def test_a_letter_that_was_called_anything_is_upgraded_with_the_rest(migrated: D
     migrated.upgrade()
     names = {"dead_letters": "id, case_id", "sealed": "token, body, subject"}
     assert contents(migrated, names) == {
-        "dead_letters": [("a", long[:120])], "sealed": [("letter:a", "{}", long[:120])]
-    }  # fmt: skip
+        "dead_letters": [("a", long[:120])],
+        "sealed": [("letter:a", "{}", long[:120])],
+    }
 
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:

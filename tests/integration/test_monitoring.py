@@ -70,9 +70,7 @@ SHOWN = [(name, panel) for name, panel in PANELS if panel["type"] != "row"]
 each_alarm = pytest.mark.parametrize(
     "alarm", ALARMS, ids=[f"{rule['alert']}-{rule['labels']['severity']}" for rule in ALARMS]
 )
-each_panel = pytest.mark.parametrize(
-    ("board", "panel"), SHOWN, ids=[f"{name}-{panel['id']}" for name, panel in SHOWN]
-)  # fmt: skip
+each_panel = pytest.mark.parametrize(("board", "panel"), SHOWN, ids=[f"{name}-{panel['id']}" for name, panel in SHOWN])
 each_board = pytest.mark.parametrize("board", DASHBOARDS.values(), ids=DASHBOARDS.keys())
 
 
@@ -237,8 +235,12 @@ def test_the_expressions_of_the_rules_tests_are_understood_too(known):
 
 def test_prometheus_asks_every_role_where_it_listens():
     config = read(PROMETHEUS / "prometheus.yml")
-    asked = {(job["job_name"], target) for job in config["scrape_configs"] for static in job["static_configs"]
-             for target in static["targets"]}  # fmt: skip
+    asked = {
+        (job["job_name"], target)
+        for job in config["scrape_configs"]
+        for static in job["static_configs"]
+        for target in static["targets"]
+    }
     roles = [service for service in SERVICES.values() if service.port]
     assert asked == {(service.command[-1], f"{service.name}:{service.port}") for service in roles}
     assert config["rule_files"] == ["rules.yml"]
@@ -325,8 +327,9 @@ def test_a_panel_asks_for_what_is_exported_and_names_lines_after_labels_that_the
 
 
 def test_everything_that_is_exported_is_seen_somewhere(exported):
-    asked = " ".join([target["expr"] for _, panel in SHOWN for target in panel["targets"]]
-                     + [rule["expr"] for rule in RULES])  # fmt: skip
+    asked = " ".join(
+        [target["expr"] for _, panel in SHOWN for target in panel["targets"]] + [rule["expr"] for rule in RULES]
+    )
     for name in exported:
         assert name.rpartition("_")[2] in NOT_SHOWN or re.search(rf"\b{name}\b", asked), name
 
@@ -339,12 +342,22 @@ SOME = {"a": frozenset({"x", "y"}), "b": frozenset({"x", "z"}), "h_bucket": froz
 @pytest.mark.parametrize(
     ("expression", "labels"),
     [
-        ("a", "xy"), ('a{x="1"} > 2', "xy"), ("sum(a)", ""), ("sum by (x) (a)", "x"), ("sum without (x) (a)", "y"),
-        ("topk(3, a)", "xy"), ("rate(a[5m])", "xy"), ("absent(a)", ""), ("max_over_time(sum by (x) (a)[1h:1m])", "x"),
-        ("histogram_quantile(0.9, sum by (le, x) (h_bucket))", "x"), ("-a * 2", "xy"),
-        ("a * on (x) group_left (z) b", "xyz"), ("a / on (x) b", "x"), ("1 - sum(a)", ""),
+        ("a", "xy"),
+        ('a{x="1"} > 2', "xy"),
+        ("sum(a)", ""),
+        ("sum by (x) (a)", "x"),
+        ("sum without (x) (a)", "y"),
+        ("topk(3, a)", "xy"),
+        ("rate(a[5m])", "xy"),
+        ("absent(a)", ""),
+        ("max_over_time(sum by (x) (a)[1h:1m])", "x"),
+        ("histogram_quantile(0.9, sum by (le, x) (h_bucket))", "x"),
+        ("-a * 2", "xy"),
+        ("a * on (x) group_left (z) b", "xyz"),
+        ("a / on (x) b", "x"),
+        ("1 - sum(a)", ""),
     ],
-)  # fmt: skip
+)
 def test_labels_of_a_result_are_known(expression, labels):
     assert promql.labels(expression, SOME) == frozenset(labels)
 
@@ -352,10 +365,16 @@ def test_labels_of_a_result_are_known(expression, labels):
 @pytest.mark.parametrize(
     "expression",
     [
-        "c", 'a{z="1"}', "sum by (z) (a)", "sum by (y) (sum by (x) (a))", "rate(c[5m])", "a > on (y) b",
-        "histogram_quantile(0.9, sum by (x) (h_bucket))", "a offset 5m > c",
+        "c",
+        'a{z="1"}',
+        "sum by (z) (a)",
+        "sum by (y) (sum by (x) (a))",
+        "rate(c[5m])",
+        "a > on (y) b",
+        "histogram_quantile(0.9, sum by (x) (h_bucket))",
+        "a offset 5m > c",
     ],
-)  # fmt: skip
+)
 def test_what_does_not_exist_is_noticed(expression):
     with pytest.raises(promql.Unknown):
         promql.labels(expression, SOME)

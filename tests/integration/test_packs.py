@@ -153,9 +153,7 @@ def test_boston_knows_every_type_department_and_precinct_of_the_record():
 def test_a_precinct_of_boston_lies_in_the_district_that_most_of_its_cases_name():
     parent = {grid.code: grid.parent for grid in load_pack("boston311").grids}
     with gzip.open(SHIPPED, "rt", encoding="utf-8") as file:
-        rows = [
-            row for row in csv.DictReader(file) if row["precinct"] and row["city_council_district"] != "0"
-        ]
+        rows = [row for row in csv.DictReader(file) if row["precinct"] and row["city_council_district"] != "0"]
     agree = sum(parent[parent[f"P{row['precinct']}"]] == f"D{row['city_council_district']}" for row in rows)
     assert agree / len(rows) > 0.999
 
@@ -196,9 +194,7 @@ def test_every_column_of_every_table_is_documented():
 
 def test_every_key_of_pack_toml_is_documented():
     section = README.split("## pack.toml", 1)[1]
-    documented = set(re.findall(r"`(?:\[+[\w.]+\]+ )?(\w+)`", section)) | set(
-        re.findall(r"\[\[?(\w+)", section)
-    )
+    documented = set(re.findall(r"`(?:\[+[\w.]+\]+ )?(\w+)`", section)) | set(re.findall(r"\[\[?(\w+)", section))
     for table in (Settings, LevelSettings, AuthoritySettings, CalendarSettings, OptionSettings):
         assert set(table.__struct_fields__) - {"weekly"} <= documented, table
 
@@ -236,9 +232,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(tmp_path):
 def test_a_folder_that_does_not_exist_is_answered_with_the_shipped_names(tmp_path):
     pack, problems = check_folder(tmp_path / "nowhere")
     assert pack is None
-    assert str(problems[0]).endswith(
-        "is no folder — give the folder of a pack, or one of: boston311, weiyang"
-    )
+    assert str(problems[0]).endswith("is no folder — give the folder of a pack, or one of: boston311, weiyang")
 
 
 def test_a_pack_that_must_be_usable_and_is_not_raises_with_its_problems(tmp_path):

@@ -47,14 +47,19 @@ def drain(database, limit=500) -> int:
     return total
 
 
-def request(
-    number: int, due_in: int | None, closed_after: int | None, late: int = 0, leaf: str = "WY01-01"
-) -> Teller:
+def request(number: int, due_in: int | None, closed_after: int | None, late: int = 0, leaf: str = "WY01-01") -> Teller:
     """A service request with this deadline, closed (or not) so long after it was reported."""
     teller = Teller(number, home=leaf[:4])
     deadline = None if due_in is None else instant(teller.now + MINUTE + due_in)
-    assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid=leaf,
-                      deadline=deadline, definition="service_request")  # fmt: skip
+    assert teller.say(
+        "report.submitted",
+        "WY-12345",
+        category="D3-04",
+        source="hotline",
+        grid=leaf,
+        deadline=deadline,
+        definition="service_request",
+    )
     if closed_after is not None:
         assert teller.say("incident.closed", "WY-DISPATCH", closed_after, late)
     return teller
@@ -69,10 +74,14 @@ def tell(database, tellers, until: str = "04-30 00:00") -> None:
 
 
 MIXED = [
-    (5 * DAY, DAY, "WY01-01"), (5 * DAY, 2 * DAY, "WY01-01"), (5 * DAY, 9 * DAY, "WY01-01"),
-    (5 * DAY, None, "WY01-01"), (None, 3 * DAY, "WY02-01"), (None, None, "WY02-01"),
+    (5 * DAY, DAY, "WY01-01"),
+    (5 * DAY, 2 * DAY, "WY01-01"),
+    (5 * DAY, 9 * DAY, "WY01-01"),
+    (5 * DAY, None, "WY01-01"),
+    (None, 3 * DAY, "WY02-01"),
+    (None, None, "WY02-01"),
     (90 * DAY, None, "WY02-01"),
-]  # fmt: skip
+]
 
 
 def mixed() -> list[Teller]:
@@ -145,9 +154,15 @@ def test_the_whole_city_in_one_row(db):
     drain(db)
     (row,) = performance.performance(db, weiyang())
     expected = {
-        "reported": 7, "closed": 4, "closable": 4, "on_time": 2, "overdue": 2, "overdue_closed": 1,
-        "closed_late": 1, "without_deadline": 1,
-    }  # fmt: skip
+        "reported": 7,
+        "closed": 4,
+        "closable": 4,
+        "on_time": 2,
+        "overdue": 2,
+        "overdue_closed": 1,
+        "closed_late": 1,
+        "without_deadline": 1,
+    }
     assert {measure: row.counts[measure] for measure in expected} == expected
     assert row.close_rate == Rate(3, 4, 7500)
     assert row.on_time_rate == Rate(2, 4, 5000)
@@ -165,10 +180,13 @@ def test_the_whole_city_in_one_row(db):
         ("grid", 4, {"WY01-01": 4, "WY02-01": 3}),
         ("category", None, {"D3-04": 7}),
         ("post", None, {"WY-12345": 7, "WY-DISPATCH": None, "": None}),
-        ("day", None, {"20260302": 7, "20260303": None, "20260304": None, "20260305": None, "20260307": None,
-                       "20260311": None}),
+        (
+            "day",
+            None,
+            {"20260302": 7, "20260303": None, "20260304": None, "20260305": None, "20260307": None, "20260311": None},
+        ),
     ],
-)  # fmt: skip
+)
 def test_rows_by_a_dimension_add_up_to_the_whole(db, by, level, keys):
     tell(db, mixed())
     drain(db)
@@ -353,9 +371,7 @@ def test_the_gauges_of_the_present_day_and_month_say_what_a_reading_says(databas
             said.setdefault((labels["period"], labels["grid"]), {})[labels["measure"]] = sample.value
         for period in ("day", "month"):
             since = 20260330 if period == "day" else 20260301
-            rows = performance.performance(
-                engine.database, policy, by="grid", level=2, since=since, until=20260330
-            )
+            rows = performance.performance(engine.database, policy, by="grid", level=2, since=since, until=20260330)
             sums = ("reported", "closed", "closable")
             read = {row.key: {m: v for m, v in row.counts.items() if m not in sums} for row in rows}
             assert read and {grid: counts for (p, grid), counts in said.items() if p == period} == read

@@ -54,18 +54,30 @@ def random_lives(count: int):
     draw = random.Random(7)
     gaps = [MINUTE, 40 * MINUTE, 300 * MINUTE, 1440 * MINUTE, 4 * 1440 * MINUTE]
     return [
-        live(k + 1, [Choice(draw.randrange(64), draw.choice(gaps), draw.choice([0, 0, 90 * MINUTE]), draw.randrange(4))
-                     for _ in range(draw.randrange(2, 14))])
+        live(
+            k + 1,
+            [
+                Choice(draw.randrange(64), draw.choice(gaps), draw.choice([0, 0, 90 * MINUTE]), draw.randrange(4))
+                for _ in range(draw.randrange(2, 14))
+            ],
+        )
         for k in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def told_lives():
     """An overdue request that is acknowledged, and an incident that a street cannot handle alone."""
     seen = Teller(101)
     due = instant(seen.now + 1440 * MINUTE)
-    assert seen.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01",
-                    deadline=due, definition="service_request")  # fmt: skip
+    assert seen.say(
+        "report.submitted",
+        "WY-12345",
+        category="D3-04",
+        source="hotline",
+        grid="WY01-01",
+        deadline=due,
+        definition="service_request",
+    )
     assert seen.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
     high = Teller(102, home="WY02")
     assert high.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY02-01")
@@ -152,17 +164,23 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"UPDATE facts SET department = 'WY-OTHER' WHERE case_id = {CLOSED}", "step", "department"),
         (f"UPDATE facts SET post = 'NOBODY' WHERE case_id = {CLOSED}", "step", "post"),
         # Facts that say something else than what was folded.
-        ("UPDATE facts SET body = replace(body, '\"result\":\"on_time\"', '\"result\":\"overdue\"')",
-         "outcome", "result"),
-        ("UPDATE facts SET body = replace(body, '\"source\":\"hotline\"', '\"source\":\"public\"') WHERE case_id = "
-         "(SELECT min(case_id) FROM facts WHERE body LIKE '%%\"source\":\"hotline\"%%')", "figure", "reported:public"),
+        ('UPDATE facts SET body = replace(body, \'"result":"on_time"\', \'"result":"overdue"\')', "outcome", "result"),
+        (
+            'UPDATE facts SET body = replace(body, \'"source":"hotline"\', \'"source":"public"\') WHERE case_id = '
+            '(SELECT min(case_id) FROM facts WHERE body LIKE \'%%"source":"hotline"%%\')',
+            "figure",
+            "reported:public",
+        ),
         # Figures by one, in another department, gone, invented.
         ("UPDATE figures SET value = value + 1 WHERE measure = 'closed_late'", "figure", "measure closed_late"),
         ("UPDATE figures SET department = 'WY-OTHER' WHERE measure = 'closed_late'", "figure", "department WY-OTHER"),
         ("DELETE FROM figures WHERE measure = 'overdue'", "figure", "measure overdue"),
-        ("INSERT INTO figures (measure, day, path, department, category, grp, post, value) "
-         "VALUES ('closed_late', 20260303, '/XA/', '', 'D3-01', 'dust', '', 1)",
-         "figure", "measure closed_late, day 20260303"),
+        (
+            "INSERT INTO figures (measure, day, path, department, category, grp, post, value) "
+            "VALUES ('closed_late', 20260303, '/XA/', '', 'D3-01', 'dust', '', 1)",
+            "figure",
+            "measure closed_late, day 20260303",
+        ),
         # Outcomes.
         (f"DELETE FROM outcomes WHERE case_id = {CLOSED} AND clock = 'total'", "outcome", "total"),
         (f"UPDATE outcomes SET elapsed = elapsed + 1 WHERE case_id = {CLOSED}", "outcome", "elapsed"),
@@ -180,8 +198,11 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         ("UPDATE cases SET next_at = next_at + 1 WHERE next_at IS NOT NULL", "case", "next_at"),
         ("UPDATE cases SET due_at = NULL WHERE due_at IS NOT NULL", "case", "due_at"),
         (f"UPDATE cases SET seq = seq + 1 WHERE id = {ANY_CASE}", "case", "seq"),
-        (f"UPDATE cases SET body = replace(body, '\"cycle\":', '\"cycles\":') || ' ' WHERE id = {ANY_CASE}", "case",
-         "body"),
+        (
+            f"UPDATE cases SET body = replace(body, '\"cycle\":', '\"cycles\":') || ' ' WHERE id = {ANY_CASE}",
+            "case",
+            "body",
+        ),
         (f"UPDATE cases SET partition = 1 - partition WHERE id = {ANY_CASE}", "case", "partition"),
         (f"DELETE FROM cases WHERE id = {ANY_CASE}", "case", "000000000"),
         (f"UPDATE cases SET id = 'WY01.invented' WHERE id = {ANY_CASE}", "case", "WY01.invented"),
@@ -193,7 +214,7 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         ("UPDATE positions SET n = n - 1 WHERE consumer = 'alerts'", "position", "alerts in partition"),
         ("UPDATE positions SET n = n + 1 WHERE consumer = 'performance'", "position", "performance in partition"),
     ],
-)  # fmt: skip
+)
 def test_anything_that_moved_by_one_is_found(db, sql, what, where):
     found = [m for m in after(db, sql) if m.what == what and where in m.where]
     assert found, f"not noticed: {sql}"
@@ -225,8 +246,16 @@ def worked(request, tmp_path_factory):
             if number == WAITED:
                 early = event("incident.accepted", STREET, then, case=subject("WY01", number), id="early")
                 assert tell(engine, early, then) == "parked"
-            report = event("report.submitted", HOTLINE, then, case=subject("WY01", number), id=f"r{number}",
-                           category=BARE, source="hotline", grid=LEAF)  # fmt: skip
+            report = event(
+                "report.submitted",
+                HOTLINE,
+                then,
+                case=subject("WY01", number),
+                id=f"r{number}",
+                category=BARE,
+                source="hotline",
+                grid=LEAF,
+            )
             assert tell(engine, report, then + MINUTE) == "done"
         engine.drain()
         while engine.feed():
@@ -251,8 +280,11 @@ def test_what_an_engine_has_worked_on_is_consistent(worked):
         # A record: the first, one in the middle, the last one that was decided.
         (f"DELETE FROM inbox WHERE position = 0 AND {HOME}", "inbox", "partition"),
         (f"DELETE FROM inbox WHERE position = 2 AND {HOME}", "inbox", "partition"),
-        (f"DELETE FROM inbox WHERE {HOME} AND position = (SELECT max(position) FROM inbox WHERE {HOME})", "inbox",
-         "partition"),
+        (
+            f"DELETE FROM inbox WHERE {HOME} AND position = (SELECT max(position) FROM inbox WHERE {HOME})",
+            "inbox",
+            "partition",
+        ),
         (f"DELETE FROM inbox WHERE {HOME}", "inbox", "partition"),
         # What became of an event: of a recent one, and of one that waited before it was done.
         (f"DELETE FROM seen WHERE id = 'r{NEW}'", "seen", f"r{NEW} "),

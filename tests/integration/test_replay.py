@@ -113,9 +113,10 @@ def test_lines_that_are_no_events_are_kept_with_their_bytes_and_the_reason(sqlit
         again = replayed(engine, lines)  # once more: nothing is kept twice
         assert again.rejected == result.rejected
         with engine.database.read() as connection:
-            assert connection.exec_driver_sql(
-                "SELECT count(*) FROM dead_letters WHERE position IS NULL"
-            ).scalar_one() == result.rejected  # fmt: skip
+            assert (
+                connection.exec_driver_sql("SELECT count(*) FROM dead_letters WHERE position IS NULL").scalar_one()
+                == result.rejected
+            )
 
 
 def test_lines_out_of_order_arrive_when_the_latest_before_them_did(sqlite_url: str) -> None:
@@ -133,10 +134,17 @@ def test_silent_gaps_get_ticks_a_millisecond_after_each_due_instant(sqlite_url: 
     with line_on(sqlite_url) as line:
         data = {"category": "D3-04", "source": "hotline", "grid": "WY01-01", "definition": "service_request"}
         said = [
-            event("report.submitted", "WY-12345", NOW, case=subject("WY01", n), id=f"r{n}", **data,
-                  deadline=instant(DUE + n))
+            event(
+                "report.submitted",
+                "WY-12345",
+                NOW,
+                case=subject("WY01", n),
+                id=f"r{n}",
+                **data,
+                deadline=instant(DUE + n),
+            )
             for n in (1, 2, 3)
-        ]  # fmt: skip
+        ]
         replay_events(line.engine, [json.dumps(item).encode() for item in said], "ticks", until=DUE + 4)
         for number in (1, 2, 3):
             assert line.breaches(number)[0].due_at == DUE + number
@@ -182,10 +190,28 @@ def braided() -> list[bytes]:
         start = NOW + number * DAY
         for k, minutes in enumerate((10, 20, 30)):
             due = start + minutes * MINUTE
-            said.append((start, event("report.submitted", "WY-12345", start, case=subject("WY01", number + k),
-                                      id=f"r{number + k}", **data, deadline=instant(due))))  # fmt: skip
-            said.append((start, event("incident.accepted", "WY01-CHIEF", start, case=subject("WY01", number + k),
-                                      id=f"a{number + k}")))  # fmt: skip
+            said.append(
+                (
+                    start,
+                    event(
+                        "report.submitted",
+                        "WY-12345",
+                        start,
+                        case=subject("WY01", number + k),
+                        id=f"r{number + k}",
+                        **data,
+                        deadline=instant(due),
+                    ),
+                )
+            )
+            said.append(
+                (
+                    start,
+                    event(
+                        "incident.accepted", "WY01-CHIEF", start, case=subject("WY01", number + k), id=f"a{number + k}"
+                    ),
+                )
+            )
         closing = event("incident.closed", "WY-DISPATCH", start + 15 * MINUTE, case=subject("WY01", number + 1))
         said.append((start + 15 * MINUTE, closing | {"id": f"c{number}"}))
     return [json.dumps(item).encode() for _, item in sorted(said, key=lambda pair: pair[0])]

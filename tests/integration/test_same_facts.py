@@ -41,8 +41,20 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def test_the_storm_holds_what_it_promises(plain: Outcome) -> None:
     told = [fact for rows in plain.facts.values() for row in rows for fact in f.decode_facts(step(row).body)]
     kinds = Counter(type(fact) for fact in told)
-    for kind in (f.Parked, f.Unparked, f.Reworked, f.Suspended, f.Resumed, f.ClockPaused, f.ClockRetargeted, f.Similar,
-                 f.ClockContradicted, f.ClockSkipped, f.AlertRaised, f.AlertEnded):  # fmt: skip
+    for kind in (
+        f.Parked,
+        f.Unparked,
+        f.Reworked,
+        f.Suspended,
+        f.Resumed,
+        f.ClockPaused,
+        f.ClockRetargeted,
+        f.Similar,
+        f.ClockContradicted,
+        f.ClockSkipped,
+        f.AlertRaised,
+        f.AlertEnded,
+    ):
         assert kinds[kind], kind
     due = Counter(fact.due_at for fact in told if isinstance(fact, f.ClockRung) and fact.rung == "due")
     assert due.most_common(1)[0][1] >= 10  # a burst at one instant
@@ -83,9 +95,11 @@ def test_a_month_of_a_city_is_the_same_in_slices_of_1_and_500_on_both_databases(
 
 @settings(max_examples=12)
 @given(
-    seed=st.integers(0, 10**6), partitions=st.sampled_from([1, 2, 32]), records=st.integers(1, 40),
+    seed=st.integers(0, 10**6),
+    partitions=st.sampled_from([1, 2, 32]),
+    records=st.integers(1, 40),
     steps=st.integers(1, 12),
-)  # fmt: skip
+)
 def test_any_storm_is_the_same_under_any_limits(
     tmp_path_factory: pytest.TempPathFactory, seed: int, partitions: int, records: int, steps: int
 ) -> None:

@@ -70,10 +70,22 @@ def test_more_cases_due_at_one_instant_than_a_slice_takes_fire_in_order_and_once
 ) -> None:
     with line_on(sqlite_url, 500, 100) as line:
         line.engine.append(
-            [line.submission("report.submitted", "WY-12345", NOW, case=subject("WY01", number), category="D3-04",
-                             definition="service_request", source="hotline", grid="WY01-01", deadline=instant(DUE))
-             for number in range(1, 3001)], NOW,
-        )  # fmt: skip
+            [
+                line.submission(
+                    "report.submitted",
+                    "WY-12345",
+                    NOW,
+                    case=subject("WY01", number),
+                    category="D3-04",
+                    definition="service_request",
+                    source="hotline",
+                    grid="WY01-01",
+                    deadline=instant(DUE),
+                )
+                for number in range(1, 3001)
+            ],
+            NOW,
+        )
         line.engine.drain()
         before = line.engine.rows[0].n
         slices = list(burst(line.engine, ticking))
@@ -170,8 +182,16 @@ def test_records_that_are_not_the_next_ones_are_not_decided(line: Line) -> None:
 
 def report_by_the_pack(line: Line, number: int, time: int = NOW) -> None:
     """A service request with the pack's own limits."""
-    line.say("report.submitted", "WY-12345", time, case=subject("WY01", number), category="D3-04", source="hotline",
-             grid="WY01-01", definition="service_request")  # fmt: skip
+    line.say(
+        "report.submitted",
+        "WY-12345",
+        time,
+        case=subject("WY01", number),
+        category="D3-04",
+        source="hotline",
+        grid="WY01-01",
+        definition="service_request",
+    )
 
 
 @pytest.mark.parametrize("steps", [1000, 7, 1])

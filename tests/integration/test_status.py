@@ -36,10 +36,11 @@ def has_ipv6() -> bool:
 @pytest.mark.parametrize(
     "listen",
     [
-        "127.0.0.1:0", "localhost:0",
+        "127.0.0.1:0",
+        "localhost:0",
         pytest.param("[::1]:0", marks=pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")),
     ],
-)  # fmt: skip
+)
 def test_it_answers_at_the_address_that_it_tells(listen: str) -> None:
     with serving(listen) as opened, urlopen(f"{opened.url}/readyz", timeout=10) as answer:
         assert answer.status == 200 and answer.read() == b'{"status": "ready"}'

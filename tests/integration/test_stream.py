@@ -93,9 +93,11 @@ class Stage:
     def tables(self) -> dict[str, list[tuple[object, ...]]]:
         """Everything that was folded. A cell that has come back to 0 is as good as none."""
         queries = {
-            "figures": "SELECT * FROM figures WHERE value <> 0", "contributions": "SELECT * FROM contributions",
-            "outcomes": "SELECT * FROM outcomes", "positions": "SELECT * FROM positions WHERE consumer = 'performance'",
-        }  # fmt: skip
+            "figures": "SELECT * FROM figures WHERE value <> 0",
+            "contributions": "SELECT * FROM contributions",
+            "outcomes": "SELECT * FROM outcomes",
+            "positions": "SELECT * FROM positions WHERE consumer = 'performance'",
+        }
         with self.database.read() as connection:
             return {
                 name: sorted((tuple(row) for row in connection.exec_driver_sql(sql)), key=repr)
@@ -380,9 +382,7 @@ def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(
     kafka_server: str, kafka_prefix: str, postgres_url: str
 ) -> None:
     with runs.engine_on(postgres_url, PARTITIONS) as engine:
-        settings = Settings(
-            role="performance", database=postgres_url, kafka=kafka_server, kafka_prefix=kafka_prefix
-        )
+        settings = Settings(role="performance", database=postgres_url, kafka=kafka_server, kafka_prefix=kafka_prefix)
         with pytest.raises(TopicsUnfit, match=r"log is not a topic yet.*gridpatrol topic create"):
             refused(settings)
         topics.create(settings, engine.database, 1, [])
@@ -403,9 +403,7 @@ def wire(kafka_server: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def starting(
-    wire: Proxy, tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str
-) -> Iterator[Role]:
+def starting(wire: Proxy, tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Role]:
     """A worker on the wire that has found everything there, and sleeps before Faust starts."""
     town = Town(tmp_path, kafka_server, postgres_url, kafka_prefix, PARTITIONS)
     town.set_up()

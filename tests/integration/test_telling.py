@@ -184,8 +184,12 @@ def test_a_letter_is_published_without_its_bytes_and_their_token(database: Datab
     for row in stored:
         told = m.decode_letter(had[row.id].value)
         assert (told.id, told.at, told.reason, told.field, told.detail) == (
-            row.id, row.at, row.reason, row.field, row.detail
-        )  # fmt: skip
+            row.id,
+            row.at,
+            row.reason,
+            row.field,
+            row.detail,
+        )
         assert (told.partition, told.position, told.case) == (row.partition, row.position, row.case_id)
         assert had[row.id].headers["ce_id"] == row.id
         assert not row.token or row.token not in had[row.id].value.replace(row.id, "")
@@ -210,8 +214,14 @@ def test_what_waited_for_the_morning_is_published_then(database_url: str) -> Non
         database.upgrade()
         teller, wire, now = at_night(), Wire(), [at("03-03 23:31")]
         put(database, teller)
-        night = Telling(database, wire, TOPICS, Telemetry(), lambda db: alerts.consume(db, now=now[0]),
-                        lambda db: alerts.tell(db, now[0]))  # fmt: skip
+        night = Telling(
+            database,
+            wire,
+            TOPICS,
+            Telemetry(),
+            lambda db: alerts.consume(db, now=now[0]),
+            lambda db: alerts.tell(db, now[0]),
+        )
         exhaust(night)
         assert waiting(teller) not in {line.alert for line in lines(wire.had)}
         now[0] = at("03-04 07:00")
@@ -344,9 +354,7 @@ def test_an_outage_of_the_brokers_is_waited_out(database: Database, monkeypatch:
     check_whole(database, wire.had, once=False)
 
 
-def test_an_outage_of_the_database_is_waited_out(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outage_of_the_database_is_waited_out(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "KEEP_S", 0.0)
     with engine_on(postgres_url, 4) as engine, closing(open_database(postgres_url)) as own:
         alerts.epoch(engine.database)
@@ -411,13 +419,16 @@ def had(*files: Path) -> list[Message]:
     """What several processes wrote, one after the other; a torn last line was never acknowledged."""
     return [
         msgspec.json.decode(line, type=Message)
-        for file in files if file.exists()
-        for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
-    ]  # fmt: skip
+        for file in files
+        if file.exists()
+        for line in file.read_bytes().splitlines(keepends=True)
+        if line.endswith(b"\n")
+    ]
 
 
-@pytest.mark.parametrize("name", ["alerts.before_publish", "alerts.after_publish", "alerts.before_commit",
-                                  "alerts.after_commit"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["alerts.before_publish", "alerts.after_publish", "alerts.before_commit", "alerts.after_commit"]
+)
 def test_killed_at_any_point_it_goes_on_and_nothing_is_lost(name: str, database: Database, tmp_path: Path) -> None:
     url = database.url.render_as_string(hide_password=False)
     files = [tmp_path / f"{k}.jsonl" for k in range(4)]
@@ -458,8 +469,9 @@ def test_a_killed_one_s_successor_completes_the_topics(
     settings, topics = Settings(kafka=kafka_server, kafka_prefix=kafka_prefix), Topics(kafka_prefix)
     monkeypatch.setattr(sys.modules[__name__], "TOPICS", topics)
     admin = clients.admin(settings)
-    admin.create_topics({topics.alerts: {"num_partitions": 1}, topics.deadletter: {"num_partitions": 1}},
-                        wait_for_metadata=True)  # fmt: skip
+    admin.create_topics(
+        {topics.alerts: {"num_partitions": 1}, topics.deadletter: {"num_partitions": 1}}, wait_for_metadata=True
+    )
     admin.close()
     with engine_on(postgres_url, 4) as engine:
         database = engine.database

@@ -55,10 +55,15 @@ class Wire:
 
     def settings(self, user: str = "worker", **more: Any) -> Settings:
         plain = Settings(
-            kafka=self.broker.bootstrap, kafka_prefix=TOPICS.prefix, kafka_security="SASL_SSL",
-            kafka_ca=str(self.broker.ca), kafka_user=user, kafka_password_file=str(self.folder / user), partitions=4,
+            kafka=self.broker.bootstrap,
+            kafka_prefix=TOPICS.prefix,
+            kafka_security="SASL_SSL",
+            kafka_ca=str(self.broker.ca),
+            kafka_user=user,
+            kafka_password_file=str(self.folder / user),
+            partitions=4,
             kafka_session_ms=3000,
-        )  # fmt: skip
+        )
         return msgspec.structs.replace(plain, **more)
 
 
@@ -184,7 +189,7 @@ def test_a_broker_that_is_only_starting_is_waited_for(wire):
 
 
 def test_one_that_hangs_up_while_it_starts_is_asked_again_however_long_it_was_away(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = [BrokerAway("nobody")] * 6 + [greeting.HungUp("starting"), None]
 
@@ -269,10 +274,17 @@ def certified(kafka_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> I
         admin.create_topics({FACTS: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
         admin.create_acls([acls._acl(("worker", "WRITE", "TOPIC", FACTS))])
         admin.close()
-        yield Settings(
-            kafka=address, kafka_prefix=TOPICS.prefix, kafka_security="SSL", kafka_ca=str(broker.ca),
-            kafka_cert=str(ours.certificate), kafka_key=str(ours.key),
-        ), other  # fmt: skip
+        yield (
+            Settings(
+                kafka=address,
+                kafka_prefix=TOPICS.prefix,
+                kafka_security="SSL",
+                kafka_ca=str(broker.ca),
+                kafka_cert=str(ours.certificate),
+                kafka_key=str(ours.key),
+            ),
+            other,
+        )
 
 
 def test_a_certificate_is_as_good_as_a_password(certified):
@@ -339,9 +351,14 @@ def read(settings: Settings, topic: str, group: str | None = None) -> int:
 
 
 WRITERS = {
-    INBOX: {"gateway", "worker"}, FACTS: {"worker"}, ALERTS: {"alerts"}, LETTERS: {"alerts"}, FIGURES: {"performance"},
-    HOTLINE: {"hotline"}, SENSORS: {"sensors"},
-}  # fmt: skip
+    INBOX: {"gateway", "worker"},
+    FACTS: {"worker"},
+    ALERTS: {"alerts"},
+    LETTERS: {"alerts"},
+    FIGURES: {"performance"},
+    HOTLINE: {"hotline"},
+    SENSORS: {"sensors"},
+}
 READERS = {INBOX: {"worker", "operator"}, FACTS: {"performance"}, HOTLINE: {"gateway"}, SENSORS: {"gateway"}}
 GROUPS = {"worker": INBOX, "performance": FACTS, "gateway": HOTLINE}
 

@@ -118,8 +118,9 @@ def test_the_group_may_say_what_it_likes_the_database_says_where_to_go_on(cluste
 
 def tell_group(cluster: Cluster, offset: int) -> None:
     """Let the group's offsets say something else than the database."""
-    consumer = KafkaConsumer(bootstrap_servers=cluster.settings.kafka, group_id=cluster.topics.group("worker"),
-                             enable_auto_commit=False)  # fmt: skip
+    consumer = KafkaConsumer(
+        bootstrap_servers=cluster.settings.kafka, group_id=cluster.topics.group("worker"), enable_auto_commit=False
+    )
     places = [TopicPartition(cluster.topics.inbox, p) for p in range(2)]
     consumer.assign(places)
     consumer.commit({place: OffsetAndMetadata(offset, "", -1) for place in places})
@@ -331,8 +332,19 @@ def row(cluster: Cluster, line: Line, kind: str, by: str, stamp: int, **rest: An
 
 
 def reported(cluster: Cluster, line: Line, number: int, stamp: int, due: int) -> InboxRow:
-    return row(cluster, line, "report.submitted", "WY-12345", stamp, case=subject("WY01", number), category="D3-04",
-               source="hotline", grid="WY01-01", definition="service_request", deadline=instant(due))  # fmt: skip
+    return row(
+        cluster,
+        line,
+        "report.submitted",
+        "WY-12345",
+        stamp,
+        case=subject("WY01", number),
+        category="D3-04",
+        source="hotline",
+        grid="WY01-01",
+        definition="service_request",
+        deadline=instant(due),
+    )
 
 
 def test_what_is_due_waits_for_an_older_record_that_is_still_unread(
@@ -430,8 +442,15 @@ def test_a_stamp_an_hour_ahead_halts_its_partition_visibly_until_it_is_settled_a
     assert gauges(worker)["gridpatrol_partitions_halted", ""] == 1
     assert gauges(worker)["gridpatrol_inbox_lag_records", str(sick)] == 2
     others = [home for home in HOMES if cluster.gateway.partition(subject(home)) != sick]
-    said = line.submission("report.submitted", "WY-12345", now, case=subject(others[0], 9), category="D3-04",
-                           source="hotline", grid=f"{others[0]}-01")  # fmt: skip
+    said = line.submission(
+        "report.submitted",
+        "WY-12345",
+        now,
+        case=subject(others[0], 9),
+        category="D3-04",
+        source="hotline",
+        grid=f"{others[0]}-01",
+    )
     cluster.gateway.append([said], now)
     cluster.turn(lambda: bool(line.facts(9, others[0])))
     word = "skip" if verdict == "skip" else f"stamp:{now + 2}"
@@ -552,8 +571,10 @@ def test_a_topic_that_was_made_anew_is_refused_at_start_and_halts_a_running_work
     with cluster.admin() as admin:
         admin.delete_topics([cluster.topics.inbox])
         time.sleep(0.5)
-        admin.create_topics({cluster.topics.inbox: {"num_partitions": 2, "replication_factor": 1, "configs": {}}},
-                            wait_for_metadata=True)  # fmt: skip
+        admin.create_topics(
+            {cluster.topics.inbox: {"num_partitions": 2, "replication_factor": 1, "configs": {}}},
+            wait_for_metadata=True,
+        )
     with pytest.raises(LogMismatch, match="decided records of"):
         topics.open_inbox(cluster.settings, cluster.database)
     cluster.turn(lambda: all(r.halted for r in cluster.result().rows.values()), within_s=60)
@@ -570,9 +591,10 @@ def test_while_the_database_is_away_a_worker_keeps_its_place_in_the_group_and_go
     kafka_server: str, kafka_prefix: str, tmp_path: Path
 ) -> None:
     with (
-        own_server() as server, fresh_database(server.url) as url,
+        own_server() as server,
+        fresh_database(server.url) as url,
         cluster_on(url, kafka_server, kafka_prefix, 2, slice_records=5) as cluster,
-    ):  # fmt: skip
+    ):
         cluster.install()
         report(cluster, 1, 10)
         worker = cluster.worker()
@@ -597,9 +619,15 @@ def test_while_the_database_is_away_a_worker_keeps_its_place_in_the_group_and_go
 def report_of(cluster: Cluster, number: int) -> Submission:
     """A report with nothing to seal: a gateway needs no database for it."""
     said = Line(cluster.gateway).submission(
-        "report.submitted", "WY-12345", now_ms(), id=f"r{number}", category="D3-04", case=subject("WY01", number),
-        source="hotline", grid="WY01-01",
-    )  # fmt: skip
+        "report.submitted",
+        "WY-12345",
+        now_ms(),
+        id=f"r{number}",
+        category="D3-04",
+        case=subject("WY01", number),
+        source="hotline",
+        grid="WY01-01",
+    )
     return Submission(said.partition, said.kind, said.principal, said.body)
 
 
@@ -745,7 +773,7 @@ def numb(worker: Worker) -> None:
 def test_poison_and_what_the_database_refuses_is_isolated_and_its_neighbours_go_on(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    refuse(cluster.database, "facts", "NEW.cause LIKE '%\"id\":\"r7\"%'")
+    refuse(cluster.database, "facts", 'NEW.cause LIKE \'%"id":"r7"%\'')
     line = report(cluster, 1, 12)
     cluster.lay_raw(1, [b"", b"\xff\xfe\x00", b"[]", b'{"event": 1}'])
     report(cluster, 13, 8)
@@ -764,7 +792,11 @@ def test_poison_and_what_the_database_refuses_is_isolated_and_its_neighbours_go_
 
 @pytest.mark.parametrize(("limit", "most_at_hand"), [("ENOUGH", 100), ("HEAVY", 200)])
 def test_a_large_backlog_is_fetched_as_there_is_room_and_no_partition_waits_for_another(
-    postgres_url: str, kafka_server: str, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch, limit: str,
+    postgres_url: str,
+    kafka_server: str,
+    kafka_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
     most_at_hand: int,
 ) -> None:
     monkeypatch.setattr(owner, limit, most_at_hand)  # a hundred of the records below

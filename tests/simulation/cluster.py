@@ -46,9 +46,13 @@ class Cluster:
     def __init__(self, url: str, kafka: str, prefix: str, partitions: int, **settings: Any) -> None:
         self.url = url
         self.settings = Settings(
-            role="worker", database=url, kafka=kafka, kafka_prefix=prefix, partitions=partitions,
+            role="worker",
+            database=url,
+            kafka=kafka,
+            kafka_prefix=prefix,
+            partitions=partitions,
             **({"kafka_session_ms": SESSION_MS} | settings),
-        )  # fmt: skip
+        )
         self.topics = Topics(prefix)
         self.database = self.open()
         self.database.upgrade()
@@ -65,8 +69,13 @@ class Cluster:
 
     def as_(self, role: str, **more: Any) -> Settings:
         """The settings of a process."""
-        return Settings(**({name: getattr(self.settings, name) for name in Settings.__struct_fields__}
-                           | {"role": role, "principals": "nobody.toml"} | more))  # fmt: skip
+        return Settings(
+            **(
+                {name: getattr(self.settings, name) for name in Settings.__struct_fields__}
+                | {"role": role, "principals": "nobody.toml"}
+                | more
+            )
+        )
 
     def open(self) -> Database:
         """A database handle of one's own, as a process has it."""
@@ -95,10 +104,14 @@ class Cluster:
         """From now on the inbox keeps the stamps that `lay` gives, as if the brokers' clocks had shown them."""
         with self.admin() as admin:
             resource = ConfigResource(
-                ConfigResourceType.TOPIC, self.topics.inbox,
-                {"message.timestamp.type": "CreateTime", "message.timestamp.before.max.ms": str(2**62),
-                 "message.timestamp.after.max.ms": str(2**62)},
-            )  # fmt: skip
+                ConfigResourceType.TOPIC,
+                self.topics.inbox,
+                {
+                    "message.timestamp.type": "CreateTime",
+                    "message.timestamp.before.max.ms": str(2**62),
+                    "message.timestamp.after.max.ms": str(2**62),
+                },
+            )
             admin.alter_configs([resource])
         time.sleep(0.2)  # the broker takes it over a moment later
 
@@ -108,12 +121,15 @@ class Cluster:
         try:
             sent = [
                 producer.send(
-                    self.topics.inbox, row.body.encode(), key=_key(row), partition=row.partition,
+                    self.topics.inbox,
+                    row.body.encode(),
+                    key=_key(row),
+                    partition=row.partition,
                     timestamp_ms=row.stamp,
                     headers=[("kind", row.kind.encode()), ("principal", row.principal.encode())],
                 )
                 for row in rows
-            ]  # fmt: skip
+            ]
             producer.flush(20)
             for future in sent:
                 future.get(1)
@@ -216,8 +232,10 @@ class Cluster:
         stands = self.result().rows
         return all(
             stands[p].halted or worker.engine.rows[p].position == end
-            for worker in own for p, end in self.ends().items() if p in worker.inbox.heads
-        ) and not any(worker.relay.unpublished(worker.engine.rows) for worker in own)  # fmt: skip
+            for worker in own
+            for p, end in self.ends().items()
+            if p in worker.inbox.heads
+        ) and not any(worker.relay.unpublished(worker.engine.rows) for worker in own)
 
     def ends(self) -> dict[int, int]:
         """The position after the last record of each partition, asked of the broker."""
@@ -245,8 +263,9 @@ class Cluster:
         """The log of the run, replayed embedded on SQLite, gives every step again, byte by byte, and every answer; the
         figures of both are the same, and equal their recount."""
         lines = self.export()
-        with engine_on(f"sqlite:///{folder / f'again-{time.monotonic_ns()}.db'}", self.settings.partitions, records,
-                       steps) as again:  # fmt: skip
+        with engine_on(
+            f"sqlite:///{folder / f'again-{time.monotonic_ns()}.db'}", self.settings.partitions, records, steps
+        ) as again:
             replay_log(again, lines)
             assert runs.steps(again) == runs.steps(self.result())
             assert runs.answers(again, shapes=False) == runs.answers(self.result(), shapes=False)

@@ -102,10 +102,11 @@ def sample(*, days_off: Sequence[int] = (), last_day: int = 0, **options: Any) -
     pack = weiyang().pack
     calendars = tuple(
         msgspec.structs.replace(
-            c, days=tuple(sorted({d.day: d for d in (*c.days, *map(DayRule, days_off))}.values(), key=lambda d: d.day)),
+            c,
+            days=tuple(sorted({d.day: d for d in (*c.days, *map(DayRule, days_off))}.values(), key=lambda d: d.day)),
             last_day=last_day or c.last_day,
         )
         for c in pack.calendars
-    )  # fmt: skip
+    )
     options_ = msgspec.structs.replace(pack.options, **options)
     return msgspec.structs.replace(pack, calendars=calendars, options=options_)

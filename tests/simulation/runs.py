@@ -44,16 +44,18 @@ def pack_of(name: str) -> Pack:
 
 @contextmanager
 def engine_on(
-    url: str, partitions: int = 32, slice_records: int = 500, slice_steps: int = 1000, *,
+    url: str,
+    partitions: int = 32,
+    slice_records: int = 500,
+    slice_steps: int = 1000,
+    *,
     consumers: Sequence[Consumer] = (),
-) -> Iterator[Engine]:  # fmt: skip
+) -> Iterator[Engine]:
     """An engine on a database, created if it is empty."""
     database = open_database(url)
     try:
         database.upgrade()
-        settings = Settings(
-            database=url, partitions=partitions, slice_records=slice_records, slice_steps=slice_steps
-        )
+        settings = Settings(database=url, partitions=partitions, slice_records=slice_records, slice_steps=slice_steps)
         yield Engine(database, settings, consumers)
     finally:
         database.close()

@@ -69,10 +69,15 @@ class Storm:
         if self.rng.random() < 0.3:
             yield "dissuasion.recorded", member, {"outcome": self.rng.choice(("effective", "ineffective"))}
             yield "incident.reported_up", member, {}
-        line = [("incident.accepted", chief, {}), ("handling.completed", chief, {}),
-                *(("verification.recorded", by, {"outcome": self.rng.choice(("solved", "solved", "unsolved"))})
-                  for by in self.rng.choice(((member,), (chief, member)))),
-                ("incident.closed", self.rng.choice((member, "WY-DISPATCH")), {})]  # fmt: skip
+        line = [
+            ("incident.accepted", chief, {}),
+            ("handling.completed", chief, {}),
+            *(
+                ("verification.recorded", by, {"outcome": self.rng.choice(("solved", "solved", "unsolved"))})
+                for by in self.rng.choice(((member,), (chief, member)))
+            ),
+            ("incident.closed", self.rng.choice((member, "WY-DISPATCH")), {}),
+        ]
         for _ in range(self.rng.choice((1, 1, 2))):
             if self.rng.random() < 0.3:  # what comes later in the line is said earlier, and has to wait
                 early = self.rng.randrange(len(line) - 1)
@@ -84,20 +89,22 @@ class Storm:
 
     def _aside(self, chief: str, member: str) -> tuple[str, str, dict[str, Any]]:
         until = instant(self.rng.choice((BURST, BURST + 1, BURST + DAY)))
-        return self.rng.choice((
-            ("incident.suspended", chief, {"reason": "season", "until": until}),
-            ("incident.suspended", chief, {"reason": "season", "until": until}),
-            ("incident.resumed", chief, {}),
-            ("incident.escalated", chief, {"reason": "coordination"}),
-            ("incident.returned", "WY-CHIEF", {"reason": "not_our_duty"}),
-            ("deadline.ordered", "WY-CHIEF", {"due": until}),
-            ("deadline.ordered", "WY-CHIEF", {"clock": "handle", "limit": "2紧急工作时"}),
-            ("rectification.ordered", chief, {"stage": 1, "due": until}),
-            ("incident.acknowledged", chief, {}),
-            ("comment.added", member, {"note": "现场无人"}),
-            ("incident.accepted", "WY-SUPERVISOR", {}),  # may not
-            ("incident.force_closed", "WY-CHIEF", {"reason": "policy"}),
-        ))  # fmt: skip
+        return self.rng.choice(
+            (
+                ("incident.suspended", chief, {"reason": "season", "until": until}),
+                ("incident.suspended", chief, {"reason": "season", "until": until}),
+                ("incident.resumed", chief, {}),
+                ("incident.escalated", chief, {"reason": "coordination"}),
+                ("incident.returned", "WY-CHIEF", {"reason": "not_our_duty"}),
+                ("deadline.ordered", "WY-CHIEF", {"due": until}),
+                ("deadline.ordered", "WY-CHIEF", {"clock": "handle", "limit": "2紧急工作时"}),
+                ("rectification.ordered", chief, {"stage": 1, "due": until}),
+                ("incident.acknowledged", chief, {}),
+                ("comment.added", member, {"note": "现场无人"}),
+                ("incident.accepted", "WY-SUPERVISOR", {}),  # may not
+                ("incident.force_closed", "WY-CHIEF", {"reason": "policy"}),
+            )
+        )
 
     # ---- sending --------------------------------------------------------------------------------------------
 

@@ -82,9 +82,15 @@ def subject(home: str = "WY01", number: int = 1) -> str:
 def event(kind: str, actor: str, time: int, *, case: str = "", id: str = "e1", **data: Any) -> dict[str, Any]:
     """An event as an app sends it. `kind` is the type without prefix and version."""
     return {
-        "specversion": "1.0", "id": id, "source": "app/test", "type": f"gridpatrol.{kind}.v1",
-        "subject": case or subject(), "time": instant(time), "actor": actor, "data": data,
-    }  # fmt: skip
+        "specversion": "1.0",
+        "id": id,
+        "source": "app/test",
+        "type": f"gridpatrol.{kind}.v1",
+        "subject": case or subject(),
+        "time": instant(time),
+        "actor": actor,
+        "data": data,
+    }
 
 
 def arrived(said: dict[str, Any], arrival: int) -> Arrived:
@@ -115,13 +121,23 @@ class Story:
         self.facts: list[f.Fact] = []  # of the last event and the firings before it
         self.last = Outcome(self.case, [], [])
 
-    def say(self, kind: str, actor: str, when: int | None = None, *, occurred: int | None = None,
-            id: str = "", nearby: tuple[Case, ...] = (), **data: Any) -> Outcome:  # fmt: skip
+    def say(
+        self,
+        kind: str,
+        actor: str,
+        when: int | None = None,
+        *,
+        occurred: int | None = None,
+        id: str = "",
+        nearby: tuple[Case, ...] = (),
+        **data: Any,
+    ) -> Outcome:
         """Say something at an instant (a minute after the last one), perhaps of an earlier one."""
         self.now = when if when is not None else self.now + 60_000
         self.sent += 1
-        said = event(kind, actor, self.now if occurred is None else occurred, case=self.case.id,
-                     id=id or f"e{self.sent}", **data)  # fmt: skip
+        said = event(
+            kind, actor, self.now if occurred is None else occurred, case=self.case.id, id=id or f"e{self.sent}", **data
+        )
         self.facts = []
         self.until(self.now)
         before, copy = self.case, encode(self.case)

@@ -59,9 +59,7 @@ def boston(meaning: DayMeaning = DayMeaning.same_time) -> Calendar:
 def with_days(data: CalendarData, *rules: DayRule) -> Calendar:
     """A calendar in which local rules replace those of the same day."""
     ours = {rule.day for rule in rules}
-    return Calendar(
-        msgspec.structs.replace(data, days=(*(r for r in data.days if r.day not in ours), *rules))
-    )
+    return Calendar(msgspec.structs.replace(data, days=(*(r for r in data.days if r.day not in ours), *rules)))
 
 
 def at(text: str, zone: ZoneInfo = SHANGHAI) -> int:

@@ -25,9 +25,11 @@ from schemas.topics import Topics
 
 OFFICIAL = Path(__file__).parents[1] / "vendor" / "asyncapi-3.0.0.json.gz"
 DECODERS = {
-    "step": facts.decode_step, "alert": messages.decode_told, "deadletter": messages.decode_letter,
+    "step": facts.decode_step,
+    "alert": messages.decode_told,
+    "deadletter": messages.decode_letter,
     "figure": messages.decode_cell,
-}  # fmt: skip
+}
 SENT = {"step": examples.STEP, "alert": examples.LINE, "deadletter": examples.LETTER, "figure": examples.CELL}
 
 
@@ -237,8 +239,14 @@ def test_schemas_of_what_is_sent_refuse_what_the_decoders_refuse():
 def test_the_key_of_a_figure_tells_cells_apart():
     key = messages.cell_key(examples.CELL)
     assert json.loads(key) == [
-        "on_time", 20260302, "/XA/WY/WY01/WY01-01/", "", "D3-01", "dust", "WY01-CHIEF",
-    ]  # fmt: skip
+        "on_time",
+        20260302,
+        "/XA/WY/WY01/WY01-01/",
+        "",
+        "D3-01",
+        "dust",
+        "WY01-CHIEF",
+    ]
     assert " " not in key
     again = msgspec.structs.replace(examples.CELL, value=13)
     assert messages.cell_key(again) == key

@@ -234,9 +234,14 @@ def test_what_is_refused_is_kept_readable_and_never_becomes_an_event():
 def test_what_is_published_says_what_it_is():
     made = dict(binary.headers(type="gridpatrol.step.v1", id="3.17", subject="网格.1", at_ms=1_772_413_200_005))
     assert made == {
-        "ce_specversion": b"1.0", "ce_type": b"gridpatrol.step.v1", "ce_source": b"/gridpatrol", "ce_id": b"3.17",
-        "ce_subject": "网格.1".encode(), "ce_time": b"2026-03-02T01:00:00.005Z", "content-type": b"application/json",
-    }  # fmt: skip
+        "ce_specversion": b"1.0",
+        "ce_type": b"gridpatrol.step.v1",
+        "ce_source": b"/gridpatrol",
+        "ce_id": b"3.17",
+        "ce_subject": "网格.1".encode(),
+        "ce_time": b"2026-03-02T01:00:00.005Z",
+        "content-type": b"application/json",
+    }
 
 
 def test_an_attribute_that_says_nothing_is_left_out():

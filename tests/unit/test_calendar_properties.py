@@ -109,9 +109,7 @@ def test_every_hand_is_monotone_both_ways(data: st.DataObject, calendar: Calenda
 
 
 @given(st.data(), calendars, st.sampled_from([Kind.urgent_hour, Kind.working_hour, Kind.calendar_day]))
-def test_reach_is_the_earliest_instant_of_a_value(
-    data: st.DataObject, calendar: Calendar, kind: Kind
-) -> None:
+def test_reach_is_the_earliest_instant_of_a_value(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
     hand = calendar.hand(kind)
     start = data.draw(instants(calendar))
     value = hand.measure(start) + data.draw(st.integers(1, 20 * DAY))
@@ -120,9 +118,7 @@ def test_reach_is_the_earliest_instant_of_a_value(
 
 
 @given(st.data(), calendar_data())
-def test_same_time_reaches_the_first_working_instant_of_a_value(
-    data: st.DataObject, drawn: CalendarData
-) -> None:
+def test_same_time_reaches_the_first_working_instant_of_a_value(data: st.DataObject, drawn: CalendarData) -> None:
     calendar = Calendar(msgspec.structs.replace(drawn, day_meaning=DayMeaning.same_time))
     hand = calendar.hand(Kind.working_day)
     value = hand.measure(data.draw(instants(calendar))) + data.draw(st.integers(1, 20 * DAY))
@@ -143,9 +139,7 @@ def _windows_until(calendar: Calendar, end: int) -> list[Window]:
 
 
 @given(st.data(), calendar_data())
-def test_days_that_end_at_closing_time_end_at_a_closing_time(
-    data: st.DataObject, drawn: CalendarData
-) -> None:
+def test_days_that_end_at_closing_time_end_at_a_closing_time(data: st.DataObject, drawn: CalendarData) -> None:
     calendar = Calendar(msgspec.structs.replace(drawn, day_meaning=DayMeaning.end_of_day))
     limit = Limit(Kind.working_day, data.draw(st.integers(1, 9)) * 1000)
     due = calendar.deadline(data.draw(instants(calendar)), limit)
@@ -197,9 +191,7 @@ def test_pausing_keeps_the_budget(data: st.DataObject, calendar: Calendar, kind:
 
 
 @given(st.data(), calendars, st.sampled_from([Kind.working_hour, Kind.working_day]))
-def test_a_pause_outside_working_windows_changes_nothing(
-    data: st.DataObject, calendar: Calendar, kind: Kind
-) -> None:
+def test_a_pause_outside_working_windows_changes_nothing(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
     start = data.draw(instants(calendar, 14))
     limit = data.draw(limits(calendar, kind))
     due = calendar.deadline(start, limit)
@@ -220,9 +212,7 @@ def test_a_pause_outside_working_windows_changes_nothing(
 
 
 @given(st.data(), calendar_data(), kinds)
-def test_beyond_its_arrays_a_calendar_repeats_its_week(
-    data: st.DataObject, drawn: CalendarData, kind: Kind
-) -> None:
+def test_beyond_its_arrays_a_calendar_repeats_its_week(data: st.DataObject, drawn: CalendarData, kind: Kind) -> None:
     short = Calendar(drawn)
     long = Calendar(msgspec.structs.replace(drawn, last_day=drawn.last_day + 50000))
     start = data.draw(instants(short, 4 * 365))

@@ -129,9 +129,7 @@ MEANINGS = [
 
 
 @pytest.mark.parametrize(("meaning", "start", "limit", "expected"), MEANINGS)
-def test_what_n_working_days_mean_is_calendar_data(
-    meaning: DayMeaning, start: str, limit: str, expected: str
-) -> None:
+def test_what_n_working_days_mean_is_calendar_data(meaning: DayMeaning, start: str, limit: str, expected: str) -> None:
     assert due(china(meaning), start, limit) == expected
 
 
@@ -152,9 +150,7 @@ def test_service_on_seven_days_and_at_all_hours_needs_no_weekend() -> None:
 
 
 def test_a_window_over_midnight_is_written_as_two() -> None:
-    night = Calendar(
-        msgspec.structs.replace(china_data(), days=(), weekly=(((0, 360), (1320, 1440)),) * 7)
-    )
+    night = Calendar(msgspec.structs.replace(china_data(), days=(), weekly=(((0, 360), (1320, 1440)),) * 7))
     assert due(night, "2026-03-06T23:00", "2工作时") == "2026-03-07T01:00"
 
 
@@ -263,9 +259,7 @@ def test_the_weekly_pattern_goes_on_for_decades() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.working_hour, Kind.working_day, Kind.calendar_day])
 @pytest.mark.parametrize("meaning", list(DayMeaning))
-def test_before_its_first_day_a_calendar_refuses_and_says_which_year_it_needs(
-    kind: Kind, meaning: DayMeaning
-) -> None:
+def test_before_its_first_day_a_calendar_refuses_and_says_which_year_it_needs(kind: Kind, meaning: DayMeaning) -> None:
     calendar = china(meaning)
     first = at("2026-01-01T00:00")
     assert calendar.hand(kind).measure(first) <= calendar.hand(kind).measure(first + DAY)

@@ -46,12 +46,26 @@ def limits(*rows: tuple[Any, ...], **more: Any) -> tuple[LimitRow, ...]:
     return tuple(LimitRow(name, parse_limit(text), **dict(more, **dict(*rest))) for name, text, *rest in rows)
 
 
-def rung(clock: str, name: str, offset: Any, limit: str = "", every: str = "", times: int = 1, act: Any = "",
-         tell: tuple[str, ...] = ("owner_chief",)) -> RungRow:  # fmt: skip
+def rung(
+    clock: str,
+    name: str,
+    offset: Any,
+    limit: str = "",
+    every: str = "",
+    times: int = 1,
+    act: Any = "",
+    tell: tuple[str, ...] = ("owner_chief",),
+) -> RungRow:
     return RungRow(
-        clock, name, offset, parse_limit(limit) if limit else None, parse_limit(every) if every else None,
-        times, tell, act,
-    )  # fmt: skip
+        clock,
+        name,
+        offset,
+        parse_limit(limit) if limit else None,
+        parse_limit(every) if every else None,
+        times,
+        tell,
+        act,
+    )
 
 
 LADDER = (
@@ -355,9 +369,14 @@ def test_the_posts_of_a_rung_are_told_under_a_name_that_never_changes():
     told = story.until(at("03-02 15:00") + 1)
     alert = next(x for x in told if isinstance(x, f.AlertRaised) and x.kind == "due")
     assert alert == f.AlertRaised(
-        alert=f"{story.case.id}|handle.3|0|0|due|0", kind="due", to=(STREET,), due_at=at("03-02 15:00"),
-        clock="handle", level=3, due=at("03-02 15:00"),
-    )  # fmt: skip
+        alert=f"{story.case.id}|handle.3|0|0|due|0",
+        kind="due",
+        to=(STREET,),
+        due_at=at("03-02 15:00"),
+        clock="handle",
+        level=3,
+        due=at("03-02 15:00"),
+    )
     assert story.steps[-1].cause == f.Cause(
         type="gridpatrol.clock.due", source="handle.3", id="0|0|due|0", occurred=at("03-02 15:00")
     )
@@ -437,9 +456,17 @@ def test_an_ordered_limit_keeps_what_was_consumed():
     story = handling()
     story.done("deadline.ordered", DISTRICT, at("03-02 11:00"), clock="handle", limit="8工作时")
     assert story.one(f.ClockRetargeted) == f.ClockRetargeted(
-        clock="handle", level=3, cycle=0, target=1, judged=at("03-02 11:00"), limit="8工作时",
-        due=at("03-03 09:00"), why="ordered", rung="warn", next=at("03-02 18:00"),
-    )  # fmt: skip
+        clock="handle",
+        level=3,
+        cycle=0,
+        target=1,
+        judged=at("03-02 11:00"),
+        limit="8工作时",
+        due=at("03-03 09:00"),
+        why="ordered",
+        rung="warn",
+        next=at("03-02 18:00"),
+    )
     story.done("handling.completed", STREET, at("03-03 09:00"))
     assert (story.one(f.ClockStopped).consumed, story.one(f.ClockStopped).target) == (8 * HOUR, 1)
 
@@ -540,9 +567,13 @@ def test_a_deadline_that_is_past_when_it_is_reported_is_overdue_from_the_start()
 
 @pytest.mark.parametrize(
     ("start", "due"),
-    [("03-31 17:00", "04-01 09:00"), ("04-01 08:00", "04-01 12:00"), ("04-30 14:00", "04-30 18:00"),
-     ("05-06 08:00", "05-06 08:30")],
-)  # fmt: skip
+    [
+        ("03-31 17:00", "04-01 09:00"),
+        ("04-01 08:00", "04-01 12:00"),
+        ("04-30 14:00", "04-30 18:00"),
+        ("05-06 08:00", "05-06 08:30"),
+    ],
+)
 def test_a_limit_is_the_one_that_was_valid_on_the_day_the_clock_started(start, due):
     rows = limits(
         ("handle", "2工作时", {"valid_to": 20260331}),

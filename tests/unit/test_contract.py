@@ -102,9 +102,20 @@ def test_a_step_as_it_is_published_satisfies_its_schema():
     schema = validator(STEP)
     for n, told in enumerate(story.steps, start=1):
         step = f.Step(
-            partition=3, n=n, case=story.case.id, seq=n, at=story.now, day=20260302, policy=story.rules.hash,
-            path="/XA/WY/WY01/WY01-01/", category=DUST, group="dust", department="", post=MEMBER,
-            cause=told.cause, facts=told.facts,
-        )  # fmt: skip
+            partition=3,
+            n=n,
+            case=story.case.id,
+            seq=n,
+            at=story.now,
+            day=20260302,
+            policy=story.rules.hash,
+            path="/XA/WY/WY01/WY01-01/",
+            category=DUST,
+            group="dust",
+            department="",
+            post=MEMBER,
+            cause=told.cause,
+            facts=told.facts,
+        )
         assert f.decode_step(f.encode_step(step)) == step
         schema.validate(json.loads(f.encode_step(step)))

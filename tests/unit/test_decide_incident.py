@@ -36,16 +36,24 @@ from workflows.decide import Arrived, take
 from workflows.nearby import METRES_PER_DEGREE, correlation_key, correlation_keys
 
 PHOTO: dict[str, Any] = {
-    "url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "before",
-    "taken_at": instant(at("03-02 08:59")), "position": {"lon": 108.845, "lat": 34.385},
-}  # fmt: skip
+    "url": "https://files.example/1.jpg",
+    "sha256": "ab" * 32,
+    "kind": "before",
+    "taken_at": instant(at("03-02 08:59")),
+    "position": {"lon": 108.845, "lat": 34.385},
+}
 
 
 def evidenced(by: str) -> f.Evidenced:
     return f.Evidenced(
-        url=PHOTO["url"], sha256=PHOTO["sha256"], kind="before", by=by,
-        taken_at=at("03-02 08:59"), lon=108.845, lat=34.385,
-    )  # fmt: skip
+        url=PHOTO["url"],
+        sha256=PHOTO["sha256"],
+        kind="before",
+        by=by,
+        taken_at=at("03-02 08:59"),
+        lon=108.845,
+        lat=34.385,
+    )
 
 
 # ---- the main line ----------------------------------------------------------------------------------------
@@ -68,8 +76,15 @@ def test_a_problem_found_on_patrol_is_dissuaded_reported_handled_verified_and_cl
         story.done(kind, actor, **data)
         states.append(story.case.state)
     assert states == [
-        "discovered", "dissuading", "reported", "accepted", "handling", "verifying", "verified", "closed",
-    ]  # fmt: skip
+        "discovered",
+        "dissuading",
+        "reported",
+        "accepted",
+        "handling",
+        "verifying",
+        "verified",
+        "closed",
+    ]
     assert [m.trigger for m in story.history(f.Moved)][-1] == "incident.closed"
     assert story.case.closed == story.now
     assert story.case.next_at is None and story.case.due_at is None
@@ -79,15 +94,36 @@ def test_a_problem_found_on_patrol_is_dissuaded_reported_handled_verified_and_cl
 def test_a_report_tells_all_that_the_case_will_ever_need():
     story = Story()
     story.done(
-        "report.submitted", MEMBER, at("03-02 09:05"), occurred=at("03-02 09:00"), category=BARE, source="patrol",
-        grid=LEAF, position={"lon": 108.845, "lat": 34.385}, unit="SITE-0042", reference="2026-17", evidence=[PHOTO],
-    )  # fmt: skip
+        "report.submitted",
+        MEMBER,
+        at("03-02 09:05"),
+        occurred=at("03-02 09:00"),
+        category=BARE,
+        source="patrol",
+        grid=LEAF,
+        position={"lon": 108.845, "lat": 34.385},
+        unit="SITE-0042",
+        reference="2026-17",
+        evidence=[PHOTO],
+    )
     told = story.one(f.Reported)
     assert told == f.Reported(
-        definition="incident", policy=weiyang().hash, category=BARE, group="dust", source="patrol", by=MEMBER,
-        path=("XA", "WY", "WY01", LEAF), occurred=at("03-02 09:00"), judged=at("03-02 09:00"),
-        lon=108.845, lat=34.385, crs="WGS84", unit="SITE-0042", reference="2026-17", key=told.key,
-    )  # fmt: skip
+        definition="incident",
+        policy=weiyang().hash,
+        category=BARE,
+        group="dust",
+        source="patrol",
+        by=MEMBER,
+        path=("XA", "WY", "WY01", LEAF),
+        occurred=at("03-02 09:00"),
+        judged=at("03-02 09:00"),
+        lon=108.845,
+        lat=34.385,
+        crs="WGS84",
+        unit="SITE-0042",
+        reference="2026-17",
+        key=told.key,
+    )
     assert story.one(f.Evidenced) == evidenced(MEMBER)
     assert story.steps[0].cause == f.Cause(
         type="gridpatrol.report.submitted.v1", source="app/test", id="e1", actor=MEMBER, occurred=at("03-02 09:00")
@@ -269,8 +305,16 @@ def test_open_cases_nearby_in_place_and_time_are_proposed_never_merged(when, met
     """Same class within 50 m and 24 h: one city's practice, and pack data."""
     other = reported_at(2, when, position={**HERE, "lat": HERE["lat"] + metres * METRE})
     story = Story(number=1)
-    story.done("report.submitted", HOTLINE, at("03-02 09:00"), category=BARE, source="hotline", grid=LEAF,
-               position=HERE, nearby=(other,))  # fmt: skip
+    story.done(
+        "report.submitted",
+        HOTLINE,
+        at("03-02 09:00"),
+        category=BARE,
+        source="hotline",
+        grid=LEAF,
+        position=HERE,
+        nearby=(other,),
+    )
     assert [s.cases for s in story.of(f.Similar)] == ([(other.id,)] if similar else [])
     assert story.case.state == "reported"
 

@@ -25,15 +25,28 @@ from tests.unit.builders import (
 from workflows.pack import May
 
 HANDLER = "WY-GREEN-H"
-CLERK = changed(roles=(*weiyang().pack.roles, May("clerk", "incident.closed", "intake"),
-                       May("clerk-report", "report.submitted", "intake")))  # fmt: skip
+CLERK = changed(
+    roles=(
+        *weiyang().pack.roles,
+        May("clerk", "incident.closed", "intake"),
+        May("clerk-report", "report.submitted", "intake"),
+    )
+)
 """A pack whose hotline also closes, as a system of record does."""
 
 
 def request(rules=CLERK, **data) -> Story:
     story = Story(rules)
-    story.done("report.submitted", HOTLINE, at("03-02 09:00"), category=BARE, source="hotline", grid=LEAF,
-               definition="service_request", **data)  # fmt: skip
+    story.done(
+        "report.submitted",
+        HOTLINE,
+        at("03-02 09:00"),
+        category=BARE,
+        source="hotline",
+        grid=LEAF,
+        definition="service_request",
+        **data,
+    )
     return story
 
 
@@ -114,7 +127,15 @@ def test_side_lines_are_those_of_an_incident():
 def test_a_closing_that_comes_before_its_report_waits_for_it():
     story = Story(CLERK)
     story.parked("incident.closed", HOTLINE, at("03-02 10:00"), id="closing")
-    outcome = story.done("report.submitted", HOTLINE, at("03-02 10:01"), occurred=at("03-02 09:00"), category=BARE,
-                         source="hotline", grid=LEAF, definition="service_request")  # fmt: skip
+    outcome = story.done(
+        "report.submitted",
+        HOTLINE,
+        at("03-02 10:01"),
+        occurred=at("03-02 09:00"),
+        category=BARE,
+        source="hotline",
+        grid=LEAF,
+        definition="service_request",
+    )
     assert [s.outcome for s in outcome.settled] == ["done", "done"]
     assert (story.case.state, story.case.closed) == ("closed", at("03-02 10:00"))

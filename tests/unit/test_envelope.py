@@ -184,7 +184,7 @@ MALFORMED = [
     (raw({**REPORT, "type": "gridpatrol.incident.acepted.v1"}), Reason.UNKNOWN_TYPE, "type"),
     (raw({**REPORT, "type": "com.example.thing"}), Reason.UNKNOWN_TYPE, "type"),
     (raw({**REPORT, "type": ""}), Reason.INVALID, "type"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("body", "reason", "field"), MALFORMED)
@@ -202,8 +202,18 @@ def test_a_missing_attribute_is_named(name):
 @pytest.mark.parametrize(
     "told",
     [
-        "incident.moved", "incident.handled", "incident.parked", "incident.quarantined", "clock.started", "clock.due",
-        "alert.raised", "alert.told", "step", "pack.activated", "deadletter", "figure",
+        "incident.moved",
+        "incident.handled",
+        "incident.parked",
+        "incident.quarantined",
+        "clock.started",
+        "clock.due",
+        "alert.raised",
+        "alert.told",
+        "step",
+        "pack.activated",
+        "deadletter",
+        "figure",
     ],
 )
 def test_what_only_the_engine_tells_is_refused_from_outside(told):
@@ -262,10 +272,7 @@ def test_an_event_as_large_as_allowed_is_taken_and_one_byte_more_refused():
 
 def test_refusals_name_the_remedy():
     assert "Z for UTC" in refusal(raw({**REPORT, "time": "2026-03-02T09:00:00"})).detail
-    assert (
-        "gridpatrol.report.submitted.v1"
-        in refusal(raw({**REPORT, "type": "gridpatrol.report.submitted.v9"})).detail
-    )
+    assert "gridpatrol.report.submitted.v1" in refusal(raw({**REPORT, "type": "gridpatrol.report.submitted.v9"})).detail
     assert "remove it" in refusal(raw(COMMENT, spelled='"\\u0000"')).detail
 
 

@@ -43,8 +43,16 @@ def reported(due_in: int | None, **rest) -> Teller:
     """A service request reported now, to be closed within `due_in` ms; None: whenever."""
     teller = Teller()
     deadline = None if due_in is None else instant(teller.now + MINUTE + due_in)
-    teller.say("report.submitted", HOTLINE, category="D3-04", source="hotline", grid=LEAF, deadline=deadline,
-               definition="service_request", **rest)  # fmt: skip
+    teller.say(
+        "report.submitted",
+        HOTLINE,
+        category="D3-04",
+        source="hotline",
+        grid=LEAF,
+        deadline=deadline,
+        definition="service_request",
+        **rest,
+    )
     return teller
 
 
@@ -55,9 +63,15 @@ def closed(due_in: int | None, after: int, late: int = 0) -> Teller:
 
 
 JUDGED = (
-    "closed", "closable", "on_time", "overdue", "overdue_closed", "closed_late", "without_deadline",
+    "closed",
+    "closable",
+    "on_time",
+    "overdue",
+    "overdue_closed",
+    "closed_late",
+    "without_deadline",
     "breach:total",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +85,7 @@ JUDGED = (
         (5 * DAY, 5 * DAY + 9 * 60 * MINUTE, 10 * 60 * MINUTE, {"closed": 1, "closable": 1, "on_time": 1}),
         (None, 40 * DAY, 0, {"closed": 1, "without_deadline": 1}),
     ],
-)  # fmt: skip
+)
 def test_a_closed_case_is_on_time_late_or_without_a_deadline(due_in, after, late, expected):
     found = measures(closed(due_in, after, late).steps)
     assert {m: found[m] for m in JUDGED if m in found} == expected

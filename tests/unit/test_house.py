@@ -21,9 +21,15 @@ CACHES = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypoth
 
 STANDARD = frozenset(sys.stdlib_module_names)
 # The rules are functions of their arguments: nothing that reads, waits, logs or draws lots.
-IMPURE = frozenset(
-    ("os", "pathlib", "shutil", "tempfile", "sqlite3", "logging", "random", "secrets", "time")
-) | {"asyncio", "threading", "multiprocessing", "subprocess", "socket", "urllib", "http"}
+IMPURE = frozenset(("os", "pathlib", "shutil", "tempfile", "sqlite3", "logging", "random", "secrets", "time")) | {
+    "asyncio",
+    "threading",
+    "multiprocessing",
+    "subprocess",
+    "socket",
+    "urllib",
+    "http",
+}
 RULES_MAY_IMPORT = (STANDARD - IMPURE) | {"msgspec", "transitions", "shapely", "schemas", "workflows"}
 # Holidays and zone rules are expanded once, when a pack is compiled; nothing asks them afterwards.
 ONLY_WHEN_COMPILING = {"holidays", "zoneinfo"}

@@ -77,9 +77,7 @@ def test_they_agree_on_every_state_and_trigger_with_all_answers_alike(name):
     definition = DEFINITIONS[name]
     for state, trigger, answer in product(definition.states, TRIGGERS, (True, False)):
         answers = dict.fromkeys(definition.guards, answer)
-        assert by_table(definition, state, trigger, answers) == by_machine(
-            definition, state, trigger, answers
-        )
+        assert by_table(definition, state, trigger, answers) == by_machine(definition, state, trigger, answers)
 
 
 def test_the_table_is_asked_with_the_guards_themselves():
@@ -157,10 +155,7 @@ def test_verified_and_closed_are_two_acts(name):
     """`直至问题最终解决，方可办理结案手续` (M36): solving and closing are not one step."""
     definition = DEFINITIONS[name]
     into = {
-        (trigger, source)
-        for (trigger, source), ts in definition.table.items()
-        for dest, _ in ts
-        if dest == "closed"
+        (trigger, source) for (trigger, source), ts in definition.table.items() for dest, _ in ts if dest == "closed"
     }
     assert {trigger for trigger, _ in into} == {"incident.closed"}
     if name == "incident":

@@ -97,8 +97,15 @@ def test_a_parked_event_is_believed_by_the_arrival_at_which_it_came():
 
 def test_a_report_from_yesterday_begins_its_clocks_when_it_happened():
     story = Story(RULES)
-    story.done("report.submitted", MEMBER, at("03-02 12:00"), occurred=at("03-02 09:00"), category=BARE,
-               source="patrol", grid=LEAF)  # fmt: skip
+    story.done(
+        "report.submitted",
+        MEMBER,
+        at("03-02 12:00"),
+        occurred=at("03-02 09:00"),
+        category=BARE,
+        source="patrol",
+        grid=LEAF,
+    )
     reported_ = story.one(f.Reported)
     assert (reported_.occurred, reported_.judged) == (at("03-02 09:00"), at("03-02 09:00"))
     assert clock(story, "accept").due == at("03-02 10:00")

@@ -524,9 +524,7 @@ def test_a_grid_that_has_ended_leaves_no_blank_spot_and_overlaps_nobody():
     )
     no_posts = ("pack.toml", 'posts = ["chief", "member"]', "posts = []")
     assert told(found(grown, drawn, no_posts)) == []
-    overlaps = [
-        problem for problem in found(grown, drawn, no_posts, day=20251231) if "overlaps" in problem.text
-    ]
+    overlaps = [problem for problem in found(grown, drawn, no_posts, day=20251231) if "overlaps" in problem.text]
     assert len(overlaps) == 2
 
 

@@ -40,7 +40,9 @@ def test_without_a_file_nobody_is_asked_and_nobody_else_is_known():
 
 
 def test_a_file_says_who_may_speak_for_whom_and_what_else_they_may(tmp_path):
-    known = read(tmp_path, f"""
+    known = read(
+        tmp_path,
+        f"""
         [principal.hotline]
         actors = ["{HOTLINE}"]
         [principal.app]
@@ -50,7 +52,8 @@ def test_a_file_says_who_may_speak_for_whom_and_what_else_they_may(tmp_path):
         reads = true
         [principal.ops]
         operator = true
-        """)
+        """,
+    )
     assert known.asked
     assert [one.name for one in known] == ["hotline", "app", "supervision", "ops"]
     assert known.of_token(ONE) is known.of_token(TWO) is known.named("app")

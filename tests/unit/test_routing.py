@@ -212,9 +212,10 @@ def test_level_1_has_nobody_above_it():
     assert owner(story) == ("XA", 1, "")
     story.accepted(CITY)
     rules = changed(
-        roles=tuple(type(m)(m.rule, m.trigger, m.role) if m.trigger == "incident.escalated" else m
-                    for m in weiyang().pack.roles)
-    )  # fmt: skip
+        roles=tuple(
+            type(m)(m.rule, m.trigger, m.role) if m.trigger == "incident.escalated" else m for m in weiyang().pack.roles
+        )
+    )
     story.rules = story.register = rules
     story.refused(Reason.IMPOSSIBLE, "incident.escalated", CITY, reason="coordination")
 
@@ -318,8 +319,9 @@ def test_a_position_on_the_border_of_street_offices_goes_to_level_2():
     found = weiyang().locate(Position(lon=108.87, lat=34.385))
     assert {weiyang().home(code) for code in found} == {"WY01", "WY02"}
     story = Story()
-    story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline",
-               position={"lon": 108.87, "lat": 34.385})  # fmt: skip
+    story.done(
+        "report.submitted", HOTLINE, story.now, category=BARE, source="hotline", position={"lon": 108.87, "lat": 34.385}
+    )
     assert story.case.path[2] == "WY01"
     assert story.case.owner.grid == "WY"
 
@@ -404,8 +406,15 @@ def test_a_report_may_name_the_department_that_is_responsible():
     assert owner(story) == ("WY01", 3, "WY-GREEN")
     story.done("incident.accepted", "WY-GREEN-H")
     other = Story(number=2)
-    other.refused(Reason.UNKNOWN_CODE, "report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF,
-                  department="WY-NONE")  # fmt: skip
+    other.refused(
+        Reason.UNKNOWN_CODE,
+        "report.submitted",
+        HOTLINE,
+        category=BARE,
+        source="hotline",
+        grid=LEAF,
+        department="WY-NONE",
+    )
 
 
 def test_dispatch_goes_only_to_departments_that_serve_the_place():
@@ -609,9 +618,19 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
     story = Story().reported(BARE).accepted()
     story.done("incident.dispatched", STREET, lead="WY-URBAN")
     case, register = story.case, story.register
-    posts = {word: routing.told((word,), case, register, 0) for word in (
-        "owner", "owner_chief", "reporter", "handler", "sponsor", "upper_chief", "supervisor", "office",
-    )}  # fmt: skip
+    posts = {
+        word: routing.told((word,), case, register, 0)
+        for word in (
+            "owner",
+            "owner_chief",
+            "reporter",
+            "handler",
+            "sponsor",
+            "upper_chief",
+            "supervisor",
+            "office",
+        )
+    }
     assert posts == {
         "owner": ("WY-URBAN-H",),
         "owner_chief": (STREET,),

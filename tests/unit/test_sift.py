@@ -17,9 +17,21 @@ from schemas import facts as f
 
 def step(partition: int, n: int) -> f.Step:
     return f.Step(
-        partition=partition, n=n, case=f"case-{n}", seq=1, at=0, day=20260302, policy="", path="/", category="",
-        group="", department="", post="", cause=f.Cause("tick"), facts=(),
-    )  # fmt: skip
+        partition=partition,
+        n=n,
+        case=f"case-{n}",
+        seq=1,
+        at=0,
+        day=20260302,
+        policy="",
+        path="/",
+        category="",
+        group="",
+        department="",
+        post="",
+        cause=f.Cause("tick"),
+        facts=(),
+    )
 
 
 def stands(last: int = 5, end: int = 20) -> Stands:
