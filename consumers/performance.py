@@ -31,7 +31,7 @@ from engine.store.database import Database
 from engine.store.figures import By, ContributionRow, Selection
 from engine.store.steps import Connection, Stands, Stretch
 from schemas import facts as f
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 NAME = "performance"
 CLOSED = "incident.closed"

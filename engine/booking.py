@@ -15,8 +15,8 @@ from schemas.envelope import Record, decode_record
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
 from workflows import decide
-from workflows.calendars import Calendar
 from workflows.case import Case
+from workflows.clocks.calendar import Calendar
 
 
 class Book:

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from workflows.pack import Pack
-from workflows.pack_compile import compile_rows
-from workflows.pack_lint import lint
-from workflows.pack_problems import Problem, Problems, has_errors
+from workflows.policy.compile import compile_rows
+from workflows.policy.lint import lint
+from workflows.policy.model import Pack
+from workflows.policy.problems import Problem, Problems, has_errors
 
 SUFFIXES = (".toml", ".csv", ".geojson")
 MAX_BYTES = 64 * 1024 * 1024  # a province's polygons fit; a video does not

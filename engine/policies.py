@@ -3,8 +3,8 @@
 from engine.errors import PackUnusable
 from engine.store import log
 from engine.store.database import Connection
-from workflows import pack
-from workflows.policy import Policy
+from workflows.policy import model
+from workflows.policy.index import Policy
 
 
 class Policies:
@@ -22,5 +22,5 @@ class Policies:
                 missing = PackUnusable(f"the log names pack {digest[:12]}, which this database does not hold")
                 missing.remedy = "Run `gridpatrol pack activate DIR` with the folder that it was made of."
                 raise missing
-            found = self._known[digest] = Policy(pack.decode(body.encode()), digest)
+            found = self._known[digest] = Policy(model.decode(body.encode()), digest)
         return found

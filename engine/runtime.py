@@ -23,8 +23,8 @@ from engine.store.database import Connection, Database, DriverError
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SettlementRow
 from engine.telemetry import Telemetry
 from schemas.partition import home_of, partition_of
-from workflows import pack as packs
-from workflows.policy import Policy
+from workflows.policy import model as packs
+from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 from workflows import decide
 from workflows.case import Case
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
 from workflows.case import Case
-from workflows.nearby import correlation_keys
-from workflows.policy import Policy
+from workflows.duplicates import correlation_keys
+from workflows.policy.index import Policy
 
 
 class Read(Struct):

@@ -37,7 +37,7 @@ from gridpatrol import cpu
 from gridpatrol.demo.speech import mint
 from gridpatrol.opening import install_if_empty
 from schemas.refusals import Refusal
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 SIZES = {500: 20_000, 100: 8_000, 1: 1_000}
 """Batch size -> events: enough of each for a second or more."""

@@ -14,8 +14,8 @@ from engine.door.problems import Problem
 from engine.errors import GridpatrolError
 from engine.packs import PackError
 from gridpatrol.boston311 import NotBoston311
-from workflows.hands import CalendarError
-from workflows.limits import LimitError
+from workflows.clocks.limits import LimitError
+from workflows.clocks.timescales import CalendarError
 
 COMMANDS = {
     "serve": "serve",

@@ -16,7 +16,7 @@ from engine.errors import PackUnusable
 from engine.policies import Policies
 from engine.store import desk
 from engine.store.database import Database
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 GROUPINGS = ("", "grid", "department", "group", "category", "post", "day")
 LONGEST = 18

@@ -25,8 +25,8 @@ from engine.settings import Settings, read_settings
 from engine.store import log
 from engine.store.database import Database, open_database
 from engine.telemetry import Telemetry
-from workflows.pack import Pack
-from workflows.policy import Policy
+from workflows.policy.index import Policy
+from workflows.policy.model import Pack
 
 BEFORE_ALL = 1
 """The stamp of a pack that was active before the first event of a replayed file, whenever that was."""

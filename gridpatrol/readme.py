@@ -24,11 +24,11 @@ from engine.store import exports
 from gridpatrol import city, show
 from gridpatrol.opening import BEFORE_ALL, install_if_empty, read_pack, writing
 from schemas.envelope import to_ms
-from workflows.calendars import Calendar
+from workflows.clocks.calendar import Calendar
+from workflows.clocks.explain import explain, render
+from workflows.clocks.limits import parse_limit
 from workflows.decide import DEFINITIONS
-from workflows.definition import mermaid
-from workflows.explain import explain, render
-from workflows.limits import parse_limit
+from workflows.definitions.machine import mermaid
 
 README = Path(__file__).parent.parent / "README.md"
 CASE = "WY01.019ca8f8-5a00-7000-8000-000000000001"

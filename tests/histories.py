@@ -21,9 +21,9 @@ from schemas.partition import home_of
 from tests.unit.builders import arrived, at, event, instant, subject, weiyang
 from workflows import decide
 from workflows.case import Case
-from workflows.incident import INCIDENT
-from workflows.policy import Policy
-from workflows.service_request import SERVICE_REQUEST
+from workflows.definitions.incident import INCIDENT
+from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.policy.index import Policy
 
 MINUTE = 60_000
 DAY = 86_400_000

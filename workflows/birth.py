@@ -12,11 +12,11 @@ from schemas import events as e
 from schemas import facts as f
 from schemas.envelope import to_ms
 from schemas.refusals import Reason, Refusal
-from workflows import clockwork, routing
+from workflows import routing, sla
 from workflows.case import Case, Owner
 from workflows.decision import Decision
-from workflows.definition import Standing
-from workflows.nearby import correlation_key, similar
+from workflows.definitions.machine import Standing
+from workflows.duplicates import correlation_key, similar
 from workflows.telling import assign, evidence, unknown
 
 
@@ -100,8 +100,8 @@ def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -
 def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
     """The clock of the whole case: the pack's limit, or the deadline that the report carries, or none."""
     if said.deadline is UNSET:
-        clockwork.start(d, clockwork.TOTAL, 0)
+        sla.start(d, sla.TOTAL, 0)
     elif said.deadline is None:
-        clockwork.start(d, clockwork.TOTAL, 0, endless=True)
+        sla.start(d, sla.TOTAL, 0, endless=True)
     else:
-        clockwork.start(d, clockwork.TOTAL, 0, ordered=to_ms(said.deadline))
+        sla.start(d, sla.TOTAL, 0, ordered=to_ms(said.deadline))

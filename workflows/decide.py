@@ -15,17 +15,17 @@ from schemas.envelope import Record, decode_data, decode_record, to_ms
 from schemas.events import ReportSubmitted, Resumed, Said, VerificationRecorded, trigger_of
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, clockwork, routing, triggers
+from workflows import birth, effects, routing, sla
 from workflows.case import AWAITED, Case, Clock, Waiting, responsible
+from workflows.clocks.limits import LimitError
+from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
-from workflows.definition import Definition, Standing
-from workflows.hands import CalendarError
-from workflows.incident import INCIDENT
-from workflows.limits import LimitError
-from workflows.pack import Post
-from workflows.policy import Policy
-from workflows.roles import forbid
-from workflows.service_request import SERVICE_REQUEST
+from workflows.definitions.incident import INCIDENT
+from workflows.definitions.machine import Definition, Standing
+from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.permissions import forbid
+from workflows.policy.index import Policy
+from workflows.policy.model import Post
 from workflows.telling import serves, unknown
 
 DUE = "gridpatrol.clock.due"
@@ -178,7 +178,7 @@ def _proceed(d: Decision, said: Said, post: Post, event_type: str) -> Decision |
     refused = forbid(post, trigger_of(event_type), d.case, d.rules, d.register)
     if refused:
         return refused
-    effect = triggers.EFFECTS.get(trigger)
+    effect = effects.EFFECTS.get(trigger)
     refused = effect(d, said, at) if effect else None
     if refused:
         return refused
@@ -221,7 +221,7 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
     was, state = d.case.state, definition.states[dest]
     d.tell(f.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
     if dest != was or d.case.owner != d.before:
-        clockwork.arrange(d, state, trigger)
+        sla.arrange(d, state, trigger)
 
 
 # ---- parked events ----------------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Outcome:
 
 def _ring(d: Decision, clock: Clock) -> f.Cause:
     """A rung of the ladder; where the pack says so it also raises the case to the next level."""
-    row = clockwork.ring(d, clock)
+    row = sla.ring(d, clock)
     if row.act == "escalate":
         _raise_overdue(d)
     rung = f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}"
@@ -346,7 +346,7 @@ def _raise_overdue(d: Decision) -> None:
     rows = definition.table.get(("incident.escalated", d.case.state))
     to = routing.next_above(d.case, "timeout", d.rules, d.register)
     if rows and to:
-        triggers.raise_to(d, to, "timeout", d.case.owner.grid)
+        effects.raise_to(d, to, "timeout", d.case.owner.grid)
         _move(d, definition, "incident.escalated", rows[0][0])
 
 
@@ -375,12 +375,12 @@ def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Ou
     d.tell(f.ClockRecalculated(register=register.hash))
     moves = rules.options.deadlines_move
     for clock in case.clocks:
-        limit = clockwork.limit_of(clock)
+        limit = sla.limit_of(clock)
         may = moves == "always" or (moves == "provisional" and clock.provisional)
         if limit is None or clock.since is None or not may:
             continue
-        due = clockwork.deadline(clock, limit, clock.since, d.calendar(clock.calendar))
+        due = sla.deadline(clock, limit, clock.since, d.calendar(clock.calendar))
         still = d.calendar(clock.calendar).provisional(due, limit.kind)
         if (due, still) != (clock.due, clock.provisional):
-            clockwork.retarget(d, clock, due=None, limit=limit, why="calendar")
+            sla.retarget(d, clock, due=None, limit=limit, why="calendar")
     return _told(d, f.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival))

@@ -7,9 +7,9 @@ fact applies it at once, so each rule sees what the rules before it told.
 import copy
 
 from schemas import facts as f
-from workflows.calendars import Calendar
 from workflows.case import Case, apply
-from workflows.policy import Policy
+from workflows.clocks.calendar import Calendar
+from workflows.policy.index import Policy
 
 
 class Decision:

@@ -7,7 +7,7 @@ escalation is a transfer of ownership plus copies.
 from itertools import takewhile
 
 from workflows.case import Case, Owner
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 
 def ancestor(path: tuple[str, ...], level: int) -> str:

@@ -17,14 +17,14 @@ from engine.store.desk import Connection
 from engine.store.rows import StepRow
 from schemas import facts as f
 from workflows import case as cases
-from workflows import clockwork
-from workflows.calendars import Calendar
+from workflows import sla
 from workflows.case import Case, Clock, Waiting
+from workflows.clocks.calendar import Calendar
+from workflows.clocks.explain import amount_text
+from workflows.clocks.limits import Kind, Limit, budget, limit_text
+from workflows.clocks.timescales import CalendarError
 from workflows.decide import DEFINITIONS
-from workflows.explain import amount_text
-from workflows.hands import CalendarError
-from workflows.limits import Kind, Limit, budget, limit_text
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 
 class Remaining(Struct, frozen=True):
@@ -190,7 +190,7 @@ def _trail(case: Case, words: Words) -> list[OwnerNamed]:
 
 def sheet(clock: Clock, words: Words, now: int) -> ClockSheet:
     """A clock in full."""
-    limit, paused = clockwork.limit_of(clock), clock.since is None
+    limit, paused = sla.limit_of(clock), clock.since is None
     return ClockSheet(
         name=clock.name,
         level=clock.level,

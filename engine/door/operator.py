@@ -24,7 +24,7 @@ from engine.letters import Replayed
 from engine.principals import Principal
 from engine.runtime import Engine
 from engine.settlements import Settled
-from workflows.pack import Pack
+from workflows.policy.model import Pack
 
 T = TypeVar("T")
 WAIT_S = 30

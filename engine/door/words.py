@@ -10,7 +10,7 @@ from engine.store import desk
 from engine.store.desk import Connection
 from schemas.envelope import to_ms
 from workflows.case import Owner
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 _FIRST, _LAST = (to_ms(datetime(year, month, day, tzinfo=UTC)) for year, month, day in ((1, 1, 2), (9999, 12, 31)))
 """A day inside the years that can be spelled, for the offset of any zone. A limit may lead further than that."""

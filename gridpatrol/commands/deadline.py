@@ -20,10 +20,10 @@ from gridpatrol import options
 from gridpatrol.opening import read_pack, reading, settings_of
 from schemas import facts as f
 from schemas.envelope import to_ms
-from workflows.calendars import Calendar
-from workflows.explain import Explanation, explain, render
-from workflows.limits import ACCEPTED, parse_limit
-from workflows.policy import Policy
+from workflows.clocks.calendar import Calendar
+from workflows.clocks.explain import Explanation, explain, render
+from workflows.clocks.limits import ACCEPTED, parse_limit
+from workflows.policy.index import Policy
 
 
 @click.group("deadline")

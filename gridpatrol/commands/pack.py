@@ -16,8 +16,8 @@ from engine.store import log, slices
 from gridpatrol import options
 from gridpatrol.client import Server, server_of
 from gridpatrol.opening import read_pack, reading, settings_of, writing
-from workflows import pack as packs
-from workflows.calendars import Calendar
+from workflows.clocks.calendar import Calendar
+from workflows.policy import model as packs
 
 
 @click.group("pack")

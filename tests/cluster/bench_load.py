@@ -29,7 +29,7 @@ from gridpatrol import bench
 from schemas import facts as f
 from schemas import messages as m
 from schemas.topics import Topics
-from workflows.policy import Policy
+from workflows.policy.index import Policy
 
 URGED_EVERY = 20
 """One event in so many urges (催办), which raises an alert at once."""

@@ -26,8 +26,8 @@ from gridpatrol.opening import read_pack
 from schemas.topics import Topics
 from tests import kafka, kafka_parts, postgres
 from tests.cluster.town import Role, Town
-from workflows import pack as packs
-from workflows.policy import Policy
+from workflows.policy import model as packs
+from workflows.policy.index import Policy
 
 PARTITIONS = 32
 LOOK_S = 0.02

@@ -30,7 +30,7 @@ from tests.integration.test_door import (
 from tests.serving import Served
 from tests.unit.builders import DAY, HOTLINE, instant, weiyang
 from workflows.case import Case
-from workflows.incident import INCIDENT
+from workflows.definitions.incident import INCIDENT
 
 __all__ = ["door", "url"]
 

@@ -23,7 +23,7 @@ from tests.simulation import runs
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on, sample
 from tests.simulation.runs import engine_on, replayed, storm
 from tests.unit.builders import DAY, subject
-from workflows.pack import Pack
+from workflows.policy.model import Pack
 
 POISON = "POISON-1"
 

@@ -32,7 +32,7 @@ from tests.simulation import runs
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
 from tests.simulation.runs import engine_on, month, replayed, storm
-from workflows import pack as packs
+from workflows.policy import model as packs
 
 
 def log_of(folder: Path, lines: tuple[bytes, ...], partitions: int) -> tuple[list[InboxRow], object]:

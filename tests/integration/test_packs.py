@@ -18,17 +18,11 @@ import pytest
 
 from engine.packs import PackError, check_folder, folder_of, load_folder, load_pack, read_folder, shipped
 from gridpatrol.boston311 import SHIPPED, category_code
-from workflows.limits import Kind
-from workflows.pack import Pack, digest
-from workflows.pack_compile import TABLES
-from workflows.pack_settings import (
-    AuthoritySettings,
-    CalendarSettings,
-    LevelSettings,
-    OptionSettings,
-    Settings,
-)
-from workflows.policy import Policy
+from workflows.clocks.limits import Kind
+from workflows.policy.compile import TABLES
+from workflows.policy.index import Policy
+from workflows.policy.model import Pack, digest
+from workflows.policy.settings import AuthoritySettings, CalendarSettings, LevelSettings, OptionSettings, Settings
 
 TINY = Path(__file__).parents[1] / "packs" / "tiny"
 README = (folder_of("weiyang").parent / "README.md").read_text(encoding="utf-8")

@@ -34,8 +34,8 @@ from schemas.partition import home_of
 from schemas.topics import Topics
 from tests.simulation import runs
 from tests.simulation.runs import engine_on, pack_of
-from workflows import pack as packs
-from workflows.pack import Pack
+from workflows.policy import model as packs
+from workflows.policy.model import Pack
 
 SESSION_MS = 1500
 

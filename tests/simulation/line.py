@@ -23,8 +23,8 @@ from schemas.refusals import Refusal
 from tests.simulation import runs
 from tests.simulation.runs import engine_on, install, pack_of
 from tests.unit.builders import at, event, instant, subject, weiyang
-from workflows.calendars import DayRule
-from workflows.pack import Pack
+from workflows.clocks.calendar import DayRule
+from workflows.policy.model import Pack
 
 NOW = at("03-02 09:00")
 DUE = at("03-02 12:00")

@@ -25,7 +25,7 @@ from engine.store.database import open_database
 from engine.store.rows import StepRow
 from gridpatrol.demo.month import write_month
 from tests.simulation.storm import Storm
-from workflows.pack import Pack
+from workflows.policy.model import Pack
 
 BEFORE_ALL = 1
 """The stamp of the pack that is active before the first event."""

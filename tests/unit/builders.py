@@ -18,10 +18,10 @@ from engine.packs import load_pack
 from schemas import facts as f
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.refusals import Reason, Refusal
-from workflows import pack as packs
 from workflows.case import Case, encode, evolve
 from workflows.decide import Arrived, Outcome, fire, take
-from workflows.policy import Policy
+from workflows.policy import model as packs
+from workflows.policy.index import Policy
 
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from workflows.calendar_compile import expand_zone, national_days
-from workflows.calendars import Calendar, CalendarData, DayMeaning, DayRule
+from workflows.clocks.calendar import Calendar, CalendarData, DayMeaning, DayRule
+from workflows.policy.holidays_and_zones import expand_zone, national_days
 
 OFFICE = ((8 * 60, 12 * 60), (14 * 60, 18 * 60))  # with a long lunch, as offices in China keep it
 CITY_HALL = ((8 * 60 + 30, 17 * 60),)

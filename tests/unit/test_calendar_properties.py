@@ -15,11 +15,11 @@ import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workflows.calendar_compile import expand_zone
-from workflows.calendars import Calendar, CalendarData, DayMeaning, DayRule, Kind, Window, Windows
-from workflows.explain import Explanation, explain, render
-from workflows.limits import Limit, budget
-from workflows.spans import Why
+from workflows.clocks.calendar import Calendar, CalendarData, DayMeaning, DayRule, Kind, Window, Windows
+from workflows.clocks.explain import Explanation, explain, render
+from workflows.clocks.limits import Limit, budget
+from workflows.clocks.spans import Why
+from workflows.policy.holidays_and_zones import expand_zone
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

@@ -17,9 +17,9 @@ from tests.unit.calendar_samples import (
     china_data,
     with_days,
 )
-from workflows.calendar_compile import expand_zone, national_days
-from workflows.calendars import Calendar, CalendarData, CalendarError, DayMeaning, DayRule, Kind
-from workflows.limits import parse_limit
+from workflows.clocks.calendar import Calendar, CalendarData, CalendarError, DayMeaning, DayRule, Kind
+from workflows.clocks.limits import parse_limit
+from workflows.policy.holidays_and_zones import expand_zone, national_days
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

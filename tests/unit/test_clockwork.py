@@ -32,13 +32,13 @@ from tests.unit.builders import (
     instant,
     weiyang,
 )
-from workflows import clockwork
-from workflows.calendars import DayRule
+from workflows import sla
 from workflows.case import Clock
+from workflows.clocks.calendar import DayRule
+from workflows.clocks.limits import budget, parse_limit
 from workflows.decide import fire, recalculate
-from workflows.limits import budget, parse_limit
-from workflows.pack import LimitRow, RungRow
-from workflows.policy import Policy
+from workflows.policy.index import Policy
+from workflows.policy.model import LimitRow, RungRow
 
 
 def limits(*rows: tuple[Any, ...], **more: Any) -> tuple[LimitRow, ...]:
@@ -272,7 +272,7 @@ def test_pauses_never_cost_or_give_time(pauses, text):
         story.done("incident.resumed", STREET, now)
         running = clock(story)
         assert running.since == now and running.due is not None
-        used = clockwork.consumed(running, now, limit.kind, calendar)
+        used = sla.consumed(running, now, limit.kind, calendar)
         assert used + calendar.elapsed(now, running.due, limit.kind) == budget(limit, calendar)
 
 

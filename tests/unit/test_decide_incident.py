@@ -33,7 +33,7 @@ from tests.unit.builders import (
 )
 from workflows.case import Case, encode
 from workflows.decide import Arrived, take
-from workflows.nearby import METRES_PER_DEGREE, correlation_key, correlation_keys
+from workflows.duplicates import METRES_PER_DEGREE, correlation_key, correlation_keys
 
 PHOTO: dict[str, Any] = {
     "url": "https://files.example/1.jpg",

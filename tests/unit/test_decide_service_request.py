@@ -22,7 +22,7 @@ from tests.unit.builders import (
     instant,
     weiyang,
 )
-from workflows.pack import May
+from workflows.policy.model import May
 
 HANDLER = "WY-GREEN-H"
 CLERK = changed(

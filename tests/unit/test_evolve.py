@@ -39,10 +39,10 @@ from tests.unit.builders import (
     subject,
 )
 from workflows.case import AWAITED, Case, Clock, Owner, decode, encode, evolve
+from workflows.clocks.limits import parse_limit
 from workflows.decide import DEFINITIONS, quarantine, take
-from workflows.limits import parse_limit
-from workflows.pack import RungRow
-from workflows.roles import forbid
+from workflows.permissions import forbid
+from workflows.policy.model import RungRow
 
 DATA: dict[str, list[dict[str, Any]]] = {
     "dissuasion.recorded": [{"outcome": "effective"}, {"outcome": "ineffective"}],

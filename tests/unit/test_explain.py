@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from tests.unit.calendar_samples import ALL_DAY, NEW_YORK, at, boston, china, china_data, with_days
-from workflows.calendars import Calendar, DayMeaning, DayRule
-from workflows.explain import Explanation, explain, render
-from workflows.limits import parse_limit
-from workflows.spans import Why
+from workflows.clocks.calendar import Calendar, DayMeaning, DayRule
+from workflows.clocks.explain import Explanation, explain, render
+from workflows.clocks.limits import parse_limit
+from workflows.clocks.spans import Why
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

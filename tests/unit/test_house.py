@@ -33,6 +33,7 @@ IMPURE = frozenset(("os", "pathlib", "shutil", "tempfile", "sqlite3", "logging",
 RULES_MAY_IMPORT = (STANDARD - IMPURE) | {"msgspec", "transitions", "shapely", "schemas", "workflows"}
 # Holidays and zone rules are expanded once, when a pack is compiled; nothing asks them afterwards.
 ONLY_WHEN_COMPILING = {"holidays", "zoneinfo"}
+COMPILES_CALENDARS = {"workflows/policy/holidays_and_zones.py"}
 SQL_LIBRARIES = {"sqlalchemy", "alembic", "psycopg", "sqlite3"}
 KAFKA_LIBRARIES = {"kafka"}
 FAUST_LIBRARIES = {"faust", "aiokafka", "mode"}
@@ -102,7 +103,7 @@ def foreign_to_schemas(source: Source) -> set[str]:
 
 def foreign_to_workflows(source: Source) -> set[str]:
     allowed = set(RULES_MAY_IMPORT)
-    if "compil" in Path(source.path).stem:
+    if source.path in COMPILES_CALENDARS:
         allowed |= ONLY_WHEN_COMPILING
     else:
         allowed -= ONLY_WHEN_COMPILING
@@ -245,8 +246,8 @@ def test_no_file_names_a_folder_of_the_machine_it_was_written_on():
         (foreign_to_workflows, "workflows/a.py", "def f():\n    from os.path import join", {"os"}),
         (foreign_to_workflows, "workflows/a.py", "open('x')", {"open"}),
         (foreign_to_workflows, "workflows/a.py", "from zoneinfo import ZoneInfo", {"zoneinfo"}),
-        (foreign_to_workflows, "workflows/compiling.py", "from zoneinfo import ZoneInfo", set()),
-        (foreign_to_workflows, "workflows/compiling.py", "import pathlib", {"pathlib"}),
+        (foreign_to_workflows, "workflows/policy/holidays_and_zones.py", "from zoneinfo import ZoneInfo", set()),
+        (foreign_to_workflows, "workflows/policy/holidays_and_zones.py", "import pathlib", {"pathlib"}),
         (foreign_to_workflows, "workflows/packs/a.py", "from ... import engine", {"engine"}),
         (foreign_to_engine, "engine/a.py", "import consumers.fold", {"consumers"}),
         (foreign_to_consumers, "consumers/a.py", "from gridpatrol import cli", {"gridpatrol"}),

@@ -15,9 +15,9 @@ from transitions import MachineError
 
 from schemas.events import SAID, Accepted, trigger_of
 from workflows.case import AWAITED, Case
-from workflows.definition import Definition, Row, Standing, State, define, mermaid
-from workflows.incident import INCIDENT
-from workflows.service_request import SERVICE_REQUEST
+from workflows.definitions.incident import INCIDENT
+from workflows.definitions.machine import Definition, Row, Standing, State, define, mermaid
+from workflows.definitions.service_request import SERVICE_REQUEST
 
 DEFINITIONS = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
 TRIGGERS = sorted({trigger_of(name) for name in SAID} | {"verification.checked"})

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.calendar_samples import boston, china
-from workflows.limits import (
+from workflows.clocks.limits import (
     ACCEPTED,
     MAX_MILLI,
     DayMeaning,

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.packs import read_folder
-from workflows import pack as packs
-from workflows.limits import Kind, Limit
-from workflows.pack_compile import TABLES, compile_pack, compile_rows
-from workflows.pack_settings import parse_duration, parse_windows
-from workflows.pack_tables import parse_day
+from workflows.clocks.limits import Kind, Limit
+from workflows.policy import model as packs
+from workflows.policy.compile import TABLES, compile_pack, compile_rows
+from workflows.policy.csv_tables import parse_day
+from workflows.policy.settings import parse_duration, parse_windows
 
 TINY = Path(__file__).parents[1] / "packs" / "tiny"
 TEXTS, _ = read_folder(TINY)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.packs import read_folder
-from workflows.pack_compile import compile_rows
-from workflows.pack_lint import lint
-from workflows.pack_problems import Problem
+from workflows.policy.compile import compile_rows
+from workflows.policy.lint import lint
+from workflows.policy.problems import Problem
 
 TINY = Path(__file__).parents[1] / "packs" / "tiny"
 TEXTS, _ = read_folder(TINY)

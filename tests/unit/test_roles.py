@@ -24,9 +24,9 @@ from tests.unit.builders import (
     weiyang,
 )
 from workflows.case import Case, Owner
-from workflows.pack import May, Post
-from workflows.policy import Policy
-from workflows.roles import forbid
+from workflows.permissions import forbid
+from workflows.policy.index import Policy
+from workflows.policy.model import May, Post
 
 PATH = ("XA", "WY", "WY01", "WY01-01")
 CASE = Case(id="a", path=PATH, owner=Owner("WY01", 3, "WY-URBAN"), assisting=("WY-GREEN",), by=MEMBER)

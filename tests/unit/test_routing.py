@@ -32,7 +32,7 @@ from tests.unit.builders import (
 )
 from workflows import routing
 from workflows.case import Case, Owner
-from workflows.pack import Grid
+from workflows.policy.model import Grid
 
 STAFF = "WY01-STAFF1"  # of the street office
 PATH = ("XA", "WY", "WY01", "WY01-01")

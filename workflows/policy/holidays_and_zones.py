@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import holidays
 import msgspec
 
-from workflows.calendars import SINCE_EVER, CalendarError, DayRule, Windows
+from workflows.clocks.calendar import SINCE_EVER, CalendarError, DayRule, Windows
 
 #: Countries that publish each year's days off and working weekends by notice. For a year without a notice the
 #: library answers with the statutory festivals alone, which is a guess, so such a year counts as unknown.

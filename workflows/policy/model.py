@@ -15,8 +15,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from workflows.calendars import CalendarData
-from workflows.limits import Limit
+from workflows.clocks.calendar import CalendarData
+from workflows.clocks.limits import Limit
 
 
 class Level(Struct, frozen=True, omit_defaults=True):

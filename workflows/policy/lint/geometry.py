@@ -10,8 +10,8 @@ from shapely import STRtree, make_valid, union_all
 from shapely.geometry import MultiPolygon, Polygon, shape
 from shapely.validation import explain_validity
 
-from workflows.pack import Grid
-from workflows.pack_desk import Desk
+from workflows.policy.lint.context import Desk
+from workflows.policy.model import Grid
 
 GEOJSON, GRIDS = "grids.geojson", "grids.csv"
 TOLERANCE = 1e-4  # share of an area that rounding by a map program may leave open or cover twice

@@ -6,9 +6,9 @@ In: a desk with a compiled pack. Out: findings on area and people of 六定 (M11
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from workflows.pack import Grid, Post
-from workflows.pack_desk import ROLES, Desk, one_of, overlap
-from workflows.pack_settings import FILE
+from workflows.policy.lint.context import ROLES, Desk, one_of, overlap
+from workflows.policy.model import Grid, Post
+from workflows.policy.settings import FILE
 
 GRIDS, DEPARTMENTS, POSTS = "grids.csv", "departments.csv", "posts.csv"
 

@@ -2,7 +2,7 @@
 
 Each piece has one cause: it lies in a working window, or in a midday break, a night, a weekend, a holiday.
 What the pieces count adds up to what the clock used. `folded` makes one piece of a long run of whole working
-days, so that a limit of a year is still read at a glance. Words for all this are in `workflows.explain`.
+days, so that a limit of a year is still read at a glance. Words for all this are in `workflows.clocks.explain`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from workflows.calendars import Calendar, DayMeaning, Kind, day_number
-from workflows.hands import MINUTE_MS
-from workflows.limits import DAY_MS
+from workflows.clocks.calendar import Calendar, DayMeaning, Kind, day_number
+from workflows.clocks.limits import DAY_MS
+from workflows.clocks.timescales import MINUTE_MS
 
 
 class Why(StrEnum):

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from workflows.limits import Limit, parse_limit
-from workflows.pack_problems import Problems
+from workflows.clocks.limits import Limit, parse_limit
+from workflows.policy.problems import Problems
 
 CODE = re.compile(r"[^\s|/]{1,64}")  # the pattern of schemas.events.Code
 _DAY = re.compile(r"(\d{4})[-/.]?(\d{1,2})[-/.]?(\d{1,2})")

@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from workflows.limits import DAY_MS, HOUR_MS
-from workflows.pack import Level, Options
-from workflows.pack_problems import Problems
+from workflows.clocks.limits import DAY_MS, HOUR_MS
+from workflows.policy.model import Level, Options
+from workflows.policy.problems import Problems
 
 FILE = "pack.toml"
 DAYS_OF_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -71,7 +71,7 @@ class CalendarSettings(Table, frozen=True, kw_only=True):
 
 
 class OptionSettings(Table, frozen=True, kw_only=True):
-    """`[options]`: see `workflows.pack.Options`; durations are texts here."""
+    """`[options]`: see `workflows.policy.model.Options`; durations are texts here."""
 
     partition_level: int
     offline_allowance: str = "72 hours"

@@ -4,7 +4,7 @@
 调休), so computing a deadline needs neither a time zone database nor a holiday library, and the same pack
 gives the same deadline for ever. `Calendar` lays it out once for bisecting. All instants are integer UTC
 milliseconds; local time appears only in `local`, `local_day` and the windows. The hands themselves are in
-`workflows.hands`.
+`workflows.clocks.timescales`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from datetime import date
 
 import msgspec
 
-from workflows.hands import (
+from workflows.clocks.limits import DAY_MS, DayMeaning, Kind, Limit, budget
+from workflows.clocks.timescales import (
     MINUTE_MS,
     WEEK_MS,
     Axis,
@@ -29,7 +30,6 @@ from workflows.hands import (
     Wall,
     WorkingTime,
 )
-from workflows.limits import DAY_MS, DayMeaning, Kind, Limit, budget
 
 __all__ = [
     "Calendar",

@@ -7,8 +7,8 @@ which take the index of an entry and name its row.
 from collections.abc import Mapping, Sequence
 
 from schemas.events import SAID, trigger_of
-from workflows.pack import Category, Department, Grid, Pack
-from workflows.pack_problems import Problems
+from workflows.policy.model import Category, Department, Grid, Pack
+from workflows.policy.problems import Problems
 
 CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close", "total")
 ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake")

@@ -7,10 +7,9 @@ activated.
 
 from collections.abc import Mapping, Sequence
 
-from workflows.pack import Pack
-from workflows.pack_desk import Desk
-from workflows.pack_geometry import lint_geometry
-from workflows.pack_lint_register import (
+from workflows.policy.lint.context import Desk
+from workflows.policy.lint.geometry import lint_geometry
+from workflows.policy.lint.register import (
     lint_calendars_of_grids,
     lint_codes,
     lint_departments,
@@ -20,7 +19,7 @@ from workflows.pack_lint_register import (
     lint_tree,
     lint_validity,
 )
-from workflows.pack_lint_rules import (
+from workflows.policy.lint.rules import (
     lint_authority,
     lint_calendars,
     lint_categories,
@@ -29,7 +28,8 @@ from workflows.pack_lint_rules import (
     lint_roles,
     lint_rungs,
 )
-from workflows.pack_problems import Problem
+from workflows.policy.model import Pack
+from workflows.policy.problems import Problem
 
 CHECKS = (
     lint_levels,

@@ -4,11 +4,12 @@ In: the calendars of pack.toml and the rows of days.csv. Out: `CalendarData` wit
 tables expanded into it; rows of days.csv override the national table.
 """
 
-from workflows.calendar_compile import expand_zone, national_days
-from workflows.calendars import Calendar, CalendarData, CalendarError, DayRule
-from workflows.limits import DayMeaning
-from workflows.pack_problems import Problems
-from workflows.pack_settings import (
+from workflows.clocks.calendar import Calendar, CalendarData, CalendarError, DayRule
+from workflows.clocks.limits import DayMeaning
+from workflows.policy.csv_tables import Row, parse_day
+from workflows.policy.holidays_and_zones import expand_zone, national_days
+from workflows.policy.problems import Problems
+from workflows.policy.settings import (
     DAYS_OF_WEEK,
     FILE,
     CalendarSettings,
@@ -18,7 +19,6 @@ from workflows.pack_settings import (
     parse_duration,
     parse_windows,
 )
-from workflows.pack_tables import Row, parse_day
 
 ZONE_YEARS = 4  # clock changes are expanded this far past last_year: long limits end there
 MOST_YEARS = 30  # how many years a calendar may span

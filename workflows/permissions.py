@@ -6,8 +6,8 @@ allowed it.
 
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case
-from workflows.pack import May, Post
-from workflows.policy import Policy
+from workflows.policy.index import Policy
+from workflows.policy.model import May, Post
 
 
 def forbid(post: Post, trigger: str, case: Case, rules: Policy, register: Policy) -> Refusal | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from workflows.pack import Grid
-from workflows.pack_problems import Problems
+from workflows.policy.model import Grid
+from workflows.policy.problems import Problems
 
 GEOJSON = "grids.geojson"
 Polygon = tuple[tuple[tuple[tuple[float, float], ...], ...], ...]

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
-from workflows.limits import DAY_MS
+from workflows.clocks.limits import DAY_MS
 
 MINUTE_MS = 60_000
 WEEK_MS = 7 * DAY_MS

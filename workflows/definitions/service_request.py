@@ -8,7 +8,7 @@ In and out as in `incident.py`.
 """
 
 from workflows.case import AWAITED
-from workflows.definition import Row, State, define
+from workflows.definitions.machine import Row, State, define
 
 STATES = (
     State(AWAITED, "待到", 1),

@@ -11,11 +11,11 @@ from schemas import events as e
 from schemas import facts as f
 from schemas.envelope import to_ms
 from schemas.refusals import Reason, Refusal
-from workflows import clockwork, routing
+from workflows import routing, sla
 from workflows.case import Owner
+from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
-from workflows.definition import Standing
-from workflows.limits import Limit, LimitError, parse_limit
+from workflows.definitions.machine import Standing
 from workflows.telling import assign, evidence, serves, unknown
 
 # ---- the main line ----------------------------------------------------------------------------------------
@@ -90,8 +90,8 @@ def order_rectification(d: Decision, said: e.RectificationOrdered, at: Standing)
     d.tell(f.Ordered(stage=said.stage, unit=said.unit or d.case.unit))
     running = d.case.clock("rectify", said.stage)  # other stages go on: stop work, fine, pull down
     if running is not None:
-        clockwork.stop(d, running, "rectification.ordered")
-    clockwork.start(d, "rectify", said.stage, ordered=to_ms(said.due) if said.due else None, limit=limit)
+        sla.stop(d, running, "rectification.ordered")
+    sla.start(d, "rectify", said.stage, ordered=to_ms(said.due) if said.due else None, limit=limit)
     return None
 
 
@@ -100,7 +100,7 @@ def complete_rectification(d: Decision, said: e.RectificationCompleted, at: Stan
     running = d.case.clock("rectify", said.stage)
     if running is None:
         return Refusal(Reason.IMPOSSIBLE, "data.stage", f"stage {said.stage} was not ordered or is already done")
-    clockwork.stop(d, running, "rectification.completed")
+    sla.stop(d, running, "rectification.completed")
     d.tell(f.Rectified(stage=said.stage))
     return None
 
@@ -148,8 +148,8 @@ def _rework(d: Decision) -> None:
     cycle, options = d.case.cycle + 1, d.rules.options
     looped = cycle >= options.loop_alarm
     for clock in d.case.clocks:
-        if clock.name != clockwork.TOTAL:
-            clockwork.stop(d, clock, "verification.recorded")
+        if clock.name != sla.TOTAL:
+            sla.stop(d, clock, "verification.recorded")
     d.tell(f.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(f.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
@@ -158,7 +158,7 @@ def _rework(d: Decision) -> None:
         if posts:
             alert = f"{d.case.id}|loop|{cycle}"
             now = d.judged(d.case.judged)
-            quiet = clockwork.not_before(d, "loop", now)
+            quiet = sla.not_before(d, "loop", now)
             d.tell(f.AlertRaised(alert=alert, kind="loop", to=posts, due_at=now, not_before=quiet))
 
 
@@ -238,7 +238,7 @@ def order_deadline(d: Decision, said: e.DeadlineOrdered, at: Standing) -> Refusa
     if clock is None:
         names = ", ".join(c.name for c in d.case.clocks)
         return Refusal(Reason.INVALID, "data.clock", f"no clock {said.clock!r} runs; running: {names}")
-    clockwork.retarget(d, clock, due=to_ms(said.due) if said.due else None, limit=limit, why="ordered")
+    sla.retarget(d, clock, due=to_ms(said.due) if said.due else None, limit=limit, why="ordered")
     return None
 
 

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from schemas import facts as f
 from workflows import routing
-from workflows.calendars import Calendar
 from workflows.case import Clock
+from workflows.clocks.calendar import Calendar
+from workflows.clocks.limits import DAY_MS, Kind, Limit, budget, limit_text, parse_limit
 from workflows.decision import Decision
-from workflows.definition import State
-from workflows.limits import DAY_MS, Kind, Limit, budget, limit_text, parse_limit
-from workflows.pack import RungRow
+from workflows.definitions.machine import State
+from workflows.policy.model import RungRow
 
 TOTAL = "total"
 OWN = (TOTAL, "rectify")

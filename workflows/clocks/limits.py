@@ -2,7 +2,7 @@
 
 A limit is an amount and one of four kinds of clock. Amounts are kept in thousandths, so that the 1.5工作时 of
 published tables and half an hour are exact and no float enters a deadline. What a limit is worth on a given
-calendar, its budget, is an integer in the units of that calendar's hand (see `workflows.hands`).
+calendar, its budget, is an integer in the units of that calendar's hand (see `workflows.clocks.timescales`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from workflows.calendars import Calendar
+    from workflows.clocks.calendar import Calendar
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

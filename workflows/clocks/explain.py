@@ -15,10 +15,10 @@ from datetime import date
 
 import msgspec
 
-from workflows.calendars import Calendar, DayMeaning, Kind
-from workflows.hands import MINUTE_MS
-from workflows.limits import DAY_MS, Limit, budget, decimal_text, limit_text
-from workflows.spans import Piece, Why, counted_pieces, folded
+from workflows.clocks.calendar import Calendar, DayMeaning, Kind
+from workflows.clocks.limits import DAY_MS, Limit, budget, decimal_text, limit_text
+from workflows.clocks.spans import Piece, Why, counted_pieces, folded
+from workflows.clocks.timescales import MINUTE_MS
 
 _WHY = {
     Why.working: ("工作时段", "working window"),

@@ -9,22 +9,12 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from workflows.pack import (
-    Authority,
-    Category,
-    Department,
-    Grid,
-    LimitRow,
-    May,
-    Pack,
-    Post,
-    RungRow,
-)
-from workflows.pack_calendars import compile_calendars
-from workflows.pack_polygons import GEOJSON, Polygon, name_lost_polygons, read_polygons
-from workflows.pack_problems import Problem, Problems, has_errors
-from workflows.pack_settings import FILE, Settings, levels_of, line_of, options_of, read_settings
-from workflows.pack_tables import CODE, Columns, Row, read_table
+from workflows.policy.calendars import compile_calendars
+from workflows.policy.csv_tables import CODE, Columns, Row, read_table
+from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
+from workflows.policy.model import Authority, Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
+from workflows.policy.problems import Problem, Problems, has_errors
+from workflows.policy.settings import FILE, Settings, levels_of, line_of, options_of, read_settings
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from functools import cached_property
 from shapely import MultiPolygon, Point, STRtree
 
 from schemas.events import Position
-from workflows.calendars import Calendar
-from workflows.limits import HOUR_MS, Kind, Limit
-from workflows.pack import Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
+from workflows.clocks.calendar import Calendar
+from workflows.clocks.limits import HOUR_MS, Kind, Limit
+from workflows.policy.model import Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
 
 DUE = RungRow("*", "due", "at")
 """The rung of the deadline itself: every ladder has it, whether or not somebody is told."""

@@ -7,11 +7,11 @@ from collections import defaultdict
 from datetime import date, timedelta
 from itertools import pairwise
 
-from workflows.calendars import CalendarData
-from workflows.limits import DayMeaning, Kind, Limit
-from workflows.pack import Category, LimitRow, RungRow
-from workflows.pack_desk import CLOCKS, ROLES, TELL, TRIGGERS, Desk, one_of, overlap
-from workflows.pack_settings import FILE
+from workflows.clocks.calendar import CalendarData
+from workflows.clocks.limits import DayMeaning, Kind, Limit
+from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, Desk, one_of, overlap
+from workflows.policy.model import Category, LimitRow, RungRow
+from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
 HORIZON_DAYS = 90  # a horizon nearer than this is told: the next table is due

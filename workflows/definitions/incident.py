@@ -20,7 +20,7 @@ and draws this table; the hot path asks the dictionary compiled from it; a prope
 
 from schemas.events import DissuasionRecorded, ReportSubmitted, Said, Source, VerificationRecorded
 from workflows.case import AWAITED, Case
-from workflows.definition import Row, Standing, State, define
+from workflows.definitions.machine import Row, Standing, State, define
 
 STATES = (
     State(AWAITED, "待到", 1),

@@ -1,0 +1,1 @@
+"""Policy packs: a locality as data, read, compiled, checked, and indexed for decisions."""
