@@ -23,10 +23,10 @@ import msgspec
 from engine import failpoints
 from engine.clock import now_ms
 from engine.errors import GridpatrolError
-from engine.store import untold
+from engine.store import unpublished_figures
 from engine.store.database import FAILURES, Database
-from engine.store.log import read_meta
-from engine.store.untold import FigureRow, UntoldRow
+from engine.store.inbox import read_meta
+from engine.store.unpublished_figures import FigureRow, UntoldRow
 from schemas import binary
 from schemas import messages as m
 
@@ -67,10 +67,10 @@ def publish(database: Database, publisher: Publisher, topic: str, limit: int = N
     sent = 0
     try:
         with database.begin() as connection:
-            rows = untold.read(connection, limit)
+            rows = unpublished_figures.read(connection, limit)
             if not rows:
                 return 0
-            found = untold.figures_of(connection, rows)
+            found = unpublished_figures.figures_of(connection, rows)
             spread = int(read_meta(connection, "partitions") or 1)
             for partition, key, value, headers in sorted(_messages(rows, found, spread), key=itemgetter(0)):
                 publisher.send(topic, key, value, headers, partition)
@@ -78,7 +78,7 @@ def publish(database: Database, publisher: Publisher, topic: str, limit: int = N
             failpoints.hit("figures.before_flush")
             publisher.flush()
             failpoints.hit("figures.after_flush")
-            untold.drop(connection, rows)
+            unpublished_figures.drop(connection, rows)
     except FAILURES:
         if sent:
             _note_again(database, rows)
@@ -122,7 +122,7 @@ def _ids(rows: Sequence[UntoldRow]) -> dict[tuple[object, ...], str]:
 
 def _note_again(database: Database, rows: Sequence[UntoldRow]) -> None:
     with database.begin() as connection:
-        untold.put_back(connection, rows)
+        unpublished_figures.put_back(connection, rows)
 
 
 class Cells(threading.Thread):

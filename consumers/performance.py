@@ -26,7 +26,7 @@ from msgspec import Struct, structs
 from consumers import periods
 from consumers.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
 from engine import failpoints
-from engine.store import figures, recount, steps, untold
+from engine.store import figures, recount, steps, unpublished_figures
 from engine.store.database import Database
 from engine.store.figures import By, ContributionRow, Selection
 from engine.store.steps import Connection, Stands, Stretch
@@ -146,7 +146,7 @@ def rebuild(database: Database, *, note: bool = False) -> int:
     with database.begin() as connection:
         steps.forget(connection, NAME)
         if note:
-            untold.note_all(connection)
+            unpublished_figures.note_all(connection)
         figures.clear(connection)
         return sum(steps.read_ends(connection).values())
 
@@ -157,7 +157,7 @@ def _write(connection: Connection, news: Sequence[f.Step], note: bool) -> None:
     held, changes, stopped = _fold(news, stored)
     figures.write_fold(connection, held, changes, stopped)
     if note:
-        untold.note(connection, news[-1].partition, news[-1].n, changes)
+        unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)
     steps.move_on(connection, NAME, news)
 
 

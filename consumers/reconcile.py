@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.store import log, recount
+from engine.store import inbox, recount
 from engine.store.database import Database
 from engine.store.rows import CaseRow
 from engine.store.steps import Connection
@@ -74,7 +74,7 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
 def _inbox(connection: Connection) -> Iterator[Mismatch]:
     """Every record that the table took is there, at the least those that were decided; what lies in a topic, the
     owner of its partition watches over."""
-    origin = log.read_origin(connection)
+    origin = inbox.read_origin(connection)
     for partition, decided, stored, head in recount.received(connection):
         if origin is not None:
             decided = min(decided, origin.bases[partition])

@@ -39,12 +39,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from consumers import performance
 from consumers.cells import Cells
 from consumers.performance import Taken
-from engine import failpoints, gauges
-from engine.cluster import clients, presence
+from engine import failpoints
+from engine.cluster import clients, preflight
 from engine.cluster.publisher import Publisher
-from engine.door.status import Status
 from engine.errors import BrokerAway, GridpatrolError
+from engine.http.status import Status
 from engine.lease import WRITER, Lease
+from engine.metrics import gauges
 from engine.settings import Settings
 from engine.store import steps
 from engine.store.database import FAILURES, Database, open_database, refuses
@@ -88,7 +89,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         lease = Lease(database, WRITER, shared=True)
         stack.callback(lease.close)
         database.check_schema()
-        presence.require(settings, database, (topics.facts, topics.performance), topics.group(performance.NAME))
+        preflight.require(settings, database, (topics.facts, topics.performance), topics.group(performance.NAME))
         counts = Counts()
         gauges.register_figures(counts.registry, database)
         folding = Folding(database, counts, lease.keep, ended)

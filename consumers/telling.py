@@ -18,12 +18,12 @@ from typing import Protocol, cast
 from engine import failpoints
 from engine.errors import GridpatrolError, LeaseTaken
 from engine.lease import TELLER, Lease
+from engine.metrics.counters import Telemetry
 from engine.runtime import Consumer
 from engine.store import alerts, outbox
 from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, DriverError, refuses
 from engine.store.rows import LetterRow
-from engine.telemetry import Telemetry
 from schemas import binary
 from schemas import messages as m
 from schemas.refusals import Reason

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from engine import failpoints
 from engine.errors import StaleWriter
-from engine.store import log as table
+from engine.store import inbox as table
 from engine.store.database import TAKEN, Connection, Database
 from engine.store.rows import InboxRow, PartitionRow, SealedRow
 

@@ -1,7 +1,7 @@
 """Compiled packs by hash, ready to be asked. In: a database. Out: `Policy` objects, each built once."""
 
 from engine.errors import PackUnusable
-from engine.store import log
+from engine.store import inbox
 from engine.store.database import Connection
 from workflows.policy import model
 from workflows.policy.index import Policy
@@ -17,7 +17,7 @@ class Policies:
         """The policy of a hash."""
         found = self._known.get(digest)
         if found is None:
-            body = log.read_pack(connection, digest)
+            body = inbox.read_pack(connection, digest)
             if body is None:
                 missing = PackUnusable(f"the log names pack {digest[:12]}, which this database does not hold")
                 missing.remedy = "Run `gridpatrol pack activate DIR` with the folder that it was made of."

@@ -13,11 +13,11 @@ from itertools import groupby
 import msgspec
 from msgspec import Struct
 
-from engine import failpoints, intake
-from engine.batch import Batch
+from engine import admission, failpoints
 from engine.errors import LogMismatch
 from engine.runtime import Engine, check_partitions
-from engine.store import log as table
+from engine.slice.types import Batch
+from engine.store import inbox as table
 from engine.store import slices, writes
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
@@ -84,10 +84,10 @@ def _read(
         result.lines = number
         if not line.strip():
             continue
-        received = intake.receive(line.strip(), "replay", engine.count)
+        received = admission.receive(line.strip(), "replay", engine.count)
         if isinstance(received, Refusal):
             result.rejected += 1
-            row, body = intake.letter(line, received, "replay", latest, f"{reader}.{number}")
+            row, body = admission.letter(line, received, "replay", latest, f"{reader}.{number}")
             _keep_letter(engine, row, body)
             continue
         submission, event = received

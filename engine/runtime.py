@@ -10,18 +10,18 @@ from contextlib import contextmanager
 
 import msgspec
 
-from engine import isolation
-from engine.batch import Batch, Beside, Limits, SliceResult
 from engine.errors import DatabaseUnusable, LogMismatch, StaleWriter
 from engine.inbox import Inbox, Submission, TableInbox
+from engine.metrics.counters import Telemetry
 from engine.policies import Policies
 from engine.settings import Settings
-from engine.slice import run_slice
-from engine.store import log as table
+from engine.slice import isolation
+from engine.slice.run import run_slice
+from engine.slice.types import Batch, Beside, Limits, SliceResult
+from engine.store import inbox as table
 from engine.store import slices
 from engine.store.database import Connection, Database, DriverError
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SettlementRow
-from engine.telemetry import Telemetry
 from schemas.partition import home_of, partition_of
 from workflows.policy import model as packs
 from workflows.policy.index import Policy

@@ -16,11 +16,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.batch import Answer
 from engine.clock import now_ms
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
 from engine.inbox import Submission
 from engine.runtime import Engine
+from engine.slice.types import Answer
 from engine.store.rows import InboxRow
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from consumers import alerts, performance
-from engine import intake
+from engine import admission
 from engine.inbox import Submission
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -182,7 +182,7 @@ def _work(engine: Engine, raws: Iterator[bytes], batch: int, done: int) -> float
 
 
 def _received(raw: bytes, partitions: int) -> Submission:
-    received = intake.receive(raw, "bench", partitions)
+    received = admission.receive(raw, "bench", partitions)
     if isinstance(received, Refusal):
         raise RuntimeError(f"the workload is refused: {received}")
     return received[0]

@@ -27,7 +27,7 @@ from engine import replay
 from engine.lease import Lease
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import exports, log
+from engine.store import exports, inbox
 from engine.store.database import Database, open_database
 from gridpatrol import boston311, show
 from gridpatrol.opening import BEFORE_ALL, install_if_empty, is_empty, read_pack, writing
@@ -99,7 +99,7 @@ def run(settings: Settings) -> City:
         found = read_engine(engine.database)
         districts = _districts(engine)
         with engine.database.begin() as connection:
-            log.write_meta(connection, DONE, END)
+            inbox.write_meta(connection, DONE, END)
     due = _own_deadlines(settings)
     outcomes = Counter(outcome(found.get(number, Found()), end) for number in kept)
     flagged = [n for n, case in kept.items() if case.flag and case.target is not None]
@@ -128,7 +128,7 @@ def _begin_anew(settings: Settings) -> None:
     try:
         Lease(database).close()
         with database.read() as connection:
-            done = not is_empty(database) and log.read_meta(connection, DONE) is not None
+            done = not is_empty(database) and inbox.read_meta(connection, DONE) is not None
     finally:
         database.close()
     if done:

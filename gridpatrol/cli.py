@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from engine.door.problems import Problem
 from engine.errors import GridpatrolError
+from engine.http.problems import Problem
 from engine.packs import PackError
 from gridpatrol.boston311 import NotBoston311
 from workflows.clocks.limits import LimitError

@@ -22,7 +22,7 @@ from engine.clock import now_ms
 from engine.packs import folder_of
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import desk, log
+from engine.store import inbox, incident_queries
 from gridpatrol.commands.replay import count_lines, name_of, replay_events
 from gridpatrol.demo.month import write_month
 from gridpatrol.demo.speech import mint
@@ -61,7 +61,7 @@ def prepare(engine: Engine, folder: Path) -> None:
     """Bring the database to where the demo goes on."""
     install_if_empty(engine, 1 if not any(engine.heads.values()) else None)
     with engine.database.read() as connection:
-        done = log.read_meta(connection, DONE)
+        done = inbox.read_meta(connection, DONE)
     if done is not None:
         return
     month = _month(folder, engine)
@@ -70,7 +70,7 @@ def prepare(engine: Engine, folder: Path) -> None:
     with progress("one month", count_lines(file)) as told, file.open("rb") as lines:
         replay_events(engine, lines, name_of(file), month.end, told)
     with engine.database.begin() as connection:
-        log.write_meta(connection, DONE, str(month.end))
+        inbox.write_meta(connection, DONE, str(month.end))
 
 
 def _month(folder: Path, engine: Engine) -> Month:
@@ -148,8 +148,11 @@ def _curl(engine: Engine) -> str:
 def _some_incident(engine: Engine) -> str:
     """An incident with a story: overdue if there is one."""
     with engine.database.read() as connection:
-        for filters in (desk.Filters(now=now_ms(), overdue=True), desk.Filters(now=now_ms(), open=None)):
-            found = desk.read_page(connection, filters, "due_at", False, None, 1)
+        for filters in (
+            incident_queries.Filters(now=now_ms(), overdue=True),
+            incident_queries.Filters(now=now_ms(), open=None),
+        ):
+            found = incident_queries.read_page(connection, filters, "due_at", False, None, 1)
             if found:
                 return found[0][0].id
     return ""

@@ -14,7 +14,7 @@ from consumers import performance, periods
 from engine.clock import now_ms
 from engine.errors import PackUnusable
 from engine.policies import Policies
-from engine.store import desk
+from engine.store import incident_queries
 from engine.store.database import Database
 from workflows.policy.index import Policy
 
@@ -43,7 +43,7 @@ def reader(database: Database) -> Callable[[Mapping[str, str]], Figures]:
 
     def answer(asked: Mapping[str, str]) -> Figures:
         with database.read() as connection:
-            digest = desk.read_active(connection)
+            digest = incident_queries.read_active(connection)
             if digest is None:
                 raise PackUnusable("no policy pack is active: run `gridpatrol pack activate DIR`")
             policy = policies.get(connection, digest)

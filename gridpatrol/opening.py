@@ -19,12 +19,12 @@ from engine import logs
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
+from engine.metrics.counters import Telemetry
 from engine.packs import check_folder, folder_of
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
-from engine.store import log
+from engine.store import inbox as log
 from engine.store.database import Database, open_database
-from engine.telemetry import Telemetry
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from engine.door.dossier import dossier
-from engine.door.words import active_words
 from engine.policies import Policies
 from engine.replay import replay_events
 from engine.settings import Settings
 from engine.store import exports
+from engine.views.incident_detail import dossier
+from engine.views.names import active_words
 from gridpatrol import city, show
 from gridpatrol.opening import BEFORE_ALL, install_if_empty, read_pack, writing
 from schemas.envelope import to_ms

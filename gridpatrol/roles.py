@@ -15,20 +15,20 @@ from functools import partial
 
 from consumers.telling import Telling
 from engine.clock import now_ms
-from engine.cluster import clients, presence, topics
+from engine.cluster import clients, preflight, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.intake import Intake
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
-from engine.door.status import Status
 from engine.errors import DatabaseUnusable, GridpatrolError
+from engine.http.status import Status
 from engine.lease import WRITER, Lease, Office
+from engine.metrics.counters import Telemetry
 from engine.principals import Principals
 from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store.database import AWAY, Database, open_database, refuses
-from engine.telemetry import Telemetry
 from gridpatrol import supervision
 from gridpatrol.opening import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
@@ -142,7 +142,7 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     telemetry = Telemetry()
     with store(settings) as (database, lease):
         names = Topics(settings.kafka_prefix)
-        presence.require(settings, database, (names.alerts, names.deadletter))
+        preflight.require(settings, database, (names.alerts, names.deadletter))
         fold, looks = consumer_of_alerts(telemetry), [lease.keep, *chores(telemetry)]
         publisher = Publisher(settings, settings.role)
         teller = Telling(database, publisher, names, telemetry, fold, partial(_look_after, looks))

@@ -17,12 +17,12 @@ from typing import Any
 import uvicorn
 
 from consumers import alerts
-from engine.door.app import create_app
 from engine.errors import AddressTaken, GridpatrolError, SettingsError
+from engine.http.app import create_app
+from engine.metrics.counters import Telemetry
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import log as table
-from engine.telemetry import Telemetry
+from engine.store import inbox as table
 from engine.writer import Writer
 from gridpatrol.client import DOOR
 from gridpatrol.figures import reader

@@ -11,12 +11,12 @@ import click
 import msgspec
 from rich.cells import cell_len
 
-from engine.door.dossier import ClockSheet, Dossier
-from engine.door.listing import Head, Line
-from engine.door.words import Words, active_words
 from engine.policies import Policies
-from engine.store.desk import Connection
+from engine.store.incident_queries import Connection
 from engine.store.rows import StepRow
+from engine.views.incident_detail import ClockSheet, Dossier
+from engine.views.incident_list import Head, Line
+from engine.views.names import Words, active_words
 from gridpatrol.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts as f
 from workflows.decide import DEFINITIONS

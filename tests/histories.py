@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
-from engine.booking import case_row, path_text
+from engine.slice.writes import case_row, path_text
 from engine.store import slices
 from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow

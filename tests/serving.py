@@ -17,9 +17,9 @@ import msgspec
 import uvicorn
 
 from consumers import alerts
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
-from engine.door.app import create_app
+from engine.http.app import create_app
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import open_database
@@ -73,7 +73,7 @@ def prepared(url: str, **settings: Any) -> Iterator[Engine]:
 
 def tell(engine: Engine, event: dict[str, Any], at: int) -> str:
     """Let an event have come at an instant; what became of it. Only before the writer runs."""
-    received = intake.receive(msgspec.json.encode(event), "test", engine.count)
+    received = admission.receive(msgspec.json.encode(event), "test", engine.count)
     assert not isinstance(received, Refusal), received
     engine.append([received[0]], at)
     outcome = ""

@@ -23,7 +23,7 @@ from kafka.errors import (
 )
 from kafka.structs import MemberState
 
-from engine.cluster.greeting import await_welcome
+from engine.cluster.probe import await_welcome
 from engine.errors import BrokerAway, BrokerRefuses, SettingsError
 from engine.settings import Settings
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from engine.batch import Answer
 from engine.cluster.inbox import KafkaInbox
 from engine.errors import StaleWriter
 from engine.runtime import Engine
-from engine.store import desk, letters
+from engine.slice.types import Answer
+from engine.store import dead_letters, incident_queries
 from engine.store.database import FAILURES
 from engine.writer import Ask, Writer
 from schemas.envelope import decode_record
@@ -55,7 +55,7 @@ class Gateway(Writer):
             return False
         try:
             with self.engine.database.read() as connection:
-                decided = desk.read_positions(connection)
+                decided = incident_queries.read_positions(connection)
                 ready = [place for place in self._waiting if place[1] < decided[place[0]]]
                 answers = [_answer(connection, *place, self._waiting[place]) for place in ready]
         except FAILURES:
@@ -75,20 +75,22 @@ def _on_what_stands(engine: Engine, action: Callable[[Engine], Any]) -> Any:
     raise AssertionError("unreachable")
 
 
-def _answer(connection: desk.Connection, partition: int, position: int, ask: Ask) -> Answer:
+def _answer(connection: incident_queries.Connection, partition: int, position: int, ask: Ask) -> Answer:
     """What became of the event at a position that has been decided."""
     event = decode_record(ask.submission.body).event
     return read_answer(connection, partition, position, event.source, event.id)
 
 
-def read_answer(connection: desk.Connection, partition: int, position: int, source: str, id_: str) -> Answer:
+def read_answer(
+    connection: incident_queries.Connection, partition: int, position: int, source: str, id_: str
+) -> Answer:
     """The outcome of an event at a position that has been decided: of the first one, or of a repetition."""
-    found = desk.read_event(connection, source, id_, partition)
+    found = incident_queries.read_event(connection, source, id_, partition)
     seen = found[0] if found else None
     if seen is not None and seen.position == position:
         refusal = Refusal(Reason(seen.reason), seen.field, seen.detail) if seen.reason else None
         return Answer(partition, position, seen.outcome, refusal)
-    letter = letters.read(connection, f"{partition}.{position}")
+    letter = dead_letters.read(connection, f"{partition}.{position}")
     if letter is not None:
         refusal = Refusal(Reason(letter.reason), letter.field, letter.detail)
         return Answer(partition, position, "conflict" if refusal.reason == Reason.CONFLICT else "refused", refusal)

@@ -1,7 +1,7 @@
 """The inbox log as a topic of Apache Kafka.
 
 In: submissions. Out: records with the broker's stamp. A record's position is its partition's base plus its offset;
-below the base lies what a table held before. Whoever appends owns nothing: `engine.cluster.owner` decides.
+below the base lies what a table held before. Whoever appends owns nothing: `engine.cluster.partition_consumer` decides.
 """
 
 import time
@@ -17,7 +17,7 @@ from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
 from engine.settings import Settings
-from engine.store import log as table
+from engine.store import inbox as table
 from engine.store import writes
 from engine.store.database import Connection, Database
 from engine.store.rows import InboxRow, PartitionRow

@@ -20,7 +20,7 @@ from kafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 from prometheus_client import Counter
 
-from engine import failpoints, intake
+from engine import admission, failpoints
 from engine.clock import now_ms
 from engine.cluster import clients
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable
@@ -181,7 +181,7 @@ class Intake(threading.Thread):
         if principal is None:
             received = Refusal(Reason.FORBIDDEN, "", f"there is no principal {system} any more")
         elif not isinstance(raw, Refusal):
-            received = intake.admit(raw, principal, self.writer.engine.count)
+            received = admission.admit(raw, principal, self.writer.engine.count)
         if isinstance(received, Refusal):
             self.records.labels(system, "refused").inc()
             sent = raw if isinstance(raw, bytes) else binary.as_sent(headers, message.value or b"")
@@ -202,7 +202,7 @@ class Intake(threading.Thread):
     def _keep(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> None:
         """A dead letter under the message's own place: fetched twice, it is kept once."""
         id_ = f"intake-{system}-{place.partition}-{offset}"
-        row, body = intake.letter(raw, refusal, system, now_ms(), id_)
+        row, body = admission.letter(raw, refusal, system, now_ms(), id_)
         try:
             self._write(row, body)
         except DriverError as error:

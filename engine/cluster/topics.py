@@ -20,8 +20,8 @@ from engine.cluster.relay import NAME as STEPS
 from engine.errors import DatabaseUnusable, LeaseTaken, LogMismatch, TopicsUnfit
 from engine.lease import Lease
 from engine.settings import Settings
-from engine.store import log as table
-from engine.store import outbox, slices, untold
+from engine.store import inbox as table
+from engine.store import outbox, slices, unpublished_figures
 from engine.store.database import Connection, Database
 from engine.store.positions import PositionRow, write_positions
 from schemas.topics import Topics
@@ -187,7 +187,7 @@ def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, co
     rows = slices.read_partitions(connection)
     write_positions(connection, [PositionRow(STEPS, row.partition, row.n) for row in rows])
     outbox.mark_all(connection)
-    untold.note_all(connection)
+    unpublished_figures.note_all(connection)
 
 
 def origin_of(connection: Connection) -> table.Origin:

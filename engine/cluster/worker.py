@@ -17,17 +17,17 @@ from contextlib import suppress
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from engine.clock import now_ms
-from engine.cluster.owner import OwnedInbox
+from engine.cluster.partition_consumer import OwnedInbox
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, PackUnusable, StaleWriter
+from engine.metrics.counters import Telemetry
 from engine.runtime import Chore, Engine, away
 from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database
-from engine.store.log import Origin
+from engine.store.inbox import Origin
 from engine.store.rows import StepRow
-from engine.telemetry import Telemetry
 from schemas.topics import Topics
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import click
 
 from consumers import alerts
-from engine.door.words import Words, active_words, prefix_of
 from engine.policies import Policies
 from engine.settings import Settings
+from engine.views.names import Words, active_words, prefix_of
 from gridpatrol import options, show
 from gridpatrol.client import Server, ServerAway, server_of
 from gridpatrol.opening import NothingThere, reading, settings_of

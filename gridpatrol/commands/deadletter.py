@@ -8,15 +8,15 @@ import logging
 import click
 import msgspec
 
-from engine import letters
-from engine.batch import Answer
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
-from engine.letters import Replayed
+from engine.operations import dead_letters
+from engine.operations.dead_letters import Replayed
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import letters as store
+from engine.slice.types import Answer
+from engine.store import dead_letters as store
 from gridpatrol import options, show
 from gridpatrol.client import server_of
 from gridpatrol.opening import reading, settings_of, writing
@@ -147,15 +147,15 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
 
 def _replay_here(engine: Engine, id_: str) -> Replayed:
     """With the lease in hand: append, decide, keep how it ended."""
-    found = letters.read(engine, id_)
+    found = dead_letters.read(engine, id_)
     assert found is not None
-    submission = letters.resubmission(*found, engine.count, Principals.read(engine.settings.principals))
+    submission = dead_letters.resubmission(*found, engine.count, Principals.read(engine.settings.principals))
     row = engine.append([submission], now_ms())[0]
     answer: Answer | None = None
     while (result := engine.work(now_ms())) is not None:
         answer = next((a for a in result.answers if (a.partition, a.position) == (row.partition, row.position)), answer)
-    outcome = letters.outcome_of(id_, answer)
-    letters.keep(engine, outcome)
+    outcome = dead_letters.outcome_of(id_, answer)
+    dead_letters.keep(engine, outcome)
     return outcome
 
 

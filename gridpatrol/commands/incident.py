@@ -9,15 +9,15 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from engine import erasure
 from engine.clock import now_ms
-from engine.door.dossier import dossier
-from engine.door.listing import Question, page
-from engine.door.words import active_words
-from engine.erasure import Erased, Erasure
 from engine.errors import LeaseTaken
+from engine.operations import erasure
+from engine.operations.erasure import Erased, Erasure
 from engine.policies import Policies
 from engine.store import exports
+from engine.views.incident_detail import dossier
+from engine.views.incident_list import Question, page
+from engine.views.names import active_words
 from gridpatrol import options, show
 from gridpatrol.client import server_of
 from gridpatrol.opening import reading, settings_of, writing

@@ -6,11 +6,12 @@ In: a database. Out: the log as JSON lines, which `gridpatrol replay` turns into
 import click
 import msgspec
 
-from engine import replay, settlements
+from engine import replay
 from engine.errors import LeaseTaken
+from engine.operations import settlements
+from engine.operations.settlements import Settled
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.settlements import Settled
 from gridpatrol import options
 from gridpatrol.client import server_of
 from gridpatrol.opening import reading, settings_of, whole_log, writing

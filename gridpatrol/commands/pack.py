@@ -12,7 +12,7 @@ from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.packs import check_folder, folder_of
 from engine.settings import Settings
-from engine.store import log, slices
+from engine.store import inbox, slices
 from gridpatrol import options
 from gridpatrol.client import Server, server_of
 from gridpatrol.opening import read_pack, reading, settings_of, writing
@@ -104,7 +104,7 @@ def list_packs(database: str | None, as_json: bool) -> None:
       gridpatrol pack list
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        rows = log.read_packs(connection)
+        rows = inbox.read_packs(connection)
         first = slices.read_partitions(connection)[:1]
     activations: list[tuple[str, int]] = msgspec.json.decode(first[0].packs) if first else []
     listed = [_listed(row.hash, row.body, activations) for row in rows]

@@ -12,7 +12,7 @@ import click
 from consumers import performance
 from consumers.performance import Rate
 from engine.lease import WRITER, Lease
-from engine.store import log
+from engine.store import inbox
 from gridpatrol import options, show
 from gridpatrol.figures import GROUPINGS, Figures, reader
 from gridpatrol.opening import reading, settings_of, shown
@@ -82,7 +82,7 @@ def rebuild(database: str | None, as_json: bool) -> None:
     settings = settings_of(database=database)
     with reading(settings) as opened:
         with opened.read() as connection:
-            published = log.read_origin(connection) is not None
+            published = inbox.read_origin(connection) is not None
         with closing(Lease(opened, WRITER, shared=published)):
             total = performance.rebuild(opened, note=published)
             with progress("folding", total) as told:

@@ -13,13 +13,13 @@ from typing import Any
 import click
 import msgspec
 
-from engine import intake
-from engine.batch import Answer
+from engine import admission
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.principals import LOCAL
 from engine.runtime import Engine
 from engine.settings import Settings
+from engine.slice.types import Answer
 from engine.store import slices
 from gridpatrol import options
 from gridpatrol.client import Server, server_of
@@ -127,7 +127,7 @@ def _publish_here(engine: Engine, raws: Iterable[bytes]) -> Iterator[dict[str, A
 
 def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
     """One group of events."""
-    received = [intake.receive(raw, PRINCIPAL, engine.count) for raw in raws]
+    received = [admission.receive(raw, PRINCIPAL, engine.count) for raw in raws]
     taken = [item for item in received if not isinstance(item, Refusal)]
     rows = iter(engine.append([submission for submission, _ in taken], now_ms()) if taken else [])
     answers: dict[tuple[int, int], Answer] = {}
@@ -145,8 +145,8 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
 
 def _rejected(engine: Engine, raw: bytes, why: Refusal) -> dict[str, Any]:
     """What breaks the contract is kept as the door keeps it, under the same id."""
-    letter = intake.letter_id(raw, PRINCIPAL)
-    row, body = intake.letter(raw, why, PRINCIPAL, now_ms(), letter)
+    letter = admission.letter_id(raw, PRINCIPAL)
+    row, body = admission.letter(raw, why, PRINCIPAL, now_ms(), letter)
     with engine.database.begin() as connection:
         slices.write_letters(connection, [row], [body])
     return {

@@ -49,7 +49,8 @@ def create(
       gridpatrol topic create --kafka broker-1:9092 --database postgresql://gridpatrol@db.example/gridpatrol
     """
     from engine.cluster import acls as rights
-    from engine.cluster import adopting, topics
+    from engine.cluster import adopt as adopting
+    from engine.cluster import topics
 
     settings = settings_of(database=database, kafka=kafka)
     named = [principal.name for principal in Principals.read(settings.principals)]

@@ -9,7 +9,7 @@ import click
 from consumers import reconcile
 from engine.errors import LeaseTaken
 from engine.lease import Lease
-from engine.store import log
+from engine.store import inbox
 from engine.store.database import Database
 from gridpatrol import options
 from gridpatrol.opening import reading, settings_of, shown
@@ -55,4 +55,4 @@ def _is_written_to(database: Database) -> bool:
 
 def _keep(database: Database, count: int) -> None:
     with database.begin() as connection:
-        log.write_meta(connection, "reconcile_mismatches", str(count))
+        inbox.write_meta(connection, "reconcile_mismatches", str(count))

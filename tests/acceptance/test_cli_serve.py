@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
 from engine.packs import folder_of
 from engine.runtime import Engine
@@ -222,7 +222,7 @@ def test_a_record_from_the_future_halts_its_partition_until_an_operator_settles_
     """A host whose clock was an hour ahead wrote it. The other partitions go on."""
     run(tmp_path, "publish", "-", stdin=report(1))
     database = open_database(f"sqlite:///{tmp_path}/var/gridpatrol.db")
-    received = intake.receive(report(2).encode(), "local", 32)
+    received = admission.receive(report(2).encode(), "local", 32)
     assert not isinstance(received, Refusal)
     [row] = Engine(database, Settings()).append([received[0]], now_ms() + 3_600_000)
     database.close()

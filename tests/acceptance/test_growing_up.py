@@ -27,14 +27,14 @@ from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from consumers import alerts, reconcile
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
 from engine.cluster import clients
 from engine.cluster.relay import NAME as STEPS
 from engine.packs import folder_of
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import log as table
+from engine.store import inbox as table
 from engine.store import outbox, slices
 from engine.store.database import open_database
 from engine.store.rows import LetterRow
@@ -241,7 +241,7 @@ def lived(county: County) -> Before:
 
 def _appended_from_the_future(county: County, sent: dict[str, Any]) -> tuple[str, str]:
     """A record that halts its partition until somebody settles it. Where it lies."""
-    received = intake.receive(json.dumps(sent).encode(), "local", PARTITIONS)
+    received = admission.receive(json.dumps(sent).encode(), "local", PARTITIONS)
     assert not isinstance(received, Refusal)
     with closing(open_database(f"sqlite:///{county.folder}/var/gridpatrol.db")) as database:
         [row] = Engine(database, Settings(partitions=PARTITIONS)).append([received[0]], now_ms() + 3_600_000)

@@ -19,10 +19,10 @@ from kafka import KafkaConsumer, TopicPartition
 from engine.cluster import clients, topics
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
+from engine.metrics.counters import Telemetry
 from engine.settings import Settings, read_settings
 from engine.store import recording
 from engine.store.database import Database, open_database
-from engine.telemetry import Telemetry
 from gridpatrol import cpu
 from schemas.topics import Topics
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
@@ -330,7 +330,7 @@ class Strays(threading.Thread):
 
     def _stray(self, publisher: Publisher) -> None:
         """Something in the inbox that nobody should have put there."""
-        received = intake.receive(json.dumps(self._report()).encode(), "stray", self.partitions)
+        received = admission.receive(json.dumps(self._report()).encode(), "stray", self.partitions)
         assert not isinstance(received, Refusal), received
         submission, event = received
         right, home, body = submission.partition, home_of(event.subject), submission.body.encode()

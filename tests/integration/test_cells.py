@@ -15,9 +15,9 @@ from consumers import cells, stream
 from consumers.cells import Cells, Header
 from engine.errors import BrokerAway
 from engine.settings import Settings
-from engine.store import untold
+from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
-from engine.store.untold import UntoldRow
+from engine.store.unpublished_figures import UntoldRow
 from schemas.topics import Topics
 from tests.cluster.processes import eventually
 
@@ -51,7 +51,7 @@ def database(postgres_url: str) -> Iterator[Database]:
     with closing(open_database(postgres_url)) as opened:
         opened.upgrade()
         with opened.begin() as connection:
-            untold.put_back(connection, [UntoldRow(0, 1, KEY)])
+            unpublished_figures.put_back(connection, [UntoldRow(0, 1, KEY)])
         yield opened
 
 

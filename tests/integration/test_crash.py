@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
 from engine.errors import StaleWriter
 from engine.failpoints import NAMES
@@ -187,7 +187,7 @@ def submission(engine: Engine, number: int, home: str = "WY01") -> Submission:
         source="hotline",
         grid=f"{home}-01",
     )
-    received = intake.receive(json.dumps(said).encode(), "door", engine.count)
+    received = admission.receive(json.dumps(said).encode(), "door", engine.count)
     assert isinstance(received, tuple)
     return received[0]
 

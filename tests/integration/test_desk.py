@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from engine.booking import case_row
-from engine.store import desk, slices, writes
-from engine.store import log as inbox
+from engine.slice.writes import case_row
+from engine.store import inbox, incident_queries, slices, writes
 from engine.store.database import Database, open_database
-from engine.store.desk import After, Filters
+from engine.store.incident_queries import After, Filters
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from engine.store.tables import partitions
 from tests.unit.builders import subject
@@ -66,7 +65,7 @@ def ask(database: Database, sort: str = "due_at", **filters: Any) -> list[int]:
     """The numbers of the cases of a page."""
     wanted = Filters(now=NOW, **filters)
     with database.read() as connection:
-        rows = desk.read_page(connection, wanted, sort.removeprefix("-"), sort[0] == "-", None, 100)
+        rows = incident_queries.read_page(connection, wanted, sort.removeprefix("-"), sort[0] == "-", None, 100)
     return [int(after.id[-12:], 16) for after, _ in rows]
 
 
@@ -100,7 +99,7 @@ def test_pages_put_together_are_the_whole_list(tmp_path_factory, dues, limit, so
     for _ in range(len(dues) + 1):
         with database.read() as connection:
             name, down = sort.removeprefix("-"), sort[0] == "-"
-            rows = desk.read_page(connection, Filters(now=NOW), name, down, after, limit)
+            rows = incident_queries.read_page(connection, Filters(now=NOW), name, down, after, limit)
         found += [int(place.id[-12:], 16) for place, _ in rows]
         if len(rows) < limit:
             break
@@ -199,13 +198,13 @@ def plans(database: Database, action: Any) -> list[str]:
 def test_no_page_sorts_what_it_reads(database: Database, sort, after) -> None:
     name = sort.removeprefix("-")
     wanted = Filters(now=NOW, overdue=name == "due_at", prefix="/XA/")
-    for plan in plans(database, lambda c: desk.read_page(c, wanted, name, sort[0] == "-", after, 50)):
+    for plan in plans(database, lambda c: incident_queries.read_page(c, wanted, name, sort[0] == "-", after, 50)):
         assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
         assert {"due_at": "cases_due", "opened_at": "cases_opened", "id": ""}[name] in plan
 
 
 def test_the_earliest_due_instant_is_one_look_per_partition(database: Database) -> None:
-    [plan] = plans(database, desk.read_earliest_due)
+    [plan] = plans(database, incident_queries.read_earliest_due)
     assert "cases_next" in plan
 
 
@@ -223,11 +222,11 @@ def test_what_waits_is_counted_and_found_and_what_is_decided_is_not(database: Da
         writes.insert(connection, partitions, [PartitionRow(p, int(p == 0), 0, 0, 0, "", "[]") for p in range(3)])
         inbox.append(connection, rows)
     with database.read() as connection:
-        assert desk.count_waiting(connection) == [(0, 1), (1, 1), (2, 0)]
-        assert desk.read_oldest_waiting(connection) == NOW
-        assert [r.partition for r in desk.read_waiting(connection, ['"b"'], 9)] == [1, 0]
-        assert desk.read_waiting(connection, ['"a"'], 9) == []
-        assert desk.read_position(connection, 0) == 1
+        assert incident_queries.count_waiting(connection) == [(0, 1), (1, 1), (2, 0)]
+        assert incident_queries.read_oldest_waiting(connection) == NOW
+        assert [r.partition for r in incident_queries.read_waiting(connection, ['"b"'], 9)] == [1, 0]
+        assert incident_queries.read_waiting(connection, ['"a"'], 9) == []
+        assert incident_queries.read_position(connection, 0) == 1
 
 
 def test_an_event_is_found_in_every_partition_that_has_seen_it(database: Database) -> None:
@@ -236,17 +235,21 @@ def test_an_event_is_found_in_every_partition_that_has_seen_it(database: Databas
         writes.insert(connection, partitions, [PartitionRow(p, 0, 0, 0, 0, "", "[]") for p in range(3)])
         slices.write_seen(connection, seen)
     with database.read() as connection:
-        assert [row.case_id for row in desk.read_event(connection, "app", "e")] == ["case2", "case0"]
-        assert [row.case_id for row in desk.read_event(connection, "app", "e", 0)] == ["case0"]
-        assert desk.read_event(connection, "app", "f") == desk.read_event(connection, "app", "e", 1) == []
+        assert [row.case_id for row in incident_queries.read_event(connection, "app", "e")] == ["case2", "case0"]
+        assert [row.case_id for row in incident_queries.read_event(connection, "app", "e", 0)] == ["case0"]
+        assert (
+            incident_queries.read_event(connection, "app", "f")
+            == incident_queries.read_event(connection, "app", "e", 1)
+            == []
+        )
 
 
 def test_the_active_pack_is_the_last_one_activated(database: Database) -> None:
     with database.read() as connection:
-        assert desk.read_active(connection) is None
+        assert incident_queries.read_active(connection) is None
     packs = msgspec.json.encode([["old", 1], ["new", 2]]).decode()
     with database.begin() as connection:
         writes.insert(connection, partitions, [PartitionRow(0, 0, 0, 0, 0, "stands", packs)])
     with database.read() as connection:
-        assert desk.read_active(connection) == "new"
-        assert desk.read_halted(connection) == [(0, "stands")]
+        assert incident_queries.read_active(connection) == "new"
+        assert incident_queries.read_halted(connection) == [(0, "stands")]

@@ -16,7 +16,7 @@ import pytest
 
 from engine.clock import now_ms
 from engine.inbox import Submission
-from engine.store import letters, log
+from engine.store import dead_letters, inbox
 from schemas.events import SAID
 from tests.postgres import fresh_database
 from tests.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
@@ -171,10 +171,10 @@ def test_what_breaks_the_contract_is_refused_at_once_and_kept(door: Served, chan
     assert msgspec.json.decode(sealed(door, kept.token)) == sent
 
 
-def letter(door: Served, id_: str) -> letters.Letter:
+def letter(door: Served, id_: str) -> dead_letters.Letter:
     """A dead letter that must be there."""
     with door.engine.database.read() as connection:
-        found = letters.read(connection, id_)
+        found = dead_letters.read(connection, id_)
     assert found is not None
     return found
 
@@ -182,7 +182,7 @@ def letter(door: Served, id_: str) -> letters.Letter:
 def sealed(door: Served, token: str) -> str:
     """The bytes of a dead letter."""
     with door.engine.database.read() as connection:
-        body = letters.read_sealed(connection, token)
+        body = dead_letters.read_sealed(connection, token)
     assert body is not None
     return body
 
@@ -489,7 +489,7 @@ def test_who_waits_in_vain_is_told_that_the_event_is_durable(database_url: str) 
         ready = door.get("/readyz")
         assert ready["backlog"] == 1 and len(ready["halted"]) == 4 and ready["halted"][0]["why"] == "for this test"
         with engine.database.begin() as connection:
-            log.write_origin(connection, log.Origin("cluster", "topic", [0] * 4))
+            inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0] * 4))
         assert "backlog" not in door.get("/readyz"), "of a topic the gateway does not know it"
 
 

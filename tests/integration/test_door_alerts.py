@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from engine.clock import now_ms
-from engine.door import alerts
+from engine.http import alerts
 from tests.integration.test_door import ACCEPTED, ELSEWHERE, door, problem, report, url
 from tests.serving import CLOUDEVENT, Served, wait_until
 from tests.unit.builders import DAY, event, instant, subject

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.clock import now_ms
-from engine.door.dossier import allowed
+from engine.views.incident_detail import allowed
 from schemas.events import SAID
 from tests.integration.test_door import (
     ACCEPTED,

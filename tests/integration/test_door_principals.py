@@ -17,10 +17,10 @@ from click.testing import CliRunner
 
 from engine import principals
 from engine.clock import now_ms
-from engine.door.app import create_app
 from engine.errors import SettingsError
+from engine.http.app import create_app
 from engine.principals import digest_of, new_token
-from engine.store import letters
+from engine.store import dead_letters
 from engine.writer import Writer
 from gridpatrol.cli import main
 from gridpatrol.client import Refused, Server
@@ -102,10 +102,10 @@ def new(number: int) -> dict[str, Any]:
     return report(subject("WY03", number), now_ms(), "WY03-01")
 
 
-def kept(door: Served, id_: str) -> letters.Letter:
+def kept(door: Served, id_: str) -> dead_letters.Letter:
     """A dead letter that must be there."""
     with door.engine.database.read() as connection:
-        found = letters.read(connection, id_)
+        found = dead_letters.read(connection, id_)
     assert found is not None
     return found
 

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from consumers import performance, reconcile
-from engine import erasure, intake
+from engine import admission
 from engine.clock import now_ms
-from engine.erasure import Erased
-from engine.letters import NotReplayable, read, resubmission
+from engine.operations import erasure
+from engine.operations.dead_letters import NotReplayable, read, resubmission
+from engine.operations.erasure import Erased
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.store import slices, writes
@@ -53,9 +54,9 @@ def told(engine: Engine) -> tuple[dict[str, Any], int]:
 def keep_bad(engine: Engine) -> None:
     """Bytes that break the contract, as the door keeps them."""
     raw = msgspec.json.encode(report(CASE, now_ms()) | {"id": "bad", "time": "2026-03-02T09:00:00Z", "data": BAD})
-    refusal = intake.receive(raw, "local", engine.count)
+    refusal = admission.receive(raw, "local", engine.count)
     assert isinstance(refusal, Refusal)
-    row, body = intake.letter(raw, refusal, "local", now_ms(), "door-bad")
+    row, body = admission.letter(raw, refusal, "local", now_ms(), "door-bad")
     with engine.database.begin() as connection:
         slices.write_letters(connection, [row], [body])
 
@@ -89,7 +90,9 @@ def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str)
     """Also what was sealed of an event that never reached the log goes: the process ended in between."""
     with prepared(database_url) as engine:
         told(engine)
-        late = intake.receive(msgspec.json.encode(report(CASE, now_ms(), reporter_name=NAME) | {"id": "late"}), "p", 4)
+        late = admission.receive(
+            msgspec.json.encode(report(CASE, now_ms(), reporter_name=NAME) | {"id": "late"}), "p", 4
+        )
         assert not isinstance(late, Refusal) and late[0].sealed is not None
         with engine.database.begin() as connection:
             writes.ignore(connection, sealed, [late[0].sealed])

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from engine.cluster import clients, publisher
 from engine.cluster import gateway as gateways
 from engine.cluster.gateway import Gateway
-from engine.door.app import create_app
 from engine.errors import BrokerAway
+from engine.http.app import create_app
 from tests.cluster.processes import eventually
 from tests.integration.test_worker import bring_back, report_of, take_away
 from tests.kafka import running_broker

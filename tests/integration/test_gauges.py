@@ -19,13 +19,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from consumers import performance
-from engine import gauges
 from engine.clock import now_ms
-from engine.store import alerts, log, outbox, positions, slices, untold, writes
+from engine.metrics import gauges
+from engine.metrics.counters import Telemetry
+from engine.store import alerts, inbox, outbox, positions, slices, unpublished_figures, writes
 from engine.store.database import Database, open_database
 from engine.store.rows import InboxRow, LetterRow, PartitionRow
 from engine.store.tables import partitions
-from engine.telemetry import Telemetry
 from schemas.refusals import Reason
 from tests.integration.test_desk import case, clock, database, write
 from tests.serving import prepared, served, tell, wait_until
@@ -106,7 +106,7 @@ def test_what_is_due_and_has_not_fired_shows_as_lag(database: Database, registry
 def test_what_waits_in_the_log_shows_by_partition_and_age(database: Database, registry: CollectorRegistry) -> None:
     with database.begin() as connection:
         stamp = now_ms() - 60_000
-        log.append(connection, [InboxRow(1, n, stamp + n, "event", "local", "{}") for n in range(3)])
+        inbox.append(connection, [InboxRow(1, n, stamp + n, "event", "local", "{}") for n in range(3)])
     assert registry.get_sample_value("gridpatrol_inbox_lag_records", {"partition": "1"}) == 3
     assert registry.get_sample_value("gridpatrol_inbox_lag_records", {"partition": "0"}) == 0
     assert registry.get_sample_value("gridpatrol_inbox_oldest_seconds") == pytest.approx(60, abs=30)
@@ -125,7 +125,7 @@ def test_open_dead_letters_are_counted_and_every_reason_has_its_series(database:
 def test_mismatches_are_no_number_until_somebody_has_looked(database: Database, registry: CollectorRegistry) -> None:
     assert math.isnan(registry.get_sample_value("gridpatrol_reconcile_mismatches") or 0)
     with database.begin() as connection:
-        log.write_meta(connection, gauges.MISMATCHES, "4")
+        inbox.write_meta(connection, gauges.MISMATCHES, "4")
     assert registry.get_sample_value("gridpatrol_reconcile_mismatches") == 4
 
 
@@ -276,7 +276,7 @@ def test_a_consumer_is_behind_by_the_steps_of_all_partitions_also_of_those_that_
     with database.begin() as connection:
         connection.exec_driver_sql("UPDATE partitions SET n = 7")
         positions.write_positions(connection, [positions.PositionRow("alerts", 0, 5)])
-        log.write_meta(connection, "partitions", "2")
+        inbox.write_meta(connection, "partitions", "2")
     value = registry.get_sample_value
     assert value("gridpatrol_consumer_lag_steps", {"consumer": "alerts"}) == 9
     assert value("gridpatrol_consumer_lag_steps", {"consumer": "performance"}) == 14
@@ -290,7 +290,7 @@ def test_halted_partitions_are_counted_here_while_the_log_is_a_table(database: D
         connection.exec_driver_sql("UPDATE partitions SET halted = 'a stamp is ahead' WHERE partition = 1")
     assert registry.get_sample_value("gridpatrol_partitions_halted") == 1
     with database.begin() as connection:
-        log.write_origin(connection, log.Origin("cluster", "topic", [0, 0]))
+        inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0, 0]))
     assert registry.get_sample_value("gridpatrol_partitions_halted") is None
 
 
@@ -303,12 +303,12 @@ def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(databas
     told = [alerts.DeliveryRow(n, f"a{n}", "firing", "/XA/", "feed", "[]", "", 1, "{}") for n in range(1, 6)]
     rows = [LetterRow(f"l{n}", 1, None, None, "forbidden", "", "", "", "", "", "", "", "") for n in range(3)]
     with database.begin() as connection:
-        log.write_origin(connection, log.Origin("cluster", "topic", [0, 0]))
+        inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0, 0]))
         alerts.write(connection, [], told)
         outbox.mark_lines(connection, 0, 1)
         slices.write_letters(connection, rows, [])
         outbox.mark_letters(connection, ["l1"])
-        untold.put_back(connection, [untold.UntoldRow(0, n, "[]") for n in range(3)])
+        unpublished_figures.put_back(connection, [unpublished_figures.UntoldRow(0, n, "[]") for n in range(3)])
     assert [unpublished(topic) for topic in ("alerts", "deadletter", "performance")] == [4, 2, 3]
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
 from engine.packs import load_pack
 from engine.principals import digest_of, new_token
 from engine.replay import replay_log
-from engine.store import desk, letters
+from engine.store import dead_letters, incident_queries
 from engine.store.database import Database, open_database
 from engine.store.rows import SeenRow
 from schemas import binary
@@ -69,7 +69,7 @@ class Place:
     def seen(self, source: str, id_: str) -> SeenRow | None:
         """What became of an event; nothing while it is not decided."""
         with self.database.read() as connection:
-            found = desk.read_event(connection, source, id_, None)
+            found = incident_queries.read_event(connection, source, id_, None)
         assert len(found) <= 1, found
         return found[0] if found else None
 
@@ -90,12 +90,12 @@ class Place:
             rows = connection.exec_driver_sql("SELECT body FROM facts WHERE case_id = %s ORDER BY seq", (case,))
             return [row.body for row in rows]
 
-    def letter(self, id_: str) -> letters.Letter:
+    def letter(self, id_: str) -> dead_letters.Letter:
         """A dead letter, as soon as it is there."""
 
-        def read() -> letters.Letter | None:
+        def read() -> dead_letters.Letter | None:
             with self.database.read() as connection:
-                return letters.read(connection, id_)
+                return dead_letters.read(connection, id_)
 
         found = eventually(read, f"dead letter {id_}")
         assert found is not None
@@ -271,7 +271,7 @@ def test_one_event_over_every_way_in_has_one_effect(place: Place) -> None:
     assert answer["results"][0]["outcome"] == "duplicate" and answer["results"][0]["first"] == "done"
     assert len(place.facts(case)) == 1
     with place.database.read() as connection:
-        assert not [row for row in letters.listed(connection, limit=1000) if row.case_id == case]
+        assert not [row for row in dead_letters.listed(connection, limit=1000) if row.case_id == case]
 
 
 def test_the_same_id_with_other_content_over_another_way_is_a_conflict(place: Place) -> None:
@@ -281,9 +281,9 @@ def test_the_same_id_with_other_content_over_another_way_is_a_conflict(place: Pl
     other = said | {"data": said["data"] | {"category": "D3-01"}}
     by_librdkafka(place.bootstrap, place.topics.intake("hotline"), [structured(other)])
 
-    def conflicts() -> list[letters.Letter]:
+    def conflicts() -> list[dead_letters.Letter]:
         with place.database.read() as connection:
-            return [row for row in letters.listed(connection, reason="conflict") if row.case_id == case]
+            return [row for row in dead_letters.listed(connection, reason="conflict") if row.case_id == case]
 
     [kept] = eventually(conflicts, "a conflict")
     assert (kept.field, kept.principal) == ("id", "hotline")
@@ -382,7 +382,7 @@ def test_whatever_stands_in_the_inbox_never_stops_the_line_and_a_replay_says_the
 
 def _record(said: dict[str, Any]) -> bytes:
     """An event as a gateway would have written it."""
-    received = intake.receive(json.dumps(said).encode(), "gateway", PARTITIONS)
+    received = admission.receive(json.dumps(said).encode(), "gateway", PARTITIONS)
     assert isinstance(received, tuple), received
     return received[0].body.encode()
 
@@ -412,7 +412,7 @@ def _settle(place: Place) -> None:
 
     def decided() -> bool:
         with place.database.read() as connection:
-            stand = desk.read_positions(connection)
+            stand = incident_queries.read_positions(connection)
         return all(stand[partition] >= end for partition, end in ends.items())
 
     eventually(decided, "everything is decided")

@@ -27,7 +27,7 @@ from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
 from engine.inbox import Submission
 from engine.principals import Principals
-from engine.store import letters
+from engine.store import dead_letters
 from engine.store.rows import LETTER_TEXTS
 from engine.writer import Full
 from schemas.refusals import Reason, Refusal
@@ -189,7 +189,7 @@ def test_a_letter_whose_names_the_database_refuses_is_kept_without_them(
     raw = json.dumps({"subject": noise(10_000), "id": "x"}).encode()
     intake._keep(raw, Refusal(Reason.INVALID, "subject", "no"), "hotline", TopicPartition("any", 3), 7)
     with cluster.database.read() as connection:
-        kept = letters.read(connection, "intake-hotline-3-7")
+        kept = dead_letters.read(connection, "intake-hotline-3-7")
         assert kept is not None
         assert (kept.reason, kept.case_id, kept.event_id, kept.principal) == ("invalid", "", "", "hotline")
-        assert letters.read_sealed(connection, kept.token) == raw.decode()
+        assert dead_letters.read_sealed(connection, kept.token) == raw.decode()

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import isolation
 from engine.clock import now_ms
 from engine.errors import DatabaseUnusable
 from engine.inbox import Submission
 from engine.replay import export_log, replay_log
+from engine.slice import isolation
 from engine.store.database import Database
 from schemas import facts as f
 from tests.simulation import runs

@@ -16,10 +16,10 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
-from engine.cluster import adopting, inbox, topics
-from engine.cluster.adopting import UndecidedLost
+from engine.cluster import adopt, inbox, topics
+from engine.cluster.adopt import UndecidedLost
 from engine.cluster.inbox import LogCut, _Reader
 from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
@@ -83,7 +83,7 @@ def test_a_storm_of_now_with_the_brokers_stamps_and_the_owners_ticks_is_the_same
     with cluster_on(postgres_url, kafka_server, kafka_prefix, partitions, **limits) as cluster:
         cluster.install()
         cluster.worker("one"), cluster.worker("two")
-        received = [intake.receive(line, "door", partitions) for line in storm(4)]
+        received = [admission.receive(line, "door", partitions) for line in storm(4)]
         events = [found[0] for found in received if isinstance(found, tuple)]
         for first in range(0, len(events), 60):
             cluster.gateway.append(events[first : first + 60], now_ms())
@@ -142,7 +142,7 @@ def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator
 
 def adopted(cluster: Cluster, lose: bool) -> list[str]:
     """`topic create --adopt`, and what it says was lost."""
-    going_on = partial(adopting.adopt, lose=lose)
+    going_on = partial(adopt.adopt, lose=lose)
     done = topics.create(cluster.settings, cluster.database, 1, [], going_on)
     return [line for line, how in done.items() if how == "adopted"]
 

@@ -18,9 +18,9 @@ from alembic.runtime.migration import MigrationContext
 from click.testing import CliRunner
 from sqlalchemy import inspect
 
-from engine import erasure
 from engine.errors import SchemaMismatch
 from engine.lease import Lease
+from engine.operations import erasure
 from engine.settings import Settings
 from engine.store import slices, writes
 from engine.store.database import Database, open_database

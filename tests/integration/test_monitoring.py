@@ -25,18 +25,18 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers import alerts, performance, stream
-from engine import gauges
 from engine.clock import now_ms
-from engine.cluster import owner
+from engine.cluster import partition_consumer
 from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
 from engine.cluster.worker import Worker
+from engine.metrics import gauges
+from engine.metrics.counters import Telemetry
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import log
+from engine.store import inbox
 from engine.store.rows import InboxRow
-from engine.telemetry import Telemetry
 from gridpatrol.cli import main
 from tests import compose, promql
 from tests.integration.test_gauges import live_page
@@ -90,9 +90,9 @@ def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def worker_of(engine: Engine) -> Worker:
     """A worker that was given a partition, on this engine's database, whose log is a topic from now on."""
-    origin = log.Origin("cluster", "topic", [0] * engine.count)
+    origin = inbox.Origin("cluster", "topic", [0] * engine.count)
     with engine.database.begin() as connection:
-        log.write_origin(connection, origin)
+        inbox.write_origin(connection, origin)
     settings = Settings(kafka="127.0.0.1:9", role="worker")
     member = Worker(settings, engine.database, origin, Telemetry(), [], threading.Event())
     member.inbox.heads = {0: 0}
@@ -149,7 +149,7 @@ def test_a_worker_tells_how_long_its_oldest_record_waits_and_when_enough_is_at_h
         member.inbox._tails = {0: deque([structs.replace(records[0], stamp=1), *records[1:]])}
         assert value("gridpatrol_inbox_oldest_seconds") == pytest.approx(60, abs=30)
         assert value("gridpatrol_backpressure") == 0
-        monkeypatch.setattr(owner, "ENOUGH", 4)
+        monkeypatch.setattr(partition_consumer, "ENOUGH", 4)
         assert value("gridpatrol_backpressure") == 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from consumers import performance, reconcile
 from consumers.performance import Rate, consume, standing
-from engine import gauges
+from engine.metrics import gauges
 from engine.policies import Policies
 from engine.store import figures as store_figures
 from engine.store import steps as store

@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.batch import Batch
 from engine.errors import LogMismatch
 from engine.inbox import Submission
+from engine.operations.settlements import MOST, Settled, settle
 from engine.runtime import Engine
-from engine.settlements import MOST, Settled, settle
+from engine.slice.types import Batch
 from engine.store.rows import SettlementRow
 from schemas import facts as f
 from tests.simulation import runs

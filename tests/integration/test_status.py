@@ -13,9 +13,9 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engine.door import status
-from engine.door.status import Status
 from engine.errors import AddressTaken
+from engine.http import status
+from engine.http.status import Status
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from engine.cluster.publisher import Publisher
 from engine.cluster.relay import message
 from engine.errors import BrokerAway, TopicsUnfit
 from engine.settings import Settings
-from engine.store import untold
+from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
 from engine.store.rows import StepRow
 from schemas import binary
@@ -156,7 +156,7 @@ class Stage:
 
         def left() -> int:
             with self.database.read() as connection:
-                return untold.count(connection)
+                return unpublished_figures.count(connection)
 
         eventually(lambda: left() == 0, lambda: f"{left()} notes left", within_s)
 

@@ -31,13 +31,14 @@ from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, LeaseTaken, StaleWriter
 from engine.failpoints import Interrupted, arm
 from engine.lease import TELLER, Lease
+from engine.metrics.counters import Telemetry
 from engine.settings import Settings
-from engine.store import letters, outbox, slices, writes
+from engine.store import dead_letters as letters
+from engine.store import outbox, slices, writes
 from engine.store.database import Database, open_database
 from engine.store.positions import read_positions
 from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
 from engine.store.tables import dead_letters
-from engine.telemetry import Telemetry
 from schemas import messages as m
 from schemas.topics import Topics
 from tests.integration.test_alerts import at_night, put, waiting

@@ -20,9 +20,9 @@ from kafka import TopicPartition
 from kafka.errors import AuthorizationError, TopicAuthorizationFailedError
 from sqlalchemy.engine import URL
 
-from engine.cluster import acls, clients, greeting, presence, topics
-from engine.cluster.greeting import await_welcome
+from engine.cluster import acls, clients, preflight, probe, topics
 from engine.cluster.inbox import KafkaInbox
+from engine.cluster.probe import await_welcome
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, SettingsError
 from engine.settings import Settings, read_settings
@@ -191,15 +191,15 @@ def test_a_broker_that_is_only_starting_is_waited_for(wire):
 def test_one_that_hangs_up_while_it_starts_is_asked_again_however_long_it_was_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = [BrokerAway("nobody")] * 6 + [greeting.HungUp("starting"), None]
+    said = [BrokerAway("nobody")] * 6 + [probe.HungUp("starting"), None]
 
     def ask(_: object) -> None:
         if (error := said.pop(0)) is not None:
             raise error
 
-    monkeypatch.setattr(greeting, "_any_of", ask)
-    monkeypatch.setattr(greeting, "AGAIN_S", 0.1)
-    monkeypatch.setattr(greeting, "DOUBT_S", 0.3)
+    monkeypatch.setattr(probe, "_any_of", ask)
+    monkeypatch.setattr(probe, "AGAIN_S", 0.1)
+    monkeypatch.setattr(probe, "DOUBT_S", 0.3)
     await_welcome({}, 5)
     assert not said
 
@@ -401,10 +401,10 @@ def test_a_role_shares_partitions_in_its_own_group_only(town, user, topic):
 
 def test_who_would_wait_for_a_group_that_does_not_let_it_in_is_told_before(town, database):
     group = TOPICS.group("performance")
-    presence.require(town.settings("performance"), database, [FACTS, FIGURES], group)
-    presence.require(town.settings("admin"), database, [FACTS], "of nobody yet")
+    preflight.require(town.settings("performance"), database, [FACTS, FIGURES], group)
+    preflight.require(town.settings("admin"), database, [FACTS], "of nobody yet")
     with refusing("'worker'", f"use group {group}", "gridpatrol topic create --acls"):
-        presence.require(town.settings("worker"), database, [FACTS], group)
+        preflight.require(town.settings("worker"), database, [FACTS], group)
 
 
 def test_who_has_no_rights_sees_no_topic_and_administers_nothing(town):

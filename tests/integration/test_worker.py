@@ -23,12 +23,12 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from engine import failpoints
 from engine.clock import now_ms
-from engine.cluster import clients, owner, topics
+from engine.cluster import clients, partition_consumer, topics
 from engine.cluster.worker import Worker
 from engine.errors import Fenced, LogMismatch, StaleWriter, Stalled
 from engine.failpoints import Interrupted
 from engine.inbox import Submission
-from engine.settlements import Settled, settle
+from engine.operations.settlements import Settled, settle
 from engine.store.rows import InboxRow, SettlementRow
 from schemas import asyncapi
 from schemas import facts as f
@@ -242,7 +242,7 @@ def all_decided(cluster: Cluster) -> bool:
 def test_who_does_not_fetch_for_too_long_is_refused_by_the_fence_and_its_late_messages_harm_nobody(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "AWAY_MS", 1500)
+    monkeypatch.setattr(partition_consumer, "AWAY_MS", 1500)
     late, other = cluster.worker("late"), cluster.worker("other")
     cluster.settle(late)
     report(cluster, 1, 30)
@@ -263,7 +263,7 @@ def test_who_does_not_fetch_for_too_long_is_refused_by_the_fence_and_its_late_me
 
 
 def test_the_older_of_two_processes_of_one_name_ends(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "LOOK_S", 0.2)
+    monkeypatch.setattr(partition_consumer, "LOOK_S", 0.2)
     older, newer = cluster.worker("same"), cluster.worker("same")
     cluster.settle(older)
     with pytest.raises(Fenced, match="runs as 'same'"):
@@ -350,7 +350,7 @@ def reported(cluster: Cluster, line: Line, number: int, stamp: int, due: int) ->
 def test_what_is_due_waits_for_an_older_record_that_is_still_unread(
     lone: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "ENOUGH", 1)
+    monkeypatch.setattr(partition_consumer, "ENOUGH", 1)
     line, now = Line(lone.gateway), now_ms()
     due = now - 5_000
     worker = lone.worker()
@@ -519,7 +519,7 @@ def gauges(worker: Worker) -> dict[tuple[str, str], float]:
 def test_records_that_the_log_lost_halt_their_partition_and_raise_an_alarm_and_are_never_jumped_over(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "LOOK_S", 0.3)
+    monkeypatch.setattr(partition_consumer, "LOOK_S", 0.3)
     report(cluster, 1, 24)
     first = cluster.worker()
     cluster.settle()
@@ -563,7 +563,7 @@ def test_records_lost_under_a_running_worker_halt_it_as_well(lone: Cluster) -> N
 def test_a_topic_that_was_made_anew_is_refused_at_start_and_halts_a_running_worker(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "LOOK_S", 0.3)
+    monkeypatch.setattr(partition_consumer, "LOOK_S", 0.3)
     report(cluster, 1, 24)
     worker = cluster.worker()
     cluster.settle()
@@ -635,8 +635,8 @@ def report_of(cluster: Cluster, number: int) -> Submission:
 def test_while_the_broker_is_away_nothing_is_lost_and_all_goes_on_afterwards(
     postgres_url: str, kafka_parts: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(owner, "LOOK_S", 0.5)
-    monkeypatch.setattr(owner, "ANSWER_MS", 1000)
+    monkeypatch.setattr(partition_consumer, "LOOK_S", 0.5)
+    monkeypatch.setattr(partition_consumer, "ANSWER_MS", 1000)
     with running_broker() as broker, cluster_on(postgres_url, broker.bootstrap, "", 2, slice_records=5) as cluster:
         cluster.install()
         report(cluster, 1, 20)
@@ -693,7 +693,7 @@ def test_a_member_that_waits_for_an_answer_that_has_come_joins_anew(
 def missing_a_rejoin(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, miss: Callable[[Worker], None]) -> Worker:
     """A worker after a turn in which the library has lost its way in a change of the group."""
     monkeypatch.setattr(clients, "UNSEATED_S", 0.5)
-    monkeypatch.setattr(owner, "JOIN_S", 0.2)
+    monkeypatch.setattr(partition_consumer, "JOIN_S", 0.2)
     report(cluster, 1, 10)
     worker = cluster.worker()
     cluster.settle()
@@ -723,7 +723,7 @@ def test_a_member_that_gets_no_partitions_however_often_it_joins_ends(
     worker = cluster.worker()
     cluster.settle()
     monkeypatch.setattr(clients, "UNSEATED_S", 0.1)
-    monkeypatch.setattr(owner, "JOIN_S", 0.0)
+    monkeypatch.setattr(partition_consumer, "JOIN_S", 0.0)
     monkeypatch.setattr(clients, "seated", lambda consumer: False)  # no change of the group ever ends
     with pytest.raises(Stalled, match="no place"):
         for _ in range(100):
@@ -747,8 +747,8 @@ def test_more_workers_than_partitions_leave_the_group_in_peace(
 def test_a_fetch_that_stands_still_while_the_log_grows_ends_the_process(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "LOOK_S", 0.2)
-    monkeypatch.setattr(owner, "STALLED_S", 1.0)
+    monkeypatch.setattr(partition_consumer, "LOOK_S", 0.2)
+    monkeypatch.setattr(partition_consumer, "STALLED_S", 1.0)
     worker = cluster.worker()
     cluster.settle()
     until = time.monotonic() + 2
@@ -799,7 +799,7 @@ def test_a_large_backlog_is_fetched_as_there_is_room_and_no_partition_waits_for_
     limit: str,
     most_at_hand: int,
 ) -> None:
-    monkeypatch.setattr(owner, limit, most_at_hand)  # a hundred of the records below
+    monkeypatch.setattr(partition_consumer, limit, most_at_hand)  # a hundred of the records below
     with cluster_on(postgres_url, kafka_server, kafka_prefix, 8, slice_records=50) as cluster:
         cluster.install()
         sick = cluster.gateway.partition(subject("WY01"))
@@ -822,7 +822,7 @@ def test_a_large_backlog_is_fetched_as_there_is_room_and_no_partition_waits_for_
 def test_a_partition_that_stands_still_takes_no_room_from_the_others(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner, "ENOUGH", 20)
+    monkeypatch.setattr(partition_consumer, "ENOUGH", 20)
     worker = cluster.worker()
     cluster.settle()
     sick = cluster.gateway.partition(subject("WY01"))

@@ -23,13 +23,13 @@ from engine.clock import now_ms
 from engine.cluster import topics
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.worker import Worker
+from engine.metrics.counters import Telemetry
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import log as table
+from engine.store import inbox as table
 from engine.store.database import Database, open_database
 from engine.store.rows import InboxRow
-from engine.telemetry import Telemetry
 from schemas.partition import home_of
 from schemas.topics import Topics
 from tests.simulation import runs

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from engine import intake
+from engine import admission
 from engine.inbox import Submission
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
@@ -40,7 +40,7 @@ class Line:
     def submission(self, kind: str, by: str, time: int, **rest: Any) -> Submission:
         self.sent += 1
         said = event(kind, by, time, **({"id": f"e{self.sent}"} | rest))
-        received = intake.receive(json.dumps(said).encode(), "door", self.engine.count)
+        received = admission.receive(json.dumps(said).encode(), "door", self.engine.count)
         assert not isinstance(received, Refusal), received
         return received[0]
 

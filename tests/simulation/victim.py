@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from engine import intake
+from engine import admission
 from engine.clock import now_ms
 from engine.inbox import Submission
 from engine.runtime import Engine
@@ -44,7 +44,7 @@ def live(url: str, file: str, acks: str) -> None:
 
 
 def _received(engine: Engine, raw: bytes) -> Submission:
-    received = intake.receive(raw, "victim", engine.count)
+    received = admission.receive(raw, "victim", engine.count)
     assert isinstance(received, tuple), received
     return received[0]
 

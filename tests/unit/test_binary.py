@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import intake
+from engine import admission
 from schemas import binary
 from schemas.envelope import MAX_EVENT_BYTES, decode_envelope
 from schemas.refusals import Reason, Refusal
@@ -49,7 +49,7 @@ def refusal(headers: binary.Headers, content: bytes = b"{}") -> Refusal:
 def digest(raw: bytes | Refusal) -> str:
     """The digest that the log keeps of an event that is taken."""
     assert isinstance(raw, bytes), raw
-    received = intake.receive(raw, "local", 32)
+    received = admission.receive(raw, "local", 32)
     assert not isinstance(received, Refusal), received
     return str(json.loads(received[0].body)["digest"])
 
@@ -223,7 +223,7 @@ def test_what_is_refused_is_kept_readable_and_never_becomes_an_event():
     assert kept["weather"] == "100%"
     assert kept["datacontenttype"] == "application/json"
     assert kept["data"] == '{"outcome": "\\xff"}'
-    again = intake.receive(binary.as_sent(headers, b"{}"), "local", 32)
+    again = admission.receive(binary.as_sent(headers, b"{}"), "local", 32)
     assert isinstance(again, Refusal)
     assert again.field == "data"
 

@@ -202,7 +202,7 @@ def test_brokers_are_spoken_to_in_the_cluster_only_and_faust_fills_one_file():
 
 def test_the_embedded_run_imports_nothing_of_the_cluster():
     """In a process of its own: what this one has imported says nothing."""
-    wanted = "import sys, gridpatrol.cli, gridpatrol.serve, gridpatrol.opening, engine.door.app, consumers.performance"
+    wanted = "import sys, gridpatrol.cli, gridpatrol.serve, gridpatrol.opening, engine.http.app, consumers.performance"
     said = "print(sorted({name.partition('.')[0] for name in sys.modules} & {'kafka', 'faust', 'aiokafka', 'mode'}))"
     done = subprocess.run([sys.executable, "-c", f"{wanted}\n{said}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from engine import principals
+from engine.admission import admit, letter_id
 from engine.errors import SettingsError
-from engine.intake import admit, letter_id
 from engine.principals import LOCAL, Principal, Principals, digest_of, new_token
 from schemas.refusals import Reason, Refusal
 from tests.unit.builders import DAY, HOTLINE, event

@@ -7,7 +7,7 @@ from datetime import datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.door.words import Words
+from engine.views.names import Words
 from schemas.envelope import to_ms
 from tests.unit.builders import at, instant, weiyang
 

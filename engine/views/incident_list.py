@@ -8,12 +8,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.door.cursors import no_cursor, read_cursor, write_cursor
-from engine.door.problems import bad_query
-from engine.door.words import CategoryNamed, Named, OwnerNamed, Words, active_words, parse_instant, prefix_of
+from engine.http.problems import bad_query
 from engine.policies import Policies
-from engine.store import desk
-from engine.store.desk import After, Connection, Filters
+from engine.store import incident_queries
+from engine.store.incident_queries import After, Connection, Filters
+from engine.views.cursors import no_cursor, read_cursor, write_cursor
+from engine.views.names import CategoryNamed, Named, OwnerNamed, Words, active_words, parse_instant, prefix_of
 from workflows import case as cases
 from workflows.case import AWAITED, Case, Clock
 from workflows.decide import DEFINITIONS
@@ -93,7 +93,9 @@ def page(connection: Connection, policies: Policies, question: Question, now: in
     if not 1 <= question.limit <= MOST:
         raise bad_query("limit", f"{question.limit} is not from 1 to {MOST}", "ask for fewer and follow `next`")
     after = _read_cursor(question.cursor, question.sort)
-    rows = desk.read_page(connection, filters(words, question, now), sort, descending, after, question.limit + 1)
+    rows = incident_queries.read_page(
+        connection, filters(words, question, now), sort, descending, after, question.limit + 1
+    )
     shown = rows[: question.limit]
     more = write_cursor(question.sort, shown[-1][0].key, shown[-1][0].id) if len(rows) > len(shown) else None
     return Page([line(cases.decode(body), words, now) for _, body in shown], more, words.instant(now))
@@ -137,8 +139,8 @@ def _states(text: str) -> tuple[str, ...]:
 def _sort(text: str) -> tuple[str, bool]:
     """The column, and whether downwards."""
     column = text.removeprefix("-")
-    if column not in desk.SORTS:
-        ways = ", ".join(f"{name}, -{name}" for name in desk.SORTS)
+    if column not in incident_queries.SORTS:
+        ways = ", ".join(f"{name}, -{name}" for name in incident_queries.SORTS)
         raise bad_query("sort", f"{text!r} sorts nothing", f"choose one of: {ways}")
     return column, text.startswith("-")
 

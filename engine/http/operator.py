@@ -13,17 +13,17 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from engine import erasure, letters, settlements
-from engine.batch import Answer
 from engine.clock import now_ms
-from engine.door.hall import Hall, settled
-from engine.door.problems import Problem, busy
-from engine.erasure import Erased, Erasure
 from engine.errors import GridpatrolError
-from engine.letters import Replayed
+from engine.http.context import Hall, settled
+from engine.http.problems import Problem, busy
+from engine.operations import dead_letters, erasure, settlements
+from engine.operations.dead_letters import Replayed
+from engine.operations.erasure import Erased, Erasure
+from engine.operations.settlements import Settled
 from engine.principals import Principal
 from engine.runtime import Engine
-from engine.settlements import Settled
+from engine.slice.types import Answer
 from workflows.policy.model import Pack
 
 T = TypeVar("T")
@@ -45,23 +45,23 @@ async def activate(hall: NamedDependency[Hall], data: JSONBody[Pack]) -> Activat
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
 async def replay_letter(hall: NamedDependency[Hall], letter: FromPath[str]) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
-    found = await _act(hall, lambda engine: letters.read(engine, letter))
+    found = await _act(hall, lambda engine: dead_letters.read(engine, letter))
     if found is None:
         raise Problem(
             404, "unknown_letter", f"there is no dead letter {letter!r}", remedy="see `gridpatrol deadletter list`"
         )
     try:
-        submission = letters.resubmission(*found, hall.writer.engine.count, hall.principals)
-    except letters.NotReplayable as error:
+        submission = dead_letters.resubmission(*found, hall.writer.engine.count, hall.principals)
+    except dead_letters.NotReplayable as error:
         raise Problem(409, "not_replayable", str(error)) from error
     ask = hall.writer.submit(submission, wait=submission.kind == "event")
     await _done(ask.durable)
     if ask.outcome is None:
-        outcome = letters.outcome_of(letter, None)  # a released firing has no answer of its own
+        outcome = dead_letters.outcome_of(letter, None)  # a released firing has no answer of its own
     else:
         answer: Answer = await _done(ask.outcome)
-        outcome = letters.outcome_of(letter, answer)
-    await _act(hall, lambda engine: letters.keep(engine, outcome))
+        outcome = dead_letters.outcome_of(letter, answer)
+    await _act(hall, lambda engine: dead_letters.keep(engine, outcome))
     return outcome
 
 

@@ -7,14 +7,14 @@ the original stays sealed; only the decision is made again, under the pack and t
 import msgspec
 from msgspec import Struct
 
-from engine import intake
-from engine.batch import Answer
+from engine import admission
 from engine.errors import GridpatrolError
 from engine.inbox import Submission
 from engine.principals import LOCAL, OURS, Principal, Principals, check
 from engine.runtime import Engine
-from engine.store import letters as store
-from engine.store.letters import Letter
+from engine.slice.types import Answer
+from engine.store import dead_letters as store
+from engine.store.dead_letters import Letter
 from schemas.envelope import decode_record, encode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
@@ -73,7 +73,7 @@ def _sender(letter: Letter, principals: Principals) -> Principal:
 
 def _received(letter: Letter, body: str, partitions: int, sender: Principal) -> Submission:
     """What was refused by its shape comes in again as it was sent, for a release that knows its type by now."""
-    received = intake.receive(body.encode(), OPERATOR, partitions)
+    received = admission.receive(body.encode(), OPERATOR, partitions)
     if not isinstance(received, Refusal):
         received = check(sender, received[1]) or received
     if isinstance(received, Refusal):

@@ -34,7 +34,7 @@ from engine.cluster import clients
 from engine.cluster.inbox import KafkaInbox, row_of
 from engine.errors import Fenced, Stalled
 from engine.settings import Settings
-from engine.store import log as table
+from engine.store import inbox as table
 from engine.store.database import Connection, Database
 from engine.store.rows import InboxRow, PartitionRow
 from schemas.topics import Topics

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from engine.door.problems import Problem, bad_query
+from engine.http.problems import Problem, bad_query
 from engine.policies import Policies
-from engine.store import desk
-from engine.store.desk import Connection
+from engine.store import incident_queries
+from engine.store.incident_queries import Connection
 from schemas.envelope import to_ms
 from workflows.case import Owner
 from workflows.policy.index import Policy
@@ -91,7 +91,7 @@ class Words:
 
 def active_words(connection: Connection, policies: Policies) -> Words:
     """The words of the active pack. Without one there is nothing to show yet."""
-    digest = desk.read_active(connection)
+    digest = incident_queries.read_active(connection)
     if digest is None:
         raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
     return Words(policies.get(connection, digest))

@@ -5,8 +5,8 @@ In: the slice's memory and a partition. Out: the next due case, and whether the 
 
 import heapq
 
+from engine.slice.reads import Workspace
 from engine.store import slices
-from engine.workspace import Workspace
 
 
 class DueCases:

@@ -7,10 +7,10 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 
-from engine.door.hall import Hall
-from engine.door.problems import Problem, busy
-from engine.store import desk, log
-from engine.store.desk import Connection
+from engine.http.context import Hall
+from engine.http.problems import Problem, busy
+from engine.store import inbox, incident_queries
+from engine.store.incident_queries import Connection
 
 
 class Alive(Struct, frozen=True):
@@ -53,12 +53,12 @@ async def readyz(hall: NamedDependency[Hall]) -> Ready:
 
 
 def _ready(connection: Connection) -> Ready:
-    pack = desk.read_active(connection)
+    pack = incident_queries.read_active(connection)
     if pack is None:
         raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
-    in_table = log.read_origin(connection) is None
-    backlog = sum(count for _, count in desk.count_waiting(connection)) if in_table else None
-    return Ready("ready", pack, [Halted(*row) for row in desk.read_halted(connection)], backlog)
+    in_table = inbox.read_origin(connection) is None
+    backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
+    return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)

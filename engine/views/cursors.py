@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.door.problems import bad_query
+from engine.http.problems import bad_query
 
 T = TypeVar("T")
 

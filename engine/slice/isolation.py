@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.batch import UNDECIDABLE, Batch, Beside, SliceResult, firing_name
 from engine.errors import GridpatrolError
 from engine.failpoints import Interrupted
+from engine.slice.types import UNDECIDABLE, Batch, Beside, SliceResult, firing_name
 from engine.store import slices
 from engine.store.database import StoreError, refuses
 from engine.store.rows import PartitionRow, SettlementRow

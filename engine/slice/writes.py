@@ -6,10 +6,10 @@ the workspace.
 
 from collections.abc import Sequence
 
-from engine.batch import Answer
-from engine.due import DueCases
+from engine.slice.due import DueCases
+from engine.slice.reads import Read, Workspace, scoped
+from engine.slice.types import Answer
 from engine.store.rows import CaseRow, InboxRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
-from engine.workspace import Read, Workspace, scoped
 from schemas import facts as f
 from schemas.envelope import Record, decode_record
 from schemas.refusals import Reason, Refusal

@@ -6,9 +6,9 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
-from engine.door.hall import Hall
-from engine.door.problems import Problem, bad_query
 from engine.errors import GridpatrolError
+from engine.http.context import Hall
+from engine.http.problems import Problem, bad_query
 
 By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
 Period = Annotated[str, QueryParameter(description="day, week, month, quarter, half, year or all; a month by default.")]

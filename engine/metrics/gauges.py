@@ -17,9 +17,9 @@ from prometheus_client.registry import Collector
 
 from engine.clock import now_ms
 from engine.policies import Policies
-from engine.store import desk, figures, letters, log, outbox, positions, untold
+from engine.store import dead_letters, figures, inbox, incident_queries, outbox, positions, unpublished_figures
 from engine.store.database import FAILURES, Database
-from engine.store.desk import Connection
+from engine.store.incident_queries import Connection
 from schemas.refusals import Reason
 
 _log = logging.getLogger(__name__)
@@ -113,20 +113,20 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield _seconds(
         "gridpatrol_timer_lag_seconds",
         "How long the earliest due instant has been waiting to fire.",
-        desk.read_earliest_due(connection),
+        incident_queries.read_earliest_due(connection),
         now,
     )
-    if log.read_origin(connection) is None:  # of a topic the owners of its partitions know, and say it themselves
+    if inbox.read_origin(connection) is None:  # of a topic the owners of its partitions know, and say it themselves
         yield _waiting(connection)
         yield GaugeMetricFamily(
             "gridpatrol_partitions_halted",
             "Partitions that stand still until somebody acts.",
-            value=desk.count_halted(connection),
+            value=incident_queries.count_halted(connection),
         )
         yield _seconds(
             "gridpatrol_inbox_oldest_seconds",
             "How long the oldest undecided record has been waiting.",
-            desk.read_oldest_waiting(connection),
+            incident_queries.read_oldest_waiting(connection),
             now,
         )
     else:
@@ -134,7 +134,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "gridpatrol_partitions",
         "Partitions of the installation, fixed for good.",
-        value=int(log.read_meta(connection, "partitions") or 0),
+        value=int(inbox.read_meta(connection, "partitions") or 0),
     )
     yield _behind(connection)
     yield _letters(connection)
@@ -145,7 +145,7 @@ def _open(connection: Connection) -> Metric:
     family = GaugeMetricFamily(
         "gridpatrol_incidents", "Open incidents by level of their owner and state.", labels=("level", "state")
     )
-    for level, name, count in sorted(desk.count_open(connection)):
+    for level, name, count in sorted(incident_queries.count_open(connection)):
         family.add_metric((str(level), name), count)
     return family
 
@@ -154,7 +154,7 @@ def _overdue(connection: Connection, now: int) -> Metric:
     """The store groups by path, which is finer; it is rolled up to the deepest level that has a label here."""
     edges = [now - hours * HOUR_MS for hours, _ in AGES]
     sums: Counter[tuple[str, str, str]] = Counter()
-    for path, group, band, count in desk.count_overdue(connection, edges):
+    for path, group, band, count in incident_queries.count_overdue(connection, edges):
         codes = [code for code in path.split("/") if code][:DEEPEST]
         sums[codes[-1] if codes else "", group, AGES[band - 1][1]] += count
     family = GaugeMetricFamily(
@@ -177,7 +177,7 @@ def _waiting(connection: Connection) -> Metric:
     family = GaugeMetricFamily(
         "gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", labels=("partition",)
     )
-    for partition, count in desk.count_waiting(connection):
+    for partition, count in incident_queries.count_waiting(connection):
         family.add_metric((str(partition),), count)
     return family
 
@@ -199,14 +199,18 @@ def _unpublished(connection: Connection) -> Metric:
         labels=("topic",),
     )
     lines, dead = outbox.count_unpublished(connection)
-    for topic, count in (("alerts", lines), ("deadletter", dead), ("performance", untold.count(connection))):
+    for topic, count in (
+        ("alerts", lines),
+        ("deadletter", dead),
+        ("performance", unpublished_figures.count(connection)),
+    ):
         family.add_metric((topic,), count)
     return family
 
 
 def _letters(connection: Connection) -> Metric:
     """Every reason has a series, so that an alert rule sees a rise from nothing."""
-    found = {reason: waiting for reason, _, waiting in letters.counts(connection)}
+    found = {reason: waiting for reason, _, waiting in dead_letters.counts(connection)}
     family = GaugeMetricFamily(
         "gridpatrol_dead_letters", "Dead letters that nobody has replayed, by reason.", labels=("reason",)
     )
@@ -217,7 +221,7 @@ def _letters(connection: Connection) -> Metric:
 
 def _mismatches(connection: Connection) -> Metric:
     """Not a number until a verification has run: nothing found and nothing looked for are two things."""
-    found = log.read_meta(connection, MISMATCHES)
+    found = inbox.read_meta(connection, MISMATCHES)
     return GaugeMetricFamily(
         "gridpatrol_reconcile_mismatches",
         "Findings of the last `gridpatrol verify`; NaN before the first.",
@@ -232,7 +236,7 @@ def sums_of_figures(connection: Connection, policies: Policies, now: int) -> Met
         "Performance figures of the present day and month, by measure and grid.",
         labels=("grid", "measure", "period"),
     )
-    digest = desk.read_active(connection)
+    digest = incident_queries.read_active(connection)
     if digest is None:
         return family
     day = policies.get(connection, digest).clock_of_days.local_day(now)

@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from engine.clock import now_ms
-from engine.door.problems import Problem, busy
+from engine.http.problems import Problem, busy
 from engine.policies import Policies
 from engine.principals import Principals
 from engine.settings import Settings
 from engine.store.database import FAILURES, Database
-from engine.store.desk import Connection
+from engine.store.incident_queries import Connection
 from engine.writer import Writer
 
 log = logging.getLogger(__name__)

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from engine import failpoints
-from engine.batch import Batch, Beside, Limits, SliceResult
 from engine.policies import Policies
+from engine.slice.partition import Turn
+from engine.slice.reads import Workspace
+from engine.slice.types import Batch, Beside, Limits, SliceResult
 from engine.store import slices
 from engine.store.database import Database
-from engine.turn import Turn
-from engine.workspace import Workspace
 
 
 def run_slice(

@@ -17,15 +17,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from engine import intake
-from engine.batch import Answer
-from engine.door.guard import needs
-from engine.door.hall import DURABLE_S, Hall, settled
-from engine.door.problems import Problem, bad_query, busy, refused
+from engine import admission
+from engine.http.auth import needs
+from engine.http.context import DURABLE_S, Hall, settled
+from engine.http.problems import Problem, bad_query, busy, refused
 from engine.principals import Principal
 from engine.runtime import Engine
-from engine.store import desk, letters, slices
-from engine.store.desk import Connection
+from engine.slice.types import Answer
+from engine.store import dead_letters, incident_queries, slices
+from engine.store.incident_queries import Connection
 from engine.store.rows import LetterRow, SealedRow, SeenRow
 from engine.writer import Ask
 from schemas import binary
@@ -201,7 +201,7 @@ def _submit(hall: Hall, item: _Item, wait: bool) -> None:
         said = f"the event has {len(item.raw)} bytes, {most} are allowed: put files elsewhere and send their address"
         item.refusal = Refusal(Reason.TOO_LARGE, "", said)
         return
-    received = intake.admit(item.raw, item.sender, hall.writer.engine.count)
+    received = admission.admit(item.raw, item.sender, hall.writer.engine.count)
     if isinstance(received, Refusal):
         item.refusal = received
         return
@@ -214,9 +214,9 @@ async def _keep(hall: Hall, items: Sequence[_Item]) -> None:
     kept: dict[str, tuple[LetterRow, SealedRow]] = {}
     for item in items:
         assert item.refusal is not None
-        item.letter = intake.letter_id(item.raw, item.sender.name)
+        item.letter = admission.letter_id(item.raw, item.sender.name)
         raw = item.raw[: hall.settings.event_bytes]
-        kept[item.letter] = intake.letter(raw, item.refusal, item.sender.name, hall.now(), item.letter)
+        kept[item.letter] = admission.letter(raw, item.refusal, item.sender.name, hall.now(), item.letter)
     if not kept:
         return
     if hall.letters >= LETTERS_AT_ONCE:
@@ -315,15 +315,19 @@ async def status(
 
 def _status_in_topic(connection: Connection, waits: Status) -> Status:
     """What is not decided yet stands in the topic, which is not searched: the place that was given out is believed."""
-    if desk.read_position(connection, waits.partition) <= waits.position:
+    if incident_queries.read_position(connection, waits.partition) <= waits.position:
         return waits
     return _status(connection, waits.source, waits.id, waits.partition, waits.position)
 
 
 def _status(connection: Connection, source: str, id_: str, partition: int | None, position: int | None) -> Status:
-    if partition is not None and position is not None and desk.read_position(connection, partition) <= position:
+    if (
+        partition is not None
+        and position is not None
+        and incident_queries.read_position(connection, partition) <= position
+    ):
         return _pending(connection, source, id_)
-    found = desk.read_event(connection, source, id_, partition)
+    found = incident_queries.read_event(connection, source, id_, partition)
     if len(found) > 1:
         raise Problem(
             409,
@@ -352,7 +356,7 @@ def _of(connection: Connection, seen: SeenRow, position: int | None) -> Status:
     )
     if position is None or position == seen.position:
         return answer
-    letter = letters.read(connection, f"{seen.partition}.{position}")
+    letter = dead_letters.read(connection, f"{seen.partition}.{position}")
     if letter is None:
         return msgspec.structs.replace(answer, outcome="duplicate", first=seen.outcome, position=position)
     outcome = "conflict" if letter.reason == Reason.CONFLICT else "refused"
@@ -372,7 +376,7 @@ def _of(connection: Connection, seen: SeenRow, position: int | None) -> Status:
 def _pending(connection: Connection, source: str, id_: str) -> Status:
     """An event that is in the log and not decided yet; else nobody knows it."""
     words = [msgspec.json.encode(text).decode() for text in (source, id_)]
-    for row in desk.read_waiting(connection, words, WAITING_LOOKED_AT):
+    for row in incident_queries.read_waiting(connection, words, WAITING_LOOKED_AT):
         event = decode_record(row.body).event  # whatever came in by a door can be decoded
         if (event.source, event.id) == (source, id_):
             return Status(

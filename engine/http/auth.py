@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from engine.door.problems import Problem, bad_query
+from engine.http.problems import Problem, bad_query
 from engine.principals import LOCAL, Principal, Principals, Right
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.batch import SKIP, UNDECIDABLE, Answer, Batch, Counted, Limits
 from engine.policies import Policies
-from engine.store import log as inbox
-from engine.store import slices
+from engine.slice.types import SKIP, UNDECIDABLE, Answer, Batch, Counted, Limits
+from engine.store import inbox, slices
 from engine.store.database import Connection
 from engine.store.rows import CaseRow, InboxRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
 from schemas.envelope import Record, decode_data, decode_record

@@ -6,9 +6,9 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from engine.door.dossier import Dossier, dossier
-from engine.door.hall import Hall
-from engine.door.listing import Page, Question, page
+from engine.http.context import Hall
+from engine.views.incident_detail import Dossier, dossier
+from engine.views.incident_list import Page, Question, page
 
 Open = Annotated[
     Literal["true", "false", "all"],

@@ -8,13 +8,13 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct, inspect
 
-from engine.door.listing import Head, head
-from engine.door.problems import Problem
-from engine.door.words import Named, OwnerNamed, Words, active_words
+from engine.http.problems import Problem
 from engine.policies import Policies
-from engine.store import desk, exports
-from engine.store.desk import Connection
+from engine.store import exports, incident_queries
+from engine.store.incident_queries import Connection
 from engine.store.rows import StepRow
+from engine.views.incident_list import Head, head
+from engine.views.names import Named, OwnerNamed, Words, active_words
 from schemas import facts as f
 from workflows import case as cases
 from workflows import sla
@@ -140,7 +140,7 @@ class Dossier(Head, frozen=True, kw_only=True):
 def dossier(connection: Connection, policies: Policies, id_: str, now: int) -> Dossier:
     """A case by its id. Raises Problem where there is none."""
     words = active_words(connection, policies)
-    body = desk.read_case(connection, id_)
+    body = incident_queries.read_case(connection, id_)
     if body is None:
         remedy = "ask /v1/events/status for the event that reported it, or list cases at /v1/incidents"
         raise Problem(404, "unknown_case", f"no case {id_!r}", field="id", remedy=remedy)

@@ -10,13 +10,13 @@ from itertools import takewhile
 
 import msgspec
 
-from engine.batch import SKIP, STAMP, UNDECIDABLE, Batch, firing_name
-from engine.booking import Book
-from engine.due import DueCases
 from engine.errors import LogMismatch
+from engine.slice.due import DueCases
+from engine.slice.reads import Read, Workspace
+from engine.slice.types import SKIP, STAMP, UNDECIDABLE, Batch, firing_name
+from engine.slice.writes import Book
 from engine.store import slices
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
-from engine.workspace import Read, Workspace
 from schemas.envelope import Record
 from schemas.events import Said
 from schemas.partition import home_of, partition_of

@@ -17,13 +17,13 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 from msgspec import Struct
 
-from engine.door.cursors import read_cursor, whole, write_cursor
-from engine.door.hall import Hall
-from engine.door.problems import Problem, bad_query, busy
-from engine.door.words import CategoryNamed, Named, Words, active_words, parse_instant, prefix_of
+from engine.http.context import Hall
+from engine.http.problems import Problem, bad_query, busy
 from engine.store import alerts as store
 from engine.store.alerts import AlertRow, DeliveryRow
-from engine.store.desk import Connection
+from engine.store.incident_queries import Connection
+from engine.views.cursors import read_cursor, whole, write_cursor
+from engine.views.names import CategoryNamed, Named, Words, active_words, parse_instant, prefix_of
 
 STATUSES = ("firing", "acknowledged", "withdrawn", "resolved")
 MOST = 500

@@ -14,8 +14,8 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.response import Response
 
-from engine.door.events import BATCH, SINGLE
-from engine.door.problems import MEDIA_TYPE
+from engine.http.events import BATCH, SINGLE
+from engine.http.problems import MEDIA_TYPE
 from schemas import jsonschema
 from schemas.events import SAID
 

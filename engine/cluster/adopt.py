@@ -17,7 +17,7 @@ from msgspec import Struct
 from engine.cluster import topics
 from engine.errors import GridpatrolError
 from engine.settings import Settings
-from engine.store import log as table
+from engine.store import inbox as table
 from engine.store import slices
 from engine.store.database import Connection
 from engine.store.rows import PartitionRow

@@ -17,18 +17,18 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from engine import gauges
-from engine.door import alerts, described, events, health, incidents, operator, performance
-from engine.door.alerts import Feed
-from engine.door.guard import Guard, known, needs, no_foreign_page, only_known_parameters, only_this_machine
-from engine.door.hall import Hall, Performance
-from engine.door.problems import MEDIA_TYPE, Problem, busy
+from engine.http import alerts, events, health, incidents, openapi, operator, performance
+from engine.http.alerts import Feed
+from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_this_machine
+from engine.http.context import Hall, Performance
+from engine.http.problems import MEDIA_TYPE, Problem, busy
+from engine.metrics import gauges
 from engine.store.database import Database
 from engine.writer import Full, Writer
 
 log = logging.getLogger(__name__)
 
-ANYBODY = [*described.ROUTES, *health.ROUTES]
+ANYBODY = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (known, events.ROUTES),
@@ -72,7 +72,7 @@ def create_app(
         openapi_config=None,
         state=State(
             {
-                "description": cache(lambda: described.describe(ROUTES, handed)),
+                "description": cache(lambda: openapi.describe(ROUTES, handed)),
                 "principals": hall.principals,
             }
         ),

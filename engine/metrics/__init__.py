@@ -1,0 +1,1 @@
+"""What Prometheus reads: counters as the engine goes, gauges of stored state."""

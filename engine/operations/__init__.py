@@ -1,0 +1,1 @@
+"""What operators do: replay dead letters, erase, settle."""

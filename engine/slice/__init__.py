@@ -1,0 +1,1 @@
+"""One slice: what has arrived since the last one, decided in memory and written in one transaction."""

@@ -1,0 +1,1 @@
+"""What people read: incidents, alerts, figures. Asked by the door and by the command line."""
