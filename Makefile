@@ -43,7 +43,7 @@ bench-cluster: setup ## the same for Kafka, PostgreSQL and the roles, with laten
 
 fresh: setup ## write generated files anew
 	@$(BIN)/gridpatrol schema --write
-	@$(BIN)/python -m gridpatrol.readme
+	@$(BIN)/python -m gridpatrol.render.readme
 
 clean: ## remove .venv and caches; stored data in var/ stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -26,7 +26,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from consumers import alerts, performance
+from consumers.alerts import fold
+from consumers.performance import consume
 from engine import admission
 from engine.inbox import Submission
 from engine.runtime import Engine
@@ -34,8 +35,8 @@ from engine.settings import Settings
 from engine.store import recording
 from engine.store.database import Database, open_database
 from gridpatrol import cpu
-from gridpatrol.demo.speech import mint
-from gridpatrol.opening import install_if_empty
+from gridpatrol.demo.events import mint
+from gridpatrol.run.wiring import install_if_empty
 from schemas.refusals import Refusal
 from workflows.policy.index import Policy
 
@@ -161,7 +162,7 @@ def _opened(url: str) -> Iterator[Database]:
 
 def _begin(database: Database, events: int) -> tuple[Engine, Iterator[bytes]]:
     """An engine with the sample pack, and the events it will get."""
-    consumers = [performance.consume, alerts.consume]
+    consumers = [consume.consume, fold.consume]
     engine = Engine(database, Settings(pack="weiyang", log_level="WARNING"), consumers)
     policy = install_if_empty(engine, BEGIN_MS - 1)
     return engine, iter(list(islice(lives(policy), events)))

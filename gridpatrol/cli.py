@@ -13,7 +13,7 @@ import click
 from engine.errors import GridpatrolError
 from engine.http.problems import Problem
 from engine.packs import PackError
-from gridpatrol.boston311 import NotBoston311
+from gridpatrol.importers.boston311 import NotBoston311
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from consumers import performance, periods
+from consumers.performance import consume
 from engine.clock import now_ms
 from engine.errors import PackUnusable
 from engine.policies import Policies
 from engine.store import incident_queries
 from engine.store.database import Database
+from workflows import periods
 from workflows.policy.index import Policy
 
 GROUPINGS = ("", "grid", "department", "group", "category", "post", "day")
@@ -33,8 +34,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     since: str  # first local day, inclusive; empty: from the beginning
     until: str
     as_of: str
-    rows: list[performance.Row]
-    standing: list[performance.Standing]
+    rows: list[consume.Row]
+    standing: list[consume.Standing]
 
 
 def reader(database: Database) -> Callable[[Mapping[str, str]], Figures]:
@@ -58,7 +59,7 @@ def figures(database: Database, policy: Policy, asked: Mapping[str, str], now: i
     since, until = _days(asked, policy, now)
     codes: dict[str, Any] = {name: asked.get(name) or None for name in CODES}
     level = _whole("level", asked["level"]) if asked.get("level") else None
-    rows = performance.performance(
+    rows = consume.performance(
         database,
         policy,
         level=level,
@@ -70,7 +71,7 @@ def figures(database: Database, policy: Policy, asked: Mapping[str, str], now: i
     )
     standing = []
     if by not in ("post", "day") and codes.pop("post") is None:
-        standing = performance.standing(database, policy, now, level=level, by=by, **codes)  # type: ignore[arg-type]
+        standing = consume.standing(database, policy, now, level=level, by=by, **codes)  # type: ignore[arg-type]
     return Figures(
         pack=policy.pack.code,
         grid=asked.get("grid") or policy.root,

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import uvicorn
 
-from consumers import alerts
+from consumers.alerts import fold
 from engine import admission
 from engine.clock import now_ms
 from engine.http.app import create_app
@@ -62,8 +62,8 @@ def prepared(url: str, **settings: Any) -> Iterator[Engine]:
     database = open_database(url)
     try:
         database.upgrade()
-        engine = Engine(database, Settings(database=url, **{"partitions": 4} | settings), [alerts.consume])
-        alerts.epoch(database)
+        engine = Engine(database, Settings(database=url, **{"partitions": 4} | settings), [fold.consume])
+        fold.epoch(database)
         engine.install(weiyang().pack, now_ms() - 100 * DAY)
         engine.drain()
         yield engine

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import click
 
-from consumers import alerts
+from consumers.alerts import fold
 from engine.policies import Policies
 from engine.settings import Settings
 from engine.views.names import Words, active_words, prefix_of
-from gridpatrol import options, show
+from gridpatrol import options
 from gridpatrol.client import Server, ServerAway, server_of
-from gridpatrol.opening import NothingThere, reading, settings_of
+from gridpatrol.render import terminal
+from gridpatrol.run.wiring import NothingThere, reading, settings_of
 
 RETRY_S = 2.0
 
@@ -53,11 +54,11 @@ def list_alerts(
         with opened.read() as connection:
             words = active_words(connection, Policies())
         path = prefix_of(words, grid) if grid else "/"
-        rows = alerts.listed(opened, path=path, status=status, clock=clock, case=incident, limit=limit)
+        rows = fold.listed(opened, path=path, status=status, clock=clock, case=incident, limit=limit)
     if as_json:
         options.print_json([_shown(row, words) for row in rows])
     else:
-        show.alerts(rows, words)
+        terminal.alerts(rows, words)
 
 
 def _shown(row, words: Words) -> dict:
@@ -134,6 +135,6 @@ def _lines(server: Server, grid: str, last: str) -> Iterator[tuple[str, str]]:
 def _line(data: str) -> str:
     """One line of the feed for people."""
     told = json.loads(data)
-    due = show.both_clock(told["clock"], told["kind"])
+    due = terminal.both_clock(told["clock"], told["kind"])
     to = ", ".join(told["recipients"])
-    return f"{show.both_end(told['what'])}  {due}  {told['case']}  → {to}"
+    return f"{terminal.both_end(told['what'])}  {due}  {told['case']}  → {to}"

@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from gridpatrol import options, show
-from gridpatrol.opening import settings_of
-from gridpatrol.progress import progress
+from gridpatrol import options
+from gridpatrol.render import terminal
+from gridpatrol.render.progress import progress
+from gridpatrol.run.wiring import settings_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +62,7 @@ def command(scale: float, cluster: bool, as_json: bool) -> None:
         for run in done.runs
     ]
     heads = ("database", "batch", "events", "events/s", "CPU ms/event", "engine", "database", "bare events/s", "share")
-    show.table(heads, rows, right=range(1, 9))
+    terminal.table(heads, rows, right=range(1, 9))
     for line in (*done.skipped, *done.notes):
         click.echo(line)
 
@@ -85,7 +86,7 @@ def _cluster(scale: float, as_json: bool) -> None:
         click.echo(line)
     for heads, rows in bench.tables(done):
         click.echo()
-        show.table(heads, rows, right=range(1, len(heads)))
+        terminal.table(heads, rows, right=range(1, len(heads)))
 
 
 def _of_tests() -> ModuleType:

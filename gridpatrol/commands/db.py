@@ -7,15 +7,15 @@ from contextlib import closing
 
 import click
 
-from consumers import alerts
+from consumers.alerts import fold
 from engine.lease import Lease
 from engine.store import copying
 from engine.store.database import open_database
 from gridpatrol import options
 from gridpatrol.client import DOOR
-from gridpatrol.opening import is_empty, reading, settings_of, shown
-from gridpatrol.progress import progress
-from gridpatrol.show import table
+from gridpatrol.render.progress import progress
+from gridpatrol.render.terminal import table
+from gridpatrol.run.wiring import is_empty, reading, settings_of, shown
 
 
 @click.group("db")
@@ -62,7 +62,7 @@ def restart_feed(database: str | None) -> None:
     with reading(settings_of(database=database)) as opened:
         lease = Lease(opened)
         try:
-            epoch = alerts.restart_feed(opened)
+            epoch = fold.restart_feed(opened)
         finally:
             lease.close()
     click.echo(f"The alert feed begins anew, as epoch {epoch}.")

@@ -17,9 +17,10 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.slice.types import Answer
 from engine.store import dead_letters as store
-from gridpatrol import options, show
+from gridpatrol import options
 from gridpatrol.client import server_of
-from gridpatrol.opening import reading, settings_of, writing
+from gridpatrol.render import terminal
+from gridpatrol.run.wiring import reading, settings_of, writing
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         found = store.listed(connection, reason=reason, open_only=open_only, limit=limit)
         counts = store.counts(connection)
-        clock = show.clock_of(connection)
+        clock = terminal.clock_of(connection)
     if as_json:
         options.print_json([_shown(letter, clock) for letter in found])
         return
@@ -62,11 +63,11 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
         )
         for letter in found
     ]
-    show.table(("letter", "at", "reason", "field", "type", "detail", "replayed"), rows)
+    terminal.table(("letter", "at", "reason", "field", "type", "detail", "replayed"), rows)
     click.echo("; ".join(f"{reason}: {n}, {unseen} open" for reason, n, unseen in counts) or "No dead letters.")
 
 
-def _shown(letter: store.Letter, clock: show.LocalClock) -> dict:
+def _shown(letter: store.Letter, clock: terminal.LocalClock) -> dict:
     return msgspec.to_builtins(letter) | {"at": clock.instant(letter.at), "at_ms": letter.at}
 
 
@@ -90,7 +91,7 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         found = _must_exist(store.read(connection, letter), letter)
         body = store.read_sealed(connection, found.token) if with_bytes else None
-        clock = show.clock_of(connection)
+        clock = terminal.clock_of(connection)
     said = _shown(found, clock)
     if with_bytes:
         log.warning("sealed.read", extra={"letter": letter, "by": options.account()})

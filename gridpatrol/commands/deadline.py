@@ -17,7 +17,7 @@ from engine.store import exports, slices
 from engine.store.database import Database
 from engine.store.rows import StepRow
 from gridpatrol import options
-from gridpatrol.opening import read_pack, reading, settings_of
+from gridpatrol.run.wiring import read_pack, reading, settings_of
 from schemas import facts as f
 from schemas.envelope import to_ms
 from workflows.clocks.calendar import Calendar

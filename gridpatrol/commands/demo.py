@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gridpatrol import options
-from gridpatrol.opening import defaults, settings_of, shown
+from gridpatrol.run.wiring import defaults, settings_of, shown
 
 DATABASE = "sqlite:///var/demo.db"
 CITY_DATABASE = "sqlite:///var/city.db"
@@ -34,9 +34,9 @@ def run(listen: str | None, database: str | None, folder: Path | None, rate: flo
       gridpatrol demo run
       gridpatrol demo run --rate 5 --listen 127.0.0.1:9000
     """
-    from gridpatrol import demonstrate  # the HTTP server takes a third of a second to import
+    from gridpatrol.run import demo  # the HTTP server takes a third of a second to import
 
-    demonstrate.run(defaults(settings_of(listen=listen, database=database), database=DATABASE), folder, seconds, rate)
+    demo.run(defaults(settings_of(listen=listen, database=database), database=DATABASE), folder, seconds, rate)
     options.say("Stopped. The next run goes on from here.")
 
 
@@ -52,7 +52,7 @@ def city(database: str | None, proof: bool, as_json: bool) -> None:
       gridpatrol demo city
       gridpatrol demo city --json
     """
-    from gridpatrol import city as cities
+    from gridpatrol.run import city as cities
 
     settings = defaults(settings_of(database=database), database=CITY_DATABASE)
     found = cities.run(settings)

@@ -10,7 +10,7 @@ import msgspec
 from engine.store import exports
 from engine.store.rows import StepRow
 from gridpatrol import options
-from gridpatrol.opening import reading, settings_of
+from gridpatrol.run.wiring import reading, settings_of
 
 
 @click.group("facts")

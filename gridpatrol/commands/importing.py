@@ -10,10 +10,10 @@ from typing import IO, Literal
 
 import click
 
-from gridpatrol import boston311
-from gridpatrol.opening import read_pack
+from gridpatrol.importers import boston311
 from gridpatrol.options import say
-from gridpatrol.progress import progress
+from gridpatrol.render.progress import progress
+from gridpatrol.run.wiring import read_pack
 
 
 @click.group("import")

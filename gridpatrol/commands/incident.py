@@ -18,9 +18,10 @@ from engine.store import exports
 from engine.views.incident_detail import dossier
 from engine.views.incident_list import Question, page
 from engine.views.names import active_words
-from gridpatrol import options, show
+from gridpatrol import options
 from gridpatrol.client import server_of
-from gridpatrol.opening import reading, settings_of, writing
+from gridpatrol.render import terminal
+from gridpatrol.run.wiring import reading, settings_of, writing
 
 
 @click.group("incident")
@@ -59,7 +60,7 @@ def list_incidents(overdue: bool, closed: bool, database: str | None, as_json: b
     if as_json:
         options.print_json(found)
     else:
-        show.desk(found.incidents, found.as_of, found.next is not None)
+        terminal.desk(found.incidents, found.as_of, found.next is not None)
 
 
 @command.command("show")
@@ -81,7 +82,7 @@ def show_incident(incident: str, database: str | None, as_json: bool) -> None:
     if as_json:
         options.print_json(found)
     else:
-        show.incident(found, steps, words)
+        terminal.incident(found, steps, words)
 
 
 @command.command("erase")

@@ -14,7 +14,7 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from gridpatrol import options
 from gridpatrol.client import server_of
-from gridpatrol.opening import reading, settings_of, whole_log, writing
+from gridpatrol.run.wiring import reading, settings_of, whole_log, writing
 
 
 @click.group("log")

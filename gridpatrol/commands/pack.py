@@ -15,7 +15,7 @@ from engine.settings import Settings
 from engine.store import inbox, slices
 from gridpatrol import options
 from gridpatrol.client import Server, server_of
-from gridpatrol.opening import read_pack, reading, settings_of, writing
+from gridpatrol.run.wiring import read_pack, reading, settings_of, writing
 from workflows.clocks.calendar import Calendar
 from workflows.policy import model as packs
 

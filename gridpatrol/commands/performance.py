@@ -9,14 +9,15 @@ from typing import Any
 
 import click
 
-from consumers import performance
-from consumers.performance import Rate
+from consumers.performance import consume
+from consumers.performance.consume import Rate
 from engine.lease import WRITER, Lease
 from engine.store import inbox
-from gridpatrol import options, show
+from gridpatrol import options
 from gridpatrol.figures import GROUPINGS, Figures, reader
-from gridpatrol.opening import reading, settings_of, shown
-from gridpatrol.progress import progress
+from gridpatrol.render import terminal
+from gridpatrol.render.progress import progress
+from gridpatrol.run.wiring import reading, settings_of, shown
 
 
 @click.group("performance")
@@ -84,10 +85,10 @@ def rebuild(database: str | None, as_json: bool) -> None:
         with opened.read() as connection:
             published = inbox.read_origin(connection) is not None
         with closing(Lease(opened, WRITER, shared=published)):
-            total = performance.rebuild(opened, note=published)
+            total = consume.rebuild(opened, note=published)
             with progress("folding", total) as told:
                 folded = 0
-                while more := performance.fill(opened) if published else performance.consume(opened, 2000):
+                while more := consume.fill(opened) if published else consume.consume(opened, 2000):
                     folded += more
                     told(min(folded, total))
     if as_json:
@@ -112,8 +113,8 @@ def figures(found: Figures) -> None:
                 counts.get("closed", 0),
                 row.n,
                 *(_rate(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
-                show.lasted(row.median_ms) if row.median_ms is not None else "",
-                show.lasted(row.p90_ms) if row.p90_ms is not None else "",
+                terminal.lasted(row.median_ms) if row.median_ms is not None else "",
+                terminal.lasted(row.p90_ms) if row.p90_ms is not None else "",
                 now.open if now else 0,
                 now.overdue if now else 0,
             )
@@ -132,7 +133,7 @@ def figures(found: Figures) -> None:
         "在办 open",
         "超期 overdue",
     )
-    show.table(heads, rows, right=range(2, 12))
+    terminal.table(heads, rows, right=range(2, 12))
     if any(row.thin for row in found.rows):
         click.echo("(in brackets: too few cases to rank)")
 

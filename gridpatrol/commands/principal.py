@@ -9,8 +9,9 @@ import msgspec
 from engine import principals
 from engine.errors import SettingsError
 from engine.principals import Principal, Principals
-from gridpatrol import options, show
-from gridpatrol.opening import settings_of
+from gridpatrol import options
+from gridpatrol.render import terminal
+from gridpatrol.run.wiring import settings_of
 
 
 @click.group("principal")
@@ -61,7 +62,7 @@ def list_principals(file: str | None, as_json: bool) -> None:
     if as_json:
         options.print_json([msgspec.to_builtins(one) | {"codes": sorted(one.codes)} for one in found])
         return
-    show.table(("principal", "speaks for", "reads", "operator"), [_row(one) for one in found])
+    terminal.table(("principal", "speaks for", "reads", "operator"), [_row(one) for one in found])
 
 
 def _row(one: Principal) -> tuple[str, str, str, str]:

@@ -24,7 +24,7 @@ from engine.store import slices
 from gridpatrol import options
 from gridpatrol.client import Server, server_of
 from gridpatrol.commands.replay import lines_of
-from gridpatrol.opening import exists, install_if_empty, reading, settings_of, writing
+from gridpatrol.run.wiring import exists, install_if_empty, reading, settings_of, writing
 from schemas.refusals import Refusal
 
 PRINCIPAL = LOCAL.name

@@ -18,8 +18,8 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.positions import read_positions
 from gridpatrol import options
-from gridpatrol.opening import BEFORE_ALL, install_if_empty, settings_of, shown, writing
-from gridpatrol.progress import progress
+from gridpatrol.render.progress import progress
+from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, settings_of, shown, writing
 
 
 @click.command("replay")

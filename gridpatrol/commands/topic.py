@@ -7,7 +7,7 @@ import click
 from engine.principals import Principals
 from engine.store.database import open_database
 from gridpatrol import options
-from gridpatrol.opening import settings_of
+from gridpatrol.run.wiring import settings_of
 
 
 @click.group("topic")

@@ -6,14 +6,14 @@ In: a database. Out: every mismatch; exit status 1 if there is one. Their number
 
 import click
 
-from consumers import reconcile
+from consumers import verify
 from engine.errors import LeaseTaken
 from engine.lease import Lease
 from engine.store import inbox
 from engine.store.database import Database
 from gridpatrol import options
-from gridpatrol.opening import reading, settings_of, shown
-from gridpatrol.progress import progress
+from gridpatrol.render.progress import progress
+from gridpatrol.run.wiring import reading, settings_of, shown
 
 
 @click.command("verify")
@@ -32,7 +32,7 @@ def command(ctx: click.Context, most: int, database: str | None, as_json: bool) 
     with reading(settings) as opened:
         live = _is_written_to(opened)
         with progress("verifying", None) as told:
-            found = reconcile.verify(opened, told, live=live)
+            found = verify.verify(opened, told, live=live)
         _keep(opened, len(found))
     if as_json:
         options.print_json({"mismatches": found, "count": len(found), "live": live})

@@ -17,11 +17,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from gridpatrol.demo.events import Speech, mint
 from gridpatrol.demo.hours import MINUTE, earlier, later, likely
-from gridpatrol.demo.lives import OPEN, Gap, Life, Word
-from gridpatrol.demo.plots import draw, fit_for, main_line, whole
-from gridpatrol.demo.speech import Speech, mint
-from gridpatrol.demo.town import Town
+from gridpatrol.demo.incident_script import OPEN, Gap, Life, Word
+from gridpatrol.demo.locality import Town
+from gridpatrol.demo.scenarios import draw, fit_for, main_line, whole
 
 DAYS = 30
 STANDING = {

@@ -25,12 +25,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gridpatrol.demo.acts import ORIGIN, advance, beside, revive
-from gridpatrol.demo.door import Answered, Away, Door
-from gridpatrol.demo.lives import MAIN_LINE, OPEN, Later, Life, Word
-from gridpatrol.demo.plots import draw, fit_for, main_line
-from gridpatrol.demo.speech import Speech, mint
-from gridpatrol.demo.town import Town
+from gridpatrol.demo.events import Speech, mint
+from gridpatrol.demo.http_client import Answered, Away, Door
+from gridpatrol.demo.incident_script import MAIN_LINE, OPEN, Later, Life, Word
+from gridpatrol.demo.locality import Town
+from gridpatrol.demo.next_step import ORIGIN, advance, beside, revive
+from gridpatrol.demo.scenarios import draw, fit_for, main_line
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
-from gridpatrol import city
 from gridpatrol.cli import main
+from gridpatrol.run import city
 
 
 @pytest.fixture(autouse=True)

@@ -25,8 +25,8 @@ import pytest
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
-from gridpatrol.demo.door import Away
-from gridpatrol.demo.lives import MAIN_LINE
+from gridpatrol.demo.http_client import Away
+from gridpatrol.demo.incident_script import MAIN_LINE
 from gridpatrol.demo.month import write_month
 from gridpatrol.demo.traffic import Traffic
 

@@ -26,7 +26,8 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from consumers import alerts, reconcile
+from consumers import verify
+from consumers.alerts import fold
 from engine import admission
 from engine.clock import now_ms
 from engine.cluster import clients
@@ -40,7 +41,7 @@ from engine.store.database import open_database
 from engine.store.rows import LetterRow
 from gridpatrol.demo.month import write_month
 from gridpatrol.figures import GROUPINGS
-from gridpatrol.readme import README
+from gridpatrol.render.readme import README
 from schemas.refusals import Refusal
 from schemas.topics import Topics
 from tests.acceptance.test_cli_serve import GRIDPATROL, environment, run, server
@@ -259,7 +260,7 @@ def _look(county: County, was: Before) -> None:
         was.ends = {row.partition: row.n for row in rows}
         was.letters = {letter.id for letter in letters}
         was.refused = _of(letters, "new")
-        was.heard = f"{alerts.epoch(database)}-{was.lines - 5}"
+        was.heard = f"{fold.epoch(database)}-{was.lines - 5}"
     assert sum(heads.get(row.partition, 0) - row.position for row in rows) >= 3, "nothing is left undecided"
     assert len(was.letters) > 2 and was.lines > 10 and sum(was.ends.values()) > 200
 
@@ -443,7 +444,7 @@ def _here_and_there(county: County, cluster: Cluster) -> tuple[list[Any], list[A
         with closing(open_database(url)) as database, database.read() as connection:
             for sql in SAME.values():
                 found.append(sorted(map(tuple, connection.exec_driver_sql(sql)), key=repr))
-            found.append("recounted" if reconcile.verify(database) == [] else "")
+            found.append("recounted" if verify.verify(database) == [] else "")
     with server(county.folder, **county.before | again) as alone:
         for url, found in ((cluster.url, there), (alone.url, here)):
             asked = [httpx.get(f"{url}/v1/performance?by={by}&from=2020-01-01", timeout=30) for by in GROUPINGS]

@@ -7,8 +7,8 @@ import pytest
 
 from engine.replay import replay_events
 from engine.settings import Settings
-from gridpatrol import readme
-from gridpatrol.opening import BEFORE_ALL, install_if_empty, writing
+from gridpatrol.render import readme
+from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, writing
 
 TEXT = readme.README.read_text(encoding="utf-8")
 

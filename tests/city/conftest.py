@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gridpatrol.boston311 import SHIPPED
+from gridpatrol.importers.boston311 import SHIPPED
 from tests.city import judge
 from tests.city.outcomes import EXPORT, Run, record, replay_city, told
 from tests.simulation.runs import engine_on, facts

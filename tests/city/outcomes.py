@@ -13,12 +13,12 @@ from datetime import datetime
 from functools import cache
 from typing import Literal, NamedTuple
 
-from consumers import performance
-from consumers.performance import Row, Standing
+from consumers.performance import consume
+from consumers.performance.consume import Row, Standing
 from engine.replay import Replayed
 from engine.runtime import Engine
-from gridpatrol import boston311
-from gridpatrol.boston311 import category_code
+from gridpatrol.importers import boston311
+from gridpatrol.importers.boston311 import category_code
 from schemas import facts as f
 from tests.city.judge import Case, Figures, utc_ms
 from tests.simulation.runs import pack_of, replayed, steps
@@ -138,8 +138,8 @@ def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
     policy = engine.active()
     assert policy is not None
     level = 2 if by == "grid" else None
-    rows = performance.performance(engine.database, policy, level=level, by=by)  # type: ignore[arg-type]
-    stands = performance.standing(engine.database, policy, at, level=level, by=by)  # type: ignore[arg-type]
+    rows = consume.performance(engine.database, policy, level=level, by=by)  # type: ignore[arg-type]
+    stands = consume.standing(engine.database, policy, at, level=level, by=by)  # type: ignore[arg-type]
     opened = {row.key: row for row in stands}
     return {row.key: _figures(row, opened.get(row.key)) for row in rows}
 

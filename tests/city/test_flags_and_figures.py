@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers import performance
+from consumers.performance import consume
 from engine.runtime import Engine
-from gridpatrol import boston311
-from gridpatrol.boston311 import SHIPPED
+from gridpatrol.importers import boston311
+from gridpatrol.importers.boston311 import SHIPPED
 from tests.city import judge
 from tests.city.judge import Figures, utc_ms
 from tests.city.outcomes import EXPORT, KEYS, Run, Told, figures_by, kinds, record, replay_city, told, tree
@@ -118,7 +118,7 @@ Stations = tuple[Engine, dict[tuple[str, int], dict[str, Figures]]]
 def stations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stations]:
     """One replay on one partition, read at each instant."""
     url = f"sqlite:///{tmp_path_factory.mktemp('city') / 'stations.db'}"
-    with engine_on(url, 1, consumers=[performance.consume]) as engine:
+    with engine_on(url, 1, consumers=[consume.consume]) as engine:
         found: dict[tuple[str, int], dict[str, Figures]] = {}
         for instant in INSTANTS:
             replay_city(engine, record(), instant)

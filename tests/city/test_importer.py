@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gridpatrol import boston311
-from gridpatrol.boston311 import HEADER, SHIPPED, NotBoston311, Problem, category_code, events
+from gridpatrol.importers import boston311
+from gridpatrol.importers.boston311 import HEADER, SHIPPED, NotBoston311, Problem, category_code, events
 from schemas.envelope import Envelope, decode_data, decode_envelope
 from schemas.events import Closed, ReportSubmitted
 from schemas.partition import home_of

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridpatrol.boston311 import SHIPPED
+from gridpatrol.importers.boston311 import SHIPPED
 from tests.city import judge
 from tests.city.judge import Case, Share, outcome, utc_ms
 from tests.city.streams import shuffle_targets

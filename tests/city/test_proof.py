@@ -1,6 +1,6 @@
 """The README's line of proof is what the city's record gives today."""
 
-from gridpatrol import readme
+from gridpatrol.render import readme
 
 
 def test_the_line_of_proof_is_fresh() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gridpatrol.boston311 import SHIPPED, events
+from gridpatrol.importers.boston311 import SHIPPED, events
 from tests.city.judge import rows
 from tests.city.streams import OFFLINE_S, delayed, doubled, shuffle_targets
 

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from consumers import performance
-from gridpatrol import boston311
-from gridpatrol.boston311 import SHIPPED, Problem
+from consumers.performance import consume
+from gridpatrol.importers import boston311
+from gridpatrol.importers.boston311 import SHIPPED, Problem
 from tests.city import judge
 from tests.city.outcomes import EXPORT, KEYS, Told, figures_by, kinds, record, replay_city, told, tree
 from tests.city.streams import OFFLINE_S, delayed, doubled
@@ -69,7 +69,7 @@ def check_alerts_of_late_news(found: dict[str, Told], wanted: dict[str, int]) ->
 
 
 def test_the_record_on_postgresql_has_the_same_outcomes_and_figures(cases: list[judge.Case], postgres_url: str) -> None:
-    with engine_on(postgres_url, consumers=[performance.consume]) as engine:
+    with engine_on(postgres_url, consumers=[consume.consume]) as engine:
         replay_city(engine, record(), EXPORT)
         found = told(engine)
         check_outcomes(found, cases, EXPORT)

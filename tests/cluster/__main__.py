@@ -33,9 +33,9 @@ from engine.lease import Lease
 from engine.packs import folder_of
 from engine.settings import Settings
 from engine.store.database import Database, open_database
-from gridpatrol.demo.door import Away
+from gridpatrol.demo.http_client import Away
 from gridpatrol.demo.traffic import Traffic
-from gridpatrol.supervision import Child, supervise
+from gridpatrol.run.supervision import Child, supervise
 from schemas.topics import Topics
 from tests.cluster.figures import read_figures, read_lag
 from tests.cluster.kept import database_of, kept_server
@@ -314,7 +314,7 @@ def _welcome(site: Site) -> str:
             read.format(names.alerts),
             "",
             "Kill one of the five; its work goes on, and it comes back:",
-            "  kill -9 $(pgrep -f 'gridpatrol.supervision worker-1')",
+            "  kill -9 $(pgrep -f 'gridpatrol.run.supervision worker-1')",
             "",
         ]
     )

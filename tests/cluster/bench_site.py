@@ -22,7 +22,7 @@ from kafka import KafkaConsumer, TopicPartition
 from sqlalchemy.engine import URL
 
 from gridpatrol import cpu
-from gridpatrol.opening import read_pack
+from gridpatrol.run.wiring import read_pack
 from schemas.topics import Topics
 from tests import kafka, kafka_parts, postgres
 from tests.cluster.town import Role, Town

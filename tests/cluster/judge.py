@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from consumers import reconcile
-from consumers.telling import told
+from consumers import verify
+from consumers.alerts.publish import told
 from engine.clock import now_ms
 from engine.cluster.relay import NAME as RELAY
 from engine.cluster.relay import message
@@ -27,7 +27,7 @@ from engine.store import alerts
 from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, open_database
 from engine.store.rows import StepRow
-from gridpatrol.opening import whole_log
+from gridpatrol.run.wiring import whole_log
 from schemas import facts as f
 from schemas import messages as m
 from schemas.topics import Topics
@@ -101,7 +101,7 @@ def judge(settings: Settings, ledger: Ledger, folder: Path, at_ms: int) -> Verdi
         _facts_topic(case, steps)
         _other_topics(case)
         _replay(case)
-        case.verdict.complain("verify", reconcile.verify(database))
+        case.verdict.complain("verify", verify.verify(database))
         return case.verdict
     finally:
         database.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from consumers import alerts
+from consumers.alerts import fold
 from engine.store import steps as store
 from engine.store.database import open_database
 from schemas import facts as f
@@ -53,11 +53,11 @@ def raised(teller: Teller) -> list[f.AlertRaised]:
 
 def lines(database, after: int = 0, path: str = "/") -> list[tuple[int, str, str]]:
     """(number, alert, what) of the feed."""
-    return [(row.number, row.alert, row.what) for row in alerts.feed(database, after, path)]
+    return [(row.number, row.alert, row.what) for row in fold.feed(database, after, path)]
 
 
 def status(database) -> dict[str, str]:
-    return {row.id: row.status for row in alerts.listed(database)}
+    return {row.id: row.status for row in fold.listed(database)}
 
 
 LATER = at("06-01 00:00")
@@ -67,26 +67,26 @@ def test_an_overdue_case_alerts_those_whom_the_ladder_names(db):
     teller = request()
     teller.until(at("03-07 09:02"))
     put(db, teller)
-    assert alerts.consume(db, now=LATER) == len(teller.steps)
+    assert fold.consume(db, now=LATER) == len(teller.steps)
     told = raised(teller)
     assert told
     assert set(status(db)) == {fact.alert for fact in told}
     assert set(status(db).values()) == {"firing"}
-    (row,) = [row for row in alerts.listed(db, clock="total") if row.kind == "due"]
+    (row,) = [row for row in fold.listed(db, clock="total") if row.kind == "due"]
     total = teller.case.clock("total")
     assert total is not None
     assert (row.due, row.due_at, row.raised_at) == (total.due, total.due, (total.due or 0) + 1)
     assert row.path == "/XA/WY/WY01/WY01-01/"
-    assert alerts.consume(db, now=LATER) == 0
+    assert fold.consume(db, now=LATER) == 0
 
 
 def test_the_feed_is_numbered_without_gaps_and_each_line_has_stable_ids(db):
     teller = request()
     teller.until(at("03-20 00:00"))
     put(db, teller)
-    while alerts.consume(db, limit=1, now=LATER):
+    while fold.consume(db, limit=1, now=LATER):
         pass
-    told = alerts.feed(db, 0)
+    told = fold.feed(db, 0)
     assert [row.number for row in told] == list(range(1, len(told) + 1))
     for row in told:
         line = msgspec.json.decode(row.body, type=Line)
@@ -101,7 +101,7 @@ def test_the_feed_goes_on_after_a_number_and_keeps_to_a_subtree(db):
     for teller in (first, second):
         teller.until(at("03-08 00:00"))
     put(db, first, second)
-    alerts.consume(db, now=LATER)
+    fold.consume(db, now=LATER)
     everything = lines(db)
     assert lines(db, after=everything[2][0]) == everything[3:]
     here = lines(db, path="/XA/WY/WY02/")
@@ -114,12 +114,12 @@ def test_an_acknowledged_alert_is_resolved_when_its_clock_stops(db):
     teller.until(at("03-07 12:00"))
     assert teller.say("incident.acknowledged", "WY-CHIEF", 6 * DAY)
     put(db, teller)
-    alerts.consume(db, now=LATER)
+    fold.consume(db, now=LATER)
     assert set(status(db).values()) == {"acknowledged"}
-    assert {row.ended_by for row in alerts.listed(db)} == {"WY-CHIEF"}
+    assert {row.ended_by for row in fold.listed(db)} == {"WY-CHIEF"}
     assert teller.say("incident.closed", "WY-DISPATCH")
     put(db, teller)
-    alerts.consume(db, now=LATER)
+    fold.consume(db, now=LATER)
     assert set(status(db).values()) == {"resolved"}
     for alert in status(db):
         assert [what for _, a, what in lines(db) if a == alert] == ["firing", "acknowledged", "resolved"]
@@ -129,8 +129,8 @@ def test_an_alert_that_a_late_arrival_contradicts_is_withdrawn(db):
     teller = request()
     assert teller.say("incident.closed", "WY-DISPATCH", 5 * DAY + HOUR, late=2 * HOUR)
     put(db, teller)
-    alerts.consume(db, now=LATER)
-    found = {row.status for row in alerts.listed(db, clock="total")}
+    fold.consume(db, now=LATER)
+    found = {row.status for row in fold.listed(db, clock="total")}
     assert found == {"withdrawn"}
 
 
@@ -138,11 +138,11 @@ def test_urging_ends_with_its_case(db):
     teller = request()
     assert teller.say("incident.urged", "WY-DISPATCH")
     put(db, teller)
-    alerts.consume(db, now=LATER)
+    fold.consume(db, now=LATER)
     assert status(db) == {f"{teller.case.id}|urge|2": "firing"}
     assert teller.say("incident.closed", "WY-DISPATCH")
     put(db, teller)
-    alerts.consume(db, now=LATER)
+    fold.consume(db, now=LATER)
     assert status(db) == {f"{teller.case.id}|urge|2": "resolved"}
 
 
@@ -174,26 +174,26 @@ def waiting(teller: Teller) -> str:
 def test_at_night_the_telling_waits_for_the_morning_and_is_then_told_once(db):
     teller = at_night()
     put(db, teller)
-    alerts.consume(db, now=at("03-03 23:31"))
+    fold.consume(db, now=at("03-03 23:31"))
     alert = waiting(teller)
     assert status(db)[alert] == "firing"
     assert alert not in {a for _, a, _ in lines(db)}
-    assert alerts.tell(db, at("03-04 06:59")) == 0
-    assert alerts.tell(db, at("03-04 07:00")) >= 1
+    assert fold.tell(db, at("03-04 06:59")) == 0
+    assert fold.tell(db, at("03-04 07:00")) >= 1
     assert [what for _, a, what in lines(db) if a == alert] == ["firing"]
-    assert alerts.tell(db, at("03-04 07:00")) == alerts.tell(db, at("03-09 07:00")) == 0
-    (row,) = [row for row in alerts.feed(db, 0) if row.alert == alert]
+    assert fold.tell(db, at("03-04 07:00")) == fold.tell(db, at("03-09 07:00")) == 0
+    (row,) = [row for row in fold.feed(db, 0) if row.alert == alert]
     assert (row.reason, row.told_at) == ("the quiet hours are over", at("03-04 07:00"))
 
 
 def test_an_alert_that_ends_before_the_morning_is_never_told(db):
     teller = at_night()
     put(db, teller)
-    alerts.consume(db, now=at("03-03 23:31"))
+    fold.consume(db, now=at("03-03 23:31"))
     assert teller.say("incident.closed", "WY-DISPATCH", at("03-04 01:00") - teller.now)
     put(db, teller)
-    alerts.consume(db, now=at("03-04 01:00"))
-    alerts.tell(db, at("03-09 07:00"))
+    fold.consume(db, now=at("03-04 01:00"))
+    fold.tell(db, at("03-09 07:00"))
     assert status(db)[waiting(teller)] == "resolved"
     assert waiting(teller) not in {a for _, a, _ in lines(db)}
 
@@ -201,10 +201,10 @@ def test_an_alert_that_ends_before_the_morning_is_never_told(db):
 def test_after_a_week_of_standstill_what_waited_is_told_before_its_end(db):
     teller = at_night()
     put(db, teller)
-    alerts.consume(db, now=at("03-03 23:31"))
+    fold.consume(db, now=at("03-03 23:31"))
     assert teller.say("incident.closed", "WY-DISPATCH", at("03-11 09:00") - teller.now)
     put(db, teller)
-    alerts.consume(db, now=at("03-11 09:00"))
+    fold.consume(db, now=at("03-11 09:00"))
     assert [what for _, a, what in lines(db) if a == waiting(teller)] == ["firing", "resolved"]
 
 
@@ -213,10 +213,10 @@ def test_a_wall_clock_that_goes_back_loses_no_alert(db):
     other = request(2, due_in=HOUR)
     other.until(at("03-02 12:00"))
     put(db, other)
-    alerts.consume(db, now=at("03-04 08:00"))
+    fold.consume(db, now=at("03-04 08:00"))
     put(db, other, teller)
-    alerts.consume(db, now=at("03-04 06:00"))
-    alerts.tell(db, at("03-04 08:00"))
+    fold.consume(db, now=at("03-04 06:00"))
+    fold.tell(db, at("03-04 08:00"))
     assert [what for _, a, what in lines(db) if a == waiting(teller)] == ["firing"]
 
 
@@ -226,7 +226,7 @@ def test_a_missing_step_stops_the_alerts_visibly(db):
     steps = numbered(teller.steps, count=1)
     write(db, [*steps[:1], *steps[2:]])
     with pytest.raises(store.FactsGap, match="step 2 of partition 0 is missing for alerts"):
-        alerts.consume(db, now=LATER)
+        fold.consume(db, now=LATER)
     assert lines(db) == []
 
 
@@ -235,25 +235,25 @@ def test_the_listener_hears_how_many_lines_were_told(db):
     teller.until(at("03-08 00:00"))
     put(db, teller)
     heard: list[int] = []
-    alerts.consume(db, now=LATER, heard=heard.append)
+    fold.consume(db, now=LATER, heard=heard.append)
     assert heard == [len(lines(db))]
 
 
 def test_the_epoch_stays_until_the_feed_is_restarted_after_a_restore(db):
-    first = alerts.epoch(db)
-    assert first == alerts.epoch(db)
-    assert alerts.restart_feed(db) == alerts.epoch(db) != first
+    first = fold.epoch(db)
+    assert first == fold.epoch(db)
+    assert fold.restart_feed(db) == fold.epoch(db) != first
 
 
 def test_a_list_is_paged_from_the_latest_to_the_first(db):
     teller = request()
     teller.until(at("03-20 00:00"))
     put(db, teller)
-    alerts.consume(db, now=LATER)
-    everything = alerts.listed(db)
+    fold.consume(db, now=LATER)
+    everything = fold.listed(db)
     assert [r.raised_at for r in everything] == sorted((r.raised_at for r in everything), reverse=True)
-    page = alerts.listed(db, limit=2)
-    rest = alerts.listed(db, before=(page[-1].raised_at, page[-1].id))
+    page = fold.listed(db, limit=2)
+    rest = fold.listed(db, before=(page[-1].raised_at, page[-1].id))
     assert page + rest == everything
-    assert alerts.listed(db, case="nobody") == alerts.listed(db, status="withdrawn") == []
-    assert alerts.listed(db, path="/XA/WY/WY01/") == everything
+    assert fold.listed(db, case="nobody") == fold.listed(db, status="withdrawn") == []
+    assert fold.listed(db, path="/XA/WY/WY01/") == everything

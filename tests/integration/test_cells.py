@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from consumers import cells, stream
-from consumers.cells import Cells, Header
+from consumers.performance import faust_app, publish
+from consumers.performance.publish import Cells, Header
 from engine.errors import BrokerAway
 from engine.settings import Settings
 from engine.store import unpublished_figures
@@ -58,11 +58,11 @@ def database(postgres_url: str) -> Iterator[Database]:
 @contextmanager
 def publishing(
     database: Database, brokers: Brokers, ended: Callable[[BaseException], None]
-) -> Iterator[tuple[Cells, stream.Role]]:
+) -> Iterator[tuple[Cells, faust_app.Role]]:
     """A publisher that works beside a role with partitions."""
     thread = Cells(database, brokers, "figures", lambda count: None, lambda: False, ended)
-    folding = stream.Folding(database, stream.Counts(), lambda opened: None, ended)
-    role = stream.Role(Settings(), Topics(), folding, thread)
+    folding = faust_app.Folding(database, faust_app.Counts(), lambda opened: None, ended)
+    role = faust_app.Role(Settings(), Topics(), folding, thread)
     role._assigned(None, {("facts", 0)})
     thread.start()
     try:
@@ -79,8 +79,8 @@ def fail(error: BaseException) -> None:
 def test_who_waits_for_the_brokers_is_not_ready_until_they_are_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "AWAY_S", 0.1)
-    monkeypatch.setattr(cells, "REST_S", 0.1)
+    monkeypatch.setattr(publish, "AWAY_S", 0.1)
+    monkeypatch.setattr(publish, "REST_S", 0.1)
     brokers = Brokers()
     brokers.error = BrokerAway("no broker answers")
     with publishing(database, brokers, fail) as (thread, role):

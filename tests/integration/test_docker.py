@@ -32,7 +32,7 @@ from engine.cluster.intake import CLOSE_S
 from engine.principals import Principals
 from engine.settings import ROLES, Settings, read_settings
 from gridpatrol.cli import COMMANDS
-from gridpatrol.serve import LINGER_S
+from gridpatrol.run.serve import LINGER_S
 from tests import compose
 from tests.cluster.processes import eventually
 from tests.cluster.town import Role

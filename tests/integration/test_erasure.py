@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers import performance, reconcile
+from consumers import verify
+from consumers.performance import consume
 from engine import admission
 from engine.clock import now_ms
 from engine.operations import erasure
@@ -37,7 +38,7 @@ def told(engine: Engine) -> tuple[dict[str, Any], int]:
 
     Out: the remark as it was sent, and the instant at which the last event of all came.
     """
-    engine.consumers = [performance.consume, *engine.consumers]
+    engine.consumers = [consume.consume, *engine.consumers]
     then = now_ms() - 2 * DAY
     for case in (CASE, OTHER):
         assert tell(engine, report(case, then, reporter_name=NAME), then) == "done"
@@ -83,7 +84,7 @@ def test_what_is_sealed_of_a_case_is_erased_and_a_resend_brings_nothing_back(dat
         assert bodies(engine) == left, "a resend has brought something back"
         assert erasure.erase(engine, CASE, "somebody") == Erased(CASE, 0, 0)
         assert facts(engine) == before
-        assert reconcile.verify(engine.database) == []
+        assert verify.verify(engine.database) == []
 
 
 def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str) -> None:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from consumers import performance
+from consumers.performance import consume
 from engine.clock import now_ms
 from engine.metrics import gauges
 from engine.metrics.counters import Telemetry
@@ -323,7 +323,7 @@ def live_page(tmp_path_factory: pytest.TempPathFactory) -> str:
         assert tell(engine, late, then) == "done"
         fresh = late | {"id": "fresh", "subject": subject("WY01", 2), "time": instant(now_ms())}
         assert tell(engine, fresh, now_ms()) == "done"
-        assert performance.consume(engine.database) > 0
+        assert consume.consume(engine.database) > 0
         engine.telemetry.deliveries.labels("feed", "told").inc()
         with served(engine) as door:
             wait_until(lambda: "gridpatrol_clock_breaches_total{" in door.client.get("/metrics").text)

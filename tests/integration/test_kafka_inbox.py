@@ -25,7 +25,7 @@ from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
 from engine.replay import export_log
 from engine.store.rows import InboxRow
-from gridpatrol import roles
+from gridpatrol.run import roles
 from tests.integration.test_isolation import POISON, refuse
 from tests.integration.test_worker import all_decided_of, check_once, report
 from tests.simulation import runs

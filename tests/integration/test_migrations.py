@@ -27,7 +27,7 @@ from engine.store.database import Database, open_database
 from engine.store.rows import LetterRow
 from engine.store.tables import dead_letters, metadata, sealed
 from gridpatrol.cli import main
-from gridpatrol.serve import serve
+from gridpatrol.run.serve import serve
 from tests.integration.test_erasure import OTHER, told
 from tests.postgres import fresh_database
 from tests.serving import prepared

@@ -24,7 +24,9 @@ from msgspec import structs
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers import alerts, performance, stream
+from consumers.alerts import fold
+from consumers.performance import consume as performance
+from consumers.performance import faust_app
 from engine.clock import now_ms
 from engine.cluster import partition_consumer
 from engine.cluster.gateway import Gateway
@@ -82,7 +84,7 @@ def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         intake = Intake(member.engine.settings, Gateway(engine), Principals())
         intake.records.labels("hotline", "forwarded").inc()
         gauges.register(engine.telemetry.registry, engine.database)
-        counts = stream.Counts()
+        counts = faust_app.Counts()
         gauges.register_figures(counts.registry, engine.database)
         registries = (engine.telemetry.registry, member.engine.telemetry.registry, counts.registry)
         return [generate_latest(registry).decode() for registry in registries]
@@ -164,7 +166,7 @@ def test_a_worker_whose_turn_does_not_end_says_so(sqlite_url):
 
 
 def test_consumers_are_watched_under_the_names_by_which_they_keep_their_positions():
-    assert set(gauges.CONSUMERS) == {alerts.NAME, performance.NAME}
+    assert set(gauges.CONSUMERS) == {fold.NAME, performance.NAME}
 
 
 # ---- rules --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.packs import PackError, check_folder, folder_of, load_folder, load_pack, read_folder, shipped
-from gridpatrol.boston311 import SHIPPED, category_code
+from gridpatrol.importers.boston311 import SHIPPED, category_code
 from workflows.clocks.limits import Kind
 from workflows.policy.compile import TABLES
 from workflows.policy.index import Policy

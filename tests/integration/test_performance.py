@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers import performance, reconcile
-from consumers.performance import Rate, consume, standing
+from consumers import verify
+from consumers.performance import consume as performance
+from consumers.performance.consume import Rate, consume, standing
 from engine.metrics import gauges
 from engine.policies import Policies
 from engine.store import figures as store_figures
@@ -397,4 +398,4 @@ def test_figures_folded_anew_are_the_same_also_after_an_interruption(db):
     assert consume(db, 5) > 0  # and then it was interrupted
     drain(db)
     assert stored(db) == before
-    assert [m for m in reconcile.verify(db, live=True) if m.what in ("figure", "outcome", "contribution")] == []
+    assert [m for m in verify.verify(db, live=True) if m.what in ("figure", "outcome", "contribution")] == []

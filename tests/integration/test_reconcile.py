@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from consumers import alerts, fold, performance
-from consumers.reconcile import Mismatch, mismatches, verify
+from consumers.alerts import fold as alerts
+from consumers.performance import consume, fold
+from consumers.verify import Mismatch, mismatches, verify
 from engine.clock import now_ms
 from engine.store.database import open_database
 from schemas.partition import home_of, partition_of
@@ -44,7 +45,7 @@ def fill(database, lives) -> None:
 
 
 def drain(database) -> None:
-    while performance.consume(database, 50):
+    while consume.consume(database, 50):
         pass
     while alerts.consume(database, 50, now=at("2027-01-01 00:00")):
         pass
@@ -239,7 +240,7 @@ def worked(request, tmp_path_factory):
         else:
             url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server")))
         engine = stack.enter_context(prepared(url, partitions=2))
-        engine.consumers = [performance.consume, alerts.consume]
+        engine.consumers = [consume.consume, alerts.consume]
         now = now_ms()
         window = weiyang().options.duplicate_window_ms
         for number, then in ((OLD, now - window - 3 * DAY), (WAITED, now - 2 * DAY), (NEW, now - DAY)):
@@ -326,7 +327,7 @@ def broken(kind: str):
 def test_a_fold_that_is_wrong_for_one_step_is_found(database_url, monkeypatch, kind):
     database = open_database(database_url)
     database.create_fresh()
-    monkeypatch.setattr(performance, "fold", broken(kind))
+    monkeypatch.setattr(consume, "fold", broken(kind))
     fill(database, LIVES)
     assert [m for m in verify(database) if m.what == "figure"]
     database.close()

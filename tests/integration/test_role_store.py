@@ -18,7 +18,7 @@ from engine.errors import DatabaseUnusable, LeaseTaken
 from engine.lease import WRITER, Lease
 from engine.settings import Settings
 from engine.store.database import Database, open_database
-from gridpatrol import roles
+from gridpatrol.run import roles
 from tests.cluster.processes import eventually
 from tests.cluster.town import town
 from tests.postgres import fresh_database, own_server

@@ -19,7 +19,9 @@ import msgspec
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
-from consumers import alerts, performance, reconcile, stream
+from consumers import verify
+from consumers.alerts import fold
+from consumers.performance import consume, faust_app
 from engine.cluster import topics
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import message
@@ -39,7 +41,7 @@ from tests.cluster.town import Role, Town
 from tests.simulation import runs
 
 PARTITIONS = 8
-LOOKED_S = 2 * stream.LOOK_S + 5
+LOOKED_S = 2 * faust_app.LOOK_S + 5
 """By then the store has been looked at twice."""
 
 
@@ -51,7 +53,7 @@ class Stage:
         self.settings = Settings(role="performance", database=url, kafka=kafka, kafka_prefix=prefix)
         self.names = Topics(prefix)
         self.publisher = Publisher(self.settings, "test")
-        with runs.engine_on(url, PARTITIONS, consumers=[alerts.consume]) as engine:
+        with runs.engine_on(url, PARTITIONS, consumers=[fold.consume]) as engine:
             runs.replayed(engine, runs.month(160))
             self.rows = sorted(runs.steps(engine), key=lambda row: (row.at, row.partition, row.n))
         self.database: Database = open_database(url)
@@ -117,9 +119,9 @@ class Stage:
         """The figures are those of a fold from the store, and follow from the steps by SQL."""
         stands = self.tables()
         assert stands["figures"] and stands["contributions"] and stands["outcomes"]
-        assert reconcile.verify(self.database) == []
-        performance.rebuild(self.database)
-        while performance.consume(self.database, 500):
+        assert verify.verify(self.database) == []
+        consume.rebuild(self.database)
+        while consume.consume(self.database, 500):
             pass
         assert self.tables() == stands
 
@@ -207,7 +209,7 @@ def test_a_step_that_the_database_refuses_is_taken_from_the_store(stage: Stage) 
     evil = next(row for row in stage.rows if row.n == 1 and "incident.reported" in row.body)
     forged = msgspec.structs.replace(evil, department="\x00")
     with pytest.raises(Exception, match=r"x00|NUL|u0000"):
-        performance.take(stage.database, [f.decode_step(message(forged))])
+        consume.take(stage.database, [f.decode_step(message(forged))])
     worker = stage.worker("performance-1")
     stage.put(evil.partition, message(forged))
     stage.send(stage.rows)
@@ -292,7 +294,7 @@ def test_a_lost_database_session_ends_the_process_and_its_next_one_goes_on(stage
         waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         eventually(lambda: stage.asked(f"SELECT count(*) {waiting}"), "the worker waits for the positions")
         assert stage.asked(f"SELECT pg_terminate_backend(pid) {waiting}")
-    assert eventually(lambda: worker.process and worker.process.poll(), "the worker ends") == stream.ENDED
+    assert eventually(lambda: worker.process and worker.process.poll(), "the worker ends") == faust_app.ENDED
     assert "terminating connection" in worker.said()
     stage.worker("performance-1")
     stage.await_all()
@@ -304,7 +306,7 @@ def test_sigterm_ends_a_worker_within_seconds_in_the_middle_of_a_backlog(stage: 
     worker = stage.worker("performance-1")
     began = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - began < 10 * stream.STOP_S  # a worker that hangs, not a machine that is busy
+    assert time.monotonic() - began < 10 * faust_app.STOP_S  # a worker that hangs, not a machine that is busy
     stage.worker("performance-1")
     stage.await_all()
     stage.check()
@@ -323,7 +325,7 @@ def test_sigterm_ends_a_worker_within_seconds_after_its_brokers_have_gone(
             time.sleep(5)  # the group is lost to it by now, and Faust is busy with that
             began = time.monotonic()
             assert worker.stop() == 0
-            assert time.monotonic() - began < 10 * stream.STOP_S
+            assert time.monotonic() - began < 10 * faust_app.STOP_S
         finally:
             stage.close()
 
@@ -375,7 +377,7 @@ def test_rebuilding_while_workers_work_gives_the_same_figures_and_publishes_them
 
 
 def refused(settings: Settings) -> None:
-    stream.run(settings, threading.Event(), lambda url: None)
+    faust_app.run(settings, threading.Event(), lambda url: None)
 
 
 def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(

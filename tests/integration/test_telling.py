@@ -23,8 +23,9 @@ import msgspec
 import pytest
 from kafka import TopicPartition
 
-from consumers import alerts, telling
-from consumers.telling import Telling
+from consumers.alerts import fold as alerts
+from consumers.alerts import publish
+from consumers.alerts.publish import Telling
 from engine import lease as leases
 from engine.cluster import clients
 from engine.cluster.publisher import Publisher
@@ -93,7 +94,7 @@ class FileWire(Wire):
         self._file.write(b"".join(msgspec.json.encode(message) + b"\n" for message in sent))
 
 
-def role(database: Database, wire: telling.Publisher, tell: Callable[[Database], object] = lambda _: None) -> Telling:
+def role(database: Database, wire: publish.Publisher, tell: Callable[[Database], object] = lambda _: None) -> Telling:
     """The role, with its real consumer."""
     return Telling(database, wire, TOPICS, Telemetry(), alerts.consume, tell)
 
@@ -231,7 +232,7 @@ def test_what_waited_for_the_morning_is_published_then(database_url: str) -> Non
 
 
 def test_a_large_backlog_passes_in_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "BATCH", 7)
+    monkeypatch.setattr(publish, "BATCH", 7)
     wire = Wire()
     exhaust(role(database, wire))
     check_whole(database, wire.had, once=True)
@@ -244,7 +245,7 @@ def test_a_large_backlog_passes_in_batches(database: Database, monkeypatch: pyte
 def test_what_the_brokers_did_not_acknowledge_is_sent_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telling, "BATCH", 20)
+    monkeypatch.setattr(publish, "BATCH", 20)
     wire, count = Wire(), iter(range(1_000_000))
     wire.fails = lambda sent: len(sent) // 2 if next(count) % 3 else None
     telling_ = role(database, wire)
@@ -260,7 +261,7 @@ def test_what_the_brokers_did_not_acknowledge_is_sent_again(
 def test_a_batch_that_was_cut_off_is_sent_again_and_only_that(
     name: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telling, "BATCH", 10)
+    monkeypatch.setattr(publish, "BATCH", 10)
     wire = Wire()
     arm(f"{name}:raise@3")
     with pytest.raises(Interrupted):
@@ -274,7 +275,7 @@ def test_a_batch_that_was_cut_off_is_sent_again_and_only_that(
 def test_who_finds_the_mark_moved_by_another_process_marks_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telling, "BATCH", 10)
+    monkeypatch.setattr(publish, "BATCH", 10)
     fast, slow = Wire(), Wire()
 
     def overtaken(sent: list[Message]) -> None:
@@ -322,7 +323,7 @@ def outbox_news(database: Database) -> outbox.News:
 
 
 @contextmanager
-def running(database: Database, wire: telling.Publisher) -> Iterator[Telling]:
+def running(database: Database, wire: publish.Publisher) -> Iterator[Telling]:
     """The role in its thread."""
     telling_ = role(database, wire)
     telling_.start()
@@ -344,7 +345,7 @@ def test_steps_are_told_while_they_are_made(database_url: str) -> None:
 
 
 def test_an_outage_of_the_brokers_is_waited_out(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "AWAY_S", 0.01)
+    monkeypatch.setattr(publish, "AWAY_S", 0.01)
     wire, away = Wire(), threading.Event()
     away.set()
     wire.fails = lambda sent: len(sent) // 2 if away.is_set() else None
@@ -506,11 +507,11 @@ def read_topics(settings: Settings, topics: Topics) -> list[Message]:
 
 def tell_until_killed(url: str, where: str) -> None:
     """Tell to a file; or to the brokers, where a prefix of topics is given instead of one."""
-    telling.BATCH = 10
+    publish.BATCH = 10
     with closing(open_database(url)) as database:
         if server := os.environ.get("GRIDPATROL_KAFKA"):
             settings = Settings(kafka=server, kafka_prefix=where)
-            wire: telling.Publisher = Publisher(settings, "alerts")
+            wire: publish.Publisher = Publisher(settings, "alerts")
             topics = Topics(where)
         else:
             wire, topics = FileWire(Path(where)), TOPICS

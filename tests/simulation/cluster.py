@@ -17,8 +17,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import RetriableError
 
-from consumers import alerts, performance
-from consumers.reconcile import verify
+from consumers.alerts import fold
+from consumers.performance import consume
+from consumers.verify import verify
 from engine.clock import now_ms
 from engine.cluster import topics
 from engine.cluster.inbox import KafkaInbox
@@ -290,7 +291,7 @@ class Cluster:
 
 def _figures(database: Database) -> list[tuple[Any, ...]]:
     """The figures of everything that was decided; they are as they are counted anew."""
-    while performance.consume(database, 500) or alerts.consume(database, 500, now=now_ms()):
+    while consume.consume(database, 500) or fold.consume(database, 500, now=now_ms()):
         pass
     assert verify(database) == []
     with database.read() as connection:

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from consumers import alerts, performance
+from consumers.alerts import fold
+from consumers.performance import consume
 from engine.packs import folder_of, load_pack
 from engine.replay import Replayed, replay_events
 from engine.runtime import Consumer, Engine
@@ -33,7 +34,7 @@ BEFORE_ALL = 1
 
 def consumers() -> list[Consumer]:
     """What listens to the steps in a real run."""
-    return [performance.consume, alerts.consume]
+    return [consume.consume, fold.consume]
 
 
 @cache

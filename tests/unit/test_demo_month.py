@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from engine.packs import folder_of
-from gridpatrol.demo.lives import MAIN_LINE
+from gridpatrol.demo.incident_script import MAIN_LINE
 from gridpatrol.demo.month import write_month
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record, to_ms
 from schemas.events import SAID

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from consumers import fold
+from consumers.performance import fold
 from schemas import facts as f
 from tests.histories import DAY, MINUTE, Teller
 from tests.unit.builders import instant

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.periods import NAMES, bounds, published, to_day
+from workflows.periods import NAMES, bounds, published, to_day
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers import fold
+from consumers.performance import fold
 from tests.histories import live, plots, shuffled
 from tests.unit.test_fold import figures
 

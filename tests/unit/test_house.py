@@ -37,7 +37,7 @@ COMPILES_CALENDARS = {"workflows/policy/holidays_and_zones.py"}
 SQL_LIBRARIES = {"sqlalchemy", "alembic", "psycopg", "sqlite3"}
 KAFKA_LIBRARIES = {"kafka"}
 FAUST_LIBRARIES = {"faust", "aiokafka", "mode"}
-FAUST_FILE = "consumers/stream.py"
+FAUST_FILE = "consumers/performance/faust_app.py"
 WALL_CLOCK = {
     "datetime.datetime.now",
     "datetime.datetime.utcnow",
@@ -140,14 +140,10 @@ def foreign_to_the_demo(source: Source) -> set[str]:
     return (source.imported & foreign) | {name for name in own if not name.startswith("gridpatrol.demo")}
 
 
-PART_OF = {"stream": "performance", "cells": "performance"}
-"""Files beside the consumer that they are a part of: what brings its steps, and what publishes its figures."""
-
-
 def consumer_of(name: str) -> str:
     """The consumer that a dotted name or a path inside consumers/ belongs to: its first part below it."""
     parts = name.removesuffix(".py").replace("/", ".").split(".")
-    return PART_OF.get(parts[1], parts[1]) if len(parts) > 1 else ""
+    return parts[1] if len(parts) > 1 else ""
 
 
 def does_input_or_output(source: Source) -> bool:
@@ -202,7 +198,8 @@ def test_brokers_are_spoken_to_in_the_cluster_only_and_faust_fills_one_file():
 
 def test_the_embedded_run_imports_nothing_of_the_cluster():
     """In a process of its own: what this one has imported says nothing."""
-    wanted = "import sys, gridpatrol.cli, gridpatrol.serve, gridpatrol.opening, engine.http.app, consumers.performance"
+    parts = "gridpatrol.cli", "gridpatrol.run.serve", "gridpatrol.run.wiring", "engine.http.app"
+    wanted = f"import sys, {', '.join(parts)}, consumers.performance.consume"
     said = "print(sorted({name.partition('.')[0] for name in sys.modules} & {'kafka', 'faust', 'aiokafka', 'mode'}))"
     done = subprocess.run([sys.executable, "-c", f"{wanted}\n{said}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -249,7 +246,7 @@ def test_no_file_names_a_folder_of_the_machine_it_was_written_on():
         (foreign_to_workflows, "workflows/policy/holidays_and_zones.py", "from zoneinfo import ZoneInfo", set()),
         (foreign_to_workflows, "workflows/policy/holidays_and_zones.py", "import pathlib", {"pathlib"}),
         (foreign_to_workflows, "workflows/packs/a.py", "from ... import engine", {"engine"}),
-        (foreign_to_engine, "engine/a.py", "import consumers.fold", {"consumers"}),
+        (foreign_to_engine, "engine/a.py", "import consumers.performance.fold", {"consumers"}),
         (foreign_to_consumers, "consumers/a.py", "from gridpatrol import cli", {"gridpatrol"}),
         (sql_outside_the_store, "engine/a.py", "from sqlalchemy import text", {"sqlalchemy"}),
         (sql_outside_the_store, "engine/store/a.py", "from sqlalchemy import text", set()),
@@ -287,9 +284,9 @@ def test_a_breach_is_noticed_and_nothing_else(rule, path, text, found):
 
 
 def test_arithmetic_may_be_shared_between_consumers_but_an_edge_may_not():
-    edges = {"consumers.alerts"}
-    text = "from consumers.alerts import tell\nfrom consumers.sums import add"
-    assert edges_of_other_consumers(Source("consumers/figures.py", text), edges) == {"consumers.alerts.tell"}
+    edges = {"consumers.alerts.fold"}
+    text = "from consumers.alerts.fold import tell\nfrom consumers.sums import add"
+    assert edges_of_other_consumers(Source("consumers/figures.py", text), edges) == {"consumers.alerts.fold.tell"}
     assert edges_of_other_consumers(Source("consumers/alerts/feed.py", text), edges) == set()
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.performance import sift
-from consumers.stream import read
+from consumers.performance.consume import sift
+from consumers.performance.faust_app import read
 from engine.store.steps import Stands, Stretch
 from schemas import facts as f
 

@@ -1,7 +1,7 @@
 """The performance role: a Faust application that folds the facts topic into the figures, exactly.
 
 In: settings; messages of the facts topic, at least once, in order within a partition. Out: figures, by the transactions
-of `consumers.performance`; their values on a topic (`consumers.cells`); metrics.
+of `consumers.performance.consume`; their values on a topic (`consumers.performance.publish`); metrics.
 
 1. Faust brings messages and nothing else: no tables, whose contents are wrong after every rebalance. What is known
    about a partition is its position in the database, in the transaction that folds.
@@ -36,9 +36,9 @@ from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.sensors.monitor import Monitor
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from consumers import performance
-from consumers.cells import Cells
-from consumers.performance import Taken
+from consumers.performance import consume
+from consumers.performance.consume import Taken
+from consumers.performance.publish import Cells
 from engine import failpoints
 from engine.cluster import clients, preflight
 from engine.cluster.publisher import Publisher
@@ -89,13 +89,13 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         lease = Lease(database, WRITER, shared=True)
         stack.callback(lease.close)
         database.check_schema()
-        preflight.require(settings, database, (topics.facts, topics.performance), topics.group(performance.NAME))
+        preflight.require(settings, database, (topics.facts, topics.performance), topics.group(consume.NAME))
         counts = Counts()
         gauges.register_figures(counts.registry, database)
         folding = Folding(database, counts, lease.keep, ended)
         cells = Cells(
             database,
-            Publisher(settings, performance.NAME),
+            Publisher(settings, consume.NAME),
             topics.performance,
             counts.published.inc,
             lambda: folding.busy,
@@ -265,7 +265,7 @@ class Folding:
     def _fold(self, news: list[f.Step]) -> Taken:
         """Fold these steps; where the database or the fold refuses them, what the store has instead of them."""
         try:
-            return performance.take(self.database, news, self._between)
+            return consume.take(self.database, news, self._between)
         except Stopping:
             raise
         except Exception as error:
@@ -279,7 +279,7 @@ class Folding:
         """Fold what has stood in the store for some looks, in partitions that did not move meanwhile."""
         self._keep(self.database)
         with self.database.read() as connection:
-            behind = steps.read_behind(connection, performance.NAME)
+            behind = steps.read_behind(connection, consume.NAME)
         before, patience = self._behind, PATIENCE if self.busy else 1
         self._behind = {
             p: (last, before[p][1] + 1 if before.get(p, (-1, 0))[0] == last else 0) for p, last in behind.items()
@@ -293,7 +293,7 @@ class Folding:
     def _from_store(self, partitions: set[int]) -> int:
         total = 0
         self._between()
-        while more := performance.fill(self.database, partitions):
+        while more := consume.fill(self.database, partitions):
             total += more
             self._between()
         return total
@@ -322,10 +322,10 @@ def application(settings: Settings, topics: Topics, folder: str) -> faust.App:
     """Faust as a reader of one topic: it creates no topic, serves nothing, and keeps nothing but an empty `folder`."""
     session_s = settings.kafka_session_ms / 1000
     return faust.App(
-        topics.group(performance.NAME),
+        topics.group(consume.NAME),
         broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
         broker_credentials=credentials(settings),
-        broker_client_id=f"gridpatrol-{performance.NAME}",
+        broker_client_id=f"gridpatrol-{consume.NAME}",
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / 4,
         broker_request_timeout=max(90.0, session_s),

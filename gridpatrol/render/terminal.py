@@ -17,7 +17,7 @@ from engine.store.rows import StepRow
 from engine.views.incident_detail import ClockSheet, Dossier
 from engine.views.incident_list import Head, Line
 from engine.views.names import Words, active_words
-from gridpatrol.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
+from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts as f
 from workflows.decide import DEFINITIONS
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from consumers.telling import Telling
+from consumers.alerts.publish import Telling
 from engine.clock import now_ms
 from engine.cluster import clients, preflight, topics
 from engine.cluster.gateway import Gateway
@@ -29,8 +29,8 @@ from engine.principals import Principals
 from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store.database import AWAY, Database, open_database, refuses
-from gridpatrol import supervision
-from gridpatrol.opening import chores, consumer_of_alerts, read_pack
+from gridpatrol.run import supervision
+from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -166,10 +166,10 @@ def _look_after(looks: list[Chore], database: Database) -> None:
 
 def performance(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """Fold steps into figures."""
-    from consumers import stream  # faust takes a second to import
+    from consumers.performance import faust_app  # faust takes a second to import
 
     _spare_the_collector()
-    stream.run(settings, stop, opened)
+    faust_app.run(settings, stop, opened)
 
 
 def run(settings: Settings, opened: Opened, seconds: float | None = None) -> None:

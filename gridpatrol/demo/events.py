@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 from gridpatrol.demo.hours import MINUTE, local
-from gridpatrol.demo.lives import Later, Word
-from gridpatrol.demo.town import Post, Town
+from gridpatrol.demo.incident_script import Later, Word
+from gridpatrol.demo.locality import Post, Town
 
 
 def mint(home: str, at: int, rng: Random) -> str:

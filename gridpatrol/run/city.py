@@ -22,16 +22,17 @@ import click
 import msgspec
 from msgspec import Struct
 
-from consumers import performance
+from consumers.performance import consume
 from engine import replay
 from engine.lease import Lease
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import exports, inbox
 from engine.store.database import Database, open_database
-from gridpatrol import boston311, show
-from gridpatrol.opening import BEFORE_ALL, install_if_empty, is_empty, read_pack, writing
-from gridpatrol.progress import progress
+from gridpatrol.importers import boston311
+from gridpatrol.render import terminal
+from gridpatrol.render.progress import progress
+from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, is_empty, read_pack, writing
 from schemas import facts as f
 from schemas.envelope import to_ms
 
@@ -215,8 +216,8 @@ def _districts(engine: Engine) -> list[District]:
     policy = engine.active()
     assert policy is not None
     end = to_ms(datetime.fromisoformat(END))
-    rows = performance.performance(engine.database, policy, grid=policy.root, by="grid")
-    standing = performance.standing(engine.database, policy, end, grid=policy.root, by="grid")
+    rows = consume.performance(engine.database, policy, grid=policy.root, by="grid")
+    standing = consume.standing(engine.database, policy, end, grid=policy.root, by="grid")
     open_ = {row.key: row.open for row in standing}
     made = [
         District(
@@ -257,7 +258,7 @@ def tell(city: City, database: str) -> None:
     """What the engine makes of the city, for people."""
     told = city.outcomes
     click.echo(f"Boston 311, {city.events:,} events of {city.cases:,} cases, as of {city.as_of}:\n")
-    show.table(
+    terminal.table(
         ("outcome", "cases"),
         [
             ("按期 closed on time", f"{told.get('on_time', 0):,}"),
@@ -281,13 +282,13 @@ def tell(city: City, database: str) -> None:
             f"{d.overdue:,}",
             _percent(d.on_time, d.on_time + d.overdue),
             f"{d.open:,}",
-            show.lasted(d.median_ms or 0),
-            show.lasted(d.p90_ms or 0),
+            terminal.lasted(d.median_ms or 0),
+            terminal.lasted(d.p90_ms or 0),
         )
         for d in city.districts
     ]
     heads = ("district", "reported", "on time", "overdue", "按期率", "open", "median", "p90")
-    show.table(heads, rows, right=range(1, 8))
+    terminal.table(heads, rows, right=range(1, 8))
     click.echo("\nLook closer:")
     for what in (
         "performance show --grid BOS --by department --period all",

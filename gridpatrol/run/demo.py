@@ -24,12 +24,12 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import inbox, incident_queries
 from gridpatrol.commands.replay import count_lines, name_of, replay_events
+from gridpatrol.demo.events import mint
 from gridpatrol.demo.month import write_month
-from gridpatrol.demo.speech import mint
-from gridpatrol.opening import install_if_empty, shown
 from gridpatrol.options import say, token
-from gridpatrol.progress import progress
-from gridpatrol.serve import serve
+from gridpatrol.render.progress import progress
+from gridpatrol.run.serve import serve
+from gridpatrol.run.wiring import install_if_empty, shown
 
 SEED = 311
 DONE = "demo_month"

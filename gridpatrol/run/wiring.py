@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from consumers import alerts, performance
+from consumers.alerts import fold
+from consumers.performance import consume
 from engine import logs
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
@@ -145,12 +146,12 @@ def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening
 
 def consumers(telemetry: Telemetry) -> list[Consumer]:
     """What listens to the steps, in the order in which it is fed."""
-    return [performance.consume, consumer_of_alerts(telemetry)]
+    return [consume.consume, consumer_of_alerts(telemetry)]
 
 
 def consumer_of_alerts(telemetry: Telemetry) -> Consumer:
     """What folds steps into alerts, and counts what it tells."""
-    return partial(alerts.consume, heard=_heard(telemetry))
+    return partial(fold.consume, heard=_heard(telemetry))
 
 
 def chores(telemetry: Telemetry) -> list[Chore]:
@@ -161,7 +162,7 @@ def chores(telemetry: Telemetry) -> list[Chore]:
         nonlocal told_at
         if time.monotonic() - told_at >= TELL_EVERY_S:
             told_at = time.monotonic()
-            heard(alerts.tell(database))
+            heard(fold.tell(database))
 
     return [tell_waiting]
 

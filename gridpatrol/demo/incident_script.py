@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
 
-from gridpatrol.demo.town import Category, Place, Town
+from gridpatrol.demo.locality import Category, Place, Town
 
 INTAKES = {"hotline": "12345", "public": "PUBLIC", "sensor": "SENSOR", "camera": "CAMERA"}
 MAIN_LINE = (

@@ -21,8 +21,9 @@ from engine.settings import Settings
 from engine.store import exports
 from engine.views.incident_detail import dossier
 from engine.views.names import active_words
-from gridpatrol import city, show
-from gridpatrol.opening import BEFORE_ALL, install_if_empty, read_pack, writing
+from gridpatrol.render import terminal
+from gridpatrol.run import city
+from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, read_pack, writing
 from schemas.envelope import to_ms
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import explain, render
@@ -30,7 +31,7 @@ from workflows.clocks.limits import parse_limit
 from workflows.decide import DEFINITIONS
 from workflows.definitions.machine import mermaid
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 CASE = "WY01.019ca8f8-5a00-7000-8000-000000000001"
 STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
     (
@@ -62,7 +63,7 @@ def timeline() -> str:
         policies = Policies()
         with engine.database.read() as connection, contextlib.redirect_stdout(io.StringIO()) as said:
             shown = dossier(connection, policies, CASE, to_ms(_instant(UNTIL)))
-            show.incident(shown, exports.steps_of(connection, CASE), active_words(connection, policies))
+            terminal.incident(shown, exports.steps_of(connection, CASE), active_words(connection, policies))
     return f"```\n{said.getvalue().rstrip()}\n```"
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from gridpatrol.demo.lives import OPEN, Gap, Later, Life
-from gridpatrol.demo.town import Category, Town
+from gridpatrol.demo.incident_script import OPEN, Gap, Later, Life
+from gridpatrol.demo.locality import Category, Town
 
 SOURCES = {
     "patrol": 55,

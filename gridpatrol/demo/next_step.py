@@ -7,8 +7,8 @@ the demo leaves alone (somebody's own, of another pack, without a leaf grid) giv
 from random import Random
 from typing import Any
 
-from gridpatrol.demo.lives import Gap, Life
-from gridpatrol.demo.town import Place, Town
+from gridpatrol.demo.incident_script import Gap, Life
+from gridpatrol.demo.locality import Place, Town
 
 ORIGIN = "/demo"
 """What the sources of all demo events begin with. Incidents that others reported are left to them."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from consumers import alerts
+from consumers.alerts import fold
 from engine.errors import AddressTaken, GridpatrolError, SettingsError
 from engine.http.app import create_app
 from engine.metrics.counters import Telemetry
@@ -26,7 +26,7 @@ from engine.store import inbox as table
 from engine.writer import Writer
 from gridpatrol.client import DOOR
 from gridpatrol.figures import reader
-from gridpatrol.opening import install_if_empty, writing
+from gridpatrol.run.wiring import install_if_empty, writing
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def serve(
     With a role of the distributed run: that role. The door of a gateway opens like that of the embedded run.
     """
     if settings.kafka and settings.role != "gateway":
-        from gridpatrol import roles  # Kafka's client takes a while to import, and may not be installed
+        from gridpatrol.run import roles  # Kafka's client takes a while to import, and may not be installed
 
         return roles.run(settings, lambda url: log.info("serving", extra={"url": url, "role": settings.role}), seconds)
     shown = certified(settings)
@@ -116,7 +116,7 @@ def serve(
 def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
     """Who writes behind the door, running: to the table, or to the topic."""
     if settings.kafka:
-        from gridpatrol import roles
+        from gridpatrol.run import roles
 
         with roles.gateway(settings, Telemetry()) as gateway:
             yield gateway
@@ -141,7 +141,7 @@ def _serve(
     """The door, with the writer behind it."""
     engine, database, closing = writer.engine, writer.engine.database, threading.Event()
     url = url_of(taken, "https" if shown else "http")
-    alerts.epoch(database)
+    fold.epoch(database)
     with database.begin() as connection:
         table.write_meta(connection, DOOR, url)
     stored = database.url.render_as_string(hide_password=True)

@@ -4,7 +4,7 @@ In: settings. Out: a gateway, a worker, a performance and an alerts role, until 
 
 A role that keeps ending is started later and later, so that a role which can never work says so and does no harm. A
 child gets its settings on its standard input and ends when that closes: it does not outlive its parent, however the
-parent ends. As a command, `python -m gridpatrol.supervision`, this file is such a child.
+parent ends. As a command, `python -m gridpatrol.run.supervision`, this file is such a child.
 """
 
 import logging
@@ -115,7 +115,7 @@ def settings_of(role: str, settings: Settings) -> Settings:
 def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
     """A role as a process. In a session of its own: Ctrl-C is for the parent, which then stops it in order."""
     name = settings.instance or settings.role  # for whoever looks at the list of processes
-    command = [sys.executable, "-m", "gridpatrol.supervision", name]
+    command = [sys.executable, "-m", "gridpatrol.run.supervision", name]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True)
     assert process.stdin is not None
     try:
@@ -146,7 +146,7 @@ def _how(status: int) -> str:
 def main() -> int:
     """Serve one role with the settings on standard input. The exit status."""
     from gridpatrol.cli import PLAIN, sentence
-    from gridpatrol.serve import serve
+    from gridpatrol.run.serve import serve
 
     settings = msgspec.json.decode(_first_line(), type=Settings)
     threading.Thread(target=_end_with_parent, name="gridpatrol-parent", daemon=True).start()

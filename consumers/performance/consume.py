@@ -23,14 +23,14 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
 
-from consumers import periods
-from consumers.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
+from consumers.performance.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
 from engine import failpoints
 from engine.store import figures, recount, steps, unpublished_figures
 from engine.store.database import Database
 from engine.store.figures import By, ContributionRow, Selection
 from engine.store.steps import Connection, Stands, Stretch
 from schemas import facts as f
+from workflows import periods
 from workflows.policy.index import Policy
 
 NAME = "performance"

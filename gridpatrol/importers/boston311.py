@@ -32,7 +32,7 @@ import msgspec
 
 from schemas.envelope import to_ms
 
-SHIPPED = Path(__file__).parent / "data" / "boston311" / "boston311_2015-04-13_2015-05-31.csv.gz"
+SHIPPED = Path(__file__).parents[1] / "data" / "boston311" / "boston311_2015-04-13_2015-05-31.csv.gz"
 """The file that ships: 16,782 cases opened from 13 April to 31 May 2015, 14,545 of them closed."""
 ZONE = ZoneInfo("America/New_York")
 ROOT = "BOS"

@@ -1,0 +1,1 @@
+"""Processes: how each is put together, and when it ends."""
