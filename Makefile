@@ -21,7 +21,7 @@ replay: setup ## replay seven weeks of a real city and show what the engine make
 	@$(BIN)/gridpatrol demo city
 
 cluster: setup ## run the distributed form on this machine: Kafka, PostgreSQL, five roles, demo traffic; no Docker
-	@$(BIN)/python -m tests.cluster
+	@$(BIN)/python -m lab.cluster
 
 check: setup ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -32,7 +32,7 @@ test: check ## check, then all tests on SQLite and on PostgreSQL
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
-	@$(BIN)/python -m tests.cluster.chaos --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \
+	@$(BIN)/python -m lab.chaos.run --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 bench: setup ## CPU time per event and events per second, on both databases

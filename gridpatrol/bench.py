@@ -9,7 +9,6 @@ they do in a city. `bare` is the same run's statements executed once more on a f
 the share says how much of what the database could do is left when the engine has done its part.
 """
 
-import importlib.util
 import os
 import platform
 import time
@@ -20,7 +19,6 @@ from itertools import chain, count, islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -37,6 +35,7 @@ from engine.store.database import Database, open_database
 from gridpatrol import cpu
 from gridpatrol.demo.events import mint
 from gridpatrol.run.wiring import install_if_empty
+from gridpatrol.source_tree import lab
 from schemas.refusals import Refusal
 from workflows.policy.index import Policy
 
@@ -105,21 +104,10 @@ def _sqlite(folder: Path) -> Iterator[str]:
 @contextmanager
 def _postgres() -> Iterator[Iterator[str]]:
     """Fresh databases of a server that lives until the block ends."""
-    tests = _tests_postgres()
+    postgres = lab("parts.postgres")
     with ExitStack() as stack:
-        server = stack.enter_context(tests.running_server())
-        yield (stack.enter_context(tests.fresh_database(server)) for _ in iter(int, 1))
-
-
-def _tests_postgres() -> ModuleType:
-    """The tests' way to a server, from the source tree."""
-    path = Path(__file__).parent.parent / "tests" / "postgres.py"
-    spec = importlib.util.spec_from_file_location("gridpatrol_bench_postgres", path) if path.is_file() else None
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"{path} is missing: PostgreSQL is measured from the source tree only")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        server = stack.enter_context(postgres.running_server())
+        yield (stack.enter_context(postgres.fresh_database(server)) for _ in iter(int, 1))
 
 
 # ---- measuring ----------------------------------------------------------------------------------------------

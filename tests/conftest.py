@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL
 
-from tests import kafka, kafka_parts
-from tests.postgres import PostgresUnavailable, fresh_database, require_own, running_server
+from lab.parts import kafka, kafka_jars
+from lab.parts.postgres import PostgresUnavailable, fresh_database, require_own, running_server
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -71,14 +71,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session", name="kafka_parts")
-def found_kafka_parts(request: pytest.FixtureRequest) -> kafka_parts.Parts:
+def found_kafka_parts(request: pytest.FixtureRequest) -> kafka_jars.Parts:
     """Java and Kafka's jars; where they cannot be had the test is skipped with the reason, but fails where CI=true."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     try:
         # It may fetch for a while, and should be seen to.
         with capture.global_and_fixture_disabled():
-            return kafka_parts.find_parts()
-    except kafka_parts.KafkaUnavailable as reason:
+            return kafka_jars.find_parts()
+    except kafka_jars.KafkaUnavailable as reason:
         if IN_CI:
             raise
         pytest.skip(f"no Kafka: {reason}")
@@ -92,7 +92,7 @@ def kafka_server(request: pytest.FixtureRequest) -> Iterator[str]:
     try:
         with kafka.running_server() as bootstrap:
             yield bootstrap
-    except kafka_parts.KafkaUnavailable as reason:
+    except kafka_jars.KafkaUnavailable as reason:
         if IN_CI:
             raise
         pytest.skip(f"no Kafka: {reason}")

@@ -3,12 +3,7 @@
 In: nothing. Out: tables, or JSON.
 """
 
-import importlib
 import logging
-import sys
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import click
 
@@ -16,8 +11,7 @@ from gridpatrol import options
 from gridpatrol.render import terminal
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import settings_of
-
-ROOT = Path(__file__).parents[2]
+from gridpatrol.source_tree import lab
 
 
 @click.command("bench")
@@ -28,7 +22,7 @@ def command(scale: float, cluster: bool, as_json: bool) -> None:
     """Measure the whole way of an event, from its bytes to the figures, on SQLite and on PostgreSQL.
 
     With --cluster: throughput, share of the bare limit, latency under load and recovery of the distributed run, about
-    five minutes on two cores. It needs the source tree, whose tests know how to run Kafka and PostgreSQL.
+    five minutes on two cores. It needs the source tree, whose lab/ runs Kafka and PostgreSQL.
 
     \b
     Examples:
@@ -76,7 +70,10 @@ def _known(value: float | None) -> str:
 
 def _cluster(scale: float, as_json: bool) -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    bench = _of_tests()
+    try:
+        bench = lab("bench.run")
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from error
     with progress("starting", bench.STAGES) as told:
         stages = iter(range(bench.STAGES + 1))
         done = bench.run(scale, lambda what: told(next(stages), now=what))
@@ -87,13 +84,3 @@ def _cluster(scale: float, as_json: bool) -> None:
     for heads, rows in bench.tables(done):
         click.echo()
         terminal.table(heads, rows, right=range(1, len(heads)))
-
-
-def _of_tests() -> ModuleType:
-    """The tests' way to brokers, databases and roles, from the source tree."""
-    if not (ROOT / "tests" / "cluster" / "bench.py").is_file():
-        raise click.ClickException(f"{ROOT} has no tests: the distributed run is measured from the source tree only")
-    sys.path.insert(0, str(ROOT))
-    found: Any = importlib.import_module("tests.cluster.bench")
-    module: ModuleType = found
-    return module

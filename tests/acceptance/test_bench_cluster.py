@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from tests.kafka_parts import Parts
+from lab.parts.kafka_jars import Parts
 
 ROOT = Path(__file__).parents[2]
 PROMISED = {

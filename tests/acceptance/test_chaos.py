@@ -19,9 +19,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.cluster.chaos import Run, Watched, table, under_load
-from tests.cluster.faults import POINTS, SESSION_S, Ground, ground
-from tests.cluster.load import Sending
+from lab.chaos.faults import POINTS, SESSION_S, Ground, ground
+from lab.chaos.load import Sending
+from lab.chaos.run import Run, Watched, table, under_load
 
 pytestmark = [
     pytest.mark.usefixtures("kafka_parts", "postgres_parts"),
@@ -57,7 +57,7 @@ def place(tmp_path: Path) -> Iterator[Ground]:
 
 
 def test_the_command_breaks_a_town_at_random_and_says_that_nothing_is_lost_and_nothing_done_twice() -> None:
-    command = "-m tests.cluster.chaos --seconds 30 --seed 11 --rate 80"
+    command = "-m lab.chaos.run --seconds 30 --seed 11 --rate 80"
     done = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all is well; again: make chaos-cluster SEED=11 SECONDS=30 BROKERS=1\n" in done.stdout

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.processes import WITHIN_S, alive, children, eventually
-from tests.cluster.town import Role, Town, town
-from tests.simulation.runs import storm
+from lab.installation import Role, Town, town
+from lab.parts.processes import WITHIN_S, alive, children, eventually
+from lab.runs import storm
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.processes import alive, descendants, eventually
+from lab.parts.processes import alive, descendants, eventually
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 180.0
@@ -83,7 +83,7 @@ def cluster(home: Path, *words: str) -> Iterator[Running]:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("GRIDPATROL_") or n in PASSED_ON}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster", "--home", str(home), "--rate", "8", *words],
+            [sys.executable, "-m", "lab.cluster", "--home", str(home), "--rate", "8", *words],
             cwd=ROOT,
             env=environment,
             stdout=output,
@@ -111,11 +111,11 @@ def test_it_shows_a_living_city_goes_on_after_a_kill_and_stops_without_a_trace(h
         assert any(row["counts"].get("reported") for row in running.get("/v1/performance?by=grid")["rows"])
         command = running.await_said(r"\.venv/bin/python (-m tests\.cluster\.read) (\S+) --kafka (\S+)")
         topic, kafka = command[2].replace("alerts", "facts"), command[3]
-        read = [sys.executable, "-m", "tests.cluster.read", topic, "--kafka", kafka, "--once"]
+        read = [sys.executable, "-m", "lab.read_topic", topic, "--kafka", kafka, "--once"]
         told = subprocess.run(read, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert "ce_type=gridpatrol.step.v1" in told.stdout, told.stderr
         second = subprocess.run(
-            [sys.executable, "-m", "tests.cluster", "--home", str(home)],
+            [sys.executable, "-m", "lab.cluster", "--home", str(home)],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -22,12 +22,12 @@ from sqlalchemy.engine import URL, make_url
 
 from engine.clock import now_ms
 from engine.packs import folder_of
-from tests import kafka
-from tests.cluster.processes import eventually
-from tests.cluster.town import Role, Town, town
+from lab.installation import Role, Town, town
+from lab.parts import kafka
+from lab.parts.postgres import fresh_database
+from lab.parts.processes import eventually
 from tests.integration.test_door import report
-from tests.postgres import fresh_database
-from tests.unit.builders import DUST, MEMBER, STREET, event, subject
+from tests.support.builders import DUST, MEMBER, STREET, event, subject
 
 PARTITIONS = 8
 ROLES = ("gateway-1", "worker-1", "performance-1", "alerts-1")

@@ -42,14 +42,14 @@ from engine.store.rows import LetterRow
 from gridpatrol.demo.month import write_month
 from gridpatrol.figures import GROUPINGS
 from gridpatrol.render.readme import README
+from lab.installation import Town, town
+from lab.parts.postgres import fresh_database
+from lab.parts.processes import eventually
+from lab.parts.topics import Sent, by_kafka_python, read_topic
+from lab.runs import storm
 from schemas.refusals import Refusal
 from schemas.topics import Topics
 from tests.acceptance.test_cli_serve import GRIDPATROL, environment, run, server
-from tests.cluster.processes import eventually
-from tests.cluster.topics import Sent, by_kafka_python, read_topic
-from tests.cluster.town import Town, town
-from tests.postgres import fresh_database
-from tests.simulation.runs import storm
 from workflows.decide import DUE
 
 PARTITIONS = 8

@@ -24,15 +24,15 @@ from engine.cluster import clients
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
 from engine.settings import Settings
+from lab.installation import Town
+from lab.parts import kafka
+from lab.parts.certificates import make_certificate
+from lab.parts.kafka_jars import Parts
+from lab.parts.postgres import secured_server, with_tls
+from lab.parts.processes import eventually
 from schemas.topics import Topics
-from tests import kafka
-from tests.certificates import make_certificate
-from tests.cluster.processes import eventually
-from tests.cluster.town import Town
 from tests.integration.test_door import report
-from tests.kafka_parts import Parts
-from tests.postgres import secured_server, with_tls
-from tests.unit.builders import DISTRICT, HOTLINE, MEMBER, event, subject
+from tests.support.builders import DISTRICT, HOTLINE, MEMBER, event, subject
 
 ROLES = ("gateway", "worker", "performance", "alerts")
 RUNNING = ("gateway-1", "worker-1", "worker-2", "performance-1", "alerts-1")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from gridpatrol.importers.boston311 import SHIPPED
+from lab.runs import engine_on, facts
 from tests.city import judge
 from tests.city.outcomes import EXPORT, Run, record, replay_city, told
-from tests.simulation.runs import engine_on, facts
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ from engine.replay import Replayed
 from engine.runtime import Engine
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import category_code
+from lab.runs import pack_of, replayed, steps
 from schemas import facts as f
 from tests.city.judge import Case, Figures, utc_ms
-from tests.simulation.runs import pack_of, replayed, steps
 
 Deadlines = Literal["city", "pack"]
 

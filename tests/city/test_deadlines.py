@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.runs import engine_on
 from tests.city import judge
 from tests.city.outcomes import Told, record, replay_city, told
-from tests.simulation.runs import engine_on
 
 RULES = judge.rules(Path(__file__).parent / "sla_rules.csv")
 LAST_REPORT = judge.utc_ms(datetime(2015, 6, 1))

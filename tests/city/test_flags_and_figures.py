@@ -18,11 +18,11 @@ from consumers.performance import consume
 from engine.runtime import Engine
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import SHIPPED
+from lab.runs import check_whole, engine_on, facts
 from tests.city import judge
 from tests.city.judge import Figures, utc_ms
 from tests.city.outcomes import EXPORT, KEYS, Run, Told, figures_by, kinds, record, replay_city, told, tree
 from tests.city.streams import shuffle_targets
-from tests.simulation.runs import check_whole, engine_on, facts
 
 FLAG = {"on_time": "ONTIME", "not_due": "ONTIME", "overdue_closed": "OVERDUE", "overdue_open": "OVERDUE"}
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from consumers.performance import consume
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import SHIPPED, Problem
+from lab.runs import check_whole, engine_on
 from tests.city import judge
 from tests.city.outcomes import EXPORT, KEYS, Told, figures_by, kinds, record, replay_city, told, tree
 from tests.city.streams import OFFLINE_S, delayed, doubled
-from tests.simulation.runs import check_whole, engine_on
 
 
 def check_outcomes(found: dict[str, Told], cases: list[judge.Case], at: int) -> None:

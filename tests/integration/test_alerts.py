@@ -10,8 +10,8 @@ from engine.store import steps as store
 from engine.store.database import open_database
 from schemas import facts as f
 from schemas.messages import Line
-from tests.histories import DAY, MINUTE, Teller, numbered, write
-from tests.unit.builders import at, changed, instant
+from tests.support.builders import at, changed, instant
+from tests.support.histories import DAY, MINUTE, Teller, numbered, write
 
 HOUR = 60 * MINUTE
 

@@ -18,8 +18,8 @@ from engine.settings import Settings
 from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
 from engine.store.unpublished_figures import UntoldRow
+from lab.parts.processes import eventually
 from schemas.topics import Topics
-from tests.cluster.processes import eventually
 
 KEY = '[["handled",20260301,"/XA/","","","",""]]'
 

@@ -29,9 +29,9 @@ from engine.store.database import Database, open_database
 from engine.store.tables import dead_letters, meta, metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.client import DOOR
-from tests.simulation import runs
-from tests.simulation.runs import engine_on, replayed, storm
-from tests.unit.builders import noise
+from lab import runs
+from lab.runs import engine_on, replayed, storm
+from tests.support.builders import noise
 
 HARD = "街道 café e\u0301 😀 \U0010ffff \ufeff\u2028\uffff \\N \\. \t\r\n\x7f\x01 'quoted' \"twice\" {}%s"
 """Text with everything that quoting, escaping or a codec could lose."""

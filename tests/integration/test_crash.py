@@ -27,10 +27,10 @@ from engine.inbox import Submission
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
 from engine.store.rows import SettlementRow
-from tests.simulation import runs
+from lab import runs
+from lab.runs import engine_on, install, pack_of, replayed, storm
 from tests.simulation import victim as victims
-from tests.simulation.runs import engine_on, install, pack_of, replayed, storm
-from tests.unit.builders import event, instant, subject
+from tests.support.builders import event, instant, subject
 
 LIVE = tuple(name for name in NAMES if name.startswith(("append.", "slice.")))
 ON_REPLAY = ("slice.", "fold.", "alerts.before_commit", "alerts.after_commit", "replay.")

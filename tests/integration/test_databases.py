@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from engine.store.database import FAILURES, open_database
-from tests import postgres
+from lab.parts import postgres
 
 
 @pytest.mark.parametrize("attempt", [1, 2])

@@ -20,7 +20,7 @@ from engine.store.database import Database, open_database
 from engine.store.incident_queries import After, Filters
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from engine.store.tables import partitions
-from tests.unit.builders import subject
+from tests.support.builders import subject
 from workflows.case import Case, Clock, Owner
 
 NOW = 1_772_413_200_000

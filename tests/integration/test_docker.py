@@ -33,11 +33,11 @@ from engine.principals import Principals
 from engine.settings import ROLES, Settings, read_settings
 from gridpatrol.cli import COMMANDS
 from gridpatrol.run.serve import LINGER_S
-from tests import compose
-from tests.cluster.processes import eventually
-from tests.cluster.town import Role
+from lab.installation import Role
+from lab.parts.processes import eventually
 from tests.integration.test_door import report
-from tests.unit.builders import subject
+from tests.support import compose
+from tests.support.builders import subject
 
 DOCKER = compose.ROOT / "docker"
 ENVIRON = {"KAFKA_CLUSTER_ID": "AAAAAAAAAAAAAAAAAAAAAA"}

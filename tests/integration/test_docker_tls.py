@@ -25,12 +25,12 @@ from sqlalchemy.engine import make_url
 from engine.cluster import acls, clients
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings, read_settings
-from tests import compose
-from tests.certificates import Certificate
-from tests.cluster.town import Role
-from tests.kafka import _java
-from tests.kafka_parts import Parts
-from tests.postgres import Secured, secured_server, with_tls
+from lab.installation import Role
+from lab.parts.certificates import Certificate
+from lab.parts.kafka import _java
+from lab.parts.kafka_jars import Parts
+from lab.parts.postgres import Secured, secured_server, with_tls
+from tests.support import compose
 
 DOCKER = compose.ROOT / "docker"
 OVERLAY = DOCKER / "compose.tls.yaml"

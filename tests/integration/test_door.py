@@ -17,10 +17,10 @@ import pytest
 from engine.clock import now_ms
 from engine.inbox import Submission
 from engine.store import dead_letters, inbox
+from lab.parts.postgres import fresh_database
 from schemas.events import SAID
-from tests.postgres import fresh_database
-from tests.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
-from tests.unit.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
+from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
+from tests.support.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
 
 PROBLEM = "application/problem+json"
 LATE, ACCEPTED, FRESH, REJECTED, PAUSED, UNBORN = (subject("WY01", n) for n in range(1, 7))

@@ -18,8 +18,8 @@ import pytest
 from engine.clock import now_ms
 from engine.http import alerts
 from tests.integration.test_door import ACCEPTED, ELSEWHERE, door, problem, report, url
-from tests.serving import CLOUDEVENT, Served, wait_until
-from tests.unit.builders import DAY, event, instant, subject
+from tests.support.builders import DAY, event, instant, subject
+from tests.support.serving import CLOUDEVENT, Served, wait_until
 
 __all__ = ["door", "url"]
 

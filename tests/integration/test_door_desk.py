@@ -27,8 +27,8 @@ from tests.integration.test_door import (
     problem,
     url,
 )
-from tests.serving import Served
-from tests.unit.builders import DAY, HOTLINE, instant, weiyang
+from tests.support.builders import DAY, HOTLINE, instant, weiyang
+from tests.support.serving import Served
 from workflows.case import Case
 from workflows.definitions.incident import INCIDENT
 

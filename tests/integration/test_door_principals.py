@@ -25,8 +25,8 @@ from engine.writer import Writer
 from gridpatrol.cli import main
 from gridpatrol.client import Refused, Server
 from tests.integration.test_door import problem, report
-from tests.serving import Served, prepared, served
-from tests.unit.builders import HOTLINE, STREET, event, subject
+from tests.support.builders import HOTLINE, STREET, event, subject
+from tests.support.serving import Served, prepared, served
 
 TOKENS = {name: new_token() for name in ("hotline", "app", "supervision", "ops", "new")}
 FILE = f"""

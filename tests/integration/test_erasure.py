@@ -22,11 +22,11 @@ from engine.principals import Principals
 from engine.runtime import Engine
 from engine.store import slices, writes
 from engine.store.tables import sealed
+from lab.runs import facts
 from schemas.refusals import Refusal
 from tests.integration.test_door import report
-from tests.serving import prepared, served, tell
-from tests.simulation.runs import facts
-from tests.unit.builders import DAY, HOUR, STREET, event, subject
+from tests.support.builders import DAY, HOUR, STREET, event, subject
+from tests.support.serving import prepared, served, tell
 
 CASE, OTHER = subject("WY01", 1), subject("WY01", 11)
 NAME = "somebody-10000000000"

@@ -16,9 +16,9 @@ from engine.cluster import gateway as gateways
 from engine.cluster.gateway import Gateway
 from engine.errors import BrokerAway
 from engine.http.app import create_app
-from tests.cluster.processes import eventually
+from lab.parts.kafka import running_broker
+from lab.parts.processes import eventually
 from tests.integration.test_worker import bring_back, report_of, take_away
-from tests.kafka import running_broker
 from tests.simulation.cluster import cluster_on
 
 

@@ -28,8 +28,8 @@ from engine.store.rows import InboxRow, LetterRow, PartitionRow
 from engine.store.tables import partitions
 from schemas.refusals import Reason
 from tests.integration.test_desk import case, clock, database, write
-from tests.serving import prepared, served, tell, wait_until
-from tests.unit.builders import BARE, DAY, HOTLINE, LEAF, event, instant, subject
+from tests.support.builders import BARE, DAY, HOTLINE, LEAF, event, instant, subject
+from tests.support.serving import prepared, served, tell, wait_until
 from workflows.case import AWAITED, Owner
 
 __all__ = ["database"]

@@ -25,17 +25,17 @@ from engine.replay import replay_log
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Database, open_database
 from engine.store.rows import SeenRow
+from lab.installation import Town, town
+from lab.parts import kafka
+from lab.parts.postgres import fresh_database
+from lab.parts.processes import eventually
+from lab.parts.topics import Sent, by_kafka_python, by_librdkafka, read_topic
+from lab.runs import engine_on
 from schemas import binary
 from schemas.partition import home_of, partition_of
 from schemas.topics import Topics
-from tests import kafka
-from tests.cluster.processes import eventually
-from tests.cluster.topics import Sent, by_kafka_python, by_librdkafka, read_topic
-from tests.cluster.town import Town, town
 from tests.integration.test_door import report
-from tests.postgres import fresh_database
-from tests.simulation.runs import engine_on
-from tests.unit.builders import HOTLINE, MEMBER, event, noise, subject
+from tests.support.builders import HOTLINE, MEMBER, event, noise, subject
 
 PARTITIONS = 8
 TOKEN = new_token()

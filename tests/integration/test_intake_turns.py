@@ -30,11 +30,11 @@ from engine.principals import Principals
 from engine.store import dead_letters
 from engine.store.rows import LETTER_TEXTS
 from engine.writer import Full
+from lab.parts.topics import Sent, by_kafka_python
 from schemas.refusals import Reason, Refusal
-from tests.cluster.topics import Sent, by_kafka_python
 from tests.integration.test_door import report
 from tests.simulation.cluster import Cluster, cluster_on
-from tests.unit.builders import HOTLINE, noise, subject
+from tests.support.builders import HOTLINE, noise, subject
 
 FILE = f'[principal.hotline]\nactors = ["{HOTLINE}"]\n'
 

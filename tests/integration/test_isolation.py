@@ -18,11 +18,11 @@ from engine.inbox import Submission
 from engine.replay import export_log, replay_log
 from engine.slice import isolation
 from engine.store.database import Database
+from lab import runs
+from lab.runs import engine_on, replayed, storm
 from schemas import facts as f
-from tests.simulation import runs
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on, sample
-from tests.simulation.runs import engine_on, replayed, storm
-from tests.unit.builders import DAY, subject
+from tests.support.builders import DAY, subject
 from workflows.policy.model import Pack
 
 POISON = "POISON-1"

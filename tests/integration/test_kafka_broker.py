@@ -12,15 +12,15 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, NewTopic, ResourcePattern, ResourceType
 from kafka.errors import AuthorizationError, KafkaTimeoutError, TopicAuthorizationFailedError
 
-from tests import kafka as brokers
-from tests.kafka_parts import ELSE, LISTED, KafkaUnavailable, Parts, fetch_jars, find_java, find_parts
-from tests.serving import wait_until
+from lab.parts import kafka as brokers
+from lab.parts.kafka_jars import ELSE, LISTED, KafkaUnavailable, Parts, fetch_jars, find_java, find_parts
+from tests.support.serving import wait_until
 
 USERS = {"writer": "right-password", "stranger": "another-password"}
 
 RUNS_A_BROKER = """
 import sys
-from tests import kafka
+from lab.parts import kafka
 with kafka.running_broker() as broker:
     print(broker.home, broker.bootstrap, flush=True)
     sys.stdin.read()
@@ -152,7 +152,7 @@ def test_a_broker_that_does_not_start_says_why(kafka_parts):
 
 def test_a_broker_dies_with_the_process_that_started_it(kafka_parts):
     command = [sys.executable, "-c", RUNS_A_BROKER]
-    root = Path(brokers.__file__).parents[1]
+    root = Path(brokers.__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         home, bootstrap = process.stdout.readline().split()

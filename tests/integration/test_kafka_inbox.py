@@ -26,12 +26,12 @@ from engine.inbox import Submission
 from engine.replay import export_log
 from engine.store.rows import InboxRow
 from gridpatrol.run import roles
+from lab import runs
+from lab.runs import engine_on, month, replayed, storm
 from tests.integration.test_isolation import POISON, refuse
 from tests.integration.test_worker import all_decided_of, check_once, report
-from tests.simulation import runs
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from tests.simulation.runs import engine_on, month, replayed, storm
 from workflows.policy import model as packs
 
 

@@ -17,9 +17,9 @@ from engine.cluster import clients, publisher
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
-from tests.cluster.processes import freeze
-from tests.kafka import Broker, running_broker
-from tests.kafka_parts import Parts
+from lab.parts.kafka import Broker, running_broker
+from lab.parts.kafka_jars import Parts
+from lab.parts.processes import freeze
 
 TOPIC = "told"
 

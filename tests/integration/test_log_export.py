@@ -15,8 +15,8 @@ from engine.errors import LogMismatch, PackUnusable
 from engine.failpoints import Interrupted, arm
 from engine.replay import export_log, is_log, replay_log
 from engine.runtime import Engine
-from tests.simulation import runs
-from tests.simulation.runs import engine_on, month, replayed, storm
+from lab import runs
+from lab.runs import engine_on, month, replayed, storm
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,11 @@ from engine.store.rows import LetterRow
 from engine.store.tables import dead_letters, metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.run.serve import serve
+from lab import runs
+from lab.parts.postgres import fresh_database
 from tests.integration.test_erasure import OTHER, told
-from tests.postgres import fresh_database
-from tests.serving import prepared
-from tests.simulation import runs
-from tests.unit.builders import noise
+from tests.support.builders import noise
+from tests.support.serving import prepared
 
 
 def indexes(database: Database) -> dict[str, object]:

@@ -40,9 +40,9 @@ from engine.settings import Settings
 from engine.store import inbox
 from engine.store.rows import InboxRow
 from gridpatrol.cli import main
-from tests import compose, promql
 from tests.integration.test_gauges import live_page
-from tests.serving import prepared
+from tests.support import compose, promql
+from tests.support.serving import prepared
 
 __all__ = ["live_page"]
 

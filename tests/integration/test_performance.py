@@ -18,10 +18,10 @@ from engine.store import figures as store_figures
 from engine.store import steps as store
 from engine.store.database import open_database
 from gridpatrol.figures import reader
-from tests.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
-from tests.serving import prepared, served
-from tests.simulation import runs
-from tests.unit.builders import at, changed, instant, weiyang
+from lab import runs
+from tests.support.builders import at, changed, instant, weiyang
+from tests.support.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
+from tests.support.serving import prepared, served
 from tests.unit.test_fold import figures
 
 
@@ -100,7 +100,7 @@ def test_folding_in_small_slices_gives_the_figures_of_the_whole_history(db):
 
 
 def _choices(numbers):
-    from tests.histories import Choice
+    from tests.support.histories import Choice
 
     spans = [MINUTE, 300 * MINUTE, DAY, 4 * DAY]
     return [Choice(n, spans[n % 4], (0, 90 * MINUTE)[n % 5 == 0], n % 4) for n in numbers]

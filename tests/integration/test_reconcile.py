@@ -14,11 +14,11 @@ from consumers.performance import consume, fold
 from consumers.verify import Mismatch, mismatches, verify
 from engine.clock import now_ms
 from engine.store.database import open_database
+from lab.parts.postgres import fresh_database
 from schemas.partition import home_of, partition_of
-from tests.histories import MINUTE, Choice, Teller, live, plots, write
-from tests.postgres import fresh_database
-from tests.serving import prepared, tell
-from tests.unit.builders import BARE, DAY, HOTLINE, LEAF, STREET, at, event, instant, subject, weiyang
+from tests.support.builders import BARE, DAY, HOTLINE, LEAF, STREET, at, event, instant, subject, weiyang
+from tests.support.histories import MINUTE, Choice, Teller, live, plots, write
+from tests.support.serving import prepared, tell
 
 PARTITIONS = 3
 

@@ -23,12 +23,12 @@ from engine.cluster.relay import NAME
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.failpoints import Interrupted
 from engine.store.positions import read_positions
+from lab import runs
+from lab.installation import Role
+from lab.parts.kafka import running_broker
+from lab.parts.processes import freeze
 from schemas import facts as f
-from tests.cluster.processes import freeze
-from tests.cluster.town import Role
 from tests.integration.test_worker import check_once, environment, gauges, report
-from tests.kafka import running_broker
-from tests.simulation import runs
 from tests.simulation.cluster import Cluster, cluster_on
 
 

@@ -13,14 +13,14 @@ import pytest
 from engine.failpoints import Interrupted, arm
 from engine.replay import replay_events
 from engine.runtime import Engine
+from lab import runs
+from lab.runs import engine_on, install, month, pack_of, replayed, storm
+from lab.storm import BURST, MINUTE
 from schemas import facts as f
 from schemas.envelope import decode_envelope, to_ms
 from schemas.refusals import Refusal
-from tests.simulation import runs
 from tests.simulation.line import DUE, NOW, line_on
-from tests.simulation.runs import engine_on, install, month, pack_of, replayed, storm
-from tests.simulation.storm import BURST, MINUTE
-from tests.unit.builders import DAY, HOUR, event, instant, subject
+from tests.support.builders import DAY, HOUR, event, instant, subject
 from workflows import decide
 
 

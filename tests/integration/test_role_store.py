@@ -19,9 +19,9 @@ from engine.lease import WRITER, Lease
 from engine.settings import Settings
 from engine.store.database import Database, open_database
 from gridpatrol.run import roles
-from tests.cluster.processes import eventually
-from tests.cluster.town import town
-from tests.postgres import fresh_database, own_server
+from lab.installation import town
+from lab.parts.postgres import fresh_database, own_server
+from lab.parts.processes import eventually
 
 
 @pytest.mark.usefixtures("postgres_parts")

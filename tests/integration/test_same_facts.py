@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab import runs
+from lab.runs import engine_on, facts, month, replayed, storm
 from schemas import facts as f
-from tests.simulation import runs
-from tests.simulation.runs import engine_on, facts, month, replayed, storm
 
 
 class Outcome(msgspec.Struct):

@@ -17,11 +17,11 @@ from engine.operations.settlements import MOST, Settled, settle
 from engine.runtime import Engine
 from engine.slice.types import Batch
 from engine.store.rows import SettlementRow
+from lab import runs
+from lab.runs import engine_on, install, pack_of
 from schemas import facts as f
-from tests.simulation import runs
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on, sample
-from tests.simulation.runs import engine_on, install, pack_of
-from tests.unit.builders import DAY, HOUR, instant, subject, weiyang
+from tests.support.builders import DAY, HOUR, instant, subject, weiyang
 
 MINUTE = 60_000
 

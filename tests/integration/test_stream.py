@@ -30,15 +30,15 @@ from engine.settings import Settings
 from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
 from engine.store.rows import StepRow
+from lab import runs
+from lab.installation import Role, Town
+from lab.parts import kafka
+from lab.parts.processes import eventually
+from lab.parts.proxy import Proxy
 from schemas import binary
 from schemas import facts as f
 from schemas import messages as m
 from schemas.topics import Topics
-from tests import kafka
-from tests.cluster.processes import eventually
-from tests.cluster.proxy import Proxy
-from tests.cluster.town import Role, Town
-from tests.simulation import runs
 
 PARTITIONS = 8
 LOOKED_S = 2 * faust_app.LOOK_S + 5

@@ -40,11 +40,11 @@ from engine.store.database import Database, open_database
 from engine.store.positions import read_positions
 from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
 from engine.store.tables import dead_letters
+from lab.runs import engine_on, replayed, storm
 from schemas import messages as m
 from schemas.topics import Topics
 from tests.integration.test_alerts import at_night, put, waiting
-from tests.simulation.runs import engine_on, replayed, storm
-from tests.unit.builders import at
+from tests.support.builders import at
 
 TOPICS = Topics("test.")
 

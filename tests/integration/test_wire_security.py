@@ -27,12 +27,12 @@ from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, SettingsError
 from engine.settings import Settings, read_settings
 from engine.store.database import Database, open_database
+from lab.parts import kafka
+from lab.parts.certificates import Certificate, make_certificate
+from lab.parts.kafka_jars import Parts
+from lab.parts.postgres import PostgresUnavailable, Secured, fresh_database, secured_server, with_tls
 from schemas.topics import Topics
-from tests import kafka
-from tests.certificates import Certificate, make_certificate
 from tests.conftest import IN_CI
-from tests.kafka_parts import Parts
-from tests.postgres import PostgresUnavailable, Secured, fresh_database, secured_server, with_tls
 
 ROLES = ("gateway", "worker", "performance", "alerts", "operator")
 SYSTEMS = ("hotline", "sensors")

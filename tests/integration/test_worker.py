@@ -30,20 +30,20 @@ from engine.failpoints import Interrupted
 from engine.inbox import Submission
 from engine.operations.settlements import Settled, settle
 from engine.store.rows import InboxRow, SettlementRow
+from lab import runs
+from lab.installation import Role
+from lab.parts.kafka import Broker, running_broker
+from lab.parts.postgres import fresh_database, own_server
+from lab.parts.processes import freeze
+from lab.parts.shifted_clock import Clock, ClockUnavailable
+from lab.runs import engine_on, pack_of
 from schemas import asyncapi
 from schemas import facts as f
-from tests.cluster.processes import freeze
-from tests.cluster.town import Role
 from tests.conftest import IN_CI
 from tests.integration.test_isolation import refuse
-from tests.kafka import Broker, running_broker
-from tests.postgres import fresh_database, own_server
-from tests.shifted_clock import Clock, ClockUnavailable
-from tests.simulation import runs
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from tests.simulation.runs import engine_on, pack_of
-from tests.unit.builders import instant, subject
+from tests.support.builders import instant, subject
 
 HOUR = 3_600_000
 HOMES = tuple(f"WY{number:02}" for number in range(1, 13))

@@ -31,10 +31,10 @@ from engine.settings import Settings
 from engine.store import inbox as table
 from engine.store.database import Database, open_database
 from engine.store.rows import InboxRow
+from lab import runs
+from lab.runs import engine_on, pack_of
 from schemas.partition import home_of
 from schemas.topics import Topics
-from tests.simulation import runs
-from tests.simulation.runs import engine_on, pack_of
 from workflows.policy import model as packs
 from workflows.policy.model import Pack
 

@@ -18,11 +18,11 @@ from engine.inbox import Submission
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
 from engine.store.rows import InboxRow
+from lab import runs
+from lab.runs import engine_on, install, pack_of
 from schemas import facts as f
 from schemas.refusals import Refusal
-from tests.simulation import runs
-from tests.simulation.runs import engine_on, install, pack_of
-from tests.unit.builders import at, event, instant, subject, weiyang
+from tests.support.builders import at, event, instant, subject, weiyang
 from workflows.clocks.calendar import DayRule
 from workflows.policy.model import Pack
 

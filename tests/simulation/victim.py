@@ -14,7 +14,7 @@ from engine import admission
 from engine.clock import now_ms
 from engine.inbox import Submission
 from engine.runtime import Engine
-from tests.simulation.runs import consumers, engine_on, install, pack_of, replayed
+from lab.runs import consumers, engine_on, install, pack_of, replayed
 
 GROUP = 7
 

@@ -15,7 +15,7 @@ from engine import admission
 from schemas import binary
 from schemas.envelope import MAX_EVENT_BYTES, decode_envelope
 from schemas.refusals import Reason, Refusal
-from tests.unit.builders import MEMBER, at, event
+from tests.support.builders import MEMBER, at, event
 
 JSON = [("Content-Type", "application/json")]
 

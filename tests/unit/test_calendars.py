@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.unit.calendar_samples import (
+from tests.support.calendar_samples import (
     ALL_DAY,
     NEW_YORK,
     OFFICE,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schemas import facts as f
 from schemas.refusals import Reason
-from tests.unit.builders import (
+from tests.support.builders import (
     BARE,
     CENTRE,
     DAY,

@@ -15,7 +15,7 @@ from schemas.events import SAID
 from schemas.examples import DATA as EXAMPLES
 from schemas.jsonschema import DIALECT, FOLDER, STEP, documents, write
 from schemas.refusals import Refusal
-from tests.unit.builders import DUST, HOUR, MEMBER, STREET, Story, at, event
+from tests.support.builders import DUST, HOUR, MEMBER, STREET, Story, at, event
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:

@@ -11,7 +11,7 @@ from schemas import facts as f
 from schemas.envelope import Record, encode_record
 from schemas.events import Position, ReportSubmitted, Source
 from schemas.refusals import Reason
-from tests.unit.builders import (
+from tests.support.builders import (
     BARE,
     CENTRE,
     DAY,

@@ -8,7 +8,7 @@ import pytest
 
 from schemas import facts as f
 from schemas.refusals import Reason
-from tests.unit.builders import (
+from tests.support.builders import (
     BARE,
     CENTRE,
     DISTRICT,

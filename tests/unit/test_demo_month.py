@@ -21,7 +21,7 @@ from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.events import SAID
 from schemas.refusals import Refusal
 from schemas.sealing import digest, split
-from tests.unit.builders import weiyang
+from tests.support.builders import weiyang
 from workflows.case import Case
 from workflows.decide import Arrived, fire, take
 

@@ -23,7 +23,7 @@ from schemas.envelope import (
 )
 from schemas.events import SAID, ReportSubmitted, trigger_of
 from schemas.refusals import Reason, Refusal
-from tests.unit.builders import DUST, HOTLINE, LEAF, MEMBER, at, event, subject
+from tests.support.builders import DUST, HOTLINE, LEAF, MEMBER, at, event, subject
 
 NINE = at("03-02 09:00")
 REPORT = event("report.submitted", MEMBER, NINE, category=DUST, source="patrol", grid=LEAF)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from schemas import facts as f
 from schemas.events import SAID
-from tests.unit.builders import (
+from tests.support.builders import (
     BARE,
     CENTRE,
     CITY,

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from tests.unit.calendar_samples import ALL_DAY, NEW_YORK, at, boston, china, china_data, with_days
+from tests.support.calendar_samples import ALL_DAY, NEW_YORK, at, boston, china, china_data, with_days
 from workflows.clocks.calendar import Calendar, DayMeaning, DayRule
 from workflows.clocks.explain import Explanation, explain, render
 from workflows.clocks.limits import parse_limit

@@ -9,8 +9,8 @@ import pytest
 
 from consumers.performance import fold
 from schemas import facts as f
-from tests.histories import DAY, MINUTE, Teller
-from tests.unit.builders import instant
+from tests.support.builders import instant
+from tests.support.histories import DAY, MINUTE, Teller
 
 LEAF, MEMBER, STREET, HOTLINE = "WY01-01", "WY01-01-MEMBER", "WY01-CHIEF", "WY-12345"
 

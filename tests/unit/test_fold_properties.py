@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.performance import fold
-from tests.histories import live, plots, shuffled
+from tests.support.histories import live, plots, shuffled
 from tests.unit.test_fold import figures
 
 orders = st.lists(st.integers(0, 7), max_size=80)

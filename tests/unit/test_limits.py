@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.calendar_samples import boston, china
+from tests.support.calendar_samples import boston, china
 from workflows.clocks.limits import (
     ACCEPTED,
     MAX_MILLI,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.partition import home_of, murmur2, partition_of
-from tests.unit.builders import subject, weiyang
+from tests.support.builders import subject, weiyang
 
 PUBLISHED = {
     # the vectors of Kafka's own unit test of murmur2, as signed 32-bit numbers

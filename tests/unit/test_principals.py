@@ -16,7 +16,7 @@ from engine.admission import admit, letter_id
 from engine.errors import SettingsError
 from engine.principals import LOCAL, Principal, Principals, digest_of, new_token
 from schemas.refusals import Reason, Refusal
-from tests.unit.builders import DAY, HOTLINE, event
+from tests.support.builders import DAY, HOTLINE, event
 
 ONE, TWO = new_token(), new_token()
 

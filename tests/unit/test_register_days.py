@@ -4,7 +4,7 @@ import msgspec
 
 from schemas import facts as f
 from schemas.refusals import Reason
-from tests.unit.builders import BARE, HOTLINE, LEAF, MEMBER, STREET, Story, at, changed, weiyang
+from tests.support.builders import BARE, HOTLINE, LEAF, MEMBER, STREET, Story, at, changed, weiyang
 
 
 def dated(code: str, **days: int) -> Story:

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.events import SAID, trigger_of
 from schemas.refusals import Reason
-from tests.unit.builders import (
+from tests.support.builders import (
     BARE,
     CENTRE,
     CITY,

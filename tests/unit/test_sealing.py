@@ -14,7 +14,7 @@ from schemas.envelope import Envelope, decode_data, decode_envelope
 from schemas.events import SAID
 from schemas.refusals import Refusal
 from schemas.sealing import digest, split
-from tests.unit.builders import DUST, LEAF, MEMBER, at, event
+from tests.support.builders import DUST, LEAF, MEMBER, at, event
 from tests.unit.test_contract import EXAMPLES
 
 SECRET = "某人 10000000000"

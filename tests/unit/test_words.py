@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.views.names import Words
 from schemas.envelope import to_ms
-from tests.unit.builders import at, instant, weiyang
+from tests.support.builders import at, instant, weiyang
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

@@ -23,9 +23,9 @@ from sqlalchemy.engine import URL
 
 from gridpatrol import cpu
 from gridpatrol.run.wiring import read_pack
+from lab.installation import Role, Town
+from lab.parts import kafka, kafka_jars, postgres
 from schemas.topics import Topics
-from tests import kafka, kafka_parts, postgres
-from tests.cluster.town import Role, Town
 from workflows.policy import model as packs
 from workflows.policy.index import Policy
 
@@ -150,7 +150,7 @@ class Site:
 
     def machine(self) -> str:
         """The machine and what runs on it."""
-        java = kafka_parts.java_version(kafka_parts.find_parts().java) if self._broker is not None else 0
+        java = kafka_jars.java_version(kafka_jars.find_parts().java) if self._broker is not None else 0
         server = self._admin.execute("SHOW server_version").fetchone()
         return (
             f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, "

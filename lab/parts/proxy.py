@@ -25,7 +25,7 @@ class Proxy:
 
     def __init__(self, port: int, target: str) -> None:
         self.port, self.address = port, f"127.0.0.1:{port}"
-        command = [sys.executable, "-m", "tests.cluster.proxy", str(port), target]
+        command = [sys.executable, "-m", "lab.parts.proxy", str(port), target]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

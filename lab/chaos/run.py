@@ -1,4 +1,4 @@
-"""Chaos on real parts: `python -m tests.cluster.chaos --seconds 120 --seed 7`, or `make chaos-cluster`.
+"""Chaos on real parts: `python -m lab.chaos.run --seconds 120 --seed 7`, or `make chaos-cluster`.
 
 Enters: seconds and a seed. Leaves: a table of what was sent, broken and found, and exit status 1 if anything is lost,
 doubled, missing or different; then the logs stay where the last line says.
@@ -35,9 +35,9 @@ from engine.clock import now_ms
 from engine.errors import GridpatrolError
 from engine.settings import Settings, read_settings
 from engine.store.database import StoreError, open_database
-from tests.cluster.faults import POINTS, SESSION_S, SYSTEM, Ground, ground
-from tests.cluster.judge import Verdict, judge, unfinished
-from tests.cluster.load import Ledger, Load, Strays
+from lab.chaos.faults import POINTS, SESSION_S, SYSTEM, Ground, ground
+from lab.chaos.judge import Verdict, judge, unfinished
+from lab.chaos.load import Ledger, Load, Strays
 
 REST_S = 240.0
 """How long a mended town may take to come to rest."""

@@ -23,22 +23,12 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
-from tests.cluster import bench_bare, bench_load
-from tests.cluster.bench_crowd import crowd
-from tests.cluster.bench_load import fill, steady, traffic
-from tests.cluster.bench_site import (
-    PARTITIONS,
-    POSITIONS,
-    STEPS,
-    WAIT_S,
-    Site,
-    Spent,
-    partitions_of,
-    running_site,
-    until,
-    url_of,
-)
-from tests.cluster.town import Town
+from lab.bench import bare as bench_bare
+from lab.bench import load as bench_load
+from lab.bench.load import fill, steady, traffic
+from lab.bench.open_incidents import crowd
+from lab.bench.site import PARTITIONS, POSITIONS, STEPS, WAIT_S, Site, Spent, partitions_of, running_site, until, url_of
+from lab.installation import Town
 
 STAGES = 23
 """How often `run` says what is done next."""

@@ -25,7 +25,7 @@ from engine.settings import Settings
 from engine.store.database import open_database
 from engine.store.rows import StepRow
 from gridpatrol.demo.month import write_month
-from tests.simulation.storm import Storm
+from lab.storm import Storm
 from workflows.policy.model import Pack
 
 BEFORE_ALL = 1

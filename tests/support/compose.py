@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker" / "compose.yaml"
 OURS = "gridpatrol:"
 """What the image of our own processes is called, up to its release."""

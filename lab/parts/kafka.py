@@ -27,8 +27,8 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from tests.certificates import Certificate, make_certificate
-from tests.kafka_parts import KafkaUnavailable, Parts, find_parts
+from lab.parts.certificates import Certificate, make_certificate
+from lab.parts.kafka_jars import KafkaUnavailable, Parts, find_parts
 
 ADMIN = "admin"
 START_WITHIN_S = 60

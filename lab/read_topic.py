@@ -1,4 +1,4 @@
-"""Read a topic on the screen: `python -m tests.cluster.read TOPIC --kafka HOST:PORT`.
+"""Read a topic on the screen: `python -m lab.read_topic TOPIC --kafka HOST:PORT`.
 
 In: a topic's name. Out: its messages as lines: place, key, headers, value; the last ones first asked for, then what
 comes, until Ctrl-C.
@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 
 def main() -> int:
     """Print until interrupted. The exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.read", description="Read a topic of a broker.")
+    parser = argparse.ArgumentParser(prog="python -m lab.read_topic", description="Read a topic of a broker.")
     parser.add_argument("topic")
     parser.add_argument("--kafka", required=True, metavar="HOST:PORT", help="the broker, as make cluster printed it")
     parser.add_argument("--last", type=int, default=10, help="begin with so many messages of each partition")

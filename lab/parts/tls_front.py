@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tests.certificates import Certificate
+from lab.parts.certificates import Certificate
 
 WANTS_TLS, WANTS_GSSAPI = struct.pack(">ii", 8, 80877103), struct.pack(">ii", 8, 80877104)
 """What a client says first (PostgreSQL's protocol, message flow, session encryption)."""

@@ -21,8 +21,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import URL, make_url
 
-from tests import postgres
-from tests.postgres import PostgresUnavailable
+from lab.parts import postgres
+from lab.parts.postgres import PostgresUnavailable
 
 STOP_WITHIN_S = 20
 # SIGQUIT: it ends at once, all its processes with it, and recovers at the next start.

@@ -18,7 +18,7 @@ from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow
 from schemas import facts as f
 from schemas.partition import home_of
-from tests.unit.builders import arrived, at, event, instant, subject, weiyang
+from tests.support.builders import arrived, at, event, instant, subject, weiyang
 from workflows import decide
 from workflows.case import Case
 from workflows.definitions.incident import INCIDENT

@@ -28,11 +28,11 @@ from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, open_database
 from engine.store.rows import StepRow
 from gridpatrol.run.wiring import whole_log
+from lab.chaos.load import Ledger, Sending
+from lab.runs import consumers, engine_on
 from schemas import facts as f
 from schemas import messages as m
 from schemas.topics import Topics
-from tests.cluster.load import Ledger, Sending
-from tests.simulation.runs import consumers, engine_on
 
 SHOWN = 5
 """How many of a kind are told; the rest is counted."""

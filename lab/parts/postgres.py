@@ -29,8 +29,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import URL, make_url
 
-from tests.certificates import Certificate
-from tests.tls_front import tls_in_front_of
+from lab.parts.certificates import Certificate
+from lab.parts.tls_front import tls_in_front_of
 
 START_WITHIN_S = 30
 # What a power cut would lose does not matter to a database that lives for one test run.

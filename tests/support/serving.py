@@ -25,7 +25,7 @@ from engine.settings import Settings
 from engine.store.database import open_database
 from engine.writer import Writer
 from schemas.refusals import Refusal
-from tests.unit.builders import DAY, weiyang
+from tests.support.builders import DAY, weiyang
 
 CLOUDEVENT = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}

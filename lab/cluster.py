@@ -36,12 +36,12 @@ from engine.store.database import Database, open_database
 from gridpatrol.demo.http_client import Away
 from gridpatrol.demo.traffic import Traffic
 from gridpatrol.run.supervision import Child, supervise
+from lab.figures import read_figures, read_lag
+from lab.parts.kafka import BrokerFailed, kept_broker
+from lab.parts.kafka_jars import KafkaUnavailable
+from lab.parts.kept_postgres import database_of, kept_server
+from lab.parts.postgres import PostgresUnavailable
 from schemas.topics import Topics
-from tests.cluster.figures import read_figures, read_lag
-from tests.cluster.kept import database_of, kept_server
-from tests.kafka import BrokerFailed, kept_broker
-from tests.kafka_parts import KafkaUnavailable
-from tests.postgres import PostgresUnavailable
 
 ROLES = ("gateway-1", "worker-1", "worker-2", "performance-1", "alerts-1")
 FIRST_PORT, LAST_PORT = 8420, 8520
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="The distributed run on one machine.")
+    parser = argparse.ArgumentParser(prog="python -m lab.cluster", description="The distributed run on one machine.")
     parser.add_argument("--home", type=Path, default=Path("var/cluster"), help="where data and logs lie")
     parser.add_argument("--rate", type=float, default=4.0, help="events of the demo traffic per second; 0: none")
     parser.add_argument("--for", dest="seconds", type=float, help="stop by itself after so long")
@@ -292,7 +292,7 @@ def _live(site: Site, rate: float, stop: threading.Event) -> None:
 def _welcome(site: Site) -> str:
     """Where to look."""
     door, names = site.urls["gateway-1"], Topics(site.settings.kafka_prefix)
-    read = f"  .venv/bin/python -m tests.cluster.read {{}} --kafka {site.settings.kafka}"
+    read = f"  .venv/bin/python -m lab.read_topic {{}} --kafka {site.settings.kafka}"
     told = [names.inbox, names.facts, names.alerts, names.deadletter, names.performance]
     return "\n".join(
         [

@@ -32,11 +32,11 @@ from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
 from gridpatrol.bench import lives
+from lab.storm import BURST, FIRST, Storm
 from schemas.partition import home_of
 from schemas.refusals import Refusal
 from schemas.topics import Topics
-from tests.simulation.storm import BURST, FIRST, Storm
-from tests.unit.builders import DAY, instant, weiyang
+from tests.support.builders import DAY, instant, weiyang
 
 SQUALL_CASES = 30
 SQUALL_MS = 18_000

@@ -21,9 +21,9 @@ from kafka.errors import KafkaError
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
-from tests import kafka, postgres
-from tests.cluster.proxy import Proxy
-from tests.cluster.town import _URL, Role, Town
+from lab.installation import _URL, Role, Town
+from lab.parts import kafka, postgres
+from lab.parts.proxy import Proxy
 
 SESSION_S = 3.0
 """How long a worker may be silent before it loses its partitions."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from tests.unit.builders import DAY, HOUR, at, event, instant, subject
+from tests.support.builders import DAY, HOUR, at, event, instant, subject
 
 MINUTE = 60_000
 FIRST = at("03-02 09:00")

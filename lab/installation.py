@@ -135,7 +135,7 @@ class Town:
                 "GRIDPATROL_KAFKA_PREFIX": prefix,
                 "GRIDPATROL_PARTITIONS": str(partitions),
                 "GRIDPATROL_KAFKA_SESSION_MS": "3000",
-                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "PYTHONPATH": str(Path(__file__).parents[1]),
             }
             | _variables(settings)
         )

@@ -1,0 +1,1 @@
+"""The distributed run measured on one machine."""

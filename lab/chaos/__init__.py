@@ -1,0 +1,1 @@
+"""A whole installation is broken under load, then judged."""

@@ -1,0 +1,1 @@
+"""Real parts to run on this machine: brokers, databases, certificates, wires."""
