@@ -23,6 +23,7 @@ from tests.city import judge
 from tests.city.judge import Figures, utc_ms
 from tests.city.outcomes import EXPORT, KEYS, Run, Told, figures_by, kinds, record, replay_city, told, tree
 from tests.city.streams import shuffle_targets
+from tests.support import recorded
 
 FLAG = {"on_time": "ONTIME", "not_due": "ONTIME", "overdue_closed": "OVERDUE", "overdue_open": "OVERDUE"}
 
@@ -35,6 +36,11 @@ def differing(cases: list[judge.Case], found: dict[str, Told]) -> tuple[list[str
 
 def test_all_13743_flags_of_the_city_follow_from_the_facts(whole: Run, cases: list[judge.Case]) -> None:
     assert differing(cases, whole.told) == ([], 13_743)
+
+
+def test_the_facts_are_those_of_release_f28de43_to_the_byte(whole: Run, tmp_path: Path) -> None:
+    found = recorded.facts_of(whole.engine.settings.database, tmp_path)
+    assert recorded.digest(found) == recorded.sums()["city.facts.jsonl"]
 
 
 def test_the_3014_cases_without_a_target_have_an_outcome_without_a_deadline(
