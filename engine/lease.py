@@ -20,7 +20,7 @@ PROBES = ("tcp_keepalives_idle = 5", "tcp_keepalives_interval = 1", "tcp_keepali
 """By these PostgreSQL notices in some 8 s that the holder's machine is gone; by itself it takes two hours."""
 
 
-class Office(NamedTuple):
+class LeaseName(NamedTuple):
     """What only one process does: in words, its file's ending for SQLite, its advisory lock's number for PostgreSQL."""
 
     does: str
@@ -28,8 +28,8 @@ class Office(NamedTuple):
     key: int
 
 
-WRITER = Office("writes to", ".lease", 0x67726964)  # "grid"
-TELLER = Office("tells the alerts of", ".alerts.lease", 0x616C7274)  # "alrt"
+WRITER = LeaseName("writes to", ".lease", 0x67726964)  # "grid"
+TELLER = LeaseName("tells the alerts of", ".alerts.lease", 0x616C7274)  # "alrt"
 
 
 class Lease:
@@ -40,7 +40,7 @@ class Lease:
     """
 
     def __init__(
-        self, database: Database, office: Office = WRITER, linger_s: float = LINGER_S, *, shared: bool = False
+        self, database: Database, office: LeaseName = WRITER, linger_s: float = LINGER_S, *, shared: bool = False
     ) -> None:
         self.office = office
         self._linger_s = linger_s

@@ -1,7 +1,7 @@
 """Policy packs on disk: reads a folder, and knows the folders that are shipped.
 
 In: the name of a shipped pack or the path of a folder. Out: file name -> text for the compiler, the compiled
-pack, and a `Problem` for whatever cannot be read. Everything that judges a pack is pure and lives in
+pack, and a `Finding` for whatever cannot be read. Everything that judges a pack is pure and lives in
 `workflows`.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from workflows.policy.compile import compile_rows
 from workflows.policy.lint import lint
 from workflows.policy.model import Pack
-from workflows.policy.problems import Problem, Problems, has_errors
+from workflows.policy.problems import Finding, Problems, has_errors
 
 SUFFIXES = (".toml", ".csv", ".geojson")
 MAX_BYTES = 64 * 1024 * 1024  # a province's polygons fit; a video does not
@@ -23,7 +23,7 @@ _SAVE_AS = "save it as UTF-8 (Excel: Save As, file type 'CSV UTF-8'; 另存为 C
 class PackError(Exception):
     """A pack that cannot be used: correct its files as `gridpatrol pack check DIR` says."""
 
-    def __init__(self, folder: Path, problems: Iterable[Problem]) -> None:
+    def __init__(self, folder: Path, problems: Iterable[Finding]) -> None:
         self.folder = folder
         self.problems = list(problems)
         errors = [str(problem) for problem in self.problems if problem.severity == "error"]
@@ -42,7 +42,7 @@ def folder_of(name: str) -> Path:
     return path if path.is_dir() else shipped().get(name, path)
 
 
-def read_folder(folder: Path) -> tuple[dict[str, str], list[Problem]]:
+def read_folder(folder: Path) -> tuple[dict[str, str], list[Finding]]:
     """The texts of a pack folder, and a problem for each file that is no UTF-8 text."""
     problems = Problems()
     if not folder.is_dir():
@@ -83,7 +83,7 @@ def _encoding(body: bytes) -> str:
     return "probably GBK (GB 18030)"
 
 
-def load_folder(path: str | Path) -> tuple[Pack | None, list[Problem]]:
+def load_folder(path: str | Path) -> tuple[Pack | None, list[Finding]]:
     """Read and compile a pack. With an error among the problems there is no pack; nothing is linted."""
     texts, problems = read_folder(folder_of(str(path)))
     if has_errors(problems):
@@ -92,7 +92,7 @@ def load_folder(path: str | Path) -> tuple[Pack | None, list[Problem]]:
     return compiled.pack, [*problems, *compiled.problems]
 
 
-def check_folder(path: str | Path, day: int = 0) -> tuple[Pack | None, list[Problem]]:
+def check_folder(path: str | Path, day: int = 0) -> tuple[Pack | None, list[Finding]]:
     """Read, compile and lint a pack as of a local day (YYYYMMDD; 0 asks nothing that depends on the day)."""
     texts, problems = read_folder(folder_of(str(path)))
     if has_errors(problems):

@@ -12,12 +12,12 @@ import msgspec
 
 from engine.errors import DatabaseUnusable, LogMismatch, StaleWriter
 from engine.inbox import Inbox, Submission, TableInbox
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import isolation
 from engine.slice.run import run_slice
-from engine.slice.types import Batch, Beside, Limits, SliceResult
+from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
 from engine.store import inbox as table
 from engine.store import slices
 from engine.store.database import Connection, Database, DriverError
@@ -46,7 +46,7 @@ class Engine:
         database: Database,
         settings: Settings,
         consumers: Sequence[Consumer] = (),
-        telemetry: Telemetry | None = None,
+        counters: Counters | None = None,
         chores: Sequence[Chore] = (),
         inbox: Inbox | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class Engine:
         self.settings = settings
         self.consumers = consumers
         self.chores = chores
-        self.telemetry = telemetry or Telemetry()
+        self.counters = counters or Counters()
         self.policies = Policies()
         self.limits = Limits(settings.slice_records, settings.slice_steps, settings.stamp_ahead_ms)
         self.rows: dict[int, PartitionRow] = {}
@@ -137,7 +137,7 @@ class Engine:
                 break
         return self.decide(batches, now)
 
-    def decide(self, batches: Sequence[Batch], now: int | None, beside: Beside | None = None) -> SliceResult:
+    def decide(self, batches: Sequence[Batch], now: int | None, beside: AlsoWrite | None = None) -> SliceResult:
         """Run a slice and take over what it committed. What no retry cures is isolated, and the line goes on."""
         try:
             return self.run(batches, now, beside, self.limits)
@@ -149,9 +149,9 @@ class Engine:
                 raise
             return isolation.isolate(self, batches, now, beside, error)
 
-    def run(self, batches: Sequence[Batch], now: int | None, beside: Beside | None, limits: Limits) -> SliceResult:
+    def run(self, batches: Sequence[Batch], now: int | None, beside: AlsoWrite | None, limits: Limits) -> SliceResult:
         """Run a slice as it is, or not at all. After an error memory is void: what was committed is not known."""
-        with self.telemetry.committing(), away():
+        with self.counters.committing(), away():
             result = run_slice(self.database, batches, self.policies, limits, self.count, self.settlements, now, beside)
         self._take_over(result)
         return result
@@ -164,7 +164,7 @@ class Engine:
         self.inbox.noted(result.appended)
         if self._unfed is not None:
             self._unfed += len(result.steps)
-        self.telemetry.count(result)
+        self.counters.count(result)
 
     def settle(self, *rows: SettlementRow) -> None:
         """Keep a word on records of a partition, an operator's or what the database refused; if it halts it goes on."""

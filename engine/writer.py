@@ -56,7 +56,7 @@ class Writer(threading.Thread):
         self.told = threading.Event()  # set after each turn that changed something
         self.failure: BaseException | None = None
         self._away, self._away_s = "", 0.0  # why nothing could be stored, and when that was
-        self._unstored = engine.telemetry.unstored.labels("door")
+        self._unstored = engine.counters.unstored.labels("door")
 
     # ---- from other threads ---------------------------------------------------------------------------------
 

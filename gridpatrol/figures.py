@@ -34,7 +34,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     since: str  # first local day, inclusive; empty: from the beginning
     until: str
     as_of: str
-    rows: list[consume.Row]
+    rows: list[consume.FigureRow]
     standing: list[consume.Standing]
 
 

@@ -168,7 +168,15 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
     found |= {f"inbox.{kind}": made for kind, made in _records().items()}
     shown = (
         ("step", STEP, facts.Step, examples.STEP, "3.17", examples.SUBJECT, "The case's id."),
-        ("alert", messages.LINE, messages.Told, examples.LINE, examples.LINE.id, examples.SUBJECT, "The case's id."),
+        (
+            "alert",
+            messages.LINE,
+            messages.AlertTold,
+            examples.LINE,
+            examples.LINE.id,
+            examples.SUBJECT,
+            "The case's id.",
+        ),
         (
             "deadletter",
             messages.LETTER,
@@ -307,7 +315,7 @@ def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
     since the same word means what is said and what is told."""
     named: dict[type, str] = {said: f"data.{trigger_of(name)}" for name, said in SAID.items()}
     named |= {fact: f"fact.{fact.__struct_config__.tag}" for fact in get_args(facts.AnyFact)}
-    sent = (facts.Step, messages.Told, messages.DeadLetter, messages.Cell)
+    sent = (facts.Step, messages.AlertTold, messages.DeadLetter, messages.Cell)
     named |= {struct: struct.__name__ for struct in sent}
     refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
     renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}

@@ -10,7 +10,7 @@ from msgspec import Raw, convert, json
 
 from schemas import facts as f
 from schemas.envelope import Envelope, Record
-from schemas.messages import Cell, DeadLetter, Told
+from schemas.messages import AlertTold, Cell, DeadLetter
 from schemas.refusals import Reason
 
 HOME = "WY01"
@@ -150,7 +150,7 @@ STEP = f.Step(
     ),
 )
 _ALERT = f"{SUBJECT}|handle.3|0|0|overdue|1"
-LINE = Told(
+LINE = AlertTold(
     id=f"{_ALERT}|firing",
     alert=_ALERT,
     what="firing",

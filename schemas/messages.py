@@ -40,7 +40,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
 
 
-class Told(Line, frozen=True, omit_defaults=True, kw_only=True):
+class AlertTold(Line, frozen=True, omit_defaults=True, kw_only=True):
     """A line of the feed as it is published, with its place there.
 
     Within an epoch, and in each partition of the topic, new lines come in the order of their numbers: a number that is
@@ -94,7 +94,7 @@ def cell_key(cell: Cell) -> str:
 encode_line = msgspec.json.Encoder().encode
 decode_line = msgspec.json.Decoder(Line).decode
 encode_told = msgspec.json.Encoder().encode
-decode_told = msgspec.json.Decoder(Told).decode
+decode_told = msgspec.json.Decoder(AlertTold).decode
 encode_letter = msgspec.json.Encoder().encode
 decode_letter = msgspec.json.Decoder(DeadLetter).decode
 encode_cell = msgspec.json.Encoder().encode

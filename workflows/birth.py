@@ -15,7 +15,7 @@ from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
 from workflows.case import Case, Owner
 from workflows.decision import Decision
-from workflows.definitions.machine import Standing
+from workflows.definitions.machine import Speaker
 from workflows.duplicates import correlation_key, similar
 from workflows.telling import assign, evidence, unknown
 
@@ -85,7 +85,7 @@ def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Cas
         d.tell(f.Similar(cases=same))
 
 
-def first_owner(d: Decision, said: e.ReportSubmitted, at: Standing, dest: str) -> None:
+def first_owner(d: Decision, said: e.ReportSubmitted, at: Speaker, dest: str) -> None:
     """The first owner: the finder while it dissuades or handles there, else the level with authority."""
     if dest == "discovered":
         return assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")

@@ -21,7 +21,7 @@ from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
 from workflows.definitions.incident import INCIDENT
-from workflows.definitions.machine import Definition, Standing
+from workflows.definitions.machine import Definition, Speaker
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
@@ -57,7 +57,7 @@ class Settled(Struct, frozen=True):
     raw: bytes = b""
 
 
-class Told(Struct, frozen=True):
+class DecidedStep(Struct, frozen=True):
     """One step: its cause, its facts, and the instant by whose local day it counts."""
 
     cause: f.Cause
@@ -71,7 +71,7 @@ class Outcome(Struct):
     """What a record or a firing did."""
 
     case: Case
-    steps: list[Told]
+    steps: list[DecidedStep]
     settled: list[Settled]
 
 
@@ -97,7 +97,7 @@ def _told(d: Decision, cause: f.Cause) -> Outcome:
     moved = any(isinstance(fact, f.Moved) for fact in d.facts)
     instant = d.case.judged if moved else d.judged(0)
     department = responsible(d.before, d.case.owner).department
-    return Outcome(d.case, [Told(cause, tuple(d.facts), instant, department, d.case)], [])
+    return Outcome(d.case, [DecidedStep(cause, tuple(d.facts), instant, department, d.case)], [])
 
 
 def cause_of(arrived: Arrived) -> f.Cause:
@@ -186,10 +186,10 @@ def _proceed(d: Decision, said: Said, post: Post, event_type: str) -> Decision |
     return d
 
 
-def _standing(d: Decision, post: Post) -> Standing:
+def _standing(d: Decision, post: Post) -> Speaker:
     """Where the speaker stands, for the guards."""
     grid, known = d.register.grids.get(post.grid), d.rules.categories.get(d.case.category)
-    return Standing(
+    return Speaker(
         post=post.code,
         grid=post.grid,
         level=grid.level if grid else 0,
@@ -201,7 +201,7 @@ def _standing(d: Decision, post: Post) -> Standing:
     )
 
 
-def _trigger(event_type: str, said: Said, at: Standing) -> str:
+def _trigger(event_type: str, said: Said, at: Speaker) -> str:
     """The trigger of an event: a check by a level above the deciding one has its own."""
     if isinstance(said, VerificationRecorded) and at.level < at.leaf_level:
         return "verification.checked"
@@ -352,7 +352,7 @@ def _raise_overdue(d: Decision) -> None:
 
 def _end_suspension(d: Decision) -> f.Cause:
     """A suspension's day has come: the case is taken up again."""
-    definition, nobody = DEFINITIONS[d.case.definition], Standing("", "", 0, "", len(d.case.path))
+    definition, nobody = DEFINITIONS[d.case.definition], Speaker("", "", 0, "", len(d.case.path))
     dest = definition.dest("incident.resumed", d.case, Resumed(), nobody)
     d.tell(f.Resumed())
     if dest is not None:

@@ -15,13 +15,13 @@ from workflows import routing, sla
 from workflows.case import Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
-from workflows.definitions.machine import Standing
+from workflows.definitions.machine import Speaker
 from workflows.telling import assign, evidence, serves, unknown
 
 # ---- the main line ----------------------------------------------------------------------------------------
 
 
-def dissuade(d: Decision, said: e.DissuasionRecorded, at: Standing) -> Refusal | None:
+def dissuade(d: Decision, said: e.DissuasionRecorded, at: Speaker) -> Refusal | None:
     """Effective dissuasion is handling on the spot: the leaf's own check decides (M14, M15)."""
     d.tell(f.Dissuaded(outcome=said.outcome, level=at.level))
     if said.outcome == "effective":
@@ -29,7 +29,7 @@ def dissuade(d: Decision, said: e.DissuasionRecorded, at: Standing) -> Refusal |
     return None
 
 
-def report_up(d: Decision, said: e.ReportedUp, at: Standing) -> Refusal | None:
+def report_up(d: Decision, said: e.ReportedUp, at: Speaker) -> Refusal | None:
     """To the upper grid with authority, or the department named (M15-M17)."""
     owner = routing.upward(d.case, d.rules, d.register)
     if said.to_grid is not None:
@@ -50,7 +50,7 @@ def report_up(d: Decision, said: e.ReportedUp, at: Standing) -> Refusal | None:
     return None
 
 
-def dispatch(d: Decision, said: e.Dispatched, at: Standing) -> Refusal | None:
+def dispatch(d: Decision, said: e.Dispatched, at: Speaker) -> Refusal | None:
     """A department leads, others assist, and so does the grid of the place (M18).
 
     A leaf finds and checks, it does not handle: what came back to it goes to the level with authority first.
@@ -67,7 +67,7 @@ def dispatch(d: Decision, said: e.Dispatched, at: Standing) -> Refusal | None:
     return None
 
 
-def arrive(d: Decision, said: e.DepartmentArrived, at: Standing) -> Refusal | None:
+def arrive(d: Decision, said: e.DepartmentArrived, at: Speaker) -> Refusal | None:
     """A department on site: the grid of the place assists from here (配合处理, M18)."""
     if said.department not in d.register.departments:
         return unknown("data.department", said.department, "department")
@@ -80,7 +80,7 @@ def arrive(d: Decision, said: e.DepartmentArrived, at: Standing) -> Refusal | No
     return None
 
 
-def order_rectification(d: Decision, said: e.RectificationOrdered, at: Standing) -> Refusal | None:
+def order_rectification(d: Decision, said: e.RectificationOrdered, at: Speaker) -> Refusal | None:
     """The responsible unit gets a stage and a clock of its own (M24)."""
     limit = _limit(said.limit, "data.limit")
     if isinstance(limit, Refusal):
@@ -95,7 +95,7 @@ def order_rectification(d: Decision, said: e.RectificationOrdered, at: Standing)
     return None
 
 
-def complete_rectification(d: Decision, said: e.RectificationCompleted, at: Standing) -> Refusal | None:
+def complete_rectification(d: Decision, said: e.RectificationCompleted, at: Speaker) -> Refusal | None:
     """A stage is done, says the responsible unit."""
     running = d.case.clock("rectify", said.stage)
     if running is None:
@@ -105,7 +105,7 @@ def complete_rectification(d: Decision, said: e.RectificationCompleted, at: Stan
     return None
 
 
-def handle(d: Decision, said: e.HandlingCompleted, at: Standing) -> Refusal | None:
+def handle(d: Decision, said: e.HandlingCompleted, at: Speaker) -> Refusal | None:
     """Handled: the levels below are to check on site (M33, M34)."""
     owner = d.case.owner
     d.tell(f.Handled(level=owner.level, by=d.by, checks=at.checks, department=owner.department))
@@ -114,7 +114,7 @@ def handle(d: Decision, said: e.HandlingCompleted, at: Standing) -> Refusal | No
     return None
 
 
-def check(d: Decision, said: e.VerificationRecorded, at: Standing) -> Refusal | None:
+def check(d: Decision, said: e.VerificationRecorded, at: Speaker) -> Refusal | None:
     """A check on site; the last level's decides, and unsolved starts a new cycle (M35)."""
     refused = _may_check(d, at)
     if refused:
@@ -128,7 +128,7 @@ def check(d: Decision, said: e.VerificationRecorded, at: Standing) -> Refusal | 
     return None
 
 
-def _may_check(d: Decision, at: Standing) -> Refusal | None:
+def _may_check(d: Decision, at: Speaker) -> Refusal | None:
     """Where the pack says so, who handled it does not verify it, nor the chief of an enterprise."""
     options, post = d.rules.options, d.register.posts[at.post]
     if options.verifier_differs and at.post == d.case.handled_by:
@@ -165,7 +165,7 @@ def _rework(d: Decision) -> None:
 # ---- side lines -------------------------------------------------------------------------------------------
 
 
-def escalate(d: Decision, said: e.Escalated, at: Standing) -> Refusal | None:
+def escalate(d: Decision, said: e.Escalated, at: Speaker) -> Refusal | None:
     """Ownership moves up, copies go out (M25, M26, M30-M32)."""
     to = routing.next_above(d.case, said.reason, d.rules, d.register)
     if to is None:
@@ -186,7 +186,7 @@ def raise_to(d: Decision, to: Owner, reason: str, sender: str) -> None:
     assign(d, to, "escalated", sender)
 
 
-def send_back(d: Decision, said: e.Returned, at: Standing) -> Refusal | None:
+def send_back(d: Decision, said: e.Returned, at: Speaker) -> Refusal | None:
     """Back to who sent it; the first owner's report goes back to the grid that reported it."""
     trail = d.case.trail
     back = trail[-1] if trail else Owner(d.case.path[-1], len(d.case.path))
@@ -195,7 +195,7 @@ def send_back(d: Decision, said: e.Returned, at: Standing) -> Refusal | None:
     return None
 
 
-def reassign(d: Decision, said: e.Reassigned, at: Standing) -> Refusal | None:
+def reassign(d: Decision, said: e.Reassigned, at: Speaker) -> Refusal | None:
     """Another owner by order (M55)."""
     if (said.to_grid is None) == (said.to_department is None):
         return Refusal(Reason.INVALID, "data", "name either to_grid or to_department")
@@ -212,7 +212,7 @@ def reassign(d: Decision, said: e.Reassigned, at: Standing) -> Refusal | None:
     return None
 
 
-def suspend(d: Decision, said: e.Suspended, at: Standing) -> Refusal | None:
+def suspend(d: Decision, said: e.Suspended, at: Speaker) -> Refusal | None:
     """Put aside until a day, or until it is resumed."""
     until = to_ms(said.until) if said.until else None
     if until is not None and until <= d.arrival:
@@ -221,13 +221,13 @@ def suspend(d: Decision, said: e.Suspended, at: Standing) -> Refusal | None:
     return None
 
 
-def take_up(d: Decision, said: e.Resumed, at: Standing) -> Refusal | None:
+def take_up(d: Decision, said: e.Resumed, at: Speaker) -> Refusal | None:
     """Taken up again. The guards have read where it was suspended from."""
     d.tell(f.Resumed())
     return None
 
 
-def order_deadline(d: Decision, said: e.DeadlineOrdered, at: Standing) -> Refusal | None:
+def order_deadline(d: Decision, said: e.DeadlineOrdered, at: Speaker) -> Refusal | None:
     """A new deadline for a running clock (延期)."""
     limit = _limit(said.limit, "data.limit")
     if isinstance(limit, Refusal):
@@ -251,7 +251,7 @@ def _limit(text: str | None, field: str) -> Limit | Refusal | None:
         return Refusal(Reason.INVALID, field, str(error))
 
 
-def merge(d: Decision, said: e.Merged, at: Standing) -> Refusal | None:
+def merge(d: Decision, said: e.Merged, at: Speaker) -> Refusal | None:
     """Linked to the case that goes on."""
     if said.into == d.case.id:
         return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
@@ -259,23 +259,23 @@ def merge(d: Decision, said: e.Merged, at: Standing) -> Refusal | None:
     return None
 
 
-def note(what: str) -> Callable[[Decision, Any, Standing], None]:
+def note(what: str) -> Callable[[Decision, Any, Speaker], None]:
     """Something said whose only trace is who said it, why, and the token of its sealed text."""
 
-    def tell(d: Decision, said: Any, at: Standing) -> None:
+    def tell(d: Decision, said: Any, at: Speaker) -> None:
         d.tell(f.Noted(what=what, by=d.by, reason=getattr(said, "reason", ""), token=d.token))
 
     return tell
 
 
-def add_evidence(d: Decision, said: e.EvidenceAdded, at: Standing) -> Refusal | None:
+def add_evidence(d: Decision, said: e.EvidenceAdded, at: Speaker) -> Refusal | None:
     """More evidence."""
     for item in said.evidence:
         d.tell(evidence(item, d.by))
     return None
 
 
-def acknowledge(d: Decision, said: e.Acknowledged, at: Standing) -> Refusal | None:
+def acknowledge(d: Decision, said: e.Acknowledged, at: Speaker) -> Refusal | None:
     """The alerts of a clock, or of all, have been seen."""
     told = [c for c in d.case.clocks if c.told and said.clock in (None, c.name)]
     if not told:
@@ -286,7 +286,7 @@ def acknowledge(d: Decision, said: e.Acknowledged, at: Standing) -> Refusal | No
     return None
 
 
-def urge(d: Decision, said: e.Urged, at: Standing) -> Refusal | None:
+def urge(d: Decision, said: e.Urged, at: Speaker) -> Refusal | None:
     """Urge the owner: an alert without a clock."""
     d.tell(f.Urged(by=d.by))
     posts = routing.told(("owner", "owner_chief"), d.case, d.register, d.arrival)
@@ -296,7 +296,7 @@ def urge(d: Decision, said: e.Urged, at: Standing) -> Refusal | None:
     return None
 
 
-EFFECTS: dict[str, Callable[[Decision, Any, Standing], Refusal | None]] = {
+EFFECTS: dict[str, Callable[[Decision, Any, Speaker], Refusal | None]] = {
     "dissuasion.recorded": dissuade,
     "incident.reported_up": report_up,
     "incident.returned": send_back,

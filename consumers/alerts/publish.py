@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from engine import failpoints
 from engine.errors import GridpatrolError, LeaseTaken
 from engine.lease import TELLER, Lease
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.runtime import Consumer
 from engine.store import alerts, outbox
 from engine.store.alerts import DeliveryRow
@@ -69,7 +69,7 @@ class Telling(threading.Thread):
         database: Database,
         publisher: Publisher,
         topics: Topics,
-        telemetry: Telemetry,
+        counters: Counters,
         consume: Consumer,
         tell: Callable[[Database], object],
     ) -> None:
@@ -81,7 +81,7 @@ class Telling(threading.Thread):
         self.failure: BaseException | None = None
         self._publisher = publisher
         self._consume, self._tell = consume, tell
-        self._published = telemetry.deliveries.labels("topic", "published")
+        self._published = counters.deliveries.labels("topic", "published")
         self._lease: Lease | None = None
         self._stop_asked = threading.Event()
 
@@ -199,11 +199,11 @@ class Telling(threading.Thread):
             outbox.mark_letters(connection, [row.id for row in rows])
 
 
-def told(row: DeliveryRow, epoch: str) -> m.Told:
+def told(row: DeliveryRow, epoch: str) -> m.AlertTold:
     """A line of the feed as it is published."""
     line = m.decode_line(row.body)
     said = {name: getattr(line, name) for name in line.__struct_fields__}
-    return m.Told(**said, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
+    return m.AlertTold(**said, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
 
 
 def letter(row: LetterRow) -> m.DeadLetter:

@@ -199,7 +199,7 @@ class Rate(Struct, frozen=True):
     basis_points: int | None
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class FigureRow(Struct, frozen=True, kw_only=True):
     """One line of a reading. Durations in ms. `published` and `restated` only where they were asked for."""
 
     key: str
@@ -213,7 +213,7 @@ class Row(Struct, frozen=True, kw_only=True):
     durations_n: int
     median_ms: int | None
     p90_ms: int | None
-    published: "Row | None" = None  # as it stood when the period's days of grace were over
+    published: "FigureRow | None" = None  # as it stood when the period's days of grace were over
     restated: bool | None = None  # what arrived since has changed it
 
 
@@ -244,7 +244,7 @@ def performance(
     until: int = EVER,
     by: By = "",
     published: bool = False,
-) -> list[Row]:
+) -> list[FigureRow]:
     """Figures of a subtree, one row per key, sorted by key; without `by`, one row.
 
     The days are those of the `period` that holds `day`, or `since` to `until` (YYYYMMDD, inclusive). With
@@ -321,7 +321,9 @@ def _end_of_grace(policy: Policy, until: int) -> int:
     return policy.clock_of_days.day_start(periods.published(last, 1)) - 1
 
 
-def _rows(policy: Policy, chosen: Selection, sums: list[tuple[str, str, int]], took: dict[str, Took]) -> list[Row]:
+def _rows(
+    policy: Policy, chosen: Selection, sums: list[tuple[str, str, int]], took: dict[str, Took]
+) -> list[FigureRow]:
     counts: dict[str, dict[str, int]] = {} if chosen.by else {"": {}}
     for key, measure, value in sums:
         counts.setdefault(key, {})[measure] = value
@@ -329,12 +331,12 @@ def _rows(policy: Policy, chosen: Selection, sums: list[tuple[str, str, int]], t
     return sorted(rows, key=lambda row: row.key)
 
 
-def _row(policy: Policy, chosen: Selection, key: str, counts: dict[str, int], took: Took | None) -> Row:
+def _row(policy: Policy, chosen: Selection, key: str, counts: dict[str, int], took: Took | None) -> FigureRow:
     """The indicators of one key."""
     closable, on_time = counts.get("closable", 0), counts.get("on_time", 0)
     n, median, p90 = took or (0, None, None)
     key = _key(policy, chosen, key)
-    return Row(
+    return FigureRow(
         key=key,
         name=name_of(policy, chosen.by, key),
         counts=counts,
@@ -373,7 +375,7 @@ def name_of(policy: Policy, by: str, key: str) -> str:
     return key
 
 
-def _restated(policy: Policy, now: list[Row], then: list[Row]) -> list[Row]:
+def _restated(policy: Policy, now: list[FigureRow], then: list[FigureRow]) -> list[FigureRow]:
     """The rows as they are, each with the row as it was published; keys that are new since were published
     empty."""
     stood = {row.key: row for row in then}
@@ -389,9 +391,9 @@ def _restated(policy: Policy, now: list[Row], then: list[Row]) -> list[Row]:
         median_ms=None,
         p90_ms=None,
     )
-    gone = [Row(key=row.key, name=row.name, **nothing) for row in then if row.key not in known]
+    gone = [FigureRow(key=row.key, name=row.name, **nothing) for row in then if row.key not in known]
     result = []
     for row in [*now, *gone]:
-        before = stood.get(row.key) or Row(key=row.key, name=row.name, **nothing)
+        before = stood.get(row.key) or FigureRow(key=row.key, name=row.name, **nothing)
         result.append(structs.replace(row, published=before, restated=before != row))
     return sorted(result, key=lambda row: row.key)

@@ -65,9 +65,9 @@ class Intake(threading.Thread):
             "gridpatrol_intake_records_total",
             "Messages of intake topics, by system and outcome.",
             ("system", "outcome"),
-            registry=writer.engine.telemetry.registry,
+            registry=writer.engine.counters.registry,
         )
-        self._unstored = writer.engine.telemetry.unstored.labels("intake")
+        self._unstored = writer.engine.counters.unstored.labels("intake")
 
     def close(self) -> None:
         """Stop fetching; what was fetched is forwarded first, if that can be done soon."""

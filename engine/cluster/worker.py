@@ -21,7 +21,7 @@ from engine.cluster.partition_consumer import OwnedInbox
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, PackUnusable, StaleWriter
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.runtime import Chore, Engine, away
 from engine.settings import Settings
 from engine.store import slices
@@ -52,7 +52,7 @@ class Worker:
         settings: Settings,
         database: Database,
         origin: Origin,
-        telemetry: Telemetry,
+        counters: Counters,
         chores: list[Chore],
         stop: threading.Event,
     ) -> None:
@@ -60,14 +60,14 @@ class Worker:
         topics = Topics(settings.kafka_prefix)
         self.inbox = OwnedInbox(settings, database, origin)
         self.relay = Relay(database, topics, Publisher(settings, "relay"))
-        self.engine = Engine(database, settings, (), telemetry, chores, self.inbox)
+        self.engine = Engine(database, settings, (), counters, chores, self.inbox)
         self.away = ""  # what is waited for; empty: nothing
         self.turned_s = time.monotonic()  # when the last turn began
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="gridpatrol-relay")
         self._sending: Future[None] | None = None
         self._looked_s = 0.0
         self._stopped = stop
-        telemetry.registry.register(_Gauges(self))
+        counters.registry.register(_Gauges(self))
 
     def run(self) -> None:
         """Until stopped. Fenced, and errors that nobody expects, end it."""

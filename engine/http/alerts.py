@@ -17,13 +17,13 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 from msgspec import Struct
 
-from engine.http.context import Hall
+from engine.http.context import DoorContext
 from engine.http.problems import Problem, bad_query, busy
 from engine.store import alerts as store
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.incident_queries import Connection
 from engine.views.cursors import read_cursor, whole, write_cursor
-from engine.views.names import CategoryNamed, Named, Words, active_words, parse_instant, prefix_of
+from engine.views.names import CategoryNamed, Named, Names, active_names, parse_instant, prefix_of
 
 STATUSES = ("firing", "acknowledged", "withdrawn", "resolved")
 MOST = 500
@@ -74,7 +74,7 @@ Since = Annotated[str, QueryParameter(description="RFC 3339: alerts that were ra
 
 @get("/v1/alerts", summary="Alerts, the latest first", tags=["alerts"])
 async def list_alerts(
-    hall: NamedDependency[Hall],
+    context: NamedDependency[DoorContext],
     status: FromQuery[str] = "",
     grid: FromQuery[str] = "",
     clock: FromQuery[str] = "",
@@ -90,10 +90,10 @@ async def list_alerts(
         raise bad_query("limit", f"{limit} is not from 1 to {MOST}", "ask for fewer and follow `next`")
     before = read_cursor(cursor, tuple[int, str]) if cursor else None
     first = parse_instant(since, "since") if since else None
-    now = hall.now()
+    now = context.now()
 
     def ask(connection: Connection) -> AlertPage:
-        words = active_words(connection, hall.policies)
+        words = active_names(connection, context.policies)
         path = prefix_of(words, grid) if grid else "/"
         rows = store.listed(
             connection,
@@ -109,10 +109,10 @@ async def list_alerts(
         more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > limit else None
         return AlertPage([_line(row, words) for row in shown], more, words.instant(now))
 
-    return await hall.read(ask)
+    return await context.read(ask)
 
 
-def _line(row: AlertRow, words: Words) -> AlertLine:
+def _line(row: AlertRow, words: Names) -> AlertLine:
     known = words.register.categories.get(row.category)
     posts: list[str] = msgspec.json.decode(row.recipients)
     return AlertLine(
@@ -141,8 +141,8 @@ def _line(row: AlertRow, words: Words) -> AlertLine:
 class Feed:
     """Wakes everybody who waits for the feed to grow. It looks only while somebody listens."""
 
-    def __init__(self, hall: Hall) -> None:
-        self.hall = hall
+    def __init__(self, context: DoorContext) -> None:
+        self.context = context
         self.listeners = 0
         self.head = 0
         self._grown = asyncio.Event()
@@ -173,14 +173,14 @@ class Feed:
 
     async def _look(self) -> None:
         """Look when the writer has done something, and every half second: others may write to this database."""
-        told, loop = self.hall.writer.told, asyncio.get_running_loop()
+        told, loop = self.context.writer.told, asyncio.get_running_loop()
         looked = 0.0
-        while not self.hall.closing.is_set():
+        while not self.context.closing.is_set():
             if told.is_set() or loop.time() - looked >= LOOK_S:
                 told.clear()
                 looked = loop.time()
                 with suppress(Problem):
-                    head = await self.hall.read(store.last_number)
+                    head = await self.context.read(store.last_number)
                     if head != self.head:
                         self.head = head
                         self._wake()
@@ -197,7 +197,7 @@ class Feed:
 )
 async def stream_alerts(
     request: Request[Any, Any, Any],
-    hall: NamedDependency[Hall],
+    context: NamedDependency[DoorContext],
     feed: NamedDependency[Feed],
     grid: FromQuery[str] = "",
     last_event_id: FromQuery[str] = "",
@@ -208,13 +208,13 @@ async def stream_alerts(
     last = request.headers.get("last-event-id") or last_event_id
 
     def ask(connection: Connection) -> tuple[str, str, int]:
-        path = prefix_of(active_words(connection, hall.policies), grid) if grid else "/"
+        path = prefix_of(active_names(connection, context.policies), grid) if grid else "/"
         return path, store.read_meta(connection, store.EPOCH) or "0", store.last_number(connection)
 
-    path, epoch, head = await hall.read(ask)
+    path, epoch, head = await context.read(ask)
     restarted, after = _place(last, epoch, head)
     feed.check_room()
-    lines = _lines(hall, feed, path, epoch, after, restarted)
+    lines = _lines(context, feed, path, epoch, after, restarted)
     return Stream(
         lines, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
@@ -234,7 +234,9 @@ def _place(last: str, epoch: str, head: int) -> tuple[bool, int]:
     return False, number
 
 
-async def _lines(hall: Hall, feed: Feed, path: str, epoch: str, after: int, restarted: bool) -> AsyncIterator[str]:
+async def _lines(
+    context: DoorContext, feed: Feed, path: str, epoch: str, after: int, restarted: bool
+) -> AsyncIterator[str]:
     """The stream: what was missed, then what is told, and a comment now and then so that the line stays open."""
     loop = asyncio.get_running_loop()
     feed.join()  # here and not before: a stream that nobody reads never begins, and never leaves either
@@ -243,8 +245,8 @@ async def _lines(hall: Hall, feed: Feed, path: str, epoch: str, after: int, rest
         if restarted:
             yield f'event: restarted\ndata: {{"epoch":"{epoch}"}}\n\n'
         spoke = loop.time()
-        while not hall.closing.is_set():
-            told, after = await _told(hall, path, epoch, after)
+        while not context.closing.is_set():
+            told, after = await _told(context, path, epoch, after)
             for text in told:
                 yield text
                 spoke = loop.time()
@@ -257,20 +259,20 @@ async def _lines(hall: Hall, feed: Feed, path: str, epoch: str, after: int, rest
         feed.leave()
 
 
-async def _told(hall: Hall, path: str, epoch: str, after: int) -> tuple[list[str], int]:
+async def _told(context: DoorContext, path: str, epoch: str, after: int) -> tuple[list[str], int]:
     """The next lines for a subtree as they are sent, and the number to go on after."""
 
     def ask(connection: Connection) -> tuple[list[str], int]:
         rows = store.told_after(connection, after, path, PAGE)
         # A full page may end before the feed does; else everything up to the feed's end has been looked at.
         last = rows[-1].number if len(rows) == PAGE else max(after, store.last_number(connection))
-        words = active_words(connection, hall.policies) if rows else None
+        words = active_names(connection, context.policies) if rows else None
         return [_event(row, epoch, words) for row in rows if words], last
 
-    return await hall.read(ask)
+    return await context.read(ask)
 
 
-def _event(row: DeliveryRow, epoch: str, words: Words) -> str:
+def _event(row: DeliveryRow, epoch: str, words: Names) -> str:
     """A line of the feed, its instants written out as everywhere at the door."""
     body: dict[str, Any] = msgspec.json.decode(row.body)
     written = {name: words.instant(value) if name in INSTANTS else value for name, value in body.items()}

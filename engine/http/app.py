@@ -20,7 +20,7 @@ from litestar.exceptions import HTTPException
 from engine.http import alerts, events, health, incidents, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_this_machine
-from engine.http.context import Hall, Performance
+from engine.http.context import DoorContext, Performance
 from engine.http.problems import MEDIA_TYPE, Problem, busy
 from engine.metrics import gauges
 from engine.store.database import Database
@@ -51,13 +51,16 @@ def create_app(
     `performance` answers /v1/performance; `shut` says why nothing is taken just now, empty when the door is open;
     `closing` ends the alert streams: set it before the HTTP server waits for its connections to end.
     """
-    hall = Hall(writer, database, performance, shut, closing)
-    gauges.register(writer.engine.telemetry.registry, database)
-    feed = Feed(hall)
-    handed = {"hall": Provide(lambda: hall, sync_to_thread=False), "feed": Provide(lambda: feed, sync_to_thread=False)}
+    context = DoorContext(writer, database, performance, shut, closing)
+    gauges.register(writer.engine.counters.registry, database)
+    feed = Feed(context)
+    handed = {
+        "context": Provide(lambda: context, sync_to_thread=False),
+        "feed": Provide(lambda: feed, sync_to_thread=False),
+    }
 
     async def leave(_: Litestar) -> None:
-        hall.close()
+        context.close()
 
     return Litestar(
         route_handlers=[*ANYBODY, *(Router("/", route_handlers=routes, guards=[guard]) for guard, routes in GUARDED)],
@@ -73,7 +76,7 @@ def create_app(
         state=State(
             {
                 "description": cache(lambda: openapi.describe(ROUTES, handed)),
-                "principals": hall.principals,
+                "principals": context.principals,
             }
         ),
         request_max_body_size=events.MOST_BYTES,

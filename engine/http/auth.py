@@ -21,7 +21,7 @@ from engine.principals import LOCAL, Principal, Principals, Right
 log = logging.getLogger(__name__)
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-HANDED = {"hall", "feed", "request", "data"}
+HANDED = {"context", "feed", "request", "data"}
 """What handlers are given that does not come from a query."""
 REALM = 'Bearer realm="gridpatrol"'
 LACKS: dict[Right, str] = {

@@ -1,7 +1,7 @@
 """What every route works with: the writer, the database, and a few threads that read it.
 
-In: what serve puts together. Out: `Hall`, handed to the routes. Reading is done on threads of its own, fewer than the
-database has connections, so that a slow question delays other questions and never the taking of events.
+In: what serve puts together. Out: `DoorContext`, handed to the routes. Reading is done on threads of its own,
+fewer than the database has connections, so that a slow question delays other questions and never the taking of events.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ Performance = Callable[[Mapping[str, str]], Any]
 """Answers a question about figures: parameters in, something that becomes JSON out. ValueError: a bad question."""
 
 
-class Hall:
+class DoorContext:
     """The inside of the door."""
 
     def __init__(

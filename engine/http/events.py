@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from engine import admission
 from engine.http.auth import needs
-from engine.http.context import DURABLE_S, Hall, settled
+from engine.http.context import DURABLE_S, DoorContext, settled
 from engine.http.problems import Problem, bad_query, busy, refused
 from engine.principals import Principal
 from engine.runtime import Engine
@@ -114,19 +114,21 @@ class _Item(Struct):
     tags=["events"],
     guards=[needs("actors")],
 )
-async def publish(request: Request[Principal, Any, Any], hall: NamedDependency[Hall]) -> Response[Accepted | Batch]:
+async def publish(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext]
+) -> Response[Accepted | Batch]:
     """Answers 202 once what was sent is durable. Whether the rules take it is decided right afterwards, in its turn:
     ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Sending the same event
     again is safe: source and id are recognised, and the answer is the outcome of the first. One event may come in
     binary mode instead: its attributes as `ce-` headers, percent-encoded, and its data alone as `application/json`."""
-    hall.check_open()
+    context.check_open()
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     wait = _wait(request.headers.get("prefer", ""))
     if kind == BATCH:
-        return await _batch(hall, request.user, await request.body(), wait)
+        return await _batch(context, request.user, await request.body(), wait)
     headers = _headers(request)
     if kind in SINGLE or binary.is_binary(headers):
-        return await _single(hall, _received(request.user, headers, await request.body()), wait)
+        return await _single(context, _received(request.user, headers, await request.body()), wait)
     remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}, or ce- headers"
     raise Problem(415, "content_type", f"{kind or 'no content type'} is not taken here", remedy=remedy)
 
@@ -150,21 +152,21 @@ def _received(sender: Principal, headers: list[tuple[str, str]], body: bytes) ->
     return _Item(event, sender)
 
 
-async def _single(hall: Hall, item: _Item, wait: int | None) -> Response[Accepted | Batch]:
-    await _take(hall, [item], wait)
+async def _single(context: DoorContext, item: _Item, wait: int | None) -> Response[Accepted | Batch]:
+    await _take(context, [item], wait)
     if item.refusal is not None:
         raise refused(item.refusal, item.letter)
-    return await _answer(hall, [item], wait, single=True)
+    return await _answer(context, [item], wait, single=True)
 
 
-async def _batch(hall: Hall, sender: Principal, body: bytes, wait: int | None) -> Response[Accepted | Batch]:
-    most = hall.settings.batch_events
+async def _batch(context: DoorContext, sender: Principal, body: bytes, wait: int | None) -> Response[Accepted | Batch]:
+    most = context.settings.batch_events
     try:
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = Refusal(Reason.UNDECODABLE, "", f"a batch is a JSON array of events: {error}")
         item = _Item(body, sender, refusal=why)
-        await _keep(hall, [item])
+        await _keep(context, [item])
         raise refused(why, item.letter) from error
     if len(raws) > most:
         raise Problem(
@@ -173,18 +175,18 @@ async def _batch(hall: Hall, sender: Principal, body: bytes, wait: int | None) -
             f"the batch has {len(raws)} events, {most} are allowed",
             remedy=f"send at most {most} at a time",
         )
-    items = await _take(hall, [_Item(bytes(raw), sender) for raw in raws], wait)
-    return await _answer(hall, items, wait, single=False)
+    items = await _take(context, [_Item(bytes(raw), sender) for raw in raws], wait)
+    return await _answer(context, items, wait, single=False)
 
 
-async def _take(hall: Hall, items: list[_Item], wait: int | None) -> list[_Item]:
+async def _take(context: DoorContext, items: list[_Item], wait: int | None) -> list[_Item]:
     """Submit what keeps the contract, keep the rest as dead letters, and wait until all of it is durable."""
     for number, item in enumerate(items):
         if item.refusal is None:
-            _submit(hall, item, wait is not None)
+            _submit(context, item, wait is not None)
         if number % BREATH == BREATH - 1:
             await asyncio.sleep(0)
-    await _keep(hall, [item for item in items if item.refusal is not None])
+    await _keep(context, [item for item in items if item.refusal is not None])
     for item in items:
         # Events become durable in the order in which they were queued: after the last one none is waited for.
         if item.ask is not None and not await settled(item.ask.durable, DURABLE_S):
@@ -194,53 +196,55 @@ async def _take(hall: Hall, items: list[_Item], wait: int | None) -> list[_Item]
     return items
 
 
-def _submit(hall: Hall, item: _Item, wait: bool) -> None:
+def _submit(context: DoorContext, item: _Item, wait: bool) -> None:
     """Queue one event for the log, or note why it breaks the contract."""
-    most = hall.settings.event_bytes
+    most = context.settings.event_bytes
     if len(item.raw) > most:
         said = f"the event has {len(item.raw)} bytes, {most} are allowed: put files elsewhere and send their address"
         item.refusal = Refusal(Reason.TOO_LARGE, "", said)
         return
-    received = admission.admit(item.raw, item.sender, hall.writer.engine.count)
+    received = admission.admit(item.raw, item.sender, context.writer.engine.count)
     if isinstance(received, Refusal):
         item.refusal = received
         return
     submission, item.event = received
-    item.ask = hall.writer.submit(submission, wait=wait)
+    item.ask = context.writer.submit(submission, wait=wait)
 
 
-async def _keep(hall: Hall, items: Sequence[_Item]) -> None:
+async def _keep(context: DoorContext, items: Sequence[_Item]) -> None:
     """Keep what was refused, once per content; of what is too large, as much as an event may have."""
     kept: dict[str, tuple[LetterRow, SealedRow]] = {}
     for item in items:
         assert item.refusal is not None
         item.letter = admission.letter_id(item.raw, item.sender.name)
-        raw = item.raw[: hall.settings.event_bytes]
-        kept[item.letter] = admission.letter(raw, item.refusal, item.sender.name, hall.now(), item.letter)
+        raw = item.raw[: context.settings.event_bytes]
+        kept[item.letter] = admission.letter(raw, item.refusal, item.sender.name, context.now(), item.letter)
     if not kept:
         return
-    if hall.letters >= LETTERS_AT_ONCE:
+    if context.letters >= LETTERS_AT_ONCE:
         raise busy("more refused events are waiting to be kept than may wait")
 
     def keep(engine: Engine) -> None:
         with engine.database.begin() as connection:
             slices.write_letters(connection, [row for row, _ in kept.values()], [body for _, body in kept.values()])
 
-    hall.letters += 1
+    context.letters += 1
     try:
-        future = hall.writer.call(keep)
+        future = context.writer.call(keep)
         if not await settled(future, DURABLE_S) or future.exception() is not None:
             raise busy("what was refused could not be kept")
     finally:
-        hall.letters -= 1
+        context.letters -= 1
 
 
 # ---- answering ----------------------------------------------------------------------------------------------
 
 
-async def _answer(hall: Hall, items: list[_Item], wait: int | None, *, single: bool) -> Response[Accepted | Batch]:
+async def _answer(
+    context: DoorContext, items: list[_Item], wait: int | None, *, single: bool
+) -> Response[Accepted | Batch]:
     """202, or 200 where somebody waited and every outcome is known in time."""
-    decided = wait is not None and await _decided(hall, items, wait)
+    decided = wait is not None and await _decided(context, items, wait)
     results = [_result(item, wait is not None) for item in items]
     rejected = sum(result.status == "rejected" for result in results)
     body: Accepted | Batch = results[0] if single else Batch(len(results) - rejected, rejected, results)
@@ -248,12 +252,12 @@ async def _answer(hall: Hall, items: list[_Item], wait: int | None, *, single: b
     return Response(body, status_code=200 if decided else 202, headers=headers)
 
 
-async def _decided(hall: Hall, items: list[_Item], wait: int) -> bool:
+async def _decided(context: DoorContext, items: list[_Item], wait: int) -> bool:
     """Wait for the outcomes, all of them together no longer than asked."""
-    until = hall.now() + wait * 1000
+    until = context.now() + wait * 1000
     for item in items:
         outcome = item.ask.outcome if item.ask else None
-        if outcome is not None and not await settled(outcome, max(0, until - hall.now()) / 1000):
+        if outcome is not None and not await settled(outcome, max(0, until - context.now()) / 1000):
             return False
     return all(i.ask is None or i.ask.outcome is None or i.ask.outcome.exception() is None for i in items)
 
@@ -296,7 +300,7 @@ def _result(item: _Item, waited: bool) -> Accepted:
 
 @get("/v1/events/status", summary="What became of an event", tags=["events"])
 async def status(
-    hall: NamedDependency[Hall],
+    context: NamedDependency[DoorContext],
     source: FromQuery[str],
     id: FromQuery[str],
     subject: FromQuery[str] = "",
@@ -304,13 +308,13 @@ async def status(
 ) -> Status:
     """The outcome of an event by source and id. With `subject` and `position`, as in a `status_url`, of that very
     sending: a resend is then told apart from the first."""
-    partition = partition_of(home_of(subject), hall.writer.engine.count) if subject else None
+    partition = partition_of(home_of(subject), context.writer.engine.count) if subject else None
     if position is not None and partition is None:
         raise bad_query("position", "the subject tells the partition of a position", "give the subject as well")
-    if partition is None or position is None or not hall.settings.kafka:
-        return await hall.read(lambda connection: _status(connection, source, id, partition, position))
+    if partition is None or position is None or not context.settings.kafka:
+        return await context.read(lambda connection: _status(connection, source, id, partition, position))
     waits = Status(outcome="pending", source=source, id=id, case=subject, partition=partition, position=position)
-    return await hall.read(lambda connection: _status_in_topic(connection, waits))
+    return await context.read(lambda connection: _status_in_topic(connection, waits))
 
 
 def _status_in_topic(connection: Connection, waits: Status) -> Status:

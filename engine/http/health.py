@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and what do its metrics say. In: the hall. Out: small answers for machines."""
+"""Is it alive, is it ready, and what do its metrics say."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 
-from engine.http.context import Hall
+from engine.http.context import DoorContext
 from engine.http.problems import Problem, busy
 from engine.store import inbox, incident_queries
 from engine.store.incident_queries import Connection
@@ -43,13 +43,13 @@ async def healthz() -> Alive:
 
 
 @get("/readyz", summary="The door takes events", tags=["operations"])
-async def readyz(hall: NamedDependency[Hall]) -> Ready:
+async def readyz(context: NamedDependency[DoorContext]) -> Ready:
     """200 when the writer runs, database and brokers take what comes in and a pack is active; else 503 with what is
     missing."""
-    hall.check_open()
-    if why := hall.writer.unable():
+    context.check_open()
+    if why := context.writer.unable():
         raise busy(why)
-    return await hall.read(_ready)
+    return await context.read(_ready)
 
 
 def _ready(connection: Connection) -> Ready:
@@ -62,11 +62,11 @@ def _ready(connection: Connection) -> Ready:
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)
-async def metrics(request: Request[Any, Any, Any], hall: NamedDependency[Hall]) -> Response[bytes]:
+async def metrics(request: Request[Any, Any, Any], context: NamedDependency[DoorContext]) -> Response[bytes]:
     """Counters of this process, and gauges read from the store just now."""
     encode, kind = choose_encoder(request.headers.get("accept", ""))
-    registry = hall.writer.engine.telemetry.registry
-    body = await hall.aside(lambda: encode(registry))
+    registry = context.writer.engine.counters.registry
+    body = await context.aside(lambda: encode(registry))
     return Response(body, headers={"content-type": kind}, media_type=kind)
 
 

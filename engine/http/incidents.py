@@ -1,4 +1,4 @@
-"""Looking at cases: the overdue desk, and one case in full. In: a question. Out: what `listing` and `dossier` say."""
+"""Looking at cases: the list of incidents, and one case in full."""
 
 from typing import Annotated, Literal
 
@@ -6,8 +6,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from engine.http.context import Hall
-from engine.views.incident_detail import Dossier, dossier
+from engine.http.context import DoorContext
+from engine.views.incident_detail import IncidentDetail, incident_detail
 from engine.views.incident_list import Page, Question, page
 
 Open = Annotated[
@@ -39,7 +39,7 @@ OPEN = {"true": True, "false": False, "all": None}
 
 @get("/v1/incidents", summary="The overdue desk: cases by what falls due", tags=["incidents"])
 async def list_incidents(
-    hall: NamedDependency[Hall],
+    context: NamedDependency[DoorContext],
     overdue: FromQuery[bool] = False,
     open: Open = "true",
     grid: Grid = "",
@@ -68,15 +68,15 @@ async def list_incidents(
         limit=limit,
         cursor=cursor,
     )
-    now = hall.now()
-    return await hall.read(lambda connection: page(connection, hall.policies, question, now))
+    now = context.now()
+    return await context.read(lambda connection: page(connection, context.policies, question, now))
 
 
 @get("/v1/incidents/{id:str}", summary="One case in full", tags=["incidents"])
-async def show_incident(hall: NamedDependency[Hall], id: FromPath[str]) -> Dossier:
+async def show_incident(context: NamedDependency[DoorContext], id: FromPath[str]) -> IncidentDetail:
     """State, owner, clocks with what is left of them, what may be said next and by whom, and the whole history."""
-    now = hall.now()
-    return await hall.read(lambda connection: dossier(connection, hall.policies, id, now))
+    now = context.now()
+    return await context.read(lambda connection: incident_detail(connection, context.policies, id, now))
 
 
 ROUTES = [list_incidents, show_incident]

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from engine.clock import now_ms
 from engine.errors import GridpatrolError
-from engine.http.context import Hall, settled
+from engine.http.context import DoorContext, settled
 from engine.http.problems import Problem, busy
 from engine.operations import dead_letters, erasure, settlements
 from engine.operations.dead_letters import Replayed
@@ -37,38 +37,38 @@ class Activated(Struct, frozen=True):
 
 
 @post("/v1/operator/packs", status_code=202, tags=["operator"], summary="Activate a compiled pack")
-async def activate(hall: NamedDependency[Hall], data: JSONBody[Pack]) -> Activated:
+async def activate(context: NamedDependency[DoorContext], data: JSONBody[Pack]) -> Activated:
     """Keep the pack under its hash, and let every partition activate it."""
-    return Activated(await _act(hall, lambda engine: engine.install(data, now_ms())))
+    return Activated(await _act(context, lambda engine: engine.install(data, now_ms())))
 
 
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
-async def replay_letter(hall: NamedDependency[Hall], letter: FromPath[str]) -> Replayed:
+async def replay_letter(context: NamedDependency[DoorContext], letter: FromPath[str]) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
-    found = await _act(hall, lambda engine: dead_letters.read(engine, letter))
+    found = await _act(context, lambda engine: dead_letters.read(engine, letter))
     if found is None:
         raise Problem(
             404, "unknown_letter", f"there is no dead letter {letter!r}", remedy="see `gridpatrol deadletter list`"
         )
     try:
-        submission = dead_letters.resubmission(*found, hall.writer.engine.count, hall.principals)
+        submission = dead_letters.resubmission(*found, context.writer.engine.count, context.principals)
     except dead_letters.NotReplayable as error:
         raise Problem(409, "not_replayable", str(error)) from error
-    ask = hall.writer.submit(submission, wait=submission.kind == "event")
+    ask = context.writer.submit(submission, wait=submission.kind == "event")
     await _done(ask.durable)
     if ask.outcome is None:
         outcome = dead_letters.outcome_of(letter, None)  # a released firing has no answer of its own
     else:
         answer: Answer = await _done(ask.outcome)
         outcome = dead_letters.outcome_of(letter, answer)
-    await _act(hall, lambda engine: dead_letters.keep(engine, outcome))
+    await _act(context, lambda engine: dead_letters.keep(engine, outcome))
     return outcome
 
 
 @post("/v1/operator/settlements", status_code=200, tags=["operator"], summary="Settle a record that halts")
-async def settle(hall: NamedDependency[Hall], data: JSONBody[Settled]) -> Settled:
+async def settle(context: NamedDependency[DoorContext], data: JSONBody[Settled]) -> Settled:
     """Keep an operator's word on a record, and let its partition go on."""
-    await _act(hall, lambda engine: settlements.settle(engine, data))
+    await _act(context, lambda engine: settlements.settle(engine, data))
     return data
 
 
@@ -80,23 +80,23 @@ async def settle(hall: NamedDependency[Hall], data: JSONBody[Settled]) -> Settle
 )
 async def erase(
     request: Request[Principal, Any, Any],
-    hall: NamedDependency[Hall],
+    context: NamedDependency[DoorContext],
     incident: FromPath[str],
     data: JSONBody[Erasure],
 ) -> Erased:
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
-    by = f"{request.user.name}: {data.by}" if hall.principals.asked else data.by
-    return await _act(hall, lambda engine: erasure.erase(engine, incident, by))
+    by = f"{request.user.name}: {data.by}" if context.principals.asked else data.by
+    return await _act(context, lambda engine: erasure.erase(engine, incident, by))
 
 
 ROUTES = [activate, replay_letter, settle, erase]
 
 
-async def _act(hall: Hall, action: Callable[[Engine], T]) -> T:
+async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
     """An action on the writer's thread; what it refuses is the client's to mend."""
-    hall.check_open()
+    context.check_open()
     try:
-        return await _done(hall.writer.call(action))
+        return await _done(context.writer.call(action))
     except (ValueError, GridpatrolError) as error:
         raise Problem(400, "invalid", str(error)) from error
 

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from engine.errors import GridpatrolError
-from engine.http.context import Hall
+from engine.http.context import DoorContext
 from engine.http.problems import Problem, bad_query
 
 By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
@@ -21,7 +21,7 @@ Published = Annotated[str, QueryParameter(description="true: each row also as it
 
 @get("/v1/performance", summary="Figures of a subtree", tags=["performance"])
 async def performance(
-    hall: NamedDependency[Hall],
+    context: NamedDependency[DoorContext],
     grid: FromQuery[str] = "",
     by: By = "",
     period: Period = "",
@@ -36,10 +36,10 @@ async def performance(
     published: Published = "",
 ) -> Any:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations, exact, with the number of cases behind each."""
-    if hall.performance is None:
+    if context.performance is None:
         raise Problem(503, "no_figures", "this server keeps no figures", remedy="start it with its consumers")
     reader, asked = (
-        hall.performance,
+        context.performance,
         {
             "grid": grid,
             "by": by,
@@ -57,7 +57,7 @@ async def performance(
     )
     given = {name: value for name, value in asked.items() if value}
     try:
-        return await hall.aside(lambda: reader(given))
+        return await context.aside(lambda: reader(given))
     except (ValueError, GridpatrolError) as error:
         raise bad_query("", str(error)) from error
 

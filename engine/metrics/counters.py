@@ -16,7 +16,7 @@ LATENESS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
 COMMIT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
-class Telemetry:
+class Counters:
     """Counters of one process."""
 
     def __init__(self) -> None:

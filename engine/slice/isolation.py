@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from engine.errors import GridpatrolError
 from engine.failpoints import Interrupted
-from engine.slice.types import UNDECIDABLE, Batch, Beside, SliceResult, firing_name
+from engine.slice.types import UNDECIDABLE, AlsoWrite, Batch, SliceResult, firing_name
 from engine.store import slices
 from engine.store.database import StoreError, refuses
 from engine.store.rows import PartitionRow, SettlementRow
@@ -38,7 +38,7 @@ def cureless(error: Exception) -> bool:
 
 
 def isolate(
-    engine: "Engine", batches: Sequence[Batch], now: int | None, beside: Beside | None, error: Exception
+    engine: "Engine", batches: Sequence[Batch], now: int | None, beside: AlsoWrite | None, error: Exception
 ) -> SliceResult:
     """Decide part of the batches, or settle what cannot be decided. The error itself where nothing helps."""
     rows, due = engine.rows, engine.next_due
@@ -78,7 +78,9 @@ def _first_due(engine: "Engine", batch: Batch) -> str:
     return firing_name(cases.decode(body))
 
 
-def _pass_over(engine: "Engine", batch: Batch, now: int | None, beside: Beside | None, error: Exception) -> SliceResult:
+def _pass_over(
+    engine: "Engine", batch: Batch, now: int | None, beside: AlsoWrite | None, error: Exception
+) -> SliceResult:
     """The record itself it is: a dead letter."""
     if not batch.records:
         raise error

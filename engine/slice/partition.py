@@ -28,7 +28,7 @@ from workflows.policy.index import Policy
 log = logging.getLogger(__name__)
 
 
-class Turn:
+class PartitionRun:
     """One partition's turn in a slice."""
 
     def __init__(self, work: Workspace, batch: Batch) -> None:

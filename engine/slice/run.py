@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from engine import failpoints
 from engine.policies import Policies
-from engine.slice.partition import Turn
+from engine.slice.partition import PartitionRun
 from engine.slice.reads import Workspace
-from engine.slice.types import Batch, Beside, Limits, SliceResult
+from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
 from engine.store import slices
 from engine.store.database import Database
 
@@ -29,7 +29,7 @@ def run_slice(
     count: int,
     settlements: dict[tuple[int, int], str],
     now: int | None = None,
-    beside: Beside | None = None,
+    beside: AlsoWrite | None = None,
 ) -> SliceResult:
     """Decide these batches and commit. `now` is the wall clock that stamps are held against; None believes them.
 
@@ -44,7 +44,7 @@ def run_slice(
         failpoints.hit("slice.after_read")
         moved, finished = [], True
         for batch in sorted(batches, key=lambda b: b.row.partition):
-            row, done = Turn(work, batch).run()
+            row, done = PartitionRun(work, batch).run()
             moved.append(row)
             finished = finished and done
         failpoints.hit("slice.before_write")

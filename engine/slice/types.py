@@ -18,7 +18,7 @@ UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
 """Words of isolation: the record moves time, but no more can be decided of it; a firing before it cannot be stored."""
 
 
-Beside = Callable[[Connection, dict[int, int]], None]
+AlsoWrite = Callable[[Connection, dict[int, int]], None]
 """What else a slice's transaction writes, told how many records of each partition were taken."""
 
 

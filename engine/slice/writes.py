@@ -116,7 +116,7 @@ class Book:
         for back, item in enumerate(reversed(settled)):  # the last steps are theirs, one each
             self._settle(item, outcome.case, arrival, self.row.n - back)
 
-    def _number(self, told: decide.Told, arrival: int, days: Calendar) -> None:
+    def _number(self, told: decide.DecidedStep, arrival: int, days: Calendar) -> None:
         """A step gets the partition's next number."""
         self.row.n += 1
         self.made += 1

@@ -1,6 +1,6 @@
 """One case in full: where it stands, what its clocks say, who may do what next, and all that ever happened to it.
 
-In: an open read transaction and an id. Out: a `Dossier`. All instants are RFC 3339 with the offset of the pack's zone.
+In: an open read transaction and an id. Out: an `IncidentDetail`. Instants are RFC 3339 in the pack's zone.
 """
 
 from typing import Any, get_args
@@ -14,7 +14,7 @@ from engine.store import exports, incident_queries
 from engine.store.incident_queries import Connection
 from engine.store.rows import StepRow
 from engine.views.incident_list import Head, head
-from engine.views.names import Named, OwnerNamed, Words, active_words
+from engine.views.names import Named, Names, OwnerNamed, active_names
 from schemas import facts as f
 from workflows import case as cases
 from workflows import sla
@@ -110,7 +110,7 @@ class StepLine(Struct, frozen=True):
     facts: list[dict[str, Any]]
 
 
-class Dossier(Head, frozen=True, kw_only=True):
+class IncidentDetail(Head, frozen=True, kw_only=True):
     """A case in full. `allowed` names what the state takes; the roles table says by whom, the rules if it is so."""
 
     reported_by: Named | None
@@ -137,9 +137,9 @@ class Dossier(Head, frozen=True, kw_only=True):
     history: list[StepLine]
 
 
-def dossier(connection: Connection, policies: Policies, id_: str, now: int) -> Dossier:
+def incident_detail(connection: Connection, policies: Policies, id_: str, now: int) -> IncidentDetail:
     """A case by its id. Raises Problem where there is none."""
-    words = active_words(connection, policies)
+    words = active_names(connection, policies)
     body = incident_queries.read_case(connection, id_)
     if body is None:
         remedy = "ask /v1/events/status for the event that reported it, or list cases at /v1/incidents"
@@ -147,7 +147,7 @@ def dossier(connection: Connection, policies: Policies, id_: str, now: int) -> D
     case = cases.decode(body)
     rules = policies.get(connection, case.policy) if case.policy else words.register
     steps = exports.steps_of(connection, id_)
-    return Dossier(
+    return IncidentDetail(
         **head(case, words, now),
         reported_by=words.post(case.by) if case.by else None,
         source=case.source,
@@ -174,13 +174,13 @@ def dossier(connection: Connection, policies: Policies, id_: str, now: int) -> D
     )
 
 
-def _parked(waiting: Waiting, words: Words) -> ParkedLine:
+def _parked(waiting: Waiting, words: Names) -> ParkedLine:
     """An early event, without its record."""
     arrived, until = words.instant(waiting.arrival), words.instant(waiting.until)
     return ParkedLine(waiting.source, waiting.id, waiting.type, arrived, until)
 
 
-def _trail(case: Case, words: Words) -> list[OwnerNamed]:
+def _trail(case: Case, words: Names) -> list[OwnerNamed]:
     """Who owned it before, in this cycle."""
     return [named for owner in case.trail if (named := words.owner(owner)) is not None]
 
@@ -188,7 +188,7 @@ def _trail(case: Case, words: Words) -> list[OwnerNamed]:
 # ---- clocks -------------------------------------------------------------------------------------------------
 
 
-def sheet(clock: Clock, words: Words, now: int) -> ClockSheet:
+def sheet(clock: Clock, words: Names, now: int) -> ClockSheet:
     """A clock in full."""
     limit, paused = sla.limit_of(clock), clock.since is None
     return ClockSheet(
@@ -277,7 +277,7 @@ _INSTANTS = {str(kind.__struct_config__.tag): _instants(kind) for kind in get_ar
 """By a fact's name, which of its members are instants."""
 
 
-def step_line(step: StepRow, words: Words) -> StepLine:
+def step_line(step: StepRow, words: Names) -> StepLine:
     """A step with its instants written out."""
     cause = f.decode_cause(step.cause)
     facts: list[dict[str, Any]] = msgspec.json.decode(step.body)
@@ -293,7 +293,7 @@ def step_line(step: StepRow, words: Words) -> StepLine:
     )
 
 
-def _written_out(fact: dict[str, Any], words: Words) -> dict[str, Any]:
+def _written_out(fact: dict[str, Any], words: Names) -> dict[str, Any]:
     """A fact for people. The record inside a parked event is left to the log."""
     instants = _INSTANTS.get(fact["fact"], frozenset())
     return {

@@ -13,7 +13,7 @@ from engine.policies import Policies
 from engine.store import incident_queries
 from engine.store.incident_queries import After, Connection, Filters
 from engine.views.cursors import no_cursor, read_cursor, write_cursor
-from engine.views.names import CategoryNamed, Named, OwnerNamed, Words, active_words, parse_instant, prefix_of
+from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, parse_instant, prefix_of
 from workflows import case as cases
 from workflows.case import AWAITED, Case, Clock
 from workflows.decide import DEFINITIONS
@@ -88,7 +88,7 @@ class Page(Struct, frozen=True):
 
 def page(connection: Connection, policies: Policies, question: Question, now: int) -> Page:
     """The cases that the question asks for. Raises Problem where it cannot be answered."""
-    words = active_words(connection, policies)
+    words = active_names(connection, policies)
     sort, descending = _sort(question.sort)
     if not 1 <= question.limit <= MOST:
         raise bad_query("limit", f"{question.limit} is not from 1 to {MOST}", "ask for fewer and follow `next`")
@@ -101,7 +101,7 @@ def page(connection: Connection, policies: Policies, question: Question, now: in
     return Page([line(cases.decode(body), words, now) for _, body in shown], more, words.instant(now))
 
 
-def filters(words: Words, question: Question, now: int) -> Filters:
+def filters(words: Names, question: Question, now: int) -> Filters:
     """The question as the store takes it."""
     states = _states(question.state)
     return Filters(
@@ -156,12 +156,12 @@ def _read_cursor(text: str, sort: str) -> After | None:
     return After(key, id_)
 
 
-def line(case: Case, words: Words, now: int) -> Line:
+def line(case: Case, words: Names, now: int) -> Line:
     """A case in brief."""
     return Line(**head(case, words, now), clocks=[_clock(clock, words, now) for clock in case.clocks])
 
 
-def head(case: Case, words: Words, now: int) -> dict[str, Any]:
+def head(case: Case, words: Names, now: int) -> dict[str, Any]:
     """The members of `Head`."""
     late = max(0, now - case.due_at) if case.due_at is not None and case.closed is None else 0
     born = case.state != AWAITED
@@ -190,7 +190,7 @@ def state_zh(case: Case) -> str:
     return DEFINITIONS[case.definition or "incident"].states[case.state].zh
 
 
-def _clock(clock: Clock, words: Words, now: int) -> ClockLine:
+def _clock(clock: Clock, words: Names, now: int) -> ClockLine:
     paused = clock.since is None
     late = clock.due is not None and clock.due < now and not paused
     return ClockLine(clock.name, clock.level, words.maybe(clock.due), late, paused)

@@ -40,7 +40,7 @@ class OwnerNamed(Struct, frozen=True):
     department: Named | None = None
 
 
-class Words:
+class Names:
     """The active register, asked for names."""
 
     def __init__(self, register: Policy) -> None:
@@ -89,15 +89,15 @@ class Words:
         return CategoryNamed(code, known.name_zh if known else code, known.name_en if known else "", group)
 
 
-def active_words(connection: Connection, policies: Policies) -> Words:
+def active_names(connection: Connection, policies: Policies) -> Names:
     """The words of the active pack. Without one there is nothing to show yet."""
     digest = incident_queries.read_active(connection)
     if digest is None:
         raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
-    return Words(policies.get(connection, digest))
+    return Names(policies.get(connection, digest))
 
 
-def prefix_of(words: Words, grid: str) -> str:
+def prefix_of(words: Names, grid: str) -> str:
     """The path of a grid: what all paths of its subtree begin with."""
     if grid not in words.register.grids:
         known = ", ".join(list(words.register.grids)[:3])

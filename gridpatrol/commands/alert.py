@@ -12,7 +12,7 @@ import click
 from consumers.alerts import fold
 from engine.policies import Policies
 from engine.settings import Settings
-from engine.views.names import Words, active_words, prefix_of
+from engine.views.names import Names, active_names, prefix_of
 from gridpatrol import options
 from gridpatrol.client import Server, ServerAway, server_of
 from gridpatrol.render import terminal
@@ -52,7 +52,7 @@ def list_alerts(
     """
     with reading(settings_of(database=database)) as opened:
         with opened.read() as connection:
-            words = active_words(connection, Policies())
+            words = active_names(connection, Policies())
         path = prefix_of(words, grid) if grid else "/"
         rows = fold.listed(opened, path=path, status=status, clock=clock, case=incident, limit=limit)
     if as_json:
@@ -61,7 +61,7 @@ def list_alerts(
         terminal.alerts(rows, words)
 
 
-def _shown(row, words: Words) -> dict:
+def _shown(row, words: Names) -> dict:
     posts = json.loads(row.recipients)
     return {
         "id": row.id,

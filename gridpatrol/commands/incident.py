@@ -15,9 +15,9 @@ from engine.operations import erasure
 from engine.operations.erasure import Erased, Erasure
 from engine.policies import Policies
 from engine.store import exports
-from engine.views.incident_detail import dossier
+from engine.views.incident_detail import incident_detail
 from engine.views.incident_list import Question, page
-from engine.views.names import active_words
+from engine.views.names import active_names
 from gridpatrol import options
 from gridpatrol.client import server_of
 from gridpatrol.render import terminal
@@ -76,9 +76,9 @@ def show_incident(incident: str, database: str | None, as_json: bool) -> None:
     """
     policies = Policies()
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = dossier(connection, policies, incident, now_ms())
+        found = incident_detail(connection, policies, incident, now_ms())
         steps = exports.steps_of(connection, incident)
-        words = active_words(connection, policies)
+        words = active_names(connection, policies)
     if as_json:
         options.print_json(found)
     else:

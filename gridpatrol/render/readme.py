@@ -19,8 +19,8 @@ from engine.policies import Policies
 from engine.replay import replay_events
 from engine.settings import Settings
 from engine.store import exports
-from engine.views.incident_detail import dossier
-from engine.views.names import active_words
+from engine.views.incident_detail import incident_detail
+from engine.views.names import active_names
 from gridpatrol.render import terminal
 from gridpatrol.run import city
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, read_pack, writing
@@ -62,8 +62,8 @@ def timeline() -> str:
         replay_events(engine, lines, "readme", to_ms(_instant(UNTIL)))
         policies = Policies()
         with engine.database.read() as connection, contextlib.redirect_stdout(io.StringIO()) as said:
-            shown = dossier(connection, policies, CASE, to_ms(_instant(UNTIL)))
-            terminal.incident(shown, exports.steps_of(connection, CASE), active_words(connection, policies))
+            shown = incident_detail(connection, policies, CASE, to_ms(_instant(UNTIL)))
+            terminal.incident(shown, exports.steps_of(connection, CASE), active_names(connection, policies))
     return f"```\n{said.getvalue().rstrip()}\n```"
 
 

@@ -14,9 +14,9 @@ from rich.cells import cell_len
 from engine.policies import Policies
 from engine.store.incident_queries import Connection
 from engine.store.rows import StepRow
-from engine.views.incident_detail import ClockSheet, Dossier
+from engine.views.incident_detail import ClockSheet, IncidentDetail
 from engine.views.incident_list import Head, Line
-from engine.views.names import Words, active_words
+from engine.views.names import Names, active_names
 from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts as f
 from workflows.decide import DEFINITIONS
@@ -27,7 +27,7 @@ EVIDENCE = "证据 evidence:"
 class LocalClock:
     """Instants on the wall clock of the active pack."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Names) -> None:
         self._local = words.register.clock_of_days.local
 
     def instant(self, ms: int) -> str:
@@ -45,7 +45,7 @@ class LocalClock:
 
 def clock_of(connection: Connection) -> LocalClock:
     """The wall clock of the pack that is active."""
-    return LocalClock(active_words(connection, Policies()))
+    return LocalClock(active_names(connection, Policies()))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[int] = ()) -> None:
@@ -110,7 +110,7 @@ def lasted(ms: int) -> str:
 # ---- one incident -------------------------------------------------------------------------------------------
 
 
-def incident(shown: Dossier, steps: Sequence[StepRow], words: Words) -> None:
+def incident(shown: IncidentDetail, steps: Sequence[StepRow], words: Names) -> None:
     """One incident: what it is, where it stands, and its story, one line per step."""
     known = shown.category
     click.echo(f"{shown.id}  {shown.state_zh} {shown.state}" + (f", cycle {shown.cycle + 1}" if shown.cycle else ""))
@@ -140,7 +140,7 @@ def _sheet(clock: ClockSheet) -> str:
     return f"{name}: {limit}until {_at(clock.due_at)}{stands}{left}"
 
 
-def story(steps: Sequence[StepRow], words: Words) -> Iterator[str]:
+def story(steps: Sequence[StepRow], words: Names) -> Iterator[str]:
     """One line per step: when, state, who, what. The year stands in the first line only."""
     clock, state = LocalClock(words), ""
     lines = []
@@ -169,7 +169,7 @@ class _Told:
 
     definition = "incident"
 
-    def __init__(self, step: StepRow, words: Words, clock: LocalClock) -> None:
+    def __init__(self, step: StepRow, words: Names, clock: LocalClock) -> None:
         self.words, self.clock = words, clock
         self.cause = f.decode_cause(step.cause)
         self.instant = step.at
@@ -328,7 +328,7 @@ def short_type(name: str) -> str:
     return name.removeprefix("gridpatrol.").rsplit(".v", 1)[0]
 
 
-def alerts(rows: Iterable[Any], words: Words) -> None:
+def alerts(rows: Iterable[Any], words: Names) -> None:
     """Alerts, the latest first."""
     clock = LocalClock(words)
     lines = [

@@ -23,8 +23,8 @@ from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
 from engine.errors import DatabaseUnusable, GridpatrolError
 from engine.http.status import Status
-from engine.lease import WRITER, Lease, Office
-from engine.metrics.counters import Telemetry
+from engine.lease import WRITER, Lease, LeaseName
+from engine.metrics.counters import Counters
 from engine.principals import Principals
 from engine.runtime import Chore, Engine
 from engine.settings import Settings
@@ -76,7 +76,7 @@ def named(settings: Settings, database: Database) -> Iterator[Lease]:
     """This process's name, held: a second one of the same name would take turns with it for ever."""
     name = f"{settings.kafka_prefix}{clients.instance(settings)}"
     key = zlib.crc32(f"gridpatrol {settings.role} {name}".encode())
-    lease = Lease(database, Office(f"runs as {settings.role} {name} on", f".{name}.lease", key))
+    lease = Lease(database, LeaseName(f"runs as {settings.role} {name} on", f".{name}.lease", key))
     try:
         yield lease
     finally:
@@ -87,12 +87,12 @@ def named(settings: Settings, database: Database) -> Iterator[Lease]:
 
 
 @contextmanager
-def gateway(settings: Settings, telemetry: Telemetry) -> Iterator[Gateway]:
+def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
     """A running gateway, its intake included; the first one of an installation activates the settings' pack."""
     with store(settings) as (database, lease), ExitStack() as stack:
         inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
         stack.callback(inbox.close)
-        engine = Engine(database, settings, (), telemetry, [lease.keep], inbox)
+        engine = Engine(database, settings, (), counters, [lease.keep], inbox)
         _install_first(settings, database, engine, inbox)
         writer = Gateway(engine)
         writer.start()
@@ -106,7 +106,7 @@ def gateway(settings: Settings, telemetry: Telemetry) -> Iterator[Gateway]:
 
 def _install_first(settings: Settings, database: Database, engine: Engine, inbox: KafkaInbox) -> None:
     """Gateways that start at once activate the first pack once."""
-    lease = Lease(database, Office("installs the first pack of", ".first.lease", 0x66697273), linger_s=30)
+    lease = Lease(database, LeaseName("installs the first pack of", ".first.lease", 0x66697273), linger_s=30)
     try:
         engine.reload()
         without = [p for p in engine.rows if not engine.activations(p)]
@@ -124,11 +124,11 @@ def _asked_for(ends: Sequence[int], engine: Engine, without: Sequence[int]) -> b
 
 def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """Own partitions until stopped."""
-    telemetry = Telemetry()
+    counters = Counters()
     with store(settings) as (database, lease), named(settings, database) as name:
         origin = topics.open_inbox(settings, database)
-        member = Worker(settings, database, origin, telemetry, [lease.keep, name.keep], stop)
-        status = Status(settings.listen, telemetry.registry, member.ready)
+        member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
+        status = Status(settings.listen, counters.registry, member.ready)
         _spare_the_collector()
         opened(status.url)
         try:
@@ -139,14 +139,14 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
 
 def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """Fold and tell alerts, publish them and the dead letters; or stand by while another process does."""
-    telemetry = Telemetry()
+    counters = Counters()
     with store(settings) as (database, lease):
         names = Topics(settings.kafka_prefix)
         preflight.require(settings, database, (names.alerts, names.deadletter))
-        fold, looks = consumer_of_alerts(telemetry), [lease.keep, *chores(telemetry)]
+        fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters)]
         publisher = Publisher(settings, settings.role)
-        teller = Telling(database, publisher, names, telemetry, fold, partial(_look_after, looks))
-        status = Status(settings.listen, telemetry.registry, lambda: teller.away)
+        teller = Telling(database, publisher, names, counters, fold, partial(_look_after, looks))
+        status = Status(settings.listen, counters.registry, lambda: teller.away)
         teller.start()
         _spare_the_collector()
         opened(status.url)

@@ -19,7 +19,7 @@ import uvicorn
 from consumers.alerts import fold
 from engine.errors import AddressTaken, GridpatrolError, SettingsError
 from engine.http.app import create_app
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import inbox as table
@@ -118,10 +118,10 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
     if settings.kafka:
         from gridpatrol.run import roles
 
-        with roles.gateway(settings, Telemetry()) as gateway:
+        with roles.gateway(settings, Counters()) as gateway:
             yield gateway
         return
-    with writing(settings, Telemetry()) as engine:
+    with writing(settings, Counters()) as engine:
         prepare(engine)
         writer = Writer(engine)
         writer.start()

@@ -20,7 +20,7 @@ from engine import logs
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.packs import check_folder, folder_of
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
@@ -91,7 +91,7 @@ def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
     with database.read() as connection:
         in_topic = log.read_meta(connection, log.TOPIC) is not None
     if not in_topic:
-        yield Engine(database, settings, (), Telemetry())
+        yield Engine(database, settings, (), Counters())
         return
     if not settings.kafka:
         raise LogIsTopic(f"the log of {shown(settings.database)} goes on in a topic")
@@ -100,7 +100,7 @@ def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
 
     inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
     try:
-        yield Engine(database, settings, (), Telemetry(), (), inbox)
+        yield Engine(database, settings, (), Counters(), (), inbox)
     finally:
         inbox.close()
 
@@ -121,7 +121,7 @@ def reading(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening: bool = True) -> Iterator[Engine]:
+def writing(settings: Settings, counters: Counters | None = None, *, listening: bool = True) -> Iterator[Engine]:
     """An engine under the lease, with its consumers if they are `listening`; an empty database is set up."""
     if settings.kafka:
         raise LogIsTopic("only a gateway appends to a topic")
@@ -133,30 +133,30 @@ def writing(settings: Settings, telemetry: Telemetry | None = None, *, listening
             database.upgrade()
         database.check_schema()
         _check_log(database)
-        telemetry = telemetry or Telemetry()
+        counters = counters or Counters()
         if not listening:
-            yield Engine(database, settings, (), telemetry)
+            yield Engine(database, settings, (), counters)
         else:
-            yield Engine(database, settings, consumers(telemetry), telemetry, [lease.keep, *chores(telemetry)])
+            yield Engine(database, settings, consumers(counters), counters, [lease.keep, *chores(counters)])
     finally:
         if lease is not None:
             lease.close()
         database.close()
 
 
-def consumers(telemetry: Telemetry) -> list[Consumer]:
+def consumers(counters: Counters) -> list[Consumer]:
     """What listens to the steps, in the order in which it is fed."""
-    return [consume.consume, consumer_of_alerts(telemetry)]
+    return [consume.consume, consumer_of_alerts(counters)]
 
 
-def consumer_of_alerts(telemetry: Telemetry) -> Consumer:
+def consumer_of_alerts(counters: Counters) -> Consumer:
     """What folds steps into alerts, and counts what it tells."""
-    return partial(fold.consume, heard=_heard(telemetry))
+    return partial(fold.consume, heard=_heard(counters))
 
 
-def chores(telemetry: Telemetry) -> list[Chore]:
+def chores(counters: Counters) -> list[Chore]:
     """The telling of alerts whose quiet hours are over."""
-    told_at, heard = 0.0, _heard(telemetry)
+    told_at, heard = 0.0, _heard(counters)
 
     def tell_waiting(database: Database) -> None:
         nonlocal told_at
@@ -167,9 +167,9 @@ def chores(telemetry: Telemetry) -> list[Chore]:
     return [tell_waiting]
 
 
-def _heard(telemetry: Telemetry) -> Callable[[int], None]:
+def _heard(counters: Counters) -> Callable[[int], None]:
     """Count what the feed told."""
-    return telemetry.deliveries.labels("feed", "told").inc
+    return counters.deliveries.labels("feed", "told").inc
 
 
 def read_pack(name: str) -> Pack:

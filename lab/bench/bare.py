@@ -19,7 +19,7 @@ from kafka import KafkaConsumer, TopicPartition
 from engine.cluster import clients, topics
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.settings import Settings, read_settings
 from engine.store import recording
 from engine.store.database import Database, open_database
@@ -59,7 +59,7 @@ def record(environment: Mapping[str, str], end: int) -> list[Turn]:
     turns: list[Turn] = []
     with _opened(settings) as database:
         recorder = recording.Recorder(database)
-        member = Worker(settings, database, topics.open_inbox(settings, database), Telemetry(), [], threading.Event())
+        member = Worker(settings, database, topics.open_inbox(settings, database), Counters(), [], threading.Event())
         published = _overheard(member)
         try:
             while not turns or turns[-1].decided < end:

@@ -223,7 +223,7 @@ class Watch(threading.Thread):
         if meant is not None:
             self.steps.append(now - meant)
 
-    def _line(self, line: m.Told, now: float) -> None:
+    def _line(self, line: m.AlertTold, now: float) -> None:
         meant = self._urged.pop(line.case, None) if (line.kind, line.what) == ("urge", "firing") else None
         if meant is not None:
             self.alerts.append(now - meant)

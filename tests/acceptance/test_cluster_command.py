@@ -109,7 +109,7 @@ def test_it_shows_a_living_city_goes_on_after_a_kill_and_stops_without_a_trace(h
         eventually(lively, running.said, WITHIN_S)
         assert running.get("/v1/incidents?overdue=true")["incidents"]
         assert any(row["counts"].get("reported") for row in running.get("/v1/performance?by=grid")["rows"])
-        command = running.await_said(r"\.venv/bin/python (-m tests\.cluster\.read) (\S+) --kafka (\S+)")
+        command = running.await_said(r"\.venv/bin/python (-m lab\.read_topic) (\S+) --kafka (\S+)")
         topic, kafka = command[2].replace("alerts", "facts"), command[3]
         read = [sys.executable, "-m", "lab.read_topic", topic, "--kafka", kafka, "--once"]
         told = subprocess.run(read, cwd=ROOT, capture_output=True, text=True, timeout=60)

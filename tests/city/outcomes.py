@@ -14,7 +14,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from consumers.performance import consume
-from consumers.performance.consume import Row, Standing
+from consumers.performance.consume import FigureRow, Standing
 from engine.replay import Replayed
 from engine.runtime import Engine
 from gridpatrol.importers import boston311
@@ -144,7 +144,7 @@ def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
     return {row.key: _figures(row, opened.get(row.key)) for row in rows}
 
 
-def _figures(row: Row, stands: Standing | None) -> Figures:
+def _figures(row: FigureRow, stands: Standing | None) -> Figures:
     """One line: what the fold counted, and how the open cases stand."""
     counts = row.counts
     overdue_open = stands.overdue if stands else 0

@@ -55,7 +55,7 @@ def test_a_gateway_that_cannot_store_is_not_ready_and_counts_it_until_it_can(
         cluster.gateway.settings = replace(cluster.gateway.settings, principals="")
         gateway = Gateway(cluster.gateway)
         gateway.start()
-        counted = cluster.gateway.telemetry.registry.get_sample_value
+        counted = cluster.gateway.counters.registry.get_sample_value
         with TestClient(create_app(gateway, cluster.database), "http://127.0.0.1") as door:
             assert door.get("/readyz").status_code == 200
             take_away(broker, "stopped")

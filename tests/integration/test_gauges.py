@@ -21,7 +21,7 @@ from prometheus_client.samples import Sample
 from consumers.performance import consume
 from engine.clock import now_ms
 from engine.metrics import gauges
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.store import alerts, inbox, outbox, positions, slices, unpublished_figures, writes
 from engine.store.database import Database, open_database
 from engine.store.rows import InboxRow, LetterRow, PartitionRow
@@ -131,10 +131,10 @@ def test_mismatches_are_no_number_until_somebody_has_looked(database: Database, 
 
 def test_without_a_database_the_other_metrics_are_still_told(sqlite_url: str, caplog) -> None:
     away = open_database(sqlite_url)  # no tables at all
-    telemetry = Telemetry()
-    gauges.register(telemetry.registry, away)
+    counters = Counters()
+    gauges.register(counters.registry, away)
     with caplog.at_level(logging.ERROR):
-        page = generate_latest(telemetry.registry).decode()
+        page = generate_latest(counters.registry).decode()
     assert "gridpatrol_build_info" in page and "gridpatrol_commit_duration_seconds" in page
     assert "gridpatrol_timer_lag_seconds" not in page
     assert "cannot be read" in caplog.text
@@ -324,7 +324,7 @@ def live_page(tmp_path_factory: pytest.TempPathFactory) -> str:
         fresh = late | {"id": "fresh", "subject": subject("WY01", 2), "time": instant(now_ms())}
         assert tell(engine, fresh, now_ms()) == "done"
         assert consume.consume(engine.database) > 0
-        engine.telemetry.deliveries.labels("feed", "told").inc()
+        engine.counters.deliveries.labels("feed", "told").inc()
         with served(engine) as door:
             wait_until(lambda: "gridpatrol_clock_breaches_total{" in door.client.get("/metrics").text)
             return door.client.get("/metrics").text

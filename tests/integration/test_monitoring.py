@@ -33,7 +33,7 @@ from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
 from engine.cluster.worker import Worker
 from engine.metrics import gauges
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -83,10 +83,10 @@ def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         member = worker_of(engine)
         intake = Intake(member.engine.settings, Gateway(engine), Principals())
         intake.records.labels("hotline", "forwarded").inc()
-        gauges.register(engine.telemetry.registry, engine.database)
+        gauges.register(engine.counters.registry, engine.database)
         counts = faust_app.Counts()
         gauges.register_figures(counts.registry, engine.database)
-        registries = (engine.telemetry.registry, member.engine.telemetry.registry, counts.registry)
+        registries = (engine.counters.registry, member.engine.counters.registry, counts.registry)
         return [generate_latest(registry).decode() for registry in registries]
 
 
@@ -96,7 +96,7 @@ def worker_of(engine: Engine) -> Worker:
     with engine.database.begin() as connection:
         inbox.write_origin(connection, origin)
     settings = Settings(kafka="127.0.0.1:9", role="worker")
-    member = Worker(settings, engine.database, origin, Telemetry(), [], threading.Event())
+    member = Worker(settings, engine.database, origin, Counters(), [], threading.Event())
     member.inbox.heads = {0: 0}
     return member
 
@@ -126,7 +126,7 @@ def known(exported: dict[str, promql.Labels]) -> dict[str, promql.Labels]:
 def test_a_state_is_told_by_one_kind_of_process_only(live_page, role_pages):
     """Of partitions their owners tell, and an embedded server of all: added up, nothing counts twice."""
     gateway, worker, performance = map(names_of, role_pages)
-    assert gateway & worker == names_of(generate_latest(Telemetry().registry).decode())
+    assert gateway & worker == names_of(generate_latest(Counters().registry).decode())
     assert not worker & performance
     assert gateway & performance == {"gridpatrol_figures"}, "read from the store by both: panels join it with `max`"
     for _, panel in SHOWN:
@@ -144,7 +144,7 @@ def names_of(page: str) -> set[str]:
 def test_a_worker_tells_how_long_its_oldest_record_waits_and_when_enough_is_at_hand(sqlite_url, monkeypatch):
     with prepared(sqlite_url) as engine:
         member = worker_of(engine)
-        value = member.engine.telemetry.registry.get_sample_value
+        value = member.engine.counters.registry.get_sample_value
         assert value("gridpatrol_inbox_oldest_seconds") == 0
         decided, stamp = member.engine.rows[0].position, now_ms() - 60_000
         records = [InboxRow(0, decided + n, stamp + n, "event", "local", "{}") for n in range(-1, 3)]
@@ -161,7 +161,7 @@ def test_a_worker_whose_turn_does_not_end_says_so(sqlite_url):
         assert not member.ready()
         member.turned_s -= 90
         assert "began 90 s ago" in member.ready()
-        age = member.engine.telemetry.registry.get_sample_value("gridpatrol_turn_age_seconds")
+        age = member.engine.counters.registry.get_sample_value("gridpatrol_turn_age_seconds")
         assert age == pytest.approx(90, abs=30)
 
 

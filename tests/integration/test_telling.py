@@ -32,7 +32,7 @@ from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, LeaseTaken, StaleWriter
 from engine.failpoints import Interrupted, arm
 from engine.lease import TELLER, Lease
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.settings import Settings
 from engine.store import dead_letters as letters
 from engine.store import outbox, slices, writes
@@ -96,7 +96,7 @@ class FileWire(Wire):
 
 def role(database: Database, wire: publish.Publisher, tell: Callable[[Database], object] = lambda _: None) -> Telling:
     """The role, with its real consumer."""
-    return Telling(database, wire, TOPICS, Telemetry(), alerts.consume, tell)
+    return Telling(database, wire, TOPICS, Counters(), alerts.consume, tell)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def exhaust(telling_: Telling) -> None:
     raise AssertionError("it never ends")
 
 
-def lines(had: Sequence[Message]) -> list[m.Told]:
+def lines(had: Sequence[Message]) -> list[m.AlertTold]:
     return [m.decode_told(message.value) for message in had if message.topic == TOPICS.alerts]
 
 
@@ -220,7 +220,7 @@ def test_what_waited_for_the_morning_is_published_then(database_url: str) -> Non
             database,
             wire,
             TOPICS,
-            Telemetry(),
+            Counters(),
             lambda db: alerts.consume(db, now=now[0]),
             lambda db: alerts.tell(db, now[0]),
         )
@@ -516,7 +516,7 @@ def tell_until_killed(url: str, where: str) -> None:
         else:
             wire, topics = FileWire(Path(where)), TOPICS
         fold = partial(alerts.consume, limit=20)
-        Telling(database, wire, topics, Telemetry(), fold, lambda _: None).run()
+        Telling(database, wire, topics, Counters(), fold, lambda _: None).run()
 
 
 if __name__ == "__main__":

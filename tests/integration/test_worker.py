@@ -509,7 +509,7 @@ def clock_of(folder: Path) -> Clock:
 
 def gauges(worker: Worker) -> dict[tuple[str, str], float]:
     """A worker's gauges, by name and partition."""
-    found = worker.engine.telemetry.registry.collect()
+    found = worker.engine.counters.registry.collect()
     return {(s.name, s.labels.get("partition", "")): s.value for family in found for s in family.samples}
 
 

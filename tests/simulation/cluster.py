@@ -24,7 +24,7 @@ from engine.clock import now_ms
 from engine.cluster import topics
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.worker import Worker
-from engine.metrics.counters import Telemetry
+from engine.metrics.counters import Counters
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -188,7 +188,7 @@ class Cluster:
         """A worker that nobody has turned yet. One that is not `ticking` has only the ticks that a test lays."""
         database = open_database(url or self.url)
         told = self.as_("worker", instance=name, **settings)
-        worker = Worker(told, database, self.origin(), Telemetry(), [], threading.Event())
+        worker = Worker(told, database, self.origin(), Counters(), [], threading.Event())
         if not ticking:
             worker.engine.ticked = dict.fromkeys(range(self.settings.partitions), (0, 2**62))
         self.workers.append(worker)

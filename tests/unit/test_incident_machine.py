@@ -16,12 +16,12 @@ from transitions import MachineError
 from schemas.events import SAID, Accepted, trigger_of
 from workflows.case import AWAITED, Case
 from workflows.definitions.incident import INCIDENT
-from workflows.definitions.machine import Definition, Row, Standing, State, define, mermaid
+from workflows.definitions.machine import Definition, Speaker, State, Transition, define, mermaid
 from workflows.definitions.service_request import SERVICE_REQUEST
 
 DEFINITIONS = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
 TRIGGERS = sorted({trigger_of(name) for name in SAID} | {"verification.checked"})
-NOBODY = Standing("", "", 0, "", 4)
+NOBODY = Speaker("", "", 0, "", 4)
 
 
 class Model:
@@ -84,15 +84,15 @@ def test_the_table_is_asked_with_the_guards_themselves():
     """`dest` calls the guards on the case and on what is said; without a row it is None."""
     calls = []
 
-    def ready(case: Case, said: Any, at: Standing) -> bool:
+    def ready(case: Case, said: Any, at: Speaker) -> bool:
         calls.append((case.id, said, at))
         return case.cycle > 0
 
     states = (State(AWAITED, "待到", 1), State("open", "开", 2), State("shut", "关", 3, terminal=True))
     rows = (
-        Row("go", (AWAITED,), "open", ("ready",)),
-        Row("go", (AWAITED,), "shut", ("not ready",)),
-        Row("stay", ("open",), "="),
+        Transition("go", (AWAITED,), "open", ("ready",)),
+        Transition("go", (AWAITED,), "shut", ("not ready",)),
+        Transition("stay", ("open",), "="),
     )
     definition = define("door", "门", states, rows, {"ready": ready})
     case = Case(id="a")
@@ -106,9 +106,9 @@ def test_the_table_is_asked_with_the_guards_themselves():
 @pytest.mark.parametrize(
     ("row", "at_fault"),
     [
-        (Row("go", (AWAITED,), "open", ("redy",)), "redy"),
-        (Row("go", (AWAITED,), "opne"), "opne"),
-        (Row("go", ("nowhere",), "open"), "nowhere"),
+        (Transition("go", (AWAITED,), "open", ("redy",)), "redy"),
+        (Transition("go", (AWAITED,), "opne"), "opne"),
+        (Transition("go", ("nowhere",), "open"), "nowhere"),
     ],
 )
 def test_a_row_that_names_what_is_not_there_is_refused(row, at_fault):

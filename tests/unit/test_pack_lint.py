@@ -12,13 +12,13 @@ import pytest
 from engine.packs import read_folder
 from workflows.policy.compile import compile_rows
 from workflows.policy.lint import lint
-from workflows.policy.problems import Problem
+from workflows.policy.problems import Finding
 
 TINY = Path(__file__).parents[1] / "packs" / "tiny"
 TEXTS, _ = read_folder(TINY)
 
 
-def found(*edits: tuple[str, str, str], day: int = 0, without: str = "") -> list[Problem]:
+def found(*edits: tuple[str, str, str], day: int = 0, without: str = "") -> list[Finding]:
     """The findings on the small pack after edits (file, old, new), each of which must hit."""
     texts = {name: text for name, text in TEXTS.items() if name != without}
     for file, old, new in edits:
@@ -30,7 +30,7 @@ def found(*edits: tuple[str, str, str], day: int = 0, without: str = "") -> list
     return [*compiled.problems, *lint(compiled.pack, day, compiled.rows)]
 
 
-def told(problems: list[Problem]) -> list[str]:
+def told(problems: list[Finding]) -> list[str]:
     return [f"{problem.severity} {problem}" for problem in problems]
 
 

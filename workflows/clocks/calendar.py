@@ -24,9 +24,9 @@ from workflows.clocks.timescales import (
     CalendarError,
     DayShape,
     EndOfDay,
-    Hand,
     Running,
     SameTime,
+    Timescale,
     Wall,
     WorkingTime,
 )
@@ -37,7 +37,6 @@ __all__ = [
     "CalendarError",
     "DayMeaning",
     "DayRule",
-    "Hand",
     "Kind",
     "Window",
     "day_number",
@@ -134,15 +133,15 @@ class Calendar:
         changed = (since + self.data.offsets[-1][1]) // DAY_MS + 1 if since != SINCE_EVER else self._first_day
         return max(day_number(self.data.last_day), changed, *self.rules, self._first_day) + 1
 
-    def _make_hands(self) -> dict[Kind, Hand]:
+    def _make_hands(self) -> dict[Kind, Timescale]:
         working = WorkingTime(self._axis, self._first_ms)
-        days: dict[DayMeaning, Hand] = {
+        days: dict[DayMeaning, Timescale] = {
             DayMeaning.same_time: SameTime(self._axis, self.wall, self._shape),
             DayMeaning.end_of_day: EndOfDay(self._axis, self._first_ms),
             DayMeaning.hours: working,
         }
 
-        def bounded(hand: Hand) -> Hand:
+        def bounded(hand: Timescale) -> Timescale:
             return Bounded(hand, self._first_ms, self._tail_ms, self._refusal())
 
         return {
@@ -160,7 +159,7 @@ class Calendar:
 
     # Deadlines and elapsed time, all in terms of hands.
 
-    def hand(self, kind: Kind) -> Hand:
+    def hand(self, kind: Kind) -> Timescale:
         """The hand of one kind of clock."""
         return self._hands[kind]
 

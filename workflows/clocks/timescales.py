@@ -34,7 +34,7 @@ class CalendarError(ValueError):
     """A calendar that cannot be built, or an instant it does not cover; the message names the remedy."""
 
 
-class Hand(Protocol):
+class Timescale(Protocol):
     """One kind of clock. Both directions are monotone and exact."""
 
     def measure(self, t_ms: int) -> int:
@@ -244,7 +244,7 @@ class Bounded:
 
     __slots__ = ("_first", "_hand", "_low", "_refusal", "_tail", "_top", "_week")
 
-    def __init__(self, hand: Hand, first_ms: int, tail_ms: int, refusal: str) -> None:
+    def __init__(self, hand: Timescale, first_ms: int, tail_ms: int, refusal: str) -> None:
         self._hand = hand
         self._first = first_ms
         self._tail = tail_ms

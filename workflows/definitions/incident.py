@@ -20,7 +20,7 @@ and draws this table; the hot path asks the dictionary compiled from it; a prope
 
 from schemas.events import DissuasionRecorded, ReportSubmitted, Said, Source, VerificationRecorded
 from workflows.case import AWAITED, Case
-from workflows.definitions.machine import Row, Standing, State, define
+from workflows.definitions.machine import Speaker, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -46,91 +46,91 @@ OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified
 ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
 
 ROWS = (
-    Row("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
-    Row("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
-    Row("report.submitted", (AWAITED,), "reported"),
-    Row("dissuasion.recorded", ("discovered", "dissuading"), "verifying", ("effective",)),
-    Row("dissuasion.recorded", ("discovered", "dissuading"), "dissuading"),
-    Row("incident.reported_up", ("dissuading", "returned"), "reported"),
-    Row("incident.accepted", ("reported",), "accepted"),
-    Row("incident.dispatched", (*AT_WORK, "returned"), "handling"),
-    Row("department.arrived", ("accepted", "handling"), "handling"),
-    Row("rectification.ordered", ("accepted", "handling"), "handling"),
-    Row("rectification.completed", ("handling",), "="),
-    Row("handling.completed", ("accepted", "handling"), "feedback", ("checks_above_the_last",)),
-    Row("handling.completed", ("accepted", "handling"), "verifying"),
-    Row("verification.checked", ("feedback",), "verifying", ("last_but_one_check",)),
-    Row("verification.checked", ("feedback", "verifying"), "="),
-    Row("verification.recorded", ("verifying",), "verified", ("solved",)),
-    Row("verification.recorded", ("verifying",), "reported"),
-    Row("incident.closed", ("verified",), "closed"),
-    Row("incident.escalated", (*AT_WORK, "returned"), "reported"),
-    Row("incident.returned", AT_WORK, "returned"),
-    Row("incident.reassigned", (*AT_WORK, "returned"), "reported"),
-    Row("incident.suspended", (*AT_WORK, "returned"), "suspended"),
-    Row("incident.resumed", ("suspended",), "reported", ("was_reported",)),
-    Row("incident.resumed", ("suspended",), "accepted", ("was_accepted",)),
-    Row("incident.resumed", ("suspended",), "handling", ("was_handling",)),
-    Row("incident.resumed", ("suspended",), "returned"),
-    Row("deadline.ordered", OPEN, "="),
-    Row("incident.merged", OPEN, "merged"),
-    Row("incident.rejected", ("discovered", "dissuading", "reported", "accepted", "returned"), "rejected"),
-    Row("incident.withdrawn", ("discovered", "dissuading", "reported"), "withdrawn"),
-    Row("incident.force_closed", OPEN, "force_closed"),
-    Row("incident.acknowledged", OPEN, "="),
-    Row("incident.urged", OPEN, "="),
-    Row("evidence.added", (*OPEN, *ENDED), "="),
-    Row("comment.added", (*OPEN, *ENDED), "="),
+    Transition("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
+    Transition("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
+    Transition("report.submitted", (AWAITED,), "reported"),
+    Transition("dissuasion.recorded", ("discovered", "dissuading"), "verifying", ("effective",)),
+    Transition("dissuasion.recorded", ("discovered", "dissuading"), "dissuading"),
+    Transition("incident.reported_up", ("dissuading", "returned"), "reported"),
+    Transition("incident.accepted", ("reported",), "accepted"),
+    Transition("incident.dispatched", (*AT_WORK, "returned"), "handling"),
+    Transition("department.arrived", ("accepted", "handling"), "handling"),
+    Transition("rectification.ordered", ("accepted", "handling"), "handling"),
+    Transition("rectification.completed", ("handling",), "="),
+    Transition("handling.completed", ("accepted", "handling"), "feedback", ("checks_above_the_last",)),
+    Transition("handling.completed", ("accepted", "handling"), "verifying"),
+    Transition("verification.checked", ("feedback",), "verifying", ("last_but_one_check",)),
+    Transition("verification.checked", ("feedback", "verifying"), "="),
+    Transition("verification.recorded", ("verifying",), "verified", ("solved",)),
+    Transition("verification.recorded", ("verifying",), "reported"),
+    Transition("incident.closed", ("verified",), "closed"),
+    Transition("incident.escalated", (*AT_WORK, "returned"), "reported"),
+    Transition("incident.returned", AT_WORK, "returned"),
+    Transition("incident.reassigned", (*AT_WORK, "returned"), "reported"),
+    Transition("incident.suspended", (*AT_WORK, "returned"), "suspended"),
+    Transition("incident.resumed", ("suspended",), "reported", ("was_reported",)),
+    Transition("incident.resumed", ("suspended",), "accepted", ("was_accepted",)),
+    Transition("incident.resumed", ("suspended",), "handling", ("was_handling",)),
+    Transition("incident.resumed", ("suspended",), "returned"),
+    Transition("deadline.ordered", OPEN, "="),
+    Transition("incident.merged", OPEN, "merged"),
+    Transition("incident.rejected", ("discovered", "dissuading", "reported", "accepted", "returned"), "rejected"),
+    Transition("incident.withdrawn", ("discovered", "dissuading", "reported"), "withdrawn"),
+    Transition("incident.force_closed", OPEN, "force_closed"),
+    Transition("incident.acknowledged", OPEN, "="),
+    Transition("incident.urged", OPEN, "="),
+    Transition("evidence.added", (*OPEN, *ENDED), "="),
+    Transition("comment.added", (*OPEN, *ENDED), "="),
 )
 
 
-def on_patrol(case: Case, said: Said, at: Standing) -> bool:
+def on_patrol(case: Case, said: Said, at: Speaker) -> bool:
     """Found by the leaf grid itself while patrolling."""
     return isinstance(said, ReportSubmitted) and said.source == Source.PATROL and at.level == at.leaf_level
 
 
-def dissuades_first(case: Case, said: Said, at: Standing) -> bool:
+def dissuades_first(case: Case, said: Said, at: Speaker) -> bool:
     """The category asks to inform and dissuade first (M14)."""
     return at.dissuade
 
 
-def found_by_its_handler(case: Case, said: Said, at: Standing) -> bool:
+def found_by_its_handler(case: Case, said: Said, at: Speaker) -> bool:
     """An inspecting grid above the leaves that has the authority over what it found (M21, M23)."""
     inspected = isinstance(said, ReportSubmitted) and said.source in (Source.INSPECTION, Source.SUPERVISION)
     return inspected and at.level < at.leaf_level and at.level == at.authority
 
 
-def effective(case: Case, said: Said, at: Standing) -> bool:
+def effective(case: Case, said: Said, at: Speaker) -> bool:
     """Dissuasion solved it on the spot."""
     return isinstance(said, DissuasionRecorded) and said.outcome == "effective"
 
 
-def checks_above_the_last(case: Case, said: Said, at: Standing) -> bool:
+def checks_above_the_last(case: Case, said: Said, at: Speaker) -> bool:
     """More than the deciding level must check on site."""
     return len(at.checks) > 1
 
 
-def last_but_one_check(case: Case, said: Said, at: Standing) -> bool:
+def last_but_one_check(case: Case, said: Said, at: Speaker) -> bool:
     """After this check only the deciding one is outstanding."""
     return len([level for level in case.checks if level != at.level]) <= 1
 
 
-def solved(case: Case, said: Said, at: Standing) -> bool:
+def solved(case: Case, said: Said, at: Speaker) -> bool:
     """The check found the problem solved."""
     return isinstance(said, VerificationRecorded) and said.outcome == "solved"
 
 
-def was_reported(case: Case, said: Said, at: Standing) -> bool:
+def was_reported(case: Case, said: Said, at: Speaker) -> bool:
     """Suspended while reported."""
     return case.suspended_from == "reported"
 
 
-def was_accepted(case: Case, said: Said, at: Standing) -> bool:
+def was_accepted(case: Case, said: Said, at: Speaker) -> bool:
     """Suspended while accepted."""
     return case.suspended_from == "accepted"
 
 
-def was_handling(case: Case, said: Said, at: Standing) -> bool:
+def was_handling(case: Case, said: Said, at: Speaker) -> bool:
     """Suspended while being handled."""
     return case.suspended_from == "handling"
 

@@ -14,11 +14,11 @@ from transitions import Machine
 from schemas.events import Said
 from workflows.case import AWAITED, Case
 
-Guard = Callable[[Case, Said, "Standing"], bool]
+Guard = Callable[[Case, Said, "Speaker"], bool]
 """A question about a case and what is said to it, answered without any side effect."""
 
 
-class Standing(Struct, frozen=True):
+class Speaker(Struct, frozen=True):
     """Where the speaker stands: the post's grid and department, and what the rules say of the case."""
 
     post: str
@@ -43,7 +43,7 @@ class State(Struct, frozen=True):
     terminal: bool = False
 
 
-class Row(Struct, frozen=True):
+class Transition(Struct, frozen=True):
     """One line of the table.
 
     Several rows of a trigger and a state are tried in order; all guards must agree.
@@ -61,13 +61,13 @@ class Definition(Struct, frozen=True):
     name: str
     zh: str
     states: dict[str, State]
-    rows: tuple[Row, ...]
+    rows: tuple[Transition, ...]
     guards: dict[str, Guard]
     table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
     ahead: dict[str, frozenset[str]]
     machine: Any
 
-    def dest(self, trigger: str, case: Case, said: Said, standing: Standing) -> str | None:
+    def dest(self, trigger: str, case: Case, said: Said, standing: Speaker) -> str | None:
         """Where the trigger leads from the case's state; None where no row's guards agree."""
         for dest, guards in self.table.get((trigger, case.state), ()):
             if all(guard(case, said, standing) is wanted for guard, wanted in guards):
@@ -79,7 +79,9 @@ class Definition(Struct, frozen=True):
         return sorted({trigger for trigger, source in self.table if source == state})
 
 
-def define(name: str, zh: str, states: Iterable[State], rows: Iterable[Row], guards: Mapping[str, Guard]) -> Definition:
+def define(
+    name: str, zh: str, states: Iterable[State], rows: Iterable[Transition], guards: Mapping[str, Guard]
+) -> Definition:
     """Validate with `transitions` and compile. A row that names an unknown state or guard is a ValueError."""
     by_name, kept = {s.name: s for s in states}, tuple(rows)
     for row in kept:
@@ -92,7 +94,7 @@ def define(name: str, zh: str, states: Iterable[State], rows: Iterable[Row], gua
     return Definition(name, zh, by_name, kept, dict(guards), table, _ahead(by_name, table), machine)
 
 
-def _machine(states: dict[str, State], rows: tuple[Row, ...]) -> Any:
+def _machine(states: dict[str, State], rows: tuple[Transition, ...]) -> Any:
     """The validated definition. Guards stay names here, so a model can answer them in a test."""
     transitions = [
         {

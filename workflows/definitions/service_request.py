@@ -8,7 +8,7 @@ In and out as in `incident.py`.
 """
 
 from workflows.case import AWAITED
-from workflows.definitions.machine import Row, State, define
+from workflows.definitions.machine import State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -29,25 +29,25 @@ OPEN = (*AT_WORK, "handled", "returned", "suspended")
 ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
 
 ROWS = (
-    Row("report.submitted", (AWAITED,), "reported"),
-    Row("incident.accepted", ("reported",), "handling"),
-    Row("incident.dispatched", (*AT_WORK, "returned"), "handling"),
-    Row("department.arrived", AT_WORK, "handling"),
-    Row("handling.completed", AT_WORK, "handled"),
-    Row("incident.closed", (*AT_WORK, "handled"), "closed"),
-    Row("incident.returned", AT_WORK, "returned"),
-    Row("incident.reassigned", (*AT_WORK, "returned"), "reported"),
-    Row("incident.suspended", (*AT_WORK, "returned"), "suspended"),
-    Row("incident.resumed", ("suspended",), "reported"),
-    Row("deadline.ordered", OPEN, "="),
-    Row("incident.merged", OPEN, "merged"),
-    Row("incident.rejected", ("reported", "handling", "returned"), "rejected"),
-    Row("incident.withdrawn", ("reported", "handling"), "withdrawn"),
-    Row("incident.force_closed", OPEN, "force_closed"),
-    Row("incident.acknowledged", OPEN, "="),
-    Row("incident.urged", OPEN, "="),
-    Row("evidence.added", (*OPEN, *ENDED), "="),
-    Row("comment.added", (*OPEN, *ENDED), "="),
+    Transition("report.submitted", (AWAITED,), "reported"),
+    Transition("incident.accepted", ("reported",), "handling"),
+    Transition("incident.dispatched", (*AT_WORK, "returned"), "handling"),
+    Transition("department.arrived", AT_WORK, "handling"),
+    Transition("handling.completed", AT_WORK, "handled"),
+    Transition("incident.closed", (*AT_WORK, "handled"), "closed"),
+    Transition("incident.returned", AT_WORK, "returned"),
+    Transition("incident.reassigned", (*AT_WORK, "returned"), "reported"),
+    Transition("incident.suspended", (*AT_WORK, "returned"), "suspended"),
+    Transition("incident.resumed", ("suspended",), "reported"),
+    Transition("deadline.ordered", OPEN, "="),
+    Transition("incident.merged", OPEN, "merged"),
+    Transition("incident.rejected", ("reported", "handling", "returned"), "rejected"),
+    Transition("incident.withdrawn", ("reported", "handling"), "withdrawn"),
+    Transition("incident.force_closed", OPEN, "force_closed"),
+    Transition("incident.acknowledged", OPEN, "="),
+    Transition("incident.urged", OPEN, "="),
+    Transition("evidence.added", (*OPEN, *ENDED), "="),
+    Transition("comment.added", (*OPEN, *ENDED), "="),
 )
 
 SERVICE_REQUEST = define("service_request", "热线工单", STATES, ROWS, {})

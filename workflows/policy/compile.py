@@ -1,7 +1,7 @@
 """Compiles a policy pack: a folder's texts in, a `Pack` with nothing left to look up out.
 
 In: file name -> text; nothing is read here. Out: the compiled pack, or none if a file has an error, and every
-`Problem` met on the way. The same texts give the same pack whatever the line endings and byte order marks.
+`Finding` met on the way. The same texts give the same pack whatever the line endings and byte order marks.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, read_table
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
 from workflows.policy.model import Authority, Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
-from workflows.policy.problems import Problem, Problems, has_errors
+from workflows.policy.problems import Finding, Problems, has_errors
 from workflows.policy.settings import FILE, Settings, levels_of, line_of, options_of, read_settings
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Compiled(NamedTuple):
     rows: Rows
 
 
-def compile_pack(files: Mapping[str, str]) -> tuple[Pack | None, list[Problem]]:
+def compile_pack(files: Mapping[str, str]) -> tuple[Pack | None, list[Finding]]:
     """Compile the texts of a pack folder. With an error among the problems there is no pack."""
     compiled = compile_rows(files)
     return compiled.pack, compiled.problems

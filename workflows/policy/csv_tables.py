@@ -1,7 +1,7 @@
 """Reads the tables of a pack: CSV text as a spreadsheet program saves it.
 
 In: the text of a file, with or without byte order mark, with any line ending. Out: `Row`s that know their
-place, so that whatever is wrong in a cell becomes a `Problem` with file, row, column and remedy.
+place, so that whatever is wrong in a cell becomes a `Finding` with file, row, column and remedy.
 """
 
 import csv

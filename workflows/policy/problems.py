@@ -1,6 +1,6 @@
 """What is wrong with a pack, told to the office that edits it.
 
-In: nothing. Out: `Problem`, which names file, row, column and remedy, and `Problems`, a list that collects
+In: nothing. Out: `Finding`, which names file, row, column and remedy, and `Problems`, a list that collects
 them.
 """
 
@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Problem(Struct, frozen=True):
+class Finding(Struct, frozen=True):
     """One finding. Rows are counted as a spreadsheet does, the header is row 1; 0 means the whole file."""
 
     file: str
@@ -26,18 +26,18 @@ class Problem(Struct, frozen=True):
         return f"{place} {self.column}: {self.text} — {self.remedy}".replace(" : ", ": ")
 
 
-class Problems(list[Problem]):
+class Problems(list[Finding]):
     """Findings in the order in which they were met."""
 
     def error(self, file: str, row: int, column: str, text: str, remedy: str) -> None:
         """Add what keeps the pack from being activated."""
-        self.append(Problem(file, row, column, "error", text, remedy))
+        self.append(Finding(file, row, column, "error", text, remedy))
 
     def warning(self, file: str, row: int, column: str, text: str, remedy: str) -> None:
         """Add what an office should look at; the pack works without it."""
-        self.append(Problem(file, row, column, "warning", text, remedy))
+        self.append(Finding(file, row, column, "warning", text, remedy))
 
 
-def has_errors(problems: Iterable[Problem]) -> bool:
+def has_errors(problems: Iterable[Finding]) -> bool:
     """Whether at least one of them is an error."""
     return any(problem.severity == "error" for problem in problems)

@@ -1,7 +1,7 @@
 """The choices of a pack: `pack.toml`, typed.
 
 In: the text of pack.toml. Out: `Settings`, from which `options_of` makes the compiled options (durations such
-as "72 hours" in milliseconds), and a `Problem` with its line for whatever does not fit.
+as "72 hours" in milliseconds), and a `Finding` with its line for whatever does not fit.
 """
 
 import re

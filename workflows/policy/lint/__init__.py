@@ -1,13 +1,13 @@
 """Lints a compiled policy pack: whether what it says can work, rule by rule.
 
 In: a compiled pack, the local day as of which it is judged (an argument: nothing here reads a clock), and the
-spreadsheet rows of its entries where they are known. Out: every `Problem`; a pack without errors can be
+spreadsheet rows of its entries where they are known. Out: every `Finding`; a pack without errors can be
 activated.
 """
 
 from collections.abc import Mapping, Sequence
 
-from workflows.policy.lint.context import Desk
+from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.geometry import lint_geometry
 from workflows.policy.lint.register import (
     lint_calendars_of_grids,
@@ -29,7 +29,7 @@ from workflows.policy.lint.rules import (
     lint_rungs,
 )
 from workflows.policy.model import Pack
-from workflows.policy.problems import Problem
+from workflows.policy.problems import Finding
 
 CHECKS = (
     lint_levels,
@@ -49,11 +49,11 @@ CHECKS = (
 )
 
 
-def lint(pack: Pack, day: int = 0, rows: Mapping[str, Sequence[int]] | None = None) -> list[Problem]:
+def lint(pack: Pack, day: int = 0, rows: Mapping[str, Sequence[int]] | None = None) -> list[Finding]:
     """All findings on a pack. `day` is YYYYMMDD; 0 leaves out what depends on a day (horizons)."""
-    desk = Desk(pack, rows)
+    context = LintContext(pack, rows)
     for check in CHECKS:
-        check(desk)
-    lint_calendars(desk, day)
-    lint_geometry(desk, day)
-    return desk.problems
+        check(context)
+    lint_calendars(context, day)
+    lint_geometry(context, day)
+    return context.problems

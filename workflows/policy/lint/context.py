@@ -1,4 +1,4 @@
-"""The linter's desk: a compiled pack laid out for checking, and the place where findings are collected.
+"""What the lint rules see: a compiled pack laid out for checking, and the place where findings are collected.
 
 In: a pack and, where known, the spreadsheet row of each entry. Out: look-ups, and `error` and `warning`,
 which take the index of an entry and name its row.
@@ -16,8 +16,8 @@ TELL = ("owner", "owner_chief", "reporter", "sponsor", "upper_chief", "handler",
 TRIGGERS = tuple(trigger_of(event_type) for event_type in SAID)
 
 
-class Desk:
-    """One pack on the desk. Duplicated codes keep their first entry, and are reported elsewhere."""
+class LintContext:
+    """One pack to check. Duplicated codes keep their first entry, and are reported elsewhere."""
 
     def __init__(self, pack: Pack, rows: Mapping[str, Sequence[int]] | None = None) -> None:
         self.pack = pack

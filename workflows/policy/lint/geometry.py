@@ -1,6 +1,6 @@
 """Lints the map of a pack: siblings do not overlap and cover their parent (不留空白、不留死角, M5).
 
-In: a desk with a compiled pack. Out: findings on it, with the share of the area that is wrong. Areas are
+In: a context with a compiled pack. Out: findings on it, with the share of the area that is wrong. Areas are
 compared in degrees, never published: only shares of one small parent are asked for.
 """
 
@@ -10,7 +10,7 @@ from shapely import STRtree, make_valid, union_all
 from shapely.geometry import MultiPolygon, Polygon, shape
 from shapely.validation import explain_validity
 
-from workflows.policy.lint.context import Desk
+from workflows.policy.lint.context import LintContext
 from workflows.policy.model import Grid
 
 GEOJSON, GRIDS = "grids.geojson", "grids.csv"
@@ -19,24 +19,24 @@ TOLERANCE = 1e-4  # share of an area that rounding by a map program may leave op
 Shapes = dict[str, MultiPolygon]
 
 
-def lint_geometry(desk: Desk, day: int) -> None:
+def lint_geometry(context: LintContext, day: int) -> None:
     """All rules about polygons, for the grids valid on `day`; without a day, for those without an end."""
-    if desk.pack.polygons == "none":
+    if context.pack.polygons == "none":
         return
-    shapes = _shapes(desk)
+    shapes = _shapes(context)
     children: dict[str, list[str]] = defaultdict(list)
-    for index, grid in enumerate(desk.pack.grids):
+    for index, grid in enumerate(context.pack.grids):
         if not _is_valid(grid, day):
             continue
         if grid.code in shapes:
             children[grid.parent].append(grid.code)
-        elif grid.level == desk.leaf_level and not grid.polygon:
+        elif grid.level == context.leaf_level and not grid.polygon:
             remedy = 'draw it in grids.geojson, or set polygons = "none" in pack.toml'
-            desk.warning(GRIDS, index, "code", f"{grid.code!r} has no polygon: no position lies in it", remedy)
+            context.warning(GRIDS, index, "code", f"{grid.code!r} has no polygon: no position lies in it", remedy)
     for parent, codes in children.items():
-        _lint_siblings(desk, shapes, codes)
+        _lint_siblings(context, shapes, codes)
         if parent in shapes:
-            _lint_cover(desk, shapes, parent, codes)
+            _lint_cover(context, shapes, parent, codes)
 
 
 def _is_valid(grid: Grid, day: int) -> bool:
@@ -45,37 +45,37 @@ def _is_valid(grid: Grid, day: int) -> bool:
     return grid.valid_from <= day and (not grid.valid_to or day <= grid.valid_to)
 
 
-def _shapes(desk: Desk) -> Shapes:
+def _shapes(context: LintContext) -> Shapes:
     shapes: Shapes = {}
-    for grid in desk.pack.grids:
+    for grid in context.pack.grids:
         if not grid.polygon:
             continue
-        made = _shape(desk, grid)
+        made = _shape(context, grid)
         if made is not None:
             shapes[grid.code] = made
     return shapes
 
 
-def _shape(desk: Desk, grid: Grid) -> MultiPolygon | None:
+def _shape(context: LintContext, grid: Grid) -> MultiPolygon | None:
     """The polygon of a grid if it is sound."""
     points = [point for polygon in grid.polygon for ring in polygon for point in ring]
     if any(not (-180 <= lon <= 180 and -90 <= lat <= 90) for lon, lat in points):
         text = f"{grid.code!r} has a point outside 180 degrees of longitude and 90 of latitude"
-        desk.problems.error(GEOJSON, 0, grid.code, text, "write [longitude, latitude] in degrees (WGS 84)")
+        context.problems.error(GEOJSON, 0, grid.code, text, "write [longitude, latitude] in degrees (WGS 84)")
         return None
     if any(len(ring) < 4 or ring[0] != ring[-1] for polygon in grid.polygon for ring in polygon):
         text = f"{grid.code!r} has a ring that is not closed"
-        desk.problems.error(GEOJSON, 0, grid.code, text, "end each ring with its first point")
+        context.problems.error(GEOJSON, 0, grid.code, text, "end each ring with its first point")
         return None
     made: MultiPolygon = shape({"type": "MultiPolygon", "coordinates": grid.polygon})
     if not made.is_valid:
         text = f"{grid.code!r} is no sound polygon ({explain_validity(made)})"
-        desk.problems.error(GEOJSON, 0, grid.code, text, "redraw it so that its border does not cross itself")
+        context.problems.error(GEOJSON, 0, grid.code, text, "redraw it so that its border does not cross itself")
         return None
     return made
 
 
-def _lint_siblings(desk: Desk, shapes: Shapes, codes: list[str]) -> None:
+def _lint_siblings(context: LintContext, shapes: Shapes, codes: list[str]) -> None:
     """No two children of a parent share more than a border."""
     areas = [shapes[code] for code in codes]
     tree = STRtree(areas)
@@ -86,10 +86,10 @@ def _lint_siblings(desk: Desk, shapes: Shapes, codes: list[str]) -> None:
             if share > TOLERANCE:
                 text = f"overlaps {codes[second]!r} by {_percent(share)} of the smaller one"
                 remedy = "draw their common border once, with the same points on both sides"
-                desk.problems.error(GEOJSON, 0, codes[first], text, remedy)
+                context.problems.error(GEOJSON, 0, codes[first], text, remedy)
 
 
-def _lint_cover(desk: Desk, shapes: Shapes, parent: str, codes: list[str]) -> None:
+def _lint_cover(context: LintContext, shapes: Shapes, parent: str, codes: list[str]) -> None:
     """The children fill their parent and stay inside it."""
     whole = make_valid(union_all([shapes[code] for code in codes]))
     area: Polygon | MultiPolygon = shapes[parent]
@@ -98,12 +98,12 @@ def _lint_cover(desk: Desk, shapes: Shapes, parent: str, codes: list[str]) -> No
         at = blank.representative_point()
         share = _percent(blank.area / area.area)
         text = f"{share} of it belongs to no grid below, e.g. at {at.x:.5f}, {at.y:.5f}"
-        desk.problems.error(GEOJSON, 0, parent, text, "let the grids below it fill it (不留空白)")
+        context.problems.error(GEOJSON, 0, parent, text, "let the grids below it fill it (不留空白)")
     for code in codes:
         outside = shapes[code].difference(area).area / shapes[code].area
         if outside > TOLERANCE:
             text = f"{_percent(outside)} of it lies outside its parent {parent!r}"
-            desk.problems.error(GEOJSON, 0, code, text, "draw it inside, or name another parent in grids.csv")
+            context.problems.error(GEOJSON, 0, code, text, "draw it inside, or name another parent in grids.csv")
 
 
 def _percent(share: float) -> str:

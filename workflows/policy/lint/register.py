@@ -1,188 +1,190 @@
 """Lints the register of a pack: levels, the grid tree, departments and posts.
 
-In: a desk with a compiled pack. Out: findings on area and people of 六定 (M11), 一长一员 (M7), 包抓 (M43).
+In: a context with a compiled pack. Out: findings on area and people of 六定 (M11), 一长一员 (M7), 包抓 (M43).
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from workflows.policy.lint.context import ROLES, Desk, one_of, overlap
+from workflows.policy.lint.context import ROLES, LintContext, one_of, overlap
 from workflows.policy.model import Grid, Post
 from workflows.policy.settings import FILE
 
 GRIDS, DEPARTMENTS, POSTS = "grids.csv", "departments.csv", "posts.csv"
 
 
-def lint_levels(desk: Desk) -> None:
+def lint_levels(context: LintContext) -> None:
     """Levels are numbered from 1 without gaps, and what they ask for is known."""
-    numbers = sorted(level.level for level in desk.pack.levels)
+    numbers = sorted(level.level for level in context.pack.levels)
     if numbers != list(range(1, len(numbers) + 1)) or not numbers:
         text = f"levels are {numbers}"
-        desk.problems.error(FILE, 0, "levels", text, "number them 1, 2, 3 … from the root down, each once")
-    for level in desk.pack.levels:
+        context.problems.error(FILE, 0, "levels", text, "number them 1, 2, 3 … from the root down, each once")
+    for level in context.pack.levels:
         for role in level.posts:
             if role not in ROLES:
                 text = f"level {level.level} asks for the unknown role {role!r}"
-                desk.problems.error(FILE, 0, "levels.posts", text, one_of(ROLES))
+                context.problems.error(FILE, 0, "levels.posts", text, one_of(ROLES))
 
 
-def lint_codes(desk: Desk) -> None:
+def lint_codes(context: LintContext) -> None:
     """A code stands once in its file."""
     tables: tuple[tuple[str, Iterable[str]], ...] = (
-        (GRIDS, (grid.code for grid in desk.pack.grids)),
-        (DEPARTMENTS, (department.code for department in desk.pack.departments)),
-        (POSTS, (post.code for post in desk.pack.posts)),
-        ("categories.csv", (category.code for category in desk.pack.categories)),
+        (GRIDS, (grid.code for grid in context.pack.grids)),
+        (DEPARTMENTS, (department.code for department in context.pack.departments)),
+        (POSTS, (post.code for post in context.pack.posts)),
+        ("categories.csv", (category.code for category in context.pack.categories)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}
         for index, code in enumerate(codes):
             if first.setdefault(code, index) != index:
-                text = f"{code!r} stands in row {desk.row(file, first[code])} already"
-                desk.error(file, index, "code", text, "give each its own code; codes are retired, not reused")
+                text = f"{code!r} stands in row {context.row(file, first[code])} already"
+                context.error(file, index, "code", text, "give each its own code; codes are retired, not reused")
 
 
-def lint_tree(desk: Desk) -> None:
+def lint_tree(context: LintContext) -> None:
     """One root; every other grid has a parent one level above; nothing goes round in a circle."""
-    roots = [index for index, grid in enumerate(desk.pack.grids) if not grid.parent]
+    roots = [index for index, grid in enumerate(context.pack.grids) if not grid.parent]
     if not roots:
-        desk.problems.error(GRIDS, 0, "parent", "no grid is the root", "leave the parent of the top grid empty")
+        context.problems.error(GRIDS, 0, "parent", "no grid is the root", "leave the parent of the top grid empty")
     for index in roots[1:]:
         remedy = "name its parent, or remove it"
-        desk.error(GRIDS, index, "parent", f"a second root beside {desk.pack.grids[roots[0]].code!r}", remedy)
-    for index, grid in enumerate(desk.pack.grids):
-        _lint_place(desk, index, grid)
-    _lint_childless(desk)
+        context.error(GRIDS, index, "parent", f"a second root beside {context.pack.grids[roots[0]].code!r}", remedy)
+    for index, grid in enumerate(context.pack.grids):
+        _lint_place(context, index, grid)
+    _lint_childless(context)
 
 
-def _lint_place(desk: Desk, index: int, grid: Grid) -> None:
-    if grid.level not in desk.levels:
-        remedy = one_of([str(level) for level in sorted(desk.levels)])
-        desk.error(GRIDS, index, "level", f"{grid.level} is no level of pack.toml", remedy)
+def _lint_place(context: LintContext, index: int, grid: Grid) -> None:
+    if grid.level not in context.levels:
+        remedy = one_of([str(level) for level in sorted(context.levels)])
+        context.error(GRIDS, index, "level", f"{grid.level} is no level of pack.toml", remedy)
     if not grid.parent:
         if grid.level != 1:
-            desk.error(GRIDS, index, "level", f"the root stands on level {grid.level}", "write 1")
+            context.error(GRIDS, index, "level", f"the root stands on level {grid.level}", "write 1")
         return
-    parent = desk.grids.get(grid.parent)
+    parent = context.grids.get(grid.parent)
     if parent is None:
         remedy = "correct it, or add the parent as a row of its own"
-        desk.error(GRIDS, index, "parent", f"{grid.parent!r} is no grid", remedy)
+        context.error(GRIDS, index, "parent", f"{grid.parent!r} is no grid", remedy)
     elif parent.level != grid.level - 1:
         text = f"{grid.parent!r} stands on level {parent.level}, this grid on level {grid.level}"
-        desk.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
-    if parent is not None and desk.grids[desk.path(grid.code)[0]].parent in desk.grids:
-        text = f"its ancestors go round in a circle ({' > '.join(desk.path(grid.code))})"
-        desk.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
+        context.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
+    if parent is not None and context.grids[context.path(grid.code)[0]].parent in context.grids:
+        text = f"its ancestors go round in a circle ({' > '.join(context.path(grid.code))})"
+        context.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
 
 
-def _lint_childless(desk: Desk) -> None:
+def _lint_childless(context: LintContext) -> None:
     """A grid above the leaves with nothing below it: its problems have nobody on site (不留空白, M5)."""
-    parents = {grid.parent for grid in desk.pack.grids}
-    for index, grid in enumerate(desk.pack.grids):
-        if grid.level < desk.leaf_level and grid.code not in parents:
+    parents = {grid.parent for grid in context.pack.grids}
+    for index, grid in enumerate(context.pack.grids):
+        if grid.level < context.leaf_level and grid.code not in parents:
             text = f"level {grid.level} has no grid below it"
-            desk.warning(GRIDS, index, "code", text, f"divide it down to level {desk.leaf_level}")
+            context.warning(GRIDS, index, "code", text, f"divide it down to level {context.leaf_level}")
 
 
-def lint_validity(desk: Desk) -> None:
+def lint_validity(context: LintContext) -> None:
     """Dates run forward, and a grid lives no longer than its parent."""
-    for index, grid in enumerate(desk.pack.grids):
-        _lint_dates(desk, GRIDS, index, grid.valid_from, grid.valid_to)
-    for index, post in enumerate(desk.pack.posts):
-        _lint_dates(desk, POSTS, index, post.valid_from, post.valid_to)
-    for index, grid in enumerate(desk.pack.grids):
-        parent = desk.grids.get(grid.parent)
+    for index, grid in enumerate(context.pack.grids):
+        _lint_dates(context, GRIDS, index, grid.valid_from, grid.valid_to)
+    for index, post in enumerate(context.pack.posts):
+        _lint_dates(context, POSTS, index, post.valid_from, post.valid_to)
+    for index, grid in enumerate(context.pack.grids):
+        parent = context.grids.get(grid.parent)
         if parent is None:
             continue
         if grid.valid_from < parent.valid_from:
             text = f"begins before its parent {parent.code!r} ({parent.valid_from})"
-            desk.error(GRIDS, index, "valid_from", text, f"begin it on {parent.valid_from} or later")
+            context.error(GRIDS, index, "valid_from", text, f"begin it on {parent.valid_from} or later")
         if parent.valid_to and (not grid.valid_to or grid.valid_to > parent.valid_to):
             text = f"goes on after its parent {parent.code!r} has ended ({parent.valid_to})"
-            desk.error(GRIDS, index, "valid_to", text, f"end it on {parent.valid_to}, or name another parent")
+            context.error(GRIDS, index, "valid_to", text, f"end it on {parent.valid_to}, or name another parent")
 
 
-def _lint_dates(desk: Desk, file: str, index: int, valid_from: int, valid_to: int) -> None:
+def _lint_dates(context: LintContext, file: str, index: int, valid_from: int, valid_to: int) -> None:
     if valid_to and valid_from > valid_to:
         text = f"{valid_to} lies before valid_from {valid_from}"
-        desk.error(file, index, "valid_to", text, "exchange the days, or leave valid_to empty")
+        context.error(file, index, "valid_to", text, "exchange the days, or leave valid_to empty")
 
 
-def lint_calendars_of_grids(desk: Desk) -> None:
+def lint_calendars_of_grids(context: LintContext) -> None:
     """A grid's own calendar is one of the pack."""
-    codes = {calendar.code for calendar in desk.pack.calendars}
-    for index, grid in enumerate(desk.pack.grids):
+    codes = {calendar.code for calendar in context.pack.calendars}
+    for index, grid in enumerate(context.pack.grids):
         if grid.calendar and grid.calendar not in codes:
             text = f"{grid.calendar!r} is no calendar of pack.toml"
-            desk.error(GRIDS, index, "calendar", text, one_of(codes) + ", or leave it empty for the parent's")
+            context.error(GRIDS, index, "calendar", text, one_of(codes) + ", or leave it empty for the parent's")
 
 
-def lint_departments(desk: Desk) -> None:
+def lint_departments(context: LintContext) -> None:
     """A department belongs to a grid, knows its groups, and somebody speaks for it."""
-    speaking = {post.department for post in desk.pack.posts if not post.vacant}
-    for index, department in enumerate(desk.pack.departments):
-        if department.grid not in desk.grids:
+    speaking = {post.department for post in context.pack.posts if not post.vacant}
+    for index, department in enumerate(context.pack.departments):
+        if department.grid not in context.grids:
             text = f"{department.grid!r} is no grid"
-            desk.error(DEPARTMENTS, index, "grid", text, "name the grid whose subtree it serves")
+            context.error(DEPARTMENTS, index, "grid", text, "name the grid whose subtree it serves")
         for group in department.groups:
-            if group not in desk.groups:
+            if group not in context.groups:
                 text = f"{group!r} is no group of categories.csv"
-                desk.error(DEPARTMENTS, index, "groups", text, one_of(desk.groups) + ", or leave it empty for all")
+                context.error(
+                    DEPARTMENTS, index, "groups", text, one_of(context.groups) + ", or leave it empty for all"
+                )
         if department.code not in speaking:
             text = f"nobody speaks for {department.code!r}"
-            desk.warning(DEPARTMENTS, index, "code", text, "add a post with this department to posts.csv")
+            context.warning(DEPARTMENTS, index, "code", text, "add a post with this department to posts.csv")
 
 
-def lint_posts(desk: Desk) -> None:
+def lint_posts(context: LintContext) -> None:
     """A post has a known role, stands at a grid, and a handler in a department."""
-    for index, post in enumerate(desk.pack.posts):
+    for index, post in enumerate(context.pack.posts):
         if post.role not in ROLES:
-            desk.error(POSTS, index, "role", f"{post.role!r} is no role", one_of(ROLES))
-        if post.grid not in desk.grids:
+            context.error(POSTS, index, "role", f"{post.role!r} is no role", one_of(ROLES))
+        if post.grid not in context.grids:
             remedy = "correct it, or add the grid to grids.csv"
-            desk.error(POSTS, index, "grid", f"{post.grid!r} is no grid", remedy)
-        _lint_department_of(desk, index, post)
+            context.error(POSTS, index, "grid", f"{post.grid!r} is no grid", remedy)
+        _lint_department_of(context, index, post)
         if post.vacant:
             text = f"{post.code!r} is vacant ({post.title})"
-            desk.warning(POSTS, index, "vacant", text, "fill the post and empty this cell")
+            context.warning(POSTS, index, "vacant", text, "fill the post and empty this cell")
 
 
-def _lint_department_of(desk: Desk, index: int, post: Post) -> None:
-    department = desk.departments.get(post.department)
+def _lint_department_of(context: LintContext, index: int, post: Post) -> None:
+    department = context.departments.get(post.department)
     if post.department and department is None:
         remedy = "correct it, or add it to departments.csv"
-        desk.error(POSTS, index, "department", f"{post.department!r} is no department", remedy)
+        context.error(POSTS, index, "department", f"{post.department!r} is no department", remedy)
     elif post.role == "handler" and not post.department:
         remedy = "name the department for which it handles"
-        desk.error(POSTS, index, "department", "a handler without a department", remedy)
+        context.error(POSTS, index, "department", "a handler without a department", remedy)
     elif department is not None and department.grid != post.grid:
         text = f"stands at {post.grid!r}, its department at {department.grid!r}"
-        desk.warning(POSTS, index, "grid", text, "give post and department the same grid")
+        context.warning(POSTS, index, "grid", text, "give post and department the same grid")
 
 
-def lint_duties(desk: Desk) -> None:
+def lint_duties(context: LintContext) -> None:
     """Every grid has the posts that its level asks for, and one chief only (一长一员, M7; 包抓, M43)."""
     filled: dict[str, list[Post]] = defaultdict(list)
-    for post in desk.pack.posts:
+    for post in context.pack.posts:
         if not post.vacant:
             filled[post.grid].append(post)
-    asked = {level.level: level.posts for level in desk.pack.levels}
-    for index, grid in enumerate(desk.pack.grids):
+    asked = {level.level: level.posts for level in context.pack.levels}
+    for index, grid in enumerate(context.pack.grids):
         roles = Counter(post.role for post in filled[grid.code])
         for role in asked.get(grid.level, ()):
             if not roles[role]:
                 text = f"{grid.code!r} has no {role}"
-                desk.warning(GRIDS, index, "code", text, f"add or fill a post with role {role} in posts.csv")
-    _lint_second_chiefs(desk)
+                context.warning(GRIDS, index, "code", text, f"add or fill a post with role {role} in posts.csv")
+    _lint_second_chiefs(context)
 
 
-def _lint_second_chiefs(desk: Desk) -> None:
+def _lint_second_chiefs(context: LintContext) -> None:
     chiefs: dict[str, list[Post]] = defaultdict(list)
-    for index, post in enumerate(desk.pack.posts):
+    for index, post in enumerate(context.pack.posts):
         if post.role != "chief" or post.vacant:
             continue
         for other in chiefs[post.grid]:
             if overlap(post.valid_from, post.valid_to, other.valid_from, other.valid_to):
                 text = f"{post.grid!r} has a second chief beside {other.code!r}"
-                desk.warning(POSTS, index, "role", text, "keep one chief per grid, or part them by valid_to")
+                context.warning(POSTS, index, "role", text, "keep one chief per grid, or part them by valid_to")
         chiefs[post.grid].append(post)

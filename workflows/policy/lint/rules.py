@@ -1,6 +1,6 @@
 """Lints the rules of a pack: categories and authority, limits, rungs, roles, options, calendars.
 
-In: a desk with a compiled pack. Out: findings on it: duty, standard, process and assessment of 六定 (M11).
+In: a context with a compiled pack. Out: findings on it: duty, standard, process and assessment of 六定 (M11).
 """
 
 from collections import defaultdict
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import DayMeaning, Kind, Limit
-from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, Desk, one_of, overlap
+from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, LintContext, one_of, overlap
 from workflows.policy.model import Category, LimitRow, RungRow
 from workflows.policy.settings import FILE
 
@@ -20,106 +20,108 @@ HORIZON_DAYS = 90  # a horizon nearer than this is told: the next table is due
 # ---- categories and authority -------------------------------------------------------------------------
 
 
-def lint_categories(desk: Desk) -> None:
+def lint_categories(context: LintContext) -> None:
     """Every problem has a group, and an owner at its level: a grid, and where one is named a department."""
-    for index, category in enumerate(desk.pack.categories):
+    for index, category in enumerate(context.pack.categories):
         if not category.group:
-            desk.error(CATEGORIES, index, "group", "has no group", "name its group, such as dust")
-        if category.level not in desk.levels:
+            context.error(CATEGORIES, index, "group", "has no group", "name its group, such as dust")
+        if category.level not in context.levels:
             text = f"{category.level} is no level of pack.toml: nobody has authority over it"
-            desk.error(CATEGORIES, index, "level", text, one_of([str(n) for n in sorted(desk.levels)]))
+            context.error(CATEGORIES, index, "level", text, one_of([str(n) for n in sorted(context.levels)]))
         elif category.department:
-            _lint_lead(desk, index, category)
+            _lint_lead(context, index, category)
 
 
-def _lint_lead(desk: Desk, index: int, category: Category) -> None:
-    department = desk.departments.get(category.department)
+def _lint_lead(context: LintContext, index: int, category: Category) -> None:
+    department = context.departments.get(category.department)
     if department is None:
         remedy = "correct it, or add it to departments.csv"
-        desk.error(CATEGORIES, index, "department", f"{category.department!r} is no department", remedy)
+        context.error(CATEGORIES, index, "department", f"{category.department!r} is no department", remedy)
         return
     if department.groups and category.group not in department.groups:
         text = f"{department.code!r} is not competent for the group {category.group!r}"
-        desk.error(CATEGORIES, index, "department", text, "add the group to it in departments.csv")
-    owners = [grid.code for grid in desk.pack.grids if grid.level == category.level]
-    lost = [code for code in owners if department.grid not in desk.path(code)]
+        context.error(CATEGORIES, index, "department", text, "add the group to it in departments.csv")
+    owners = [grid.code for grid in context.pack.grids if grid.level == category.level]
+    lost = [code for code in owners if department.grid not in context.path(code)]
     if lost:
         text = f"{department.code!r} of {department.grid!r} does not serve {', '.join(lost[:3])}"
-        tell = desk.error if len(lost) == len(owners) else desk.warning
+        tell = context.error if len(lost) == len(owners) else context.warning
         tell(CATEGORIES, index, "department", text, "name a department of a grid further up, or leave it empty")
 
 
-def lint_authority(desk: Desk) -> None:
+def lint_authority(context: LintContext) -> None:
     """The catalogue names no more problems of a level than its source declares (等45项, 等56项)."""
     seen = set()
-    for authority in desk.pack.authority:
+    for authority in context.pack.authority:
         declared = f"level {authority.level} declares {authority.declared} problems"
         if authority.named > authority.declared:
             remedy = "correct the level of the surplus rows in categories.csv, or the number"
             text = f"{declared}, the catalogue names {authority.named}"
-            desk.problems.error(FILE, 0, "authority", text, remedy)
-        if authority.level not in desk.levels or authority.level in seen:
+            context.problems.error(FILE, 0, "authority", text, remedy)
+        if authority.level not in context.levels or authority.level in seen:
             remedy = "give each level one entry"
-            desk.problems.error(FILE, 0, "authority", f"level {authority.level} is unknown or named twice", remedy)
+            context.problems.error(FILE, 0, "authority", f"level {authority.level} is unknown or named twice", remedy)
         seen.add(authority.level)
 
 
 # ---- limits -------------------------------------------------------------------------------------------
 
 
-def lint_limits(desk: Desk) -> None:
+def lint_limits(context: LintContext) -> None:
     """Every limit belongs to a known clock and to something that exists; at any day one of equals holds."""
     equals: dict[tuple[str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
-    for index, row in enumerate(desk.pack.limits):
-        _lint_limit(desk, index, row)
+    for index, row in enumerate(context.pack.limits):
+        _lint_limit(context, index, row)
         equals[row.clock, row.level, row.category, row.group].append((index, row))
     for rows in equals.values():
-        _lint_succession(desk, sorted(rows, key=lambda entry: entry[1].valid_from))
-    _lint_coverage(desk)
+        _lint_succession(context, sorted(rows, key=lambda entry: entry[1].valid_from))
+    _lint_coverage(context)
 
 
-def _lint_limit(desk: Desk, index: int, row: LimitRow) -> None:
+def _lint_limit(context: LintContext, index: int, row: LimitRow) -> None:
     if row.clock not in CLOCKS:
-        desk.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS))
-    if row.level and row.level not in desk.levels:
-        remedy = one_of([str(n) for n in sorted(desk.levels)]) + ", or leave it empty for any"
-        desk.error(LIMITS, index, "level", f"{row.level} is no level of pack.toml", remedy)
-    category = desk.categories.get(row.category)
+        context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS))
+    if row.level and row.level not in context.levels:
+        remedy = one_of([str(n) for n in sorted(context.levels)]) + ", or leave it empty for any"
+        context.error(LIMITS, index, "level", f"{row.level} is no level of pack.toml", remedy)
+    category = context.categories.get(row.category)
     if row.category and category is None:
         text = f"{row.category!r} is no category"
-        desk.error(LIMITS, index, "category", text, "use a code of categories.csv, or leave it empty for any")
-    if row.group and row.group not in desk.groups:
-        desk.error(LIMITS, index, "group", f"{row.group!r} is no group", one_of(desk.groups) + ", or leave it empty")
+        context.error(LIMITS, index, "category", text, "use a code of categories.csv, or leave it empty for any")
+    if row.group and row.group not in context.groups:
+        context.error(
+            LIMITS, index, "group", f"{row.group!r} is no group", one_of(context.groups) + ", or leave it empty"
+        )
     elif row.group and category is not None and category.group != row.group:
         text = f"{row.category!r} belongs to {category.group!r}: this row can never hold"
-        desk.error(LIMITS, index, "group", text, "leave the group empty beside a category")
+        context.error(LIMITS, index, "group", text, "leave the group empty beside a category")
     if row.valid_to and row.valid_from > row.valid_to:
         text = f"{row.valid_to} lies before valid_from {row.valid_from}"
-        desk.error(LIMITS, index, "valid_to", text, "exchange the days, or leave valid_to empty")
-    _lint_whole_days(desk, LIMITS, index, "limit", row.limit)
+        context.error(LIMITS, index, "valid_to", text, "exchange the days, or leave valid_to empty")
+    _lint_whole_days(context, LIMITS, index, "limit", row.limit)
     if not row.basis:
         remedy = "say where the figure comes from, or write: our proposal"
-        desk.warning(LIMITS, index, "basis", "does not say where the figure comes from", remedy)
+        context.warning(LIMITS, index, "basis", "does not say where the figure comes from", remedy)
 
 
-def _lint_whole_days(desk: Desk, file: str, index: int, column: str, limit: Limit | None) -> None:
+def _lint_whole_days(context: LintContext, file: str, index: int, column: str, limit: Limit | None) -> None:
     """Part of a working day means nothing where working days end at closing time."""
-    ends = [calendar.code for calendar in desk.pack.calendars if calendar.day_meaning == DayMeaning.end_of_day]
+    ends = [calendar.code for calendar in context.pack.calendars if calendar.day_meaning == DayMeaning.end_of_day]
     if ends and limit is not None and limit.kind is Kind.working_day and limit.milli % 1000:
         text = f"calendar {ends[0]!r} lets working days end at closing time, so it knows whole days only"
-        desk.error(file, index, column, text, "write whole 工作日, or 工作时")
+        context.error(file, index, column, text, "write whole 工作日, or 工作时")
 
 
-def _lint_succession(desk: Desk, rows: list[tuple[int, LimitRow]]) -> None:
+def _lint_succession(context: LintContext, rows: list[tuple[int, LimitRow]]) -> None:
     """Rows with equal selectors follow each other day by day."""
     for (first, earlier), (index, later) in pairwise(rows):
-        at = desk.row(LIMITS, first)
+        at = context.row(LIMITS, first)
         if overlap(earlier.valid_from, earlier.valid_to, later.valid_from, later.valid_to):
             text = f"holds on days on which row {at} holds for the same clock, level, category and group"
-            desk.error(LIMITS, index, "valid_from", text, f"end row {at} the day before this one begins")
+            context.error(LIMITS, index, "valid_from", text, f"end row {at} the day before this one begins")
         elif _day_after(earlier.valid_to) < later.valid_from:
             text = f"no limit holds between {earlier.valid_to} (row {at}) and {later.valid_from}"
-            desk.warning(LIMITS, index, "valid_from", text, "close the gap, if none is meant")
+            context.warning(LIMITS, index, "valid_from", text, "close the gap, if none is meant")
 
 
 def _day_after(day: int) -> int:
@@ -127,15 +129,15 @@ def _day_after(day: int) -> int:
     return following.year * 10_000 + following.month * 100 + following.day
 
 
-def _lint_coverage(desk: Desk) -> None:
+def _lint_coverage(context: LintContext) -> None:
     """A clock with limits for some problems only: the others have no deadline. Told once per clock."""
     for clock in CLOCKS:
-        rows = [row for row in desk.pack.limits if row.clock == clock]
-        without = [category.code for category in desk.pack.categories if not any(_holds(r, category) for r in rows)]
+        rows = [row for row in context.pack.limits if row.clock == clock]
+        without = [category.code for category in context.pack.categories if not any(_holds(r, category) for r in rows)]
         if rows and without:
-            text = f"clock {clock}: {len(without)} of {len(desk.pack.categories)} categories have no limit"
+            text = f"clock {clock}: {len(without)} of {len(context.pack.categories)} categories have no limit"
             listed = ", ".join(without[:3])
-            desk.problems.warning(LIMITS, 0, "category", f"{text} ({listed} …)", "add a row, if a limit is meant")
+            context.problems.warning(LIMITS, 0, "category", f"{text} ({listed} …)", "add a row, if a limit is meant")
 
 
 def _holds(row: LimitRow, category: Category) -> bool:
@@ -146,56 +148,56 @@ def _holds(row: LimitRow, category: Category) -> bool:
 # ---- rungs --------------------------------------------------------------------------------------------
 
 
-def lint_rungs(desk: Desk) -> None:
+def lint_rungs(context: LintContext) -> None:
     """Every rung hangs on a known clock at a known distance, once, and tells somebody."""
     seen: dict[tuple[str, str], int] = {}
-    for index, rung in enumerate(desk.pack.rungs):
+    for index, rung in enumerate(context.pack.rungs):
         if rung.clock not in (*CLOCKS, "*"):
-            desk.error(RUNGS, index, "clock", f"{rung.clock!r} is no clock", one_of(("*", *CLOCKS)))
+            context.error(RUNGS, index, "clock", f"{rung.clock!r} is no clock", one_of(("*", *CLOCKS)))
         if seen.setdefault((rung.clock, rung.rung), index) != index:
-            first = desk.row(RUNGS, seen[rung.clock, rung.rung])
+            first = context.row(RUNGS, seen[rung.clock, rung.rung])
             text = f"{rung.clock} {rung.rung} stands in row {first} already"
-            desk.error(RUNGS, index, "rung", text, "give each rung of a clock its own name")
-        _lint_distance(desk, index, rung)
-        _lint_repeats(desk, index, rung)
+            context.error(RUNGS, index, "rung", text, "give each rung of a clock its own name")
+        _lint_distance(context, index, rung)
+        _lint_repeats(context, index, rung)
         for word in rung.tell:
             if word not in TELL:
-                desk.error(RUNGS, index, "tell", f"{word!r} is nobody that can be told", one_of(TELL))
+                context.error(RUNGS, index, "tell", f"{word!r} is nobody that can be told", one_of(TELL))
         if not rung.tell and not rung.act:
-            desk.warning(RUNGS, index, "tell", "tells nobody and does nothing", "name who is told, or remove it")
-        _lint_whole_days(desk, RUNGS, index, "limit", rung.limit)
-        _lint_whole_days(desk, RUNGS, index, "every", rung.every)
+            context.warning(RUNGS, index, "tell", "tells nobody and does nothing", "name who is told, or remove it")
+        _lint_whole_days(context, RUNGS, index, "limit", rung.limit)
+        _lint_whole_days(context, RUNGS, index, "every", rung.every)
 
 
-def _lint_distance(desk: Desk, index: int, rung: RungRow) -> None:
+def _lint_distance(context: LintContext, index: int, rung: RungRow) -> None:
     if rung.offset == "at" and rung.limit is not None:
         remedy = "empty the limit, or write before or after"
-        desk.error(RUNGS, index, "limit", "a rung at the deadline has no distance from it", remedy)
+        context.error(RUNGS, index, "limit", "a rung at the deadline has no distance from it", remedy)
     if rung.offset != "at" and rung.limit is None:
         text = f"a rung {rung.offset} the deadline needs its distance"
-        desk.error(RUNGS, index, "limit", text, "write it, such as 1工作时")
+        context.error(RUNGS, index, "limit", text, "write it, such as 1工作时")
 
 
-def _lint_repeats(desk: Desk, index: int, rung: RungRow) -> None:
+def _lint_repeats(context: LintContext, index: int, rung: RungRow) -> None:
     if rung.times < 1:
-        desk.error(RUNGS, index, "times", f"fires {rung.times} times", "write 1 or more, or remove the row")
+        context.error(RUNGS, index, "times", f"fires {rung.times} times", "write 1 or more, or remove the row")
     if rung.times > 1 and rung.every is None:
         text = f"fires {rung.times} times, but nothing says how far apart"
-        desk.error(RUNGS, index, "every", text, "write the distance, such as 1工作日, or times 1")
+        context.error(RUNGS, index, "every", text, "write the distance, such as 1工作日, or times 1")
     if rung.every is not None and (rung.times == 1 or rung.offset != "after"):
         remedy = "write times 2 or more on a rung after the deadline, or empty the cell"
-        desk.warning(RUNGS, index, "every", "a distance of repeats, but nothing repeats", remedy)
+        context.warning(RUNGS, index, "every", "a distance of repeats, but nothing repeats", remedy)
 
 
 # ---- roles --------------------------------------------------------------------------------------------
 
 
-def lint_roles(desk: Desk) -> None:
+def lint_roles(context: LintContext) -> None:
     """Every row names a known trigger and role; every trigger may be said by somebody."""
-    staffed = {post.role for post in desk.pack.posts if not post.vacant}
-    for index, may in enumerate(desk.pack.roles):
+    staffed = {post.role for post in context.pack.posts if not post.vacant}
+    for index, may in enumerate(context.pack.roles):
         if may.trigger not in TRIGGERS:
-            desk.error(
+            context.error(
                 ROLES_FILE,
                 index,
                 "trigger",
@@ -203,69 +205,69 @@ def lint_roles(desk: Desk) -> None:
                 one_of(TRIGGERS, len(TRIGGERS)),
             )
         if may.role not in ROLES:
-            desk.error(ROLES_FILE, index, "role", f"{may.role!r} is no role", one_of(ROLES))
+            context.error(ROLES_FILE, index, "role", f"{may.role!r} is no role", one_of(ROLES))
         elif may.role not in staffed:
             remedy = "add a post with this role to posts.csv, or take the role out"
-            desk.warning(ROLES_FILE, index, "role", f"rule {may.rule!r}: no post has the role {may.role}", remedy)
+            context.warning(ROLES_FILE, index, "role", f"rule {may.rule!r}: no post has the role {may.role}", remedy)
         for level in may.levels:
-            if level not in desk.levels:
+            if level not in context.levels:
                 text = f"rule {may.rule!r}: {level} is no level of pack.toml"
-                desk.error(ROLES_FILE, index, "levels", text, one_of([str(n) for n in sorted(desk.levels)]))
-    said = {may.trigger for may in desk.pack.roles}
+                context.error(ROLES_FILE, index, "levels", text, one_of([str(n) for n in sorted(context.levels)]))
+    said = {may.trigger for may in context.pack.roles}
     silent = [trigger for trigger in TRIGGERS if trigger not in said]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
-        desk.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")
+        context.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")
 
 
 # ---- options and calendars ----------------------------------------------------------------------------
 
 
-def lint_options(desk: Desk) -> None:
+def lint_options(context: LintContext) -> None:
     """Levels exist, numbers make sense, words are known."""
-    options = desk.pack.options
+    options = context.pack.options
     for column in ("partition_level", "rework_level", "default_level"):
-        if getattr(options, column) not in desk.levels:
+        if getattr(options, column) not in context.levels:
             text = f"{getattr(options, column)} is no level of [[levels]]"
-            remedy = one_of([str(n) for n in sorted(desk.levels)])
-            desk.problems.error(FILE, 0, f"options.{column}", text, remedy)
+            remedy = one_of([str(n) for n in sorted(context.levels)])
+            context.problems.error(FILE, 0, f"options.{column}", text, remedy)
     for column in ("offline_ms", "parked_ms", "parked_cap", "duplicate_window_ms", "loop_alarm", "min_n"):
         if getattr(options, column) < 1:
             text = f"{column.removesuffix('_ms')} is {getattr(options, column)}"
-            desk.problems.error(FILE, 0, "options", text, "write a number or a duration above 0")
+            context.problems.error(FILE, 0, "options", text, "write a number or a duration above 0")
     if options.similar_radius_m and not options.similar_window_ms:
         text = "a radius without a window proposes nothing"
-        desk.problems.error(FILE, 0, "options.similar_window", text, 'write one, such as "24 hours"')
+        context.problems.error(FILE, 0, "options.similar_window", text, 'write one, such as "24 hours"')
     for clock in options.quiet_exempt:
         if clock not in CLOCKS:
-            desk.problems.error(FILE, 0, "options.quiet_exempt", f"{clock!r} is no clock", one_of(CLOCKS))
-    kinds = {grid.kind for grid in desk.pack.grids}
+            context.problems.error(FILE, 0, "options.quiet_exempt", f"{clock!r} is no clock", one_of(CLOCKS))
+    kinds = {grid.kind for grid in context.pack.grids}
     for kind in options.barred_verifiers:
         if kind not in kinds:
             text = f"no grid is of the kind {kind!r}"
-            desk.problems.warning(FILE, 0, "options.barred_verifiers", text, one_of(kinds - {""}))
+            context.problems.warning(FILE, 0, "options.barred_verifiers", text, one_of(kinds - {""}))
 
 
-def lint_calendars(desk: Desk, day: int) -> None:
+def lint_calendars(context: LintContext, day: int) -> None:
     """At least one calendar; and, as of a day, whether its holidays are known far enough ahead."""
-    if not desk.pack.calendars:
-        desk.problems.error(FILE, 0, "calendars", "the pack has no calendar", "add [[calendars]]")
-    codes = [calendar.code for calendar in desk.pack.calendars]
+    if not context.pack.calendars:
+        context.problems.error(FILE, 0, "calendars", "the pack has no calendar", "add [[calendars]]")
+    codes = [calendar.code for calendar in context.pack.calendars]
     for code in sorted({code for code in codes if codes.count(code) > 1}):
-        desk.problems.error(FILE, 0, "calendars", f"{code!r} stands twice", "give each calendar its own code")
-    for calendar in desk.pack.calendars if day else ():
-        _lint_horizon(desk, calendar, day)
+        context.problems.error(FILE, 0, "calendars", f"{code!r} stands twice", "give each calendar its own code")
+    for calendar in context.pack.calendars if day else ():
+        _lint_horizon(context, calendar, day)
 
 
-def _lint_horizon(desk: Desk, calendar: CalendarData, day: int) -> None:
+def _lint_horizon(context: LintContext, calendar: CalendarData, day: int) -> None:
     column = f"calendars.{calendar.code}"
     today, last = (date(n // 10_000, n // 100 % 100, n % 100) for n in (day, calendar.last_day))
     if day < calendar.first_day:
         text = f"begins on {calendar.first_day}, after {today}"
-        desk.problems.warning(FILE, 0, column, text, "begin with an earlier first_year")
+        context.problems.warning(FILE, 0, column, text, "begin with an earlier first_year")
     left = (last - today).days
     if left < HORIZON_DAYS:
         state = f"ends in {left} days" if left >= 0 else f"ended {-left} days ago"
         remedy = "update the holidays library, or add next year's days to days.csv and raise last_year"
         text = f"its horizon {last} {state}; deadlines beyond it are provisional"
-        desk.problems.warning(FILE, 0, column, text, remedy)
+        context.problems.warning(FILE, 0, column, text, remedy)
