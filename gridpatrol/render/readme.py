@@ -1,7 +1,8 @@
-"""The parts of the README that programs write: diagrams, one incident's story, one explained deadline, the proof.
+"""The parts of the README and docs/ that programs write: diagrams, one incident's story, one explained deadline, the
+proof.
 
-In: the README, the definitions, a short story told to a real engine on a database of its own, the proof line. Out: the
-README with the blocks between `<!-- begin NAME -->` and `<!-- end NAME -->` written anew. A test fails when a block is
+In: the pages, the definitions, a short story told to a real engine on a database of its own, the proof line. Out: the
+pages with the blocks between `<!-- begin NAME -->` and `<!-- end NAME -->` written anew. A test fails when a block is
 stale.
 """
 
@@ -32,6 +33,7 @@ from workflows.decide import DEFINITIONS
 from workflows.definitions.machine import mermaid
 
 README = Path(__file__).parents[2] / "README.md"
+DOCS = README.parent / "docs"
 CASE = "WY01.019ca8f8-5a00-7000-8000-000000000001"
 STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
     (
@@ -112,16 +114,29 @@ def blocks() -> dict[str, Callable[[], str]]:
     }
 
 
+def pages() -> list[Path]:
+    """Where blocks may stand."""
+    return [README, *sorted(DOCS.glob("*.md"))]
+
+
+def page_of(name: str) -> Path:
+    """The one page that has a block."""
+    having = [page for page in pages() if f"<!-- begin {name} -->" in page.read_text(encoding="utf-8")]
+    if len(having) != 1:
+        raise ValueError(f"one page has the block {name!r}, not {len(having)}")
+    return having[0]
+
+
 def block(text: str, name: str) -> str:
     """What stands between the markers of a block."""
     found = re.search(rf"<!-- begin {name} -->\n(.*?)<!-- end {name} -->", text, re.DOTALL)
     if found is None:
-        raise ValueError(f"the README has no block {name!r}")
+        raise ValueError(f"the page has no block {name!r}")
     return found.group(1).strip()
 
 
 def replaced(text: str, name: str, body: str) -> str:
-    """The README with another block."""
+    """A page with another block."""
     block(text, name)
     pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
     return re.sub(pattern, lambda m: f"{m.group(1)}{body}\n{m.group(2)}", text, flags=re.DOTALL)
@@ -135,10 +150,9 @@ def proof() -> str:
 
 def main() -> None:
     """Write every block anew."""
-    text = README.read_text(encoding="utf-8")
     for name, make in (blocks() | {"proof": proof}).items():
-        text = replaced(text, name, make())
-    README.write_text(text, encoding="utf-8")
+        page = page_of(name)
+        page.write_text(replaced(page.read_text(encoding="utf-8"), name, make()), encoding="utf-8")
 
 
 if __name__ == "__main__":

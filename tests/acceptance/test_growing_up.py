@@ -1,6 +1,6 @@
-"""A county moves from one process to the cluster by the commands of the README, word for word, and loses nothing.
+"""A county moves from one process to the cluster, word for word as docs/growing-up.md says, and loses nothing.
 
-Enters: the section "Growing up" of the README; an embedded server with traffic, killed; a broker and a PostgreSQL.
+Enters: the commands of that page; an embedded server with traffic, killed; a broker and a PostgreSQL.
 Leaves: roles that go on with everything that was open, and facts and figures that an embedded run gives as well. Each
 step that is forgotten is refused, with the command that makes up for it.
 """
@@ -41,7 +41,7 @@ from engine.store.database import open_database
 from engine.store.rows import LetterRow
 from gridpatrol.demo.month import write_month
 from gridpatrol.figures import GROUPINGS
-from gridpatrol.render.readme import README
+from gridpatrol.render.readme import DOCS
 from lab.installation import Town, town
 from lab.parts.postgres import fresh_database
 from lab.parts.processes import eventually
@@ -59,10 +59,8 @@ HALF_HOUR_MS = 30 * 60_000
 """How long somebody has to dissuade, at any hour: the limit of the sample pack."""
 DUE_IN_MS = 20_000
 """Enough to kill the server before it, and short enough to fall into the move."""
-SECTION = re.search(r"^## Growing up\n(.*?)^## ", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-assert SECTION is not None
-[SCRIPT] = re.findall(r"```sh\n(.*?)```", SECTION[1], re.DOTALL)
-"""The procedure."""
+[SCRIPT] = re.findall(r"```sh\n(.*?)```", (DOCS / "growing-up.md").read_text(encoding="utf-8"), re.DOTALL)
+"""The procedure: the one block of that page that a shell runs."""
 
 
 class County:
@@ -84,7 +82,7 @@ class County:
         self.after: dict[str, Any] = self.before | {"GRIDPATROL_DATABASE": database, "GRIDPATROL_KAFKA": kafka}
 
     def written(self, script: str) -> str:
-        """The README's words with the addresses of these parts."""
+        """The page's words with the addresses of these parts."""
         for example, real in (
             ("postgresql://gridpatrol@db.example/gridpatrol", shlex.quote(self.database)),
             ("broker-1.example:9092", self.kafka),
@@ -273,7 +271,7 @@ def _of(letters: list[LetterRow], event_id: str) -> str:
 # ---- the drill ----------------------------------------------------------------------------------------------
 
 
-def test_a_county_moves_to_the_cluster_by_the_commands_of_the_readme(county: County) -> None:
+def test_a_county_moves_to_the_cluster_by_the_commands_of_the_page(county: County) -> None:
     was = lived(county)
     steps = "\n".join(SCRIPT.splitlines()[:-1])
     done = subprocess.run(

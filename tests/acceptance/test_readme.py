@@ -1,4 +1,4 @@
-"""What the README shows is what the programs print."""
+"""What the README and the pages of docs/ show is what the programs print."""
 
 import re
 from pathlib import Path
@@ -14,8 +14,15 @@ TEXT = readme.README.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", readme.blocks())
-def test_a_block_of_the_readme_is_as_its_program_writes_it(name: str) -> None:
-    assert readme.block(TEXT, name) == readme.blocks()[name](), "stale: run `make fresh`"
+def test_a_block_is_as_its_program_writes_it(name: str) -> None:
+    text = readme.page_of(name).read_text(encoding="utf-8")
+    assert readme.block(text, name) == readme.blocks()[name](), "stale: run `make fresh`"
+
+
+def test_every_block_of_a_page_is_written_by_a_program() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in readme.pages()]
+    found = [name for text in texts for name in re.findall(r"<!-- begin (\w+) -->", text)]
+    assert sorted(found) == sorted([*readme.blocks(), "proof"])
 
 
 def test_the_story_ends_closed_by_someone_on_site() -> None:
