@@ -136,7 +136,7 @@ class Engine:
         return len(late)
 
     def _ticked_lately(self, partition: int, now: int) -> bool:
-        """Whether the last tick is too fresh. A clock that went back makes nobody wait."""
+        """Whether the last tick is too fresh. A clock that went back does not hold the next one up."""
         at, distance = self.ticked.get(partition, (0, 0))
         return at <= now < at + distance
 
