@@ -7,7 +7,6 @@ again.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from functools import cache
 from random import Random
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.packs import load_pack
+from lab.events import DAY, HOUR, at, event, instant, subject
 from schemas import facts as f
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.refusals import Reason, Refusal
@@ -23,9 +23,8 @@ from workflows.decide import Arrived, Outcome, fire, take
 from workflows.policy import model as packs
 from workflows.policy.index import Policy
 
-CHINA = timezone(timedelta(hours=8))
-HOUR = 3_600_000
-DAY = 24 * HOUR
+__all__ = ["DAY", "HOUR", "at", "event", "instant", "subject"]
+
 LEAF = "WY01-01"
 MEMBER = "WY01-01-MEMBER"
 LEAF_CHIEF = "WY01-01-CHIEF"
@@ -61,36 +60,6 @@ def changed(policy: Policy | None = None, *, options: dict[str, Any] | None = No
 def noise(length: int) -> str:
     """The same text that does not compress: an index takes much more of one that does."""
     return "".join(map(chr, Random(1).choices(range(0x4E00, 0x9FA5), k=length)))
-
-
-def at(text: str) -> int:
-    """`03-02 09:00`, a wall clock in China in 2026 (or with the year before it), as milliseconds UTC."""
-    text = text if text[4:5] == "-" else f"2026-{text}"
-    return round(datetime.fromisoformat(text).replace(tzinfo=CHINA).timestamp() * 1000)
-
-
-def instant(ms: int) -> str:
-    """Milliseconds UTC as an event spells them."""
-    return datetime.fromtimestamp(ms / 1000, CHINA).isoformat(timespec="milliseconds")
-
-
-def subject(home: str = "WY01", number: int = 1) -> str:
-    """The id of a case."""
-    return f"{home}.01900000-0000-7000-8000-{number:012x}"
-
-
-def event(kind: str, actor: str, time: int, *, case: str = "", id: str = "e1", **data: Any) -> dict[str, Any]:
-    """An event as an app sends it. `kind` is the type without prefix and version."""
-    return {
-        "specversion": "1.0",
-        "id": id,
-        "source": "app/test",
-        "type": f"gridpatrol.{kind}.v1",
-        "subject": case or subject(),
-        "time": instant(time),
-        "actor": actor,
-        "data": data,
-    }
 
 
 def arrived(said: dict[str, Any], arrival: int) -> Arrived:
