@@ -12,7 +12,7 @@ from schemas import facts as f
 from workflows import routing
 from workflows.case import Clock
 from workflows.clocks.calendar import Calendar
-from workflows.clocks.limits import DAY_MS, Kind, Limit, budget, limit_text, parse_limit
+from workflows.clocks.limits import DAY_MS, Kind, Limit, limit_text, parse_limit
 from workflows.decision import Decision
 from workflows.definitions.machine import State
 from workflows.policy.model import RungRow
@@ -43,7 +43,7 @@ def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int
     first = calendar.offset_after(due, row.limit)
     if not repeat or row.every is None:
         return first
-    return calendar.due_after(first, repeat * budget(row.every, calendar), row.every.kind)
+    return calendar.due_after(first, repeat * calendar.budget(row.every), row.every.kind)
 
 
 def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: int, start: int = 0) -> Arming:
@@ -98,7 +98,7 @@ def consumed(clock: Clock, until: int, kind: Kind, calendar: Calendar) -> int:
 
 def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
     """When a clock that runs since `since` is due under a limit: what its ledger consumed stays consumed."""
-    left = budget(limit, calendar)
+    left = calendar.budget(limit)
     for begin, end in clock.runs:
         left = calendar.left_at(end, begin, left, limit.kind)
     return calendar.due_after(since, left, limit.kind)

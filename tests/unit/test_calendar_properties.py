@@ -15,9 +15,9 @@ import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workflows.clocks.calendar import Calendar, CalendarData, DayMeaning, DayRule, Kind, Window, Windows
+from workflows.clocks.calendar import Calendar, CalendarData, DayRule, Window, Windows
 from workflows.clocks.explain import Explanation, explain, render
-from workflows.clocks.limits import Limit, budget
+from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.clocks.spans import Why
 from workflows.policy.holidays_and_zones import expand_zone
 
@@ -156,8 +156,8 @@ def test_a_deadline_lies_ahead_and_grows_with_start_and_amount(
     assert early < calendar.deadline(early, small) <= calendar.deadline(late, small)
     assert calendar.deadline(early, small) <= calendar.deadline(early, large)
     due = calendar.deadline(early, small)
-    assert calendar.left_at(due, early, budget(small, calendar), kind) <= 0
-    assert calendar.left_at(due - 1, early, budget(small, calendar), kind) >= 0
+    assert calendar.left_at(due, early, calendar.budget(small), kind) <= 0
+    assert calendar.left_at(due - 1, early, calendar.budget(small), kind) >= 0
 
 
 @given(st.data(), calendars, kinds)
@@ -178,14 +178,14 @@ def test_a_warning_lies_before_its_deadline_and_leads_back_to_it(
 def test_pausing_keeps_the_budget(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
     start = data.draw(instants(calendar))
     limit = data.draw(limits(calendar, kind))
-    left, used, at = budget(limit, calendar), 0, start
+    left, used, at = calendar.budget(limit), 0, start
     for run, pause in data.draw(st.lists(pauses_after_runs, max_size=4)):
         if at + run >= calendar.due_after(at, left, kind):
             break
         rest = calendar.left_at(at + run, at, left, kind)
         used, left, at = used + left - rest, rest, at + run + pause
     due = calendar.due_after(at, left, kind)
-    assert left >= 0 and used + left == budget(limit, calendar)
+    assert left >= 0 and used + left == calendar.budget(limit)
     assert due >= at
     assert due >= calendar.deadline(start, limit)
 
@@ -207,7 +207,7 @@ def test_a_pause_outside_working_windows_changes_nothing(data: st.DataObject, ca
     if kind is Kind.working_day and calendar.day_meaning is DayMeaning.end_of_day:
         resumed = min(resumed, calendar.day_start(calendar.local_day(paused)) + 23 * HOUR)
         resumed = max(paused, resumed)
-    left = calendar.left_at(paused, start, budget(limit, calendar), kind)
+    left = calendar.left_at(paused, start, calendar.budget(limit), kind)
     assert calendar.due_after(resumed, left, kind) == due
 
 

@@ -17,8 +17,9 @@ from tests.support.calendar_samples import (
     china_data,
     with_days,
 )
-from workflows.clocks.calendar import Calendar, CalendarData, CalendarError, DayMeaning, DayRule, Kind
-from workflows.clocks.limits import parse_limit
+from workflows.clocks.calendar import Calendar, CalendarData, DayRule
+from workflows.clocks.limits import DayMeaning, Kind, parse_limit
+from workflows.clocks.timescales import CalendarError
 from workflows.policy.holidays_and_zones import expand_zone, national_days
 
 HOUR = 3_600_000

@@ -35,7 +35,7 @@ from tests.support.builders import (
 from workflows import sla
 from workflows.case import Clock
 from workflows.clocks.calendar import DayRule
-from workflows.clocks.limits import budget, parse_limit
+from workflows.clocks.limits import parse_limit
 from workflows.decide import fire, recalculate
 from workflows.policy.index import Policy
 from workflows.policy.model import LimitRow, RungRow
@@ -273,7 +273,7 @@ def test_pauses_never_cost_or_give_time(pauses, text):
         running = clock(story)
         assert running.since == now and running.due is not None
         used = sla.consumed(running, now, limit.kind, calendar)
-        assert used + calendar.elapsed(now, running.due, limit.kind) == budget(limit, calendar)
+        assert used + calendar.elapsed(now, running.due, limit.kind) == calendar.budget(limit)
 
 
 # ---- the ladder -------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from datetime import date
 
 import msgspec
 
-from workflows.clocks.limits import DAY_MS, DayMeaning, Kind, Limit, budget
+from workflows.clocks.limits import DAY_MS, HOUR_MS, DayMeaning, Kind, Limit, LimitError, limit_text
 from workflows.clocks.timescales import (
     MINUTE_MS,
     WEEK_MS,
@@ -30,18 +30,6 @@ from workflows.clocks.timescales import (
     Wall,
     WorkingTime,
 )
-
-__all__ = [
-    "Calendar",
-    "CalendarData",
-    "CalendarError",
-    "DayMeaning",
-    "DayRule",
-    "Kind",
-    "Window",
-    "day_number",
-    "day_of_number",
-]
 
 Windows = tuple[tuple[int, int], ...]
 
@@ -163,9 +151,29 @@ class Calendar:
         """The hand of one kind of clock."""
         return self._hands[kind]
 
+    def budget(self, limit: Limit) -> int:
+        """What `limit` is worth on this calendar, in units of the timescale of its kind.
+
+        Hours are worth their milliseconds, days 86,400,000 each; where working days mean hours, N days are worth
+        N x the calendar's daily hours. Raises LimitError for part of a day where days end at closing time.
+        """
+        if limit.kind in (Kind.urgent_hour, Kind.working_hour):
+            return limit.milli * (HOUR_MS // 1000)
+        if limit.kind is Kind.calendar_day or self.day_meaning is DayMeaning.same_time:
+            return limit.milli * (DAY_MS // 1000)
+        if self.day_meaning is DayMeaning.hours:
+            return limit.milli * self.daily_minutes * 60
+        if limit.milli % 1000:
+            raise LimitError(
+                limit_text(limit),
+                f"calendar {self.code!r} lets working days end at closing time, so it knows whole days only",
+                "Write whole 工作日, or 工作时 (working hours).",
+            )
+        return limit.milli * (DAY_MS // 1000)
+
     def deadline(self, start_ms: int, limit: Limit) -> int:
         """When `limit` ends that starts at `start_ms`."""
-        return self.due_after(start_ms, budget(limit, self), limit.kind)
+        return self.due_after(start_ms, self.budget(limit), limit.kind)
 
     def due_after(self, start_ms: int, left: int, kind: Kind) -> int:
         """When `left` units of a hand are used up by a clock that starts, or resumes, at `start_ms`.
@@ -206,7 +214,7 @@ class Calendar:
         So a warning in working time falls into working time. It lies before the deadline, but not before the
         calendar's first day, however long `limit` is.
         """
-        hand, worth = self._hands[limit.kind], budget(limit, self)
+        hand, worth = self._hands[limit.kind], self.budget(limit)
         if limit.kind is Kind.urgent_hour:
             return due_ms - worth
         by_date = limit.kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day

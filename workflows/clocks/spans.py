@@ -13,8 +13,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from workflows.clocks.calendar import Calendar, DayMeaning, Kind, day_number
-from workflows.clocks.limits import DAY_MS
+from workflows.clocks.calendar import Calendar, day_number
+from workflows.clocks.limits import DAY_MS, DayMeaning, Kind
 from workflows.clocks.timescales import MINUTE_MS
 
 
