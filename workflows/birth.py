@@ -17,7 +17,7 @@ from workflows.case import Case, Owner
 from workflows.decision import Decision
 from workflows.definitions.machine import Speaker
 from workflows.duplicates import correlation_key, similar
-from workflows.telling import assign, evidence, unknown
+from workflows.effects import assign, tell_evidence, unknown_code
 
 
 def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Refusal:
@@ -28,7 +28,7 @@ def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Re
     register = d.register
     if said.grid is not None:
         if said.grid not in register.grids:
-            return unknown("data.grid", said.grid, "grid")
+            return unknown_code("data.grid", said.grid, "grid")
         grid = said.grid
     else:
         found = register.locate(said.position) if said.position else ()
@@ -36,7 +36,7 @@ def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Re
         near = [code for code in (own,) if code in register.grids and register.home(code) == home]
         grid = own if own in here else next(iter(here or near), home)
     if grid not in register.grids:
-        return unknown("subject", home, "home")
+        return unknown_code("subject", home, "home")
     if not register.stands(register.grids[grid], d.judged(0)):
         return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
     if register.home(grid) != home:
@@ -78,8 +78,7 @@ def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Cas
             crs=position.crs if position else "",
         )
     )
-    for item in said.evidence:
-        d.tell(evidence(item, d.by))
+    tell_evidence(d, said.evidence)
     same = similar(d, nearby)
     if same:
         d.tell(f.Similar(cases=same))

@@ -20,18 +20,14 @@ from workflows.case import AWAITED, Case, Clock, Waiting, responsible
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
-from workflows.definitions.incident import INCIDENT
+from workflows.definitions import DEFINITIONS
 from workflows.definitions.machine import Definition, Speaker
-from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
-from workflows.telling import serves, unknown
 
 DUE = "gridpatrol.clock.due"
 """The type of the cause of a firing."""
-
-DEFINITIONS: dict[str, Definition] = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
 
 
 class Arrived(Struct, frozen=True):
@@ -141,17 +137,17 @@ def _birth(d: Decision, said: Said, post: Post, home: str, nearby: tuple[Case, .
     if not isinstance(said, ReportSubmitted):
         return None
     if said.category not in d.rules.categories:
-        return unknown("data.category", said.category, "category")
+        return effects.unknown_code("data.category", said.category, "category")
     for code in said.touches:
         if code not in d.register.grids:
-            return unknown("data.touches", code, "grid")
+            return effects.unknown_code("data.touches", code, "grid")
     grid = birth.place(d, said, post.grid, home)
     if isinstance(grid, Refusal):
         return grid
     birth.report(d, said, grid, nearby)  # told first: the rules below ask the case for its place
     refused = forbid(post, "report.submitted", d.case, d.rules, d.register)
     if refused is None and said.department is not None:
-        refused = serves(d, said.department, "data.department")
+        refused = effects.check_department(d, said.department, "data.department")
     if refused:
         return refused
     definition, at = DEFINITIONS[said.definition], _standing(d, post)
@@ -236,7 +232,7 @@ def _park(case: Case, arrived: Arrived, rules: Policy, register: Policy) -> Deci
     if len(case.parked) >= options.parked_cap:
         return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
     if case.state == AWAITED and (home not in register.grids or register.home(home) != home):
-        return unknown("subject", home, "home")
+        return effects.unknown_code("subject", home, "home")
     d = Decision(case, rules, register, arrived.arrival, arrived.arrival, event.actor)
     until = d.arrival + options.parked_ms
     d.tell(

@@ -4,7 +4,7 @@ In: a decision, what was said, who said it. Out: facts told into the decision, o
 told that counts. One function per trigger; a trigger without one only moves the case. Birth is in `birth.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from schemas import events as e
@@ -16,7 +16,6 @@ from workflows.case import Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
 from workflows.definitions.machine import Speaker
-from workflows.telling import assign, evidence, serves, unknown
 
 # ---- the main line ----------------------------------------------------------------------------------------
 
@@ -41,7 +40,7 @@ def report_up(d: Decision, said: e.ReportedUp, at: Speaker) -> Refusal | None:
             )
         owner = Owner(said.to_grid, d.case.path.index(said.to_grid) + 1)
     if said.to_department is not None:
-        refused = serves(d, said.to_department, "data.to_department")
+        refused = check_department(d, said.to_department, "data.to_department")
         if refused:
             return refused
         grid = d.register.departments[said.to_department].grid
@@ -56,7 +55,7 @@ def dispatch(d: Decision, said: e.Dispatched, at: Speaker) -> Refusal | None:
     A leaf finds and checks, it does not handle: what came back to it goes to the level with authority first.
     """
     for code, field in [(said.lead, "data.lead"), *((c, "data.assisting") for c in said.assisting)]:
-        refused = serves(d, code, field)
+        refused = check_department(d, code, field)
         if refused:
             return refused
     owner = d.case.owner
@@ -70,7 +69,7 @@ def dispatch(d: Decision, said: e.Dispatched, at: Speaker) -> Refusal | None:
 def arrive(d: Decision, said: e.DepartmentArrived, at: Speaker) -> Refusal | None:
     """A department on site: the grid of the place assists from here (配合处理, M18)."""
     if said.department not in d.register.departments:
-        return unknown("data.department", said.department, "department")
+        return unknown_code("data.department", said.department, "department")
     d.tell(f.Arrived(department=said.department))
     units = dict.fromkeys((*d.case.assisting, d.case.path[-1]))
     if said.department != d.case.owner.department:
@@ -109,8 +108,7 @@ def handle(d: Decision, said: e.HandlingCompleted, at: Speaker) -> Refusal | Non
     """Handled: the levels below are to check on site (M33, M34)."""
     owner = d.case.owner
     d.tell(f.Handled(level=owner.level, by=d.by, checks=at.checks, department=owner.department))
-    for item in said.evidence:
-        d.tell(evidence(item, d.by))
+    tell_evidence(d, said.evidence)
     return None
 
 
@@ -121,8 +119,7 @@ def check(d: Decision, said: e.VerificationRecorded, at: Speaker) -> Refusal | N
         return refused
     decides = at.level >= len(d.case.path)
     d.tell(f.Checked(level=at.level, outcome=said.outcome, by=d.by, decides=decides))
-    for item in said.evidence:
-        d.tell(evidence(item, d.by))
+    tell_evidence(d, said.evidence)
     if decides and said.outcome == "unsolved":
         _rework(d)
     return None
@@ -200,14 +197,14 @@ def reassign(d: Decision, said: e.Reassigned, at: Speaker) -> Refusal | None:
     if (said.to_grid is None) == (said.to_department is None):
         return Refusal(Reason.INVALID, "data", "name either to_grid or to_department")
     if said.to_department is not None:
-        refused = serves(d, said.to_department, "data.to_department")
+        refused = check_department(d, said.to_department, "data.to_department")
         if refused:
             return refused
         grid = d.register.departments[said.to_department].grid
     else:
         grid = said.to_grid or ""
         if grid not in d.register.grids:
-            return unknown("data.to_grid", grid, "grid")
+            return unknown_code("data.to_grid", grid, "grid")
     assign(d, Owner(grid, d.register.grids[grid].level, said.to_department or ""), "reassigned")
     return None
 
@@ -270,8 +267,7 @@ def note(what: str) -> Callable[[Decision, Any, Speaker], None]:
 
 def add_evidence(d: Decision, said: e.EvidenceAdded, at: Speaker) -> Refusal | None:
     """More evidence."""
-    for item in said.evidence:
-        d.tell(evidence(item, d.by))
+    tell_evidence(d, said.evidence)
     return None
 
 
@@ -294,6 +290,49 @@ def urge(d: Decision, said: e.Urged, at: Speaker) -> Refusal | None:
         alert = f"{d.case.id}|urge|{d.case.seq + 1}"
         d.tell(f.AlertRaised(alert=alert, kind="urge", to=posts, due_at=d.judged(d.case.judged)))
     return None
+
+
+# ---- what several effects share ----------------------------------------------------------------------------
+
+
+def unknown_code(field: str, code: str, what: str) -> Refusal:
+    """The refusal of a code that the pack does not know."""
+    return Refusal(Reason.UNKNOWN_CODE, field, f"{code!r} is no {what} of the active pack")
+
+
+def check_department(d: Decision, department: str, field: str) -> Refusal | None:
+    """Refuse an unknown department, and one that the place does not lie below: it could not handle the case."""
+    known = d.register.departments.get(department)
+    if known is None:
+        return unknown_code(field, department, "department")
+    if known.grid not in d.case.path:
+        return Refusal(Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}")
+    return None
+
+
+def assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
+    """Pass ownership. With a `sender` (a grid), copies of its report go to the posts and departments that get one."""
+    d.tell(f.Assigned(grid=owner.grid, level=owner.level, department=owner.department, why=why))
+    if sender:
+        posts, departments = routing.copies(sender, d.case, owner, d.rules, d.register, d.arrival)
+        if posts or departments:
+            d.tell(f.Copied(posts=posts, departments=departments))
+
+
+def tell_evidence(d: Decision, evidence: Iterable[e.Evidence]) -> None:
+    """One fact for each photo or file."""
+    for item in evidence:
+        d.tell(
+            f.Evidenced(
+                url=item.url,
+                sha256=item.sha256,
+                kind=item.kind,
+                by=d.by,
+                taken_at=to_ms(item.taken_at) if item.taken_at else None,
+                lon=item.position.lon if item.position else None,
+                lat=item.position.lat if item.position else None,
+            )
+        )
 
 
 EFFECTS: dict[str, Callable[[Decision, Any, Speaker], Refusal | None]] = {

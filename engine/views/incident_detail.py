@@ -23,7 +23,7 @@ from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import amount_text
 from workflows.clocks.limits import Kind, Limit, limit_text
 from workflows.clocks.timescales import CalendarError
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
 
 

@@ -21,13 +21,11 @@ from schemas.partition import home_of
 from tests.support.builders import arrived, at, event, instant, subject, weiyang
 from workflows import decide
 from workflows.case import Case
-from workflows.definitions.incident import INCIDENT
-from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
 
 MINUTE = 60_000
 DAY = 86_400_000
-DEFINITIONS = {"incident": INCIDENT, "service_request": SERVICE_REQUEST}
 
 DATA: dict[str, dict[str, Any]] = {
     "dissuasion.recorded": {"outcome": "ineffective"},

@@ -40,7 +40,8 @@ from tests.support.builders import (
 )
 from workflows.case import AWAITED, Case, Clock, Owner, decode, encode, evolve
 from workflows.clocks.limits import parse_limit
-from workflows.decide import DEFINITIONS, quarantine, take
+from workflows.decide import quarantine, take
+from workflows.definitions import DEFINITIONS
 from workflows.permissions import forbid
 from workflows.policy.model import RungRow
 

@@ -15,11 +15,10 @@ from transitions import MachineError
 
 from schemas.events import SAID, Accepted, trigger_of
 from workflows.case import AWAITED, Case
+from workflows.definitions import DEFINITIONS
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.machine import Definition, Speaker, State, Transition, define, mermaid
-from workflows.definitions.service_request import SERVICE_REQUEST
 
-DEFINITIONS = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
 TRIGGERS = sorted({trigger_of(name) for name in SAID} | {"verification.checked"})
 NOBODY = Speaker("", "", 0, "", 4)
 
