@@ -99,34 +99,34 @@ def limits(calendar: Calendar, kind: Kind) -> st.SearchStrategy[Limit]:
 
 @given(st.data(), calendars, kinds)
 def test_every_hand_is_monotone_both_ways(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
-    hand = calendar.hand(kind)
+    timescale = calendar.timescale(kind)
     early, late = sorted(data.draw(st.tuples(instants(calendar), instants(calendar))))
-    assert hand.measure(early) <= hand.measure(late)
-    assert hand.reach(hand.measure(early)) <= hand.reach(hand.measure(late))
-    low, high = hand.measure(early), hand.measure(late)
+    assert timescale.measure(early) <= timescale.measure(late)
+    assert timescale.reach(timescale.measure(early)) <= timescale.reach(timescale.measure(late))
+    low, high = timescale.measure(early), timescale.measure(late)
     value = data.draw(st.integers(low, high))
-    assert hand.reach(low) <= hand.reach(value) <= hand.reach(high)
+    assert timescale.reach(low) <= timescale.reach(value) <= timescale.reach(high)
 
 
 @given(st.data(), calendars, st.sampled_from([Kind.urgent_hour, Kind.working_hour, Kind.calendar_day]))
 def test_reach_is_the_earliest_instant_of_a_value(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
-    hand = calendar.hand(kind)
+    timescale = calendar.timescale(kind)
     start = data.draw(instants(calendar))
-    value = hand.measure(start) + data.draw(st.integers(1, 20 * DAY))
-    reached = hand.reach(value)
-    assert hand.measure(reached) >= value > hand.measure(reached - 1)
+    value = timescale.measure(start) + data.draw(st.integers(1, 20 * DAY))
+    reached = timescale.reach(value)
+    assert timescale.measure(reached) >= value > timescale.measure(reached - 1)
 
 
 @given(st.data(), calendar_data())
 def test_same_time_reaches_the_first_working_instant_of_a_value(data: st.DataObject, drawn: CalendarData) -> None:
     calendar = Calendar(msgspec.structs.replace(drawn, day_meaning=DayMeaning.same_time))
-    hand = calendar.hand(Kind.working_day)
-    value = hand.measure(data.draw(instants(calendar))) + data.draw(st.integers(1, 20 * DAY))
-    reached = hand.reach(value)
-    assert calendar.is_working(reached) and hand.measure(reached) >= value
+    timescale = calendar.timescale(Kind.working_day)
+    value = timescale.measure(data.draw(instants(calendar))) + data.draw(st.integers(1, 20 * DAY))
+    reached = timescale.reach(value)
+    assert calendar.is_working(reached) and timescale.measure(reached) >= value
     before = [w for w in _windows_until(calendar, reached) if w.opens_ms < reached]
     if before:
-        assert hand.measure(min(reached, before[-1].closes_ms) - 1) < value
+        assert timescale.measure(min(reached, before[-1].closes_ms) - 1) < value
 
 
 def _windows_until(calendar: Calendar, end: int) -> list[Window]:
