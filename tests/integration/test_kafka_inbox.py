@@ -30,7 +30,7 @@ from tests.integration.test_isolation import POISON, refuse
 from tests.integration.test_worker import all_decided_of, check_once, report
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from workflows.policy import model as packs
+from workflows.policy import model
 
 
 def log_of(folder: Path, lines: tuple[bytes, ...], partitions: int) -> tuple[list[InboxRow], object]:
@@ -217,7 +217,7 @@ def test_a_first_pack_that_was_installed_in_part_is_installed_in_all(
         first = cluster.gateway
         first.keep_pack(runs.pack_of("weiyang"))
         first.reload()
-        digest = packs.digest(runs.pack_of("weiyang"))
+        digest = model.digest(runs.pack_of("weiyang"))
         first.append([Submission(p, "pack", "operator", digest) for p in (0, 2)], now_ms())
         cluster.worker()
         cluster.settle()
