@@ -247,12 +247,12 @@ def _presence(row: tuple[Any, ...] | None) -> str:
 
 def _feed(connection: Connection) -> Iterator[Mismatch]:
     """Lines without gaps, and every alert told that did not wait for the end of quiet hours."""
-    stored, lowest, highest = recount.told(connection)
+    stored, lowest, highest = recount.feed_numbers(connection)
     if stored != highest or lowest != min(highest, 1):
         gap = recount.first_line_lost(connection)
         found = f"{stored} lines from {lowest} to {highest}"
         yield Mismatch("delivery", "the feed", f"lines 1 to {highest}, {gap} among them", found)
-    for alert, what in recount.untold(connection):
+    for alert, what in recount.lines_missing(connection):
         yield Mismatch("delivery", alert, f"a line that it is {what}", "none")
 
 

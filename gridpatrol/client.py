@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urlsplit
 
 from engine.errors import GridpatrolError, SettingsError
 from engine.settings import Settings
-from engine.store import inbox
 from engine.store.database import Database
+from engine.store.meta import read_meta
 from gridpatrol import options
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -154,6 +154,6 @@ def server_of(settings: Settings, database: Database | None = None) -> Server:
     address: str | None = options.server_named()
     if database is not None and not address:
         with database.read() as connection:
-            address = inbox.read_meta(connection, DOOR)
+            address = read_meta(connection, DOOR)
     there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"
     return Server(there, token=options.token(), ca=settings.tls_ca)

@@ -26,6 +26,7 @@ from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import inbox as log
 from engine.store.database import Database, open_database
+from engine.store.meta import read_meta
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack
 
@@ -81,7 +82,7 @@ class LogIsTopic(LeaseTaken):
 def _check_log(database: Database) -> None:
     """A database whose log is a topic takes no records into its table."""
     with database.read() as connection:
-        if log.read_meta(connection, log.TOPIC) is not None:
+        if read_meta(connection, log.TOPIC) is not None:
             raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
 
 
@@ -89,7 +90,7 @@ def _check_log(database: Database) -> None:
 def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
     """An engine for reading the log to its end, wherever it lies; it decides nothing."""
     with database.read() as connection:
-        in_topic = log.read_meta(connection, log.TOPIC) is not None
+        in_topic = read_meta(connection, log.TOPIC) is not None
     if not in_topic:
         yield Engine(database, settings, (), Counters())
         return
