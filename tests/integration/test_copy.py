@@ -28,7 +28,7 @@ from engine.store.copying import CopyFailed, TargetNotEmpty
 from engine.store.database import Database, open_database
 from engine.store.tables import dead_letters, meta, metadata, sealed
 from gridpatrol.cli import main
-from gridpatrol.client import DOOR
+from gridpatrol.run.wiring import DOOR
 from lab import runs
 from lab.runs import engine_on, replayed, storm
 from tests.support.builders import noise
