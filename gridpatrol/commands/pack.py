@@ -14,8 +14,8 @@ from engine.packs import check_folder, folder_of
 from engine.settings import Settings
 from engine.store import inbox, slices
 from gridpatrol import options
-from gridpatrol.client import Server, server_of
-from gridpatrol.run.wiring import read_pack, reading, settings_of, writing
+from gridpatrol.client import Server
+from gridpatrol.run.wiring import read_pack, reading, server_of, settings_of, writing
 from workflows.clocks.calendar import Calendar
 from workflows.policy import model
 
