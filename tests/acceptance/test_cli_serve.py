@@ -40,7 +40,7 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("GRIDPATROL_")} | more
 
 
-def run(folder: Path, *words: str, status: int | None = 0, stdin: str = "", **more: str) -> subprocess.CompletedProcess:
+def run(folder: Path, *words: str, status: int | None = 0, stdin: str = "", **more: str):
     """A command that ends by itself."""
     done = subprocess.run(
         [*GRIDPATROL, *words],

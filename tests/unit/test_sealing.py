@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from schemas.envelope import Envelope, decode_data, decode_envelope
 from schemas.events import EVENT_TYPES
+from schemas.examples import DATA as EXAMPLES
 from schemas.refusals import Refusal
 from schemas.sealing import digest, split
 from tests.support.builders import DUST, LEAF, MEMBER, at, event
-from tests.unit.test_contract import EXAMPLES
 
 SECRET = "某人 10000000000"
 NINE = at("03-02 09:00")
