@@ -20,6 +20,7 @@ from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
 from engine.store import inbox as table
 from engine.store import slices
 from engine.store.database import Connection, Database
+from engine.store.meta import read_meta, write_meta
 from engine.store.rows import PartitionRow, SettlementRow
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,10 @@ class Partitions:
     def reload(self) -> None:
         """Read what is in memory again from the database; of an empty one, create the partitions."""
         with self.database.begin() as connection:
-            if table.read_meta(connection, "partitions") is None:
-                table.write_meta(connection, "partitions", str(self.settings.partitions))
+            if read_meta(connection, "partitions") is None:
+                write_meta(connection, "partitions", str(self.settings.partitions))
                 table.create_partitions(connection, self.settings.partitions)
-            self.count = int(table.read_meta(connection, "partitions") or 0)
+            self.count = int(read_meta(connection, "partitions") or 0)
             self.rows = {row.partition: row for row in slices.read_partitions(connection)}
             self.inbox.reload(connection, self.rows)
             self.next_due = {p: slices.read_next_due(connection, p) for p in self.inbox.heads}

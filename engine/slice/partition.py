@@ -16,7 +16,7 @@ from engine.slice.types import SKIP, STAMP, UNDECIDABLE, Batch, Limits, firing_n
 from engine.slice.writes import SliceWrites
 from engine.store.rows import InboxRow
 from schemas.envelope import Record
-from schemas.events import Said
+from schemas.events import EventData
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 from workflows import decide
@@ -133,15 +133,15 @@ class PartitionRun:
             failed = "the database refuses it"
         else:
             try:
-                outcome = fire(case, due + 1, rules, register)
+                result = fire(case, due + 1, rules, register)
             except Exception as error:
                 log.exception("firing of case %s at %d failed", id_, due)
                 failed = f"{type(error).__name__}: {error}"
         if failed:
             log.error("case %s: its clocks stand still from %d until it is released: %s", id_, due, failed)
-            outcome = decide.quarantine(case, due, rules, register, detail=failed)
+            result = decide.quarantine(case, due, rules, register, detail=failed)
             self.writes.bury_firing(self.row, case, arrival, failed)
-        self.writes.book(self.row, outcome, arrival, outcome.settled, register.clock_of_days)
+        self.writes.book(self.row, result, arrival, result.outcomes, register.clock_of_days)
 
     def _policies(self, case: Case) -> tuple[Policy, Policy]:
         """The rules pinned to a case, and the active register."""
@@ -234,7 +234,7 @@ class PartitionRun:
             self.writes.answer(record, "duplicate", refused, first.outcome)
         return True
 
-    def _take_event(self, record: DecodedRecord, body: Record, data: Said, arrival: int) -> None:
+    def _take_event(self, record: DecodedRecord, body: Record, data: EventData, arrival: int) -> None:
         """Decide an event. One that fails in deciding becomes a dead letter: it never stops the line."""
         subject = body.event.subject
         case = self.reads.cases.get(subject) or Case(id=subject)
@@ -242,19 +242,19 @@ class PartitionRun:
             refusal = Refusal(Reason.FAILED, "", "no policy pack is active: run `gridpatrol pack activate DIR`")
             return self.writes.refuse(record, arrival, refusal)
         rules, register = self._policies(case)
-        arrived = decide.Arrived(body, data, arrival, record.row.body.encode())
+        incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         try:
-            outcome = decide.take(case, arrived, rules, register, self.reads.neighbours(data, subject, register))
+            result = decide.take(case, incoming, rules, register, self.reads.neighbours(data, subject, register))
         except Exception as error:
             log.exception("record %d.%d failed in deciding", record.row.partition, record.row.position)
             failed = Refusal(Reason.FAILED, "", f"{type(error).__name__}: {error}")
             return self.writes.refuse(record, arrival, failed)
-        own, *parked = outcome.settled
+        own, *parked = result.outcomes
         self.writes.remember(record, arrival, own)
         self.writes.answer(record, own.outcome, own.refusal)
         if own.refusal:
             self.writes.bury(record, arrival, own.refusal)
-        self.writes.book(self.row, outcome, arrival, parked, register.clock_of_days)
+        self.writes.book(self.row, result, arrival, parked, register.clock_of_days)
 
     # ---- operators' records ---------------------------------------------------------------------------------
 

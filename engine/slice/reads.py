@@ -17,7 +17,7 @@ from engine.store import slices
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
-from schemas.events import ReportSubmitted, Said
+from schemas.events import EventData, ReportSubmitted
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
@@ -31,7 +31,7 @@ class DecodedRecord(Struct):
 
     row: InboxRow
     body: Record | None = None
-    data: Said | None = None
+    data: EventData | None = None
     refusal: Refusal | None = None
 
 
@@ -125,7 +125,7 @@ class SliceReads:
             self.load(slices.read_cases(self.connection, [id_]))
         return self.cases.get(id_)
 
-    def neighbours(self, data: Said, subject: str, register: Policy) -> tuple[Case, ...]:
+    def neighbours(self, data: EventData, subject: str, register: Policy) -> tuple[Case, ...]:
         """The open cases under a report's keys, as they stand within this slice."""
         if not isinstance(data, ReportSubmitted):
             return ()

@@ -63,7 +63,7 @@ class SliceWrites:
         """Answer a record that no case sees, and keep it as a dead letter."""
         if record.body is not None and outcome == "refused":
             event = record.body.event
-            self.remember(record, arrival, decide.Settled(event.source, event.id, "refused", refusal))
+            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, "refused", refusal))
         self.answer(record, outcome, refusal)
         self.bury(record, arrival, refusal)
 
@@ -74,10 +74,10 @@ class SliceWrites:
         events[kind, outcome] = events.get((kind, outcome), 0) + 1
         self.answers.append(Answer(row.partition, row.position, outcome, refusal, first))
 
-    def remember(self, record: DecodedRecord, arrival: int, settled: decide.Settled) -> None:
+    def remember(self, record: DecodedRecord, arrival: int, outcome: decide.EventOutcome) -> None:
         """Keep the outcome under the event's source and id, for the same event again."""
         assert record.body is not None
-        row, event, refusal = record.row, record.body.event, settled.refusal
+        row, event, refusal = record.row, record.body.event, outcome.refusal
         key = (row.partition, event.source, event.id)
         self.reads.seen[key] = self.seen[key] = SeenRow(
             row.partition,
@@ -86,7 +86,7 @@ class SliceWrites:
             record.body.digest,
             arrival,
             row.position,
-            settled.outcome,
+            outcome.outcome,
             refusal.reason if refusal else "",
             refusal.field if refusal else "",
             refusal.detail if refusal else "",
@@ -142,13 +142,13 @@ class SliceWrites:
     def book(
         self,
         partition: PartitionRow,
-        outcome: decide.Outcome,
+        result: decide.Result,
         arrival: int,
-        settled: Sequence[decide.Settled],
+        parked: Sequence[decide.EventOutcome],
         days: Calendar,
     ) -> None:
         """Enter what was decided of a case. Each step gets the partition's next number, which `partition` counts."""
-        for step in outcome.steps:
+        for step in result.steps:
             partition.n += 1
             case = step.case
             self.steps.append(
@@ -173,27 +173,27 @@ class SliceWrites:
                 if isinstance(fact, f.ClockRung) and fact.breach:
                     key = (fact.clock, fact.level)
                     self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
-        if outcome.steps:
-            case = outcome.case
+        if result.steps:
+            case = result.case
             self.reads.keep(case, partition.partition)
             correlation = scoped(case.key, case.id) if case.key and case.closed is None else None
             self.cases[case.id] = case_row(case, partition.partition, correlation)
-        for back, parked in enumerate(reversed(settled)):  # the last steps are theirs, one each
-            self._settle_parked(parked, outcome.case, partition.partition, arrival, partition.n - back)
+        for back, outcome in enumerate(reversed(parked)):  # the last steps are theirs, one each
+            self._settle_parked(outcome, result.case, partition.partition, arrival, partition.n - back)
 
-    def _settle_parked(self, parked: decide.Settled, case: Case, partition: int, arrival: int, n: int) -> None:
+    def _settle_parked(self, outcome: decide.EventOutcome, case: Case, partition: int, arrival: int, n: int) -> None:
         """A parked event was released or given up in step `n`: its answer changes, and it may become a dead letter."""
-        refusal, key = parked.refusal, (partition, parked.source, parked.id)
+        refusal, key = outcome.refusal, (partition, outcome.source, outcome.id)
         reason, field, detail = (refusal.reason, refusal.field, refusal.detail) if refusal else ("", "", "")
         seen = self.reads.seen.get(key)
         if seen is not None:
-            seen.outcome, seen.reason, seen.field, seen.detail = parked.outcome, reason, field, detail
+            seen.outcome, seen.reason, seen.field, seen.detail = outcome.outcome, reason, field, detail
             self.seen[key] = seen
         else:
-            self.seen_later.append((parked.outcome, reason, field, detail, *key))
+            self.seen_later.append((outcome.outcome, reason, field, detail, *key))
         if refusal is None:
             return
-        event, id_ = decode_record(parked.raw).event, f"{partition}.n{n}"
+        event, id_ = decode_record(outcome.raw).event, f"{partition}.n{n}"
         letter = LetterRow(
             id_,
             arrival,
@@ -210,7 +210,7 @@ class SliceWrites:
             f"letter:{id_}",
         )
         self.letters.append(letter)
-        self.sealed.append(SealedRow(letter.token, parked.raw.decode(), case.id))
+        self.sealed.append(SealedRow(letter.token, outcome.raw.decode(), case.id))
 
 
 def path_text(path: Sequence[str]) -> str:
