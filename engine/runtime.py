@@ -152,7 +152,7 @@ class Engine:
 
     def run(self, batches: Sequence[Batch], now: int | None, beside: AlsoWrite | None, limits: Limits) -> SliceResult:
         """Run a slice as it is, or not at all. After an error memory is void: what was committed is not known."""
-        with self.counters.committing(), away():
+        with self.counters.commits.time(), away():
             result = run_slice(self.database, batches, self.policies, limits, self.count, self.settlements, now, beside)
         self._take_over(result)
         return result

@@ -18,12 +18,12 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
-from prometheus_client import Counter
 
 from engine import admission, failpoints
 from engine.clock import now_ms
 from engine.cluster import clients
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable
+from engine.metrics.counters import intake_records
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -61,12 +61,7 @@ class Intake(threading.Thread):
         self._looked = self._seated = 0.0
         self._consumer: KafkaConsumer | None = None
         self._stopped = threading.Event()
-        self.records = Counter(
-            "gridpatrol_intake_records_total",
-            "Messages of intake topics, by system and outcome.",
-            ("system", "outcome"),
-            registry=writer.engine.counters.registry,
-        )
+        self.records = intake_records(writer.engine.counters.registry)
         self._unstored = writer.engine.counters.unstored.labels("intake")
 
     def close(self) -> None:
