@@ -17,11 +17,11 @@ from engine import admission, failpoints
 from engine.errors import LogMismatch
 from engine.runtime import Engine, check_partitions
 from engine.slice.types import Batch
+from engine.store import dead_letters, writes
 from engine.store import inbox as table
-from engine.store import slices, writes
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
-from engine.store.rows import InboxRow, LetterRow, PackRow, SealedRow, SettlementRow
+from engine.store.rows import InboxRow, PackRow, SealedRow, SettlementRow
 from engine.store.tables import sealed
 from schemas.envelope import Envelope, to_ms
 from schemas.refusals import Refusal
@@ -87,8 +87,9 @@ def _read(
         received = admission.receive(line.strip(), "replay", engine.count)
         if isinstance(received, Refusal):
             result.rejected += 1
-            row, body = admission.letter(line, received, "replay", latest, f"{reader}.{number}")
-            _keep_letter(engine, row, body)
+            letter = admission.letter(line, received, "replay", latest, f"{reader}.{number}")
+            with engine.database.begin() as connection:
+                dead_letters.write(connection, [letter])
             continue
         submission, event = received
         latest = max(latest, _arrival(event))
@@ -99,17 +100,12 @@ def _read(
         if number <= done.get(submission.partition, 0):
             result.skipped += 1
             continue
-        row_ = InboxRow(submission.partition, number, latest, "event", "replay", submission.body)
-        yield _Line(row_, submission.sealed)
+        row = InboxRow(submission.partition, number, latest, "event", "replay", submission.body)
+        yield _Line(row, submission.sealed)
 
 
 def _arrival(event: Envelope) -> int:
     return to_ms(event.recordedtime or event.time)
-
-
-def _keep_letter(engine: Engine, row: LetterRow, body: SealedRow) -> None:
-    with engine.database.begin() as connection:
-        slices.write_letters(connection, [row], [body])
 
 
 def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -> None:

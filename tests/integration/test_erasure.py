@@ -20,7 +20,7 @@ from engine.operations.dead_letters import NotReplayable, read, resubmission
 from engine.operations.erasure import Erased
 from engine.principals import Principals
 from engine.runtime import Engine
-from engine.store import slices, writes
+from engine.store import dead_letters, writes
 from engine.store.tables import sealed
 from lab.runs import facts
 from schemas.refusals import Refusal
@@ -57,9 +57,8 @@ def keep_bad(engine: Engine) -> None:
     raw = msgspec.json.encode(report(CASE, now_ms()) | {"id": "bad", "time": "2026-03-02T09:00:00Z", "data": BAD})
     refusal = admission.receive(raw, "local", engine.count)
     assert isinstance(refusal, Refusal)
-    row, body = admission.letter(raw, refusal, "local", now_ms(), "door-bad")
     with engine.database.begin() as connection:
-        slices.write_letters(connection, [row], [body])
+        dead_letters.write(connection, [admission.letter(raw, refusal, "local", now_ms(), "door-bad")])
 
 
 def bodies(engine: Engine) -> dict[str, str]:

@@ -37,6 +37,7 @@ from engine.settings import Settings
 from engine.store import dead_letters as letters
 from engine.store import outbox, slices, writes
 from engine.store.database import Database, open_database
+from engine.store.dead_letters import DeadLetter
 from engine.store.positions import read_positions
 from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
 from engine.store.tables import dead_letters
@@ -451,7 +452,7 @@ def test_a_standby_takes_over_within_a_second_of_a_kill(database: Database, tmp_
             first.kill()
             killed_s = time.monotonic()
             with database.begin() as connection:
-                slices.write_letters(connection, [late_letter()], [])
+                letters.write(connection, [DeadLetter(late_letter(), None)])
             await_(lambda: letter_ids(wire.had) == ["late"])
             assert time.monotonic() - killed_s < 1.5
     check_whole(database, [*had(tmp_path / "first.jsonl"), *wire.had], once=True)
