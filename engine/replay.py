@@ -113,7 +113,7 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
     if not chunk:
         return
     with engine.database.begin() as connection:
-        writes.ignore(connection, sealed, [line.sealed for line in chunk if line.sealed])
+        writes.insert_missing(connection, sealed, [line.sealed for line in chunk if line.sealed])
     waiting: dict[int, list[InboxRow]] = {}
     for line in chunk:
         waiting.setdefault(line.row.partition, []).append(line.row)

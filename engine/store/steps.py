@@ -75,7 +75,7 @@ def hold(connection: Connection, consumer: str, partitions: Collection[int] | No
     last = _lock(connection, consumer, sorted(ends))
     new = [PositionRow(consumer, p, 0) for p in ends if p not in last]
     if new:  # what does not exist cannot be locked
-        writes.ignore(connection, positions, new)
+        writes.insert_missing(connection, positions, new)
         last = _lock(connection, consumer, sorted(ends))
     return Stands(last, ends)
 

@@ -99,7 +99,7 @@ def drop(connection: Connection, rows: Sequence[NoteRow]) -> None:
 
 def put_back(connection: Connection, rows: Sequence[NoteRow]) -> None:
     """The figures of these notes are to be published after all. Notes that exist already stay as they are."""
-    writes.ignore(connection, untold, rows)
+    writes.insert_missing(connection, untold, rows)
 
 
 def count(connection: Connection) -> int:

@@ -24,14 +24,14 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None
     _write(connection, table, rows, "replace")
 
 
-def ignore(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
+def insert_missing(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
     """New rows; those that exist already stay as they are."""
-    _write(connection, table, rows, "ignore")
+    _write(connection, table, rows, "keep")
 
 
-def add(connection: Connection, table: Table, rows: Sequence[Struct], column: str) -> None:
+def increase(connection: Connection, table: Table, rows: Sequence[Struct], column: str) -> None:
     """New rows, or `column` of the existing ones increased by the new value. No key may occur twice in `rows`."""
-    _write(connection, table, rows, f"add {column}")
+    _write(connection, table, rows, f"increase {column}")
 
 
 def _write(connection: Connection, table: Table, rows: Sequence[Struct], conflict: str) -> None:
@@ -47,9 +47,18 @@ def _write(connection: Connection, table: Table, rows: Sequence[Struct], conflic
 
 @lru_cache(maxsize=256)
 def _statement(table: Table, fields: tuple[str, ...], sqlite: bool, conflict: str) -> str:
-    """The text of the statement."""
-    names = ", ".join(fields)
-    tail = _conflict(table, fields, conflict)
+    """The text of the statement. `conflict`: what becomes of rows that exist already; empty: an error."""
+    names, tail = ", ".join(fields), ""
+    if conflict:
+        keys = [column.name for column in table.primary_key]
+        if conflict == "keep":
+            action = "NOTHING"
+        elif conflict == "replace":
+            action = "UPDATE SET " + ", ".join(f"{f} = excluded.{f}" for f in fields if f not in keys)
+        else:
+            column = conflict.removeprefix("increase ")
+            action = f"UPDATE SET {column} = {table.name}.{column} + excluded.{column}"
+        tail = f" ON CONFLICT ({', '.join(keys)}) DO {action}"
     if sqlite:
         return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(fields))}){tail}"
     columns = ", ".join(f"{f} {_kind(table, f)}" for f in fields)
@@ -59,20 +68,8 @@ def _statement(table: Table, fields: tuple[str, ...], sqlite: bool, conflict: st
     )
 
 
-def _conflict(table: Table, fields: tuple[str, ...], conflict: str) -> str:
-    if not conflict:
-        return ""
-    keys = [c.name for c in table.primary_key]
-    target = f" ON CONFLICT ({', '.join(keys)}) DO "
-    if conflict == "ignore":
-        return target + "NOTHING"
-    if conflict == "replace":
-        return target + "UPDATE SET " + ", ".join(f"{f} = excluded.{f}" for f in fields if f not in keys)
-    column = conflict.removeprefix("add ")
-    return target + f"UPDATE SET {column} = {table.name}.{column} + excluded.{column}"
-
-
 def _kind(table: Table, field: str) -> str:
+    """The type of a column in PostgreSQL."""
     kind: Any = table.c[field].type
     if isinstance(kind, BigInteger):
         return "bigint"

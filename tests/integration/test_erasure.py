@@ -95,7 +95,7 @@ def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str)
         )
         assert not isinstance(late, Refusal) and late[0].sealed is not None
         with engine.database.begin() as connection:
-            writes.ignore(connection, sealed, [late[0].sealed])
+            writes.insert_missing(connection, sealed, [late[0].sealed])
             connection.exec_driver_sql("DELETE FROM inbox")
         erased = erasure.erase(engine, CASE, "somebody")
         assert (erased.events, erased.letters) == (5, 3)
