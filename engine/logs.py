@@ -26,8 +26,22 @@ def configure(log_format: str, level: str) -> None:
     name = level.upper()
     if name not in logging.getLevelNamesMapping():
         raise SettingsError(f"log_level must be one of DEBUG, INFO, WARNING, ERROR, got {level!r}")
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    tidy = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if log_format == "json":
+        as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+        last: list[Processor] = [tidy, structlog.processors.format_exc_info, as_json]
+    else:
+        plain = structlog.dev.plain_traceback
+        last = [tidy, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(log_format))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
     handler.addFilter(_Sparing())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -51,22 +65,3 @@ class _Sparing(logging.Filter):
             return False
         self._last_s[line] = time.monotonic()
         return True
-
-
-def _formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
-    """Every record gets its instant (UTC), level and logger; the last step renders it."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    tidy = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    if log_format == "json":
-        as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
-        last: list[Processor] = [tidy, structlog.processors.format_exc_info, as_json]
-    else:
-        plain = structlog.dev.plain_traceback
-        last = [tidy, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)

@@ -56,7 +56,14 @@ def read_new(
 
 def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -> list[StepRow]:
     """All rows of these stretches, which come by partition and n; FactsGap where one is missing."""
-    rows = _read(connection, wanted) if wanted else []
+    if not wanted:
+        return []
+    names = ", ".join(f"s.{name}" for name in StepRow.__struct_fields__)
+    asked, values = rows_as(connection, "w", {"partition": "int", "after": "bigint", "upto": "bigint"}, wanted)
+    sql = f"""
+        SELECT {names} FROM {asked} CROSS JOIN facts s
+        WHERE s.partition = w.partition AND s.n > w.after AND s.n <= w.upto ORDER BY s.partition, s.n"""
+    rows = [StepRow(*row) for row in execute(connection, sql, *values)]
     k = 0
     for partition, after, upto in wanted:
         for n in range(after + 1, upto + 1):
@@ -96,16 +103,6 @@ def _lock(connection: Connection, consumer: str, partitions: list[int]) -> dict[
     condition, ids = among(connection, "partition", partitions)
     sql = f"SELECT partition, n FROM positions WHERE consumer = ? AND {condition} ORDER BY partition{lock}"
     return {partition: n for partition, n in execute(connection, sql, consumer, ids)}
-
-
-def _read(connection: Connection, wanted: Sequence[Stretch]) -> list[StepRow]:
-    """The rows of these stretches, as far as they exist."""
-    names = ", ".join(f"s.{name}" for name in StepRow.__struct_fields__)
-    asked, values = rows_as(connection, "w", {"partition": "int", "after": "bigint", "upto": "bigint"}, wanted)
-    sql = f"""
-        SELECT {names} FROM {asked} CROSS JOIN facts s
-        WHERE s.partition = w.partition AND s.n > w.after AND s.n <= w.upto ORDER BY s.partition, s.n"""
-    return [StepRow(*row) for row in execute(connection, sql, *values)]
 
 
 def step_of(row: StepRow) -> f.Step:

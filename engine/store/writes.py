@@ -5,13 +5,15 @@ PostgreSQL takes the rows as one JSON document, one parameter of a prepared stat
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, Table
 
 from engine.store.sql import execute, execute_many, is_sqlite, to_json
+
+POSTGRESQL = {BigInteger: "bigint", Integer: "integer", Boolean: "boolean"}
+"""Types of columns that are not text."""
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
@@ -61,18 +63,8 @@ def _statement(table: Table, fields: tuple[str, ...], sqlite: bool, conflict: st
         tail = f" ON CONFLICT ({', '.join(keys)}) DO {action}"
     if sqlite:
         return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(fields))}){tail}"
-    columns = ", ".join(f"{f} {_kind(table, f)}" for f in fields)
+    columns = ", ".join(f"{f} {POSTGRESQL.get(type(table.c[f].type), 'text')}" for f in fields)
     return (
         f"INSERT INTO {table.name} ({names}) "
         f"SELECT {names} FROM jsonb_to_recordset(CAST(? AS jsonb)) AS r({columns}){tail}"
     )
-
-
-def _kind(table: Table, field: str) -> str:
-    """The type of a column in PostgreSQL."""
-    kind: Any = table.c[field].type
-    if isinstance(kind, BigInteger):
-        return "bigint"
-    if isinstance(kind, Boolean):
-        return "boolean"
-    return "integer" if isinstance(kind, Integer) else "text"
