@@ -24,7 +24,7 @@ from engine.store.database import Database
 from engine.store.rows import CaseRow
 from engine.store.steps import Connection
 from schemas import facts as f
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode, responsible
 
@@ -94,7 +94,7 @@ def _seen(connection: Connection) -> Iterator[Mismatch]:
         if not windows:
             continue  # before the first activation nothing is decided
         since = arrived[partition] - min(windows)
-        for case, n, source, id_ in recount.unseen(connection, partition, since, tuple(SAID)):
+        for case, n, source, id_ in recount.unseen(connection, partition, since, tuple(EVENT_TYPES)):
             place = f"{source} {id_} (partition {partition}, n {n}, case {case})"
             yield Mismatch("seen", place, "a row with what became of it", "none")
 

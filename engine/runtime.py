@@ -24,7 +24,7 @@ from engine.store.database import Connection, Database, DriverError
 from engine.store.meta import read_meta, write_meta
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SettlementRow
 from schemas.partition import home_of, partition_of
-from workflows.policy import model as packs
+from workflows.policy import model
 from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
@@ -216,18 +216,18 @@ class Engine:
 
     # ---- packs ----------------------------------------------------------------------------------------------
 
-    def install(self, pack: packs.Pack, now: int) -> str:
+    def install(self, pack: model.Pack, now: int) -> str:
         """Keep a pack under its hash and activate it in every partition, through the log."""
-        digest = packs.digest(pack)
+        digest = model.digest(pack)
         self.keep_pack(pack)
         self.append([Submission(p, "pack", "operator", digest) for p in self.rows], now)
         return digest
 
-    def keep_pack(self, pack: packs.Pack) -> None:
+    def keep_pack(self, pack: model.Pack) -> None:
         """Store a pack; nothing becomes active by it."""
-        body = packs.encode(pack).decode()
+        body = model.encode(pack).decode()
         with self.database.begin() as connection:
-            table.write_pack(connection, PackRow(packs.digest(pack), pack.code, pack.title_en, body))
+            table.write_pack(connection, PackRow(model.digest(pack), pack.code, pack.title_en, body))
 
     # ---- consumers ------------------------------------------------------------------------------------------
 

@@ -24,9 +24,8 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.meta import write_meta
 from engine.writer import Writer
-from gridpatrol.client import DOOR
 from gridpatrol.figures import reader
-from gridpatrol.run.wiring import install_if_empty, writing
+from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
 log = logging.getLogger(__name__)
 

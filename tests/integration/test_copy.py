@@ -29,7 +29,7 @@ from engine.store.database import Database, open_database
 from engine.store.meta import write_meta
 from engine.store.tables import dead_letters, meta, metadata, sealed
 from gridpatrol.cli import main
-from gridpatrol.client import DOOR
+from gridpatrol.run.wiring import DOOR
 from lab import runs
 from lab.runs import engine_on, replayed, storm
 from tests.support.builders import noise
