@@ -78,7 +78,7 @@ Message = tuple[int, int, bytes]
 def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]) -> None:
     """Fold until `stop` is set; `opened` is told where health and metrics are.
 
-    SchemaMismatch, BrokerAway, BrokerRefuses, TopicsUnfit until it has started. After that an error that no waiting
+    SchemaMismatch, BrokerAway, BrokerRefuses, TopicsUnusable until it has started. After that an error that no waiting
     cures ends the process with status 75.
     """
     topics = Topics(settings.kafka_prefix)

@@ -30,18 +30,18 @@ class Erased(Struct, frozen=True):
     letters: int
 
 
-class NothingKnown(GridpatrolError):
+class UnknownIncident(GridpatrolError):
     """Nothing of this case has ever come in."""
 
     remedy = "See `gridpatrol incident list --all` and `gridpatrol deadletter list` for what there is."
 
 
 def erase(engine: Engine, incident: str, by: str) -> Erased:
-    """Blank what was sealed of every event of a case, also of refused ones. Later events are sealed anew. NothingKnown
-    for a case of which nothing has come in."""
+    """Blank what was sealed of every event of a case, also of refused ones. Later events are sealed anew.
+    UnknownIncident for a case of which nothing has come in."""
     with engine.database.begin() as connection:
         if not sealed.knows(connection, incident):
-            raise NothingKnown(f"no event of {incident!r} has come in")
+            raise UnknownIncident(f"no event of {incident!r} has come in")
         erased = Erased(incident, *sealed.blank(connection, incident))
     # A warning, so that the line is there at every level at which an installation would log.
     extra = {"incident": incident, "by": by, "events": erased.events, "letters": erased.letters}

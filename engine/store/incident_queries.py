@@ -76,7 +76,7 @@ def _page(
     which: str,
     key: object = "",
 ) -> list[tuple[After, str]]:
-    """One stretch of a page, along one index. `key` None: these cases have no sort key of their own."""
+    """A part of a page, along one index. `key` None: these cases have no sort key of their own."""
     terms, values = _conditions(connection, filters)
     sign, way = ("<", "DESC") if descending else (">", "ASC")
     if which:

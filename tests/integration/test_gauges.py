@@ -310,7 +310,7 @@ def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(databas
         outbox.mark_lines(connection, 0, 1)
         dead_letters.write(connection, [DeadLetter(row, None) for row in rows])
         outbox.mark_letters(connection, ["l1"])
-        unpublished_figures.put_back(connection, [unpublished_figures.NoteRow(0, n, "[]") for n in range(3)])
+        unpublished_figures.put_back(connection, [unpublished_figures.UnpublishedRow(0, n, "[]") for n in range(3)])
     assert [unpublished(topic) for topic in ("alerts", "deadletter", "performance")] == [4, 2, 3]
 
 

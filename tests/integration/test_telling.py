@@ -138,7 +138,7 @@ def check_whole(database: Database, had: Sequence[Message], *, once: bool) -> No
     numbers, ids = [line.number for line in lines(had)], letter_ids(had)
     with database.read() as connection:
         stored = sorted(letter.id for letter in letters.listed(connection, limit=1_000_000))
-        assert not any(outbox.read_news(connection, "alerts"))
+        assert not any(outbox.read_backlog(connection, "alerts"))
         assert read_positions(connection, outbox.FEED) == {0: feed[-1].number}
     assert len(feed) > 50
     assert len(stored) > 5
@@ -315,9 +315,9 @@ def await_(reached: Callable[[], bool], within_s: float = 20) -> None:
         time.sleep(0.01)
 
 
-def outbox_news(database: Database) -> outbox.News:
+def outbox_news(database: Database) -> outbox.Backlog:
     with database.read() as connection:
-        return outbox.read_news(connection, "alerts")
+        return outbox.read_backlog(connection, "alerts")
 
 
 @contextmanager
