@@ -55,7 +55,7 @@ def read_page(
     connection: Connection, filters: Filters, sort: str, descending: bool, after: After | None, limit: int
 ) -> list[tuple[After, str]]:
     """Cases in order, each with the key after which the next page begins, and its body."""
-    if sort != "due_at":
+    if sort in ("id", "opened_at"):
         return _page(connection, filters, sort, descending, after, limit, "")
     rows = []
     if after is None or after.key is not None:

@@ -29,7 +29,7 @@ from engine.store.meta import write_meta
 from engine.store.rows import InboxRow, LetterRow, PartitionRow
 from engine.store.tables import partitions
 from schemas.refusals import Reason
-from tests.integration.test_desk import case, clock, database, write
+from tests.integration.test_incident_queries import case, clock, database, write
 from tests.support.builders import BARE, DAY, HOTLINE, LEAF, event, instant, subject
 from tests.support.serving import prepared, served, tell, wait_until
 from workflows.case import AWAITED, Owner
