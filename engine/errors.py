@@ -76,7 +76,7 @@ class BrokerRefuses(GridpatrolError):
     remedy = "Check kafka_security, kafka_ca, kafka_user and kafka_password_file, and the ACLs of this user."
 
 
-class TopicsUnfit(GridpatrolError):
+class TopicsUnusable(GridpatrolError):
     """The topics are missing, or have settings with which the engine could lose events."""
 
     remedy = "Run `gridpatrol topic create`."

@@ -158,15 +158,15 @@ class Telling(threading.Thread):
         """
         self._tell(self.database)
         with self.database.read() as connection:
-            news = outbox.read_news(connection, CONSUMER)
-        if news.lines:
+            backlog = outbox.read_backlog(connection, CONSUMER)
+        if backlog.lines:
             self._publish_lines()
-        if news.letters:
+        if backlog.letters:
             self._publish_letters()
-        if news.steps:
+        if backlog.steps:
             self._consume(self.database)
             self._publish_lines()
-        return any(news)
+        return any(backlog)
 
     def _publish_lines(self) -> None:
         """The next lines of the feed."""

@@ -28,7 +28,7 @@ from engine import failpoints
 from engine.store import figures, recount, steps, unpublished_figures
 from engine.store.database import Database
 from engine.store.figures import By, ContributionRow, Selection
-from engine.store.steps import Connection, Stands, Stretch
+from engine.store.steps import Connection, Positions, StepRange
 from schemas import facts as f
 from workflows import periods
 from workflows.policy.index import Policy
@@ -90,7 +90,7 @@ def take(database: Database, told: Sequence[f.Step], between: Callable[[], None]
         with database.begin() as connection:
             sifted = sift(steps.hold(connection, NAME, wanted), told)
             if sifted.missing <= WIDE:
-                missing = [steps.step_of(row) for row in steps.read_stretches(connection, NAME, sorted(sifted.gaps))]
+                missing = [steps.step_of(row) for row in steps.read_ranges(connection, NAME, sorted(sifted.gaps))]
                 if news := sorted(sifted.fresh + missing, key=_place):
                     _write(connection, news, note=True)
                 failpoints.hit("fold.before_commit")
@@ -107,7 +107,7 @@ class Sifted(NamedTuple):
     """Steps to fold, and what is missing before them; how many were folded before, and how many are not known."""
 
     fresh: list[f.Step]
-    gaps: list[Stretch]
+    gaps: list[StepRange]
     skipped: int
     unknown: int
 
@@ -117,9 +117,9 @@ class Sifted(NamedTuple):
         return sum(gap.upto - gap.after for gap in self.gaps)
 
 
-def sift(stands: Stands, told: Iterable[f.Step]) -> Sifted:
+def sift(stands: Positions, told: Iterable[f.Step]) -> Sifted:
     """Which of these steps are to be folded, and which ones lie between them that nobody brought."""
-    last, fresh, gaps, skipped, unknown = dict(stands.last), list[f.Step](), list[Stretch](), 0, 0
+    last, fresh, gaps, skipped, unknown = dict(stands.last), list[f.Step](), list[StepRange](), 0, 0
     for step in told:
         partition, n = step.partition, step.n
         if n > stands.ends.get(partition, 0) or n < 1:
@@ -128,7 +128,7 @@ def sift(stands: Stands, told: Iterable[f.Step]) -> Sifted:
             skipped += 1
         else:
             if n > last[partition] + 1:
-                gaps.append(Stretch(partition, last[partition], n - 1))
+                gaps.append(StepRange(partition, last[partition], n - 1))
             fresh.append(step)
             last[partition] = n
     return Sifted(fresh, gaps, skipped, unknown)

@@ -34,7 +34,6 @@ import uvloop
 from aiokafka.errors import KafkaConnectionError
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.sensors.monitor import Monitor
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consumers.performance import consume
 from consumers.performance.consume import Taken
@@ -46,6 +45,7 @@ from engine.errors import BrokerAway, GridpatrolError
 from engine.http.status import Status
 from engine.lease import WRITER, Lease
 from engine.metrics import gauges
+from engine.metrics.counters import FoldCounters
 from engine.settings import Settings
 from engine.store import steps
 from engine.store.database import FAILURES, Database, open_database, refuses
@@ -78,7 +78,7 @@ Message = tuple[int, int, bytes]
 def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]) -> None:
     """Fold until `stop` is set; `opened` is told where health and metrics are.
 
-    SchemaMismatch, BrokerAway, BrokerRefuses, TopicsUnfit until it has started. After that an error that no waiting
+    SchemaMismatch, BrokerAway, BrokerRefuses, TopicsUnusable until it has started. After that an error that no waiting
     cures ends the process with status 75.
     """
     topics = Topics(settings.kafka_prefix)
@@ -90,8 +90,8 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         stack.callback(lease.close)
         database.check_schema()
         preflight.require(settings, database, (topics.facts, topics.performance), topics.group(consume.NAME))
-        counts = Counts()
-        gauges.register_figures(counts.registry, database)
+        counts = FoldCounters()
+        gauges.register(counts.registry, database, figures_only=True)
         folding = Folding(database, counts, lease.keep, ended)
         cells = Cells(
             database,
@@ -142,40 +142,6 @@ def _exit(status: int) -> None:
     os._exit(status)
 
 
-class Counts:
-    """What the role counts."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.steps = Counter(
-            "gridpatrol_fold_steps_total",
-            "Steps: folded, skipped (came again), filled (out of the store), undecodable, unknown, refused.",
-            ("how",),
-            registry=self.registry,
-        )
-        for how in ("folded", "skipped", "filled", "undecodable", "unknown", "refused"):
-            self.steps.labels(how)
-        self.batches = Histogram(
-            "gridpatrol_fold_batch_seconds",
-            "One batch, from its first message read to commit.",
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
-            registry=self.registry,
-        )
-        self.owned = Gauge(
-            "gridpatrol_fold_partitions_owned",
-            "Partitions of the facts topic that this process reads.",
-            registry=self.registry,
-        )
-        self.published = Counter(
-            "gridpatrol_figures_published_total", "Figures published, each as it stood.", registry=self.registry
-        )
-
-    def count(self, taken: Taken, undecodable: int) -> None:
-        """Take in what became of a batch."""
-        for how, number in (*taken._asdict().items(), ("undecodable", undecodable)):
-            self.steps.labels(how).inc(number)
-
-
 # ---- folding ------------------------------------------------------------------------------------------------
 
 
@@ -210,7 +176,7 @@ class Folding:
     def __init__(
         self,
         database: Database,
-        counts: Counts,
+        counts: FoldCounters,
         keep: Callable[[Database], None],
         ended: Callable[[BaseException], None],
     ) -> None:
@@ -260,7 +226,7 @@ class Folding:
         self.busy = len(messages) >= BATCH
         with self.counts.batches.time():
             news, bad = read(messages)
-            self.counts.count(self._fold(news), bad)
+            self.counts.count({**self._fold(news)._asdict(), "undecodable": bad})
 
     def _fold(self, news: list[f.Step]) -> Taken:
         """Fold these steps; where the database or the fold refuses them, what the store has instead of them."""
@@ -288,7 +254,7 @@ class Folding:
         if stuck:
             filled = self._from_store(stuck)
             log.warning("%d steps did not come as messages and were read from the store", filled)
-            self.counts.count(Taken(0, 0, 0, filled), 0)
+            self.counts.count({"filled": filled})
 
     def _from_store(self, partitions: set[int]) -> int:
         total = 0

@@ -51,7 +51,7 @@ class KafkaInbox:
         bodies = [item.sealed for item in wanted if item.sealed]
         if bodies:
             with self.database.begin() as connection:
-                writes.ignore(connection, sealed, bodies)
+                writes.insert_missing(connection, sealed, bodies)
         failpoints.hit("append.before_commit")
         places = [self._send(item) for item in wanted]
         self._publisher.flush()

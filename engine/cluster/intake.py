@@ -18,18 +18,18 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
-from prometheus_client import Counter
 
 from engine import admission, failpoints
 from engine.clock import now_ms
 from engine.cluster import clients
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable
+from engine.metrics.counters import intake_records
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import slices
+from engine.store import dead_letters
 from engine.store.database import DriverError, refuses
-from engine.store.rows import LetterRow, SealedRow
+from engine.store.dead_letters import DeadLetter
 from engine.writer import Ask, Full, Writer
 from schemas import binary
 from schemas.refusals import Reason, Refusal
@@ -61,12 +61,7 @@ class Intake(threading.Thread):
         self._looked = self._seated = 0.0
         self._consumer: KafkaConsumer | None = None
         self._stopped = threading.Event()
-        self.records = Counter(
-            "gridpatrol_intake_records_total",
-            "Messages of intake topics, by system and outcome.",
-            ("system", "outcome"),
-            registry=writer.engine.counters.registry,
-        )
+        self.records = intake_records(writer.engine.counters.registry)
         self._unstored = writer.engine.counters.unstored.labels("intake")
 
     def close(self) -> None:
@@ -202,9 +197,9 @@ class Intake(threading.Thread):
     def _keep(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> None:
         """A dead letter under the message's own place: fetched twice, it is kept once."""
         id_ = f"intake-{system}-{place.partition}-{offset}"
-        row, body = admission.letter(raw, refusal, system, now_ms(), id_)
+        letter = admission.letter(raw, refusal, system, now_ms(), id_)
         try:
-            self._write(row, body)
+            self._write(letter)
         except DriverError as error:
             if not refuses(error):
                 raise
@@ -212,11 +207,11 @@ class Intake(threading.Thread):
             said = str(getattr(error, "orig", None) or error).partition("\n")[0]
             log.error("intake: letter %s is kept without its names: %s", id_, said)
             bare = {name: "" for name in ("field", "detail", "source", "event_id", "type", "case_id")}
-            self._write(replace(row, **bare), replace(body, subject=""))
+            self._write(DeadLetter(replace(letter.row, **bare), letter.sealed and replace(letter.sealed, subject="")))
 
-    def _write(self, row: LetterRow, body: SealedRow) -> None:
+    def _write(self, letter: DeadLetter) -> None:
         def write(engine: Engine) -> None:
             with engine.database.begin() as connection:
-                slices.write_letters(connection, [row], [body])
+                dead_letters.write(connection, [letter])
 
         self.writer.call(write).result(WAIT_S)

@@ -1,6 +1,6 @@
 """Whether the topics that a role reads and writes are there and belong to its database, asked before it starts.
 
-In: settings, a database, names. Out: nothing, or `TopicsUnfit`, `BrokerAway`, `BrokerRefuses`: a client that only
+In: settings, a database, names. Out: nothing, or `TopicsUnusable`, `BrokerAway`, `BrokerRefuses`: a client that only
 consumes would wait for ever, without a word, for a missing topic or for a group that does not let it in; one that
 publishes would tell the whole history of a database that is not tied to its topics yet.
 """
@@ -12,7 +12,7 @@ from kafka.errors import BrokerResponseError, GroupAuthorizationFailedError, Kaf
 
 from engine.cluster import clients
 from engine.cluster.topics import origin_of
-from engine.errors import TopicsUnfit
+from engine.errors import TopicsUnusable
 from engine.settings import Settings
 from engine.store.database import Database
 
@@ -32,7 +32,7 @@ def require(settings: Settings, database: Database, names: Sequence[str], group:
     finally:
         admin.close()
     if missing:
-        raise TopicsUnfit(f"{settings.kafka} has no topic {', '.join(missing)} that this user may see")
+        raise TopicsUnusable(f"{settings.kafka} has no topic {', '.join(missing)} that this user may see")
 
 
 def _ask_group(admin: KafkaAdminClient, group: str) -> None:

@@ -20,7 +20,7 @@ from engine.store import steps
 from engine.store.database import Database
 from engine.store.positions import PositionRow, raise_positions, read_positions
 from engine.store.rows import PartitionRow, StepRow
-from engine.store.steps import Stretch
+from engine.store.steps import StepRange
 from schemas import binary
 from schemas.topics import Topics
 
@@ -113,9 +113,9 @@ class Relay:
         if not late:
             return 0
         share = max(1, PAGE // len(late))
-        behind = [Stretch(p, sent, min(rows[p].n, sent + share)) for p, sent in late.items()]
+        behind = [StepRange(p, sent, min(rows[p].n, sent + share)) for p, sent in late.items()]
         with self.database.read() as connection:
-            missing = steps.read_stretches(connection, NAME, sorted(behind))
+            missing = steps.read_ranges(connection, NAME, sorted(behind))
         for row in missing:
             self._send(row)
         self._publisher.go()

@@ -17,7 +17,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from engine.cluster import clients
 from engine.cluster.relay import NAME as STEPS
-from engine.errors import DatabaseUnusable, LeaseTaken, LogMismatch, TopicsUnfit
+from engine.errors import DatabaseUnusable, LeaseTaken, LogMismatch, TopicsUnusable
 from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import inbox as table
@@ -153,7 +153,7 @@ def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any], tied: bool
     stands = admin.describe_topics([name])[0]["partitions"]
     if len(stands) != plan["num_partitions"]:
         needed = plan["num_partitions"]
-        raise TopicsUnfit(f"topic {name} has {len(stands)} partitions, it needs {needed}: delete it first")
+        raise TopicsUnusable(f"topic {name} has {len(stands)} partitions, it needs {needed}: delete it first")
     mended = {key: value for key, value in plan["configs"].items() if not (tied and key in CHOSEN)}
     copies = min(len(partition["replica_nodes"]) for partition in stands)
     mended["min.insync.replicas"] = _in_sync(copies)
@@ -192,15 +192,15 @@ def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, co
 
 
 def origin_of(connection: Connection) -> table.Origin:
-    """Which topic the log is. TopicsUnfit: it is a table."""
+    """Which topic the log is. TopicsUnusable: it is a table."""
     origin = table.read_origin(connection)
     if origin is None:
-        raise TopicsUnfit("this database's log is not a topic yet")
+        raise TopicsUnusable("this database's log is not a topic yet")
     return origin
 
 
 def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> table.Origin:
-    """The origin. TopicsUnfit where there is none; LogMismatch where the brokers have another topic of that name."""
+    """The origin. TopicsUnusable where there is none; LogMismatch where the brokers have another topic of that name."""
     origin = origin_of(connection)
     found = identity(settings, admin)
     if found != (origin.cluster, origin.topic):
@@ -216,7 +216,7 @@ def identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
     name = Topics(settings.kafka_prefix).inbox
     [found] = clients.described(settings, admin, [name])
     if found["error_code"]:
-        raise TopicsUnfit(f"there is no topic {name}")
+        raise TopicsUnusable(f"there is no topic {name}")
     return str(admin.describe_cluster()["cluster_id"]), str(found["topic_id"])
 
 
@@ -231,7 +231,9 @@ def open_inbox(settings: Settings, database: Database) -> table.Origin:
         configs = admin.describe_configs([asked], config_filter="all")
         stamped = configs["topic"][name]["message.timestamp.type"]["value"]
         if stamped != "LogAppendTime":
-            raise TopicsUnfit(f"topic {name} takes the senders' stamps ({stamped}): a record's arrival is the broker's")
+            raise TopicsUnusable(
+                f"topic {name} takes the senders' stamps ({stamped}): a record's arrival is the broker's"
+            )
         return origin
     except KafkaError as error:
         raise clients.told_apart(settings, error) from error

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
-from prometheus_client.core import GaugeMetricFamily, Metric
-
 from engine.clock import now_ms
 from engine.cluster.partition_consumer import OwnedInbox
 from engine.cluster.publisher import Publisher
@@ -23,6 +21,7 @@ from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, PackUnusable, StaleWriter
 from engine.failures import away
 from engine.metrics.counters import Counters
+from engine.metrics.gauges import WorkerGauges, WorkerState
 from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store import slices
@@ -68,7 +67,7 @@ class Worker:
         self._sending: Future[None] | None = None
         self._looked_s = 0.0
         self._stopped = stop
-        counters.registry.register(_Gauges(self))
+        counters.registry.register(WorkerGauges(self.state))
 
     def run(self) -> None:
         """Until stopped. Fenced, and errors that nobody expects, end it."""
@@ -198,63 +197,18 @@ class Worker:
         why = {p: self.engine.rows[p].halted for p in self.inbox.heads}
         return "" if not all(why.values()) else "; ".join(f"partition {p} stands still: {w}" for p, w in why.items())
 
-
-class _Gauges:
-    """How a worker stands, asked for by Prometheus."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-
-    def collect(self) -> "list[Metric]":
-        """From memory: no question to database or brokers."""
-        worker, inbox = self.worker, self.worker.inbox
-        lag = GaugeMetricFamily(
-            "gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", labels=("partition",)
-        )
-        gap = GaugeMetricFamily(
-            "gridpatrol_inbox_gap_records",
-            "Records that the log no longer has and nobody has decided.",
-            labels=("partition",),
-        )
-        waiting = inbox.waiting()
-        for partition, head in sorted(inbox.heads.items()):
-            lag.add_metric((str(partition),), head - worker.engine.rows[partition].position + waiting.get(partition, 0))
-            gap.add_metric((str(partition),), inbox.gaps.get(partition, 0))
-        halted = sum(bool(worker.engine.rows[p].halted) for p in inbox.heads)
-        unpublished = worker.relay.unpublished(worker.engine.rows)
-        owned = _gauge("gridpatrol_partitions_owned", "Partitions that this process decides.", len(inbox.heads))
-        still = _gauge("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.", halted)
-        held = _gauge(
-            "gridpatrol_backpressure",
-            "1 while nothing is fetched: database or brokers are away, or enough is at hand.",
-            bool(worker.away) or inbox.is_full(),
-        )
-        oldest = _gauge(
-            "gridpatrol_inbox_oldest_seconds",
-            "How long the oldest undecided record has been waiting.",
-            self._oldest_s(now_ms()),
-        )
-        behind = _gauge(
-            "gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.", unpublished
-        )
-        turn = _gauge(
-            "gridpatrol_turn_age_seconds",
-            "How long ago this worker began its last turn.",
-            time.monotonic() - worker.turned_s,
-        )
-        return [lag, gap, owned, still, held, oldest, behind, turn]
-
-    def _oldest_s(self, now: int) -> float:
-        """How long the oldest record at hand has been waiting. Copies are looked at: the worker goes on meanwhile."""
-        inbox, rows = self.worker.inbox, self.worker.engine.rows
+    def state(self) -> WorkerState:
+        """How it stands, for its gauges. Read beside the loop: of what moves meanwhile, copies are looked at."""
+        inbox, rows, now = self.inbox, self.engine.rows, now_ms()
+        waiting, owned = inbox.waiting(), sorted(inbox.heads.items())
         tails = {p: list(tail) for p, tail in inbox._tails.items()}
-        waiting = [row.stamp for p, tail in tails.items() for row in tail if row.position >= rows[p].position]
-        return max(0, now - min(waiting, default=now)) / 1000
-
-    def describe(self) -> "list[Metric]":
-        """Nothing is known before the first fetch."""
-        return []
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value)
+        stamps = [row.stamp for p, tail in tails.items() for row in tail if row.position >= rows[p].position]
+        return WorkerState(
+            lag={p: head - rows[p].position + waiting.get(p, 0) for p, head in owned},
+            gaps={p: inbox.gaps.get(p, 0) for p, _ in owned},
+            halted=sum(bool(rows[p].halted) for p, _ in owned),
+            holds_back=bool(self.away) or inbox.is_full(),
+            oldest_s=max(0, now - min(stamps, default=now)) / 1000,
+            unpublished=self.relay.unpublished(rows),
+            turn_age_s=time.monotonic() - self.turned_s,
+        )

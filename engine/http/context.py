@@ -48,7 +48,7 @@ class DoorContext:
         self.database = database
         self.settings: Settings = writer.engine.settings
         self.policies = Policies()
-        self.principals = Principals.read(self.settings.principals)
+        self.principals = Principals(self.settings.principals)
         self.performance = performance
         self.shut = shut
         self.closing = closing or threading.Event()

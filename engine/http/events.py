@@ -24,9 +24,10 @@ from engine.http.problems import Problem, bad_query, busy, refused
 from engine.principals import Principal
 from engine.runtime import Engine
 from engine.slice.types import Answer
-from engine.store import dead_letters, incident_queries, slices
+from engine.store import dead_letters, incident_queries
+from engine.store.dead_letters import DeadLetter
 from engine.store.incident_queries import Connection
-from engine.store.rows import LetterRow, SealedRow, SeenRow
+from engine.store.rows import SeenRow
 from engine.writer import Ask
 from schemas import binary
 from schemas.envelope import Envelope, decode_record
@@ -213,7 +214,7 @@ def _submit(context: DoorContext, item: _Item, wait: bool) -> None:
 
 async def _keep(context: DoorContext, items: Sequence[_Item]) -> None:
     """Keep what was refused, once per content; of what is too large, as much as an event may have."""
-    kept: dict[str, tuple[LetterRow, SealedRow]] = {}
+    kept: dict[str, DeadLetter] = {}
     for item in items:
         assert item.refusal is not None
         item.letter = admission.letter_id(item.raw, item.sender.name)
@@ -226,7 +227,7 @@ async def _keep(context: DoorContext, items: Sequence[_Item]) -> None:
 
     def keep(engine: Engine) -> None:
         with engine.database.begin() as connection:
-            slices.write_letters(connection, [row for row, _ in kept.values()], [body for _, body in kept.values()])
+            dead_letters.write(connection, list(kept.values()))
 
     context.letters += 1
     try:

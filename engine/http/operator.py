@@ -61,7 +61,7 @@ async def replay_letter(context: NamedDependency[DoorContext], letter: FromPath[
     else:
         answer: Answer = await _done(ask.outcome)
         outcome = dead_letters.outcome_of(letter, answer)
-    await _act(context, lambda engine: dead_letters.keep(engine, outcome))
+    await _act(context, lambda engine: dead_letters.write_outcome(engine, outcome))
     return outcome
 
 

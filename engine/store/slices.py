@@ -103,7 +103,7 @@ def write_letters(connection: Connection, rows: Sequence[LetterRow], bodies: Seq
     """Dead letters and their sealed bytes. An id stands for the same bytes ever after: what was erased stays erased."""
     writes.upsert(connection, dead_letters, [_cut(row) for row in rows])
     subjects = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for body in bodies]
-    writes.ignore(connection, sealed, subjects)
+    writes.insert_missing(connection, sealed, subjects)
 
 
 def _cut(row: LetterRow) -> LetterRow:

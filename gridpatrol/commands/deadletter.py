@@ -149,13 +149,13 @@ def _replay_here(engine: Engine, id_: str) -> Replayed:
     """With the lease in hand: append, decide, keep how it ended."""
     found = dead_letters.read(engine, id_)
     assert found is not None
-    submission = dead_letters.resubmission(*found, engine.count, Principals.read(engine.settings.principals))
+    submission = dead_letters.resubmission(*found, engine.count, Principals(engine.settings.principals))
     row = engine.append([submission], now_ms())[0]
     answer: Answer | None = None
     while (result := engine.work(now_ms())) is not None:
         answer = next((a for a in result.answers if (a.partition, a.position) == (row.partition, row.position)), answer)
     outcome = dead_letters.outcome_of(id_, answer)
-    dead_letters.keep(engine, outcome)
+    dead_letters.write_outcome(engine, outcome)
     return outcome
 
 

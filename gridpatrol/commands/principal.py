@@ -58,7 +58,7 @@ def list_principals(file: str | None, as_json: bool) -> None:
     settings = settings_of(principals=file)
     if not settings.principals:
         raise SettingsError("no file of principals is named: give --principals FILE or set GRIDPATROL_PRINCIPALS")
-    found = list(Principals.read(settings.principals))
+    found = list(Principals(settings.principals))
     if as_json:
         options.print_json([msgspec.to_builtins(one) | {"codes": sorted(one.codes)} for one in found])
         return

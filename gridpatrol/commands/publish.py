@@ -20,7 +20,7 @@ from engine.principals import LOCAL
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.slice.types import Answer
-from engine.store import slices
+from engine.store import dead_letters
 from gridpatrol import options
 from gridpatrol.client import Server
 from gridpatrol.commands.replay import lines_of
@@ -139,16 +139,15 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
 
 def _rejected(engine: Engine, raw: bytes, why: Refusal) -> dict[str, Any]:
     """What breaks the contract is kept as the door keeps it, under the same id."""
-    letter = admission.letter_id(raw, PRINCIPAL)
-    row, body = admission.letter(raw, why, PRINCIPAL, now_ms(), letter)
+    id_ = admission.letter_id(raw, PRINCIPAL)
     with engine.database.begin() as connection:
-        slices.write_letters(connection, [row], [body])
+        dead_letters.write(connection, [admission.letter(raw, why, PRINCIPAL, now_ms(), id_)])
     return {
         "status": "rejected",
         "reason": str(why.reason),
         "field": why.field,
         "detail": why.detail,
-        "dead_letter": letter,
+        "dead_letter": id_,
     }
 
 

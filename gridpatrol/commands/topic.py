@@ -53,7 +53,7 @@ def create(
     from engine.cluster import topics
 
     settings = settings_of(database=database, kafka=kafka)
-    named = [principal.name for principal in Principals.read(settings.principals)]
+    named = [principal.name for principal in Principals(settings.principals)]
     every = sorted({*systems, *named})
     opened = open_database(settings.database)
     try:

@@ -97,7 +97,7 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         writer = Gateway(engine)
         writer.start()
         stack.callback(writer.close)
-        intake = Intake(settings, writer, Principals.read(settings.principals))
+        intake = Intake(settings, writer, Principals(settings.principals))
         intake.start()
         stack.callback(intake.close)
         _spare_the_collector()

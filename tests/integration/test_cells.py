@@ -14,10 +14,11 @@ import pytest
 from consumers.performance import faust_app, publish
 from consumers.performance.publish import Cells, Header
 from engine.errors import BrokerAway
+from engine.metrics.counters import FoldCounters
 from engine.settings import Settings
 from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
-from engine.store.unpublished_figures import NoteRow
+from engine.store.unpublished_figures import UnpublishedRow
 from lab.parts.processes import eventually
 from schemas.topics import Topics
 
@@ -51,7 +52,7 @@ def database(postgres_url: str) -> Iterator[Database]:
     with closing(open_database(postgres_url)) as opened:
         opened.upgrade()
         with opened.begin() as connection:
-            unpublished_figures.put_back(connection, [NoteRow(0, 1, KEY)])
+            unpublished_figures.put_back(connection, [UnpublishedRow(0, 1, KEY)])
         yield opened
 
 
@@ -61,7 +62,7 @@ def publishing(
 ) -> Iterator[tuple[Cells, faust_app.Role]]:
     """A publisher that works beside a role with partitions."""
     thread = Cells(database, brokers, "figures", lambda count: None, lambda: False, ended)
-    folding = faust_app.Folding(database, faust_app.Counts(), lambda opened: None, ended)
+    folding = faust_app.Folding(database, FoldCounters(), lambda opened: None, ended)
     role = faust_app.Role(Settings(), Topics(), folding, thread)
     role._assigned(None, {("facts", 0)})
     thread.start()

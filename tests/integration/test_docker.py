@@ -351,7 +351,7 @@ def test_the_cluster_gets_an_identity_that_kafka_takes(tmp_path):
 
 def test_the_tokens_that_are_shown_are_those_that_the_door_knows(tmp_path):
     tokens = dict(re.findall(r"^  (\w+) +(gp_\S+)$", make_secrets(tmp_path), re.MULTILINE))
-    principals = Principals.read(str(tmp_path / "secrets" / "principals.toml"))
+    principals = Principals(str(tmp_path / "secrets" / "principals.toml"))
     app, operations = (principals.of_token(tokens[name]) for name in ("app", "operations"))
     assert app is not None and app.may_speak("any-post") and not app.operator and not app.reads
     assert operations is not None and operations.operator and operations.reads and not operations.may_speak("a")

@@ -22,13 +22,14 @@ from consumers.performance import consume
 from engine.clock import now_ms
 from engine.metrics import gauges
 from engine.metrics.counters import Counters
-from engine.store import alerts, inbox, outbox, positions, slices, unpublished_figures, writes
+from engine.store import alerts, dead_letters, inbox, outbox, positions, unpublished_figures, writes
 from engine.store.database import Database, open_database
+from engine.store.dead_letters import DeadLetter
 from engine.store.meta import write_meta
 from engine.store.rows import InboxRow, LetterRow, PartitionRow
 from engine.store.tables import partitions
 from schemas.refusals import Reason
-from tests.integration.test_desk import case, clock, database, write
+from tests.integration.test_incident_queries import case, clock, database, write
 from tests.support.builders import BARE, DAY, HOTLINE, LEAF, event, instant, subject
 from tests.support.serving import prepared, served, tell, wait_until
 from workflows.case import AWAITED, Owner
@@ -116,7 +117,7 @@ def test_what_waits_in_the_log_shows_by_partition_and_age(database: Database, re
 def test_open_dead_letters_are_counted_and_every_reason_has_its_series(database: Database, registry) -> None:
     rows = [LetterRow(f"l{n}", 1, None, None, "forbidden", "", "", "", "", "", "", "", "") for n in range(3)]
     with database.begin() as connection:
-        slices.write_letters(connection, rows, [])
+        dead_letters.write(connection, [DeadLetter(row, None) for row in rows])
         connection.exec_driver_sql("UPDATE dead_letters SET replayed = 'done' WHERE id = 'l0'")
     assert registry.get_sample_value("gridpatrol_dead_letters", {"reason": "forbidden"}) == 2
     for reason in Reason:
@@ -307,9 +308,9 @@ def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(databas
         inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0, 0]))
         alerts.write(connection, [], told)
         outbox.mark_lines(connection, 0, 1)
-        slices.write_letters(connection, rows, [])
+        dead_letters.write(connection, [DeadLetter(row, None) for row in rows])
         outbox.mark_letters(connection, ["l1"])
-        unpublished_figures.put_back(connection, [unpublished_figures.NoteRow(0, n, "[]") for n in range(3)])
+        unpublished_figures.put_back(connection, [unpublished_figures.UnpublishedRow(0, n, "[]") for n in range(3)])
     assert [unpublished(topic) for topic in ("alerts", "deadletter", "performance")] == [4, 2, 3]
 
 

@@ -34,6 +34,7 @@ from engine.settings import Settings
 from engine.store import dead_letters as letters
 from engine.store import outbox, slices, writes
 from engine.store.database import Database, open_database
+from engine.store.dead_letters import DeadLetter
 from engine.store.positions import read_positions
 from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
 from engine.store.tables import dead_letters
@@ -137,7 +138,7 @@ def check_whole(database: Database, had: Sequence[Message], *, once: bool) -> No
     numbers, ids = [line.number for line in lines(had)], letter_ids(had)
     with database.read() as connection:
         stored = sorted(letter.id for letter in letters.listed(connection, limit=1_000_000))
-        assert not any(outbox.read_news(connection, "alerts"))
+        assert not any(outbox.read_backlog(connection, "alerts"))
         assert read_positions(connection, outbox.FEED) == {0: feed[-1].number}
     assert len(feed) > 50
     assert len(stored) > 5
@@ -314,9 +315,9 @@ def await_(reached: Callable[[], bool], within_s: float = 20) -> None:
         time.sleep(0.01)
 
 
-def outbox_news(database: Database) -> outbox.News:
+def outbox_news(database: Database) -> outbox.Backlog:
     with database.read() as connection:
-        return outbox.read_news(connection, "alerts")
+        return outbox.read_backlog(connection, "alerts")
 
 
 @contextmanager
@@ -434,7 +435,7 @@ def test_a_standby_takes_over_within_a_second_of_a_kill(database: Database, tmp_
             first.kill()
             killed_s = time.monotonic()
             with database.begin() as connection:
-                slices.write_letters(connection, [late_letter()], [])
+                letters.write(connection, [DeadLetter(late_letter(), None)])
             await_(lambda: letter_ids(wire.had) == ["late"])
             assert time.monotonic() - killed_s < 1.5
     check_whole(database, [*had(tmp_path / "first.jsonl"), *wire.had], once=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from consumers.performance.consume import sift
 from consumers.performance.faust_app import read
-from engine.store.steps import Stands, Stretch
+from engine.store.steps import Positions, StepRange
 from schemas import facts as f
 
 
@@ -34,9 +34,9 @@ def step(partition: int, n: int) -> f.Step:
     )
 
 
-def stands(last: int = 5, end: int = 20) -> Stands:
+def stands(last: int = 5, end: int = 20) -> Positions:
     """One consumer, in partition 0 after `last` of `end`, in partition 1 at the beginning."""
-    return Stands({0: last, 1: 0}, {0: end, 1: end})
+    return Positions({0: last, 1: 0}, {0: end, 1: end})
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_step_is_folded_once_and_what_is_missing_before_it_is_named(
 ) -> None:
     found = sift(stands(), [step(0, n) for n in numbers])
     assert [s.n for s in found.fresh] == fresh
-    assert found.gaps == [Stretch(0, after, upto) for after, upto in gaps]
+    assert found.gaps == [StepRange(0, after, upto) for after, upto in gaps]
     assert (found.skipped, found.unknown) == (skipped, unknown)
     assert found.missing == sum(upto - after for after, upto in gaps)
 
@@ -69,7 +69,7 @@ def test_a_step_is_folded_once_and_what_is_missing_before_it_is_named(
 def test_partitions_are_counted_each_for_itself_and_one_without_steps_is_unknown() -> None:
     found = sift(stands(), [step(0, 6), step(1, 1), step(9, 1), step(1, 3), step(0, 7)])
     assert [(s.partition, s.n) for s in found.fresh] == [(0, 6), (1, 1), (1, 3), (0, 7)]
-    assert found.gaps == [Stretch(1, 1, 2)]
+    assert found.gaps == [StepRange(1, 1, 2)]
     assert found.unknown == 1
 
 
