@@ -3,14 +3,14 @@
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case
 from workflows.policy.index import Policy
-from workflows.policy.model import May, Post
+from workflows.policy.model import Post, RoleRow
 
 
 def forbid(post: Post, trigger: str, case: Case, rules: Policy, register: Policy) -> Refusal | None:
     """Why a post may not pull a trigger on a case; None if it may. `case.path` must be known."""
     grid = register.grids.get(post.grid)
     level = grid.level if grid else 0
-    rows = rules.may(trigger, post.role)
+    rows = rules.role_rows(trigger, post.role)
     for row in rows:
         if (not row.levels or level in row.levels) and _in_scope(row, post, case, register):
             return None
@@ -29,7 +29,7 @@ def forbid(post: Post, trigger: str, case: Case, rules: Policy, register: Policy
     )
 
 
-def _in_scope(row: May, post: Post, case: Case, register: Policy) -> bool:
+def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy) -> bool:
     """Whether the post has to do with the case in the way that the row asks for."""
     owner = case.owner
     match row.scope:
