@@ -87,9 +87,8 @@ def national_days(
     notes = dict(named)
     for day in worked:  # why it is worked, for example 春节调休上班
         if country in BY_NOTICE:
-            notes[day] = (
-                next((named[off] for off, name in table.items() if _swapped_with(name) == day), "") + "调休上班"
-            )
+            swapped_for = next((named[off] for off, name in table.items() if _swapped_with(name) == day), "")
+            notes[day] = f"{swapped_for}调休上班"
         else:
             notes[day] = "working weekend"
     rules = tuple(DayRule(to_day(day), worked.get(day, ()), notes[day]) for day in sorted(notes) if day.year in years)
