@@ -1,12 +1,9 @@
-"""Periods of local days, and what restates one that was already published.
-
-In: local days as YYYYMMDD, the name of a period. Out: its first and last day, and the day it counts as published. Pure.
-"""
+"""Periods of local days (YYYYMMDD), and the day on which a period's figures count as published."""
 
 from datetime import date, timedelta
 
 PERIODS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
-"""Periods of whole months, with their length. Beside them `day`, and `week` from Monday to Sunday."""
+"""Length in months of the periods of whole months. `day` and `week` (Monday to Sunday) stand beside them."""
 NAMES = ("day", "week", *PERIODS)
 
 
