@@ -63,7 +63,7 @@ def record(environment: Mapping[str, str], end: int) -> list[Turn]:
         published = _overheard(member)
         try:
             while not turns or turns[-1].decided < end:
-                member.turn()
+                member.decide_batch()
                 decided = sum(row.position for row in member.engine.rows.values())
                 turns.append(Turn(decided, recorder.transactions[:], published[:]))
                 recorder.transactions.clear()

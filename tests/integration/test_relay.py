@@ -212,7 +212,7 @@ def refusal(worker: Any) -> Exception | None:
     """What the worker meets while it tries again."""
     try:
         for _ in range(5):
-            worker.turn()
+            worker.decide_batch()
             worker.relay._publisher.flush()
     except (BrokerAway, BrokerRefuses) as error:
         worker.inbox.taken_over = True
