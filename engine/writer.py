@@ -119,10 +119,10 @@ class Writer(Loop):
 
     def write_batch(self) -> bool:
         """Append, decide, feed, tick once. Whether anything happened."""
-        busy = self._append() | self._act()
+        busy = self.append_queued() | self.run_calls()
         while (result := self.engine.work(now_ms())) is not None:
             busy = True
-            self._answer(result.answers)
+            self.resolve(result.answers)
             if not self._queue.empty():
                 break
         if busy or not self.engine.backlog():
@@ -133,7 +133,7 @@ class Writer(Loop):
             self.changed.set()
         return busy
 
-    def _append(self) -> bool:
+    def append_queued(self) -> bool:
         """Append what is queued, in one transaction."""
         asks = self._take()
         if not asks:
@@ -165,7 +165,7 @@ class Writer(Loop):
                 break
         return asks
 
-    def _act(self) -> bool:
+    def run_calls(self) -> bool:
         """Run the operators' actions that are queued."""
         acted = False
         while not self._calls.empty():
@@ -179,7 +179,7 @@ class Writer(Loop):
                     raise
         return acted
 
-    def _answer(self, answers: list[Answer]) -> None:
+    def resolve(self, answers: list[Answer]) -> None:
         """Resolve the outcomes that are waited for, now that they are committed."""
         if not self._waiting:
             return

@@ -70,7 +70,7 @@ def _from_store(database: Database, limit: int, partitions: Collection[int] | No
     return len(rows)
 
 
-class Folded(NamedTuple):
+class FoldCounts(NamedTuple):
     """What became of steps that came as messages, and how many were folded from the store beside them."""
 
     folded: int
@@ -79,7 +79,7 @@ class Folded(NamedTuple):
     filled: int = 0
 
 
-def fold_messages(database: Database, news: Sequence[f.Step], between: Callable[[], None] = lambda: None) -> Folded:
+def fold_messages(database: Database, news: Sequence[f.Step], between: Callable[[], None] = lambda: None) -> FoldCounts:
     """Fold steps that came as messages: in order within a partition, but perhaps twice, or with gaps.
 
     A gap is filled from the store, a wide one first and in transactions of its own, with a call of `between` before
@@ -101,7 +101,7 @@ def fold_messages(database: Database, news: Sequence[f.Step], between: Callable[
             ahead += more
             between()
     failpoints.hit("fold.after_commit")
-    return Folded(len(found.fresh), found.skipped, found.unknown, ahead + len(missing))
+    return FoldCounts(len(found.fresh), found.skipped, found.unknown, ahead + len(missing))
 
 
 class NewSteps(NamedTuple):

@@ -36,7 +36,7 @@ from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consumers.performance import consume, faust_quirks
-from consumers.performance.consume import Folded
+from consumers.performance.consume import FoldCounts
 from consumers.performance.publish import FigurePublisher
 from engine import failpoints
 from engine.cluster import clients, preflight
@@ -170,7 +170,7 @@ class Counts:
             "gridpatrol_figures_published_total", "Figures published, each as it stood.", registry=self.registry
         )
 
-    def count(self, folded: Folded, undecodable: int) -> None:
+    def count(self, folded: FoldCounts, undecodable: int) -> None:
         """Count what became of a batch."""
         for how, number in (*folded._asdict().items(), ("undecodable", undecodable)):
             self.steps.labels(how).inc(number)
@@ -265,7 +265,7 @@ class Folder:
                     raise
                 log.error("a batch cannot be folded, the store's own steps are: %s", error)
                 self.counts.steps.labels("refused").inc(len(news))
-                folded = Folded(0, 0, 0, self._from_store({step.partition for step in news}))
+                folded = FoldCounts(0, 0, 0, self._from_store({step.partition for step in news}))
             self.counts.count(folded, undecodable)
 
     def catch_up(self) -> None:
@@ -281,7 +281,7 @@ class Folder:
         if stuck:
             filled = self._from_store(stuck)
             log.warning("%d steps did not come as messages and were read from the store", filled)
-            self.counts.count(Folded(0, 0, 0, filled), 0)
+            self.counts.count(FoldCounts(0, 0, 0, filled), 0)
 
     def _from_store(self, partitions: set[int]) -> int:
         """Fold the steps of the store in these partitions. Returns how many."""

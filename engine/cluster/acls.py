@@ -10,7 +10,6 @@ The right to describe a topic comes with reading or writing it, the right to wri
 Rights that others were given by hand (a warehouse that reads the facts) are listed and left alone.
 """
 
-from kafka import KafkaAdminClient
 from kafka.admin import (
     ACL,
     ACLFilter,
@@ -72,32 +71,28 @@ def grant(settings: Settings, systems: list[str]) -> list[str]:
     given = rights(settings.kafka_prefix, systems)
     admin = clients.admin(settings)
     try:
-        if failed := admin.create_acls([acl(right) for right in given])["failed"]:
+        if failed := admin.create_acls([acl_of(right) for right in given])["failed"]:
             raise failed[0]
-        beyond = sorted(_existing(admin, Topics(settings.kafka_prefix)) - set(given))
+        every = ResourcePatternFilter(ResourceType.ANY, None, Pattern.ANY)
+        found, _ = admin.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, every))
     except SecurityDisabledError as error:
         raise NoRights(f"the brokers at {settings.kafka} let everybody do everything") from error
     except KafkaError as error:
         raise clients.translated(settings, error) from error
     finally:
         admin.close()
+    existing = {
+        (acl.principal.removeprefix("User:"), acl.operation.name, kind.name, pattern.resource_name)
+        for acl in found
+        if (kind := (pattern := acl.resource_pattern).resource_type) in (ResourceType.TOPIC, ResourceType.GROUP)
+        and pattern.resource_name.startswith(f"{Topics(settings.kafka_prefix).prefix}gridpatrol.")
+    }
+    beyond = sorted(existing - set(given))
     lines = [f"{user:12} may {operation} {kind.lower()} {name}" for user, operation, kind, name in [*given, *beyond]]
     return lines[: len(given)] + [f"{line}, which was not given here" for line in lines[len(given) :]]
 
 
-def _existing(admin: KafkaAdminClient, names: Topics) -> set[Right]:
-    """Every right on our topics and groups."""
-    every = ResourcePatternFilter(ResourceType.ANY, None, Pattern.ANY)
-    found, _ = admin.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, every))
-    return {
-        (acl.principal.removeprefix("User:"), acl.operation.name, kind.name, pattern.resource_name)
-        for acl in found
-        if (kind := (pattern := acl.resource_pattern).resource_type) in (ResourceType.TOPIC, ResourceType.GROUP)
-        and pattern.resource_name.startswith(f"{names.prefix}gridpatrol.")
-    }
-
-
-def acl(right: Right) -> ACL:
+def acl_of(right: Right) -> ACL:
     """A right as the brokers keep it."""
     user, operation, kind, name = right
     return ACL(

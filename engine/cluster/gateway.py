@@ -53,7 +53,7 @@ class Gateway(Writer):
 
     def write_batch(self) -> bool:
         """Append, act, and look for outcomes that are waited for. Whether anything happened."""
-        busy = self._append() | self._act()
+        busy = self.append_queued() | self.run_calls()
         busy = self._look_for_outcomes() or busy
         self.engine.look_after()
         return busy
@@ -74,7 +74,7 @@ class Gateway(Writer):
                         answers.append(read_answer(connection, partition, position, event.source, event.id))
         except FAILURES:
             return False  # asked again in the next batch
-        self._answer(answers)
+        self.resolve(answers)
         return bool(answers)
 
 

@@ -83,7 +83,7 @@ class Intake(Loop):
             return self.away_s
         fetched = self._consumer.poll(500)
         if not fetched:
-            self._check_place(self._consumer)
+            self.check_place(self._consumer)
             return 0.0
         try:
             asks = [self._forward(place.topic, message) for place, some in fetched.items() for message in some]
@@ -114,7 +114,7 @@ class Intake(Loop):
             consumer, self._consumer = self._consumer, None
             consumer.close(timeout_ms=2000)
 
-    def _check_place(self, consumer: KafkaConsumer) -> None:
+    def check_place(self, consumer: KafkaConsumer) -> None:
         """Leave the group where the place in it does not come, so that a fresh client joins."""
         now = time.monotonic()
         if kafka_quirks.is_member(consumer):
@@ -142,23 +142,22 @@ class Intake(Loop):
                     asked.close(timeout_ms=2000)
         if is_new and (missing := sorted(set(systems) - set(found))):
             log.warning("intake: no topic %s: run `gridpatrol topic create`", ", ".join(missing))
-        if found != self._found or self._consumer is None:
-            self.release()
-            self._found = found
-            self._consumer = self._join(found) if found else None
-            self._member_s = time.monotonic()
-
-    def _join(self, topics: list[str]) -> KafkaConsumer:
-        """A member of the group."""
-        consumer = clients.consumer(self.settings, "intake", group_id=self.topics.group("intake"), max_poll_records=500)
-        try:
-            kafka_quirks.topics_found(consumer, topics, clients.FIND_MS)
-        except KafkaError:
-            consumer.close(timeout_ms=2000)
-            raise
-        consumer.subscribe(topics)
-        log.info("intake: listening to %s", ", ".join(topics))
-        return consumer
+        if found == self._found and self._consumer is not None:
+            return
+        self.release()
+        self._found = found
+        self._member_s = time.monotonic()
+        if found:
+            group = self.topics.group("intake")
+            consumer = clients.consumer(self.settings, "intake", group_id=group, max_poll_records=500)
+            try:
+                kafka_quirks.topics_found(consumer, found, clients.FIND_MS)
+            except KafkaError:
+                consumer.close(timeout_ms=2000)
+                raise
+            consumer.subscribe(found)
+            self._consumer, self._member_s = consumer, time.monotonic()
+            log.info("intake: listening to %s", ", ".join(found))
 
     # ---- one message ------------------------------------------------------------------------------------------
 

@@ -274,17 +274,13 @@ class PartitionConsumer(KafkaInbox):
                 kafka_quirks.raise_if_fenced(consumer, offsets, ANSWER_MS)
             except REBALANCING:
                 log.info("the group is changing: offsets are committed later")
-            self._look_for_stall(consumer, places, now)
-
-    def _look_for_stall(self, consumer: KafkaConsumer, places: list[TopicPartition], now: float) -> None:
-        """Stalled where the log has records that are fetched and do not come."""
-        paused, ends = consumer.paused(), consumer.end_offsets(places, timeout_ms=ANSWER_MS)
-        for place in places:
-            self._ends[place.partition] = ends[place]
-            if place in paused or ends[place] <= self._offset(place.partition):
-                self._watch.progressed([place.partition])
-            elif self._watch.silent_s(place.partition, now) > STALLED_S:
-                raise Stalled(f"partition {place.partition} has records and none has come for {STALLED_S:.0f} s")
+            paused, ends = consumer.paused(), consumer.end_offsets(places, timeout_ms=ANSWER_MS)
+            for place in places:
+                self._ends[place.partition] = ends[place]
+                if place in paused or ends[place] <= self._offset(place.partition):
+                    self._watch.progressed([place.partition])
+                elif self._watch.silent_s(place.partition, now) > STALLED_S:
+                    raise Stalled(f"partition {place.partition} has records and none has come for {STALLED_S:.0f} s")
 
     def leave(self) -> None:
         """Close the consumer. The partitions of a static member wait for its return."""

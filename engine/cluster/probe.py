@@ -88,29 +88,24 @@ def ask(address: str, options: dict[str, Any]) -> None:
         how = "speaks TLS" if "ssl_context" in options else "speaks no TLS"
         user = f"user {options['sasl_plain_username']!r}" if "sasl_mechanism" in options else "no user"
         raise _refusal(f"{address} hangs up on a client that {how} and shows {user}", SECURITY, HungUp) from error
-    except ssl.SSLError as error:
-        raise _tls_refusal(address, error) from error
     except UnsupportedSaslMechanismError as error:
         offered = ", ".join(kafka_quirks.mechanisms_of(host, int(port), options, ANSWER_S)) or "none that it names"
         raise _refusal(f"{address} does not take {options['sasl_mechanism']}, but {offered}", USER) from error
-    except KafkaError as error:
-        raise _refusal_of(address, options, error) from error
+    except (KafkaError, ssl.SSLError) as error:
+        raise _translated(address, options, error) from error
     except (OSError, ValueError) as error:
         raise BrokerAway(f"{address} cannot be reached: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _tls_refusal(address: str, error: ssl.SSLError) -> BrokerRefuses:
-    """What went wrong in TLS. In TLS 1.3 a client's certificate is refused only after the handshake."""
+def _translated(address: str, options: dict[str, Any], error: Exception) -> BrokerAway | BrokerRefuses:
+    """What an error of TLS or of the library means. TLS 1.3 refuses a client's certificate after the handshake."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         return _refusal(f"{address} shows a certificate that is not to be trusted: {reason}", CERTIFICATES)
-    if "ALERT" in (error.reason or ""):
-        return _refusal(f"{address} refuses this client's certificate, or misses one: {error.reason}", OURS)
-    return _refusal(f"{address} speaks no TLS that is understood here: {error.reason or error}", SECURITY)
-
-
-def _refusal_of(address: str, options: dict[str, Any], error: KafkaError) -> BrokerAway | BrokerRefuses:
-    """What an error of the library means."""
+    if isinstance(error, ssl.SSLError):
+        if "ALERT" in (error.reason or ""):
+            return _refusal(f"{address} refuses this client's certificate, or misses one: {error.reason}", OURS)
+        return _refusal(f"{address} speaks no TLS that is understood here: {error.reason or error}", SECURITY)
     if isinstance(error, IllegalSaslStateError):
         security = options["security_protocol"]
         return _refusal(f"{address} asks for no user, kafka_security {security} shows it one", SECURITY)

@@ -120,7 +120,7 @@ def test_after_a_time_without_a_pause_a_change_of_the_group_is_waited_for_as_eve
 ) -> None:
     turn(intake, lambda: intake._consumer is not None and kafka_quirks.is_member(intake._consumer))
     with monkeypatch.context() as busy:
-        busy.setattr(intake, "_check_place", lambda consumer: None)
+        busy.setattr(intake, "check_place", lambda consumer: None)
         intake._member_s -= 60  # as if something had been fetched in every turn of a minute
         publish(intake, 1)
         turn(intake, lambda: forwarded(intake) == 1)

@@ -272,7 +272,7 @@ def certified(kafka_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> I
         broker.start()
         admin = clients.admin(Wire(broker, folder).settings("admin"))
         admin.create_topics({FACTS: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
-        admin.create_acls([acls.acl(("worker", "WRITE", "TOPIC", FACTS))])
+        admin.create_acls([acls.acl_of(("worker", "WRITE", "TOPIC", FACTS))])
         admin.close()
         yield (
             Settings(
