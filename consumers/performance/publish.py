@@ -26,8 +26,8 @@ from engine.errors import GridpatrolError
 from engine.loop import Loop
 from engine.store import unpublished_figures
 from engine.store.database import FAILURES, Database
-from engine.store.inbox import read_meta
-from engine.store.unpublished_figures import FigureRow, UntoldRow
+from engine.store.meta import read_meta
+from engine.store.unpublished_figures import FigureRow, NoteRow
 from schemas import binary
 from schemas import messages as m
 
@@ -45,7 +45,7 @@ ID = f"{binary.KAFKA}id"
 
 def publish(database: Database, publisher: Publisher, topic: str, limit: int = NOTES) -> int:
     """Publish the figures of the oldest notes. Returns how many; 0 when another process does it."""
-    rows: list[UntoldRow] = []
+    rows: list[NoteRow] = []
     sent = 0
     try:
         with database.begin() as connection:
@@ -70,7 +70,7 @@ def publish(database: Database, publisher: Publisher, topic: str, limit: int = N
 
 
 def _messages(
-    rows: Sequence[UntoldRow], found: Sequence[FigureRow], spread: int
+    rows: Sequence[NoteRow], found: Sequence[FigureRow], spread: int
 ) -> Iterator[tuple[int, str, bytes, list[Header]]]:
     """Partition, key, value and headers of each cell.
 

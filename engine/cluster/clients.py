@@ -163,18 +163,12 @@ def translated(settings: Settings, error: Exception, topic: str = "") -> BrokerA
             action = f"use {what} {', '.join(names)}"
         else:
             action = f"write to {topic}, or to any topic" if topic else "do what only an administrator may"
-        return _refusal(f"{settings.kafka} does not let {user} {action}", RIGHTS)
+        return BrokerRefuses(f"{settings.kafka} does not let {user} {action}", remedy=RIGHTS)
     if isinstance(error, SaslAuthenticationFailedError):
         return BrokerRefuses(f"{settings.kafka} refuses {user}: {error}")
     if isinstance(error, BrokerResponseError) and not error.retriable:
-        return _refusal(f"{settings.kafka} answers {user}: {error}", "")
+        return BrokerRefuses(f"{settings.kafka} answers {user}: {error}", remedy="")
     return BrokerAway(f"no broker answers at {settings.kafka} ({type(error).__name__}: {error})")
-
-
-def _refusal(sentence: str, remedy: str) -> BrokerRefuses:
-    error = BrokerRefuses(sentence)
-    error.remedy = remedy
-    return error
 
 
 def described(settings: Settings, admin: KafkaAdminClient, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -87,10 +87,12 @@ def ask(address: str, options: dict[str, Any]) -> None:
     except (ConnectionResetError, BrokenPipeError, EOFError) as error:
         how = "speaks TLS" if "ssl_context" in options else "speaks no TLS"
         user = f"user {options['sasl_plain_username']!r}" if "sasl_mechanism" in options else "no user"
-        raise _refusal(f"{address} hangs up on a client that {how} and shows {user}", SECURITY, HungUp) from error
+        raise HungUp(f"{address} hangs up on a client that {how} and shows {user}", remedy=SECURITY) from error
     except UnsupportedSaslMechanismError as error:
         offered = ", ".join(kafka_quirks.mechanisms_of(host, int(port), options, ANSWER_S)) or "none that it names"
-        raise _refusal(f"{address} does not take {options['sasl_mechanism']}, but {offered}", USER) from error
+        raise BrokerRefuses(
+            f"{address} does not take {options['sasl_mechanism']}, but {offered}", remedy=USER
+        ) from error
     except (KafkaError, ssl.SSLError) as error:
         raise _translated(address, options, error) from error
     except (OSError, ValueError) as error:
@@ -101,27 +103,25 @@ def _translated(address: str, options: dict[str, Any], error: Exception) -> Brok
     """What an error of TLS or of the library means. TLS 1.3 refuses a client's certificate after the handshake."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
-        return _refusal(f"{address} shows a certificate that is not to be trusted: {reason}", CERTIFICATES)
+        return BrokerRefuses(f"{address} shows a certificate that is not to be trusted: {reason}", remedy=CERTIFICATES)
     if isinstance(error, ssl.SSLError):
         if "ALERT" in (error.reason or ""):
-            return _refusal(f"{address} refuses this client's certificate, or misses one: {error.reason}", OURS)
-        return _refusal(f"{address} speaks no TLS that is understood here: {error.reason or error}", SECURITY)
+            return BrokerRefuses(
+                f"{address} refuses this client's certificate, or misses one: {error.reason}", remedy=OURS
+            )
+        return BrokerRefuses(
+            f"{address} speaks no TLS that is understood here: {error.reason or error}", remedy=SECURITY
+        )
     if isinstance(error, IllegalSaslStateError):
         security = options["security_protocol"]
-        return _refusal(f"{address} asks for no user, kafka_security {security} shows it one", SECURITY)
+        return BrokerRefuses(f"{address} asks for no user, kafka_security {security} shows it one", remedy=SECURITY)
     if isinstance(error, SaslAuthenticationFailedError):
         reason = error.args[0].partition(": ")[2] or error.args[0]
-        return _refusal(f"{address} refuses user {options['sasl_plain_username']!r}: {reason}", USER)
+        return BrokerRefuses(f"{address} refuses user {options['sasl_plain_username']!r}: {reason}", remedy=USER)
     if isinstance(error, InvalidReceiveError):
         length = int(error.args[0].rpartition(" ")[2])
         if length >> 16 == TLS_ALERT:
-            return _refusal(f"{address} speaks TLS, kafka_security says that it does not", SECURITY)
+            return BrokerRefuses(f"{address} speaks TLS, kafka_security says that it does not", remedy=SECURITY)
         begins = length.to_bytes(4, signed=length < 0)
-        return _refusal(f"{address} is no Kafka broker: it answers {begins!r}", "Check kafka.")
+        return BrokerRefuses(f"{address} is no Kafka broker: it answers {begins!r}", remedy="Check kafka.")
     return BrokerAway(f"{address} cannot be reached: {error}")
-
-
-def _refusal(sentence: str, remedy: str, kind: type[BrokerRefuses] = BrokerRefuses) -> BrokerRefuses:
-    error = kind(sentence)
-    error.remedy = remedy
-    return error

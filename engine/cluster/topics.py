@@ -22,6 +22,7 @@ from engine.settings import Settings
 from engine.store import inbox as table
 from engine.store import outbox, slices, unpublished_figures
 from engine.store.database import Connection, Database
+from engine.store.meta import read_meta, write_meta
 from engine.store.positions import PositionRow, write_positions
 from schemas.topics import Topics
 
@@ -127,9 +128,9 @@ def is_tied(database: Database) -> bool:
 def _partitions(settings: Settings, database: Database) -> int:
     """How many partitions the database has. An empty one gets those of the settings."""
     with database.begin() as connection:
-        found = table.read_meta(connection, "partitions")
+        found = read_meta(connection, "partitions")
         if found is None:
-            table.write_meta(connection, "partitions", str(settings.partitions))
+            write_meta(connection, "partitions", str(settings.partitions))
             table.create_partitions(connection, settings.partitions)
     count = int(found or settings.partitions)
     if settings.partitions not in (count, Settings().partitions):
