@@ -104,7 +104,7 @@ def fold_messages(database: Database, news: Sequence[f.Step], between: Callable[
     return FoldCounts(len(found.fresh), found.skipped, found.unknown, ahead + len(missing))
 
 
-class NewSteps(NamedTuple):
+class StepBatch(NamedTuple):
     """Steps to fold, and the gaps before them; how many were folded before, and how many the store does not know."""
 
     fresh: list[f.Step]
@@ -118,7 +118,7 @@ class NewSteps(NamedTuple):
         return sum(gap.upto - gap.after for gap in self.gaps)
 
 
-def select_new(stands: Stands, news: Iterable[f.Step]) -> NewSteps:
+def select_new(stands: Stands, news: Iterable[f.Step]) -> StepBatch:
     """Select the steps that are to be folded, and find the gaps between them."""
     last, fresh, gaps, skipped, unknown = dict(stands.last), list[f.Step](), list[Stretch](), 0, 0
     for step in news:
@@ -132,7 +132,7 @@ def select_new(stands: Stands, news: Iterable[f.Step]) -> NewSteps:
                 gaps.append(Stretch(partition, last[partition], n - 1))
             fresh.append(step)
             last[partition] = n
-    return NewSteps(fresh, gaps, skipped, unknown)
+    return StepBatch(fresh, gaps, skipped, unknown)
 
 
 def rebuild(database: Database, *, note: bool = False) -> int:

@@ -91,17 +91,17 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         preflight.require(settings, database, (topics.facts, topics.performance), topics.group(consume.NAME))
         counts = Counts()
         gauges.register_figures(counts.registry, database)
-        folder = Folder(database, counts, lease.keep, ended)
+        worker = FoldWorker(database, counts, lease.keep, ended)
         publisher = FigurePublisher(
             database,
             Publisher(settings, consume.NAME),
             topics.performance,
             counts.published.inc,
-            lambda: folder.busy,
+            lambda: worker.busy,
             ended,
         )
-        stack.callback(folder.close)
-        role = Role(settings, topics, folder, publisher)
+        stack.callback(worker.close)
+        role = Role(settings, topics, worker, publisher)
         status = Status(settings.listen, counts.registry, role.ready)
         stack.callback(status.close)
         publisher.start()
@@ -201,7 +201,7 @@ class Stopping(Exception):
     """The work is given up between two transactions; the next worker does it."""
 
 
-class Folder:
+class FoldWorker:
     """The database side: it folds batches one after another, and between them steps of the store that did not come.
 
     `keep` looks after the lease, `ended` is called with an error that ends the process.
@@ -341,10 +341,10 @@ def credentials(settings: Settings) -> Credentials | None:
 class Role:
     """Faust's side: its application lives as long as `run`."""
 
-    def __init__(self, settings: Settings, topics: Topics, folder: Folder, publisher: FigurePublisher) -> None:
+    def __init__(self, settings: Settings, topics: Topics, worker: FoldWorker, publisher: FigurePublisher) -> None:
         self.settings = settings
         self.topics = topics
-        self.folder = folder
+        self.worker = worker
         self.publisher = publisher
         self.left = False  # Faust did not stop in time, and goes on by itself
         self._owned = 0
@@ -384,7 +384,7 @@ class Role:
         async for events in stream.noack_take(BATCH, within=WITHIN_S):
             await room.acquire()
             batch = [(e.message.partition, e.message.offset, e.message.value) for e in events]
-            committed = asyncio.wrap_future(self.folder.submit(batch), loop=loop)
+            committed = asyncio.wrap_future(self.worker.submit(batch), loop=loop)
             committed.add_done_callback(partial(_acknowledge, events, room))
 
     async def _watch(self, app: faust.App, stop: threading.Event) -> None:
@@ -398,7 +398,7 @@ class Role:
                 waited_s += 0.1
                 if waited_s >= LOOK_S:
                     waited_s = 0.0
-                    self.folder.look()
+                    self.worker.look()
         finally:
             if not await faust_quirks.stop(app, STOP_S):
                 log.warning("Faust did not stop within %s s and is left behind", STOP_S)
@@ -412,7 +412,7 @@ class Role:
 
     def _own(self, partitions: int) -> None:
         self._owned = partitions
-        self.folder.counts.owned.set(partitions)
+        self.worker.counts.owned.set(partitions)
 
 
 def _acknowledge(events: Sequence[Any], room: asyncio.Semaphore, committed: "asyncio.Future[None]") -> None:

@@ -75,11 +75,11 @@ class _DataBeforeEnd:
         return (data, None) if data else (data, error)  # the next read meets the end again
 
 
-class PlainTransport(_DataBeforeEnd, KafkaTCPTransport):  # type: ignore[misc]  # the library ships no types
+class _TcpTransport(_DataBeforeEnd, KafkaTCPTransport):  # type: ignore[misc]  # the library ships no types
     pass
 
 
-class EncryptedTransport(_DataBeforeEnd, KafkaSSLTransport):  # type: ignore[misc]
+class _TlsTransport(_DataBeforeEnd, KafkaSSLTransport):  # type: ignore[misc]
     pass
 
 
@@ -98,9 +98,9 @@ def ask_broker(host: str, port: int, options: dict[str, Any], request: Any, with
     plain.setblocking(False)
     net = NetworkSelector()
     if "ssl_context" in options:
-        transport = EncryptedTransport(net, plain, host=host, ssl_context=options["ssl_context"])
+        transport = _TlsTransport(net, plain, host=host, ssl_context=options["ssl_context"])
     else:
-        transport = PlainTransport(net, plain, host=host)
+        transport = _TcpTransport(net, plain, host=host)
     connection = KafkaConnection(net, **options)
 
     async def answer() -> Any:

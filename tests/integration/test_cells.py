@@ -62,15 +62,15 @@ def publishing(
 ) -> Iterator[tuple[FigurePublisher, faust_app.Role]]:
     """A publisher that works beside a role with partitions."""
     thread = FigurePublisher(database, brokers, "figures", lambda count: None, lambda: False, ended)
-    folder = faust_app.Folder(database, faust_app.Counts(), lambda opened: None, ended)
-    role = faust_app.Role(Settings(), Topics(), folder, thread)
+    worker = faust_app.FoldWorker(database, faust_app.Counts(), lambda opened: None, ended)
+    role = faust_app.Role(Settings(), Topics(), worker, thread)
     role._assigned(None, {("facts", 0)})
     thread.start()
     try:
         yield thread, role
     finally:
         thread.stop(within_s=10)
-        folder.close()
+        worker.close()
 
 
 def fail(error: BaseException) -> None:

@@ -87,7 +87,7 @@ def test_a_broker_that_is_silent_in_the_handshake_is_not_given_up_by_the_library
 
 
 def test_the_last_words_of_a_broker_are_dropped_by_the_transport_and_kept_by_ours() -> None:
-    for kind, heard in ((KafkaTCPTransport, b"no"), (kafka_quirks.PlainTransport, b"no")):
+    for kind, heard in ((KafkaTCPTransport, b"no"), (kafka_quirks._TcpTransport, b"no")):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         transport = kind(None, ours)
@@ -96,7 +96,7 @@ def test_the_last_words_of_a_broker_are_dropped_by_the_transport_and_kept_by_our
         data, error = transport._sock_recv()
         assert data == heard
         # With an error the transport aborts, and never hands the data on.
-        assert (error is None) == (kind is kafka_quirks.PlainTransport)
+        assert (error is None) == (kind is kafka_quirks._TcpTransport)
         ours.close()
 
 
