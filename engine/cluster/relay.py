@@ -84,7 +84,7 @@ class Relay:
     def __init__(self, database: Database, topics: Topics, publisher: Publisher) -> None:
         self.database = database
         self.topic = topics.facts
-        self._publisher = publisher
+        self.publisher = publisher
         self._sent: dict[int, int] = {}  # last number handed to the publisher, by partition
         self._acknowledged: dict[int, int] = {}
         self._marked: dict[int, int] = {}
@@ -93,7 +93,7 @@ class Relay:
 
     def reload(self, owned: Sequence[int]) -> None:
         """Begin again at the marks of these partitions."""
-        self._publisher.forget()
+        self.publisher.forget()
         self._waiting.clear()
         with self.database.read() as connection:
             marks = read_positions(connection, NAME)
@@ -105,7 +105,7 @@ class Relay:
         for row in rows:
             if self._sent.get(row.partition) == row.n - 1:
                 self._send(row)
-        self._publisher.go()
+        self.publisher.go()
 
     def catch_up(self, rows: dict[int, PartitionRow]) -> int:
         """Send steps of the store that were not sent. Returns how many."""
@@ -118,7 +118,7 @@ class Relay:
             missing = steps.read_stretches(connection, NAME, sorted(behind))
         for row in missing:
             self._send(row)
-        self._publisher.go()
+        self.publisher.go()
         return len(missing)
 
     def _send(self, row: StepRow) -> None:
@@ -131,15 +131,15 @@ class Relay:
         if len(value) > LARGEST:
             log.error("step %d.%d has %d bytes: no message takes it", row.partition, row.n, len(value))
             return
-        self._publisher.send(self.topic, row.case_id, value, headers, row.partition)
+        self.publisher.send(self.topic, row.case_id, value, headers, row.partition)
         self._waiting.append((row.partition, row.n))
 
     def settle(self) -> None:
         """Note what is acknowledged by now, and write the marks every MARK_S."""
         if len(self._waiting) > WAITING:
-            self._publisher.flush()
+            self.publisher.flush()
             self._note(len(self._waiting))
-        self._note(self._publisher.settled())
+        self._note(self.publisher.settled())
         if time.monotonic() - self._written_s >= MARK_S:
             self.mark()
 
@@ -165,10 +165,10 @@ class Relay:
 
     def finish(self) -> None:
         """Wait for the steps that are on their way, and write the marks."""
-        self._publisher.flush()
+        self.publisher.flush()
         self._note(len(self._waiting))
         self.mark()
 
     def close(self) -> None:
         """Close the producer. The next owner sends again what was on its way."""
-        self._publisher.close()
+        self.publisher.close()

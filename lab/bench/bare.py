@@ -77,7 +77,7 @@ def record(environment: Mapping[str, str], end: int) -> list[Turn]:
 def _overheard(member: Worker) -> list[tuple[Any, ...]]:
     """Everything that a worker publishes from now on."""
     heard: list[tuple[Any, ...]] = []
-    publisher = member.relay._publisher
+    publisher = member.relay.publisher
     send = publisher.send
 
     def overheard(*message: Any) -> Any:

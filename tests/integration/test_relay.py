@@ -153,7 +153,7 @@ def refusal(worker: Any) -> Exception | None:
     try:
         for _ in range(5):
             worker.decide_batch()
-            worker.relay._publisher.flush()
+            worker.relay.publisher.flush()
     except (BrokerAway, BrokerRefuses) as error:
         worker.inbox.taken_over = True
         return error
