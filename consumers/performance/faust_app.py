@@ -371,8 +371,8 @@ class Role:
                 internal=False,
             )
             app.agent(topic, concurrency=faust_quirks.CONCURRENCY)(self._fold)
-            app.on_partitions_assigned.connect(self._assigned, weak=False)
-            app.on_partitions_revoked.connect(self._revoked, weak=False)
+            app.on_partitions_assigned.connect(self.assigned, weak=False)
+            app.on_partitions_revoked.connect(self.revoked, weak=False)
             try:
                 await self._watch(app, stop)
             except KafkaConnectionError as error:
@@ -404,10 +404,12 @@ class Role:
                 log.warning("Faust did not stop within %s s and is left behind", STOP_S)
                 self.left = True
 
-    def _assigned(self, *arguments: Any, **_: Any) -> None:
+    def assigned(self, *arguments: Any, **_: Any) -> None:
+        """Faust has got partitions: the last argument names them."""
         self._own(len(arguments[-1]))
 
-    def _revoked(self, *_: Any, **__: Any) -> None:
+    def revoked(self, *_: Any, **__: Any) -> None:
+        """Faust has lost its partitions."""
         self._own(0)
 
     def _own(self, partitions: int) -> None:

@@ -227,19 +227,12 @@ def _ending(contribution: Contribution, fact: f.ClockStopped, place: Place) -> I
         yield "overdue_closed", overdue
 
 
-def _checked(fact: f.Checked) -> tuple[str, ...]:
-    """Only the check that decides; the levels above it look as well."""
-    if not fact.decides:
-        return ()
-    return ("verified", "rework") if fact.outcome == "unsolved" else ("verified",)
-
-
 _COUNTS: dict[type[f.Fact], Callable[[Any], tuple[str, ...]]] = {
     f.Reported: lambda fact: (f"reported:{fact.source}",),
     f.Dissuaded: lambda fact: ("dissuaded_on_spot",) if fact.outcome == "effective" else (),
     f.Escalated: lambda fact: (f"escalated:{fact.reason}",),
     f.Handled: lambda fact: ("handled",),
-    f.Checked: _checked,
+    f.Checked: lambda fact: ("verified", *(["rework"] if fact.outcome == "unsolved" else [])) if fact.decides else (),
     f.Returned: lambda fact: ("returned",),
     f.Suspended: lambda fact: ("suspended",),
     f.Urged: lambda fact: ("urged",),

@@ -120,7 +120,14 @@ class Worker(Loop):
         for partition, why in self.inbox.lost.items():
             if not self.engine.rows[partition].halted:
                 self.engine.halt(partition, why)  # in the database, where everybody sees it
-        self._look_at_halted()
+        halted = [p for p in self.inbox.heads if self.engine.rows[p].halted]
+        if halted and time.monotonic() - self._looked_s >= LOOK_S:
+            # An operator may have settled it.
+            self._looked_s = time.monotonic()
+            with self.engine.database.read() as connection:
+                versions = {row.partition: row.version for row in slices.read_partitions(connection)}
+            if any(versions[p] != self.engine.rows[p].version for p in halted):
+                self.inbox.taken_over = True
         self._decide()
         self.relay.catch_up(self.engine.rows)
         self.relay.settle()
@@ -150,17 +157,6 @@ class Worker(Loop):
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.result()
-
-    def _look_at_halted(self) -> None:
-        """Look whether an operator has settled a halted partition."""
-        still = [p for p in self.inbox.heads if self.engine.rows[p].halted]
-        if not still or time.monotonic() - self._looked_s < LOOK_S:
-            return
-        self._looked_s = time.monotonic()
-        with self.engine.database.read() as connection:
-            versions = {row.partition: row.version for row in slices.read_partitions(connection)}
-        if any(versions[p] != self.engine.rows[p].version for p in still):
-            self.inbox.taken_over = True
 
     # ---- what others ask --------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ def publishing(
     thread = FigurePublisher(database, brokers, "figures", lambda count: None, lambda: False, ended)
     worker = faust_app.FoldWorker(database, faust_app.Counts(), lambda opened: None, ended)
     role = faust_app.Role(Settings(), Topics(), worker, thread)
-    role._assigned(None, {("facts", 0)})
+    role.assigned(None, {("facts", 0)})
     thread.start()
     try:
         yield thread, role
@@ -109,5 +109,5 @@ def test_what_nobody_expects_is_told_and_does_not_leave_a_role_that_looks_well(d
 def test_a_role_without_partitions_is_not_ready(database: Database) -> None:
     with publishing(database, Brokers(), fail) as (_, role):
         assert not role.ready()
-        role._revoked({("facts", 0)})
+        role.revoked({("facts", 0)})
         assert "waiting for partitions" in role.ready()
