@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
 
-from consumers.performance.fold import Cell, Contribution, Figure, OutcomeRow, Place, decode, encode, fold, with_sums
+from consumers.performance.fold import Cell, Contribution, Figure, OutcomeRow, decode, encode, fold, with_sums
 from engine import failpoints
 from engine.store import figures, recount, steps, unpublished_figures
 from engine.store.database import Database
@@ -47,15 +47,15 @@ Took = tuple[int, int, int]
 
 
 def consume(database: Database, limit: int = 500) -> int:
-    """Fold the next steps of the store, about `limit` at most; 0 when nothing is new.
+    """Fold the next steps of the store, about `limit` at most. Returns how many; 0 when nothing is new.
 
     FactsGap where a step is missing.
     """
     return _from_store(database, limit, None, note=False)
 
 
-def fill(database: Database, partitions: Collection[int] | None = None, limit: int = 2000) -> int:
-    """The same of these partitions, or of all; which figures changed is noted for who publishes them."""
+def fold_from_store(database: Database, partitions: Collection[int] | None = None, limit: int = 2000) -> int:
+    """The same for these partitions, or all. Which figures changed is noted, so that they are published."""
     return _from_store(database, limit, partitions, note=True)
 
 
@@ -70,8 +70,8 @@ def _from_store(database: Database, limit: int, partitions: Collection[int] | No
     return len(rows)
 
 
-class Taken(NamedTuple):
-    """What became of steps that came as messages, and how many were folded out of the store beside them."""
+class FoldCounts(NamedTuple):
+    """What became of steps that came as messages, and how many were folded from the store beside them."""
 
     folded: int
     skipped: int  # were folded before
@@ -79,32 +79,33 @@ class Taken(NamedTuple):
     filled: int = 0
 
 
-def take(database: Database, told: Sequence[f.Step], between: Callable[[], None] = lambda: None) -> Taken:
+def fold_messages(database: Database, news: Sequence[f.Step], between: Callable[[], None] = lambda: None) -> FoldCounts:
     """Fold steps that came as messages: in order within a partition, but perhaps twice, or with gaps.
 
-    A gap is filled from the store, a wide one ahead of all else: the store is the truth, a message only saves
-    reading it. What changed is noted for who publishes it.
+    A gap is filled from the store, a wide one first and in transactions of its own, with a call of `between` before
+    each. The store is the truth; a message only saves reading it. Which figures changed is noted, so that they are
+    published.
     """
-    wanted, ahead = {step.partition for step in told}, 0
+    partitions, ahead = {step.partition for step in news}, 0
     while True:
         with database.begin() as connection:
-            sifted = sift(steps.hold(connection, NAME, wanted), told)
-            if sifted.missing <= WIDE:
-                missing = [steps.step_of(row) for row in steps.read_ranges(connection, NAME, sorted(sifted.gaps))]
-                if news := sorted(sifted.fresh + missing, key=_place):
-                    _write(connection, news, note=True)
+            found = select_new(steps.hold(connection, NAME, partitions), news)
+            if found.missing <= WIDE:
+                missing = [steps.step_of(row) for row in steps.read_ranges(connection, NAME, sorted(found.gaps))]
+                if ordered := sorted(found.fresh + missing, key=lambda step: (step.partition, step.n)):
+                    _write(connection, ordered, note=True)
                 failpoints.hit("fold.before_commit")
                 break
         between()
-        while more := fill(database, {gap.partition for gap in sifted.gaps}):
+        while more := fold_from_store(database, {gap.partition for gap in found.gaps}):
             ahead += more
             between()
     failpoints.hit("fold.after_commit")
-    return Taken(len(sifted.fresh), sifted.skipped, sifted.unknown, ahead + len(missing))
+    return FoldCounts(len(found.fresh), found.skipped, found.unknown, ahead + len(missing))
 
 
-class Sifted(NamedTuple):
-    """Steps to fold, and what is missing before them; how many were folded before, and how many are not known."""
+class StepBatch(NamedTuple):
+    """Steps to fold, and the gaps before them; how many were folded before, and how many the store does not know."""
 
     fresh: list[f.Step]
     gaps: list[StepRange]
@@ -113,14 +114,14 @@ class Sifted(NamedTuple):
 
     @property
     def missing(self) -> int:
-        """How many steps are missing."""
+        """How many steps the gaps have."""
         return sum(gap.upto - gap.after for gap in self.gaps)
 
 
-def sift(stands: Positions, told: Iterable[f.Step]) -> Sifted:
-    """Which of these steps are to be folded, and which ones lie between them that nobody brought."""
+def select_new(stands: Positions, news: Iterable[f.Step]) -> StepBatch:
+    """Select the steps that are to be folded, and find the gaps between them."""
     last, fresh, gaps, skipped, unknown = dict(stands.last), list[f.Step](), list[StepRange](), 0, 0
-    for step in told:
+    for step in news:
         partition, n = step.partition, step.n
         if n > stands.ends.get(partition, 0) or n < 1:
             unknown += 1
@@ -131,17 +132,13 @@ def sift(stands: Positions, told: Iterable[f.Step]) -> Sifted:
                 gaps.append(StepRange(partition, last[partition], n - 1))
             fresh.append(step)
             last[partition] = n
-    return Sifted(fresh, gaps, skipped, unknown)
-
-
-def _place(step: f.Step) -> tuple[int, int]:
-    return step.partition, step.n
+    return StepBatch(fresh, gaps, skipped, unknown)
 
 
 def rebuild(database: Database, *, note: bool = False) -> int:
-    """Forget all figures; `consume` or `fill` then folds them again, whoever calls it. How many steps there are.
+    """Forget all figures, so that they are folded again. Returns how many steps there are.
 
-    With `note` those that were are published again, whatever becomes of them.
+    With `note` the figures of before are published again, whatever becomes of them.
     """
     with database.begin() as connection:
         steps.forget(connection, NAME)
@@ -152,7 +149,7 @@ def rebuild(database: Database, *, note: bool = False) -> int:
 
 
 def _write(connection: Connection, news: Sequence[f.Step], note: bool) -> None:
-    """Fold steps and keep what became of it, and how far that goes. Their positions are held."""
+    """Fold steps, and write the result and the positions. The positions are locked."""
     stored = figures.read_contributions(connection, {step.case for step in news})
     held, changes, stopped = _fold(news, stored)
     figures.write_fold(connection, held, changes, stopped)
@@ -164,8 +161,7 @@ def _write(connection: Connection, news: Sequence[f.Step], note: bool) -> None:
 def _fold(
     news: Iterable[f.Step], stored: dict[str, str]
 ) -> tuple[list[ContributionRow], list[Figure], list[OutcomeRow]]:
-    """What to write for these steps: each contribution, each cell and each outcome once, in the order of
-    their keys."""
+    """What to write for these steps: each contribution, each cell and each outcome once, in the order of their keys."""
     held: dict[str, Contribution | None] = {case: decode(body) for case, body in stored.items()}
     partition: dict[str, int] = {}
     total: defaultdict[Cell, int] = defaultdict(int)
@@ -179,13 +175,8 @@ def _fold(
             total[cell] += value
         stopped += outcomes
     contributions = [ContributionRow(c, p, encode(held[c]).decode()) for c, p in sorted(partition.items())]
-    changes = [_figure(measure, place, value) for (measure, place), value in sorted(total.items()) if value]
+    changes = [Figure(measure, *place, value) for (measure, place), value in sorted(total.items()) if value]
     return contributions, changes, stopped
-
-
-def _figure(measure: str, place: Place, value: int) -> Figure:
-    day, path, department, category, group, post = place
-    return Figure(measure, day, path, department, category, group, post, value)
 
 
 # ---- reading -----------------------------------------------------------------------------------------

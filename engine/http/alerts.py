@@ -174,7 +174,7 @@ class Feed:
 
     async def _look(self) -> None:
         """Look when the writer has done something, and every half second: others may write to this database."""
-        told, loop = self.context.writer.told, asyncio.get_running_loop()
+        told, loop = self.context.writer.changed, asyncio.get_running_loop()
         looked = 0.0
         while not self.context.closing.is_set():
             if told.is_set() or loop.time() - looked >= LOOK_S:

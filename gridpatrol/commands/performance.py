@@ -88,7 +88,7 @@ def rebuild(database: str | None, as_json: bool) -> None:
             total = consume.rebuild(opened, note=published)
             with progress("folding", total) as told:
                 folded = 0
-                while more := consume.fill(opened) if published else consume.consume(opened, 2000):
+                while more := consume.fold_from_store(opened) if published else consume.consume(opened, 2000):
                     folded += more
                     told(min(folded, total))
     if as_json:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from consumers.alerts.publish import Telling
+from consumers.alerts.publish import AlertPublisher
 from engine.clock import now_ms
 from engine.cluster import clients, preflight, topics
 from engine.cluster.gateway import Gateway
@@ -96,10 +96,10 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         _install_first(settings, database, engine, inbox)
         writer = Gateway(engine)
         writer.start()
-        stack.callback(writer.close)
+        stack.callback(writer.stop)
         intake = Intake(settings, writer, Principals(settings.principals))
         intake.start()
-        stack.callback(intake.close)
+        stack.callback(intake.stop)
         _spare_the_collector()
         yield writer
 
@@ -145,7 +145,7 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         preflight.require(settings, database, (names.alerts, names.deadletter))
         fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters)]
         publisher = Publisher(settings, settings.role)
-        teller = Telling(database, publisher, names, counters, fold, partial(_look_after, looks))
+        teller = AlertPublisher(database, publisher, names, counters, fold, partial(_look_after, looks))
         status = Status(settings.listen, counters.registry, lambda: teller.away)
         teller.start()
         _spare_the_collector()

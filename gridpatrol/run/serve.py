@@ -127,7 +127,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
         try:
             yield writer
         finally:
-            writer.close()
+            writer.stop()
 
 
 def _serve(

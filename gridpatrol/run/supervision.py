@@ -15,6 +15,7 @@ from typing import IO
 
 import msgspec
 
+from engine.loop import Loop
 from engine.settings import ROLES, Settings
 
 log = logging.getLogger(__name__)
@@ -36,16 +37,29 @@ def keep(settings: Settings, stop: threading.Event) -> None:
 
 def supervise(children: Sequence["Child"], stop: threading.Event) -> None:
     """Keep these alive until told to stop, and stop them."""
-    try:
-        while not stop.is_set():
-            for child in children:
-                child.look(time.monotonic())
-            stop.wait(LOOK_S)
-    finally:
-        for child in children:
+    Supervision(children, stop).run()
+
+
+class Supervision(Loop):
+    """Looks after children."""
+
+    def __init__(self, children: Sequence["Child"], stop_asked: threading.Event) -> None:
+        super().__init__("supervision", stop_asked)
+        self.children = children
+
+    def run_once(self) -> float:
+        for child in self.children:
+            child.look(time.monotonic())
+        return LOOK_S
+
+    def failed(self, error: BaseException) -> None:
+        raise error
+
+    def release(self) -> None:
+        for child in self.children:
             child.ask_to_stop()
         until = time.monotonic() + STOP_S
-        for child in children:
+        for child in self.children:
             child.await_end(until)
 
 
