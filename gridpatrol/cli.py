@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from engine.errors import GridpatrolError
-from engine.http.problems import Problem
 from engine.packs import PackError
+from engine.views.questions import Unanswerable
 from gridpatrol.importers.boston311 import NotBoston311
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -40,7 +40,7 @@ COMMANDS = {
 }
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 
-PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, Problem, OSError)
+PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, Unanswerable, OSError)
 """Errors whose message is meant for the person at the terminal."""
 
 
@@ -69,8 +69,8 @@ class Commands(click.Group):
 
 def sentence(error: Exception) -> str:
     """What went wrong, and what to do about it."""
-    if isinstance(error, Problem) and error.members.get("remedy"):
-        return f"{error}: {error.members['remedy']}"
+    if isinstance(error, Unanswerable) and error.remedy:
+        return f"{error}: {error.remedy}"
     return str(error)
 
 

@@ -22,13 +22,14 @@ import click
 import msgspec
 from msgspec import Struct
 
-from consumers.performance import consume
 from engine import replay
 from engine.lease import Lease
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import exports, inbox
 from engine.store.database import Database, open_database
+from engine.views import performance
+from engine.views.names import Names
 from gridpatrol.importers import boston311
 from gridpatrol.render import terminal
 from gridpatrol.render.progress import progress
@@ -216,9 +217,10 @@ def _districts(engine: Engine) -> list[District]:
     policy = engine.active()
     assert policy is not None
     end = to_ms(datetime.fromisoformat(END))
-    rows = consume.performance(engine.database, policy, grid=policy.root, by="grid")
-    standing = consume.standing(engine.database, policy, end, grid=policy.root, by="grid")
-    open_ = {row.key: row.open for row in standing}
+    names, selection = Names(policy), performance.select(policy, grid=policy.root, by="grid")
+    with engine.database.read() as connection:
+        rows = performance.figure_rows(connection, names, selection)
+        open_ = {row.key: row.open for row in performance.standing(connection, names, selection, end)}
     made = [
         District(
             row.key,

@@ -25,7 +25,6 @@ from engine.settings import Settings
 from engine.store import inbox as table
 from engine.writer import Writer
 from gridpatrol.client import DOOR
-from gridpatrol.figures import reader
 from gridpatrol.run.wiring import install_if_empty, writing
 
 log = logging.getLogger(__name__)
@@ -147,7 +146,7 @@ def _serve(
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
-        app = create_app(writer, database, performance=reader(database), closing=closing)
+        app = create_app(writer, database, closing=closing)
         told = (lambda: opened(url, engine)) if opened else None
         server = Server(app, closing, told, shown)
         with _ended_after(server, seconds), _ended_with(server, writer) if engine.settings.kafka else nullcontext():

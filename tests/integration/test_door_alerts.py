@@ -17,6 +17,7 @@ import pytest
 
 from engine.clock import now_ms
 from engine.http import alerts
+from engine.views.alerts import place_in_feed
 from tests.integration.test_door import ACCEPTED, ELSEWHERE, door, problem, report, url
 from tests.support.builders import DAY, event, instant, subject
 from tests.support.serving import CLOUDEVENT, Served, wait_until
@@ -106,8 +107,8 @@ def test_the_place_of_the_last_line_is_no_reason_to_begin_again(door: Served) ->
     with door.client.stream("GET", "/v1/alerts/stream", params={"last_event_id": f"{epoch}-{head}"}) as answer:
         rows = answer.iter_lines()
         assert [next(rows) for _ in range(3)] == ["retry: 2000", f": epoch {epoch}", ""]
-        assert alerts._place(f"{epoch}-{head}", epoch, head) == (False, head)
-        assert alerts._place(f"{epoch}-{head + 1}", epoch, head) == (True, 0)
+        assert place_in_feed(f"{epoch}-{head}", epoch, head) == head
+        assert place_in_feed(f"{epoch}-{head + 1}", epoch, head) is None
 
 
 def cursor_of(*members: object) -> str:
