@@ -43,7 +43,7 @@ from engine import failpoints
 from engine.cluster import clients, preflight
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, GridpatrolError
-from engine.http.status import Status
+from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease
 from engine.metrics import gauges
 from engine.settings import Settings
@@ -103,7 +103,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         )
         stack.callback(folding.close)
         role = Role(settings, topics, folding, cells)
-        status = Status(settings.listen, counts.registry, role.ready)
+        status = StatusServer(settings.listen, counts.registry, role.ready)
         stack.callback(status.close)
         cells.start()
         stack.callback(cells.stop, STOP_S / 2)

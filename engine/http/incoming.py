@@ -20,7 +20,7 @@ from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
 
 REFUSED_AT_ONCE = 64
-"""Refused events that may wait to be kept; more are told to come again."""
+"""Refused events that may wait to be kept; beyond that a sender gets 503."""
 BREATH = 50
 """Events of a batch that are decoded before other requests get their turn."""
 

@@ -25,8 +25,8 @@ from workflows.policy.index import Policy
 
 
 class Remaining(Struct, frozen=True):
-    """What is left of a clock, negative once it is overdue: in the units of its own kind of time, in words, and in
-    milliseconds on the wall. Without a wall part it is paused."""
+    """What is left of a clock, negative once it is overdue: in milliseconds of its own kind of time, in words, and in
+    milliseconds on the wall clock, which is None while the clock is paused."""
 
     kind: Kind
     ms: int
@@ -36,7 +36,7 @@ class Remaining(Struct, frozen=True):
 
 
 class ClockDetail(Struct, frozen=True, kw_only=True):
-    """A clock in full. `limit` is empty where an instant was ordered, or nothing limits it."""
+    """A clock in full. The limit is empty where an instant was ordered, or the clock has no limit."""
 
     name: str
     level: int
@@ -58,7 +58,7 @@ class ClockDetail(Struct, frozen=True, kw_only=True):
 
 
 class AllowedRole(Struct, frozen=True):
-    """A row of the roles table: this role may say it, standing at one of these levels, in this scope."""
+    """A row of the roles table: who has this role may send it, standing at one of these levels, in this scope."""
 
     role: str
     levels: tuple[int, ...]
@@ -67,7 +67,7 @@ class AllowedRole(Struct, frozen=True):
 
 
 class AllowedTrigger(Struct, frozen=True):
-    """Something that may be said in the present state, and by whom."""
+    """A trigger that the present state takes, the type of the event that sends it, and who may."""
 
     trigger: str
     type: str
@@ -85,7 +85,7 @@ class ParkedEvent(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """What made a step: an event, or a clock."""
+    """The event or the clock that made a step."""
 
     type: str
     source: str
@@ -235,7 +235,7 @@ def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) 
 
 
 def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
-    """What the present state takes, with the roles that may say it."""
+    """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
     taken = definition.triggers(case.state) if definition else ["report.submitted"]
     # The machine has a trigger of its own for a check by a level above the deciding one. People send the same event.
@@ -257,13 +257,11 @@ def _is_instant(kind: inspect.Type) -> bool:
     return bool(schema) and "milliseconds since" in str((schema or {}).get("description", ""))
 
 
-def _instants(kind: type[f.Fact]) -> frozenset[str]:
-    described = inspect.type_info(kind)
-    assert isinstance(described, inspect.StructType)
-    return frozenset(field.encode_name for field in described.fields if _is_instant(field.type))
-
-
-_INSTANTS = {str(kind.__struct_config__.tag): _instants(kind) for kind in get_args(f.AnyFact)}
+_INSTANTS = {
+    fact.tag: {field.encode_name for field in fact.fields if _is_instant(field.type)}
+    for fact in inspect.multi_type_info(get_args(f.AnyFact))
+    if isinstance(fact, inspect.StructType)
+}
 """By a fact's name, which of its members are instants."""
 
 
@@ -274,7 +272,7 @@ def history_step(step: StepRow, names: Names) -> HistoryStep:
     for fact in facts:
         if fact["fact"] == "incident.parked":
             fact.pop("event", None)
-        for name in _INSTANTS.get(fact["fact"], frozenset()) & fact.keys():
+        for name in _INSTANTS.get(fact["fact"], set()) & fact.keys():
             fact[name] = names.maybe(fact[name])
     return HistoryStep(
         seq=step.seq,

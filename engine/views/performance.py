@@ -87,9 +87,9 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
 def performance_page(
     connection: Connection, policies: Policies, question: PerformanceQuestion, now: int
 ) -> PerformancePage:
-    """The figures that are asked for, and the open cases as of now where these can be told apart in the same way.
+    """The figures that are asked for, and the open cases as of now. Raises Unanswerable.
 
-    Raises Unanswerable.
+    There is no `standing` by post or by day, nor of one post: an open case has neither.
     """
     names = active_names(connection, policies)
     policy = names.register
@@ -115,7 +115,7 @@ def performance_page(
         until=until,
         by=question.by,
     )
-    by_owner = question.by not in ("post", "day") and not question.post  # an open case belongs to no post and no day
+    stands = question.by not in ("post", "day") and not question.post
     return PerformancePage(
         pack=policy.pack.code,
         grid=question.grid or policy.root,
@@ -124,7 +124,7 @@ def performance_page(
         until=_dashed(until),
         as_of=policy.clock_of_days.local(now),
         rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
-        standing=standing(connection, names, selection, now) if by_owner else [],
+        standing=standing(connection, names, selection, now) if stands else [],
     )
 
 
@@ -239,7 +239,7 @@ def figure_rows(
 def standing(connection: Connection, names: Names, selection: Selection, at_ms: int) -> list[Standing]:
     """The open cases as of an instant, one row per key, sorted by key: overdue strictly after their total deadline.
 
-    An open case has neither a day nor a post: `by` is grid, department, group or category.
+    The days and the post of the selection ask nothing; `by` is not post or day.
     """
     found = []
     for raw, *counts in figures.standing(connection, selection, at_ms):

@@ -376,17 +376,17 @@ def test_the_gauges_of_the_present_day_and_month_say_what_a_reading_says(databas
         assert policy is not None
         with engine.database.read() as connection:
             family = gauges.sums_of_figures(connection, Policies(), now)
-        said: dict[tuple[str, str], dict[str, float]] = {}
+        shown: dict[tuple[str, str], dict[str, float]] = {}
         for sample in family.samples:
             labels = sample.labels
-            said.setdefault((labels["period"], labels["grid"]), {})[labels["measure"]] = sample.value
+            shown.setdefault((labels["period"], labels["grid"]), {})[labels["measure"]] = sample.value
         for period in ("day", "month"):
             since = 20260330 if period == "day" else 20260301
             rows = figure_rows(engine.database, policy, by="grid", level=2, since=since, until=20260330)
             sums = ("reported", "closed", "closable")
             read = {row.key: {m: v for m, v in row.counts.items() if m not in sums} for row in rows}
-            assert read and {grid: counts for (p, grid), counts in said.items() if p == period} == read
-        assert said["month", "WY"]["handled"] > said["day", "WY"].get("handled", 0) > 0
+            assert read and {grid: counts for (p, grid), counts in shown.items() if p == period} == read
+        assert shown["month", "WY"]["handled"] > shown["day", "WY"].get("handled", 0) > 0
 
 
 def test_without_a_pack_no_day_is_local_and_no_gauge_of_figures_is_told(db):
