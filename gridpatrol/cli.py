@@ -11,9 +11,7 @@ from typing import Any
 import click
 
 from engine.errors import GridpatrolError
-from engine.packs import PackError
 from engine.views.questions import Unanswerable
-from gridpatrol.importers.boston311 import NotBoston311
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 
@@ -40,7 +38,7 @@ COMMANDS = {
 }
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 
-PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, Unanswerable, OSError)
+PLAIN = (GridpatrolError, CalendarError, LimitError, Unanswerable, OSError)
 """Errors whose message is meant for the person at the terminal."""
 
 

@@ -13,8 +13,8 @@ from engine.http.context import DURABLE_S, DoorContext, done_within
 from engine.http.problems import busy
 from engine.principals import Principal
 from engine.runtime import Engine
-from engine.store import slices
-from engine.store.rows import LetterRow, SealedRow
+from engine.store import dead_letters
+from engine.store.dead_letters import DeadLetter
 from engine.writer import Ask
 from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
@@ -72,7 +72,7 @@ def _submit(context: DoorContext, item: Incoming, wait: bool) -> None:
 
 async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
     """Keep what was refused, once per content; of what is too large, as much as an event may have."""
-    kept: dict[str, tuple[LetterRow, SealedRow]] = {}
+    kept: dict[str, DeadLetter] = {}
     for item in refused:
         assert item.refusal is not None
         item.letter = admission.letter_id(item.raw, item.sender.name)
@@ -85,7 +85,7 @@ async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
 
     def write(engine: Engine) -> None:
         with engine.database.begin() as connection:
-            slices.write_letters(connection, [row for row, _ in kept.values()], [body for _, body in kept.values()])
+            dead_letters.write(connection, list(kept.values()))
 
     context.refused += 1
     try:

@@ -12,6 +12,7 @@ from engine.policies import Policies
 from engine.store import alerts as store
 from engine.store.alerts import AlertRow
 from engine.store.incident_queries import Connection
+from engine.store.meta import read_meta
 from engine.views.cursors import read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_limit, parse_instant, parse_whole
@@ -136,7 +137,7 @@ class FeedLines(NamedTuple):
 def feed_start(connection: Connection, policies: Policies, grid: str, last: str) -> FeedStart:
     """Where to begin after the place `last`; without one, from now on. Raises Unanswerable."""
     path = prefix_of(active_names(connection, policies), grid) if grid else "/"
-    epoch = store.read_meta(connection, store.EPOCH) or "0"
+    epoch = read_meta(connection, store.EPOCH) or "0"
     head = store.last_number(connection)
     after = place_in_feed(last, epoch, head) if last else head
     return FeedStart(path, epoch, after or 0, restarted=after is None)
@@ -154,7 +155,7 @@ def place_in_feed(last: str, epoch: str, head: int) -> int | None:
 
 def feed_lines(connection: Connection, policies: Policies, path: str, after: int) -> FeedLines:
     """The lines after a number, their instants written out as everywhere at the door."""
-    rows = store.told_after(connection, after, path, FEED_PAGE)
+    rows = store.read_feed(connection, after, path, FEED_PAGE)
     full = len(rows) == FEED_PAGE
     # A full page may end before the feed does; else everything up to the feed's end has been looked at.
     last = rows[-1].number if full else max(after, store.last_number(connection))

@@ -18,9 +18,9 @@ from workflows import sla
 from workflows.case import Case, Clock
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import amount_text
-from workflows.clocks.limits import Kind, Limit, budget, limit_text
+from workflows.clocks.limits import Kind, Limit, limit_text
 from workflows.clocks.timescales import CalendarError
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
 
 
@@ -220,7 +220,7 @@ def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) 
         elif limit is None:
             ms = clock.due - clock.judged
         else:  # paused: what the stretches that it has run leave of the limit
-            ms = budget(limit, calendar)
+            ms = calendar.budget(limit)
             for begin, end in clock.runs:
                 ms = calendar.left_at(end, begin, ms, kind)
     except CalendarError:

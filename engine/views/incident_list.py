@@ -12,7 +12,7 @@ from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_n
 from engine.views.questions import BadQuestion, check_limit, parse_instant
 from workflows import case as cases
 from workflows.case import AWAITED, Case
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 
 MOST = 500
 """Cases of a page at most."""
