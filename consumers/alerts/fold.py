@@ -14,7 +14,6 @@ the wall clock.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import msgspec
 
@@ -220,15 +219,3 @@ def restart_feed(database: Database) -> str:
 def _epoch_after(last: str) -> str:
     """The present millisecond in hex, later than the last epoch whatever the wall clock says."""
     return f"{max(now_ms(), int(last, 16) + 1):x}"
-
-
-def feed(database: Database, after: int, path: str = "/", limit: int = 500) -> list[DeliveryRow]:
-    """Lines of the feed after a number, for the subtree of a path such as `/root/district/`."""
-    with database.read() as connection:
-        return store.read_feed(connection, after, path, limit)
-
-
-def listed(database: Database, **filters: Any) -> list[AlertRow]:
-    """Alerts, the latest first; filters as in the store: path, status, clock, case, before, limit."""
-    with database.read() as connection:
-        return store.listed(connection, **filters)

@@ -41,7 +41,7 @@ from engine import failpoints
 from engine.cluster import clients, preflight
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, GridpatrolError
-from engine.http.status import Status
+from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease
 from engine.metrics import gauges
 from engine.metrics.counters import FoldCounters
@@ -102,7 +102,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         )
         stack.callback(worker.close)
         role = Role(settings, topics, worker, publisher)
-        status = Status(settings.listen, counts.registry, role.ready)
+        status = StatusServer(settings.listen, counts.registry, role.ready)
         stack.callback(status.close)
         publisher.start()
         stack.callback(publisher.stop, STOP_S / 2)

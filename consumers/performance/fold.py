@@ -5,7 +5,8 @@ now, the cells that change and by how much, and the outcomes of the clocks that 
 
 1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain.
    Rolling up is a matter of reading. Day, owner and post are those of the step that carries the fact.
-2. Nothing is stored that is the sum of other measures; `with_sums` adds those when figures are read.
+2. Nothing is stored that is the sum of other measures; `workflows.figures.with_sums` adds those when they are
+   read.
 3. Most measures count facts, once and for all. Every ending of a case counts at its day:
 
    - `on_time`          closed with no total deadline missed
@@ -240,17 +241,3 @@ _COUNTS: dict[type[f.Fact], Callable[[Any], tuple[str, ...]]] = {
 }
 """What is counted: `verified` are the checks that decide, `rework` those of them that found it unsolved, and
 `extended` are orders that moved the total deadline."""
-
-
-# ---- what is added when figures are read -------------------------------------------------------------
-
-
-def with_sums(counts: dict[str, int]) -> dict[str, int]:
-    """Stored measures, and those that are sums of them. Sums of nothing are left out, as in the store."""
-    on_time = counts.get("on_time", 0)
-    sums = {
-        "reported": sum(value for measure, value in counts.items() if measure.startswith("reported:")),
-        "closed": on_time + counts.get("closed_late", 0) + counts.get("without_deadline", 0),
-        "closable": on_time + counts.get("overdue", 0),
-    }
-    return counts | {measure: value for measure, value in sums.items() if value}

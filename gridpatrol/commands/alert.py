@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import click
 
-from consumers.alerts import fold
 from engine.policies import Policies
 from engine.settings import Settings
+from engine.store import alerts
 from engine.views.names import Names, active_names, prefix_of
 from gridpatrol import options
 from gridpatrol.client import Server, ServerAway
@@ -50,11 +50,10 @@ def list_alerts(
       gridpatrol alert list --status firing
       gridpatrol alert list --grid WY --clock handle --json
     """
-    with reading(settings_of(database=database)) as opened:
-        with opened.read() as connection:
-            words = active_names(connection, Policies())
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+        words = active_names(connection, Policies())
         path = prefix_of(words, grid) if grid else "/"
-        rows = fold.listed(opened, path=path, status=status, clock=clock, case=incident, limit=limit)
+        rows = alerts.listed(connection, path=path, status=status, clock=clock, case=incident, limit=limit)
     if as_json:
         options.print_json([_shown(row, words) for row in rows])
     else:

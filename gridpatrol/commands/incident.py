@@ -16,7 +16,7 @@ from engine.operations.erasure import Erased, Erasure
 from engine.policies import Policies
 from engine.store import exports
 from engine.views.incident_detail import incident_detail
-from engine.views.incident_list import Question, page
+from engine.views.incident_list import IncidentQuestion, incident_page
 from engine.views.names import active_names
 from gridpatrol import options
 from gridpatrol.render import terminal
@@ -53,9 +53,9 @@ def list_incidents(overdue: bool, closed: bool, database: str | None, as_json: b
       gridpatrol incident list --grid WY --state handling --sort -opened_at
       gridpatrol incident list --clock handle --due-before 2026-03-02T09:00+08:00 --json
     """
-    question = Question(overdue=overdue, open=None if closed else True, **asked)
+    question = IncidentQuestion(overdue=overdue, open=None if closed else True, **asked)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = page(connection, Policies(), question, at or now_ms())
+        found = incident_page(connection, Policies(), question, at or now_ms())
     if as_json:
         options.print_json(found)
     else:

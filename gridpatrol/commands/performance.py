@@ -10,14 +10,17 @@ from typing import Any
 import click
 
 from consumers.performance import consume
-from consumers.performance.consume import Rate
+from engine.clock import now_ms
 from engine.lease import WRITER, Lease
+from engine.policies import Policies
 from engine.store import inbox
+from engine.views.performance import GROUPINGS, PerformancePage, PerformanceQuestion, performance_page
+from engine.views.questions import BadQuestion
 from gridpatrol import options
-from gridpatrol.figures import GROUPINGS, Figures, reader
 from gridpatrol.render import terminal
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import reading, settings_of, shown
+from workflows.figures import Rate
 
 
 @click.group("performance")
@@ -46,7 +49,7 @@ def command() -> None:
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.database
 @options.as_json
-def show_performance(database: str | None, as_json: bool, from_: str, published: bool, **asked: str) -> None:
+def show_performance(database: str | None, as_json: bool, from_: str, to: str, published: bool, **asked: str) -> None:
     """Show figures by grid, department, group, category, post or day.
 
     \b
@@ -54,11 +57,11 @@ def show_performance(database: str | None, as_json: bool, from_: str, published:
       gridpatrol performance show --grid WY --period month
       gridpatrol performance show --by department --from 2026-03-01 --to 2026-03-31 --json
     """
-    question = {"from": from_, "published": "true" if published else ""} | asked
-    with reading(settings_of(database=database)) as opened:
+    question = PerformanceQuestion(since=from_, until=to, published="true" if published else "", **asked)
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
         try:
-            found = reader(opened)({name: value for name, value in question.items() if value})
-        except ValueError as error:
+            found = performance_page(connection, Policies(), question, now_ms())
+        except BadQuestion as error:
             raise click.UsageError(str(error)) from error
     if as_json:
         options.print_json(found)
@@ -97,7 +100,7 @@ def rebuild(database: str | None, as_json: bool) -> None:
         click.echo(f"The figures of {shown(settings.database)} follow from its {total} steps.")
 
 
-def figures(found: Figures) -> None:
+def figures(found: PerformancePage) -> None:
     """A table of figures. A rate from too few cases stands in brackets: it ranks nothing."""
     days = f"{found.since or 'the beginning'} to {found.until or 'now'}"
     click.echo(f"{found.pack} {found.grid} by {found.by or 'all'}, {days}")

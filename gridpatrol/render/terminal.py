@@ -14,8 +14,8 @@ from rich.cells import cell_len
 from engine.policies import Policies
 from engine.store.incident_queries import Connection
 from engine.store.rows import StepRow
-from engine.views.incident_detail import ClockSheet, IncidentDetail
-from engine.views.incident_list import Head, Line
+from engine.views.incident_detail import ClockDetail, IncidentDetail
+from engine.views.incident_list import IncidentHead, IncidentLine
 from engine.views.names import Names, active_names
 from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts as f
@@ -65,7 +65,7 @@ def _padded(text: str, width: int, right: bool = False) -> str:
 # ---- the desk -----------------------------------------------------------------------------------------------
 
 
-def desk(lines: Sequence[Line], as_of: str, more: bool) -> None:
+def desk(lines: Sequence[IncidentLine], as_of: str, more: bool) -> None:
     """Incidents in brief."""
     rows = [
         (
@@ -88,14 +88,14 @@ def _at(instant: str | None) -> str:
     return (instant or "")[:16].replace("T", " ")
 
 
-def _owner(item: Head) -> str:
+def _owner(item: IncidentHead) -> str:
     if item.owner is None:
         return ""
     department = f" · {item.owner.department.name}" if item.owner.department else ""
     return f"{item.owner.grid.name}{department}"
 
 
-def _late(item: Line) -> str:
+def _late(item: IncidentLine) -> str:
     return lasted(item.overdue_ms) if item.overdue else ""
 
 
@@ -129,7 +129,7 @@ def incident(shown: IncidentDetail, steps: Sequence[StepRow], words: Names) -> N
         click.echo(text)
 
 
-def _sheet(clock: ClockSheet) -> str:
+def _sheet(clock: ClockDetail) -> str:
     """A clock that runs or is paused."""
     name = both(CLOCKS, clock.name)
     if clock.due_at is None:

@@ -22,7 +22,6 @@ import click
 import msgspec
 from msgspec import Struct
 
-from consumers.performance import consume
 from engine import replay
 from engine.lease import Lease
 from engine.runtime import Engine
@@ -30,6 +29,8 @@ from engine.settings import Settings
 from engine.store import exports
 from engine.store.database import Database, open_database
 from engine.store.meta import read_meta, write_meta
+from engine.views import performance
+from engine.views.names import Names
 from gridpatrol.importers import boston311
 from gridpatrol.render import terminal
 from gridpatrol.render.progress import progress
@@ -217,9 +218,10 @@ def _districts(engine: Engine) -> list[District]:
     policy = engine.active()
     assert policy is not None
     end = to_ms(datetime.fromisoformat(END))
-    rows = consume.performance(engine.database, policy, grid=policy.root, by="grid")
-    standing = consume.standing(engine.database, policy, end, grid=policy.root, by="grid")
-    open_ = {row.key: row.open for row in standing}
+    names, selection = Names(policy), performance.select(policy, grid=policy.root, by="grid")
+    with engine.database.read() as connection:
+        rows = performance.figure_rows(connection, names, selection)
+        open_ = {row.key: row.open for row in performance.standing(connection, names, selection, end)}
     made = [
         District(
             row.key,

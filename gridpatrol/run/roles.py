@@ -22,7 +22,7 @@ from engine.cluster.intake import Intake
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
 from engine.errors import DatabaseUnusable, GridpatrolError
-from engine.http.status import Status
+from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease, LeaseName
 from engine.metrics.counters import Counters
 from engine.principals import Principals
@@ -128,7 +128,7 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease), named(settings, database) as name:
         origin = topics.open_inbox(settings, database)
         member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
-        status = Status(settings.listen, counters.registry, member.ready)
+        status = StatusServer(settings.listen, counters.registry, member.ready)
         _spare_the_collector()
         opened(status.url)
         try:
@@ -146,7 +146,7 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters)]
         publisher = Publisher(settings, settings.role)
         teller = AlertPublisher(database, publisher, names, counters, fold, partial(_look_after, looks))
-        status = Status(settings.listen, counters.registry, lambda: teller.away)
+        status = StatusServer(settings.listen, counters.registry, lambda: teller.away)
         teller.start()
         _spare_the_collector()
         opened(status.url)

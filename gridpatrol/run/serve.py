@@ -24,7 +24,6 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.meta import write_meta
 from engine.writer import Writer
-from gridpatrol.figures import reader
 from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
 log = logging.getLogger(__name__)
@@ -146,7 +145,7 @@ def _serve(
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
-        app = create_app(writer, database, performance=reader(database), closing=closing)
+        app = create_app(writer, database, closing=closing)
         told = (lambda: opened(url, engine)) if opened else None
         server = Server(app, closing, told, shown)
         with _ended_after(server, seconds), _ended_with(server, writer) if engine.settings.kafka else nullcontext():

@@ -13,10 +13,11 @@ from datetime import datetime
 from functools import cache
 from typing import Literal, NamedTuple
 
-from consumers.performance import consume
-from consumers.performance.consume import FigureRow, Standing
 from engine.replay import Replayed
 from engine.runtime import Engine
+from engine.views import performance
+from engine.views.names import Names
+from engine.views.performance import FigureRow, Standing
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import category_code
 from lab.runs import pack_of, replayed, steps
@@ -138,9 +139,10 @@ def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
     policy = engine.active()
     assert policy is not None
     level = 2 if by == "grid" else None
-    rows = consume.performance(engine.database, policy, level=level, by=by)  # type: ignore[arg-type]
-    stands = consume.standing(engine.database, policy, at, level=level, by=by)  # type: ignore[arg-type]
-    opened = {row.key: row for row in stands}
+    names, selection = Names(policy), performance.select(policy, level=level, by=by)  # type: ignore[arg-type]
+    with engine.database.read() as connection:
+        rows = performance.figure_rows(connection, names, selection)
+        opened = {row.key: row for row in performance.standing(connection, names, selection, at)}
     return {row.key: _figures(row, opened.get(row.key)) for row in rows}
 
 

@@ -41,7 +41,7 @@ from engine.store.tables import dead_letters
 from lab.runs import engine_on, replayed, storm
 from schemas import messages as m
 from schemas.topics import Topics
-from tests.integration.test_alerts import at_night, put, waiting
+from tests.integration.test_alerts import at_night, feed_rows, put, waiting
 from tests.support.builders import at
 
 TOPICS = Topics("test.")
@@ -135,7 +135,7 @@ def first_of_each(numbers: Sequence[int]) -> list[int]:
 
 def check_whole(database: Database, had: Sequence[Message], *, once: bool) -> None:
     """The topics have all that the database has, in order; `once`: and nothing twice."""
-    feed = alerts.feed(database, 0, limit=1_000_000)
+    feed = feed_rows(database)
     numbers, ids = [line.number for line in lines(had)], letter_ids(had)
     with database.read() as connection:
         stored = sorted(letter.id for letter in letters.listed(connection, limit=1_000_000))
@@ -165,7 +165,7 @@ def test_every_line_and_letter_is_published_once_and_in_order(database: Database
 def test_a_line_says_its_place_in_the_feed_and_has_the_id_of_its_event(database: Database) -> None:
     wire = Wire()
     exhaust(role(database, wire))
-    feed, epoch = alerts.feed(database, 0, limit=1_000_000), alerts.epoch(database)
+    feed, epoch = feed_rows(database), alerts.epoch(database)
     had = [message for message in wire.had if message.topic == TOPICS.alerts]
     for row, message in zip(feed, had, strict=True):
         told = m.decode_told(message.value)
@@ -282,7 +282,7 @@ def test_who_finds_the_mark_moved_by_another_process_marks_nothing(
         exhaust(role(database, fast))
 
     slow.fails = overtaken
-    while not alerts.feed(database, 0):
+    while not feed_rows(database):
         alerts.consume(database)
     with pytest.raises(StaleWriter, match="beyond line 0 by another process"):
         role(database, slow).publish_batch()

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import DayMeaning, Kind, Limit
-from workflows.periods import to_date, to_day
+from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, LintContext, one_of, overlap
 from workflows.policy.model import Category, LimitRow, RungRow
 from workflows.policy.settings import FILE
