@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they mean the same everywhere. In: nothing. Out: decorators."""
+"""Options that several commands share, so that they mean the same everywhere."""
 
 import json
 import os

@@ -1,11 +1,9 @@
-"""`gridpatrol alert`: who was told what, and the feed as it grows.
-
-In: a database; for `follow`, a running server. Out: alerts, one per line.
-"""
+"""`gridpatrol alert`: the alerts of a database with their recipients, and the feed of a running server."""
 
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -15,7 +13,7 @@ from engine.settings import Settings
 from engine.views.names import Names, active_names, prefix_of
 from gridpatrol import options
 from gridpatrol.client import Server, ServerAway
-from gridpatrol.render import terminal
+from gridpatrol.render.alerts import alert_list, feed_line
 from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of
 
 RETRY_S = 2.0
@@ -52,17 +50,17 @@ def list_alerts(
     """
     with reading(settings_of(database=database)) as opened:
         with opened.read() as connection:
-            words = active_names(connection, Policies())
-        path = prefix_of(words, grid) if grid else "/"
+            names = active_names(connection, Policies())
+        path = prefix_of(names, grid) if grid else "/"
         rows = fold.listed(opened, path=path, status=status, clock=clock, case=incident, limit=limit)
     if as_json:
-        options.print_json([_shown(row, words) for row in rows])
+        options.print_json([_members(row, names) for row in rows])
     else:
-        terminal.alerts(rows, words)
+        alert_list(rows, names)
 
 
-def _shown(row, words: Names) -> dict:
-    posts = json.loads(row.recipients)
+def _members(row: Any, names: Names) -> dict[str, Any]:
+    """An alert as JSON shows it."""
     return {
         "id": row.id,
         "case": row.case_id,
@@ -71,13 +69,13 @@ def _shown(row, words: Names) -> dict:
         "level": row.level,
         "cycle": row.cycle,
         "category": row.category,
-        "recipients": posts,
-        "due_at": words.instant(row.due_at),
-        "deadline": words.maybe(row.due),
-        "raised_at": words.instant(row.raised_at),
-        "not_before": words.maybe(row.not_before),
+        "recipients": json.loads(row.recipients),
+        "due_at": names.instant(row.due_at),
+        "deadline": names.maybe(row.due),
+        "raised_at": names.instant(row.raised_at),
+        "not_before": names.maybe(row.not_before),
         "status": row.status,
-        "ended_at": words.maybe(row.ended_at),
+        "ended_at": names.maybe(row.ended_at),
         "ended_by": row.ended_by,
     }
 
@@ -101,9 +99,9 @@ def follow(grid: str, since: str, count: int | None, listen: str | None, databas
     server = _server(settings_of(listen=listen, database=database), listen)
     if not server.answers():
         raise ServerAway(f"no server answers at {server.url}")
-    for number, (id_, data) in enumerate(_lines(server, grid, since), 1):
-        place = {"last_event_id": id_}  # beside the `id` of what is told, which is the same in every sending
-        click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else _line(data))
+    for number, (id_, data) in enumerate(_feed(server, grid, since), 1):
+        place = {"last_event_id": id_}  # beside the `id` of the alert, which is the same in every sending
+        click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else feed_line(data))
         if number == count:
             return
 
@@ -119,7 +117,7 @@ def _server(settings: Settings, listen: str | None) -> Server:
     return server_of(settings)
 
 
-def _lines(server: Server, grid: str, last: str) -> Iterator[tuple[str, str]]:
+def _feed(server: Server, grid: str, last: str) -> Iterator[tuple[str, str]]:
     """The feed without end."""
     while True:
         try:
@@ -130,11 +128,3 @@ def _lines(server: Server, grid: str, last: str) -> Iterator[tuple[str, str]]:
         except ServerAway as error:
             options.say(f"{error}; trying again")
         time.sleep(RETRY_S)
-
-
-def _line(data: str) -> str:
-    """One line of the feed for people."""
-    told = json.loads(data)
-    due = terminal.both_clock(told["clock"], told["kind"])
-    to = ", ".join(told["recipients"])
-    return f"{terminal.both_end(told['what'])}  {due}  {told['case']}  → {to}"

@@ -1,7 +1,6 @@
 """`gridpatrol deadline explain`: why a deadline is what it is, span by span.
 
-In: an incident of a database, or a limit and an instant (then no database is needed). Out: the calculation in Chinese
-or English, or as JSON with `due_at` and the spans.
+The deadline is one of a stored incident, or that of a limit and an instant; the latter needs no database.
 """
 
 from dataclasses import dataclass, field
@@ -75,7 +74,7 @@ def explain_deadline(
     if limit and start:
         policy = Policy(read_pack(settings.pack), "")
         chosen = _calendar(policy, calendar)
-        _tell(explain(chosen, _instant(start, chosen), parse_limit(limit)), lang, as_json)
+        _print(explain(chosen, _instant(start, chosen), parse_limit(limit)), lang, as_json)
         return
     with reading(settings) as opened:
         _explain_stored(opened, str(incident), clock, level, lang, as_json)
@@ -101,7 +100,7 @@ def _instant(text: str, calendar: Calendar) -> int:
     return to_ms(when)
 
 
-def _tell(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any] | None = None) -> None:
+def _print(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any] | None = None) -> None:
     if as_json:
         options.print_json(msgspec.to_builtins(explained) | (more or {}))
     else:
@@ -113,7 +112,7 @@ def _tell(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any]
 
 @dataclass
 class Ledger:
-    """A clock as its facts tell it."""
+    """A clock by its facts. Instants are ms UTC."""
 
     clock: str
     level: int
@@ -137,17 +136,17 @@ class Ledger:
 def ledgers(steps: list[StepRow]) -> list[Ledger]:
     """Every clock that ever ran in a case, from its facts, in the order in which they started."""
     found: dict[tuple[str, int, int], Ledger] = {}
-    order = list[Ledger]()
+    in_order = list[Ledger]()
     for step in steps:
         for fact in f.decode_facts(step.body):
             if isinstance(fact, f.ClockStarted):
                 key = (fact.clock, fact.level, fact.cycle)
                 ledger = Ledger(*key, fact.calendar, fact.judged, fact.limit, fact.due, step.at)
                 found[key] = ledger
-                order.append(ledger)
+                in_order.append(ledger)
             elif isinstance(fact, f.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:
                 _note(found[fact.clock, fact.level, fact.cycle], fact, step.at)
-    return order
+    return in_order
 
 
 def _note(ledger: Ledger, fact: f.ClockFact, at: int) -> None:
@@ -202,16 +201,16 @@ def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool
     more = {"clock": ledger.clock, "level": ledger.level, "cycle": ledger.cycle, "result": ledger.result}
     if not ledger.limit:
         due = calendar.local(ledger.due) if ledger.due is not None else None
-        said = f"This deadline was ordered as an instant: {due}." if due else "This clock runs without a deadline."
+        sentence = f"This deadline was ordered as an instant: {due}." if due else "This clock runs without a deadline."
         if as_json:
-            options.print_json(more | {"due_at": due, "due_ms": ledger.due, "spans": [], "why": said})
+            options.print_json(more | {"due_at": due, "due_ms": ledger.due, "spans": [], "why": sentence})
         else:
-            click.echo(said)
+            click.echo(sentence)
         return
     pauses = list(ledger.pauses)
     if ledger.paused is not None:
         pauses.append((ledger.paused, max(ledger.paused, ledger.judged)))
     explained = explain(calendar, ledger.started, parse_limit(ledger.limit), pauses)
-    _tell(explained, lang, as_json, more)
+    _print(explained, lang, as_json, more)
     if ledger.due is not None and ledger.paused is None and explained.due_ms != ledger.due:
         options.say(f"The deadline that counts was fixed earlier, by another calendar: {calendar.local(ledger.due)}.")

@@ -1,9 +1,7 @@
-"""`gridpatrol pack`: check a locality's folder, activate it, see what was active when.
-
-In: a folder of CSV, TOML and GeoJSON. Out: findings with file, row and remedy; a pack activated through the log.
-"""
+"""`gridpatrol pack`: check a locality's folder, activate it, see what was active when."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 import msgspec
@@ -11,11 +9,9 @@ import msgspec
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.packs import check_folder, folder_of
-from engine.settings import Settings
 from engine.store import inbox, slices
 from gridpatrol import options
-from gridpatrol.client import Server
-from gridpatrol.run.wiring import read_pack, reading, server_of, settings_of, writing
+from gridpatrol.run.wiring import read_pack, reading, settings_of, writer_of, writing
 from workflows.clocks.calendar import Calendar
 from workflows.policy import model as packs
 
@@ -79,18 +75,8 @@ def activate(folder: str, database: str | None) -> None:
             digest = engine.install(pack, now_ms())
             engine.drain(now_ms())
     except LeaseTaken:
-        digest = _activate_there(_server(settings), pack)
+        digest = writer_of(settings).post("/v1/operator/packs", packs.encode(pack))["hash"]
     click.echo(f"{pack.code} is active: {digest}")
-
-
-def _server(settings: Settings) -> Server:
-    with reading(settings) as opened:
-        return server_of(settings, opened)
-
-
-def _activate_there(server: Server, pack: packs.Pack) -> str:
-    digest: str = server.post("/v1/operator/packs", packs.encode(pack))["hash"]
-    return digest
 
 
 @command.command("list")
@@ -107,7 +93,7 @@ def list_packs(database: str | None, as_json: bool) -> None:
         rows = inbox.read_packs(connection)
         first = slices.read_partitions(connection)[:1]
     activations: list[tuple[str, int]] = msgspec.json.decode(first[0].packs) if first else []
-    listed = [_listed(row.hash, row.body, activations) for row in rows]
+    listed = [_members(row.hash, row.body, activations) for row in rows]
     listed.sort(key=lambda item: item["activated_at"][-1:] or [""])
     if as_json:
         options.print_json(listed)
@@ -117,7 +103,8 @@ def list_packs(database: str | None, as_json: bool) -> None:
         click.echo(f"{item['hash'][:12]}  {item['code']}  {item['title_zh']}  {since}")
 
 
-def _listed(digest: str, body: str, activations: list[tuple[str, int]]) -> dict:
+def _members(digest: str, body: str, activations: list[tuple[str, int]]) -> dict[str, Any]:
+    """A pack as JSON shows it."""
     pack = packs.decode(body.encode())
     calendar = Calendar(pack.calendars[0])
     at = [arrival for hash_, arrival in activations if hash_ == digest]
@@ -127,10 +114,6 @@ def _listed(digest: str, body: str, activations: list[tuple[str, int]]) -> dict:
         "title_zh": pack.title_zh,
         "title_en": pack.title_en,
         "active": bool(activations) and activations[-1][0] == digest,
-        "activated_at": [_local(calendar, instant) for instant in at],
+        # A pack that was active before the first event has no instant.
+        "activated_at": [calendar.local(instant) if instant > 86_400_000 else "ever" for instant in at],
     }
-
-
-def _local(calendar: Calendar, instant: int) -> str:
-    """An activation's instant; one from before the first event has none."""
-    return calendar.local(instant) if instant > 86_400_000 else "ever"

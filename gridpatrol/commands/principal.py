@@ -1,7 +1,4 @@
-"""`gridpatrol principal`: who may speak, and a token for one of them.
-
-In: a name, or the file of principals. Out: a fresh token with the line that lets it in; who is in the file.
-"""
+"""`gridpatrol principal`: who may speak, and a token for one of them."""
 
 import click
 import msgspec
@@ -10,7 +7,7 @@ from engine import principals
 from engine.errors import SettingsError
 from engine.principals import Principal, Principals
 from gridpatrol import options
-from gridpatrol.render import terminal
+from gridpatrol.render.tables import table
 from gridpatrol.run.wiring import settings_of
 
 
@@ -62,7 +59,7 @@ def list_principals(file: str | None, as_json: bool) -> None:
     if as_json:
         options.print_json([msgspec.to_builtins(one) | {"codes": sorted(one.codes)} for one in found])
         return
-    terminal.table(("principal", "speaks for", "reads", "operator"), [_row(one) for one in found])
+    table(("principal", "speaks for", "reads", "operator"), [_row(one) for one in found])
 
 
 def _row(one: Principal) -> tuple[str, str, str, str]:

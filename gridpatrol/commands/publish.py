@@ -1,7 +1,6 @@
 """`gridpatrol publish`: send events, through the running server, or under the lease where none runs.
 
-In: JSON lines of CloudEvents, or one JSON array of them. Out: what became of each, counted; those that were not taken,
-with the reason.
+Each event is answered with what became of it; exit status 1 if something was not taken.
 """
 
 from collections import Counter
@@ -23,8 +22,9 @@ from engine.slice.types import Answer
 from engine.store import slices
 from gridpatrol import options
 from gridpatrol.client import Server
-from gridpatrol.commands.replay import lines_of
-from gridpatrol.run.wiring import exists, install_if_empty, reading, server_of, settings_of, writing
+from gridpatrol.run.event_file import lines_of
+from gridpatrol.run.wiring import exists, install_if_empty, server_of, settings_of, writer_of, writing
+from schemas.envelope import Envelope
 from schemas.refusals import Refusal
 
 PRINCIPAL = LOCAL.name
@@ -74,11 +74,12 @@ def _publish(settings: Settings, lines: Iterable[bytes], named: bool) -> Iterato
     try:
         with writing(settings) as engine:
             install_if_empty(engine)
-            yield from _publish_here(engine, raws)
+            while chunk := list(islice(raws, engine.settings.append_batch)):
+                yield from _decide(engine, chunk)
+            engine.drain(now_ms())
             return
     except LeaseTaken:
-        with reading(settings) as opened:
-            server = server_of(settings, opened)
+        server = writer_of(settings)
     yield from _publish_there(server, raws, settings.batch_events)
 
 
@@ -95,10 +96,9 @@ def _events(lines: Iterable[bytes]) -> Iterator[bytes]:
         raise click.UsageError(f"The file begins like a JSON array but is none: {error}.") from error
 
 
-def _publish_there(server: Server, raws: Iterable[bytes], batch: int) -> Iterator[dict[str, Any]]:
+def _publish_there(server: Server, raws: Iterator[bytes], batch: int) -> Iterator[dict[str, Any]]:
     """Through the door, in batches."""
-    source = iter(raws)
-    while chunk := list(islice(source, min(batch, 500))):
+    while chunk := list(islice(raws, min(batch, 500))):
         yield from server.publish(b"[" + b",".join(_sendable(raw) for raw in chunk) + b"]", WAIT_S)
 
 
@@ -111,16 +111,8 @@ def _sendable(raw: bytes) -> bytes:
     return raw
 
 
-def _publish_here(engine: Engine, raws: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Under the lease: append, decide, answer."""
-    source = iter(raws)
-    while chunk := list(islice(source, engine.settings.append_batch)):
-        yield from _decide(engine, chunk)
-    engine.drain(now_ms())
-
-
 def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
-    """One group of events."""
+    """Append a group of events under the lease, decide them, and answer each."""
     received = [admission.receive(raw, PRINCIPAL, engine.count) for raw in raws]
     taken = [item for item in received if not isinstance(item, Refusal)]
     rows = iter(engine.append([submission for submission, _ in taken], now_ms()) if taken else [])
@@ -152,10 +144,10 @@ def _rejected(engine: Engine, raw: bytes, why: Refusal) -> dict[str, Any]:
     }
 
 
-def _accepted(event: Any, answer: Answer | None) -> dict[str, Any]:
-    said = {"status": "accepted", "source": event.source, "id": event.id, "case": event.subject}
+def _accepted(event: Envelope, answer: Answer | None) -> dict[str, Any]:
+    members = {"status": "accepted", "source": event.source, "id": event.id, "case": event.subject}
     if answer is None:
-        return said | {"outcome": "pending"}
+        return members | {"outcome": "pending"}
     why = answer.refusal
-    more = {"reason": str(why.reason), "field": why.field, "detail": why.detail} if why else {}
-    return said | {"outcome": answer.outcome, "first": answer.first} | more
+    reason = {"reason": str(why.reason), "field": why.field, "detail": why.detail} if why else {}
+    return members | {"outcome": answer.outcome, "first": answer.first} | reason

@@ -1,25 +1,22 @@
 """`gridpatrol replay`: a file of events with event time as the clock, or an exported log with its own stamps.
 
-In: JSON lines. Out: a database that stands as if they had arrived live, and a summary on stdout.
+The database then stands as if the events had arrived live.
 """
 
-import hashlib
 import itertools
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 from msgspec.structs import replace
 
 from engine import replay
-from engine.errors import LogMismatch
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store.positions import read_positions
 from gridpatrol import options
 from gridpatrol.render.progress import progress
-from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, settings_of, shown, writing
+from gridpatrol.run.event_file import count_lines, lines_of, name_of, replay_events
+from gridpatrol.run.wiring import settings_of, shown, writing
 
 
 @click.command("replay")
@@ -51,60 +48,15 @@ def command(file: Path, until: int | None, database: str | None, pack: str | Non
                 _replay_log(engine, everything, as_json)
             else:
                 total = count_lines(file)
-                with progress("replaying", total) as told:
-                    done = replay_events(engine, everything, name_of(file), until, told)
+                with progress("replaying", total) as show:
+                    done = replay_events(engine, everything, name_of(file), until, show)
                 _report(done, settings, as_json)
-
-
-class lines_of:
-    """The lines of a file, or of stdin, as a context that closes it."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = sys.stdin.buffer if str(file) == "-" else file.open("rb")
-
-    def __enter__(self) -> Iterator[bytes]:
-        return iter(self._file)
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not sys.stdin.buffer:
-            self._file.close()
-
-
-def count_lines(file: Path) -> int | None:
-    """How many lines a file has; None for stdin."""
-    if str(file) == "-":
-        return None
-    with file.open("rb") as source:
-        return sum(block.count(b"\n") for block in iter(lambda: source.read(1 << 20), b""))
-
-
-def name_of(file: Path) -> str:
-    """What an interrupted replay is recognised by: the content, whatever the file is called."""
-    if str(file) == "-":
-        return "stdin"
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()[:16]
-
-
-def replay_events(
-    engine: Engine, lines: Iterable[bytes], name: str, until: int | None, told: replay.Progress
-) -> replay.Replayed:
-    """Replay into an empty database, or go on with the same file."""
-    install_if_empty(engine, BEFORE_ALL)
-    with engine.database.read() as connection:
-        begun = read_positions(connection, f"replay:{name}")
-    if not begun and any(engine.heads[p] > 1 for p in engine.heads):
-        raise LogMismatch(
-            "this database holds other events already: replay into an empty one (--database sqlite:///var/replay.db), "
-            "or send the file to a running server with `gridpatrol publish`"
-        )
-    return replay.replay_events(engine, lines, name, until, told)
 
 
 def _replay_log(engine: Engine, lines: Iterable[bytes], as_json: bool) -> None:
     """An exported log brings its packs and stamps along."""
-    with progress("replaying the log", None) as told:
-        count = replay.replay_log(engine, lines, told)
+    with progress("replaying the log", None) as show:
+        count = replay.replay_log(engine, lines, show)
     if as_json:
         options.print_json({"records": count, "database": shown(engine.settings.database)})
     else:

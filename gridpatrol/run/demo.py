@@ -1,7 +1,7 @@
 """The demo: a seeded month of the sample city, then the same city in real time.
 
-In: settings, and a folder for the month's file. Out: a server whose database holds a month that ended when it was first
-started, with demo traffic that goes on from there, in a process of its own.
+The server's database holds a month that ended when it was first started; demo traffic goes on from there, in a process
+of its own.
 
 The month's file is kept with the instant that it ends at, so that an interrupted start replays the rest of the same
 month. Door and ticks stay shut until it has been replayed: in between, time is that of the month.
@@ -23,11 +23,11 @@ from engine.packs import folder_of
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import inbox, incident_queries
-from gridpatrol.commands.replay import count_lines, name_of, replay_events
 from gridpatrol.demo.events import mint
 from gridpatrol.demo.month import write_month
 from gridpatrol.options import say, token
 from gridpatrol.render.progress import progress
+from gridpatrol.run.event_file import count_lines, name_of, replay_events
 from gridpatrol.run.serve import serve
 from gridpatrol.run.wiring import install_if_empty, shown
 
@@ -67,8 +67,8 @@ def prepare(engine: Engine, folder: Path) -> None:
     month = _month(folder, engine)
     file = folder / month.file
     say(f"Replaying a month of {file} into {shown(engine.settings.database)} ...")
-    with progress("one month", count_lines(file)) as told, file.open("rb") as lines:
-        replay_events(engine, lines, name_of(file), month.end, told)
+    with progress("one month", count_lines(file)) as show, file.open("rb") as lines:
+        replay_events(engine, lines, name_of(file), month.end, show)
     with engine.database.begin() as connection:
         inbox.write_meta(connection, DONE, str(month.end))
 
@@ -87,7 +87,7 @@ def _month(folder: Path, engine: Engine) -> Month:
 
 
 class Traffic:
-    """The people of the sample city, as a process that knows the server by its address only."""
+    """The live traffic, as a process that knows the server by its address only."""
 
     def __init__(self, settings: Settings, rate: float) -> None:
         self._settings, self._rate, self._token = settings, rate, token()
@@ -97,8 +97,8 @@ class Traffic:
         """Begin when the door is open, and say where to look."""
         folder = str(folder_of(self._settings.pack))
         command = [sys.executable, "-m", "gridpatrol.demo.traffic", "--url", url, "--pack", folder]
-        told = os.environ | {"GRIDPATROL_TOKEN": self._token}
-        self._process = subprocess.Popen([*command, "--rate", str(self._rate)], env=told, start_new_session=True)
+        settings = os.environ | {"GRIDPATROL_TOKEN": self._token}
+        self._process = subprocess.Popen([*command, "--rate", str(self._rate)], env=settings, start_new_session=True)
         click.echo(welcome(url, engine))
 
     def stop(self) -> None:
@@ -115,6 +115,9 @@ class Traffic:
 
 def welcome(url: str, engine: Engine) -> str:
     """Where to look, and three commands that work as they are printed."""
+    # Where the door asks who speaks, with the token of whoever pastes the line.
+    curl = 'curl -H "Authorization: Bearer $GRIDPATROL_TOKEN"' if engine.settings.principals else "curl"
+    headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
     return "\n".join(
         [
             "",
@@ -128,21 +131,16 @@ def welcome(url: str, engine: Engine) -> str:
             "",
             "Try it:",
             "",
-            f"  {_curl(engine)} '{url}/v1/incidents?overdue=true&limit=3'",
+            f"  {curl} '{url}/v1/incidents?overdue=true&limit=3'",
             "",
-            f"  {_curl(engine)} '{url}/v1/incidents/{_some_incident(engine)}'",
+            f"  {curl} '{url}/v1/incidents/{_some_incident(engine)}'",
             "",
-            _report(url, engine),
+            f"  {curl} '{url}/v1/events' {headers} -d '{_report(engine)}'",
             "",
             f"Or: .venv/bin/gridpatrol incident list --overdue --database {shown(engine.settings.database)}",
             "",
         ]
     )
-
-
-def _curl(engine: Engine) -> str:
-    """How the door is asked: where it asks who speaks, with the token of whoever pastes the line."""
-    return 'curl -H "Authorization: Bearer $GRIDPATROL_TOKEN"' if engine.settings.principals else "curl"
 
 
 def _some_incident(engine: Engine) -> str:
@@ -158,8 +156,8 @@ def _some_incident(engine: Engine) -> str:
     return ""
 
 
-def _report(url: str, engine: Engine) -> str:
-    """A report of a fresh incident by a member of a leaf grid, to be pasted as it is: one line."""
+def _report(engine: Engine) -> str:
+    """A report of a fresh incident by a member of a leaf grid, as JSON in one line."""
     policy, now = engine.active(), now_ms()
     assert policy is not None
     post = next(
@@ -169,17 +167,14 @@ def _report(url: str, engine: Engine) -> str:
     )
     category = next(c for c in policy.pack.categories if c.dissuade)
     subject = mint(policy.home(post.grid), now, Random(now))
-    found_at = datetime.fromtimestamp(now // 1000, UTC).isoformat()
     event = {
         "specversion": "1.0",
         "id": subject.rpartition(".")[2],
         "source": "/curl",
         "type": "gridpatrol.report.submitted.v1",
         "subject": subject,
-        "time": found_at,
+        "time": datetime.fromtimestamp(now // 1000, UTC).isoformat(),
         "actor": post.code,
         "data": {"category": category.code, "source": "patrol", "grid": post.grid},
     }
-    body = msgspec.json.encode(event).decode()
-    headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
-    return f"  {_curl(engine)} '{url}/v1/events' {headers} -d '{body}'"
+    return msgspec.json.encode(event).decode()

@@ -1,7 +1,7 @@
 """The roles of the distributed run, each a process: what it is made of, and when it ends.
 
-In: settings with a role. Out: a gateway, a worker, the performance or the alerts role, until SIGINT or SIGTERM; or, for
-role `all`, one process of each, started again when one ends.
+A gateway, a worker, the performance or the alerts role, until SIGINT or SIGTERM; or, for role `all`, one process of
+each, started again when one ends.
 """
 
 import gc
@@ -9,9 +9,8 @@ import logging
 import signal
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 
 from consumers.alerts.publish import Telling
 from engine.clock import now_ms
@@ -26,7 +25,7 @@ from engine.http.status import Status
 from engine.lease import WRITER, Lease, LeaseName
 from engine.metrics.counters import Counters
 from engine.principals import Principals
-from engine.runtime import Chore, Engine
+from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import AWAY, Database, open_database, refuses
 from gridpatrol.run import supervision
@@ -39,7 +38,7 @@ NEW_OBJECTS = 50_000
 """How many more than have gone, before the garbage collector looks at them: about as many as a slice makes."""
 
 Opened = Callable[[str], None]
-"""Told the address when a role works."""
+"""Called with the address when a role works."""
 
 
 class RoleEnded(GridpatrolError):
@@ -50,7 +49,7 @@ class RoleEnded(GridpatrolError):
 def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
     """The database of a role, of this release. Roles share the writer's lease, and each keeps it: what needs it alone
     is refused."""
-    with _told_plainly(), ExitStack() as stack:
+    with _as_a_sentence(), ExitStack() as stack:
         database = open_database(settings.database)
         stack.callback(database.close)
         database.end_silence(clients.SILENCE_MS)  # what it has locked, others wait for
@@ -61,8 +60,8 @@ def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
 
 
 @contextmanager
-def _told_plainly() -> Iterator[None]:
-    """A database that goes away where nobody waits for it ends the role with a sentence, as if it never was there."""
+def _as_a_sentence() -> Iterator[None]:
+    """A database that goes away ends the role with a sentence, as one that never was there."""
     try:
         yield
     except AWAY as error:
@@ -110,16 +109,14 @@ def _install_first(settings: Settings, database: Database, engine: Engine, inbox
     try:
         engine.reload()
         without = [p for p in engine.rows if not engine.activations(p)]
-        if without and not _asked_for(inbox.ends(), engine, without):
-            engine.install(read_pack(settings.pack), now_ms())
+        if without:
+            # An activation is the first record of each of these partitions where it waits there for the owner; a
+            # gateway that installed it may have been stopped in the middle.
+            ends = inbox.ends()
+            if not all(ends[p] > engine.rows[p].position for p in without):
+                engine.install(read_pack(settings.pack), now_ms())
     finally:
         lease.close()
-
-
-def _asked_for(ends: Sequence[int], engine: Engine, without: Sequence[int]) -> bool:
-    """Whether an activation waits in the log for the owner of each of these partitions: their first record is one. Who
-    installed may have been stopped in the middle."""
-    return all(ends[p] > engine.rows[p].position for p in without)
 
 
 def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
@@ -144,8 +141,13 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         names = Topics(settings.kafka_prefix)
         preflight.require(settings, database, (names.alerts, names.deadletter))
         fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters)]
+
+        def look_after(database: Database) -> None:
+            for look in looks:
+                look(database)
+
         publisher = Publisher(settings, settings.role)
-        teller = Telling(database, publisher, names, counters, fold, partial(_look_after, looks))
+        teller = Telling(database, publisher, names, counters, fold, look_after)
         status = Status(settings.listen, counters.registry, lambda: teller.away)
         teller.start()
         _spare_the_collector()
@@ -156,12 +158,6 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         status.close()
     if teller.failure is not None:
         raise RoleEnded(f"the telling of alerts stopped: {teller.failure}") from teller.failure
-
-
-def _look_after(looks: list[Chore], database: Database) -> None:
-    """Give each its chance."""
-    for look in looks:
-        look(database)
 
 
 def performance(settings: Settings, stop: threading.Event, opened: Opened) -> None:
@@ -180,8 +176,8 @@ def run(settings: Settings, opened: Opened, seconds: float | None = None) -> Non
 
 
 def _spare_the_collector() -> None:
-    """What a role has loaded stays. The garbage collector looks at what is new only, and not several times in a slice:
-    that is up to a tenth of a worker's time."""
+    """Let the garbage collector look at new objects only, and not several times in a slice: that is up to a tenth of a
+    worker's time. What a role has loaded stays."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, 20, 20)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO
 
 import msgspec
@@ -71,7 +72,9 @@ class Child:
     def _ended(self, process: "subprocess.Popen[bytes]", now_s: float) -> None:
         if now_s - self._started_s >= SETTLED_S:
             self.pause_s = AGAIN_S
-        log.error("%s ended (%s); it is started again in %.0f s", self.name, _how(process.returncode), self.pause_s)
+        status = process.returncode
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"
+        log.error("%s ended (%s); it is started again in %.0f s", self.name, how, self.pause_s)
         _let_go(process)
         self._process, self._again_s = None, now_s + self.pause_s
         self.pause_s = min(2 * self.pause_s, LONGEST_S)
@@ -123,12 +126,5 @@ def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Po
 def _let_go(process: "subprocess.Popen[bytes]") -> None:
     """Close our end of its standard input."""
     assert process.stdin is not None
-    try:
+    with suppress(BrokenPipeError):
         process.stdin.close()
-    except BrokenPipeError:
-        return
-
-
-def _how(status: int) -> str:
-    """An exit status in words."""
-    return f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"

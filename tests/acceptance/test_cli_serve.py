@@ -106,7 +106,7 @@ def server(folder: Path, *words: str, **more: str) -> Iterator[Running]:
 
 
 def report(number: int, actor: str = "WY01-01-MEMBER", kind: str = "report.submitted", **data: Any) -> str:
-    said = data or {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}
+    data = data or {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}
     return (
         json.dumps(
             {
@@ -117,7 +117,7 @@ def report(number: int, actor: str = "WY01-01-MEMBER", kind: str = "report.submi
                 "subject": SUBJECT.format(1 if kind != "report.submitted" else number),
                 "time": datetime.now(UTC).isoformat(),
                 "actor": actor,
-                "data": said,
+                "data": data,
             }
         )
         + "\n"
@@ -151,8 +151,8 @@ def test_on_postgresql_what_was_accepted_survives_a_kill_and_everything_still_fo
 ) -> None:
     here: dict[str, Any] = {"GRIDPATROL_DATABASE": postgres_url}
     with server(tmp_path, **here) as running:
-        said = run(tmp_path, "publish", "-", stdin=report(1) + report(2), **here).stdout
-        assert said.strip() == "2 done"
+        output = run(tmp_path, "publish", "-", stdin=report(1) + report(2), **here).stdout
+        assert output.strip() == "2 done"
         first = running.get(f"/v1/incidents/{SUBJECT.format(1)}")
         assert running.stop(signal.SIGKILL) == -signal.SIGKILL
     with server(tmp_path, **here) as running:
@@ -171,8 +171,8 @@ def test_what_is_sealed_is_erased_with_and_without_a_server_and_the_log_says_who
     named = {"category": "D3-01", "source": "patrol", "grid": "WY01-01", "reporter_name": "a name"}
     erase = ("incident", "erase", "--json")
     with server(tmp_path) as running:
-        said = report(1, **named) + report(2, **named) + report(3, "NOBODY", **named)
-        run(tmp_path, "publish", "-", stdin=said, status=1)
+        events = report(1, **named) + report(2, **named) + report(3, "NOBODY", **named)
+        run(tmp_path, "publish", "-", stdin=events, status=1)
         erased = json.loads(run(tmp_path, *erase, SUBJECT.format(1)).stdout)
         assert (erased["events"], erased["letters"]) == (1, 0)
         assert "sealed.erased" in running.log.read_text() and SUBJECT.format(1) in running.log.read_text()
@@ -197,8 +197,8 @@ def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) 
         heard: list[dict[str, Any]] = []
 
         def listen() -> None:
-            said = run(tmp_path, "alert", "follow", "--json", "--count", "1").stdout
-            heard.append(json.loads(said))
+            output = run(tmp_path, "alert", "follow", "--json", "--count", "1").stdout
+            heard.append(json.loads(output))
 
         thread = threading.Thread(target=listen)
         thread.start()
@@ -258,8 +258,8 @@ def test_a_busy_address_is_told_in_one_sentence_before_anything_is_done(tmp_path
     with server(tmp_path) as running:
         address = running.url.removeprefix("http://")
         database = f"sqlite:///{tmp_path}/other.db"
-        said = run(tmp_path, "serve", "--listen", address, "--database", database, status=1).stderr
-        assert address in said and "--listen" in said and len(said.strip().splitlines()) == 1
+        output = run(tmp_path, "serve", "--listen", address, "--database", database, status=1).stderr
+        assert address in output and "--listen" in output and len(output.strip().splitlines()) == 1
         assert not (tmp_path / "other.db").exists()
 
 
@@ -304,11 +304,11 @@ def test_the_demo_resumes_its_month_after_a_kill_prints_curls_that_work_and_goes
         assert (tmp_path / "var" / "demo" / "month.json").read_bytes() == note
         curls = re.findall(r"^  (curl .*)$", running.log.read_text(), re.MULTILINE)
         assert len(curls) == 3
-        late, one, told = (_curl(tmp_path, line) for line in curls)
+        late, one, published = (_curl(tmp_path, line) for line in curls)
         assert late["incidents"] and all(item["overdue"] for item in late["incidents"])
         assert one["history"][0]["cause"]["type"] == "gridpatrol.report.submitted.v1"
-        assert told["outcome"] == "done"
-        mine = told["case"]
+        assert published["outcome"] == "done"
+        mine = published["case"]
         assert running.stop(signal.SIGINT) == 0
     with server(tmp_path, "demo", "run") as running:
         assert "Replaying" not in running.log.read_text()

@@ -1,0 +1,54 @@
+"""Performance figures at a terminal."""
+
+import click
+
+from consumers.performance.consume import FigureRow, Rate, Standing
+from gridpatrol.figures import Figures
+from gridpatrol.render.tables import duration, table
+
+HEADS = (
+    "key",
+    "name",
+    "上报 reported",
+    "结案 closed",
+    "应结案 closable",
+    "结案率",
+    "按期结案率",
+    "返工率",
+    "median",
+    "p90",
+    "在办 open",
+    "超期 overdue",
+)
+
+
+def figure_table(figures: Figures) -> None:
+    """Print one line per key. A rate from too few cases stands in brackets: it ranks nothing."""
+    days = f"{figures.since or 'the beginning'} to {figures.until or 'now'}"
+    click.echo(f"{figures.pack} {figures.grid} by {figures.by or 'all'}, {days}")
+    standing = {row.key: row for row in figures.standing}
+    table(HEADS, [_cells(row, standing.get(row.key)) for row in figures.rows], right=range(2, 12))
+    if any(row.thin for row in figures.rows):
+        click.echo("(in brackets: too few cases to rank)")
+
+
+def _cells(row: FigureRow, now: Standing | None) -> tuple[object, ...]:
+    return (
+        row.key,
+        row.name,
+        row.counts.get("reported", 0),
+        row.counts.get("closed", 0),
+        row.n,
+        *(_percent(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
+        duration(row.median_ms) if row.median_ms is not None else "",
+        duration(row.p90_ms) if row.p90_ms is not None else "",
+        now.open if now else 0,
+        now.overdue if now else 0,
+    )
+
+
+def _percent(rate: Rate, thin: bool) -> str:
+    if rate.basis_points is None:
+        return "-"
+    text = f"{rate.basis_points / 100:.2f}%"
+    return f"({text})" if thin else text
