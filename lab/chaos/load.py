@@ -31,7 +31,7 @@ from engine.clock import now_ms
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
-from gridpatrol.bench import lives
+from gridpatrol.bench import event_lines
 from lab.storm import BURST, FIRST, Storm
 from schemas.partition import home_of
 from schemas.refusals import Refusal
@@ -115,7 +115,7 @@ def _renumbered(subject: str, number: int) -> str:
 
 def everyday() -> Iterator[dict[str, Any]]:
     """Lives of incidents, without end, said now."""
-    for raw in lives(weiyang()):
+    for raw in event_lines(weiyang()):
         yield msgspec.json.decode(raw) | {"time": instant(now_ms())}
 
 
