@@ -9,12 +9,11 @@ import click
 
 from consumers.alerts import fold
 from engine.policies import Policies
-from engine.settings import Settings
 from engine.views.names import Names, active_names, prefix_of
 from gridpatrol import options
 from gridpatrol.client import Server, ServerAway
 from gridpatrol.render.alerts import alert_list, feed_line
-from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of
+from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of, writer_of
 
 RETRY_S = 2.0
 
@@ -96,7 +95,11 @@ def follow(grid: str, since: str, count: int | None, listen: str | None, databas
       gridpatrol alert follow --grid WY
       gridpatrol alert follow --json --count 1
     """
-    server = _server(settings_of(listen=listen, database=database), listen)
+    settings = settings_of(listen=listen, database=database)
+    try:
+        server = server_of(settings) if listen else writer_of(settings)
+    except NothingThere:
+        server = server_of(settings)
     if not server.answers():
         raise ServerAway(f"no server answers at {server.url}")
     for number, (id_, data) in enumerate(_feed(server, grid, since), 1):
@@ -104,17 +107,6 @@ def follow(grid: str, since: str, count: int | None, listen: str | None, databas
         click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else feed_line(data))
         if number == count:
             return
-
-
-def _server(settings: Settings, listen: str | None) -> Server:
-    """Where the database's server left its address, unless an address was named."""
-    if not listen:
-        try:
-            with reading(settings) as opened:
-                return server_of(settings, opened)
-        except NothingThere:
-            pass
-    return server_of(settings)
 
 
 def _feed(server: Server, grid: str, last: str) -> Iterator[tuple[str, str]]:

@@ -73,18 +73,14 @@ def explain_deadline(
     settings = settings_of(database=database, pack=pack)
     if limit and start:
         policy = Policy(read_pack(settings.pack), "")
-        chosen = _calendar(policy, calendar)
+        code = calendar or policy.calendar_of(policy.root)
+        if code not in policy.calendars:
+            raise click.UsageError(f"The pack has no calendar {code!r}, only: {', '.join(policy.calendars)}.")
+        chosen = policy.calendars[code]
         _print(explain(chosen, _instant(start, chosen), parse_limit(limit)), lang, as_json)
         return
     with reading(settings) as opened:
         _explain_stored(opened, str(incident), clock, level, lang, as_json)
-
-
-def _calendar(policy: Policy, code: str | None) -> Calendar:
-    code = code or policy.calendar_of(policy.root)
-    if code not in policy.calendars:
-        raise click.UsageError(f"The pack has no calendar {code!r}, only: {', '.join(policy.calendars)}.")
-    return policy.calendars[code]
 
 
 def _instant(text: str, calendar: Calendar) -> int:

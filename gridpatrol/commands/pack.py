@@ -42,15 +42,14 @@ def check(ctx: click.Context, folder: str, as_json: bool) -> None:
     else:
         for problem in problems:
             click.echo(f"{problem.severity}: {problem}")
-        click.echo(_summary(pack, errors, len(problems) - errors))
+        warnings = len(problems) - errors
+        if pack is None or errors:
+            click.echo(f"{errors} errors, {warnings} warnings: this pack cannot be activated.")
+        else:
+            tables = ("grids", "posts", "categories", "limits")
+            counts = ", ".join(f"{len(getattr(pack, table))} {table}" for table in tables)
+            click.echo(f"{pack.title_zh} {pack.title_en}: {counts}; {warnings} warnings. It can be activated.")
     ctx.exit(1 if errors else 0)
-
-
-def _summary(pack: packs.Pack | None, errors: int, warnings: int) -> str:
-    if pack is None or errors:
-        return f"{errors} errors, {warnings} warnings: this pack cannot be activated."
-    counts = ", ".join(f"{len(getattr(pack, what))} {what}" for what in ("grids", "posts", "categories", "limits"))
-    return f"{pack.title_zh} {pack.title_en}: {counts}; {warnings} warnings. It can be activated."
 
 
 @command.command("activate")

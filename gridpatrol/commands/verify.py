@@ -9,7 +9,6 @@ from consumers import verify
 from engine.errors import LeaseTaken
 from engine.lease import Lease
 from engine.store import inbox
-from engine.store.database import Database
 from gridpatrol import options
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import reading, settings_of, shown
@@ -29,7 +28,11 @@ def command(ctx: click.Context, most: int, database: str | None, as_json: bool) 
     """
     settings = settings_of(database=database)
     with reading(settings) as opened:
-        live = _is_written_to(opened)
+        live = False
+        try:
+            Lease(opened).close()
+        except LeaseTaken:
+            live = True  # a server works on it right now: consumers may be some steps behind
         with progress("verifying", None) as show:
             found = verify.verify(opened, show, live=live)
         with opened.begin() as connection:
@@ -42,12 +45,3 @@ def command(ctx: click.Context, most: int, database: str | None, as_json: bool) 
         result = f"{len(found)} mismatches" if found else "Everything that is stored follows from the facts"
         click.echo(f"{result} in {shown(settings.database)}.")
     ctx.exit(1 if found else 0)
-
-
-def _is_written_to(database: Database) -> bool:
-    """Whether a server works on it right now: then consumers may be some steps behind."""
-    try:
-        Lease(database).close()
-    except LeaseTaken:
-        return True
-    return False

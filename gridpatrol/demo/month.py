@@ -97,17 +97,13 @@ class Month:
         for _ in whole(script):
             if not script.away and script.state in OPEN and self.rng.random() < 0.05:
                 script.remark()
-        begun = self._found_at()
+        while True:  # until an instant of the month at which problems are found
+            begun = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
+            if self.rng.random() * 0.45 < likely(begun, self.locality.zone):
+                break
         subject = self._send(script, self._forwards(script.events, begun))
         if script.source == "patrol" and not script.events[0].offline and self.rng.random() < 0.03:
             self._report_again(script, subject, begun)
-
-    def _found_at(self) -> int:
-        """An instant of the month at which problems are found."""
-        while True:
-            at = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
-            if self.rng.random() * 0.45 < likely(at, self.locality.zone):
-                return at
 
     def _report_again(self, first: IncidentScript, into: str, begun: int) -> None:
         """Somebody else reports the same problem: it is merged into the first."""

@@ -110,18 +110,15 @@ class Traffic:
         """One thing that somebody does; how long to pause after it, in seconds."""
         if time.monotonic() - self.looked > LOOK_EVERY_S:
             self.restore_mix()
+        count = len(self.open)  # an incident takes about eight events from report to closing
+        share_of_reports = 0.6 if count < FEW else 0.13 if count < USUAL else 0.03 if count < MANY else 0.0
         if self.rng.random() < 0.03 and self.recent:
             self._publish([self.rng.choice(self.recent)], 1)  # an app that heard no answer sends again
-        elif self.rng.random() < self._share_of_reports():
+        elif self.rng.random() < share_of_reports:
             self._report()
         else:
             self._move()
         return self.rng.uniform(0.5, 1.5) / self.rate
-
-    def _share_of_reports(self) -> float:
-        """How likely something new is reported: an incident takes about eight events from report to closing."""
-        count = len(self.open)
-        return 0.6 if count < FEW else 0.13 if count < USUAL else 0.03 if count < MANY else 0.0
 
     # ---- the mix -------------------------------------------------------------------------------------------
 
@@ -144,7 +141,13 @@ class Traffic:
                 scripts.append(self._drive_to("reported", deadline=Later(1.5 / 60)))
             if not scripts:
                 return
-            self._publish_whole(scripts)
+            at, events = self._ms(), list[dict[str, Any]]()
+            total = sum(len(script.events) for script in scripts)
+            for script in scripts:
+                subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
+                for planned in script.events:  # all at once, each a little after the one before it
+                    events.append(self._event(planned, subject, at - total + len(events)))
+            self._publish(events, 3)
             fresh = False
             time.sleep(0.1)
 
@@ -156,16 +159,6 @@ class Traffic:
                 break
         script.events[0].data.update(extra)
         return script
-
-    def _publish_whole(self, scripts: list[IncidentScript]) -> None:
-        """All events of these scripts at once, each a little after the one before it."""
-        at, events = self._ms(), list[dict[str, Any]]()
-        total = sum(len(script.events) for script in scripts)
-        for script in scripts:
-            subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
-            for planned in script.events:
-                events.append(self._event(planned, subject, at - total + len(events)))
-        self._publish(events, 3)
 
     # ---- one event -----------------------------------------------------------------------------------------
 

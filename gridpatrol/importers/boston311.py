@@ -22,7 +22,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
@@ -129,7 +129,11 @@ def read(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[CityCas
     lines = _lines(path, remark)
     header = next(lines, (0, ""))[1].removeprefix("\ufeff")
     columns = next(csv.reader([header]), [])
-    _check_header(path, columns)
+    if len(columns) != len(COLUMNS) or set(columns) != set(COLUMNS):
+        missing = ", ".join(name for name in COLUMNS if name not in columns) or "none"
+        unknown = ", ".join(name for name in columns if name not in COLUMNS)[:500] or "none"
+        remedy = f"name each of these {len(COLUMNS)} columns once in the first line: {HEADER}"
+        raise NotBoston311(f"{path}: not the columns of this record (missing: {missing}; unknown: {unknown}); {remedy}")
     for number, line in lines:
         try:
             row, remarks = _row(_fields(line, columns), number, line)
@@ -181,15 +185,6 @@ def _lines(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[tuple
                     yield number, line
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise NotBoston311(f"{path}: breaks off after line {number} ({error}): get it again") from error
-
-
-def _check_header(path: Path, columns: list[str]) -> None:
-    missing = [name for name in COLUMNS if name not in columns]
-    unknown = [name for name in columns if name not in COLUMNS]
-    if missing or unknown or len(columns) != len(COLUMNS):
-        found = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown)[:500] or 'none'}"
-        remedy = f"name each of these {len(COLUMNS)} columns once in the first line: {HEADER}"
-        raise NotBoston311(f"{path}: not the columns of this record ({found}); {remedy}")
 
 
 # ---- fields ----------------------------------------------------------------------------------------------
@@ -268,17 +263,13 @@ def _instant(fields: dict[str, str], name: str) -> datetime | None:
 
 def _places(fields: dict[str, str]) -> tuple[str, ...]:
     """Grid codes from fine to coarse. `Ward 3`, `03`, `3` are one ward; district 0 is outside them."""
-    precinct, ward, district = (_digits(fields[name]) for name in ("precinct", "ward", "city_council_district"))
+    labels = (fields[name] for name in ("precinct", "ward", "city_council_district"))
+    found = (re.fullmatch(r"(?:[A-Za-z]+\s*)?(\d{1,6})", label) for label in labels)
+    precinct, ward, district = (int(match[1]) if match else 0 for match in found)
     places = [f"P{precinct:04d}"] if precinct else []
     if district:
         places += [f"D{district}W{ward}", f"D{district}"] if ward else [f"D{district}"]
     return tuple(places)
-
-
-def _digits(text: str) -> int:
-    """The number inside a label, 0 without one."""
-    found = re.fullmatch(r"(?:[A-Za-z]+\s*)?(\d{1,6})", text)
-    return int(found[1]) if found else 0
 
 
 # ---- events ----------------------------------------------------------------------------------------------
@@ -356,7 +347,12 @@ def _in_time_order(items: Iterable[_Keyed], run: int) -> Iterator[bytes]:
             if len(files) <= FAN_IN:
                 break
             groups = [files[i : i + FAN_IN] for i in range(0, len(files), FAN_IN)]
-            files = [_merge_to(group, Path(folder) / f"merge-{turn}-{i}") for i, group in enumerate(groups)]
+            files = [
+                _keep(heapq.merge(*map(_kept, group)), Path(folder) / f"merge-{turn}-{i}")
+                for i, group in enumerate(groups)
+            ]
+            for merged in chain.from_iterable(groups):
+                merged.unlink()
         yield from (item[3] for item in heapq.merge(*map(_kept, files)))
 
 
@@ -371,10 +367,3 @@ def _kept(path: Path) -> Iterator[_Keyed]:
         for line in file:
             ms, kind, case, body = line.rstrip(b"\n").split(b" ", 3)
             yield int(ms), int(kind), case.decode(), body
-
-
-def _merge_to(files: list[Path], path: Path) -> Path:
-    _keep(heapq.merge(*map(_kept, files)), path)
-    for file in files:
-        file.unlink()
-    return path

@@ -2,7 +2,7 @@
 
 import click
 
-from consumers.performance.consume import FigureRow, Rate, Standing
+from consumers.performance.consume import Rate
 from gridpatrol.figures import Figures
 from gridpatrol.render.tables import duration, table
 
@@ -27,24 +27,26 @@ def figure_table(figures: Figures) -> None:
     days = f"{figures.since or 'the beginning'} to {figures.until or 'now'}"
     click.echo(f"{figures.pack} {figures.grid} by {figures.by or 'all'}, {days}")
     standing = {row.key: row for row in figures.standing}
-    table(HEADS, [_cells(row, standing.get(row.key)) for row in figures.rows], right=range(2, 12))
+    rows = []
+    for row in figures.rows:
+        now = standing.get(row.key)
+        rows.append(
+            (
+                row.key,
+                row.name,
+                row.counts.get("reported", 0),
+                row.counts.get("closed", 0),
+                row.n,
+                *(_percent(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
+                duration(row.median_ms) if row.median_ms is not None else "",
+                duration(row.p90_ms) if row.p90_ms is not None else "",
+                now.open if now else 0,
+                now.overdue if now else 0,
+            )
+        )
+    table(HEADS, rows, right=range(2, 12))
     if any(row.thin for row in figures.rows):
         click.echo("(in brackets: too few cases to rank)")
-
-
-def _cells(row: FigureRow, now: Standing | None) -> tuple[object, ...]:
-    return (
-        row.key,
-        row.name,
-        row.counts.get("reported", 0),
-        row.counts.get("closed", 0),
-        row.n,
-        *(_percent(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
-        duration(row.median_ms) if row.median_ms is not None else "",
-        duration(row.p90_ms) if row.p90_ms is not None else "",
-        now.open if now else 0,
-        now.overdue if now else 0,
-    )
 
 
 def _percent(rate: Rate, thin: bool) -> str:

@@ -6,7 +6,6 @@ each, started again when one ends.
 
 import gc
 import logging
-import signal
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import AWAY, Database, open_database, refuses
 from gridpatrol.run import supervision
+from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
 
@@ -92,7 +92,7 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
         stack.callback(inbox.close)
         engine = Engine(database, settings, (), counters, [lease.keep], inbox)
-        _install_first(settings, database, engine, inbox)
+        install_first(settings, database, engine, inbox)
         writer = Gateway(engine)
         writer.start()
         stack.callback(writer.close)
@@ -103,7 +103,7 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         yield writer
 
 
-def _install_first(settings: Settings, database: Database, engine: Engine, inbox: KafkaInbox) -> None:
+def install_first(settings: Settings, database: Database, engine: Engine, inbox: KafkaInbox) -> None:
     """Gateways that start at once activate the first pack once."""
     lease = Lease(database, LeaseName("installs the first pack of", ".first.lease", 0x66697273), linger_s=30)
     try:
@@ -171,7 +171,7 @@ def performance(settings: Settings, stop: threading.Event, opened: Opened) -> No
 def run(settings: Settings, opened: Opened, seconds: float | None = None) -> None:
     """One role other than the gateway, until a signal or for so many seconds."""
     stop = threading.Event()
-    with _stopped_by_signals(stop, seconds):
+    with stopped_by_signals(stop), stopped_after(seconds, stop.set):
         ROLE[settings.role](settings, stop, opened)
 
 
@@ -199,19 +199,3 @@ ROLE: dict[str, Callable[[Settings, threading.Event, Opened], None]] = {
     "performance": performance,
     "alerts": telling,
 }
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event, seconds: float | None) -> Iterator[None]:
-    """SIGINT and SIGTERM end a role in order."""
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = threading.Timer(seconds or 0, stop.set)
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,7 +5,6 @@ first, so that a busy port is reported before anything else; the door opens when
 """
 
 import logging
-import signal
 import socket
 import ssl
 import threading
@@ -24,6 +23,7 @@ from engine.settings import Settings
 from engine.store import inbox
 from engine.writer import Writer
 from gridpatrol.figures import reader
+from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
 from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def serve(
     certificate = certified(settings)
     taken = take_address(settings.listen)
     try:
-        with _signals_interrupt(), _writer(settings, prepare or install_if_empty) as writer:
+        with interrupted_by_sigterm(), _writer(settings, prepare or install_if_empty) as writer:
             _serve(writer, taken, certificate, opened, seconds)
     except KeyboardInterrupt:
         log.info("stopped before the door was open")
@@ -143,7 +143,10 @@ def _serve(
         app = create_app(writer, database, performance=reader(database), closing=closing)
         on_open = (lambda: opened(url, engine)) if opened else None
         server = Server(app, closing, on_open, certificate)
-        with _ended_after(server, seconds), _ended_with(server, writer) if engine.settings.kafka else nullcontext():
+        with (
+            stopped_after(seconds, server.stop),
+            _ended_with(server, writer) if engine.settings.kafka else nullcontext(),
+        ):
             server.run(sockets=[taken])
     except KeyboardInterrupt:
         pass  # uvicorn has stopped in order, and hands the signal on
@@ -174,6 +177,10 @@ class Server(uvicorn.Server):
         )
         self._closing, self._on_open = closing, on_open
 
+    def stop(self) -> None:
+        """End in order, from any thread."""
+        self.should_exit = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and self._on_open is not None:
@@ -185,40 +192,13 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def _ended_after(server: Server, seconds: float | None) -> Iterator[None]:
-    """Let the server stop by itself."""
-    timer = threading.Timer(seconds or 0, lambda: setattr(server, "should_exit", True))
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
 def _ended_with(server: Server, writer: Writer) -> Iterator[None]:
     """Stop a gateway whose writer has stopped: its supervisor starts a fresh one. The embedded run goes on, for what
     is stored can still be read."""
 
     def end() -> None:
         writer.join()
-        server.should_exit = True
+        server.stop()
 
     threading.Thread(target=end, name="gridpatrol-end", daemon=True).start()
     yield
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM ends what is under way as SIGINT does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
