@@ -13,7 +13,7 @@ from engine.store import inbox, slices
 from gridpatrol import options
 from gridpatrol.run.wiring import read_pack, reading, settings_of, writer_of, writing
 from workflows.clocks.calendar import Calendar
-from workflows.policy import model as packs
+from workflows.policy import model
 
 
 @click.group("pack")
@@ -37,7 +37,7 @@ def check(ctx: click.Context, folder: str, as_json: bool) -> None:
     pack, problems = check_folder(folder, today)
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
-        digest = packs.digest(pack) if pack and not errors else None
+        digest = model.digest(pack) if pack and not errors else None
         options.print_json({"folder": str(folder_of(folder)), "hash": digest, "problems": problems})
     else:
         for problem in problems:
@@ -74,7 +74,7 @@ def activate(folder: str, database: str | None) -> None:
             digest = engine.install(pack, now_ms())
             engine.drain(now_ms())
     except LeaseTaken:
-        digest = writer_of(settings).post("/v1/operator/packs", packs.encode(pack))["hash"]
+        digest = writer_of(settings).post("/v1/operator/packs", model.encode(pack))["hash"]
     click.echo(f"{pack.code} is active: {digest}")
 
 
@@ -104,7 +104,7 @@ def list_packs(database: str | None, as_json: bool) -> None:
 
 def _members(digest: str, body: str, activations: list[tuple[str, int]]) -> dict[str, Any]:
     """A pack as JSON shows it."""
-    pack = packs.decode(body.encode())
+    pack = model.decode(body.encode())
     calendar = Calendar(pack.calendars[0])
     at = [arrival for hash_, arrival in activations if hash_ == digest]
     return {

@@ -8,7 +8,7 @@ import click
 from consumers import verify
 from engine.errors import LeaseTaken
 from engine.lease import Lease
-from engine.store import inbox
+from engine.store.meta import write_meta
 from gridpatrol import options
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import reading, settings_of, shown
@@ -36,7 +36,7 @@ def command(ctx: click.Context, most: int, database: str | None, as_json: bool) 
         with progress("verifying", None) as show:
             found = verify.verify(opened, show, live=live)
         with opened.begin() as connection:
-            inbox.write_meta(connection, "reconcile_mismatches", str(len(found)))
+            write_meta(connection, "reconcile_mismatches", str(len(found)))
     if as_json:
         options.print_json({"mismatches": found, "count": len(found), "live": live})
     else:

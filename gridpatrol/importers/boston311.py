@@ -30,6 +30,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from engine.errors import GridpatrolError
 from schemas.envelope import to_ms
 
 SHIPPED = Path(__file__).parents[1] / "data" / "boston311" / "boston311_2015-04-13_2015-05-31.csv.gz"
@@ -60,7 +61,7 @@ _CASE = re.compile(r"[0-9A-Za-z_-]{1,40}")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class NotBoston311(ValueError):
+class NotBoston311(GridpatrolError):
     """The file as a whole is not this record: wrong columns, or an archive that breaks off."""
 
 
@@ -132,8 +133,10 @@ def read(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[CityCas
     if len(columns) != len(COLUMNS) or set(columns) != set(COLUMNS):
         missing = ", ".join(name for name in COLUMNS if name not in columns) or "none"
         unknown = ", ".join(name for name in columns if name not in COLUMNS)[:500] or "none"
-        remedy = f"name each of these {len(COLUMNS)} columns once in the first line: {HEADER}"
-        raise NotBoston311(f"{path}: not the columns of this record (missing: {missing}; unknown: {unknown}); {remedy}")
+        raise NotBoston311(
+            f"{path}: not the columns of this record (missing: {missing}; unknown: {unknown})",
+            remedy=f"Name each of these {len(COLUMNS)} columns once in the first line: {HEADER}",
+        )
     for number, line in lines:
         try:
             row, remarks = _row(_fields(line, columns), number, line)
@@ -184,7 +187,7 @@ def _lines(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[tuple
                 elif line:
                     yield number, line
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise NotBoston311(f"{path}: breaks off after line {number} ({error}): get it again") from error
+            raise NotBoston311(f"{path}: breaks off after line {number} ({error})", remedy="Get it again.") from error
 
 
 # ---- fields ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
 from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts as f
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 
 EVIDENCE = "证据 evidence:"
 

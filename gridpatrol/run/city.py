@@ -27,8 +27,9 @@ from engine import replay
 from engine.lease import Lease
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import exports, inbox
+from engine.store import exports
 from engine.store.database import Database, open_database
+from engine.store.meta import read_meta, write_meta
 from gridpatrol.importers import boston311
 from gridpatrol.render.progress import progress
 from gridpatrol.render.tables import duration, table
@@ -99,7 +100,7 @@ def run(settings: Settings) -> City:
         found = read_engine(engine.database)
         districts = _districts(engine)
         with engine.database.begin() as connection:
-            inbox.write_meta(connection, DONE, END)
+            write_meta(connection, DONE, END)
     due = _own_deadlines(settings)
     outcomes = Counter(outcome(found.get(number, TotalClock())) for number in records)
     flagged = [n for n, record in records.items() if record.flag and record.target is not None]
@@ -128,7 +129,7 @@ def _begin_anew(settings: Settings) -> None:
     try:
         Lease(database).close()
         with database.read() as connection:
-            done = not is_empty(database) and inbox.read_meta(connection, DONE) is not None
+            done = not is_empty(database) and read_meta(connection, DONE) is not None
     finally:
         database.close()
     if done:

@@ -20,7 +20,7 @@ from engine.http.app import create_app
 from engine.metrics.counters import Counters
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import inbox
+from engine.store.meta import write_meta
 from engine.writer import Writer
 from gridpatrol.figures import reader
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
@@ -136,7 +136,7 @@ def _serve(
     url = url_of(taken, "https" if certificate else "http")
     fold.epoch(database)
     with database.begin() as connection:
-        inbox.write_meta(connection, DOOR, url)
+        write_meta(connection, DOOR, url)
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:

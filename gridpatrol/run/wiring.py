@@ -26,6 +26,7 @@ from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import inbox
 from engine.store.database import Database, open_database
+from engine.store.meta import read_meta
 from gridpatrol import options
 from gridpatrol.client import Server
 from workflows.policy.index import Policy
@@ -65,7 +66,7 @@ def server_of(settings: Settings, database: Database | None = None) -> Server:
     address: str | None = options.server_named()
     if database is not None and not address:
         with database.read() as connection:
-            address = inbox.read_meta(connection, DOOR)
+            address = read_meta(connection, DOOR)
     there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"
     return Server(there, token=options.token(), ca=settings.tls_ca)
 
@@ -103,7 +104,7 @@ class LogIsTopic(LeaseTaken):
 def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
     """An engine for reading the log to its end, wherever it lies; it decides nothing."""
     with database.read() as connection:
-        in_topic = inbox.read_meta(connection, inbox.TOPIC) is not None
+        in_topic = read_meta(connection, inbox.TOPIC) is not None
     if not in_topic:
         yield Engine(database, settings, (), Counters())
         return
@@ -147,7 +148,7 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
             database.upgrade()
         database.check_schema()
         with database.read() as connection:
-            if inbox.read_meta(connection, inbox.TOPIC) is not None:
+            if read_meta(connection, inbox.TOPIC) is not None:
                 raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
         counters = counters or Counters()
         if not listening:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -34,7 +35,7 @@ def test_the_bench_measures_both_databases_or_says_why_not() -> None:
     result = CliRunner().invoke(main, ["bench", "--scale", "0.02", "--json"], prog_name="gridpatrol")
     assert result.exit_code == 0, (result.stdout, result.stderr, result.exception)
     done = json.loads(result.stdout)
-    by_database: dict[str, list[dict]] = {}
+    by_database: dict[str, list[dict[str, Any]]] = {}
     for run in done["runs"]:
         by_database.setdefault(run["database"], []).append(run)
         assert run["events_per_s"] > 0 and run["cpu_ms"] > 0 and run["bare_share"] > 0

@@ -33,7 +33,7 @@ def db(database_url):
     database.close()
 
 
-def stored(database) -> dict:
+def stored(database) -> dict[tuple[str, tuple[object, ...]], int]:
     with database.read() as connection:
         rows = connection.exec_driver_sql(
             "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0"

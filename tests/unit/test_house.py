@@ -6,18 +6,12 @@ tests holds the project to them, the second half holds the reader of imports to 
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("schemas", "workflows", "engine", "consumers", "gridpatrol")
-NOT_OURS = {".git", ".venv", "var", "build", "dist"}
-CACHES = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
+from tests.support.source_files import ROOT, SHIPPED, Source, project_files, sources
 
 STANDARD = frozenset(sys.stdlib_module_names)
 # The rules are functions of their arguments: nothing that reads, waits, logs or draws lots.
@@ -54,53 +48,6 @@ READS_THE_CLOCK = {"engine/clock.py", "gridpatrol/demo/traffic.py"}
 DEMO_MAY_IMPORT = ("gridpatrol.demo.", "gridpatrol.client.", "engine.packs.", "workflows.")
 DECIDES = ("workflows.decide", "workflows.definitions")
 CLIENT_MAY_IMPORT = {"engine.errors.GridpatrolError", "engine.errors.SettingsError"}
-
-
-class Source:
-    """One Python file: its path below the root, and the dotted names that it imports and uses."""
-
-    def __init__(self, path: str, text: str) -> None:
-        self.path = path
-        self.tree = ast.parse(text, filename=path)
-        self.names = dict(self._bindings())
-
-    @property
-    def imports(self) -> set[str]:
-        """Full dotted names: `from datetime import date` imports `datetime.date`."""
-        return {name for _, name in self._bindings()}
-
-    @property
-    def imported(self) -> set[str]:
-        """The packages of these names, without what lies inside them."""
-        return {name.partition(".")[0] for name in self.imports}
-
-    def used(self) -> set[str]:
-        """Dotted names as written anywhere, with the file's own aliases undone."""
-        chains = (node for node in ast.walk(self.tree) if isinstance(node, ast.Name | ast.Attribute))
-        return {name for node in chains if (name := self._dotted(node))}
-
-    def _bindings(self) -> Iterator[tuple[str, str]]:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    # `import a.b` binds `a`, but imports `a.b`; both are wanted, under different names.
-                    yield alias.asname or alias.name, alias.name
-            elif isinstance(node, ast.ImportFrom):
-                module = self._absolute(node)
-                for alias in node.names:
-                    yield alias.asname or alias.name, ".".join([*module, alias.name])
-
-    def _absolute(self, node: ast.ImportFrom) -> list[str]:
-        folder = Path(self.path).parts[: -node.level] if node.level else ()
-        return [*folder, *filter(None, [node.module])]
-
-    def _dotted(self, node: ast.expr) -> str | None:
-        if isinstance(node, ast.Name):
-            return self.names.get(node.id, node.id)
-        if isinstance(node, ast.Attribute):
-            owner = self._dotted(node.value)
-            return f"{owner}.{node.attr}" if owner else None
-        return None
 
 
 def foreign_to_schemas(source: Source) -> set[str]:
@@ -145,7 +92,7 @@ def foreign_to_the_demo(source: Source) -> set[str]:
     It reads the compiled pack and asks the rules' look-ups (paths, limits, who may say what), which are pure, but never
     what an event comes to: its author expects that, and tests/unit/test_demo_month.py holds him to the rules.
     """
-    ours = {name for name in source.imports if name.partition(".")[0] in PACKAGES}
+    ours = {name for name in source.imports if name.partition(".")[0] in SHIPPED}
     return {name for name in ours if name.startswith(DECIDES) or not name.startswith(DEMO_MAY_IMPORT)}
 
 
@@ -172,19 +119,6 @@ def edges_of_other_consumers(source: Source, edges: set[str]) -> set[str]:
     return {name for name in theirs if any(f"{name}.".startswith(f"{edge}.") for edge in edges)}
 
 
-def project_files() -> list[Path]:
-    """Every file of the project, without what tools and runs leave behind."""
-    own = [path for path in ROOT.iterdir() if path.name not in NOT_OURS and path.suffix != ".egg-info"]
-    below = [path for top in own for path in ([top] if top.is_file() else top.rglob("*"))]
-    return [path for path in below if path.is_file() and not CACHES & set(path.parts)]
-
-
-def sources(package: str) -> list[Source]:
-    found = sorted((ROOT / package).rglob("*.py"))
-    assert found, f"{package}/ holds no Python file: is this test looking at the right folder?"
-    return [Source(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in found]
-
-
 def findings(packages, rule) -> dict[str, set[str]]:
     return {source.path: bad for package in packages for source in sources(package) if (bad := rule(source))}
 
@@ -203,11 +137,11 @@ def test_dependencies_run_one_way(package, rule):
 
 
 def test_sql_is_spoken_in_the_store_only():
-    assert findings(PACKAGES, sql_outside_the_store) == {}
+    assert findings(SHIPPED, sql_outside_the_store) == {}
 
 
 def test_brokers_are_spoken_to_in_the_cluster_only_and_faust_fills_one_file():
-    assert findings(PACKAGES, brokers_outside_the_cluster) == {}
+    assert findings(SHIPPED, brokers_outside_the_cluster) == {}
 
 
 def test_the_embedded_run_imports_nothing_of_the_cluster():
@@ -220,7 +154,7 @@ def test_the_embedded_run_imports_nothing_of_the_cluster():
 
 
 def test_the_wall_clock_is_read_where_it_is_meant_to_be_only():
-    assert findings(PACKAGES, wall_clock_readings) == {}
+    assert findings(SHIPPED, wall_clock_readings) == {}
 
 
 def test_the_demo_is_a_stranger_to_the_engine():
