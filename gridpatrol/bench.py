@@ -81,7 +81,9 @@ def run(scale: float = 1.0) -> Bench:
         for batch, events in SIZES.items():
             runs.append(_measure(files, "sqlite", batch, int(events * scale)))
         try:
-            fresh = stack.enter_context(_postgres())
+            postgres = lab("parts.postgres")
+            running = stack.enter_context(postgres.running_server())
+            fresh = (stack.enter_context(postgres.fresh_database(running)) for _ in count())
         except Exception as error:
             skipped.append(f"postgresql: {error}")
             return Bench(machine=machine, runs=runs, skipped=skipped, notes=notes)
@@ -90,18 +92,6 @@ def run(scale: float = 1.0) -> Bench:
         for batch, events in SIZES.items():
             runs.append(_measure(fresh, "postgresql", batch, int(events * scale)))
     return Bench(machine=machine, runs=runs, skipped=skipped, notes=notes)
-
-
-# ---- databases ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _postgres() -> Iterator[Iterator[str]]:
-    """Fresh databases of a server that lives until the block ends."""
-    postgres = lab("parts.postgres")
-    with ExitStack() as stack:
-        server = stack.enter_context(postgres.running_server())
-        yield (stack.enter_context(postgres.fresh_database(server)) for _ in iter(int, 1))
 
 
 # ---- measuring ----------------------------------------------------------------------------------------------

@@ -2,17 +2,15 @@
 
 import json
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import click
 
 from consumers.alerts import fold
 from engine.policies import Policies
-from engine.views.names import Names, active_names, prefix_of
+from engine.views.names import active_names, prefix_of
 from gridpatrol import options
-from gridpatrol.client import Server, ServerAway
-from gridpatrol.render.alerts import alert_list, feed_line
+from gridpatrol.client import ServerAway
+from gridpatrol.render.alerts import alert_list, alert_members, feed_line
 from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of, writer_of
 
 RETRY_S = 2.0
@@ -53,30 +51,9 @@ def list_alerts(
         path = prefix_of(names, grid) if grid else "/"
         rows = fold.listed(opened, path=path, status=status, clock=clock, case=incident, limit=limit)
     if as_json:
-        options.print_json([_members(row, names) for row in rows])
+        options.print_json([alert_members(row, names) for row in rows])
     else:
         alert_list(rows, names)
-
-
-def _members(row: Any, names: Names) -> dict[str, Any]:
-    """An alert as JSON shows it."""
-    return {
-        "id": row.id,
-        "case": row.case_id,
-        "kind": row.kind,
-        "clock": row.clock,
-        "level": row.level,
-        "cycle": row.cycle,
-        "category": row.category,
-        "recipients": json.loads(row.recipients),
-        "due_at": names.instant(row.due_at),
-        "deadline": names.maybe(row.due),
-        "raised_at": names.instant(row.raised_at),
-        "not_before": names.maybe(row.not_before),
-        "status": row.status,
-        "ended_at": names.maybe(row.ended_at),
-        "ended_by": row.ended_by,
-    }
 
 
 @command.command("follow")
@@ -102,21 +79,17 @@ def follow(grid: str, since: str, count: int | None, listen: str | None, databas
         server = server_of(settings)
     if not server.answers():
         raise ServerAway(f"no server answers at {server.url}")
-    for number, (id_, data) in enumerate(_feed(server, grid, since), 1):
-        place = {"last_event_id": id_}  # beside the `id` of the alert, which is the same in every sending
-        click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else feed_line(data))
-        if number == count:
-            return
-
-
-def _feed(server: Server, grid: str, last: str) -> Iterator[tuple[str, str]]:
-    """The feed without end."""
+    last, printed = since, 0
     while True:
         try:
             for id_, data in server.follow("/v1/alerts/stream", last, grid=grid or None):
-                if id_ and id_ != last:
-                    last = id_
-                    yield id_, data
+                if not id_ or id_ == last:
+                    continue
+                last, printed = id_, printed + 1
+                place = {"last_event_id": id_}  # beside the `id` of the alert, which is the same in every sending
+                click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else feed_line(data))
+                if printed == count:
+                    return
         except ServerAway as error:
             options.say(f"{error}; trying again")
         time.sleep(RETRY_S)

@@ -141,22 +141,19 @@ def ledgers(steps: list[StepRow]) -> list[Ledger]:
                 found[key] = ledger
                 in_order.append(ledger)
             elif isinstance(fact, f.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:
-                _note(found[fact.clock, fact.level, fact.cycle], fact, step.at)
+                ledger = found[fact.clock, fact.level, fact.cycle]
+                match fact:
+                    case f.ClockPaused():
+                        ledger.paused = fact.judged
+                    case f.ClockResumed():
+                        if ledger.paused is not None:
+                            ledger.pauses.append((ledger.paused, fact.judged))
+                        ledger.paused, ledger.due, ledger.known = None, fact.due, step.at
+                    case f.ClockRetargeted():
+                        ledger.limit, ledger.due, ledger.known = fact.limit, fact.due, step.at
+                    case f.ClockStopped():
+                        ledger.judged, ledger.result = fact.judged, fact.result
     return in_order
-
-
-def _note(ledger: Ledger, fact: f.ClockFact, at: int) -> None:
-    """One more fact of a clock."""
-    if isinstance(fact, f.ClockPaused):
-        ledger.paused = fact.judged
-    elif isinstance(fact, f.ClockResumed):
-        if ledger.paused is not None:
-            ledger.pauses.append((ledger.paused, fact.judged))
-        ledger.paused, ledger.due, ledger.known = None, fact.due, at
-    elif isinstance(fact, f.ClockRetargeted):
-        ledger.limit, ledger.due, ledger.known = fact.limit, fact.due, at
-    elif isinstance(fact, f.ClockStopped):
-        ledger.judged, ledger.result = fact.judged, fact.result
 
 
 def _explain_stored(

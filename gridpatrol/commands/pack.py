@@ -92,7 +92,22 @@ def list_packs(database: str | None, as_json: bool) -> None:
         rows = inbox.read_packs(connection)
         first = slices.read_partitions(connection)[:1]
     activations: list[tuple[str, int]] = msgspec.json.decode(first[0].packs) if first else []
-    listed = [_members(row.hash, row.body, activations) for row in rows]
+    listed = list[dict[str, Any]]()
+    for row in rows:
+        pack = model.decode(row.body.encode())
+        calendar = Calendar(pack.calendars[0])
+        active_at = [arrival for digest, arrival in activations if digest == row.hash]
+        listed.append(
+            {
+                "hash": row.hash,
+                "code": pack.code,
+                "title_zh": pack.title_zh,
+                "title_en": pack.title_en,
+                "active": bool(activations) and activations[-1][0] == row.hash,
+                # A pack that was active before the first event has no instant.
+                "activated_at": [calendar.local(at) if at > 86_400_000 else "ever" for at in active_at],
+            }
+        )
     listed.sort(key=lambda item: item["activated_at"][-1:] or [""])
     if as_json:
         options.print_json(listed)
@@ -100,19 +115,3 @@ def list_packs(database: str | None, as_json: bool) -> None:
     for item in listed:
         since = f"active since {item['activated_at'][-1]}" if item["active"] else "not active"
         click.echo(f"{item['hash'][:12]}  {item['code']}  {item['title_zh']}  {since}")
-
-
-def _members(digest: str, body: str, activations: list[tuple[str, int]]) -> dict[str, Any]:
-    """A pack as JSON shows it."""
-    pack = model.decode(body.encode())
-    calendar = Calendar(pack.calendars[0])
-    at = [arrival for hash_, arrival in activations if hash_ == digest]
-    return {
-        "hash": digest,
-        "code": pack.code,
-        "title_zh": pack.title_zh,
-        "title_en": pack.title_en,
-        "active": bool(activations) and activations[-1][0] == digest,
-        # A pack that was active before the first event has no instant.
-        "activated_at": [calendar.local(instant) if instant > 86_400_000 else "ever" for instant in at],
-    }

@@ -4,15 +4,12 @@ The database then stands as if the events had arrived live.
 """
 
 import itertools
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
 from msgspec.structs import replace
 
 from engine import replay
-from engine.runtime import Engine
-from engine.settings import Settings
 from gridpatrol import options
 from gridpatrol.render.progress import progress
 from gridpatrol.run.event_file import count_lines, lines_of, name_of, replay_events
@@ -44,32 +41,29 @@ def command(file: Path, until: int | None, database: str | None, pack: str | Non
         first = next(lines, b"")
         everything = itertools.chain([first], lines)
         with writing(settings) as engine:
-            if replay.is_log(first):
-                _replay_log(engine, everything, as_json)
+            if replay.is_log(first):  # it brings its packs and stamps along
+                with progress("replaying the log", None) as show:
+                    count = replay.replay_log(engine, everything, show)
             else:
-                total = count_lines(file)
-                with progress("replaying", total) as show:
-                    done = replay_events(engine, everything, name_of(file), until, show)
-                _report(done, settings, as_json)
-
-
-def _replay_log(engine: Engine, lines: Iterable[bytes], as_json: bool) -> None:
-    """An exported log brings its packs and stamps along."""
-    with progress("replaying the log", None) as show:
-        count = replay.replay_log(engine, lines, show)
-    if as_json:
-        options.print_json({"records": count, "database": shown(engine.settings.database)})
+                with progress("replaying", count_lines(file)) as show:
+                    replayed = replay_events(engine, everything, name_of(file), until, show)
+    url = shown(settings.database)
+    if replay.is_log(first):
+        if as_json:
+            return options.print_json({"records": count, "database": url})
+        click.echo(f"{count} records of an exported log replayed into {url}.")
     else:
-        click.echo(f"{count} records of an exported log replayed into {shown(engine.settings.database)}.")
-        _look_next(shown(engine.settings.database))
+        if as_json:
+            return options.print_json(replayed)
+        _report(replayed, url)
+    click.echo("Look next:")
+    for what in ("incident list --overdue", "performance show", "deadletter list", "verify"):
+        click.echo(f"  gridpatrol {what} --database {url}")
 
 
-def _report(done: replay.Replayed, settings: Settings, as_json: bool) -> None:
-    if as_json:
-        options.print_json(done)
-        return
+def _report(done: replay.Replayed, url: str) -> None:
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.outcomes.items())) or "none"
-    click.echo(f"{done.lines} lines read into {shown(settings.database)}. Decided in this run: {outcomes}.")
+    click.echo(f"{done.lines} lines read into {url}. Decided in this run: {outcomes}.")
     for count, what in (
         (done.skipped, "were decided by an earlier run"),
         (done.beyond, "lie after --until"),
@@ -77,10 +71,3 @@ def _report(done: replay.Replayed, settings: Settings, as_json: bool) -> None:
     ):
         if count:
             click.echo(f"{count} {what}.")
-    _look_next(shown(settings.database))
-
-
-def _look_next(url: str) -> None:
-    click.echo("Look next:")
-    for what in ("incident list --overdue", "performance show", "deadletter list", "verify"):
-        click.echo(f"  gridpatrol {what} --database {url}")

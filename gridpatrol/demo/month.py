@@ -84,7 +84,12 @@ class Month:
                 self._leave_standing(state, overdue=index % 2 == 1)
         for _ in range(incidents - sum(STANDING.values())):
             self._play_whole()
-        self._send_twice()
+        for sent in self.rng.sample(self.sent, len(self.sent) // 60):
+            # An app that heard no answer sends again: the same source, id and content.
+            arrival = sent.arrival + self.rng.randint(2, 900) * 1000
+            if arrival <= self.end:
+                event = {**sent.event, "recordedtime": self.writer.text(arrival)}
+                self.sent.append(Sent(arrival, len(self.sent), event))
         self._send_faults()
         return [sent.event for sent in sorted(self.sent, key=lambda s: (s.arrival, s.order))]
 
@@ -127,16 +132,14 @@ class Month:
             script.send_back("not_our_area")
         if state == "suspended":
             script.suspend("season", self.rng.uniform(2, 20) * 1440 if overdue else None)
-        self._send(script, self._backwards(script.events, self._last_step(state, overdue)))
-
-    def _last_step(self, state: str, overdue: bool) -> int:
-        """When the last event of an incident that stands happened."""
         late = self.rng.uniform(245, 420) * MINUTE
         if state in ("discovered", "dissuading"):
-            return self.end - (round(late) if overdue else round(self.rng.uniform(2, 25) * MINUTE))
-        if overdue and state in ("accepted", "handling"):
-            return self.end - round(late)
-        return earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.locality.zone)
+            last = self.end - (round(late) if overdue else round(self.rng.uniform(2, 25) * MINUTE))
+        elif overdue and state in ("accepted", "handling"):
+            last = self.end - round(late)
+        else:
+            last = earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.locality.zone)
+        self._send(script, self._backwards(script.events, last))
 
     # ---- from gaps to instants -----------------------------------------------------------------------------
 
@@ -199,14 +202,6 @@ class Month:
             event = self.writer.event(planned, subject, id_, at, arrival)
             self.sent.append(Sent(arrival, len(self.sent), event))
         return subject
-
-    def _send_twice(self) -> None:
-        """An app that heard no answer sends again: the same source, id and content."""
-        for sent in self.rng.sample(self.sent, len(self.sent) // 60):
-            arrival = sent.arrival + self.rng.randint(2, 900) * 1000
-            if arrival <= self.end:
-                event = {**sent.event, "recordedtime": self.writer.text(arrival)}
-                self.sent.append(Sent(arrival, len(self.sent), event))
 
     # ---- what has to be refused ----------------------------------------------------------------------------
 

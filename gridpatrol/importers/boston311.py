@@ -294,7 +294,18 @@ def _events(
         reason = f"{row.places[0]} is not in the pack's tree; placed in {grid or ROOT}"
         remark(ImportRemark(row.number, "precinct", reason, True, row.line))
     case = subject(row.case, row.opened, home_of_grid(grid or ROOT, tree, partition_level))
-    report = _report(row, grid, deadlines)
+    report: dict[str, object] = {"definition": "service_request"}
+    report |= {"category": row.category, "source": row.source, "reference": row.case}
+    if grid:
+        report["grid"] = grid
+    if row.position:
+        report["position"] = {"lat": row.position[0], "lon": row.position[1]}
+    if row.department:
+        report["department"] = row.department
+    if row.unit:
+        report["unit"] = row.unit
+    if deadlines == "city":
+        report["deadline"] = row.target.isoformat() if row.target else None
     yield to_ms(row.opened), 0, row.case, _event(f"{row.case}-report", REPORTED, case, row.opened, report)
     if row.closed:
         yield to_ms(row.closed), 1, row.case, _event(f"{row.case}-close", CLOSED, case, row.closed, {})
@@ -313,22 +324,6 @@ def _event(number: str, kind: str, case: str, when: datetime, data: dict[str, ob
             "data": data,
         }
     )
-
-
-def _report(row: CityCase, grid: str | None, deadlines: Literal["city", "pack"]) -> dict[str, object]:
-    data: dict[str, object] = {"definition": "service_request"}
-    data |= {"category": row.category, "source": row.source, "reference": row.case}
-    if grid:
-        data["grid"] = grid
-    if row.position:
-        data["position"] = {"lat": row.position[0], "lon": row.position[1]}
-    if row.department:
-        data["department"] = row.department
-    if row.unit:
-        data["unit"] = row.unit
-    if deadlines == "city":
-        data["deadline"] = row.target.isoformat() if row.target else None
-    return data
 
 
 # ---- order -----------------------------------------------------------------------------------------------

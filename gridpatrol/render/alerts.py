@@ -28,6 +28,27 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
     table(("raised", "alert", "level", "incident", "status", "told"), lines)
 
 
+def alert_members(row: Any, names: Names) -> dict[str, Any]:
+    """An alert as JSON shows it."""
+    return {
+        "id": row.id,
+        "case": row.case_id,
+        "kind": row.kind,
+        "clock": row.clock,
+        "level": row.level,
+        "cycle": row.cycle,
+        "category": row.category,
+        "recipients": json.loads(row.recipients),
+        "due_at": names.instant(row.due_at),
+        "deadline": names.maybe(row.due),
+        "raised_at": names.instant(row.raised_at),
+        "not_before": names.maybe(row.not_before),
+        "status": row.status,
+        "ended_at": names.maybe(row.ended_at),
+        "ended_by": row.ended_by,
+    }
+
+
 def feed_line(data: str) -> str:
     """An event of the feed, given as its JSON, in one line."""
     alert = json.loads(data)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from engine.store.rows import StepRow
-from engine.views.incident_detail import ClockSheet, IncidentDetail
+from engine.views.incident_detail import IncidentDetail
 from engine.views.incident_list import Head, Line
 from engine.views.names import Names
 from gridpatrol.render.story import story
@@ -43,7 +43,14 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
     if shown.owner and shown.open:
         click.echo(f"  with {_owner(shown)}")
     for clock in shown.clocks:
-        click.echo("  " + _clock(clock))
+        name = both(CLOCKS, clock.name)
+        if clock.due_at is None:
+            click.echo(f"  {name}: no deadline, since {minute(clock.started_at)}")
+            continue
+        left = f" ({clock.remaining.zh}, {clock.remaining.en})" if clock.remaining else ""
+        paused = " paused" if clock.paused else ""
+        limit = f"{clock.limit_zh} " if clock.limit_zh else ""
+        click.echo(f"  {name}: {limit}until {minute(clock.due_at)}{paused}{left}")
     if shown.open and shown.allowed:
         click.echo("  next: " + ", ".join(item.trigger for item in shown.allowed))
     click.echo("")
@@ -56,14 +63,3 @@ def _owner(item: Head) -> str:
         return ""
     department = f" · {item.owner.department.name}" if item.owner.department else ""
     return f"{item.owner.grid.name}{department}"
-
-
-def _clock(clock: ClockSheet) -> str:
-    """A clock that runs or is paused."""
-    name = both(CLOCKS, clock.name)
-    if clock.due_at is None:
-        return f"{name}: no deadline, since {minute(clock.started_at)}"
-    left = f" ({clock.remaining.zh}, {clock.remaining.en})" if clock.remaining else ""
-    stands = " paused" if clock.paused else ""
-    limit = f"{clock.limit_zh} " if clock.limit_zh else ""
-    return f"{name}: {limit}until {minute(clock.due_at)}{stands}{left}"

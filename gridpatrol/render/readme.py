@@ -56,7 +56,21 @@ UNTIL = "03-03T09:00"
 
 def timeline() -> str:
     """One incident of an engine's own database, shown as the command shows it."""
-    lines = [_event(number, *line) for number, line in enumerate(STORY, 1)]
+    lines = []
+    for number, (time, arrival, trigger, actor, data) in enumerate(STORY, 1):
+        event: dict[str, object] = {
+            "specversion": "1.0",
+            "id": str(number),
+            "source": "app/readme",
+            "type": f"gridpatrol.{trigger}.v1",
+            "subject": CASE,
+            "time": _instant(time).isoformat(),
+            "actor": actor,
+            "data": data,
+        }
+        if arrival:
+            event["recordedtime"] = _instant(arrival).isoformat()
+        lines.append(msgspec.json.encode(event))
     with tempfile.TemporaryDirectory() as folder, writing(_settings(folder)) as engine:
         install_if_empty(engine, BEFORE_ALL)
         replay_events(engine, lines, "readme", to_ms(_instant(UNTIL)))
@@ -73,22 +87,6 @@ def _settings(folder: str) -> Settings:
 
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(f"2026-{text}:00+08:00")
-
-
-def _event(number: int, time: str, arrival: str, kind: str, actor: str, data: dict[str, str]) -> bytes:
-    event: dict[str, object] = {
-        "specversion": "1.0",
-        "id": str(number),
-        "source": "app/readme",
-        "type": f"gridpatrol.{kind}.v1",
-        "subject": CASE,
-        "time": _instant(time).isoformat(),
-        "actor": actor,
-        "data": data,
-    }
-    if arrival:
-        event["recordedtime"] = _instant(arrival).isoformat()
-    return msgspec.json.encode(event)
 
 
 def explained() -> str:

@@ -180,22 +180,16 @@ def read_engine(database: Database) -> dict[str, TotalClock]:
             if step.seq == 1:
                 clock = TotalClock()
             for fact in f.decode_facts(step.body):
-                if isinstance(fact, f.Reported):
-                    found[fact.reference] = clock
-                _note(clock, fact)
+                match fact:
+                    case f.Reported():
+                        found[fact.reference] = clock
+                    case f.ClockStarted(clock="total") | f.ClockRetargeted(clock="total"):
+                        clock.due = fact.due
+                    case f.ClockRung(clock="total", breach=True):
+                        clock.breached = True
+                    case f.ClockStopped(clock="total"):
+                        clock.result = fact.result
     return found
-
-
-def _note(clock: TotalClock, fact: f.Fact) -> None:
-    """One fact of a total clock."""
-    if not isinstance(fact, f.ClockFact) or fact.clock != "total":
-        return
-    if isinstance(fact, f.ClockStarted | f.ClockRetargeted):
-        clock.due = fact.due
-    elif isinstance(fact, f.ClockRung) and fact.breach:
-        clock.breached = True
-    elif isinstance(fact, f.ClockStopped):
-        clock.result = fact.result
 
 
 def outcome(clock: TotalClock) -> str:

@@ -59,32 +59,28 @@ def run(settings: Settings, folder: Path | None, seconds: float | None, rate: fl
 
 
 def prepare(engine: Engine, folder: Path) -> None:
-    """Bring the database to where the demo goes on."""
+    """Bring the database to where the demo goes on: a month that it has begun to its end, an empty one through a new
+    month that ends now."""
     install_if_empty(engine, 1 if not any(engine.heads.values()) else None)
     with engine.database.read() as connection:
         done = read_meta(connection, DONE)
     if done is not None:
         return
-    month = _month(folder, engine)
+    note = folder / "month.json"
+    if note.is_file() and any(head > 1 for head in engine.heads.values()):
+        month = msgspec.json.decode(note.read_bytes(), type=Month)  # which this database has begun
+    else:
+        month = Month("month.jsonl", now_ms())
+        folder.mkdir(parents=True, exist_ok=True)
+        end = datetime.fromtimestamp(month.end / 1000, UTC)
+        write_month(folder / month.file, folder_of(engine.settings.pack), end, SEED)
+        note.write_bytes(msgspec.json.encode(month))
     file = folder / month.file
     say(f"Replaying a month of {file} into {shown(engine.settings.database)} ...")
     with progress("one month", count_lines(file)) as show, file.open("rb") as lines:
         replay_events(engine, lines, name_of(file), month.end, show)
     with engine.database.begin() as connection:
         write_meta(connection, DONE, str(month.end))
-
-
-def _month(folder: Path, engine: Engine) -> Month:
-    """The month that this database has begun; on an empty one, a new month that ends now."""
-    note = folder / "month.json"
-    if note.is_file() and any(head > 1 for head in engine.heads.values()):
-        return msgspec.json.decode(note.read_bytes(), type=Month)
-    folder.mkdir(parents=True, exist_ok=True)
-    month = Month("month.jsonl", now_ms())
-    end = datetime.fromtimestamp(month.end / 1000, UTC)
-    write_month(folder / month.file, folder_of(engine.settings.pack), end, SEED)
-    note.write_bytes(msgspec.json.encode(month))
-    return month
 
 
 class Traffic:

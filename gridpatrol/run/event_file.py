@@ -5,11 +5,27 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import click
+import msgspec
+
 from engine import replay
 from engine.errors import LogMismatch
 from engine.runtime import Engine
 from engine.store.positions import read_positions
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty
+
+
+def events_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Events as they were written: one per line, or the items of an array."""
+    rest = (line for line in lines if line.strip())
+    first = next(rest, b"")
+    if not first.lstrip().startswith(b"["):
+        yield from (line.strip() for line in (first, *rest) if line)
+        return
+    try:
+        yield from (bytes(raw) for raw in msgspec.json.decode(b"".join([first, *rest]), type=list[msgspec.Raw]))
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"The file begins like a JSON array but is none: {error}.") from error
 
 
 class lines_of:

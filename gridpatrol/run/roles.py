@@ -48,22 +48,16 @@ class RoleEnded(GridpatrolError):
 @contextmanager
 def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
     """The database of a role, of this release. Roles share the writer's lease, and each keeps it: what needs it alone
-    is refused."""
-    with _as_a_sentence(), ExitStack() as stack:
-        database = open_database(settings.database)
-        stack.callback(database.close)
-        database.end_silence(clients.SILENCE_MS)  # what it has locked, others wait for
-        lease = Lease(database, WRITER, shared=True)
-        stack.callback(lease.close)
-        database.check_schema()
-        yield database, lease
-
-
-@contextmanager
-def _as_a_sentence() -> Iterator[None]:
-    """A database that goes away ends the role with a sentence, as one that never was there."""
+    is refused. A database that goes away ends the role with a sentence, as one that never was there."""
     try:
-        yield
+        with ExitStack() as stack:
+            database = open_database(settings.database)
+            stack.callback(database.close)
+            database.end_silence(clients.SILENCE_MS)  # what it has locked, others wait for
+            lease = Lease(database, WRITER, shared=True)
+            stack.callback(lease.close)
+            database.check_schema()
+            yield database, lease
     except AWAY as error:
         if refuses(error):
             raise

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -143,10 +143,15 @@ def _serve(
         app = create_app(writer, database, performance=reader(database), closing=closing)
         on_open = (lambda: opened(url, engine)) if opened else None
         server = Server(app, closing, on_open, certificate)
-        with (
-            stopped_after(seconds, server.stop),
-            _ended_with(server, writer) if engine.settings.kafka else nullcontext(),
-        ):
+        if engine.settings.kafka:
+            # A gateway whose writer has stopped ends: its supervisor starts a fresh one. The embedded run goes on, for
+            # what is stored can still be read.
+            def stop_with_writer() -> None:
+                writer.join()
+                server.stop()
+
+            threading.Thread(target=stop_with_writer, name="gridpatrol-end", daemon=True).start()
+        with stopped_after(seconds, server.stop):
             server.run(sockets=[taken])
     except KeyboardInterrupt:
         pass  # uvicorn has stopped in order, and hands the signal on
@@ -189,16 +194,3 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._closing.set()
         await super().shutdown(sockets)
-
-
-@contextmanager
-def _ended_with(server: Server, writer: Writer) -> Iterator[None]:
-    """Stop a gateway whose writer has stopped: its supervisor starts a fresh one. The embedded run goes on, for what
-    is stored can still be read."""
-
-    def end() -> None:
-        writer.join()
-        server.stop()
-
-    threading.Thread(target=end, name="gridpatrol-end", daemon=True).start()
-    yield
