@@ -11,7 +11,6 @@ from engine.errors import LeaseTaken
 from engine.operations import dead_letters
 from engine.operations.dead_letters import Replayed
 from engine.principals import Principals
-from engine.runtime import Engine
 from engine.slice.types import Answer
 from engine.store import dead_letters as store
 from gridpatrol import options
@@ -130,7 +129,19 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
     try:
         with writing(settings) as engine:
             engine.drain(now_ms())
-            outcomes = [_replay(engine, id_) for id_ in letter]
+            outcomes = list[Replayed]()
+            for id_ in letter:
+                found = dead_letters.read(engine, id_)
+                assert found is not None
+                principals = Principals.read(engine.settings.principals)
+                submission = dead_letters.resubmission(*found, engine.count, principals)
+                row = engine.append([submission], now_ms())[0]
+                answer: Answer | None = None
+                while (result := engine.work(now_ms())) is not None:
+                    here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
+                    answer = next(here, answer)
+                outcomes.append(dead_letters.outcome_of(id_, answer))
+                dead_letters.keep(engine, outcomes[-1])
             engine.drain(now_ms())
     except LeaseTaken:
         server = writer_of(settings)
@@ -143,17 +154,3 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
             why = f" ({done.reason} {done.field}: {done.detail})" if done.reason else ""
             click.echo(f"{done.letter}: {done.outcome}{why}")
     ctx.exit(1 if any(done.reason for done in outcomes) else 0)
-
-
-def _replay(engine: Engine, id_: str) -> Replayed:
-    """With the lease in hand: append, decide, keep how it ended."""
-    found = dead_letters.read(engine, id_)
-    assert found is not None
-    submission = dead_letters.resubmission(*found, engine.count, Principals.read(engine.settings.principals))
-    row = engine.append([submission], now_ms())[0]
-    answer: Answer | None = None
-    while (result := engine.work(now_ms())) is not None:
-        answer = next((a for a in result.answers if (a.partition, a.position) == (row.partition, row.position)), answer)
-    outcome = dead_letters.outcome_of(id_, answer)
-    dead_letters.keep(engine, outcome)
-    return outcome

@@ -159,34 +159,30 @@ def ledgers(steps: list[StepRow]) -> list[Ledger]:
 def _explain_stored(
     database: Database, incident: str, clock: str | None, level: int | None, lang: str, as_json: bool
 ) -> None:
-    """Explain the last clock of that name, or the one that is due first."""
+    """Explain the last clock of that name and level; without a name the one that is due first, else the total."""
     with database.read() as connection:
         steps = exports.steps_of(connection, incident)
         rows = slices.read_partitions(connection)
         if not steps:
             raise click.UsageError(f"There is no incident {incident!r}: see `gridpatrol incident list`.")
         ran = ledgers(steps)
-        ledger = _chosen(ran, clock, level)
+        of_level = [item for item in ran if level in (None, item.level)]
+        running = [(item.due, k) for k, item in enumerate(of_level) if item.runs and item.due is not None]
+        named = [item for item in of_level if item.clock == (clock or "total")]
+        if clock is None and running:
+            ledger = of_level[min(running)[1]]
+        elif named:
+            ledger = named[-1]
+        else:
+            names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
+            wanted = repr(clock or "total") + ("" if level is None else f" at level {level}")
+            raise click.UsageError(f"No clock {wanted} has run in this incident, only: {names or 'none'}.")
         packs: list[tuple[str, int]] = msgspec.json.decode(
             next(row.packs for row in rows if row.partition == steps[0].partition)
         )
         active = next((digest for digest, arrival in reversed(packs) if arrival <= ledger.known), packs[0][0])
         policy = Policies().get(connection, active)
     _explain_ledger(policy.calendars[ledger.calendar], ledger, lang, as_json)
-
-
-def _chosen(ran: list[Ledger], clock: str | None, level: int | None) -> Ledger:
-    """The last clock of that name and level; without a name the running one that is due first, else the total one."""
-    of_level = [item for item in ran if level in (None, item.level)]
-    running = [(item.due, k) for k, item in enumerate(of_level) if item.runs and item.due is not None]
-    if clock is None and running:
-        return of_level[min(running)[1]]
-    named = [item for item in of_level if item.clock == (clock or "total")]
-    if not named:
-        names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
-        wanted = repr(clock or "total") + ("" if level is None else f" at level {level}")
-        raise click.UsageError(f"No clock {wanted} has run in this incident, only: {names or 'none'}.")
-    return named[-1]
 
 
 def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool) -> None:

@@ -85,16 +85,15 @@ def _publish(settings: Settings, lines: Iterable[bytes], named: bool) -> Iterato
 def _publish_there(server: Server, raws: Iterator[bytes], batch: int) -> Iterator[dict[str, Any]]:
     """Through the door, in batches."""
     while chunk := list(islice(raws, min(batch, 500))):
-        yield from server.publish(b"[" + b",".join(_sendable(raw) for raw in chunk) + b"]", WAIT_S)
-
-
-def _sendable(raw: bytes) -> bytes:
-    """A line that is no JSON would spoil its whole batch: it travels as a text, and is refused alone."""
-    try:
-        msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.encode(raw.decode("utf-8", "backslashreplace"))
-    return raw
+        items = list[bytes]()
+        for raw in chunk:
+            try:
+                msgspec.json.decode(raw)
+                items.append(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                # It would spoil its whole batch: it travels as a text, and is refused alone.
+                items.append(msgspec.json.encode(raw.decode("utf-8", "backslashreplace")))
+        yield from server.publish(b"[" + b",".join(items) + b"]", WAIT_S)
 
 
 def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:

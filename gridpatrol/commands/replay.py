@@ -55,19 +55,15 @@ def command(file: Path, until: int | None, database: str | None, pack: str | Non
     else:
         if as_json:
             return options.print_json(replayed)
-        _report(replayed, url)
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(replayed.outcomes.items())) or "none"
+        click.echo(f"{replayed.lines} lines read into {url}. Decided in this run: {outcomes}.")
+        for number, what in (
+            (replayed.skipped, "were decided by an earlier run"),
+            (replayed.beyond, "lie after --until"),
+            (replayed.rejected, "are no valid events: see `gridpatrol deadletter list`"),
+        ):
+            if number:
+                click.echo(f"{number} {what}.")
     click.echo("Look next:")
     for what in ("incident list --overdue", "performance show", "deadletter list", "verify"):
         click.echo(f"  gridpatrol {what} --database {url}")
-
-
-def _report(done: replay.Replayed, url: str) -> None:
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.outcomes.items())) or "none"
-    click.echo(f"{done.lines} lines read into {url}. Decided in this run: {outcomes}.")
-    for count, what in (
-        (done.skipped, "were decided by an earlier run"),
-        (done.beyond, "lie after --until"),
-        (done.rejected, "are no valid events: see `gridpatrol deadletter list`"),
-    ):
-        if count:
-            click.echo(f"{count} {what}.")

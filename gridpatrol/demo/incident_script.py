@@ -132,7 +132,14 @@ class IncidentScript:
 
     def found(self, **extra: Any) -> None:
         """Somebody finds it, or hears of it. It begins with the finder while it can be dissuaded or handled there."""
-        finder, data = self._finder(), self._report() | extra
+        if self.source in INTAKES:
+            posts = self.locality.speakers("report.submitted", self.case, role="intake")
+            finder = next((post for post in posts if INTAKES[self.source] in post.code), posts[0])
+        else:
+            levels = {"patrol": (self.locality.leaf_level,), "inspection": (2, 3)}.get(self.source, ())
+            role = {"supervision": "supervisor", "petition": "office"}.get(self.source, "")
+            finder = self._speaker("report.submitted", levels, role)
+        data = self._report() | extra
         level = self.locality.level(finder)
         event = self.say("report.submitted", Gap(0), actor=finder.code, **data)
         event.offline = self.away = self.away and level == self.locality.leaf_level
@@ -160,15 +167,6 @@ class IncidentScript:
             data |= {"reporter_name": REPORTERS[self.source], "reporter_contact": "经受理岗位转接"}
         data["description"] = self.rng.choice(DESCRIPTIONS.get(self.source, SEEN))
         return data
-
-    def _finder(self) -> Post:
-        """The post that reports from the script's source."""
-        if self.source in INTAKES:
-            posts = self.locality.speakers("report.submitted", self.case, role="intake")
-            return next((p for p in posts if INTAKES[self.source] in p.code), posts[0])
-        levels = {"patrol": (self.locality.leaf_level,), "inspection": (2, 3)}.get(self.source, ())
-        role = {"supervision": "supervisor", "petition": "office"}.get(self.source, "")
-        return self._speaker("report.submitted", levels, role)
 
     def dissuade(self, outcome: str) -> None:
         """Inform and dissuade on the spot (告知劝阻)."""

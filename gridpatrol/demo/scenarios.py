@@ -91,7 +91,13 @@ def whole(script: IncidentScript) -> Iterator[None]:
     if script.state == "discovered":
         yield from _dissuaded(script)
     if script.state == "reported":
-        _ended_early(script)
+        if script.chance(0.04):
+            script.end("rejected", reason=script.rng.choice(("not_found", "out_of_scope", "unfounded")))
+        elif script.chance(0.02):
+            script.end("withdrawn")
+        elif script.chance(0.01):
+            script.say("incident.force_closed", script.gap("accept"), reason="transferred")
+            script.state = "force_closed"
         yield
     while script.state in OPEN and script.state != "verified":
         if script.state != "verifying":
@@ -119,17 +125,6 @@ def _dissuaded(script: IncidentScript) -> Iterator[None]:
     if script.state == "dissuading":
         script.report_up()
         yield
-
-
-def _ended_early(script: IncidentScript) -> None:
-    """Not a case for the grid, or taken back by who reported it."""
-    if script.chance(0.04):
-        script.end("rejected", reason=script.rng.choice(("not_found", "out_of_scope", "unfounded")))
-    elif script.chance(0.02):
-        script.end("withdrawn")
-    elif script.chance(0.01):
-        script.say("incident.force_closed", script.gap("accept"), reason="transferred")
-        script.state = "force_closed"
 
 
 def _owned(script: IncidentScript) -> Iterator[None]:

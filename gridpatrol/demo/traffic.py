@@ -175,10 +175,21 @@ class Traffic:
         self._publish_one(planned, subject, at, script.state)
 
     def _move(self) -> None:
-        """Somebody moves an incident on, or says something beside it."""
-        line = self._chosen()
-        if line is None:
+        """Somebody moves an incident on, or says something beside it: often one that waits long, never the last of its
+        state or one of the last late ones."""
+        states = Counter(line["state"] for line in self.open.values())
+        late = sum(line["overdue"] for line in self.open.values())
+        crowded = len(self.open) > USUAL
+
+        def may_go(line: dict[str, Any]) -> bool:
+            needed = (line["state"] in MAIN_LINE and states[line["state"]] < 2) or (line["overdue"] and late < 3)
+            asleep = not crowded and not zlib.crc32(line["id"].encode()) % SLEEPERS
+            return not needed and not asleep and line["id"] not in self.left
+
+        free = [line for line in self.open.values() if may_go(line)]
+        if not free:
             return
+        line = self.rng.choice(free if self.rng.random() < 0.6 else free[: len(free) // 4 + 1])
         answer = self.server.get(f"/v1/incidents/{line['id']}")
         script = revive(self.locality, self.rng, answer)
         if script is None or not answer["open"]:
@@ -192,22 +203,6 @@ class Traffic:
             return
         if not self._publish_one(script.events[-1], line["id"], self._ms(), script.state):
             self.left.add(line["id"])
-
-    def _chosen(self) -> dict[str, Any] | None:
-        """An incident to be moved: often one that waits long, never the last of its state or the last late ones."""
-        states = Counter(line["state"] for line in self.open.values())
-        late = sum(line["overdue"] for line in self.open.values())
-        crowded = len(self.open) > USUAL
-
-        def may_go(line: dict[str, Any]) -> bool:
-            needed = (line["state"] in MAIN_LINE and states[line["state"]] < 2) or (line["overdue"] and late < 3)
-            asleep = not crowded and not zlib.crc32(line["id"].encode()) % SLEEPERS
-            return not needed and not asleep and line["id"] not in self.left
-
-        free = [line for line in self.open.values() if may_go(line)]
-        if not free:
-            return None
-        return self.rng.choice(free if self.rng.random() < 0.6 else free[: len(free) // 4 + 1])
 
     def _publish_one(self, planned: PlannedEvent, subject: str, at: int, state: str) -> bool:
         """Publish one event, after which its incident stands in `state` until the next look. Whether it was taken."""

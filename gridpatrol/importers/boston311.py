@@ -223,6 +223,12 @@ def _row(fields: dict[str, str], number: int, line: str) -> tuple[CityCase, list
         remarks.append(("closed_dt", f"closed {opened - closed} before it opened; both kept as recorded"))
     if fields["case_status"] == "Closed" and not closed:
         remarks.append(("closed_dt", "Closed without an instant; imported as open"))
+    labels = (fields[name] for name in ("precinct", "ward", "city_council_district"))
+    found = (re.fullmatch(r"(?:[A-Za-z]+\s*)?(\d{1,6})", label) for label in labels)  # `Ward 3`, `03`, `3` are one
+    precinct, ward, district = (int(match[1]) if match else 0 for match in found)
+    places = [f"P{precinct:04d}"] if precinct else []
+    if district:  # 0 is outside the districts
+        places += [f"D{district}W{ward}", f"D{district}"] if ward else [f"D{district}"]
     position = None
     try:
         lat, lon = float(fields["latitude"]), float(fields["longitude"])
@@ -240,7 +246,7 @@ def _row(fields: dict[str, str], number: int, line: str) -> tuple[CityCase, list
         SOURCES[fields["source"]],
         fields["department"],
         unit_code(fields["queue"]),
-        _places(fields),
+        tuple(places),
         position,
         number,
         line,
@@ -262,17 +268,6 @@ def _instant(fields: dict[str, str], name: str) -> datetime | None:
             name, f"{text!r} is not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset"
         )
     return when.replace(tzinfo=ZONE)
-
-
-def _places(fields: dict[str, str]) -> tuple[str, ...]:
-    """Grid codes from fine to coarse. `Ward 3`, `03`, `3` are one ward; district 0 is outside them."""
-    labels = (fields[name] for name in ("precinct", "ward", "city_council_district"))
-    found = (re.fullmatch(r"(?:[A-Za-z]+\s*)?(\d{1,6})", label) for label in labels)
-    precinct, ward, district = (int(match[1]) if match else 0 for match in found)
-    places = [f"P{precinct:04d}"] if precinct else []
-    if district:
-        places += [f"D{district}W{ward}", f"D{district}"] if ward else [f"D{district}"]
-    return tuple(places)
 
 
 # ---- events ----------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import click
 
-from consumers.performance.consume import Rate
 from gridpatrol.figures import Figures
 from gridpatrol.render.tables import duration, table
 
@@ -30,6 +29,8 @@ def figure_table(figures: Figures) -> None:
     rows = []
     for row in figures.rows:
         now = standing.get(row.key)
+        shares = [rate.basis_points for rate in (row.close_rate, row.on_time_rate, row.rework_rate)]
+        brackets = "({})" if row.thin else "{}"
         rows.append(
             (
                 row.key,
@@ -37,7 +38,7 @@ def figure_table(figures: Figures) -> None:
                 row.counts.get("reported", 0),
                 row.counts.get("closed", 0),
                 row.n,
-                *(_percent(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
+                *("-" if share is None else brackets.format(f"{share / 100:.2f}%") for share in shares),
                 duration(row.median_ms) if row.median_ms is not None else "",
                 duration(row.p90_ms) if row.p90_ms is not None else "",
                 now.open if now else 0,
@@ -47,10 +48,3 @@ def figure_table(figures: Figures) -> None:
     table(HEADS, rows, right=range(2, 12))
     if any(row.thin for row in figures.rows):
         click.echo("(in brackets: too few cases to rank)")
-
-
-def _percent(rate: Rate, thin: bool) -> str:
-    if rate.basis_points is None:
-        return "-"
-    text = f"{rate.basis_points / 100:.2f}%"
-    return f"({text})" if thin else text

@@ -27,7 +27,15 @@ def main() -> int:
     while not line.endswith(b"\n") and (some := os.read(0, 65_536)):
         line += some
     settings = msgspec.json.decode(line, type=Settings)
-    threading.Thread(target=_end_with_parent, name="gridpatrol-parent", daemon=True).start()
+
+    def end_with_parent() -> None:  # in order, and at last in any way
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_S)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, name="gridpatrol-parent", daemon=True).start()
     logs.configure(settings.log_format, settings.log_level)
     try:
         serve(settings)
@@ -35,15 +43,6 @@ def main() -> int:
         click.echo(f"gridpatrol {settings.role}: {sentence(error)}", err=True)
         return 1
     return 0
-
-
-def _end_with_parent() -> None:
-    """Stop in order when the parent is gone, and at last in any way."""
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_S)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,11 @@ def run(settings: Settings) -> City:
         districts = _districts(engine)
         with engine.database.begin() as connection:
             write_meta(connection, DONE, END)
-    due = _own_deadlines(settings)
+    with TemporaryDirectory(prefix="gridpatrol-city-") as folder:
+        apart = msgspec.structs.replace(settings, database=f"sqlite:///{folder}/city.db")
+        with writing(apart, listening=False) as engine:  # of the pack's limits, for which the reports are enough
+            _replay(engine, "pack", None, "deadlines by the pack's limits", lambda event: b"-report" in event)
+            due = {number: clock.due for number, clock in read_engine(engine.database).items()}
     outcomes = Counter(outcome(found.get(number, TotalClock())) for number in records)
     flagged = [n for n, record in records.items() if record.flag and record.target is not None]
     ruled = [n for n, record in records.items() if record.target is not None and due.get(n) is not None]
@@ -149,15 +153,6 @@ def _replay(
     events = boston311.events(boston311.SHIPPED, tree, lambda remark: None, deadlines=deadlines)
     with progress(what, EVENTS) as show:
         replay.replay_events(engine, filter(only, events) if only else events, deadlines, end, show)
-
-
-def _own_deadlines(settings: Settings) -> dict[str, int | None]:
-    """The deadlines that the engine gives by the pack's limits: case number -> instant. Only the reports are needed."""
-    with TemporaryDirectory(prefix="gridpatrol-city-") as folder:
-        apart = msgspec.structs.replace(settings, database=f"sqlite:///{folder}/city.db")
-        with writing(apart, listening=False) as engine:
-            _replay(engine, "pack", None, "deadlines by the pack's limits", lambda event: b"-report" in event)
-            return {number: clock.due for number, clock in read_engine(engine.database).items()}
 
 
 def read_city(path: Path) -> dict[str, CityRecord]:

@@ -115,6 +115,11 @@ def welcome(url: str, engine: Engine) -> str:
     # Where the door asks who speaks, with the token of whoever pastes the line.
     curl = 'curl -H "Authorization: Bearer $GRIDPATROL_TOKEN"' if engine.settings.principals else "curl"
     headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
+    with engine.database.read() as connection:  # an incident with a story: overdue if there is one
+        late = incident_queries.Filters(now=now_ms(), overdue=True)
+        every = incident_queries.Filters(now=now_ms(), open=None)
+        pages = (incident_queries.read_page(connection, wanted, "due_at", False, None, 1) for wanted in (late, every))
+        incident = next((page[0][0].id for page in pages if page), "")
     return "\n".join(
         [
             "",
@@ -130,7 +135,7 @@ def welcome(url: str, engine: Engine) -> str:
             "",
             f"  {curl} '{url}/v1/incidents?overdue=true&limit=3'",
             "",
-            f"  {curl} '{url}/v1/incidents/{_some_incident(engine)}'",
+            f"  {curl} '{url}/v1/incidents/{incident}'",
             "",
             f"  {curl} '{url}/v1/events' {headers} -d '{_report(engine)}'",
             "",
@@ -138,19 +143,6 @@ def welcome(url: str, engine: Engine) -> str:
             "",
         ]
     )
-
-
-def _some_incident(engine: Engine) -> str:
-    """An incident with a story: overdue if there is one."""
-    with engine.database.read() as connection:
-        for filters in (
-            incident_queries.Filters(now=now_ms(), overdue=True),
-            incident_queries.Filters(now=now_ms(), open=None),
-        ):
-            found = incident_queries.read_page(connection, filters, "due_at", False, None, 1)
-            if found:
-                return found[0][0].id
-    return ""
 
 
 def _report(engine: Engine) -> str:
