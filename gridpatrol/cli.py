@@ -1,7 +1,7 @@
 """The command: `gridpatrol COMMAND ...`. Each group of commands stands in one file of `gridpatrol.commands`.
 
-In: arguments and the environment. Out: what was asked for on stdout, everything else on stderr. Exit status 0, 1 if
-something was wrong (one sentence with the remedy), 2 if the command line itself was.
+What was asked for goes to stdout, everything else to stderr. Exit status 0; 1 if something was wrong (one sentence with
+the remedy); 2 if the command line itself was.
 """
 
 import sys

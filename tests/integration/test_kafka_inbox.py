@@ -223,10 +223,10 @@ def test_a_first_pack_that_was_installed_in_part_is_installed_in_all(
         cluster.settle()
         assert [bool(cluster.result().activations(p)) for p in range(4)] == [True, False, True, False]
         settings = cluster.as_("gateway")
-        roles._install_first(settings, cluster.database, first, cluster.inbox)
-        roles._install_first(settings, cluster.database, first, cluster.inbox)  # another gateway, before it is decided
+        roles.install_first(settings, cluster.database, first, cluster.inbox)
+        roles.install_first(settings, cluster.database, first, cluster.inbox)  # another gateway, before it is decided
         cluster.settle()
-        roles._install_first(settings, cluster.database, first, cluster.inbox)
+        roles.install_first(settings, cluster.database, first, cluster.inbox)
         assert [len(cluster.result().activations(p)) for p in range(4)] == [2, 1, 2, 1]
         assert sum(message.headers[0][1] == b"pack" for message in cluster.messages(cluster.topics.inbox)) == 6
 
