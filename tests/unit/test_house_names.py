@@ -24,6 +24,8 @@ QUIRKS = {"engine/cluster/kafka_quirks.py", "consumers/performance/faust_quirks.
 """What they reach into is pinned, and a test of each workaround fails when the library changes."""
 PUBLIC_IN_SPITE = {"_replace", "_asdict", "_fields", "_make", "_exit"}
 """Documented names of NamedTuple and of `os`."""
+OF_EVERY_NAME = {"EFFECTS", "CLOCKS"}
+"""Tables that say something of every trigger or clock. The recipes of CONTRIBUTING have a line for each of them."""
 EXCEPTIONS = Path(__file__).with_name("names_outside_definitions.txt")
 
 
@@ -117,9 +119,16 @@ def names_of_definitions() -> set[str]:
 
 
 def named_in(source: Source, names: set[str]) -> set[str]:
-    """Those of the names that stand in a file as text of their own."""
-    texts = {n.value for n in ast.walk(source.tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    return texts & names
+    """Those of the names that stand in a file as a text of its own, tables `OF_EVERY_NAME` aside."""
+    nodes = [node for statement in source.tree.body if not _is_table(statement) for node in ast.walk(statement)]
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)} & names
+
+
+def _is_table(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name in OF_EVERY_NAME
+    return False
 
 
 def exceptions(text: str) -> set[tuple[str, str]]:
@@ -139,7 +148,9 @@ def test_states_triggers_and_clocks_are_named_by_definitions_or_listed() -> None
 
 
 def test_a_name_of_a_definition_is_found_as_a_text_of_its_own_only() -> None:
-    text = '"""A closed case."""\nclosed = 1\nstate == "closed" or "is closed"\nmatch x:\n    case "total": pass'
+    text = (
+        '"""A closed case."""\nstate == "closed" or "is closed"\nmatch x:\n    case "total": pass\nCLOCKS = ("verify",)'
+    )
     assert named_in(Source("engine/a.py", text), names_of_definitions()) == {"closed", "total"}
 
 
