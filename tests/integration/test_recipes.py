@@ -29,8 +29,8 @@ def carry_out(recipe: Recipe, tree: Path) -> subprocess.CompletedProcess[str]:
         (commands / name).chmod(0o755)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("GRIDPATROL_")}
     ours |= {"PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(tree)}
-    words = ["bash", "-euo", "pipefail", "-c", recipe.commands]
-    return subprocess.run(words, cwd=tree, env=ours, capture_output=True, text=True, timeout=300)
+    shell = ["bash", "-euo", "pipefail", "-c", recipe.commands]
+    return subprocess.run(shell, cwd=tree, env=ours, capture_output=True, text=True, timeout=300)
 
 
 def test_there_is_a_recipe_for_each_of_these() -> None:
