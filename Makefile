@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run replay cluster check test chaos-cluster bench bench-cluster fresh clean
+.PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-cluster fresh clean
 
 BIN := .venv/bin
 # Two test processes fit the smallest machine that we support; more cores may take more.
@@ -28,8 +28,11 @@ check: setup ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 
-test: check ## check, then all tests on SQLite and on PostgreSQL
+test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (eight minutes)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+drill: setup ## whole installations that are killed, cut off, secured, moved and measured (a quarter of an hour)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile tests/drill
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
 	@$(BIN)/python -m lab.chaos.run --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \

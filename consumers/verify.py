@@ -24,7 +24,7 @@ from engine.store.database import Database
 from engine.store.rows import CaseRow
 from engine.store.steps import Connection
 from schemas import facts as f
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode, responsible
 
@@ -94,7 +94,7 @@ def _seen(connection: Connection) -> Iterator[Mismatch]:
         if not windows:
             continue  # before the first activation nothing is decided
         since = arrived[partition] - min(windows)
-        for case, n, source, id_ in recount.unseen(connection, partition, since, tuple(SAID)):
+        for case, n, source, id_ in recount.unseen(connection, partition, since, tuple(EVENT_TYPES)):
             place = f"{source} {id_} (partition {partition}, n {n}, case {case})"
             yield Mismatch("seen", place, "a row with what became of it", "none")
 
@@ -247,12 +247,12 @@ def _presence(row: tuple[Any, ...] | None) -> str:
 
 def _feed(connection: Connection) -> Iterator[Mismatch]:
     """Lines without gaps, and every alert told that did not wait for the end of quiet hours."""
-    stored, lowest, highest = recount.told(connection)
+    stored, lowest, highest = recount.feed_numbers(connection)
     if stored != highest or lowest != min(highest, 1):
         gap = recount.first_line_lost(connection)
         found = f"{stored} lines from {lowest} to {highest}"
         yield Mismatch("delivery", "the feed", f"lines 1 to {highest}, {gap} among them", found)
-    for alert, what in recount.untold(connection):
+    for alert, what in recount.lines_missing(connection):
         yield Mismatch("delivery", alert, f"a line that it is {what}", "none")
 
 

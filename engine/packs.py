@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
+from engine.errors import GridpatrolError
 from workflows.policy.compile import compile_rows
 from workflows.policy.lint import lint
 from workflows.policy.model import Pack
@@ -20,8 +21,8 @@ MAX_BYTES = 64 * 1024 * 1024  # a province's polygons fit; a video does not
 _SAVE_AS = "save it as UTF-8 (Excel: Save As, file type 'CSV UTF-8'; 另存为 CSV UTF-8)"
 
 
-class PackError(Exception):
-    """A pack that cannot be used: correct its files as `gridpatrol pack check DIR` says."""
+class PackError(GridpatrolError):
+    """A pack that cannot be used. Each of its problems says what to do."""
 
     def __init__(self, folder: Path, problems: Iterable[Finding]) -> None:
         self.folder = folder

@@ -19,8 +19,9 @@ class Policies:
         if found is None:
             body = inbox.read_pack(connection, digest)
             if body is None:
-                missing = PackUnusable(f"the log names pack {digest[:12]}, which this database does not hold")
-                missing.remedy = "Run `gridpatrol pack activate DIR` with the folder that it was made of."
-                raise missing
+                raise PackUnusable(
+                    f"the log names pack {digest[:12]}, which this database does not hold",
+                    remedy="Run `gridpatrol pack activate DIR` with the folder that it was made of.",
+                )
             found = self._known[digest] = Policy(model.decode(body.encode()), digest)
         return found

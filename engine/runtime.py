@@ -21,9 +21,10 @@ from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
 from engine.store import inbox as table
 from engine.store import slices
 from engine.store.database import Connection, Database, DriverError
+from engine.store.meta import read_meta, write_meta
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SettlementRow
 from schemas.partition import home_of, partition_of
-from workflows.policy import model as packs
+from workflows.policy import model
 from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
@@ -72,10 +73,10 @@ class Engine:
     def reload(self) -> None:
         """Read what is in memory again from the database."""
         with self.database.begin() as connection:
-            if table.read_meta(connection, "partitions") is None:
-                table.write_meta(connection, "partitions", str(self.settings.partitions))
+            if read_meta(connection, "partitions") is None:
+                write_meta(connection, "partitions", str(self.settings.partitions))
                 table.create_partitions(connection, self.settings.partitions)
-            self.count = int(table.read_meta(connection, "partitions") or 0)
+            self.count = int(read_meta(connection, "partitions") or 0)
             self.rows = {row.partition: row for row in slices.read_partitions(connection)}
             self.inbox.reload(connection, self.rows)
             self.next_due = {p: slices.read_next_due(connection, p) for p in self.heads}
@@ -215,18 +216,18 @@ class Engine:
 
     # ---- packs ----------------------------------------------------------------------------------------------
 
-    def install(self, pack: packs.Pack, now: int) -> str:
+    def install(self, pack: model.Pack, now: int) -> str:
         """Keep a pack under its hash and activate it in every partition, through the log."""
-        digest = packs.digest(pack)
+        digest = model.digest(pack)
         self.keep_pack(pack)
         self.append([Submission(p, "pack", "operator", digest) for p in self.rows], now)
         return digest
 
-    def keep_pack(self, pack: packs.Pack) -> None:
+    def keep_pack(self, pack: model.Pack) -> None:
         """Store a pack; nothing becomes active by it."""
-        body = packs.encode(pack).decode()
+        body = model.encode(pack).decode()
         with self.database.begin() as connection:
-            table.write_pack(connection, PackRow(packs.digest(pack), pack.code, pack.title_en, body))
+            table.write_pack(connection, PackRow(model.digest(pack), pack.code, pack.title_en, body))
 
     # ---- consumers ------------------------------------------------------------------------------------------
 

@@ -12,8 +12,6 @@ import click
 
 from engine.errors import GridpatrolError
 from engine.http.problems import Problem
-from engine.packs import PackError
-from gridpatrol.importers.boston311 import NotBoston311
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 
@@ -40,7 +38,7 @@ COMMANDS = {
 }
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 
-PLAIN = (GridpatrolError, PackError, NotBoston311, CalendarError, LimitError, Problem, OSError)
+PLAIN = (GridpatrolError, CalendarError, LimitError, Problem, OSError)
 """Errors whose message is meant for the person at the terminal."""
 
 

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from tests.support.builders import DAY, HOUR, at, event, instant, subject
+from lab.events import DAY, HOUR, MINUTE, at, event, instant, subject
 
-MINUTE = 60_000
 FIRST = at("03-02 09:00")
 BURST = at("03-04 10:30")
 """Many deadlines lie here, and on the milliseconds after it."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 from schemas import binary, examples, facts, jsonschema, messages
 from schemas.channels import LARGEST, OPERATIONS, TOPICS, Operation, Topic
 from schemas.envelope import MAX_EVENT_BYTES, Envelope
-from schemas.events import SAID, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
 from schemas.jsonschema import ATTRIBUTES, PROPERTIES, STEP
 
 FOLDER = Path(__file__).parent / "asyncapi"
@@ -161,7 +161,7 @@ def _operation(row: Operation) -> dict[str, Any]:
 def _messages(names: dict[type, str]) -> dict[str, Any]:
     """Every message by its name."""
     found: dict[str, Any] = {}
-    for name, said in SAID.items():
+    for name, said in EVENT_TYPES.items():
         kind = trigger_of(name)
         found[kind] = _structured(name)
         found[f"{kind}.binary"] = _in_binary(name, names[said])
@@ -216,7 +216,7 @@ def _structured(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "title": _title(kind),
-        "summary": _summary(SAID[name]),
+        "summary": _summary(EVENT_TYPES[name]),
         "contentType": binary.STRUCTURED,
         "headers": {"type": "object", "properties": content},
         "payload": _component(kind),
@@ -235,7 +235,7 @@ def _in_binary(name: str, data: str) -> dict[str, Any]:
     return {
         "name": f"{name} in binary mode",
         "title": f"{_title(kind)}, binary",
-        "summary": _summary(SAID[name]),
+        "summary": _summary(EVENT_TYPES[name]),
         "contentType": binary.JSON,
         "headers": {"allOf": [_component("EventHeaders"), only]},
         "payload": _component(data),
@@ -313,14 +313,14 @@ def _component(name: str) -> dict[str, Any]:
 def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
     """Component names by struct, and the schemas by these names: events by their kind, data and facts under prefixes,
     since the same word means what is said and what is told."""
-    named: dict[type, str] = {said: f"data.{trigger_of(name)}" for name, said in SAID.items()}
+    named: dict[type, str] = {said: f"data.{trigger_of(name)}" for name, said in EVENT_TYPES.items()}
     named |= {fact: f"fact.{fact.__struct_config__.tag}" for fact in get_args(facts.AnyFact)}
     sent = (facts.Step, messages.AlertTold, messages.DeadLetter, messages.Cell)
     named |= {struct: struct.__name__ for struct in sent}
     refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
     renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}
     schemas = {renamed.get(name, name): _referring(schema, renamed) for name, schema in parts.items()}
-    schemas |= {trigger_of(name): _event(name, said, named[said]) for name, said in SAID.items()}
+    schemas |= {trigger_of(name): _event(name, said, named[said]) for name, said in EVENT_TYPES.items()}
     schemas |= {"Record": _record(), "EventHeaders": _event_headers(), "SentHeaders": _sent_headers()}
     return named, dict(sorted(schemas.items()))
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from schemas.events import SAID, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
 from schemas.topics import Topics
 
 WEEK_MS = 7 * 24 * 3_600_000
@@ -45,7 +45,7 @@ class Topic(Struct, frozen=True):
 
 
 _NAMES = Topics()
-_KINDS = tuple(trigger_of(name) for name in SAID)
+_KINDS = tuple(trigger_of(name) for name in EVENT_TYPES)
 _HOME = "The partition is `murmur2(home) mod P`, P fixed at installation (32 unless chosen otherwise)"
 
 TOPICS = {

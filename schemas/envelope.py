@@ -15,7 +15,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from schemas.events import SAID, Code, Instant, Said
+from schemas.events import EVENT_TYPES, Code, EventData, Instant
 from schemas.facts import AnyFact
 from schemas.instants import EARLIEST, SPAN, outside
 from schemas.refusals import Reason, Refusal
@@ -70,7 +70,7 @@ class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 decode_record = msgspec.json.Decoder(Record).decode
 encode_record = msgspec.json.Encoder().encode
-_DATA = {name: msgspec.json.Decoder(struct).decode for name, struct in SAID.items()}
+_DATA = {name: msgspec.json.Decoder(struct).decode for name, struct in EVENT_TYPES.items()}
 
 
 def to_ms(instant: datetime) -> int:
@@ -102,7 +102,7 @@ def decode_envelope(raw: bytes) -> Envelope | Refusal:
 
 def _check(event: Envelope) -> Envelope | Refusal:
     """Type, subject and instants."""
-    if event.type not in SAID:
+    if event.type not in EVENT_TYPES:
         return unknown_type(event.type)
     if not _SUBJECT.match(event.subject):
         return Refusal(Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code")
@@ -155,7 +155,7 @@ def _members(value: object, path: str) -> Iterator[tuple[str, object]]:
 def unknown_type(name: str) -> Refusal:
     """Why a type is not taken: the engine's own, another version, or unknown."""
     stem, _, _version = name.rpartition(".v")
-    known = [t for t in SAID if t.rpartition(".v")[0] == stem]
+    known = [t for t in EVENT_TYPES if t.rpartition(".v")[0] == stem]
     if known:
         return Refusal(Reason.UNKNOWN_VERSION, "type", f"version not known: send {known[0]}")
     tag = (stem or name).removeprefix("gridpatrol.")
@@ -164,7 +164,7 @@ def unknown_type(name: str) -> Refusal:
     return Refusal(Reason.UNKNOWN_TYPE, "type", "not in the contract: see `gridpatrol schema`")
 
 
-def decode_data(event: Envelope) -> Said | Refusal:
+def decode_data(event: Envelope) -> EventData | Refusal:
     """The data of an event by its type.
 
     Members it does not know are passed over here; the door has sealed them.

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import defstruct, structs
 
 from schemas.envelope import SUBJECT, Envelope
-from schemas.events import SAID, Said
+from schemas.events import EVENT_TYPES, EventData
 from schemas.facts import Step
 from schemas.instants import SPAN
 
@@ -41,7 +41,7 @@ ATTRIBUTES = {
 
 def documents() -> dict[str, bytes]:
     """File name -> schema, in order of the names. The same code gives the same bytes."""
-    made = {f"{name}.json": _event(name, struct) for name, struct in SAID.items()}
+    made = {f"{name}.json": _event(name, struct) for name, struct in EVENT_TYPES.items()}
     made[f"{STEP}.json"] = _step()
     return {name: encode(made[name]) for name in sorted(made)}
 
@@ -70,7 +70,7 @@ def _dedented(value: Any) -> Any:
     return [_dedented(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _event(name: str, said: type[Said]) -> dict[str, Any]:
+def _event(name: str, said: type[EventData]) -> dict[str, Any]:
     """The schema of a whole CloudEvent of one type. Members that it does not name are allowed, and sealed."""
     (data,), parts = msgspec.json.schema_components([said], ref_template="#/$defs/{name}")
     attributes = dict(PROPERTIES)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from schemas.envelope import Envelope
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 
 _BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
 """What tells no events apart: tracing, and that data is JSON, which binary mode says and structured mode need not."""
@@ -44,7 +44,7 @@ def _sealed(kind: inspect.Type) -> bool:
     return isinstance(kind, inspect.UnionType) and any(map(_sealed, kind.types))
 
 
-_KEEP = {name: _keep(inspect.type_info(struct)) for name, struct in SAID.items()}
+_KEEP = {name: _keep(inspect.type_info(struct)) for name, struct in EVENT_TYPES.items()}
 
 
 def digest(event: dict[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Tests in three tiers: unit (no I/O), integration (each store), acceptance (real processes)."""
+"""Tests in tiers: unit (no I/O), integration (each store, each log), acceptance (real processes), drill (long)."""

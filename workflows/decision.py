@@ -6,7 +6,7 @@ fact applies it at once, so each rule sees what the rules before it told.
 
 import copy
 
-from schemas import facts as f
+from schemas import facts
 from workflows.case import Case, apply
 from workflows.clocks.calendar import Calendar
 from workflows.policy.index import Policy
@@ -26,9 +26,9 @@ class Decision:
         self.instant = instant  # what may be believed of the occurred instant, or the due instant of a firing
         self.by = by
         self.token = ""
-        self.facts: list[f.AnyFact] = []
+        self.facts: list[facts.AnyFact] = []
 
-    def tell(self, fact: f.AnyFact) -> None:
+    def tell(self, fact: facts.AnyFact) -> None:
         """Add a fact, and let the case follow it."""
         self.facts.append(fact)
         apply(self.case, fact)

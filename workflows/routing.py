@@ -83,7 +83,7 @@ def checks(case: Case, rules: Policy) -> tuple[int, ...]:
     return below if rules.options.checks == "all" else below[-1:]
 
 
-def told(words: tuple[str, ...], case: Case, register: Policy, at: int) -> tuple[str, ...]:
+def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int) -> tuple[str, ...]:
     """The posts behind the words of a rung's `tell` that exist at an instant, without repetition, in order."""
     posts: dict[str, None] = {}
     for word in words:

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from schemas import facts as f
+from schemas import facts
 from workflows import routing
 from workflows.case import Clock
 from workflows.clocks.calendar import Calendar
-from workflows.clocks.limits import DAY_MS, Kind, Limit, budget, limit_text, parse_limit
+from workflows.clocks.limits import DAY_MS, Kind, Limit, limit_text, parse_limit
 from workflows.decision import Decision
 from workflows.definitions.machine import State
 from workflows.policy.model import RungRow
@@ -43,7 +43,7 @@ def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int
     first = calendar.offset_after(due, row.limit)
     if not repeat or row.every is None:
         return first
-    return calendar.due_after(first, repeat * budget(row.every, calendar), row.every.kind)
+    return calendar.due_after(first, repeat * calendar.budget(row.every), row.every.kind)
 
 
 def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: int, start: int = 0) -> Arming:
@@ -98,7 +98,7 @@ def consumed(clock: Clock, until: int, kind: Kind, calendar: Calendar) -> int:
 
 def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
     """When a clock that runs since `since` is due under a limit: what its ledger consumed stays consumed."""
-    left = budget(limit, calendar)
+    left = calendar.budget(limit)
     for begin, end in clock.runs:
         left = calendar.left_at(end, begin, left, limit.kind)
     return calendar.due_after(since, left, limit.kind)
@@ -131,7 +131,7 @@ def start(
     armed = arm(d, name, due, calendar, judged)
     target = case.last_target(name, level) + 1
     d.tell(
-        f.ClockStarted(
+        facts.ClockStarted(
             clock=name,
             level=level,
             cycle=case.cycle,
@@ -156,7 +156,7 @@ def _provisional(due: int | None, limit: Limit | None, calendar: Calendar) -> bo
 
 def _tell_skipped(d: Decision, name: str, level: int, cycle: int, target: int, armed: Arming) -> None:
     if armed.skipped:
-        d.tell(f.ClockSkipped(clock=name, level=level, cycle=cycle, target=target, rungs=armed.skipped))
+        d.tell(facts.ClockSkipped(clock=name, level=level, cycle=cycle, target=target, rungs=armed.skipped))
 
 
 def pause(d: Decision, clock: Clock) -> None:
@@ -167,7 +167,7 @@ def pause(d: Decision, clock: Clock) -> None:
     kind = limit.kind if limit else Kind.urgent_hour
     used = consumed(clock, judged, kind, d.calendar(clock.calendar))
     d.tell(
-        f.ClockPaused(
+        facts.ClockPaused(
             clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged, consumed=used
         )
     )
@@ -185,7 +185,7 @@ def resume(d: Decision, clock: Clock) -> None:
         due += judged - clock.judged
     armed = arm(d, clock.name, due, calendar, judged, position(d, clock))
     d.tell(
-        f.ClockResumed(
+        facts.ClockResumed(
             clock=clock.name,
             level=clock.level,
             cycle=clock.cycle,
@@ -211,7 +211,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
     target = clock.target + 1
     _end_alerts(d, clock, "withdrawn")
     d.tell(
-        f.ClockRetargeted(
+        facts.ClockRetargeted(
             clock=clock.name,
             level=clock.level,
             cycle=clock.cycle,
@@ -238,7 +238,7 @@ def stop(d: Decision, clock: Clock, why: str) -> None:
     kind = limit.kind if limit else Kind.urgent_hour
     if clock.breached and result == "on_time":
         d.tell(
-            f.ClockContradicted(
+            facts.ClockContradicted(
                 clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged
             )
         )
@@ -246,7 +246,7 @@ def stop(d: Decision, clock: Clock, why: str) -> None:
     else:
         _end_alerts(d, clock, "resolved")
     d.tell(
-        f.ClockStopped(
+        facts.ClockStopped(
             clock=clock.name,
             level=clock.level,
             cycle=clock.cycle,
@@ -263,8 +263,8 @@ def stop(d: Decision, clock: Clock, why: str) -> None:
 
 
 def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
-    if clock.told:
-        d.tell(f.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how=how, by=d.by))
+    if clock.alert_open:
+        d.tell(facts.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how=how, by=d.by))
 
 
 # ---- what a state asks for --------------------------------------------------------------------------------
@@ -304,16 +304,16 @@ def level_of_work(d: Decision, state: State) -> int:
 
 def ring(d: Decision, clock: Clock) -> RungRow:
     """Fire the clock's next rung at its instant: tell it, tell the posts, and arm the one after it."""
-    ladder, at, now = d.rules.ladder(clock.name), position(d, clock), clock.next or 0
-    row, repeat = ladder[at] if at < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
+    ladder, speaker, now = d.rules.ladder(clock.name), position(d, clock), clock.next or 0
+    row, repeat = ladder[speaker] if speaker < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
     coming: tuple[RungRow, int, int] | None = None
-    if at + 1 < len(ladder) and clock.due is not None:
-        later, again = ladder[at + 1]
+    if speaker + 1 < len(ladder) and clock.due is not None:
+        later, again = ladder[speaker + 1]
         instant = rung_instant(later, again, clock.due, d.calendar(clock.calendar))
         coming = (later, again, max(instant, now))  # a rung never lies before the one below it
     overdue = row.offset != "before"
     d.tell(
-        f.ClockRung(
+        facts.ClockRung(
             clock=clock.name,
             level=clock.level,
             cycle=clock.cycle,
@@ -335,13 +335,13 @@ def ring(d: Decision, clock: Clock) -> RungRow:
 
 
 def _tell_posts(d: Decision, clock: Clock, row: RungRow, repeat: int) -> None:
-    posts = routing.told(row.tell, d.case, d.register, d.arrival)
+    posts = routing.recipients(row.tell, d.case, d.register, d.arrival)
     if not posts:
         return
     name = f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}"
     due_at = clock.next or 0
     d.tell(
-        f.AlertRaised(
+        facts.AlertRaised(
             alert=name,
             kind=row.rung,
             to=posts,

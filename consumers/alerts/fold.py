@@ -26,6 +26,7 @@ from engine.store import alerts as store
 from engine.store import steps
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import Database
+from engine.store.meta import read_meta, write_meta
 from engine.store.steps import Connection
 from schemas import facts as f
 from schemas.messages import Line, encode_line
@@ -147,7 +148,7 @@ def tell(database: Database, now: int | None = None) -> int:
     """Tell the alerts whose quiet hours are over by now. Returns how many lines the feed grew by."""
     now = now_ms() if now is None else now
     with database.read() as connection:
-        last = int(store.read_meta(connection, store.TOLD) or 0)
+        last = int(read_meta(connection, store.TOLD) or 0)
         if not store.read_waiting(connection, last, now, last - LONGEST_QUIET_MS):
             return 0
     with database.begin() as connection:
@@ -161,13 +162,13 @@ def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryR
 
     That instant never goes back with the wall clock, or an alert could fall between two passes.
     """
-    store.write_meta(connection, store.TOLD, "0", keep=True)
-    last = int(store.read_meta(connection, store.TOLD, lock=True) or 0)
+    write_meta(connection, store.TOLD, "0", keep=True)
+    last = int(read_meta(connection, store.TOLD, lock=True) or 0)
     now = max(now, last)
     waiting = store.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
     number = store.last_number(connection) if waiting else 0
     if now > last:
-        store.write_meta(connection, store.TOLD, str(now))
+        write_meta(connection, store.TOLD, str(now))
     why = "the quiet hours are over"
     return now, [_line(number + k, row, "firing", why, now) for k, row in enumerate(waiting, 1)]
 
@@ -202,20 +203,20 @@ def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> Delivery
 def epoch(database: Database) -> str:
     """The feed's epoch; the first call of an installation begins it."""
     with database.read() as connection:
-        found = store.read_meta(connection, store.EPOCH)
+        found = read_meta(connection, store.EPOCH)
     if found is not None:
         return found
     with database.begin() as connection:
-        store.write_meta(connection, store.EPOCH, _epoch_after("0"), keep=True)
-        return store.read_meta(connection, store.EPOCH) or ""
+        write_meta(connection, store.EPOCH, _epoch_after("0"), keep=True)
+        return read_meta(connection, store.EPOCH) or ""
 
 
 def restart_feed(database: Database) -> str:
     """Begin a new epoch, after a restore: what was told after the backup is told again under other
     numbers."""
     with database.begin() as connection:
-        fresh = _epoch_after(store.read_meta(connection, store.EPOCH, lock=True) or "0")
-        store.write_meta(connection, store.EPOCH, fresh)
+        fresh = _epoch_after(read_meta(connection, store.EPOCH, lock=True) or "0")
+        write_meta(connection, store.EPOCH, fresh)
     return fresh
 
 
@@ -227,7 +228,7 @@ def _epoch_after(last: str) -> str:
 def feed(database: Database, after: int, path: str = "/", limit: int = 500) -> list[DeliveryRow]:
     """Lines of the feed after a number, for the subtree of a path such as `/root/district/`."""
     with database.read() as connection:
-        return store.told_after(connection, after, path, limit)
+        return store.read_feed(connection, after, path, limit)
 
 
 def listed(database: Database, **filters: Any) -> list[AlertRow]:

@@ -23,6 +23,7 @@ from engine.runtime import Consumer
 from engine.store import alerts, outbox
 from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, DriverError, refuses
+from engine.store.meta import read_meta
 from engine.store.rows import LetterRow
 from schemas import binary
 from schemas import messages as m
@@ -171,7 +172,7 @@ class Telling(threading.Thread):
         """The next lines of the feed."""
         with self.database.read() as connection:
             was, rows = outbox.read_lines(connection, BATCH)
-            epoch = alerts.read_meta(connection, alerts.EPOCH) or "0"
+            epoch = read_meta(connection, alerts.EPOCH) or "0"
         if not rows:
             return
         failpoints.hit("alerts.before_publish")

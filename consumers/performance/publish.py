@@ -25,8 +25,8 @@ from engine.clock import now_ms
 from engine.errors import GridpatrolError
 from engine.store import unpublished_figures
 from engine.store.database import FAILURES, Database
-from engine.store.inbox import read_meta
-from engine.store.unpublished_figures import FigureRow, UntoldRow
+from engine.store.meta import read_meta
+from engine.store.unpublished_figures import FigureRow, NoteRow
 from schemas import binary
 from schemas import messages as m
 
@@ -63,7 +63,7 @@ class Publisher(Protocol):
 
 def publish(database: Database, publisher: Publisher, topic: str, limit: int = NOTES) -> int:
     """Publish the figures of the oldest notes. How many; 0 when there is nothing, or another process does it."""
-    rows: list[UntoldRow] = []
+    rows: list[NoteRow] = []
     sent = 0
     try:
         with database.begin() as connection:
@@ -87,7 +87,7 @@ def publish(database: Database, publisher: Publisher, topic: str, limit: int = N
 
 
 def _messages(
-    rows: Sequence[UntoldRow], found: Sequence[FigureRow], spread: int
+    rows: Sequence[NoteRow], found: Sequence[FigureRow], spread: int
 ) -> Iterator[tuple[int, str, bytes, list[Header]]]:
     """Partition, key, value and headers of each cell.
 
@@ -111,7 +111,7 @@ def _messages(
         yield crc32(key.encode()) % spread, key, m.encode_cell(cell), [*shared, (ID, ids[row[:-1]].encode())]
 
 
-def _ids(rows: Sequence[UntoldRow]) -> dict[tuple[object, ...], str]:
+def _ids(rows: Sequence[NoteRow]) -> dict[tuple[object, ...], str]:
     """An id for each cell: partition and number of the last note that names it, and its place there."""
     found: dict[tuple[object, ...], str] = {}
     for row in rows:
@@ -120,7 +120,7 @@ def _ids(rows: Sequence[UntoldRow]) -> dict[tuple[object, ...], str]:
     return found
 
 
-def _note_again(database: Database, rows: Sequence[UntoldRow]) -> None:
+def _note_again(database: Database, rows: Sequence[NoteRow]) -> None:
     with database.begin() as connection:
         unpublished_figures.put_back(connection, rows)
 

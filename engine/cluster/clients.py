@@ -195,15 +195,12 @@ def connected(settings: Settings, told: dict[str, Any], kind: Callable[..., Clie
 def told_apart(settings: Settings, error: Exception, topic: str = "") -> BrokerAway | BrokerRefuses:
     """An error of the library as one of ours. `topic`: what was written to, where the error does not say it."""
     if isinstance(error, AuthorizationError) or ClusterAuthorizationFailedError.__name__ in str(error):
-        refused = BrokerRefuses(f"{settings.kafka} does not let {_user(settings)} {_denied(error, topic)}")
-        refused.remedy = RIGHTS
-        return refused
+        denied = f"{settings.kafka} does not let {_user(settings)} {_denied(error, topic)}"
+        return BrokerRefuses(denied, remedy=RIGHTS)
     if isinstance(error, SaslAuthenticationFailedError):
         return BrokerRefuses(f"{settings.kafka} refuses {_user(settings)}: {error}")
     if isinstance(error, BrokerResponseError) and not error.retriable:
-        refused = BrokerRefuses(f"{settings.kafka} answers {_user(settings)}: {error}")
-        refused.remedy = ""
-        return refused
+        return BrokerRefuses(f"{settings.kafka} answers {_user(settings)}: {error}", remedy="")
     return BrokerAway(f"no broker answers at {settings.kafka} ({type(error).__name__}: {error})")
 
 

@@ -23,6 +23,7 @@ from engine.settings import Settings
 from engine.store import inbox as table
 from engine.store import outbox, slices, unpublished_figures
 from engine.store.database import Connection, Database
+from engine.store.meta import read_meta, write_meta
 from engine.store.positions import PositionRow, write_positions
 from schemas.topics import Topics
 
@@ -130,9 +131,9 @@ def _alone(database: Database) -> Lease:
 def _partitions(settings: Settings, database: Database) -> int:
     """How many the database has; an empty one gets those of the settings."""
     with database.begin() as connection:
-        found = table.read_meta(connection, "partitions")
+        found = read_meta(connection, "partitions")
         if found is None:
-            table.write_meta(connection, "partitions", str(settings.partitions))
+            write_meta(connection, "partitions", str(settings.partitions))
             table.create_partitions(connection, settings.partitions)
     count = int(found or settings.partitions)
     if settings.partitions not in (count, Settings().partitions):

@@ -22,6 +22,7 @@ from engine.http.problems import Problem, bad_query, busy
 from engine.store import alerts as store
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.incident_queries import Connection
+from engine.store.meta import read_meta
 from engine.views.cursors import read_cursor, whole, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, active_names, parse_instant, prefix_of
 
@@ -209,7 +210,7 @@ async def stream_alerts(
 
     def ask(connection: Connection) -> tuple[str, str, int]:
         path = prefix_of(active_names(connection, context.policies), grid) if grid else "/"
-        return path, store.read_meta(connection, store.EPOCH) or "0", store.last_number(connection)
+        return path, read_meta(connection, store.EPOCH) or "0", store.last_number(connection)
 
     path, epoch, head = await context.read(ask)
     restarted, after = _place(last, epoch, head)
@@ -263,7 +264,7 @@ async def _told(context: DoorContext, path: str, epoch: str, after: int) -> tupl
     """The next lines for a subtree as they are sent, and the number to go on after."""
 
     def ask(connection: Connection) -> tuple[list[str], int]:
-        rows = store.told_after(connection, after, path, PAGE)
+        rows = store.read_feed(connection, after, path, PAGE)
         # A full page may end before the feed does; else everything up to the feed's end has been looked at.
         last = rows[-1].number if len(rows) == PAGE else max(after, store.last_number(connection))
         words = active_names(connection, context.policies) if rows else None

@@ -17,7 +17,7 @@ from litestar.response import Response
 from engine.http.events import BATCH, SINGLE
 from engine.http.problems import MEDIA_TYPE
 from schemas import jsonschema
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 
 VERSION = version("gridpatrol")
 TITLE = "gridpatrol"
@@ -85,7 +85,7 @@ def describe(routes: Sequence[Any], handed: dict[str, Provide]) -> dict[str, Any
     schemas |= event_schemas() | {"Problem": PROBLEM}
     generated["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     generated["security"] = [{}, {"token": []}]  # without principals no token is asked for
-    one = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in SAID]}
+    one = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in EVENT_TYPES]}
     content: dict[str, Any] = {kind: {"schema": one} for kind in SINGLE}
     content[BATCH] = {"schema": {"type": "array", "items": one}}
     generated["paths"]["/v1/events"]["post"]["requestBody"] = {"required": True, "content": content}
@@ -103,7 +103,7 @@ def event_schemas() -> dict[str, Any]:
     """The schema of every event by its type; each is a resource of its own, so that its references stay inside it."""
     documents = jsonschema.documents()
     found: dict[str, Any] = {}
-    for name in SAID:
+    for name in EVENT_TYPES:
         schema = msgspec.json.decode(documents[f"{name}.json"])
         schema.setdefault("$id", f"urn:gridpatrol:schema:{name}")
         found[name] = schema

@@ -20,6 +20,7 @@ from engine.policies import Policies
 from engine.store import dead_letters, figures, inbox, incident_queries, outbox, positions, unpublished_figures
 from engine.store.database import FAILURES, Database
 from engine.store.incident_queries import Connection
+from engine.store.meta import read_meta
 from schemas.refusals import Reason
 
 _log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "gridpatrol_partitions",
         "Partitions of the installation, fixed for good.",
-        value=int(inbox.read_meta(connection, "partitions") or 0),
+        value=int(read_meta(connection, "partitions") or 0),
     )
     yield _behind(connection)
     yield _letters(connection)
@@ -221,7 +222,7 @@ def _letters(connection: Connection) -> Metric:
 
 def _mismatches(connection: Connection) -> Metric:
     """Not a number until a verification has run: nothing found and nothing looked for are two things."""
-    found = inbox.read_meta(connection, MISMATCHES)
+    found = read_meta(connection, MISMATCHES)
     return GaugeMetricFamily(
         "gridpatrol_reconcile_mismatches",
         "Findings of the last `gridpatrol verify`; NaN before the first.",

@@ -18,7 +18,7 @@ from engine.slice.writes import Book
 from engine.store import slices
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from schemas.envelope import Record
-from schemas.events import Said
+from schemas.events import EventData
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 from workflows import decide
@@ -188,7 +188,7 @@ class PartitionRun:
             log.error("case %s: its clocks stand still from %d until it is released: %s", id_, due, failed)
             outcome = decide.quarantine(case, due, rules, register, detail=failed)
             self.book.letter_of_firing(case, arrival, failed)
-        self.book.outcome(outcome, arrival, outcome.settled, register.clock_of_days)
+        self.book.outcome(outcome, arrival, outcome.outcomes, register.clock_of_days)
 
     def _policies(self, case: Case) -> tuple[Policy, Policy]:
         """The rules pinned to a case, and the active register."""
@@ -249,7 +249,7 @@ class PartitionRun:
         refused = Refusal(Reason(earlier.reason), earlier.field, earlier.detail) if earlier.reason else None
         self.book.answer(record.event.type, row, "duplicate", refused, earlier.outcome)
 
-    def _event(self, item: Read, record: Record, said: Said, row: InboxRow, arrival: int) -> None:
+    def _event(self, item: Read, record: Record, said: EventData, row: InboxRow, arrival: int) -> None:
         """Decide an event. What fails in deciding is dead-lettered: it never stops the line."""
         subject = record.event.subject
         case = self.work.cases.get(subject) or Case(id=subject)
@@ -257,18 +257,18 @@ class PartitionRun:
             refusal = Refusal(Reason.FAILED, "", "no policy pack is active: run `gridpatrol pack activate DIR`")
             return self.book.refuse(item, row, arrival, refusal)
         rules, register = self._policies(case)
-        arrived = decide.Arrived(record, said, arrival, row.body.encode())
+        arrived = decide.IncomingEvent(record, said, arrival, row.body.encode())
         try:
             outcome = decide.take(case, arrived, rules, register, self.work.neighbours(said, subject, register))
         except Exception as error:
             log.exception("record %d.%d failed in deciding", row.partition, row.position)
             return self.book.refuse(item, row, arrival, Refusal(Reason.FAILED, "", f"{type(error).__name__}: {error}"))
-        first = outcome.settled[0]
+        first = outcome.outcomes[0]
         self.book.remember(record, row, arrival, first)
         self.book.answer(record.event.type, row, first.outcome, first.refusal)
         if first.refusal:
             self.book.letter(item, row, arrival, first.refusal)
-        self.book.outcome(outcome, arrival, outcome.settled[1:], register.clock_of_days)
+        self.book.outcome(outcome, arrival, outcome.outcomes[1:], register.clock_of_days)
 
     # ---- operators' records ---------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from engine.store import inbox, slices
 from engine.store.database import Connection
 from engine.store.rows import CaseRow, InboxRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
 from schemas.envelope import Record, decode_data, decode_record
-from schemas.events import ReportSubmitted, Said
+from schemas.events import EventData, ReportSubmitted
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
@@ -29,7 +29,7 @@ class Read(Struct):
 
     row: InboxRow
     record: Record | None
-    said: Said | None
+    said: EventData | None
     refusal: Refusal | None
 
 
@@ -119,7 +119,7 @@ class Workspace:
             if case.key and case.closed is None:
                 self.open_under.setdefault(scoped(case.key, id_) or "", {})[id_] = None
 
-    def neighbours(self, said: Said, subject: str, rules: Policy) -> tuple[Case, ...]:
+    def neighbours(self, said: EventData, subject: str, rules: Policy) -> tuple[Case, ...]:
         """The open cases under a report's key, as they stand within this slice."""
         if not isinstance(said, ReportSubmitted):
             return ()

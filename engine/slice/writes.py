@@ -34,7 +34,7 @@ class Book:
         """A record that no case sees: answered and kept."""
         if item.record is not None and outcome == "refused":
             event = item.record.event
-            self.remember(item.record, row, arrival, decide.Settled(event.source, event.id, "refused", refusal))
+            self.remember(item.record, row, arrival, decide.EventOutcome(event.source, event.id, "refused", refusal))
         self.answer(item.record.event.type if item.record else "", row, outcome, refusal)
         self.letter(item, row, arrival, refusal)
 
@@ -43,7 +43,7 @@ class Book:
         counts[kind, outcome] = counts.get((kind, outcome), 0) + 1
         self.work.answers.append(Answer(row.partition, row.position, outcome, refusal, first))
 
-    def remember(self, record: Record, row: InboxRow, arrival: int, settled: decide.Settled) -> None:
+    def remember(self, record: Record, row: InboxRow, arrival: int, settled: decide.EventOutcome) -> None:
         event, why = record.event, settled.refusal
         key = (self.row.partition, event.source, event.id)
         seen = SeenRow(
@@ -107,7 +107,9 @@ class Book:
 
     # ---- booking what was decided ---------------------------------------------------------------------------
 
-    def outcome(self, outcome: decide.Outcome, arrival: int, settled: Sequence[decide.Settled], days: Calendar) -> None:
+    def outcome(
+        self, outcome: decide.Result, arrival: int, settled: Sequence[decide.EventOutcome], days: Calendar
+    ) -> None:
         """Number the steps, keep the case, remember what became of parked events."""
         for told in outcome.steps:
             self._number(told, arrival, days)
@@ -160,7 +162,7 @@ class Book:
                 under[case.id] = None
         work.changed[case.id] = case_row(case, self.row.partition, key)
 
-    def _settle(self, item: decide.Settled, case: Case, arrival: int, n: int) -> None:
+    def _settle(self, item: decide.EventOutcome, case: Case, arrival: int, n: int) -> None:
         """A parked event was released or given up in step `n`: its answer changes, and it may become a dead letter."""
         why = item.refusal
         key = (self.row.partition, item.source, item.id)

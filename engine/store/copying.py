@@ -18,6 +18,7 @@ from engine import failpoints
 from engine.errors import GridpatrolError
 from engine.store.database import Database
 from engine.store.rows import LETTER_TEXTS
+from engine.store.sql import execute, execute_many, is_sqlite
 from engine.store.tables import dead_letters, meta, metadata, sealed
 
 BATCH = 2000
@@ -104,7 +105,7 @@ def _batches(connection: Connection, query: Select[Any]) -> Batches:
 
 def _send(reader: Connection, writer: Connection, table: Table, query: Select[Any], done: _Done) -> Copied:
     """One table, from one database to the other."""
-    write = _write_sqlite if writer.dialect.name == "sqlite" else _write_postgresql
+    write = _write_sqlite if is_sqlite(writer) else _write_postgresql
 
     def sent() -> Batches:
         with closing(_batches(reader, query)) as batches:
@@ -129,7 +130,7 @@ def _checked(name: str, batches: Batches, done: _Done) -> Copied:
 def _write_sqlite(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     names = [column.name for column in table.columns]
     sql = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-    connection.exec_driver_sql(sql, list(rows))
+    execute_many(connection, sql, rows)
 
 
 def _write_postgresql(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -162,4 +163,4 @@ def _analyse(target: Database) -> None:
     """PostgreSQL plans by statistics that a bulk load leaves empty until its next round."""
     if target.dialect == "postgresql":
         with target.begin() as connection:
-            connection.exec_driver_sql(f"ANALYZE {', '.join(metadata.tables)}")
+            execute(connection, f"ANALYZE {', '.join(metadata.tables)}")

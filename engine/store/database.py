@@ -171,12 +171,7 @@ def open_database(url: str) -> Database:
             connection.execute(text("SELECT 1"))
     except exc.DBAPIError as error:
         database.close()
-        raise _unusable(database, " ".join(str(error.orig).split()).rstrip(".?")) from error
+        shown, cause = database.url.render_as_string(hide_password=True), " ".join(str(error.orig).split())
+        remedy = next((remedy for word, remedy in REMEDIES.items() if word in cause), None)
+        raise DatabaseUnusable(f"cannot open {shown}: {cause.rstrip('.?')}", remedy=remedy) from error
     return database
-
-
-def _unusable(database: Database, said: str) -> DatabaseUnusable:
-    shown = database.url.render_as_string(hide_password=True)
-    error = DatabaseUnusable(f"cannot open {shown}: {said}")
-    error.remedy = next((remedy for word, remedy in REMEDIES.items() if word in said), error.remedy)
-    return error

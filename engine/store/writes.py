@@ -1,7 +1,6 @@
-"""Bulk writes: one statement per table and slice, on both databases.
+"""Bulk writes: one statement for all rows of a table, which are msgspec structs with columns as their fields.
 
-In: a connection, a table, rows as msgspec structs whose fields are columns of the table. Out: rows in the database.
-PostgreSQL takes the rows as one JSON document (a prepared statement of one parameter), SQLite as an executemany.
+PostgreSQL takes the rows as one JSON document, one parameter of a prepared statement; SQLite as an executemany.
 """
 
 from collections.abc import Sequence
@@ -12,12 +11,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, Table
 
-_encode = msgspec.json.Encoder().encode
-
-
-def mark(connection: Connection) -> str:
-    """How a statement's text marks a parameter."""
-    return "?" if connection.dialect.name == "sqlite" else "%s"
+from engine.store.sql import execute, execute_many, is_sqlite, to_json
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
@@ -43,25 +37,25 @@ def add(connection: Connection, table: Table, rows: Sequence[Struct], column: st
 def _write(connection: Connection, table: Table, rows: Sequence[Struct], conflict: str) -> None:
     if not rows:
         return
-    dialect = connection.dialect.name
-    statement = _statement(table, tuple(rows[0].__struct_fields__), dialect, conflict)
-    if dialect == "sqlite":
-        connection.exec_driver_sql(statement, [msgspec.structs.astuple(row) for row in rows])
+    sqlite = is_sqlite(connection)
+    statement = _statement(table, tuple(rows[0].__struct_fields__), sqlite, conflict)
+    if sqlite:
+        execute_many(connection, statement, [msgspec.structs.astuple(row) for row in rows])
     else:
-        connection.exec_driver_sql(statement, (_encode(rows).decode(),))
+        execute(connection, statement, to_json(rows))
 
 
 @lru_cache(maxsize=256)
-def _statement(table: Table, fields: tuple[str, ...], dialect: str, conflict: str) -> str:
+def _statement(table: Table, fields: tuple[str, ...], sqlite: bool, conflict: str) -> str:
     """The text of the statement."""
     names = ", ".join(fields)
     tail = _conflict(table, fields, conflict)
-    if dialect == "sqlite":
+    if sqlite:
         return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(fields))}){tail}"
     columns = ", ".join(f"{f} {_kind(table, f)}" for f in fields)
     return (
         f"INSERT INTO {table.name} ({names}) "
-        f"SELECT {names} FROM jsonb_to_recordset(CAST(%s AS jsonb)) AS r({columns}){tail}"
+        f"SELECT {names} FROM jsonb_to_recordset(CAST(? AS jsonb)) AS r({columns}){tail}"
     )
 
 

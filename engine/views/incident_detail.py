@@ -21,9 +21,9 @@ from workflows import sla
 from workflows.case import Case, Clock, Waiting
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import amount_text
-from workflows.clocks.limits import Kind, Limit, budget, limit_text
+from workflows.clocks.limits import Kind, Limit, limit_text
 from workflows.clocks.timescales import CalendarError
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
 
 
@@ -234,7 +234,7 @@ def _left(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) -> in
         return calendar.remaining(now, due, limit.kind if limit else Kind.urgent_hour)
     if limit is None:
         return due - clock.judged
-    left = budget(limit, calendar)
+    left = calendar.budget(limit)
     for begin, end in clock.runs:
         left = calendar.left_at(end, begin, left, limit.kind)
     return left

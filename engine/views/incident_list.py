@@ -16,7 +16,7 @@ from engine.views.cursors import no_cursor, read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, parse_instant, prefix_of
 from workflows import case as cases
 from workflows.case import AWAITED, Case, Clock
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 
 MOST = 500
 """Cases of a page at most."""

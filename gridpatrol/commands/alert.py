@@ -14,9 +14,9 @@ from engine.policies import Policies
 from engine.settings import Settings
 from engine.views.names import Names, active_names, prefix_of
 from gridpatrol import options
-from gridpatrol.client import Server, ServerAway, server_of
+from gridpatrol.client import Server, ServerAway
 from gridpatrol.render import terminal
-from gridpatrol.run.wiring import NothingThere, reading, settings_of
+from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of
 
 RETRY_S = 2.0
 

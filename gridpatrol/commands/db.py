@@ -12,10 +12,9 @@ from engine.lease import Lease
 from engine.store import copying
 from engine.store.database import open_database
 from gridpatrol import options
-from gridpatrol.client import DOOR
 from gridpatrol.render.progress import progress
 from gridpatrol.render.terminal import table
-from gridpatrol.run.wiring import is_empty, reading, settings_of, shown
+from gridpatrol.run.wiring import DOOR, is_empty, reading, settings_of, shown
 
 
 @click.group("db")

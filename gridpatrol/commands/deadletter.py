@@ -18,9 +18,8 @@ from engine.settings import Settings
 from engine.slice.types import Answer
 from engine.store import dead_letters as store
 from gridpatrol import options
-from gridpatrol.client import server_of
 from gridpatrol.render import terminal
-from gridpatrol.run.wiring import reading, settings_of, writing
+from gridpatrol.run.wiring import reading, server_of, settings_of, writing
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,8 @@ from engine.views.incident_detail import incident_detail
 from engine.views.incident_list import Question, page
 from engine.views.names import active_names
 from gridpatrol import options
-from gridpatrol.client import server_of
 from gridpatrol.render import terminal
-from gridpatrol.run.wiring import reading, settings_of, writing
+from gridpatrol.run.wiring import reading, server_of, settings_of, writing
 
 
 @click.group("incident")

@@ -13,8 +13,7 @@ from engine.operations.settlements import Settled
 from engine.runtime import Engine
 from engine.settings import Settings
 from gridpatrol import options
-from gridpatrol.client import server_of
-from gridpatrol.run.wiring import reading, settings_of, whole_log, writing
+from gridpatrol.run.wiring import reading, server_of, settings_of, whole_log, writing
 
 
 @click.group("log")

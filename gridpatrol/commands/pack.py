@@ -14,10 +14,10 @@ from engine.packs import check_folder, folder_of
 from engine.settings import Settings
 from engine.store import inbox, slices
 from gridpatrol import options
-from gridpatrol.client import Server, server_of
-from gridpatrol.run.wiring import read_pack, reading, settings_of, writing
+from gridpatrol.client import Server
+from gridpatrol.run.wiring import read_pack, reading, server_of, settings_of, writing
 from workflows.clocks.calendar import Calendar
-from workflows.policy import model as packs
+from workflows.policy import model
 
 
 @click.group("pack")
@@ -41,7 +41,7 @@ def check(ctx: click.Context, folder: str, as_json: bool) -> None:
     pack, problems = check_folder(folder, today)
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
-        digest = packs.digest(pack) if pack and not errors else None
+        digest = model.digest(pack) if pack and not errors else None
         options.print_json({"folder": str(folder_of(folder)), "hash": digest, "problems": problems})
     else:
         for problem in problems:
@@ -50,7 +50,7 @@ def check(ctx: click.Context, folder: str, as_json: bool) -> None:
     ctx.exit(1 if errors else 0)
 
 
-def _summary(pack: packs.Pack | None, errors: int, warnings: int) -> str:
+def _summary(pack: model.Pack | None, errors: int, warnings: int) -> str:
     if pack is None or errors:
         return f"{errors} errors, {warnings} warnings: this pack cannot be activated."
     counts = ", ".join(f"{len(getattr(pack, what))} {what}" for what in ("grids", "posts", "categories", "limits"))
@@ -88,8 +88,8 @@ def _server(settings: Settings) -> Server:
         return server_of(settings, opened)
 
 
-def _activate_there(server: Server, pack: packs.Pack) -> str:
-    digest: str = server.post("/v1/operator/packs", packs.encode(pack))["hash"]
+def _activate_there(server: Server, pack: model.Pack) -> str:
+    digest: str = server.post("/v1/operator/packs", model.encode(pack))["hash"]
     return digest
 
 
@@ -118,7 +118,7 @@ def list_packs(database: str | None, as_json: bool) -> None:
 
 
 def _listed(digest: str, body: str, activations: list[tuple[str, int]]) -> dict:
-    pack = packs.decode(body.encode())
+    pack = model.decode(body.encode())
     calendar = Calendar(pack.calendars[0])
     at = [arrival for hash_, arrival in activations if hash_ == digest]
     return {

@@ -22,9 +22,9 @@ from engine.settings import Settings
 from engine.slice.types import Answer
 from engine.store import slices
 from gridpatrol import options
-from gridpatrol.client import Server, server_of
+from gridpatrol.client import Server
 from gridpatrol.commands.replay import lines_of
-from gridpatrol.run.wiring import exists, install_if_empty, reading, settings_of, writing
+from gridpatrol.run.wiring import exists, install_if_empty, reading, server_of, settings_of, writing
 from schemas.refusals import Refusal
 
 PRINCIPAL = LOCAL.name
@@ -99,13 +99,7 @@ def _publish_there(server: Server, raws: Iterable[bytes], batch: int) -> Iterato
     """Through the door, in batches."""
     source = iter(raws)
     while chunk := list(islice(source, min(batch, 500))):
-        answer = server.post(
-            "/v1/events",
-            b"[" + b",".join(_sendable(raw) for raw in chunk) + b"]",
-            "application/cloudevents-batch+json",
-            Prefer=f"wait={WAIT_S}",
-        )
-        yield from answer["results"]
+        yield from server.publish(b"[" + b",".join(_sendable(raw) for raw in chunk) + b"]", WAIT_S)
 
 
 def _sendable(raw: bytes) -> bytes:

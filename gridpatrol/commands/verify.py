@@ -9,8 +9,8 @@ import click
 from consumers import verify
 from engine.errors import LeaseTaken
 from engine.lease import Lease
-from engine.store import inbox
 from engine.store.database import Database
+from engine.store.meta import write_meta
 from gridpatrol import options
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import reading, settings_of, shown
@@ -55,4 +55,4 @@ def _is_written_to(database: Database) -> bool:
 
 def _keep(database: Database, count: int) -> None:
     with database.begin() as connection:
-        inbox.write_meta(connection, "reconcile_mismatches", str(count))
+        write_meta(connection, "reconcile_mismatches", str(count))

@@ -30,6 +30,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from engine.errors import GridpatrolError
 from schemas.envelope import to_ms
 
 SHIPPED = Path(__file__).parents[1] / "data" / "boston311" / "boston311_2015-04-13_2015-05-31.csv.gz"
@@ -60,7 +61,7 @@ _CASE = re.compile(r"[0-9A-Za-z_-]{1,40}")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class NotBoston311(ValueError):
+class NotBoston311(GridpatrolError):
     """The file as a whole is not this record: wrong columns, or an archive that breaks off."""
 
 
@@ -177,7 +178,7 @@ def _lines(path: Path, problems: Callable[[Problem], None]) -> Iterator[tuple[in
                 elif line:
                     yield number, line
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise NotBoston311(f"{path}: breaks off after line {number} ({error}): get it again") from error
+            raise NotBoston311(f"{path}: breaks off after line {number} ({error})", remedy="Get it again.") from error
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -205,8 +206,8 @@ def _check_header(path: Path, columns: list[str]) -> None:
     unknown = [name for name in columns if name not in COLUMNS]
     if missing or unknown or len(columns) != len(COLUMNS):
         found = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown)[:500] or 'none'}"
-        remedy = f"name each of these {len(COLUMNS)} columns once in the first line: {HEADER}"
-        raise NotBoston311(f"{path}: not the columns of this record ({found}); {remedy}")
+        remedy = f"Name each of these {len(COLUMNS)} columns once in the first line: {HEADER}"
+        raise NotBoston311(f"{path}: not the columns of this record ({found})", remedy=remedy)
 
 
 # ---- fields ----------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from schemas.envelope import to_ms
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import explain, render
 from workflows.clocks.limits import parse_limit
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 from workflows.definitions.machine import mermaid
 
 README = Path(__file__).parents[2] / "README.md"

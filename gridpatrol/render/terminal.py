@@ -19,7 +19,7 @@ from engine.views.incident_list import Head, Line
 from engine.views.names import Names, active_names
 from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts as f
-from workflows.decide import DEFINITIONS
+from workflows.definitions import DEFINITIONS
 
 EVIDENCE = "证据 evidence:"
 

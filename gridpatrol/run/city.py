@@ -27,8 +27,9 @@ from engine import replay
 from engine.lease import Lease
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import exports, inbox
+from engine.store import exports
 from engine.store.database import Database, open_database
+from engine.store.meta import read_meta, write_meta
 from gridpatrol.importers import boston311
 from gridpatrol.render import terminal
 from gridpatrol.render.progress import progress
@@ -100,7 +101,7 @@ def run(settings: Settings) -> City:
         found = read_engine(engine.database)
         districts = _districts(engine)
         with engine.database.begin() as connection:
-            inbox.write_meta(connection, DONE, END)
+            write_meta(connection, DONE, END)
     due = _own_deadlines(settings)
     outcomes = Counter(outcome(found.get(number, Found()), end) for number in kept)
     flagged = [n for n, case in kept.items() if case.flag and case.target is not None]
@@ -129,7 +130,7 @@ def _begin_anew(settings: Settings) -> None:
     try:
         Lease(database).close()
         with database.read() as connection:
-            done = not is_empty(database) and inbox.read_meta(connection, DONE) is not None
+            done = not is_empty(database) and read_meta(connection, DONE) is not None
     finally:
         database.close()
     if done:

@@ -22,7 +22,8 @@ from engine.clock import now_ms
 from engine.packs import folder_of
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import inbox, incident_queries
+from engine.store import incident_queries
+from engine.store.meta import read_meta, write_meta
 from gridpatrol.commands.replay import count_lines, name_of, replay_events
 from gridpatrol.demo.events import mint
 from gridpatrol.demo.month import write_month
@@ -61,7 +62,7 @@ def prepare(engine: Engine, folder: Path) -> None:
     """Bring the database to where the demo goes on."""
     install_if_empty(engine, 1 if not any(engine.heads.values()) else None)
     with engine.database.read() as connection:
-        done = inbox.read_meta(connection, DONE)
+        done = read_meta(connection, DONE)
     if done is not None:
         return
     month = _month(folder, engine)
@@ -70,7 +71,7 @@ def prepare(engine: Engine, folder: Path) -> None:
     with progress("one month", count_lines(file)) as told, file.open("rb") as lines:
         replay_events(engine, lines, name_of(file), month.end, told)
     with engine.database.begin() as connection:
-        inbox.write_meta(connection, DONE, str(month.end))
+        write_meta(connection, DONE, str(month.end))
 
 
 def _month(folder: Path, engine: Engine) -> Month:

@@ -22,11 +22,10 @@ from engine.http.app import create_app
 from engine.metrics.counters import Counters
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import inbox as table
+from engine.store.meta import write_meta
 from engine.writer import Writer
-from gridpatrol.client import DOOR
 from gridpatrol.figures import reader
-from gridpatrol.run.wiring import install_if_empty, writing
+from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +142,7 @@ def _serve(
     url = url_of(taken, "https" if shown else "http")
     fold.epoch(database)
     with database.begin() as connection:
-        table.write_meta(connection, DOOR, url)
+        write_meta(connection, DOOR, url)
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:

@@ -1,14 +1,10 @@
 """Role `all`: one process per role on this machine, started again when one ends.
 
-In: settings. Out: a gateway, a worker, a performance and an alerts role, until told to stop.
-
-A role that keeps ending is started later and later, so that a role which can never work says so and does no harm. A
-child gets its settings on its standard input and ends when that closes: it does not outlive its parent, however the
-parent ends. As a command, `python -m gridpatrol.run.supervision`, this file is such a child.
+A role that keeps ending is started later and later, so that a role which can never work says so and does no harm. Each
+child is `python -m gridpatrol.run.child`; it gets its settings on its standard input and ends when that closes.
 """
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -17,10 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-import click
 import msgspec
 
-from engine import logs
 from engine.settings import ROLES, Settings
 
 log = logging.getLogger(__name__)
@@ -115,7 +109,7 @@ def settings_of(role: str, settings: Settings) -> Settings:
 def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
     """A role as a process. In a session of its own: Ctrl-C is for the parent, which then stops it in order."""
     name = settings.instance or settings.role  # for whoever looks at the list of processes
-    command = [sys.executable, "-m", "gridpatrol.run.supervision", name]
+    command = [sys.executable, "-m", "gridpatrol.run.child", name]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True)
     assert process.stdin is not None
     try:
@@ -138,43 +132,3 @@ def _let_go(process: "subprocess.Popen[bytes]") -> None:
 def _how(status: int) -> str:
     """An exit status in words."""
     return f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"
-
-
-# ---- the child's side -----------------------------------------------------------------------------------------
-
-
-def main() -> int:
-    """Serve one role with the settings on standard input. The exit status."""
-    from gridpatrol.cli import PLAIN, sentence
-    from gridpatrol.run.serve import serve
-
-    settings = msgspec.json.decode(_first_line(), type=Settings)
-    threading.Thread(target=_end_with_parent, name="gridpatrol-parent", daemon=True).start()
-    logs.configure(settings.log_format, settings.log_level)
-    try:
-        serve(settings)
-    except PLAIN as error:
-        click.echo(f"gridpatrol {settings.role}: {sentence(error)}", err=True)
-        return 1
-    return 0
-
-
-def _first_line() -> bytes:
-    """One line of standard input, unbuffered: the rest is watched by a thread that may not hold a lock at exit."""
-    line = b""
-    while not line.endswith(b"\n") and (some := os.read(0, 65_536)):
-        line += some
-    return line
-
-
-def _end_with_parent() -> None:
-    """Stop in order when the parent is gone, and at last in any way."""
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_S)
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,11 +26,16 @@ from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import inbox as log
 from engine.store.database import Database, open_database
+from engine.store.meta import read_meta
+from gridpatrol import options
+from gridpatrol.client import Server
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack
 
 BEFORE_ALL = 1
 """The stamp of a pack that was active before the first event of a replayed file, whenever that was."""
+DOOR = "door"
+"""Name in `meta` under which a server leaves its address."""
 TELL_EVERY_S = 1.0
 """How often alerts are looked for whose quiet hours are over."""
 
@@ -53,6 +58,17 @@ def defaults(settings: Settings, **values: Any) -> Settings:
     plain = Settings()
     changes = {name: value for name, value in values.items() if getattr(settings, name) == getattr(plain, name)}
     return msgspec.structs.replace(settings, **changes)
+
+
+def server_of(settings: Settings, database: Database | None = None) -> Server:
+    """The server that was named with --server; else the one that writes to a database, as it left its address there;
+    else where the settings say it listens."""
+    address: str | None = options.server_named()
+    if database is not None and not address:
+        with database.read() as connection:
+            address = read_meta(connection, DOOR)
+    there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"
+    return Server(there, token=options.token(), ca=settings.tls_ca)
 
 
 def shown(url: str) -> str:
@@ -81,7 +97,7 @@ class LogIsTopic(LeaseTaken):
 def _check_log(database: Database) -> None:
     """A database whose log is a topic takes no records into its table."""
     with database.read() as connection:
-        if log.read_meta(connection, log.TOPIC) is not None:
+        if read_meta(connection, log.TOPIC) is not None:
             raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
 
 
@@ -89,7 +105,7 @@ def _check_log(database: Database) -> None:
 def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
     """An engine for reading the log to its end, wherever it lies; it decides nothing."""
     with database.read() as connection:
-        in_topic = log.read_meta(connection, log.TOPIC) is not None
+        in_topic = read_meta(connection, log.TOPIC) is not None
     if not in_topic:
         yield Engine(database, settings, (), Counters())
         return

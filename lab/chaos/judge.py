@@ -26,6 +26,7 @@ from engine.settings import Settings
 from engine.store import alerts
 from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, open_database
+from engine.store.meta import read_meta
 from engine.store.rows import StepRow
 from gridpatrol.run.wiring import whole_log
 from lab.chaos.load import Ledger, Sending
@@ -357,7 +358,7 @@ def _other_topics(case: Case) -> None:
     """Every line of the feed and every dead letter at least once, every figure as it stands."""
     names = ", ".join(DeliveryRow.__struct_fields__)
     with case.database.read() as connection:
-        epoch = alerts.read_meta(connection, alerts.EPOCH) or "0"
+        epoch = read_meta(connection, alerts.EPOCH) or "0"
     rows = [DeliveryRow(*row) for row in case.rows(f"SELECT {names} FROM deliveries")]
     _compare(
         case,

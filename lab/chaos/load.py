@@ -32,11 +32,14 @@ from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
 from gridpatrol.bench import lives
+from lab.events import DAY, instant
+from lab.runs import pack_of
 from lab.storm import BURST, FIRST, Storm
 from schemas.partition import home_of
 from schemas.refusals import Refusal
 from schemas.topics import Topics
-from tests.support.builders import DAY, instant, weiyang
+from workflows.policy import model as packs
+from workflows.policy.index import Policy
 
 SQUALL_CASES = 30
 SQUALL_MS = 18_000
@@ -115,7 +118,8 @@ def _renumbered(subject: str, number: int) -> str:
 
 def everyday() -> Iterator[dict[str, Any]]:
     """Lives of incidents, without end, said now."""
-    for raw in lives(weiyang()):
+    pack = pack_of("weiyang")
+    for raw in lives(Policy(pack, packs.digest(pack))):
         yield msgspec.json.decode(raw) | {"time": instant(now_ms())}
 
 

@@ -275,7 +275,7 @@ def test_a_closing_before_its_opening_keeps_its_time_and_comes_first(tmp_path: P
 def test_a_file_with_other_columns_is_refused_with_the_columns_it_needs(tmp_path: Path, header: str) -> None:
     path = tmp_path / "other.csv"
     path.write_text(header + line_of())
-    with pytest.raises(NotBoston311, match="name each of these 22 columns"):
+    with pytest.raises(NotBoston311, match="Name each of these 22 columns"):
         imported(path)
 
 

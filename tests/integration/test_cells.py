@@ -17,7 +17,7 @@ from engine.errors import BrokerAway
 from engine.settings import Settings
 from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
-from engine.store.unpublished_figures import UntoldRow
+from engine.store.unpublished_figures import NoteRow
 from lab.parts.processes import eventually
 from schemas.topics import Topics
 
@@ -51,7 +51,7 @@ def database(postgres_url: str) -> Iterator[Database]:
     with closing(open_database(postgres_url)) as opened:
         opened.upgrade()
         with opened.begin() as connection:
-            unpublished_figures.put_back(connection, [UntoldRow(0, 1, KEY)])
+            unpublished_figures.put_back(connection, [NoteRow(0, 1, KEY)])
         yield opened
 
 

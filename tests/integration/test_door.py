@@ -18,7 +18,7 @@ from engine.clock import now_ms
 from engine.inbox import Submission
 from engine.store import dead_letters, inbox
 from lab.parts.postgres import fresh_database
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
 from tests.support.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
 
@@ -443,7 +443,7 @@ def test_the_description_names_every_route_and_the_schema_of_every_event(door: S
         "/readyz",
     }
     assert wanted <= set(described["paths"])
-    assert set(SAID) <= set(described["components"]["schemas"])
+    assert set(EVENT_TYPES) <= set(described["components"]["schemas"])
     body = described["paths"]["/v1/events"]["post"]["requestBody"]["content"]
     assert "application/cloudevents-batch+json" in body
     for reference in references(described["paths"]):

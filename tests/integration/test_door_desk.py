@@ -14,7 +14,7 @@ import pytest
 
 from engine.clock import now_ms
 from engine.views.incident_detail import allowed
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from tests.integration.test_door import (
     ACCEPTED,
     ELSEWHERE,
@@ -168,13 +168,13 @@ def test_a_case_shows_who_has_it_what_its_clocks_say_and_what_may_be_said_next(d
     said = {row["trigger"]: row for row in case["allowed"]}
     assert set(said) == set(INCIDENT.triggers("accepted"))
     assert {row["role"] for row in said["handling.completed"]["by"]} >= {"chief", "handler"}
-    assert said["handling.completed"]["type"] in SAID
+    assert said["handling.completed"]["type"] in EVENT_TYPES
 
 
 def test_whatever_a_state_takes_is_named_by_a_type_that_can_be_sent(door: Served) -> None:
     for state in INCIDENT.states:
         for row in allowed(Case(id=LATE, definition="incident", state=state), weiyang()):
-            assert row.type in SAID
+            assert row.type in EVENT_TYPES
 
 
 def test_a_paused_clock_keeps_what_is_left_and_says_since_when(door: Served) -> None:

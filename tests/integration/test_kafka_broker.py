@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +16,6 @@ from lab.parts.kafka_jars import ELSE, LISTED, KafkaUnavailable, Parts, fetch_ja
 from tests.support.serving import wait_until
 
 USERS = {"writer": "right-password", "stranger": "another-password"}
-
-RUNS_A_BROKER = """
-import sys
-from lab.parts import kafka
-with kafka.running_broker() as broker:
-    print(broker.home, broker.bootstrap, flush=True)
-    sys.stdin.read()
-"""
 
 
 def create(topic: str, **client) -> None:
@@ -60,15 +51,6 @@ def stored(topic: str, count: int, **client) -> list[bytes]:
     return values
 
 
-def asked_for(topic: str, **client) -> set[int]:
-    """The partitions of a topic, if there is one after it was asked for twice."""
-    consumer = KafkaConsumer(**client)
-    consumer.partitions_for_topic(topic)
-    partitions = consumer.partitions_for_topic(topic)
-    consumer.close()
-    return partitions
-
-
 @pytest.fixture(scope="module")
 def secured(kafka_parts: Parts) -> Iterator[brokers.Broker]:
     with brokers.running_broker(users=USERS) as broker:
@@ -89,29 +71,6 @@ def test_the_topics_of_a_test_go_with_it(kafka_server):
     admin = KafkaAdminClient(bootstrap_servers=kafka_server)
     wait_until(lambda: f"{prefix}reports" not in admin.list_topics())
     admin.close()
-
-
-def test_a_killed_broker_comes_back_with_what_it_acknowledged_and_makes_no_topic_unasked(kafka_parts):
-    with brokers.running_broker() as broker:
-        create("reports", **broker.client())
-        produce("reports", b"1", b"2", **broker.client())
-        broker.kill()
-        broker.start()
-        produce("reports", b"3", **broker.client())
-        assert stored("reports", 3, **broker.client()) == [b"1", b"2", b"3"]
-        assert asked_for("repotrs", **broker.client()) == set()
-        assert asked_for("reports", **broker.client()) == {0}
-
-
-def test_a_cluster_of_three_goes_on_without_one(kafka_parts):
-    with brokers.running_cluster(3) as cluster:
-        create("reports", **cluster.client())
-        produce("reports", b"1", **cluster.client())
-        cluster.brokers[1].kill()
-        produce("reports", b"2", **cluster.client())
-        cluster.brokers[1].start()
-        produce("reports", b"3", **cluster.client())
-        assert stored("reports", 3, **cluster.client()) == [b"1", b"2", b"3"]
 
 
 def test_a_user_does_what_the_access_list_allows_and_nothing_else(secured):
@@ -148,18 +107,6 @@ def test_a_broker_that_does_not_start_says_why(kafka_parts):
     said = pytest.raises(brokers.BrokerFailed, match=r"log\.retention\.hours")
     with said, brokers.running_broker({"log.retention.hours": "soon"}):
         pass
-
-
-def test_a_broker_dies_with_the_process_that_started_it(kafka_parts):
-    command = [sys.executable, "-c", RUNS_A_BROKER]
-    root = Path(brokers.__file__).parents[2]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
-        assert process.stdout is not None
-        home, bootstrap = process.stdout.readline().split()
-        assert brokers.accepts(bootstrap)
-        process.kill()
-    wait_until(lambda: not brokers.accepts(bootstrap))
-    wait_until(lambda: not Path(home).exists())
 
 
 # ---- where it comes from

@@ -6,7 +6,6 @@ In: a storm and a month, through a topic of a real broker into PostgreSQL. Out: 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from engine import admission
 from engine.clock import now_ms
 from engine.cluster import adopt, inbox, topics
 from engine.cluster.adopt import UndecidedLost
@@ -27,12 +25,12 @@ from engine.replay import export_log
 from engine.store.rows import InboxRow
 from gridpatrol.run import roles
 from lab import runs
-from lab.runs import engine_on, month, replayed, storm
+from lab.runs import engine_on, replayed, storm
 from tests.integration.test_isolation import POISON, refuse
 from tests.integration.test_worker import all_decided_of, check_once, report
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from workflows.policy import model as packs
+from workflows.policy import model
 
 
 def log_of(folder: Path, lines: tuple[bytes, ...], partitions: int) -> tuple[list[InboxRow], object]:
@@ -47,23 +45,12 @@ def log_of(folder: Path, lines: tuple[bytes, ...], partitions: int) -> tuple[lis
 STORM, MONTH = "storm", "month"
 
 
-@pytest.mark.parametrize(
-    ("lines", "partitions", "records", "steps"),
-    [(STORM, 1, 1, 1), (STORM, 8, 500, 1000), (STORM, 8, 7, 3), (STORM, 1, 500, 1000), (MONTH, 8, 500, 1000)],
-)
-def test_a_log_gives_the_same_facts_from_a_topic_as_from_a_table(
-    postgres_url: str,
-    kafka_server: str,
-    kafka_prefix: str,
-    tmp_path: Path,
-    lines: str,
-    partitions: int,
-    records: int,
-    steps: int,
+def check_from_a_topic(
+    url: str, kafka: str, prefix: str, folder: Path, lines: tuple[bytes, ...], partitions: int, records: int, steps: int
 ) -> None:
-    rows, told = log_of(tmp_path, storm() if lines == STORM else month(), partitions)
-    limits = {"slice_records": records, "slice_steps": steps}
-    with cluster_on(postgres_url, kafka_server, kafka_prefix, partitions, **limits) as cluster:
+    """The log of these events gives, from a topic, the facts and answers that it gives from a table."""
+    rows, told = log_of(folder, lines, partitions)
+    with cluster_on(url, kafka, prefix, partitions, slice_records=records, slice_steps=steps) as cluster:
         cluster.take_stamps()
         cluster.gateway.keep_pack(runs.pack_of("weiyang"))
         cluster.lay(rows)
@@ -71,37 +58,14 @@ def test_a_log_gives_the_same_facts_from_a_topic_as_from_a_table(
         cluster.settle(within_s=120)
         result = cluster.result()
         assert (runs.facts(result), runs.answers(result, shapes=False)) == told
-        cluster.check_export(tmp_path)
+        cluster.check_export(folder)
         cluster.check_published()
 
 
-@pytest.mark.parametrize(("partitions", "records", "steps"), [(8, 500, 1000), (1, 7, 3)])
-def test_a_storm_of_now_with_the_brokers_stamps_and_the_owners_ticks_is_the_same_replayed_embedded(
-    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path, partitions: int, records: int, steps: int
+def test_a_log_gives_the_same_facts_from_a_topic_as_from_a_table(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path
 ) -> None:
-    limits = {"slice_records": records, "slice_steps": steps}
-    with cluster_on(postgres_url, kafka_server, kafka_prefix, partitions, **limits) as cluster:
-        cluster.install()
-        cluster.worker("one"), cluster.worker("two")
-        received = [admission.receive(line, "door", partitions) for line in storm(4)]
-        events = [found[0] for found in received if isinstance(found, tuple)]
-        for first in range(0, len(events), 60):
-            cluster.gateway.append(events[first : first + 60], now_ms())
-            until = time.monotonic() + 0.2
-            cluster.turn(partial(is_past, until))
-        cluster.settle(within_s=90)
-        line = Line(cluster.gateway)
-        line.report(9000, now_ms(), now_ms() + 700, id="last")
-        cluster.turn(lambda: bool(line.breaches(9000)))
-        cluster.settle()
-        lines = cluster.check_export(tmp_path)
-        assert any(b'"kind":"tick"' in line for line in lines)
-        cluster.check_export(tmp_path, 500, 1000)
-        cluster.check_published()
-
-
-def is_past(instant_s: float) -> bool:
-    return time.monotonic() > instant_s
+    check_from_a_topic(postgres_url, kafka_server, kafka_prefix, tmp_path, storm(), 8, 500, 1000)
 
 
 def test_what_one_run_isolated_the_replay_of_its_log_isolates_as_well(
@@ -253,7 +217,7 @@ def test_a_first_pack_that_was_installed_in_part_is_installed_in_all(
         first = cluster.gateway
         first.keep_pack(runs.pack_of("weiyang"))
         first.reload()
-        digest = packs.digest(runs.pack_of("weiyang"))
+        digest = model.digest(runs.pack_of("weiyang"))
         first.append([Submission(p, "pack", "operator", digest) for p in (0, 2)], now_ms())
         cluster.worker()
         cluster.settle()

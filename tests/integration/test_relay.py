@@ -5,12 +5,9 @@ In: workers that are killed, cut off or replaced while they publish. Out: the fa
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,17 +15,14 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from engine import failpoints
-from engine.cluster import publisher, relay
+from engine.cluster import relay
 from engine.cluster.relay import NAME
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.failpoints import Interrupted
 from engine.store.positions import read_positions
 from lab import runs
-from lab.installation import Role
-from lab.parts.kafka import running_broker
-from lab.parts.processes import freeze
 from schemas import facts as f
-from tests.integration.test_worker import check_once, environment, gauges, report
+from tests.integration.test_worker import check_once, gauges, report
 from tests.simulation.cluster import Cluster, cluster_on
 
 
@@ -71,30 +65,6 @@ def test_a_message_is_the_step_with_its_key_partition_and_headers(cluster: Clust
         assert headers["ce_type"] == b"gridpatrol.step.v1"
 
 
-@pytest.mark.parametrize("name", ["relay.before_send", "relay.before_mark"])
-def test_killed_between_send_and_mark_the_same_messages_are_sent_again_under_the_same_ids(
-    cluster: Cluster, tmp_path: Path, name: str
-) -> None:
-    report(cluster, 1, 40)
-    role = Role("one", "worker", environment(cluster), tmp_path)
-    try:
-        role.start(GRIDPATROL_FAILPOINT=f"{name}:kill@{11 if name == 'relay.before_send' else 1}")
-        assert role.process is not None and role.process.wait(30) == -signal.SIGKILL
-        before = ids(cluster)
-        assert marks(cluster) == dict.fromkeys(range(2), 0)
-    finally:
-        role.kill()
-    cluster.worker("one")
-    cluster.settle()
-    cluster.workers[0].relay.mark()
-    check_once(cluster, 40)
-    after = ids(cluster)
-    assert all(after[id_] > count for id_, count in before.items())
-    assert marks(cluster) == {p: row.n for p, row in cluster.result().rows.items()}
-    if name == "relay.before_mark":
-        assert before
-
-
 def test_a_new_owner_begins_at_the_mark(cluster: Cluster) -> None:
     report(cluster, 1, 30)
     first = cluster.worker("one")
@@ -129,36 +99,6 @@ def test_what_is_not_published_is_a_gauge_and_a_large_backlog_is_sent_page_by_pa
     cluster.settle()
     assert gauges(worker)["gridpatrol_facts_unpublished", ""] == 0
     check_once(cluster, 60)
-
-
-def test_while_the_broker_takes_nothing_nothing_is_marked_and_afterwards_all_is_sent_in_order(
-    postgres_url: str, kafka_parts: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(publisher, "SILENT_S", 1.5)
-    monkeypatch.setattr(relay, "MARK_S", 0.0)
-    with running_broker() as broker, cluster_on(postgres_url, broker.bootstrap, "", 2, slice_records=5) as cluster:
-        cluster.install()
-        report(cluster, 1, 10)
-        worker = cluster.worker()
-        cluster.settle()
-        worker.relay.mark()
-        stood = marks(cluster)
-        report(cluster, 11, 30)
-        fetched = 0
-        while fetched < 30:
-            fetched += worker.inbox.poll(100, worker.engine.rows)
-        freeze(broker.pid)
-        while (result := worker.engine.work(None)) is not None:
-            worker.relay.take(result.steps)
-        with pytest.raises(BrokerAway):
-            while True:
-                worker.relay.settle()
-                time.sleep(0.05)
-        assert marks(cluster) == stood
-        os.kill(broker.pid, signal.SIGCONT)
-        worker.inbox.taken_over = True  # as after every error
-        cluster.settle()
-        check_once(cluster, 40)
 
 
 def test_a_step_that_no_message_takes_does_not_block_the_line(

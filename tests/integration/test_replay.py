@@ -14,8 +14,9 @@ from engine.failpoints import Interrupted, arm
 from engine.replay import replay_events
 from engine.runtime import Engine
 from lab import runs
+from lab.events import MINUTE
 from lab.runs import engine_on, install, month, pack_of, replayed, storm
-from lab.storm import BURST, MINUTE
+from lab.storm import BURST
 from schemas import facts as f
 from schemas.envelope import decode_envelope, to_ms
 from schemas.refusals import Refusal

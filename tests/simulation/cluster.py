@@ -35,7 +35,7 @@ from lab import runs
 from lab.runs import engine_on, pack_of
 from schemas.partition import home_of
 from schemas.topics import Topics
-from workflows.policy import model as packs
+from workflows.policy import model
 from workflows.policy.model import Pack
 
 SESSION_MS = 1500
@@ -98,7 +98,7 @@ class Cluster:
     def lay_pack(self, stamp: int = 1) -> None:
         """Activate the sample pack at an instant of one's own, as `take_stamps` allows."""
         self.gateway.keep_pack(pack_of("weiyang"))
-        digest = packs.digest(pack_of("weiyang"))
+        digest = model.digest(pack_of("weiyang"))
         self.lay([InboxRow(p, 0, stamp, "pack", "operator", digest) for p in range(self.settings.partitions)])
 
     def take_stamps(self) -> None:

@@ -18,12 +18,12 @@ from engine.packs import folder_of
 from gridpatrol.demo.incident_script import MAIN_LINE
 from gridpatrol.demo.month import write_month
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record, to_ms
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from schemas.refusals import Refusal
 from schemas.sealing import digest, split
 from tests.support.builders import weiyang
 from workflows.case import Case
-from workflows.decide import Arrived, fire, take
+from workflows.decide import IncomingEvent, fire, take
 
 ENDS = {
     "a working morning": "2026-10-16T10:00:00+08:00",
@@ -80,9 +80,9 @@ def _decided(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[
         return str(said.reason)
     record = Record(event=envelope, digest=digest(event))
     case = _fired(cases.get(envelope.subject, Case(id=envelope.subject)), arrival(event), answers)
-    outcome = take(case, Arrived(record, said, arrival(event), encode_record(record)), weiyang(), weiyang())
-    cases[envelope.subject] = outcome.case
-    for settled in outcome.settled:
+    result = take(case, IncomingEvent(record, said, arrival(event), encode_record(record)), weiyang(), weiyang())
+    cases[envelope.subject] = result.case
+    for settled in result.outcomes:
         refused = f"{settled.refusal.reason}: {settled.refusal.detail}" if settled.refusal else ""
         answers[settled.source, settled.id] = refused or settled.outcome
     return answers[envelope.source, envelope.id]
@@ -91,9 +91,9 @@ def _decided(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[
 def _fired(case: Case, until: int, answers: dict[tuple[str, str], str]) -> Case:
     """The case after everything that was due before an instant."""
     while case.next_at is not None and case.next_at < until:
-        outcome = fire(case, until, weiyang(), weiyang())
-        case = outcome.case
-        answers.update({(s.source, s.id): str(s.refusal.reason) for s in outcome.settled if s.refusal})
+        result = fire(case, until, weiyang(), weiyang())
+        case = result.case
+        answers.update({(s.source, s.id): str(s.refusal.reason) for s in result.outcomes if s.refusal})
     return case
 
 
@@ -166,7 +166,7 @@ def test_the_same_seed_and_end_give_the_same_file_and_another_seed_another(tmp_p
 def test_a_whole_month_says_everything_that_can_be_said(tmp_path: Path) -> None:
     end = ENDS["a working morning"]
     events = month(tmp_path, end, incidents=600)
-    assert {e["type"] for e in events} == set(SAID)
+    assert {e["type"] for e in events} == set(EVENT_TYPES)
     result = told(events, end)
     assert 50 <= sum(case.due_at is not None for case in result.cases.values()) <= 170
     states = {case.state for case in result.cases.values()}

@@ -18,7 +18,7 @@ import pytest
 from engine.http.app import ROUTES
 from engine.store.tables import metadata
 from gridpatrol.cli import main
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from schemas.facts import AnyFact
 from tests.support.source_files import ROOT, SHIPPED, sources
 
@@ -54,7 +54,7 @@ def public_names() -> Iterator[str]:
             yield source.module
             classes = [node.name for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
             yield from (name for name in classes if not name.startswith("_"))
-    yield from (event_type.rpartition(".v")[0] for event_type in SAID)
+    yield from (event_type.rpartition(".v")[0] for event_type in EVENT_TYPES)
     yield from (fact.__struct_config__.tag for fact in AnyFact.__args__)
     yield from metadata.tables
     yield from commands_below(main, click.Context(main))

@@ -15,7 +15,7 @@ from datetime import date
 
 import msgspec
 
-from workflows.clocks.limits import DAY_MS, DayMeaning, Kind, Limit, budget
+from workflows.clocks.limits import DAY_MS, HOUR_MS, DayMeaning, Kind, Limit, LimitError, limit_text
 from workflows.clocks.timescales import (
     MINUTE_MS,
     WEEK_MS,
@@ -30,18 +30,6 @@ from workflows.clocks.timescales import (
     Wall,
     WorkingTime,
 )
-
-__all__ = [
-    "Calendar",
-    "CalendarData",
-    "CalendarError",
-    "DayMeaning",
-    "DayRule",
-    "Kind",
-    "Window",
-    "day_number",
-    "day_of_number",
-]
 
 Windows = tuple[tuple[int, int], ...]
 
@@ -125,7 +113,7 @@ class Calendar:
         days = ((n, self.windows_of(n)) for n in range(self._first_day, self._tail_day + 14))
         self._axis = Axis(self.wall, ((n * DAY_MS, windows) for n, windows in days if windows))
         self._shape = DayShape(window for _, windows in _all_windows(data) for window in windows)
-        self._hands = self._make_hands()
+        self._timescales = self._make_hands()
 
     def _first_plain_day(self) -> int:
         """The day after everything irregular: known holidays, exceptions, clock changes."""
@@ -141,8 +129,8 @@ class Calendar:
             DayMeaning.hours: working,
         }
 
-        def bounded(hand: Timescale) -> Timescale:
-            return Bounded(hand, self._first_ms, self._tail_ms, self._refusal())
+        def bounded(timescale: Timescale) -> Timescale:
+            return Bounded(timescale, self._first_ms, self._tail_ms, self._refusal())
 
         return {
             Kind.urgent_hour: Running(),
@@ -159,13 +147,33 @@ class Calendar:
 
     # Deadlines and elapsed time, all in terms of hands.
 
-    def hand(self, kind: Kind) -> Timescale:
+    def timescale(self, kind: Kind) -> Timescale:
         """The hand of one kind of clock."""
-        return self._hands[kind]
+        return self._timescales[kind]
+
+    def budget(self, limit: Limit) -> int:
+        """What `limit` is worth on this calendar, in units of the timescale of its kind.
+
+        Hours are worth their milliseconds, days 86,400,000 each; where working days mean hours, N days are worth
+        N x the calendar's daily hours. Raises LimitError for part of a day where days end at closing time.
+        """
+        if limit.kind in (Kind.urgent_hour, Kind.working_hour):
+            return limit.milli * (HOUR_MS // 1000)
+        if limit.kind is Kind.calendar_day or self.day_meaning is DayMeaning.same_time:
+            return limit.milli * (DAY_MS // 1000)
+        if self.day_meaning is DayMeaning.hours:
+            return limit.milli * self.daily_minutes * 60
+        if limit.milli % 1000:
+            raise LimitError(
+                limit_text(limit),
+                f"calendar {self.code!r} lets working days end at closing time, so it knows whole days only",
+                "Write whole 工作日, or 工作时 (working hours).",
+            )
+        return limit.milli * (DAY_MS // 1000)
 
     def deadline(self, start_ms: int, limit: Limit) -> int:
         """When `limit` ends that starts at `start_ms`."""
-        return self.due_after(start_ms, budget(limit, self), limit.kind)
+        return self.due_after(start_ms, self.budget(limit), limit.kind)
 
     def due_after(self, start_ms: int, left: int, kind: Kind) -> int:
         """When `left` units of a hand are used up by a clock that starts, or resumes, at `start_ms`.
@@ -173,13 +181,13 @@ class Calendar:
         `left` is a budget or what a pause kept of it. If it is not negative, the answer never lies before
         `start_ms`; if it is, the clock was overdue when it stopped, and the answer lies in the past.
         """
-        hand = self._hands[kind]
-        reached = hand.reach(hand.measure(start_ms) + left)
+        timescale = self._timescales[kind]
+        reached = timescale.reach(timescale.measure(start_ms) + left)
         if left < 0 or reached >= start_ms:
             return reached
         if kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day:
             # What was left is the rest of a working day, and that day closed before the clock resumed.
-            return hand.reach(hand.measure(start_ms) + DAY_MS)
+            return timescale.reach(timescale.measure(start_ms) + DAY_MS)
         return start_ms
 
     def left_at(self, now_ms: int, start_ms: int, left: int, kind: Kind) -> int:
@@ -193,8 +201,8 @@ class Calendar:
 
     def elapsed(self, from_ms: int, to_ms: int, kind: Kind) -> int:
         """What a clock consumes from one instant to another, in units of its hand."""
-        hand = self._hands[kind]
-        return hand.measure(to_ms) - hand.measure(from_ms)
+        timescale = self._timescales[kind]
+        return timescale.measure(to_ms) - timescale.measure(from_ms)
 
     def remaining(self, now_ms: int, due_ms: int, kind: Kind) -> int:
         """What is left at `now_ms` of a clock that is due at `due_ms`; negative once overdue by that much."""
@@ -206,13 +214,13 @@ class Calendar:
         So a warning in working time falls into working time. It lies before the deadline, but not before the
         calendar's first day, however long `limit` is.
         """
-        hand, worth = self._hands[limit.kind], budget(limit, self)
+        timescale, worth = self._timescales[limit.kind], self.budget(limit)
         if limit.kind is Kind.urgent_hour:
             return due_ms - worth
         by_date = limit.kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day
         # A day that closes at 24:00 is still that day; the hand has begun the next one.
-        value = hand.measure(due_ms - by_date) - worth
-        reached = hand.reach(max(value, hand.measure(self._first_ms)))
+        value = timescale.measure(due_ms - by_date) - worth
+        reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
         if reached >= due_ms:
             reached = self._shortly_before(due_ms, worth, limit.kind)
         return max(reached, self._first_ms)
@@ -222,9 +230,9 @@ class Calendar:
         day. Then running time is counted back, or working time in the share of a day that `worth` is."""
         if kind is Kind.calendar_day:
             return due_ms - worth
-        hand = self._hands[Kind.working_hour]
-        value = hand.measure(due_ms) - worth * self._shape.width // DAY_MS
-        return hand.reach(max(value, hand.measure(self._first_ms)))
+        timescale = self._timescales[Kind.working_hour]
+        value = timescale.measure(due_ms) - worth * self._shape.width // DAY_MS
+        return timescale.reach(max(value, timescale.measure(self._first_ms)))
 
     def offset_after(self, due_ms: int, limit: Limit) -> int:
         """The instant `limit` after a deadline, in the limit's own kind."""

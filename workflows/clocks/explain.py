@@ -15,8 +15,8 @@ from datetime import date
 
 import msgspec
 
-from workflows.clocks.calendar import Calendar, DayMeaning, Kind
-from workflows.clocks.limits import DAY_MS, Limit, budget, decimal_text, limit_text
+from workflows.clocks.calendar import Calendar
+from workflows.clocks.limits import DAY_MS, DayMeaning, Kind, Limit, decimal_text, limit_text
 from workflows.clocks.spans import Piece, Why, counted_pieces, folded
 from workflows.clocks.timescales import MINUTE_MS
 
@@ -93,7 +93,7 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tuple[int, int]] = ()) -> Explanation:
     """Compute a deadline and show how. `pauses` are (from, to) instants; one that is still open ends now,
     and the answer is then the deadline if the clock resumed now. Raises CalendarError and LimitError."""
-    total = left = budget(limit, calendar)
+    total = left = calendar.budget(limit)
     pieces: list[Piece] = []
     at = start_ms
     for paused, resumed in sorted(pauses):

@@ -11,12 +11,8 @@ import re
 import unicodedata
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
-
-if TYPE_CHECKING:
-    from workflows.clocks.calendar import Calendar
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -131,24 +127,3 @@ def decimal_text(milli: int) -> str:
     """Thousandths as the shortest decimal: 4000 is `4`, 1500 is `1.5`."""
     whole, rest = divmod(milli, 1000)
     return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
-
-
-def budget(limit: Limit, calendar: Calendar) -> int:
-    """What `limit` is worth on `calendar`, in units of the hand of its kind.
-
-    Hours are worth their milliseconds, days 86,400,000 each; where working days mean hours, N days are worth
-    N x the calendar's daily hours. Raises LimitError for part of a day where days end at closing time.
-    """
-    if limit.kind in (Kind.urgent_hour, Kind.working_hour):
-        return limit.milli * (HOUR_MS // 1000)
-    if limit.kind is Kind.calendar_day or calendar.day_meaning is DayMeaning.same_time:
-        return limit.milli * (DAY_MS // 1000)
-    if calendar.day_meaning is DayMeaning.hours:
-        return limit.milli * calendar.daily_minutes * 60
-    if limit.milli % 1000:
-        raise LimitError(
-            limit_text(limit),
-            f"calendar {calendar.code!r} lets working days end at closing time, so it knows whole days only",
-            "Write whole 工作日, or 工作时 (working hours).",
-        )
-    return limit.milli * (DAY_MS // 1000)

@@ -13,8 +13,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from workflows.clocks.calendar import Calendar, DayMeaning, Kind, day_number
-from workflows.clocks.limits import DAY_MS
+from workflows.clocks.calendar import Calendar, day_number
+from workflows.clocks.limits import DAY_MS, DayMeaning, Kind
 from workflows.clocks.timescales import MINUTE_MS
 
 
@@ -83,7 +83,7 @@ def _cut(calendar: Calendar, kind: Kind, start: int, end: int) -> Iterator[Piece
 
 def _cut_wall(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
     """Wall clock time, with the hours that a change to or from summer time adds or takes."""
-    measure = calendar.hand(Kind.calendar_day).measure
+    measure = calendar.timescale(Kind.calendar_day).measure
     at = start
     for changed in calendar.wall.changes(start, end):
         before = measure(changed - 1) + 1
@@ -97,7 +97,7 @@ def _cut_wall(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
 
 def _cut_windows(calendar: Calendar, kind: Kind, start: int, end: int) -> Iterator[Piece]:
     """Working windows and what lies between them."""
-    measure = calendar.hand(kind).measure
+    measure = calendar.timescale(kind).measure
     # Where days end at closing time the hand moves at midnight; people expect it when the day closes.
     by_day = kind is Kind.working_day and calendar.day_meaning is DayMeaning.end_of_day
     at = start
@@ -177,10 +177,10 @@ def _whole_days(calendar: Calendar, pieces: list[Piece]) -> set[int]:
     for piece in pieces:
         if piece.day is not None:
             worked[piece.day] += piece.to_ms - piece.from_ms
-    hand = calendar.hand(Kind.working_hour)
+    timescale = calendar.timescale(Kind.working_hour)
 
     def length(day: int) -> int:
-        return hand.measure(calendar.midnight(day + 1)) - hand.measure(calendar.midnight(day))
+        return timescale.measure(calendar.midnight(day + 1)) - timescale.measure(calendar.midnight(day))
 
     return {day for day, worked_ms in worked.items() if worked_ms == length(day)}
 

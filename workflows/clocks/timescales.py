@@ -242,29 +242,29 @@ class Bounded:
     Before the calendar's first day it refuses, since nobody has said which days were holidays then.
     """
 
-    __slots__ = ("_first", "_hand", "_low", "_refusal", "_tail", "_top", "_week")
+    __slots__ = ("_first", "_low", "_refusal", "_tail", "_timescale", "_top", "_week")
 
-    def __init__(self, hand: Timescale, first_ms: int, tail_ms: int, refusal: str) -> None:
-        self._hand = hand
+    def __init__(self, timescale: Timescale, first_ms: int, tail_ms: int, refusal: str) -> None:
+        self._timescale = timescale
         self._first = first_ms
         self._tail = tail_ms
-        self._low = hand.measure(first_ms)
-        self._top = hand.measure(tail_ms)
-        self._week = self._top - hand.measure(tail_ms - WEEK_MS)
+        self._low = timescale.measure(first_ms)
+        self._top = timescale.measure(tail_ms)
+        self._week = self._top - timescale.measure(tail_ms - WEEK_MS)
         self._refusal = refusal
 
     def measure(self, t_ms: int) -> int:
         if t_ms < self._tail:
             if t_ms < self._first:
                 raise CalendarError(self._refusal)
-            return self._hand.measure(t_ms)
+            return self._timescale.measure(t_ms)
         weeks = (t_ms - self._tail) // WEEK_MS + 1
-        return self._hand.measure(t_ms - weeks * WEEK_MS) + weeks * self._week
+        return self._timescale.measure(t_ms - weeks * WEEK_MS) + weeks * self._week
 
     def reach(self, value: int) -> int:
         if value <= self._top:
             if value < self._low:
                 raise CalendarError(self._refusal)
-            return self._hand.reach(value)
+            return self._timescale.reach(value)
         weeks = -((self._top - value) // self._week)
-        return self._hand.reach(value - weeks * self._week) + weeks * WEEK_MS
+        return self._timescale.reach(value - weeks * self._week) + weeks * WEEK_MS

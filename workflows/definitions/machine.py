@@ -11,10 +11,10 @@ from typing import Any
 from msgspec import Struct
 from transitions import Machine
 
-from schemas.events import Said
+from schemas.events import EventData
 from workflows.case import AWAITED, Case
 
-Guard = Callable[[Case, Said, "Speaker"], bool]
+Guard = Callable[[Case, EventData, "Speaker"], bool]
 """A question about a case and what is said to it, answered without any side effect."""
 
 
@@ -67,10 +67,10 @@ class Definition(Struct, frozen=True):
     ahead: dict[str, frozenset[str]]
     machine: Any
 
-    def dest(self, trigger: str, case: Case, said: Said, standing: Speaker) -> str | None:
+    def destination(self, trigger: str, case: Case, data: EventData, speaker: Speaker) -> str | None:
         """Where the trigger leads from the case's state; None where no row's guards agree."""
         for dest, guards in self.table.get((trigger, case.state), ()):
-            if all(guard(case, said, standing) is wanted for guard, wanted in guards):
+            if all(guard(case, data, speaker) is wanted for guard, wanted in guards):
                 return dest
         return None
 

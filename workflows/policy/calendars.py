@@ -4,8 +4,9 @@ In: the calendars of pack.toml and the rows of days.csv. Out: `CalendarData` wit
 tables expanded into it; rows of days.csv override the national table.
 """
 
-from workflows.clocks.calendar import Calendar, CalendarData, CalendarError, DayRule
+from workflows.clocks.calendar import Calendar, CalendarData, DayRule
 from workflows.clocks.limits import DayMeaning
+from workflows.clocks.timescales import CalendarError
 from workflows.policy.csv_tables import Row, parse_day
 from workflows.policy.holidays_and_zones import expand_zone, national_days
 from workflows.policy.problems import Problems

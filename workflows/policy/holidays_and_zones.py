@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import holidays
 import msgspec
 
-from workflows.clocks.calendar import SINCE_EVER, CalendarError, DayRule, Windows
+from workflows.clocks.calendar import SINCE_EVER, DayRule, Windows
+from workflows.clocks.timescales import CalendarError
 
 #: Countries that publish each year's days off and working weekends by notice. For a year without a notice the
 #: library answers with the statutory festivals alone, which is a guess, so such a year counts as unknown.

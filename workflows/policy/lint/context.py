@@ -6,14 +6,14 @@ which take the index of an entry and name its row.
 
 from collections.abc import Mapping, Sequence
 
-from schemas.events import SAID, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
 from workflows.policy.model import Category, Department, Grid, Pack
 from workflows.policy.problems import Problems
 
 CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close", "total")
 ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake")
 TELL = ("owner", "owner_chief", "reporter", "sponsor", "upper_chief", "handler", "supervisor", "office")
-TRIGGERS = tuple(trigger_of(event_type) for event_type in SAID)
+TRIGGERS = tuple(trigger_of(event_type) for event_type in EVENT_TYPES)
 
 
 class LintContext:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.chaos.run import rebalances
-from tests.acceptance.test_chaos import RATE, check, pytestmark
+from tests.drill.test_chaos import RATE, check, pytestmark
 
 __all__ = ["pytestmark"]
 

@@ -18,7 +18,7 @@ from engine.errors import BrokerAway
 from engine.http.app import create_app
 from lab.parts.kafka import running_broker
 from lab.parts.processes import eventually
-from tests.integration.test_worker import bring_back, report_of, take_away
+from tests.drill.test_worker_outages import bring_back, report_of, take_away
 from tests.simulation.cluster import cluster_on
 
 

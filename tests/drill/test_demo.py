@@ -25,7 +25,7 @@ import pytest
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
-from gridpatrol.demo.http_client import Away
+from gridpatrol.client import ServerAway
 from gridpatrol.demo.incident_script import MAIN_LINE
 from gridpatrol.demo.month import write_month
 from gridpatrol.demo.traffic import Traffic
@@ -205,5 +205,5 @@ def test_where_the_door_asks_who_speaks_the_people_of_the_demo_show_their_token(
 
 def test_without_a_server_the_traffic_says_so_and_ends(tmp_path: Path) -> None:
     traffic = Traffic("http://127.0.0.1:9", PACK, 1, now=lambda: 0.0)
-    with pytest.raises(Away, match="no server has answered"):
+    with pytest.raises(ServerAway, match="no server has answered"):
         traffic.run(threading.Event(), give_up_s=1)

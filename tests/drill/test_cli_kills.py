@@ -1,0 +1,123 @@
+"""The command as a real process that is killed and started again: it goes on with what it had accepted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.packs import folder_of
+from gridpatrol.demo.month import write_month
+from tests.acceptance.test_cli_serve import SUBJECT, WITHIN_S, report, run, server
+
+
+def test_on_postgresql_what_was_accepted_survives_a_kill_and_everything_still_follows(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    here: dict[str, Any] = {"GRIDPATROL_DATABASE": postgres_url}
+    with server(tmp_path, **here) as running:
+        said = run(tmp_path, "publish", "-", stdin=report(1) + report(2), **here).stdout
+        assert said.strip() == "2 done"
+        first = running.get(f"/v1/incidents/{SUBJECT.format(1)}")
+        assert running.stop(signal.SIGKILL) == -signal.SIGKILL
+    with server(tmp_path, **here) as running:
+        assert {item["id"] for item in running.get("/v1/incidents")["incidents"]} == {
+            SUBJECT.format(1),
+            SUBJECT.format(2),
+        }
+        assert running.get(f"/v1/incidents/{SUBJECT.format(1)}")["history"] == first["history"]
+        assert run(tmp_path, "publish", "-", stdin=report(3), **here).stdout.strip() == "1 done"
+        assert run(tmp_path, "verify", **here).stdout.startswith("Everything")
+        assert running.stop() == 0
+    assert run(tmp_path, "verify", **here).stdout.startswith("Everything")
+
+
+def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) -> None:
+    """Urging tells an alert. The second one is told while nobody listens, and is not missed."""
+    with server(tmp_path) as running:
+        run(tmp_path, "publish", "-", stdin=report(1))
+        heard: list[dict[str, Any]] = []
+
+        def listen() -> None:
+            said = run(tmp_path, "alert", "follow", "--json", "--count", "1").stdout
+            heard.append(json.loads(said))
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        number = 10
+        while thread.is_alive() and number < 60:
+            number += 1
+            urged = report(number, "WY01-CHIEF", "incident.urged", note="please")
+            run(tmp_path, "publish", "-", stdin=urged)
+            thread.join(0.3)
+        assert heard and heard[0]["case"] == SUBJECT.format(1) and heard[0]["what"] == "firing"
+        for number in (98, 99):
+            run(tmp_path, "publish", "-", stdin=report(number, "WY01-CHIEF", "incident.urged", note="once more"))
+        epoch, _, last = heard[0]["last_event_id"].rpartition("-")
+        later = run(tmp_path, "alert", "follow", "--json", "--count", "2", "--since", heard[0]["last_event_id"]).stdout
+        places = [json.loads(line)["last_event_id"] for line in later.splitlines()]
+        assert places == [f"{epoch}-{int(last) + 1}", f"{epoch}-{int(last) + 2}"]
+        assert running.stop(signal.SIGINT) == 0
+
+
+def test_killed_in_the_middle_of_a_replay_and_started_again_it_tells_the_same_facts(tmp_path: Path) -> None:
+    file = tmp_path / "month.jsonl"
+    write_month(file, folder_of("weiyang"), datetime(2026, 3, 31, 2, tzinfo=UTC), seed=7, incidents=80)
+    until = ("--until", "2026-03-31T02:00Z")
+    run(tmp_path, "replay", str(file), *until, "--database", "sqlite:///whole.db")
+    killed = ("replay", str(file), *until, "--database", "sqlite:///killed.db")
+    for place in ("replay.after_commit:kill", "slice.before_commit:kill@2"):
+        done = run(tmp_path, *killed, status=None, GRIDPATROL_FAILPOINT=place, GRIDPATROL_SLICE_RECORDS="100")
+        assert done.returncode == -signal.SIGKILL
+    run(tmp_path, *killed)
+    whole, again = (
+        run(tmp_path, "facts", "export", "--database", f"sqlite:///{name}.db").stdout for name in ("whole", "killed")
+    )
+    assert whole == again != ""
+
+
+def test_the_demo_resumes_its_month_after_a_kill_prints_curls_that_work_and_goes_on(tmp_path: Path) -> None:
+    """One month only: what the killed start had begun is finished by the second, and the third finds it done."""
+    first = run(
+        tmp_path,
+        "demo",
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        status=None,
+        GRIDPATROL_FAILPOINT="replay.after_commit:kill@3",
+    )
+    assert first.returncode == -signal.SIGKILL
+    note = (tmp_path / "var" / "demo" / "month.json").read_bytes()
+    with server(tmp_path, "demo", "run") as running:
+        assert (tmp_path / "var" / "demo" / "month.json").read_bytes() == note
+        curls = re.findall(r"^  (curl .*)$", running.log.read_text(), re.MULTILINE)
+        assert len(curls) == 3
+        late, one, told = (_curl(tmp_path, line) for line in curls)
+        assert late["incidents"] and all(item["overdue"] for item in late["incidents"])
+        assert one["history"][0]["cause"]["type"] == "gridpatrol.report.submitted.v1"
+        assert told["outcome"] == "done"
+        mine = told["case"]
+        assert running.stop(signal.SIGINT) == 0
+    with server(tmp_path, "demo", "run") as running:
+        assert "Replaying" not in running.log.read_text()
+        assert running.get(f"/v1/incidents/{mine}")["id"] == mine
+        assert running.stop() == 0
+    assert run(tmp_path, "verify", "--database", "sqlite:///var/demo.db").stdout.startswith("Everything")
+
+
+def _curl(folder: Path, line: str) -> Any:
+    """The line as somebody pastes it."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this machine")
+    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, timeout=WITHIN_S)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
