@@ -173,6 +173,15 @@ def wrong_files(line: str) -> list[str]:
     return [f"`{line}`: no {path}" for path in looked if not (ROOT / path).exists()]
 
 
+def wrong_names(line: str) -> list[str]:
+    """`path.py: name` whose file does not define the name."""
+    named = re.fullmatch(r"([\w/]+\.py): (\w+)", line)
+    if not named or not (ROOT / named[1]).exists():
+        return []
+    defined = re.search(rf"^ *(?:async )?(?:def|class) {named[2]}\b|^{named[2]}\b.*=", read(named[1]), re.MULTILINE)
+    return [] if defined else [f"`{line}`: {named[1]} defines no {named[2]}"]
+
+
 def wrong_settings(text: str) -> list[str]:
     """Variables that nobody reads."""
     named = set(re.findall(r"GRIDPATROL_[A-Z_]*[A-Z]\b(?!_?\*)", text))
@@ -240,7 +249,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
 
 
-OF_LINES: list[Callable[[str], list[str]]] = [wrong_commands, wrong_targets, wrong_compose, wrong_files]
+OF_LINES: list[Callable[[str], list[str]]] = [wrong_commands, wrong_targets, wrong_compose, wrong_files, wrong_names]
 OF_TEXTS: list[Callable[[str], list[str]]] = [wrong_settings, wrong_routes, wrong_metrics]
 
 
@@ -357,6 +366,7 @@ def test_there_are_blocks_that_run_and_every_mark_has_one() -> None:
         (wrong_compose, "GRIDPATROL_TOKEN=x docker compose exec -e GRIDPATROL_TOKEN gatewy gridpatrol verify"),
         (wrong_files, "docker/secret.sh && docker/certificates.sh"),
         (wrong_files, "workflows/packs/README.txt"),
+        (wrong_names, "engine/runtime.py: wrok"),
         (wrong_settings, "set GRIDPATROL_DATABSE"),
         (wrong_routes, "GET /v1/incident?overdue=true"),
         (wrong_routes, "POST /v1/operator/settlement"),
@@ -384,6 +394,8 @@ def test_a_rule_finds_what_is_wrong(rule: Callable[[str], list[str]], line: str)
         (wrong_compose, "docker compose ... run --rm setup gridpatrol db upgrade"),
         (wrong_files, "docker/secrets/principals.toml"),
         (wrong_files, "lab/"),
+        (wrong_names, "engine/runtime.py: Engine"),
+        (wrong_names, "workflows/definitions/incident.py: ROWS"),
         (wrong_settings, "every GRIDPATROL_* is one of engine/settings.py; GRIDPATROL_TOKEN is none"),
         (wrong_routes, "GET /v1/incidents/WY01.019ca8f8?grid=WY"),
         (wrong_metrics, "rate(gridpatrol_commit_duration_seconds_bucket[5m])"),
