@@ -66,9 +66,9 @@ class Counters:
 
     def count(self, result: "SliceResult") -> None:
         """Take in what a slice did."""
-        for (kind, outcome), number in result.counted.events.items():
+        for (kind, outcome), number in result.counts.events.items():
             self.events.labels(kind or "undecodable", outcome).inc(number)
-        for (clock, level), number in result.counted.breaches.items():
+        for (clock, level), number in result.counts.breaches.items():
             self.breaches.labels(clock, str(level)).inc(number)
-        for late in result.counted.lateness:
+        for late in result.counts.lateness:
             self.lateness.observe(late / 1000)

@@ -39,4 +39,4 @@ def settle(engine: Engine, word: Settled) -> None:
     if not (word.verdict == "skip" or (kind == "stamp" and stamp.isascii() and stamp.isdigit())):
         raise ValueError(f"the verdict is skip or stamp:<ms>, got {word.verdict!r}")
     positions = range(word.position, last + 1)
-    engine.settle(*[SettlementRow(word.partition, at, word.verdict, word.detail) for at in positions])
+    engine.partitions.settle(*[SettlementRow(word.partition, at, word.verdict, word.detail) for at in positions])
