@@ -185,6 +185,12 @@ def test_no_file_names_a_folder_of_the_machine_it_was_written_on():
     assert [str(path.relative_to(ROOT)) for path in files if folder in path.read_bytes()] == []
 
 
+def test_make_check_runs_all_of_these_tests():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    house = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "unit").glob("test_house*.py")]
+    assert [path for path in house if path not in makefile] == []
+
+
 @pytest.mark.parametrize(
     ("rule", "path", "text", "found"),
     [
