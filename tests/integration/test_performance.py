@@ -59,7 +59,7 @@ def figure_rows(database, policy, published=False, **asked) -> list[performance.
         return performance.figure_rows(connection, Names(policy), selection, published=published)
 
 
-def standing(database, policy, at_ms, **asked) -> list[performance.Standing]:
+def standing(database, policy, at_ms, **asked) -> list[performance.OpenCases]:
     selection = performance.select(policy, **asked)
     with database.read() as connection:
         return performance.standing(connection, Names(policy), selection, at_ms)
