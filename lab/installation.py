@@ -22,7 +22,7 @@ from typing import Any
 
 READY_S = 60.0
 STOP_S = 20.0
-_URL = re.compile(r"url='?(https?://[^\s']+)")
+ADDRESS = re.compile(r"url='?(https?://[^\s']+)")
 
 
 class Role:
@@ -58,7 +58,7 @@ class Role:
         """Where it answers, as it logged it."""
         until = time.monotonic() + within_s
         while not self.url:
-            found = _URL.search(self.said())
+            found = ADDRESS.search(self.said())
             if found:
                 self.url = found.group(1)
             elif not self.running or time.monotonic() > until:

@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
-from lab.installation import _URL, Role, Town
+from lab.installation import ADDRESS, Role, Town
 from lab.parts import kafka, postgres
 from lab.parts.proxy import Proxy
 
@@ -153,7 +153,7 @@ class Ground:
         point, kind = self._armed.pop(name, ""), name.partition("-")[0]
         if point and process.returncode == -signal.SIGKILL:
             self._say(f"killed {kind} at {point.partition(':')[0]}", name)
-        elif not _URL.search(role.said()):
+        elif not ADDRESS.search(role.said()):
             self._say(f"{kind} could not start yet", f"{name} {process.returncode}")
         elif kind == "performance":
             self._say(f"{kind} ended to be started afresh", f"{name} {process.returncode}")
@@ -224,7 +224,7 @@ class Ground:
     def stopped(self, name: str) -> bool:
         """Whether it has stopped at a failpoint: for this it was armed, and now it is a zombie until it is thawed."""
         process = self.town[name].process
-        if process is None or postgres._stat(process.pid)[:1] != ["T"]:
+        if process is None or postgres.process_stat(process.pid)[:1] != ["T"]:
             return False
         self._say(f"stopped {name.partition('-')[0]} at {self._armed.pop(name, '').partition(':')[0]}", name)
         return True
@@ -278,7 +278,7 @@ def ground(folder: Path, *, brokers: int = 1, workers: int = 3, partitions: int 
     """An installation with everything of its own, set up, no role started; up to so many workers have wires."""
     names = [f"worker-{number}" for number in range(1, workers + 1)]
     with ExitStack() as stack:
-        port, *more = kafka._free_ports(1 + len(names) * 3 + 2)
+        port, *more = kafka.free_ports(1 + len(names) * 3 + 2)
         server = stack.enter_context(postgres.own_server(port))
         url = stack.enter_context(postgres.fresh_database(server.url))
         wires = {f"database {name}": _wire(stack, more.pop(), f"127.0.0.1:{port}") for name in names}

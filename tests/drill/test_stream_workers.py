@@ -182,7 +182,7 @@ def test_rebuilding_while_workers_work_gives_the_same_figures_and_publishes_them
 @pytest.fixture
 def wire(kafka_server: str) -> Iterator[Proxy]:
     """A wire to the broker, for the first greeting: after that a client goes where the broker says it is."""
-    [port] = kafka._free_ports(1)
+    [port] = kafka.free_ports(1)
     proxy = Proxy(port, kafka_server)
     proxy.open()
     yield proxy
