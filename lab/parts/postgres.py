@@ -53,10 +53,10 @@ def running_server() -> Iterator[URL]:
 
 
 @contextmanager
-def fresh_database(server: URL) -> Iterator[str]:
-    """Yield the SQLAlchemy URL of a new, empty database on `server`; it is dropped when the block ends."""
+def fresh_database(server: URL, template: str = "template0") -> Iterator[str]:
+    """Yield the SQLAlchemy URL of a new database on `server`, empty or a copy of another; it is dropped afterwards."""
     name = f"gridpatrol_{uuid.uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
