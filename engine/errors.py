@@ -1,21 +1,29 @@
-"""What can go wrong in the runtime. The docstring of each class says what it means and what to do.
+"""What can go wrong in the runtime, each with what to do about it.
 
-In: nothing. Out: exceptions. Bad input is never one of these: it is answered with a `Refusal` and kept.
+An event that cannot be taken is none of these: it is answered with a `Refusal` and kept. A few errors stand beside the
+code that raises them; they share this base, and the command and the HTTP door print them as `str` does.
 """
 
 
 class GridpatrolError(Exception):
-    """Base of the runtime's errors: the message is a sentence, `remedy` what to do."""
+    """Base of the errors that people read. The message says what is wrong, without a full stop at its end; `remedy` is
+    a sentence that says what to do, the class's own unless one is given. Empty: the message says it, or nothing helps.
+    """
 
     remedy = ""
 
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        if remedy is not None:
+            self.remedy = remedy
+
     def __str__(self) -> str:
-        said = super().__str__()
-        return f"{said}. {self.remedy}" if self.remedy else said
+        message = super().__str__()
+        return f"{message}. {self.remedy}" if self.remedy else message
 
 
 class SettingsError(GridpatrolError):
-    """A setting has a value it cannot have."""
+    """A setting has a value that it cannot have."""
 
 
 class DatabaseUnusable(GridpatrolError):
@@ -37,7 +45,7 @@ class LeaseTaken(GridpatrolError):
 
 
 class AddressTaken(GridpatrolError):
-    """Something else listens at the address, or it is none of this machine's."""
+    """Another program listens at the address, or this machine does not have it."""
 
     remedy = "Stop it, or choose another with --listen 127.0.0.1:PORT or GRIDPATROL_LISTEN."
 
@@ -49,11 +57,11 @@ class PackUnusable(GridpatrolError):
 
 
 class LogMismatch(GridpatrolError):
-    """An exported log does not fit: damaged, or of another number of partitions."""
+    """An exported log does not fit: it is damaged, or of another number of partitions."""
 
 
 class StaleWriter(GridpatrolError):
-    """Another writer has moved a partition on: this one's memory is void and is read again."""
+    """Another writer has moved a partition on. The memory of this one is void and has to be read again."""
 
 
 class BrokerAway(GridpatrolError):
@@ -63,24 +71,24 @@ class BrokerAway(GridpatrolError):
 
 
 class BrokerRefuses(GridpatrolError):
-    """Kafka answers, and says no: credentials, certificates or rights."""
+    """Kafka answers, and refuses: credentials, certificates or rights are wrong."""
 
     remedy = "Check kafka_security, kafka_ca, kafka_user and kafka_password_file, and the ACLs of this user."
 
 
-class TopicsUnfit(GridpatrolError):
-    """The topics are missing, or have settings that the engine cannot be right with."""
+class TopicsUnusable(GridpatrolError):
+    """The topics are missing, or have settings with which the engine could lose events."""
 
     remedy = "Run `gridpatrol topic create`."
 
 
 class Stalled(GridpatrolError):
-    """The Kafka client stands still without an error: only a fresh process helps."""
+    """The Kafka client stands still without an error. Only a new process helps."""
 
     remedy = "Whatever watches over this process starts it again; if that does not help, see the brokers' logs."
 
 
 class Fenced(GridpatrolError):
-    """Another process of the same instance name has taken this one's place."""
+    """Another process with the same instance name has taken this one's place."""
 
     remedy = "Give each process an `instance` of its own."

@@ -1,14 +1,14 @@
-"""Policy packs on disk: reads a folder, and knows the folders that are shipped.
+"""Policy packs on disk: the folders that are shipped, and the reading of a folder.
 
-In: the name of a shipped pack or the path of a folder. Out: file name -> text for the compiler, the compiled
-pack, and a `Finding` for whatever cannot be read. Everything that judges a pack is pure and lives in
-`workflows`.
+A folder is named by its path, or by the name of a shipped pack. This file only reads; the code that compiles and judges
+a pack is pure and lives in `workflows.policy`.
 """
 
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
+from engine.errors import GridpatrolError
 from workflows.policy.compile import compile_rows
 from workflows.policy.lint import lint
 from workflows.policy.model import Pack
@@ -20,8 +20,8 @@ MAX_BYTES = 64 * 1024 * 1024  # a province's polygons fit; a video does not
 _SAVE_AS = "save it as UTF-8 (Excel: Save As, file type 'CSV UTF-8'; 另存为 CSV UTF-8)"
 
 
-class PackError(Exception):
-    """A pack that cannot be used: correct its files as `gridpatrol pack check DIR` says."""
+class PackError(GridpatrolError):
+    """A pack that cannot be used. Each of its problems says what to do."""
 
     def __init__(self, folder: Path, problems: Iterable[Finding]) -> None:
         self.folder = folder
@@ -43,7 +43,7 @@ def folder_of(name: str) -> Path:
 
 
 def read_folder(folder: Path) -> tuple[dict[str, str], list[Finding]]:
-    """The texts of a pack folder, and a problem for each file that is no UTF-8 text."""
+    """The texts of a pack folder by file name, and a problem for each file that is no UTF-8 text."""
     problems = Problems()
     if not folder.is_dir():
         known = ", ".join(shipped())

@@ -1,26 +1,22 @@
-"""The HTTP client of the commands: what a command asks of the server that holds the database.
+"""The HTTP client of a running server, for the commands and for the demo's traffic.
 
-In: a server's address, a token if it asks for one, requests. Out: decoded JSON, Server-Sent Events; a problem document
-(RFC 9457) becomes one sentence.
+It imports the standard library and `engine.errors` only: whoever uses it reaches the engine by the public routes alone.
+Each request has a connection of its own, so none is stale after a pause. A problem document (RFC 9457) becomes one
+sentence.
 """
 
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from engine.errors import GridpatrolError, SettingsError
-from engine.settings import Settings
-from engine.store import inbox
-from engine.store.database import Database
-from gridpatrol import options
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Who listens everywhere listens here too."""
-DOOR = "door"
-"""Name in `meta` under which a server leaves its address."""
 
 
 class ServerAway(GridpatrolError):
@@ -36,7 +32,11 @@ class ServerUnknown(GridpatrolError):
 
 
 class Refused(GridpatrolError):
-    """The server refused a request."""
+    """The server refused a request; `status` is that of HTTP."""
+
+    def __init__(self, status: int, problem: str) -> None:
+        super().__init__(problem)
+        self.status = status
 
 
 class Server:
@@ -46,19 +46,31 @@ class Server:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         host = parts.hostname or "127.0.0.1"
-        self._tls = _trusting(ca) if parts.scheme == "https" else None
+        self._tls: ssl.SSLContext | None = None
+        if parts.scheme == "https":
+            try:
+                self._tls = ssl.create_default_context(cafile=ca or None)
+            except OSError as error:
+                raise SettingsError(f"tls_ca: {ca} cannot be read as certificates in PEM: {error.strerror}") from error
         self._address = (EVERYWHERE.get(host, host), parts.port or (443 if self._tls else 80))
         self._timeout_s = timeout_s
-        self._spoken = {"Authorization": f"Bearer {token}"} if token else {}
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
+        self._open: http.client.HTTPConnection | None = None  # of the request under way
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON of a reading route; parameters that are None are left out."""
-        asked = urlencode({name: value for name, value in query.items() if value is not None})
-        return self._json("GET", f"{path}?{asked}" if asked else path)
+        return self._json("GET", _with_query(path, query))
 
     def post(self, path: str, body: bytes = b"", kind: str = "application/json", **headers: str) -> Any:
         """The JSON that answers a body."""
-        return self._json("POST", path, body, {"Content-Type": kind} | headers)
+        return self._json("POST", path, body, {"Content-Type": kind, **headers})
+
+    def publish(self, batch: bytes, wait_s: int) -> list[dict[str, Any]]:
+        """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event."""
+        results: list[dict[str, Any]] = self.post(
+            "/v1/events", batch, "application/cloudevents-batch+json", Prefer=f"wait={wait_s}"
+        )["results"]
+        return results
 
     def answers(self) -> bool:
         """Whether a server is there at all."""
@@ -70,90 +82,83 @@ class Server:
 
     def follow(self, path: str, last_id: str, **query: Any) -> Iterator[tuple[str, str]]:
         """(id, data) of Server-Sent Events until the server ends the stream."""
-        asked = urlencode({name: value for name, value in query.items() if value is not None})
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
-        connection, answer = self._ask("GET", f"{path}?{asked}" if asked else path, b"", headers)
+        connection, answer = self._ask("GET", _with_query(path, query), headers=headers)
         try:
             if answer.status != 200:
-                raise Refused(_problem(answer.status, answer.read()))
-            yield from _events(answer)
+                raise Refused(answer.status, _problem(answer.status, answer.read()))
+            id_, data = "", list[str]()
+            for raw in answer:  # comments keep the line alive and mean nothing
+                name, _, value = raw.decode().rstrip("\r\n").partition(":")
+                value = value.removeprefix(" ")
+                if name == "id":
+                    id_ = value
+                elif name == "data":
+                    data.append(value)
+                elif not name and not value and data:
+                    yield id_, "\n".join(data)
+                    data = []
+        except (OSError, http.client.HTTPException):
+            return  # the line broke: the caller takes it up again
         finally:
             connection.close()
 
+    def hang_up(self) -> None:
+        """Break off the request under way, if there is one. May be called from another thread."""
+        sock = self._open.sock if self._open is not None else None
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it was closed already
+
     def _json(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Any:
-        connection, answer = self._ask(method, path, body, headers or {})
+        connection, answer = self._ask(method, path, body, headers)
         try:
             raw = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._away(error) from error
         finally:
             connection.close()
         if answer.status >= 400:
-            raise Refused(_problem(answer.status, raw))
+            raise Refused(answer.status, _problem(answer.status, raw))
         return json.loads(raw) if raw else None
 
     def _ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = self._connection()
+        if self._tls is None:
+            connection = http.client.HTTPConnection(*self._address, timeout=self._timeout_s)
+        else:
+            connection = http.client.HTTPSConnection(*self._address, timeout=self._timeout_s, context=self._tls)
+        self._open = connection
         try:
-            connection.request(method, path, body, self._spoken | (headers or {}))
+            connection.request(method, path, body, self._authorization | (headers or {}))
             return connection, connection.getresponse()
         except ssl.SSLCertVerificationError as error:
             connection.close()
             raise ServerUnknown(f"the certificate of {self.url} is not trusted: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise ServerAway(f"no server answers at {self.url} ({error})") from error
+            raise self._away(error) from error
 
-    def _connection(self) -> http.client.HTTPConnection:
-        if self._tls is None:
-            return http.client.HTTPConnection(*self._address, timeout=self._timeout_s)
-        return http.client.HTTPSConnection(*self._address, timeout=self._timeout_s, context=self._tls)
+    def _away(self, error: Exception) -> ServerAway:
+        return ServerAway(f"no server answers at {self.url} ({error})")
 
 
-def _trusting(ca: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca or None)
-    except OSError as error:
-        raise SettingsError(f"tls_ca: {ca} cannot be read as certificates in PEM: {error.strerror}") from error
-
-
-def _events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
-    """Lines into events; comments keep the line alive and mean nothing."""
-    id_, data = "", list[str]()
-    try:
-        for raw in answer:
-            name, _, value = raw.decode().rstrip("\r\n").partition(":")
-            value = value.removeprefix(" ")
-            if name == "id":
-                id_ = value
-            elif name == "data":
-                data.append(value)
-            elif not name and not value and data:
-                yield id_, "\n".join(data)
-                data = []
-    except (OSError, http.client.HTTPException):
-        return
+def _with_query(path: str, query: dict[str, Any]) -> str:
+    asked = urlencode({name: value for name, value in query.items() if value is not None})
+    return f"{path}?{asked}" if asked else path
 
 
 def _problem(status: int, raw: bytes) -> str:
     """The sentence of a problem document."""
     try:
-        said = json.loads(raw)
+        document = json.loads(raw)
     except ValueError:
-        said = {}
-    said = said if isinstance(said, dict) else {}
-    detail = said.get("detail") or said.get("title")
-    if status in (401, 403) and "remedy" in said:  # what is wrong is not in the request but in who asks
-        return f"{detail}: {said['remedy']}"
+        document = None
+    members = document if isinstance(document, dict) else {}
+    detail = members.get("detail") or members.get("title")
+    if status in (401, 403) and "remedy" in members:  # what is wrong is not in the request but in who asks
+        return f"{detail}: {members['remedy']}"
     return str(detail or f"the server answered {status}").rstrip(".")
-
-
-def server_of(settings: Settings, database: Database | None = None) -> Server:
-    """The server that was named with --server; else the one that writes to a database, as it left its address there;
-    else where the settings say it listens."""
-    address: str | None = options.server_named()
-    if database is not None and not address:
-        with database.read() as connection:
-            address = inbox.read_meta(connection, DOOR)
-    there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"
-    return Server(there, token=options.token(), ca=settings.tls_ca)

@@ -33,7 +33,7 @@ from engine.lease import Lease
 from engine.packs import folder_of
 from engine.settings import Settings
 from engine.store.database import Database, open_database
-from gridpatrol.demo.http_client import Away
+from gridpatrol.client import ServerAway
 from gridpatrol.demo.traffic import Traffic
 from gridpatrol.run.supervision import Child, supervise
 from lab.figures import read_figures, read_lag
@@ -285,7 +285,7 @@ def _live(site: Site, rate: float, stop: threading.Event) -> None:
         traffic = Traffic(site.urls["gateway-1"], folder_of(site.settings.pack), seed, now=time.time, rate=rate)
         try:
             traffic.run(stop)
-        except Away as error:
+        except ServerAway as error:
             logging.getLogger("gridpatrol.demo").warning("nobody answers: %s", error)
 
 
@@ -314,7 +314,7 @@ def _welcome(site: Site) -> str:
             read.format(names.alerts),
             "",
             "Kill one of the five; its work goes on, and it comes back:",
-            "  kill -9 $(pgrep -f 'gridpatrol.run.supervision worker-1')",
+            "  kill -9 $(pgrep -f 'gridpatrol.run.child worker-1')",
             "",
         ]
     )

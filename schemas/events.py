@@ -1,11 +1,10 @@
-"""What people and systems say: one struct per event type, the `data` of a CloudEvent.
+"""The events that people and systems send: one struct per type, the `data` of a CloudEvent.
 
-In: nothing. Out: the structs, and `SAID`, the table from event type to struct that the decoder, the JSON
-Schemas and the sealing all read. Instants inside `data` are RFC 3339 with a zone; limits are texts such as
-`4工作时`.
+`EVENT_TYPES` maps event types to structs. The decoder, the JSON Schemas and the sealing all read it. Instants inside
+`data` are RFC 3339 with a zone; limits are texts such as `4工作时`.
 
-Members marked *sealed* (identity, contact, free text) never enter the log: the door moves them, and every
-member it does not know, into the sealed table and leaves a token.
+Members marked *sealed* (identity, contact, free text) never enter the log. The door moves them, and every member that
+it does not know, into the sealed table and leaves a token.
 """
 
 from datetime import datetime
@@ -16,9 +15,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.instants import SPAN
 
-# `(?!\n)`: Python lets `$` match before a last line feed, other languages do not.
+# `(?!\n)`, because Python lets `$` match before a last line feed, and other languages do not.
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$(?!\n)", description="a code of the pack")]
-"""A code of the pack: grid, post, department, category. No blank, `|`, `/`: they separate."""
+"""A code of the pack: grid, post, department or category. Blank, `|` and `/` are separators, so none has them."""
 Instant = Annotated[datetime, Meta(tz=True, description=f"RFC 3339 with a zone, {SPAN}")]
 UnitCode = Annotated[
     str,
@@ -29,7 +28,7 @@ UnitCode = Annotated[
         description="a code of the office's register of units, never a name: a sole trader's is personal",
     ),
 ]
-"""责任单位: it stays in the log and in facts, so it is a code. Letters and digits only, for a name has others."""
+"""责任单位. It stays in the log and in facts, so it is a code, in ASCII so that no name passes for one."""
 LimitText = Annotated[
     str,
     Meta(
@@ -50,7 +49,7 @@ Sealed = Annotated[
         extra={"sealed": True},
     ),
 ]
-"""Free text or contact data: replaced by a token before the event enters the log."""
+"""Free text or contact data, replaced by a token before the event enters the log."""
 
 
 class Source(StrEnum):
@@ -68,7 +67,7 @@ class Source(StrEnum):
 
 
 class Position(Struct, frozen=True, omit_defaults=True):
-    """Where, as the sender measured it: never converted here, only passed through."""
+    """A position as the sender measured it, never converted here."""
 
     lon: Annotated[float, Meta(ge=-180, le=180)]
     lat: Annotated[float, Meta(ge=-90, le=90)]
@@ -77,7 +76,7 @@ class Position(Struct, frozen=True, omit_defaults=True):
 
 
 class Evidence(Struct, frozen=True, omit_defaults=True):
-    """A photo or file that lies elsewhere: its address and its fingerprint."""
+    """A photo or file that lies elsewhere: its address and its SHA-256."""
 
     url: Link
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
@@ -86,13 +85,13 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     position: Position | None = None
 
 
-class Said(Struct, frozen=True, omit_defaults=True):
-    """Base of all events: a free note may go with each, sealed."""
+class EventData(Struct, frozen=True, omit_defaults=True):
+    """Base of the data of all events: a free note may go with each, sealed."""
 
     note: Sealed | None = None
 
 
-class ReportSubmitted(Said, frozen=True, kw_only=True):
+class ReportSubmitted(EventData, frozen=True, kw_only=True):
     """A problem was found (M13, M52, M63). The birth of a case."""
 
     category: Code
@@ -103,7 +102,7 @@ class ReportSubmitted(Said, frozen=True, kw_only=True):
     touches: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()  # other grids it lies in (跨界, M30-M32)
     department: Code | None = None  # the responsible department, where the sender's system names it
     unit: UnitCode | None = None  # the responsible unit (责任单位)
-    # The ordered total deadline; null: ordered, there is none; absent: the pack's.
+    # The deadline of the whole case. Null: it has none, by order. Absent: the pack's limit applies.
     deadline: Instant | UnsetType | None = UNSET
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
     reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
@@ -112,43 +111,43 @@ class ReportSubmitted(Said, frozen=True, kw_only=True):
     reporter_contact: Sealed | None = None
 
 
-class DissuasionRecorded(Said, frozen=True, kw_only=True):
+class DissuasionRecorded(EventData, frozen=True, kw_only=True):
     """Informed and dissuaded on the spot (告知劝阻, M14), and what came of it (M15)."""
 
     outcome: Literal["effective", "ineffective", "impossible"]
 
 
-class ReportedUp(Said, frozen=True, kw_only=True):
+class ReportedUp(EventData, frozen=True, kw_only=True):
     """Reported to the grid or department with authority (及时上报, M15-M17); default: the pack's routing."""
 
     to_grid: Code | None = None
     to_department: Code | None = None
 
 
-class Accepted(Said, frozen=True, kw_only=True):
+class Accepted(EventData, frozen=True, kw_only=True):
     """The owner takes the case on (受理/立案)."""
 
 
-class Returned(Said, frozen=True, kw_only=True):
+class Returned(EventData, frozen=True, kw_only=True):
     """Not our duty (退回): goes back to who sent it. The reason is mandatory."""
 
     reason: Literal["not_our_duty", "not_our_area", "insufficient", "wrong_category"]
 
 
-class Dispatched(Said, frozen=True, kw_only=True):
+class Dispatched(EventData, frozen=True, kw_only=True):
     """Sent to a department to be handled (派遣): one leads, others assist (M18)."""
 
     lead: Code
     assisting: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()
 
 
-class DepartmentArrived(Said, frozen=True, kw_only=True):
+class DepartmentArrived(EventData, frozen=True, kw_only=True):
     """A department is on site; the grid assists from here (配合处理, M18)."""
 
     department: Code
 
 
-class RectificationOrdered(Said, frozen=True, kw_only=True):
+class RectificationOrdered(EventData, frozen=True, kw_only=True):
     """The responsible unit is ordered to put it right (督促责任单位及时整改, M24), on its own clock."""
 
     stage: Annotated[int, Meta(ge=1, le=9)] = 1
@@ -158,48 +157,48 @@ class RectificationOrdered(Said, frozen=True, kw_only=True):
     requirement: Sealed | None = None
 
 
-class RectificationCompleted(Said, frozen=True, kw_only=True):
+class RectificationCompleted(EventData, frozen=True, kw_only=True):
     """The responsible unit says a stage is done."""
 
     stage: Annotated[int, Meta(ge=1, le=9)] = 1
 
 
-class Escalated(Said, frozen=True, kw_only=True):
+class Escalated(EventData, frozen=True, kw_only=True):
     """Reported to the next level that can decide (M25): ownership moves, copies go out."""
 
     reason: Literal["authority", "coordination", "cross_boundary"]
     to_grid: Code | None = None
 
 
-class HandlingCompleted(Said, frozen=True, kw_only=True):
+class HandlingCompleted(EventData, frozen=True, kw_only=True):
     """Handled; fed back to the levels below for their check on site (M33, M34)."""
 
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
 
 
-class VerificationRecorded(Said, frozen=True, kw_only=True):
+class VerificationRecorded(EventData, frozen=True, kw_only=True):
     """Checked on site after handling (现场核查, M33-M36)."""
 
     outcome: Literal["solved", "unsolved"]
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
 
 
-class Closed(Said, frozen=True, kw_only=True):
+class Closed(EventData, frozen=True, kw_only=True):
     """Closed (结案): only after the problem is finally solved (M36)."""
 
 
-class Suspended(Said, frozen=True, kw_only=True):
+class Suspended(EventData, frozen=True, kw_only=True):
     """Cannot be handled now (挂账/缓办), until a day or an order to resume."""
 
     reason: Literal["season", "funds", "engineering", "dispute", "other"]
     until: Instant | None = None
 
 
-class Resumed(Said, frozen=True, kw_only=True):
+class Resumed(EventData, frozen=True, kw_only=True):
     """Taken up again after a suspension."""
 
 
-class DeadlineOrdered(Said, frozen=True, kw_only=True):
+class DeadlineOrdered(EventData, frozen=True, kw_only=True):
     """A new deadline or limit for a running clock (延期, 督办): exactly one of `due` and `limit`."""
 
     clock: Annotated[str, Meta(max_length=20)] = "total"
@@ -207,58 +206,58 @@ class DeadlineOrdered(Said, frozen=True, kw_only=True):
     limit: LimitText | None = None
 
 
-class Reassigned(Said, frozen=True, kw_only=True):
+class Reassigned(EventData, frozen=True, kw_only=True):
     """Another owner by order (统一调度, M55): to a grid or to a department."""
 
     to_grid: Code | None = None
     to_department: Code | None = None
 
 
-class Merged(Said, frozen=True, kw_only=True):
+class Merged(EventData, frozen=True, kw_only=True):
     """The same problem as another case, which goes on."""
 
     into: CaseId
 
 
-class Rejected(Said, frozen=True, kw_only=True):
+class Rejected(EventData, frozen=True, kw_only=True):
     """Not a case for the grid (不予立案)."""
 
     reason: Literal["not_found", "duplicate", "out_of_scope", "unfounded"]
 
 
-class Withdrawn(Said, frozen=True, kw_only=True):
+class Withdrawn(EventData, frozen=True, kw_only=True):
     """Taken back by who reported it."""
 
 
-class ForceClosed(Said, frozen=True, kw_only=True):
+class ForceClosed(EventData, frozen=True, kw_only=True):
     """Closed by order, without a passed verification (强制结案): role and reason are kept."""
 
     reason: Literal["unsolvable", "policy", "transferred", "error"]
 
 
-class EvidenceAdded(Said, frozen=True, kw_only=True):
+class EvidenceAdded(EventData, frozen=True, kw_only=True):
     """More evidence for a case."""
 
     evidence: Annotated[tuple[Evidence, ...], Meta(min_length=1, max_length=20)]
 
 
-class CommentAdded(Said, frozen=True, kw_only=True):
+class CommentAdded(EventData, frozen=True, kw_only=True):
     """A remark; its text is sealed."""
 
     text: Sealed | None = None
 
 
-class Acknowledged(Said, frozen=True, kw_only=True):
+class Acknowledged(EventData, frozen=True, kw_only=True):
     """A supervisor has seen the alerts of a case (知悉): their repeats stop for the current deadline."""
 
     clock: Annotated[str, Meta(max_length=20)] | None = None
 
 
-class Urged(Said, frozen=True, kw_only=True):
+class Urged(EventData, frozen=True, kw_only=True):
     """A supervisor urges the owner (催办)."""
 
 
-SAID: dict[str, type[Said]] = {
+EVENT_TYPES: dict[str, type[EventData]] = {
     "gridpatrol.report.submitted.v1": ReportSubmitted,
     "gridpatrol.dissuasion.recorded.v1": DissuasionRecorded,
     "gridpatrol.incident.reported_up.v1": ReportedUp,
@@ -285,7 +284,7 @@ SAID: dict[str, type[Said]] = {
     "gridpatrol.incident.acknowledged.v1": Acknowledged,
     "gridpatrol.incident.urged.v1": Urged,
 }
-"""Every event type that the door takes."""
+"""The struct of every event type that the door takes."""
 
 
 def trigger_of(event_type: str) -> str:

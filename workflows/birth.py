@@ -1,15 +1,10 @@
-"""The birth of a case: where it is, who owns it first, which clock runs from the start.
-
-In: a decision on a case that nobody has reported yet, the report, who sent it. Out: facts told into the decision, or a
-refusal that names the field.
-"""
+"""The birth of a case: where it is, who owns it first, which clock runs from the start."""
 
 from collections.abc import Sequence
 
 from msgspec import UNSET
 
-from schemas import events as e
-from schemas import facts as f
+from schemas import events, facts
 from schemas.envelope import to_ms
 from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
@@ -17,26 +12,27 @@ from workflows.case import Case, Owner
 from workflows.decision import Decision
 from workflows.definitions.machine import Speaker
 from workflows.duplicates import correlation_key, similar
-from workflows.telling import assign, evidence, unknown
+from workflows.effects import assign, tell_evidence, unknown_code
 
 
-def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Refusal:
-    """The grid of the place: as sent, or the leaf around the position, or the speaker's `own`, or the home.
+def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str | Refusal:
+    """The grid of the place, which must lie in the home; a refusal names the field.
 
-    It must lie in the home. On a border the speaker's own grid goes first, so nobody is sent away from it.
+    It is the grid that was sent, else the leaf around the position, else the speaker's `own`, else the home. On a
+    border the speaker's own grid goes first, so that its own report is not taken from it.
     """
     register = d.register
-    if said.grid is not None:
-        if said.grid not in register.grids:
-            return unknown("data.grid", said.grid, "grid")
-        grid = said.grid
+    if data.grid is not None:
+        if data.grid not in register.grids:
+            return unknown_code("data.grid", data.grid, "grid")
+        grid = data.grid
     else:
-        found = register.locate(said.position) if said.position else ()
+        found = register.locate(data.position) if data.position else ()
         here = [code for code in found if code in register.grids and register.home(code) == home]
         near = [code for code in (own,) if code in register.grids and register.home(code) == home]
         grid = own if own in here else next(iter(here or near), home)
     if grid not in register.grids:
-        return unknown("subject", home, "home")
+        return unknown_code("subject", home, "home")
     if not register.stands(register.grids[grid], d.judged(0)):
         return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
     if register.home(grid) != home:
@@ -45,63 +41,62 @@ def place(d: Decision, said: e.ReportSubmitted, own: str, home: str) -> str | Re
     return grid
 
 
-def touched(d: Decision, said: e.ReportSubmitted, grid: str) -> tuple[str, ...]:
-    """The other grids that it lies in: as sent, else those on whose common border it was measured."""
-    if said.touches or said.position is None:
-        return said.touches
-    found = d.register.locate(said.position)
+def touched(d: Decision, data: events.ReportSubmitted, grid: str) -> tuple[str, ...]:
+    """The other grids in which the problem lies: as sent, else those on whose common border it was measured."""
+    if data.touches or data.position is None:
+        return data.touches
+    found = d.register.locate(data.position)
     return tuple(code for code in found if code != grid) if grid in found else ()
 
 
-def report(d: Decision, said: e.ReportSubmitted, grid: str, nearby: Sequence[Case]) -> None:
-    """Birth: what it is, where it is, which open cases may be the same problem."""
-    category, position = d.rules.categories[said.category], said.position
+def report(d: Decision, data: events.ReportSubmitted, grid: str, nearby: Sequence[Case]) -> None:
+    """Tell what the problem is, where it is, and which open cases may be the same one."""
+    category, position = d.rules.categories[data.category], data.position
     judged = d.judged(0)
-    key = correlation_key(said, d.rules.options.similar_radius_m)
+    key = correlation_key(data, d.rules.options.similar_radius_m)
     d.tell(
-        f.Reported(
-            definition=said.definition,
+        facts.Reported(
+            definition=data.definition,
             policy=d.rules.hash,
             category=category.code,
             group=category.group,
-            source=said.source,
+            source=data.source,
             by=d.by,
             path=d.register.path(grid),
             occurred=d.instant,
             judged=judged,
-            touches=touched(d, said, grid),
-            unit=said.unit or "",
-            reference=said.reference or "",
+            touches=touched(d, data, grid),
+            unit=data.unit or "",
+            reference=data.reference or "",
             key=key,
             lon=position.lon if position else None,
             lat=position.lat if position else None,
             crs=position.crs if position else "",
         )
     )
-    for item in said.evidence:
-        d.tell(evidence(item, d.by))
+    tell_evidence(d, data.evidence)
     same = similar(d, nearby)
     if same:
-        d.tell(f.Similar(cases=same))
+        d.tell(facts.Similar(cases=same))
 
 
-def first_owner(d: Decision, said: e.ReportSubmitted, at: Speaker, dest: str) -> None:
-    """The first owner: the finder while it dissuades or handles there, else the level with authority."""
+def first_owner(d: Decision, data: events.ReportSubmitted, speaker: Speaker, dest: str) -> None:
+    """Assign the first owner: the finder where it dissuades or handles itself, else the level with authority."""
     if dest == "discovered":
         return assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")
     if dest == "accepted":
-        return assign(d, Owner(at.grid, at.level), "found")
+        return assign(d, Owner(speaker.grid, speaker.level), "found")
     owner = routing.upward(d.case, d.rules, d.register)
-    inspected = said.source in (e.Source.PATROL, e.Source.INSPECTION, e.Source.SUPERVISION)
-    sender = at.grid if inspected and at.level > owner.level else ""
-    assign(d, Owner(owner.grid, owner.level, said.department or ""), "reported", sender)
+    inspected = data.source in (events.Source.PATROL, events.Source.INSPECTION, events.Source.SUPERVISION)
+    sender = speaker.grid if inspected and speaker.level > owner.level else ""
+    assign(d, Owner(owner.grid, owner.level, data.department or ""), "reported", sender)
 
 
-def total_clock(d: Decision, said: e.ReportSubmitted) -> None:
-    """The clock of the whole case: the pack's limit, or the deadline that the report carries, or none."""
-    if said.deadline is UNSET:
+def total_clock(d: Decision, data: events.ReportSubmitted) -> None:
+    """Start the clock of the whole case. A deadline in the report comes first (null: none), then the pack's limit."""
+    if data.deadline is UNSET:
         sla.start(d, sla.TOTAL, 0)
-    elif said.deadline is None:
+    elif data.deadline is None:
         sla.start(d, sla.TOTAL, 0, endless=True)
     else:
-        sla.start(d, sla.TOTAL, 0, ordered=to_ms(said.deadline))
+        sla.start(d, sla.TOTAL, 0, ordered=to_ms(data.deadline))

@@ -1,7 +1,6 @@
-"""A case and the only thing that changes it: `evolve(case, fact) -> case`.
+"""A case, and the only thing that changes it: `evolve(case, fact) -> case`.
 
-In: a case and a fact. Out: the case after it. Pure, and complete: on the hot path, in recovery and in
-verification a case is the sum of its facts. Instants are milliseconds UTC.
+Deciding, recovery and verification all use it, so a case is the sum of its facts. Instants are milliseconds UTC.
 """
 
 import copy
@@ -11,14 +10,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from schemas import facts as f
+from schemas import facts
 
 AWAITED = "awaited"
-"""The state of a case whose report has not arrived: a placeholder that holds parked events."""
+"""The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
 
 
 class Clock(Struct, frozen=True, array_like=True):
-    """A running or paused clock: a budget and a ledger of what it consumed."""
+    """A running or paused clock: its limit, and a ledger of its earlier runs."""
 
     name: str
     level: int
@@ -26,7 +25,7 @@ class Clock(Struct, frozen=True, array_like=True):
     target: int
     calendar: str
     started: int
-    judged: int  # last judged instant: nothing later is dated before it
+    judged: int  # last judged instant; no later change is dated before it
     limit: str = ""
     due: int | None = None
     provisional: bool = False
@@ -37,11 +36,11 @@ class Clock(Struct, frozen=True, array_like=True):
     repeat: int = 0
     breached: bool = False
     acknowledged: bool = False
-    told: bool = False  # an alert of it is open
+    alert_open: bool = False
 
 
 class Waiting(Struct, frozen=True, array_like=True):
-    """A parked event."""
+    """A parked event. `event` is its record as text, decided again at each release, until `until`."""
 
     arrival: int
     until: int
@@ -52,7 +51,7 @@ class Waiting(Struct, frozen=True, array_like=True):
 
 
 class Owner(Struct, frozen=True, array_like=True):
-    """Who owns a case: a grid, and perhaps a department."""
+    """The owner of a case: a grid, and perhaps a department of it."""
 
     grid: str
     level: int
@@ -60,7 +59,7 @@ class Owner(Struct, frozen=True, array_like=True):
 
 
 class Case(Struct, omit_defaults=True, kw_only=True):
-    """The present state of a case. Treated as a value: `evolve` changes a copy."""
+    """The present state of a case. It is treated as a value: `evolve` changes a copy."""
 
     id: str
     definition: str = ""
@@ -97,7 +96,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
 
     @property
     def next_at(self) -> int | None:
-        """When something of it falls due: a rung, a parked event's patience, the end of a suspension."""
+        """The first instant at which a rung, a parked event's patience or a suspension's end is due."""
         if self.quarantined:
             return None
         earliest = self.suspended_until
@@ -111,18 +110,18 @@ class Case(Struct, omit_defaults=True, kw_only=True):
 
     @property
     def due_at(self) -> int | None:
-        """The next deadline, past or ahead, of its running clocks."""
+        """The earliest deadline of the running clocks, past or ahead."""
         return min((c.due for c in self.clocks if c.due is not None and c.since is not None), default=None)
 
     def clock(self, name: str, level: int | None = None) -> Clock | None:
-        """Its active clock of this name (and level)."""
+        """The running or paused clock of a name, and of a level if one is given."""
         for clock in self.clocks:
             if clock.name == name and (level is None or clock.level == level):
                 return clock
         return None
 
     def last_target(self, name: str, level: int) -> int:
-        """How often this clock was targeted in this cycle, -1 if never."""
+        """The last target of a clock in this cycle, counted from 0; -1 if it never had one."""
         return next((t for n, lv, t in self.targets if n == name and lv == level), -1)
 
 
@@ -131,100 +130,96 @@ decode = msgspec.json.Decoder(Case).decode
 
 
 def responsible(before: Owner, after: Owner) -> Owner:
-    """Under whom a step counts: the owner before it, who did or missed what it tells; at birth the first owner."""
+    """The owner under whom a step counts: the one before it, who did or missed it; at birth the first one."""
     return before if before.grid else after
 
 
-def evolve(case: Case, fact: f.Fact) -> Case:
-    """The case after a fact. The one given stays as it was."""
+def evolve(case: Case, fact: facts.Fact) -> Case:
+    """The case after a fact. The given one stays as it was."""
     after = copy.copy(case)
     apply(after, fact)
     return after
 
 
-def apply(case: Case, fact: f.Fact) -> None:
-    """`evolve` in place, for an owner of a private copy. Values inside a case are replaced, never changed."""
+def apply(case: Case, fact: facts.Fact) -> None:
+    """`evolve` in place, for the owner of a private copy. Values inside a case are replaced, never changed."""
     handler = _HANDLERS.get(type(fact))
     if handler is not None:
         handler(case, fact)
 
 
-def _reported(case: Case, fact: f.Reported) -> None:
-    for name in (
-        "definition",
-        "policy",
-        "category",
-        "group",
-        "source",
-        "by",
-        "path",
-        "touches",
-        "lon",
-        "lat",
-    ):
+# fmt: off
+_GIVEN_AT_BIRTH = (
+    "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
+    "key",
+)
+# fmt: on
+
+
+def _reported(case: Case, fact: facts.Reported) -> None:
+    for name in _GIVEN_AT_BIRTH:
         setattr(case, name, getattr(fact, name))
-    case.unit, case.reference, case.key = fact.unit, fact.reference, fact.key
     case.opened = case.judged = fact.judged
 
 
-def _moved(case: Case, fact: f.Moved) -> None:
+def _moved(case: Case, fact: facts.Moved) -> None:
     case.state, case.judged = fact.state, fact.judged
     if case.suspended_from not in ("", fact.was):  # any move but the one into it ends a suspension
         case.suspended_from, case.suspended_until = "", None
 
 
-def _assigned(case: Case, fact: f.Assigned) -> None:
+def _assigned(case: Case, fact: facts.Assigned) -> None:
     if fact.why == "returned":
         case.trail = case.trail[:-1]
-    elif case.owner.grid and fact.why != "rework":  # a new cycle begins with nobody before
+    elif case.owner.grid and fact.why != "rework":  # a new cycle has no earlier owners
         case.trail = (*case.trail, case.owner)[-16:]
     case.owner = Owner(fact.grid, fact.level, fact.department)
     case.assisting = ()
 
 
-def _assisting(case: Case, fact: f.Assisting) -> None:
+def _assisting(case: Case, fact: facts.Assisting) -> None:
     case.assisting = fact.units
 
 
-def _handled(case: Case, fact: f.Handled) -> None:
+def _handled(case: Case, fact: facts.Handled) -> None:
     case.checks, case.handled_by = fact.checks, fact.by
 
 
-def _checked(case: Case, fact: f.Checked) -> None:
+def _checked(case: Case, fact: facts.Checked) -> None:
     case.checks = tuple(level for level in case.checks if level != fact.level)
 
 
-def _reworked(case: Case, fact: f.Reworked) -> None:
+def _reworked(case: Case, fact: facts.Reworked) -> None:
     case.cycle, case.checks, case.handled_by = fact.cycle, (), ""
     case.trail, case.targets = (), ()
 
 
-def _suspended(case: Case, fact: f.Suspended) -> None:
+def _suspended(case: Case, fact: facts.Suspended) -> None:
     case.suspended_from, case.suspended_until = fact.was, fact.until
 
 
-def _resumed(case: Case, fact: f.Resumed) -> None:
+def _resumed(case: Case, fact: facts.Resumed) -> None:
     case.suspended_from, case.suspended_until = "", None
 
 
-def _linked(case: Case, fact: f.Linked) -> None:
+def _linked(case: Case, fact: facts.Linked) -> None:
     case.merged_into = fact.into
 
 
-def _parked(case: Case, fact: f.Parked) -> None:
+def _parked(case: Case, fact: facts.Parked) -> None:
     waiting = Waiting(fact.arrival, fact.until, fact.source, fact.id, fact.type, fact.event)
     case.parked = (*case.parked, waiting)
 
 
-def _unparked(case: Case, fact: f.Unparked) -> None:
+def _unparked(case: Case, fact: facts.Unparked) -> None:
     case.parked = tuple(w for w in case.parked if (w.source, w.id) != (fact.source, fact.id))
 
 
-def _quarantined(case: Case, fact: f.Quarantined) -> None:
+def _quarantined(case: Case, fact: facts.Quarantined) -> None:
     case.quarantined = fact.on
 
 
-def _clock_started(case: Case, fact: f.ClockStarted) -> None:
+def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
     clock = Clock(
         name=fact.clock,
         level=fact.level,
@@ -242,28 +237,28 @@ def _clock_started(case: Case, fact: f.ClockStarted) -> None:
         repeat=fact.repeat,
     )
     case.clocks = (*case.clocks, clock)
-    _note_target(case, fact)
+    _set_target(case, fact)
 
 
-def _note_target(case: Case, fact: f.ClockFact) -> None:
+def _set_target(case: Case, fact: facts.ClockFact) -> None:
     others = tuple(t for t in case.targets if (t[0], t[1]) != (fact.clock, fact.level))
     case.targets = (*others, (fact.clock, fact.level, fact.target))
 
 
-def _change_clock(case: Case, fact: f.ClockFact, **changes: Any) -> None:
+def _change_clock(case: Case, fact: facts.ClockFact | facts.AlertRaised | facts.AlertEnded, **changes: Any) -> None:
     case.clocks = tuple(
         structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c for c in case.clocks
     )
 
 
-def _clock_paused(case: Case, fact: f.ClockPaused) -> None:
+def _clock_paused(case: Case, fact: facts.ClockPaused) -> None:
     clock = case.clock(fact.clock, fact.level)
     if clock is not None and clock.since is not None:
         runs = (*clock.runs, (clock.since, fact.judged))
         _change_clock(case, fact, judged=fact.judged, runs=runs, since=None, next=None)
 
 
-def _clock_resumed(case: Case, fact: f.ClockResumed) -> None:
+def _clock_resumed(case: Case, fact: facts.ClockResumed) -> None:
     _change_clock(
         case,
         fact,
@@ -277,7 +272,7 @@ def _clock_resumed(case: Case, fact: f.ClockResumed) -> None:
     )
 
 
-def _clock_retargeted(case: Case, fact: f.ClockRetargeted) -> None:
+def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
     _change_clock(
         case,
         fact,
@@ -292,54 +287,50 @@ def _clock_retargeted(case: Case, fact: f.ClockRetargeted) -> None:
         breached=False,
         acknowledged=False,
     )
-    _note_target(case, fact)
+    _set_target(case, fact)
 
 
-def _clock_rung(case: Case, fact: f.ClockRung) -> None:
+def _clock_rung(case: Case, fact: facts.ClockRung) -> None:
     clock = case.clock(fact.clock, fact.level)
     breached = fact.breach or (clock is not None and clock.breached)
     _change_clock(case, fact, rung=fact.next_rung, next=fact.next, repeat=fact.next_repeat, breached=breached)
 
 
-def _clock_stopped(case: Case, fact: f.ClockStopped) -> None:
+def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
     case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
     if fact.clock == "total":
         case.closed = fact.judged
 
 
-def _alert_raised(case: Case, fact: f.AlertRaised) -> None:
-    _tell_clock(case, fact.clock, fact.level, told=True)
+def _alert_raised(case: Case, fact: facts.AlertRaised) -> None:
+    _change_clock(case, fact, alert_open=True)
 
 
-def _alert_ended(case: Case, fact: f.AlertEnded) -> None:
-    _tell_clock(case, fact.clock, fact.level, told=False, acknowledged=fact.how == "acknowledged")
+def _alert_ended(case: Case, fact: facts.AlertEnded) -> None:
+    _change_clock(case, fact, alert_open=False, acknowledged=fact.how == "acknowledged")
 
 
-def _tell_clock(case: Case, name: str, level: int, **changes: Any) -> None:
-    case.clocks = tuple(structs.replace(c, **changes) if (c.name, c.level) == (name, level) else c for c in case.clocks)
-
-
-_HANDLERS: dict[type[f.Fact], Callable[[Case, Any], None]] = {
-    f.Reported: _reported,
-    f.Moved: _moved,
-    f.Assigned: _assigned,
-    f.Assisting: _assisting,
-    f.Handled: _handled,
-    f.Checked: _checked,
-    f.Reworked: _reworked,
-    f.Suspended: _suspended,
-    f.Resumed: _resumed,
-    f.Linked: _linked,
-    f.Parked: _parked,
-    f.Unparked: _unparked,
-    f.Quarantined: _quarantined,
-    f.ClockStarted: _clock_started,
-    f.ClockPaused: _clock_paused,
-    f.ClockResumed: _clock_resumed,
-    f.ClockRetargeted: _clock_retargeted,
-    f.ClockRung: _clock_rung,
-    f.ClockStopped: _clock_stopped,
-    f.AlertRaised: _alert_raised,
-    f.AlertEnded: _alert_ended,
+_HANDLERS: dict[type[facts.Fact], Callable[[Case, Any], None]] = {
+    facts.Reported: _reported,
+    facts.Moved: _moved,
+    facts.Assigned: _assigned,
+    facts.Assisting: _assisting,
+    facts.Handled: _handled,
+    facts.Checked: _checked,
+    facts.Reworked: _reworked,
+    facts.Suspended: _suspended,
+    facts.Resumed: _resumed,
+    facts.Linked: _linked,
+    facts.Parked: _parked,
+    facts.Unparked: _unparked,
+    facts.Quarantined: _quarantined,
+    facts.ClockStarted: _clock_started,
+    facts.ClockPaused: _clock_paused,
+    facts.ClockResumed: _clock_resumed,
+    facts.ClockRetargeted: _clock_retargeted,
+    facts.ClockRung: _clock_rung,
+    facts.ClockStopped: _clock_stopped,
+    facts.AlertRaised: _alert_raised,
+    facts.AlertEnded: _alert_ended,
 }
-"""Facts without an entry change nothing in the case: they are history."""
+"""A fact without an entry changes nothing in the case: it is history."""

@@ -1,7 +1,6 @@
 """Which open cases may be the same problem: proposed by place and time, merged only by people.
 
-In: a report or a case, and the pack's radius and window. Out: correlation keys (category and map cell) to look cases up
-by, and the ids of those that are near enough.
+The engine looks cases up by correlation key (category and map cell); `similar` keeps those that are near enough.
 """
 
 import math
@@ -9,34 +8,34 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from schemas import events as e
+from schemas import events
 from workflows.case import Case
 from workflows.decision import Decision
 
 METRES_PER_DEGREE = 111_320
 
 
-def correlation_keys(said: e.ReportSubmitted, radius_m: int) -> list[str]:
-    """The keys under which cases within the radius can lie: the own cell's and those it comes near to."""
-    if not radius_m or said.position is None:
+def correlation_keys(report: events.ReportSubmitted, radius_m: int) -> list[str]:
+    """The keys under which cases within the radius can lie: the key of the report's cell and of cells near it."""
+    if not radius_m or report.position is None:
         return []
     near = radius_m / METRES_PER_DEGREE
-    wide = near / max(math.cos(math.radians(said.position.lat)), 0.01)
+    wide = near / max(math.cos(math.radians(report.position.lat)), 0.01)
     corners = [(dx, dy) for dx in (-wide, wide) for dy in (-near, near)]
-    here = said.position
+    here = report.position
     places = [structs.replace(here, lon=here.lon + dx, lat=here.lat + dy) for dx, dy in corners]
-    moved = [structs.replace(said, position=at) for at in (here, *places)]
+    moved = [structs.replace(report, position=at) for at in (here, *places)]
     return list(dict.fromkeys(correlation_key(at, radius_m) for at in moved))
 
 
-def correlation_key(said: e.ReportSubmitted, radius_m: int) -> str:
-    """Category and map cell: cases under one key may be the same problem. Empty: the pack proposes none."""
-    if not radius_m or said.position is None:
+def correlation_key(report: events.ReportSubmitted, radius_m: int) -> str:
+    """Category and map cell of a report; empty if the pack proposes no duplicates or there is no position."""
+    if not radius_m or report.position is None:
         return ""
     cell = METRES_PER_DEGREE / (4 * radius_m)
-    datum = "" if said.position.crs in ("WGS84", "CGCS2000") else f"|{said.position.crs}"
-    x, y = math.floor(said.position.lon * cell), math.floor(said.position.lat * cell)
-    return f"{said.category}{datum}|{x}|{y}"
+    datum = "" if report.position.crs in ("WGS84", "CGCS2000") else f"|{report.position.crs}"
+    x, y = math.floor(report.position.lon * cell), math.floor(report.position.lat * cell)
+    return f"{report.category}{datum}|{x}|{y}"
 
 
 def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:

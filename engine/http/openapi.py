@@ -1,7 +1,4 @@
-"""The door describes itself: OpenAPI with the schemas of every event, and a first page for people.
-
-In: the application. Out: /openapi.json, and / with the routes and three lines to try.
-"""
+"""The door describes itself: /openapi.json with the schemas of every event, and / with the routes and lines to try."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -17,7 +14,7 @@ from litestar.response import Response
 from engine.http.events import BATCH, SINGLE
 from engine.http.problems import MEDIA_TYPE
 from schemas import jsonschema
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 
 VERSION = version("gridpatrol")
 TITLE = "gridpatrol"
@@ -60,7 +57,7 @@ PAGE = """gridpatrol {version}
 
 @get("/", summary="The routes, and three lines to try", include_in_schema=False, media_type=MediaType.TEXT)
 async def index(request: Request[Any, Any, Any]) -> str:
-    """For people."""
+    """A first page for people."""
     url = str(request.base_url).rstrip("/")
     token = '-H "Authorization: Bearer $GRIDPATROL_TOKEN" ' if request.app.state.principals.asked else ""
     return PAGE.format(token=token, version=VERSION, single=SINGLE[0], batch=BATCH, url=url)
@@ -72,20 +69,19 @@ async def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     return Response(request.app.state.description(), media_type=MediaType.JSON)
 
 
-def describe(routes: Sequence[Any], handed: dict[str, Provide]) -> dict[str, Any]:
+def describe(routes: Sequence[Any], dependencies: dict[str, Provide]) -> dict[str, Any]:
     """What the framework knows of the routes, with the events and the problems that only the contract knows.
 
-    It is asked through an application of its own: one that describes itself also serves pages that load scripts from
-    elsewhere.
+    A second application makes it: one that describes itself also serves pages that load scripts from elsewhere.
     """
     config = OpenAPIConfig(TITLE, VERSION, description=ABOUT, use_handler_docstrings=True)
-    asked = Litestar(list(routes), dependencies=handed, openapi_config=config, logging_config=None)
-    generated: dict[str, Any] = asked.openapi_schema.to_schema()
+    app = Litestar(list(routes), dependencies=dependencies, openapi_config=config, logging_config=None)
+    generated: dict[str, Any] = app.openapi_schema.to_schema()
     schemas = generated.setdefault("components", {}).setdefault("schemas", {})
     schemas |= event_schemas() | {"Problem": PROBLEM}
     generated["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     generated["security"] = [{}, {"token": []}]  # without principals no token is asked for
-    one = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in SAID]}
+    one = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in EVENT_TYPES]}
     content: dict[str, Any] = {kind: {"schema": one} for kind in SINGLE}
     content[BATCH] = {"schema": {"type": "array", "items": one}}
     generated["paths"]["/v1/events"]["post"]["requestBody"] = {"required": True, "content": content}
@@ -103,7 +99,7 @@ def event_schemas() -> dict[str, Any]:
     """The schema of every event by its type; each is a resource of its own, so that its references stay inside it."""
     documents = jsonschema.documents()
     found: dict[str, Any] = {}
-    for name in SAID:
+    for name in EVENT_TYPES:
         schema = msgspec.json.decode(documents[f"{name}.json"])
         schema.setdefault("$id", f"urn:gridpatrol:schema:{name}")
         found[name] = schema

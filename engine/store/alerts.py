@@ -1,19 +1,19 @@
-"""Alerts and the feed in the database: what the alert consumer writes, and what supervisors read.
+"""Alerts and their feed: what the alert consumer writes, and what supervisors read.
 
-In: the open transaction, rows. Out: rows. The feed's numbers are dense; its epoch stands in `meta`.
+The lines of the feed are numbered without gaps, from 1. Its epoch stands in `meta`.
 """
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import writes
-from engine.store.figures import dialect, marks
-from engine.store.tables import alerts, deliveries, meta
+from engine.store.sql import among, execute
+from engine.store.tables import alerts, deliveries
 
 EPOCH = "feed_epoch"
+"""Name in `meta` of what tells one numbering of the feed from another."""
 TOLD = "alerts_told"
 """Name in `meta` of the instant up to which waiting alerts have been told."""
 
@@ -41,8 +41,7 @@ class AlertRow(Struct):
 
 
 class DeliveryRow(Struct):
-    """A line of the feed: what was told of an alert, to whom, when and why. `body` is what the stream
-    sends."""
+    """A line of the feed: what was told of an alert, to whom, when and why. `body` is what the stream sends."""
 
     number: int
     alert: str
@@ -55,13 +54,6 @@ class DeliveryRow(Struct):
     body: str
 
 
-class MetaRow(Struct):
-    """A line of `meta`."""
-
-    name: str
-    value: str
-
-
 _ALERT = ", ".join(AlertRow.__struct_fields__)
 _DELIVERY = ", ".join(DeliveryRow.__struct_fields__)
 
@@ -71,49 +63,28 @@ _DELIVERY = ", ".join(DeliveryRow.__struct_fields__)
 
 def read_open(connection: Connection, cases: Iterable[str]) -> list[AlertRow]:
     """The alerts of these cases that are firing or acknowledged."""
-    names = ", ".join(f"a.{name}" for name in AlertRow.__struct_fields__)
-    open_ = "a.status IN ('firing', 'acknowledged')"
-    wanted = sorted(cases)
-    if dialect(connection) == "sqlite":
-        sql = f"SELECT {names} FROM json_each(?) j CROSS JOIN alerts a ON a.case_id = j.value WHERE {open_}"
-        rows = connection.exec_driver_sql(sql, (msgspec.json.encode(wanted).decode(),))
-    else:
-        sql = f"SELECT {names} FROM alerts a WHERE a.case_id = ANY(%s) AND {open_}"
-        rows = connection.exec_driver_sql(sql, (wanted,))
-    return [AlertRow(*row) for row in rows]
+    condition, ids = among(connection, "case_id", sorted(cases))
+    sql = f"SELECT {_ALERT} FROM alerts WHERE {condition} AND status IN ('firing', 'acknowledged')"
+    return [AlertRow(*row) for row in execute(connection, sql, ids)]
 
 
 def read_waiting(connection: Connection, after: int, upto: int, raised_since: int) -> list[AlertRow]:
     """Firing alerts whose telling waited for an instant after `after`, up to `upto`, in that order."""
     sql = f"""SELECT {_ALERT} FROM alerts WHERE raised_at >= ? AND status = 'firing'
               AND not_before > ? AND not_before <= ? ORDER BY not_before, id"""
-    rows = connection.exec_driver_sql(marks(connection, sql), (raised_since, after, upto))
-    return [AlertRow(*row) for row in rows]
+    return [AlertRow(*row) for row in execute(connection, sql, raised_since, after, upto)]
 
 
-def write(connection: Connection, rows: Sequence[AlertRow], told: Sequence[DeliveryRow]) -> None:
+def write(connection: Connection, rows: Sequence[AlertRow], lines: Sequence[DeliveryRow]) -> None:
     """Alerts as they are now, and new lines of the feed."""
     writes.upsert(connection, alerts, rows)
-    writes.insert(connection, deliveries, told)
+    writes.insert(connection, deliveries, lines)
 
 
 def last_number(connection: Connection) -> int:
     """The number of the feed's last line, 0 before the first."""
-    value: int = connection.exec_driver_sql("SELECT coalesce(max(number), 0) FROM deliveries").scalar_one()
-    return value
-
-
-def read_meta(connection: Connection, name: str, *, lock: bool = False) -> str | None:
-    """A value of `meta`; with `lock`, held against other writers until the transaction ends."""
-    tail = " FOR UPDATE" if lock and dialect(connection) == "postgresql" else ""
-    sql = f"SELECT value FROM meta WHERE name = ?{tail}"
-    value: str | None = connection.exec_driver_sql(marks(connection, sql), (name,)).scalar_one_or_none()
-    return value
-
-
-def write_meta(connection: Connection, name: str, value: str, *, keep: bool = False) -> None:
-    """Set a value of `meta`; with `keep`, only where there is none yet."""
-    (writes.ignore if keep else writes.upsert)(connection, meta, [MetaRow(name, value)])
+    number: int = execute(connection, "SELECT coalesce(max(number), 0) FROM deliveries").scalar_one()
+    return number
 
 
 # ---- what supervisors read ---------------------------------------------------------------------------
@@ -130,23 +101,20 @@ def listed(
     limit: int = 100,
 ) -> list[AlertRow]:
     """Alerts of a subtree, the latest first; `before` is the (raised_at, id) where the last page ended."""
-    parts, values = ["substr(path, 1, ?) = ?"], [len(path), path]
+    terms, values = ["substr(path, 1, ?) = ?"], [len(path), path]
     for name, value in (("status", status), ("clock", clock), ("case_id", case)):
         if value is not None:
-            parts.append(f"{name} = ?")
+            terms.append(f"{name} = ?")
             values.append(value)
     if before is not None:
-        parts.append("(raised_at, id) < (?, ?)")
+        terms.append("(raised_at, id) < (?, ?)")
         values += before
-    condition = " AND ".join(parts)
-    sql = f"SELECT {_ALERT} FROM alerts WHERE {condition} ORDER BY raised_at DESC, id DESC LIMIT ?"
-    rows = connection.exec_driver_sql(marks(connection, sql), (*values, limit))
-    return [AlertRow(*row) for row in rows]
+    sql = f"SELECT {_ALERT} FROM alerts WHERE {' AND '.join(terms)} ORDER BY raised_at DESC, id DESC LIMIT ?"
+    return [AlertRow(*row) for row in execute(connection, sql, *values, limit)]
 
 
-def told_after(connection: Connection, number: int, path: str, limit: int) -> list[DeliveryRow]:
+def read_feed(connection: Connection, number: int, path: str, limit: int) -> list[DeliveryRow]:
     """Lines of the feed after a number, of a subtree, in order."""
     sql = f"""SELECT {_DELIVERY} FROM deliveries WHERE number > ? AND substr(path, 1, ?) = ?
               ORDER BY number LIMIT ?"""
-    rows = connection.exec_driver_sql(marks(connection, sql), (number, len(path), path, limit))
-    return [DeliveryRow(*row) for row in rows]
+    return [DeliveryRow(*row) for row in execute(connection, sql, number, len(path), path, limit)]

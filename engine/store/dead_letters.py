@@ -1,18 +1,74 @@
-"""Dead letters as operators read them. In: the open transaction. Out: letters, the latest first; their sealed bytes."""
+"""Dead letters: what was refused, with its reason and its bytes, until an operator has dealt with it."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from engine.store import writes
-from engine.store.rows import LetterRow
+from engine.store import tables, writes
+from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow
+from engine.store.sealed import LETTER
+from engine.store.sql import execute
+from schemas.refusals import Refusal
+
+
+class DeadLetter(NamedTuple):
+    """A dead letter as it is kept. `sealed` holds its bytes; a firing that failed has none."""
+
+    row: LetterRow
+    sealed: SealedRow | None
 
 
 class Letter(LetterRow):
-    """What was not taken, and why. `replayed` says how a replay ended; empty: nobody has replayed it."""
+    """A dead letter as operators read it. `replayed`: how its replay ended; empty: it was never replayed."""
 
     replayed: str
 
 
 _COLUMNS = ", ".join(Letter.__struct_fields__)
+
+
+# ---- keeping ------------------------------------------------------------------------------------------------
+
+
+def dead_letter(
+    id_: str,
+    at: int,
+    why: Refusal,
+    principal: str,
+    body: str | None,
+    *,
+    partition: int | None = None,
+    position: int | None = None,
+    source: str = "",
+    event_id: str = "",
+    type_: str = "",
+    case_id: str = "",
+) -> DeadLetter:
+    """What was refused at an instant (ms UTC), and why. `body` None: there are no bytes to keep."""
+    token = "" if body is None else f"{LETTER}{id_}"
+    reason = (why.reason, why.field, why.detail)
+    row = LetterRow(id_, at, partition, position, *reason, source, event_id, type_, case_id, principal, token)
+    return DeadLetter(row, None if body is None else SealedRow(token, body, case_id))
+
+
+def write(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Keep letters. An id stands for the same bytes ever after: what was erased stays erased."""
+    rows = [
+        replace(row, **{name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()}) for row, _ in letters
+    ]
+    bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body in letters if body]
+    writes.upsert(connection, tables.dead_letters, rows)
+    writes.insert_missing(connection, tables.sealed, bodies)
+
+
+def write_replayed(connection: Connection, id_: str, how: str) -> None:
+    """Keep how the replay of a letter ended."""
+    execute(connection, "UPDATE dead_letters SET replayed = ? WHERE id = ?", how, id_)
+
+
+# ---- reading ------------------------------------------------------------------------------------------------
 
 
 def listed(
@@ -24,44 +80,34 @@ def listed(
     limit: int = 100,
 ) -> list[Letter]:
     """Letters, the latest first; `before` is the (at, id) where the last page ended."""
-    mark = writes.mark(connection)
-    parts, values = ["1 = 1"], list[object]()
+    terms, values = ["1 = 1"], list[object]()
     if reason:
-        parts.append(f"reason = {mark}")
+        terms.append("reason = ?")
         values.append(reason)
     if open_only:
-        parts.append("replayed = ''")
+        terms.append("replayed = ''")
     if before is not None:
-        parts.append(f"(at, id) < ({mark}, {mark})")
+        terms.append("(at, id) < (?, ?)")
         values += before
-    sql = f"SELECT {_COLUMNS} FROM dead_letters WHERE {' AND '.join(parts)} ORDER BY at DESC, id DESC LIMIT {mark}"
-    return [Letter(*row) for row in connection.exec_driver_sql(sql, (*values, limit))]
+    sql = f"SELECT {_COLUMNS} FROM dead_letters WHERE {' AND '.join(terms)} ORDER BY at DESC, id DESC LIMIT ?"
+    return [Letter(*row) for row in execute(connection, sql, *values, limit)]
 
 
 def read(connection: Connection, id_: str) -> Letter | None:
     """One letter."""
-    sql = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = {writes.mark(connection)}"
-    row = connection.exec_driver_sql(sql, (id_,)).first()
+    row = execute(connection, f"SELECT {_COLUMNS} FROM dead_letters WHERE id = ?", id_).first()
     return Letter(*row) if row else None
 
 
 def read_sealed(connection: Connection, token: str) -> str | None:
     """What was sealed under a token; None once it has been erased."""
-    sql = f"SELECT body FROM sealed WHERE token = {writes.mark(connection)}"
-    body: str | None = connection.exec_driver_sql(sql, (token,)).scalar_one_or_none()
+    body: str | None = execute(connection, "SELECT body FROM sealed WHERE token = ?", token).scalar_one_or_none()
     return body or None  # erased: an empty body in its place
 
 
-def write_replayed(connection: Connection, id_: str, how: str) -> None:
-    """Keep how the replay of a letter ended."""
-    mark = writes.mark(connection)
-    connection.exec_driver_sql(f"UPDATE dead_letters SET replayed = {mark} WHERE id = {mark}", (how, id_))
-
-
 def counts(connection: Connection) -> list[tuple[str, int, int]]:
-    """By reason: how many there are, and how many nobody has replayed."""
-    sql = (
-        "SELECT reason, count(*), sum(CASE WHEN replayed = '' THEN 1 ELSE 0 END) FROM dead_letters "
-        "GROUP BY reason ORDER BY reason"
-    )
-    return [(reason, int(total), int(open_)) for reason, total, open_ in connection.exec_driver_sql(sql)]
+    """By reason: how many there are, and how many were never replayed."""
+    sql = """
+        SELECT reason, count(*), sum(CASE WHEN replayed = '' THEN 1 ELSE 0 END) FROM dead_letters
+        GROUP BY reason ORDER BY reason"""
+    return [(reason, int(total), int(open_)) for reason, total, open_ in execute(connection, sql)]

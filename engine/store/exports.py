@@ -1,39 +1,36 @@
-"""Facts in an order of their own, for exports and comparisons. In: the open transaction. Out: rows of `facts`.
+"""The stored steps in a fixed order, for exports and comparisons.
 
-Ordered by bytes on both databases, so that two runs can be compared line by line.
+The order is by bytes on both databases, so two runs can be compared line by line.
 """
 
 from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from engine.store import writes
 from engine.store.rows import StepRow
+from engine.store.sql import execute
 
-_COLUMNS = ", ".join(StepRow.__struct_fields__)
+_STEPS = f"SELECT {', '.join(StepRow.__struct_fields__)} FROM facts"
 
 
 def steps_by_case(connection: Connection, page: int = 2000) -> Iterator[StepRow]:
     """All steps by (case, number within the case)."""
-    mark = writes.mark(connection)
-    sql = f"SELECT {_COLUMNS} FROM facts WHERE (case_id, seq) > ({mark}, {mark}) ORDER BY case_id, seq LIMIT {mark}"
+    sql = f"{_STEPS} WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"
     last: tuple[str, int] = ("", 0)
-    while rows := [StepRow(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
+    while rows := [StepRow(*row) for row in execute(connection, sql, *last, page)]:
         yield from rows
         last = (rows[-1].case_id, rows[-1].seq)
 
 
 def steps_by_number(connection: Connection, page: int = 2000) -> Iterator[StepRow]:
-    """All steps by (partition, n): the order in which each partition told them."""
-    mark = writes.mark(connection)
-    sql = f"SELECT {_COLUMNS} FROM facts WHERE (partition, n) > ({mark}, {mark}) ORDER BY partition, n LIMIT {mark}"
+    """All steps by (partition, n): the order in which each partition made them."""
+    sql = f"{_STEPS} WHERE (partition, n) > (?, ?) ORDER BY partition, n LIMIT ?"
     last = (-1, 0)
-    while rows := [StepRow(*row) for row in connection.exec_driver_sql(sql, (*last, page))]:
+    while rows := [StepRow(*row) for row in execute(connection, sql, *last, page)]:
         yield from rows
         last = (rows[-1].partition, rows[-1].n)
 
 
 def steps_of(connection: Connection, case_id: str) -> list[StepRow]:
     """The steps of one case, from its first."""
-    sql = f"SELECT {_COLUMNS} FROM facts WHERE case_id = {writes.mark(connection)} ORDER BY seq"
-    return [StepRow(*row) for row in connection.exec_driver_sql(sql, (case_id,))]
+    return [StepRow(*row) for row in execute(connection, f"{_STEPS} WHERE case_id = ? ORDER BY seq", case_id)]

@@ -1,17 +1,16 @@
-"""The figures in the database: what the fold writes, and how sums, medians and open cases are read.
+"""The figures: what the fold writes, and how sums, durations and open cases are read.
 
-In: the open transaction, rows of the fold, a `Selection`. Out: (key, measure, value), (key, durations),
-(key, open cases). Percentiles are nearest rank; everything is an integer.
+Every value is an integer, and percentiles are nearest rank.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import writes
+from engine.store.sql import among, execute, is_sqlite
 from engine.store.tables import contributions, figures, outcomes
 from workflows.case import Clock
 
@@ -30,10 +29,10 @@ class ContributionRow(Struct):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """What to read: a subtree by its path, local days (inclusive), dimensions; and what to group by.
+    """What to read: a subtree by its path, local days (YYYYMMDD, inclusive), dimensions; and what to group by.
 
-    With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. `upto`
-    reads as if nothing had arrived after that instant.
+    With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. `upto` reads as if
+    nothing had arrived after that instant (ms UTC).
     """
 
     path: str = "/"
@@ -53,16 +52,8 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 def read_contributions(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
     """What these cases contribute by now; those without a row contribute nothing that may move."""
-    wanted = sorted(ids)
-    if connection.dialect.name == "sqlite":
-        sql = "SELECT c.case_id, c.body FROM json_each(?) j CROSS JOIN contributions c ON c.case_id = j.value"
-        rows = connection.exec_driver_sql(sql, (msgspec.json.encode(wanted).decode(),))
-    else:
-        sql = (
-            "SELECT case_id, body FROM contributions "
-            "WHERE case_id IN (SELECT jsonb_array_elements_text(CAST(%s AS jsonb)))"
-        )
-        rows = connection.exec_driver_sql(sql, (msgspec.json.encode(wanted).decode(),))
+    condition, wanted = among(connection, "case_id", sorted(ids))
+    rows = execute(connection, f"SELECT case_id, body FROM contributions WHERE {condition}", wanted)
     return {case: body for case, body in rows}
 
 
@@ -74,27 +65,17 @@ def write_fold(
 ) -> None:
     """Contributions as they are now, changes of figures added, clocks that stopped."""
     writes.upsert(connection, contributions, held)
-    writes.add(connection, figures, changes, "value")
+    writes.increase(connection, figures, changes, "value")
     writes.upsert(connection, outcomes, stopped)
 
 
 def clear(connection: Connection) -> None:
     """No contribution, figure or outcome is left, for a fold from the beginning."""
     for table in (contributions, figures, outcomes):
-        connection.exec_driver_sql(f"DELETE FROM {table.name}")
+        execute(connection, f"DELETE FROM {table.name}")
 
 
 # ---- the pieces of a reading -------------------------------------------------------------------------
-
-
-def dialect(connection: Connection) -> str:
-    """sqlite or postgresql."""
-    return connection.dialect.name
-
-
-def marks(connection: Connection, sql: str) -> str:
-    """Question marks as the driver wants them. A statement has no other ones."""
-    return sql if dialect(connection) == "sqlite" else sql.replace("?", "%s")
 
 
 def key_of(connection: Connection, selection: Selection) -> str:
@@ -109,7 +90,7 @@ def key_of(connection: Connection, selection: Selection) -> str:
 
 def segment(connection: Connection, text: str, number: int, separator: str = "/") -> str:
     """The SQL of a part of a text: with '/', part 1 of `/a/b/` is a; with another one, part 0 comes first."""
-    if dialect(connection) == "postgresql":
+    if not is_sqlite(connection):
         return f"split_part({text}, '{separator}', {number + 1})"
     # As a JSON array the text stands once in the statement, however deep the part lies.
     parts = f"""'[' || replace(json_quote({text}), '{separator}', '","') || ']'"""
@@ -118,16 +99,16 @@ def segment(connection: Connection, text: str, number: int, separator: str = "/"
 
 def where(selection: Selection, *, days: bool = True, post: bool = True) -> tuple[str, list[Any]]:
     """The SQL of the conditions, and their parameters."""
-    parts, values = ["substr(path, 1, ?) = ?"], [len(selection.path), selection.path]
+    terms, values = ["substr(path, 1, ?) = ?"], [len(selection.path), selection.path]
     if days:
-        parts.append("day BETWEEN ? AND ?")
+        terms.append("day BETWEEN ? AND ?")
         values += [selection.since, selection.until]
     for name in ("department", "group", "category", "post"):
         value = getattr(selection, name)
         if value is not None and (post or name != "post"):
-            parts.append(f"{COLUMN[name]} = ?")
+            terms.append(f"{COLUMN[name]} = ?")
             values.append(value)
-    return " AND ".join(parts), values
+    return " AND ".join(terms), values
 
 
 # ---- readings ----------------------------------------------------------------------------------------
@@ -144,23 +125,23 @@ def sums(connection: Connection, selection: Selection) -> list[tuple[str, str, i
         SELECT {key_of(connection, selection)} AS k, f.measure, CAST(sum(value) AS BIGINT)
         FROM known JOIN figures f ON f.measure = known.measure WHERE {condition}
         GROUP BY 1, 2 HAVING sum(value) <> 0 ORDER BY 1, 2"""
-    return [(*row,) for row in connection.exec_driver_sql(marks(connection, sql), tuple(values))]
+    return [(*row,) for row in execute(connection, sql, *values)]
 
 
 def durations(connection: Connection, selection: Selection, clock: str, why: str) -> dict[str, tuple[int, int, int]]:
     """key -> (n, median, 90th percentile) of the elapsed milliseconds of clocks that a trigger stopped."""
     condition, values = where(selection)
-    arrived = "" if selection.upto is None else "AND arrival <= ?"
-    values = [clock, why, *values, *([] if selection.upto is None else [selection.upto])]
+    if selection.upto is not None:
+        condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
     sql = f"""
         SELECT k, n, max(CASE WHEN place = (n * 50 + 99) / 100 THEN elapsed END),
                max(CASE WHEN place = (n * 90 + 99) / 100 THEN elapsed END)
         FROM (SELECT k, elapsed, row_number() OVER (PARTITION BY k ORDER BY elapsed) AS place,
                      count(*) OVER (PARTITION BY k) AS n
               FROM (SELECT {key_of(connection, selection)} AS k, elapsed FROM outcomes
-                    WHERE clock = ? AND why = ? AND {condition} {arrived}) AS chosen) AS ranked
+                    WHERE clock = ? AND why = ? AND {condition}) AS chosen) AS ranked
         GROUP BY k, n"""
-    rows = connection.exec_driver_sql(marks(connection, sql), tuple(values))
+    rows = execute(connection, sql, clock, why, *values)
     return {key: (n, median, p90) for key, n, median, p90 in rows}
 
 
@@ -174,13 +155,12 @@ def standing(connection: Connection, selection: Selection, at_ms: int) -> list[t
         FROM (SELECT {key_of(connection, selection)} AS k, {due} AS due FROM cases
               WHERE "open" AND definition <> '' AND {condition}) AS stands
         GROUP BY k ORDER BY k"""
-    rows = connection.exec_driver_sql(marks(connection, sql), (at_ms, at_ms, *values))
-    return [(*row,) for row in rows]
+    return [(*row,) for row in execute(connection, sql, at_ms, at_ms, *values)]
 
 
 def _total_due(connection: Connection) -> str:
     """The SQL of a case's total deadline, out of its body."""
-    if dialect(connection) == "sqlite":
+    if is_sqlite(connection):
         return (
             f"(SELECT json_extract(j.value, '$[{DUE}]') FROM json_each(cases.body, '$.clocks') j "
             "WHERE json_extract(j.value, '$[0]') = 'total')"

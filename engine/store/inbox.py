@@ -1,7 +1,4 @@
-"""The inbox log as a table, and what is installed beside it.
-
-In: the open transaction. Out: records, packs, settlements, what is fixed at installation.
-"""
+"""The inbox log as a table, and what is stored beside it: which topic is the log instead, settlements, packs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,11 +7,13 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import writes
+from engine.store.meta import read_meta, write_meta
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
+from engine.store.sql import execute
 from engine.store.tables import inbox, packs, partitions, sealed, settlements
 
 TOPIC = "inbox"
-"""Name in `meta` of what is known about the topic that is the log; missing: the log is the table."""
+"""Name in `meta` of the `Origin`, as JSON; missing: the log is the table."""
 
 
 class Origin(Struct, frozen=True):
@@ -33,29 +32,14 @@ class Origin(Struct, frozen=True):
 # ---- installation -------------------------------------------------------------------------------------------
 
 
-def read_meta(connection: Connection, name: str) -> str | None:
-    """A value fixed at installation."""
-    found = connection.exec_driver_sql(f"SELECT value FROM meta WHERE name = {writes.mark(connection)}", (name,))
-    value: str | None = found.scalar_one_or_none()
-    return value
-
-
-def write_meta(connection: Connection, name: str, value: str) -> None:
-    """Set such a value."""
-    mark = writes.mark(connection)
-    conflict = "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    sql = f"INSERT INTO meta (name, value) VALUES ({mark}, {mark}) {conflict}"
-    connection.exec_driver_sql(sql, (name, value))
-
-
 def read_origin(connection: Connection) -> Origin | None:
-    """Which topic the log is; None: it is the table."""
+    """Which topic is the log; None: the table is."""
     found = read_meta(connection, TOPIC)
     return msgspec.json.decode(found, type=Origin) if found else None
 
 
 def write_origin(connection: Connection, origin: Origin) -> None:
-    """From now on the log is this topic."""
+    """From now on this topic is the log."""
     write_meta(connection, TOPIC, msgspec.json.encode(origin).decode())
 
 
@@ -69,25 +53,23 @@ def create_partitions(connection: Connection, count: int) -> None:
 
 
 def append(connection: Connection, rows: Sequence[InboxRow], bodies: Sequence[SealedRow] = ()) -> None:
-    """Records at the positions the single writer gave them, with what was sealed of them."""
+    """Records at the positions that the single writer gave them, with what was sealed of them."""
     writes.insert(connection, inbox, rows)
-    writes.ignore(connection, sealed, bodies)
+    writes.insert_missing(connection, sealed, bodies)
 
 
 def read_heads(connection: Connection) -> dict[int, int]:
     """The next free position of each partition."""
-    rows = connection.exec_driver_sql("SELECT partition, max(position) + 1 FROM inbox GROUP BY partition")
+    rows = execute(connection, "SELECT partition, max(position) + 1 FROM inbox GROUP BY partition")
     return {partition: head for partition, head in rows}
 
 
 def read(connection: Connection, partition: int, position: int, limit: int) -> list[InboxRow]:
     """Records of a partition from a position on."""
-    mark = writes.mark(connection)
-    sql = (
-        f"SELECT partition, position, stamp, kind, principal, body FROM inbox "
-        f"WHERE partition = {mark} AND position >= {mark} ORDER BY position LIMIT {mark}"
-    )
-    return [InboxRow(*row) for row in connection.exec_driver_sql(sql, (partition, position, limit))]
+    sql = """
+        SELECT partition, position, stamp, kind, principal, body FROM inbox
+        WHERE partition = ? AND position >= ? ORDER BY position LIMIT ?"""
+    return [InboxRow(*row) for row in execute(connection, sql, partition, position, limit)]
 
 
 def read_all(connection: Connection, partition: int, page: int = 2000) -> Iterator[InboxRow]:
@@ -100,14 +82,12 @@ def read_all(connection: Connection, partition: int, page: int = 2000) -> Iterat
 
 def read_settlements(connection: Connection) -> list[SettlementRow]:
     """What operators settled."""
-    rows = connection.exec_driver_sql(
-        "SELECT partition, position, verdict, detail FROM settlements ORDER BY partition, position"
-    )
-    return [SettlementRow(*row) for row in rows]
+    sql = "SELECT partition, position, verdict, detail FROM settlements ORDER BY partition, position"
+    return [SettlementRow(*row) for row in execute(connection, sql)]
 
 
 def write_settlements(connection: Connection, rows: Sequence[SettlementRow]) -> None:
-    """Keep an operator's word on records."""
+    """Keep how records are settled."""
     writes.upsert(connection, settlements, rows)
 
 
@@ -116,17 +96,15 @@ def write_settlements(connection: Connection, rows: Sequence[SettlementRow]) -> 
 
 def write_pack(connection: Connection, row: PackRow) -> None:
     """Keep a compiled pack under its hash."""
-    writes.ignore(connection, packs, [row])
+    writes.insert_missing(connection, packs, [row])
 
 
 def read_pack(connection: Connection, digest: str) -> str | None:
     """The body of a pack."""
-    found = connection.exec_driver_sql(f"SELECT body FROM packs WHERE hash = {writes.mark(connection)}", (digest,))
-    value: str | None = found.scalar_one_or_none()
-    return value
+    body: str | None = execute(connection, "SELECT body FROM packs WHERE hash = ?", digest).scalar_one_or_none()
+    return body
 
 
 def read_packs(connection: Connection) -> list[PackRow]:
     """All packs that were ever stored."""
-    rows = connection.exec_driver_sql("SELECT hash, code, title, body FROM packs ORDER BY hash")
-    return [PackRow(*row) for row in rows]
+    return [PackRow(*row) for row in execute(connection, "SELECT hash, code, title, body FROM packs ORDER BY hash")]

@@ -1,7 +1,7 @@
-"""What people look at: cases, what became of events, and the sums behind the state gauges. Reads only.
+"""What people look at: cases, what became of events, and the sums behind the gauges of state. Reads only.
 
-In: an open read transaction. Out: rows. Pages go by key, never by offset, so a page costs the same wherever it lies
-and nothing is shown twice because something before it has gone.
+Pages go by key, never by offset: a page costs the same wherever it lies, and nothing is shown twice because something
+before it has gone.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection as Connection  # handed on: whoever reads names it without knowing SQLAlchemy
+from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
 
-from engine.store import writes
 from engine.store.rows import InboxRow, SeenRow
+from engine.store.sql import execute, is_sqlite
 from workflows.case import AWAITED, Clock
 
 SORTS = ("due_at", "opened_at", "id")
@@ -24,7 +24,7 @@ _NAME, _DUE, _SINCE = (_FIELDS.index(name) for name in ("name", "due", "since"))
 
 
 class Filters(Struct, frozen=True, kw_only=True):
-    """Which cases. Empty fields ask nothing. `now` is what *overdue* is measured by, milliseconds UTC.
+    """Which cases. Empty fields ask nothing. *Overdue* is measured by `now`, milliseconds UTC.
 
     With a clock, `overdue` and `due_before` ask about that clock's deadline, else about the case's next one.
     """
@@ -55,10 +55,8 @@ def read_page(
     connection: Connection, filters: Filters, sort: str, descending: bool, after: After | None, limit: int
 ) -> list[tuple[After, str]]:
     """Cases in order, each with the key after which the next page begins, and its body."""
-    if sort == "id":
-        return _page(connection, filters, "id", descending, after, limit, "")
-    if sort == "opened_at":
-        return _page(connection, filters, "opened_at", descending, after, limit, "")
+    if sort in ("id", "opened_at"):
+        return _page(connection, filters, sort, descending, after, limit, "")
     rows = []
     if after is None or after.key is not None:
         rows = _page(connection, filters, "due_at", descending, after, limit, "due_at IS NOT NULL")
@@ -78,26 +76,26 @@ def _page(
     which: str,
     key: object = "",
 ) -> list[tuple[After, str]]:
-    """One stretch of a page, along one index. `key` None: these cases have no sort key of their own."""
+    """A part of a page, along one index. `key` None: these cases have no sort key of their own."""
     terms, values = _conditions(connection, filters)
-    mark, sign, way = writes.mark(connection), "<" if descending else ">", "DESC" if descending else "ASC"
+    sign, way = ("<", "DESC") if descending else (">", "ASC")
     if which:
         terms.append(which)
     if after is not None and column == "id":
-        terms.append(f"id {sign} {mark}")
+        terms.append(f"id {sign} ?")
         values.append(after.id)
     elif after is not None:
-        terms.append(f"({column}, id) {sign} ({mark}, {mark})")
+        terms.append(f"({column}, id) {sign} (?, ?)")
         values += [after.key, after.id]
     order = f"id {way}" if column == "id" else f"{column} {way}, id {way}"
-    sql = f"SELECT {column}, id, body FROM cases WHERE {' AND '.join(terms) or '1 = 1'} ORDER BY {order} LIMIT {mark}"
-    rows = connection.exec_driver_sql(sql, (*values, limit))
+    sql = f"SELECT {column}, id, body FROM cases WHERE {' AND '.join(terms) or '1 = 1'} ORDER BY {order} LIMIT ?"
+    rows = execute(connection, sql, *values, limit)
     return [(After(None if key is None else found, id_), body) for found, id_, body in rows]
 
 
 def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], list[Any]]:
     """The terms of the filters, and their values in order."""
-    mark, terms, values = writes.mark(connection), list[str](), list[Any]()
+    terms, values = list[str](), list[Any]()
 
     def ask(term: str, *given: object) -> None:
         terms.append(term)
@@ -106,41 +104,39 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
     if filters.open is not None:
         ask("open" if filters.open else "NOT open")
     if filters.prefix:
-        ask(f"substr(path, 1, {len(filters.prefix)}) = {mark}", filters.prefix)
+        ask(f"substr(path, 1, {len(filters.prefix)}) = ?", filters.prefix)
     if filters.owner:
-        ask(f"(grid = {mark} OR department = {mark})", filters.owner, filters.owner)
+        ask("(grid = ? OR department = ?)", filters.owner, filters.owner)
     if filters.states:
-        ask(f"state IN ({', '.join([mark] * len(filters.states))})", *filters.states)
+        ask(f"state IN ({', '.join('?' * len(filters.states))})", *filters.states)
     if filters.category:
-        ask(f"category = {mark}", filters.category)
+        ask("category = ?", filters.category)
     if filters.group:
-        ask(f"grp = {mark}", filters.group)
+        ask("grp = ?", filters.group)
     before = [t for t in (filters.now if filters.overdue else None, filters.due_before) if t is not None]
     if filters.clock:
         ask(*_running(connection, filters.clock, before))
     else:
         for instant in before:
-            ask(f"due_at < {mark}", instant)
+            ask("due_at < ?", instant)
     return terms, values
 
 
 def _running(connection: Connection, clock: str, before: Sequence[int]) -> tuple[Any, ...]:
     """The case runs a clock of this name, due before all these instants."""
-    mark = writes.mark(connection)
-    if connection.dialect.name == "sqlite":
+    if is_sqlite(connection):
         source = "json_each(cases.body, '$.clocks') k"
         name, due, since = (f"json_extract(k.value, '$[{i}]')" for i in (_NAME, _DUE, _SINCE))
     else:
         source = "jsonb_array_elements(COALESCE(CAST(cases.body AS jsonb) -> 'clocks', '[]')) k"
         name, due, since = f"k ->> {_NAME}", f"CAST(k ->> {_DUE} AS bigint)", f"k ->> {_SINCE}"
-    terms = [f"{name} = {mark}", f"{since} IS NOT NULL", *(f"{due} < {mark}" for _ in before)]
+    terms = [f"{name} = ?", f"{since} IS NOT NULL", *(f"{due} < ?" for _ in before)]
     return f"EXISTS (SELECT 1 FROM {source} WHERE {' AND '.join(terms)})", clock, *before
 
 
 def read_case(connection: Connection, id_: str) -> str | None:
     """The body of a case."""
-    found = connection.exec_driver_sql(f"SELECT body FROM cases WHERE id = {writes.mark(connection)}", (id_,))
-    body: str | None = found.scalar_one_or_none()
+    body: str | None = execute(connection, "SELECT body FROM cases WHERE id = ?", id_).scalar_one_or_none()
     return body
 
 
@@ -149,42 +145,35 @@ def read_case(connection: Connection, id_: str) -> str | None:
 
 def read_event(connection: Connection, source: str, id_: str, partition: int | None = None) -> list[SeenRow]:
     """What became of an event, in each partition that has seen it. Without a partition all are asked."""
-    mark = writes.mark(connection)
-    where, values = (f"WHERE p.partition = {mark}", [partition]) if partition is not None else ("", [])
-    sql = (
-        "SELECT s.partition, s.source, s.id, s.digest, s.arrival, s.position, s.outcome, s.reason, s.field, s.detail, "
-        f"s.case_id FROM partitions p JOIN seen s ON s.partition = p.partition AND s.source = {mark} AND s.id = {mark} "
-        f"{where} ORDER BY s.arrival, s.partition"
-    )
-    return [SeenRow(*row) for row in connection.exec_driver_sql(sql, (source, id_, *values))]
+    names = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
+    where, values = ("WHERE p.partition = ?", [partition]) if partition is not None else ("", [])
+    sql = f"""
+        SELECT {names} FROM partitions p JOIN seen s ON s.partition = p.partition AND s.source = ? AND s.id = ?
+        {where} ORDER BY s.arrival, s.partition"""
+    return [SeenRow(*row) for row in execute(connection, sql, source, id_, *values)]
 
 
 def read_position(connection: Connection, partition: int) -> int:
     """The next position that a partition will decide."""
-    found = connection.exec_driver_sql(
-        f"SELECT position FROM partitions WHERE partition = {writes.mark(connection)}", (partition,)
-    )
-    position: int = found.scalar_one()
+    position: int = execute(connection, "SELECT position FROM partitions WHERE partition = ?", partition).scalar_one()
     return position
 
 
 def read_positions(connection: Connection) -> dict[int, int]:
     """The next position that each partition will decide."""
-    rows = connection.exec_driver_sql("SELECT partition, position FROM partitions")
+    rows = execute(connection, "SELECT partition, position FROM partitions")
     return {partition: position for partition, position in rows}
 
 
-def read_waiting(connection: Connection, words: Sequence[str], limit: int) -> list[InboxRow]:
-    """Records that are not decided yet and contain all these texts: where an event may be that nobody has seen."""
-    mark = writes.mark(connection)
-    place = "instr(i.body, {})" if connection.dialect.name == "sqlite" else "strpos(i.body, {})"
-    terms = " AND ".join(f"{place.format(mark)} > 0" for _ in words)
-    sql = (
-        "SELECT i.partition, i.position, i.stamp, i.kind, i.principal, i.body FROM partitions p "
-        "JOIN inbox i ON i.partition = p.partition AND i.position >= p.position "
-        f"WHERE i.kind = 'event' AND {terms} ORDER BY i.stamp, i.partition, i.position LIMIT {mark}"
-    )
-    return [InboxRow(*row) for row in connection.exec_driver_sql(sql, (*words, limit))]
+def read_waiting(connection: Connection, texts: Sequence[str], limit: int) -> list[InboxRow]:
+    """Records that are not decided yet and contain all these texts: an event that is not seen yet may be among them."""
+    place = "instr" if is_sqlite(connection) else "strpos"
+    terms = " AND ".join(f"{place}(i.body, ?) > 0" for _ in texts)
+    sql = f"""
+        SELECT i.partition, i.position, i.stamp, i.kind, i.principal, i.body FROM partitions p
+        JOIN inbox i ON i.partition = p.partition AND i.position >= p.position
+        WHERE i.kind = 'event' AND {terms} ORDER BY i.stamp, i.partition, i.position LIMIT ?"""
+    return [InboxRow(*row) for row in execute(connection, sql, *texts, limit)]
 
 
 # ---- the installation ---------------------------------------------------------------------------------------
@@ -192,14 +181,14 @@ def read_waiting(connection: Connection, words: Sequence[str], limit: int) -> li
 
 def read_active(connection: Connection) -> str | None:
     """The hash of the pack that is active in the first partition; None before the first activation."""
-    found = connection.exec_driver_sql("SELECT packs FROM partitions ORDER BY partition LIMIT 1")
-    activations: list[tuple[str, int]] = msgspec.json.decode(found.scalar_one_or_none() or "[]")
+    packs = execute(connection, "SELECT packs FROM partitions ORDER BY partition LIMIT 1").scalar_one_or_none()
+    activations: list[tuple[str, int]] = msgspec.json.decode(packs or "[]")
     return activations[-1][0] if activations else None
 
 
 def read_halted(connection: Connection) -> list[tuple[int, str]]:
     """Partitions that stand still, and why."""
-    rows = connection.exec_driver_sql("SELECT partition, halted FROM partitions WHERE halted <> '' ORDER BY partition")
+    rows = execute(connection, "SELECT partition, halted FROM partitions WHERE halted <> '' ORDER BY partition")
     return [(partition, why) for partition, why in rows]
 
 
@@ -207,54 +196,45 @@ def read_halted(connection: Connection) -> list[tuple[int, str]]:
 
 
 def count_open(connection: Connection) -> list[tuple[int, str, int]]:
-    """Open cases by level of the owner and state; without those that are awaited: nobody has reported them yet."""
-    mark = writes.mark(connection)
-    sql = f"SELECT level, state, count(*) FROM cases WHERE open AND state <> {mark} GROUP BY level, state"
-    rows = connection.exec_driver_sql(sql, (AWAITED,))
-    return [(level, state, count) for level, state, count in rows]
+    """Open cases by level of the owner and state, without those whose report is still awaited."""
+    sql = "SELECT level, state, count(*) FROM cases WHERE open AND state <> ? GROUP BY level, state"
+    return [(level, state, count) for level, state, count in execute(connection, sql, AWAITED)]
 
 
 def count_overdue(connection: Connection, edges: Sequence[int]) -> list[tuple[str, str, int, int]]:
-    """Open cases past their deadline by path, category group and band: the number of these edges that lie after
-    the deadline. `edges` are instants in falling order, the first one now."""
-    mark = writes.mark(connection)
-    band = " + ".join(f"CASE WHEN due_at < {mark} THEN 1 ELSE 0 END" for _ in edges)
-    sql = (
-        f"SELECT path, grp, {band} AS band, count(*) FROM cases WHERE open AND due_at IS NOT NULL AND due_at < {mark} "
-        "GROUP BY path, grp, band"
-    )
-    rows = connection.exec_driver_sql(sql, (*edges, edges[0]))
+    """Open cases past their deadline by path, category group and band: the number of these edges that lie after the
+    deadline. `edges` are instants in falling order, the first one now."""
+    band = " + ".join("CASE WHEN due_at < ? THEN 1 ELSE 0 END" for _ in edges)
+    sql = f"""
+        SELECT path, grp, {band} AS band, count(*) FROM cases WHERE open AND due_at IS NOT NULL AND due_at < ?
+        GROUP BY path, grp, band"""
+    rows = execute(connection, sql, *edges, edges[0])
     return [(path, group, found, count) for path, group, found, count in rows]
 
 
 def read_earliest_due(connection: Connection) -> int | None:
     """The earliest instant at which anything is due: one look into the index per partition."""
-    found = connection.exec_driver_sql(
-        "SELECT min(first) FROM (SELECT (SELECT min(c.next_at) FROM cases c WHERE c.partition = p.partition "
-        "AND c.next_at IS NOT NULL) AS first FROM partitions p) AS firsts"
-    )
-    instant: int | None = found.scalar_one()
+    sql = """SELECT min(first) FROM (SELECT (SELECT min(c.next_at) FROM cases c WHERE c.partition = p.partition
+             AND c.next_at IS NOT NULL) AS first FROM partitions p) AS firsts"""
+    instant: int | None = execute(connection, sql).scalar_one()
     return instant
 
 
 def count_halted(connection: Connection) -> int:
     """Partitions that stand still."""
-    return int(connection.exec_driver_sql("SELECT count(*) FROM partitions WHERE halted <> ''").scalar_one())
+    return int(execute(connection, "SELECT count(*) FROM partitions WHERE halted <> ''").scalar_one())
 
 
 def count_waiting(connection: Connection) -> list[tuple[int, int]]:
     """Records of each partition that are in the log and not decided."""
-    rows = connection.exec_driver_sql(
-        "SELECT p.partition, COALESCE((SELECT max(i.position) FROM inbox i WHERE i.partition = p.partition), -1) "
-        "+ 1 - p.position FROM partitions p ORDER BY p.partition"
-    )
-    return [(partition, max(0, count)) for partition, count in rows]
+    sql = """
+        SELECT p.partition, coalesce((SELECT max(i.position) FROM inbox i WHERE i.partition = p.partition), -1)
+               + 1 - p.position FROM partitions p ORDER BY p.partition"""
+    return [(partition, max(0, count)) for partition, count in execute(connection, sql)]
 
 
 def read_oldest_waiting(connection: Connection) -> int | None:
     """The stamp of the record that has waited longest to be decided."""
-    found = connection.exec_driver_sql(
-        "SELECT min(i.stamp) FROM partitions p JOIN inbox i ON i.partition = p.partition AND i.position = p.position"
-    )
-    stamp: int | None = found.scalar_one()
+    sql = "SELECT min(i.stamp) FROM partitions p JOIN inbox i ON i.partition = p.partition AND i.position = p.position"
+    stamp: int | None = execute(connection, sql).scalar_one()
     return stamp

@@ -1,8 +1,6 @@
-"""Statements recorded as they are executed, and executed again without anything around them.
+"""Statements recorded as they are executed, and executed again without the engine around them.
 
-In: an open database. Out: its transactions as lists of statements with their parameters; the seconds that the same
-transactions take bare, on another database. What a benchmark compares an engine with: the same work for the database,
-and none for anybody else.
+A benchmark compares the engine with this: the same work for the database, and no other.
 """
 
 from typing import Any
@@ -58,7 +56,7 @@ def execute(database: Database, transaction: Transaction) -> None:
 
 
 def backend_pid(database: Database) -> int | None:
-    """The process that serves a PostgreSQL connection, None on SQLite."""
+    """The server process behind a connection to PostgreSQL; None on SQLite."""
     if database.dialect == "sqlite":
         return None
     with database.db.connect() as connection:

@@ -1,8 +1,7 @@
-"""Figures, outcomes and alerts once more, by SQL over the stored facts: it shares no code with the consumers.
+"""Figures, outcomes and alerts counted once more, by SQL over the stored facts, for `gridpatrol verify`.
 
-In: the open transaction; how far a consumer has read; perhaps an instant of arrival. Out: what the tables
-ought to hold, and where they do not. The JSON functions differ between the databases, the statements above
-them do not.
+It shares no code with the consumers, so that a mistake of theirs shows. It counts the facts that a consumer has read.
+The JSON functions differ between the databases, the statements above them do not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from engine.store.figures import Selection, dialect, key_of, marks, segment, where
+from engine.store.figures import Selection, key_of, segment, where
+from engine.store.sql import among, execute, is_sqlite
 
 NAMES = {
     "fact": "text",
@@ -118,25 +118,25 @@ _COUNTED = """
 lapses AS (
     SELECT case_id, clock, level, cycle, target,
            min(CASE WHEN fact <> 'clock.contradicted' THEN seq END) AS seq
-    FROM told
+    FROM facts_read
     WHERE fact = 'clock.contradicted' OR (fact = 'clock.rung' AND breach)
           OR (fact = 'clock.stopped' AND result = 'overdue')
     GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
 ended AS (SELECT case_id, seq, result, replace(why, 'incident.', '') AS ending
-          FROM told WHERE fact = 'clock.stopped' AND clock = 'total'),
+          FROM facts_read WHERE fact = 'clock.stopped' AND clock = 'total'),
 counted(measure, case_id, seq) AS (
     SELECT replace(fact, 'incident.', ''), case_id, seq
-    FROM told WHERE fact IN ('incident.handled', 'incident.returned', 'incident.suspended', 'incident.urged')
-    UNION ALL SELECT 'reported:' || source, case_id, seq FROM told WHERE fact = 'incident.reported'
-    UNION ALL SELECT 'dissuaded_on_spot', case_id, seq FROM told
+    FROM facts_read WHERE fact IN ('incident.handled', 'incident.returned', 'incident.suspended', 'incident.urged')
+    UNION ALL SELECT 'reported:' || source, case_id, seq FROM facts_read WHERE fact = 'incident.reported'
+    UNION ALL SELECT 'dissuaded_on_spot', case_id, seq FROM facts_read
               WHERE fact = 'incident.dissuaded' AND outcome = 'effective'
-    UNION ALL SELECT 'escalated:' || reason, case_id, seq FROM told WHERE fact = 'incident.escalated'
-    UNION ALL SELECT 'verified', case_id, seq FROM told WHERE fact = 'incident.checked' AND decides
-    UNION ALL SELECT 'rework', case_id, seq FROM told
+    UNION ALL SELECT 'escalated:' || reason, case_id, seq FROM facts_read WHERE fact = 'incident.escalated'
+    UNION ALL SELECT 'verified', case_id, seq FROM facts_read WHERE fact = 'incident.checked' AND decides
+    UNION ALL SELECT 'rework', case_id, seq FROM facts_read
               WHERE fact = 'incident.checked' AND decides AND outcome = 'unsolved'
-    UNION ALL SELECT 'extended', case_id, seq FROM told
+    UNION ALL SELECT 'extended', case_id, seq FROM facts_read
               WHERE fact = 'clock.retargeted' AND clock = 'total' AND why = 'ordered'
     UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
     UNION ALL SELECT 'overdue', case_id, seq FROM overdue
@@ -152,20 +152,21 @@ cells AS (SELECT c.measure, s.day, s.path, s.department, s.category, s.grp, s.po
 """
 
 
-def _told(
+def _facts_read(
     connection: Connection, consumer: str, facts: tuple[str, ...], members: tuple[str, ...], upto: int | None = None
 ) -> tuple[str, list[Any]]:
     """The facts of some kinds that a consumer has read, one row each; perhaps only of early arrivals."""
     names = ", ".join(f"{_member(connection, name)} AS {name}" for name in ("fact", *members))
-    if dialect(connection) == "sqlite":
+    if is_sqlite(connection):
         item, each = "j.key", "json_each(s.body) j"
+        recipients = "json_extract(j.value, '$.to')"
     else:
-        item = "j.item"
+        item, recipients = "j.item", "CAST(j.value -> 'to' AS text)"
         each = "LATERAL jsonb_array_elements(CAST(s.body AS jsonb)) WITH ORDINALITY AS j(value, item)"
     arrived = "" if upto is None else " AND s.at <= ?"
     kinds = ", ".join(f"'{fact}'" for fact in facts)
     sql = f"""
-        told AS (SELECT {_DIMENSIONS}, {item} AS item, {names}, {_recipients(connection)} AS recipients
+        facts_read AS (SELECT {_DIMENSIONS}, {item} AS item, {names}, {recipients} AS recipients
                  FROM positions p JOIN facts s ON s.partition = p.partition AND s.n <= p.n{arrived}
                  CROSS JOIN {each} WHERE p.consumer = ? AND {_member(connection, "fact")} IN ({kinds}))"""
     return sql, [*([] if upto is None else [upto]), consumer]
@@ -174,7 +175,7 @@ def _told(
 def _member(connection: Connection, name: str) -> str:
     """The SQL of a fact's member. Levels and cycles that are left out are zero."""
     kind = NAMES[name]
-    if dialect(connection) == "sqlite":
+    if is_sqlite(connection):
         value = f"json_extract(j.value, '$.{name}')"
         return f"coalesce({value}, 0)" if kind == "flag" or name in ("level", "cycle") else value
     if kind == "flag":
@@ -184,22 +185,17 @@ def _member(connection: Connection, name: str) -> str:
     return f"coalesce({value}, 0)" if name in ("level", "cycle") else value
 
 
-def _recipients(connection: Connection) -> str:
-    sqlite = dialect(connection) == "sqlite"
-    return "json_extract(j.value, '$.to')" if sqlite else "CAST(j.value -> 'to' AS text)"
-
-
 # ---- readings ----------------------------------------------------------------------------------------
 
 
 def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, str, int]]:
     """(key, measure, value) as they stood when nothing after `selection.upto` had arrived."""
-    told, values = _told(connection, "performance", COUNTED, COUNTED_BY, selection.upto)
+    facts_read, values = _facts_read(connection, "performance", COUNTED, COUNTED_BY, selection.upto)
     condition, chosen = where(selection)
-    sql = f"""WITH {told}, {_COUNTED}
+    sql = f"""WITH {facts_read}, {_COUNTED}
         SELECT {key_of(connection, selection)} AS k, measure, count(*) FROM cells
         WHERE {condition} GROUP BY 1, 2 ORDER BY 1, 2"""
-    rows = connection.exec_driver_sql(marks(connection, sql), (*values, *chosen))
+    rows = execute(connection, sql, *values, *chosen)
     return [(*row,) for row in rows]
 
 
@@ -208,30 +204,30 @@ def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, 
 
 def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int, int]]:
     """(cell, expected, found) of every figure that is not what the facts say."""
-    told, values = _told(connection, "performance", COUNTED, COUNTED_BY)
+    facts_read, values = _facts_read(connection, "performance", COUNTED, COUNTED_BY)
     names = ", ".join(CELL)
-    sql = f"""WITH {told}, {_COUNTED}
+    sql = f"""WITH {facts_read}, {_COUNTED}
         SELECT {names}, CAST(sum(expected) AS BIGINT), CAST(sum(found) AS BIGINT)
         FROM (SELECT {names}, 1 AS expected, 0 AS found FROM cells
               UNION ALL SELECT {names}, 0, value FROM figures) AS both_sides
         GROUP BY {names} HAVING sum(expected) <> sum(found) ORDER BY {names}"""
-    for row in connection.exec_driver_sql(marks(connection, sql), tuple(values)):
+    for row in execute(connection, sql, *values):
         yield tuple(row[:-2]), row[-2], row[-1]
 
 
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
-    told, values = _told(connection, "performance", ("clock.stopped",), STOPPED_BY)
+    facts_read, values = _facts_read(connection, "performance", ("clock.stopped",), STOPPED_BY)
     expected = """SELECT case_id, clock, level, cycle, target, partition, path, department, category, grp,
                          post, started, due, judged, at, day, result, coalesce(why, ''), elapsed
-                  FROM told WHERE fact = 'clock.stopped'"""
-    return _one_sided(connection, told, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
+                  FROM facts_read WHERE fact = 'clock.stopped'"""
+    return _one_sided(connection, facts_read, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
 
 
 def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(case, clock, level, cycle, target) of every lapse that stands on one side only."""
-    told, values = _told(connection, "performance", COUNTED, COUNTED_BY)
-    if dialect(connection) == "sqlite":
+    facts_read, values = _facts_read(connection, "performance", COUNTED, COUNTED_BY)
+    if is_sqlite(connection):
         parts = ", ".join(f"json_extract(j.value, '$[{k}]')" for k in range(4))
         found = f"SELECT c.case_id, {parts} FROM contributions c CROSS JOIN json_each(c.body, '$[0]') j"
     else:
@@ -241,7 +237,7 @@ def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...
             "CROSS JOIN LATERAL jsonb_array_elements(CAST(c.body AS jsonb) -> 0) AS j(value)"
         )
     expected = "SELECT case_id, clock, level, cycle, target FROM lapses"
-    return _one_sided(connection, f"{told}, {_COUNTED}", values, expected, found)
+    return _one_sided(connection, f"{facts_read}, {_COUNTED}", values, expected, found)
 
 
 def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -250,17 +246,17 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
     The first end that resolves or withdraws an alert counts, before it the first acknowledgement. A clock
     that stops ends what was still acknowledged; the total clock's end ends everything of its case.
     """
-    told, values = _told(connection, "alerts", ("alert.raised", "alert.ended", "clock.stopped"), ALERTED_BY)
+    facts_read, values = _facts_read(connection, "alerts", ("alert.raised", "alert.ended", "clock.stopped"), ALERTED_BY)
     number = segment(connection, "alert || '|'", 2, "|")
-    cte = f"""{told},
+    cte = f"""{facts_read},
         raised AS (SELECT *, CASE WHEN kind = 'urge' THEN 0 ELSE CAST({number} AS BIGINT) END AS of_cycle
-                   FROM told WHERE fact = 'alert.raised'),
+                   FROM facts_read WHERE fact = 'alert.raised'),
         ends AS (
             SELECT case_id, seq, item, at, clock, level, cycle, how, coalesce(by, '') AS who, 0 AS of_all
-            FROM told WHERE fact = 'alert.ended'
+            FROM facts_read WHERE fact = 'alert.ended'
             UNION ALL
             SELECT case_id, seq, item, at, clock, level, cycle, 'resolved', '',
-                   CASE WHEN clock = 'total' THEN 1 ELSE 0 END FROM told WHERE fact = 'clock.stopped'),
+                   CASE WHEN clock = 'total' THEN 1 ELSE 0 END FROM facts_read WHERE fact = 'clock.stopped'),
         matched AS (
             SELECT r.alert, e.how, e.at, e.who,
                    row_number() OVER (PARTITION BY r.alert
@@ -274,7 +270,7 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
                          coalesce(m.how, 'firing'), m.at, coalesce(m.who, '')
                   FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1"""
     found = f"SELECT {', '.join(ALERT)} FROM alerts"
-    if dialect(connection) == "postgresql":
+    if not is_sqlite(connection):
         found = found.replace("recipients", "CAST(CAST(recipients AS jsonb) AS text)")
     return _one_sided(connection, cte, values, expected, found)
 
@@ -285,7 +281,7 @@ def _one_sided(
     """Rows that only one of two queries gives."""
     for one, other, side in ((expected, found, "expected"), (found, expected, "found")):
         sql = f"WITH {cte} SELECT * FROM ({one} EXCEPT {other}) AS only_here ORDER BY 1, 2, 3"
-        for row in connection.exec_driver_sql(marks(connection, sql), tuple(values)):
+        for row in execute(connection, sql, *values):
             yield tuple(row), side
 
 
@@ -300,7 +296,7 @@ def numbering(connection: Connection) -> list[tuple[int, int, int, int, int]]:
         FROM (SELECT partition, n, 0 AS stored, 0 AS lowest, 0 AS highest FROM partitions
               UNION ALL SELECT partition, 0, count(*), min(n), max(n) FROM facts GROUP BY partition) AS sides
         GROUP BY partition ORDER BY partition"""
-    return [(*row,) for row in connection.exec_driver_sql(sql)]
+    return [(*row,) for row in execute(connection, sql)]
 
 
 def first_gap(connection: Connection, partition: int) -> int:
@@ -308,7 +304,7 @@ def first_gap(connection: Connection, partition: int) -> int:
     sql = """SELECT coalesce(min(n) + 1, 1) FROM (SELECT n FROM facts WHERE partition = ?
              UNION ALL SELECT 0) AS known
              WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.partition = ? AND s.n = known.n + 1)"""
-    value: int = connection.exec_driver_sql(marks(connection, sql), (partition, partition)).scalar_one()
+    value: int = execute(connection, sql, partition, partition).scalar_one()
     return value
 
 
@@ -319,44 +315,44 @@ def received(connection: Connection) -> list[tuple[int, int, int, int]]:
         SELECT p.partition, p.position, count(i.position), coalesce(max(i.position) + 1, 0)
         FROM partitions p LEFT JOIN inbox i ON i.partition = p.partition
         GROUP BY p.partition, p.position ORDER BY p.partition"""
-    return [(*row,) for row in connection.exec_driver_sql(sql)]
+    return [(*row,) for row in execute(connection, sql)]
 
 
 def first_record_lost(connection: Connection, partition: int) -> int:
     """The first position at which a partition's log has no record."""
     sql = """SELECT min(position) + 1 FROM (SELECT position FROM inbox WHERE partition = ? UNION ALL SELECT -1) AS known
              WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.partition = ? AND i.position = known.position + 1)"""
-    value: int = connection.exec_driver_sql(marks(connection, sql), (partition, partition)).scalar_one()
+    value: int = execute(connection, sql, partition, partition).scalar_one()
     return value
 
 
 def clocks(connection: Connection) -> dict[int, int]:
     """The clock of each partition: the arrival of its last record."""
-    return {row[0]: row[1] for row in connection.exec_driver_sql("SELECT partition, clock FROM partitions")}
+    return {row[0]: row[1] for row in execute(connection, "SELECT partition, clock FROM partitions")}
 
 
 def unseen(connection: Connection, partition: int, since: int, types: Sequence[str]) -> list[tuple[str, int, str, str]]:
     """(case, n, source, id) of steps by events of these types that arrived since an instant and that nothing is known
     of in `seen`. What leaves the waiting room was seen when it was parked: that step counts, not this one."""
-    if dialect(connection) == "sqlite":
+    if is_sqlite(connection):
         kind, source, id_ = (f"json_extract(s.cause, '$.{name}')" for name in ("type", "source", "id"))
         parked = "instr(s.body, ?) = 0"
     else:
         kind, source, id_ = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in ("type", "source", "id"))
         parked = "strpos(s.body, ?) = 0"
-    listed = ", ".join("?" for _ in types)
+    of_types, wanted = among(connection, kind, types)
     sql = f"""
         SELECT s.case_id, s.n, {source}, {id_} FROM facts s LEFT JOIN seen e
              ON e.partition = s.partition AND e.source = {source} AND e.id = {id_}
-        WHERE s.partition = ? AND s.at >= ? AND e.id IS NULL AND {parked} AND {kind} IN ({listed}) ORDER BY s.n"""
-    rows = connection.exec_driver_sql(marks(connection, sql), (partition, since, UNPARKED, *types))
+        WHERE s.partition = ? AND s.at >= ? AND e.id IS NULL AND {parked} AND {of_types} ORDER BY s.n"""
+    rows = execute(connection, sql, partition, since, UNPARKED, wanted)
     return [(*row,) for row in rows]
 
 
-def told(connection: Connection) -> tuple[int, int, int]:
+def feed_numbers(connection: Connection) -> tuple[int, int, int]:
     """(lines of the feed, lowest number, highest number); zeros before the first."""
     sql = "SELECT count(*), coalesce(min(number), 0), coalesce(max(number), 0) FROM deliveries"
-    count, lowest, highest = connection.exec_driver_sql(sql).one()
+    count, lowest, highest = execute(connection, sql).one()
     return count, lowest, highest
 
 
@@ -364,16 +360,16 @@ def first_line_lost(connection: Connection) -> int:
     """The first number that is missing in the feed."""
     sql = """SELECT min(number) + 1 FROM (SELECT number FROM deliveries UNION ALL SELECT 0) AS known
              WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.number = known.number + 1)"""
-    value: int = connection.exec_driver_sql(sql).scalar_one()
+    value: int = execute(connection, sql).scalar_one()
     return value
 
 
-def untold(connection: Connection) -> list[tuple[str, str]]:
+def lines_missing(connection: Connection) -> list[tuple[str, str]]:
     """(alert, what) of alerts outside quiet hours that the feed never told firing, or as they stand now."""
     sql = """SELECT id, what FROM (SELECT id, 'firing' AS what FROM alerts WHERE not_before IS NULL
                                    UNION SELECT id, status FROM alerts WHERE not_before IS NULL) AS due
              EXCEPT SELECT alert, what FROM deliveries ORDER BY 1, 2"""
-    return [(*row,) for row in connection.exec_driver_sql(sql)]
+    return [(*row,) for row in execute(connection, sql)]
 
 
 def positions(connection: Connection) -> list[tuple[str, int, int, int]]:
@@ -384,46 +380,46 @@ def positions(connection: Connection) -> list[tuple[str, int, int, int]]:
         FROM (SELECT 'performance' AS consumer UNION ALL SELECT 'alerts') AS c CROSS JOIN partitions p
         LEFT JOIN positions s ON s.consumer = c.consumer AND s.partition = p.partition
         ORDER BY 1, 2"""
-    return [(*row,) for row in connection.exec_driver_sql(sql)]
+    return [(*row,) for row in execute(connection, sql)]
 
 
 def page_of_steps(connection: Connection, case: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
     """Steps by case and sequence number, after one of them."""
     sql = """SELECT case_id, seq, partition, n, policy, path, category, grp, department, post, cause, body
              FROM facts WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"""
-    rows = connection.exec_driver_sql(marks(connection, sql), (case, seq, limit))
+    rows = execute(connection, sql, case, seq, limit)
     return [(*row,) for row in rows]
 
 
 def doubled_steps(connection: Connection) -> list[tuple[str, int, int]]:
     """(case, seq, how often) where a case has the same step more than once."""
     sql = "SELECT case_id, seq, count(*) FROM facts GROUP BY case_id, seq HAVING count(*) > 1 ORDER BY 1, 2"
-    return [(*row,) for row in connection.exec_driver_sql(sql)]
+    return [(*row,) for row in execute(connection, sql)]
 
 
 def case_rows(connection: Connection, names: tuple[str, ...], ids: list[str]) -> dict[str, tuple[Any, ...]]:
     """These columns of these cases."""
     if not ids:
         return {}
-    listed = ", ".join("?" for _ in ids)
+    condition, wanted = among(connection, "id", ids)
     columns = ", ".join(f'"{name}"' for name in names)
-    sql = f"SELECT id, {columns} FROM cases WHERE id IN ({listed})"
-    return {row[0]: tuple(row[1:]) for row in connection.exec_driver_sql(marks(connection, sql), tuple(ids))}
+    sql = f"SELECT id, {columns} FROM cases WHERE {condition}"
+    return {row[0]: tuple(row[1:]) for row in execute(connection, sql, wanted)}
 
 
 def cases_without_steps(connection: Connection) -> list[str]:
     """Cases that no fact speaks of."""
     sql = """SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
              ORDER BY id"""
-    return [row[0] for row in connection.exec_driver_sql(sql)]
+    return [row[0] for row in execute(connection, sql)]
 
 
 def count_steps(connection: Connection) -> int:
     """How many steps are stored."""
-    value: int = connection.exec_driver_sql("SELECT count(*) FROM facts").scalar_one()
+    value: int = execute(connection, "SELECT count(*) FROM facts").scalar_one()
     return value
 
 
 def activations(connection: Connection) -> dict[int, str]:
     """The packs that each partition activated, as JSON."""
-    return {row[0]: row[1] for row in connection.exec_driver_sql("SELECT partition, packs FROM partitions")}
+    return {row[0]: row[1] for row in execute(connection, "SELECT partition, packs FROM partitions")}

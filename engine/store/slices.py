@@ -1,44 +1,33 @@
-"""What a slice reads and writes. In: the open transaction. Out: rows; each statement with its purpose.
-
-Lists go in as one JSON parameter on both databases, so every statement is prepared once.
-"""
+"""What a slice reads and writes, each table once."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
 from engine.store.rows import LETTER_TEXTS, CaseRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
+from engine.store.sql import among, execute, execute_many, is_sqlite, rows_as
 from engine.store.tables import cases, dead_letters, facts, partitions, sealed, seen
-
-_COLUMNS = "partition, position, clock, n, version, halted, packs"
-
-
-def _json(values: object) -> str:
-    return msgspec.json.encode(values).decode()
 
 
 def read_partitions(connection: Connection) -> list[PartitionRow]:
     """All partition rows."""
-    rows = connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM partitions ORDER BY partition")
-    return [PartitionRow(*row) for row in rows]
+    sql = f"SELECT {', '.join(PartitionRow.__struct_fields__)} FROM partitions ORDER BY partition"
+    return [PartitionRow(*row) for row in execute(connection, sql)]
 
 
 def lock_partitions(connection: Connection, wanted: Sequence[PartitionRow]) -> None:
-    """Lock these rows in order, and compare: whoever moved one on has made our memory void."""
-    ids = ", ".join(str(row.partition) for row in wanted)
-    lock = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
-    rows = connection.exec_driver_sql(
-        f"SELECT partition, version FROM partitions WHERE partition IN ({ids}) ORDER BY partition{lock}"
-    )
-    stands = {partition: version for partition, version in rows}
+    """Lock these rows in the order of partitions, so that two who want several never wait in a circle. StaleWriter if
+    another writer has moved one of them on."""
+    condition, ids = among(connection, "partition", [row.partition for row in wanted])
+    lock = "" if is_sqlite(connection) else " FOR UPDATE"
+    sql = f"SELECT partition, version FROM partitions WHERE {condition} ORDER BY partition{lock}"
+    versions = {partition: version for partition, version in execute(connection, sql, ids)}
     for row in wanted:
-        if stands.get(row.partition) != row.version:
-            found = stands.get(row.partition)
+        if (found := versions.get(row.partition)) != row.version:
             raise StaleWriter(f"partition {row.partition} stands at version {found}, not {row.version}")
 
 
@@ -49,56 +38,41 @@ def write_partitions(connection: Connection, rows: Sequence[PartitionRow]) -> No
 
 def read_cases(connection: Connection, ids: Iterable[str]) -> list[tuple[str, int | None, str]]:
     """Cases by id: (id, next_at, body)."""
-    if connection.dialect.name == "sqlite":
-        sql = "SELECT c.id, c.next_at, c.body FROM json_each(?) j JOIN cases c ON c.id = j.value"
-        return [(*row,) for row in connection.exec_driver_sql(sql, (_json(sorted(ids)),))]
-    sql = "SELECT id, next_at, body FROM cases WHERE id = ANY(%s)"
-    return [(*row,) for row in connection.exec_driver_sql(sql, (sorted(ids),))]
+    condition, wanted = among(connection, "id", sorted(ids))
+    rows = execute(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", wanted)
+    return [(*row,) for row in rows]
 
 
 def read_due(connection: Connection, partition: int, before: int, limit: int) -> list[tuple[str, int, str]]:
     """Cases of a partition with something due before an instant, by (due, case): (id, next_at, body)."""
-    mark = writes.mark(connection)
-    sql = (
-        f"SELECT id, next_at, body FROM cases WHERE partition = {mark} AND next_at IS NOT NULL AND next_at < {mark} "
-        f"ORDER BY next_at, id LIMIT {mark}"
-    )
-    return [(*row,) for row in connection.exec_driver_sql(sql, (partition, before, limit))]
+    sql = """
+        SELECT id, next_at, body FROM cases WHERE partition = ? AND next_at IS NOT NULL AND next_at < ?
+        ORDER BY next_at, id LIMIT ?"""
+    return [(*row,) for row in execute(connection, sql, partition, before, limit)]
 
 
 def read_next_due(connection: Connection, partition: int) -> int | None:
     """The earliest instant at which something of a partition is due."""
-    mark = writes.mark(connection)
-    sql = f"SELECT min(next_at) FROM cases WHERE partition = {mark} AND next_at IS NOT NULL"
-    value: int | None = connection.exec_driver_sql(sql, (partition,)).scalar_one()
-    return value
+    sql = "SELECT min(next_at) FROM cases WHERE partition = ? AND next_at IS NOT NULL"
+    instant: int | None = execute(connection, sql, partition).scalar_one()
+    return instant
 
 
 def read_nearby(connection: Connection, keys: Iterable[str]) -> list[tuple[str, int | None, str]]:
     """Open cases under correlation keys: (id, next_at, body)."""
-    if connection.dialect.name == "sqlite":
-        sql = "SELECT c.id, c.next_at, c.body FROM json_each(?) j JOIN cases c ON c.key = j.value"
-        return [(*row,) for row in connection.exec_driver_sql(sql, (_json(sorted(keys)),))]
-    sql = "SELECT id, next_at, body FROM cases WHERE key = ANY(%s)"
-    return [(*row,) for row in connection.exec_driver_sql(sql, (sorted(keys),))]
+    condition, wanted = among(connection, "key", sorted(keys))
+    rows = execute(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", wanted)
+    return [(*row,) for row in rows]
 
 
 def read_seen(connection: Connection, keys: Sequence[tuple[int, str, str]]) -> list[SeenRow]:
     """What is known of these events: (partition, source, id)."""
     names = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
-    match = "s.partition = j.partition AND s.source = j.source AND s.id = j.id"
-    if connection.dialect.name == "sqlite":
-        rows = (
-            "(SELECT json_extract(value, '$[0]') AS partition, json_extract(value, '$[1]') AS source, "
-            "json_extract(value, '$[2]') AS id FROM json_each(?)) j"
-        )
-        sql = f"SELECT {names} FROM {rows} CROSS JOIN seen s ON {match}"
-        found = connection.exec_driver_sql(sql, (_json(keys),))
-    else:
-        p, s, i = (list(column) for column in zip(*keys, strict=True))
-        rows = "unnest(%s::int[], %s::text[], %s::text[]) AS j(partition, source, id)"
-        found = connection.exec_driver_sql(f"SELECT {names} FROM {rows} JOIN seen s ON {match}", (p, s, i))
-    return [SeenRow(*row) for row in found]
+    asked, values = rows_as(connection, "k", {"partition": "int", "source": "text", "id": "text"}, keys)
+    sql = f"""
+        SELECT {names} FROM {asked} CROSS JOIN seen s
+        WHERE s.partition = k.partition AND s.source = k.source AND s.id = k.id"""
+    return [SeenRow(*row) for row in execute(connection, sql, *values)]
 
 
 def write_steps(connection: Connection, rows: Sequence[StepRow]) -> None:
@@ -118,20 +92,18 @@ def write_seen(connection: Connection, rows: Sequence[SeenRow]) -> None:
 
 def update_seen(connection: Connection, rows: Sequence[tuple[str, str, str, str, int, str, str]]) -> None:
     """What became of parked events: (outcome, reason, field, detail, partition, source, id)."""
+    sql = """
+        UPDATE seen SET outcome = ?, reason = ?, field = ?, detail = ?
+        WHERE partition = ? AND source = ? AND id = ?"""
     if rows:
-        mark = writes.mark(connection)
-        sql = (
-            f"UPDATE seen SET outcome = {mark}, reason = {mark}, field = {mark}, detail = {mark} "
-            f"WHERE partition = {mark} AND source = {mark} AND id = {mark}"
-        )
-        connection.exec_driver_sql(sql, list(rows))
+        execute_many(connection, sql, rows)
 
 
 def write_letters(connection: Connection, rows: Sequence[LetterRow], bodies: Sequence[SealedRow]) -> None:
     """Dead letters and their sealed bytes. An id stands for the same bytes ever after: what was erased stays erased."""
     writes.upsert(connection, dead_letters, [_cut(row) for row in rows])
     subjects = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for body in bodies]
-    writes.ignore(connection, sealed, subjects)
+    writes.insert_missing(connection, sealed, subjects)
 
 
 def _cut(row: LetterRow) -> LetterRow:
@@ -141,10 +113,7 @@ def _cut(row: LetterRow) -> LetterRow:
 
 def await_recalculation(connection: Connection, partition: int, at: int, provisional_only: bool) -> None:
     """Let open cases with deadlines come up at `at`, to be looked at under a newer pack."""
-    mark = writes.mark(connection)
     which = "provisional" if provisional_only else "due_at IS NOT NULL"
-    sql = (
-        f"UPDATE cases SET next_at = {mark} WHERE partition = {mark} AND open AND {which} "
-        f"AND (next_at IS NULL OR next_at > {mark})"
-    )
-    connection.exec_driver_sql(sql, (at, partition, at))
+    sql = f"""
+        UPDATE cases SET next_at = ? WHERE partition = ? AND open AND {which} AND (next_at IS NULL OR next_at > ?)"""
+    execute(connection, sql, at, partition, at)

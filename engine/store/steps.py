@@ -1,34 +1,30 @@
-"""Steps as consumers read them: by their own position per partition, in order, never over a gap.
-
-In: the open transaction and a consumer's name. Out: rows of the table `facts` that are new to it, and its
-positions.
-"""
+"""Steps as consumers read them: by their own position per partition, in order, never over a gap."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import Connection as Connection  # for consumers, which hand it on
 
 from engine.errors import GridpatrolError
 from engine.store import writes
 from engine.store.positions import PositionRow, read_positions
 from engine.store.rows import StepRow
+from engine.store.sql import among, execute, is_sqlite, rows_as
 from engine.store.tables import positions
 from schemas import facts as f
 
 
 class FactsGap(GridpatrolError):
-    """Steps of a partition are missing: figures and alerts wait for them instead of going on without."""
+    """Steps of a partition are missing. Figures and alerts wait for them instead of going on without."""
 
     remedy = "Run `gridpatrol verify` to see what is missing, and restore the store from a backup."
 
 
 SILENT_MS = 20_000
-"""How long a transaction may hold a consumer's positions without a word, on PostgreSQL."""
+"""How long a transaction on PostgreSQL may hold a consumer's positions without a statement."""
 
 
-class Stretch(NamedTuple):
+class StepRange(NamedTuple):
     """Steps of a partition: after `after`, up to and including `upto`."""
 
     partition: int
@@ -36,7 +32,7 @@ class Stretch(NamedTuple):
     upto: int
 
 
-class Stands(NamedTuple):
+class Positions(NamedTuple):
     """By partition: the last number that a consumer has taken in, and the last one that there is."""
 
     last: dict[int, int]
@@ -48,15 +44,26 @@ def read_new(
 ) -> list[StepRow]:
     """The next rows for a consumer, by partition and n, about `limit` at most; FactsGap where one is missing.
 
-    Locks its positions, so that a second process with the same name waits instead of counting twice. With
-    `partitions` it is about these only.
+    Each partition gets its share of the limit. Locks the consumer's positions, so that a second process with the same
+    name waits instead of counting twice. With `partitions` only these are read.
     """
-    return read_stretches(connection, consumer, _stretches(hold(connection, consumer, partitions), limit))
+    held = hold(connection, consumer, partitions)
+    behind = [(p, last, held.ends[p]) for p, last in held.last.items() if held.ends[p] > last]
+    share = max(1, limit // max(1, len(behind)))
+    wanted = [StepRange(p, after, min(upto, after + share)) for p, after, upto in behind]
+    return read_ranges(connection, consumer, wanted)
 
 
-def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -> list[StepRow]:
-    """All rows of these stretches, which come by partition and n; FactsGap where one is missing."""
-    rows = _read(connection, wanted) if wanted else []
+def read_ranges(connection: Connection, reader: str, wanted: list[StepRange]) -> list[StepRow]:
+    """All rows of these ranges, which come by partition and n; FactsGap where one is missing."""
+    if not wanted:
+        return []
+    names = ", ".join(f"s.{name}" for name in StepRow.__struct_fields__)
+    asked, values = rows_as(connection, "w", {"partition": "int", "after": "bigint", "upto": "bigint"}, wanted)
+    sql = f"""
+        SELECT {names} FROM {asked} CROSS JOIN facts s
+        WHERE s.partition = w.partition AND s.n > w.after AND s.n <= w.upto ORDER BY s.partition, s.n"""
+    rows = [StepRow(*row) for row in execute(connection, sql, *values)]
     k = 0
     for partition, after, upto in wanted:
         for n in range(after + 1, upto + 1):
@@ -66,14 +73,7 @@ def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -
     return rows
 
 
-def _stretches(stands: Stands, limit: int) -> list[Stretch]:
-    """What to read of each partition that has something new: each gets its share of the limit."""
-    behind = [Stretch(p, last, stands.ends[p]) for p, last in stands.last.items() if stands.ends[p] > last]
-    share = max(1, limit // max(1, len(behind)))
-    return [Stretch(p, after, min(upto, after + share)) for p, after, upto in behind]
-
-
-def hold(connection: Connection, consumer: str, partitions: Collection[int] | None = None) -> Stands:
+def hold(connection: Connection, consumer: str, partitions: Collection[int] | None = None) -> Positions:
     """Where a consumer stands, held against others of its name until the transaction ends.
 
     Of these partitions, or of all that have steps; numbers without steps are left out.
@@ -82,51 +82,31 @@ def hold(connection: Connection, consumer: str, partitions: Collection[int] | No
     last = _lock(connection, consumer, sorted(ends))
     new = [PositionRow(consumer, p, 0) for p in ends if p not in last]
     if new:  # what does not exist cannot be locked
-        writes.ignore(connection, positions, new)
+        writes.insert_missing(connection, positions, new)
         last = _lock(connection, consumer, sorted(ends))
-    return Stands(last, ends)
+    return Positions(last, ends)
 
 
 def read_ends(connection: Connection) -> dict[int, int]:
     """The last number of each partition that has steps, in the order of partitions."""
     sql = "SELECT partition, n FROM partitions WHERE n > 0 ORDER BY partition"
-    return {partition: n for partition, n in connection.exec_driver_sql(sql)}
+    return {partition: n for partition, n in execute(connection, sql)}
 
 
 def _lock(connection: Connection, consumer: str, partitions: list[int]) -> dict[int, int]:
     """Rows are locked in the order of partitions, so that two who want several of them never wait in a circle."""
-    columns = "SELECT partition, n FROM positions WHERE consumer = "
-    if connection.dialect.name == "sqlite":
-        sql = f"{columns}? AND partition IN (SELECT value FROM json_each(?)) ORDER BY partition"
-        found = connection.exec_driver_sql(sql, (consumer, msgspec.json.encode(partitions).decode()))
-    else:
-        # Whoever holds them and falls silent is let go by the server: its machine may be gone.
-        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SILENT_MS}")
-        sql = f"{columns}%s AND partition = ANY(%s) ORDER BY partition FOR UPDATE"
-        found = connection.exec_driver_sql(sql, (consumer, partitions))
-    return {partition: n for partition, n in found}
-
-
-def _read(connection: Connection, wanted: Sequence[Stretch]) -> list[StepRow]:
-    """The rows of these stretches, as far as they exist."""
-    names = ", ".join(f"s.{name}" for name in StepRow.__struct_fields__)
-    match = "s.partition = w.partition AND s.n > w.after AND s.n <= w.upto ORDER BY s.partition, s.n"
-    if connection.dialect.name == "sqlite":
-        rows = (
-            "(SELECT json_extract(value, '$[0]') AS partition, json_extract(value, '$[1]') AS after, "
-            "json_extract(value, '$[2]') AS upto FROM json_each(?)) w"
-        )
-        sql = f"SELECT {names} FROM {rows} CROSS JOIN facts s ON {match}"
-        found = connection.exec_driver_sql(sql, (msgspec.json.encode(wanted).decode(),))
-    else:
-        columns = tuple(list(column) for column in zip(*wanted, strict=True))
-        rows = "unnest(%s::int[], %s::bigint[], %s::bigint[]) AS w(partition, after, upto)"
-        found = connection.exec_driver_sql(f"SELECT {names} FROM {rows} JOIN facts s ON {match}", columns)
-    return [StepRow(*row) for row in found]
+    lock = ""
+    if not is_sqlite(connection):
+        # The server ends a transaction that holds them and falls silent: its machine may be gone.
+        execute(connection, f"SET LOCAL idle_in_transaction_session_timeout = {SILENT_MS}")
+        lock = " FOR UPDATE"
+    condition, ids = among(connection, "partition", partitions)
+    sql = f"SELECT partition, n FROM positions WHERE consumer = ? AND {condition} ORDER BY partition{lock}"
+    return {partition: n for partition, n in execute(connection, sql, consumer, ids)}
 
 
 def step_of(row: StepRow) -> f.Step:
-    """A row as the step that it is."""
+    """The step that a row holds."""
     return f.Step(
         partition=row.partition,
         n=row.n,
@@ -153,12 +133,12 @@ def move_on(connection: Connection, consumer: str, taken: Sequence[StepRow | f.S
 
 
 def forget(connection: Connection, consumer: str) -> None:
-    """Let a consumer begin again; whoever reads for it just now is waited for."""
+    """Let a consumer begin again. A process that reads for it at this moment is waited for."""
     hold(connection, consumer)
-    connection.exec_driver_sql(f"UPDATE positions SET n = 0 WHERE consumer = {writes.mark(connection)}", (consumer,))
+    execute(connection, "UPDATE positions SET n = 0 WHERE consumer = ?", consumer)
 
 
 def read_behind(connection: Connection, consumer: str) -> dict[int, int]:
     """Where a consumer stands, of the partitions that have more."""
-    stands = read_positions(connection, consumer)
-    return {p: stands.get(p, 0) for p, n in read_ends(connection).items() if stands.get(p, 0) < n}
+    last = read_positions(connection, consumer)
+    return {p: last.get(p, 0) for p, n in read_ends(connection).items() if last.get(p, 0) < n}

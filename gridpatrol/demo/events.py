@@ -1,14 +1,14 @@
-"""Words as CloudEvents: who says it from which app, when, about which incident.
+"""Planned events as CloudEvents: who says it from which app, when, about which incident.
 
-In: words of a life, instants in milliseconds UTC. Out: dictionaries as they go into a file or over HTTP.
+Events are dictionaries as they go into a file or over HTTP; instants are milliseconds UTC.
 """
 
 from random import Random
 from typing import Any
 
 from gridpatrol.demo.hours import MINUTE, local
-from gridpatrol.demo.incident_script import Later, Word
-from gridpatrol.demo.locality import Post, Town
+from gridpatrol.demo.incident_script import Later, PlannedEvent
+from gridpatrol.demo.locality import Locality
 
 
 def mint(home: str, at: int, rng: Random) -> str:
@@ -18,26 +18,39 @@ def mint(home: str, at: int, rng: Random) -> str:
     return f"{home}.{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-class Speech:
-    """Writes events of one town; `origin` begins the source of each."""
+class CloudEventWriter:
+    """Writes the events of one locality; `origin` begins the source of each."""
 
-    def __init__(self, town: Town, origin: str) -> None:
-        self.town = town
+    def __init__(self, locality: Locality, origin: str) -> None:
+        self.locality = locality
         self.origin = origin
-        self.posts = {post.code: post for post in town.posts}
 
-    def event(self, word: Word, subject: str, name: str, at: int, arrival: int | None = None) -> dict[str, Any]:
-        """A word said at an instant; `arrival` where it came later."""
+    def event(
+        self, planned: PlannedEvent, subject: str, id_: str, at: int, arrival: int | None = None
+    ) -> dict[str, Any]:
+        """What is said at an instant; `arrival` where it came later.
+
+        Its source names an app: a phone in a grid, a desk in an office or a department, a gateway per intake.
+        """
+        post = self.locality.policy.posts.get(planned.actor)
+        if post is None:
+            app = "app/unknown"
+        elif post.role == "intake":
+            app = f"intake/{post.code}"
+        elif self.locality.level(post) == self.locality.leaf_level:
+            app = f"app/{post.grid}"
+        else:
+            app = f"desk/{post.department or post.grid}"
         event = {
             "specversion": "1.0",
-            "id": name,
-            "source": f"{self.origin}/{self._app(self.posts.get(word.actor))}",
-            "type": f"gridpatrol.{word.trigger}.v1",
+            "id": id_,
+            "source": f"{self.origin}/{app}",
+            "type": f"gridpatrol.{planned.trigger}.v1",
             "subject": subject,
             "time": self.text(at),
-            "actor": word.actor,
+            "actor": planned.actor,
             "datacontenttype": "application/json",
-            "data": self._dated(word.data, at),
+            "data": self._dated(planned.data, at),
         }
         if arrival is not None and arrival != at:
             event["recordedtime"] = self.text(arrival)
@@ -45,17 +58,7 @@ class Speech:
 
     def text(self, at: int) -> str:
         """An instant with its zone, to the millisecond."""
-        return local(at, self.town.zone).isoformat(timespec="milliseconds")
-
-    def _app(self, post: Post | None) -> str:
-        """Phones in the grids, desks in offices and departments, one gateway per intake."""
-        if post is None:
-            return "app/unknown"
-        if post.role == "intake":
-            return f"intake/{post.code}"
-        if self.town.grids[post.grid].level == self.town.leaf_level:
-            return f"app/{post.grid}"
-        return f"desk/{post.department or post.grid}"
+        return local(at, self.locality.zone).isoformat(timespec="milliseconds")
 
     def _dated(self, value: Any, at: int) -> Any:
         """The data with its instants filled in."""

@@ -1,17 +1,23 @@
-"""Office hours, roughly: when people of an office act. The engine's calendars are another matter.
+"""Office hours, roughly: when people of an office act. Instants are milliseconds UTC.
 
-In: an instant in milliseconds UTC and minutes of work. Out: the instant that many minutes of work later or
-earlier.
-National holidays are ignored: somebody is always on duty, and a demo must move on every day.
+The engine's calendars are another matter. National holidays are ignored: a demo must move on every day.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import NamedTuple
 
 MINUTE = 60_000
 WINDOWS = ((time(8), time(12)), (time(14), time(18)))
 PATROL = (1, 1, 1, 1, 1, 2, 5, 20, 40, 45, 45, 40, 25, 25, 40, 45, 45, 40, 30, 25, 20, 14, 7, 3)
 """How likely a problem is found in each hour of the day, in hundredths."""
+
+
+class Gap(NamedTuple):
+    """How long before something is said: minutes of office hours, or of the wall clock."""
+
+    minutes: float
+    working: bool = False
 
 
 def instant(day: date, clock: time, zone: tzinfo) -> int:

@@ -1,11 +1,11 @@
 """A month of a city as a file: CloudEvents as JSON lines, in order of arrival, ending at a given instant.
 
-In: a pack folder, the end, a seed. Out: a file that is the same for the same three. An event's arrival is its
-`recordedtime` where it came late, else its `time`. At the end incidents stand open in every state of the main
-line, some of them overdue, whatever hour or day it is.
+The same pack folder, end and seed give the same file. An event's arrival is its `recordedtime` where it came late, else
+its `time`. At the end incidents stand open in every state of the main line, some of them overdue, whatever hour or day
+it is.
 
 1. Most incidents begin when problems are found, more by day than by night, and go on in office hours.
-2. Those that stand at the end are told backwards from it, so that none depends on the hour.
+2. Those that stand at the end are dated backwards from it, so that none depends on the hour.
 3. Phones without network send later, at once and in any order; some things are sent twice.
 4. A faulty app sends what the engine has to refuse. Everything of it has the source `/demo/faulty`.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from gridpatrol.demo.events import Speech, mint
-from gridpatrol.demo.hours import MINUTE, earlier, later, likely
-from gridpatrol.demo.incident_script import OPEN, Gap, Life, Word
-from gridpatrol.demo.locality import Town
+from gridpatrol.demo.events import CloudEventWriter, mint
+from gridpatrol.demo.hours import MINUTE, Gap, earlier, later, likely
+from gridpatrol.demo.incident_script import OPEN, IncidentScript, PlannedEvent
+from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.scenarios import draw, fit_for, main_line, whole
 
 DAYS = 30
@@ -49,18 +49,18 @@ class Sent(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """A word with its instants."""
+    """A planned event with its instants."""
 
-    word: Word
+    planned: PlannedEvent
     at: int
     arrival: int
 
 
 def write_month(path: Path, pack_folder: Path, end: datetime, seed: int, incidents: int = 600) -> int:
-    """Write the month that ends at `end` (with a zone); says how many events it has."""
+    """Write the month that ends at `end` (with a zone), as JSON lines. Returns how many events it has."""
     if end.tzinfo is None:
         raise ValueError(f"the end of the month needs a zone, got {end.isoformat()}")
-    month = Month(Town(pack_folder), round(end.timestamp() * 1000), seed)
+    month = Month(Locality(pack_folder), round(end.timestamp() * 1000), seed)
     events = month.events(incidents)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for event in events:
@@ -71,156 +71,140 @@ def write_month(path: Path, pack_folder: Path, end: datetime, seed: int, inciden
 class Month:
     """The writer of one month."""
 
-    def __init__(self, town: Town, end: int, seed: int) -> None:
-        self.town, self.end = town, end
+    def __init__(self, locality: Locality, end: int, seed: int) -> None:
+        self.locality, self.end = locality, end
         self.rng = Random(f"{seed}:{end}")
-        self.speech = Speech(town, "/demo")
+        self.writer = CloudEventWriter(locality, "/demo")
         self.sent: list[Sent] = []
 
     def events(self, incidents: int) -> list[dict[str, Any]]:
         """All events in order of arrival."""
         for state, count in STANDING.items():
             for index in range(count):
-                self._standing(state, overdue=index % 2 == 1)
+                self._leave_standing(state, overdue=index % 2 == 1)
         for _ in range(incidents - sum(STANDING.values())):
-            self._told()
-        self._send_twice()
+            self._play_whole()
+        for sent in self.rng.sample(self.sent, len(self.sent) // 60):
+            # An app that heard no answer sends again: the same source, id and content.
+            arrival = sent.arrival + self.rng.randint(2, 900) * 1000
+            if arrival <= self.end:
+                event = {**sent.event, "recordedtime": self.writer.text(arrival)}
+                self.sent.append(Sent(arrival, len(self.sent), event))
         self._send_faults()
         return [sent.event for sent in sorted(self.sent, key=lambda s: (s.arrival, s.order))]
 
     # ---- incidents that happen -----------------------------------------------------------------------------
 
-    def _told(self) -> None:
+    def _play_whole(self) -> None:
         """One incident, found at some time of the month."""
-        life = draw(self.town, self.rng, self.town.categories, slow=self._slowness(), offline=0.08)
-        for _ in whole(life):
-            if not life.away and life.state in OPEN and self.rng.random() < 0.05:
-                life.remark()
-        begun = self._found_at()
-        subject = self._send(life, self._forwards(life.words, begun))
-        if life.source == "patrol" and not life.words[0].offline and self.rng.random() < 0.03:
-            self._told_again(life, subject, begun)
-
-    def _slowness(self) -> float:
-        """Most are prompt; some take long again and again."""
-        return self.rng.choices((0.03, 0.5), (85, 15))[0]
-
-    def _found_at(self) -> int:
-        """An instant of the month at which problems are found."""
-        while True:
-            at = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
-            if self.rng.random() * 0.45 < likely(at, self.town.zone):
-                return at
-
-    def _told_again(self, first: Life, into: str, begun: int) -> None:
-        """Somebody else reports the same problem: it is merged into the first."""
-        twin = Life(self.town, self.rng, first.category, first.leaf, "public")
-        twin.found(grid=first.leaf)
-        if "position" in first.words[0].data:
-            twin.words[0].data["position"] = first.words[0].data["position"]
-        twin.end("merged", into=into)
-        self._send(twin, self._forwards(twin.words, begun + self.rng.randint(5, 50) * MINUTE))
+        slow = self.rng.choices((0.03, 0.5), (85, 15))[0]  # most are prompt; some take long again and again
+        script = draw(self.locality, self.rng, self.locality.categories, slow=slow, offline=0.08)
+        for _ in whole(script):
+            if not script.away and script.state in OPEN and self.rng.random() < 0.05:
+                script.remark()
+        while True:  # until an instant of the month at which problems are found
+            begun = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
+            if self.rng.random() * 0.45 < likely(begun, self.locality.zone):
+                break
+        subject = self._send(script, self._forwards(script.events, begun))
+        if script.source == "patrol" and not script.events[0].offline and self.rng.random() < 0.03:
+            # Somebody else reports the same problem: it is merged into the first.
+            twin = IncidentScript(self.locality, self.rng, script.category, script.leaf, "public")
+            twin.found(grid=script.leaf)
+            if "position" in script.events[0].data:
+                twin.events[0].data["position"] = script.events[0].data["position"]
+            twin.end("merged", into=subject)
+            self._send(twin, self._forwards(twin.events, begun + self.rng.randint(5, 50) * MINUTE))
 
     # ---- incidents that stand at the end -------------------------------------------------------------------
 
-    def _standing(self, state: str, overdue: bool) -> None:
+    def _leave_standing(self, state: str, overdue: bool) -> None:
         """An incident whose last step lies a little before the end, or so far that it is late."""
-        life = fit_for(self.town, self.rng, state, urgent=overdue and state in ("accepted", "handling"))
+        script = fit_for(self.locality, self.rng, state, urgent=overdue and state in ("accepted", "handling"))
         from_here = ("reported", "accepted") if state in ("returned", "suspended") else (state,)
-        for _ in main_line(life):
-            if life.state in from_here:
+        for _ in main_line(script):
+            if script.state in from_here:
                 break
         if state == "returned":
-            life.send_back("not_our_area")
+            script.send_back("not_our_area")
         if state == "suspended":
-            life.suspend("season", self.rng.uniform(2, 20) * 1440 if overdue else None)
-        self._send(life, self._backwards(life.words, self._last_step(state, overdue)))
-
-    def _last_step(self, state: str, overdue: bool) -> int:
-        """When the last thing was said of an incident that stands."""
+            script.suspend("season", self.rng.uniform(2, 20) * 1440 if overdue else None)
         late = self.rng.uniform(245, 420) * MINUTE
         if state in ("discovered", "dissuading"):
-            return self.end - (round(late) if overdue else round(self.rng.uniform(2, 25) * MINUTE))
-        if overdue and state in ("accepted", "handling"):
-            return self.end - round(late)
-        return earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.town.zone)
+            last = self.end - (round(late) if overdue else round(self.rng.uniform(2, 25) * MINUTE))
+        elif overdue and state in ("accepted", "handling"):
+            last = self.end - round(late)
+        else:
+            last = earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.locality.zone)
+        self._send(script, self._backwards(script.events, last))
 
     # ---- from gaps to instants -----------------------------------------------------------------------------
 
-    def _forwards(self, words: list[Word], begun: int) -> Iterator[Timed]:
-        """Instants from the beginning on. Words without network arrive together, after the last of them."""
-        at, waiting = begun, list[tuple[Word, int]]()
-        for word in words:
-            if waiting and not word.offline:
-                if word.trigger == "incident.closed" and self.rng.random() < 0.4:
-                    at = self._after(at, word.gap)  # closed before the check on site has arrived
-                    yield Timed(word, at, at)
+    def _forwards(self, events: list[PlannedEvent], begun: int) -> Iterator[Timed]:
+        """Instants from the beginning on. Events without network arrive together, after the last of them."""
+        at, waiting = begun, list[tuple[PlannedEvent, int]]()
+        for event in events:
+            if waiting and not event.offline:
+                if event.trigger == "incident.closed" and self.rng.random() < 0.4:
+                    at = self._after(at, event.gap)  # closed before the check on site has arrived
+                    yield Timed(event, at, at)
                     continue
                 synced = list(self._synced(waiting))
                 yield from synced
                 at, waiting = max(timed.arrival for timed in synced), []
-            at = self._after(at, word.gap)
-            if word.offline:
-                waiting.append((word, at))
+            at = self._after(at, event.gap)
+            if event.offline:
+                waiting.append((event, at))
             else:
-                yield Timed(word, at, at)
+                yield Timed(event, at, at)
         yield from self._synced(waiting)
 
-    def _synced(self, waiting: list[tuple[Word, int]]) -> Iterator[Timed]:
+    def _synced(self, waiting: list[tuple[PlannedEvent, int]]) -> Iterator[Timed]:
         """The phone finds a network: everything goes out within seconds, not always in order."""
         if not waiting:
             return
         begun = waiting[-1][1] + self.rng.randint(20, 900) * MINUTE
         order = self.rng.sample(range(len(waiting)), len(waiting)) if self.rng.random() < 0.5 else range(len(waiting))
-        for (word, at), place in zip(waiting, order, strict=True):
-            yield Timed(word, at, begun + place * 700)
+        for (event, at), place in zip(waiting, order, strict=True):
+            yield Timed(event, at, begun + place * 700)
 
     def _after(self, at: int, gap: Gap) -> int:
         """At least some seconds later."""
         if gap.working:
-            return max(later(at, gap.minutes, self.town.zone), at + 5000)
+            return max(later(at, gap.minutes, self.locality.zone), at + 5000)
         return at + max(round(gap.minutes * MINUTE), 5000)
 
-    def _backwards(self, words: list[Word], last: int) -> Iterator[Timed]:
+    def _backwards(self, events: list[PlannedEvent], last: int) -> Iterator[Timed]:
         """Instants from the end back, all in order and with network."""
         at, timed = last, []
-        for word in reversed(words):
-            timed.append(Timed(word, at, at))
-            minutes = max(word.gap.minutes, 0.1)
-            at = earlier(at, minutes, self.town.zone) if word.gap.working else at - round(minutes * MINUTE)
+        for event in reversed(events):
+            timed.append(Timed(event, at, at))
+            minutes = max(event.gap.minutes, 0.1)
+            at = earlier(at, minutes, self.locality.zone) if event.gap.working else at - round(minutes * MINUTE)
         return reversed(timed)
 
     # ---- sending -------------------------------------------------------------------------------------------
 
-    def _send(self, life: Life, timeline: Iterable[Timed]) -> str:
-        """Put a life on the wire as far as the end of the month; its id."""
+    def _send(self, script: IncidentScript, timeline: Iterable[Timed]) -> str:
+        """Send the events of a script as far as the end of the month. Returns the incident's id."""
         timed = list(timeline)
-        subject = mint(self.town.home(life.leaf), timed[0].at, self.rng)
+        subject = mint(self.locality.policy.home(script.leaf), timed[0].at, self.rng)
         latest = 0
-        for word in life.words:
-            at, arrival = next((t.at, t.arrival) for t in timed if t.word is word)
+        for planned in script.events:
+            at, arrival = next((t.at, t.arrival) for t in timed if t.planned is planned)
             latest = max(latest, arrival)
             if latest > self.end:
                 break  # what follows has not happened yet
-            self._post(word, subject, at, arrival)
+            id_ = f"{subject.rpartition('.')[2]}-{len(self.sent)}"
+            event = self.writer.event(planned, subject, id_, at, arrival)
+            self.sent.append(Sent(arrival, len(self.sent), event))
         return subject
-
-    def _post(self, word: Word, subject: str, at: int, arrival: int) -> None:
-        name = f"{subject.rpartition('.')[2]}-{len(self.sent)}"
-        self.sent.append(Sent(arrival, len(self.sent), self.speech.event(word, subject, name, at, arrival)))
-
-    def _send_twice(self) -> None:
-        """An app that heard no answer sends again: the same source, id and content."""
-        for sent in self.rng.sample(self.sent, len(self.sent) // 60):
-            arrival = sent.arrival + self.rng.randint(2, 900) * 1000
-            if arrival <= self.end:
-                event = {**sent.event, "recordedtime": self.speech.text(arrival)}
-                self.sent.append(Sent(arrival, len(self.sent), event))
 
     # ---- what has to be refused ----------------------------------------------------------------------------
 
     def _send_faults(self) -> None:
         """A faulty app: each event is one that the engine refuses, with a reason of its own."""
+        home_of, posts_at = self.locality.policy.home, self.locality.policy.posts_at
         good = [
             sent
             for sent in self.sent
@@ -229,44 +213,17 @@ class Month:
             and sent.arrival < self.end - 2 * MINUTE
         ]
         for index, sent in enumerate(self.rng.sample(good, FAULTS)):
-            event = {
-                **sent.event,
-                "id": f"faulty-{index}",
-                "source": "/demo/faulty",
-                "actor": sent.event["actor"],
-            }
-            at = sent.arrival + MINUTE
-            event |= {"time": self.speech.text(at), **self._fault(index, sent.event, at)}
-            self.sent.append(Sent(at, len(self.sent), event))
-
-    def _fault(self, index: int, report: dict[str, Any], at: int) -> dict[str, Any]:
-        """What is wrong with it."""
-        home = report["subject"].rpartition(".")[0]
-        fresh = {"subject": mint(home, at, self.rng)}
-        elsewhere = next(leaf for leaf in self.town.leaves if self.town.home(leaf) != home)
-        foreign = next(post.code for post in self.town.posts if post.grid == elsewhere and post.role == "member")
-        match index % 6:
-            case 0:
-                return {**fresh, "data": {**report["data"], "category": "D9-99"}}  # no such problem
-            case 1:
-                return {
-                    "actor": foreign,
-                    "type": "gridpatrol.comment.added.v1",
-                    "data": {},
-                }  # a stranger here
-            case 2:
-                return {}  # reported already
-            case 3:
-                return {**fresh, "actor": "NOBODY-1"}  # no such post
-            case 4:
-                return {
-                    **fresh,
-                    "data": {**report["data"], "grid": elsewhere},
-                }  # another home than the place's
-            case _:
-                wrong = {"outcome": "perhaps"}
-                return {
-                    **fresh,
-                    "type": "gridpatrol.dissuasion.recorded.v1",
-                    "data": wrong,
-                }  # breaks the contract
+            at, report = sent.arrival + MINUTE, sent.event
+            home = report["subject"].rpartition(".")[0]
+            elsewhere = next(leaf for leaf in self.locality.leaves if home_of(leaf) != home)
+            fresh = {"subject": mint(home, at, self.rng)}
+            faults: list[dict[str, Any]] = [
+                {**fresh, "data": {**report["data"], "category": "D9-99"}},  # no such problem
+                {"actor": posts_at(elsewhere, "member")[0], "type": "gridpatrol.comment.added.v1", "data": {}},
+                {},  # reported already
+                {**fresh, "actor": "NOBODY-1"},  # no such post
+                {**fresh, "data": {**report["data"], "grid": elsewhere}},  # another home than the place's
+                {**fresh, "type": "gridpatrol.dissuasion.recorded.v1", "data": {"outcome": "perhaps"}},
+            ]
+            faulty = {"id": f"faulty-{index}", "source": "/demo/faulty", "time": self.writer.text(at)}
+            self.sent.append(Sent(at, len(self.sent), report | faulty | faults[index % len(faults)]))

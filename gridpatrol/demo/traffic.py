@@ -1,8 +1,8 @@
 """Live traffic: people of the sample city, speaking to a running server over HTTP.
 
-In: the address of a server, a pack folder read as plain data, a seed; a token in GRIDPATROL_TOKEN, where the server
-asks who speaks. Out: about one event per second, until told to stop. It sees what everybody sees
-(`GET /v1/incidents`) and does what everybody may (`POST /v1/events`).
+It reads the folder of the pack that is active there, and its token from GRIDPATROL_TOKEN where the server asks who
+speaks. It sends about one event per second until it is stopped. It sees what everybody sees (`GET /v1/incidents`) and
+does what everybody may (`POST /v1/events`): what the demo shows has come in at the door.
 
 1. At the start, and again whenever it looks, it restores the mix: incidents in every state of the main line,
    one overdue, one reported since the start; at night, on a holiday and after a week without it as well.
@@ -12,6 +12,7 @@ asks who speaks. Out: about one event per second, until told to stop. It sees wh
 """
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -25,10 +26,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gridpatrol.demo.events import Speech, mint
-from gridpatrol.demo.http_client import Answered, Away, Door
-from gridpatrol.demo.incident_script import MAIN_LINE, OPEN, Later, Life, Word
-from gridpatrol.demo.locality import Town
+from engine.packs import PackError
+from gridpatrol.client import Refused, Server, ServerAway
+from gridpatrol.demo.events import CloudEventWriter, mint
+from gridpatrol.demo.incident_script import MAIN_LINE, OPEN, IncidentScript, Later, PlannedEvent
+from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.next_step import ORIGIN, advance, beside, revive
 from gridpatrol.demo.scenarios import draw, fit_for, main_line
 
@@ -56,9 +58,11 @@ class Traffic:
     ) -> None:
         if rate <= 0:
             raise ValueError(f"the rate is events per second above 0, got {rate}")
-        self.town = Town(pack_folder)
-        self.door = Door(base_url, token=token)
-        self.speech = Speech(self.town, ORIGIN)
+        if not base_url.startswith("http://"):
+            raise ValueError(f"the server's address is written http://host:port, got {base_url!r}")
+        self.locality = Locality(pack_folder)
+        self.server = Server(base_url, timeout_s=10, token=token)
+        self.writer = CloudEventWriter(self.locality, ORIGIN)
         self.rng = Random(seed)
         self.now, self.rate = now, rate
         self.open: dict[str, dict[str, Any]] = {}  # id -> its line as last seen, with the state as we moved it
@@ -69,8 +73,13 @@ class Traffic:
     # ---- the day -------------------------------------------------------------------------------------------
 
     def run(self, stop: threading.Event, give_up_s: float = 60) -> None:
-        """Speak until told to stop; `Away` when no server has answered for so long."""
-        threading.Thread(target=self._hang_up_after, args=(stop,), daemon=True).start()
+        """Publish until told to stop; ServerAway when no server has answered for so long."""
+
+        def hang_up() -> None:
+            stop.wait()
+            self.server.hang_up()
+
+        threading.Thread(target=hang_up, daemon=True).start()
         away_since: float | None = None
         ready = False
         while not stop.is_set():
@@ -78,25 +87,21 @@ class Traffic:
                 ready = ready or self._begin()
                 pause = self._step() if ready else 0.2
                 away_since = None
-            except Away as error:
+            except ServerAway as error:
                 ready, pause = False, 0.3
                 away_since = time.monotonic() if away_since is None else away_since
                 if time.monotonic() - away_since > give_up_s and not stop.is_set():
-                    raise Away(f"no server has answered for {give_up_s:.0f} s ({error})") from error
-            except Answered as error:
-                log.warning("the server answered %s", error)
+                    raise ServerAway(f"no server has answered for {give_up_s:.0f} s: {error.args[0]}") from error
+            except Refused as error:
+                log.warning("the server answered %d: %s", error.status, error)
                 pause = 1.0
             stop.wait(pause)
-
-    def _hang_up_after(self, stop: threading.Event) -> None:
-        stop.wait()
-        self.door.hang_up()
 
     def _begin(self) -> bool:
         """Once the server is ready: restore the mix."""
         try:
-            self.door.get("/readyz")
-        except Answered:
+            self.server.get("/readyz")
+        except Refused:
             return False  # it is there, but still busy with its past
         self.restore_mix(fresh=True)
         return True
@@ -105,24 +110,21 @@ class Traffic:
         """One thing that somebody does; how long to pause after it, in seconds."""
         if time.monotonic() - self.looked > LOOK_EVERY_S:
             self.restore_mix()
+        count = len(self.open)  # an incident takes about eight events from report to closing
+        share_of_reports = 0.6 if count < FEW else 0.13 if count < USUAL else 0.03 if count < MANY else 0.0
         if self.rng.random() < 0.03 and self.recent:
-            self.door.post([self.rng.choice(self.recent)], 1)  # an app that heard no answer sends again
-        elif self.rng.random() < self._appetite():
+            self._publish([self.rng.choice(self.recent)], 1)  # an app that heard no answer sends again
+        elif self.rng.random() < share_of_reports:
             self._report()
         else:
             self._move()
         return self.rng.uniform(0.5, 1.5) / self.rate
 
-    def _appetite(self) -> float:
-        """How likely something new is reported: an incident takes about eight events from report to closing."""
-        standing = len(self.open)
-        return 0.6 if standing < FEW else 0.13 if standing < USUAL else 0.03 if standing < MANY else 0.0
-
     # ---- the mix -------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """See what stands open, the oldest first."""
-        lines = self.door.get("/v1/incidents", limit=500, sort="opened_at")["incidents"]
+        lines = self.server.get("/v1/incidents", limit=500, sort="opened_at")["incidents"]
         self.open = {line["id"]: line for line in lines}
         self.left &= set(self.open)
         self.looked = time.monotonic()
@@ -132,80 +134,49 @@ class Traffic:
         for _ in range(3):
             self.look()
             states = Counter(line["state"] for line in self.open.values())
-            lives = [self._drive(state) for state in MAIN_LINE if not states[state]]
+            scripts = [self._drive_to(state) for state in MAIN_LINE if not states[state]]
             if fresh:
-                lives.append(self._drive("reported"))
+                scripts.append(self._drive_to("reported"))
             if not any(line["overdue"] for line in self.open.values()):
-                lives.append(self._drive("reported", deadline=Later(1.5 / 60)))
-            if not lives:
+                scripts.append(self._drive_to("reported", deadline=Later(1.5 / 60)))
+            if not scripts:
                 return
-            self._say_all(lives)
+            at, events = self._ms(), list[dict[str, Any]]()
+            total = sum(len(script.events) for script in scripts)
+            for script in scripts:
+                subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
+                for planned in script.events:  # all at once, each a little after the one before it
+                    events.append(self._event(planned, subject, at - total + len(events)))
+            self._publish(events, 3)
             fresh = False
             time.sleep(0.1)
 
-    def _drive(self, state: str, **extra: Any) -> Life:
+    def _drive_to(self, state: str, **extra: Any) -> IncidentScript:
         """A new incident that has come as far as a state, all in one breath."""
-        life = fit_for(self.town, self.rng, state)
-        for _ in main_line(life):
-            if life.state == state:
+        script = fit_for(self.locality, self.rng, state)
+        for _ in main_line(script):
+            if script.state == state:
                 break
-        life.words[0].data.update(extra)
-        return life
+        script.events[0].data.update(extra)
+        return script
 
-    def _say_all(self, lives: list[Life]) -> None:
-        """Whole lives at once, each event a little after the one before it."""
-        at, events = self._ms(), list[dict[str, Any]]()
-        total = sum(len(life.words) for life in lives)
-        for life in lives:
-            subject = mint(self.town.home(life.leaf), at, self.rng)
-            for word in life.words:
-                events.append(self._event(word, subject, at - total + len(events)))
-        self._answers(events, self.door.post(events, 3))
-
-    # ---- one thing said ------------------------------------------------------------------------------------
+    # ---- one event -----------------------------------------------------------------------------------------
 
     def _report(self) -> None:
         """Somebody finds something; some reports carry a deadline of minutes, so that deadlines fall due."""
-        life = draw(self.town, self.rng, self.town.categories)
-        life.found()
-        word, at = life.words[0], self._ms()
+        script = draw(self.locality, self.rng, self.locality.categories)
+        script.found()
+        planned, at = script.events[0], self._ms()
         if self.rng.random() < 0.15:
-            word.data["deadline"] = Later(self.rng.uniform(1, 10))
-        elif life.source == "patrol" and self.rng.random() < 0.08:
+            planned.data["deadline"] = Later(self.rng.uniform(1, 10))
+        elif script.source == "patrol" and self.rng.random() < 0.08:
             at -= self.rng.randint(5, 90) * 60_000  # the phone had no network until now
-        subject = mint(self.town.home(life.leaf), at, self.rng)
-        if self._say(word, subject, at):
-            self._note(subject, life.state)
+        subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
+        self._publish_one(planned, subject, at, script.state)
 
     def _move(self) -> None:
-        """Somebody moves an incident on, or says something beside it."""
-        line = self._chosen()
-        if line is None:
-            return
-        seen = self.door.get(f"/v1/incidents/{line['id']}")
-        life = revive(self.town, self.rng, seen)
-        if life is None or not seen["open"]:
-            self.left.add(line["id"])
-            return
-        try:
-            beside(life, seen) if self.rng.random() < 0.08 else advance(life, seen)
-        except LookupError as error:
-            log.info("%s stays in %s: %s", line["id"], life.state, error)
-            self.left.add(line["id"])
-            return
-        if self._say(life.words[-1], line["id"], self._ms()):
-            self._note(line["id"], life.state)
-        else:
-            self.left.add(line["id"])
-
-    def _note(self, subject: str, state: str) -> None:
-        """Where an incident stands now, until the next look."""
-        self.open.pop(subject, None)
-        if state in OPEN:
-            self.open[subject] = {"id": subject, "state": state, "overdue": False}
-
-    def _chosen(self) -> dict[str, Any] | None:
-        """An incident to be moved: often one that waits long, never the last of its state or the last late ones."""
+        """Somebody moves an incident on, or says something beside it: often one that waits long, never the last of its
+        state or one of the last late ones."""
         states = Counter(line["state"] for line in self.open.values())
         late = sum(line["overdue"] for line in self.open.values())
         crowded = len(self.open) > USUAL
@@ -217,34 +188,47 @@ class Traffic:
 
         free = [line for line in self.open.values() if may_go(line)]
         if not free:
-            return None
-        return self.rng.choice(free if self.rng.random() < 0.6 else free[: len(free) // 4 + 1])
-
-    def _say(self, word: Word, subject: str, at: int) -> bool:
-        """Hand in one event; whether it was taken."""
-        event = self._event(word, subject, at)
+            return
+        line = self.rng.choice(free if self.rng.random() < 0.6 else free[: len(free) // 4 + 1])
+        answer = self.server.get(f"/v1/incidents/{line['id']}")
+        script = revive(self.locality, self.rng, answer)
+        if script is None or not answer["open"]:
+            self.left.add(line["id"])
+            return
         try:
-            answers = self.door.post([event], 1)
-        except Answered as error:
-            if error.status >= 500:
-                raise
-            answers = [{"outcome": "refused", "id": event["id"], "detail": str(error)}]
+            beside(script, answer) if self.rng.random() < 0.08 else advance(script, answer)
+        except LookupError as error:
+            log.info("%s stays in %s: %s", line["id"], script.state, error)
+            self.left.add(line["id"])
+            return
+        if not self._publish_one(script.events[-1], line["id"], self._ms(), script.state):
+            self.left.add(line["id"])
+
+    def _publish_one(self, planned: PlannedEvent, subject: str, at: int, state: str) -> bool:
+        """Publish one event, after which its incident stands in `state` until the next look. Whether it was taken."""
+        event = self._event(planned, subject, at)
+        taken = self._publish([event], 1)
         self.recent.append(event)
-        return self._answers([event], answers)
+        if taken:
+            self.open.pop(subject, None)
+            if state in OPEN:
+                self.open[subject] = {"id": subject, "state": state, "overdue": False}
+        return taken
 
-    def _event(self, word: Word, subject: str, at: int) -> dict[str, Any]:
+    def _event(self, planned: PlannedEvent, subject: str, at: int) -> dict[str, Any]:
         self.count += 1
-        return self.speech.event(word, subject, f"live-{self._ms():x}-{self.count:.0f}", at)
+        return self.writer.event(planned, subject, f"live-{self._ms():x}-{self.count:.0f}", at)
 
-    def _answers(self, events: list[dict[str, Any]], answers: list[dict[str, Any]]) -> bool:
-        """Whether all were taken; what was not is told with its reason."""
-        no = ("refused", "conflict", "rejected")
-        bad = [answer for answer in answers if answer.get("outcome", answer.get("status")) in no]
-        for answer in bad:
-            event = next((e for e in events if e["id"] == answer.get("id")), events[0])
-            why = answer.get("detail") or answer.get("reason")
-            log.warning("%s by %s on %s: %s", event["type"], event["actor"], event["subject"], why)
-        return not bad
+    def _publish(self, events: list[dict[str, Any]], wait_s: int) -> bool:
+        """Whether all of these were taken; what was not is logged with its reason."""
+        answers = self.server.publish(json.dumps(events, ensure_ascii=False).encode(), wait_s)
+        all_taken = True
+        for event, answer in zip(events, answers, strict=True):
+            if answer.get("outcome", answer["status"]) in ("refused", "conflict", "rejected"):
+                all_taken = False
+                reason = answer.get("detail") or answer.get("reason")
+                log.warning("%s by %s on %s: %s", event["type"], event["actor"], event["subject"], reason)
+        return all_taken
 
     def _ms(self) -> int:
         return round(self.now() * 1000)
@@ -263,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         token = os.environ.get("GRIDPATROL_TOKEN", "").strip()
         traffic = Traffic(given.url, given.pack, given.seed, now=time.time, rate=given.rate, token=token)
         run_until_signal(traffic)
-    except (Away, ValueError, OSError) as error:
+    except (ServerAway, PackError, ValueError, OSError) as error:
         print(f"demo traffic: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,26 +1,22 @@
 """Role `all`: one process per role on this machine, started again when one ends.
 
-In: settings. Out: a gateway, a worker, a performance and an alerts role, until told to stop.
-
-A role that keeps ending is started later and later, so that a role which can never work says so and does no harm. A
-child gets its settings on its standard input and ends when that closes: it does not outlive its parent, however the
-parent ends. As a command, `python -m gridpatrol.run.supervision`, this file is such a child.
+A role that keeps ending is started later and later, so that a role which can never work says so and does no harm. Each
+child is `python -m gridpatrol.run.child`; it gets its settings on its standard input and ends when that closes.
 """
 
 import logging
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO
 
-import click
 import msgspec
 
-from engine import logs
+from engine.loop import Loop
 from engine.settings import ROLES, Settings
 
 log = logging.getLogger(__name__)
@@ -42,16 +38,29 @@ def keep(settings: Settings, stop: threading.Event) -> None:
 
 def supervise(children: Sequence["Child"], stop: threading.Event) -> None:
     """Keep these alive until told to stop, and stop them."""
-    try:
-        while not stop.is_set():
-            for child in children:
-                child.look(time.monotonic())
-            stop.wait(LOOK_S)
-    finally:
-        for child in children:
+    Supervision(children, stop).run()
+
+
+class Supervision(Loop):
+    """Looks after children."""
+
+    def __init__(self, children: Sequence["Child"], stop_asked: threading.Event) -> None:
+        super().__init__("supervision", stop_asked)
+        self.children = children
+
+    def run_once(self) -> float:
+        for child in self.children:
+            child.look(time.monotonic())
+        return LOOK_S
+
+    def failed(self, error: BaseException) -> None:
+        raise error
+
+    def release(self) -> None:
+        for child in self.children:
             child.ask_to_stop()
         until = time.monotonic() + STOP_S
-        for child in children:
+        for child in self.children:
             child.await_end(until)
 
 
@@ -69,18 +78,16 @@ class Child:
 
     def look(self, now_s: float) -> None:
         """Start it where it does not run and has paused for long enough."""
-        if self._process is not None and self._process.poll() is not None:
-            self._ended(self._process, now_s)
+        if self._process is not None and (status := self._process.poll()) is not None:
+            if now_s - self._started_s >= SETTLED_S:
+                self.pause_s = AGAIN_S
+            how = f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"
+            log.error("%s ended (%s); it is started again in %.0f s", self.name, how, self.pause_s)
+            _let_go(self._process)
+            self._process, self._again_s = None, now_s + self.pause_s
+            self.pause_s = min(2 * self.pause_s, LONGEST_S)
         if self._process is None and now_s >= self._again_s:
             self._process, self._started_s = start(self.settings, self.output), now_s
-
-    def _ended(self, process: "subprocess.Popen[bytes]", now_s: float) -> None:
-        if now_s - self._started_s >= SETTLED_S:
-            self.pause_s = AGAIN_S
-        log.error("%s ended (%s); it is started again in %.0f s", self.name, _how(process.returncode), self.pause_s)
-        _let_go(process)
-        self._process, self._again_s = None, now_s + self.pause_s
-        self.pause_s = min(2 * self.pause_s, LONGEST_S)
 
     def ask_to_stop(self) -> None:
         """SIGTERM, if it runs."""
@@ -115,7 +122,7 @@ def settings_of(role: str, settings: Settings) -> Settings:
 def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
     """A role as a process. In a session of its own: Ctrl-C is for the parent, which then stops it in order."""
     name = settings.instance or settings.role  # for whoever looks at the list of processes
-    command = [sys.executable, "-m", "gridpatrol.run.supervision", name]
+    command = [sys.executable, "-m", "gridpatrol.run.child", name]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True)
     assert process.stdin is not None
     try:
@@ -129,52 +136,5 @@ def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Po
 def _let_go(process: "subprocess.Popen[bytes]") -> None:
     """Close our end of its standard input."""
     assert process.stdin is not None
-    try:
+    with suppress(BrokenPipeError):
         process.stdin.close()
-    except BrokenPipeError:
-        return
-
-
-def _how(status: int) -> str:
-    """An exit status in words."""
-    return f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"
-
-
-# ---- the child's side -----------------------------------------------------------------------------------------
-
-
-def main() -> int:
-    """Serve one role with the settings on standard input. The exit status."""
-    from gridpatrol.cli import PLAIN, sentence
-    from gridpatrol.run.serve import serve
-
-    settings = msgspec.json.decode(_first_line(), type=Settings)
-    threading.Thread(target=_end_with_parent, name="gridpatrol-parent", daemon=True).start()
-    logs.configure(settings.log_format, settings.log_level)
-    try:
-        serve(settings)
-    except PLAIN as error:
-        click.echo(f"gridpatrol {settings.role}: {sentence(error)}", err=True)
-        return 1
-    return 0
-
-
-def _first_line() -> bytes:
-    """One line of standard input, unbuffered: the rest is watched by a thread that may not hold a lock at exit."""
-    line = b""
-    while not line.endswith(b"\n") and (some := os.read(0, 65_536)):
-        line += some
-    return line
-
-
-def _end_with_parent() -> None:
-    """Stop in order when the parent is gone, and at last in any way."""
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_S)
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,7 +26,7 @@ from gridpatrol.run.wiring import read_pack
 from lab.installation import Role, Town
 from lab.parts import kafka, kafka_jars, postgres
 from schemas.topics import Topics
-from workflows.policy import model as packs
+from workflows.policy import model
 from workflows.policy.index import Policy
 
 PARTITIONS = 32
@@ -63,7 +63,7 @@ class Site:
         self.inbox, self.facts = Topics(self.prefix).inbox, Topics(self.prefix).facts
         self.towns: list[Town] = []
         pack = read_pack("weiyang")
-        self.policy = Policy(pack, packs.digest(pack))
+        self.policy = Policy(pack, model.digest(pack))
         self.seeds = count(1)
         self._broker = broker
         self._asked: list[psycopg.Connection] = []

@@ -17,7 +17,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from consumers import verify
-from consumers.alerts.publish import told
+from consumers.alerts.publish import line_of
 from engine.clock import now_ms
 from engine.cluster.relay import NAME as RELAY
 from engine.cluster.relay import message
@@ -26,6 +26,7 @@ from engine.settings import Settings
 from engine.store import alerts
 from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, open_database
+from engine.store.meta import read_meta
 from engine.store.rows import StepRow
 from gridpatrol.run.wiring import whole_log
 from lab.chaos.load import Ledger, Sending
@@ -357,12 +358,12 @@ def _other_topics(case: Case) -> None:
     """Every line of the feed and every dead letter at least once, every figure as it stands."""
     names = ", ".join(DeliveryRow.__struct_fields__)
     with case.database.read() as connection:
-        epoch = alerts.read_meta(connection, alerts.EPOCH) or "0"
+        epoch = read_meta(connection, alerts.EPOCH) or "0"
     rows = [DeliveryRow(*row) for row in case.rows(f"SELECT {names} FROM deliveries")]
     _compare(
         case,
         "feed",
-        {m.encode_told(told(row, epoch)) for row in rows},
+        {m.encode_told(line_of(row, epoch)) for row in rows},
         {item.value for item in _read(case, case.topics.alerts)},
     )
     _compare(

@@ -64,8 +64,8 @@ class Broker:
         self.log = home / f"broker-{node}.log"
         self.kept = False  # whether the folder stays when the process that started it dies
         self._parts = find_parts()
-        self._process: subprocess.Popen | None = None
-        self._watch: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watch: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:

@@ -25,6 +25,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy.engine import URL, make_url
@@ -91,7 +92,7 @@ class Server:
         # The port is a part of the socket's name.
         query = {"host": str(self.data)} | ({"port": str(port)} if port else {})
         self.url = URL.create("postgresql+psycopg", username="postgres", database="postgres", query=query)
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, or start it again; back when it answers."""
@@ -298,13 +299,13 @@ def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> 
         raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
 
 
-def _as_user(owner: pwd.struct_passwd | None) -> dict:
+def _as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
     if owner is None:
         return {}
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def _await_answer(url: URL, process: subprocess.Popen, log: Path) -> None:
+def _await_answer(url: URL, process: subprocess.Popen[bytes], log: Path) -> None:
     give_up = time.monotonic() + START_WITHIN_S
     while True:
         try:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -34,7 +35,7 @@ def test_the_bench_measures_both_databases_or_says_why_not() -> None:
     result = CliRunner().invoke(main, ["bench", "--scale", "0.02", "--json"], prog_name="gridpatrol")
     assert result.exit_code == 0, (result.stdout, result.stderr, result.exception)
     done = json.loads(result.stdout)
-    by_database: dict[str, list[dict]] = {}
+    by_database: dict[str, list[dict[str, Any]]] = {}
     for run in done["runs"]:
         by_database.setdefault(run["database"], []).append(run)
         assert run["events_per_s"] > 0 and run["cpu_ms"] > 0 and run["bare_share"] > 0
@@ -61,16 +62,16 @@ SEEN = city.City(
 
 
 def test_a_share_is_never_told_better_than_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    city.tell(SEEN, "sqlite:///var/city.db")
-    said = capsys.readouterr().out
-    assert "13,742 of 13,743" in said and "100" not in said.partition("district")[0]
-    assert "96.9" in said and "97" not in said.partition("district")[0]
-    assert "70.9 %" in said and "--database sqlite:///var/city.db" in said
+    city.print_city(SEEN, "sqlite:///var/city.db")
+    printed = capsys.readouterr().out
+    assert "13,742 of 13,743" in printed and "100" not in printed.partition("district")[0]
+    assert "96.9" in printed and "97" not in printed.partition("district")[0]
+    assert "70.9 %" in printed and "--database sqlite:///var/city.db" in printed
 
 
 def test_an_open_case_past_its_deadline_is_overdue_and_one_before_it_is_not() -> None:
-    assert city.outcome(city.Found(due=5, breached=True), 9) == "overdue"
-    assert city.outcome(city.Found(due=50), 9) == "not_due"
-    assert city.outcome(city.Found(), 9) == "without_deadline"
-    assert city.outcome(city.Found(due=5, breached=True, result="on_time"), 9) == "on_time"
-    assert city.flag(city.Found(due=50), 9) == "ONTIME"
+    assert city.outcome(city.TotalClock(due=5, breached=True)) == "overdue"
+    assert city.outcome(city.TotalClock(due=50)) == "not_due"
+    assert city.outcome(city.TotalClock()) == "without_deadline"
+    assert city.outcome(city.TotalClock(due=5, breached=True, result="on_time")) == "on_time"
+    assert city.flag(city.TotalClock(due=50)) == "ONTIME"

@@ -15,25 +15,25 @@ from pathlib import Path
 
 from consumers.performance import consume
 from gridpatrol.importers import boston311
-from gridpatrol.importers.boston311 import SHIPPED, Problem
+from gridpatrol.importers.boston311 import SHIPPED, ImportRemark
 from lab.runs import check_whole, engine_on
 from tests.city import judge
-from tests.city.outcomes import EXPORT, KEYS, Told, figures_by, record, replay_city, told, tree
+from tests.city.outcomes import EXPORT, KEYS, CaseFacts, cases_of, figures_by, record, replay_city, tree
 
 
-def check_outcomes(found: dict[str, Told], cases: list[judge.Case], at: int) -> None:
+def check_outcomes(found: dict[str, CaseFacts], cases: list[judge.Case], at: int) -> None:
     """Every case ends as the judge says."""
     assert len(found) == len(cases)
     for case in cases:
-        told = found[case.number]
-        assert (told.outcome, told.due, told.started) == (judge.outcome(case, at), case.target, case.opened), case
-        assert told.elapsed == (None if case.stopped is None else case.stopped - case.opened), case
+        facts = found[case.number]
+        assert (facts.outcome, facts.due, facts.started) == (judge.outcome(case, at), case.target, case.opened), case
+        assert facts.elapsed == (None if case.stopped is None else case.stopped - case.opened), case
 
 
 def test_the_record_on_postgresql_has_the_same_outcomes_and_figures(cases: list[judge.Case], postgres_url: str) -> None:
     with engine_on(postgres_url, consumers=[consume.consume]) as engine:
         replay_city(engine, record(), EXPORT)
-        found = told(engine)
+        found = cases_of(engine)
         check_outcomes(found, cases, EXPORT)
         alerts = {number: case.alerts for number, case in found.items() if case.alerts}
         assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
@@ -80,11 +80,11 @@ def dirty_file(path: Path, count: int = 170) -> Path:
 
 
 def test_every_dirty_row_is_answered_or_kept_with_its_reason(sqlite_url: str, tmp_path: Path) -> None:
-    problems: list[Problem] = []
+    remarks: list[ImportRemark] = []
     path = dirty_file(tmp_path / "dirty.csv")
-    lines = list(boston311.events(path, tree(), problems.append))
-    kept_out = [problem for problem in problems if not problem.imported]
-    assert len(kept_out) == 4 and all(problem.reason and problem.line for problem in kept_out)
+    lines = list(boston311.events(path, tree(), remarks.append))
+    kept_out = [remark for remark in remarks if not remark.imported]
+    assert len(kept_out) == 4 and all(remark.reason and remark.line for remark in kept_out)
     with engine_on(sqlite_url) as engine:
         result = replay_city(engine, lines, EXPORT)
         assert result.lines == sum(result.outcomes.values()) + result.rejected == len(lines)
@@ -98,7 +98,7 @@ def test_every_dirty_row_is_answered_or_kept_with_its_reason(sqlite_url: str, tm
         assert reasons["unknown_code", "data.category"] == 1 and reasons["conflict", "id"] >= 1
         assert reasons["unknown_code", "data.department"] == 1
         assert waiting == 0
-        found = told(engine)
+        found = cases_of(engine)
         cases = {json.loads(line)["data"]["reference"] for line in lines if b'-report"' in line}
         lost = cases - set(found)
         assert len(lost) == 2 and lost <= reports  # the unknown type and the unknown department

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
@@ -38,7 +39,7 @@ def test_the_bench_measures_the_distributed_run(postgres_server: URL, kafka_part
     assert list(tmp_path.iterdir()) == []
 
 
-def _hang_together(found: dict) -> None:
+def _hang_together(found: dict[str, Any]) -> None:
     """The cost of an event is the sum of what each role and its database and broker spend."""
     parts = [ms for role in found["cluster.cpu_ms_by_role"].values() for ms in role.values()]
     assert sum(parts) == pytest.approx(found["cluster.cpu_ms_per_event"], abs=0.001)

@@ -17,7 +17,7 @@ from gridpatrol.importers.boston311 import SHIPPED
 from lab.runs import check_whole, engine_on, facts
 from tests.city import judge
 from tests.city.judge import Figures, utc_ms
-from tests.city.outcomes import EXPORT, KEYS, Run, figures_by, record, replay_city, told, tree
+from tests.city.outcomes import EXPORT, KEYS, Run, cases_of, figures_by, record, replay_city, tree
 from tests.city.streams import shuffle_targets
 from tests.city.test_flags import differing
 
@@ -26,7 +26,7 @@ def test_with_the_targets_shuffled_the_flags_do_not_follow(cases: list[judge.Cas
     shuffled = shuffle_targets(SHIPPED, tmp_path / "shuffled.csv.gz", seed=311)
     with engine_on(f"sqlite:///{tmp_path / 'a.db'}") as engine:
         replay_city(engine, boston311.events(shuffled, tree(), lambda problem: None), EXPORT)
-        wrong, compared = differing(cases, told(engine))
+        wrong, compared = differing(cases, cases_of(engine))
     assert compared == 13_743 and len(wrong) > 1_000
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lab.runs import check_whole, engine_on
 from tests.city import judge
-from tests.city.outcomes import EXPORT, Told, kinds, record, replay_city, told
+from tests.city.outcomes import EXPORT, CaseFacts, cases_of, kinds, record, replay_city
 from tests.city.streams import OFFLINE_S, delayed, doubled
 from tests.city.test_streams_engine import check_outcomes
 
@@ -18,7 +18,7 @@ def test_told_twice_everything_is_answered_and_counts_once(cases: list[judge.Cas
         assert result.lines == sum(result.outcomes.values()) == 2 * 31_327
         assert result.outcomes == {"done": 31_327 - 28, "parked": 28, "duplicate": 31_327}
         assert kinds(engine)["event"] == 2 * 31_327
-        found = told(engine)
+        found = cases_of(engine)
         check_outcomes(found, cases, EXPORT)
         alerts = {number: case.alerts for number, case in found.items() if case.alerts}
         assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
@@ -31,12 +31,12 @@ def test_told_up_to_three_days_late_every_case_ends_the_same(cases: list[judge.C
         result = replay_city(engine, delayed(record(), seed=311), end)
         assert result.lines == sum(result.outcomes.values()) == 31_327
         assert set(result.outcomes) == {"done", "parked"} and result.outcomes["parked"] > 100
-        found = told(engine)
+        found = cases_of(engine)
         check_outcomes(found, cases, end)
         check_alerts_of_late_news(found, judge.due_alerts(cases, end))
 
 
-def check_alerts_of_late_news(found: dict[str, Told], wanted: dict[str, int]) -> None:
+def check_alerts_of_late_news(found: dict[str, CaseFacts], wanted: dict[str, int]) -> None:
     """Nobody who had to be told was forgotten; who was told too much heard of it: once, contradicted and withdrawn."""
     alerts = {number: case.alerts for number, case in found.items() if case.alerts}
     assert set(wanted) - set(alerts) == {n for n in wanted if not found[n].breaches}

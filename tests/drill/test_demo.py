@@ -25,7 +25,7 @@ import pytest
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
-from gridpatrol.demo.http_client import Away
+from gridpatrol.client import ServerAway
 from gridpatrol.demo.incident_script import MAIN_LINE
 from gridpatrol.demo.month import write_month
 from gridpatrol.demo.traffic import Traffic
@@ -39,9 +39,9 @@ READY_S = 60
 @contextmanager
 def process(command: list[str], log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does not outlive the test."""
-    told = clean() | settings
+    environment = clean() | settings
     with log.open("wb") as out:
-        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent, env=told)
+        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent, env=environment)
     try:
         yield running
     finally:
@@ -205,5 +205,5 @@ def test_where_the_door_asks_who_speaks_the_people_of_the_demo_show_their_token(
 
 def test_without_a_server_the_traffic_says_so_and_ends(tmp_path: Path) -> None:
     traffic = Traffic("http://127.0.0.1:9", PACK, 1, now=lambda: 0.0)
-    with pytest.raises(Away, match="no server has answered"):
+    with pytest.raises(ServerAway, match="no server has answered"):
         traffic.run(threading.Event(), give_up_s=1)

@@ -23,12 +23,13 @@ from sqlalchemy import select, update
 
 from engine.lease import Lease
 from engine.settings import Settings
-from engine.store import copying, inbox
+from engine.store import copying
 from engine.store.copying import CopyFailed, TargetNotEmpty
 from engine.store.database import Database, open_database
+from engine.store.meta import write_meta
 from engine.store.tables import dead_letters, meta, metadata, sealed
 from gridpatrol.cli import main
-from gridpatrol.client import DOOR
+from gridpatrol.run.wiring import DOOR
 from lab import runs
 from lab.runs import engine_on, replayed, storm
 from tests.support.builders import noise
@@ -60,8 +61,8 @@ def fill(url: str, until: int | None = None) -> None:
     with engine_on(url, 8, consumers=runs.consumers()) as engine:
         replayed(engine, storm(5, 40), until=until)
         with engine.database.begin() as connection:
-            inbox.write_meta(connection, DOOR, "http://127.0.0.1:8420")
-            inbox.write_meta(connection, "a name of 街道", HARD)
+            write_meta(connection, DOOR, "http://127.0.0.1:8420")
+            write_meta(connection, "a name of 街道", HARD)
             connection.execute(sealed.insert().values(token=f"letter:{HARD}", body=HARD))
 
 
@@ -256,7 +257,7 @@ def test_a_key_that_postgresql_cannot_index_is_named(sqlite_url: str, empty_post
         old.upgrade()
         new.upgrade()
         with old.begin() as connection:
-            inbox.write_meta(connection, noise(10_000), "")
+            write_meta(connection, noise(10_000), "")
         with pytest.raises(CopyFailed, match="refuses a row of meta"):
             copying.copy(old, new, lambda done, total: None)
     assert is_empty(empty_postgres_url)

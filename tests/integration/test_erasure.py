@@ -20,7 +20,7 @@ from engine.operations.dead_letters import NotReplayable, read, resubmission
 from engine.operations.erasure import Erased
 from engine.principals import Principals
 from engine.runtime import Engine
-from engine.store import slices, writes
+from engine.store import dead_letters, writes
 from engine.store.tables import sealed
 from lab.runs import facts
 from schemas.refusals import Refusal
@@ -57,9 +57,8 @@ def keep_bad(engine: Engine) -> None:
     raw = msgspec.json.encode(report(CASE, now_ms()) | {"id": "bad", "time": "2026-03-02T09:00:00Z", "data": BAD})
     refusal = admission.receive(raw, "local", engine.count)
     assert isinstance(refusal, Refusal)
-    row, body = admission.letter(raw, refusal, "local", now_ms(), "door-bad")
     with engine.database.begin() as connection:
-        slices.write_letters(connection, [row], [body])
+        dead_letters.write(connection, [admission.letter(raw, refusal, "local", now_ms(), "door-bad")])
 
 
 def bodies(engine: Engine) -> dict[str, str]:
@@ -96,7 +95,7 @@ def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str)
         )
         assert not isinstance(late, Refusal) and late[0].sealed is not None
         with engine.database.begin() as connection:
-            writes.ignore(connection, sealed, [late[0].sealed])
+            writes.insert_missing(connection, sealed, [late[0].sealed])
             connection.exec_driver_sql("DELETE FROM inbox")
         erased = erasure.erase(engine, CASE, "somebody")
         assert (erased.events, erased.letters) == (5, 3)

@@ -22,12 +22,14 @@ from consumers.performance import consume
 from engine.clock import now_ms
 from engine.metrics import gauges
 from engine.metrics.counters import Counters
-from engine.store import alerts, inbox, outbox, positions, slices, unpublished_figures, writes
+from engine.store import alerts, dead_letters, inbox, outbox, positions, unpublished_figures, writes
 from engine.store.database import Database, open_database
+from engine.store.dead_letters import DeadLetter
+from engine.store.meta import write_meta
 from engine.store.rows import InboxRow, LetterRow, PartitionRow
 from engine.store.tables import partitions
 from schemas.refusals import Reason
-from tests.integration.test_desk import case, clock, database, write
+from tests.integration.test_incident_queries import case, clock, database, write
 from tests.support.builders import BARE, DAY, HOTLINE, LEAF, event, instant, subject
 from tests.support.serving import prepared, served, tell, wait_until
 from workflows.case import AWAITED, Owner
@@ -115,7 +117,7 @@ def test_what_waits_in_the_log_shows_by_partition_and_age(database: Database, re
 def test_open_dead_letters_are_counted_and_every_reason_has_its_series(database: Database, registry) -> None:
     rows = [LetterRow(f"l{n}", 1, None, None, "forbidden", "", "", "", "", "", "", "", "") for n in range(3)]
     with database.begin() as connection:
-        slices.write_letters(connection, rows, [])
+        dead_letters.write(connection, [DeadLetter(row, None) for row in rows])
         connection.exec_driver_sql("UPDATE dead_letters SET replayed = 'done' WHERE id = 'l0'")
     assert registry.get_sample_value("gridpatrol_dead_letters", {"reason": "forbidden"}) == 2
     for reason in Reason:
@@ -125,7 +127,7 @@ def test_open_dead_letters_are_counted_and_every_reason_has_its_series(database:
 def test_mismatches_are_no_number_until_somebody_has_looked(database: Database, registry: CollectorRegistry) -> None:
     assert math.isnan(registry.get_sample_value("gridpatrol_reconcile_mismatches") or 0)
     with database.begin() as connection:
-        inbox.write_meta(connection, gauges.MISMATCHES, "4")
+        write_meta(connection, gauges.MISMATCHES, "4")
     assert registry.get_sample_value("gridpatrol_reconcile_mismatches") == 4
 
 
@@ -276,7 +278,7 @@ def test_a_consumer_is_behind_by_the_steps_of_all_partitions_also_of_those_that_
     with database.begin() as connection:
         connection.exec_driver_sql("UPDATE partitions SET n = 7")
         positions.write_positions(connection, [positions.PositionRow("alerts", 0, 5)])
-        inbox.write_meta(connection, "partitions", "2")
+        write_meta(connection, "partitions", "2")
     value = registry.get_sample_value
     assert value("gridpatrol_consumer_lag_steps", {"consumer": "alerts"}) == 9
     assert value("gridpatrol_consumer_lag_steps", {"consumer": "performance"}) == 14
@@ -306,9 +308,9 @@ def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(databas
         inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0, 0]))
         alerts.write(connection, [], told)
         outbox.mark_lines(connection, 0, 1)
-        slices.write_letters(connection, rows, [])
+        dead_letters.write(connection, [DeadLetter(row, None) for row in rows])
         outbox.mark_letters(connection, ["l1"])
-        unpublished_figures.put_back(connection, [unpublished_figures.UntoldRow(0, n, "[]") for n in range(3)])
+        unpublished_figures.put_back(connection, [unpublished_figures.UnpublishedRow(0, n, "[]") for n in range(3)])
     assert [unpublished(topic) for topic in ("alerts", "deadletter", "performance")] == [4, 2, 3]
 
 

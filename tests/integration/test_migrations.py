@@ -22,10 +22,11 @@ from engine.errors import SchemaMismatch
 from engine.lease import Lease
 from engine.operations import erasure
 from engine.settings import Settings
-from engine.store import slices, writes
+from engine.store import tables, writes
 from engine.store.database import Database, open_database
+from engine.store.dead_letters import DeadLetter, write
 from engine.store.rows import LetterRow
-from engine.store.tables import dead_letters, metadata, sealed
+from engine.store.tables import metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.run.serve import serve
 from lab import runs
@@ -199,7 +200,7 @@ def test_a_letter_that_was_called_anything_is_upgraded_with_the_rest(migrated: D
     long = noise(10_000)
     with migrated.begin() as connection:
         row = msgspec.structs.replace(letter("a"), case_id=long, token="letter:a")
-        writes.insert(connection, dead_letters, [row])
+        writes.insert(connection, tables.dead_letters, [row])
         connection.execute(sealed.insert().values(token="letter:a", body="{}"))
     migrated.upgrade()
     names = {"dead_letters": "id, case_id", "sealed": "token, body, subject"}
@@ -211,9 +212,9 @@ def test_a_letter_that_was_called_anything_is_upgraded_with_the_rest(migrated: D
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:
     with migrated.begin() as connection:
-        slices.write_letters(connection, [letter("a"), letter("b")], [])
+        write(connection, [DeadLetter(letter(id_), None) for id_ in "ab"])
         connection.exec_driver_sql("UPDATE dead_letters SET published = (1 = 1) WHERE id = 'a'")
-        slices.write_letters(connection, [letter("a"), letter("b"), letter("c")], [])
+        write(connection, [DeadLetter(letter(id_), None) for id_ in "abc"])
     assert published(migrated) == {"a": True, "b": False, "c": False}
 
 

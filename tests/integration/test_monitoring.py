@@ -26,14 +26,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.alerts import fold
 from consumers.performance import consume as performance
-from consumers.performance import faust_app
 from engine.clock import now_ms
 from engine.cluster import partition_consumer
 from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
 from engine.cluster.worker import Worker
 from engine.metrics import gauges
-from engine.metrics.counters import Counters
+from engine.metrics.counters import Counters, FoldCounters
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -84,8 +83,8 @@ def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         intake = Intake(member.engine.settings, Gateway(engine), Principals())
         intake.records.labels("hotline", "forwarded").inc()
         gauges.register(engine.counters.registry, engine.database)
-        counts = faust_app.Counts()
-        gauges.register_figures(counts.registry, engine.database)
+        counts = FoldCounters()
+        gauges.register(counts.registry, engine.database, figures_only=True)
         registries = (engine.counters.registry, member.engine.counters.registry, counts.registry)
         return [generate_latest(registry).decode() for registry in registries]
 
@@ -159,7 +158,7 @@ def test_a_worker_whose_turn_does_not_end_says_so(sqlite_url):
     with prepared(sqlite_url) as engine:
         member = worker_of(engine)
         assert not member.ready()
-        member.turned_s -= 90
+        member.began_s -= 90
         assert "began 90 s ago" in member.ready()
         age = member.engine.counters.registry.get_sample_value("gridpatrol_turn_age_seconds")
         assert age == pytest.approx(90, abs=30)

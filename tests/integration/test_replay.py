@@ -14,8 +14,9 @@ from engine.failpoints import Interrupted, arm
 from engine.replay import replay_events
 from engine.runtime import Engine
 from lab import runs
+from lab.events import MINUTE
 from lab.runs import engine_on, install, month, pack_of, replayed, storm
-from lab.storm import BURST, MINUTE
+from lab.storm import BURST
 from schemas import facts as f
 from schemas.envelope import decode_envelope, to_ms
 from schemas.refusals import Refusal
@@ -46,7 +47,7 @@ def test_up_to_an_instant_everything_due_before_it_has_fired_and_nothing_else_is
         fired = [x for row in rows for x in f.decode_facts(row.body) if isinstance(x, f.ClockRung)]
         assert max(rung.due_at for rung in fired) == BURST
         assert max(row.at for row in rows) <= BURST + 1
-        assert all(due is None or due > BURST for due in engine.next_due.values())
+        assert all(due is None or due > BURST for due in engine.partitions.next_due.values())
 
 
 def test_instant_after_instant_gives_the_facts_of_one_go(database_url: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.store.rows import StepRow
 from lab import runs
 from lab.runs import engine_on, facts, month, replayed, storm
 from schemas import facts as f
@@ -64,8 +65,8 @@ def test_the_storm_holds_what_it_promises(plain: Outcome) -> None:
     assert len(plain.facts) == 60
 
 
-def step(row: bytes) -> runs.StepRow:
-    return msgspec.json.decode(row, type=runs.StepRow)
+def step(row: bytes) -> StepRow:
+    return msgspec.json.decode(row, type=StepRow)
 
 
 SQLITE = [(1, 500, 1000), (32, 7, 3), (1, 1, 1), (5, 100, 1)]

@@ -22,7 +22,7 @@ from consumers.performance import consume, faust_app
 from engine.cluster import topics
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import message
-from engine.errors import BrokerAway, TopicsUnfit
+from engine.errors import BrokerAway, TopicsUnusable
 from engine.settings import Settings
 from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
@@ -202,7 +202,7 @@ def test_a_step_that_the_database_refuses_is_taken_from_the_store(stage: Stage) 
     evil = next(row for row in stage.rows if row.n == 1 and "incident.reported" in row.body)
     forged = msgspec.structs.replace(evil, department="\x00")
     with pytest.raises(Exception, match=r"x00|NUL|u0000"):
-        consume.take(stage.database, [f.decode_step(message(forged))])
+        consume.fold_messages(stage.database, [f.decode_step(message(forged))])
     worker = stage.worker("performance-1")
     stage.put(evil.partition, message(forged))
     stage.send(stage.rows)
@@ -223,10 +223,10 @@ def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(
 ) -> None:
     with runs.engine_on(postgres_url, PARTITIONS) as engine:
         settings = Settings(role="performance", database=postgres_url, kafka=kafka_server, kafka_prefix=kafka_prefix)
-        with pytest.raises(TopicsUnfit, match=r"log is not a topic yet.*gridpatrol topic create"):
+        with pytest.raises(TopicsUnusable, match=r"log is not a topic yet.*gridpatrol topic create"):
             refused(settings)
         topics.create(settings, engine.database, 1, [])
-    with pytest.raises(TopicsUnfit, match=r"no topic other\.gridpatrol\.facts\.v1.*gridpatrol topic create"):
+    with pytest.raises(TopicsUnusable, match=r"no topic other\.gridpatrol\.facts\.v1.*gridpatrol topic create"):
         refused(msgspec.structs.replace(settings, kafka_prefix="other."))
     with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1\b.*GRIDPATROL_KAFKA"):
         refused(msgspec.structs.replace(settings, kafka="127.0.0.1:1"))

@@ -17,7 +17,7 @@ from engine import admission
 from engine.inbox import Submission
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
-from engine.store.rows import InboxRow
+from engine.store.rows import InboxRow, StepRow
 from lab import runs
 from lab.runs import engine_on, install, pack_of
 from schemas import facts as f
@@ -66,7 +66,7 @@ class Line:
     def facts(self, number: int = 1, home: str = "WY01") -> list[Any]:
         return [fact for step in self.steps(number, home) for fact in f.decode_facts(step.body)]
 
-    def steps(self, number: int = 1, home: str = "WY01") -> list[runs.StepRow]:
+    def steps(self, number: int = 1, home: str = "WY01") -> list[StepRow]:
         return [step for step in runs.steps(self.engine) if step.case_id == subject(home, number)]
 
     def of(self, kind: type[f.Fact], number: int = 1) -> list[Any]:

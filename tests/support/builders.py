@@ -19,8 +19,8 @@ from schemas import facts as f
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case, encode, evolve
-from workflows.decide import Arrived, Outcome, fire, take
-from workflows.policy import model as packs
+from workflows.decide import IncomingEvent, Result, fire, take
+from workflows.policy import model
 from workflows.policy.index import Policy
 
 __all__ = ["DAY", "HOUR", "at", "event", "instant", "subject"]
@@ -45,7 +45,7 @@ SEWERS = "D1-01"  # city level
 def weiyang() -> Policy:
     """The sample pack as it is shipped."""
     pack = load_pack("weiyang")
-    return Policy(pack, packs.digest(pack))
+    return Policy(pack, model.digest(pack))
 
 
 def changed(policy: Policy | None = None, *, options: dict[str, Any] | None = None, **fields: Any) -> Policy:
@@ -54,7 +54,7 @@ def changed(policy: Policy | None = None, *, options: dict[str, Any] | None = No
     if options:
         fields["options"] = msgspec.structs.replace(pack.options, **options)
     pack = msgspec.structs.replace(pack, **fields)
-    return Policy(pack, packs.digest(pack))
+    return Policy(pack, model.digest(pack))
 
 
 def noise(length: int) -> str:
@@ -62,14 +62,14 @@ def noise(length: int) -> str:
     return "".join(map(chr, Random(1).choices(range(0x4E00, 0x9FA5), k=length)))
 
 
-def arrived(said: dict[str, Any], arrival: int) -> Arrived:
+def arrived(said: dict[str, Any], arrival: int) -> IncomingEvent:
     """An event in the inbox log, already through the decoder."""
     envelope = decode_envelope(msgspec.json.encode(said))
     assert not isinstance(envelope, Refusal), envelope
     data = decode_data(envelope)
     assert not isinstance(data, Refusal), data
     record = Record(event=envelope, digest="d")
-    return Arrived(record, data, arrival, encode_record(record))
+    return IncomingEvent(record, data, arrival, encode_record(record))
 
 
 def rung_of(fact: f.ClockRung) -> tuple[str, int, int, int, str, int]:
@@ -88,7 +88,7 @@ class Story:
         self.sent = 0
         self.steps: list[Any] = []
         self.facts: list[f.Fact] = []  # of the last event and the firings before it
-        self.last = Outcome(self.case, [], [])
+        self.last = Result(self.case, [], [])
 
     def say(
         self,
@@ -100,7 +100,7 @@ class Story:
         id: str = "",
         nearby: tuple[Case, ...] = (),
         **data: Any,
-    ) -> Outcome:
+    ) -> Result:
         """Say something at an instant (a minute after the last one), perhaps of an earlier one."""
         self.now = when if when is not None else self.now + 60_000
         self.sent += 1
@@ -110,31 +110,31 @@ class Story:
         self.facts = []
         self.until(self.now)
         before, copy = self.case, encode(self.case)
-        outcome = take(before, arrived(said, self.now), self.rules, self.register, nearby)
+        result = take(before, arrived(said, self.now), self.rules, self.register, nearby)
         assert encode(before) == copy, "a decision changed the case that it was given"
-        return self._follow(outcome)
+        return self._follow(result)
 
-    def done(self, kind: str, actor: str, when: int | None = None, **rest: Any) -> Outcome:
+    def done(self, kind: str, actor: str, when: int | None = None, **rest: Any) -> Result:
         """Say something that must be taken."""
-        outcome = self.say(kind, actor, when, **rest)
-        assert outcome.settled[0].outcome == "done", outcome.settled[0].refusal
-        return outcome
+        result = self.say(kind, actor, when, **rest)
+        assert result.outcomes[0].outcome == "done", result.outcomes[0].refusal
+        return result
 
-    def parked(self, kind: str, actor: str, when: int | None = None, **rest: Any) -> Outcome:
+    def parked(self, kind: str, actor: str, when: int | None = None, **rest: Any) -> Result:
         """Say something that must wait."""
-        outcome = self.say(kind, actor, when, **rest)
-        assert outcome.settled[0].outcome == "parked", outcome.settled[0]
-        return outcome
+        result = self.say(kind, actor, when, **rest)
+        assert result.outcomes[0].outcome == "parked", result.outcomes[0]
+        return result
 
     def refused(self, why: Reason, kind: str, actor: str, when: int | None = None, **rest: Any) -> Refusal:
         """Say something that must be refused for this reason, and leave the case as it was."""
         self.until(self.now + 60_000 if when is None else when)
         before = encode(self.case)
-        outcome = self.say(kind, actor, when, **rest)
-        refusal = outcome.settled[0].refusal
+        result = self.say(kind, actor, when, **rest)
+        refusal = result.outcomes[0].refusal
         assert refusal is not None, f"{kind} was taken"
         assert refusal.reason is why, refusal
-        assert encode(self.case) == before and not outcome.steps
+        assert encode(self.case) == before and not result.steps
         return refusal
 
     def until(self, instant: int) -> list[f.Fact]:
@@ -148,10 +148,10 @@ class Story:
         self.facts = facts
         return facts
 
-    def _follow(self, outcome: Outcome) -> Outcome:
+    def _follow(self, result: Result) -> Result:
         """Take the outcome over, after folding its facts."""
         case = self.case
-        for step in outcome.steps:
+        for step in result.steps:
             for fact in step.facts:
                 case = evolve(case, fact)
             case.seq += 1
@@ -159,9 +159,9 @@ class Story:
             assert encode(case) == encode(step.case), "the case is not the fold of its facts"
             self.steps.append(step)
             self.facts += step.facts
-        assert encode(case) == encode(outcome.case), "the case is not the fold of its facts"
-        self.case, self.last = outcome.case, outcome
-        return outcome
+        assert encode(case) == encode(result.case), "the case is not the fold of its facts"
+        self.case, self.last = result.case, result
+        return result
 
     def of(self, kind: type[f.Fact]) -> list[Any]:
         """The facts of one kind that the last call told."""

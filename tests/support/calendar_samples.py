@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from workflows.clocks.calendar import Calendar, CalendarData, DayMeaning, DayRule
+from workflows.clocks.calendar import Calendar, CalendarData, DayRule
+from workflows.clocks.limits import DayMeaning
 from workflows.policy.holidays_and_zones import expand_zone, national_days
 
 OFFICE = ((8 * 60, 12 * 60), (14 * 60, 18 * 60))  # with a long lunch, as offices in China keep it

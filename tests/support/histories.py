@@ -21,13 +21,11 @@ from schemas.partition import home_of
 from tests.support.builders import arrived, at, event, instant, subject, weiyang
 from workflows import decide
 from workflows.case import Case
-from workflows.definitions.incident import INCIDENT
-from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
 
 MINUTE = 60_000
 DAY = 86_400_000
-DEFINITIONS = {"incident": INCIDENT, "service_request": SERVICE_REQUEST}
 
 DATA: dict[str, dict[str, Any]] = {
     "dissuasion.recorded": {"outcome": "ineffective"},
@@ -79,9 +77,9 @@ class Teller:
         self.sent += 1
         self.until(self.now)
         said = event(kind, by, self.now - late, case=self.case.id, id=f"e{self.sent}", **data)
-        outcome = decide.take(self.case, arrived(said, self.now), self.rules, self.rules)
-        self._keep(outcome, self.now)
-        return outcome.settled[0].outcome != "refused"
+        result = decide.take(self.case, arrived(said, self.now), self.rules, self.rules)
+        self._keep(result, self.now)
+        return result.outcomes[0].outcome != "refused"
 
     def until(self, arrival: int) -> None:
         """Fire what is due before an arrival, each released by a tick right after it."""
@@ -94,8 +92,8 @@ class Teller:
         """Stand its clocks still, or let them run again."""
         self._keep(decide.quarantine(self.case, self.now, self.rules, self.rules, on=on), self.now)
 
-    def _keep(self, outcome: decide.Outcome, arrival: int) -> None:
-        for told in outcome.steps:
+    def _keep(self, result: decide.Result, arrival: int) -> None:
+        for told in result.steps:
             case, day = told.case, self.rules.clock_of_days.local_day(told.instant)
             self.steps.append(
                 f.Step(
@@ -115,7 +113,7 @@ class Teller:
                     facts=told.facts,
                 )
             )
-        self.case = outcome.case
+        self.case = result.case
 
     @property
     def life(self) -> Life:

@@ -19,7 +19,7 @@ from schemas import binary, examples, facts, messages
 from schemas.asyncapi import FOLDER, NAME, document, write
 from schemas.channels import TOPICS
 from schemas.envelope import decode_data, decode_envelope, decode_record
-from schemas.events import SAID, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
 from schemas.refusals import Refusal
 from schemas.topics import Topics
 
@@ -169,12 +169,12 @@ def test_an_example_keeps_the_schema_of_its_message(name):
 
 
 def test_every_event_type_is_taken_in_both_modes_with_an_example():
-    kinds = {trigger_of(name) for name in SAID}
+    kinds = {trigger_of(name) for name in EVENT_TYPES}
     assert kinds == set(examples.DATA)
     assert set(told()["channels"]["intake"]["messages"]) == {f"{k}{mode}" for k in kinds for mode in ("", ".binary")}
 
 
-@pytest.mark.parametrize("type_", SAID)
+@pytest.mark.parametrize("type_", EVENT_TYPES)
 def test_an_example_of_an_event_is_decoded_and_is_the_same_in_both_modes(type_):
     kind = trigger_of(type_)
     whole = binary.structured(*sent(kind))
@@ -188,7 +188,7 @@ def test_an_example_of_an_event_is_decoded_and_is_the_same_in_both_modes(type_):
     assert not isinstance(decode_data(event), Refusal)
 
 
-@pytest.mark.parametrize("type_", SAID)
+@pytest.mark.parametrize("type_", EVENT_TYPES)
 def test_schema_and_decoder_refuse_the_same_headers(type_):
     kind = trigger_of(type_)
     headers, content = sent(f"{kind}.binary")

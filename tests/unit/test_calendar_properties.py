@@ -15,9 +15,9 @@ import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workflows.clocks.calendar import Calendar, CalendarData, DayMeaning, DayRule, Kind, Window, Windows
+from workflows.clocks.calendar import Calendar, CalendarData, DayRule, Window, Windows
 from workflows.clocks.explain import Explanation, explain, render
-from workflows.clocks.limits import Limit, budget
+from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.clocks.spans import Why
 from workflows.policy.holidays_and_zones import expand_zone
 
@@ -99,34 +99,34 @@ def limits(calendar: Calendar, kind: Kind) -> st.SearchStrategy[Limit]:
 
 @given(st.data(), calendars, kinds)
 def test_every_hand_is_monotone_both_ways(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
-    hand = calendar.hand(kind)
+    timescale = calendar.timescale(kind)
     early, late = sorted(data.draw(st.tuples(instants(calendar), instants(calendar))))
-    assert hand.measure(early) <= hand.measure(late)
-    assert hand.reach(hand.measure(early)) <= hand.reach(hand.measure(late))
-    low, high = hand.measure(early), hand.measure(late)
+    assert timescale.measure(early) <= timescale.measure(late)
+    assert timescale.reach(timescale.measure(early)) <= timescale.reach(timescale.measure(late))
+    low, high = timescale.measure(early), timescale.measure(late)
     value = data.draw(st.integers(low, high))
-    assert hand.reach(low) <= hand.reach(value) <= hand.reach(high)
+    assert timescale.reach(low) <= timescale.reach(value) <= timescale.reach(high)
 
 
 @given(st.data(), calendars, st.sampled_from([Kind.urgent_hour, Kind.working_hour, Kind.calendar_day]))
 def test_reach_is_the_earliest_instant_of_a_value(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
-    hand = calendar.hand(kind)
+    timescale = calendar.timescale(kind)
     start = data.draw(instants(calendar))
-    value = hand.measure(start) + data.draw(st.integers(1, 20 * DAY))
-    reached = hand.reach(value)
-    assert hand.measure(reached) >= value > hand.measure(reached - 1)
+    value = timescale.measure(start) + data.draw(st.integers(1, 20 * DAY))
+    reached = timescale.reach(value)
+    assert timescale.measure(reached) >= value > timescale.measure(reached - 1)
 
 
 @given(st.data(), calendar_data())
 def test_same_time_reaches_the_first_working_instant_of_a_value(data: st.DataObject, drawn: CalendarData) -> None:
     calendar = Calendar(msgspec.structs.replace(drawn, day_meaning=DayMeaning.same_time))
-    hand = calendar.hand(Kind.working_day)
-    value = hand.measure(data.draw(instants(calendar))) + data.draw(st.integers(1, 20 * DAY))
-    reached = hand.reach(value)
-    assert calendar.is_working(reached) and hand.measure(reached) >= value
+    timescale = calendar.timescale(Kind.working_day)
+    value = timescale.measure(data.draw(instants(calendar))) + data.draw(st.integers(1, 20 * DAY))
+    reached = timescale.reach(value)
+    assert calendar.is_working(reached) and timescale.measure(reached) >= value
     before = [w for w in _windows_until(calendar, reached) if w.opens_ms < reached]
     if before:
-        assert hand.measure(min(reached, before[-1].closes_ms) - 1) < value
+        assert timescale.measure(min(reached, before[-1].closes_ms) - 1) < value
 
 
 def _windows_until(calendar: Calendar, end: int) -> list[Window]:
@@ -156,8 +156,8 @@ def test_a_deadline_lies_ahead_and_grows_with_start_and_amount(
     assert early < calendar.deadline(early, small) <= calendar.deadline(late, small)
     assert calendar.deadline(early, small) <= calendar.deadline(early, large)
     due = calendar.deadline(early, small)
-    assert calendar.left_at(due, early, budget(small, calendar), kind) <= 0
-    assert calendar.left_at(due - 1, early, budget(small, calendar), kind) >= 0
+    assert calendar.left_at(due, early, calendar.budget(small), kind) <= 0
+    assert calendar.left_at(due - 1, early, calendar.budget(small), kind) >= 0
 
 
 @given(st.data(), calendars, kinds)
@@ -178,14 +178,14 @@ def test_a_warning_lies_before_its_deadline_and_leads_back_to_it(
 def test_pausing_keeps_the_budget(data: st.DataObject, calendar: Calendar, kind: Kind) -> None:
     start = data.draw(instants(calendar))
     limit = data.draw(limits(calendar, kind))
-    left, used, at = budget(limit, calendar), 0, start
+    left, used, at = calendar.budget(limit), 0, start
     for run, pause in data.draw(st.lists(pauses_after_runs, max_size=4)):
         if at + run >= calendar.due_after(at, left, kind):
             break
         rest = calendar.left_at(at + run, at, left, kind)
         used, left, at = used + left - rest, rest, at + run + pause
     due = calendar.due_after(at, left, kind)
-    assert left >= 0 and used + left == budget(limit, calendar)
+    assert left >= 0 and used + left == calendar.budget(limit)
     assert due >= at
     assert due >= calendar.deadline(start, limit)
 
@@ -207,7 +207,7 @@ def test_a_pause_outside_working_windows_changes_nothing(data: st.DataObject, ca
     if kind is Kind.working_day and calendar.day_meaning is DayMeaning.end_of_day:
         resumed = min(resumed, calendar.day_start(calendar.local_day(paused)) + 23 * HOUR)
         resumed = max(paused, resumed)
-    left = calendar.left_at(paused, start, budget(limit, calendar), kind)
+    left = calendar.left_at(paused, start, calendar.budget(limit), kind)
     assert calendar.due_after(resumed, left, kind) == due
 
 

@@ -17,8 +17,9 @@ from tests.support.calendar_samples import (
     china_data,
     with_days,
 )
-from workflows.clocks.calendar import Calendar, CalendarData, CalendarError, DayMeaning, DayRule, Kind
-from workflows.clocks.limits import parse_limit
+from workflows.clocks.calendar import Calendar, CalendarData, DayRule
+from workflows.clocks.limits import DayMeaning, Kind, parse_limit
+from workflows.clocks.timescales import CalendarError
 from workflows.policy.holidays_and_zones import expand_zone, national_days
 
 HOUR = 3_600_000
@@ -48,8 +49,8 @@ def test_working_time_in_china_2026(start: str, limit: str, expected: str) -> No
 
 
 def test_the_year_2026_has_248_working_days_in_china() -> None:
-    hand = china(DayMeaning.end_of_day).hand(Kind.working_day)
-    assert hand.measure(at("2026-12-31T23:59")) - hand.measure(at("2026-01-01T00:00")) == 248 * DAY
+    timescale = china(DayMeaning.end_of_day).timescale(Kind.working_day)
+    assert timescale.measure(at("2026-12-31T23:59")) - timescale.measure(at("2026-01-01T00:00")) == 248 * DAY
 
 
 WORKING_HOURS = [
@@ -95,8 +96,8 @@ def test_the_city_of_boston_sets_deadlines_like_this(start: str, limit: str, exp
 
 def test_the_clock_stands_still_in_the_hour_that_comes_twice() -> None:
     first, again = at("2015-11-01T01:30-04:00"), at("2015-11-01T01:30-05:00")
-    hand = boston().hand(Kind.calendar_day)
-    assert hand.measure(again) == hand.measure(at("2015-11-01T02:00-05:00")) > hand.measure(first)
+    timescale = boston().timescale(Kind.calendar_day)
+    assert timescale.measure(again) == timescale.measure(at("2015-11-01T02:00-05:00")) > timescale.measure(first)
     assert boston().local(boston().deadline(again, parse_limit("1cd"))) == "2015-11-02T02:00:00-05:00"
     assert boston().deadline(first, parse_limit("2uh")) == first + 2 * HOUR
 
@@ -262,10 +263,10 @@ def test_the_weekly_pattern_goes_on_for_decades() -> None:
 def test_before_its_first_day_a_calendar_refuses_and_says_which_year_it_needs(kind: Kind, meaning: DayMeaning) -> None:
     calendar = china(meaning)
     first = at("2026-01-01T00:00")
-    assert calendar.hand(kind).measure(first) <= calendar.hand(kind).measure(first + DAY)
+    assert calendar.timescale(kind).measure(first) <= calendar.timescale(kind).measure(first + DAY)
     for refused in (
-        lambda: calendar.hand(kind).measure(first - 1),
-        lambda: calendar.hand(kind).reach(calendar.hand(kind).measure(first) - 1),
+        lambda: calendar.timescale(kind).measure(first - 1),
+        lambda: calendar.timescale(kind).reach(calendar.timescale(kind).measure(first) - 1),
         lambda: calendar.is_working(first - 1),
     ):
         with pytest.raises(CalendarError, match=r"begins in 2026.*earlier year"):

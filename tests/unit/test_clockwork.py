@@ -35,7 +35,7 @@ from tests.support.builders import (
 from workflows import sla
 from workflows.case import Clock
 from workflows.clocks.calendar import DayRule
-from workflows.clocks.limits import budget, parse_limit
+from workflows.clocks.limits import parse_limit
 from workflows.decide import fire, recalculate
 from workflows.policy.index import Policy
 from workflows.policy.model import LimitRow, RungRow
@@ -273,7 +273,7 @@ def test_pauses_never_cost_or_give_time(pauses, text):
         running = clock(story)
         assert running.since == now and running.due is not None
         used = sla.consumed(running, now, limit.kind, calendar)
-        assert used + calendar.elapsed(now, running.due, limit.kind) == budget(limit, calendar)
+        assert used + calendar.elapsed(now, running.due, limit.kind) == calendar.budget(limit)
 
 
 # ---- the ladder -------------------------------------------------------------------------------------------
@@ -385,7 +385,7 @@ def test_the_posts_of_a_rung_are_told_under_a_name_that_never_changes():
 def test_alerts_are_resolved_when_the_clock_stops():
     story = handling()
     story.until(at("03-02 15:30"))
-    assert clock(story).told and clock(story).breached
+    assert clock(story).alert_open and clock(story).breached
     story.done("handling.completed", STREET, at("03-02 16:00"))
     assert story.one(f.AlertEnded).how == "resolved"
     assert story.one(f.ClockStopped).result == "overdue"
@@ -648,8 +648,8 @@ def test_what_did_not_rest_on_unknown_days_does_not_move_unless_the_pack_says_al
     new = small(calendars=horizon(20261231, DayRule(20260302, (), "suddenly free")))
     for moves, targets in (("provisional", 0), ("always", 1)):
         rules = small(calendars=KNOWN_TO_MARCH, options={"deadlines_move": moves})
-        outcome = recalculate(story.case, at("03-02 09:30"), rules, new)
-        assert len([x for x in outcome.steps[0].facts if isinstance(x, f.ClockRetargeted)]) == targets
+        result = recalculate(story.case, at("03-02 09:30"), rules, new)
+        assert len([x for x in result.steps[0].facts if isinstance(x, f.ClockRetargeted)]) == targets
 
 
 # ---- quiet hours ------------------------------------------------------------------------------------------
@@ -786,13 +786,13 @@ def test_the_next_instant_of_a_case_is_the_earliest_of_all_that_may_fall_due():
 def test_patience_ends_by_itself():
     rules = small(options={"parked_ms": DAY})
     story = Story(rules).reported(DUST)
-    outcome = story.parked("handling.completed", STREET, id="early")
-    assert outcome.settled[0].outcome == "parked"
+    result = story.parked("handling.completed", STREET, id="early")
+    assert result.outcomes[0].outcome == "parked"
     until = story.case.parked[0].until
     told = story.until(until + 1)
     assert told == [f.Unparked(source="app/test", id="early", why="expired")]
     assert story.steps[-1].instant == until
-    settled = story.last.settled[0]
+    settled = story.last.outcomes[0]
     assert settled.refusal is not None
     assert (settled.outcome, settled.refusal.reason, settled.id) == ("refused", Reason.EXPIRED, "early")
     assert b"handling.completed" in settled.raw

@@ -11,7 +11,7 @@ import pytest
 
 from schemas import facts as f
 from schemas.envelope import decode_data, decode_envelope
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from schemas.examples import DATA as EXAMPLES
 from schemas.jsonschema import DIALECT, FOLDER, STEP, documents, write
 from schemas.refusals import Refusal
@@ -34,7 +34,7 @@ def decodes(said: dict[str, Any]) -> bool:
 
 
 def test_there_is_an_example_of_every_event_type():
-    assert {f"gridpatrol.{kind}.v1" for kind in EXAMPLES} == set(SAID)
+    assert {f"gridpatrol.{kind}.v1" for kind in EXAMPLES} == set(EVENT_TYPES)
 
 
 def test_the_shipped_schemas_are_the_ones_that_the_code_gives():
@@ -82,14 +82,14 @@ def test_members_beyond_the_contract_are_allowed():
     assert decodes(said)
 
 
-@pytest.mark.parametrize("name", sorted(SAID))
+@pytest.mark.parametrize("name", sorted(EVENT_TYPES))
 def test_a_schema_says_what_it_is_and_which_members_are_sealed(name):
     schema = json.loads(documents()[f"{name}.json"])
     assert schema["$schema"] == DIALECT
     assert schema["properties"]["type"]["const"] == name
     assert schema["description"]
     assert all(part["description"] for member, part in schema["properties"].items() if member != "data")
-    note = schema["$defs"][SAID[name].__name__]["properties"]["note"]
+    note = schema["$defs"][EVENT_TYPES[name].__name__]["properties"]["note"]
     assert note["anyOf"][0]["x-sealed"] is True
 
 

@@ -32,7 +32,7 @@ from tests.support.builders import (
     weiyang,
 )
 from workflows.case import Case, encode
-from workflows.decide import Arrived, take
+from workflows.decide import IncomingEvent, take
 from workflows.duplicates import METRES_PER_DEGREE, correlation_key, correlation_keys
 
 PHOTO: dict[str, Any] = {
@@ -172,8 +172,8 @@ def test_the_traceparent_of_an_event_goes_with_its_step():
     trace = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     said = {**event("incident.accepted", STREET, at("03-02 09:01")), "traceparent": trace}
     story = Story().reported(BARE)
-    outcome = take(story.case, arrived(said, at("03-02 09:01")), story.rules, story.register)
-    assert outcome.steps[0].cause.traceparent == trace
+    result = take(story.case, arrived(said, at("03-02 09:01")), story.rules, story.register)
+    assert result.steps[0].cause.traceparent == trace
 
 
 # ---- side lines -------------------------------------------------------------------------------------------
@@ -258,9 +258,11 @@ def test_sealed_text_leaves_its_token_in_the_facts():
     story = Story().reported(BARE)
     said = arrived(event("comment.added", STREET, story.now), story.now)
     record = Record(event=said.record.event, digest="d", token="t-17")
-    outcome = take(story.case, Arrived(record, said.said, story.now, encode_record(record)), story.rules, story.rules)
-    assert outcome.steps[0].facts == (f.Noted(what="comment", by=STREET, token="t-17"),)
-    assert outcome.steps[0].cause.token == "t-17"
+    result = take(
+        story.case, IncomingEvent(record, said.data, story.now, encode_record(record)), story.rules, story.rules
+    )
+    assert result.steps[0].facts == (f.Noted(what="comment", by=STREET, token="t-17"),)
+    assert result.steps[0].cause.token == "t-17"
 
 
 def test_urging_tells_the_owner_each_time():

@@ -22,14 +22,14 @@ from tests.support.builders import (
     instant,
     weiyang,
 )
-from workflows.policy.model import May
+from workflows.policy.model import RoleRow
 
 HANDLER = "WY-GREEN-H"
 CLERK = changed(
     roles=(
         *weiyang().pack.roles,
-        May("clerk", "incident.closed", "intake"),
-        May("clerk-report", "report.submitted", "intake"),
+        RoleRow("clerk", "incident.closed", "intake"),
+        RoleRow("clerk-report", "report.submitted", "intake"),
     )
 )
 """A pack whose hotline also closes, as a system of record does."""
@@ -127,7 +127,7 @@ def test_side_lines_are_those_of_an_incident():
 def test_a_closing_that_comes_before_its_report_waits_for_it():
     story = Story(CLERK)
     story.parked("incident.closed", HOTLINE, at("03-02 10:00"), id="closing")
-    outcome = story.done(
+    result = story.done(
         "report.submitted",
         HOTLINE,
         at("03-02 10:01"),
@@ -137,5 +137,5 @@ def test_a_closing_that_comes_before_its_report_waits_for_it():
         grid=LEAF,
         definition="service_request",
     )
-    assert [s.outcome for s in outcome.settled] == ["done", "done"]
+    assert [s.outcome for s in result.outcomes] == ["done", "done"]
     assert (story.case.state, story.case.closed) == ("closed", at("03-02 10:00"))

@@ -21,7 +21,7 @@ from schemas.envelope import (
     encode_record,
     to_ms,
 )
-from schemas.events import SAID, ReportSubmitted, trigger_of
+from schemas.events import EVENT_TYPES, ReportSubmitted, trigger_of
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import DUST, HOTLINE, LEAF, MEMBER, at, event, subject
 
@@ -109,7 +109,7 @@ def test_milliseconds_are_those_of_utc_cut_not_rounded(wall, minutes):
     assert to_ms(moment) == exact // 1000
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", EVENT_TYPES)
 def test_a_trigger_is_the_type_without_prefix_and_version(name):
     assert f"gridpatrol.{trigger_of(name)}.v1" == name
 

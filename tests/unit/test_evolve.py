@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import facts as f
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
 from tests.support.builders import (
     BARE,
     CENTRE,
@@ -40,7 +40,8 @@ from tests.support.builders import (
 )
 from workflows.case import AWAITED, Case, Clock, Owner, decode, encode, evolve
 from workflows.clocks.limits import parse_limit
-from workflows.decide import DEFINITIONS, quarantine, take
+from workflows.decide import quarantine, take
+from workflows.definitions import DEFINITIONS
 from workflows.permissions import forbid
 from workflows.policy.model import RungRow
 
@@ -224,18 +225,18 @@ def test_what_is_refused_leaves_no_trace(kind, actor, which, far):
         story.done(said, by, **data)
     before = encode(story.case)
     event_ = arrived(event(kind, actor, story.now, **DATA[kind][which % len(DATA[kind])]), story.now)
-    outcome = take(story.case, event_, RULES, RULES)
+    result = take(story.case, event_, RULES, RULES)
     assert encode(story.case) == before
-    if outcome.settled[0].outcome == "refused":
-        assert outcome.steps == [] and outcome.case is story.case
-        assert outcome.settled[0].refusal is not None and outcome.settled[0].refusal.detail
+    if result.outcomes[0].outcome == "refused":
+        assert result.steps == [] and result.case is story.case
+        assert result.outcomes[0].refusal is not None and result.outcomes[0].refusal.detail
 
 
 # ---- encoding ---------------------------------------------------------------------------------------------
 
 
 def test_every_event_type_is_said_in_these_lives():
-    assert {f"gridpatrol.{kind}.v1" for kind in DATA} | {"gridpatrol.report.submitted.v1"} == set(SAID)
+    assert {f"gridpatrol.{kind}.v1" for kind in DATA} | {"gridpatrol.report.submitted.v1"} == set(EVENT_TYPES)
 
 
 @pytest.mark.parametrize("kind", f.AnyFact.__args__)

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from tests.support.calendar_samples import ALL_DAY, NEW_YORK, at, boston, china, china_data, with_days
-from workflows.clocks.calendar import Calendar, DayMeaning, DayRule
+from workflows.clocks.calendar import Calendar, DayRule
 from workflows.clocks.explain import Explanation, explain, render
-from workflows.clocks.limits import parse_limit
+from workflows.clocks.limits import DayMeaning, parse_limit
 from workflows.clocks.spans import Why
 
 HOUR = 3_600_000

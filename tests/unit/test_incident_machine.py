@@ -13,14 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transitions import MachineError
 
-from schemas.events import SAID, Accepted, trigger_of
+from schemas.events import EVENT_TYPES, Accepted, trigger_of
 from workflows.case import AWAITED, Case
+from workflows.definitions import DEFINITIONS
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.machine import Definition, Speaker, State, Transition, define, mermaid
-from workflows.definitions.service_request import SERVICE_REQUEST
 
-DEFINITIONS = {d.name: d for d in (INCIDENT, SERVICE_REQUEST)}
-TRIGGERS = sorted({trigger_of(name) for name in SAID} | {"verification.checked"})
+TRIGGERS = sorted({trigger_of(name) for name in EVENT_TYPES} | {"verification.checked"})
 NOBODY = Speaker("", "", 0, "", 4)
 
 
@@ -96,10 +95,10 @@ def test_the_table_is_asked_with_the_guards_themselves():
     )
     definition = define("door", "门", states, rows, {"ready": ready})
     case = Case(id="a")
-    assert definition.dest("go", case, Accepted(), NOBODY) == "shut"
+    assert definition.destination("go", case, Accepted(), NOBODY) == "shut"
     case.cycle = 1
-    assert definition.dest("go", case, Accepted(), NOBODY) == "open"
-    assert definition.dest("stay", case, Accepted(), NOBODY) is None
+    assert definition.destination("go", case, Accepted(), NOBODY) == "open"
+    assert definition.destination("stay", case, Accepted(), NOBODY) is None
     assert calls[0] == ("a", Accepted(), NOBODY)
 
 
@@ -147,7 +146,7 @@ def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name
 
 def test_every_event_type_has_a_row_in_the_incident():
     rows = {trigger for trigger, _ in INCIDENT.table}
-    assert {trigger_of(name) for name in SAID} <= rows
+    assert {trigger_of(name) for name in EVENT_TYPES} <= rows
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

@@ -15,7 +15,6 @@ from workflows.clocks.limits import (
     Kind,
     Limit,
     LimitError,
-    budget,
     limit_text,
     parse_limit,
 )
@@ -99,20 +98,20 @@ def test_the_canonical_text_is_what_offices_print() -> None:
 
 
 def test_hours_are_worth_their_milliseconds_and_days_a_whole_day_each() -> None:
-    assert budget(parse_limit("1.5工作时"), china()) == 3 * HOUR // 2
-    assert budget(parse_limit("3紧急工作时"), china()) == 3 * HOUR
-    assert budget(parse_limit("30自然日"), china()) == 30 * DAY
-    assert budget(parse_limit("7工作日"), china()) == 7 * DAY
-    assert budget(parse_limit("0.5工作日"), china()) == DAY // 2
+    assert china().budget(parse_limit("1.5工作时")) == 3 * HOUR // 2
+    assert china().budget(parse_limit("3紧急工作时")) == 3 * HOUR
+    assert china().budget(parse_limit("30自然日")) == 30 * DAY
+    assert china().budget(parse_limit("7工作日")) == 7 * DAY
+    assert china().budget(parse_limit("0.5工作日")) == DAY // 2
 
 
 def test_where_working_days_mean_hours_a_day_is_worth_the_nominal_hours_of_the_calendar() -> None:
-    assert budget(parse_limit("2工作日"), china(DayMeaning.hours)) == 16 * HOUR
-    assert budget(parse_limit("2工作日"), boston(DayMeaning.hours)) == 17 * HOUR
+    assert china(DayMeaning.hours).budget(parse_limit("2工作日")) == 16 * HOUR
+    assert boston(DayMeaning.hours).budget(parse_limit("2工作日")) == 17 * HOUR
 
 
 def test_part_of_a_working_day_is_refused_where_days_end_at_closing_time() -> None:
-    assert budget(parse_limit("2工作日"), china(DayMeaning.end_of_day)) == 2 * DAY
+    assert china(DayMeaning.end_of_day).budget(parse_limit("2工作日")) == 2 * DAY
     with pytest.raises(LimitError, match="whole") as refused:
-        budget(parse_limit("0.5工作日"), china(DayMeaning.end_of_day))
+        china(DayMeaning.end_of_day).budget(parse_limit("0.5工作日"))
     assert "工作时" in refused.value.remedy

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.packs import read_folder
 from workflows.clocks.limits import Kind, Limit
-from workflows.policy import model as packs
+from workflows.policy import model
 from workflows.policy.compile import TABLES, compile_pack, compile_rows
 from workflows.policy.csv_tables import parse_day
 from workflows.policy.settings import parse_duration, parse_windows
@@ -35,13 +35,13 @@ def problems_after(file, old, new):
 
 
 def test_the_same_texts_give_the_same_hash():
-    assert packs.digest(compiled()) == packs.digest(compiled())
+    assert model.digest(compiled()) == model.digest(compiled())
 
 
 def test_a_pack_reads_its_own_bytes_back():
     pack = compiled()
-    assert packs.decode(packs.encode(pack)) == pack
-    assert packs.encode(packs.decode(packs.encode(pack))) == packs.encode(pack)
+    assert model.decode(model.encode(pack)) == pack
+    assert model.encode(model.decode(model.encode(pack))) == model.encode(pack)
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_a_pack_reads_its_own_bytes_back():
 )
 def test_how_a_file_was_saved_does_not_change_the_hash(save):
     saved = {name: save(text) for name, text in TEXTS.items()}
-    assert packs.digest(compiled(saved)) == packs.digest(compiled())
+    assert model.digest(compiled(saved)) == model.digest(compiled())
 
 
 def test_the_order_of_the_columns_does_not_change_the_hash():
     lines = [line.split(",") for line in TEXTS["grids.csv"].strip().split("\n")]
     turned = "\n".join(",".join(reversed(cells)) for cells in lines)
-    assert packs.digest(compiled(**{"grids.csv": turned})) == packs.digest(compiled())
+    assert model.digest(compiled(**{"grids.csv": turned})) == model.digest(compiled())
 
 
 def test_a_rule_that_changes_changes_the_hash():
     changed = TEXTS["limits.csv"].replace("4 working hours", "5 working hours")
-    assert packs.digest(compiled(**{"limits.csv": changed})) != packs.digest(compiled())
+    assert model.digest(compiled(**{"limits.csv": changed})) != model.digest(compiled())
 
 
 def test_what_the_files_say_stands_in_the_pack():
@@ -78,7 +78,7 @@ def test_what_the_files_say_stands_in_the_pack():
     )
     assert pack.options.offline_ms == 12 * 3_600_000
     assert (pack.options.quiet_from, pack.options.quiet_to) == (23 * 60, 6 * 60 + 30)
-    assert pack.authority == (packs.Authority(2, declared=5, named=3),)
+    assert pack.authority == (model.Authority(2, declared=5, named=3),)
     raised = next(rung for rung in pack.rungs if rung.rung == "raise")
     assert (raised.limit, raised.act) == (Limit(Kind.working_hour, 1000), "escalate")
     seven = pack.calendars[0]

@@ -57,9 +57,9 @@ def test_an_early_event_is_kept_with_the_case_and_nothing_else_happens():
 def test_it_is_released_in_a_step_of_its_own_whose_cause_it_is():
     story = Story().reported(BARE)
     story.parked("handling.completed", STREET, id="early")
-    outcome = story.done("incident.accepted", STREET, id="now")
+    result = story.done("incident.accepted", STREET, id="now")
     assert causes(story)[-2:] == ["now", "early"]
-    assert [(s.id, s.outcome) for s in outcome.settled] == [("now", "done"), ("early", "done")]
+    assert [(s.id, s.outcome) for s in result.outcomes] == [("now", "done"), ("early", "done")]
     released = story.steps[-1]
     assert released.cause.type == "gridpatrol.handling.completed.v1"
     assert released.cause.actor == STREET
@@ -76,10 +76,10 @@ def test_the_main_line_in_any_order_before_its_report_comes_to_the_same_end(orde
     for index in order:
         kind, actor, data = LINE[index]
         story.parked(kind, actor, occurred=at("03-02 08:30") + index * 60_000, id=f"line{index}", **data)
-    outcome = story.done("report.submitted", MEMBER, occurred=at("03-02 08:00"), id="birth", **REPORT)
+    result = story.done("report.submitted", MEMBER, occurred=at("03-02 08:00"), id="birth", **REPORT)
     assert story.case.state == "closed"
-    assert [s.id for s in outcome.settled] == ["birth", *(f"line{i}" for i in range(6))]
-    assert all(s.outcome == "done" for s in outcome.settled)
+    assert [s.id for s in result.outcomes] == ["birth", *(f"line{i}" for i in range(6))]
+    assert all(s.outcome == "done" for s in result.outcomes)
     assert [m.judged for m in story.history(f.Moved)] == sorted(m.judged for m in story.history(f.Moved))
 
 
@@ -92,12 +92,12 @@ def test_of_several_that_may_go_the_one_that_came_first_goes_first():
     other = Story().reported(BARE)
     other.parked("handling.completed", STREET, id="handled")
     other.parked("rectification.ordered", STREET, id="order", limit="1工作日")
-    outcome = other.done("incident.accepted", STREET)
+    result = other.done("incident.accepted", STREET)
     assert causes(other)[-2:] == ["handled", "order"]  # what is left behind by the first is given up
-    assert [(s.id, s.outcome) for s in outcome.settled[1:]] == [("handled", "done"), ("order", "refused")]
+    assert [(s.id, s.outcome) for s in result.outcomes[1:]] == [("handled", "done"), ("order", "refused")]
     assert other.steps[-1].facts == (f.Unparked(source="app/test", id="order", why="overtaken"),)
-    assert outcome.settled[-1].refusal is not None
-    assert outcome.settled[-1].refusal.reason is Reason.IMPOSSIBLE
+    assert result.outcomes[-1].refusal is not None
+    assert result.outcomes[-1].refusal.reason is Reason.IMPOSSIBLE
 
 
 def test_a_firing_releases_what_waited_for_it():
@@ -153,9 +153,9 @@ def test_a_full_waiting_room_keeps_those_who_are_still_early():
 def test_a_new_cycle_gives_up_what_waited_for_a_state_of_the_old_one():
     story = Story().reported(BARE).accepted().handled()
     story.parked("incident.closed", MEMBER, id="close")
-    outcome = story.done("verification.recorded", MEMBER, outcome="unsolved")
+    result = story.done("verification.recorded", MEMBER, outcome="unsolved")
     assert story.case.cycle == 1 and story.case.parked == ()
-    settled = outcome.settled[-1]
+    settled = result.outcomes[-1]
     assert settled.refusal is not None
     assert (settled.id, settled.outcome, settled.refusal.reason) == ("close", "refused", Reason.EXPIRED)
     assert "another cycle" in settled.refusal.detail
@@ -168,8 +168,8 @@ def test_a_cycle_that_a_released_event_begins_gives_up_the_others():
     story = Story().reported(BARE).accepted()
     story.parked("verification.recorded", MEMBER, outcome="unsolved", id="check")
     story.parked("incident.closed", MEMBER, id="close")
-    outcome = story.done("handling.completed", STREET)
-    assert [(s.id, s.outcome) for s in outcome.settled[1:]] == [("check", "done"), ("close", "refused")]
+    result = story.done("handling.completed", STREET)
+    assert [(s.id, s.outcome) for s in result.outcomes[1:]] == [("check", "done"), ("close", "refused")]
     assert (story.case.state, story.case.cycle) == ("reported", 1)
 
 
@@ -177,12 +177,12 @@ def test_an_end_gives_up_whatever_still_waits():
     story = Story().reported(BARE)
     story.parked("handling.completed", STREET, id="a")
     story.parked("verification.recorded", MEMBER, outcome="solved", id="b")
-    outcome = story.done("incident.rejected", STREET, reason="unfounded")
-    assert [(s.id, s.refusal.reason if s.refusal else None) for s in outcome.settled[1:]] == [
+    result = story.done("incident.rejected", STREET, reason="unfounded")
+    assert [(s.id, s.refusal.reason if s.refusal else None) for s in result.outcomes[1:]] == [
         ("a", Reason.EXPIRED),
         ("b", Reason.EXPIRED),
     ]
-    assert all(s.raw for s in outcome.settled[1:])
+    assert all(s.raw for s in result.outcomes[1:])
     assert story.case.next_at is None
 
 
@@ -200,8 +200,8 @@ def test_released_events_are_asked_for_their_right_again():
     """Whoever spoke too early may not be allowed to speak any more, or not here."""
     story = Story().reported(BARE)
     story.parked("handling.completed", "WY02-CHIEF", id="stranger")
-    outcome = story.done("incident.accepted", STREET)
-    settled = outcome.settled[-1]
+    result = story.done("incident.accepted", STREET)
+    settled = result.outcomes[-1]
     assert settled.refusal is not None
     assert (settled.id, settled.refusal.reason) == ("stranger", Reason.FORBIDDEN)
 
@@ -222,10 +222,10 @@ def test_before_its_report_a_case_is_a_placeholder_that_only_waits():
 def test_a_placeholder_of_a_home_that_nobody_knows_is_refused(home):
     """Otherwise anybody could fill the store with cases that no report will ever reach."""
     said = event("incident.accepted", STREET, at("03-02 09:00"), case=subject(home))
-    outcome = take(Case(id=subject(home)), arrived(said, at("03-02 09:00")), Story().rules, Story().rules)
-    assert outcome.settled[0].refusal is not None
-    assert outcome.settled[0].refusal.reason is Reason.UNKNOWN_CODE
-    assert outcome.steps == []
+    result = take(Case(id=subject(home)), arrived(said, at("03-02 09:00")), Story().rules, Story().rules)
+    assert result.outcomes[0].refusal is not None
+    assert result.outcomes[0].refusal.reason is Reason.UNKNOWN_CODE
+    assert result.steps == []
 
 
 def test_a_placeholder_of_the_root_is_taken():

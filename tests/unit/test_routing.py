@@ -522,8 +522,8 @@ def test_level_4_waits_until_the_levels_above_have_checked():
     """`再次进行核查` (M35): again, after them."""
     story = Story().reported(OUTLET).accepted(DISTRICT).handled(DISTRICT)
     story.parked("verification.recorded", MEMBER, outcome="solved")
-    outcome = story.done("verification.recorded", STAFF, outcome="solved")
-    assert [s.outcome for s in outcome.settled] == ["done", "done"]
+    result = story.done("verification.recorded", STAFF, outcome="solved")
+    assert [s.outcome for s in result.outcomes] == ["done", "done"]
     assert story.case.state == "verified"
 
 
@@ -619,7 +619,7 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
     story.done("incident.dispatched", STREET, lead="WY-URBAN")
     case, register = story.case, story.register
     posts = {
-        word: routing.told((word,), case, register, 0)
+        word: routing.recipients((word,), case, register, 0)
         for word in (
             "owner",
             "owner_chief",
@@ -641,19 +641,19 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
         "supervisor": ("WY-SUPERVISOR", "WY-SUPERVISOR-2"),
         "office": ("WY-OFFICE",),
     }
-    both = routing.told(("owner_chief", "upper_chief", "owner_chief"), case, register, 0)
+    both = routing.recipients(("owner_chief", "upper_chief", "owner_chief"), case, register, 0)
     assert both == (STREET, DISTRICT)
 
 
 def test_a_grid_without_department_is_told_through_its_members_and_chief():
     story = Story().reported(BARE)
-    told = routing.told(("owner",), story.case, story.register, 0)
+    told = routing.recipients(("owner",), story.case, story.register, 0)
     assert told == ("WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3", STREET)
 
 
 def test_an_owner_that_a_newer_register_no_longer_has_is_nobody_to_tell():
     case = Case(id="a", path=PATH, owner=Owner("gone", 3))
-    assert routing.told(("owner", "upper_chief", "supervisor"), case, weiyang(), 0) == ()
+    assert routing.recipients(("owner", "upper_chief", "supervisor"), case, weiyang(), 0) == ()
 
 
 def test_what_came_back_to_a_leaf_is_dispatched_at_the_level_with_authority() -> None:

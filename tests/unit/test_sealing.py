@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.envelope import Envelope, decode_data, decode_envelope
-from schemas.events import SAID
+from schemas.events import EVENT_TYPES
+from schemas.examples import DATA as EXAMPLES
 from schemas.refusals import Refusal
 from schemas.sealing import digest, split
 from tests.support.builders import DUST, LEAF, MEMBER, at, event
-from tests.unit.test_contract import EXAMPLES
 
 SECRET = "某人 10000000000"
 NINE = at("03-02 09:00")
@@ -73,7 +73,7 @@ def test_what_the_rules_need_stays(kind):
     assert set(hidden) <= {"note", "description", "reporter_name", "reporter_contact", "text", "requirement"}
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", EVENT_TYPES)
 def test_the_note_of_every_event_is_sealed(name):
     kept, sealed = split({**report(), "type": name, "data": {"note": SECRET}})
     assert (kept["data"], sealed["data"]) == ({}, {"note": SECRET})

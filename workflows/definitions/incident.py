@@ -14,11 +14,11 @@
 5. Suspended stops work and pauses its clocks; the total clock always runs.
 6. Evidence, comments, acknowledgements and urging never move a case.
 
-In: what is said (an event's data), who says it, the case. Out: the state it leads to. `transitions` validates
-and draws this table; the hot path asks the dictionary compiled from it; a property test holds both together.
+`transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
+shows that both agree.
 """
 
-from schemas.events import DissuasionRecorded, ReportSubmitted, Said, Source, VerificationRecorded
+from schemas.events import DissuasionRecorded, EventData, ReportSubmitted, Source, VerificationRecorded
 from workflows.case import AWAITED, Case
 from workflows.definitions.machine import Speaker, State, Transition, define
 
@@ -45,7 +45,7 @@ AT_WORK = ("reported", "accepted", "handling")
 OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified", "returned", "suspended")
 ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
 
-ROWS = (
+TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
     Transition("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
     Transition("report.submitted", (AWAITED,), "reported"),
@@ -84,53 +84,53 @@ ROWS = (
 )
 
 
-def on_patrol(case: Case, said: Said, at: Speaker) -> bool:
+def on_patrol(case: Case, data: EventData, speaker: Speaker) -> bool:
     """Found by the leaf grid itself while patrolling."""
-    return isinstance(said, ReportSubmitted) and said.source == Source.PATROL and at.level == at.leaf_level
+    return isinstance(data, ReportSubmitted) and data.source == Source.PATROL and speaker.level == speaker.leaf_level
 
 
-def dissuades_first(case: Case, said: Said, at: Speaker) -> bool:
+def dissuades_first(case: Case, data: EventData, speaker: Speaker) -> bool:
     """The category asks to inform and dissuade first (M14)."""
-    return at.dissuade
+    return speaker.dissuade
 
 
-def found_by_its_handler(case: Case, said: Said, at: Speaker) -> bool:
+def found_by_its_handler(case: Case, data: EventData, speaker: Speaker) -> bool:
     """An inspecting grid above the leaves that has the authority over what it found (M21, M23)."""
-    inspected = isinstance(said, ReportSubmitted) and said.source in (Source.INSPECTION, Source.SUPERVISION)
-    return inspected and at.level < at.leaf_level and at.level == at.authority
+    inspected = isinstance(data, ReportSubmitted) and data.source in (Source.INSPECTION, Source.SUPERVISION)
+    return inspected and speaker.level < speaker.leaf_level and speaker.level == speaker.authority
 
 
-def effective(case: Case, said: Said, at: Speaker) -> bool:
+def effective(case: Case, data: EventData, speaker: Speaker) -> bool:
     """Dissuasion solved it on the spot."""
-    return isinstance(said, DissuasionRecorded) and said.outcome == "effective"
+    return isinstance(data, DissuasionRecorded) and data.outcome == "effective"
 
 
-def checks_above_the_last(case: Case, said: Said, at: Speaker) -> bool:
+def checks_above_the_last(case: Case, data: EventData, speaker: Speaker) -> bool:
     """More than the deciding level must check on site."""
-    return len(at.checks) > 1
+    return len(speaker.checks) > 1
 
 
-def last_but_one_check(case: Case, said: Said, at: Speaker) -> bool:
+def last_but_one_check(case: Case, data: EventData, speaker: Speaker) -> bool:
     """After this check only the deciding one is outstanding."""
-    return len([level for level in case.checks if level != at.level]) <= 1
+    return len([level for level in case.checks if level != speaker.level]) <= 1
 
 
-def solved(case: Case, said: Said, at: Speaker) -> bool:
+def solved(case: Case, data: EventData, speaker: Speaker) -> bool:
     """The check found the problem solved."""
-    return isinstance(said, VerificationRecorded) and said.outcome == "solved"
+    return isinstance(data, VerificationRecorded) and data.outcome == "solved"
 
 
-def was_reported(case: Case, said: Said, at: Speaker) -> bool:
+def was_reported(case: Case, data: EventData, speaker: Speaker) -> bool:
     """Suspended while reported."""
     return case.suspended_from == "reported"
 
 
-def was_accepted(case: Case, said: Said, at: Speaker) -> bool:
+def was_accepted(case: Case, data: EventData, speaker: Speaker) -> bool:
     """Suspended while accepted."""
     return case.suspended_from == "accepted"
 
 
-def was_handling(case: Case, said: Said, at: Speaker) -> bool:
+def was_handling(case: Case, data: EventData, speaker: Speaker) -> bool:
     """Suspended while being handled."""
     return case.suspended_from == "handling"
 
@@ -148,4 +148,4 @@ GUARDS = (
     was_handling,
 )
 
-INCIDENT = define("incident", "网格事件", STATES, ROWS, {g.__name__: g for g in GUARDS})
+INCIDENT = define("incident", "网格事件", STATES, TRANSITIONS, {g.__name__: g for g in GUARDS})

@@ -1,0 +1,58 @@
+"""How statements and their parameters are written, the same for SQLite and PostgreSQL.
+
+A statement marks each parameter with `?`, and the values follow it in that order. `execute` gives each driver its own
+mark, so a `?` stands nowhere else in a statement. A list is one parameter, however long it is, and a statement is
+therefore prepared once.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, CursorResult
+
+
+def is_sqlite(connection: Connection) -> bool:
+    """SQLite; else it is PostgreSQL."""
+    return connection.dialect.name == "sqlite"
+
+
+def execute(connection: Connection, statement: str, *values: object) -> CursorResult[*tuple[Any, ...]]:
+    """Execute a statement with these values."""
+    return connection.exec_driver_sql(_marked(connection, statement), values or None)
+
+
+def execute_many(connection: Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Execute a statement once for the values of each row."""
+    connection.exec_driver_sql(_marked(connection, statement), list(rows))
+
+
+def _marked(connection: Connection, statement: str) -> str:
+    """A statement as the driver takes it."""
+    return statement if is_sqlite(connection) else statement.replace("?", "%s")
+
+
+def among(connection: Connection, column: str, values: Collection[object]) -> tuple[str, object]:
+    """The condition that a column has one of these values, and the one value that it takes."""
+    if is_sqlite(connection):
+        return f"{column} IN (SELECT value FROM json_each(?))", to_json(values)
+    return f"{column} = ANY(?)", list(values)
+
+
+def rows_as(
+    connection: Connection, name: str, columns: Mapping[str, str], rows: Sequence[tuple[object, ...]]
+) -> tuple[str, tuple[object, ...]]:
+    """Rows as a table of this name for a FROM, and the values that it takes. `columns`: their types in PostgreSQL.
+
+    On SQLite a CROSS JOIN keeps it the outer table: the planner cannot know how few its rows are.
+    """
+    if is_sqlite(connection):
+        parts = ", ".join(f"json_extract(value, '$[{k}]') AS {column}" for k, column in enumerate(columns))
+        return f"(SELECT {parts} FROM json_each(?)) {name}", (to_json(rows),)
+    arrays = ", ".join(f"CAST(? AS {kind}[])" for kind in columns.values())
+    return f"unnest({arrays}) AS {name}({', '.join(columns)})", tuple(map(list, zip(*rows, strict=True)))
+
+
+def to_json(value: object) -> str:
+    """A value as the JSON text that a statement takes."""
+    return msgspec.json.encode(value).decode()
