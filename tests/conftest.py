@@ -26,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from engine.store.database import open_database
 from lab.parts import kafka, kafka_jars
-from lab.parts.postgres import PostgresUnavailable, fresh_database, require_own, running_server
+from lab.parts.postgres import PostgresUnavailable, binaries_of_the_wheel, fresh_database, running_server
 from tests.support.shared import folder_of_run, shared
 
 IN_CI = os.environ.get("CI") == "true"
@@ -82,7 +82,7 @@ def _migrated(server: URL) -> Iterator[str]:
 def postgres_parts() -> None:
     """What a PostgreSQL of one's own is run from, for tests that kill it; skipped or failed like `postgres_server`."""
     try:
-        require_own()
+        binaries_of_the_wheel()
     except PostgresUnavailable as reason:
         if IN_CI:
             raise

@@ -137,7 +137,7 @@ def steady(
     events: Iterator[dict[str, Any]],
     rate: float,
     seconds: float,
-    watch: Watch | None = None,
+    watch: LatencyMeter | None = None,
     stop: threading.Event | None = None,
 ) -> int:
     """Send so many events a second for so long, each at its instant. How many."""
@@ -163,7 +163,7 @@ def steady(
 # ---- watching -----------------------------------------------------------------------------------------------
 
 
-class Watch(threading.Thread):
+class LatencyMeter(threading.Thread):
     """Reads the topics of facts and alerts from their present end on, and tells for each event how long it took."""
 
     def __init__(self, kafka: str, prefix: str) -> None:

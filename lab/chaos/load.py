@@ -41,8 +41,8 @@ from schemas.topics import Topics
 from workflows.policy import model as packs
 from workflows.policy.index import Policy
 
-SQUALL_CASES = 30
-SQUALL_MS = 18_000
+STORM_CASES = 30
+STORM_MS = 18_000
 """How long a storm's week lasts here."""
 WEEK = 8 * DAY
 INSTANTS = ("deadline", "until", "due")
@@ -84,15 +84,15 @@ class Ledger:
 # ---- what is said -------------------------------------------------------------------------------------------
 
 
-def squall(seed: int, number: int, begin_ms: int) -> list[tuple[int, dict[str, Any]]]:
-    """A storm's events with the instant of sending, squeezed; cases and ids are this squall's own."""
+def squeezed_storm(seed: int, number: int, begin_ms: int) -> list[tuple[int, dict[str, Any]]]:
+    """A storm's events with the instant of sending, squeezed; cases and ids are this storm's own."""
     burst = _linear(BURST, begin_ms)
 
     def squeezed(ms: int) -> int:
         return burst + ms - BURST if abs(ms - BURST) < 60_000 else _linear(ms, begin_ms)
 
     told = []
-    for at, _, said in sorted(Storm(seed * 1000 + number, SQUALL_CASES).sent, key=lambda item: item[:2]):
+    for at, _, said in sorted(Storm(seed * 1000 + number, STORM_CASES).sent, key=lambda item: item[:2]):
         event = json.loads(json.dumps(said))
         event["id"], event["subject"] = f"{number}-{event['id']}", _renumbered(event["subject"], number)
         for holder, names in ((event, ("time", "recordedtime")), (event["data"], INSTANTS)):
@@ -104,7 +104,7 @@ def squall(seed: int, number: int, begin_ms: int) -> list[tuple[int, dict[str, A
 
 
 def _linear(ms: int, begin_ms: int) -> int:
-    return begin_ms + max(0, min(ms - FIRST, WEEK)) * SQUALL_MS // WEEK
+    return begin_ms + max(0, min(ms - FIRST, WEEK)) * STORM_MS // WEEK
 
 
 def _ms(text: str) -> int:
@@ -112,7 +112,7 @@ def _ms(text: str) -> int:
 
 
 def _renumbered(subject: str, number: int) -> str:
-    """The same case in another squall."""
+    """The same case in another storm."""
     return f"{subject[:-12]}{number:04x}{subject[-8:]}"
 
 
@@ -180,15 +180,15 @@ class Load:
 
     def _write(self) -> None:
         """Think of events, as many as the rate asks for."""
-        begin_s, said, squalls, calm = time.monotonic(), 0, 0, everyday()
+        begin_s, said, storms, calm = time.monotonic(), 0, 0, everyday()
         stormy = 0
         while not self._ended.wait(0.05):
             due = (time.monotonic() - begin_s) * self.rate
             while said < due:
                 if stormy < said / 2:
                     now, now_s = now_ms(), time.monotonic()
-                    told = squall(self.seed, squalls, now)
-                    squalls += 1
+                    told = squeezed_storm(self.seed, storms, now)
+                    storms += 1
                     stormy += len(told)
                     said += len(told)
                     for at, event in told:

@@ -81,7 +81,7 @@ class Broker:
     def launch(self) -> None:
         """Start it and do not wait."""
         assert self._process is None, "the broker runs already"
-        command = [*_java(self._parts), *self._records_classes(), "kafka.Kafka", str(self._write_properties())]
+        command = [*java_command(self._parts), *self._records_classes(), "kafka.Kafka", str(self._write_properties())]
         with self.log.open("ab") as output:
             # A session of its own: Ctrl-C is for the tests, which then stop it in order.
             self._process = subprocess.Popen(
@@ -158,7 +158,7 @@ class Broker:
 
     def _format(self) -> None:
         """Make the storage: features of this version, and the users."""
-        command = [*_java(self._parts), "kafka.tools.StorageTool", "format"]
+        command = [*java_command(self._parts), "kafka.tools.StorageTool", "format"]
         command += ["--config", str(self._write_properties()), f"--cluster-id={self.home.name}"]
         for name, password in self.users.items():
             command += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
@@ -261,7 +261,7 @@ def kept_broker(top: Path) -> Iterator[Broker]:
     top.mkdir(parents=True, exist_ok=True)
     home = next((found for found in top.iterdir() if found.is_dir()), top / _cluster_id())
     home.mkdir(exist_ok=True)
-    properties = _cluster_properties(1) | _node_properties(1, home, _free_ports(2), False)
+    properties = _cluster_properties(1) | _node_properties(1, home, free_ports(2), False)
     broker = Broker(1, home, properties, {})
     broker.kept = True
     if not (home / "data-1" / "meta.properties").exists():
@@ -296,7 +296,7 @@ def _running(
     home.mkdir()
     brokers: list[Broker] = []
     try:
-        ports = _free_ports(2 * count)
+        ports = free_ports(2 * count)
         own = _cluster_properties(count)
         secured = None if users is None else {ADMIN: secrets.token_hex(16), **users}
         certificate = None if secured is None else make_certificate(home, BROKER)
@@ -386,12 +386,14 @@ def _secured_properties(certificate: Certificate, password: str) -> dict[str, st
     }
 
 
-def _java(parts: Parts) -> list[str]:
+def java_command(parts: Parts) -> list[str]:
+    """The beginning of a command that runs a class of Kafka."""
     mapped = [f"-XX:SharedArchiveFile={parts.archive}"] if parts.archive.exists() else []
     return [str(parts.java), *VIRTUAL_MACHINE, *mapped, "-cp", parts.classpath]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """So many ports at which nobody listens."""
     # All are held until the last is found, or one could be found twice.
     held: list[socket.socket] = []
     try:
