@@ -1,7 +1,6 @@
-"""A whole installation on one machine: brokers, PostgreSQL and the roles, each a process of its own.
+"""The roles of an installation, each a process of its own: started, asked, killed and started again by name.
 
-Enters: where brokers and database answer. Leaves: roles that are started, asked, killed and started again by name; the
-log of each in a file. Everything listens on loopback and ends with the block.
+Each logs to a file, listens on loopback and ends with the block. Brokers and database are given by their addresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Runs of the engine, and what is compared of them.
 
-Enters: a database's URL, events, limits. Leaves: an engine that has decided them, the facts of each case as canonical
-bytes without the numbers that depend on the partitions, and the whole log with them.
+The facts of a case are compared as bytes, without the numbers that depend on the partitions.
 """
 
 from __future__ import annotations

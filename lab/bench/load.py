@@ -214,19 +214,14 @@ class LatencyMeter(threading.Thread):
                 now = time.monotonic()
                 for message in messages:
                     if place.topic == self.facts:
-                        self._step(f.decode_step(message.value), now)
+                        cause = f.decode_step(message.value).cause
+                        if (meant := self._meant.pop((cause.source, cause.id), None)) is not None:
+                            self.steps.append(now - meant)
                     else:
-                        self._line(m.decode_told(message.value), now)
-
-    def _step(self, step: f.Step, now: float) -> None:
-        meant = self._meant.pop((step.cause.source, step.cause.id), None)
-        if meant is not None:
-            self.steps.append(now - meant)
-
-    def _line(self, line: m.AlertTold, now: float) -> None:
-        meant = self._urged.pop(line.case, None) if (line.kind, line.what) == ("urge", "firing") else None
-        if meant is not None:
-            self.alerts.append(now - meant)
+                        line = m.decode_told(message.value)
+                        urged = (line.kind, line.what) == ("urge", "firing")
+                        if urged and (meant := self._urged.pop(line.case, None)) is not None:
+                            self.alerts.append(now - meant)
 
 
 def rank(values: list[float], share: float) -> float:

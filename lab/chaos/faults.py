@@ -1,7 +1,7 @@
 """An installation to break: brokers, PostgreSQL and roles of its own, wires between them, and every way to break them.
 
-A fault returns the function that undoes it. `supervise` starts again what ended by itself. Workers reach PostgreSQL over
-a proxy each and, where there is one broker, the broker too: it advertises an address of its own for each of them.
+A fault returns the function that undoes it. `supervise` starts again what ended by itself. Workers reach PostgreSQL
+over a proxy each and, where there is one broker, the broker too: it advertises an address of its own for each of them.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ SYSTEM = "city-hotline"
 STOP_S = 60.0
 """How long a role may take to stop in order; with brokers away it tries for half a minute to say what it has."""
 AGAIN_S = 0.5
-"""How long a role that ended by itself stays away. The performance role ends on purpose when the database or Faust fails,
-since it can then no longer trust its memory."""
+"""How long a role that ended by itself stays away. The performance role ends on purpose when the database or Faust
+fails, since it can then no longer trust its memory."""
 
 
 class ChaosInstallation:

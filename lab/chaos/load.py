@@ -91,29 +91,21 @@ def squeezed_storm(seed: int, number: int, begin_ms: int) -> list[tuple[int, dic
     def squeezed(ms: int) -> int:
         return burst + ms - BURST if abs(ms - BURST) < 60_000 else _linear(ms, begin_ms)
 
-    told = []
-    for at, _, said in sorted(Storm(seed * 1000 + number, STORM_CASES).sent, key=lambda item: item[:2]):
-        event = json.loads(json.dumps(said))
-        event["id"], event["subject"] = f"{number}-{event['id']}", _renumbered(event["subject"], number)
+    events = []
+    for at, _, sent in sorted(Storm(seed * 1000 + number, STORM_CASES).sent, key=lambda item: item[:2]):
+        event = json.loads(json.dumps(sent))
+        subject = event["subject"]
+        event["id"], event["subject"] = f"{number}-{event['id']}", f"{subject[:-12]}{number:04x}{subject[-8:]}"
         for holder, names in ((event, ("time", "recordedtime")), (event["data"], INSTANTS)):
             for name in names:
                 if name in holder:
-                    holder[name] = instant(squeezed(_ms(holder[name])))
-        told.append((squeezed(at), event))
-    return told
+                    holder[name] = instant(squeezed(round(datetime.fromisoformat(holder[name]).timestamp() * 1000)))
+        events.append((squeezed(at), event))
+    return events
 
 
 def _linear(ms: int, begin_ms: int) -> int:
     return begin_ms + max(0, min(ms - FIRST, WEEK)) * STORM_MS // WEEK
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def _renumbered(subject: str, number: int) -> str:
-    """The same case in another storm."""
-    return f"{subject[:-12]}{number:04x}{subject[-8:]}"
 
 
 def everyday() -> Iterator[dict[str, Any]]:

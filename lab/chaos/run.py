@@ -343,9 +343,14 @@ def rebalances(folder: Path, seed: int, graceful: int, killed: int, rate: float 
     """One performance process stays, a second one joins and leaves under load: so often in order, so often killed."""
     names = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
     with chaos_installation(folder) as place, under_load(place, seed, rate, *names) as experiment:
+
+        def shared() -> bool:
+            each = [_owned(place, name) for name in ("performance-1", "performance-2")]
+            return min(each) > 0 and sum(each) == place.partitions
+
         for number in range(graceful + killed):
             place.join("performance-2")
-            experiment.until(lambda: _shared(place), 60, "both performance processes have partitions")
+            experiment.until(shared, 60, "both performance processes have partitions")
             experiment.wait(1.5)
             place.leave("performance-2", kill=number >= graceful)
             experiment.until(lambda: not place.installation["performance-2"].running, 20, "the second one is gone")
@@ -361,11 +366,6 @@ def _owned(place: ChaosInstallation, name: str) -> int:
         return 0
     found = re.search(r"^gridpatrol_fold_partitions_owned (\d+)", said, re.MULTILINE)
     return int(found[1]) if found else 0
-
-
-def _shared(place: ChaosInstallation) -> bool:
-    each = [_owned(place, name) for name in ("performance-1", "performance-2")]
-    return min(each) > 0 and sum(each) == place.partitions
 
 
 # ---- telling ------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """A real Apache Kafka for the tests: one broker or several, plain or with TLS, passwords and access lists.
 
-Enters: `GRIDPATROL_TEST_KAFKA`, the bootstrap servers of a broker where tests may create topics; without it,
-what kafka_parts.py finds or fetches. Leaves: bootstrap addresses, and `Broker`s that can be killed and started
-again on the same data and port. A broker is a KRaft node, broker and controller in one, on loopback and in a
-temporary folder; it takes 2 seconds to start and 280 MB. It dies with the process that started it, however that
-ends: a shell waits at the other end of a pipe for this process to go, then kills the broker and removes the folder.
+`GRIDPATROL_TEST_KAFKA` names the bootstrap servers of a broker where tests may create topics; without it, a broker is
+run from what kafka_jars.py finds or fetches. A `Broker` can be killed and started again on the same data and port. It
+is a KRaft node, broker and controller in one, on loopback and in a temporary folder; it takes 2 seconds to start and
+280 MB. It dies with the process that started it, however that ends: a shell waits at the other end of a pipe for this
+process to go, then kills the broker and removes the folder.
 """
 
 from __future__ import annotations

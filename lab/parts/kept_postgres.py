@@ -1,8 +1,8 @@
 """A PostgreSQL whose data stay in a folder, for an installation that goes on where it stopped.
 
-Enters: the folder; or GRIDPATROL_TEST_POSTGRES, the URL of a server that runs anyway. Leaves: the URL of a database.
-The server is run from the same wheel as that of the tests, but does not forget what a power cut would lose. It dies
-with the process that started it, however that ends: a shell waits at the other end of a pipe for this process to go.
+The server is run from the same wheel as that of the tests, but does not forget what a power cut would lose; or it is
+one that runs anyway (GRIDPATROL_TEST_POSTGRES). It dies with the process that started it, however that ends: a shell
+waits at the other end of a pipe for this process to go.
 """
 
 from __future__ import annotations
@@ -104,17 +104,12 @@ def _running(binaries: Path, home: Path, sockets: Path, owner: pwd.struct_passwd
         postgres.await_answer(url, process, log)
         yield url
     finally:
-        _end(process)
+        process.send_signal(signal.SIGINT)  # it ends sessions instead of waiting for them
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait()
         watch.kill()
         watch.wait()
         watch.stdin.close()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGINT ends sessions instead of waiting for them."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()

