@@ -37,7 +37,7 @@ check: setup ## ruff, mypy and the tests of the house's shape
 	@$(BIN)/pytest -q $(HOUSE)
 
 test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (eight minutes)
-	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD)
+	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(HOUSE:%=--ignore=%)
 
 drill: setup ## whole installations that are killed, cut off, secured, moved and measured (a quarter of an hour)
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) tests/drill
