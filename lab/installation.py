@@ -1,7 +1,6 @@
-"""A whole installation on one machine: brokers, PostgreSQL and the roles, each a process of its own.
+"""The roles of an installation, each a process of its own: started, asked, killed and started again by name.
 
-Enters: where brokers and database answer. Leaves: roles that are started, asked, killed and started again by name; the
-log of each in a file. Everything listens on loopback and ends with the block.
+Each logs to a file, listens on loopback and ends with the block. Brokers and database are given by their addresses.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ class Role:
             raise AssertionError(f"{self.name} did not stop within {STOP_S} s:\n{self.said()[-3000:]}") from None
 
 
-class Town:
+class Installation:
     """The roles of one installation."""
 
     def __init__(
@@ -200,9 +199,9 @@ def _variables(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 @contextmanager
-def town(folder: Path, kafka: str, database: str, **settings: Any) -> Iterator[Town]:
+def installation(folder: Path, kafka: str, database: str, **settings: Any) -> Iterator[Installation]:
     """An installation that is set up, with no role started yet; none is left when the block ends."""
-    built = Town(folder, kafka, database, **settings)
+    built = Installation(folder, kafka, database, **settings)
     try:
         built.set_up()
         yield built

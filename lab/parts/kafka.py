@@ -1,10 +1,10 @@
 """A real Apache Kafka for the tests: one broker or several, plain or with TLS, passwords and access lists.
 
-Enters: `GRIDPATROL_TEST_KAFKA`, the bootstrap servers of a broker where tests may create topics; without it,
-what kafka_parts.py finds or fetches. Leaves: bootstrap addresses, and `Broker`s that can be killed and started
-again on the same data and port. A broker is a KRaft node, broker and controller in one, on loopback and in a
-temporary folder; it takes 2 seconds to start and 280 MB. It dies with the process that started it, however that
-ends: a shell waits at the other end of a pipe for this process to go, then kills the broker and removes the folder.
+`GRIDPATROL_TEST_KAFKA` names the bootstrap servers of a broker where tests may create topics; without it, a broker is
+run from what kafka_jars.py finds or fetches. A `Broker` can be killed and started again on the same data and port. It
+is a KRaft node, broker and controller in one, on loopback and in a temporary folder; it takes 2 seconds to start and
+280 MB. It dies with the process that started it, however that ends: a shell waits at the other end of a pipe for this
+process to go, then kills the broker and removes the folder.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Broker:
     def launch(self) -> None:
         """Start it and do not wait."""
         assert self._process is None, "the broker runs already"
-        command = [*_java(self._parts), *self._records_classes(), "kafka.Kafka", str(self._write_properties())]
+        command = [*java_command(self._parts), *self._records_classes(), "kafka.Kafka", str(self._write_properties())]
         with self.log.open("ab") as output:
             # A session of its own: Ctrl-C is for the tests, which then stop it in order.
             self._process = subprocess.Popen(
@@ -158,7 +158,7 @@ class Broker:
 
     def _format(self) -> None:
         """Make the storage: features of this version, and the users."""
-        command = [*_java(self._parts), "kafka.tools.StorageTool", "format"]
+        command = [*java_command(self._parts), "kafka.tools.StorageTool", "format"]
         command += ["--config", str(self._write_properties()), f"--cluster-id={self.home.name}"]
         for name, password in self.users.items():
             command += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
@@ -386,13 +386,14 @@ def _secured_properties(certificate: Certificate, password: str) -> dict[str, st
     }
 
 
-def _java(parts: Parts) -> list[str]:
+def java_command(parts: Parts) -> list[str]:
+    """The beginning of a command that runs a class of Kafka."""
     mapped = [f"-XX:SharedArchiveFile={parts.archive}"] if parts.archive.exists() else []
     return [str(parts.java), *VIRTUAL_MACHINE, *mapped, "-cp", parts.classpath]
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine on which nothing listens now."""
+    """So many ports at which nobody listens."""
     # All are held until the last is found, or one could be found twice.
     held: list[socket.socket] = []
     try:

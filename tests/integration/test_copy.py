@@ -51,9 +51,9 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(params=["to postgresql", "to sqlite"])
-def urls(request: pytest.FixtureRequest, sqlite_url: str, postgres_url: str) -> tuple[str, str]:
+def urls(request: pytest.FixtureRequest, sqlite_url: str, empty_postgres_url: str) -> tuple[str, str]:
     """Source and target, both empty."""
-    return (sqlite_url, postgres_url) if request.param == "to postgresql" else (postgres_url, sqlite_url)
+    return (sqlite_url, empty_postgres_url) if request.param == "to postgresql" else (empty_postgres_url, sqlite_url)
 
 
 def fill(url: str, until: int | None = None) -> None:
@@ -241,26 +241,26 @@ def test_a_single_character_that_differs_is_found_and_nothing_stays(urls: tuple[
     assert is_empty(target)
 
 
-def test_what_postgresql_cannot_hold_is_named(sqlite_url: str, postgres_url: str) -> None:
+def test_what_postgresql_cannot_hold_is_named(sqlite_url: str, empty_postgres_url: str) -> None:
     fill(sqlite_url)
-    with closing(open_database(sqlite_url)) as old, closing(open_database(postgres_url)) as new:
+    with closing(open_database(sqlite_url)) as old, closing(open_database(empty_postgres_url)) as new:
         with old.begin() as connection:
             connection.execute(sealed.insert().values(token="here", body="a\x00b"))
         new.upgrade()
         with pytest.raises(CopyFailed, match="refuses a row of sealed"):
             copying.copy(old, new, lambda done, total: None)
-    assert is_empty(postgres_url)
+    assert is_empty(empty_postgres_url)
 
 
-def test_a_key_that_postgresql_cannot_index_is_named(sqlite_url: str, postgres_url: str) -> None:
-    with closing(open_database(sqlite_url)) as old, closing(open_database(postgres_url)) as new:
+def test_a_key_that_postgresql_cannot_index_is_named(sqlite_url: str, empty_postgres_url: str) -> None:
+    with closing(open_database(sqlite_url)) as old, closing(open_database(empty_postgres_url)) as new:
         old.upgrade()
         new.upgrade()
         with old.begin() as connection:
             write_meta(connection, noise(10_000), "")
         with pytest.raises(CopyFailed, match="refuses a row of meta"):
             copying.copy(old, new, lambda done, total: None)
-    assert is_empty(postgres_url)
+    assert is_empty(empty_postgres_url)
 
 
 def test_letters_of_an_older_release_come_with_as_much_of_their_subject_as_is_kept_today(urls: tuple[str, str]) -> None:

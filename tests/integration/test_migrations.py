@@ -73,9 +73,9 @@ def columns(database: Database) -> dict[str, object]:
 
 
 @pytest.fixture
-def migrated(database_url: str) -> Iterator[Database]:
+def migrated(empty_database_url: str) -> Iterator[Database]:
     """A database made by the migrations."""
-    database = open_database(database_url)
+    database = open_database(empty_database_url)
     database.upgrade()
     yield database
     database.close()
@@ -121,8 +121,8 @@ def test_a_schema_of_another_release_is_refused_with_the_command_that_mends_it(m
         migrated.check_schema()
 
 
-def test_an_empty_database_has_no_schema_of_any_release(database_url: str) -> None:
-    database = open_database(database_url)
+def test_an_empty_database_has_no_schema_of_any_release(empty_database_url: str) -> None:
+    database = open_database(empty_database_url)
     with pytest.raises(SchemaMismatch, match="revision none"):
         database.check_schema()
     database.close()
@@ -162,8 +162,8 @@ def published(database: Database) -> dict[str, bool]:
         return {id_: bool(is_) for id_, is_ in connection.exec_driver_sql("SELECT id, published FROM dead_letters")}
 
 
-def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_published(database_url: str) -> None:
-    with runs.engine_on(database_url, 4, consumers=runs.consumers()) as engine:
+def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_published(empty_database_url: str) -> None:
+    with runs.engine_on(empty_database_url, 4, consumers=runs.consumers()) as engine:
         runs.replayed(engine, runs.storm(5, 40))
         database = engine.database
         to(database, "0001")
@@ -177,9 +177,9 @@ def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_publ
         assert set(published(database).values()) == {False}
 
 
-def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letters(database_url: str) -> None:
+def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letters(empty_database_url: str) -> None:
     """As if the run had been one of this release. A record that is no event is passed over; erased rows as well."""
-    with prepared(database_url) as engine:
+    with prepared(empty_database_url) as engine:
         told(engine)
         erasure.erase(engine, OTHER, "somebody")
         database = engine.database

@@ -28,7 +28,7 @@ from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
 from engine.store.rows import StepRow
 from lab import runs
-from lab.installation import Role, Town
+from lab.installation import Installation, Role
 from lab.parts.processes import eventually
 from schemas import binary
 from schemas import facts as f
@@ -42,7 +42,7 @@ class Stage:
     """A database with the steps of a month that nobody has folded, their topics, and workers to be started."""
 
     def __init__(self, folder: Path, kafka: str, prefix: str, url: str) -> None:
-        self.town = Town(folder, kafka, url, prefix, PARTITIONS)
+        self.installation = Installation(folder, kafka, url, prefix, PARTITIONS)
         self.settings = Settings(role="performance", database=url, kafka=kafka, kafka_prefix=prefix)
         self.names = Topics(prefix)
         self.publisher = Publisher(self.settings, "test")
@@ -54,8 +54,8 @@ class Stage:
 
     def worker(self, name: str, **more: str) -> Role:
         """A worker that owns partitions, unless it is to die before."""
-        self.town.start(name, **more)
-        role = self.town[name]
+        self.installation.start(name, **more)
+        role = self.installation[name]
         if not more:
             role.await_ready()
         return role
@@ -156,7 +156,7 @@ class Stage:
         eventually(lambda: left() == 0, lambda: f"{left()} notes left", within_s)
 
     def close(self) -> None:
-        self.town.kill()
+        self.installation.kill()
         self.publisher.close()
         self.database.close()
 
