@@ -179,7 +179,7 @@ class Telling(threading.Thread):
         for row in rows:
             line = told(row, epoch)
             headers = binary.headers(type=m.LINE, id=line.id, subject=line.case, at_ms=line.told_at)
-            self._publisher.send(self.topics.alerts, line.case, m.encode_told(line), headers)
+            self._publisher.send(self.topics.alerts, line.case, m.encode_alert(line), headers)
         self._publisher.flush()
         failpoints.hit("alerts.after_publish")
         with self.database.begin() as connection:
@@ -200,11 +200,11 @@ class Telling(threading.Thread):
             outbox.mark_letters(connection, [row.id for row in rows])
 
 
-def told(row: DeliveryRow, epoch: str) -> m.AlertTold:
+def told(row: DeliveryRow, epoch: str) -> m.PublishedAlert:
     """A line of the feed as it is published."""
     line = m.decode_line(row.body)
     said = {name: getattr(line, name) for name in line.__struct_fields__}
-    return m.AlertTold(**said, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
+    return m.PublishedAlert(**said, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
 
 
 def letter(row: LetterRow) -> m.DeadLetter:

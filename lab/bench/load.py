@@ -216,14 +216,14 @@ class Watch(threading.Thread):
                     if place.topic == self.facts:
                         self._step(f.decode_step(message.value), now)
                     else:
-                        self._line(m.decode_told(message.value), now)
+                        self._line(m.decode_alert(message.value), now)
 
     def _step(self, step: f.Step, now: float) -> None:
         meant = self._meant.pop((step.cause.source, step.cause.id), None)
         if meant is not None:
             self.steps.append(now - meant)
 
-    def _line(self, line: m.AlertTold, now: float) -> None:
+    def _line(self, line: m.PublishedAlert, now: float) -> None:
         meant = self._urged.pop(line.case, None) if (line.kind, line.what) == ("urge", "firing") else None
         if meant is not None:
             self.alerts.append(now - meant)

@@ -363,7 +363,7 @@ def _other_topics(case: Case) -> None:
     _compare(
         case,
         "feed",
-        {m.encode_told(told(row, epoch)) for row in rows},
+        {m.encode_alert(told(row, epoch)) for row in rows},
         {item.value for item in _read(case, case.topics.alerts)},
     )
     _compare(
