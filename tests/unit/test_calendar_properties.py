@@ -1,6 +1,6 @@
 """What holds of every calendar, kind and instant, and a slow reference that counts minute by minute.
 
-The reference shares nothing with the hands: it asks the time zone database what the wall shows in each
+The reference shares nothing with the timescales: it asks the time zone database what the wall shows in each
 minute, looks whether that lies in a window, and steps on.
 """
 
