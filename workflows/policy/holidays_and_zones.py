@@ -16,7 +16,7 @@ import msgspec
 
 from workflows.clocks.calendar import SINCE_EVER, DayRule, Windows
 from workflows.clocks.timescales import CalendarError
-from workflows.periods import to_day
+from workflows.figures import to_day
 
 #: Countries that publish each year's days off and working weekends by notice. For a year without a notice the library
 #: gives the statutory festivals alone, which is a guess, so such a year counts as unknown.

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from workflows.clocks.limits import DayMeaning, Kind, Limit
-from workflows.periods import to_date, to_day
+from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, LintContext, one_of, overlap
 from workflows.policy.model import Category, LimitRow
 from workflows.policy.settings import FILE
