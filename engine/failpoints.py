@@ -1,8 +1,8 @@
-"""Named places where a run can be killed, stopped or made to fail, for tests of what a crash leaves behind.
+"""Failpoints: named places where a run can be killed, stopped or made to fail, for tests of what a crash leaves behind.
 
-In: `GRIDPATROL_FAILPOINT`, e.g. `slice.before_commit:kill@3` (the third time), `append.after_commit:raise`,
-`slice.after_read:sleep=200`, `relay.before_mark:stop` (until SIGCONT). Out: nothing, or the end. Costs one dictionary
-look-up when none is set.
+`GRIDPATROL_FAILPOINT` sets them, e.g. `slice.before_commit:kill@3` (the third time), `append.after_commit:raise`,
+`slice.after_read:sleep=200` (ms, every time), `relay.before_mark:stop` (until SIGCONT); commas separate several. When
+none is set, a place costs one dictionary look-up.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The inbox log as the engine sees it, and its form as a table. The other form is a topic: `engine.cluster.inbox`.
 
-In: submissions. Out: records with the position and the stamp that the log gave them, in order, partition by partition.
+The log gives each submission its position within the partition, from 0, and its stamp: the time of arrival in ms.
 """
 
 from collections import deque
@@ -16,11 +16,11 @@ from engine.store.database import TAKEN, Connection, Database
 from engine.store.rows import InboxRow, PartitionRow, SealedRow
 
 TAIL = 20_000
-"""Records kept in memory between append and decision; older ones are read from the table."""
+"""Records of a partition kept in memory between append and decision. One more, and all are read from the table."""
 
 
 class Submission(Struct, frozen=True):
-    """What is asked to be appended."""
+    """A record that is to be appended."""
 
     partition: int
     kind: str
@@ -30,19 +30,19 @@ class Submission(Struct, frozen=True):
 
 
 class Inbox(Protocol):
-    """A log with numbered partitions. `heads` has the partitions that are ours to decide."""
+    """A log with numbered partitions."""
 
     heads: dict[int, int]
-    """How far records are at hand: the position after the last one, by partition."""
+    """How far records are at hand: the position after the last one, by partition that is ours to decide."""
 
     def reload(self, connection: Connection, rows: dict[int, PartitionRow]) -> None:
-        """Forget what is in memory: what is read next comes after what these rows have decided."""
+        """Forget what is in memory. Reading goes on at the positions of these rows."""
 
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """Append durably, in order; with what is sealed stored no later."""
+        """Append durably, in order. Sealed members are stored no later than the records that refer to them."""
 
     def noted(self, rows: Sequence[InboxRow]) -> None:
-        """These were appended by a slice."""
+        """A slice of a replay has appended these."""
 
     def read(self, partition: int, position: int, most: int) -> list[InboxRow]:
         """Records at hand, from a position on."""
@@ -58,7 +58,7 @@ class Inbox(Protocol):
 
 
 class TableInbox:
-    """The log as a table. Whoever holds the lease owns all partitions."""
+    """The log as a table. The holder of the lease owns all partitions."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -84,15 +84,11 @@ class TableInbox:
         failpoints.hit("append.after_commit")
         self.heads = heads
         for row in rows:
-            self._remember(row)
+            tail = self._tails[row.partition]
+            tail.append(row)
+            if len(tail) > TAIL:
+                tail.clear()
         return rows
-
-    def _remember(self, row: InboxRow) -> None:
-        """Keep a record that was just appended, so that its slice need not read it again."""
-        tail = self._tails[row.partition]
-        tail.append(row)
-        if len(tail) > TAIL:
-            tail.clear()
 
     def noted(self, rows: Sequence[InboxRow]) -> None:
         for row in rows:

@@ -1,7 +1,7 @@
-"""The lease: one process writes to a database. A lock of the operating system, or of PostgreSQL, so kill -9 frees it.
+"""The lease: only one process may write to a database, or tell its alerts.
 
-In: a database, and what only one process may do with it. Out: a held lease, or LeaseTaken, which names the holder where
-it can.
+It is a lock of the operating system beside the SQLite file, or an advisory lock of a PostgreSQL session. Both end with
+the process, so kill -9 frees them.
 """
 
 import fcntl
@@ -15,17 +15,19 @@ from engine.errors import DatabaseUnusable, LeaseTaken
 from engine.store.database import Connection, Database, DriverError, StoreError
 
 KEEP_S = 1.0
+"""How often `keep` looks whether the lock still holds."""
 LINGER_S = 1.0
+"""How long a lock that is taken is waited for: PostgreSQL notices only after a moment that a process is gone."""
 PROBES = ("tcp_keepalives_idle = 5", "tcp_keepalives_interval = 1", "tcp_keepalives_count = 3")
-"""By these PostgreSQL notices in some 8 s that the holder's machine is gone; by itself it takes two hours."""
+"""With these PostgreSQL notices within about 8 s that the holder's machine is gone; its default takes two hours."""
 
 
 class LeaseName(NamedTuple):
-    """What only one process does: in words, its file's ending for SQLite, its advisory lock's number for PostgreSQL."""
+    """A task that only one process at a time may have."""
 
-    does: str
-    ending: str
-    key: int
+    does: str  # in words: process 7 {does} the database
+    ending: str  # of the lock file, for SQLite
+    key: int  # of the advisory lock, for PostgreSQL
 
 
 WRITER = LeaseName("writes to", ".lease", 0x67726964)  # "grid"
@@ -33,23 +35,23 @@ TELLER = LeaseName("tells the alerts of", ".alerts.lease", 0x616C7274)  # "alrt"
 
 
 class Lease:
-    """Held from construction until `close`, or until the process ends.
+    """Held from construction until `close`, or until the process ends. LeaseTaken names the holder where it is known.
 
-    A lock that a killed process held is waited for up to `linger_s`. Several may hold it `shared`, as the roles of a
-    distributed run do with `WRITER`: then nobody can hold it alone.
+    A lock of PostgreSQL that is taken is waited for up to `linger_s`. Several processes may hold it `shared`, as the
+    roles of a distributed run do with `WRITER`; then no process can hold it alone.
     """
 
     def __init__(
-        self, database: Database, office: LeaseName = WRITER, linger_s: float = LINGER_S, *, shared: bool = False
+        self, database: Database, name: LeaseName = WRITER, linger_s: float = LINGER_S, *, shared: bool = False
     ) -> None:
-        self.office = office
+        self.name = name
         self._linger_s = linger_s
         self._shared = shared
         self._seen_s = time.monotonic()
         self._file: IO[str] | None = None
         self._connection: Connection | None = None
         if database.dialect == "sqlite":
-            self._lock_file(Path(f"{database.url.database}{office.ending}"))
+            self._lock_file(Path(f"{database.url.database}{name.ending}"))
         else:
             self._lock_row(database)
 
@@ -61,23 +63,23 @@ class Lease:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
             handle.close()
-            database = str(path).removesuffix(self.office.ending)
-            raise LeaseTaken(f"process {holder} {self.office.does} {database}") from error
+            database = str(path).removesuffix(self.name.ending)
+            raise LeaseTaken(f"process {holder} {self.name.does} {database}") from error
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()
         self._file = handle
 
     def _lock_row(self, database: Database) -> None:
-        """The session of a process that was killed takes PostgreSQL a moment to notice: ask for so long."""
+        """Ask for `linger_s`: PostgreSQL takes a moment to notice that the session of a killed process is gone."""
         until = time.monotonic() + self._linger_s
         ask = f"SELECT pg_try_advisory_lock{'_shared' if self._shared else ''}(%s)"
         with ExitStack() as undo:
             connection = database.db.connect().execution_options(isolation_level="AUTOCOMMIT")
             undo.callback(connection.close)
-            while not connection.exec_driver_sql(ask, (self.office.key,)).scalar_one():
+            while not connection.exec_driver_sql(ask, (self.name.key,)).scalar_one():
                 if time.monotonic() >= until:
-                    raise LeaseTaken(f"another process {self.office.does} {database.url.database}")
+                    raise LeaseTaken(f"another process {self.name.does} {database.url.database}")
                 time.sleep(0.05)
             for probe in PROBES:
                 connection.exec_driver_sql(f"SET {probe}")
@@ -85,9 +87,9 @@ class Lease:
         self._connection = connection
 
     def keep(self, database: Database) -> None:
-        """Look whether it still holds, about once a second: with its session PostgreSQL forgets the lock.
+        """Look about once a second whether the lock still holds: PostgreSQL frees it when the session breaks.
 
-        A lost one is taken again; LeaseTaken if another process was faster. The operating system forgets nothing.
+        A lost lock is taken again; LeaseTaken if another process was faster. A file's lock is never lost.
         """
         if self._file is not None or time.monotonic() - self._seen_s < KEEP_S:
             return
@@ -98,9 +100,6 @@ class Lease:
                 return
         except DriverError:
             self.close()
-        self._take_again(database)
-
-    def _take_again(self, database: Database) -> None:
         try:
             self._lock_row(database)
         except DriverError as error:

@@ -1,8 +1,7 @@
-"""Policy packs on disk: reads a folder, and knows the folders that are shipped.
+"""Policy packs on disk: the folders that are shipped, and the reading of a folder.
 
-In: the name of a shipped pack or the path of a folder. Out: file name -> text for the compiler, the compiled
-pack, and a `Finding` for whatever cannot be read. Everything that judges a pack is pure and lives in
-`workflows`.
+A folder is named by its path, or by the name of a shipped pack. This file only reads; the code that compiles and judges
+a pack is pure and lives in `workflows.policy`.
 """
 
 from collections.abc import Iterable
@@ -44,7 +43,7 @@ def folder_of(name: str) -> Path:
 
 
 def read_folder(folder: Path) -> tuple[dict[str, str], list[Finding]]:
-    """The texts of a pack folder, and a problem for each file that is no UTF-8 text."""
+    """The texts of a pack folder by file name, and a problem for each file that is no UTF-8 text."""
     problems = Problems()
     if not folder.is_dir():
         known = ", ".join(shipped())

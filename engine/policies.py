@@ -1,4 +1,4 @@
-"""Compiled packs by hash, ready to be asked. In: a database. Out: `Policy` objects, each built once."""
+"""Compiled packs by hash. A `Policy` is built once per process and pack."""
 
 from engine.errors import PackUnusable
 from engine.store import inbox
@@ -14,7 +14,7 @@ class Policies:
         self._known: dict[str, Policy] = {}
 
     def get(self, connection: Connection, digest: str) -> Policy:
-        """The policy of a hash."""
+        """The policy of a pack's hash; PackUnusable if the store does not hold the pack."""
         found = self._known.get(digest)
         if found is None:
             body = inbox.read_pack(connection, digest)

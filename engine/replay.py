@@ -1,6 +1,6 @@
 """Replay: a file of events with event time as the clock, or an exported log with its own stamps.
 
-In: lines. Out: the same records, decisions and facts as if they had arrived live. A file of events is written through:
+Both give the same records, decisions and facts as if the records had arrived live. A file of events is written through:
 each record enters the log in the slice that decides it, and silent gaps get the ticks that an attentive owner would
 have appended. An exported log is laid into the table as it is; nothing ticks. An interrupted replay goes on where its
 last slice committed.
@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from engine import admission, failpoints
 from engine.errors import LogMismatch
-from engine.runtime import Engine, check_partitions
+from engine.runtime import Engine
+from engine.slice import isolation
 from engine.slice.types import Batch
 from engine.store import dead_letters, writes
 from engine.store import inbox as table
@@ -23,7 +24,7 @@ from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
 from engine.store.rows import InboxRow, PackRow, SealedRow, SettlementRow
 from engine.store.tables import sealed
-from schemas.envelope import Envelope, to_ms
+from schemas.envelope import to_ms
 from schemas.refusals import Refusal
 
 Progress = Callable[[int], None]
@@ -38,7 +39,7 @@ class Replayed(Struct):
     rejected: int = 0  # by shape: kept as dead letters
     beyond: int = 0  # after `until`
     outcomes: dict[str, int] = msgspec.field(default_factory=dict)
-    end: int = 0  # the instant up to which clocks have run
+    end: int = 0  # the instant up to which clocks have run (ms)
 
 
 class _Line(Struct):
@@ -53,16 +54,16 @@ def replay_events(
 ) -> Replayed:
     """Replay JSON lines of CloudEvents, in arrival order (`recordedtime` if an event has one, else `time`).
 
-    `name` identifies the file for resuming. Clocks run to `until`, or to the last arrival.
+    `name` identifies the file for resuming. Clocks run to `until` (ms), or to the last arrival.
     """
-    engine.drain()  # what stands in the log already comes first
+    engine.drain()  # records that stand in the log already come first
     reader, result = f"replay:{name}", Replayed()
     with engine.database.read() as connection:
         done = read_positions(connection, reader)
     chunk: list[_Line] = []
-    for item in _read(engine, lines, reader, done, until, result):
-        chunk.append(item)
-        if len(chunk) >= engine.limits.records:
+    for line in _read(engine, lines, reader, done, until, result):
+        chunk.append(line)
+        if len(chunk) >= engine.partitions.limits.records:
             _decide(engine, chunk, reader, result)
             engine.feed()
             progress(result.lines)
@@ -78,7 +79,7 @@ def replay_events(
 def _read(
     engine: Engine, lines: Iterable[bytes], reader: str, done: dict[int, int], until: int | None, result: Replayed
 ) -> Iterator[_Line]:
-    """Lines as records; those of bad shape become dead letters."""
+    """Lines as records, counted in `result`; those of bad shape become dead letters."""
     latest = 0
     for number, line in enumerate(lines, 1):
         result.lines = number
@@ -92,7 +93,7 @@ def _read(
                 dead_letters.write(connection, [letter])
             continue
         submission, event = received
-        latest = max(latest, _arrival(event))
+        latest = max(latest, to_ms(event.recordedtime or event.time))
         if until is not None and latest > until:
             result.beyond += 1
             continue
@@ -104,26 +105,22 @@ def _read(
         yield _Line(row, submission.sealed)
 
 
-def _arrival(event: Envelope) -> int:
-    return to_ms(event.recordedtime or event.time)
-
-
 def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -> None:
     """Decide a chunk, in as many slices as it takes."""
     if not chunk:
         return
     with engine.database.begin() as connection:
         writes.insert_missing(connection, sealed, [line.sealed for line in chunk if line.sealed])
-    waiting: dict[int, list[InboxRow]] = {}
+    partitions, waiting = engine.partitions, dict[int, list[InboxRow]]()
     for line in chunk:
         waiting.setdefault(line.row.partition, []).append(line.row)
     while waiting:
-        batches = [Batch(engine.rows[p], rows, engine.next_due[p], ticking=True) for p, rows in waiting.items()]
-        done = engine.decide(batches, None, partial(_note, reader, waiting))
+        batches = [Batch(partitions.rows[p], rows, partitions.next_due[p], ticking=True) for p, rows in waiting.items()]
+        decided = isolation.decide(partitions, batches, None, partial(_note, reader, waiting))
         failpoints.hit("replay.after_commit")
-        for answer in done.answers:
+        for answer in decided.answers:
             result.outcomes[answer.outcome] = result.outcomes.get(answer.outcome, 0) + 1
-        waiting = {p: rows[done.taken.get(p, 0) :] for p, rows in waiting.items()}
+        waiting = {p: rows[decided.taken.get(p, 0) :] for p, rows in waiting.items()}
         waiting = {p: rows for p, rows in waiting.items() if rows}
 
 
@@ -136,15 +133,10 @@ def _note(reader: str, waiting: dict[int, list[InboxRow]], connection: Connectio
 
 def _run_out(engine: Engine, end: int) -> None:
     """Let everything that is due before the end fire, in every partition."""
-    while True:
-        late = [p for p, due in engine.next_due.items() if due is not None and due < end]
-        if not late:
-            return
-        engine.decide(
-            [Batch(engine.rows[p], [], engine.next_due[p], ticking=True, until=end) for p in late],
-            None,
-            lambda connection, taken: None,
-        )
+    partitions = engine.partitions
+    while late := [p for p, due in partitions.next_due.items() if due is not None and due < end]:
+        batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=end) for p in late]
+        isolation.decide(partitions, batches, None)
 
 
 # ---- exported logs ------------------------------------------------------------------------------------------
@@ -179,7 +171,11 @@ def is_log(first: bytes) -> bool:
 
 
 def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lambda done: None) -> int:
-    """Lay an exported log into an empty database and decide it. The number of records. Once more: it goes on."""
+    """Lay an exported log into an empty database and decide it. The number of records.
+
+    Packs and settlements come first, as exported; the records are decided as they come. A second call with the same log
+    goes on where the first was interrupted.
+    """
     rows = iter(lines)
     try:
         header = msgspec.json.decode(next(rows), type=Header)
@@ -187,22 +183,13 @@ def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lamb
         raise LogMismatch("the first line is no header of an exported log") from error
     if header.log != FORMAT:
         raise LogMismatch(f"format {header.log!r} is not {FORMAT!r}")
-    check_partitions(engine.count, header.partitions)
-    return _lay(engine, rows, progress)
-
-
-class _Item(Struct, forbid_unknown_fields=True):
-    """A line of an exported log after its header: one of these."""
-
-    record: InboxRow | None = None
-    pack: PackRow | None = None
-    settlement: SettlementRow | None = None
-
-
-def _lay(engine: Engine, lines: Iterator[bytes], progress: Progress) -> int:
-    """Packs and settlements first, as exported; then the records, decided as they come."""
+    if engine.count != header.partitions:
+        raise LogMismatch(
+            f"the log has {header.partitions} partitions, this database {engine.count}: "
+            f"start with an empty database and GRIDPATROL_PARTITIONS={header.partitions}"
+        )
     count, chunk, next_ = 0, list[InboxRow](), dict.fromkeys(engine.rows, 0)
-    for number, line in enumerate(lines, 2):
+    for number, line in enumerate(rows, 2):
         item = _item(line, number)
         if item.record is not None:
             _check_order(item.record, next_, number)
@@ -212,14 +199,22 @@ def _lay(engine: Engine, lines: Iterator[bytes], progress: Progress) -> int:
             with engine.database.begin() as connection:
                 table.write_pack(connection, item.pack)
         elif item.settlement is not None:
-            engine.settle(item.settlement)
-        if len(chunk) >= engine.limits.records:
-            _lay_records(engine, chunk)
+            engine.partitions.settle(item.settlement)
+        if len(chunk) >= engine.partitions.limits.records:
+            _lay(engine, chunk)
             progress(count)
             chunk = []
-    _lay_records(engine, chunk)
+    _lay(engine, chunk)
     progress(count)
     return count
+
+
+class _Item(Struct, forbid_unknown_fields=True):
+    """A line of an exported log after its header: one of these."""
+
+    record: InboxRow | None = None
+    pack: PackRow | None = None
+    settlement: SettlementRow | None = None
 
 
 def _item(line: bytes, number: int) -> _Item:
@@ -241,10 +236,15 @@ def _check_order(row: InboxRow, next_: dict[int, int], number: int) -> None:
     next_[row.partition] = row.position + 1
 
 
-def _lay_records(engine: Engine, chunk: list[InboxRow]) -> None:
-    """Append what an earlier, interrupted run has not appended, and decide it."""
+def _lay(engine: Engine, chunk: list[InboxRow]) -> None:
+    """Append the records that an earlier, interrupted run has not appended, and decide them."""
     new = [row for row in chunk if row.position >= engine.heads[row.partition]]
-    _check_known(engine, [row for row in chunk if row.position < engine.heads[row.partition]])
+    known = [row for row in chunk if row.position < engine.heads[row.partition]]
+    with engine.database.read() as connection:
+        for partition, same in groupby(known, key=lambda row: row.partition):
+            rows = list(same)
+            if table.read(connection, partition, rows[0].position, len(rows)) != rows:
+                raise LogMismatch("this database holds another log already: replay into an empty one")
     with engine.database.begin() as connection:
         table.append(connection, new)
     failpoints.hit("append.after_commit")
@@ -252,13 +252,3 @@ def _lay_records(engine: Engine, chunk: list[InboxRow]) -> None:
     while engine.work(None) is not None:
         pass
     engine.feed()
-
-
-def _check_known(engine: Engine, rows: list[InboxRow]) -> None:
-    """Records that stand in the log already must be these."""
-    with engine.database.read() as connection:
-        for _, same in groupby(rows, key=lambda row: row.partition):
-            wanted = list(same)
-            first = wanted[0]
-            if table.read(connection, first.partition, first.position, len(wanted)) != wanted:
-                raise LogMismatch("this database holds another log already: replay into an empty one")

@@ -1,36 +1,31 @@
 """The engine of one process: it owns the log, the partitions and the consumers, and moves them on.
 
-In: an open database under a lease; events to append. Out: durable records (`append`), decided slices (`work`), ticks
-(`tick`), consumers fed. One thread calls it. Any error discards memory and reads it again from the database.
+It appends events (`append`), decides slices (`work`), ticks where the log is silent (`tick`) and feeds the consumers.
+One thread calls it, under a lease.
 """
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.errors import DatabaseUnusable, LogMismatch, StaleWriter
+from engine.errors import StaleWriter
+from engine.failures import away
 from engine.inbox import Inbox, Submission, TableInbox
 from engine.metrics.counters import Counters
+from engine.partitions import Partitions
 from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import isolation
-from engine.slice.run import run_slice
-from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
+from engine.slice.types import Batch, SliceResult
 from engine.store import inbox as table
-from engine.store import slices
-from engine.store.database import Connection, Database, DriverError
-from engine.store.meta import read_meta, write_meta
-from engine.store.rows import InboxRow, PackRow, PartitionRow, SettlementRow
+from engine.store.database import Database
+from engine.store.rows import InboxRow, PackRow, PartitionRow
 from schemas.partition import home_of, partition_of
 from workflows.policy import model
 from workflows.policy.index import Policy
 
-log = logging.getLogger(__name__)
-
 CLOCKS_APART_MS = 2_000
-"""Where the log's clock has not reached what is due, a tick releases nothing: so long at most until the next one."""
+"""Longest wait for the next tick where the log's clock lags behind what is due, so that a tick releases nothing."""
 
 Chore = Callable[[Database], None]
 """Something to look after now and then; it knows by itself when."""
@@ -58,47 +53,30 @@ class Engine:
         self.chores = chores
         self.counters = counters or Counters()
         self.policies = Policies()
-        self.limits = Limits(settings.slice_records, settings.slice_steps, settings.stamp_ahead_ms)
-        self.rows: dict[int, PartitionRow] = {}
-        self.next_due: dict[int, int | None] = {}
-        self.settlements: dict[tuple[int, int], str] = {}
+        self.partitions = Partitions(database, self.inbox, self.policies, settings, self.counters)
         self.ticked: dict[int, tuple[int, int]] = {}  # when, and how long until the next one, by partition
-        self.count = 0
-        self._turn = 0
-        self._unfed: int | None = None  # steps that the consumers have not read; None: unknown
-        self.reload()
+        self._slices = 0
 
     # ---- memory ---------------------------------------------------------------------------------------------
 
     def reload(self) -> None:
         """Read what is in memory again from the database."""
-        with self.database.begin() as connection:
-            if read_meta(connection, "partitions") is None:
-                write_meta(connection, "partitions", str(self.settings.partitions))
-                table.create_partitions(connection, self.settings.partitions)
-            self.count = int(read_meta(connection, "partitions") or 0)
-            self.rows = {row.partition: row for row in slices.read_partitions(connection)}
-            self.inbox.reload(connection, self.rows)
-            self.next_due = {p: slices.read_next_due(connection, p) for p in self.heads}
-            self.settlements = {(s.partition, s.position): s.verdict for s in table.read_settlements(connection)}
-        self._unfed = None
+        self.partitions.reload()
+
+    @property
+    def rows(self) -> dict[int, PartitionRow]:
+        """All partitions' rows as they were last committed, or read."""
+        return self.partitions.rows
 
     @property
     def heads(self) -> dict[int, int]:
         """How far records are at hand, by partition that is ours to decide."""
         return self.inbox.heads
 
-    def active(self, partition: int = 0) -> Policy | None:
-        """The pack that is active in a partition, None on an empty database."""
-        activated = self.activations(partition)
-        if not activated:
-            return None
-        with self.database.read() as connection:
-            return self.policies.get(connection, activated[-1][0])
-
-    def activations(self, partition: int) -> list[tuple[str, int]]:
-        """What became active in a partition so far: a pack's hash, and when it arrived."""
-        return msgspec.json.decode(self.rows[partition].packs, type=list[tuple[str, int]])
+    @property
+    def count(self) -> int:
+        """The number of partitions."""
+        return self.partitions.count
 
     def partition(self, subject: str) -> int:
         """The partition of a subject."""
@@ -107,7 +85,7 @@ class Engine:
     # ---- the log --------------------------------------------------------------------------------------------
 
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """Append durably, in order; position and stamp are given by the log."""
+        """Append durably, in order; position and stamp are given by the log. After a StaleWriter memory is fresh."""
         try:
             with away():
                 return self.inbox.append(wanted, now)
@@ -126,70 +104,18 @@ class Engine:
         waiting = self.backlog()
         if not waiting:
             return None
-        self._turn += 1
-        first = self._turn % len(waiting)
-        left, batches = self.limits.records, []
+        self._slices += 1
+        first, left = self._slices % len(waiting), self.partitions.limits.records
+        share = -(-left // len(waiting))
+        batches = []
         for partition in waiting[first:] + waiting[:first]:
-            share = max(1, min(left, -(-self.limits.records // len(waiting))))
-            records = self.inbox.read(partition, self.rows[partition].position, share)
-            batches.append(Batch(self.rows[partition], records, self.next_due[partition]))
+            row = self.rows[partition]
+            records = self.inbox.read(partition, row.position, max(1, min(left, share)))
+            batches.append(Batch(row, records, self.partitions.next_due[partition]))
             left -= len(records)
             if left <= 0:
                 break
-        return self.decide(batches, now)
-
-    def decide(self, batches: Sequence[Batch], now: int | None, beside: AlsoWrite | None = None) -> SliceResult:
-        """Run a slice and take over what it committed. What no retry cures is isolated, and the line goes on."""
-        try:
-            return self.run(batches, now, beside, self.limits)
-        except DatabaseUnusable:
-            raise  # whoever waits for it to come back reads memory again
-        except Exception as error:
-            self.reload()
-            if not isolation.cureless(error):
-                raise
-            return isolation.isolate(self, batches, now, beside, error)
-
-    def run(self, batches: Sequence[Batch], now: int | None, beside: AlsoWrite | None, limits: Limits) -> SliceResult:
-        """Run a slice as it is, or not at all. After an error memory is void: what was committed is not known."""
-        with self.counters.commits.time(), away():
-            result = run_slice(self.database, batches, self.policies, limits, self.count, self.settlements, now, beside)
-        self._take_over(result)
-        return result
-
-    def _take_over(self, result: SliceResult) -> None:
-        for row in result.partitions:
-            self.rows[row.partition] = row
-        for partition, due in result.next_due.items():
-            self.next_due[partition] = due
-        self.inbox.noted(result.appended)
-        if self._unfed is not None:
-            self._unfed += len(result.steps)
-        self.counters.count(result)
-
-    def settle(self, *rows: SettlementRow) -> None:
-        """Keep a word on records of a partition, an operator's or what the database refused; if it halts it goes on."""
-        self._mark(rows[0].partition, "", lambda connection: table.write_settlements(connection, rows))
-        self.settlements |= {(row.partition, row.position): row.verdict for row in rows}
-
-    def halt(self, partition: int, why: str) -> None:
-        """Let a partition stand still, visibly."""
-        log.error("partition %d halts: %s", partition, why)
-        self._mark(partition, why, lambda connection: None)
-
-    def _mark(self, partition: int, halted: str, beside: Callable[[Connection], None]) -> None:
-        """Write why a partition stands still, empty for going on, and what goes with it."""
-        stands = self.rows[partition]
-        moved = msgspec.structs.replace(stands, halted=halted, version=stands.version + 1)
-        try:
-            with away(), self.database.begin() as connection:
-                slices.lock_partitions(connection, [stands])
-                beside(connection)
-                slices.write_partitions(connection, [moved])
-        except StaleWriter:
-            self.reload()
-            raise
-        self.rows[partition] = moved
+        return isolation.decide(self.partitions, batches, now)
 
     # ---- ticks ----------------------------------------------------------------------------------------------
 
@@ -197,7 +123,7 @@ class Engine:
         """Append a tick where everything is read and something is due before now. The number of ticks."""
         late = {
             p: due
-            for p, due in self.next_due.items()
+            for p, due in self.partitions.next_due.items()
             if due is not None
             and due < now
             and self.inbox.caught_up(p, self.rows[p].position)
@@ -210,11 +136,23 @@ class Engine:
         return len(late)
 
     def _ticked_lately(self, partition: int, now: int) -> bool:
-        """Whether the last tick is too fresh. A clock that went back makes nobody wait."""
+        """Whether the last tick is too fresh. A clock that went back does not hold the next one up."""
         at, distance = self.ticked.get(partition, (0, 0))
         return at <= now < at + distance
 
     # ---- packs ----------------------------------------------------------------------------------------------
+
+    def active(self, partition: int = 0) -> Policy | None:
+        """The pack that is active in a partition, None on an empty database."""
+        activated = self.activations(partition)
+        if not activated:
+            return None
+        with self.database.read() as connection:
+            return self.policies.get(connection, activated[-1][0])
+
+    def activations(self, partition: int) -> list[tuple[str, int]]:
+        """What became active in a partition so far: a pack's hash, and when it arrived (ms)."""
+        return msgspec.json.decode(self.rows[partition].packs, type=list[tuple[str, int]])
 
     def install(self, pack: model.Pack, now: int) -> str:
         """Keep a pack under its hash and activate it in every partition, through the log."""
@@ -234,12 +172,13 @@ class Engine:
     def feed(self) -> int:
         """Let every consumer catch up. The number of steps they read; without new ones nothing is asked."""
         total = 0
-        for consumer in self.consumers if self._unfed != 0 else ():
+        new = self.partitions.unread
+        for consumer in self.consumers if new != 0 else ():
             read = 0
-            while (self._unfed is None or read < self._unfed) and (more := consumer(self.database)):
+            while (new is None or read < new) and (more := consumer(self.database)):
                 read += more
             total += read
-        self._unfed = 0
+        self.partitions.unread = 0
         return total
 
     def look_after(self) -> None:
@@ -252,23 +191,3 @@ class Engine:
         while self.work(now) is not None:
             pass
         self.feed()
-
-
-@contextmanager
-def away() -> Iterator[None]:
-    """What only waiting cures is told as one error, without the rows: those are not for logs."""
-    try:
-        yield
-    except DriverError as error:
-        if isolation.cureless(error):
-            raise
-        raise DatabaseUnusable(f"the database is away: {error.orig}") from error
-
-
-def check_partitions(stands: int, wanted: int) -> None:
-    """An exported log keeps its number of partitions."""
-    if stands != wanted:
-        raise LogMismatch(
-            f"the log has {wanted} partitions, this database {stands}: "
-            f"start with an empty database and GRIDPATROL_PARTITIONS={wanted}"
-        )

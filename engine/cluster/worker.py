@@ -19,9 +19,10 @@ from engine.cluster.partition_consumer import OwnedInbox
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, PackUnusable, StaleWriter
+from engine.failures import away
 from engine.metrics.counters import Counters
 from engine.metrics.gauges import WorkerGauges, WorkerState
-from engine.runtime import Chore, Engine, away
+from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database
@@ -158,7 +159,7 @@ class Worker:
         """Partitions of whose log something is missing stand still, in the database, for everybody to see."""
         for partition, why in self.inbox.lost.items():
             if not self.engine.rows[partition].halted:
-                self.engine.halt(partition, why)
+                self.engine.partitions.halt(partition, why)
 
     def _look_at_halted(self) -> None:
         """A partition that stands still is moved by nobody here: look whether an operator has settled it."""

@@ -57,11 +57,11 @@ class Counters:
 
     def count(self, result: "SliceResult") -> None:
         """Take in what a slice did."""
-        for (type_, outcome), number in result.counted.events.items():
+        for (type_, outcome), number in result.counts.events.items():
             self.events.labels(type_ or "undecodable", outcome).inc(number)
-        for (clock, level), number in result.counted.breaches.items():
+        for (clock, level), number in result.counts.breaches.items():
             self.breaches.labels(clock, str(level)).inc(number)
-        for late_ms in result.counted.lateness:
+        for late_ms in result.counts.lateness:
             self.lateness.observe(late_ms / 1000)
 
 

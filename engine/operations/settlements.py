@@ -37,4 +37,4 @@ def settle(engine: Engine, settled: Settled) -> None:
     if not (settled.verdict == "skip" or (kind == "stamp" and stamp.isascii() and stamp.isdigit())):
         raise ValueError(f"the verdict is skip or stamp:<ms>, got {settled.verdict!r}")
     rows = [SettlementRow(partition, at, settled.verdict, settled.detail) for at in range(first, last + 1)]
-    engine.settle(*rows)
+    engine.partitions.settle(*rows)

@@ -1,22 +1,20 @@
 """One partition's turn in a slice: its records in order, and before each what was due before it.
 
-In: the slice's memory and a batch. Out: the partition's row as it will stand, everything else booked. A turn ends early
-when the slice is full or knows no further due case; it may then leave the clock moved and the position where it was.
+A turn ends early when the slice is full or knows no further due case. It may then leave the clock moved and the
+position where it was; the next slice goes on from there.
 """
 
 import logging
-from collections.abc import Sequence
 from itertools import takewhile
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.errors import LogMismatch
-from engine.slice.due import DueCases
-from engine.slice.reads import Read, Workspace
-from engine.slice.types import SKIP, STAMP, UNDECIDABLE, Batch, firing_name
-from engine.slice.writes import Book
-from engine.store import slices
-from engine.store.rows import InboxRow, PartitionRow, SeenRow
+from engine.slice.reads import DecodedRecord, SliceReads
+from engine.slice.types import SKIP, STAMP, UNDECIDABLE, Batch, Limits, firing_name
+from engine.slice.writes import SliceWrites
+from engine.store.rows import InboxRow
 from schemas.envelope import Record
 from schemas.events import EventData
 from schemas.partition import home_of, partition_of
@@ -29,94 +27,129 @@ log = logging.getLogger(__name__)
 
 
 class PartitionRun:
-    """One partition's turn in a slice."""
+    """One partition's turn. It looks up in `reads`, decides, and enters everything into `writes`.
 
-    def __init__(self, work: Workspace, batch: Batch) -> None:
-        self.work = work
+    `row` is the partition as it will stand after the slice; only this turn moves its clock and position.
+    """
+
+    def __init__(
+        self, batch: Batch, reads: SliceReads, writes: SliceWrites, limits: Limits, count: int, now: int | None
+    ) -> None:
         self.batch = batch
-        self.row = msgspec.structs.replace(batch.row)
-        self.row.version += 1
-        self.active = work.active(self.row)
-        self.due = DueCases(work, self.row.partition)
-        self.book = Book(work, self.row, self.due)
+        self.reads = reads
+        self.writes = writes
+        self.limits = limits
+        self.count = count
+        self.now = now
+        self.row = replace(batch.row, version=batch.row.version + 1)
+        self.due = reads.due[self.row.partition]
+        self.active = reads.active_policy(self.row)
         self.ended = False  # no further record in this slice
 
     # ---- the walk through the records -----------------------------------------------------------------------
 
-    def run(self) -> tuple[PartitionRow, bool]:
-        """Decide the records in order. The row as it will stand, and whether all was done."""
-        reads = self.work.batches[self.row.partition]
-        self._fetch_due(reads)
-        for item in reads:
-            if self.row.halted or not self._take(item):
-                return self.row, False
-        if self.batch.until is not None and (self._full() or not self._run_out(self.batch.until)):
-            return self.row, False
-        return self.row, True
+    def run(self) -> bool:
+        """Decide the records in order. Whether all was done."""
+        records, until = self.reads.records[self.row.partition], self.batch.until
+        stamps = [stamp for record in records for stamp in (record.row.stamp, self._stamp(record.row))]
+        last = max([self.row.clock, *stamps, until or 0])
+        if self.batch.next_due is not None and self.batch.next_due < last:
+            self.due.fetch(last)
+        for record in records:
+            if self.row.halted or not self._take(record):
+                return False
+        return until is None or (not self._is_full() and self._run_out(until))
 
-    def _full(self) -> bool:
-        """Whether the slice has made as many steps as it may, or ends for another reason."""
-        return self.ended or self.book.made >= self.work.limits.steps
-
-    def _fetch_due(self, reads: Sequence[Read]) -> None:
-        """Everything due before the last arrival of the batch, up to a limit."""
-        stamps = [stamp for item in reads for stamp in (item.row.stamp, self._stamp(item.row))]
-        last = max([self.row.clock, *stamps, self.batch.until or 0])
-        if self.batch.next_due is None or self.batch.next_due >= last:
-            return
-        self.due.fetch(last)
-
-    def _take(self, item: Read) -> bool:
-        """Fire what is due before a record, then the record itself. False: stop here, the slice is full."""
-        record = item.row
-        if not self.batch.ticking and record.position != self.row.position:
-            place = f"{record.partition}.{record.position}"
-            raise LogMismatch(f"record {place} is not the next one, {self.row.position} is")
-        stamp, now = self._stamp(record), self.work.now
-        if now is not None and self._is_ahead(record, now):
-            self._halt(record, now)
+    def _take(self, record: DecodedRecord) -> bool:
+        """Fire what is due before a record, then decide the record itself. False: the turn ends before it."""
+        row, ticking = record.row, self.batch.ticking
+        if not ticking and row.position != self.row.position:
+            raise LogMismatch(f"record {row.partition}.{row.position} is not the next one, {self.row.position} is")
+        if self.now is not None and self._is_ahead(row, self.now):
+            self._halt(row, self.now)
             return False
-        arrival = max(stamp, self.row.clock)
-        if not (self._tick_through(arrival) if self.batch.ticking else self._fire_before(arrival)):
+        arrival = max(self._stamp(row), self.row.clock)
+        if not (self._tick_through(arrival) if ticking else self._fire_before(arrival)) or self._is_full():
             return False
-        if self._full():
-            return False
-        if self.batch.ticking:
-            record = self._write_through(record, arrival)
+        if ticking:  # in a replay of events a record gets its place in the log here
+            record = replace(record, row=replace(row, position=self.row.position, stamp=arrival))
+            self.writes.appended.append(record.row)
         self.row.clock = arrival
-        self._decide(item, record, arrival)
-        self.row.position = record.position + 1
-        self.work.taken[record.partition] = self.work.taken.get(record.partition, 0) + 1
+        self._decide(record, arrival)
+        self.row.position += 1
+        self.writes.taken[row.partition] = self.writes.taken.get(row.partition, 0) + 1
         return True
 
-    def _is_ahead(self, record: InboxRow, now: int) -> bool:
-        """Whether a record is stamped so far ahead that somebody's clock is wrong, and nobody has settled it."""
-        return record.stamp > now + self.work.limits.ahead_ms and not self._verdict(record.position)
+    def _is_full(self) -> bool:
+        """Whether the turn has made as many steps as it may, or ends for another reason."""
+        return self.ended or self.row.n - self.batch.row.n >= self.limits.steps
+
+    def _verdict(self, position: int) -> list[str]:
+        return self.reads.verdict(self.row.partition, position)
+
+    def _stamp(self, row: InboxRow) -> int:
+        """A record's stamp, or the one that was settled. A record that is passed over does not move the clock."""
+        verdict = self._verdict(self.row.position if self.batch.ticking else row.position)
+        if SKIP in verdict:
+            return 0
+        return next((int(word.removeprefix(STAMP)) for word in verdict if word.startswith(STAMP)), row.stamp)
+
+    def _is_ahead(self, row: InboxRow, now: int) -> bool:
+        """Whether a record has a stamp of a clock that is wrong: too far ahead of ours, and not settled."""
+        return row.stamp > now + self.limits.ahead_ms and not self._verdict(row.position)
 
     def _halt(self, first: InboxRow, now: int) -> None:
         """Stand still before a record that is stamped ahead, and say how many at hand are to be settled with it."""
-        rows = [item.row for item in self.work.batches[self.row.partition] if item.row.position >= first.position]
+        records = self.reads.records[self.row.partition]
+        rows = [record.row for record in records if record.row.position >= first.position]
         ahead = list(takewhile(lambda row: self._is_ahead(row, now), rows))
         more = f", and so are those through {ahead[-1].position}" if len(ahead) > 1 else ""
         name = f"record {first.partition}.{first.position}"
         self.row.halted = f"{name} is stamped {first.stamp - now} ms ahead of this worker's clock{more}"
 
-    def _verdict(self, position: int) -> list[str]:
-        """What was settled about the record at a position: an operator's word, or what the database refused."""
-        return self.work.settlements.get((self.row.partition, position), "").split()
+    # ---- what is due ----------------------------------------------------------------------------------------
 
-    def _stamp(self, record: InboxRow) -> int:
-        """A record's stamp, or the one that was settled. What is passed over does not move the clock."""
-        verdict = self._verdict(self.row.position if self.batch.ticking else record.position)
-        if SKIP in verdict:
-            return 0
-        return next((int(word.removeprefix(STAMP)) for word in verdict if word.startswith(STAMP)), record.stamp)
+    def _fire_before(self, arrival: int) -> bool:
+        """Fire everything due before an arrival. False when the slice is full or knows no further due case."""
+        while (due := self.due.next()) is not None and due < arrival:
+            if self._is_full() or not self.due.known():
+                self.row.clock = max(self.row.clock, arrival)
+                return False
+            self._fire(self.due.pop(), due, arrival)
+        if self.due.beyond(arrival):
+            self.row.clock = max(self.row.clock, arrival)
+            return False
+        return True
 
-    def _write_through(self, record: InboxRow, arrival: int) -> InboxRow:
-        """In a replay of events a record gets its place in the log here."""
-        placed = msgspec.structs.replace(record, position=self.row.position, stamp=arrival)
-        self.work.appended.append(placed)
-        return placed
+    def _fire(self, id_: str, due: int, arrival: int) -> None:
+        """One firing of one case, dated at its due instant; one that fails stands the case's clocks still, visibly."""
+        case = self.reads.cases[id_]
+        rules, register = self._policies(case)
+        self.writes.counts.lateness.append(arrival - due)
+        fire = decide.recalculate if id_ in self.reads.recalculate else decide.fire
+        self.reads.recalculate.discard(id_)
+        failed = ""
+        if firing_name(case) in self.reads.unstorable:
+            failed = "the database refuses it"
+        else:
+            try:
+                result = fire(case, due + 1, rules, register)
+            except Exception as error:
+                log.exception("firing of case %s at %d failed", id_, due)
+                failed = f"{type(error).__name__}: {error}"
+        if failed:
+            log.error("case %s: its clocks stand still from %d until it is released: %s", id_, due, failed)
+            result = decide.quarantine(case, due, rules, register, detail=failed)
+            self.writes.bury_firing(self.row, case, arrival, failed)
+        self.writes.book(self.row, result, arrival, result.outcomes, register.clock_of_days)
+
+    def _policies(self, case: Case) -> tuple[Policy, Policy]:
+        """The rules pinned to a case, and the active register."""
+        if self.active is None:
+            raise LookupError("no pack is active in this partition")
+        return self.reads.policy(case.policy) if case.policy else self.active, self.active
+
+    # ---- ticks of a replay ----------------------------------------------------------------------------------
 
     def _tick_through(self, before: int) -> bool:
         """In a replay's silent gaps, a tick at due + 1 ms releases each firing, as an attentive owner would."""
@@ -124,11 +157,11 @@ class PartitionRun:
             if not self._tick(at):
                 return False
         if at is None and self.due.beyond(before):
-            return False  # without moving the clock: what was not fetched may want a tick of its own
+            return False  # without moving the clock: a case that was not fetched may want a tick of its own
         return self._fire_before(before)
 
     def _run_out(self, until: int) -> bool:
-        """Everything that is due before an instant, without a record that arrives then."""
+        """Fire everything that is due before an instant, without a record that arrives then."""
         if not self.batch.ticking:
             done = self._fire_before(until)
             self.row.clock = max(self.row.clock, until)
@@ -147,152 +180,101 @@ class PartitionRun:
 
     def _tick(self, at: int) -> bool:
         """Fire what is due before an instant, and append the tick that released it; what is left gets another."""
-        before = self.book.made
+        before = self.row.n
         done = self._fire_before(at)
-        if self.book.made > before:
-            self.work.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
+        if self.row.n > before:
+            self.writes.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
             self.row.clock = at
             self.row.position += 1
         return done
 
-    # ---- what is due ----------------------------------------------------------------------------------------
-
-    def _fire_before(self, arrival: int) -> bool:
-        """Fire everything due before an arrival. False when the slice is full or knows no further."""
-        while (due := self.due.next()) is not None and due < arrival:
-            if self._full() or not self.due.known():
-                self.row.clock = max(self.row.clock, arrival)
-                return False
-            self._fire(self.due.pop(), due, arrival)
-        if self.due.beyond(arrival):
-            self.row.clock = max(self.row.clock, arrival)
-            return False
-        return True
-
-    def _fire(self, id_: str, due: int, arrival: int) -> None:
-        """One firing of one case, dated at its due instant; one that fails stands the case's clocks still, visibly."""
-        case = self.work.cases[id_]
-        rules, register = self._policies(case)
-        self.work.counted.lateness.append(arrival - due)
-        recalculate, failed = id_ in self.work.recalculate, ""
-        self.work.recalculate.discard(id_)
-        if firing_name(case) in self.work.unstorable:
-            failed = "the database refuses it"
-        else:
-            try:
-                outcome = (decide.recalculate if recalculate else decide.fire)(case, due + 1, rules, register)
-            except Exception as error:
-                log.exception("firing of case %s at %d failed", id_, due)
-                failed = f"{type(error).__name__}: {error}"
-        if failed:
-            log.error("case %s: its clocks stand still from %d until it is released: %s", id_, due, failed)
-            outcome = decide.quarantine(case, due, rules, register, detail=failed)
-            self.book.letter_of_firing(case, arrival, failed)
-        self.book.outcome(outcome, arrival, outcome.outcomes, register.clock_of_days)
-
-    def _policies(self, case: Case) -> tuple[Policy, Policy]:
-        """The rules pinned to a case, and the active register."""
-        active = self.active
-        if active is None:
-            raise LookupError("no pack is active in this partition")
-        rules = self.work.policies.get(self.work.connection, case.policy) if case.policy else active
-        return rules, active
-
     # ---- one record -----------------------------------------------------------------------------------------
 
-    def _decide(self, item: Read, row: InboxRow, arrival: int) -> None:
-        """A record by its kind. A tick has done its work by arriving."""
-        if row.kind == "tick":
+    def _decide(self, record: DecodedRecord, arrival: int) -> None:
+        """Decide a record by its kind. A tick has done its work by arriving."""
+        kind = record.row.kind
+        if kind == "tick":
             return
-        if passed := [word for word in self._verdict(row.position) if word in (SKIP, UNDECIDABLE)]:
-            return self.book.refuse(item, row, arrival, Refusal(Reason.FAILED, "", f"settled: {passed[0]}"))
-        if row.kind == "pack":
-            return self._activate(row, arrival)
-        if row.kind == "release":
-            return self._lift_quarantine(row, arrival)
-        refusal_or_none = item.refusal or self._misrouted(item)
-        if refusal_or_none or item.record is None or item.said is None:
-            return self.book.refuse(item, row, arrival, refusal_or_none or Refusal(Reason.UNDECODABLE, "", "no event"))
-        earlier = self._earlier(item.record, arrival)
-        if earlier is not None:
-            return self._repeat(item, row, arrival, earlier)
-        self._event(item, item.record, item.said, row, arrival)
+        if passed := [word for word in self._verdict(record.row.position) if word in (SKIP, UNDECIDABLE)]:
+            return self.writes.refuse(record, arrival, Refusal(Reason.FAILED, "", f"settled: {passed[0]}"))
+        if kind == "pack":
+            return self._activate(record.row.body, arrival)
+        if kind == "release":
+            return self._lift_quarantine(record.row.body, arrival)
+        refusal = record.refusal or (self._misrouted(record.body) if record.body else None)
+        if refusal or record.body is None or record.data is None:
+            return self.writes.refuse(record, arrival, refusal or Refusal(Reason.UNDECODABLE, "", "no event"))
+        if not self._repeat(record, record.body, arrival):
+            self._take_event(record, record.body, record.data, arrival)
 
-    def _misrouted(self, item: Read) -> Refusal | None:
+    def _misrouted(self, body: Record) -> Refusal | None:
         """Subject, key and partition must agree."""
-        if item.record is None:
-            return None
-        event = item.record.event
-        home = home_of(event.subject)
-        if event.partitionkey not in (None, home):
+        home = home_of(body.event.subject)
+        if body.event.partitionkey not in (None, home):
             return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
-        if partition_of(home, self.work.count) != self.row.partition:
+        if partition_of(home, self.count) != self.row.partition:
             return Refusal(Reason.MISROUTED, "subject", f"home {home!r} belongs to another partition")
         return None
 
-    def _earlier(self, record: Record, arrival: int) -> SeenRow | None:
-        """The first arrival of this event, while it counts as such. A replayed dead letter is decided anew."""
-        event = record.event
-        row = self.work.seen.get((self.row.partition, event.source, event.id))
+    def _repeat(self, record: DecodedRecord, body: Record, arrival: int) -> bool:
+        """Answer an event that came before within the pack's window; False: it did not.
+
+        It gets the answer of the first arrival. The same key with other content is a conflict, and kept. A replayed
+        dead letter is decided anew.
+        """
+        first = self.reads.seen.get((self.row.partition, body.event.source, body.event.id))
         window = self.active.options.duplicate_window_ms if self.active else 0
-        if row is None or arrival - row.arrival > window or (record.letter and row.outcome == "refused"):
-            return None
-        return row
-
-    def _repeat(self, item: Read, row: InboxRow, arrival: int, earlier: SeenRow) -> None:
-        """The same event again: the answer it got. The same key with other content: a conflict, kept."""
-        record = item.record
-        assert record is not None
-        if record.digest != earlier.digest:
+        if first is None or arrival - first.arrival > window or (body.letter and first.outcome == "refused"):
+            return False
+        if body.digest != first.digest:
             refusal = Refusal(Reason.CONFLICT, "id", "this source and id came before with other content: send a new id")
-            return self.book.refuse(item, row, arrival, refusal, "conflict")
-        refused = Refusal(Reason(earlier.reason), earlier.field, earlier.detail) if earlier.reason else None
-        self.book.answer(record.event.type, row, "duplicate", refused, earlier.outcome)
+            self.writes.refuse(record, arrival, refusal, "conflict")
+        else:
+            refused = Refusal(Reason(first.reason), first.field, first.detail) if first.reason else None
+            self.writes.answer(record, "duplicate", refused, first.outcome)
+        return True
 
-    def _event(self, item: Read, record: Record, said: EventData, row: InboxRow, arrival: int) -> None:
-        """Decide an event. What fails in deciding is dead-lettered: it never stops the line."""
-        subject = record.event.subject
-        case = self.work.cases.get(subject) or Case(id=subject)
+    def _take_event(self, record: DecodedRecord, body: Record, data: EventData, arrival: int) -> None:
+        """Decide an event. One that fails in deciding becomes a dead letter: it never stops the line."""
+        subject = body.event.subject
+        case = self.reads.cases.get(subject) or Case(id=subject)
         if self.active is None:
             refusal = Refusal(Reason.FAILED, "", "no policy pack is active: run `gridpatrol pack activate DIR`")
-            return self.book.refuse(item, row, arrival, refusal)
+            return self.writes.refuse(record, arrival, refusal)
         rules, register = self._policies(case)
-        arrived = decide.IncomingEvent(record, said, arrival, row.body.encode())
+        incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         try:
-            outcome = decide.take(case, arrived, rules, register, self.work.neighbours(said, subject, register))
+            result = decide.take(case, incoming, rules, register, self.reads.neighbours(data, subject, register))
         except Exception as error:
-            log.exception("record %d.%d failed in deciding", row.partition, row.position)
-            return self.book.refuse(item, row, arrival, Refusal(Reason.FAILED, "", f"{type(error).__name__}: {error}"))
-        first = outcome.outcomes[0]
-        self.book.remember(record, row, arrival, first)
-        self.book.answer(record.event.type, row, first.outcome, first.refusal)
-        if first.refusal:
-            self.book.letter(item, row, arrival, first.refusal)
-        self.book.outcome(outcome, arrival, outcome.outcomes[1:], register.clock_of_days)
+            log.exception("record %d.%d failed in deciding", record.row.partition, record.row.position)
+            failed = Refusal(Reason.FAILED, "", f"{type(error).__name__}: {error}")
+            return self.writes.refuse(record, arrival, failed)
+        own, *parked = result.outcomes
+        self.writes.remember(record, arrival, own)
+        self.writes.answer(record, own.outcome, own.refusal)
+        if own.refusal:
+            self.writes.bury(record, arrival, own.refusal)
+        self.writes.book(self.row, result, arrival, parked, register.clock_of_days)
 
     # ---- operators' records ---------------------------------------------------------------------------------
 
-    def _activate(self, row: InboxRow, arrival: int) -> None:
+    def _activate(self, digest: str, arrival: int) -> None:
         """A pack becomes active, and the slice ends: what it read was chosen under the pack before.
 
         Cases to be looked at again come up just before the activation, so before any record after it.
         """
-        digest = row.body
-        self.active = self.work.policies.get(self.work.connection, digest)
+        self.active = self.reads.policy(digest)
         activations: list[list[object]] = msgspec.json.decode(self.row.packs)
         move = self.active.options.deadlines_move
         if activations and move != "never":
-            self.work.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
+            self.writes.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
         self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
         self.ended = True
 
-    def _lift_quarantine(self, row: InboxRow, arrival: int) -> None:
+    def _lift_quarantine(self, id_: str, arrival: int) -> None:
         """An operator lets a case's clocks run again."""
-        case = self.work.cases.get(row.body)
-        if case is None:
-            self.work.load(slices.read_cases(self.work.connection, [row.body]))
-            case = self.work.cases.get(row.body)
+        case = self.reads.find_case(id_)
         if case is not None and case.quarantined:
             rules, register = self._policies(case)
             lifted = decide.quarantine(case, arrival, rules, register, on=False)
-            self.book.outcome(lifted, arrival, (), register.clock_of_days)
+            self.writes.book(self.row, lifted, arrival, (), register.clock_of_days)

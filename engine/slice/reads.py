@@ -1,19 +1,21 @@
-"""The memory of one slice: what was read of the database, what will be written to it, each table once.
+"""What one slice has read: its records, decoded, and the cases, seen events and due instants that they touch.
 
-In: the open transaction and the batches. Out: decoded records, the cases, seen events and neighbours that they touch;
-at the end the rows that the turns of the partitions have gathered.
+A slice does not ask the database again after each decision, so this memory follows what is decided. Only `SliceWrites`
+changes cases and seen events here, when it enters their rows (`keep`, `seen`). `PartitionRun` looks things up, and lets
+`DueCases` fetch cases and hand them out.
 """
 
+import heapq
 from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.slice.types import SKIP, UNDECIDABLE, Answer, Batch, Counted, Limits
-from engine.store import inbox, slices
+from engine.slice.types import SKIP, UNDECIDABLE, Batch
+from engine.store import slices
 from engine.store.database import Connection
-from engine.store.rows import CaseRow, InboxRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
+from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
 from schemas.events import EventData, ReportSubmitted
 from schemas.partition import home_of
@@ -24,91 +26,77 @@ from workflows.duplicates import correlation_keys
 from workflows.policy.index import Policy
 
 
-class Read(Struct):
-    """A record decoded before anything is decided."""
+class DecodedRecord(Struct):
+    """A record, decoded before anything is decided. An event that cannot be decoded has a refusal instead."""
 
     row: InboxRow
-    record: Record | None
-    said: EventData | None
-    refusal: Refusal | None
+    body: Record | None = None
+    data: EventData | None = None
+    refusal: Refusal | None = None
 
 
-class Workspace:
-    """The memory of one slice: what was read, what will be written."""
+def decode_row(row: InboxRow) -> DecodedRecord:
+    """A record's body and its event's data; records of other kinds have neither."""
+    if row.kind != "event":
+        return DecodedRecord(row)
+    try:
+        body = decode_record(row.body)
+    except (msgspec.DecodeError, ValueError) as error:
+        return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", str(error)))
+    data = decode_data(body.event) if body.event.type else None
+    if isinstance(data, Refusal):
+        return DecodedRecord(row, body, refusal=data)
+    return DecodedRecord(row, body, data)
+
+
+class SliceReads:
+    """The memory of one slice. `settlements`: verdicts by (partition, position), several separated by spaces."""
 
     def __init__(
-        self,
-        connection: Connection,
-        policies: Policies,
-        limits: Limits,
-        count: int,
-        settlements: dict[tuple[int, int], str],
-        now: int | None,
+        self, connection: Connection, policies: Policies, settlements: dict[tuple[int, int], str], due_limit: int
     ) -> None:
         self.connection = connection
         self.policies = policies
-        self.limits = limits
-        self.count = count
         self.settlements = settlements
         self.unstorable = {word for verdict in settlements.values() for word in verdict.split()}
-        self.now = now
+        self.due_limit = due_limit  # due cases that are fetched of a partition at most
+        self.records: dict[int, list[DecodedRecord]] = {}
+        self.due: dict[int, DueCases] = {}
         self.cases: dict[str, Case] = {}
-        self.due_at: dict[str, int | None] = {}  # when each case in memory comes up, as the heap should see it
-        self.recalculate: set[str] = set()
-        self.changed: dict[str, CaseRow] = {}
-        self.open_under: dict[str, dict[str, None]] = {}  # correlation key -> open cases
+        self.due_at: dict[str, int | None] = {}  # when each case in memory comes up
+        self.recalculate: set[str] = set()  # cases that come up only to be looked at under a newer pack
+        self.open_under: dict[str, dict[str, None]] = {}  # correlation key within a home -> open cases
         self.seen: dict[tuple[int, str, str], SeenRow] = {}
-        self.seen_changed: dict[tuple[int, str, str], SeenRow] = {}
-        self.seen_later: list[tuple[str, str, str, str, int, str, str]] = []
-        self.steps: list[StepRow] = []
-        self.letters: list[LetterRow] = []
-        self.bodies: list[SealedRow] = []
-        self.appended: list[InboxRow] = []
-        self.answers: list[Answer] = []
-        self.recalculations: list[tuple[int, int, bool]] = []
-        self.counted = Counted({}, {}, [])
-        self.asked = set[int]()  # partitions whose due cases were read
-        self.earliest: dict[int, int] = {}  # earliest next_at of the changed cases, by partition
-        self.taken: dict[int, int] = {}
-        self.batches: dict[int, list[Read]] = {}
-
-    # ---- reading ------------------------------------------------------------------------------------------
 
     def read(self, batches: Sequence[Batch]) -> None:
-        """Decode all records, then fetch all they touch: cases, seen events, neighbours."""
+        """Decode all records, then fetch what they touch, each table once: cases, seen events, neighbours."""
         ids, keys, nearby = set[str](), list[tuple[int, str, str]](), set[str]()
         for batch in batches:
-            reads = [decode_row(row) for row in batch.records]
-            self.batches[batch.row.partition] = reads
-            rules = self.active(batch.row)
-            for item in reads:
-                if item.record is None or self._passed_over(batch, item.row):
+            partition = batch.row.partition
+            self.due[partition] = DueCases(self, partition)
+            records = self.records[partition] = [decode_row(row) for row in batch.records]
+            register = self.active_policy(batch.row)
+            placed = not batch.ticking or len(records) == 1  # in a replay the place of later records is not known yet
+            for record in records:
+                if record.body is None:
                     continue
-                event = item.record.event
+                if placed:  # of a record that is passed over the case may be what cannot be read
+                    verdict = self.verdict(partition, batch.row.position if batch.ticking else record.row.position)
+                    if SKIP in verdict or UNDECIDABLE in verdict:
+                        continue
+                event = record.body.event
                 ids.add(event.subject)
-                keys.append((batch.row.partition, event.source, event.id))
-                if rules and isinstance(item.said, ReportSubmitted):
-                    nearby.update(_nearby(item.said, event.subject, rules))
+                keys.append((partition, event.source, event.id))
+                if register and isinstance(record.data, ReportSubmitted):
+                    nearby.update(_nearby(record.data, event.subject, register))
         if ids:
             self.load(slices.read_cases(self.connection, ids))
             self.seen = {(r.partition, r.source, r.id): r for r in slices.read_seen(self.connection, keys)}
         if nearby:
             self.load(slices.read_nearby(self.connection, nearby))
 
-    def _passed_over(self, batch: Batch, row: InboxRow) -> bool:
-        """Whether a record was settled to be passed over: its case may be what cannot be read."""
-        alone = len(batch.records) == 1  # in a replay of events only then the record's place in the log is known
-        position = batch.row.position if batch.ticking and alone else -1 if batch.ticking else row.position
-        words = self.settlements.get((row.partition, position), "").split()
-        return SKIP in words or UNDECIDABLE in words
-
-    def active(self, row: PartitionRow) -> Policy | None:
-        """The register that is active in a partition; None before the first activation."""
-        activations: list[tuple[str, int]] = msgspec.json.decode(row.packs)
-        return self.policies.get(self.connection, activations[-1][0]) if activations else None
-
     def load(self, rows: Iterable[tuple[str, int | None, str]]) -> None:
-        """Take cases into memory, unless they are there already."""
+        """Take cases into memory, unless they are there already: (id, next_at, body)."""
         for id_, next_at, body in rows:
             if id_ in self.cases:
                 continue
@@ -117,58 +105,107 @@ class Workspace:
             if next_at is not None and next_at != case.next_at:
                 self.recalculate.add(id_)
             if case.key and case.closed is None:
-                self.open_under.setdefault(scoped(case.key, id_) or "", {})[id_] = None
+                self.open_under.setdefault(scoped(case.key, id_), {})[id_] = None
 
-    def neighbours(self, said: EventData, subject: str, rules: Policy) -> tuple[Case, ...]:
-        """The open cases under a report's key, as they stand within this slice."""
-        if not isinstance(said, ReportSubmitted):
+    def keep(self, case: Case, partition: int) -> None:
+        """Take in a case as it stands after a step."""
+        self.cases[case.id] = case
+        self.due_at[case.id] = case.next_at
+        if case.next_at is not None:
+            self.due[partition].arm(case.id, case.next_at)
+        if case.key:
+            neighbours = self.open_under.setdefault(scoped(case.key, case.id), {})
+            neighbours.pop(case.id, None)
+            if case.closed is None:
+                neighbours[case.id] = None
+
+    def find_case(self, id_: str) -> Case | None:
+        """A case that the records of this slice did not name as a subject."""
+        if id_ not in self.cases:
+            self.load(slices.read_cases(self.connection, [id_]))
+        return self.cases.get(id_)
+
+    def neighbours(self, data: EventData, subject: str, register: Policy) -> tuple[Case, ...]:
+        """The open cases under a report's keys, as they stand within this slice."""
+        if not isinstance(data, ReportSubmitted):
             return ()
-        keys = _nearby(said, subject, rules)
+        keys = _nearby(data, subject, register)
         return tuple(self.cases[id_] for key in keys for id_ in self.open_under.get(key, ()))
 
-    # ---- writing ------------------------------------------------------------------------------------------
+    def policy(self, digest: str) -> Policy:
+        """The compiled pack with this hash."""
+        return self.policies.get(self.connection, digest)
 
-    def write(self, moved: Sequence[PartitionRow]) -> None:
-        """Each table once."""
-        inbox.append(self.connection, self.appended)
-        slices.write_steps(self.connection, self.steps)
-        slices.write_cases(self.connection, list(self.changed.values()))
-        slices.write_seen(self.connection, list(self.seen_changed.values()))
-        slices.update_seen(self.connection, self.seen_later)
-        slices.write_letters(self.connection, self.letters, self.bodies)
-        for partition, at, provisional_only in self.recalculations:
-            slices.await_recalculation(self.connection, partition, at, provisional_only)
-        slices.write_partitions(self.connection, moved)
+    def active_policy(self, row: PartitionRow) -> Policy | None:
+        """The pack that is active in a partition; None before the first activation."""
+        activations: list[tuple[str, int]] = msgspec.json.decode(row.packs)
+        return self.policy(activations[-1][0]) if activations else None
 
-    def next_due(self, batch: Batch) -> int | None:
-        """The earliest instant at which something of a partition may be due from now on."""
-        partition = batch.row.partition
-        if partition in self.asked or any(p == partition for p, _, _ in self.recalculations):
-            return slices.read_next_due(self.connection, partition)
-        known = (batch.next_due, self.earliest.get(partition))
-        return min((due for due in known if due is not None), default=None)
+    def verdict(self, partition: int, position: int) -> list[str]:
+        """What operators or isolation have settled about the record at a position."""
+        return self.settlements.get((partition, position), "").split()
 
 
-def _nearby(said: ReportSubmitted, subject: str, rules: Policy) -> list[str]:
+class DueCases:
+    """A heap of one partition's cases by (due, id): those that were fetched, and those that the slice has armed.
+
+    An entry whose case has another due instant by now is dropped when it comes to the top.
+    """
+
+    def __init__(self, reads: SliceReads, partition: int) -> None:
+        self.fetched = False
+        self.first_armed: int | None = None  # the earliest instant that the slice's own steps have set
+        self._reads = reads
+        self._partition = partition
+        self._heap: list[tuple[int, str]] = []
+        self._horizon: tuple[int, str] | None = None  # the last due case fetched; None: all were
+
+    def fetch(self, before: int) -> None:
+        """Read the cases with something due before an instant, up to the limit."""
+        reads = self._reads
+        found = slices.read_due(reads.connection, self._partition, before, reads.due_limit)
+        reads.load(found)
+        self.fetched = True
+        for id_, _, _ in found:
+            due = reads.due_at[id_]
+            if due is not None:
+                heapq.heappush(self._heap, (due, id_))
+        if len(found) == reads.due_limit:
+            self._horizon = (found[-1][1], found[-1][0])
+
+    def arm(self, id_: str, due: int) -> None:
+        """A step of this slice lets a case come up at an instant."""
+        heapq.heappush(self._heap, (due, id_))
+        if self.first_armed is None or due < self.first_armed:
+            self.first_armed = due
+
+    def next(self) -> int | None:
+        """The next instant at which something is due."""
+        while self._heap:
+            due, id_ = self._heap[0]
+            if self._reads.due_at.get(id_) == due:
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def pop(self) -> str:
+        """Take off the case that is next."""
+        return heapq.heappop(self._heap)[1]
+
+    def known(self) -> bool:
+        """Whether the top of the heap really is next: no case that was not fetched comes before it."""
+        return self._horizon is None or self._heap[0] <= self._horizon
+
+    def beyond(self, before: int) -> bool:
+        """Whether a case that was not fetched may be due before an instant."""
+        return self._horizon is not None and self._horizon[0] < before
+
+
+def _nearby(report: ReportSubmitted, subject: str, register: Policy) -> list[str]:
     """The keys under which open cases of the same home may be the same problem."""
-    keys = correlation_keys(said, rules.options.similar_radius_m)
-    return [key for key in (scoped(key, subject) for key in keys) if key]
+    return [scoped(key, subject) for key in correlation_keys(report, register.options.similar_radius_m) if key]
 
 
-def scoped(key: str, subject: str) -> str | None:
-    """A correlation key within a home."""
-    return f"{home_of(subject)}|{key}" if key else None
-
-
-def decode_row(row: InboxRow) -> Read:
-    """A record's event and data; what cannot be decoded is refused when its turn comes."""
-    if row.kind != "event":
-        return Read(row, None, None, None)
-    try:
-        record = decode_record(row.body)
-    except (msgspec.DecodeError, ValueError) as error:
-        return Read(row, None, None, Refusal(Reason.UNDECODABLE, "", str(error)))
-    said = decode_data(record.event) if record.event.type else None
-    if isinstance(said, Refusal):
-        return Read(row, record, None, said)
-    return Read(row, record, said, None)
+def scoped(key: str, subject: str) -> str:
+    """A correlation key within the subject's home."""
+    return f"{home_of(subject)}|{key}"

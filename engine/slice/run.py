@@ -1,8 +1,7 @@
-"""One slice: what has arrived while the last one was committed, decided in memory, written once, in one transaction.
+"""One slice: the records that arrived while the last one was committed, decided in memory, written in one transaction.
 
-In: records of several partitions, in order, and the partitions' rows as this writer last committed them. Out: steps,
-cases, seen events and dead letters in the database, the rows moved on, and a `SliceResult`. Partitions are locked in
-order and decided one after another; nothing is read across.
+It locks the partitions in order, reads what the records touch (`SliceReads`), decides one partition after another
+(`PartitionRun`; nothing is read across partitions), and writes each table once (`SliceWrites`).
 
 Before a record with arrival *a* is decided, everything due before *a* fires, by (due, case). A slice never goes past
 the last due case that it fetched: it may commit a partition's clock without moving its position.
@@ -15,8 +14,9 @@ from msgspec.structs import replace
 from engine import failpoints
 from engine.policies import Policies
 from engine.slice.partition import PartitionRun
-from engine.slice.reads import Workspace
+from engine.slice.reads import SliceReads
 from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
+from engine.slice.writes import SliceWrites
 from engine.store import slices
 from engine.store.database import Database
 
@@ -29,29 +29,31 @@ def run_slice(
     count: int,
     settlements: dict[tuple[int, int], str],
     now: int | None = None,
-    beside: AlsoWrite | None = None,
+    also_write: AlsoWrite | None = None,
 ) -> SliceResult:
-    """Decide these batches and commit. `now` is the wall clock that stamps are held against; None believes them.
+    """Decide these batches and commit; on any error nothing is committed. `count`: partitions of the log.
 
-    `beside` writes in the same transaction, told how many records of each partition were taken.
+    `now` is the wall clock in ms that stamps are held against; None believes every stamp.
     """
     with database.begin() as connection:
         slices.lock_partitions(connection, [b.row for b in batches])
         failpoints.hit("slice.after_lock")
         fair = replace(limits, steps=-(-limits.steps // len(batches)))  # no partition's burst keeps the others waiting
-        work = Workspace(connection, policies, fair, count, settlements, now)
-        work.read(batches)
+        reads = SliceReads(connection, policies, settlements, fair.steps)
+        reads.read(batches)
         failpoints.hit("slice.after_read")
-        moved, finished = [], True
+        writes, moved, finished = SliceWrites(reads), [], True
         for batch in sorted(batches, key=lambda b: b.row.partition):
-            row, done = PartitionRun(work, batch).run()
-            moved.append(row)
-            finished = finished and done
+            partition = PartitionRun(batch, reads, writes, fair, count, now)
+            finished = partition.run() and finished
+            moved.append(partition.row)
         failpoints.hit("slice.before_write")
-        work.write(moved)
-        if beside is not None:
-            beside(connection, work.taken)
-        next_due = {b.row.partition: work.next_due(b) for b in batches}
+        writes.write(moved)
+        if also_write is not None:
+            also_write(connection, writes.taken)
+        next_due = {b.row.partition: writes.next_due(b) for b in batches}
         failpoints.hit("slice.before_commit")
     failpoints.hit("slice.after_commit")
-    return SliceResult(moved, work.steps, work.taken, work.answers, work.appended, work.counted, next_due, finished)
+    return SliceResult(
+        moved, writes.steps, writes.taken, writes.answers, writes.appended, writes.counts, next_due, finished
+    )

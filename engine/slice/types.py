@@ -1,7 +1,4 @@
-"""What a slice is given and what it answers with, shared by slice, runtime and writer.
-
-In: nothing. Out: plain structs.
-"""
+"""What a slice is given, and what it answers with: plain structs that slice, runtime, writer and operators share."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,39 +10,39 @@ from schemas.refusals import Refusal
 from workflows.case import Case
 
 SKIP, STAMP = "skip", "stamp:"
-"""An operator's words: pass the record over, its stamp too; take it at this instant (ms)."""
+"""Verdicts of an operator: pass the record over, its stamp too; decide it at this instant (ms)."""
 UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
-"""Words of isolation: the record moves time, but no more can be decided of it; a firing before it cannot be stored."""
+"""Verdicts of isolation: the record moves time, but is not decided; a firing before it cannot be stored."""
 
 
 AlsoWrite = Callable[[Connection, dict[int, int]], None]
-"""What else a slice's transaction writes, told how many records of each partition were taken."""
+"""Writes in the slice's transaction. It gets the number of records that were taken, by partition."""
 
 
 class Limits(Struct, frozen=True):
-    """How much one slice takes on, and what it refuses to believe."""
+    """How much one slice takes on, and how far ahead a stamp may be."""
 
     records: int = 500
     steps: int = 1000
     ahead_ms: int = 30_000  # a stamp further ahead of the worker's clock halts its partition
 
 
-class Counted(Struct):
-    """What the metrics want to know of a slice."""
+class SliceCounts(Struct):
+    """The numbers of one slice for the metrics."""
 
     events: dict[tuple[str, str], int]  # (type, outcome)
     breaches: dict[tuple[str, int], int]  # (clock, level)
-    lateness: list[int]  # arrival minus due of every firing
+    lateness: list[int]  # ms from a due instant to the arrival that released its firing
 
 
 class Answer(Struct, frozen=True):
-    """What became of the event at a position."""
+    """What became of the event at a position, for the sender that waits for it."""
 
     partition: int
     position: int
     outcome: str  # done, parked, refused, duplicate, conflict
     refusal: Refusal | None = None
-    first: str = ""  # of a duplicate: what became of the first
+    first: str = ""  # of a duplicate: the outcome of the first arrival
 
 
 class SliceResult(Struct):
@@ -55,8 +52,8 @@ class SliceResult(Struct):
     steps: list[StepRow]
     taken: dict[int, int]  # records decided, by partition
     answers: list[Answer]
-    appended: list[InboxRow]  # ticks that a replay wrote through
-    counted: Counted
+    appended: list[InboxRow]  # records and ticks of a replay that entered the log in this slice
+    counts: SliceCounts
     next_due: dict[int, int | None]  # nothing of these partitions is due earlier
     finished: bool  # every record given was decided, and nothing is due before `until`
 
@@ -64,7 +61,7 @@ class SliceResult(Struct):
 class Batch(Struct):
     """The records of one partition. `ticking`: a replay of events, whose records enter the log in this slice.
 
-    `until`: fire what is due before it, when the records are through (a replay's declared end).
+    `until`: fire what is due before it after the last record (the declared end of a replay).
     """
 
     row: PartitionRow
@@ -75,5 +72,5 @@ class Batch(Struct):
 
 
 def firing_name(case: Case) -> str:
-    """The word by which a settlement names a case's next firing."""
+    """The verdict that stands a case's next firing still."""
     return f"{QUARANTINE}{case.id}@{case.seq}"

@@ -1,17 +1,17 @@
-"""Booking: what was decided, entered into the slice's memory as rows.
+"""What one slice will write: rows by table, gathered in memory, and the answers for those who wait.
 
-In: outcomes, refusals and answers of one partition's turn. Out: numbered steps, cases, seen events and dead letters in
-the workspace.
+`PartitionRun` enters outcomes, refusals and answers here. A case or a seen event that is entered is also what the rest
+of the slice sees (`SliceReads`). The database gets everything in `write`, each table once.
 """
 
 from collections.abc import Sequence
 
-from engine.slice.due import DueCases
-from engine.slice.reads import Read, Workspace, scoped
-from engine.slice.types import Answer
+from engine.slice.reads import DecodedRecord, SliceReads, scoped
+from engine.slice.types import Answer, Batch, SliceCounts
+from engine.store import inbox, slices
 from engine.store.rows import CaseRow, InboxRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
 from schemas import facts as f
-from schemas.envelope import Record, decode_record
+from schemas.envelope import decode_record
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
 from workflows import decide
@@ -19,79 +19,111 @@ from workflows.case import Case
 from workflows.clocks.calendar import Calendar
 
 
-class Book:
-    """The rows of one partition's turn. `row` is the partition's own, whose number it counts up."""
+class SliceWrites:
+    """The rows and answers of one slice, over all its partitions."""
 
-    def __init__(self, work: Workspace, row: PartitionRow, due: DueCases) -> None:
-        self.work = work
-        self.row = row
-        self.due = due
-        self.made = 0  # steps of this turn
+    def __init__(self, reads: SliceReads) -> None:
+        self.reads = reads
+        self.appended: list[InboxRow] = []
+        self.steps: list[StepRow] = []
+        self.cases: dict[str, CaseRow] = {}
+        self.seen: dict[tuple[int, str, str], SeenRow] = {}
+        self.seen_later: list[tuple[str, str, str, str, int, str, str]] = []  # as slices.update_seen takes them
+        self.letters: list[LetterRow] = []
+        self.sealed: list[SealedRow] = []
+        self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
+        self.taken: dict[int, int] = {}  # records decided, by partition
+        self.answers: list[Answer] = []
+        self.counts = SliceCounts({}, {}, [])
+
+    def write(self, moved: Sequence[PartitionRow]) -> None:
+        """Each table once; the partitions last."""
+        connection = self.reads.connection
+        inbox.append(connection, self.appended)
+        slices.write_steps(connection, self.steps)
+        slices.write_cases(connection, list(self.cases.values()))
+        slices.write_seen(connection, list(self.seen.values()))
+        slices.update_seen(connection, self.seen_later)
+        slices.write_letters(connection, self.letters, self.sealed)
+        for partition, at, provisional_only in self.recalculations:
+            slices.await_recalculation(connection, partition, at, provisional_only)
+        slices.write_partitions(connection, moved)
+
+    def next_due(self, batch: Batch) -> int | None:
+        """The earliest instant at which something of a partition may be due, once all is written."""
+        partition = batch.row.partition
+        due = self.reads.due[partition]
+        if due.fetched or any(p == partition for p, _, _ in self.recalculations):
+            return slices.read_next_due(self.reads.connection, partition)
+        return min((at for at in (batch.next_due, due.first_armed) if at is not None), default=None)
 
     # ---- answers --------------------------------------------------------------------------------------------
 
-    def refuse(self, item: Read, row: InboxRow, arrival: int, refusal: Refusal, outcome: str = "refused") -> None:
-        """A record that no case sees: answered and kept."""
-        if item.record is not None and outcome == "refused":
-            event = item.record.event
-            self.remember(item.record, row, arrival, decide.EventOutcome(event.source, event.id, "refused", refusal))
-        self.answer(item.record.event.type if item.record else "", row, outcome, refusal)
-        self.letter(item, row, arrival, refusal)
+    def refuse(self, record: DecodedRecord, arrival: int, refusal: Refusal, outcome: str = "refused") -> None:
+        """Answer a record that no case sees, and keep it as a dead letter."""
+        if record.body is not None and outcome == "refused":
+            event = record.body.event
+            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, "refused", refusal))
+        self.answer(record, outcome, refusal)
+        self.bury(record, arrival, refusal)
 
-    def answer(self, kind: str, row: InboxRow, outcome: str, refusal: Refusal | None, first: str = "") -> None:
-        counts = self.work.counted.events
-        counts[kind, outcome] = counts.get((kind, outcome), 0) + 1
-        self.work.answers.append(Answer(row.partition, row.position, outcome, refusal, first))
+    def answer(self, record: DecodedRecord, outcome: str, refusal: Refusal | None, first: str = "") -> None:
+        """Say what became of a record's event, and count it."""
+        row, events = record.row, self.counts.events
+        kind = record.body.event.type if record.body else ""
+        events[kind, outcome] = events.get((kind, outcome), 0) + 1
+        self.answers.append(Answer(row.partition, row.position, outcome, refusal, first))
 
-    def remember(self, record: Record, row: InboxRow, arrival: int, settled: decide.EventOutcome) -> None:
-        event, why = record.event, settled.refusal
-        key = (self.row.partition, event.source, event.id)
-        seen = SeenRow(
-            self.row.partition,
+    def remember(self, record: DecodedRecord, arrival: int, outcome: decide.EventOutcome) -> None:
+        """Keep the outcome under the event's source and id, for the same event again."""
+        assert record.body is not None
+        row, event, refusal = record.row, record.body.event, outcome.refusal
+        key = (row.partition, event.source, event.id)
+        self.reads.seen[key] = self.seen[key] = SeenRow(
+            row.partition,
             event.source,
             event.id,
-            record.digest,
+            record.body.digest,
             arrival,
             row.position,
-            settled.outcome,
-            why.reason if why else "",
-            why.field if why else "",
-            why.detail if why else "",
+            outcome.outcome,
+            refusal.reason if refusal else "",
+            refusal.field if refusal else "",
+            refusal.detail if refusal else "",
             event.subject,
         )
-        self.work.seen[key] = self.work.seen_changed[key] = seen
 
-    def letter(self, item: Read, row: InboxRow, arrival: int, why: Refusal) -> None:
+    # ---- dead letters ---------------------------------------------------------------------------------------
+
+    def bury(self, record: DecodedRecord, arrival: int, refusal: Refusal) -> None:
         """Keep a refused record with its bytes."""
-        event = item.record.event if item.record else None
+        row, event = record.row, record.body.event if record.body else None
         id_ = f"{row.partition}.{row.position}"
-        self.work.letters.append(
-            LetterRow(
-                id_,
-                arrival,
-                row.partition,
-                row.position,
-                why.reason,
-                why.field,
-                why.detail,
-                event.source if event else "",
-                event.id if event else "",
-                event.type if event else "",
-                event.subject if event else "",
-                row.principal,
-                f"letter:{id_}",
-            )
+        letter = LetterRow(
+            id_,
+            arrival,
+            row.partition,
+            row.position,
+            refusal.reason,
+            refusal.field,
+            refusal.detail,
+            event.source if event else "",
+            event.id if event else "",
+            event.type if event else "",
+            event.subject if event else "",
+            row.principal,
+            f"letter:{id_}",
         )
-        self.work.bodies.append(SealedRow(f"letter:{id_}", row.body, event.subject if event else ""))
+        self.letters.append(letter)
+        self.sealed.append(SealedRow(letter.token, row.body, letter.case_id))
 
-    def letter_of_firing(self, case: Case, arrival: int, detail: str) -> None:
-        """A dead letter without bytes, named after the step that is told next."""
-        letter = f"{self.row.partition}.n{self.row.n + 1}"
-        self.work.letters.append(
+    def bury_firing(self, partition: PartitionRow, case: Case, arrival: int, detail: str) -> None:
+        """Keep a firing that failed, without bytes. The letter is named after the step that is booked next."""
+        self.letters.append(
             LetterRow(
-                letter,
+                f"{partition.partition}.n{partition.n + 1}",
                 arrival,
-                self.row.partition,
+                partition.partition,
                 None,
                 Reason.FAILED,
                 "",
@@ -105,96 +137,80 @@ class Book:
             )
         )
 
-    # ---- booking what was decided ---------------------------------------------------------------------------
+    # ---- steps ----------------------------------------------------------------------------------------------
 
-    def outcome(
-        self, outcome: decide.Result, arrival: int, settled: Sequence[decide.EventOutcome], days: Calendar
+    def book(
+        self,
+        partition: PartitionRow,
+        result: decide.Result,
+        arrival: int,
+        parked: Sequence[decide.EventOutcome],
+        days: Calendar,
     ) -> None:
-        """Number the steps, keep the case, remember what became of parked events."""
-        for told in outcome.steps:
-            self._number(told, arrival, days)
-        if outcome.steps:
-            self._keep(outcome.case)
-        for back, item in enumerate(reversed(settled)):  # the last steps are theirs, one each
-            self._settle(item, outcome.case, arrival, self.row.n - back)
-
-    def _number(self, told: decide.DecidedStep, arrival: int, days: Calendar) -> None:
-        """A step gets the partition's next number."""
-        self.row.n += 1
-        self.made += 1
-        case, day = told.case, days.local_day(told.instant)
-        self.work.steps.append(
-            StepRow(
-                self.row.partition,
-                self.row.n,
-                case.id,
-                case.seq,
-                arrival,
-                day,
-                case.policy,
-                path_text(case.path),
-                case.category,
-                case.group,
-                told.department,
-                told.cause.actor,
-                f.encode_cause(told.cause).decode(),
-                f.encode_facts(told.facts).decode(),
+        """Enter what was decided of a case. Each step gets the partition's next number, which `partition` counts."""
+        for step in result.steps:
+            partition.n += 1
+            case = step.case
+            self.steps.append(
+                StepRow(
+                    partition.partition,
+                    partition.n,
+                    case.id,
+                    case.seq,
+                    arrival,
+                    days.local_day(step.instant),
+                    case.policy,
+                    path_text(case.path),
+                    case.category,
+                    case.group,
+                    step.department,
+                    step.cause.actor,
+                    f.encode_cause(step.cause).decode(),
+                    f.encode_facts(step.facts).decode(),
+                )
             )
-        )
-        for fact in told.facts:
-            if isinstance(fact, f.ClockRung) and fact.breach:
-                key = (fact.clock, fact.level)
-                self.work.counted.breaches[key] = self.work.counted.breaches.get(key, 0) + 1
+            for fact in step.facts:
+                if isinstance(fact, f.ClockRung) and fact.breach:
+                    key = (fact.clock, fact.level)
+                    self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
+        if result.steps:
+            case = result.case
+            self.reads.keep(case, partition.partition)
+            correlation = scoped(case.key, case.id) if case.key and case.closed is None else None
+            self.cases[case.id] = case_row(case, partition.partition, correlation)
+        for back, outcome in enumerate(reversed(parked)):  # the last steps are theirs, one each
+            self._settle_parked(outcome, result.case, partition.partition, arrival, partition.n - back)
 
-    def _keep(self, case: Case) -> None:
-        """The case as it now stands, in memory and to be written."""
-        work = self.work
-        work.cases[case.id] = case
-        due = work.due_at[case.id] = case.next_at
-        self.due.push(case.id, due)
-        if due is not None:
-            work.earliest[self.row.partition] = min(due, work.earliest.get(self.row.partition, due))
-        key = scoped(case.key, case.id) if case.closed is None else None
-        if case.key:
-            under = work.open_under.setdefault(scoped(case.key, case.id) or "", {})
-            under.pop(case.id, None)
-            if key:
-                under[case.id] = None
-        work.changed[case.id] = case_row(case, self.row.partition, key)
-
-    def _settle(self, item: decide.EventOutcome, case: Case, arrival: int, n: int) -> None:
+    def _settle_parked(self, outcome: decide.EventOutcome, case: Case, partition: int, arrival: int, n: int) -> None:
         """A parked event was released or given up in step `n`: its answer changes, and it may become a dead letter."""
-        why = item.refusal
-        key = (self.row.partition, item.source, item.id)
-        words = (item.outcome, why.reason if why else "", why.field if why else "", why.detail if why else "")
-        seen = self.work.seen.get(key)
+        refusal, key = outcome.refusal, (partition, outcome.source, outcome.id)
+        reason, field, detail = (refusal.reason, refusal.field, refusal.detail) if refusal else ("", "", "")
+        seen = self.reads.seen.get(key)
         if seen is not None:
-            seen.outcome, seen.reason, seen.field, seen.detail = words
-            self.work.seen_changed[key] = seen
+            seen.outcome, seen.reason, seen.field, seen.detail = outcome.outcome, reason, field, detail
+            self.seen[key] = seen
         else:
-            self.work.seen_later.append((*words, *key))
-        if why is None:
+            self.seen_later.append((outcome.outcome, reason, field, detail, *key))
+        if refusal is None:
             return
-        event = decode_record(item.raw).event
-        id_ = f"{self.row.partition}.n{n}"
-        self.work.letters.append(
-            LetterRow(
-                id_,
-                arrival,
-                self.row.partition,
-                None,
-                why.reason,
-                why.field,
-                why.detail,
-                event.source,
-                event.id,
-                event.type,
-                case.id,
-                "",
-                f"letter:{id_}",
-            )
+        event, id_ = decode_record(outcome.raw).event, f"{partition}.n{n}"
+        letter = LetterRow(
+            id_,
+            arrival,
+            partition,
+            None,
+            reason,
+            field,
+            detail,
+            event.source,
+            event.id,
+            event.type,
+            case.id,
+            "",
+            f"letter:{id_}",
         )
-        self.work.bodies.append(SealedRow(f"letter:{id_}", item.raw.decode(), case.id))
+        self.letters.append(letter)
+        self.sealed.append(SealedRow(letter.token, outcome.raw.decode(), case.id))
 
 
 def path_text(path: Sequence[str]) -> str:
@@ -203,7 +219,7 @@ def path_text(path: Sequence[str]) -> str:
 
 
 def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
-    """A case as its row."""
+    """A case as its row; `key` is the correlation key within its home, None of a closed case."""
     return CaseRow(
         case.id,
         partition,

@@ -230,6 +230,6 @@ def test_a_stale_writer_cannot_settle(pair: tuple[Engine, Engine]) -> None:
     first.append([submission(first, 1)], now_ms())
     first.drain()
     with pytest.raises(StaleWriter):
-        second.settle(SettlementRow(first.partition(subject()), 99, "skip", ""))
-    second.settle(SettlementRow(first.partition(subject()), 99, "skip", ""))
+        second.partitions.settle(SettlementRow(first.partition(subject()), 99, "skip", ""))
+    second.partitions.settle(SettlementRow(first.partition(subject()), 99, "skip", ""))
     runs.check_whole(second)

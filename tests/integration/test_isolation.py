@@ -14,9 +14,9 @@ import pytest
 
 from engine.clock import now_ms
 from engine.errors import DatabaseUnusable
+from engine.failures import is_permanent
 from engine.inbox import Submission
 from engine.replay import export_log, replay_log
-from engine.slice import isolation
 from engine.store.database import Database
 from lab import runs
 from lab.runs import engine_on, replayed, storm
@@ -272,5 +272,5 @@ def test_a_database_that_is_away_is_no_poison(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("error", [NameError("x"), AttributeError("x"), ImportError("x"), MemoryError()])
 def test_a_defect_of_the_engine_is_no_poison(error: Exception) -> None:
-    assert not isolation.cureless(error)
-    assert isolation.cureless(ValueError("a value that no rule can take"))
+    assert not is_permanent(error)
+    assert is_permanent(ValueError("a value that no rule can take"))

@@ -47,7 +47,7 @@ def test_up_to_an_instant_everything_due_before_it_has_fired_and_nothing_else_is
         fired = [x for row in rows for x in f.decode_facts(row.body) if isinstance(x, f.ClockRung)]
         assert max(rung.due_at for rung in fired) == BURST
         assert max(row.at for row in rows) <= BURST + 1
-        assert all(due is None or due > BURST for due in engine.next_due.values())
+        assert all(due is None or due > BURST for due in engine.partitions.next_due.values())
 
 
 def test_instant_after_instant_gives_the_facts_of_one_go(database_url: str, tmp_path: Path) -> None:

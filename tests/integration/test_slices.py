@@ -15,6 +15,7 @@ from engine.errors import LogMismatch
 from engine.inbox import Submission
 from engine.operations.settlements import MOST, Settled, settle
 from engine.runtime import Engine
+from engine.slice import isolation
 from engine.slice.types import Batch
 from engine.store.rows import SettlementRow
 from lab import runs
@@ -104,9 +105,9 @@ def burst(engine: Engine, ticking: bool) -> Iterator[int]:
         while (result := engine.work(DUE + 1)) is not None:
             yield len(result.steps)
         return
-    while engine.next_due[0] is not None and engine.next_due[0] <= DUE:
-        batch = Batch(engine.rows[0], [], engine.next_due[0], ticking=True, until=DUE + 1)
-        yield len(engine.decide([batch], None).steps)
+    while engine.partitions.next_due[0] is not None and engine.partitions.next_due[0] <= DUE:
+        batch = Batch(engine.rows[0], [], engine.partitions.next_due[0], ticking=True, until=DUE + 1)
+        yield len(isolation.decide(engine.partitions, [batch], None).steps)
 
 
 def test_a_burst_in_every_partition_stays_within_the_steps_of_a_slice_and_none_waits_for_another(
@@ -134,7 +135,7 @@ def test_a_tick_is_appended_where_something_is_due_and_everything_is_read(line: 
     line.report()
     assert line.engine.tick(DUE + 1) == 0  # the report is not decided yet
     line.engine.drain()
-    assert line.engine.tick(line.engine.next_due[0] or 0) == 0  # due at this instant is not past
+    assert line.engine.tick(line.engine.partitions.next_due[0] or 0) == 0  # due at this instant is not past
     assert line.engine.tick(DUE + 1) == 1
     assert line.engine.tick(DUE + 2) == 0  # and there it stands
     line.engine.drain()
@@ -172,7 +173,7 @@ def test_records_of_many_partitions_share_slices_and_none_waits_for_ever(sqlite_
 def test_records_that_are_not_the_next_ones_are_not_decided(line: Line) -> None:
     rows = [line.report(1), line.report(2)]
     with pytest.raises(LogMismatch, match="is not the next one"):
-        line.engine.decide([Batch(line.engine.rows[0], rows[1:], None)], None)
+        isolation.decide(line.engine.partitions, [Batch(line.engine.rows[0], rows[1:], None)], None)
     line.engine.drain()
     assert line.facts(1) and line.facts(2)
 
@@ -241,7 +242,7 @@ def test_a_rung_due_at_the_very_instant_of_an_activation_is_not_mistaken_for_it(
     with line_on(sqlite_url, pack=sample(deadlines_move="always")) as line:
         report_by_the_pack(line, 1)
         line.engine.drain()
-        first = line.engine.next_due[0]
+        first = line.engine.partitions.next_due[0]
         assert first is not None
         line.engine.install(sample(deadlines_move="always", days_off=[20260303]), first)
         line.engine.append([Submission(0, "tick", "owner", "")], first + 1)
@@ -288,7 +289,7 @@ def test_a_stamp_far_ahead_halts_its_partition_until_an_operator_settles_it(
         line.engine.reload()  # a restart does not help
         assert line.engine.work(NOW + DAY) is None
 
-        line.engine.settle(SettlementRow(0, line.engine.rows[0].position, verdict, "an operator"))
+        line.engine.partitions.settle(SettlementRow(0, line.engine.rows[0].position, verdict, "an operator"))
         while line.engine.work(NOW + MINUTE) is not None:
             pass
         assert line.engine.rows[0].halted == "" and line.engine.rows[0].clock == NOW + MINUTE
@@ -326,7 +327,7 @@ def test_a_stamp_settled_later_than_sent_fires_what_falls_due_until_then(line: L
     line.report(1)
     line.engine.drain()
     position = line.engine.heads[0]
-    line.engine.settle(SettlementRow(0, position, f"stamp:{DUE + 5}", "an operator"))
+    line.engine.partitions.settle(SettlementRow(0, position, f"stamp:{DUE + 5}", "an operator"))
     line.close(1, NOW + 1)
     line.engine.drain()
     assert [rung.due_at for rung in line.breaches()] == [DUE]

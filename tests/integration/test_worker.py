@@ -252,7 +252,7 @@ def test_what_is_due_waits_for_an_older_record_that_is_still_unread(
     lone.lay([reported(lone, line, 1, due - 60_000, due)])
     worker.engine.ticked[0] = (0, 2**62)
     lone.settle()
-    assert worker.engine.next_due[0] is not None and worker.engine.next_due[0] <= due
+    assert worker.engine.partitions.next_due[0] is not None and worker.engine.partitions.next_due[0] <= due
     noise = [reported(lone, line, number, due - 50_000, now + HOUR) for number in range(2, 22)]
     closing = row(lone, line, "incident.closed", "WY-DISPATCH", due - 1, case=subject("WY01", 1))
     lone.lay([*noise, closing])
@@ -553,11 +553,11 @@ def test_a_partition_that_stands_still_takes_no_room_from_the_others(
     worker = cluster.worker()
     cluster.settle()
     sick = cluster.gateway.partition(subject("WY01"))
-    worker.engine.halt(sick, "for a test")
+    worker.engine.partitions.halt(sick, "for a test")
     report(cluster, 1, 300)
     cluster.turn(lambda: all_decided_of(cluster, 1 - sick))
     assert gauges(worker)["gridpatrol_inbox_lag_records", str(1 - sick)] == 0
-    worker.engine.settle(SettlementRow(sick, 10**6, "skip", ""))
+    worker.engine.partitions.settle(SettlementRow(sick, 10**6, "skip", ""))
     cluster.settle()
     check_once(cluster, 300)
 
