@@ -23,10 +23,16 @@ replay: setup ## replay seven weeks of a real city and show what the engine make
 cluster: setup ## run the distributed form on this machine: Kafka, PostgreSQL, five roles, demo traffic; no Docker
 	@$(BIN)/python -m lab.cluster
 
-check: setup ## ruff and mypy
+# What the code may import, name and measure. The rest of the gates needs more time and runs in `make test`: what pages
+# say, recipes, the wheel.
+HOUSE := tests/unit/test_house.py tests/unit/test_house_figures.py tests/unit/test_house_imports.py \
+  tests/unit/test_house_names.py tests/unit/test_names.py
+
+check: setup ## ruff, mypy and the tests of the house's shape
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/pytest -q $(HOUSE)
 
 test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (eight minutes)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile

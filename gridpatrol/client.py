@@ -87,7 +87,19 @@ class Server:
         try:
             if answer.status != 200:
                 raise Refused(answer.status, _problem(answer.status, answer.read()))
-            yield from _server_sent_events(answer)
+            id_, data = "", list[str]()
+            for raw in answer:  # comments keep the line alive and mean nothing
+                name, _, value = raw.decode().rstrip("\r\n").partition(":")
+                value = value.removeprefix(" ")
+                if name == "id":
+                    id_ = value
+                elif name == "data":
+                    data.append(value)
+                elif not name and not value and data:
+                    yield id_, "\n".join(data)
+                    data = []
+        except (OSError, http.client.HTTPException):
+            return  # the line broke: the caller takes it up again
         finally:
             connection.close()
 
@@ -137,24 +149,6 @@ class Server:
 def _with_query(path: str, query: dict[str, Any]) -> str:
     asked = urlencode({name: value for name, value in query.items() if value is not None})
     return f"{path}?{asked}" if asked else path
-
-
-def _server_sent_events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
-    """Lines into events; comments keep the line alive and mean nothing."""
-    id_, data = "", list[str]()
-    try:
-        for raw in answer:
-            name, _, value = raw.decode().rstrip("\r\n").partition(":")
-            value = value.removeprefix(" ")
-            if name == "id":
-                id_ = value
-            elif name == "data":
-                data.append(value)
-            elif not name and not value and data:
-                yield id_, "\n".join(data)
-                data = []
-    except (OSError, http.client.HTTPException):
-        return
 
 
 def _problem(status: int, raw: bytes) -> str:

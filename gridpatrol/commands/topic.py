@@ -1,4 +1,4 @@
-"""`gridpatrol topic`: the topics of the distributed run. In: settings with brokers and a database. Out: topics."""
+"""`gridpatrol topic`: the topics of the distributed run."""
 
 from functools import partial
 

@@ -17,7 +17,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from consumers import verify
-from consumers.alerts.publish import told
+from consumers.alerts.publish import line_of
 from engine.clock import now_ms
 from engine.cluster.relay import NAME as RELAY
 from engine.cluster.relay import message
@@ -363,7 +363,7 @@ def _other_topics(case: Case) -> None:
     _compare(
         case,
         "feed",
-        {m.encode_told(told(row, epoch)) for row in rows},
+        {m.encode_told(line_of(row, epoch)) for row in rows},
         {item.value for item in _read(case, case.topics.alerts)},
     )
     _compare(

@@ -31,7 +31,7 @@ from engine.clock import now_ms
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
-from gridpatrol.bench import lives
+from gridpatrol.bench import event_lines
 from lab.events import DAY, instant
 from lab.runs import pack_of
 from lab.storm import BURST, FIRST, Storm
@@ -119,7 +119,7 @@ def _renumbered(subject: str, number: int) -> str:
 def everyday() -> Iterator[dict[str, Any]]:
     """Lives of incidents, without end, said now."""
     pack = pack_of("weiyang")
-    for raw in lives(Policy(pack, packs.digest(pack))):
+    for raw in event_lines(Policy(pack, packs.digest(pack))):
         yield msgspec.json.decode(raw) | {"time": instant(now_ms())}
 
 

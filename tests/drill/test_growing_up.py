@@ -39,8 +39,8 @@ from engine.store import inbox as table
 from engine.store import outbox, slices
 from engine.store.database import open_database
 from engine.store.rows import LetterRow
+from engine.views.performance import GROUPINGS
 from gridpatrol.demo.month import write_month
-from gridpatrol.figures import GROUPINGS
 from gridpatrol.render.readme import DOCS
 from lab.installation import Town, town
 from lab.parts.postgres import fresh_database

@@ -158,7 +158,7 @@ def test_a_worker_whose_turn_does_not_end_says_so(sqlite_url):
     with prepared(sqlite_url) as engine:
         member = worker_of(engine)
         assert not member.ready()
-        member.turned_s -= 90
+        member.began_s -= 90
         assert "began 90 s ago" in member.ready()
         age = member.engine.counters.registry.get_sample_value("gridpatrol_turn_age_seconds")
         assert age == pytest.approx(90, abs=30)

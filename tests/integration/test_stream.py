@@ -202,7 +202,7 @@ def test_a_step_that_the_database_refuses_is_taken_from_the_store(stage: Stage) 
     evil = next(row for row in stage.rows if row.n == 1 and "incident.reported" in row.body)
     forged = msgspec.structs.replace(evil, department="\x00")
     with pytest.raises(Exception, match=r"x00|NUL|u0000"):
-        consume.take(stage.database, [f.decode_step(message(forged))])
+        consume.fold_messages(stage.database, [f.decode_step(message(forged))])
     worker = stage.worker("performance-1")
     stage.put(evil.partition, message(forged))
     stage.send(stage.rows)

@@ -101,7 +101,7 @@ def served(engine: Engine, **parts: Any) -> Iterator[Served]:
         closing.set()
         server.should_exit = True
         thread.join(WITHIN_S)
-        writer.close()
+        writer.stop()
 
 
 def wait_until(true: Callable[[], Any]) -> Any:
