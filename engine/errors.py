@@ -6,8 +6,10 @@ code that raises them; they share this base, and the command and the HTTP door p
 
 
 class GridpatrolError(Exception):
-    """Base of the errors that people read. The message says what is wrong, without a full stop at its end. `remedy` says
-    what to do, and is the class's own unless one is given. Empty: the message says it, or nothing helps.
+    """Base of the errors that people read.
+
+    The message says what is wrong, without a full stop at its end. `remedy` says what to do, and is the class's own
+    unless one is given. Empty: the message says it, or nothing helps.
     """
 
     remedy = ""
