@@ -1,28 +1,17 @@
-"""The whole record, with the city's own targets: its 13,743 flags and its figures come out of the engine's facts.
+"""The whole record, with the city's own targets: its 13,743 flags come out of the engine's facts.
 
-In: 31,327 events of 16,782 cases. Out: outcomes, alerts and figures as the engine tells them, held against the city's
-flags and against a judge that shares no code with it. The figures are read at five instants of a second replay, on one
-partition, that stops there; in the end it has told the same facts.
+31,327 events of 16,782 cases give outcomes and alerts, which are held against the city's flags and against a judge that
+shares no code with the engine. The figures are held against it in tests/drill/test_city_figures.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
-import pytest
-
-from consumers.performance import consume
-from engine.runtime import Engine
-from gridpatrol.importers import boston311
-from gridpatrol.importers.boston311 import SHIPPED
-from lab.runs import check_whole, engine_on, facts
+from lab.runs import check_whole
 from tests.city import judge
-from tests.city.judge import Figures, utc_ms
-from tests.city.outcomes import EXPORT, KEYS, CaseFacts, Run, cases_of, figures_by, kinds, record, replay_city, tree
-from tests.city.streams import shuffle_targets
+from tests.city.outcomes import EXPORT, CaseFacts, Run, kinds
 from tests.support import recorded
 
 FLAG = {"on_time": "ONTIME", "not_due": "ONTIME", "overdue_closed": "OVERDUE", "overdue_open": "OVERDUE"}
@@ -97,57 +86,3 @@ def test_every_event_of_the_record_is_answered_and_none_is_lost(whole: Run) -> N
         seen = connection.exec_driver_sql("SELECT outcome, count(*) FROM seen GROUP BY outcome").all()
     assert [tuple(row) for row in seen] == [("done", 31_327)]  # the 28 were released by their opening
     check_whole(whole.engine)
-
-
-def test_with_the_targets_shuffled_the_flags_do_not_follow(cases: list[judge.Case], tmp_path: Path) -> None:
-    shuffled = shuffle_targets(SHIPPED, tmp_path / "shuffled.csv.gz", seed=311)
-    with engine_on(f"sqlite:///{tmp_path / 'a.db'}") as engine:
-        replay_city(engine, boston311.events(shuffled, tree(), lambda remark: None), EXPORT)
-        wrong, compared = differing(cases, cases_of(engine))
-    assert compared == 13_743 and len(wrong) > 1_000
-
-
-# ---- figures ------------------------------------------------------------------------------------------------
-
-INSTANTS = (
-    utc_ms(datetime(2015, 4, 14, 12)),  # the second day
-    utc_ms(datetime(2015, 4, 20, 17)),  # Patriots' Day
-    utc_ms(datetime(2015, 5, 25)),  # midnight, Memorial Day
-    utc_ms(datetime(2015, 8, 3, 8, 30)),
-    EXPORT,
-)
-Stations = tuple[Engine, dict[tuple[str, int], dict[str, Figures]]]
-"""An engine, and its figures by dimension and instant."""
-
-
-@pytest.fixture(scope="module")
-def stations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stations]:
-    """One replay on one partition, read at each instant."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('city') / 'stations.db'}"
-    with engine_on(url, 1, consumers=[consume.consume]) as engine:
-        found: dict[tuple[str, int], dict[str, Figures]] = {}
-        for instant in INSTANTS:
-            replay_city(engine, record(), instant)
-            found |= {(by, instant): figures_by(engine, by, instant) for by in KEYS}
-        yield engine, found
-
-
-@pytest.mark.parametrize("instant", INSTANTS)
-@pytest.mark.parametrize("by", KEYS)
-def test_the_figures_as_of_an_instant_are_the_judge_s(
-    stations: Stations, cases: list[judge.Case], by: str, instant: int
-) -> None:
-    wanted = judge.figures_by(cases, instant, KEYS[by])
-    found = stations[1][by, instant]
-    assert set(found) == set(wanted)
-    for key, cell in wanted.items():
-        assert found[key] == cell, key
-    assert sum(cell.reported for cell in found.values()) == sum(case.opened <= instant for case in cases)
-
-
-def test_on_one_partition_and_with_stops_every_case_has_the_facts_of_one_go_on_32(
-    stations: Stations, whole: Run
-) -> None:
-    engine = stations[0]
-    check_whole(engine)
-    assert facts(engine) == whole.facts
