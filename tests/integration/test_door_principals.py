@@ -1,4 +1,4 @@
-"""A door that asks who speaks: tokens, rights, forged actors, and a file of principals that changes while it is open."""
+"""A door that asks who speaks: tokens, rights, forged actors, and a file of principals that changes meanwhile."""
 
 from __future__ import annotations
 
