@@ -124,7 +124,7 @@ def performance_page(
         until=_dashed(until),
         as_of=policy.clock_of_days.local(now),
         rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
-        standing=standing(connection, names, selection, now) if stands else [],
+        standing=open_cases(connection, names, selection, now) if stands else [],
     )
 
 
@@ -236,7 +236,7 @@ def figure_rows(
     return sorted(result, key=lambda row: row.key)
 
 
-def standing(connection: Connection, names: Names, selection: Selection, at_ms: int) -> list[OpenCases]:
+def open_cases(connection: Connection, names: Names, selection: Selection, at_ms: int) -> list[OpenCases]:
     """The open cases as of an instant, one row per key, sorted by key: overdue strictly after their total deadline.
 
     The days and the post of the selection ask nothing; `by` is not post or day.
