@@ -1,8 +1,8 @@
 """Folds steps into figures as they come: contributions, figures, outcomes and the consumer's position, in one
 transaction of its own.
 
-New steps are read from the table `facts` (`consume`, `fill`), or come as messages (`take`). `engine.views.performance`
-reads the figures for people.
+New steps are read from the table `facts` (`consume`, `fold_from_store`), or come as messages (`fold_messages`).
+`engine.views.performance` reads the figures for people.
 """
 
 from collections import defaultdict
