@@ -12,9 +12,9 @@ from typing import NamedTuple
 from consumers.performance.fold import Cell, Contribution, Figure, OutcomeRow, decode, encode, fold
 from engine import failpoints
 from engine.store import figures, steps, unpublished_figures
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.figures import ContributionRow
-from engine.store.steps import Connection, Positions, StepRange
+from engine.store.steps import Positions, StepRange
 from schemas import facts as f
 
 NAME = "performance"

@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from engine.http.context import DoorContext
 from engine.http.problems import busy
 from engine.store import inbox, incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.views.questions import NoActivePack
 
 

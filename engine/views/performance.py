@@ -13,8 +13,8 @@ from msgspec import Struct, structs
 
 from engine.policies import Policies
 from engine.store import figures, recount
+from engine.store.database import Connection
 from engine.store.figures import By, Selection
-from engine.store.incident_queries import Connection
 from engine.views.names import Names, active_names
 from engine.views.questions import MOST_DIGITS, BadQuestion, parse_whole
 from workflows.figures import BEGINNING, EVER, Rate, period_bounds, publication_day, rates, with_sums
