@@ -63,6 +63,9 @@ class Broker:
         self.ca: Path | None = None
         self.log = home / f"broker-{node}.log"
         self.kept = False  # whether the folder stays when the process that started it dies
+        self.records_classes = (
+            False  # the first broker on a machine writes the classes that it loads, for others to map
+        )
         self._parts = find_parts()
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
@@ -81,7 +84,10 @@ class Broker:
     def launch(self) -> None:
         """Start it and do not wait."""
         assert self._process is None, "the broker runs already"
-        command = [*java_command(self._parts), *self._records_classes(), "kafka.Kafka", str(self._write_properties())]
+        command = [*java_command(self._parts), "kafka.Kafka", str(self._write_properties())]
+        self.records_classes = not self._parts.archive.exists() and os.access(self._parts.archive.parent, os.W_OK)
+        if self.records_classes:
+            command[1:1] = [f"-XX:ArchiveClassesAtExit={self.home / 'classes.jsa'}"]
         with self.log.open("ab") as output:
             # A session of its own: Ctrl-C is for the tests, which then stop it in order.
             self._process = subprocess.Popen(
@@ -166,12 +172,6 @@ class Broker:
         if done.returncode:
             raise BrokerFailed(f"broker {self.node} cannot be formatted: {done.stdout}{done.stderr}")
 
-    def _records_classes(self) -> list[str]:
-        """The first broker on a machine writes the classes that it loaded into a file, for the others to map."""
-        if self._parts.archive.exists() or not os.access(self._parts.archive.parent, os.W_OK):
-            return []
-        return [f"-XX:ArchiveClassesAtExit={self.home / 'classes.jsa'}"]
-
     def _keep_classes(self) -> None:
         written, archive = self.home / "classes.jsa", self._parts.archive
         if written.exists() and not archive.exists():
@@ -232,7 +232,8 @@ def running_broker(
     """
     with _running(1, properties or {}, users, environment or {}) as brokers:
         yield brokers[0]
-        brokers[0].stop()
+        if brokers[0].records_classes:
+            brokers[0].stop()  # only an orderly end writes them
 
 
 @contextmanager

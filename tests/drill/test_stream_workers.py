@@ -24,8 +24,8 @@ LOOKED_S = 2 * faust_app.LOOK_S + 5
 
 
 @pytest.fixture
-def stage(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Stage]:
-    made = Stage(tmp_path, kafka_server, kafka_prefix, postgres_url)
+def stage(tmp_path: Path, kafka_server: str, kafka_prefix: str, month_url: str) -> Iterator[Stage]:
+    made = Stage(tmp_path, kafka_server, kafka_prefix, month_url)
     yield made
     made.close()
 
@@ -122,10 +122,10 @@ def test_sigterm_ends_a_worker_within_seconds_in_the_middle_of_a_backlog(stage: 
 
 
 def test_sigterm_ends_a_worker_within_seconds_after_its_brokers_have_gone(
-    tmp_path: Path, kafka_parts: object, postgres_url: str
+    tmp_path: Path, kafka_parts: object, month_url: str
 ) -> None:
     with kafka.running_broker() as broker:
-        stage = Stage(tmp_path, broker.bootstrap, "", postgres_url)
+        stage = Stage(tmp_path, broker.bootstrap, "", month_url)
         try:
             worker = stage.worker("performance-1")
             stage.send(stage.rows)

@@ -36,6 +36,8 @@ from schemas import messages as m
 from schemas.topics import Topics
 
 PARTITIONS = 8
+MONTH = 160
+"""So many incidents."""
 
 
 class Stage:
@@ -47,7 +49,7 @@ class Stage:
         self.names = Topics(prefix)
         self.publisher = Publisher(self.settings, "test")
         with runs.engine_on(url, PARTITIONS, consumers=[fold.consume]) as engine:
-            runs.replayed(engine, runs.month(160))
+            runs.replayed(engine, runs.month(MONTH))
             self.rows = sorted(runs.steps(engine), key=lambda row: (row.at, row.partition, row.n))
         self.database: Database = open_database(url)
         topics.create(self.settings, self.database, 1, [])
