@@ -8,6 +8,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Two test processes fit the smallest machine that we support; more cores may take more.
 WORKERS ?= 2
+# A file at a time, since its tests share fixtures; in the order of setup.cfg, so that the longest come first.
+SPREAD := --dist loadfile --no-loadscope-reorder
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -23,16 +25,22 @@ replay: setup ## replay seven weeks of a real city and show what the engine make
 cluster: setup ## run the distributed form on this machine: Kafka, PostgreSQL, five roles, demo traffic; no Docker
 	@$(BIN)/python -m lab.cluster
 
-check: setup ## ruff and mypy
+# What the code may import, name and measure. The rest of the gates needs more time and runs in `make test`: what pages
+# say, recipes, the wheel.
+HOUSE := tests/unit/test_house.py tests/unit/test_house_figures.py tests/unit/test_house_imports.py \
+  tests/unit/test_house_names.py tests/unit/test_names.py
+
+check: setup ## ruff, mypy and the tests of the house's shape
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/pytest -q $(HOUSE)
 
 test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (eight minutes)
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(HOUSE:%=--ignore=%)
 
 drill: setup ## whole installations that are killed, cut off, secured, moved and measured (a quarter of an hour)
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile tests/drill
+	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) tests/drill
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
 	@$(BIN)/python -m lab.chaos.run --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \

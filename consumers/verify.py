@@ -1,15 +1,15 @@
 """Reconcile (`gridpatrol verify`): does everything that is stored follow from the stored facts?
 
-In: a database. Out: a list of mismatches, each with what is wrong, where, what the facts say and what was
-found; empty when all is well. One snapshot, read step by step; it never writes.
+A mismatch says what is wrong, where, what the facts say and what was found. There is none when all is well. It reads
+one snapshot step by step, and never writes.
 
-1. The log: records without gaps per partition, as far as it has decided; steps are numbered without gaps per
-   partition, and without gaps per case. Of every event that made a step it is known what became of it, as long as a
-   resend counts as one: older rows may vanish at any time.
-2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case
-   after it, no case is without steps and no steps are without their case.
-3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without
-   the fold's code; every consumer has read every partition to its end; and the feed has every line.
+1. The log: records have no gaps per partition, as far as it has decided; steps are numbered without gaps per partition
+   and per case. For every event that made a step its outcome is stored, as long as a resend counts as one: older rows
+   may vanish at any time.
+2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
+   case is without steps and no step is without its case.
+3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without the fold's
+   code; every consumer has read every partition to its end; and the feed has every line.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,9 +20,8 @@ from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store import inbox, recount
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow
-from engine.store.steps import Connection
 from schemas import facts as f
 from schemas.events import EVENT_TYPES
 from schemas.partition import home_of, partition_of
@@ -48,8 +47,7 @@ class Mismatch(Struct, frozen=True):
 
 
 def verify(database: Database, progress: Progress | None = None, *, live: bool = False) -> list[Mismatch]:
-    """All mismatches. With `live`, consumers may be behind, as they are for moments while the engine
-    works."""
+    """All mismatches. With `live`, consumers may be behind, as they are for moments while the engine works."""
     with database.read() as connection:
         return list(mismatches(connection, progress, live=live))
 
@@ -60,20 +58,23 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
     yield from _log(connection)
     yield from _seen(connection)
     yield from _cases(connection, progress)
-    yield from _figures(connection)
+    for cell, expected, found in recount.wrong_figures(connection):
+        where = ", ".join(f"{name} {value}" for name, value in zip(recount.CELL, cell, strict=True) if value != "")
+        yield Mismatch("figure", where, str(expected), str(found))
     yield from _rows("outcome", recount.wrong_outcomes(connection), 5, recount.OUTCOME)
     yield from _rows("contribution", recount.wrong_contributions(connection), 5, recount.OUTCOME[:5])
     yield from _rows("alert", recount.wrong_alerts(connection), 1, recount.ALERT)
     yield from _feed(connection)
-    yield from _positions(connection, live)
+    for consumer, partition, position, end in recount.positions(connection):
+        if position > end or (position < end and not live):
+            yield Mismatch("position", f"{consumer} in partition {partition}", f"n {end}", f"n {position}")
 
 
 # ---- the log -----------------------------------------------------------------------------------------
 
 
 def _inbox(connection: Connection) -> Iterator[Mismatch]:
-    """Every record that the table took is there, at the least those that were decided; what lies in a topic, the
-    owner of its partition watches over."""
+    """Records of the table that are missing, at the least decided ones. Those of a topic are watched by its worker."""
     origin = inbox.read_origin(connection)
     for partition, decided, stored, head in recount.received(connection):
         if origin is not None:
@@ -86,7 +87,7 @@ def _inbox(connection: Connection) -> Iterator[Mismatch]:
 
 
 def _seen(connection: Connection) -> Iterator[Mismatch]:
-    """What became of each event that made a step, within the shortest window for resends that was ever active."""
+    """Events that made a step and have no outcome, within the shortest window for resends that was ever active."""
     policies, arrived = Policies(), recount.clocks(connection)
     for partition, packs in recount.activations(connection).items():
         activated: list[tuple[str, int]] = msgspec.json.decode(packs)
@@ -100,7 +101,7 @@ def _seen(connection: Connection) -> Iterator[Mismatch]:
 
 
 def _log(connection: Connection) -> Iterator[Mismatch]:
-    """Numbers without gaps, and no step of a case twice."""
+    """Gaps in the numbers of steps, and steps of a case that are there twice."""
     for partition, n, stored, lowest, highest in recount.numbering(connection):
         if (stored, highest) == (n, n) and lowest == min(n, 1):
             continue
@@ -114,7 +115,7 @@ def _log(connection: Connection) -> Iterator[Mismatch]:
 # ---- the cases ---------------------------------------------------------------------------------------
 
 
-class _Folding(Struct):
+class _Replayed(Struct):
     """A case on the way through its steps."""
 
     case: Case
@@ -122,15 +123,15 @@ class _Folding(Struct):
 
 
 def _cases(connection: Connection, progress: Progress | None) -> Iterator[Mismatch]:
-    """Every case row against the fold of its steps, page by page."""
+    """Case rows that differ from the fold of their steps, page by page."""
     packs = recount.activations(connection)
     total, done, at = recount.count_steps(connection), 0, ("", 0)
-    open_: _Folding | None = None  # its steps may go on in the next page
+    open_: _Replayed | None = None  # its steps may go on in the next page
     while rows := recount.page_of_steps(connection, *at, PAGE):
-        folding: list[_Folding] = [open_] if open_ is not None else []
+        folding: list[_Replayed] = [open_] if open_ is not None else []
         for row in rows:
             if not folding or folding[-1].case.id != row[0]:
-                folding.append(_Folding(Case(id=row[0]), row[2]))
+                folding.append(_Replayed(Case(id=row[0]), row[2]))
             yield from _step(folding[-1], row)
         open_ = folding.pop()
         yield from _compare(connection, folding, packs)
@@ -142,8 +143,8 @@ def _cases(connection: Connection, progress: Progress | None) -> Iterator[Mismat
         yield Mismatch("case", case, "no case that no fact speaks of", "a row")
 
 
-def _step(folding: _Folding, row: tuple[Any, ...]) -> Iterator[Mismatch]:
-    """Take a case one step further, and compare what the step says of itself."""
+def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
+    """Apply a step to its case, and compare the step's dimensions with it."""
     id_, seq, partition, n, policy, path, category, group, department, post, cause, body = row
     case, where = folding.case, f"{id_} seq {seq} (partition {partition}, n {n})"
     if seq != case.seq + 1:
@@ -157,27 +158,28 @@ def _step(folding: _Folding, row: tuple[Any, ...]) -> Iterator[Mismatch]:
     actor = f.decode_cause(cause).actor
     expected = (case.policy, _path(case), case.category, case.group, responsible(before, case.owner).department, actor)
     found = (policy, path, category, group, department, post)
-    for name, right, stands in zip(DIMENSIONS, expected, found, strict=True):
-        if right != stands:
-            yield Mismatch("step", f"{where} {name}", repr(right), repr(stands))
+    for name, right, wrong in zip(DIMENSIONS, expected, found, strict=True):
+        if right != wrong:
+            yield Mismatch("step", f"{where} {name}", repr(right), repr(wrong))
 
 
-def _compare(connection: Connection, folded: list[_Folding], packs: dict[int, str]) -> Iterator[Mismatch]:
-    """Finished cases against their rows."""
+def _compare(connection: Connection, folded: list[_Replayed], packs: dict[int, str]) -> Iterator[Mismatch]:
+    """Rows of replayed cases that differ from them."""
     rows = recount.case_rows(connection, COLUMNS, [item.case.id for item in folded])
     for item in folded:
         id_, row = item.case.id, rows.get(item.case.id)
         if row is None:
             yield Mismatch("case", id_, f"a row in state {item.case.state}", "none")
             continue
-        expected = _row(item, len(packs))
-        for name, right, stands in zip(COLUMNS, expected, row, strict=True):
-            same = right == stands or (name == "next_at" and _awaits_recalculation(stands, packs[item.partition]))
-            if not same:
-                yield Mismatch("case", f"{id_} {name}", repr(right), repr(stands))
+        activated: list[tuple[str, int]] = msgspec.json.decode(packs.get(item.partition, "[]"))
+        for name, expected, found in zip(COLUMNS, _row(item, len(packs)), row, strict=True):
+            # A pack was activated at this very instant, and the case is still to be looked at under it.
+            waits = name == "next_at" and any(at == found for _, at in activated)
+            if expected != found and not waits:
+                yield Mismatch("case", f"{id_} {name}", repr(expected), repr(found))
 
 
-def _row(item: _Folding, partitions: int) -> tuple[Any, ...]:
+def _row(item: _Replayed, partitions: int) -> tuple[Any, ...]:
     """The columns of a case, from the case alone."""
     case, home = item.case, home_of(item.case.id)
     return (
@@ -207,36 +209,23 @@ def _path(case: Case) -> str:
     return f"/{'/'.join(case.path)}/" if case.path else "/"
 
 
-def _awaits_recalculation(next_at: int | None, packs: str) -> bool:
-    """A pack was activated at this very instant, and the case is still to be looked at under it."""
-    activated: list[tuple[str, int]] = msgspec.json.decode(packs)
-    return any(at == next_at for _, at in activated)
-
-
 # ---- the consumers -----------------------------------------------------------------------------------
-
-
-def _figures(connection: Connection) -> Iterator[Mismatch]:
-    for cell, expected, found in recount.wrong_figures(connection):
-        named = zip(recount.CELL, cell, strict=True)
-        where = ", ".join(f"{name} {value}" for name, value in named if value != "")
-        yield Mismatch("figure", where, str(expected), str(found))
 
 
 def _rows(
     what: str, rows: Iterator[tuple[tuple[Any, ...], str]], key: int, names: tuple[str, ...]
 ) -> Iterator[Mismatch]:
-    """Rows that stand on one side only, joined by their key: what differs, or that one is missing."""
+    """Rows that only one side has, joined by their key: what differs, or that one is missing."""
     sides: dict[tuple[Any, ...], dict[str, tuple[Any, ...]]] = {}
     for row, side in rows:
         sides.setdefault(row[:key], {})[side] = row
     for where, found in sides.items():
-        expected, stands = found.get("expected"), found.get("found")
+        expected, stored = found.get("expected"), found.get("found")
         place = " ".join(str(part) for part in where)
-        if expected is None or stands is None:
-            yield Mismatch(what, place, _presence(expected), _presence(stands))
+        if expected is None or stored is None:
+            yield Mismatch(what, place, _presence(expected), _presence(stored))
             continue
-        for name, right, wrong in zip(names, expected, stands, strict=True):
+        for name, right, wrong in zip(names, expected, stored, strict=True):
             if right != wrong:
                 yield Mismatch(what, f"{place} {name}", repr(right), repr(wrong))
 
@@ -246,7 +235,7 @@ def _presence(row: tuple[Any, ...] | None) -> str:
 
 
 def _feed(connection: Connection) -> Iterator[Mismatch]:
-    """Lines without gaps, and every alert told that did not wait for the end of quiet hours."""
+    """Gaps in the lines of the feed, and alerts without a line that did not wait for the end of quiet hours."""
     stored, lowest, highest = recount.feed_numbers(connection)
     if stored != highest or lowest != min(highest, 1):
         gap = recount.first_line_lost(connection)
@@ -254,10 +243,3 @@ def _feed(connection: Connection) -> Iterator[Mismatch]:
         yield Mismatch("delivery", "the feed", f"lines 1 to {highest}, {gap} among them", found)
     for alert, what in recount.lines_missing(connection):
         yield Mismatch("delivery", alert, f"a line that it is {what}", "none")
-
-
-def _positions(connection: Connection, live: bool) -> Iterator[Mismatch]:
-    """Consumers at the end of every partition; never beyond it."""
-    for consumer, partition, stands, end in recount.positions(connection):
-        if stands > end or (stands < end and not live):
-            yield Mismatch("position", f"{consumer} in partition {partition}", f"n {end}", f"n {stands}")

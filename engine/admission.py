@@ -1,8 +1,8 @@
-"""The way into the log: what was sent becomes a record, or an answer that says why not.
+"""The way into the log: the bytes of an event become a record, or a refusal that says why not.
 
-In: the bytes of one event and the principal that sent them. Out: a `Submission` whose event is sealed (identity,
-contact and free text moved out, a token left), or a `Refusal`. Whoever has to say who he is comes in by `admit`, over
-HTTP or over Kafka; `publish` and the replay of a file, which hold the database in their hands, by `receive`.
+The record is sealed: identity, contact and free text are taken out of the event, and a token is left. What comes over
+HTTP or Kafka is admitted for a principal (`admit`). `gridpatrol publish` and the replay of a file write to the database
+themselves and ask for no principal (`receive`).
 """
 
 import hashlib
@@ -11,7 +11,8 @@ import msgspec
 
 from engine.inbox import Submission
 from engine.principals import Principal, check
-from engine.store.rows import LetterRow, SealedRow
+from engine.store.dead_letters import DeadLetter, dead_letter
+from engine.store.rows import SealedRow
 from schemas import sealing
 from schemas.envelope import Envelope, Record, decode_data, decode_envelope, encode_record
 from schemas.partition import home_of, partition_of
@@ -19,23 +20,25 @@ from schemas.refusals import Reason, Refusal
 
 
 def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, Envelope] | Refusal:
-    """Check the shape, seal, and address to its partition. Whether the rules take it is decided in the log."""
+    """Check the shape, seal, and address to its partition. The rules decide on it later, when its record is read."""
     envelope = decode_envelope(raw)
     if isinstance(envelope, Refusal):
         return envelope
-    sent = msgspec.json.decode(raw)
-    digest = sealing.digest(sent)
-    kept, hidden = sealing.split(sent)
+    document = msgspec.json.decode(raw)
+    digest = sealing.digest(document)
+    kept, hidden = sealing.split(document)
     event = msgspec.convert(kept | {"data": msgspec.Raw(msgspec.json.encode(kept["data"]))}, Envelope)
-    said = decode_data(event)
-    if isinstance(said, Refusal):
-        return said
+    data = decode_data(event)
+    if isinstance(data, Refusal):
+        return data
     home = home_of(event.subject)
     if event.partitionkey not in (None, home):
         return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
     sealed = None
     if hidden:
-        sealed = SealedRow(_token(event, digest), msgspec.json.encode(hidden).decode(), event.subject)
+        # A resend gets the same token, other content another one; the token itself tells nothing.
+        token = hashlib.sha256(f"{event.source}\n{event.id}\n{digest}".encode()).hexdigest()[:32]
+        sealed = SealedRow(token, msgspec.json.encode(hidden).decode(), event.subject)
     record = Record(event=event, digest=digest, token=sealed.token if sealed else "")
     partition = partition_of(home, partitions)
     return Submission(partition, "event", principal, encode_record(record).decode(), sealed), event
@@ -50,42 +53,32 @@ def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission
 
 
 def letter_id(raw: bytes, principal: str) -> str:
-    """The id of a letter that never had a position: the same bytes of the same principal are kept once."""
+    """The id of a dead letter that never had a position: the same bytes of the same principal are kept once."""
     return f"door-{hashlib.sha256(principal.encode() + b' ' + raw).hexdigest()[:32]}"
 
 
-def _token(event: Envelope, digest: str) -> str:
-    """A token for what was sealed: the same for a resend, another for other content; it says nothing."""
-    return hashlib.sha256(f"{event.source}\n{event.id}\n{digest}".encode()).hexdigest()[:32]
-
-
-def letter(raw: bytes, refusal: Refusal, principal: str, at: int, id_: str) -> tuple[LetterRow, SealedRow]:
-    """What was refused by its shape, kept with its bytes: a dead letter that never had a position."""
+def letter(raw: bytes, refusal: Refusal, principal: str, at: int, id_: str) -> DeadLetter:
+    """The dead letter of bytes that were refused before they had a position: with as much of the event's names as can
+    be read out of them."""
     try:
-        sent = msgspec.json.decode(raw)
+        event = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        sent = {}
-    sent = sent if isinstance(sent, dict) else {}
-    named = {name: _storable(sent.get(name)) for name in ("source", "id", "type", "subject")}
-    row = LetterRow(
+        event = {}
+    event = event if isinstance(event, dict) else {}
+    return dead_letter(
         id_,
         at,
-        None,
-        None,
-        refusal.reason,
-        refusal.field,
-        _storable(refusal.detail),
-        named["source"],
-        named["id"],
-        named["type"],
-        named["subject"],
+        Refusal(refusal.reason, refusal.field, _storable(refusal.detail)),
         principal,
-        f"letter:{id_}",
+        _storable(raw.decode("utf-8", "backslashreplace")),
+        source=_storable(event.get("source")),
+        event_id=_storable(event.get("id")),
+        type_=_storable(event.get("type")),
+        case_id=_storable(event.get("subject")),
     )
-    return row, SealedRow(row.token, _storable(raw.decode("utf-8", "backslashreplace")), row.case_id)
 
 
 def _storable(value: object) -> str:
-    """Text that every store takes; other values are left empty."""
+    """A text as every store takes it; empty for any other value."""
     text = value if isinstance(value, str) else ""
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\u0000")

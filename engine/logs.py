@@ -1,8 +1,7 @@
 """Structured logs: one line per event on stderr, for people (text) or for machines (json).
 
-In: the settings `log_format` and `log_level`. Out: the root logger of the standard library, formatted by structlog,
-so that modules need nothing but `logging.getLogger(__name__)`. Identity, contact and free text never reach a log:
-they were sealed at the door.
+The root logger of the standard library is formatted by structlog, so that modules need nothing but
+`logging.getLogger(__name__)`. Identity, contact and free text never reach a log: they were sealed at the door.
 """
 
 import logging
@@ -15,46 +14,18 @@ from structlog.typing import Processor
 from engine.errors import SettingsError
 
 _CHATTY = ("alembic.runtime.migration", "uvicorn.error", "uvicorn.access", "httpx", "kafka", "aiokafka", "faust")
-"""Libraries that say at INFO what a reader of our log does not look for."""
+"""Libraries whose lines at INFO are noise in our log."""
 _REPEATING = ("kafka", "aiokafka")
-"""Libraries that say the same for every try while a broker is away."""
+"""Libraries that repeat a line for every try while a broker is away."""
 REPEAT_S = 30.0
+"""How often such a line is let through."""
 
 
 def configure(log_format: str, level: str) -> None:
-    """Set the root logger up. Called once, by the command."""
+    """Set the root logger up; once, by the command. SettingsError for an unknown level."""
     name = level.upper()
     if name not in logging.getLevelNamesMapping():
         raise SettingsError(f"log_level must be one of DEBUG, INFO, WARNING, ERROR, got {level!r}")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(log_format))
-    handler.addFilter(_Sparing())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(name)
-    for chatty in _CHATTY:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-class _Sparing(logging.Filter):
-    """Lets a line of a repeating library through once in a while: an outage is told, not written a book about."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[tuple[str, int], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] not in _REPEATING or record.levelno < logging.WARNING:
-            return True
-        line = (record.pathname, record.lineno)
-        if time.monotonic() - self._said.get(line, -REPEAT_S) < REPEAT_S:
-            return False
-        self._said[line] = time.monotonic()
-        return True
-
-
-def _formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
-    """Every record gets its instant (UTC), level and logger; the last step renders it."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -69,4 +40,28 @@ def _formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
     else:
         plain = structlog.dev.plain_traceback
         last = [tidy, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    handler.addFilter(_Sparing())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(name)
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class _Sparing(logging.Filter):
+    """Lets a line of a repeating library through once in a while: an outage does not fill the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_s: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _REPEATING or record.levelno < logging.WARNING:
+            return True
+        line = (record.pathname, record.lineno)
+        if time.monotonic() - self._last_s.get(line, -REPEAT_S) < REPEAT_S:
+            return False
+        self._last_s[line] = time.monotonic()
+        return True

@@ -68,7 +68,7 @@ class Partitions:
         limits: Limits | None = None,
     ) -> SliceResult:
         """Run a slice as it is, and take over what it committed. `isolation.decide` also copes with its errors."""
-        with self.counters.committing(), away():
+        with self.counters.commits.time(), away():
             result = run_slice(
                 self.database,
                 batches,

@@ -1,10 +1,8 @@
-"""Who speaks: principals, the posts that each may speak for, and the tokens by which the door knows them.
+"""Principals: who may speak, for which posts, and the tokens by which the door knows them.
 
-In: a TOML file, with the digest of each token and never a token itself. Out: the principal behind a token or a name, or
-why an event is not a principal's to send. The file is read again when it has changed, so that tokens are added and
-withdrawn while the door is open; a change that cannot be used is logged and leaves what was known in force.
-
-A principal is a system or a person that authenticates; an actor is the code of a post, in an event.
+A principal is a system or a person that authenticates; an actor is the code of a post, in an event. The principals
+stand in a TOML file, with the digest of each token and never a token itself. The file is read again when it changes, so
+tokens are added and withdrawn while the door is open. A change that cannot be used is logged, and changes nothing.
 """
 
 import hashlib
@@ -15,10 +13,10 @@ import secrets
 import stat
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -45,18 +43,19 @@ OURS = (
     "alerts",
     "admin",
 )
-"""Names that the engine stamps on records of its own, and its users at the brokers: nobody else may go by them."""
+"""Names that the engine writes into records of its own, and its users at the brokers; no other principal may have
+them."""
 TOKEN = "gp_"
-"""What every token begins with, so that one that has leaked can be found by a search."""
+"""Every token begins so, and one that has leaked can be found by a search."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PATTERN = re.compile(r"[*?\[]")
 
 Right = Literal["actors", "reads", "operator"]
-"""What may be asked of the door: speak for posts; read incidents, alerts and figures; operate."""
+"""Rights at the door: to speak for posts; to read incidents, alerts and figures; to operate."""
 
 
 class Principal(Struct, frozen=True):
-    """Who may speak for which posts (codes, or shell patterns of codes), and what else it may do."""
+    """The posts that it may speak for (codes, or shell patterns of codes), and what else it may do."""
 
     name: str
     codes: frozenset[str] = frozenset()
@@ -69,20 +68,20 @@ class Principal(Struct, frozen=True):
         return actor in self.codes or any(fnmatchcase(actor, pattern) for pattern in self.patterns)
 
     def has(self, right: Right) -> bool:
-        """Whether it has a right at all."""
+        """Whether it has a right; `actors`: whether it may speak for any post."""
         return {"actors": bool(self.codes or self.patterns), "reads": self.reads, "operator": self.operator}[right]
 
 
 LOCAL = Principal("local", patterns=("*",), reads=True, operator=True)
-"""Who speaks without a token, on this machine."""
+"""The principal of a door that asks for no token."""
 
 
 def check(principal: Principal, event: Envelope) -> Refusal | None:
-    """Why this event is not this principal's to send; None when it is."""
+    """A refusal of an event whose actor the principal may not speak for; else None."""
     if principal.may_speak(event.actor):
         return None
-    said = f"principal {principal.name} may not speak for {event.actor}: its `actors` name no such post"
-    return Refusal(Reason.FORBIDDEN, "actor", said)
+    detail = f"principal {principal.name} may not speak for {event.actor}: its `actors` name no such post"
+    return Refusal(Reason.FORBIDDEN, "actor", detail)
 
 
 def new_token() -> str:
@@ -91,12 +90,12 @@ def new_token() -> str:
 
 
 def digest_of(token: str) -> str:
-    """What the file holds of a token. It needs no salt: nobody guesses 256 random bits."""
+    """The digest that the file holds of a token. It needs no salt, since a token is 256 random bits."""
     return f"sha256:{hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that cannot be a principal's: it is part of a topic's name. SettingsError."""
+    """SettingsError for a name that no principal can have. It becomes part of a topic's name."""
     try:
         Topics().intake(name)
     except ValueError as error:
@@ -106,7 +105,10 @@ def check_name(name: str) -> None:
 
 
 class Principals:
-    """Everybody who may speak. Without a file nobody is asked, and `LOCAL` speaks for all."""
+    """The principals of a file. Without a file no token is asked for, and `LOCAL` speaks for all.
+
+    SettingsError when the file cannot be used.
+    """
 
     def __init__(self, path: str = "") -> None:
         self.path = Path(path) if path else None
@@ -116,18 +118,13 @@ class Principals:
         if self.path is not None:
             self._take(self.path)
 
-    @classmethod
-    def read(cls, path: str) -> "Principals":
-        """Those of a file; an empty path: nobody is asked. SettingsError when the file cannot be used."""
-        return cls(path)
-
     @property
     def asked(self) -> bool:
         """Whether a token is asked for."""
         return self.path is not None
 
     def of_token(self, token: str) -> Principal | None:
-        """Whose token this is. All digests are compared, so that the time taken tells nothing."""
+        """The principal of a token. All digests are compared, so that the time taken tells nothing."""
         self._refresh()
         digest, found = digest_of(token).encode(), None
         for known, principal in self._tokens:
@@ -146,7 +143,7 @@ class Principals:
         return iter(list(self._names.values()))
 
     def _look(self) -> tuple[int, int, int] | None:
-        """What tells one state of the file from another."""
+        """The state of the file, which is another one after a change."""
         try:
             found = self.path.stat() if self.path else None
         except OSError:
@@ -154,7 +151,7 @@ class Principals:
         return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
 
     def _refresh(self) -> None:
-        """Read the file again if it has changed; what cannot be used is told once, and the old state stays."""
+        """Read the file again if it has changed. One that cannot be used is logged once, and changes nothing."""
         now = time.monotonic()
         if self.path is None or now - self._looked < LOOK_S:
             return
@@ -170,9 +167,28 @@ class Principals:
             log.info("principals.read", extra={"file": str(self.path), "principals": len(self._names)})
 
     def _take(self, path: Path) -> None:
-        entries = _entries(path)
-        names = {name: _principal(path, name, entry) for name, entry in entries.items()}
-        self._tokens, self._names = list(_tokens(path, entries, names)), names
+        names: dict[str, Principal] = {}
+        tokens: dict[str, tuple[str, Principal]] = {}  # by digest: where it stands, and whose it is
+        for name, entry in _entries(path).items():
+            here = f"principal.{name}"
+            for actor in entry.actors:
+                if not actor or len(actor) > 64 or re.search(r"[\s|/]", actor):
+                    raise SettingsError(f"{path}: {here}.actors: {actor!r} is neither a post's code nor a pattern")
+            patterns = tuple(actor for actor in entry.actors if _PATTERN.search(actor))
+            codes = frozenset(entry.actors) - set(patterns)
+            names[name] = Principal(name, codes, patterns, entry.reads, entry.operator)
+            for number, digest in enumerate(entry.tokens):
+                place = f"{here}.tokens[{number}]"
+                if not _DIGEST.fullmatch(digest):  # it is not shown: it may be the token itself
+                    run = f"run `gridpatrol principal token {name}`"
+                    raise SettingsError(f"{path}: {place} is no digest of a token: {run}")
+                if digest in tokens:
+                    raise SettingsError(
+                        f"{path}: {place} is the same token as {tokens[digest][0]}: each is given out once"
+                    )
+                tokens[digest] = place, names[name]
+        self._names = names
+        self._tokens = [(digest.encode(), principal) for digest, (_, principal) in tokens.items()]
 
 
 class _Entry(Struct, forbid_unknown_fields=True):
@@ -185,50 +201,27 @@ class _Entry(Struct, forbid_unknown_fields=True):
 
 
 def _entries(path: Path) -> dict[str, _Entry]:
-    """The file by name; SettingsError names the file and the key that is wrong."""
+    """The entries of the file by name. SettingsError names the file and the key that is wrong."""
     try:
         if path.stat().st_mode & stat.S_IWOTH:
             raise SettingsError(f"{path} can be written by everyone: run `chmod o-w {path}`")
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"principals: {path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
-    known = said.pop("principal", {})
-    if said or not isinstance(known, dict):
-        wrong = next(iter(said), "principal")
+    principals = tables.pop("principal", {})
+    if tables or not isinstance(principals, dict):
+        wrong = next(iter(tables), "principal")
         raise SettingsError(f"{path}: {wrong}: the file holds tables [principal.NAME] and nothing else")
-    return {name: _entry(path, name, value) for name, value in known.items()}
-
-
-def _entry(path: Path, name: str, value: object) -> _Entry:
-    try:
-        check_name(name)
-        return msgspec.convert(value, _Entry)
-    except SettingsError as error:
-        raise SettingsError(f"{path}: principal.{name}: {error}") from error
-    except msgspec.ValidationError as error:
-        takes = ", ".join(_Entry.__struct_fields__)
-        raise SettingsError(f"{path}: principal.{name}: {error}; a principal has {takes}") from error
-
-
-def _principal(path: Path, name: str, entry: _Entry) -> Principal:
-    for actor in entry.actors:
-        if not actor or len(actor) > 64 or re.search(r"[\s|/]", actor):
-            raise SettingsError(f"{path}: principal.{name}.actors: {actor!r} is neither a post's code nor a pattern")
-    patterns = tuple(actor for actor in entry.actors if _PATTERN.search(actor))
-    return Principal(name, frozenset(entry.actors) - set(patterns), patterns, entry.reads, entry.operator)
-
-
-def _tokens(path: Path, entries: Mapping[str, _Entry], names: Mapping[str, Principal]) -> Iterator[tuple[bytes, Any]]:
-    """Digests and whose they are. What was written instead of a digest is not shown: it may be the token itself."""
-    seen: dict[str, str] = {}
-    for name, entry in entries.items():
-        for number, digest in enumerate(entry.tokens):
-            here = f"principal.{name}.tokens[{number}]"
-            if not _DIGEST.fullmatch(digest):
-                raise SettingsError(f"{path}: {here} is no digest of a token: run `gridpatrol principal token {name}`")
-            if digest in seen:
-                raise SettingsError(f"{path}: {here} is the same token as {seen[digest]}: each is given out once")
-            seen[digest] = here
-            yield digest.encode(), names[name]
+    entries = {}
+    for name, value in principals.items():
+        try:
+            check_name(name)
+            entries[name] = msgspec.convert(value, _Entry)
+        except SettingsError as error:
+            raise SettingsError(f"{path}: principal.{name}: {error}") from error
+        except msgspec.ValidationError as error:
+            takes = ", ".join(_Entry.__struct_fields__)
+            raise SettingsError(f"{path}: principal.{name}: {error}; a principal has {takes}") from error
+    return entries

@@ -18,8 +18,8 @@ from engine.errors import LogMismatch
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import Batch
+from engine.store import dead_letters, writes
 from engine.store import inbox as table
-from engine.store import slices, writes
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
 from engine.store.rows import InboxRow, PackRow, SealedRow, SettlementRow
@@ -88,9 +88,9 @@ def _read(
         received = admission.receive(line.strip(), "replay", engine.count)
         if isinstance(received, Refusal):
             result.rejected += 1
-            letter, body = admission.letter(line, received, "replay", latest, f"{reader}.{number}")
+            letter = admission.letter(line, received, "replay", latest, f"{reader}.{number}")
             with engine.database.begin() as connection:
-                slices.write_letters(connection, [letter], [body])
+                dead_letters.write(connection, [letter])
             continue
         submission, event = received
         latest = max(latest, to_ms(event.recordedtime or event.time))
@@ -110,7 +110,7 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
     if not chunk:
         return
     with engine.database.begin() as connection:
-        writes.ignore(connection, sealed, [line.sealed for line in chunk if line.sealed])
+        writes.insert_missing(connection, sealed, [line.sealed for line in chunk if line.sealed])
     partitions, waiting = engine.partitions, dict[int, list[InboxRow]]()
     for line in chunk:
         waiting.setdefault(line.row.partition, []).append(line.row)

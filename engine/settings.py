@@ -1,8 +1,4 @@
-"""Settings: each with its default written once. File < environment < flags.
-
-In: a TOML file, `GRIDPATROL_*` variables, flags of the command. Out: a frozen `Settings`, or a SettingsError that
-shows the value that was refused and what is expected.
-"""
+"""Settings, each with its default written once. A TOML file < `GRIDPATROL_*` variables < flags of the command."""
 
 import os
 import tomllib
@@ -25,7 +21,7 @@ SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be set. The variable of `slice_records` is GRIDPATROL_SLICE_RECORDS, its flag --slice-records."""
+    """All settings. The variable of `slice_records` is GRIDPATROL_SLICE_RECORDS, its flag --slice-records."""
 
     role: str = "all"  # what this process does: all, gateway, worker, performance or alerts
     database: str = "sqlite:///var/gridpatrol.db"  # SQLAlchemy URL
@@ -33,7 +29,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8420"  # host:port; a door that asks for no token is on loopback only
     tls_cert: str = ""  # PEM file of the door's certificate, with which it speaks HTTPS
     tls_key: str = ""  # PEM file of its key; empty: it is in tls_cert
-    tls_ca: str = ""  # PEM file of who signed it, for commands that ask the door; empty: whom this machine trusts
+    tls_ca: str = ""  # PEM file of its issuer, for commands that ask the door; empty: the machine's own authorities
     principals: str = ""  # TOML file of who may speak; empty: loopback, and one principal that may speak for all
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     partitions: int = 32  # fixed at installation
@@ -42,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stamp_ahead_ms: int = 30_000  # a stamp further ahead halts its partition
     tick_every_ms: int = 200  # at most one tick per partition in this time
     append_batch: int = 1000  # events appended in one transaction
-    queue: int = 20_000  # events waiting to be appended; more are told to come again
+    queue: int = 20_000  # events waiting to be appended; more are answered with "come again"
     event_bytes: int = MAX_EVENT_BYTES  # an event's size; the contract allows no more than this
     batch_events: int = 1000  # events of one HTTP batch
     log_format: str = "text"  # text or json
@@ -60,17 +56,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     instance: str = ""  # this process's name among those of its role, the same after a restart; empty: role@host
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work, with the value shown."""
+        """SettingsError, with the value, for what cannot work."""
         for name in ("partitions", "slice_records", "slice_steps", "tick_every_ms", "append_batch", "queue"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 1 <= self.event_bytes <= MAX_EVENT_BYTES:
             raise SettingsError(f"event_bytes must be from 1 to {MAX_EVENT_BYTES}, got {self.event_bytes}")
         host, _, port = self.listen.rpartition(":")
-        asks_nobody = self.role in WITH_DOOR and not self.principals
-        if not host or (asks_nobody and host not in LOOPBACK):
+        open_door = self.role in WITH_DOOR and not self.principals
+        if not host or (open_door and host not in LOOPBACK):
             unless = "a loopback address with a port, unless `principals` says who may speak"
-            raise SettingsError(f"listen must be {unless if asks_nobody else 'host:port'}; got {self.listen!r}")
+            raise SettingsError(f"listen must be {unless if open_door else 'host:port'}; got {self.listen!r}")
         if not port.isdigit() or int(port) > 65_535:
             raise SettingsError(f"listen needs a port from 0 to 65535, got {self.listen!r}")
         if self.tls_key and not self.tls_cert:
@@ -92,7 +88,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, file: Path = FILE) -> Settings:
-    """The settings of this run."""
+    """The settings of this run, with the database's password in its URL. SettingsError names what cannot be used."""
     values: dict[str, Any] = {}
     if file.is_file():
         try:
@@ -107,16 +103,15 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.envi
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}") from error
-    return _with_password(settings)
+    if not settings.database_password_file or settings.database.startswith("sqlite"):
+        return settings  # SQLite has no password: its URL may stand beside a server's, as in `gridpatrol db copy`
+    return msgspec.structs.replace(settings, database=_with_password(settings), database_password_file="")
 
 
-def _with_password(settings: Settings) -> Settings:
-    """The database's URL with the password that lies in a file of its own."""
-    file = settings.database_password_file
-    if not file or settings.database.startswith("sqlite"):
-        return settings  # a file has no password: it may be named beside a server's, as by `gridpatrol db copy`
+def _with_password(settings: Settings) -> str:
+    """The URL of the database with the password that lies in a file of its own."""
     try:
-        password = Path(file).read_text(encoding="utf-8").rstrip("\r\n")  # a line's end is no part of it
+        password = Path(settings.database_password_file).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise SettingsError(f"database_password_file: {error}") from error
     parts = urlsplit(settings.database)
@@ -125,5 +120,4 @@ def _with_password(settings: Settings) -> Settings:
         raise SettingsError(
             "database_password_file needs a URL with a user and no password: postgresql://user@host/name"
         )
-    url = urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
-    return msgspec.structs.replace(settings, database=url, database_password_file="")
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))

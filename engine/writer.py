@@ -1,8 +1,8 @@
 """The writer: one thread that owns all writing of this process.
 
-In: submissions from any thread, up to a bounded queue. Out: a future for «durable» and, if asked, one for the
-outcome. Each turn appends what is queued in one transaction (group commit), decides a slice, feeds the consumers, and
-appends ticks where something is due. Errors of the database are waited out; the line never skips.
+Other threads submit to a bounded queue and get a future for «durable» and, if asked, one for the outcome. Each batch
+appends what is queued in one transaction (group commit), decides a slice, feeds the consumers, and appends ticks where
+something is due. Errors of the database are waited out, and no record is skipped.
 """
 
 import logging
@@ -19,6 +19,7 @@ from msgspec import Struct
 from engine.clock import now_ms
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
 from engine.inbox import Submission
+from engine.loop import Loop
 from engine.runtime import Engine
 from engine.slice.types import Answer
 from engine.store.rows import InboxRow
@@ -26,13 +27,13 @@ from engine.store.rows import InboxRow
 log = logging.getLogger(__name__)
 
 UNABLE_S = 10.0
-"""How long after a failure nothing more is asked for: then whoever sends is what finds out whether it works again."""
+"""How long after a failure submissions are discouraged. After that the next sender finds out whether it works again."""
 IDLE_S = 0.02
-"""How long a turn waits for something to append before it looks for due clocks."""
+"""How long a batch waits for something to append before it looks for due clocks."""
 
 
 class Ask(Struct):
-    """A submission and who waits for it."""
+    """A submission, and the futures that its sender waits for."""
 
     submission: Submission
     durable: "Future[InboxRow]"
@@ -43,25 +44,24 @@ class Full(Exception):
     """The queue is full: come again in a moment."""
 
 
-class Writer(threading.Thread):
-    """The single writer of an engine. Start it, submit to it, `close` it."""
+class Writer(Loop):
+    """The single writer of an engine. Start it, submit to it, `stop` it: what is queued is finished first, or given up
+    while the database or the brokers are away."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(name="gridpatrol-writer", daemon=True)
+        super().__init__("writer")
         self.engine = engine
+        self.changed = threading.Event()  # set after each batch that changed something
         self._queue: queue.Queue[Ask] = queue.Queue(engine.settings.queue)
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
         self._waiting: dict[tuple[int, int], Ask] = {}
-        self._stop_asked = threading.Event()
-        self.told = threading.Event()  # set after each turn that changed something
-        self.failure: BaseException | None = None
-        self._away, self._away_s = "", 0.0  # why nothing could be stored, and when that was
+        self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
         self._unstored = engine.counters.unstored.labels("door")
 
     # ---- from other threads ---------------------------------------------------------------------------------
 
     def submit(self, submission: Submission, *, wait: bool = False) -> Ask:
-        """Queue a submission. Raises Full when the writer cannot keep up. Of one that has stopped `durable` says so."""
+        """Queue a submission. Full where the writer cannot keep up. After the writer has stopped, `durable` fails."""
         ask = Ask(submission, Future(), Future() if wait else None)
         try:
             self._queue.put_nowait(ask)
@@ -72,7 +72,7 @@ class Writer(threading.Thread):
         return ask
 
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
-        """Run an operator's action between two turns, on the writer's own thread."""
+        """Run an operator's action between two batches, on the writer's own thread."""
         future: Future[Any] = Future()
         self._calls.put((action, future))
         if self.failure is not None:
@@ -81,49 +81,48 @@ class Writer(threading.Thread):
 
     def unable(self) -> str:
         """Why nothing can be stored just now; empty: it can, or it is time to try."""
-        return self._away if time.monotonic() - self._away_s < UNABLE_S else ""
-
-    def close(self) -> None:
-        """Finish what is queued, then stop; with database or brokers away what is queued is given up."""
-        self._stop_asked.set()
-        self.join()
+        return self._unable if time.monotonic() - self._unable_s < UNABLE_S else ""
 
     # ---- the loop -------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Turn until asked to stop; a defect ends the process's writing and is shown by /readyz."""
-        while not (self._stop_asked.is_set() and self._queue.empty()):
-            try:
-                self.turn()
-            except StaleWriter:
-                log.warning("another writer moved a partition on; memory was read again")
-            except (DatabaseUnusable, BrokerAway, BrokerRefuses) as error:
-                if self._stop_asked.is_set():
-                    log.error("%s; what is queued is given up, nobody was told that it is stored", error)
-                    return self._fail_all(error)
-                log.error("%s; trying again", error)
-                self._away, self._away_s = str(error), time.monotonic()
-                self._unstored.inc()
-                self._stop_asked.wait(1)
-                self._reload()
-            except BaseException as error:
-                log.exception("the writer stopped")
-                self.failure = error
-                self._fail_all(error)
-                return
+    def run_once(self) -> float:
+        """Append, decide, feed, tick."""
+        try:
+            self.write_batch()
+        except StaleWriter:
+            log.warning("another writer moved a partition on; memory was read again")
+        return 0.0  # `_take` rests
 
-    def _reload(self) -> None:
+    def is_done(self) -> bool:
+        return self.stop_asked.is_set() and self._queue.empty()
+
+    def is_passing(self, error: Exception) -> bool:
+        return isinstance(error, (DatabaseUnusable, BrokerAway, BrokerRefuses))
+
+    def wait_out(self, error: Exception) -> float:
+        if self.stop_asked.is_set():
+            log.error("%s; what is queued is given up, and its senders were not told that it is stored", error)
+            self._fail_all(error)
+            return 0.0
+        self._unable, self._unable_s = str(error), time.monotonic()
+        self._unstored.inc()
+        self.stop_asked.wait(self.away_s)
         try:
             self.engine.reload()
-        except Exception as error:
-            log.error("the database is still away: %s", error)
+        except Exception as again:
+            log.error("the database is still away: %s", again)
+        return 0.0
 
-    def turn(self) -> bool:
-        """Append, decide, feed, tick. Whether anything happened."""
-        busy = self._append() | self._act()
+    def failed(self, error: BaseException) -> None:
+        super().failed(error)  # /readyz shows it
+        self._fail_all(error)
+
+    def write_batch(self) -> bool:
+        """Append, decide, feed, tick once. Whether anything happened."""
+        busy = self.append_queued() | self.run_calls()
         while (result := self.engine.work(now_ms())) is not None:
             busy = True
-            self._answer(result.answers)
+            self.resolve(result.answers)
             if not self._queue.empty():
                 break
         if busy or not self.engine.backlog():
@@ -131,11 +130,11 @@ class Writer(threading.Thread):
         busy = bool(self.engine.tick(now_ms())) or busy
         self.engine.look_after()
         if busy:
-            self.told.set()
+            self.changed.set()
         return busy
 
-    def _append(self) -> bool:
-        """What is queued, in one transaction."""
+    def append_queued(self) -> bool:
+        """Append what is queued, in one transaction."""
         asks = self._take()
         if not asks:
             return False
@@ -145,7 +144,7 @@ class Writer(threading.Thread):
             for ask in asks:
                 ask.durable.set_exception(error)
             raise
-        self._away = ""
+        self._unable = ""
         for ask, row in zip(asks, rows, strict=True):
             if ask.outcome is not None:
                 self._waiting[row.partition, row.position] = ask
@@ -153,7 +152,7 @@ class Writer(threading.Thread):
         return True
 
     def _take(self) -> list[Ask]:
-        """Everything that waits, at least after a moment."""
+        """Everything that is queued, up to a batch. With nothing else to do, wait a moment for it."""
         idle = not self.engine.backlog() and self._calls.empty()
         try:
             asks = [self._queue.get(timeout=IDLE_S) if idle else self._queue.get_nowait()]
@@ -166,8 +165,8 @@ class Writer(threading.Thread):
                 break
         return asks
 
-    def _act(self) -> bool:
-        """Operators' actions."""
+    def run_calls(self) -> bool:
+        """Run the operators' actions that are queued."""
         acted = False
         while not self._calls.empty():
             action, future = self._calls.get_nowait()
@@ -180,8 +179,8 @@ class Writer(threading.Thread):
                     raise
         return acted
 
-    def _answer(self, answers: list[Answer]) -> None:
-        """Whoever waits for an outcome gets it, now that it is committed."""
+    def resolve(self, answers: list[Answer]) -> None:
+        """Resolve the outcomes that are waited for, now that they are committed."""
         if not self._waiting:
             return
         for answer in answers:
@@ -190,7 +189,7 @@ class Writer(threading.Thread):
                 ask.outcome.set_result(answer)
 
     def _fail_all(self, error: BaseException) -> None:
-        """Nobody waits for ever: what waits, and what is queued, also by those who had not heard of it yet."""
+        """Fail everything that waits or is queued, so that no thread waits for ever."""
         waiting, self._waiting = self._waiting, {}
         for ask in waiting.values():
             if ask.outcome is not None:

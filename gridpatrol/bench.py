@@ -1,7 +1,7 @@
 """How many events a second, and how much CPU time each: `gridpatrol bench`.
 
-In: nothing; PostgreSQL from GRIDPATROL_TEST_POSTGRES, or from the wheel that the tests use. Out: figures per database
-and batch size, CPU time of all processes with the database included.
+PostgreSQL comes from GRIDPATROL_TEST_POSTGRES, or from the wheel that the tests use. CPU time is that of all processes,
+the database included.
 
 What is measured is the whole way of an event from its bytes to the figures: decode and seal, append to the log, decide
 in a slice, fold, alerts. Incidents of the sample pack live from report to closing, eight events each; they overlap, as
@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from itertools import chain, count, islice
-from pathlib import Path
+from itertools import chain, count, cycle, islice
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +26,6 @@ from msgspec import Struct
 from consumers.alerts import fold
 from consumers.performance import consume
 from engine import admission
-from engine.inbox import Submission
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import recording
@@ -79,10 +77,13 @@ def run(scale: float = 1.0) -> Bench:
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     runs, skipped, notes = list[Run](), list[str](), list[str]()
     with TemporaryDirectory(prefix="gridpatrol-bench-") as folder, ExitStack() as stack:
+        files = (f"sqlite:///{folder}/bench-{number}.db" for number in count())
         for batch, events in SIZES.items():
-            runs.append(_measure(_sqlite(Path(folder)), "sqlite", batch, int(events * scale)))
+            runs.append(_measure(files, "sqlite", batch, int(events * scale)))
         try:
-            fresh = stack.enter_context(_postgres())
+            postgres = lab("parts.postgres")
+            running = stack.enter_context(postgres.running_server())
+            fresh = (stack.enter_context(postgres.fresh_database(running)) for _ in count())
         except Exception as error:
             skipped.append(f"postgresql: {error}")
             return Bench(machine=machine, runs=runs, skipped=skipped, notes=notes)
@@ -91,23 +92,6 @@ def run(scale: float = 1.0) -> Bench:
         for batch, events in SIZES.items():
             runs.append(_measure(fresh, "postgresql", batch, int(events * scale)))
     return Bench(machine=machine, runs=runs, skipped=skipped, notes=notes)
-
-
-# ---- databases ----------------------------------------------------------------------------------------------
-
-
-def _sqlite(folder: Path) -> Iterator[str]:
-    """Files that do not exist yet."""
-    return (f"sqlite:///{folder / f'bench-{time.monotonic_ns()}.db'}" for _ in iter(int, 1))
-
-
-@contextmanager
-def _postgres() -> Iterator[Iterator[str]]:
-    """Fresh databases of a server that lives until the block ends."""
-    postgres = lab("parts.postgres")
-    with ExitStack() as stack:
-        server = stack.enter_context(postgres.running_server())
-        yield (stack.enter_context(postgres.fresh_database(server)) for _ in iter(int, 1))
 
 
 # ---- measuring ----------------------------------------------------------------------------------------------
@@ -153,7 +137,7 @@ def _begin(database: Database, events: int) -> tuple[Engine, Iterator[bytes]]:
     consumers = [consume.consume, fold.consume]
     engine = Engine(database, Settings(pack="weiyang", log_level="WARNING"), consumers)
     policy = install_if_empty(engine, BEGIN_MS - 1)
-    return engine, iter(list(islice(lives(policy), events)))
+    return engine, iter(list(islice(event_lines(policy), events)))
 
 
 def _work(engine: Engine, raws: Iterator[bytes], batch: int, done: int) -> float:
@@ -162,19 +146,15 @@ def _work(engine: Engine, raws: Iterator[bytes], batch: int, done: int) -> float
     while chunk := list(islice(raws, batch)):
         done += len(chunk)
         now = BEGIN_MS + done * STEP_MS
-        engine.append([_received(raw, engine.count) for raw in chunk], now)
+        received = [admission.receive(raw, "bench", engine.count) for raw in chunk]
+        if refused := [item for item in received if isinstance(item, Refusal)]:
+            raise RuntimeError(f"the workload is refused: {refused[0]}")
+        engine.append([item[0] for item in received if not isinstance(item, Refusal)], now)
         while (result := engine.work(now)) is not None:
             if any(answer.refusal is not None for answer in result.answers):
                 raise RuntimeError(f"the workload is refused: {result.answers[0].refusal}")
         engine.feed()
     return time.perf_counter() - began
-
-
-def _received(raw: bytes, partitions: int) -> Submission:
-    received = admission.receive(raw, "bench", partitions)
-    if isinstance(received, Refusal):
-        raise RuntimeError(f"the workload is refused: {received}")
-    return received[0]
 
 
 def _bare(fresh: Iterator[str], batch: int, warm: int, events: int) -> float:
@@ -205,10 +185,10 @@ def _cpu(database: Database) -> tuple[float, float | None]:
 # ---- the workload -------------------------------------------------------------------------------------------
 
 
-def lives(policy: Policy, seed: int = 8, clock: Callable[[], int] | None = None) -> Iterator[bytes]:
-    """Events without end: incidents from report to closing, by posts that may, cohorts overlapping.
+def event_lines(policy: Policy, seed: int = 8, clock: Callable[[], int] | None = None) -> Iterator[bytes]:
+    """Events without end, as JSON: incidents from report to closing, by posts that may, cohorts overlapping.
 
-    They happen `STEP_MS` apart from `BEGIN_MS` on, or when the `clock` says. Other seeds are other incidents.
+    They happen `STEP_MS` apart from `BEGIN_MS` on, or at the instants of `clock`. Other seeds are other incidents.
     """
     instants = count(BEGIN_MS + STEP_MS, STEP_MS)
     for event in incidents(policy, Random(seed)):
@@ -219,21 +199,14 @@ def lives(policy: Policy, seed: int = 8, clock: Callable[[], int] | None = None)
 
 def incidents(policy: Policy, rng: Random) -> Iterator[dict[str, Any]]:
     """The same as dictionaries, without an instant."""
-    cohorts = _cohorts(policy)
+    leaves = cycle([grid.code for grid in policy.pack.grids if grid.level == policy.leaf_level])
     running: list[list[Iterator[dict[str, Any]]]] = []
     while True:
-        running.append([_life(policy, next(cohorts), rng) for _ in range(COHORT)])
-        for life in chain.from_iterable(running):
-            yield next(life)
+        running.append([_incident(policy, next(leaves), rng) for _ in range(COHORT)])
+        for incident in chain.from_iterable(running):
+            yield next(incident)
         if len(running) == len(STAGES):
             running.pop(0)
-
-
-def _cohorts(policy: Policy) -> Iterator[str]:
-    """Leaf grids in turn, again and again."""
-    leaves = [grid.code for grid in policy.pack.grids if grid.level == policy.leaf_level]
-    while True:
-        yield from leaves
 
 
 STAGES: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -246,10 +219,10 @@ STAGES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("verification.recorded", "member", {"outcome": "solved"}),
     ("incident.closed", "chief", {}),
 )
-"""One incident's life: what is said, by whom, with what."""
+"""The events of one incident: trigger, role, data."""
 
 
-def _life(policy: Policy, leaf: str, rng: Random) -> Iterator[dict[str, Any]]:
+def _incident(policy: Policy, leaf: str, rng: Random) -> Iterator[dict[str, Any]]:
     """The eight events of one incident."""
     above = policy.leaf_level - 1
     category = next(c for c in policy.pack.categories if c.dissuade and c.level == above and c.department)
@@ -265,13 +238,13 @@ def _life(policy: Policy, leaf: str, rng: Random) -> Iterator[dict[str, Any]]:
         "report.submitted": {"category": category.code, "grid": leaf},
         "incident.dispatched": {"lead": category.department},
     }
-    for number, (word, role, data) in enumerate(STAGES):
+    for number, (trigger, role, data) in enumerate(STAGES):
         yield {
             "specversion": "1.0",
             "id": f"{subject.rpartition('.')[2]}-{number}",
             "source": "/bench",
-            "type": f"gridpatrol.{word}.v1",
+            "type": f"gridpatrol.{trigger}.v1",
             "subject": subject,
             "actor": posts[role],
-            "data": {**data, **more.get(word, {})},
+            "data": {**data, **more.get(trigger, {})},
         }

@@ -1,7 +1,7 @@
 """The command: `gridpatrol COMMAND ...`. Each group of commands stands in one file of `gridpatrol.commands`.
 
-In: arguments and the environment. Out: what was asked for on stdout, everything else on stderr. Exit status 0, 1 if
-something was wrong (one sentence with the remedy), 2 if the command line itself was.
+What was asked for goes to stdout, everything else to stderr. Exit status 0; 1 if something was wrong (one sentence with
+the remedy); 2 if the command line itself was.
 """
 
 import sys
@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from engine.errors import GridpatrolError
-from engine.http.problems import Problem
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 
@@ -38,7 +37,7 @@ COMMANDS = {
 }
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 
-PLAIN = (GridpatrolError, CalendarError, LimitError, Problem, OSError)
+PLAIN = (GridpatrolError, CalendarError, LimitError, OSError)
 """Errors whose message is meant for the person at the terminal."""
 
 
@@ -61,15 +60,8 @@ class Commands(click.Group):
             sys.stderr.close()  # the reader has gone: nothing more to say, and nowhere to say it
             ctx.exit(0)
         except PLAIN as error:
-            click.echo(f"gridpatrol: {sentence(error)}", err=True)
+            click.echo(f"gridpatrol: {error}", err=True)
             ctx.exit(1)
-
-
-def sentence(error: Exception) -> str:
-    """What went wrong, and what to do about it."""
-    if isinstance(error, Problem) and error.members.get("remedy"):
-        return f"{error}: {error.members['remedy']}"
-    return str(error)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

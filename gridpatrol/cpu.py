@@ -1,4 +1,4 @@
-"""CPU time of processes, from /proc. In: process ids. Out: seconds so far; None where there is no such process."""
+"""CPU time of processes in seconds, from /proc; None where there is no such process."""
 
 import os
 from pathlib import Path
@@ -40,14 +40,11 @@ def of_family(parent: int) -> float | None:
     first = stat(parent)
     if first is None:
         return None
-    return first.seconds + first.ended + sum(one.seconds for one in map(stat, _pids()) if one and one.parent == parent)
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return first.seconds + first.ended + sum(one.seconds for one in map(stat, pids) if one and one.parent == parent)
 
 
 def of_server(backend: int | None) -> float | None:
     """CPU seconds of all processes of the PostgreSQL server that has this backend; None where it runs elsewhere."""
     found = stat(backend) if backend is not None else None
     return of_family(found.parent) if found is not None and "postgres" in found.name else None
-
-
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they mean the same everywhere. In: nothing. Out: decorators."""
+"""Options that several commands share, so that they mean the same everywhere."""
 
 import json
 import os
@@ -24,12 +24,18 @@ listen: Decorator = click.option("--listen", metavar="HOST:PORT", help="Where th
 pack: Decorator = click.option("--pack", metavar="DIR", help="Folder of a policy pack, or the name of a shipped one.")
 TOKEN = "gridpatrol.token"
 """Name under which the token of --token-file is kept while a command runs."""
+SERVER = "gridpatrol.server"
+"""Name under which the address of --server is kept while a command runs."""
 
 
-def _keep_token(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
-    """Keep the token of a file for whoever asks a server."""
-    if value is not None:
-        ctx.meta[TOKEN] = value.read_text(encoding="utf-8").strip()
+def _kept_as(name: str, read: Callable[[Any], str]) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Keeps the value of an option for whoever asks a server, instead of handing it to the command."""
+
+    def keep(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value:
+            ctx.meta[name] = read(value)
+
+    return keep
 
 
 token_file: Decorator = click.option(
@@ -37,25 +43,15 @@ token_file: Decorator = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="GRIDPATROL_TOKEN_FILE",
     expose_value=False,
-    callback=_keep_token,
+    callback=_kept_as(TOKEN, lambda file: file.read_text(encoding="utf-8").strip()),
     help="File with the token for the server, instead of GRIDPATROL_TOKEN.",
 )
-SERVER = "gridpatrol.server"
-"""Name under which the address of --server is kept while a command runs."""
-
-
-def _keep_server(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    """Keep the address for whoever asks a server."""
-    if value:
-        ctx.meta[SERVER] = value if "://" in value else f"http://{value}"
-
-
 server: Decorator = click.option(
     "--server",
     metavar="URL",
     envvar="GRIDPATROL_SERVER",
     expose_value=False,
-    callback=_keep_server,
+    callback=_kept_as(SERVER, lambda url: url if "://" in url else f"http://{url}"),
     help="Where the server or a gateway is asked, if it runs on another machine, e.g. https://gateway.example:8420.",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

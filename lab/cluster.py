@@ -1,8 +1,9 @@
 """`make cluster`: the whole distributed run on one machine, from real parts and without Docker.
 
-In: a folder for the data (`var/cluster`). Out: Apache Kafka, PostgreSQL, a gateway, two workers, the performance and
-the alerts role, and the people of the sample city as demo traffic; where to look; a line about how it stands now and
-then. Ctrl-C stops all of it; the next start goes on. However this process ends, none that it started is left.
+Apache Kafka, PostgreSQL, a gateway, two workers, the performance and the alerts role run as processes, and the people
+of the sample city publish events. It prints where to look, and now and then a line of figures. The data stay in a
+folder (`var/cluster`): Ctrl-C stops everything and the next start goes on. No process outlives this one, however it
+ends.
 
 GRIDPATROL_TEST_KAFKA and GRIDPATROL_TEST_POSTGRES name a broker and a server to use instead of its own.
 """
@@ -69,7 +70,11 @@ class Site(NamedTuple):
 
 def main() -> int:
     """Run until a signal. The exit status."""
-    given = _arguments()
+    parser = argparse.ArgumentParser(prog="python -m lab.cluster", description="The distributed run on one machine.")
+    parser.add_argument("--home", type=Path, default=Path("var/cluster"), help="where data and logs lie")
+    parser.add_argument("--rate", type=float, default=4.0, help="events of the demo traffic per second; 0: none")
+    parser.add_argument("--for", dest="seconds", type=float, help="stop by itself after so long")
+    given = parser.parse_args()
     logs.configure("text", "WARNING")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -83,14 +88,6 @@ def main() -> int:
         return 1
     say("已停止 Everything is stopped; the next start goes on from here.")
     return 0
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lab.cluster", description="The distributed run on one machine.")
-    parser.add_argument("--home", type=Path, default=Path("var/cluster"), help="where data and logs lie")
-    parser.add_argument("--rate", type=float, default=4.0, help="events of the demo traffic per second; 0: none")
-    parser.add_argument("--for", dest="seconds", type=float, help="stop by itself after so long")
-    return parser.parse_args()
 
 
 def _interrupt(*_: object) -> None:
@@ -195,7 +192,8 @@ def _roles(home: Path, settings: Settings) -> Iterator[Site]:
     for name, port in zip(ROLES, ports, strict=True):
         outputs.append((folder / f"{name}.log").open("wb"))
         urls[name] = f"http://127.0.0.1:{port}"
-        children.append(Child(_role(settings, name, port), outputs[-1]))
+        own = {"role": name.partition("-")[0], "instance": name, "listen": f"127.0.0.1:{port}"}
+        children.append(Child(msgspec.structs.replace(settings, **own), outputs[-1]))
     keeping = threading.Thread(target=supervise, args=(children, stop), name="supervisor")
     keeping.start()
     site = Site(home, settings, urls)
@@ -207,11 +205,6 @@ def _roles(home: Path, settings: Settings) -> Iterator[Site]:
         keeping.join()
         for output in outputs:
             output.close()
-
-
-def _role(settings: Settings, name: str, port: int) -> Settings:
-    role = name.partition("-")[0]
-    return msgspec.structs.replace(settings, role=role, instance=name, listen=f"127.0.0.1:{port}")
 
 
 def _free_ports(count: int) -> range:

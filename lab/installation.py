@@ -1,7 +1,6 @@
-"""A whole installation on one machine: brokers, PostgreSQL and the roles, each a process of its own.
+"""The roles of an installation, each a process of its own: started, asked, killed and started again by name.
 
-Enters: where brokers and database answer. Leaves: roles that are started, asked, killed and started again by name; the
-log of each in a file. Everything listens on loopback and ends with the block.
+Each logs to a file, listens on loopback and ends with the block. Brokers and database are given by their addresses.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 
 READY_S = 60.0
 STOP_S = 20.0
-_URL = re.compile(r"url='?(https?://[^\s']+)")
+ADDRESS = re.compile(r"url='?(https?://[^\s']+)")
 
 
 class Role:
@@ -58,7 +57,7 @@ class Role:
         """Where it answers, as it logged it."""
         until = time.monotonic() + within_s
         while not self.url:
-            found = _URL.search(self.said())
+            found = ADDRESS.search(self.said())
             if found:
                 self.url = found.group(1)
             elif not self.running or time.monotonic() > until:
@@ -112,7 +111,7 @@ class Role:
             raise AssertionError(f"{self.name} did not stop within {STOP_S} s:\n{self.said()[-3000:]}") from None
 
 
-class Town:
+class Installation:
     """The roles of one installation."""
 
     def __init__(
@@ -200,9 +199,9 @@ def _variables(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 @contextmanager
-def town(folder: Path, kafka: str, database: str, **settings: Any) -> Iterator[Town]:
+def installation(folder: Path, kafka: str, database: str, **settings: Any) -> Iterator[Installation]:
     """An installation that is set up, with no role started yet; none is left when the block ends."""
-    built = Town(folder, kafka, database, **settings)
+    built = Installation(folder, kafka, database, **settings)
     try:
         built.set_up()
         yield built

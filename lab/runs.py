@@ -1,13 +1,12 @@
 """Runs of the engine, and what is compared of them.
 
-Enters: a database's URL, events, limits. Leaves: an engine that has decided them, the facts of each case as canonical
-bytes without the numbers that depend on the partitions, and the whole log with them.
+The facts of a case are compared as bytes, without the numbers that depend on the partitions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from engine.packs import folder_of, load_pack
 from engine.replay import Replayed, replay_events
 from engine.runtime import Consumer, Engine
 from engine.settings import Settings
-from engine.store.database import open_database
+from engine.store.database import Database, open_database
 from engine.store.rows import StepRow
 from gridpatrol.demo.month import write_month
 from lab.storm import Storm
@@ -43,6 +42,26 @@ def pack_of(name: str) -> Pack:
     return load_pack(name)
 
 
+def open_at_this_release(url: str) -> Database:
+    """A database with this release's tables. A SQLite file that is not there yet is copied, which spares migrations."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:") and not path.exists():
+        path.write_bytes(_empty_file())
+        return open_database(url)
+    database = open_database(url)
+    database.upgrade()
+    return database
+
+
+@cache
+def _empty_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        with closing(open_database(f"sqlite:///{path}")) as database:
+            database.upgrade()
+        return path.read_bytes()
+
+
 @contextmanager
 def engine_on(
     url: str,
@@ -53,9 +72,8 @@ def engine_on(
     consumers: Sequence[Consumer] = (),
 ) -> Iterator[Engine]:
     """An engine on a database, created if it is empty."""
-    database = open_database(url)
+    database = open_at_this_release(url)
     try:
-        database.upgrade()
         settings = Settings(database=url, partitions=partitions, slice_records=slice_records, slice_steps=slice_steps)
         yield Engine(database, settings, consumers)
     finally:

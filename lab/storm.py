@@ -1,6 +1,6 @@
-"""A storm: what a month of demo traffic is too polite for, in a few hundred events from a seed.
+"""A storm: a few hundred events from a seed, with everything that a month of demo traffic does not have.
 
-Enters: a seed. Leaves: JSON lines in order of arrival. On purpose there are bursts of deadlines at one instant and on
+Its lines are in order of arrival. There are bursts of deadlines at one instant and on
 the milliseconds after it, records that arrive at a deadline and one millisecond later, deadlines that were past when
 they were ordered, suspensions that end on a deadline, reworked cases with parked events, events that come early, late
 (some beyond the offline allowance), twice, or with other content under the same id, and some that nobody may say.

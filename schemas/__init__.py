@@ -1,1 +1,1 @@
-"""The contract: what people and systems say to gridpatrol, and what it tells in return."""
+"""The contract: the events that people and systems send, and the facts, alerts and figures that gridpatrol tells."""

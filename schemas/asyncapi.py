@@ -1,8 +1,7 @@
-"""The contract on the wire of Apache Kafka: an AsyncAPI 3.0 document, generated from the structs that decode.
+"""The contract over Apache Kafka: an AsyncAPI 3.0 document, generated from the structs that decode messages.
 
-In: the structs of `events`, `facts` and `messages`, the names of `topics`. Out: one document with every topic, its key,
-its settings, who writes and who reads it, and every message with its schema and an example. The copy that ships lies
-in `schemas/asyncapi/`; `write` renews it.
+It has every topic with its key, settings, writers and readers, and every message with its schema and an example. The
+copy that ships lies in `schemas/asyncapi/`; `write` renews it.
 """
 
 from inspect import cleandoc
@@ -21,7 +20,7 @@ from schemas.jsonschema import ATTRIBUTES, PROPERTIES, STEP
 FOLDER = Path(__file__).parent / "asyncapi"
 NAME = "gridpatrol.json"
 VERSION = "1.0.0"
-"""Of this contract: every topic and type ends in v1."""
+"""The version of this contract. Every topic and type ends in v1."""
 BINDING = "0.5.0"
 """The version of AsyncAPI's Kafka bindings."""
 
@@ -63,11 +62,44 @@ CHINESE = {
     "deadletter": "死信",
     "figure": "考核指标",
 }
-"""What people in Chinese grid management call a message."""
+"""The Chinese term for each message."""
+
+SERVERS = {
+    "cluster": {
+        "host": "{broker}",
+        "protocol": "kafka-secure",
+        "description": "Apache Kafka with TLS and SCRAM-SHA-512.",
+        "variables": {"broker": {"default": "kafka.example:9093", "description": "Any broker, with its port."}},
+        "security": [{"$ref": "#/components/securitySchemes/scram"}],
+    },
+    "laptop": {
+        "host": "localhost:9092",
+        "protocol": "kafka",
+        "description": "One machine for a trial, without TLS and passwords: loopback only.",
+    },
+}
+
+_TEXT = {"type": "string"}
+SENT_HEADERS = {
+    "title": "SentHeaders",
+    "type": "object",
+    "description": "The attributes of a CloudEvent in binary mode.",
+    "properties": {
+        "ce_specversion": {"const": "1.0"},
+        "ce_type": _TEXT,
+        "ce_source": _TEXT,
+        "ce_id": _TEXT,
+        "ce_subject": _TEXT,
+        "ce_time": _TEXT | {"format": "date-time"},
+        "content-type": {"const": binary.JSON},
+    },
+    "required": ["ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time", "content-type"],
+}
+"""The Kafka headers of what the engine sends."""
 
 
 def document() -> bytes:
-    """The document. The same code gives the same bytes."""
+    """The document as bytes, the same for the same code."""
     names, schemas = _schemas()
     return jsonschema.encode(
         {
@@ -80,7 +112,7 @@ def document() -> bytes:
                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             },
             "defaultContentType": binary.JSON,
-            "servers": _servers(),
+            "servers": SERVERS,
             "channels": {name: _channel(topic) for name, topic in TOPICS.items()},
             "operations": {name: _operation(row) for name, row in OPERATIONS.items()},
             "components": {
@@ -105,24 +137,7 @@ def write(folder: Path = FOLDER) -> Path:
     return folder / NAME
 
 
-# ---- servers, channels, operations --------------------------------------------------------------------------
-
-
-def _servers() -> dict[str, Any]:
-    return {
-        "cluster": {
-            "host": "{broker}",
-            "protocol": "kafka-secure",
-            "description": "Apache Kafka with TLS and SCRAM-SHA-512.",
-            "variables": {"broker": {"default": "kafka.example:9093", "description": "Any broker, with its port."}},
-            "security": [{"$ref": "#/components/securitySchemes/scram"}],
-        },
-        "laptop": {
-            "host": "localhost:9092",
-            "protocol": "kafka",
-            "description": "One machine for a trial, without TLS and passwords: loopback only.",
-        },
-    }
+# ---- channels and operations --------------------------------------------------------------------------------
 
 
 def _channel(topic: Topic) -> dict[str, Any]:
@@ -143,7 +158,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 
 def _operation(row: Operation) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "action": row.action,
         "channel": {"$ref": f"#/channels/{row.channel}"},
         "summary": row.summary,
@@ -151,8 +166,8 @@ def _operation(row: Operation) -> dict[str, Any]:
     }
     if row.group:
         group = {"type": "string", "const": row.group}
-        told["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
-    return told
+        operation["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
+    return operation
 
 
 # ---- messages -----------------------------------------------------------------------------------------------
@@ -161,17 +176,17 @@ def _operation(row: Operation) -> dict[str, Any]:
 def _messages(names: dict[type, str]) -> dict[str, Any]:
     """Every message by its name."""
     found: dict[str, Any] = {}
-    for name, said in EVENT_TYPES.items():
+    for name, struct in EVENT_TYPES.items():
         kind = trigger_of(name)
         found[kind] = _structured(name)
-        found[f"{kind}.binary"] = _in_binary(name, names[said])
+        found[f"{kind}.binary"] = _in_binary(name, names[struct])
     found |= {f"inbox.{kind}": made for kind, made in _records().items()}
     shown = (
         ("step", STEP, facts.Step, examples.STEP, "3.17", examples.SUBJECT, "The case's id."),
         (
             "alert",
             messages.LINE,
-            messages.AlertTold,
+            messages.PublishedAlert,
             examples.LINE,
             examples.LINE.id,
             examples.SUBJECT,
@@ -194,15 +209,16 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
         "deadletter": examples.LETTER.id,
         "figure": messages.cell_key(examples.CELL),
     }
-    for name, type_, struct, example, id_, subject, about in shown:
+    for name, type_, message, example, id_, subject, about in shown:
+        only = {"type": "object", "properties": {"ce_type": {"const": type_}}}
         headers = binary.headers(type=type_, id=id_, subject=subject, at_ms=examples.AT + 180_000)
         found[name] = {
             "name": type_,
             "title": _title(name),
-            "summary": _summary(struct),
+            "summary": _summary(message),
             "contentType": binary.JSON,
-            "headers": _published(type_),
-            "payload": _component(names[struct]),
+            "headers": {"allOf": [_component("SentHeaders"), only]},
+            "payload": _component(names[message]),
             "bindings": _key(about, keys[name]),
             "examples": [_example({k: v.decode() for k, v in headers}, msgspec.to_builtins(example))],
         }
@@ -210,7 +226,7 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
 
 
 def _structured(name: str) -> dict[str, Any]:
-    """An event as it is sent in one piece."""
+    """An event in structured mode."""
     kind = trigger_of(name)
     content = {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json"}}
     return {
@@ -226,7 +242,7 @@ def _structured(name: str) -> dict[str, Any]:
 
 
 def _in_binary(name: str, data: str) -> dict[str, Any]:
-    """The same event with its attributes in headers."""
+    """The same event in binary mode: its attributes are headers."""
     kind = trigger_of(name)
     event = examples.event(kind)
     content = event.pop("data")
@@ -250,6 +266,7 @@ def _records() -> dict[str, Any]:
     text = {"type": "string"}
     digest = text | {"pattern": "^[0-9a-f]{64}$", "description": "The SHA-256 of the compiled pack."}
     case = text | {"description": "The case's id."}
+    sender = text | {"minLength": 1, "description": "Who sent it, as authenticated."}
     rows: tuple[tuple[str, str, dict[str, Any], Any, str, str], ...] = (
         ("event", "An event that was taken, sealed.", _component("Record"), report, examples.HOME, "app"),
         ("tick", "Time has passed this record's stamp. No value.", text | {"maxLength": 0}, "", "", "owner"),
@@ -262,27 +279,17 @@ def _records() -> dict[str, Any]:
             "title": f"Inbox record: {kind}",
             "summary": about,
             "contentType": binary.JSON if kind == "event" else "text/plain",
-            "headers": _record_headers(kind),
+            "headers": {
+                "type": "object",
+                "properties": {"kind": {"const": kind}, "principal": sender},
+                "required": ["kind", "principal"],
+            },
             "payload": payload,
             "bindings": _key("The home of an event's subject; empty for others.", key),
             "examples": [_example({"kind": kind, "principal": principal}, example)],
         }
         for kind, about, payload, example, key, principal in rows
     }
-
-
-def _record_headers(kind: str) -> dict[str, Any]:
-    principal = {"type": "string", "minLength": 1, "description": "Who sent it, as authenticated."}
-    return {
-        "type": "object",
-        "properties": {"kind": {"const": kind}, "principal": principal},
-        "required": ["kind", "principal"],
-    }
-
-
-def _published(type_: str) -> dict[str, Any]:
-    """The headers of what the engine sends."""
-    return {"allOf": [_component("SentHeaders"), {"type": "object", "properties": {"ce_type": {"const": type_}}}]}
 
 
 def _key(about: str, example: str) -> dict[str, Any]:
@@ -295,7 +302,7 @@ def _example(headers: dict[str, Any], payload: Any) -> dict[str, Any]:
 
 
 def _title(name: str) -> str:
-    """The name as words, with the Chinese term."""
+    """A message's name as words, with the Chinese term."""
     return f"{name.replace('.', ' ').replace('_', ' ').capitalize()} {CHINESE[name]}"
 
 
@@ -311,23 +318,27 @@ def _component(name: str) -> dict[str, Any]:
 
 
 def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
-    """Component names by struct, and the schemas by these names: events by their kind, data and facts under prefixes,
-    since the same word means what is said and what is told."""
-    named: dict[type, str] = {said: f"data.{trigger_of(name)}" for name, said in EVENT_TYPES.items()}
+    """Component names by struct, and the schemas by these names.
+
+    Events are named by their kind; their data and the facts have prefixes, since both use the same words.
+    """
+    named: dict[type, str] = {struct: f"data.{trigger_of(name)}" for name, struct in EVENT_TYPES.items()}
     named |= {fact: f"fact.{fact.__struct_config__.tag}" for fact in get_args(facts.AnyFact)}
-    sent = (facts.Step, messages.AlertTold, messages.DeadLetter, messages.Cell)
+    sent = (facts.Step, messages.PublishedAlert, messages.DeadLetter, messages.Cell)
     named |= {struct: struct.__name__ for struct in sent}
     refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
     renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}
     schemas = {renamed.get(name, name): _referring(schema, renamed) for name, schema in parts.items()}
-    schemas |= {trigger_of(name): _event(name, said, named[said]) for name, said in EVENT_TYPES.items()}
-    schemas |= {"Record": _record(), "EventHeaders": _event_headers(), "SentHeaders": _sent_headers()}
+    schemas |= {trigger_of(name): _event(name, struct, named[struct]) for name, struct in EVENT_TYPES.items()}
+    schemas |= {"Record": _record(), "EventHeaders": _event_headers(), "SentHeaders": SENT_HEADERS}
     return named, dict(sorted(schemas.items()))
 
 
 def _referring(schema: Any, renamed: dict[str, str]) -> Any:
-    """A schema whose references lead into the components. AsyncAPI has another discriminator: each fact's constant is
-    enough."""
+    """A schema whose references lead into the components.
+
+    `discriminator` is left out, since AsyncAPI's is another one; the constant in each fact is enough.
+    """
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _component(renamed.get(schema["$ref"]) or schema["$ref"])
@@ -335,16 +346,16 @@ def _referring(schema: Any, renamed: dict[str, str]) -> Any:
     return [_referring(item, renamed) for item in schema] if isinstance(schema, list) else schema
 
 
-def _event(name: str, said: type[Struct], data: str) -> dict[str, Any]:
+def _event(name: str, struct: type[Struct], data: str) -> dict[str, Any]:
     """A whole structured event of one type."""
     attributes = PROPERTIES | {"type": {"const": name, "description": ATTRIBUTES["type"]}, "data": _component(data)}
     must = [field.name for field in msgspec.structs.fields(Envelope) if field.required]
-    if any(field.required for field in msgspec.structs.fields(said)):
+    if any(field.required for field in msgspec.structs.fields(struct)):
         must.append("data")
     size = f"At most {MAX_EVENT_BYTES} bytes as structured JSON. Members beyond the contract are allowed, and sealed."
     return {
         "title": name,
-        "description": f"{cleandoc(said.__doc__ or '')}\n\n{size}",
+        "description": f"{cleandoc(struct.__doc__ or '')}\n\n{size}",
         "type": "object",
         "properties": attributes,
         "required": must,
@@ -352,7 +363,7 @@ def _event(name: str, said: type[Struct], data: str) -> dict[str, Any]:
 
 
 def _record() -> dict[str, Any]:
-    """What stands in the inbox for an event; its data is sealed by then, and of the event's type."""
+    """An event in the inbox. Its data is sealed by then, and of the event's type."""
     must = [field.name for field in msgspec.structs.fields(Envelope) if field.required]
     event = {"type": "object", "properties": PROPERTIES | {"data": {"type": "object"}}, "required": must}
     text = {"type": "string"}
@@ -372,29 +383,12 @@ def _record() -> dict[str, Any]:
 
 def _event_headers() -> dict[str, Any]:
     """The Kafka headers of an event in binary mode: UTF-8 text, one per attribute."""
-    header = {f"ce_{name}": _as_text(schema) for name, schema in PROPERTIES.items() if name != "datacontenttype"}
+    header = {}
+    for name, schema in PROPERTIES.items():
+        if name != "datacontenttype":
+            [only] = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]  # never null there
+            header[f"ce_{name}"] = {**only, "description": schema["description"]}
     header["content-type"] = {"type": "string", "pattern": "^application/json", "description": "The data's type."}
     must = [f"ce_{field.name}" for field in msgspec.structs.fields(Envelope) if field.required]
     about = "The attributes of an event in binary mode. Over HTTP they are called ce-… and percent-encoded."
     return {"title": "EventHeaders", "type": "object", "description": about, "properties": header, "required": must}
-
-
-def _sent_headers() -> dict[str, Any]:
-    """The Kafka headers of what the engine sends."""
-    names = ("specversion", "type", "source", "id", "subject", "time")
-    text = {"type": "string"}
-    about = {"specversion": {"const": "1.0"}, "time": text | {"format": "date-time"}}
-    header: dict[str, Any] = {f"ce_{name}": about.get(name, text) for name in names}
-    return {
-        "title": "SentHeaders",
-        "type": "object",
-        "description": "The attributes of a CloudEvent in binary mode.",
-        "properties": header | {"content-type": {"const": binary.JSON}},
-        "required": [*(name for name in header if name != "ce_subject"), "content-type"],
-    }
-
-
-def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
-    """An attribute's schema where it is there at all: a header is never null."""
-    [only] = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
-    return {**only, "description": schema["description"]}

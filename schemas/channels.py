@@ -1,6 +1,6 @@
-"""What people read of each topic: what it is for, key, order, how long it is kept, who writes and who reads it.
+"""The topics as people read of them: purpose, key, order, retention, writers and readers.
 
-In: the names of `topics`. Out: `TOPICS` and `OPERATIONS`, from which the AsyncAPI document is made.
+The AsyncAPI document is made from `TOPICS` and `OPERATIONS`.
 """
 
 from typing import Any, Literal
@@ -18,7 +18,7 @@ LARGEST = {"max.message.bytes": 4 * 1024 * 1024 + 4096}
 
 
 class Topic(Struct, frozen=True):
-    """A topic as people read of it. `config` is how `gridpatrol topic create` sets it."""
+    """A topic with its description. `gridpatrol topic create` applies `config`."""
 
     address: str
     title: str
@@ -33,7 +33,7 @@ class Topic(Struct, frozen=True):
     partitions: int | None = None  # None: as many as the installation has
 
     def text(self) -> str:
-        """The description, one rule a line."""
+        """The description, one rule in each paragraph."""
         rules = {
             "Key": self.key,
             "Order": self.order,
@@ -85,7 +85,7 @@ TOPICS = {
         "between is in the store; wait for it or fetch it, never go on over it.",
         "A week. The store has all of them, also those of before the log was a topic: `gridpatrol facts` reads them.",
         "worker",
-        "performance, and whoever wants to know",
+        "performance, and any other system",
         ("step",),
         DAYS,
     ),
@@ -110,7 +110,7 @@ TOPICS = {
         "By offset: one partition. `id` is stable.",
         "A week. The store has all of them, also those of before the log was a topic.",
         "alerts",
-        "whoever watches over senders",
+        "operators who watch over senders",
         ("deadletter",),
         DAYS,
         1,
@@ -132,7 +132,7 @@ TOPICS = {
 
 
 class Operation(Struct, frozen=True):
-    """What gridpatrol does with a topic, and the consumer group in which it reads."""
+    """What gridpatrol does with a topic, and the consumer group with which it reads."""
 
     action: Literal["send", "receive"]
     channel: str

@@ -1,7 +1,6 @@
-"""CloudEvents 1.0: bytes in, an `Envelope` or a refusal with reason and field out. Also the log's record.
+"""CloudEvents 1.0: decodes bytes into an `Envelope`, or into a refusal with reason and field. Also the log's record.
 
-In: bytes that somebody sent (a structured event, or one of a batch). Out: `Envelope` whose `data` is still
-raw, its decoded data by type, or `Refusal`. Everything that any store would refuse is refused here: U+0000,
+The `data` of an envelope stays raw until `decode_data`. Values that any store would refuse are refused here: U+0000,
 lone surrogates, numbers out of range.
 """
 
@@ -24,21 +23,18 @@ MAX_EVENT_BYTES = 262_144
 SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$(?!\n)"
 _SUBJECT = re.compile(SUBJECT)
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
-"""What may spell a value that no store takes. Rare, so only such events are looked at member by member."""
-_TOLD = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact)) | {
+"""Spellings that may stand for a value that no store takes. Only events with one of them are read member by member."""
+_ENGINE_TYPES = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact)) | {
     "step",
     "pack.activated",
     "deadletter",
     "figure",
 }
-"""The engine's own words: every fact, the messages that it publishes, and what it gives as a cause."""
+"""The types that only the engine uses: facts, published messages, causes of steps."""
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A CloudEvent in structured mode.
-
-    `source` and `id` are the idempotency key; `actor` is a post's code.
-    """
+    """A CloudEvent in structured mode. `source` and `id` are the idempotency key; `actor` is a post's code."""
 
     specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -59,7 +55,7 @@ class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The body of an event's record in the log: the sealed event, and what the door found out about it."""
+    """The body of an event's record in the log: the sealed event, with its digest and token."""
 
     event: Envelope
     digest: str  # SHA-256 of what was sent, before sealing and without tracing
@@ -74,13 +70,13 @@ _DATA = {name: msgspec.json.Decoder(struct).decode for name, struct in EVENT_TYP
 
 
 def to_ms(instant: datetime) -> int:
-    """Whole milliseconds since 1970 UTC; what is finer is cut."""
+    """Whole milliseconds since 1970 UTC, rounded down."""
     delta = instant - EARLIEST
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
 def decode_envelope(raw: bytes) -> Envelope | Refusal:
-    """The event inside `raw`, or why it is none."""
+    """The event in `raw`, or why there is none."""
     if len(raw) > MAX_EVENT_BYTES:
         return Refusal(
             Reason.TOO_LARGE,
@@ -91,17 +87,12 @@ def decode_envelope(raw: bytes) -> Envelope | Refusal:
     if unstorable:
         return unstorable
     try:
-        raw.decode()  # the decoder passes over what it does not know, without a look at its text
+        raw.decode()  # the decoder does not look at the text of unknown members
         event = _decode_envelope(raw)
     except msgspec.ValidationError as error:
         return _refused(Reason.INVALID, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(Reason.UNDECODABLE, "", f"not JSON in UTF-8: {error}")
-    return _check(event)
-
-
-def _check(event: Envelope) -> Envelope | Refusal:
-    """Type, subject and instants."""
     if event.type not in EVENT_TYPES:
         return unknown_type(event.type)
     if not _SUBJECT.match(event.subject):
@@ -109,9 +100,9 @@ def _check(event: Envelope) -> Envelope | Refusal:
     return _untimely(event) or event
 
 
-def _untimely(said: Struct, prefix: str = "") -> Refusal | None:
-    """Why an instant of what was said is not taken; None: all are."""
-    field = outside(said)
+def _untimely(struct: Struct, prefix: str = "") -> Refusal | None:
+    """The refusal of a struct with an instant outside the years that are taken; None if there is none."""
+    field = outside(struct)
     if not field:
         return None
     return Refusal(Reason.INVALID, prefix + field, f"an instant must lie {SPAN}: check the clock that it comes from")
@@ -122,7 +113,7 @@ def _unstorable(raw: bytes) -> Refusal | None:
     try:
         members = list(_members(json.loads(raw, parse_int=_whole), ""))
     except (ValueError, RecursionError):
-        return None  # no JSON at all: the decoder says so
+        return None  # not JSON at all: the decoder refuses it
     for path, value in members:
         if isinstance(value, float) and value in (math.inf, -math.inf):
             return Refusal(Reason.INVALID, path, "a number out of range: send it as text, or smaller")
@@ -134,13 +125,13 @@ def _unstorable(raw: bytes) -> Refusal | None:
 
 
 def _whole(digits: str) -> float:
-    """A whole number as far as 64 bits carry it; infinite beyond."""
+    """A whole number, or infinity if it does not fit into 64 bits."""
     value = int(digits) if len(digits) <= 20 else math.inf
     return value if -(2**63) <= value < 2**63 else math.inf
 
 
 def _members(value: object, path: str) -> Iterator[tuple[str, object]]:
-    """Every value inside a JSON value, keys included, with its path."""
+    """Every scalar and key inside a JSON value, with its path."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield path, name
@@ -153,33 +144,30 @@ def _members(value: object, path: str) -> Iterator[tuple[str, object]]:
 
 
 def unknown_type(name: str) -> Refusal:
-    """Why a type is not taken: the engine's own, another version, or unknown."""
+    """The refusal of a type: another version, the engine's own, or unknown."""
     stem, _, _version = name.rpartition(".v")
     known = [t for t in EVENT_TYPES if t.rpartition(".v")[0] == stem]
     if known:
         return Refusal(Reason.UNKNOWN_VERSION, "type", f"version not known: send {known[0]}")
     tag = (stem or name).removeprefix("gridpatrol.")
-    if tag in _TOLD or tag.startswith(("clock.", "alert.")):
+    if tag in _ENGINE_TYPES or tag.startswith(("clock.", "alert.")):
         return Refusal(Reason.ENGINE_ONLY, "type", "only the engine tells this type, nobody sends it")
     return Refusal(Reason.UNKNOWN_TYPE, "type", "not in the contract: see `gridpatrol schema`")
 
 
 def decode_data(event: Envelope) -> EventData | Refusal:
-    """The data of an event by its type.
-
-    Members it does not know are passed over here; the door has sealed them.
-    """
+    """The data of an event by its type. Unknown members are left out here; the door has sealed them."""
     try:
-        said = _DATA[event.type](event.data)
+        data = _DATA[event.type](event.data)
     except msgspec.ValidationError as error:
         return _refused(Reason.INVALID, error, "data")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(Reason.UNDECODABLE, "data", f"not JSON: {error}")
-    return _untimely(said, "data.") or said
+    return _untimely(data, "data.") or data
 
 
 def _refused(reason: Reason, error: msgspec.ValidationError, prefix: str = "") -> Refusal:
-    """A refusal from msgspec's message: `Expected ... - at `$.data.outcome`` names the field."""
+    """A refusal with the field that msgspec's message names: `Expected ... - at `$.data.outcome``."""
     text, _, where = str(error).partition(" - at `$")
     if "timezone" in text:
         text += ": write 2026-03-02T09:00:00+08:00, or with Z for UTC"

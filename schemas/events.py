@@ -1,11 +1,10 @@
-"""What people and systems say: one struct per event type, the `data` of a CloudEvent.
+"""The events that people and systems send: one struct per type, the `data` of a CloudEvent.
 
-In: nothing. Out: the structs, and `EVENT_TYPES`, the table from event type to struct that the decoder, the JSON
-Schemas and the sealing all read. Instants inside `data` are RFC 3339 with a zone; limits are texts such as
-`4工作时`.
+`EVENT_TYPES` maps event types to structs. The decoder, the JSON Schemas and the sealing all read it. Instants inside
+`data` are RFC 3339 with a zone; limits are texts such as `4工作时`.
 
-Members marked *sealed* (identity, contact, free text) never enter the log: the door moves them, and every
-member it does not know, into the sealed table and leaves a token.
+Members marked *sealed* (identity, contact, free text) never enter the log. The door moves them, and every member that
+it does not know, into the sealed table and leaves a token.
 """
 
 from datetime import datetime
@@ -16,9 +15,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.instants import SPAN
 
-# `(?!\n)`: Python lets `$` match before a last line feed, other languages do not.
+# `(?!\n)`, because Python lets `$` match before a last line feed, and other languages do not.
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$(?!\n)", description="a code of the pack")]
-"""A code of the pack: grid, post, department, category. No blank, `|`, `/`: they separate."""
+"""A code of the pack: grid, post, department or category. Blank, `|` and `/` are separators, so none has them."""
 Instant = Annotated[datetime, Meta(tz=True, description=f"RFC 3339 with a zone, {SPAN}")]
 UnitCode = Annotated[
     str,
@@ -29,7 +28,7 @@ UnitCode = Annotated[
         description="a code of the office's register of units, never a name: a sole trader's is personal",
     ),
 ]
-"""责任单位: it stays in the log and in facts, so it is a code. Letters and digits only, for a name has others."""
+"""责任单位. It stays in the log and in facts, so it is a code, in ASCII so that no name passes for one."""
 LimitText = Annotated[
     str,
     Meta(
@@ -50,7 +49,7 @@ Sealed = Annotated[
         extra={"sealed": True},
     ),
 ]
-"""Free text or contact data: replaced by a token before the event enters the log."""
+"""Free text or contact data, replaced by a token before the event enters the log."""
 
 
 class Source(StrEnum):
@@ -68,7 +67,7 @@ class Source(StrEnum):
 
 
 class Position(Struct, frozen=True, omit_defaults=True):
-    """Where, as the sender measured it: never converted here, only passed through."""
+    """A position as the sender measured it, never converted here."""
 
     lon: Annotated[float, Meta(ge=-180, le=180)]
     lat: Annotated[float, Meta(ge=-90, le=90)]
@@ -77,7 +76,7 @@ class Position(Struct, frozen=True, omit_defaults=True):
 
 
 class Evidence(Struct, frozen=True, omit_defaults=True):
-    """A photo or file that lies elsewhere: its address and its fingerprint."""
+    """A photo or file that lies elsewhere: its address and its SHA-256."""
 
     url: Link
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
@@ -103,7 +102,7 @@ class ReportSubmitted(EventData, frozen=True, kw_only=True):
     touches: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()  # other grids it lies in (跨界, M30-M32)
     department: Code | None = None  # the responsible department, where the sender's system names it
     unit: UnitCode | None = None  # the responsible unit (责任单位)
-    # The ordered total deadline; null: ordered, there is none; absent: the pack's.
+    # The deadline of the whole case. Null: it has none, by order. Absent: the pack's limit applies.
     deadline: Instant | UnsetType | None = UNSET
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
     reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
@@ -285,7 +284,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "gridpatrol.incident.acknowledged.v1": Acknowledged,
     "gridpatrol.incident.urged.v1": Urged,
 }
-"""Every event type that the door takes."""
+"""The struct of every event type that the door takes."""
 
 
 def trigger_of(event_type: str) -> str:

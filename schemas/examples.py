@@ -1,16 +1,16 @@
 """One example of every message, as the sample pack's city would send and get it.
 
-In: nothing. Out: the data of an event of every type, and one message of each kind that the engine writes. They stand
-in the AsyncAPI document and in its tests. Codes are those of the sample pack; texts that would be personal are dots.
+They stand in the AsyncAPI document and in its tests. Codes are those of the sample pack; texts that would be personal
+are dots.
 """
 
 from typing import Any
 
 from msgspec import Raw, convert, json
 
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import Envelope, Record
-from schemas.messages import AlertTold, Cell, DeadLetter
+from schemas.messages import Cell, DeadLetter, PublishedAlert
 from schemas.refusals import Reason
 
 HOME = "WY01"
@@ -19,7 +19,7 @@ OTHER = "WY01.0195539a-1f40-7a11-8c02-1d2e3f405162"
 MEMBER, CHIEF = "WY01-01-MEMBER", "WY01-CHIEF"
 TIME = "2026-03-02T09:00:00+08:00"
 AT = 1_772_413_200_000
-"""The same instant."""
+"""`TIME` in milliseconds UTC."""
 LATER = "2026-03-09T18:00:00.000+08:00"
 PACK = "7d051fc77be449cfed9f8dca056ed86e7717e68892965ce8c5c9cb15e4d3f135"
 TOKEN = "5b0a1f6c9d3e48728a4c6f1e0d9b2a73"
@@ -105,7 +105,7 @@ def record() -> Record:
     return Record(event=sealed, digest="c4" * 32, token=TOKEN)
 
 
-STEP = f.Step(
+STEP = facts.Step(
     partition=3,
     n=17,
     case=SUBJECT,
@@ -118,10 +118,10 @@ STEP = f.Step(
     group="dust",
     department="",
     post=CHIEF,
-    cause=f.Cause("gridpatrol.incident.accepted.v1", "app/3f9c", "incident.accepted-1", CHIEF, AT + 180_000),
+    cause=facts.Cause("gridpatrol.incident.accepted.v1", "app/3f9c", "incident.accepted-1", CHIEF, AT + 180_000),
     facts=(
-        f.Moved(trigger="incident.accepted", was="reported", state="accepted", judged=AT + 180_000, by=CHIEF),
-        f.ClockStopped(
+        facts.Moved(trigger="incident.accepted", was="reported", state="accepted", judged=AT + 180_000, by=CHIEF),
+        facts.ClockStopped(
             clock="accept",
             level=3,
             cycle=0,
@@ -134,7 +134,7 @@ STEP = f.Step(
             due=AT + 3_720_000,
             why="incident.accepted",
         ),
-        f.ClockStarted(
+        facts.ClockStarted(
             clock="handle",
             level=3,
             cycle=0,
@@ -150,7 +150,7 @@ STEP = f.Step(
     ),
 )
 _ALERT = f"{SUBJECT}|handle.3|0|0|overdue|1"
-LINE = AlertTold(
+LINE = PublishedAlert(
     id=f"{_ALERT}|firing",
     alert=_ALERT,
     what="firing",

@@ -1,8 +1,7 @@
-"""What the engine tells: the facts of a step, as they stand in one row and travel as one message.
+"""Facts: what the engine decided. Those of a step stand in one row and travel in one message, `Step`.
 
-In: nothing. Out: frozen structs, tagged by `fact`. Every instant is an integer, milliseconds UTC. A fact
-carries all that `evolve` needs, so a case is the sum of its facts without any look-up. `Step` is the message
-around them.
+A fact is a frozen struct, tagged by `fact`. It carries all that `evolve` needs, so a case is the sum of its facts
+without any look-up. Every instant is an integer, milliseconds UTC.
 
 Canonical encoding: declared field order, defaults left out, ids as text, coordinates as they were sent.
 """
@@ -23,7 +22,7 @@ class Fact(Struct, frozen=True, omit_defaults=True, tag_field="fact", kw_only=Tr
 
 
 class Reported(Fact, frozen=True, tag="incident.reported"):
-    """Birth of a case. `path` runs from the root to the grid of the place."""
+    """The birth of a case. `path` runs from the root to the grid of the place."""
 
     definition: str
     policy: str  # hash of the pack whose rules are pinned
@@ -177,7 +176,7 @@ class Evidenced(Fact, frozen=True, tag="incident.evidence_added"):
 
 
 class Noted(Fact, frozen=True, tag="incident.noted"):
-    """Said beside the machine: a comment, a rejection's or an order's reason. Its text is sealed."""
+    """A comment, or the reason of a rejection or an order. Its text is sealed."""
 
     what: str
     by: str = ""
@@ -186,7 +185,7 @@ class Noted(Fact, frozen=True, tag="incident.noted"):
 
 
 class Acknowledged(Fact, frozen=True, tag="incident.acknowledged"):
-    """Seen by a supervisor: repeats of the present alerts stop."""
+    """A supervisor has seen the present alerts, and their repeats stop."""
 
     by: str
     clock: str = ""
@@ -199,7 +198,7 @@ class Urged(Fact, frozen=True, tag="incident.urged"):
 
 
 class Parked(Fact, frozen=True, tag="incident.parked"):
-    """An early event waits for its state. `event` is the record's event as text."""
+    """An early event waits for its state. `event` is its record as text."""
 
     source: str
     id: str
@@ -210,7 +209,7 @@ class Parked(Fact, frozen=True, tag="incident.parked"):
 
 
 class Unparked(Fact, frozen=True, tag="incident.unparked"):
-    """A parked event left: `released` into this step, or `expired` or `overtaken` into the dead letters."""
+    """A parked event waits no longer: `released` into this step, or `expired` or `overtaken` and dead-lettered."""
 
     source: str
     id: str
@@ -218,7 +217,7 @@ class Unparked(Fact, frozen=True, tag="incident.unparked"):
 
 
 class Quarantined(Fact, frozen=True, tag="incident.quarantined"):
-    """A firing of it failed: its clocks stand until an operator releases it (`on` false)."""
+    """A firing failed: the clocks of the case stand still until an operator releases it (`on` false)."""
 
     on: bool
     detail: str = ""
@@ -228,7 +227,7 @@ class Quarantined(Fact, frozen=True, tag="incident.quarantined"):
 
 
 class ClockFact(Fact, frozen=True):
-    """Base: a clock is named by clock, level (0: of the whole case), cycle and target (counts targets)."""
+    """Base. A clock is named by clock, level (0: of the whole case), cycle and target (a count of its deadlines)."""
 
     clock: str
     level: int
@@ -237,10 +236,7 @@ class ClockFact(Fact, frozen=True):
 
 
 class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
-    """A clock runs from `judged`.
-
-    Without `due` it has no deadline. `next` is the instant of its next rung.
-    """
+    """A clock runs from `judged` on. Without `due` it has no deadline. `next` is the instant of its next rung."""
 
     judged: Ms
     calendar: str
@@ -254,14 +250,14 @@ class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
 
 
 class ClockPaused(ClockFact, frozen=True, tag="clock.paused"):
-    """Stands still; `consumed` is what the ledger holds, in the units of the limit's own kind."""
+    """A clock stands still. `consumed` is what its ledger holds, in units of the limit's own kind."""
 
     judged: Ms
     consumed: int
 
 
 class ClockResumed(ClockFact, frozen=True, tag="clock.resumed"):
-    """Runs again with what remained."""
+    """A clock runs again with what remained."""
 
     judged: Ms
     due: Ms | None = None
@@ -272,7 +268,7 @@ class ClockResumed(ClockFact, frozen=True, tag="clock.resumed"):
 
 
 class ClockRetargeted(ClockFact, frozen=True, tag="clock.retargeted"):
-    """Another deadline (延期, an order, a newer calendar); what was consumed stays consumed.
+    """A clock has another deadline (延期, an order, a newer calendar). What was consumed stays consumed.
 
     `target` is the new one.
     """
@@ -288,9 +284,9 @@ class ClockRetargeted(ClockFact, frozen=True, tag="clock.retargeted"):
 
 
 class ClockRung(ClockFact, frozen=True, tag="clock.rung"):
-    """A rung fired at `due_at`, its own instant: said of the clock, not of any wall.
+    """A rung fired at `due_at`, its own instant, whenever the engine came to it.
 
-    `overdue` at the deadline and after it; `next_*` is the ladder's next rung.
+    It is `overdue` at the deadline and after it. `next_*` is the ladder's next rung.
     """
 
     rung: str
@@ -305,19 +301,19 @@ class ClockRung(ClockFact, frozen=True, tag="clock.rung"):
 
 
 class ClockSkipped(ClockFact, frozen=True, tag="clock.skipped"):
-    """Rungs that were already past when the ladder was armed: recorded, not told."""
+    """Rungs that were already past when the ladder was armed. They are recorded and alert nobody."""
 
     rungs: tuple[str, ...]
 
 
 class ClockContradicted(ClockFact, frozen=True, tag="clock.contradicted"):
-    """A later arrival shows that it was done by the deadline although a rung had fired. The rung stays."""
+    """A later arrival shows that work was done by the deadline although a rung had fired. The rung stays."""
 
     judged: Ms
 
 
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
-    """The outcome: on_time, overdue or without_deadline. `elapsed` is wall milliseconds from the start."""
+    """The outcome of a clock: on_time, overdue or without_deadline. `elapsed` is wall milliseconds from the start."""
 
     judged: Ms
     started: Ms
@@ -328,20 +324,20 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     why: str = ""  # the trigger that stopped it
 
 
-# ---- who is told ------------------------------------------------------------------------------------------
+# ---- its alerts --------------------------------------------------------------------------------------------
 
 
 class ClockRecalculated(Fact, frozen=True, tag="clock.recalculated"):
-    """Its deadlines were looked at again under a newer register; what moved follows as `clock.retargeted`."""
+    """Deadlines were computed again under a newer register; each one that moved follows as `clock.retargeted`."""
 
     register: str
 
 
 class AlertRaised(Fact, frozen=True, tag="alert.raised"):
-    """Tell these posts. `alert` is stable: clock, level, cycle, target, rung and repeat of the case."""
+    """An alert for these posts. Its id `alert` is stable: case, clock, level, cycle, target, rung and repeat."""
 
     alert: str
-    kind: str  # the rung's name, or loop
+    kind: str  # the rung's name, or loop, or urge
     to: tuple[str, ...]
     due_at: Ms
     clock: str = ""
@@ -351,7 +347,7 @@ class AlertRaised(Fact, frozen=True, tag="alert.raised"):
 
 
 class AlertEnded(Fact, frozen=True, tag="alert.ended"):
-    """All alerts of a clock end: resolved (done), withdrawn (it was not so) or acknowledged (seen)."""
+    """All alerts of a clock end: resolved (done), withdrawn (they were wrong) or acknowledged (seen)."""
 
     clock: str
     level: int
@@ -401,7 +397,7 @@ AnyFact = (
 
 
 class Cause(Struct, frozen=True, omit_defaults=True):
-    """What made a step: an event (source and id), or a clock (firing)."""
+    """The cause of a step: an event (source and id), or the firing of a clock."""
 
     type: str
     source: str = ""
@@ -413,7 +409,7 @@ class Cause(Struct, frozen=True, omit_defaults=True):
 
 
 class Step(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What one record or one firing did to one case. `n` numbers the steps of a partition without gaps."""
+    """The facts of one record or one firing about one case. `n` numbers the steps of a partition without gaps."""
 
     partition: int
     n: int

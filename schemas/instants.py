@@ -1,7 +1,7 @@
-"""The years in which instants count: what enters is a decoded struct, what leaves is the member that lies outside.
+"""The years from which instants are taken, and the search for an instant outside them in a decoded struct.
 
-Deadlines, local days and calendars are reckoned from instants. A year 1 or 9999 is somebody's wrong clock or a
-placeholder, leaves no room to reckon in, and has no spelling in every zone: it is refused before it enters the log.
+Deadlines, local days and calendars are computed from instants. A year 1 or 9999 is a wrong clock or a placeholder,
+leaves no room to compute in, and cannot be written in every zone, so it is refused before it enters the log.
 """
 
 from datetime import UTC, datetime
@@ -12,20 +12,20 @@ from msgspec import Struct, inspect
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 SPAN = "from 1970-01-01 to 2200-01-01 UTC"
-"""How the years are told to people: both ends belong to them."""
+"""The years in words. Both ends belong to them."""
 
 
-def outside(said: Struct) -> str:
-    """The path of the first instant of a decoded struct that lies outside the years; empty: there is none."""
-    for name in _holding(type(said)):
-        member = getattr(said, name)
+def outside(struct: Struct) -> str:
+    """The path of the first instant of a decoded struct that lies outside the years; empty if there is none."""
+    for name in _holding(type(struct)):
+        member = getattr(struct, name)
         if member and (found := _outside(member)) is not None:
             return name + found
     return ""
 
 
 def _outside(member: object) -> str | None:
-    """What is to be added to the path of a member that has such an instant; None: it has none."""
+    """The rest of the path to such an instant in a member; None if it has none."""
     if isinstance(member, datetime):
         return None if EARLIEST <= member <= LATEST else ""
     if isinstance(member, Struct):
@@ -39,7 +39,7 @@ def _outside(member: object) -> str | None:
 
 @cache
 def _holding(struct: type[Struct]) -> tuple[str, ...]:
-    """The members of a struct that may hold instants, themselves or further inside: only these are looked at."""
+    """The members of a struct that may hold instants, directly or further inside."""
     kind = inspect.type_info(struct)
     assert isinstance(kind, inspect.StructType)
     return tuple(field.name for field in kind.fields if _holds(field.type))

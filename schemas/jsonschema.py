@@ -1,8 +1,7 @@
 """The contract for other languages: JSON Schema 2020-12, generated from the structs that decode.
 
-In: the structs of `events` and `facts`. Out: one document per event type, which describes the whole
-CloudEvent, and one for the step that the engine publishes. The copies that ship lie in
-`schemas/jsonschema/`; `write` renews them.
+One document per event type describes the whole CloudEvent, another one the step that the engine publishes. The copies
+that ship lie in `schemas/jsonschema/`; `write` renews them.
 """
 
 from inspect import cleandoc
@@ -26,7 +25,7 @@ ATTRIBUTES = {
     "id": "With `source` the idempotency key: the same pair with other content is refused as a conflict.",
     "source": "The app or system that sends, for example `app/3f9c` or `city/12345`.",
     "type": "What happened, and the version of its data.",
-    "subject": "The case: `<home>.<UUIDv7>`, minted by whoever reports it; home is a grid's code.",
+    "subject": "The case: `<home>.<UUIDv7>`, minted by its reporter; home is a grid's code.",
     "time": f"When it happened, as the sender's clock had it, with a zone, {SPAN}.",
     "actor": "The code of the post that says it, never a person.",
     "datacontenttype": "Always JSON.",
@@ -40,14 +39,16 @@ ATTRIBUTES = {
 
 
 def documents() -> dict[str, bytes]:
-    """File name -> schema, in order of the names. The same code gives the same bytes."""
+    """Schemas by file name, in order of the names. The same code gives the same bytes."""
     made = {f"{name}.json": _event(name, struct) for name, struct in EVENT_TYPES.items()}
-    made[f"{STEP}.json"] = _step()
+    _, parts = msgspec.json.schema_components([Step], ref_template="#/$defs/{name}")
+    head = {"$schema": DIALECT, "$id": f"urn:gridpatrol:schema:{STEP}"}
+    made[f"{STEP}.json"] = {**head, **parts.pop("Step"), "title": STEP, "$defs": parts}
     return {name: encode(made[name]) for name in sorted(made)}
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
-    """Write all documents into a folder, remove what is no longer one, and answer with what was written."""
+    """Write all documents into a folder and remove stale ones. Returns the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
     made = documents()
     for stale in folder.glob("*.json"):
@@ -59,20 +60,20 @@ def write(folder: Path = FOLDER) -> list[Path]:
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    """A generated document for people to read, with descriptions that are the same on every Python."""
+    """A generated document, indented, with descriptions that are the same on every Python."""
     return msgspec.json.format(msgspec.json.encode(_dedented(document)), indent=2) + b"\n"
 
 
 def _dedented(value: Any) -> Any:
-    """Descriptions without the indentation of the source, which Python keeps in docstrings until 3.12."""
+    """Descriptions without the indentation of the source, which Python keeps in docstrings before 3.13."""
     if isinstance(value, dict):
         return {k: cleandoc(v) if k == "description" and isinstance(v, str) else _dedented(v) for k, v in value.items()}
     return [_dedented(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _event(name: str, said: type[EventData]) -> dict[str, Any]:
-    """The schema of a whole CloudEvent of one type. Members that it does not name are allowed, and sealed."""
-    (data,), parts = msgspec.json.schema_components([said], ref_template="#/$defs/{name}")
+def _event(name: str, struct: type[EventData]) -> dict[str, Any]:
+    """The schema of a whole CloudEvent of one type. Other members are allowed, and sealed."""
+    (data,), parts = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     attributes = dict(PROPERTIES)
     attributes["type"] = {"const": name, "description": ATTRIBUTES["type"]}
     attributes["data"] = data
@@ -81,23 +82,16 @@ def _event(name: str, said: type[EventData]) -> dict[str, Any]:
         "$schema": DIALECT,
         "$id": f"urn:gridpatrol:schema:{name}",
         "title": name,
-        "description": said.__doc__ or "",
+        "description": struct.__doc__ or "",
         "type": "object",
         "properties": attributes,
-        "required": [*required, "data"] if parts[said.__name__].get("required") else required,
+        "required": [*required, "data"] if parts[struct.__name__].get("required") else required,
         "$defs": parts,
     }
 
 
-def _step() -> dict[str, Any]:
-    """The schema of the message that carries the facts of one step."""
-    _, parts = msgspec.json.schema_components([Step], ref_template="#/$defs/{name}")
-    step = parts.pop("Step")
-    return {"$schema": DIALECT, "$id": f"urn:gridpatrol:schema:{STEP}", **step, "title": STEP, "$defs": parts}
-
-
 def _attributes() -> dict[str, Any]:
-    """The attributes of the envelope but `data`, described."""
+    """The schemas of the envelope's attributes without `data`, with descriptions."""
     kept = [field for field in structs.fields(Envelope) if field.name != "data"]
     bare = defstruct("Attributes", [(field.name, field.type) for field in kept])
     properties = msgspec.json.schema(bare)["$defs"]["Attributes"]["properties"]
@@ -106,4 +100,4 @@ def _attributes() -> dict[str, Any]:
 
 
 PROPERTIES = _attributes()
-"""The schemas of the attributes of an event, without its data."""
+"""The schemas of an event's attributes, by name."""

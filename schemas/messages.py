@@ -1,8 +1,7 @@
-"""What the engine publishes beside its steps: lines of the alert feed, dead letters, figures. One struct per message.
+"""The messages that the engine publishes beside its steps: lines of the alert feed, dead letters, figures.
 
-In: nothing. Out: frozen structs, their bytes and keys, and the CloudEvents type of each. Every instant is an integer,
-milliseconds UTC. All of it goes out at least once: `id` of a line and of a letter is stable, and a figure says how it
-stands, not by how much it changed, so a repeat does no harm.
+Every instant is an integer, milliseconds UTC. Every message is sent at least once. A repeat does no harm: the `id` of a
+line and of a letter is stable, and a figure is an absolute value.
 """
 
 from typing import Annotated
@@ -19,9 +18,9 @@ CELL = "gridpatrol.figure.v1"
 
 
 class Line(Struct, frozen=True, omit_defaults=True):
-    """A line of the alert feed: who was told that something is or was due, and what became of it.
+    """A line of the alert feed: who was alerted that something is or was due, and what became of it.
 
-    `id` is stable; `recipients` maps posts to the ids of what each of them is told.
+    `id` is stable; `recipients` maps each post to the id of its delivery.
     """
 
     id: str
@@ -40,11 +39,11 @@ class Line(Struct, frozen=True, omit_defaults=True):
     by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
 
 
-class AlertTold(Line, frozen=True, omit_defaults=True, kw_only=True):
+class PublishedAlert(Line, frozen=True, omit_defaults=True, kw_only=True):
     """A line of the feed as it is published, with its place there.
 
-    Within an epoch, and in each partition of the topic, new lines come in the order of their numbers: a number that is
-    not above the last one read is a repeat. A restored database begins a new epoch and gives numbers out again.
+    Within an epoch, and in each partition of the topic, new lines come in the order of their numbers, so a number that
+    is not above the last one read is a repeat. A restored database begins a new epoch and may use numbers again.
     """
 
     epoch: Annotated[str, Meta(description="of the feed; another one after a restore")]
@@ -54,9 +53,9 @@ class AlertTold(Line, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What was not taken, and why. Its bytes stay sealed in the store, under its id.
+    """A record that was not taken, and why. Its bytes stay sealed in the store, under its id.
 
-    Without partition and position it never had a place in the log: its shape was refused at the door.
+    It has no partition and position if the door refused its shape, so that it never stood in the log.
     """
 
     id: str
@@ -87,14 +86,14 @@ class Cell(Struct, frozen=True, kw_only=True):
 
 
 def cell_key(cell: Cell) -> str:
-    """The canonical text of a cell's dimensions: a JSON list in the order of the fields, without blanks."""
+    """The key of a cell: its dimensions as a JSON list in the order of the fields, without blanks."""
     return msgspec.json.encode(msgspec.structs.astuple(cell)[:-1]).decode()
 
 
 encode_line = msgspec.json.Encoder().encode
 decode_line = msgspec.json.Decoder(Line).decode
-encode_told = msgspec.json.Encoder().encode
-decode_told = msgspec.json.Decoder(AlertTold).decode
+encode_alert = msgspec.json.Encoder().encode
+decode_alert = msgspec.json.Decoder(PublishedAlert).decode
 encode_letter = msgspec.json.Encoder().encode
 decode_letter = msgspec.json.Decoder(DeadLetter).decode
 encode_cell = msgspec.json.Encoder().encode

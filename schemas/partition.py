@@ -1,7 +1,7 @@
-"""Which partition a case lives in: `<home>.<UUIDv7>` -> home -> murmur2 -> partition.
+"""The partition of a case: `<home>.<UUIDv7>` -> home -> murmur2 -> partition.
 
-In: the subject of an event and the number of partitions, fixed at installation. Out: a number, the same one
-that Kafka's own partitioner gives for the key `home`, so table log and Kafka agree.
+Kafka's own partitioner gives the same number for the key `home`, so the log in a table and the one in Kafka agree. The
+number of partitions is fixed at installation.
 """
 
 from functools import lru_cache

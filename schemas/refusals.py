@@ -1,6 +1,6 @@
-"""Why something is not taken: one enumerated reason, the field, and a sentence with the remedy.
+"""Refusals: an enumerated reason, the field, and a sentence with the remedy.
 
-In: nothing. Out: `Reason` (a contract word: metric label, dead letter, answer at the door) and `Refusal`.
+A reason is part of the contract: it is a metric label, and stands in dead letters and in answers at the door.
 """
 
 from enum import StrEnum
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Reason(StrEnum):
-    """The enumerated reasons. First those of shape, then those of the rules, then those of the engine."""
+    """The reasons: first those of shape, then those of the rules, then those of the engine."""
 
     UNDECODABLE = "undecodable"  # not JSON, not an event
     INVALID = "invalid"  # an event whose fields break the contract
@@ -28,7 +28,7 @@ class Reason(StrEnum):
 
 
 class Refusal(Struct, frozen=True):
-    """An answer to bad input."""
+    """The answer to input that is not taken. `field` is empty where no single one is to blame."""
 
     reason: Reason
     field: str

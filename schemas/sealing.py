@@ -1,8 +1,7 @@
-"""Which members of an event stay in the log, and which are sealed.
+"""Splits an event into the members that stay in the log and those that are sealed.
 
-In: the decoded JSON of an event as it was sent. Out: the event that may enter the log, the sealed members
-(identity, contact, free text, and everything the contract does not know, for nobody can tell what stands
-there), and the digest of what was sent.
+Sealed are identity, contact and free text, and every member that the contract does not know, since it may hold either.
+The digest of an event is taken before that.
 """
 
 import hashlib
@@ -15,12 +14,12 @@ from schemas.envelope import Envelope
 from schemas.events import EVENT_TYPES
 
 _BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
-"""What tells no events apart: tracing, and that data is JSON, which binary mode says and structured mode need not."""
+"""Attributes that tell no events apart: tracing, when it was recorded, and the data's type, which is always JSON."""
 _ENVELOPE = frozenset(Envelope.__struct_fields__)
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 Keep = dict[str, Any] | list[Any] | None
-"""What may stay: members by name (each a Keep), one Keep in a list for an array's items, None: a value."""
+"""What may stay: members by name (each a Keep), a list with one Keep for the items of an array, or None for a value."""
 
 
 def _keep(kind: inspect.Type) -> Keep:
@@ -48,13 +47,13 @@ _KEEP = {name: _keep(inspect.type_info(struct)) for name, struct in EVENT_TYPES.
 
 
 def digest(event: dict[str, Any]) -> str:
-    """SHA-256 of what was sent, in either mode, without tracing; the order of members does not count."""
-    said = {k: v for k, v in event.items() if k not in _BESIDE}
-    return hashlib.sha256(_canonical(said)).hexdigest()
+    """SHA-256 of an event as it was sent, in either mode, without `_BESIDE`; the order of members does not count."""
+    counted = {k: v for k, v in event.items() if k not in _BESIDE}
+    return hashlib.sha256(_canonical(counted)).hexdigest()
 
 
 def split(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The event for the log, and the sealed members in the same shape (empty when there are none)."""
+    """The event for the log, and the sealed members in the same shape (empty if there are none)."""
     kept = {k: v for k, v in event.items() if k in _ENVELOPE and v is not None}
     sealed = {k: v for k, v in event.items() if k not in _ENVELOPE}
     data, hidden = _divide(event.get("data", {}), _KEEP.get(str(event.get("type")), {}))
@@ -65,7 +64,7 @@ def split(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _divide(value: Any, keep: Keep) -> tuple[Any, Any]:
-    """Split one value along what may stay. Values of a wrong shape stay: the decoder refuses them by name."""
+    """Split a value by what may stay. A value of a wrong shape stays, since the decoder refuses it by name."""
     if isinstance(keep, dict) and isinstance(value, dict):
         kept, sealed = {}, {}
         for name, member in value.items():

@@ -1,7 +1,4 @@
-"""The topics: their names, what a key is, who writes and who reads.
-
-In: a prefix, for a broker that is shared by several installations. Out: names.
-"""
+"""The names of the topics of an installation, and their keys."""
 
 import re
 
@@ -11,7 +8,7 @@ _SYSTEM = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 
 class Topics(Struct, frozen=True):
-    """The names of one installation's topics. `prefix` stands before each, as written, e.g. `staging.`."""
+    """The names of one installation's topics. `prefix` stands before each as it is written, such as `staging.`."""
 
     prefix: str = ""
 
@@ -32,12 +29,12 @@ class Topics(Struct, frozen=True):
 
     @property
     def deadletter(self) -> str:
-        """What was refused and why, without its bytes: those stay sealed in the store. Key: the letter's id."""
+        """What was refused and why, without its bytes, which stay sealed in the store. Key: the letter's id."""
         return f"{self.prefix}gridpatrol.deadletter.v1"
 
     @property
     def performance(self) -> str:
-        """Figures as they stand: absolute values, the last one of a key counts. Key: the cell."""
+        """Figures as absolute values; the last one of a key counts. Key: the cell."""
         return f"{self.prefix}gridpatrol.performance.v1"
 
     def intake(self, system: str) -> str:

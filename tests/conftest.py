@@ -1,24 +1,33 @@
 """What every test may ask for: fresh databases, and hypothesis settings that hold on a busy machine.
 
-- `database_url`: the test runs twice, with the URL of an empty database on SQLite and on PostgreSQL.
-- `sqlite_url`, `postgres_url`: one of them, for what only one database can show.
-- `postgres_server`: the server behind it, started once per test process.
-- `kafka_server`, `kafka_prefix`: a broker, started once per test process, and a prefix for the test's own topics.
+- `database_url`: the test runs twice, with the URL of a database without a row on SQLite and on PostgreSQL.
+- `sqlite_url`, `postgres_url`: one of them, for what only one database can show. PostgreSQL's has the tables of this
+  release; SQLite's file is not there yet, and `engine_on` makes it with them.
+- `empty_database_url`, `empty_postgres_url`: without tables.
+- `postgres_server`: the server behind it, started once per run.
+- `kafka_server`, `kafka_prefix`: a broker, started once per run, and a prefix for the test's own topics.
 - `kafka_parts`, `postgres_parts`: what a broker or a server is run from, for tests that kill one of their own.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy.engine import URL
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from engine.store.database import open_database
 from lab.parts import kafka, kafka_jars
-from lab.parts.postgres import PostgresUnavailable, fresh_database, require_own, running_server
+from lab.parts.postgres import PostgresUnavailable, binaries_of_the_wheel, fresh_database, running_server
+from tests.support.shared import folder_of_run, shared
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -28,23 +37,52 @@ settings.register_profile("gridpatrol", deadline=None, derandomize=IN_CI, suppre
 settings.load_profile("gridpatrol")
 
 
+@event.listens_for(Pool, "checkout")
+def forget_what_a_power_cut_would_lose(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """SQLite waits for no disk here, as PostgreSQL does not (lab/parts/postgres.py): no test cuts the power."""
+    if isinstance(connection, sqlite3.Connection) and "forgetful" not in record.info:
+        connection.execute("PRAGMA synchronous=OFF")
+        record.info["forgetful"] = True
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[URL]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """A PostgreSQL server; without one the test is skipped with the reason, but fails where CI=true."""
     try:
-        with running_server() as url:
-            yield url
+        with shared(folder_of_run(tmp_path_factory) / "postgres", _server()) as url:
+            yield make_url(url)
     except PostgresUnavailable as reason:
         if IN_CI:
             raise
         pytest.skip(f"no PostgreSQL: {reason}")
 
 
+@contextmanager
+def _server() -> Iterator[str]:
+    with running_server() as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database with the tables of this release and no row, to be copied: migrations take longer."""
+    with shared(folder_of_run(tmp_path_factory) / "template", _migrated(postgres_server)) as name:
+        yield name
+
+
+@contextmanager
+def _migrated(server: URL) -> Iterator[str]:
+    with fresh_database(server) as url:
+        with closing(open_database(url)) as database:
+            database.upgrade()
+        yield str(make_url(url).database)
+
+
 @pytest.fixture(scope="session")
 def postgres_parts() -> None:
     """What a PostgreSQL of one's own is run from, for tests that kill it; skipped or failed like `postgres_server`."""
     try:
-        require_own()
+        binaries_of_the_wheel()
     except PostgresUnavailable as reason:
         if IN_CI:
             raise
@@ -52,7 +90,14 @@ def postgres_parts() -> None:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: URL) -> Iterator[str]:
+def postgres_url(postgres_server: URL, postgres_template: str) -> Iterator[str]:
+    """The SQLAlchemy URL of a PostgreSQL database with the tables of this release, dropped after the test."""
+    with fresh_database(postgres_server, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: URL) -> Iterator[str]:
     """The SQLAlchemy URL of an empty PostgreSQL database, dropped after the test."""
     with fresh_database(postgres_server) as url:
         yield url
@@ -66,8 +111,14 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The SQLAlchemy URL of an empty database, once on SQLite and once on PostgreSQL."""
+    """The SQLAlchemy URL of a database without a row, once on SQLite and once on PostgreSQL."""
     return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """The SQLAlchemy URL of a database without tables, once on SQLite and once on PostgreSQL."""
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "empty_postgres_url")
 
 
 @pytest.fixture(scope="session", name="kafka_parts")
@@ -85,12 +136,12 @@ def found_kafka_parts(request: pytest.FixtureRequest) -> kafka_jars.Parts:
 
 
 @pytest.fixture(scope="session")
-def kafka_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Bootstrap servers of a broker that all tests of this process share; skipped or failed like `kafka_parts`."""
+def kafka_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of a broker that all tests share; skipped or failed like `kafka_parts`."""
     if not os.environ.get("GRIDPATROL_TEST_KAFKA"):
         request.getfixturevalue("kafka_parts")
     try:
-        with kafka.running_server() as bootstrap:
+        with shared(folder_of_run(tmp_path_factory) / "kafka", kafka.running_server()) as bootstrap:
             yield bootstrap
     except kafka_jars.KafkaUnavailable as reason:
         if IN_CI:

@@ -1,8 +1,4 @@
-"""The birth of a case: where it is, who owns it first, which clock runs from the start.
-
-In: a decision on a case that nobody has reported yet, the report, who sent it. Out: facts told into the decision, or a
-refusal that names the field.
-"""
+"""The birth of a case: where it is, who owns it first, which clock runs from the start."""
 
 from collections.abc import Sequence
 
@@ -20,9 +16,10 @@ from workflows.effects import assign, tell_evidence, unknown_code
 
 
 def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str | Refusal:
-    """The grid of the place: as sent, or the leaf around the position, or the speaker's `own`, or the home.
+    """The grid of the place, which must lie in the home; a refusal names the field.
 
-    It must lie in the home. On a border the speaker's own grid goes first, so nobody is sent away from it.
+    It is the grid that was sent, else the leaf around the position, else the speaker's `own`, else the home. On a
+    border the speaker's own grid goes first, so that its own report is not taken from it.
     """
     register = d.register
     if data.grid is not None:
@@ -45,7 +42,7 @@ def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str
 
 
 def touched(d: Decision, data: events.ReportSubmitted, grid: str) -> tuple[str, ...]:
-    """The other grids that it lies in: as sent, else those on whose common border it was measured."""
+    """The other grids in which the problem lies: as sent, else those on whose common border it was measured."""
     if data.touches or data.position is None:
         return data.touches
     found = d.register.locate(data.position)
@@ -53,7 +50,7 @@ def touched(d: Decision, data: events.ReportSubmitted, grid: str) -> tuple[str, 
 
 
 def report(d: Decision, data: events.ReportSubmitted, grid: str, nearby: Sequence[Case]) -> None:
-    """Birth: what it is, where it is, which open cases may be the same problem."""
+    """Tell what the problem is, where it is, and which open cases may be the same one."""
     category, position = d.rules.categories[data.category], data.position
     judged = d.judged(0)
     key = correlation_key(data, d.rules.options.similar_radius_m)
@@ -84,7 +81,7 @@ def report(d: Decision, data: events.ReportSubmitted, grid: str, nearby: Sequenc
 
 
 def first_owner(d: Decision, data: events.ReportSubmitted, speaker: Speaker, dest: str) -> None:
-    """The first owner: the finder while it dissuades or handles there, else the level with authority."""
+    """Assign the first owner: the finder where it dissuades or handles itself, else the level with authority."""
     if dest == "discovered":
         return assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")
     if dest == "accepted":
@@ -96,7 +93,7 @@ def first_owner(d: Decision, data: events.ReportSubmitted, speaker: Speaker, des
 
 
 def total_clock(d: Decision, data: events.ReportSubmitted) -> None:
-    """The clock of the whole case: the pack's limit, or the deadline that the report carries, or none."""
+    """Start the clock of the whole case. A deadline in the report comes first (null: none), then the pack's limit."""
     if data.deadline is UNSET:
         sla.start(d, sla.TOTAL, 0)
     elif data.deadline is None:

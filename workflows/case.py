@@ -1,7 +1,6 @@
-"""A case and the only thing that changes it: `evolve(case, fact) -> case`.
+"""A case, and the only thing that changes it: `evolve(case, fact) -> case`.
 
-In: a case and a fact. Out: the case after it. Pure, and complete: on the hot path, in recovery and in
-verification a case is the sum of its facts. Instants are milliseconds UTC.
+Deciding, recovery and verification all use it, so a case is the sum of its facts. Instants are milliseconds UTC.
 """
 
 import copy
@@ -14,11 +13,11 @@ from msgspec import Struct, structs
 from schemas import facts
 
 AWAITED = "awaited"
-"""The state of a case whose report has not arrived: a placeholder that holds parked events."""
+"""The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
 
 
 class Clock(Struct, frozen=True, array_like=True):
-    """A running or paused clock: a budget and a ledger of what it consumed."""
+    """A running or paused clock: its limit, and a ledger of its earlier runs."""
 
     name: str
     level: int
@@ -26,7 +25,7 @@ class Clock(Struct, frozen=True, array_like=True):
     target: int
     calendar: str
     started: int
-    judged: int  # last judged instant: nothing later is dated before it
+    judged: int  # last judged instant; no later change is dated before it
     limit: str = ""
     due: int | None = None
     provisional: bool = False
@@ -41,7 +40,7 @@ class Clock(Struct, frozen=True, array_like=True):
 
 
 class Waiting(Struct, frozen=True, array_like=True):
-    """A parked event."""
+    """A parked event. `event` is its record as text, decided again at each release, until `until`."""
 
     arrival: int
     until: int
@@ -52,7 +51,7 @@ class Waiting(Struct, frozen=True, array_like=True):
 
 
 class Owner(Struct, frozen=True, array_like=True):
-    """Who owns a case: a grid, and perhaps a department."""
+    """The owner of a case: a grid, and perhaps a department of it."""
 
     grid: str
     level: int
@@ -60,7 +59,7 @@ class Owner(Struct, frozen=True, array_like=True):
 
 
 class Case(Struct, omit_defaults=True, kw_only=True):
-    """The present state of a case. Treated as a value: `evolve` changes a copy."""
+    """The present state of a case. It is treated as a value: `evolve` changes a copy."""
 
     id: str
     definition: str = ""
@@ -97,7 +96,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
 
     @property
     def next_at(self) -> int | None:
-        """When something of it falls due: a rung, a parked event's patience, the end of a suspension."""
+        """The first instant at which a rung, a parked event's patience or a suspension's end is due."""
         if self.quarantined:
             return None
         earliest = self.suspended_until
@@ -111,18 +110,18 @@ class Case(Struct, omit_defaults=True, kw_only=True):
 
     @property
     def due_at(self) -> int | None:
-        """The next deadline, past or ahead, of its running clocks."""
+        """The earliest deadline of the running clocks, past or ahead."""
         return min((c.due for c in self.clocks if c.due is not None and c.since is not None), default=None)
 
     def clock(self, name: str, level: int | None = None) -> Clock | None:
-        """Its active clock of this name (and level)."""
+        """The running or paused clock of a name, and of a level if one is given."""
         for clock in self.clocks:
             if clock.name == name and (level is None or clock.level == level):
                 return clock
         return None
 
     def last_target(self, name: str, level: int) -> int:
-        """How often this clock was targeted in this cycle, -1 if never."""
+        """The last target of a clock in this cycle, counted from 0; -1 if it never had one."""
         return next((t for n, lv, t in self.targets if n == name and lv == level), -1)
 
 
@@ -131,39 +130,35 @@ decode = msgspec.json.Decoder(Case).decode
 
 
 def responsible(before: Owner, after: Owner) -> Owner:
-    """Under whom a step counts: the owner before it, who did or missed what it tells; at birth the first owner."""
+    """The owner under whom a step counts: the one before it, who did or missed it; at birth the first one."""
     return before if before.grid else after
 
 
 def evolve(case: Case, fact: facts.Fact) -> Case:
-    """The case after a fact. The one given stays as it was."""
+    """The case after a fact. The given one stays as it was."""
     after = copy.copy(case)
     apply(after, fact)
     return after
 
 
 def apply(case: Case, fact: facts.Fact) -> None:
-    """`evolve` in place, for an owner of a private copy. Values inside a case are replaced, never changed."""
+    """`evolve` in place, for the owner of a private copy. Values inside a case are replaced, never changed."""
     handler = _HANDLERS.get(type(fact))
     if handler is not None:
         handler(case, fact)
 
 
+# fmt: off
+_GIVEN_AT_BIRTH = (
+    "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
+    "key",
+)
+# fmt: on
+
+
 def _reported(case: Case, fact: facts.Reported) -> None:
-    for name in (
-        "definition",
-        "policy",
-        "category",
-        "group",
-        "source",
-        "by",
-        "path",
-        "touches",
-        "lon",
-        "lat",
-    ):
+    for name in _GIVEN_AT_BIRTH:
         setattr(case, name, getattr(fact, name))
-    case.unit, case.reference, case.key = fact.unit, fact.reference, fact.key
     case.opened = case.judged = fact.judged
 
 
@@ -176,7 +171,7 @@ def _moved(case: Case, fact: facts.Moved) -> None:
 def _assigned(case: Case, fact: facts.Assigned) -> None:
     if fact.why == "returned":
         case.trail = case.trail[:-1]
-    elif case.owner.grid and fact.why != "rework":  # a new cycle begins with nobody before
+    elif case.owner.grid and fact.why != "rework":  # a new cycle has no earlier owners
         case.trail = (*case.trail, case.owner)[-16:]
     case.owner = Owner(fact.grid, fact.level, fact.department)
     case.assisting = ()
@@ -242,15 +237,15 @@ def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
         repeat=fact.repeat,
     )
     case.clocks = (*case.clocks, clock)
-    _note_target(case, fact)
+    _set_target(case, fact)
 
 
-def _note_target(case: Case, fact: facts.ClockFact) -> None:
+def _set_target(case: Case, fact: facts.ClockFact) -> None:
     others = tuple(t for t in case.targets if (t[0], t[1]) != (fact.clock, fact.level))
     case.targets = (*others, (fact.clock, fact.level, fact.target))
 
 
-def _change_clock(case: Case, fact: facts.ClockFact, **changes: Any) -> None:
+def _change_clock(case: Case, fact: facts.ClockFact | facts.AlertRaised | facts.AlertEnded, **changes: Any) -> None:
     case.clocks = tuple(
         structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c for c in case.clocks
     )
@@ -292,7 +287,7 @@ def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
         breached=False,
         acknowledged=False,
     )
-    _note_target(case, fact)
+    _set_target(case, fact)
 
 
 def _clock_rung(case: Case, fact: facts.ClockRung) -> None:
@@ -308,15 +303,11 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
 
 
 def _alert_raised(case: Case, fact: facts.AlertRaised) -> None:
-    _tell_clock(case, fact.clock, fact.level, alert_open=True)
+    _change_clock(case, fact, alert_open=True)
 
 
 def _alert_ended(case: Case, fact: facts.AlertEnded) -> None:
-    _tell_clock(case, fact.clock, fact.level, alert_open=False, acknowledged=fact.how == "acknowledged")
-
-
-def _tell_clock(case: Case, name: str, level: int, **changes: Any) -> None:
-    case.clocks = tuple(structs.replace(c, **changes) if (c.name, c.level) == (name, level) else c for c in case.clocks)
+    _change_clock(case, fact, alert_open=False, acknowledged=fact.how == "acknowledged")
 
 
 _HANDLERS: dict[type[facts.Fact], Callable[[Case, Any], None]] = {
@@ -342,4 +333,4 @@ _HANDLERS: dict[type[facts.Fact], Callable[[Case, Any], None]] = {
     facts.AlertRaised: _alert_raised,
     facts.AlertEnded: _alert_ended,
 }
-"""Facts without an entry change nothing in the case: they are history."""
+"""A fact without an entry changes nothing in the case: it is history."""

@@ -1,7 +1,6 @@
 """A decision in the making: a private copy of the case, and the facts told so far.
 
-In: a case, the two policies, the instants of the record. Out: `facts`, and the case after them. Telling a
-fact applies it at once, so each rule sees what the rules before it told.
+Telling a fact applies it at once, so each rule sees what the rules before it told.
 """
 
 import copy
@@ -13,7 +12,7 @@ from workflows.policy.index import Policy
 
 
 class Decision:
-    """Facts about one case, from one record or one firing."""
+    """The facts about one case from one record or one firing, with `case` as it is after them."""
 
     __slots__ = ("arrival", "before", "by", "case", "facts", "instant", "register", "rules", "token")
 
@@ -23,7 +22,7 @@ class Decision:
         self.rules = rules
         self.register = register
         self.arrival = arrival
-        self.instant = instant  # what may be believed of the occurred instant, or the due instant of a firing
+        self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
         self.by = by
         self.token = ""
         self.facts: list[facts.AnyFact] = []
@@ -38,10 +37,10 @@ class Decision:
         return max(floor, min(self.instant, self.arrival))
 
     def calendar(self, code: str) -> Calendar:
-        """A calendar of the active register; the root's, where a newer register no longer has that code."""
+        """A calendar of the active register; the root's where a newer register no longer has that code."""
         return self.register.calendars.get(code) or self.register.clock_of_days
 
 
 def believed(occurred: int, arrival: int, offline_ms: int) -> int:
-    """The occurred instant within the offline allowance, else arrival: no phone sets itself on time."""
+    """The occurred instant if it lies within the offline allowance before arrival, else the arrival."""
     return arrival if arrival - occurred > offline_ms else occurred

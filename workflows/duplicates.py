@@ -1,7 +1,6 @@
 """Which open cases may be the same problem: proposed by place and time, merged only by people.
 
-In: a report or a case, and the pack's radius and window. Out: correlation keys (category and map cell) to look cases up
-by, and the ids of those that are near enough.
+The engine looks cases up by correlation key (category and map cell); `similar` keeps those that are near enough.
 """
 
 import math
@@ -17,7 +16,7 @@ METRES_PER_DEGREE = 111_320
 
 
 def correlation_keys(report: events.ReportSubmitted, radius_m: int) -> list[str]:
-    """The keys under which cases within the radius can lie: the own cell's and those it comes near to."""
+    """The keys under which cases within the radius can lie: the key of the report's cell and of cells near it."""
     if not radius_m or report.position is None:
         return []
     near = radius_m / METRES_PER_DEGREE
@@ -30,7 +29,7 @@ def correlation_keys(report: events.ReportSubmitted, radius_m: int) -> list[str]
 
 
 def correlation_key(report: events.ReportSubmitted, radius_m: int) -> str:
-    """Category and map cell: cases under one key may be the same problem. Empty: the pack proposes none."""
+    """Category and map cell of a report; empty if the pack proposes no duplicates or there is no position."""
     if not radius_m or report.position is None:
         return ""
     cell = METRES_PER_DEGREE / (4 * radius_m)

@@ -1,7 +1,6 @@
-"""What each trigger does besides moving the case: owners, copies, checks, cycles, orders.
+"""What a trigger does besides moving the case: owners, copies, checks, cycles, orders. Birth is in `birth.py`.
 
-In: a decision, what was said, who said it. Out: facts told into the decision, or a refusal; then nothing was
-told that counts. One function per trigger; a trigger without one only moves the case. Birth is in `birth.py`.
+Each effect tells facts into the decision, or answers with a refusal; then the decision is dropped with its facts.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from workflows.definitions.machine import Speaker
 
 
 def dissuade(d: Decision, data: events.DissuasionRecorded, speaker: Speaker) -> Refusal | None:
-    """Effective dissuasion is handling on the spot: the leaf's own check decides (M14, M15)."""
+    """Effective dissuasion counts as handling on the spot; the leaf's own check decides (M14, M15)."""
     d.tell(facts.Dissuaded(outcome=data.outcome, level=speaker.level))
     if data.outcome == "effective":
         d.tell(facts.Handled(level=len(d.case.path), by=d.by, checks=(len(d.case.path),)))
@@ -28,7 +27,7 @@ def dissuade(d: Decision, data: events.DissuasionRecorded, speaker: Speaker) -> 
 
 
 def report_up(d: Decision, data: events.ReportedUp, speaker: Speaker) -> Refusal | None:
-    """To the upper grid with authority, or the department named (M15-M17)."""
+    """Report to the upper grid with authority, or to the grid or department that was named (M15-M17)."""
     owner = routing.upward(d.case, d.rules, d.register)
     if data.to_grid is not None:
         if data.to_grid not in d.case.path[:-1]:
@@ -49,9 +48,9 @@ def report_up(d: Decision, data: events.ReportedUp, speaker: Speaker) -> Refusal
 
 
 def dispatch(d: Decision, data: events.Dispatched, speaker: Speaker) -> Refusal | None:
-    """A department leads, others assist, and so does the grid of the place (M18).
+    """One department leads, others assist, and so does the grid of the place (M18).
 
-    A leaf finds and checks, it does not handle: what came back to it goes to the level with authority first.
+    A leaf finds and checks, it does not handle: a case that was returned to it goes to the level with authority.
     """
     for code, field in [(data.lead, "data.lead"), *((c, "data.assisting") for c in data.assisting)]:
         refused = check_department(d, code, field)
@@ -66,7 +65,7 @@ def dispatch(d: Decision, data: events.Dispatched, speaker: Speaker) -> Refusal 
 
 
 def arrive(d: Decision, data: events.DepartmentArrived, speaker: Speaker) -> Refusal | None:
-    """A department on site: the grid of the place assists from here (配合处理, M18)."""
+    """A department is on site; the grid of the place assists from here (配合处理, M18)."""
     if data.department not in d.register.departments:
         return unknown_code("data.department", data.department, "department")
     d.tell(facts.Arrived(department=data.department))
@@ -79,14 +78,14 @@ def arrive(d: Decision, data: events.DepartmentArrived, speaker: Speaker) -> Ref
 
 
 def order_rectification(d: Decision, data: events.RectificationOrdered, speaker: Speaker) -> Refusal | None:
-    """The responsible unit gets a stage and a clock of its own (M24)."""
+    """Order the responsible unit to rectify: a stage with a clock of its own (M24)."""
     limit = _limit(data.limit, "data.limit")
     if isinstance(limit, Refusal):
         return limit
     if limit is not None and data.due is not None:
         return Refusal(Reason.INVALID, "data", "give due or limit, not both")
     d.tell(facts.Ordered(stage=data.stage, unit=data.unit or d.case.unit))
-    running = d.case.clock("rectify", data.stage)  # other stages go on: stop work, fine, pull down
+    running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
     if running is not None:
         sla.stop(d, running, "rectification.ordered")
     sla.start(d, "rectify", data.stage, ordered=to_ms(data.due) if data.due else None, limit=limit)
@@ -94,7 +93,7 @@ def order_rectification(d: Decision, data: events.RectificationOrdered, speaker:
 
 
 def complete_rectification(d: Decision, data: events.RectificationCompleted, speaker: Speaker) -> Refusal | None:
-    """A stage is done, says the responsible unit."""
+    """The responsible unit says that a stage is done."""
     running = d.case.clock("rectify", data.stage)
     if running is None:
         return Refusal(Reason.IMPOSSIBLE, "data.stage", f"stage {data.stage} was not ordered or is already done")
@@ -104,7 +103,7 @@ def complete_rectification(d: Decision, data: events.RectificationCompleted, spe
 
 
 def handle(d: Decision, data: events.HandlingCompleted, speaker: Speaker) -> Refusal | None:
-    """Handled: the levels below are to check on site (M33, M34)."""
+    """Handled; the levels below are to check on site (M33, M34)."""
     owner = d.case.owner
     d.tell(facts.Handled(level=owner.level, by=d.by, checks=speaker.checks, department=owner.department))
     tell_evidence(d, data.evidence)
@@ -112,10 +111,14 @@ def handle(d: Decision, data: events.HandlingCompleted, speaker: Speaker) -> Ref
 
 
 def check(d: Decision, data: events.VerificationRecorded, speaker: Speaker) -> Refusal | None:
-    """A check on site; the last level's decides, and unsolved starts a new cycle (M35)."""
-    refused = _may_check(d, speaker)
-    if refused:
-        return refused
+    """A check on site. The last level's decides, and `unsolved` starts a new cycle (M35)."""
+    options, post = d.rules.options, d.register.posts[speaker.post]
+    if options.verifier_differs and speaker.post == d.case.handled_by:
+        return Refusal(Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check")
+    grid = d.register.grids.get(speaker.grid)
+    if post.role == "chief" and grid is not None and grid.kind in options.barred_verifiers:
+        barred = "the head of an enterprise does not verify in its own grid: the member checks"
+        return Refusal(Reason.FORBIDDEN, "actor", barred)
     decides = speaker.level >= len(d.case.path)
     d.tell(facts.Checked(level=speaker.level, outcome=data.outcome, by=d.by, decides=decides))
     tell_evidence(d, data.evidence)
@@ -124,23 +127,8 @@ def check(d: Decision, data: events.VerificationRecorded, speaker: Speaker) -> R
     return None
 
 
-def _may_check(d: Decision, speaker: Speaker) -> Refusal | None:
-    """Where the pack says so, who handled it does not verify it, nor the chief of an enterprise."""
-    options, post = d.rules.options, d.register.posts[speaker.post]
-    if options.verifier_differs and speaker.post == d.case.handled_by:
-        return Refusal(Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check")
-    grid = d.register.grids.get(speaker.grid)
-    if post.role == "chief" and grid is not None and grid.kind in options.barred_verifiers:
-        return Refusal(
-            Reason.FORBIDDEN,
-            "actor",
-            "the head of an enterprise does not verify in its own grid: the member checks",
-        )
-    return None
-
-
 def _rework(d: Decision) -> None:
-    """Back to the rework level, whoever handled it, a cycle later; a loop alarm from the pack's count on."""
+    """Begin a new cycle at the rework level, whichever level handled it, with a loop alarm from the pack's count on."""
     cycle, options = d.case.cycle + 1, d.rules.options
     looped = cycle >= options.loop_alarm
     for clock in d.case.clocks:
@@ -162,7 +150,7 @@ def _rework(d: Decision) -> None:
 
 
 def escalate(d: Decision, data: events.Escalated, speaker: Speaker) -> Refusal | None:
-    """Ownership moves up, copies go out (M25, M26, M30-M32)."""
+    """Ownership moves up and copies go out (M25, M26, M30-M32)."""
     to = routing.next_above(d.case, data.reason, d.rules, d.register)
     if to is None:
         return Refusal(Reason.IMPOSSIBLE, "type", "the case is at the top level already")
@@ -176,14 +164,14 @@ def escalate(d: Decision, data: events.Escalated, speaker: Speaker) -> Refusal |
 
 
 def raise_to(d: Decision, to: Owner, reason: str, sender: str) -> None:
-    """The facts of an escalation."""
+    """Tell the facts of an escalation from the grid `sender`."""
     was = d.case.owner
     d.tell(facts.Escalated(reason=reason, was_level=was.level, level=to.level))
     assign(d, to, "escalated", sender)
 
 
 def send_back(d: Decision, data: events.Returned, speaker: Speaker) -> Refusal | None:
-    """Back to who sent it; the first owner's report goes back to the grid that reported it."""
+    """Return the case to the owner before; from the first owner it goes back to the grid that reported it."""
     trail = d.case.trail
     back = trail[-1] if trail else Owner(d.case.path[-1], len(d.case.path))
     d.tell(facts.Returned(reason=data.reason))
@@ -192,7 +180,7 @@ def send_back(d: Decision, data: events.Returned, speaker: Speaker) -> Refusal |
 
 
 def reassign(d: Decision, data: events.Reassigned, speaker: Speaker) -> Refusal | None:
-    """Another owner by order (M55)."""
+    """Assign another owner by order (M55)."""
     if (data.to_grid is None) == (data.to_department is None):
         return Refusal(Reason.INVALID, "data", "name either to_grid or to_department")
     if data.to_department is not None:
@@ -209,7 +197,7 @@ def reassign(d: Decision, data: events.Reassigned, speaker: Speaker) -> Refusal 
 
 
 def suspend(d: Decision, data: events.Suspended, speaker: Speaker) -> Refusal | None:
-    """Put aside until a day, or until it is resumed."""
+    """Put the case aside until an instant, or until it is resumed."""
     until = to_ms(data.until) if data.until else None
     if until is not None and until <= d.arrival:
         return Refusal(Reason.INVALID, "data.until", "must lie in the future")
@@ -218,13 +206,13 @@ def suspend(d: Decision, data: events.Suspended, speaker: Speaker) -> Refusal | 
 
 
 def take_up(d: Decision, data: events.Resumed, speaker: Speaker) -> Refusal | None:
-    """Taken up again. The guards have read where it was suspended from."""
+    """Take the case up again. The guards have read already from which state it was suspended."""
     d.tell(facts.Resumed())
     return None
 
 
 def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) -> Refusal | None:
-    """A new deadline for a running clock (延期)."""
+    """Give a running clock a new deadline (延期)."""
     limit = _limit(data.limit, "data.limit")
     if isinstance(limit, Refusal):
         return limit
@@ -248,7 +236,7 @@ def _limit(text: str | None, field: str) -> Limit | Refusal | None:
 
 
 def merge(d: Decision, data: events.Merged, speaker: Speaker) -> Refusal | None:
-    """Linked to the case that goes on."""
+    """Link the case to the one that goes on."""
     if data.into == d.case.id:
         return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
     d.tell(facts.Linked(into=data.into))
@@ -256,33 +244,33 @@ def merge(d: Decision, data: events.Merged, speaker: Speaker) -> Refusal | None:
 
 
 def note(what: str) -> Callable[[Decision, Any, Speaker], None]:
-    """Something said whose only trace is who said it, why, and the token of its sealed text."""
+    """An effect that records only who said it, the reason, and the token of the sealed text."""
 
-    def tell(d: Decision, data: Any, speaker: Speaker) -> None:
+    def effect(d: Decision, data: Any, speaker: Speaker) -> None:
         d.tell(facts.Noted(what=what, by=d.by, reason=getattr(data, "reason", ""), token=d.token))
 
-    return tell
+    return effect
 
 
 def add_evidence(d: Decision, data: events.EvidenceAdded, speaker: Speaker) -> Refusal | None:
-    """More evidence."""
+    """Add evidence."""
     tell_evidence(d, data.evidence)
     return None
 
 
 def acknowledge(d: Decision, data: events.Acknowledged, speaker: Speaker) -> Refusal | None:
-    """The alerts of a clock, or of all, have been seen."""
-    told = [c for c in d.case.clocks if c.alert_open and data.clock in (None, c.name)]
-    if not told:
+    """Record that the alerts of a clock, or of all clocks, have been seen."""
+    alerted = [c for c in d.case.clocks if c.alert_open and data.clock in (None, c.name)]
+    if not alerted:
         return Refusal(Reason.IMPOSSIBLE, "data.clock", "no alert of this case is open")
     d.tell(facts.Acknowledged(by=d.by, clock=data.clock or ""))
-    for clock in told:
+    for clock in alerted:
         d.tell(facts.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how="acknowledged", by=d.by))
     return None
 
 
 def urge(d: Decision, data: events.Urged, speaker: Speaker) -> Refusal | None:
-    """Urge the owner: an alert without a clock."""
+    """Urge the owner with an alert that belongs to no clock."""
     d.tell(facts.Urged(by=d.by))
     posts = routing.recipients(("owner", "owner_chief"), d.case, d.register, d.arrival)
     if posts:
@@ -359,4 +347,4 @@ EFFECTS: dict[str, Callable[[Decision, Any, Speaker], Refusal | None]] = {
     "incident.acknowledged": acknowledge,
     "incident.urged": urge,
 }
-"""What a trigger does. Without an entry it only moves the case; birth is in `decide`."""
+"""Effects by trigger. A trigger without one only moves the case."""

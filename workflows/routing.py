@@ -1,7 +1,6 @@
-"""Where a case goes: owners by authority, copies to those who are told, checks on site after handling.
+"""Where a case goes: its owner by authority, the copies of a report, the recipients of an alert, the checks on site.
 
-In: a case, the rules and the register. Out: grids, departments, posts. Ownership and copies are apart: an
-escalation is a transfer of ownership plus copies.
+Ownership and copies are apart: an escalation passes ownership and sends copies.
 """
 
 from itertools import takewhile
@@ -16,7 +15,7 @@ def ancestor(path: tuple[str, ...], level: int) -> str:
 
 
 def common_path(case: Case, register: Policy) -> tuple[str, ...]:
-    """The path to the lowest grid around the place and all that it touches (跨界, M30-M32)."""
+    """The path to the lowest grid that contains the place and every grid that the problem touches (跨界, M30-M32)."""
     others = [register.path(code) for code in case.touches if code in register.grids]
     levels = zip(case.path, *others, strict=False)
     shared = tuple(codes[0] for codes in takewhile(lambda codes: len(set(codes)) == 1, levels))
@@ -24,13 +23,13 @@ def common_path(case: Case, register: Policy) -> tuple[str, ...]:
 
 
 def authority(case: Case, rules: Policy) -> int:
-    """The level with authority over the category; the pack's default where none is named (M16)."""
+    """The level with authority over the category, else the pack's default level (M16)."""
     category = rules.categories.get(case.category)
     return category.level if category else rules.options.default_level
 
 
 def upward(case: Case, rules: Policy, register: Policy) -> Owner:
-    """Who gets a report: the upper grid with authority, higher where the problem crosses a border."""
+    """The owner of a report: the upper grid with authority, or a higher one where the problem crosses a border."""
     level = min(authority(case, rules), len(case.path))
     if case.touches:
         level = min(level, len(common_path(case, register)))
@@ -38,7 +37,7 @@ def upward(case: Case, rules: Policy, register: Policy) -> Owner:
 
 
 def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owner | None:
-    """Who gets an escalation: authority's level, the common ancestor, one level up; None at the top."""
+    """The owner of an escalation: the level with authority, the common ancestor, or one level up; None at the top."""
     level = case.owner.level - 1
     if level < 1:
         return None
@@ -52,11 +51,11 @@ def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owne
 def copies(
     sender: str, case: Case, to: Owner, rules: Policy, register: Policy, at: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Posts and departments that get a copy of a report from the grid `sender` to its new owner.
+    """Posts and departments that get a copy of a report from the grid `sender` to its new owner, at an instant.
 
-    Whoever sponsors the sending grid gets one (同时上报包抓领导, M17). A leaf reports to a grid or to a
-    department; the grids above it report to both, so there the departments of the receiving grid that the
-    problem concerns get one too (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26).
+    The sponsors of the sending grid get one (同时上报包抓领导, M17). A leaf reports to a grid or to a department. The
+    grids above it report to both, so the departments of the receiving grid that the problem concerns get one too
+    (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26).
     """
     posts = tuple(p for p in register.posts_at(sender, "sponsor") if register.stands(register.posts[p], at))
     if sender == case.path[-1] and len(case.path) == rules.leaf_level:
@@ -65,10 +64,7 @@ def copies(
 
 
 def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[str, ...]:
-    """The departments of a grid that a problem concerns: those that the pack names for it or for its group.
-
-    Where it names none, those that are competent for anything.
-    """
+    """The departments of a grid that the pack names for the problem or its group, else those without any group."""
     category = rules.categories.get(case.category)
     lead = category.department if category else ""
     own = [d for d in register.pack.departments if d.grid == grid]
@@ -77,14 +73,14 @@ def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[s
 
 
 def checks(case: Case, rules: Policy) -> tuple[int, ...]:
-    """The levels that check on site after the owner's handling, from the top; the last decides (M33, M34)."""
+    """The levels that check on site after the owner's handling, from the top; the last one decides (M33, M34)."""
     deepest = len(case.path)
     below = tuple(range(case.owner.level + 1, deepest + 1)) or (deepest,)
     return below if rules.options.checks == "all" else below[-1:]
 
 
 def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int) -> tuple[str, ...]:
-    """The posts behind the words of a rung's `tell` that exist at an instant, without repetition, in order."""
+    """The posts behind the words of a rung's `tell` that exist at an instant, in order, each once."""
     posts: dict[str, None] = {}
     for word in words:
         posts.update(dict.fromkeys(_posts(word, case, register)))
@@ -92,7 +88,7 @@ def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int) ->
 
 
 def _posts(word: str, case: Case, register: Policy) -> list[str]:
-    """The posts behind one word."""
+    """The posts behind one word: owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office."""
     owner, path = case.owner, register.path(case.owner.grid) if case.owner.grid in register.grids else ()
     upper = path[-2] if len(path) > 1 else owner.grid
     match word:

@@ -1,7 +1,7 @@
-"""The clocks of a case: start, pause, resume, re-target, stop, and the ladder of rungs on the way.
+"""The clocks of a case: start, pause, resume, re-target, stop, and the ladder of rungs on the way to a deadline.
 
-In: a decision whose case has just moved, or whose rung is due. Out: clock and alert facts told into it. All
-times go through the calendar's one algebra; all are judged instants.
+Every function tells clock and alert facts into a decision. All instants are judged instants, and all computing of
+time is the calendar's (`workflows.clocks.calendar`).
 """
 
 from functools import lru_cache
@@ -19,11 +19,11 @@ from workflows.policy.model import RungRow
 
 TOTAL = "total"
 OWN = (TOTAL, "rectify")
-"""Clocks that no state starts, but somebody: at birth, and by an order. They run without a limit too."""
+"""Clocks that no state starts: one starts at birth, one by an order. They run without a limit too."""
 
 
 class Arming(Struct, frozen=True):
-    """The next rung of a ladder, and those that were past before it could be armed."""
+    """The next rung of a ladder, and the rungs that were past before it could be armed."""
 
     rung: str = ""
     repeat: int = 0
@@ -35,7 +35,7 @@ class Arming(Struct, frozen=True):
 
 
 def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int:
-    """When a rung is due, for a deadline: the offset counts by its own kind of clock."""
+    """The instant of a rung, given the deadline. Its offset counts by its own kind of clock."""
     if row.offset == "at" or row.limit is None:
         return due
     if row.offset == "before":
@@ -47,9 +47,9 @@ def rung_instant(row: RungRow, repeat: int, due: int, calendar: Calendar) -> int
 
 
 def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: int, start: int = 0) -> Arming:
-    """The first rung from position `start` that is not past.
+    """The first rung from index `start` that is not past.
 
-    Of those already past only the highest will fire. A rung at the arrival itself is not past: what is due
+    Of the rungs already past only the highest will fire. A rung at the arrival itself is not past: work that is due
     then is on time.
     """
     if due is None:
@@ -66,12 +66,12 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
         return Arming()
     row, repeat, instant = past[-1]
     if row.offset == "before":
-        instant = max(instant, judged)  # nobody could be warned before there was a clock
+        instant = max(instant, judged)  # no warning lies before the clock's start
     return Arming(row.rung, repeat, instant, tuple(r.rung for r, _, _ in past[:-1]))
 
 
 def position(d: Decision, clock: Clock) -> int:
-    """The place of a clock's next rung on its ladder, the ladder's length when none is left."""
+    """The index of a clock's next rung on its ladder; the ladder's length when none is left."""
     ladder = d.rules.ladder(clock.name)
     for index, (row, repeat) in enumerate(ladder):
         if row.rung == clock.rung and repeat == clock.repeat:
@@ -86,18 +86,18 @@ _parse = lru_cache(maxsize=4096)(parse_limit)
 
 
 def limit_of(clock: Clock) -> Limit | None:
-    """The limit behind a clock's canonical text; None where an instant was ordered or nothing limits it."""
+    """The limit of a clock; None where an instant was ordered instead, or there is no deadline."""
     return _parse(clock.limit) if clock.limit else None
 
 
 def consumed(clock: Clock, until: int, kind: Kind, calendar: Calendar) -> int:
-    """What the clock has consumed up to an instant: its ledger, and the present run, in units of `kind`."""
+    """What the clock has consumed up to an instant, in units of `kind`: its ledger and the present run."""
     runs = [*clock.runs, (clock.since, until)] if clock.since is not None else clock.runs
     return sum(calendar.elapsed(a, b, kind) for a, b in runs)
 
 
 def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
-    """When a clock that runs since `since` is due under a limit: what its ledger consumed stays consumed."""
+    """The deadline of a clock that runs since `since` under a limit, less what its ledger consumed."""
     left = calendar.budget(limit)
     for begin, end in clock.runs:
         left = calendar.left_at(end, begin, left, limit.kind)
@@ -110,10 +110,10 @@ def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
 def start(
     d: Decision, name: str, level: int, *, ordered: int | None = None, limit: Limit | None = None, endless: bool = False
 ) -> None:
-    """Start a clock at the judged instant, with an ordered instant or limit, or with the pack's limit.
+    """Start a clock at the judged instant, with an ordered instant or limit, else with the pack's limit.
 
-    A clock without any limit does not start, except those that somebody starts: they have an outcome all the
-    same.
+    A clock without any limit does not start, except those in `OWN`, which have an outcome all the same. `endless`
+    leaves out the pack's limit.
     """
     case, rules = d.case, d.rules
     judged = d.judged(case.judged)
@@ -160,7 +160,7 @@ def _tell_skipped(d: Decision, name: str, level: int, cycle: int, target: int, a
 
 
 def pause(d: Decision, clock: Clock) -> None:
-    """The clock stands still; its ledger keeps what it consumed."""
+    """Stop a clock for a while. Its ledger keeps what it consumed."""
     if clock.since is None:
         return
     judged, limit = d.judged(clock.judged), limit_of(clock)
@@ -174,7 +174,7 @@ def pause(d: Decision, clock: Clock) -> None:
 
 
 def resume(d: Decision, clock: Clock) -> None:
-    """The clock runs again with what remained. An ordered instant moves by the length of the pause."""
+    """Let a paused clock run again with what remained. An ordered instant moves by the length of the pause."""
     if clock.since is not None:
         return
     judged, limit, calendar = d.judged(clock.judged), limit_of(clock), d.calendar(clock.calendar)
@@ -202,7 +202,7 @@ def resume(d: Decision, clock: Clock) -> None:
 
 
 def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None, why: str) -> None:
-    """Another deadline for a clock; what was consumed stays consumed, and its ladder begins anew."""
+    """Give a clock another deadline. What was consumed stays consumed, and the ladder begins anew."""
     calendar = d.calendar(clock.calendar)
     judged = d.judged(clock.judged)
     if limit is not None:
@@ -230,9 +230,15 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
 
 
 def stop(d: Decision, clock: Clock, why: str) -> None:
-    """The outcome of a clock. Done by the deadline although the deadline's rung had fired: both stand."""
+    """End a clock with its outcome.
+
+    If the deadline's rung has fired and the judged instant is not after the deadline, the rung stays, with a fact
+    beside it that contradicts it.
+    """
     judged = d.judged(clock.judged)
-    done = judged if clock.since is not None or not clock.runs else clock.runs[-1][1]  # a paused one stood still
+    done = (
+        judged if clock.since is not None or not clock.runs else clock.runs[-1][1]
+    )  # a paused one ended with its last run
     result = "without_deadline" if clock.due is None else "on_time" if done <= clock.due else "overdue"
     limit = limit_of(clock)
     kind = limit.kind if limit else Kind.urgent_hour
@@ -273,7 +279,8 @@ def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
 def arrange(d: Decision, state: State, why: str) -> None:
     """Let the clocks follow the case into its state: stop, pause, resume and start what the state says.
 
-    Handling is a level's budget, whoever of it works. Accepting is each owner's own: another one begins anew.
+    The budget for handling belongs to a level, whichever of its owners works. The one for accepting belongs to each
+    owner: it begins anew with another one.
     """
     level, other = level_of_work(d, state), d.case.owner != d.before
     for clock in d.case.clocks:
@@ -303,14 +310,14 @@ def level_of_work(d: Decision, state: State) -> int:
 
 
 def ring(d: Decision, clock: Clock) -> RungRow:
-    """Fire the clock's next rung at its instant: tell it, tell the posts, and arm the one after it."""
-    ladder, speaker, now = d.rules.ladder(clock.name), position(d, clock), clock.next or 0
-    row, repeat = ladder[speaker] if speaker < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
+    """Fire the clock's next rung at its instant, alert its posts, and arm the rung after it."""
+    ladder, index, now = d.rules.ladder(clock.name), position(d, clock), clock.next or 0
+    row, repeat = ladder[index] if index < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
     coming: tuple[RungRow, int, int] | None = None
-    if speaker + 1 < len(ladder) and clock.due is not None:
-        later, again = ladder[speaker + 1]
+    if index + 1 < len(ladder) and clock.due is not None:
+        later, again = ladder[index + 1]
         instant = rung_instant(later, again, clock.due, d.calendar(clock.calendar))
-        coming = (later, again, max(instant, now))  # a rung never lies before the one below it
+        coming = (later, again, max(instant, now))  # a rung is never before the one below it
     overdue = row.offset != "before"
     d.tell(
         facts.ClockRung(
@@ -329,29 +336,21 @@ def ring(d: Decision, clock: Clock) -> RungRow:
             next_repeat=coming[1] if coming else 0,
         )
     )
-    if not (clock.acknowledged and row.every is not None):
-        _tell_posts(d, clock, row, repeat)
-    return row
-
-
-def _tell_posts(d: Decision, clock: Clock, row: RungRow, repeat: int) -> None:
     posts = routing.recipients(row.tell, d.case, d.register, d.arrival)
-    if not posts:
-        return
-    name = f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}"
-    due_at = clock.next or 0
-    d.tell(
-        facts.AlertRaised(
-            alert=name,
-            kind=row.rung,
-            to=posts,
-            due_at=due_at,
-            clock=clock.name,
-            level=clock.level,
-            due=clock.due,
-            not_before=not_before(d, clock.name, due_at),
+    if posts and not (clock.acknowledged and row.every is not None):
+        d.tell(
+            facts.AlertRaised(
+                alert=f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}",
+                kind=row.rung,
+                to=posts,
+                due_at=now,
+                clock=clock.name,
+                level=clock.level,
+                due=clock.due,
+                not_before=not_before(d, clock.name, now),
+            )
         )
-    )
+    return row
 
 
 def not_before(d: Decision, clock: str, instant: int) -> int | None:

@@ -1,22 +1,19 @@
-"""Alerts: who was told that something is due, and what became of it; and the feed that tells them.
+"""Alerts: who is told that something is due, and what became of it; and the feed that tells them.
 
-In: the steps of the table `facts` that are new to this consumer, and the wall clock. Out: rows of `alerts`,
-which follow from the facts alone, and lines of the feed in `deliveries`, numbered densely, which follow the
-wall clock.
+Rows of `alerts` follow from the facts alone. Lines of the feed in `deliveries` have no gaps in their numbers and follow
+the wall clock.
 
-1. An alert fires, may be acknowledged, and ends resolved or withdrawn. A fact that ends a clock's alerts
-   ends all of that clock, level and cycle. A clock that stops resolves those that somebody had
-   acknowledged; when the total clock stops, the case is over and so are all its alerts.
-2. An alert with `not_before` waits for the end of the quiet hours; if it ends before that, nobody hears of
-   it.
-3. Telling is at least once: a line has an id of alert and event, and one more per recipient, the same each
+1. An alert fires, may be acknowledged, and ends resolved or withdrawn. A fact that ends a clock's alerts ends all of
+   that clock, level and cycle. A clock that stops resolves the acknowledged ones; when the total clock stops, the case
+   is over and so are all its alerts.
+2. An alert with `not_before` waits for the end of the quiet hours. If it ends before that, it has no line.
+3. Lines are delivered at least once: a line has an id of alert and event, and one more per recipient, the same each
    time.
-4. A line's place in the feed is epoch and number. A restored database begins a new epoch, since numbers
-   after the backup have been told already.
+4. A line's place in the feed is epoch and number. A restored database begins a new epoch, since numbers after the
+   backup have been used already.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import msgspec
 
@@ -25,9 +22,8 @@ from engine.clock import now_ms
 from engine.store import alerts as store
 from engine.store import steps
 from engine.store.alerts import AlertRow, DeliveryRow
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
-from engine.store.steps import Connection
 from schemas import facts as f
 from schemas.messages import Line, encode_line
 
@@ -46,46 +42,46 @@ _HAS_ALERTS = ('"alert.', '"clock.stopped"')
 def consume(
     database: Database, limit: int = 500, now: int | None = None, heard: Callable[[int], None] | None = None
 ) -> int:
-    """Fold the next steps, about `limit` at most, and tell what may be told by now; 0 when nothing is new.
+    """Fold the next steps, about `limit` at most, and write the lines that are due. Returns how many steps.
 
     `heard` is called after the commit with the number of lines that the feed grew by.
     """
-    told: list[DeliveryRow] = []
+    lines: list[DeliveryRow] = []
     with database.begin() as connection:
         rows = steps.read_new(connection, NAME, limit)
         if not rows:
             return 0
         news = [steps.step_of(row) for row in rows if any(word in row.body for word in _HAS_ALERTS)]
         if news:
-            instant, told = _tell_waiting(connection, now_ms() if now is None else now)
+            instant, lines = _tell_waiting(connection, now_ms() if now is None else now)
             known = store.read_open(connection, {step.case for step in news})
             board = _Board(known, instant)
             for step in news:
                 board.fold(step)
-            number = store.last_number(connection) + len(told)
-            told += [_line(number + k, *item, instant) for k, item in enumerate(board.news, 1)]
-            store.write(connection, sorted(board.changed.values(), key=lambda row: row.id), told)
+            number = store.last_number(connection) + len(lines)
+            lines += [_line(number + k, *item, instant) for k, item in enumerate(board.news, 1)]
+            store.write(connection, sorted(board.changed.values(), key=lambda row: row.id), lines)
         steps.move_on(connection, NAME, rows)
         failpoints.hit("alerts.before_commit")
     failpoints.hit("alerts.after_commit")
-    if heard is not None and told:
-        heard(len(told))
+    if heard is not None and lines:
+        heard(len(lines))
     return len(rows)
 
 
 class _Board:
-    """The open alerts of some cases in memory, and what is to be told of them."""
+    """The open alerts of some cases in memory, and the lines that they need."""
 
     def __init__(self, known: Iterable[AlertRow], now: int) -> None:
         self.now = now
         self.by_case: dict[str, list[AlertRow]] = {}
         self.changed: dict[str, AlertRow] = {}
-        self.news: list[tuple[AlertRow, str, str]] = []  # alert, what, why it is told now
+        self.news: list[tuple[AlertRow, str, str]] = []  # alert, what, why it gets a line now
         for row in sorted(known, key=lambda row: (row.raised_at, row.id)):
             self.by_case.setdefault(row.case_id, []).append(row)
 
     def fold(self, step: f.Step) -> None:
-        """A step's facts in their order."""
+        """Apply a step's facts in their order."""
         for fact in step.facts:
             if isinstance(fact, f.AlertRaised):
                 self._raise(step, fact)
@@ -123,7 +119,7 @@ class _Board:
         return row.not_before is not None and row.not_before > self.now
 
     def _end(self, step: f.Step, fact: f.AlertEnded | f.ClockStopped, how: str, by: str) -> None:
-        """End what it is about; an alert that nobody has heard of ends in silence."""
+        """End the alerts that the fact is about. An alert that still waits has no line, and ends without one."""
         over = isinstance(fact, f.ClockStopped) and fact.clock == "total"
         for row in self.by_case.get(step.case, ()):
             same = (row.clock, row.level, row.cycle) == (fact.clock, fact.level, fact.cycle)
@@ -145,20 +141,20 @@ def cycle_of(fact: f.AlertRaised) -> int:
 
 
 def tell(database: Database, now: int | None = None) -> int:
-    """Tell the alerts whose quiet hours are over by now. Returns how many lines the feed grew by."""
+    """Write the lines of alerts whose quiet hours are over by now. Returns how many."""
     now = now_ms() if now is None else now
     with database.read() as connection:
         last = int(read_meta(connection, store.TOLD) or 0)
         if not store.read_waiting(connection, last, now, last - LONGEST_QUIET_MS):
             return 0
     with database.begin() as connection:
-        _, told = _tell_waiting(connection, now)
-        store.write(connection, [], told)
-    return len(told)
+        _, lines = _tell_waiting(connection, now)
+        store.write(connection, [], lines)
+    return len(lines)
 
 
 def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryRow]]:
-    """The lines for alerts that have waited long enough, and the instant up to which everything is told now.
+    """The instant up to which every alert has its line now, and the lines for those that have waited long enough.
 
     That instant never goes back with the wall clock, or an alert could fall between two passes.
     """
@@ -212,8 +208,7 @@ def epoch(database: Database) -> str:
 
 
 def restart_feed(database: Database) -> str:
-    """Begin a new epoch, after a restore: what was told after the backup is told again under other
-    numbers."""
+    """Begin a new epoch, after a restore: lines from after the backup are written again under other numbers."""
     with database.begin() as connection:
         fresh = _epoch_after(read_meta(connection, store.EPOCH, lock=True) or "0")
         write_meta(connection, store.EPOCH, fresh)
@@ -223,15 +218,3 @@ def restart_feed(database: Database) -> str:
 def _epoch_after(last: str) -> str:
     """The present millisecond in hex, later than the last epoch whatever the wall clock says."""
     return f"{max(now_ms(), int(last, 16) + 1):x}"
-
-
-def feed(database: Database, after: int, path: str = "/", limit: int = 500) -> list[DeliveryRow]:
-    """Lines of the feed after a number, for the subtree of a path such as `/root/district/`."""
-    with database.read() as connection:
-        return store.read_feed(connection, after, path, limit)
-
-
-def listed(database: Database, **filters: Any) -> list[AlertRow]:
-    """Alerts, the latest first; filters as in the store: path, status, clock, case, before, limit."""
-    with database.read() as connection:
-        return store.listed(connection, **filters)

@@ -1,11 +1,11 @@
 """The fold: what one step adds to the figures. Integers only, so the order between cases never matters. Pure.
 
-In: what a case contributes so far in cells that may still move, and its next step. Out: what it contributes
-now, the cells that change and by how much, and the outcomes of the clocks that stopped.
+A case has a contribution: what it counts so far in cells that may still move. A step changes the contribution and the
+cells, and adds an outcome for each clock that it stops.
 
-1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain.
-   Rolling up is a matter of reading. Day, owner and post are those of the step that carries the fact.
-2. Nothing is stored that is the sum of other measures; `with_sums` adds those when figures are read.
+1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain. Reading rolls
+   it up. Day, owner and post are those of the step that carries the fact.
+2. Sums of other measures are not stored; `workflows.figures.with_sums` adds them when figures are read.
 3. Most measures count facts, once and for all. Every ending of a case counts at its day:
 
    - `on_time`          closed with no total deadline missed
@@ -189,23 +189,10 @@ def movable(contribution: Contribution) -> Iterator[Cell]:
         yield "overdue", contribution.overdue
 
 
-def _rung(contribution: Contribution, fact: f.ClockRung, place: Place) -> Contribution:
-    return _lapsed(contribution, fact, place) if fact.breach else contribution
-
-
-def _stopped(contribution: Contribution, fact: f.ClockStopped, place: Place) -> Contribution:
-    """An overdue outcome is a lapse even if no rung could fire, as in a case that stood in quarantine."""
-    return _lapsed(contribution, fact, place) if fact.result == "overdue" else contribution
-
-
 def _lapsed(contribution: Contribution, fact: f.ClockFact, place: Place) -> Contribution:
     if any(lapse[:4] == _key(fact) for lapse in contribution.lapses):
         return contribution
     return Contribution((*contribution.lapses, Lapse(*_key(fact), place)))
-
-
-def _contradicted(contribution: Contribution, fact: f.ClockContradicted, place: Place) -> Contribution:
-    return Contribution(tuple(lapse for lapse in contribution.lapses if lapse[:4] != _key(fact)))
 
 
 def _key(fact: f.ClockFact) -> tuple[str, int, int, int]:
@@ -213,9 +200,12 @@ def _key(fact: f.ClockFact) -> tuple[str, int, int, int]:
 
 
 _JUDGES: dict[type[f.Fact], Callable[[Contribution, Any, Place], Contribution]] = {
-    f.ClockRung: _rung,
-    f.ClockStopped: _stopped,
-    f.ClockContradicted: _contradicted,
+    f.ClockRung: lambda before, fact, place: _lapsed(before, fact, place) if fact.breach else before,
+    # An overdue outcome is a lapse even if no rung could fire, as in a case that stood in quarantine.
+    f.ClockStopped: lambda before, fact, place: _lapsed(before, fact, place) if fact.result == "overdue" else before,
+    f.ClockContradicted: lambda before, fact, _: Contribution(
+        tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact))
+    ),
 }
 
 
@@ -237,49 +227,16 @@ def _ending(contribution: Contribution, fact: f.ClockStopped, place: Place) -> I
         yield "overdue_closed", overdue
 
 
-def _reported(fact: f.Reported) -> tuple[str, ...]:
-    return (f"reported:{fact.source}",)
-
-
-def _dissuaded(fact: f.Dissuaded) -> tuple[str, ...]:
-    return ("dissuaded_on_spot",) if fact.outcome == "effective" else ()
-
-
-def _checked(fact: f.Checked) -> tuple[str, ...]:
-    """Only the check that decides; the levels above it look as well."""
-    if not fact.decides:
-        return ()
-    return ("verified", "rework") if fact.outcome == "unsolved" else ("verified",)
-
-
-def _retargeted(fact: f.ClockRetargeted) -> tuple[str, ...]:
-    return ("extended",) if fact.clock == TOTAL and fact.why == "ordered" else ()
-
-
 _COUNTS: dict[type[f.Fact], Callable[[Any], tuple[str, ...]]] = {
-    f.Reported: _reported,
-    f.Dissuaded: _dissuaded,
+    f.Reported: lambda fact: (f"reported:{fact.source}",),
+    f.Dissuaded: lambda fact: ("dissuaded_on_spot",) if fact.outcome == "effective" else (),
     f.Escalated: lambda fact: (f"escalated:{fact.reason}",),
     f.Handled: lambda fact: ("handled",),
-    f.Checked: _checked,
+    f.Checked: lambda fact: ("verified", *(["rework"] if fact.outcome == "unsolved" else [])) if fact.decides else (),
     f.Returned: lambda fact: ("returned",),
     f.Suspended: lambda fact: ("suspended",),
     f.Urged: lambda fact: ("urged",),
-    f.ClockRetargeted: _retargeted,
+    f.ClockRetargeted: lambda fact: ("extended",) if fact.clock == TOTAL and fact.why == "ordered" else (),
 }
 """What is counted: `verified` are the checks that decide, `rework` those of them that found it unsolved, and
 `extended` are orders that moved the total deadline."""
-
-
-# ---- what is added when figures are read -------------------------------------------------------------
-
-
-def with_sums(counts: dict[str, int]) -> dict[str, int]:
-    """Stored measures, and those that are sums of them. Sums of nothing are left out, as in the store."""
-    on_time = counts.get("on_time", 0)
-    sums = {
-        "reported": sum(value for measure, value in counts.items() if measure.startswith("reported:")),
-        "closed": on_time + counts.get("closed_late", 0) + counts.get("without_deadline", 0),
-        "closable": on_time + counts.get("overdue", 0),
-    }
-    return counts | {measure: value for measure, value in sums.items() if value}

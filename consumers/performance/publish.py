@@ -1,69 +1,51 @@
 """Publishing figures: the cells that changed, as they stand, to a topic that keeps the last value of each.
 
-In: the notes that the fold leaves in its own transaction. Out: messages of absolute values, at least once.
+The fold leaves notes of what it changed, in its own transaction. They become messages of absolute values, at least
+once.
 
 1. One process publishes at a time: it holds a lock of the database from the reading of the values until the brokers
-   have them. So the messages of a cell stand in its partition in the order of the commits they tell of, although
-   several workers change the same cell; nobody has to compare versions, and the compacted topic keeps the right one.
-2. A note goes after the brokers have the values. A crash before that leaves it, and the cell is published again.
-3. Should the database let go of a publisher that was silent for too long, another one may have been faster with newer
-   values. It then notes the same cells once more, so that they are told again.
+   have them. So the messages of a cell stand in its partition in the order of the commits, although several workers
+   change the same cell; nobody has to compare versions, and the compacted topic keeps the right one.
+2. A note is deleted after the brokers have the values. After a crash before that the cell is published again.
+3. If the database ends the transaction of a publisher that was silent for too long, another one may have been faster
+   with newer values. The first then notes the same cells once more, so that they are published again.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from typing import Protocol
 from zlib import crc32
 
 import msgspec
 
 from engine import failpoints
 from engine.clock import now_ms
+from engine.cluster.publisher import Header, Publisher
 from engine.errors import GridpatrolError
+from engine.loop import Loop
 from engine.store import unpublished_figures
 from engine.store.database import FAILURES, Database
 from engine.store.meta import read_meta
-from engine.store.unpublished_figures import FigureRow, NoteRow
+from engine.store.unpublished_figures import FigureRow, UnpublishedRow
 from schemas import binary
 from schemas import messages as m
 
 log = logging.getLogger(__name__)
 
 NOTES = 10
-"""Notes of one turn: as many transactions of the fold."""
+"""Notes of one batch: as many transactions of the fold."""
 REST_S = 1.0
-"""How long after a turn: what changes several times meanwhile is published once."""
+"""From one batch to the next: what changes several times meanwhile is published once."""
 BACKLOG = 9
-"""How many times as long as a turn took is rested while steps are waiting to be folded: folding goes first."""
-AWAY_S = 1.0
-"""How long until a failed turn is tried again."""
-
+"""The rest while steps are waiting to be folded, in multiples of the last batch: folding goes first."""
 
 ID = f"{binary.KAFKA}id"
-Header = tuple[str, bytes]
-
-
-class Publisher(Protocol):
-    """Where messages go."""
-
-    def send(
-        self, topic: str, key: str, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
-    ) -> object:
-        """Hand over a message, in order."""
-
-    def flush(self) -> None:
-        """Until everything handed over is stored there; an error if it is not."""
-
-    def close(self) -> None:
-        """Give up what is not stored."""
 
 
 def publish(database: Database, publisher: Publisher, topic: str, limit: int = NOTES) -> int:
-    """Publish the figures of the oldest notes. How many; 0 when there is nothing, or another process does it."""
-    rows: list[NoteRow] = []
+    """Publish the figures of the oldest notes. Returns how many; 0 when another process does it."""
+    rows: list[UnpublishedRow] = []
     sent = 0
     try:
         with database.begin() as connection:
@@ -81,20 +63,25 @@ def publish(database: Database, publisher: Publisher, topic: str, limit: int = N
             unpublished_figures.drop(connection, rows)
     except FAILURES:
         if sent:
-            _note_again(database, rows)
+            with database.begin() as connection:
+                unpublished_figures.put_back(connection, rows)
         raise
     return sent
 
 
 def _messages(
-    rows: Sequence[NoteRow], found: Sequence[FigureRow], spread: int
+    rows: Sequence[UnpublishedRow], found: Sequence[FigureRow], spread: int
 ) -> Iterator[tuple[int, str, bytes, list[Header]]]:
     """Partition, key, value and headers of each cell.
 
-    The partition follows from the key by CRC-32: the brokers' own function takes Python a third of all the time that a
-    message costs. Sent partition by partition, they fill whole batches.
+    The partition follows from the key by CRC-32, because the brokers' own function takes Python a third of all the time
+    that a message costs. Sent partition by partition, the messages fill whole batches.
     """
-    ids, shared = _ids(rows), binary.headers(type=m.CELL, id="", subject="", at_ms=now_ms())
+    ids: dict[tuple[object, ...], str] = {}  # of each cell: partition and number of the last note, and its place there
+    for note in rows:
+        for place, key in enumerate(msgspec.json.decode(note.cells), 1):
+            ids[tuple(key)] = f"{note.partition}.{note.n}.{place}"
+    shared = binary.headers(type=m.CELL, id="", subject="", at_ms=now_ms())
     for row in found:
         measure, day, path, department, category, group, post, value = row
         cell = m.Cell(
@@ -111,24 +98,11 @@ def _messages(
         yield crc32(key.encode()) % spread, key, m.encode_cell(cell), [*shared, (ID, ids[row[:-1]].encode())]
 
 
-def _ids(rows: Sequence[NoteRow]) -> dict[tuple[object, ...], str]:
-    """An id for each cell: partition and number of the last note that names it, and its place there."""
-    found: dict[tuple[object, ...], str] = {}
-    for row in rows:
-        for place, key in enumerate(msgspec.json.decode(row.cells), 1):
-            found[tuple(key)] = f"{row.partition}.{row.n}.{place}"
-    return found
+class FigurePublisher(Loop):
+    """Publishes figures in batches.
 
-
-def _note_again(database: Database, rows: Sequence[NoteRow]) -> None:
-    with database.begin() as connection:
-        unpublished_figures.put_back(connection, rows)
-
-
-class Cells(threading.Thread):
-    """Publishes in turns until stopped. `away` says what is waited for.
-
-    `told` hears how many figures went out, `ended` what nobody can go on after; `busy` knows whether steps are waiting.
+    `count` is called with the number of figures that went out, `is_busy` says whether steps are waiting to be folded,
+    and `ended` is called with an error that waiting does not cure.
     """
 
     def __init__(
@@ -136,45 +110,34 @@ class Cells(threading.Thread):
         database: Database,
         publisher: Publisher,
         topic: str,
-        told: Callable[[int], object],
-        busy: Callable[[], bool],
+        count: Callable[[int], object],
+        is_busy: Callable[[], bool],
         ended: Callable[[BaseException], None],
     ) -> None:
-        super().__init__(name="gridpatrol-figures", daemon=True)
+        super().__init__("figures")
         self.database = database
         self.topic = topic
-        self.away = ""
-        self._publisher, self._told, self._busy, self._ended = publisher, told, busy, ended
-        self._stop_asked = threading.Event()
+        self._publisher, self._count, self._is_busy, self._ended = publisher, count, is_busy, ended
 
-    def stop(self, within_s: float) -> None:
-        """End after the turn that is under way, if it ends in time; what it leaves is published later."""
-        self._stop_asked.set()
-        self.join(within_s)
+    def stop(self, within_s: float | None = None) -> None:
+        """End after the batch that is under way, if it ends in time. Figures that are left are published later."""
+        super().stop(within_s)
         self._publisher.close()
 
-    def run(self) -> None:
-        """What only waiting cures is waited for: nothing is lost meanwhile. Nobody would miss a thread that is gone, so
-        whatever else goes wrong is told."""
-        try:
-            self._turns()
-        except BaseException as error:
-            if not self._stop_asked.is_set():  # then its brokers and its database are taken away from it
-                self._ended(error)
+    def run_once(self) -> float:
+        self._count(publish(self.database, self._publisher, self.topic))
+        return self._rest_s()
 
-    def _turns(self) -> None:
-        rest_s = 0.0
-        while not self._stop_asked.wait(rest_s):
-            began_s = time.monotonic()
-            self._guarded_turn()
-            took_s = time.monotonic() - began_s
-            rest_s = max(REST_S - took_s, BACKLOG * took_s if self._busy() else 0.0, AWAY_S if self.away else 0.0)
+    def is_passing(self, error: Exception) -> bool:
+        return isinstance(error, (GridpatrolError, *FAILURES))
 
-    def _guarded_turn(self) -> None:
-        try:
-            self._told(publish(self.database, self._publisher, self.topic))
-            self.away = ""
-        except (GridpatrolError, *FAILURES) as error:
-            if str(error) != self.away and not self._stop_asked.is_set():
-                log.error("figures are not published just now: %s", error)
-            self.away = str(error)
+    def wait_out(self, error: Exception) -> float:
+        return max(self._rest_s(), self.away_s)
+
+    def failed(self, error: BaseException) -> None:
+        if not self.stop_asked.is_set():  # after a stop, brokers and database are taken away from it
+            self._ended(error)
+
+    def _rest_s(self) -> float:
+        took_s = time.monotonic() - self.began_s
+        return max(REST_S - took_s, BACKLOG * took_s if self._is_busy() else 0.0)

@@ -1,18 +1,15 @@
 """Who may do what with which topic: one user per role and per system, each with the rights that it needs.
 
-In: settings of an administrator. Out: ACLs in the brokers.
-
-1. Two users write the inbox: `gateway` (events, and what operators do) and `worker` (ticks, as the owner of a
-   partition). Nobody else does, and only `worker` and `operator` read it.
-2. Facts are published by `worker` too: whoever decides a step tells it.
+1. Two users write the inbox: `gateway` (events, and the actions of operators) and `worker` (ticks, as the owner of a
+   partition). Only `worker` and `operator` read it.
+2. `worker` also publishes the facts, since it decides the steps.
 3. A system writes its own intake topic, under its own name, and reads nothing. Only `gateway` reads intake topics.
 4. `operator` reads the inbox, to export the log, and writes nothing.
 
-To describe a topic comes with reading or writing it, and to write idempotently with writing any topic. What others were
-given by hand (a warehouse that reads the facts) is told and left alone.
+The right to describe a topic comes with reading or writing it, the right to write idempotently with writing any topic.
+Rights that others were given by hand (a warehouse that reads the facts) are listed and left alone.
 """
 
-from kafka import KafkaAdminClient
 from kafka.admin import (
     ACL,
     ACLFilter,
@@ -35,7 +32,7 @@ Right = tuple[str, str, str, str]
 
 
 class NoRights(BrokerRefuses):
-    """The brokers keep no list of rights."""
+    """The brokers have no authorizer."""
 
     remedy = "Set authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer in their properties."
 
@@ -70,40 +67,33 @@ def rights(prefix: str, systems: list[str]) -> list[Right]:
 
 
 def grant(settings: Settings, systems: list[str]) -> list[str]:
-    """Give them. A line for each, and for what others may do with our topics and groups."""
+    """Give every right. Returns a line for each, and for what others may do with our topics and groups."""
     given = rights(settings.kafka_prefix, systems)
     admin = clients.admin(settings)
     try:
-        if failed := admin.create_acls([_acl(right) for right in given])["failed"]:
+        if failed := admin.create_acls([acl_of(right) for right in given])["failed"]:
             raise failed[0]
-        beyond = sorted(_standing(admin, Topics(settings.kafka_prefix)) - set(given))
+        every = ResourcePatternFilter(ResourceType.ANY, None, Pattern.ANY)
+        found, _ = admin.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, every))
     except SecurityDisabledError as error:
         raise NoRights(f"the brokers at {settings.kafka} let everybody do everything") from error
     except KafkaError as error:
-        raise clients.told_apart(settings, error) from error
+        raise clients.translated(settings, error) from error
     finally:
         admin.close()
-    return [f"{_told(right)}" for right in given] + [f"{_told(right)}, which was not given here" for right in beyond]
-
-
-def _told(right: Right) -> str:
-    user, operation, kind, name = right
-    return f"{user:12} may {operation} {kind.lower()} {name}"
-
-
-def _standing(admin: KafkaAdminClient, names: Topics) -> set[Right]:
-    """What anybody is allowed on our topics and groups."""
-    every = ResourcePatternFilter(ResourceType.ANY, None, Pattern.ANY)
-    found, _ = admin.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, every))
-    return {
+    existing = {
         (acl.principal.removeprefix("User:"), acl.operation.name, kind.name, pattern.resource_name)
         for acl in found
         if (kind := (pattern := acl.resource_pattern).resource_type) in (ResourceType.TOPIC, ResourceType.GROUP)
-        and pattern.resource_name.startswith(f"{names.prefix}gridpatrol.")
+        and pattern.resource_name.startswith(f"{Topics(settings.kafka_prefix).prefix}gridpatrol.")
     }
+    beyond = sorted(existing - set(given))
+    lines = [f"{user:12} may {operation} {kind.lower()} {name}" for user, operation, kind, name in [*given, *beyond]]
+    return lines[: len(given)] + [f"{line}, which was not given here" for line in lines[len(given) :]]
 
 
-def _acl(right: Right) -> ACL:
+def acl_of(right: Right) -> ACL:
+    """A right as the brokers keep it."""
     user, operation, kind, name = right
     return ACL(
         principal=f"User:{user}",

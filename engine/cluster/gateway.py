@@ -1,7 +1,7 @@
-"""The gateway: what comes in over HTTP or over an intake topic goes into the inbox topic. It decides nothing.
+"""The gateway: the writer of a process that owns no partition.
 
-In: submissions, operators' actions. Out: records in the topic (a future for «durable»), and, for whoever waits for it,
-what the owner of the partition made of an event, read from the database.
+What comes in over HTTP or over an intake topic goes into the inbox topic; the gateway decides nothing. A sender that
+waits for an outcome gets what the owner of the partition made of the event, read from the database.
 """
 
 from collections.abc import Callable
@@ -13,77 +13,72 @@ from engine.errors import StaleWriter
 from engine.runtime import Engine
 from engine.slice.types import Answer
 from engine.store import dead_letters, incident_queries
-from engine.store.database import FAILURES
-from engine.writer import Ask, Writer
+from engine.store.database import FAILURES, Connection
+from engine.writer import Writer
 from schemas.envelope import decode_record
 from schemas.refusals import Reason, Refusal
 
 STOP_S = 5.0
-"""How long the brokers may take at a stop. Whoever sent what is still on its way was not told that it is stored, and
-sends it again."""
+"""How long the brokers may take at a stop. The senders of what is still on its way were not told that it is stored, and
+send it again."""
 TRIES = 5
 """How often an operator's action is tried when the partition's owner moves on in between."""
 
 
 class Gateway(Writer):
-    """The writer of a process that owns no partition."""
+    """Appends to the inbox topic, and answers when others have decided."""
 
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
         """Run an operator's action on the partitions as the database has them just now."""
-        return super().call(lambda engine: _on_what_stands(engine, action))
 
-    def close(self) -> None:
+        def on_fresh_rows(engine: Engine) -> Any:
+            for left in reversed(range(TRIES)):
+                engine.reload()
+                try:
+                    return action(engine)
+                except StaleWriter:
+                    if not left:
+                        raise
+            raise AssertionError("unreachable")
+
+        return super().call(on_fresh_rows)
+
+    def stop(self, within_s: float | None = STOP_S) -> None:
         """Finish what is queued, then stop. What the brokers do not take in time is given up."""
+        super().stop(within_s)
         inbox = self.engine.inbox
         assert isinstance(inbox, KafkaInbox)
-        self._stop_asked.set()
-        self.join(STOP_S)
         inbox.close()  # ends the wait for an answer
-        self.join()
+        super().stop()
 
-    def turn(self) -> bool:
-        """Append, act, and look for outcomes that somebody waits for."""
-        busy = self._append() | self._act()
+    def write_batch(self) -> bool:
+        """Append, act, and look for outcomes that are waited for. Whether anything happened."""
+        busy = self.append_queued() | self.run_calls()
         busy = self._look_for_outcomes() or busy
         self.engine.look_after()
         return busy
 
     def _look_for_outcomes(self) -> bool:
-        """Answer those whose record has been decided meanwhile. Who gave up waiting is forgotten."""
+        """Resolve the outcomes of records that have been decided meanwhile."""
+        # A sender that gave up waiting has cancelled its future.
         self._waiting = {place: ask for place, ask in self._waiting.items() if ask.outcome and not ask.outcome.done()}
         if not self._waiting:
             return False
+        answers = []
         try:
             with self.engine.database.read() as connection:
                 decided = incident_queries.read_positions(connection)
-                ready = [place for place in self._waiting if place[1] < decided[place[0]]]
-                answers = [_answer(connection, *place, self._waiting[place]) for place in ready]
+                for (partition, position), ask in self._waiting.items():
+                    if position < decided[partition]:
+                        event = decode_record(ask.submission.body).event
+                        answers.append(read_answer(connection, partition, position, event.source, event.id))
         except FAILURES:
-            return False  # asked again in the next turn
-        self._answer(answers)
+            return False  # asked again in the next batch
+        self.resolve(answers)
         return bool(answers)
 
 
-def _on_what_stands(engine: Engine, action: Callable[[Engine], Any]) -> Any:
-    for left in reversed(range(TRIES)):
-        engine.reload()
-        try:
-            return action(engine)
-        except StaleWriter:
-            if not left:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _answer(connection: incident_queries.Connection, partition: int, position: int, ask: Ask) -> Answer:
-    """What became of the event at a position that has been decided."""
-    event = decode_record(ask.submission.body).event
-    return read_answer(connection, partition, position, event.source, event.id)
-
-
-def read_answer(
-    connection: incident_queries.Connection, partition: int, position: int, source: str, id_: str
-) -> Answer:
+def read_answer(connection: Connection, partition: int, position: int, source: str, id_: str) -> Answer:
     """The outcome of an event at a position that has been decided: of the first one, or of a repetition."""
     found = incident_queries.read_event(connection, source, id_, partition)
     seen = found[0] if found else None

@@ -1,7 +1,8 @@
 """The inbox log as a topic of Apache Kafka.
 
-In: submissions. Out: records with the broker's stamp. A record's position is its partition's base plus its offset;
-below the base lies what a table held before. Whoever appends owns nothing: `engine.cluster.partition_consumer` decides.
+A record's position is its partition's base plus its offset; positions below the base are those of the table that was
+the log before. The broker stamps the records. A `KafkaInbox` appends and reads; the partitions that a process decides
+are those of its `engine.cluster.partition_consumer`.
 """
 
 import time
@@ -28,11 +29,11 @@ from schemas.topics import Topics
 
 KINDS = ("event", "tick", "pack", "release")
 SILENT_S = 30.0
-"""How long whoever reads the whole log waits for a message that is there."""
+"""How long a reader of the whole log waits for a message that is there."""
 
 
 class KafkaInbox:
-    """Appends to the inbox topic. No partition of it is ours to decide."""
+    """Appends to the inbox topic, and decides no partition of it."""
 
     def __init__(self, settings: Settings, database: Database, origin: table.Origin) -> None:
         self.settings = settings
@@ -46,33 +47,35 @@ class KafkaInbox:
         return
 
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """First what is sealed, then the records, in order, until the brokers have them: BrokerAway if they do not say
-        so. Whether the records are in the log is not known then; a resend is told apart by its source and id."""
+        """Store the sealed texts, then append the records in order and wait until the brokers have them.
+
+        BrokerAway where they do not say so. Then it is not known whether the records are in the log; a resend is told
+        apart by its source and id.
+        """
         bodies = [item.sealed for item in wanted if item.sealed]
         if bodies:
             with self.database.begin() as connection:
-                writes.ignore(connection, sealed, bodies)
+                writes.insert_missing(connection, sealed, bodies)
         failpoints.hit("append.before_commit")
-        places = [self._send(item) for item in wanted]
+        futures = []
+        for item in wanted:
+            key = home_of(decode_record(item.body).event.subject) if item.kind == "event" else ""
+            headers = [("kind", item.kind.encode()), ("principal", item.principal.encode())]
+            futures.append(self._publisher.send(self.topic, key, item.body.encode(), headers, item.partition))
         self._publisher.flush()
         failpoints.hit("append.after_commit")
-        return [self._row(item, place.value) for item, place in zip(wanted, places, strict=True)]
-
-    def _send(self, item: Submission) -> Any:
-        key = home_of(decode_record(item.body).event.subject) if item.kind == "event" else ""
-        headers = [("kind", item.kind.encode()), ("principal", item.principal.encode())]
-        return self._publisher.send(self.topic, key, item.body.encode(), headers, item.partition)
-
-    def _row(self, item: Submission, place: Any) -> InboxRow:
-        position = self.origin.bases[item.partition] + place.offset
-        return InboxRow(item.partition, position, place.timestamp, item.kind, item.principal, item.body)
+        rows = []
+        for item, place in zip(wanted, (future.value for future in futures), strict=True):
+            position = self.origin.bases[item.partition] + place.offset
+            rows.append(InboxRow(item.partition, position, place.timestamp, item.kind, item.principal, item.body))
+        return rows
 
     def noted(self, rows: Sequence[InboxRow]) -> None:
         if rows:
             raise LogMismatch("a slice may not append to a topic")
 
     def read(self, partition: int, position: int, most: int) -> list[InboxRow]:
-        """What a table held before. Nothing of the topic is at hand here."""
+        """Records of the table that was the log before. None of the topic are at hand here."""
         if position >= self.origin.bases[partition]:
             return []
         with self.database.read() as connection:
@@ -87,7 +90,7 @@ class KafkaInbox:
     def ends(self) -> list[int]:
         """The next position of each partition."""
         bases = self.origin.bases
-        with _Reader(self.settings) as reader:
+        with Reader(self.settings) as reader:
             found = reader.ends([TopicPartition(self.topic, p) for p in range(len(bases))])
         return [base + end for base, end in zip(bases, found, strict=True)]
 
@@ -100,7 +103,7 @@ class KafkaInbox:
         if upto != base + start:
             raise LogCut(f"records {upto} to {base + start - 1} of partition {partition} were lost with their topic")
         place = TopicPartition(self.topic, partition)
-        with _Reader(self.settings) as reader:
+        with Reader(self.settings) as reader:
             for message in reader.all_of(place, start):
                 yield row_of(message, base)
 
@@ -113,7 +116,7 @@ class KafkaInbox:
 
 
 def row_of(message: Any, base: int) -> InboxRow:
-    """A message as a record. Of one that is none of ours, kind and text are kept: it becomes a dead letter."""
+    """A message as a record. Kind and text of a foreign message are kept: it becomes a dead letter."""
     headers = {name: value for name, value in message.headers or ()}
     kind, principal = _text(headers.get("kind")), _text(headers.get("principal"))
     return InboxRow(
@@ -127,7 +130,7 @@ def row_of(message: Any, base: int) -> InboxRow:
 
 
 def _text(raw: bytes | None) -> str:
-    """Text that every store takes."""
+    """Text that every database takes."""
     return (raw or b"").decode("utf-8", "backslashreplace").replace("\x00", "\\u0000")
 
 
@@ -140,20 +143,20 @@ class LogCut(LogMismatch):
     )
 
 
-class _Reader:
+class Reader:
     """A consumer outside any group, for reading a partition from its beginning to its end."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def __enter__(self) -> "_Reader":
+    def __enter__(self) -> "Reader":
         self._consumer = clients.consumer(self.settings, "reader", auto_offset_reset="none")
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._consumer.close(timeout_ms=1000)
         if isinstance(error, KafkaError):
-            raise clients.told_apart(self.settings, error) from error
+            raise clients.translated(self.settings, error) from error
 
     def ends(self, places: list[TopicPartition]) -> list[int]:
         found = self._consumer.end_offsets(places)
@@ -182,4 +185,4 @@ class _Reader:
                 next_ += 1
                 yield message
             if found:
-                heard = time.monotonic()  # whoever takes the messages may take his time
+                heard = time.monotonic()  # the caller may have taken long over the messages

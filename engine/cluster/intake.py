@@ -1,35 +1,35 @@
-"""Intake topics: what systems publish over Kafka, each to a topic of its own under a name of its own.
+"""Intake topics: systems publish over Kafka, each to a topic of its own under a name of its own.
 
-In: CloudEvents of `gridpatrol.intake.<system>.v1`, structured or binary, in any partition. Out: the same events in the
-inbox, checked as the door checks them, under the key and partition of their home; what is refused is a dead letter.
+CloudEvents of `gridpatrol.intake.<system>.v1`, structured or binary, in any partition, become the same events in the
+inbox: checked as the door checks them, under the key and partition of their home. Refused ones become dead letters.
 
-A topic's name says who speaks: only that system may write to it. A system that joins the file of principals is listened
-to as soon as its topic is there. Offsets are told to the group when everything up to them is durable, so a crash
-forwards some events twice: the owner of the partition tells them apart by source and id.
+The name of a topic says who speaks, since only that system may write to it. A system that joins the file of principals
+is listened to as soon as its topic is there. Offsets are committed when everything up to them is durable, so a crash
+forwards some events twice; the owner of the partition tells them apart by source and id.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Collection
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
-from prometheus_client import Counter
 
 from engine import admission, failpoints
 from engine.clock import now_ms
-from engine.cluster import clients
+from engine.cluster import clients, kafka_quirks
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable
+from engine.inbox import Submission
+from engine.loop import Loop
+from engine.metrics.counters import intake_records
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import slices
+from engine.store import dead_letters
 from engine.store.database import DriverError, refuses
-from engine.store.rows import LetterRow, SealedRow
+from engine.store.dead_letters import DeadLetter
 from engine.writer import Ask, Full, Writer
 from schemas import binary
 from schemas.refusals import Reason, Refusal
@@ -39,140 +39,125 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 60.0
 """How long a fetched group of events may take to become durable."""
-AWAY_S = 1.0
 LOOK_S = 5.0
 """How often topics that are not there are looked for."""
-CLOSE_S = 15.0
-"""How long what was fetched may take to be forwarded in the end. Another gateway forwards again what the group was not
-told of."""
+STOP_S = 15.0
+"""How long events that were fetched may take to be forwarded at a stop. After that another gateway forwards them, since
+their offsets were not committed."""
+EXPECTED = (BrokerAway, BrokerRefuses, DatabaseUnusable, KafkaError, OSError)
 
 
-class Intake(threading.Thread):
+class Intake(Loop):
     """Forwards what systems publish. Every gateway runs one; the group shares the partitions among them."""
 
     def __init__(self, settings: Settings, writer: Writer, principals: Principals) -> None:
-        super().__init__(name="gridpatrol-intake", daemon=True)
+        super().__init__("intake")
         self.settings = settings
         self.writer = writer
         self.principals = principals
         self.topics = Topics(settings.kafka_prefix)
         self.systems: dict[str, str] = {}  # whose topic it is
-        self._there: list[str] = []  # topics that are listened to
-        self._looked = self._seated = 0.0
+        self._found: list[str] = []  # topics that are there and listened to
+        self._looked_s = self._member_s = 0.0
         self._consumer: KafkaConsumer | None = None
-        self._stopped = threading.Event()
-        self.records = Counter(
-            "gridpatrol_intake_records_total",
-            "Messages of intake topics, by system and outcome.",
-            ("system", "outcome"),
-            registry=writer.engine.counters.registry,
-        )
+        self.records = intake_records(writer.engine.counters.registry)
         self._unstored = writer.engine.counters.unstored.labels("intake")
 
-    def close(self) -> None:
-        """Stop fetching; what was fetched is forwarded first, if that can be done soon."""
-        self._stopped.set()
-        self.join(CLOSE_S)
+    def stop(self, within_s: float | None = STOP_S) -> None:
+        """Stop fetching. What was fetched is forwarded first, if that can be done soon."""
+        super().stop(within_s)
         if self.is_alive():
-            log.warning("intake: not done within %d s: what was fetched is forwarded by another", CLOSE_S)
+            log.warning("intake: not done within %d s: what was fetched is forwarded by another", within_s)
 
-    def run(self) -> None:
-        """Until closed. What only waiting cures is waited for: nothing is told to the group before it is durable."""
-        while not self._stopped.is_set():
-            try:
-                self._turn()
-            except Full:
-                break  # while stopping: whoever has the partitions next forwards what was fetched
-            except (BrokerAway, BrokerRefuses, DatabaseUnusable, KafkaError, OSError) as error:
-                log.error("intake: %s; trying again", error)
-                self._unstored.inc()
-                self._leave()
-                self._stopped.wait(AWAY_S)
-            except Exception:
-                log.exception("intake: unexpected; trying again")
-                self._unstored.inc()
-                self._leave()
-                self._stopped.wait(AWAY_S)
-        self._leave()
+    # ---- the loop ---------------------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
-        """Fetch, forward, wait until it is durable, tell the group."""
+    def run_once(self) -> float:
+        """Fetch, forward, wait until it is durable, commit the offsets."""
         self._follow()
         if self._consumer is None:
-            self._stopped.wait(AWAY_S)
-            return
+            return self.away_s
         fetched = self._consumer.poll(500)
         if not fetched:
-            self._look_at_seat(self._consumer)
-            return
-        asks = [self._forward(place.topic, message) for place, some in fetched.items() for message in some]
+            self.check_place(self._consumer)
+            return 0.0
+        try:
+            asks = [self._forward(place.topic, message) for place, some in fetched.items() for message in some]
+        except Full:
+            return 0.0  # it is to stop; the next owner of the partitions forwards what was fetched
         for ask in asks:
             if ask is not None:
                 ask.durable.result(WAIT_S)
         failpoints.hit("intake.before_commit")
         ends = {place: OffsetAndMetadata(some[-1].offset + 1, "", -1) for place, some in fetched.items()}
         self._consumer.commit(ends)
-        self._seated = time.monotonic()  # without a place this fails
+        self._member_s = time.monotonic()  # without a place in the group this fails
+        return 0.0
 
-    def _look_at_seat(self, consumer: KafkaConsumer) -> None:
-        """Who waits in vain for a place in the group joins by a fresh client."""
+    def is_passing(self, error: Exception) -> bool:
+        return True  # nothing was committed that is not durable, so it can always begin again
+
+    def wait_out(self, error: Exception) -> float:
+        if not isinstance(error, EXPECTED):
+            log.error("intake: unexpected", exc_info=error)
+        self._unstored.inc()
+        self.release()
+        return self.away_s
+
+    def release(self) -> None:
+        """Leave the group."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            consumer.close(timeout_ms=2000)
+
+    def check_place(self, consumer: KafkaConsumer) -> None:
+        """Leave the group where the place in it does not come, so that a fresh client joins."""
         now = time.monotonic()
-        if clients.seated(consumer):
-            self._seated = now
-        elif now - self._seated > clients.UNSEATED_S:
-            log.warning("intake: no place in the group for %d s: joining it anew", clients.UNSEATED_S)
-            self._leave()
+        if kafka_quirks.is_member(consumer):
+            self._member_s = now
+        elif now - self._member_s > kafka_quirks.REJOIN_S:
+            log.warning("intake: no place in the group for %d s: joining it anew", kafka_quirks.REJOIN_S)
+            self.release()
 
     # ---- whom to listen to ------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
         """Listen to the topics of those who are principals now, as far as they are there."""
         systems = {self.topics.intake(principal.name): principal.name for principal in self.principals}
-        looked_for = len(self._there) == len(systems) or time.monotonic() - self._looked < LOOK_S
-        if systems == self.systems and looked_for and (self._consumer is not None or not self._there):
+        looked_for = len(self._found) == len(systems) or time.monotonic() - self._looked_s < LOOK_S
+        if systems == self.systems and looked_for and (self._consumer is not None or not self._found):
             return
-        self._looked, news, self.systems = time.monotonic(), systems != self.systems, systems
-        there = self._find(systems)
-        if news and (missing := sorted(set(systems) - set(there))):
+        self._looked_s, is_new, self.systems = time.monotonic(), systems != self.systems, systems
+        found: list[str] = []
+        if systems:
+            asked = self._consumer or clients.consumer(self.settings, "intake")
+            try:
+                found = kafka_quirks.topics_found(asked, systems, clients.FIND_MS)
+            finally:
+                if asked is not self._consumer:
+                    asked.close(timeout_ms=2000)
+        if is_new and (missing := sorted(set(systems) - set(found))):
             log.warning("intake: no topic %s: run `gridpatrol topic create`", ", ".join(missing))
-        if there != self._there or self._consumer is None:
-            self._leave()
-            self._there = there
-            self._consumer = self._join(there) if there else None
-            self._seated = time.monotonic()
-
-    def _find(self, systems: Collection[str]) -> list[str]:
-        """Those of these topics that are there."""
-        if not systems:
-            return []
-        asked = self._consumer or clients.consumer(self.settings, "intake")
-        try:
-            return clients.known(asked, systems)
-        finally:
-            if asked is not self._consumer:
-                asked.close(timeout_ms=2000)
-
-    def _join(self, there: list[str]) -> KafkaConsumer:
-        """A member of the group. It knows the topics before it subscribes: else it can stay without partitions."""
-        consumer = clients.consumer(self.settings, "intake", group_id=self.topics.group("intake"), max_poll_records=500)
-        try:
-            clients.known(consumer, there)
-        except KafkaError:
-            consumer.close(timeout_ms=2000)
-            raise
-        consumer.subscribe(there)
-        log.info("intake: listening to %s", ", ".join(there))
-        return consumer
-
-    def _leave(self) -> None:
-        if self._consumer is not None:
-            consumer, self._consumer = self._consumer, None
-            consumer.close(timeout_ms=2000)
+        if found == self._found and self._consumer is not None:
+            return
+        self.release()
+        self._found = found
+        self._member_s = time.monotonic()
+        if found:
+            group = self.topics.group("intake")
+            consumer = clients.consumer(self.settings, "intake", group_id=group, max_poll_records=500)
+            try:
+                kafka_quirks.topics_found(consumer, found, clients.FIND_MS)
+            except KafkaError:
+                consumer.close(timeout_ms=2000)
+                raise
+            consumer.subscribe(found)
+            self._consumer, self._member_s = consumer, time.monotonic()
+            log.info("intake: listening to %s", ", ".join(found))
 
     # ---- one message ------------------------------------------------------------------------------------------
 
     def _forward(self, topic: str, message: Any) -> Ask | None:
-        """One message: queued for the inbox, or kept as a dead letter."""
+        """Queue a message for the inbox, or keep it as a dead letter."""
         system = self.systems[topic]
         principal = self.principals.named(system)
         headers = [(name, value) for name, value in message.headers or ()]
@@ -185,38 +170,38 @@ class Intake(threading.Thread):
         if isinstance(received, Refusal):
             self.records.labels(system, "refused").inc()
             sent = raw if isinstance(raw, bytes) else binary.as_sent(headers, message.value or b"")
-            self._keep(sent, received, system, TopicPartition(topic, message.partition), message.offset)
+            self.keep_letter(sent, received, system, TopicPartition(topic, message.partition), message.offset)
             return None
         self.records.labels(system, "forwarded").inc()
-        return self._submit(received[0])
+        return self.submit(received[0])
 
-    def _submit(self, submission: Any) -> Ask:
-        """Queue it, as soon as there is room. Full: there was none when it was to stop."""
+    def submit(self, submission: Submission) -> Ask:
+        """Queue a submission as soon as there is room; Full where there is none and the loop is to stop."""
         while True:
             try:
                 return self.writer.submit(submission)
             except Full:
-                if self._stopped.wait(0.05):
+                if self.stop_asked.wait(0.05):
                     raise
 
-    def _keep(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> None:
-        """A dead letter under the message's own place: fetched twice, it is kept once."""
+    def keep_letter(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> None:
+        """Keep a dead letter under the message's own place: fetched twice, it is kept once."""
         id_ = f"intake-{system}-{place.partition}-{offset}"
-        row, body = admission.letter(raw, refusal, system, now_ms(), id_)
+        letter = admission.letter(raw, refusal, system, now_ms(), id_)
         try:
-            self._write(row, body)
+            self._write(letter)
         except DriverError as error:
             if not refuses(error):
                 raise
-            # Whatever a sender names itself or its event: it stops nobody else's.
-            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            log.error("intake: letter %s is kept without its names: %s", id_, said)
+            # The names of a sender or an event may be anything, and must not hold up the other senders.
+            reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            log.error("intake: letter %s is kept without its names: %s", id_, reason)
             bare = {name: "" for name in ("field", "detail", "source", "event_id", "type", "case_id")}
-            self._write(replace(row, **bare), replace(body, subject=""))
+            self._write(DeadLetter(replace(letter.row, **bare), letter.sealed and replace(letter.sealed, subject="")))
 
-    def _write(self, row: LetterRow, body: SealedRow) -> None:
+    def _write(self, letter: DeadLetter) -> None:
         def write(engine: Engine) -> None:
             with engine.database.begin() as connection:
-                slices.write_letters(connection, [row], [body])
+                dead_letters.write(connection, [letter])
 
         self.writer.call(write).result(WAIT_S)

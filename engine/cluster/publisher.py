@@ -1,7 +1,7 @@
 """Publishing to topics, after commit, at least once.
 
-In: messages with stable ids. Out: the knowledge that they are stored in the brokers (`flush`), or `BrokerAway`: then
-nothing of what was sent since the last flush may be marked as published, and all of it is sent again.
+Messages have stable ids. After `flush` the brokers have all of them. If `flush` raises BrokerAway, nothing that was
+sent since the last one may be marked as published, and all of it is sent again.
 """
 
 import time
@@ -11,20 +11,19 @@ from typing import Any
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from engine.cluster import clients
+from engine.cluster import clients, kafka_quirks
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
 
 Header = tuple[str, bytes]
 SILENT_S = clients.DELIVERY_MS / 1000
-"""Without a word on the oldest message for so long everything is given up. The library would give up one batch and go
-on with those behind it, so that steps would come out of order, or wait for ever for a number of its own."""
+"""When the oldest message has had no answer for so long, everything is given up at once, so that the order is kept."""
 SMALL = 65_536
-"""Bytes of a value that no limit of the brokers or the producer is near to."""
+"""Bytes of a value that is far below every limit of the brokers and the producer."""
 
 
 class Publisher:
-    """A producer that is made anew after a failure: with sequence numbers a failed one may not go on."""
+    """A producer that is replaced after a failure: with its sequence numbers a failed one may not go on."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
@@ -38,15 +37,15 @@ class Publisher:
     def send(
         self, topic: str, key: str, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
     ) -> Any:
-        """Hand a message to the producer, in order. The future of its place; `flush` looks at all of them. It sets out
-        with the next `go` or `flush` at the latest."""
+        """Hand a message to the producer, in order. It sets out with the next `go` or `flush` at the latest. Returns
+        the future of its place; `flush` looks at all of them."""
         self._topic = topic
         try:
             if self._producer is None:
                 self._producer, self._places = clients.producer(self.settings, self.name), {}
             place = self._places.get((topic, partition)) if partition is not None and len(value) < SMALL else None
             if place is not None:
-                future = _append(self._producer, place, key.encode(), value, list(headers))
+                future = kafka_quirks.append(self._producer, place, key.encode(), value, headers)
             else:
                 future = self._producer.send(topic, value, key=key.encode(), headers=list(headers), partition=partition)
                 if partition is not None:
@@ -61,10 +60,10 @@ class Publisher:
     def go(self) -> None:
         """Let what was handed over set out."""
         if self._producer is not None:
-            self._producer._sender.wakeup()
+            kafka_quirks.wake(self._producer)
 
     def flush(self) -> None:
-        """Until everything sent is acknowledged; BrokerAway or BrokerRefuses if something is not."""
+        """Wait until everything sent is acknowledged; BrokerAway or BrokerRefuses if something is not."""
         if self._producer is None:
             return
         sent, self._sent = self._sent, []
@@ -76,7 +75,7 @@ class Publisher:
             raise self._failed(error) from error
 
     def settled(self) -> int:
-        """Forget acknowledged messages, without waiting. How many of the oldest there were since the last call."""
+        """Forget acknowledged messages, without waiting. Returns how many of the oldest there were."""
         done = 0
         for future in self._sent:
             if not future.is_done:
@@ -93,31 +92,15 @@ class Publisher:
         return done
 
     def forget(self) -> None:
-        """Nobody asks for what was sent any more; it may arrive all the same, before what is sent from now on."""
+        """Ask no more for what was sent. It may arrive all the same, before what is sent from now on."""
         self._sent = []
 
     def _failed(self, error: Exception) -> BrokerAway | BrokerRefuses:
         self.close()
-        return clients.told_apart(self.settings, error, self._topic)
+        return clients.translated(self.settings, error, self._topic)
 
     def close(self) -> None:
         """Give up what is not acknowledged: nothing of it is sent from here on."""
         producer, self._producer, self._sent = self._producer, None, []
-        if producer is None:
-            return
-        try:
-            producer.close(timeout=1)
-        except KafkaError:
-            # It raises before it has closed anything when something is still on its way, and would go on sending.
-            producer._sender.force_close()
-            producer._sender.join(1)
-
-
-def _append(producer: KafkaProducer, place: TopicPartition, key: bytes, value: bytes, headers: list[Header]) -> Any:
-    """What `producer.send` does with a small message for a partition that it knows. Its questions, each time anew,
-    whether there is such a topic and partition, and how large the message may become, take two fifths of its time, and
-    to rouse its thread for every partition as much again."""
-    future, full, _, _ = producer._accumulator.append(place, None, key, value, headers)
-    if full:
-        producer._sender.wakeup()
-    return future
+        if producer is not None:
+            kafka_quirks.close_for_good(producer)

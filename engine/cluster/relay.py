@@ -1,8 +1,8 @@
 """Publishing steps after their commit: in the order of their numbers, at least once, to the same partition's topic.
 
-In: the steps of slices that were just committed; on a new partition, those in the store after its mark. Out: messages,
-and a mark per partition (`positions`, consumer `facts.topic`) of how far they are acknowledged. A crash sends again
-what lies after the mark; whoever reads goes by `n`.
+Steps of a slice are sent as soon as it is committed; on a new partition, those in the store after its mark. A mark per
+partition (`positions`, consumer `facts.topic`) says how far they are acknowledged. After a crash the steps after the
+mark are sent again; readers go by `n`.
 """
 
 import logging
@@ -20,7 +20,7 @@ from engine.store import steps
 from engine.store.database import Database
 from engine.store.positions import PositionRow, raise_positions, read_positions
 from engine.store.rows import PartitionRow, StepRow
-from engine.store.steps import Stretch
+from engine.store.steps import StepRange
 from schemas import binary
 from schemas.topics import Topics
 
@@ -30,12 +30,12 @@ NAME = "facts.topic"
 PAGE = 1000
 """Steps that are read from the store and sent at once, of all partitions together."""
 LARGEST = clients.MESSAGE_BYTES - 16_384
-"""Bytes of a step that fits into a message with its headers. No event makes a step that large; should one, its readers
-find a gap, and fill it from the store as every gap, and the line goes on."""
+"""Bytes of a step that fits into a message with its headers. No event makes a step that large. Should one, its readers
+find a gap and fill it from the store, as every gap."""
 WAITING = 20_000
 """Steps on their way; with more, the brokers are waited for."""
 MARK_S = 1.0
-"""How often the marks are written: what lies after them is sent twice after a crash, and skipped by its number."""
+"""How often the marks are written. Steps after them are sent twice after a crash, and skipped by their number."""
 
 
 class Message(Struct, frozen=True):
@@ -59,7 +59,7 @@ class Message(Struct, frozen=True):
 
 def message(row: StepRow) -> bytes:
     """The value of a step's message."""
-    told = Message(
+    value = Message(
         row.partition,
         row.n,
         row.case_id,
@@ -75,7 +75,7 @@ def message(row: StepRow) -> bytes:
         Raw(row.cause.encode()),
         Raw(row.body.encode()),
     )
-    return msgspec.json.encode(told)
+    return msgspec.json.encode(value)
 
 
 class Relay:
@@ -84,7 +84,7 @@ class Relay:
     def __init__(self, database: Database, topics: Topics, publisher: Publisher) -> None:
         self.database = database
         self.topic = topics.facts
-        self._publisher = publisher
+        self.publisher = publisher
         self._sent: dict[int, int] = {}  # last number handed to the publisher, by partition
         self._acknowledged: dict[int, int] = {}
         self._marked: dict[int, int] = {}
@@ -93,7 +93,7 @@ class Relay:
 
     def reload(self, owned: Sequence[int]) -> None:
         """Begin again at the marks of these partitions."""
-        self._publisher.forget()
+        self.publisher.forget()
         self._waiting.clear()
         with self.database.read() as connection:
             marks = read_positions(connection, NAME)
@@ -101,24 +101,24 @@ class Relay:
         self._sent, self._acknowledged = dict(self._marked), dict(self._marked)
 
     def take(self, rows: Sequence[StepRow]) -> None:
-        """Send what was just committed, where it follows on what was sent; the rest is caught up with."""
+        """Send steps that were just committed and follow on those that were sent; `catch_up` sends the others."""
         for row in rows:
             if self._sent.get(row.partition) == row.n - 1:
                 self._send(row)
-        self._publisher.go()
+        self.publisher.go()
 
     def catch_up(self, rows: dict[int, PartitionRow]) -> int:
-        """Send what the store has beyond what was sent. How many steps."""
+        """Send steps of the store that were not sent. Returns how many."""
         late = {p: sent for p, sent in self._sent.items() if rows[p].n > sent}
         if not late:
             return 0
         share = max(1, PAGE // len(late))
-        behind = [Stretch(p, sent, min(rows[p].n, sent + share)) for p, sent in late.items()]
+        behind = [StepRange(p, sent, min(rows[p].n, sent + share)) for p, sent in late.items()]
         with self.database.read() as connection:
-            missing = steps.read_stretches(connection, NAME, sorted(behind))
+            missing = steps.read_ranges(connection, NAME, sorted(behind))
         for row in missing:
             self._send(row)
-        self._publisher.go()
+        self.publisher.go()
         return len(missing)
 
     def _send(self, row: StepRow) -> None:
@@ -131,15 +131,15 @@ class Relay:
         if len(value) > LARGEST:
             log.error("step %d.%d has %d bytes: no message takes it", row.partition, row.n, len(value))
             return
-        self._publisher.send(self.topic, row.case_id, value, headers, row.partition)
+        self.publisher.send(self.topic, row.case_id, value, headers, row.partition)
         self._waiting.append((row.partition, row.n))
 
     def settle(self) -> None:
-        """See what is acknowledged by now, and write the marks now and then."""
+        """Note what is acknowledged by now, and write the marks every MARK_S."""
         if len(self._waiting) > WAITING:
-            self._publisher.flush()
+            self.publisher.flush()
             self._note(len(self._waiting))
-        self._note(self._publisher.settled())
+        self._note(self.publisher.settled())
         if time.monotonic() - self._written_s >= MARK_S:
             self.mark()
 
@@ -164,11 +164,11 @@ class Relay:
         return sum(rows[p].n - n for p, n in self._acknowledged.items())
 
     def finish(self) -> None:
-        """Wait for what is on its way, and write the marks."""
-        self._publisher.flush()
+        """Wait for the steps that are on their way, and write the marks."""
+        self.publisher.flush()
         self._note(len(self._waiting))
         self.mark()
 
     def close(self) -> None:
-        """Give the connection back, and up what is on its way: the next owner sends it again."""
-        self._publisher.close()
+        """Close the producer. The next owner sends again what was on its way."""
+        self.publisher.close()

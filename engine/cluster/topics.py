@@ -1,10 +1,9 @@
-"""The topics as the engine needs them: created, checked, and tied to a database.
+"""The topics: created with the settings that the engine needs, checked, and tied to a database.
 
-In: settings, an admin client. Out: topics with the right settings; in the database, under `inbox` in `meta`, which
-topic its log is and at which position of each partition that topic begins (`bases`).
-
-A database whose log was a table goes on where the table ends, and publishes what is new: steps, lines and letters of
-before count as published. Figures are published all of them, for of these the last value counts.
+`inbox` in the table `meta` says which topic the log of the database is, and at which position of each partition that
+topic begins (`bases`). A database whose log was a table goes on where the table ends, and publishes what is new:
+earlier steps, lines and letters count as published. Figures are all published, since only the last value of each
+counts.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from engine.cluster import clients
 from engine.cluster.relay import NAME as STEPS
-from engine.errors import DatabaseUnusable, LeaseTaken, LogMismatch, TopicsUnfit
+from engine.errors import DatabaseUnusable, LeaseTaken, LogMismatch, TopicsUnusable
 from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import inbox as table
@@ -29,15 +28,14 @@ from schemas.topics import Topics
 
 WEEK_MS = 7 * 24 * 3_600_000
 CHOSEN = ("retention.ms", "retention.bytes")
-"""What an operator may set otherwise, once the installation runs."""
-
+"""Settings that an operator may change once the installation runs."""
 
 Adopt = Callable[[Connection, Settings, KafkaAdminClient], list[str]]
-"""Goes on with the topic as it is; says what that costs."""
+"""Goes on with the topic as it is. Returns what that costs, a line for each partition."""
 
 
 class AnotherLog(LogMismatch):
-    """The inbox topic is not the one that this database has decided records of."""
+    """The inbox topic is another one than this database has decided records of."""
 
     remedy = (
         "Check GRIDPATROL_KAFKA, GRIDPATROL_KAFKA_PREFIX and GRIDPATROL_DATABASE: two of them do not belong together. "
@@ -60,12 +58,12 @@ class StillServed(LeaseTaken):
 def wanted(settings: Settings, count: int, replication: int, systems: list[str]) -> dict[str, dict[str, Any]]:
     """Every topic with its settings.
 
-    The inbox is history: nothing of it is deleted unless an operator says so. Its stamps are the broker's, and nobody's
-    own. Facts are kept a week: the store has them all.
+    Nothing of the inbox is deleted unless an operator says so, and the broker stamps its records. Facts are kept a
+    week: the store has them all.
     """
     names = Topics(settings.kafka_prefix)
     safe = {
-        "min.insync.replicas": _in_sync(replication),
+        "min.insync.replicas": in_sync(replication),
         "unclean.leader.election.enable": "false",
         "max.message.bytes": str(clients.MESSAGE_BYTES + 4096),
     }
@@ -88,17 +86,20 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
 def create(
     settings: Settings, database: Database, replication: int | None, systems: list[str], adopt: Adopt | None = None
 ) -> dict[str, str]:
-    """Create what is missing, mend what differs, tie the database to its inbox. What was done, by topic.
+    """Create missing topics, mend those that differ, tie the database to its inbox. Returns what was done, by topic.
 
-    The first time, and to `adopt` another inbox, nobody may write to the database: NotShared, StillServed. Otherwise
-    roles may run.
+    The first time, and to `adopt` another inbox, no process may write to the database: NotShared, StillServed.
+    Otherwise roles may run.
     """
     if database.dialect != "postgresql":
         raise NotShared(f"the roles cannot share {database.url.render_as_string(hide_password=True)}")
     with ExitStack() as stack:
         tied = is_tied(database)
         if not tied or adopt:
-            stack.callback(_alone(database).close)
+            try:
+                stack.callback(Lease(database).close)
+            except LeaseTaken as error:
+                raise StillServed(str(error.args[0])) from error
         count = _partitions(settings, database)
         admin = clients.admin(settings)
         stack.callback(admin.close)
@@ -109,9 +110,12 @@ def create(
             with database.begin() as connection:
                 if tied and adopt:
                     done |= dict.fromkeys(adopt(connection, settings, admin), "adopted")
-                _tie(connection, settings, admin, count)
+                if table.read_origin(connection) is not None:
+                    check_origin(connection, settings, admin)
+                else:
+                    _tie(connection, settings, admin, count)
         except KafkaError as error:
-            raise clients.told_apart(settings, error) from error
+            raise clients.translated(settings, error) from error
     return done
 
 
@@ -121,15 +125,8 @@ def is_tied(database: Database) -> bool:
         return table.read_origin(connection) is not None
 
 
-def _alone(database: Database) -> Lease:
-    try:
-        return Lease(database)
-    except LeaseTaken as error:
-        raise StillServed(str(error.args[0])) from error
-
-
 def _partitions(settings: Settings, database: Database) -> int:
-    """How many the database has; an empty one gets those of the settings."""
+    """How many partitions the database has. An empty one gets those of the settings."""
     with database.begin() as connection:
         found = read_meta(connection, "partitions")
         if found is None:
@@ -145,18 +142,19 @@ def _partitions(settings: Settings, database: Database) -> int:
 
 
 def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any], tied: bool) -> str:
+    """Create a topic, or mend its settings. Returns what was done."""
     try:
         admin.create_topics({name: plan}, wait_for_metadata=True)
         return "created"
     except TopicAlreadyExistsError:
         pass
-    stands = admin.describe_topics([name])[0]["partitions"]
-    if len(stands) != plan["num_partitions"]:
+    partitions = admin.describe_topics([name])[0]["partitions"]
+    if len(partitions) != plan["num_partitions"]:
         needed = plan["num_partitions"]
-        raise TopicsUnfit(f"topic {name} has {len(stands)} partitions, it needs {needed}: delete it first")
+        raise TopicsUnusable(f"topic {name} has {len(partitions)} partitions, it needs {needed}: delete it first")
     mended = {key: value for key, value in plan["configs"].items() if not (tied and key in CHOSEN)}
-    copies = min(len(partition["replica_nodes"]) for partition in stands)
-    mended["min.insync.replicas"] = _in_sync(copies)
+    copies = min(len(partition["replica_nodes"]) for partition in partitions)
+    mended["min.insync.replicas"] = in_sync(copies)
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, mended)])
     most = plan["replication_factor"]
     if copies == most:
@@ -164,16 +162,13 @@ def _ensure(admin: KafkaAdminClient, name: str, plan: dict[str, Any], tied: bool
     return f"exists with {copies} instead of {most} copies (kafka-reassign-partitions.sh adds; then run this again):"
 
 
-def _in_sync(copies: int) -> str:
-    """How many copies a write needs: one broker may die, where there are several."""
+def in_sync(copies: int) -> str:
+    """How many copies a write needs. Where there are several brokers, one may die."""
     return str(max(1, copies - 1))
 
 
 def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, count: int) -> None:
-    """The first time: the topic goes on where the table ends. Later: it must be the same topic."""
-    if table.read_origin(connection) is not None:
-        check_origin(connection, settings, admin)
-        return
+    """Make the topic the log of the database: it goes on where the table ends."""
     name = Topics(settings.kafka_prefix).inbox
     ends = admin.list_partition_offsets({TopicPartition(name, p): OffsetSpec.LATEST for p in range(count)})
     filled = sorted(place.partition for place, found in ends.items() if found.offset > 0)
@@ -192,15 +187,15 @@ def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, co
 
 
 def origin_of(connection: Connection) -> table.Origin:
-    """Which topic the log is. TopicsUnfit: it is a table."""
+    """Which topic the log is; TopicsUnusable where it is a table."""
     origin = table.read_origin(connection)
     if origin is None:
-        raise TopicsUnfit("this database's log is not a topic yet")
+        raise TopicsUnusable("this database's log is not a topic yet")
     return origin
 
 
 def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> table.Origin:
-    """The origin. TopicsUnfit where there is none; LogMismatch where the brokers have another topic of that name."""
+    """The origin. TopicsUnusable where there is none; LogMismatch where the brokers have another topic of that name."""
     origin = origin_of(connection)
     found = identity(settings, admin)
     if found != (origin.cluster, origin.topic):
@@ -216,7 +211,7 @@ def identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
     name = Topics(settings.kafka_prefix).inbox
     [found] = clients.described(settings, admin, [name])
     if found["error_code"]:
-        raise TopicsUnfit(f"there is no topic {name}")
+        raise TopicsUnusable(f"there is no topic {name}")
     return str(admin.describe_cluster()["cluster_id"]), str(found["topic_id"])
 
 
@@ -231,9 +226,11 @@ def open_inbox(settings: Settings, database: Database) -> table.Origin:
         configs = admin.describe_configs([asked], config_filter="all")
         stamped = configs["topic"][name]["message.timestamp.type"]["value"]
         if stamped != "LogAppendTime":
-            raise TopicsUnfit(f"topic {name} takes the senders' stamps ({stamped}): a record's arrival is the broker's")
+            raise TopicsUnusable(
+                f"topic {name} takes the senders' stamps ({stamped}): a record's arrival is the broker's"
+            )
         return origin
     except KafkaError as error:
-        raise clients.told_apart(settings, error) from error
+        raise clients.translated(settings, error) from error
     finally:
         admin.close()

@@ -1,52 +1,51 @@
 """The worker: it decides the partitions that the group gives to it.
 
-In: records of the inbox topic. Out: slices in the database, ticks in the inbox, steps on the facts topic. One loop:
-fetch, decide, publish, tick. Where it goes on, the database says, after every change of partitions and every error.
+It fetches records of the inbox topic, decides them in slices, publishes their steps to the facts topic, and appends
+ticks to the inbox. The database says where to go on, after every change of partitions and every error.
 
-While the database is away it fetches nothing and stays in the group; while the brokers are away it tries again. Neither
-loses or skips anything. What only a fresh process cures (its name was taken by another) ends it.
+While the database is away the worker fetches nothing and stays in the group; while the brokers are away it tries again.
+Neither loses or skips anything. Errors that only a fresh process cures (another process took its name) end it.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
-from prometheus_client.core import GaugeMetricFamily, Metric
-
 from engine.clock import now_ms
-from engine.cluster.partition_consumer import OwnedInbox
+from engine.cluster import kafka_quirks
+from engine.cluster.partition_consumer import PartitionConsumer
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, PackUnusable, StaleWriter
 from engine.failures import away
+from engine.loop import Loop
 from engine.metrics.counters import Counters
+from engine.metrics.gauges import WorkerGauges, WorkerState
 from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database
 from engine.store.inbox import Origin
-from engine.store.rows import StepRow
 from schemas.topics import Topics
 
 log = logging.getLogger(__name__)
 
-IDLE_MS = 100
-"""How long a fetch waits for something. Shorter waits are not safe in this library while the group changes."""
-AWAY_S = 0.5
-"""How long between two looks whether the database or the brokers are back."""
+IDLE_MS = kafka_quirks.MIN_POLL_MS
+"""How long a fetch waits for something."""
 LOOK_S = 1.0
-"""How often a partition that stands still is looked at."""
+"""How often a halted partition is looked at."""
 STILL_S = 60.0
-"""A turn that takes longer than everything that is waited for in one: the worker does not work."""
+"""A batch that takes longer than everything that it waits for: the worker does not work."""
 POLL_S = 0.5
-"""With work in hand, the group hears of us at least so often."""
+"""With work in hand, the group is polled at least so often."""
 
 
-class Worker:
-    """One member of the group of workers. `run` it until `stop` is set."""
+class Worker(Loop):
+    """One member of the group of workers. `run` it until `stop_asked` is set."""
+
+    away_s = 0.5
 
     def __init__(
         self,
@@ -55,135 +54,109 @@ class Worker:
         origin: Origin,
         counters: Counters,
         chores: list[Chore],
-        stop: threading.Event,
+        stop_asked: threading.Event,
     ) -> None:
+        super().__init__("worker", stop_asked)
         database.end_silence(settings.kafka_session_ms)  # by then another owner wants the locks
         topics = Topics(settings.kafka_prefix)
-        self.inbox = OwnedInbox(settings, database, origin)
+        self.inbox = PartitionConsumer(settings, database, origin)
         self.relay = Relay(database, topics, Publisher(settings, "relay"))
         self.engine = Engine(database, settings, (), counters, chores, self.inbox)
-        self.away = ""  # what is waited for; empty: nothing
-        self.turned_s = time.monotonic()  # when the last turn began
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="gridpatrol-relay")
         self._sending: Future[None] | None = None
         self._looked_s = 0.0
-        self._stopped = stop
-        counters.registry.register(_Gauges(self))
+        counters.registry.register(WorkerGauges(self.state))
 
-    def run(self) -> None:
-        """Until stopped. Fenced, and errors that nobody expects, end it."""
+    # ---- the loop ---------------------------------------------------------------------------------------------
+
+    def run_once(self) -> float:
+        """Fetch, decide, publish, tick."""
         try:
-            while not self._stopped.is_set():
-                self.guarded_turn()
-            self._finish()
+            with away():
+                self.decide_batch()
+        except StaleWriter as error:
+            log.warning("%s: memory is read again", error)
+            self.inbox.taken_over = True
+        return 0.0  # the fetch rests
+
+    def is_passing(self, error: Exception) -> bool:
+        # A pack may be missing after a restore: `gridpatrol pack activate` brings it back.
+        return isinstance(error, (DatabaseUnusable, BrokerAway, BrokerRefuses, PackUnusable))
+
+    def wait_out(self, error: Exception) -> float:
+        """Keep the place in the group, and read memory again afterwards."""
+        with suppress(BrokerAway, BrokerRefuses):
+            self.inbox.poll(IDLE_MS, self.engine.rows, fetch=False)
+        self.inbox.taken_over = True
+        return self.away_s
+
+    def failed(self, error: BaseException) -> None:
+        raise error  # out of `run`: it ends the process
+
+    def release(self) -> None:
+        """Publish what was decided, if database and brokers are there, and leave the group."""
+        try:
+            if self.failure is None and not self.away:
+                with away():
+                    while self.relay.catch_up(self.engine.rows):
+                        self.relay.settle()
+                    self.relay.finish()
+        except (BrokerAway, BrokerRefuses, DatabaseUnusable) as error:
+            log.warning("not everything could be published; the next owner does it: %s", error)
         finally:
             self._beside.shutdown()
             self.relay.close()
             self.inbox.close()
 
-    def guarded_turn(self) -> None:
-        """A turn; what only waiting cures is waited for, and then memory is read again."""
-        self.turned_s = time.monotonic()
-        try:
-            with away():
-                self.turn()
-            self.away = ""
-        except StaleWriter as error:
-            log.warning("%s: memory is read again", error)
-            self._begin_again()
-        except (DatabaseUnusable, BrokerAway, BrokerRefuses, PackUnusable) as error:
-            self._wait_for(error)  # a pack may be missing after a restore: `gridpatrol pack activate` brings it back
+    # ---- a batch ----------------------------------------------------------------------------------------------
 
-    def _wait_for(self, error: Exception) -> None:
-        said = str(error)
-        if said != self.away:
-            log.error("%s Trying again.", said)
-        self.away = said
-        with suppress(BrokerAway, BrokerRefuses):
-            self.inbox.poll(IDLE_MS, self.engine.rows, fetch=False)
-        self._stopped.wait(AWAY_S)
-        self._begin_again()
-
-    def _begin_again(self) -> None:
-        """Go on from what the database says; if it does not answer, the next turn tries."""
-        self.inbox.taken_over = True
-
-    # ---- a turn -----------------------------------------------------------------------------------------------
-
-    def turn(self) -> bool:
-        """Fetch, decide, publish, tick. Whether anything happened."""
-        busy = self.inbox.poll(IDLE_MS, self.engine.rows) > 0
+    def decide_batch(self) -> None:
+        """Fetch, decide, publish, tick once."""
+        self.inbox.poll(IDLE_MS, self.engine.rows)
         if self.inbox.taken_over:
             self.engine.reload()
             self.inbox.check_reach()
             self.relay.reload(list(self.inbox.heads))
-        self._halt_the_lost()
-        self._look_at_halted()
-        busy = self._decide() or busy
-        busy = self.relay.catch_up(self.engine.rows) > 0 or busy
+        for partition, why in self.inbox.lost.items():
+            if not self.engine.rows[partition].halted:
+                self.engine.partitions.halt(partition, why)  # in the database, where everybody sees it
+        halted = [p for p in self.inbox.heads if self.engine.rows[p].halted]
+        if halted and time.monotonic() - self._looked_s >= LOOK_S:
+            # An operator may have settled it.
+            self._looked_s = time.monotonic()
+            with self.engine.database.read() as connection:
+                versions = {row.partition: row.version for row in slices.read_partitions(connection)}
+            if any(versions[p] != self.engine.rows[p].version for p in halted):
+                self.inbox.taken_over = True
+        self._decide()
+        self.relay.catch_up(self.engine.rows)
         self.relay.settle()
-        busy = self.engine.tick(now_ms()) > 0 or busy
+        self.engine.tick(now_ms())
         self.engine.look_after()
-        return busy
 
-    def _decide(self) -> bool:
-        """Slices of what is at hand, for a while, each published when it is committed. Whether there were any."""
-        until, busy = time.monotonic() + POLL_S, False
+    def _decide(self) -> None:
+        """Decide slices of the records at hand, for a while, and publish each when it is committed."""
+        until = time.monotonic() + POLL_S
         try:
             while (result := self.engine.work(now_ms())) is not None:
-                busy = True
-                self._publish(result.steps)
+                self._await_publishing()
+                if self.engine.backlog():
+                    # The next slice often waits for the database: steps are sent meanwhile.
+                    self._sending = self._beside.submit(self.relay.take, result.steps)
+                else:
+                    self.relay.take(result.steps)
                 if time.monotonic() >= until:
                     break
             self._await_publishing()
         finally:
             sending, self._sending = self._sending, None
-            wait([sending] if sending is not None else [])  # the relay is begun anew, but not under its hands
-        return busy
-
-    def _publish(self, steps: Sequence[StepRow]) -> None:
-        """Hand steps to the relay. With more to decide it sends them beside the next slice, which often waits for the
-        database."""
-        self._await_publishing()
-        if self.engine.backlog():
-            self._sending = self._beside.submit(self.relay.take, steps)
-        else:
-            self.relay.take(steps)
+            wait([sending] if sending is not None else [])  # the relay may begin anew only after that
 
     def _await_publishing(self) -> None:
-        """Until the relay has sent what it was handed; what went wrong in that is raised here."""
+        """Wait until the relay has sent what it was handed. Its error is raised here."""
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.result()
-
-    def _halt_the_lost(self) -> None:
-        """Partitions of whose log something is missing stand still, in the database, for everybody to see."""
-        for partition, why in self.inbox.lost.items():
-            if not self.engine.rows[partition].halted:
-                self.engine.partitions.halt(partition, why)
-
-    def _look_at_halted(self) -> None:
-        """A partition that stands still is moved by nobody here: look whether an operator has settled it."""
-        still = [p for p in self.inbox.heads if self.engine.rows[p].halted]
-        if not still or time.monotonic() - self._looked_s < LOOK_S:
-            return
-        self._looked_s = time.monotonic()
-        with self.engine.database.read() as connection:
-            stands = {row.partition: row.version for row in slices.read_partitions(connection)}
-        if any(stands[p] != self.engine.rows[p].version for p in still):
-            self._begin_again()
-
-    def _finish(self) -> None:
-        """What was decided is published before the process ends, if database and brokers are there."""
-        if self.away:
-            return
-        try:
-            with away():
-                while self.relay.catch_up(self.engine.rows):
-                    self.relay.settle()
-                self.relay.finish()
-        except (BrokerAway, BrokerRefuses, DatabaseUnusable) as error:
-            log.warning("not everything could be published; the next owner does it: %s", error)
 
     # ---- what others ask --------------------------------------------------------------------------------------
 
@@ -191,70 +164,24 @@ class Worker:
         """Why this worker does not work; empty if it does."""
         if self.away:
             return self.away
-        if (still := time.monotonic() - self.turned_s) > STILL_S:
+        if (still := time.monotonic() - self.began_s) > STILL_S:
             return f"its last turn began {still:.0f} s ago: it waits for a lock of the database, or for the brokers"
         if not self.inbox.heads:
             return "no partitions yet"
         why = {p: self.engine.rows[p].halted for p in self.inbox.heads}
         return "" if not all(why.values()) else "; ".join(f"partition {p} stands still: {w}" for p, w in why.items())
 
-
-class _Gauges:
-    """How a worker stands, asked for by Prometheus."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-
-    def collect(self) -> "list[Metric]":
-        """From memory: no question to database or brokers."""
-        worker, inbox = self.worker, self.worker.inbox
-        lag = GaugeMetricFamily(
-            "gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", labels=("partition",)
+    def state(self) -> WorkerState:
+        """The state that its gauges show. It is read beside the loop."""
+        inbox, rows, now = self.inbox, self.engine.rows, now_ms()
+        waiting, owned = inbox.waiting(), sorted(inbox.heads.items())
+        arrived = [stamp for p, at in inbox.stamps().items() for position, stamp in at if position >= rows[p].position]
+        return WorkerState(
+            lag={p: head - rows[p].position + waiting.get(p, 0) for p, head in owned},
+            gaps={p: inbox.gaps.get(p, 0) for p, _ in owned},
+            halted=sum(bool(rows[p].halted) for p, _ in owned),
+            holds_back=bool(self.away) or inbox.is_full(),
+            oldest_s=max(0, now - min(arrived, default=now)) / 1000,
+            unpublished=self.relay.unpublished(rows),
+            turn_age_s=time.monotonic() - self.began_s,
         )
-        gap = GaugeMetricFamily(
-            "gridpatrol_inbox_gap_records",
-            "Records that the log no longer has and nobody has decided.",
-            labels=("partition",),
-        )
-        waiting = inbox.waiting()
-        for partition, head in sorted(inbox.heads.items()):
-            lag.add_metric((str(partition),), head - worker.engine.rows[partition].position + waiting.get(partition, 0))
-            gap.add_metric((str(partition),), inbox.gaps.get(partition, 0))
-        halted = sum(bool(worker.engine.rows[p].halted) for p in inbox.heads)
-        unpublished = worker.relay.unpublished(worker.engine.rows)
-        owned = _gauge("gridpatrol_partitions_owned", "Partitions that this process decides.", len(inbox.heads))
-        still = _gauge("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.", halted)
-        held = _gauge(
-            "gridpatrol_backpressure",
-            "1 while nothing is fetched: database or brokers are away, or enough is at hand.",
-            bool(worker.away) or inbox.is_full(),
-        )
-        oldest = _gauge(
-            "gridpatrol_inbox_oldest_seconds",
-            "How long the oldest undecided record has been waiting.",
-            self._oldest_s(now_ms()),
-        )
-        behind = _gauge(
-            "gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.", unpublished
-        )
-        turn = _gauge(
-            "gridpatrol_turn_age_seconds",
-            "How long ago this worker began its last turn.",
-            time.monotonic() - worker.turned_s,
-        )
-        return [lag, gap, owned, still, held, oldest, behind, turn]
-
-    def _oldest_s(self, now: int) -> float:
-        """How long the oldest record at hand has been waiting. Copies are looked at: the worker goes on meanwhile."""
-        inbox, rows = self.worker.inbox, self.worker.engine.rows
-        tails = {p: list(tail) for p, tail in inbox._tails.items()}
-        waiting = [row.stamp for p, tail in tails.items() for row in tail if row.position >= rows[p].position]
-        return max(0, now - min(waiting, default=now)) / 1000
-
-    def describe(self) -> "list[Metric]":
-        """Nothing is known before the first fetch."""
-        return []
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value)

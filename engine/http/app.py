@@ -1,7 +1,6 @@
 """The application: routes, guards, and every error as a problem document.
 
-In: the running writer, the database, and what serve hands in from the consumers. Out: an ASGI application; without a
-file of principals it asks for no token, and is to be bound to loopback.
+Without a file of principals it asks for no token, and is to be bound to loopback.
 """
 
 import logging
@@ -20,41 +19,41 @@ from litestar.exceptions import HTTPException
 from engine.http import alerts, events, health, incidents, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_this_machine
-from engine.http.context import DoorContext, Performance
-from engine.http.problems import MEDIA_TYPE, Problem, busy
+from engine.http.context import DoorContext
+from engine.http.problems import MEDIA_TYPE, Problem, busy, unanswerable
 from engine.metrics import gauges
 from engine.store.database import Database
+from engine.views.questions import Unanswerable
 from engine.writer import Full, Writer
 
 log = logging.getLogger(__name__)
 
-ANYBODY = [*openapi.ROUTES, *health.ROUTES]
+UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (known, events.ROUTES),
     (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *performance.ROUTES]),
     (needs("operator"), operator.ROUTES),
 ]
-ROUTES = [*ANYBODY, *(route for _, routes in GUARDED for route in routes)]
+ROUTES = [*UNGUARDED, *(route for _, routes in GUARDED for route in routes)]
 
 
 def create_app(
     writer: Writer,
     database: Database,
     *,
-    performance: Performance | None = None,
     shut: Callable[[], str] = lambda: "",
     closing: threading.Event | None = None,
 ) -> Litestar:
     """The door of a running writer.
 
-    `performance` answers /v1/performance; `shut` says why nothing is taken just now, empty when the door is open;
-    `closing` ends the alert streams: set it before the HTTP server waits for its connections to end.
+    `shut` says why nothing is taken just now, empty when the door is open; `closing` ends the alert streams: set it
+    before the HTTP server waits for its connections to end.
     """
-    context = DoorContext(writer, database, performance, shut, closing)
+    context = DoorContext(writer, database, shut, closing)
     gauges.register(writer.engine.counters.registry, database)
     feed = Feed(context)
-    handed = {
+    dependencies = {
         "context": Provide(lambda: context, sync_to_thread=False),
         "feed": Provide(lambda: feed, sync_to_thread=False),
     }
@@ -62,20 +61,22 @@ def create_app(
     async def leave(_: Litestar) -> None:
         context.close()
 
+    routers = [Router("/", route_handlers=routes, guards=[guard]) for guard, routes in GUARDED]
     return Litestar(
-        route_handlers=[*ANYBODY, *(Router("/", route_handlers=routes, guards=[guard]) for guard, routes in GUARDED)],
-        dependencies=handed,
+        route_handlers=[*UNGUARDED, *routers],
+        dependencies=dependencies,
         guards=[only_this_machine, no_foreign_page, only_known_parameters],
         exception_handlers={
-            Problem: _problem,
-            Full: _crowded,
-            HTTPException: _refused_by_framework,
-            Exception: _failed,
+            Problem: lambda _, problem: answer(problem),
+            Unanswerable: lambda _, error: answer(unanswerable(error)),
+            Full: lambda _, __: answer(busy("more is waiting to be written than may wait")),
+            HTTPException: lambda _, error: answer(refused_by_framework(error)),
+            Exception: answer_failure,
         },
         openapi_config=None,
         state=State(
             {
-                "description": cache(lambda: openapi.describe(ROUTES, handed)),
+                "description": cache(lambda: openapi.describe(ROUTES, dependencies)),
                 "principals": context.principals,
             }
         ),
@@ -88,41 +89,36 @@ def create_app(
 # ---- errors -------------------------------------------------------------------------------------------------
 
 
-def _problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
-    """Write a problem out."""
+def answer(problem: Problem) -> Response[bytes]:
+    """A problem as a response."""
     return Response(
         msgspec.json.encode(problem.body()), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
     )
 
 
-def _crowded(request: Request[Any, Any, Any], _: Full) -> Response[bytes]:
-    """The writer cannot keep up."""
-    return _problem(request, busy("more is waiting to be written than may wait"))
-
-
-def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """What the framework refuses by itself: no such route, another method, a parameter of another type."""
-    status = HTTPStatus(error.status_code)
-    reason, remedy = _HINTS.get(error.status_code, (status.name.lower(), ""))
-    extra = error.extra if isinstance(error.extra, list) else []
-    named = [item for item in extra if isinstance(item, dict)]
-    field = str(named[0].get("key", "")) if named else ""
-    detail = "; ".join(f"{i.get('key', '')}: {i.get('message', '')}".strip(": ") for i in named) or error.detail
-    return _problem(
-        request,
-        Problem(status, reason, detail or status.description, field=field, remedy=remedy, headers=error.headers or {}),
-    )
-
-
-_HINTS = {
+HINTS = {
     400: ("query", "see /openapi.json for the parameters of this route"),
     404: ("unknown_route", "see / for the routes"),
     405: ("method", "see / for the routes and their methods"),
     413: ("too_large", f"send at most {events.MOST_BYTES} bytes at once"),
 }
+"""Reason and remedy of what the framework refuses by itself."""
 
 
-def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """A defect of ours: logged in full, told in short."""
+def refused_by_framework(error: HTTPException) -> Problem:
+    """No such route, another method, a parameter of another type."""
+    status = HTTPStatus(error.status_code)
+    reason, remedy = HINTS.get(error.status_code, (status.name.lower(), ""))
+    extra = error.extra if isinstance(error.extra, list) else []
+    named = [item for item in extra if isinstance(item, dict)]
+    field = str(named[0].get("key", "")) if named else ""
+    detail = "; ".join(f"{i.get('key', '')}: {i.get('message', '')}".strip(": ") for i in named) or error.detail
+    return Problem(
+        status, reason, detail or status.description, field=field, remedy=remedy, headers=error.headers or {}
+    )
+
+
+def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A defect of ours: the log has it in full, the answer says only that there is one."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _problem(request, Problem(500, "failed", "the server failed to answer; its log says more"))
+    return answer(Problem(500, "failed", "the server failed to answer; its log says more"))

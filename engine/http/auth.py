@@ -1,9 +1,9 @@
-"""Who may speak to the door, and who may do what there.
+"""Who may speak to the door, and who may do what there. A guard lets a request pass or raises a `Problem`.
 
-In: a request's headers. Out: the principal that speaks, as the request's user, or a `Problem`. A door with a file of
-principals asks for a token. One without asks for none and answers programs of this machine only. A page in the user's
-browser can reach either: under a name of its own that it lets resolve to 127.0.0.1 (seen in `Host`; it knows no token),
-or by posting across origins (seen in `Origin`).
+A door with a file of principals asks for a token; the principal becomes the request's user. A door without one asks for
+no token and answers programs of this machine only. A page in the user's browser can reach either: under a name of its
+own that it lets resolve to 127.0.0.1 (seen in `Host`; it knows no token), or by posting across origins (seen in
+`Origin`).
 """
 
 import logging
@@ -15,14 +15,15 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from engine.http.problems import Problem, bad_query
+from engine.http.problems import Problem
 from engine.principals import LOCAL, Principal, Principals, Right
+from engine.views.questions import BadQuestion
 
 log = logging.getLogger(__name__)
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-HANDED = {"context", "feed", "request", "data"}
-"""What handlers are given that does not come from a query."""
+INJECTED = {"context", "feed", "request", "data"}
+"""Parameters of handlers that do not come from a query."""
 REALM = 'Bearer realm="gridpatrol"'
 LACKS: dict[Right, str] = {
     "actors": "publish: no post is listed under its `actors`",
@@ -35,12 +36,10 @@ Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the authority of a request names this machine by a loopback name."""
-    name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
+    """Whether the authority of a request names this machine by a loopback name. False for what is no authority."""
     try:
-        return ip_address(name).is_loopback
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
     except ValueError:
         return False
 
@@ -48,14 +47,14 @@ def is_loopback(host: str) -> bool:
 def only_this_machine(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Where no token is asked for, refuse names that are not of loopback."""
     host = connection.headers.get("host", "")
-    if not _principals(connection).asked and not _safely(is_loopback, host):
+    if not _principals(connection).asked and not is_loopback(host):
         raise Problem(
             421, "foreign_host", f"this door does not answer to the name {host!r}", remedy="use 127.0.0.1 or localhost"
         )
 
 
 def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Refuse what pages of elsewhere post."""
+    """Refuse a request to change something from a page of another origin."""
     host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
     if connection.scope.get("method") in SAFE or origin is None:
         return
@@ -69,9 +68,25 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
 
 
 def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Find out who speaks: the request's user."""
+    """Find out who speaks, by the token of the request: it becomes the request's user."""
     principals = _principals(connection)
-    connection.scope["user"] = _bearer(connection, principals) if principals.asked else LOCAL
+    if not principals.asked:
+        connection.scope["user"] = LOCAL
+        return
+    scheme, token = connection.headers.get("authorization", "").partition(" ")[::2]
+    remedy = "send `Authorization: Bearer TOKEN`; operators make one by `gridpatrol principal token NAME`"
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
+    principal = principals.of_token(token.strip())
+    if principal is None:
+        raise Problem(
+            401,
+            "unknown_token",
+            "nobody has this token, or not any more",
+            remedy=remedy,
+            headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
+        )
+    connection.scope["user"] = principal
 
 
 def needs(right: Right) -> Guard:
@@ -95,41 +110,14 @@ def needs(right: Right) -> Guard:
 
 
 def _principals(connection: ASGIConnection[Any, Any, Any, Any]) -> Principals:
-    """Those of this door."""
     principals: Principals = connection.app.state["principals"]
     return principals
 
 
-def _bearer(connection: ASGIConnection[Any, Any, Any, Any], principals: Principals) -> Principal:
-    """Whose token the request carries."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    remedy = "send `Authorization: Bearer TOKEN`; operators make one by `gridpatrol principal token NAME`"
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
-    principal = principals.of_token(token.strip())
-    if principal is None:
-        raise Problem(
-            401,
-            "unknown_token",
-            "nobody has this token, or not any more",
-            remedy=remedy,
-            headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
-        )
-    return principal
-
-
-def _safely(question: Any, text: str) -> bool:
-    """The answer, no where the text cannot even be parsed."""
-    try:
-        return bool(question(text))
-    except ValueError:
-        return False
-
-
 def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a misspelled parameter: passed over in silence it would change the answer."""
-    known = {name.rstrip("_") for name in handler.parsed_fn_signature.parameters} - HANDED
+    known = {name.rstrip("_") for name in handler.parsed_fn_signature.parameters} - INJECTED
     for name in connection.query_params:
         if name not in known:
-            asked = ", ".join(sorted(known)) or "none"
-            raise bad_query(name, f"{name!r} is no parameter of this route", f"it takes: {asked}")
+            remedy = f"it takes: {', '.join(sorted(known)) or 'none'}"
+            raise BadQuestion(name, f"{name!r} is no parameter of this route", remedy)

@@ -1,13 +1,13 @@
 """What every route works with: the writer, the database, and a few threads that read it.
 
-In: what serve puts together. Out: `DoorContext`, handed to the routes. Reading is done on threads of its own,
-fewer than the database has connections, so that a slow question delays other questions and never the taking of events.
+There are fewer of these threads than the database has connections, so that a slow question delays other questions and
+never the taking of events.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -16,8 +16,7 @@ from engine.http.problems import Problem, busy
 from engine.policies import Policies
 from engine.principals import Principals
 from engine.settings import Settings
-from engine.store.database import FAILURES, Database
-from engine.store.incident_queries import Connection
+from engine.store.database import FAILURES, Connection, Database
 from engine.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -29,18 +28,17 @@ READERS = 6
 DURABLE_S = 30
 """How long a sender is kept waiting for its event to become durable."""
 
-Performance = Callable[[Mapping[str, str]], Any]
-"""Answers a question about figures: parameters in, something that becomes JSON out. ValueError: a bad question."""
-
 
 class DoorContext:
-    """The inside of the door."""
+    """What the routes share.
+
+    `shut` says why nothing is taken just now, empty while the door is open; `closing` ends the alert streams.
+    """
 
     def __init__(
         self,
         writer: Writer,
         database: Database,
-        performance: Performance | None = None,
         shut: Callable[[], str] = lambda: "",
         closing: threading.Event | None = None,
     ) -> None:
@@ -48,11 +46,10 @@ class DoorContext:
         self.database = database
         self.settings: Settings = writer.engine.settings
         self.policies = Policies()
-        self.principals = Principals.read(self.settings.principals)
-        self.performance = performance
+        self.principals = Principals(self.settings.principals)
         self.shut = shut
         self.closing = closing or threading.Event()
-        self.letters = 0  # refused events that are being kept at this moment
+        self.refused = 0  # events that are being kept as dead letters at this moment
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="gridpatrol-door")
 
     def close(self) -> None:
@@ -95,20 +92,20 @@ class DoorContext:
             )
 
 
-async def settled(future: "Future[Any]", timeout_s: float) -> bool:
+async def done_within(future: "Future[Any]", timeout_s: float) -> bool:
     """Wait for a future of another thread; whether it is done in time.
 
-    It is only watched: were it cancelled here, its owner would stumble over it.
+    The future is watched and never cancelled, for its owner still sets its result.
     """
     if future.done():
         return True
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 
-    def tell(_: "Future[Any]") -> None:
+    def wake(_: "Future[Any]") -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(done.set)
 
-    future.add_done_callback(tell)
+    future.add_done_callback(wake)
     try:
         await asyncio.wait_for(done.wait(), timeout_s)
     except TimeoutError:

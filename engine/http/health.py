@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and what do its metrics say."""
+"""Probes and metrics: is the process alive, is it ready."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 
 from engine.http.context import DoorContext
-from engine.http.problems import Problem, busy
+from engine.http.problems import busy
 from engine.store import inbox, incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
+from engine.views.questions import NoActivePack
 
 
 class Alive(Struct, frozen=True):
@@ -27,8 +28,8 @@ class Halted(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True, omit_defaults=True):
-    """The door takes events. Partitions that stand still are listed: the others go on. `backlog` is told where the log
-    is a table; what waits in a topic, the owners of its partitions tell in their metrics."""
+    """The door takes events. Partitions that stand still are listed: the others go on. `backlog` counts undecided
+    records where the log is a table; where it is a topic, the owners of its partitions have metrics for that."""
 
     status: str
     pack: str
@@ -49,16 +50,16 @@ async def readyz(context: NamedDependency[DoorContext]) -> Ready:
     context.check_open()
     if why := context.writer.unable():
         raise busy(why)
-    return await context.read(_ready)
 
+    def ask(connection: Connection) -> Ready:
+        pack = incident_queries.read_active(connection)
+        if pack is None:
+            raise NoActivePack()
+        in_table = inbox.read_origin(connection) is None
+        backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
+        return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
 
-def _ready(connection: Connection) -> Ready:
-    pack = incident_queries.read_active(connection)
-    if pack is None:
-        raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
-    in_table = inbox.read_origin(connection) is None
-    backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
-    return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
+    return await context.read(ask)
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)

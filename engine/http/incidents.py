@@ -8,7 +8,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from engine.http.context import DoorContext
 from engine.views.incident_detail import IncidentDetail, incident_detail
-from engine.views.incident_list import Page, Question, page
+from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
 
 Open = Annotated[
     Literal["true", "false", "all"],
@@ -52,9 +52,9 @@ async def list_incidents(
     sort: Sort = "due_at",
     limit: FromQuery[int] = 50,
     cursor: FromQuery[str] = "",
-) -> Page:
+) -> IncidentPage:
     """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page."""
-    question = Question(
+    question = IncidentQuestion(
         overdue=overdue,
         open=OPEN[open],
         grid=grid,
@@ -69,7 +69,7 @@ async def list_incidents(
         cursor=cursor,
     )
     now = context.now()
-    return await context.read(lambda connection: page(connection, context.policies, question, now))
+    return await context.read(lambda connection: incident_page(connection, context.policies, question, now))
 
 
 @get("/v1/incidents/{id:str}", summary="One case in full", tags=["incidents"])

@@ -1,7 +1,4 @@
-"""The door describes itself: OpenAPI with the schemas of every event, and a first page for people.
-
-In: the application. Out: /openapi.json, and / with the routes and three lines to try.
-"""
+"""The door describes itself: /openapi.json with the schemas of every event, and / with the routes and lines to try."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -60,7 +57,7 @@ PAGE = """gridpatrol {version}
 
 @get("/", summary="The routes, and three lines to try", include_in_schema=False, media_type=MediaType.TEXT)
 async def index(request: Request[Any, Any, Any]) -> str:
-    """For people."""
+    """A first page for people."""
     url = str(request.base_url).rstrip("/")
     token = '-H "Authorization: Bearer $GRIDPATROL_TOKEN" ' if request.app.state.principals.asked else ""
     return PAGE.format(token=token, version=VERSION, single=SINGLE[0], batch=BATCH, url=url)
@@ -72,15 +69,14 @@ async def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     return Response(request.app.state.description(), media_type=MediaType.JSON)
 
 
-def describe(routes: Sequence[Any], handed: dict[str, Provide]) -> dict[str, Any]:
+def describe(routes: Sequence[Any], dependencies: dict[str, Provide]) -> dict[str, Any]:
     """What the framework knows of the routes, with the events and the problems that only the contract knows.
 
-    It is asked through an application of its own: one that describes itself also serves pages that load scripts from
-    elsewhere.
+    A second application makes it: one that describes itself also serves pages that load scripts from elsewhere.
     """
     config = OpenAPIConfig(TITLE, VERSION, description=ABOUT, use_handler_docstrings=True)
-    asked = Litestar(list(routes), dependencies=handed, openapi_config=config, logging_config=None)
-    generated: dict[str, Any] = asked.openapi_schema.to_schema()
+    app = Litestar(list(routes), dependencies=dependencies, openapi_config=config, logging_config=None)
+    generated: dict[str, Any] = app.openapi_schema.to_schema()
     schemas = generated.setdefault("components", {}).setdefault("schemas", {})
     schemas |= event_schemas() | {"Problem": PROBLEM}
     generated["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

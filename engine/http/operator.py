@@ -1,7 +1,7 @@
 """What operators do to a running engine: packs, dead letters, settlements, erasing.
 
-In: requests of the command line. Out: actions on the writer's own thread, between two turns, and what became of them.
-`gridpatrol` commands that write use these routes when a server holds the lease.
+Each action runs on the writer's own thread. `gridpatrol` commands that write use these routes when a server holds the
+lease.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from engine.clock import now_ms
 from engine.errors import GridpatrolError
-from engine.http.context import DoorContext, settled
+from engine.http.context import DoorContext, done_within
 from engine.http.problems import Problem, busy
 from engine.operations import dead_letters, erasure, settlements
 from engine.operations.dead_letters import Replayed
@@ -31,7 +31,7 @@ WAIT_S = 30
 
 
 class Activated(Struct, frozen=True):
-    """A pack's hash. Every partition activates it at the next record that it decides."""
+    """A pack's hash. Every partition activates the pack at the next record that it decides."""
 
     hash: str
 
@@ -61,7 +61,7 @@ async def replay_letter(context: NamedDependency[DoorContext], letter: FromPath[
     else:
         answer: Answer = await _done(ask.outcome)
         outcome = dead_letters.outcome_of(letter, answer)
-    await _act(context, lambda engine: dead_letters.keep(engine, outcome))
+    await _act(context, lambda engine: dead_letters.write_outcome(engine, outcome))
     return outcome
 
 
@@ -93,7 +93,7 @@ ROUTES = [activate, replay_letter, settle, erase]
 
 
 async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
-    """An action on the writer's thread; what it refuses is the client's to mend."""
+    """Run an action on the writer's thread. What the action refuses is the client's to mend: 400."""
     context.check_open()
     try:
         return await _done(context.writer.call(action))
@@ -102,7 +102,7 @@ async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
 
 
 async def _done(future: "Future[T]") -> T:
-    """What the writer's thread answers."""
-    if not await settled(future, WAIT_S):
+    """The writer's answer, or 503 when it takes too long."""
+    if not await done_within(future, WAIT_S):
         raise busy(f"the writer has not answered within {WAIT_S} s")
     return future.result()

@@ -1,9 +1,12 @@
-"""Answers that say what is wrong (RFC 9457). In: a status, a reason, a sentence and its remedy. Out: `Problem`."""
+"""Answers that say what is wrong and what to do about it (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from engine.views.event_status import AmbiguousEvent, UnknownEvent
+from engine.views.incident_detail import UnknownCase
+from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 from schemas.refusals import Reason, Refusal
 
 MEDIA_TYPE = "application/problem+json"
@@ -42,18 +45,26 @@ class Problem(Exception):
         }
 
 
-_REFUSED = {Reason.TOO_LARGE: 413, Reason.FORBIDDEN: 403}
-
-
 def refused(refusal: Refusal, dead_letter: str) -> Problem:
     """An event that breaks the contract, or is not its sender's to send: refused at once, and kept."""
-    status = _REFUSED.get(refusal.reason, 400)
+    status = {Reason.TOO_LARGE: 413, Reason.FORBIDDEN: 403}.get(refusal.reason, 400)
     return Problem(status, refusal.reason, refusal.detail, field=refusal.field, dead_letter=dead_letter)
 
 
-def bad_query(field: str, detail: str, remedy: str = "") -> Problem:
-    """A question that cannot be answered as it was asked."""
-    return Problem(400, "query", detail, field=field, remedy=remedy)
+UNANSWERABLE: dict[type[Unanswerable], tuple[int, str]] = {
+    BadQuestion: (400, "query"),
+    UnknownCase: (404, "unknown_case"),
+    UnknownEvent: (404, "unknown_event"),
+    AmbiguousEvent: (409, "ambiguous"),
+    NoActivePack: (503, "no_pack"),
+}
+"""Status and reason of the answer to each question without an answer."""
+
+
+def unanswerable(error: Unanswerable) -> Problem:
+    """A view's error as the door words it."""
+    status, reason = UNANSWERABLE[type(error)]
+    return Problem(status, reason, error.message, field=error.field, remedy=error.remedy)
 
 
 def busy(detail: str, remedy: str = "") -> Problem:

@@ -1,7 +1,6 @@
-"""Health and metrics of a role that has no door of its own.
+"""Health and metrics of a role that has no door of its own: /healthz, /readyz and /metrics.
 
-In: an address, a registry, and who knows whether the role works. Out: /healthz, /readyz and /metrics in a thread, or
-AddressTaken. It serves nothing about anybody, so it may listen to other machines.
+It shows nothing about incidents or people, so it may listen to other machines.
 """
 
 import json
@@ -26,13 +25,20 @@ Ready = Callable[[], str]
 """Why the role does not work just now; empty: it does."""
 
 
-class Status:
-    """A small HTTP server; `close` it."""
+class StatusServer:
+    """A small HTTP server in a thread of its own; `close` it. Raises AddressTaken."""
 
     def __init__(self, listen: str, registry: CollectorRegistry, ready: Ready) -> None:
         host, _, port = listen.rpartition(":")
+        host = host.strip("[]")
 
-        class Answer(BaseHTTPRequestHandler):
+        class Server(ThreadingHTTPServer):
+            """Of the family that the address is of."""
+
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            daemon_threads = True
+
+        class Handler(BaseHTTPRequestHandler):
             """One request."""
 
             timeout = SILENT_S
@@ -48,7 +54,11 @@ class Status:
             def log_message(self, format: str, *args: object) -> None:
                 return  # health is asked for every few seconds
 
-        self._server = _listening(host.strip("[]"), int(port), Answer)
+        try:
+            self._server = Server((host, int(port)), Handler)
+        except OSError as error:
+            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise AddressTaken(f"cannot listen at {shown}: {error.strerror or error}") from error
         host, port = str(self._server.server_address[0]), str(self._server.server_address[1])
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         threading.Thread(target=self._server.serve_forever, name="gridpatrol-status", daemon=True).start()
@@ -57,20 +67,6 @@ class Status:
         """Give the address back."""
         self._server.shutdown()
         self._server.server_close()
-
-
-def _listening(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
-    class Server(ThreadingHTTPServer):
-        """Of the family that the address is of."""
-
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        daemon_threads = True
-
-    try:
-        return Server((host, port), handler)
-    except OSError as error:
-        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise AddressTaken(f"cannot listen at {shown}: {error.strerror or error}") from error
 
 
 def answer(path: str, accept: str, registry: CollectorRegistry, ready: Ready) -> tuple[int, str, bytes]:

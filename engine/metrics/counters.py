@@ -1,23 +1,20 @@
-"""What the engine counts as it goes; gauges of state are read from the store when somebody asks.
+"""What the processes count as they go. Names and labels are a contract with dashboards and alert rules."""
 
-In: slice results. Out: counters and histograms in a Prometheus registry. The names are a contract.
-"""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
     from engine.slice.types import SliceResult
 
-LATENESS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
-COMMIT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+LATENESS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
+COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+BATCH_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
 class Counters:
-    """Counters of one process."""
+    """What a process with an engine counts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -36,13 +33,13 @@ class Counters:
         self.lateness = Histogram(
             "gridpatrol_timer_lateness_seconds",
             "From a due instant to the record that released its firing.",
-            buckets=LATENESS,
+            buckets=LATENESS_S,
             registry=self.registry,
         )
         self.commits = Histogram(
             "gridpatrol_commit_duration_seconds",
             "One slice, from lock to commit.",
-            buckets=COMMIT,
+            buckets=COMMIT_S,
             registry=self.registry,
         )
         self.unstored = Counter(
@@ -58,17 +55,55 @@ class Counters:
             registry=self.registry,
         )
 
-    @contextmanager
-    def committing(self) -> Iterator[None]:
-        """Time one slice."""
-        with self.commits.time():
-            yield
-
     def count(self, result: "SliceResult") -> None:
         """Take in what a slice did."""
-        for (kind, outcome), number in result.counts.events.items():
-            self.events.labels(kind or "undecodable", outcome).inc(number)
+        for (type_, outcome), number in result.counts.events.items():
+            self.events.labels(type_ or "undecodable", outcome).inc(number)
         for (clock, level), number in result.counts.breaches.items():
             self.breaches.labels(clock, str(level)).inc(number)
-        for late in result.counts.lateness:
-            self.lateness.observe(late / 1000)
+        for late_ms in result.counts.lateness:
+            self.lateness.observe(late_ms / 1000)
+
+
+def intake_records(registry: CollectorRegistry) -> Counter:
+    """What a gateway that listens to intake topics counts, beside its `Counters`."""
+    return Counter(
+        "gridpatrol_intake_records_total",
+        "Messages of intake topics, by system and outcome.",
+        ("system", "outcome"),
+        registry=registry,
+    )
+
+
+class FoldCounters:
+    """What the role counts that folds the figures out of the facts topic."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.steps = Counter(
+            "gridpatrol_fold_steps_total",
+            "Steps: folded, skipped (came again), filled (out of the store), undecodable, unknown, refused.",
+            ("how",),
+            registry=self.registry,
+        )
+        for how in ("folded", "skipped", "filled", "undecodable", "unknown", "refused"):
+            self.steps.labels(how)
+        self.batches = Histogram(
+            "gridpatrol_fold_batch_seconds",
+            "One batch, from its first message read to commit.",
+            buckets=BATCH_S,
+            registry=self.registry,
+        )
+        self.owned = Gauge(
+            "gridpatrol_fold_partitions_owned",
+            "Partitions of the facts topic that this process reads.",
+            registry=self.registry,
+        )
+        self.published = Counter(
+            "gridpatrol_figures_published_total", "Figures published, each as it stood.", registry=self.registry
+        )
+
+    def count(self, steps: Mapping[str, int]) -> None:
+        """Take in how many steps became what."""
+        for how, number in steps.items():
+            self.steps.labels(how).inc(number)

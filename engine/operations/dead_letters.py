@@ -1,7 +1,6 @@
-"""Replaying dead letters: an operator's record that wraps the original.
+"""Replaying dead letters: an operator's record carries the original, and it is decided anew.
 
-In: a letter and its sealed bytes. Out: the `Submission` that decides it anew, or why that cannot be. What was sealed of
-the original stays sealed; only the decision is made again, under the pack and the case as they are now.
+The decision is made under the pack and the case as they are now. What was sealed of the original stays sealed.
 """
 
 import msgspec
@@ -24,7 +23,7 @@ OPERATOR = "operator"
 
 
 class Replayed(Struct, frozen=True):
-    """What became of a replayed letter: done, parked, refused, duplicate; `released` for a failed firing."""
+    """What became of a replayed letter: done, parked, refused, duplicate, or `released` for a failed firing."""
 
     letter: str
     outcome: str
@@ -38,10 +37,10 @@ class NotReplayable(GridpatrolError):
 
 
 def resubmission(letter: Letter, body: str | None, partitions: int, principals: Principals) -> Submission:
-    """The record that replays a letter. A firing that failed is released: its case's clocks run again.
+    """The record that replays a letter; NotReplayable. A firing that failed is released: its case's clocks run again.
 
-    What never had a position may never have been asked who sent it: its sender has to be one that may speak for the
-    actor.
+    A letter without a position may have been refused before its sender was checked, so the sender has to be one that
+    may speak for the actor now.
     """
     if not letter.token:
         return Submission(partition_of(home_of(letter.case_id), partitions), "release", OPERATOR, letter.case_id)
@@ -52,7 +51,7 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
             f"letter {letter.id} has the source and id of another event: its sender has to send it with a new id"
         )
     if letter.partition is None:
-        return _received(letter, body, partitions, _sender(letter, principals))
+        return _received_again(letter, body, partitions, principals)
     try:
         record = msgspec.structs.replace(decode_record(body), letter=letter.id)
     except msgspec.DecodeError as error:
@@ -61,18 +60,13 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
     return Submission(partition, "event", OPERATOR, encode_record(record).decode())
 
 
-def _sender(letter: Letter, principals: Principals) -> Principal:
-    """Who sent what became this letter, as it stands now."""
-    if not principals.asked or letter.principal in OURS:
-        return LOCAL
-    known = principals.named(letter.principal)
-    if known is None:
+def _received_again(letter: Letter, body: str, partitions: int, principals: Principals) -> Submission:
+    """Bytes that were refused come in again as they were sent: this release may know their type."""
+    sender: Principal | None = LOCAL
+    if principals.asked and letter.principal not in OURS:
+        sender = principals.named(letter.principal)
+    if sender is None:
         raise NotReplayable(f"letter {letter.id} came from {letter.principal!r}, which is no principal any more")
-    return known
-
-
-def _received(letter: Letter, body: str, partitions: int, sender: Principal) -> Submission:
-    """What was refused by its shape comes in again as it was sent, for a release that knows its type by now."""
     received = admission.receive(body.encode(), OPERATOR, partitions)
     if not isinstance(received, Refusal):
         received = check(sender, received[1]) or received
@@ -92,7 +86,7 @@ def read(engine: Engine, id_: str) -> tuple[Letter, str | None] | None:
 
 
 def outcome_of(id_: str, answer: Answer | None) -> Replayed:
-    """An answer in words."""
+    """What an answer says of the replay of a letter; None: a firing was released, which has no answer of its own."""
     if answer is None:
         return Replayed(id_, "released")
     why = answer.refusal
@@ -101,7 +95,7 @@ def outcome_of(id_: str, answer: Answer | None) -> Replayed:
     return Replayed(id_, answer.outcome, why.reason, why.field, why.detail)
 
 
-def keep(engine: Engine, outcome: Replayed) -> None:
-    """Write down how a replay ended."""
+def write_outcome(engine: Engine, outcome: Replayed) -> None:
+    """Keep how a replay ended."""
     with engine.database.begin() as connection:
         store.write_replayed(connection, outcome.letter, outcome.outcome)

@@ -1,7 +1,4 @@
-"""Settling records that the engine cannot pass: an operator's word, kept beside the log and part of its export.
-
-In: the word. Out: a partition that goes on, or a ValueError that says what cannot be settled.
-"""
+"""Settling records that halt a partition: an operator's verdict, kept beside the log and part of its export."""
 
 from msgspec import Struct
 
@@ -9,12 +6,12 @@ from engine.runtime import Engine
 from engine.store.rows import SettlementRow
 
 MOST = 10_000
-"""So many records get a word at once: all of it is one transaction."""
+"""Records that are settled at once: all of it is one transaction."""
 
 
 class Settled(Struct, frozen=True):
-    """An operator's word on a record: pass over it (`skip`), or decide it at another instant (`stamp:<ms>`). With
-    `through` it goes for every record from `position` to that one, such as those that an advanced clock has stamped."""
+    """An operator's verdict on a record: pass over it (`skip`), or decide it at another instant (`stamp:<ms>`). With
+    `through` it goes for every record from `position` to that one, such as those that a fast clock has stamped."""
 
     partition: int
     position: int
@@ -23,20 +20,21 @@ class Settled(Struct, frozen=True):
     through: int | None = None
 
 
-def settle(engine: Engine, word: Settled) -> None:
-    """Keep the word, and let the partition go on. Only records that wait can be settled."""
-    name = f"record {word.partition}.{word.position}"
-    last = word.position if word.through is None else word.through
-    if word.partition not in engine.rows:
-        raise ValueError(f"there is no partition {word.partition}: they run from 0 to {engine.count - 1}")
-    if word.position < engine.rows[word.partition].position:
+def settle(engine: Engine, settled: Settled) -> None:
+    """Keep the verdict, and let the partition go on. Only records that wait can be settled, else ValueError."""
+    partition, first = settled.partition, settled.position
+    last = first if settled.through is None else settled.through
+    name = f"record {partition}.{first}"
+    if partition not in engine.rows:
+        raise ValueError(f"there is no partition {partition}: they run from 0 to {engine.count - 1}")
+    if first < engine.rows[partition].position:
         raise ValueError(f"{name} has been decided already")
-    if not word.position <= last < word.position + MOST:
+    if not first <= last < first + MOST:
         raise ValueError(f"through is {name} or one of the {MOST - 1:,} that follow on it, got {last}")
-    if last >= (end := engine.inbox.end(word.partition)):
-        raise ValueError(f"record {word.partition}.{last} is not in the log: it has {end} records there")
-    kind, _, stamp = word.verdict.partition(":")
-    if not (word.verdict == "skip" or (kind == "stamp" and stamp.isascii() and stamp.isdigit())):
-        raise ValueError(f"the verdict is skip or stamp:<ms>, got {word.verdict!r}")
-    positions = range(word.position, last + 1)
-    engine.partitions.settle(*[SettlementRow(word.partition, at, word.verdict, word.detail) for at in positions])
+    if last >= (end := engine.inbox.end(partition)):
+        raise ValueError(f"record {partition}.{last} is not in the log: it has {end} records there")
+    kind, _, stamp = settled.verdict.partition(":")
+    if not (settled.verdict == "skip" or (kind == "stamp" and stamp.isascii() and stamp.isdigit())):
+        raise ValueError(f"the verdict is skip or stamp:<ms>, got {settled.verdict!r}")
+    rows = [SettlementRow(partition, at, settled.verdict, settled.detail) for at in range(first, last + 1)]
+    engine.partitions.settle(*rows)

@@ -1,8 +1,8 @@
 """A whole store, copied to another database of either kind.
 
-In: two open databases at the schema of this release; nobody writes to either. Out: every row of every table in the
-target, read back and compared with what was sent, or nothing: one transaction of the target holds it all. Rows stream
-by their key, a batch at a time.
+Both databases have the schema of this release, and nobody writes to either. Rows stream by their key, a batch at a
+time, and are read back and compared with what was sent. All of it is one transaction of the target, which so gets every
+row or none.
 """
 
 from collections.abc import Callable, Collection, Generator, Sequence
@@ -28,8 +28,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 Row = tuple[Any, ...]
 Batches = Generator[list[Row], None, None]
-Told = Callable[[int, int], object]
-"""Hears how much is done, of how much."""
+Progress = Callable[[int, int], object]
+"""Is told how many rows are done, of how many; each counts twice, when it is sent and when it is read back."""
 
 
 class TargetNotEmpty(GridpatrolError):
@@ -50,19 +50,26 @@ class Copied(NamedTuple):
     checksum: str
 
 
-def copy(source: Database, target: Database, told: Told, but_meta: Collection[str] = ()) -> list[Copied]:
+def copy(source: Database, target: Database, progress: Progress, but_meta: Collection[str] = ()) -> list[Copied]:
     """Copy every table; of `meta` all but these names. TargetNotEmpty, CopyFailed: the target is as it was."""
     with source.read() as reader, target.begin() as writer:
         check_empty(writer, target)
-        asked = {table: _rows(table, but_meta) for table in metadata.sorted_tables}
-        total = 2 * sum(_count(reader, table) for table in asked)
-        done = _Done(told, total)
-        sent = [_send(reader, writer, table, query, done) for table, query in asked.items()]
-        for copied, (table, query) in zip(sent, asked.items(), strict=True):
-            _compare(copied, _checked(table.name, _batches(writer, query), done))
+        queries = {table: _all_rows(table, but_meta) for table in metadata.sorted_tables}
+        count = "SELECT count(*) FROM "
+        done = _Done(progress, 2 * sum(execute(reader, count + table.name).scalar_one() for table in queries))
+        copied = [_checked(table, _send(reader, writer, table, query), done) for table, query in queries.items()]
+        for sent, (table, query) in zip(copied, queries.items(), strict=True):
+            found = _checked(table, _batches(writer, query), done)
+            if sent != found:
+                raise CopyFailed(
+                    f"{sent.table}: {sent.rows} rows were sent with checksum {sent.checksum[:12]}, "
+                    f"{found.rows} were found with {found.checksum[:12]}"
+                )
         failpoints.hit("copy.before_commit")
-    _analyse(target)
-    return sent
+    if target.dialect == "postgresql":  # it plans by statistics, which a bulk load leaves empty until its next round
+        with target.begin() as writer:
+            execute(writer, f"ANALYZE {', '.join(metadata.tables)}")
+    return copied
 
 
 def check_empty(connection: Connection, target: Database) -> None:
@@ -75,25 +82,21 @@ def check_empty(connection: Connection, target: Database) -> None:
 class _Done:
     """How much is done: rows sent and rows read back."""
 
-    def __init__(self, told: Told, total: int) -> None:
-        self.told, self.total, self.rows = told, total, 0
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress, self.total, self.rows = progress, total, 0
 
     def more(self, rows: int) -> None:
         self.rows += rows
-        self.told(self.rows, self.total)
+        self.progress(self.rows, self.total)
 
 
-def _rows(table: Table, but_meta: Collection[str]) -> Select[Any]:
-    """All rows of a table, in the order of the bytes of its key."""
-    # A letter that SQLite took from an older release may have a subject that the other's index does not take.
+def _all_rows(table: Table, but_meta: Collection[str]) -> Select[Any]:
+    """The query for a table's rows, in the order of the bytes of its key."""
+    # A letter that SQLite took from an older release may have a subject that PostgreSQL's index does not take.
     cut = {sealed.c.subject, dead_letters.c.case_id}
     columns = [func.substr(c, 1, LETTER_TEXTS["case_id"]).label(c.name) if c in cut else c for c in table.columns]
     query = select(*columns).order_by(*table.primary_key.columns)
     return query.where(meta.c.name.not_in(but_meta)) if table is meta else query
-
-
-def _count(connection: Connection, table: Table) -> int:
-    return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
 def _batches(connection: Connection, query: Select[Any]) -> Batches:
@@ -103,64 +106,38 @@ def _batches(connection: Connection, query: Select[Any]) -> Batches:
             yield [tuple(row) for row in batch]
 
 
-def _send(reader: Connection, writer: Connection, table: Table, query: Select[Any], done: _Done) -> Copied:
-    """One table, from one database to the other."""
-    write = _write_sqlite if is_sqlite(writer) else _write_postgresql
+def _send(reader: Connection, writer: Connection, table: Table, query: Select[Any]) -> Batches:
+    """The rows of one table, each batch after it was written to the other database."""
+    names = ", ".join(column.name for column in table.columns)
+    insert = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' for _ in table.columns)})"
+    with closing(_batches(reader, query)) as batches:
+        for rows in batches:
+            if is_sqlite(writer):
+                execute_many(writer, insert, rows)
+            else:
+                _write_postgresql(writer, table, f"COPY {table.name} ({names}) FROM STDIN", rows)
+            yield rows
 
-    def sent() -> Batches:
-        with closing(_batches(reader, query)) as batches:
-            for rows in batches:
-                write(writer, table, rows)
-                yield rows
 
-    return _checked(table.name, sent(), done)
+def _write_postgresql(connection: Connection, table: Table, statement: str, rows: Sequence[Row]) -> None:
+    """By COPY, which is several times faster than INSERT. CopyFailed names table and keys of rows that are refused."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as stream:
+            for row in rows:
+                stream.write_row(row)
+    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+        keys = len(table.primary_key.columns)  # they are the first columns
+        between = f"from {rows[0][:keys]!r} to {rows[-1][:keys]!r}"
+        raise CopyFailed(f"PostgreSQL refuses a row of {table.name} {between}: {error}") from error
 
 
-def _checked(name: str, batches: Batches, done: _Done) -> Copied:
-    """Count rows and take their checksum while they pass. Whatever ends it, the cursor behind them is closed."""
+def _checked(table: Table, batches: Batches, done: _Done) -> Copied:
+    """Count rows and take their checksum while they pass. The cursor behind them is closed, whatever ends it."""
     count, digest = 0, sha256()
     with closing(batches):
         for rows in batches:
             digest.update(b"".join(map(_encode, rows)))
             count += len(rows)
             done.more(len(rows))
-    return Copied(name, count, digest.hexdigest())
-
-
-def _write_sqlite(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    names = [column.name for column in table.columns]
-    sql = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-    execute_many(connection, sql, rows)
-
-
-def _write_postgresql(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """COPY, which is several times faster than INSERT; what is refused is told with its table and key."""
-    driver: Any = connection.connection.driver_connection
-    names = ", ".join(column.name for column in table.columns)
-    try:
-        with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as stream:
-            for row in rows:
-                stream.write_row(row)
-    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
-        first, last = (_key_of(table, row) for row in (rows[0], rows[-1]))
-        raise CopyFailed(f"PostgreSQL refuses a row of {table.name} from {first} to {last}: {error}") from error
-
-
-def _key_of(table: Table, row: Row) -> str:
-    """A row's primary key, which stands in the first columns."""
-    return repr(row[: len(table.primary_key.columns)])
-
-
-def _compare(sent: Copied, found: Copied) -> None:
-    if sent != found:
-        raise CopyFailed(
-            f"{sent.table}: {sent.rows} rows were sent with checksum {sent.checksum[:12]}, "
-            f"{found.rows} were found with {found.checksum[:12]}"
-        )
-
-
-def _analyse(target: Database) -> None:
-    """PostgreSQL plans by statistics that a bulk load leaves empty until its next round."""
-    if target.dialect == "postgresql":
-        with target.begin() as connection:
-            execute(connection, f"ANALYZE {', '.join(metadata.tables)}")
+    return Copied(table.name, count, digest.hexdigest())

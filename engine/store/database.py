@@ -1,6 +1,5 @@
-"""The database handle: one place that knows which database it is.
+"""The database: opening SQLite or PostgreSQL, transactions, and the schema.
 
-In: a SQLAlchemy URL. Out: `Database`, with write transactions (`begin`), read transactions (`read`), and the schema.
 SQLite runs in WAL mode with synchronous=FULL, or a power cut could take what a 202 has promised.
 """
 
@@ -13,7 +12,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
+from sqlalchemy import create_engine, event, exc, make_url, text
 
 from engine.errors import DatabaseUnusable, SchemaMismatch
 from engine.store.tables import metadata
@@ -22,7 +22,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 FAILURES = (exc.DBAPIError, exc.StatementError)
 """What a statement or a commit may raise."""
 REFUSED = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.InternalError)
-"""What the database says of rows that it will not take, however often they are tried."""
+"""Errors about rows that the database will not take, however often they are tried."""
 TAKEN = exc.IntegrityError
 """A key exists already."""
 REMEDIES = {
@@ -31,10 +31,11 @@ REMEDIES = {
     "no encryption": "Add sslmode=verify-full and sslrootcert=FILE to GRIDPATROL_DATABASE.",
     "SSL": "Check sslmode in GRIDPATROL_DATABASE, and that the server has ssl = on.",
 }
-"""What helps, by a word that the server or the driver says."""
+"""Remedies, by a word in the message of the server or the driver."""
 AWAY = (exc.OperationalError, exc.InterfaceError)
-"""What a database says, or nobody says for it, when it is away, among other things."""
+"""Errors while the database is away, among other things."""
 DriverError, StoreError = exc.DBAPIError, exc.SQLAlchemyError
+"""Errors of the driver; all errors of SQLAlchemy."""
 PATIENCE = {
     "connect_timeout": 10,
     "tcp_user_timeout": 15_000,
@@ -42,13 +43,12 @@ PATIENCE = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""How long a silent server of PostgreSQL is waited for, as libpq takes it; the system's own patience is a quarter of an
-hour. What the URL says counts."""
-__all__ = ["Connection"]
+"""How long a silent PostgreSQL server is waited for, in libpq's parameters; the default is a quarter of an hour. The
+URL goes before these."""
 
 
 def refuses(error: Exception) -> bool:
-    """Whether the database refuses what was written, so that no retry cures it; not if it is away."""
+    """Whether the database refuses what was written, so that no retry cures it."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     if state.startswith("25"):  # the transaction was at fault, not its rows: ended by a time limit, read only
         return False
@@ -65,29 +65,32 @@ class Database:
             raise DatabaseUnusable(f"{self.dialect}: use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
         if self.dialect == "sqlite" and not self.url.database:
             raise DatabaseUnusable("sqlite in memory keeps nothing: name a file, e.g. sqlite:///var/gridpatrol.db")
-        if self.dialect == "postgresql":
-            self.url = self.url.set(drivername="postgresql+psycopg")
-        self.db = self._engine()
-
-    def _engine(self) -> Engine:
-        """Its errors name no parameters: these are rows, of people among others, and errors are logged."""
+        # Errors are logged, and their parameters are rows, some of them about people: hide_parameters.
         if self.dialect == "sqlite":
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
-            told = {"timeout": 30, "check_same_thread": False}
-            db = create_engine(self.url, hide_parameters=True, connect_args=told)
-            event.listen(db, "connect", _open_sqlite)
-            event.listen(db, "begin", _begin_sqlite)
-            return db
-        told = {"prepare_threshold": 2} | {name: n for name, n in PATIENCE.items() if name not in self.url.query}
-        return create_engine(self.url, hide_parameters=True, pool_size=8, pool_pre_ping=False, connect_args=told)
+            options: dict[str, Any] = {"timeout": 30, "check_same_thread": False}
+            self.db = create_engine(self.url, hide_parameters=True, connect_args=options)
+            event.listen(self.db, "connect", _open_sqlite)
+            event.listen(self.db, "begin", _begin_sqlite)
+        else:
+            self.url = self.url.set(drivername="postgresql+psycopg")
+            options = {"prepare_threshold": 2} | {k: v for k, v in PATIENCE.items() if k not in self.url.query}
+            self.db = create_engine(
+                self.url, hide_parameters=True, pool_size=8, pool_pre_ping=False, connect_args=options
+            )
 
     def end_silence(self, after_ms: int) -> None:
-        """Let PostgreSQL end a transaction of this process that is silent for so long, and give its locks to others: a
+        """Let PostgreSQL end a transaction of this process that is silent for so long, and give its locks to others. A
         process that was stopped or cut off would hold them for ever."""
-        if self.dialect == "postgresql":
-            limit = f"SET SESSION idle_in_transaction_session_timeout = {after_ms}"
-            event.listen(self.db, "connect", lambda raw, _: _set_for_good(raw, limit))
-            self.db.dispose()
+        if self.dialect == "sqlite":
+            return
+
+        def limit(raw: Any, _record: object) -> None:
+            raw.execute(f"SET SESSION idle_in_transaction_session_timeout = {after_ms}")
+            raw.commit()
+
+        event.listen(self.db, "connect", limit)
+        self.db.dispose()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -117,19 +120,19 @@ class Database:
             command.upgrade(self._config(connection), "head")
 
     def revisions(self) -> tuple[str | None, str | None]:
-        """At which revision the schema stands, and which one this release needs."""
+        """The revision of the schema, and the one that this release needs."""
         with self.db.connect() as connection:
             stands = MigrationContext.configure(connection).get_current_revision()
         return stands, ScriptDirectory.from_config(self._config(None)).get_current_head()
 
     def check_schema(self) -> None:
-        """Refuse a schema of another release, with the command that mends it."""
+        """SchemaMismatch for a schema of another release."""
         stands, wanted = self.revisions()
         if stands != wanted:
             raise SchemaMismatch(f"the database stands at revision {stands or 'none'}, this release needs {wanted}")
 
     def create_fresh(self) -> None:
-        """Create the tables as the models say, without migrations: for comparing both ways in a test."""
+        """Create the tables without migrations, for tests, which also compare both ways."""
         metadata.create_all(self.db)
 
     def _config(self, connection: Connection | None) -> Config:
@@ -139,14 +142,8 @@ class Database:
         return config
 
 
-def _set_for_good(raw: Any, statement: str) -> None:
-    """Set something for a connection's life."""
-    raw.execute(statement)
-    raw.commit()
-
-
 def _open_sqlite(raw: Any, _record: object) -> None:
-    """Leave transactions to `_begin_sqlite`; write ahead, durably."""
+    """Leave transactions to `_begin_sqlite`. Write ahead, durably."""
     raw.isolation_level = None
     cursor = raw.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -164,7 +161,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def open_database(url: str) -> Database:
-    """Open, and say plainly what is wrong if that fails."""
+    """A database that answers. DatabaseUnusable, with the cause, if it does not."""
     database = Database(url)
     try:
         with database.db.connect() as connection:

@@ -60,7 +60,7 @@ def write(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     ]
     bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body in letters if body]
     writes.upsert(connection, tables.dead_letters, rows)
-    writes.ignore(connection, tables.sealed, bodies)
+    writes.insert_missing(connection, tables.sealed, bodies)
 
 
 def write_replayed(connection: Connection, id_: str, how: str) -> None:

@@ -65,7 +65,7 @@ def write_fold(
 ) -> None:
     """Contributions as they are now, changes of figures added, clocks that stopped."""
     writes.upsert(connection, contributions, held)
-    writes.add(connection, figures, changes, "value")
+    writes.increase(connection, figures, changes, "value")
     writes.upsert(connection, outcomes, stopped)
 
 

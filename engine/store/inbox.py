@@ -55,7 +55,7 @@ def create_partitions(connection: Connection, count: int) -> None:
 def append(connection: Connection, rows: Sequence[InboxRow], bodies: Sequence[SealedRow] = ()) -> None:
     """Records at the positions that the single writer gave them, with what was sealed of them."""
     writes.insert(connection, inbox, rows)
-    writes.ignore(connection, sealed, bodies)
+    writes.insert_missing(connection, sealed, bodies)
 
 
 def read_heads(connection: Connection) -> dict[int, int]:
@@ -96,7 +96,7 @@ def write_settlements(connection: Connection, rows: Sequence[SettlementRow]) -> 
 
 def write_pack(connection: Connection, row: PackRow) -> None:
     """Keep a compiled pack under its hash."""
-    writes.ignore(connection, packs, [row])
+    writes.insert_missing(connection, packs, [row])
 
 
 def read_pack(connection: Connection, digest: str) -> str | None:

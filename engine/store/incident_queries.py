@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
+from sqlalchemy import Connection
 
 from engine.store.rows import InboxRow, SeenRow
 from engine.store.sql import execute, is_sqlite
@@ -55,7 +55,7 @@ def read_page(
     connection: Connection, filters: Filters, sort: str, descending: bool, after: After | None, limit: int
 ) -> list[tuple[After, str]]:
     """Cases in order, each with the key after which the next page begins, and its body."""
-    if sort != "due_at":
+    if sort in ("id", "opened_at"):
         return _page(connection, filters, sort, descending, after, limit, "")
     rows = []
     if after is None or after.key is not None:
@@ -76,7 +76,7 @@ def _page(
     which: str,
     key: object = "",
 ) -> list[tuple[After, str]]:
-    """One stretch of a page, along one index. `key` None: these cases have no sort key of their own."""
+    """A part of a page, along one index. `key` None: these cases have no sort key of their own."""
     terms, values = _conditions(connection, filters)
     sign, way = ("<", "DESC") if descending else (">", "ASC")
     if which:

@@ -23,5 +23,5 @@ def read_meta(connection: Connection, name: str, *, lock: bool = False) -> str |
 
 def write_meta(connection: Connection, name: str, value: str, *, keep: bool = False) -> None:
     """Set a value; with `keep`, only where there is none yet."""
-    write = writes.ignore if keep else writes.upsert
+    write = writes.insert_missing if keep else writes.upsert
     write(connection, tables.meta, [MetaRow(name, value)])

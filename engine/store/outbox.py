@@ -23,7 +23,7 @@ _LETTER = ", ".join(
 """The texts are cut to what is kept today: older releases kept some that are too long for a message."""
 
 
-class News(NamedTuple):
+class Backlog(NamedTuple):
     """Whether there are steps that a consumer has not read, and lines and letters that are not published."""
 
     steps: bool
@@ -31,7 +31,7 @@ class News(NamedTuple):
     letters: bool
 
 
-def read_news(connection: Connection, consumer: str) -> News:
+def read_backlog(connection: Connection, consumer: str) -> Backlog:
     """What there is to do, in one query that touches nothing: it is asked many times a second."""
     sql = """
         SELECT EXISTS (SELECT 1 FROM partitions p WHERE p.n > coalesce(
@@ -39,7 +39,7 @@ def read_news(connection: Connection, consumer: str) -> News:
                (SELECT coalesce(max(number), 0) FROM deliveries) > coalesce(
                    (SELECT n FROM positions WHERE consumer = ? AND partition = 0), 0),
                (SELECT 1 FROM dead_letters WHERE NOT published ORDER BY at, id LIMIT 1) IS NOT NULL"""
-    return News(*map(bool, execute(connection, sql, consumer, FEED).one()))
+    return Backlog(*map(bool, execute(connection, sql, consumer, FEED).one()))
 
 
 def count_unpublished(connection: Connection) -> tuple[int, int]:

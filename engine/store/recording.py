@@ -1,8 +1,6 @@
-"""Statements recorded as they are executed, and executed again without anything around them.
+"""Statements recorded as they are executed, and executed again without the engine around them.
 
-In: an open database. Out: its transactions as lists of statements with their parameters; the seconds that the same
-transactions take bare, on another database. What a benchmark compares an engine with: the same work for the database,
-and none for anybody else.
+A benchmark compares the engine with this: the same work for the database, and no other.
 """
 
 from typing import Any
@@ -33,18 +31,17 @@ class Recorder:
 
     def __init__(self, database: Database) -> None:
         self.transactions: list[Transaction] = []
-        event.listen(database.db, "begin", self._begin)
-        event.listen(database.db, "before_cursor_execute", self._execute)
 
-    def _begin(self, connection: Connection) -> None:
-        write = bool(connection.get_execution_options().get("gridpatrol_write"))
-        self.transactions.append(Transaction([], write))
+        def begin(connection: Connection) -> None:
+            write = bool(connection.get_execution_options().get("gridpatrol_write"))
+            self.transactions.append(Transaction([], write))
 
-    def _execute(
-        self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-    ) -> None:
-        if not statement.startswith("BEGIN"):
-            self.transactions[-1].statements.append(Statement(statement, parameters, many))
+        def before_execute(_: Connection, cursor: Any, text: str, parameters: Any, context: Any, many: bool) -> None:
+            if not text.startswith("BEGIN"):
+                self.transactions[-1].statements.append(Statement(text, parameters, many))
+
+        event.listen(database.db, "begin", begin)
+        event.listen(database.db, "before_cursor_execute", before_execute)
 
 
 def execute(database: Database, transaction: Transaction) -> None:
@@ -58,7 +55,7 @@ def execute(database: Database, transaction: Transaction) -> None:
 
 
 def backend_pid(database: Database) -> int | None:
-    """The process that serves a PostgreSQL connection, None on SQLite."""
+    """The server process behind a connection to PostgreSQL; None on SQLite."""
     if database.dialect == "sqlite":
         return None
     with database.db.connect() as connection:

@@ -1,4 +1,4 @@
-"""Rows as they are written: one struct per table, fields named as the columns. In and out: nothing else."""
+"""Rows as they are written: one struct per table, with its columns as fields."""
 
 from msgspec import Struct
 
@@ -31,7 +31,7 @@ class SeenRow(Struct):
 
 
 class CaseRow(Struct):
-    """A case: its body, and what is asked for in queries."""
+    """A case: its body, and the columns by which it is found."""
 
     id: str
     partition: int
@@ -101,12 +101,12 @@ LETTER_TEXTS = {
     "case_id": 120,
     "principal": 250,
 }
-"""How many characters of a letter's texts are kept. What keeps to the envelope's limits is never cut; of anything else
-the sealed bytes have the whole. Longer ones would fit neither an index nor the letter's message."""
+"""How many characters of a letter's texts are kept. Longer ones would fit neither an index nor the letter's message. A
+text within the limits of the envelope is never cut, and the sealed bytes have all of it."""
 
 
 class SealedRow(Struct):
-    """Something sealed, under its token, and which case it is about."""
+    """A sealed body, under its token, and the case that it is about."""
 
     token: str
     body: str
@@ -114,7 +114,7 @@ class SealedRow(Struct):
 
 
 class PartitionRow(Struct):
-    """A partition: position, clock, number and fence."""
+    """A partition: position in the log, clock (ms UTC), number of its last step, and `version`, the fence."""
 
     partition: int
     position: int
@@ -126,7 +126,7 @@ class PartitionRow(Struct):
 
 
 class SettlementRow(Struct):
-    """A word on a record that the engine cannot pass: an operator's (`skip`, `stamp:<ms>`), or what isolation found
+    """A verdict on a record that the engine cannot decide: an operator's (`skip`, `stamp:<ms>`), or one of isolation
     (`undecidable`, `quarantine:<case>@<seq>`)."""
 
     partition: int

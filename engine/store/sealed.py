@@ -3,8 +3,6 @@
 Each sealed row names its case, so nothing has to be searched, whether the log is a table or a topic.
 """
 
-from typing import NamedTuple
-
 from sqlalchemy import Connection
 
 from engine.store.sql import execute, is_sqlite
@@ -13,24 +11,18 @@ LETTER = "letter:"
 """How the token of a dead letter's bytes begins. The token of an event never begins so."""
 
 
-class Blanked(NamedTuple):
-    """Of how many events, and of how many dead letters, something was erased."""
-
-    events: int
-    letters: int
-
-
 def knows(connection: Connection, case: str) -> bool:
     """Whether there is a case of this name, or anything was ever sealed of one."""
     sql = "SELECT EXISTS (SELECT 1 FROM sealed WHERE subject = ?) OR EXISTS (SELECT 1 FROM cases WHERE id = ?)"
     return bool(execute(connection, sql, case, case).scalar_one())
 
 
-def blank(connection: Connection, case: str) -> Blanked:
-    """Erase what is sealed of a case. The rows stay, so that the same event, sent again, brings nothing back."""
+def blank(connection: Connection, case: str) -> tuple[int, int]:
+    """Erase what is sealed of a case; of how many events and dead letters that was. The rows stay, so that the same
+    event, sent again, brings nothing back."""
     if is_sqlite(connection):  # what is erased is overwritten in the file as well
         execute(connection, "PRAGMA secure_delete = ON")
     sql = f"UPDATE sealed SET body = '' WHERE subject = ? AND body <> '' AND substr(token, 1, {len(LETTER)})"
     events = execute(connection, f"{sql} <> '{LETTER}'", case).rowcount
     letters = execute(connection, f"{sql} = '{LETTER}'", case).rowcount
-    return Blanked(events, letters)
+    return events, letters

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection as Connection  # for consumers, which hand it on
+from sqlalchemy import Connection
 
 from engine.errors import GridpatrolError
 from engine.store import writes
@@ -24,7 +24,7 @@ SILENT_MS = 20_000
 """How long a transaction on PostgreSQL may hold a consumer's positions without a statement."""
 
 
-class Stretch(NamedTuple):
+class StepRange(NamedTuple):
     """Steps of a partition: after `after`, up to and including `upto`."""
 
     partition: int
@@ -32,7 +32,7 @@ class Stretch(NamedTuple):
     upto: int
 
 
-class Stands(NamedTuple):
+class Positions(NamedTuple):
     """By partition: the last number that a consumer has taken in, and the last one that there is."""
 
     last: dict[int, int]
@@ -47,16 +47,23 @@ def read_new(
     Each partition gets its share of the limit. Locks the consumer's positions, so that a second process with the same
     name waits instead of counting twice. With `partitions` only these are read.
     """
-    stands = hold(connection, consumer, partitions)
-    behind = [(p, last, stands.ends[p]) for p, last in stands.last.items() if stands.ends[p] > last]
+    held = hold(connection, consumer, partitions)
+    behind = [(p, last, held.ends[p]) for p, last in held.last.items() if held.ends[p] > last]
     share = max(1, limit // max(1, len(behind)))
-    wanted = [Stretch(p, after, min(upto, after + share)) for p, after, upto in behind]
-    return read_stretches(connection, consumer, wanted)
+    wanted = [StepRange(p, after, min(upto, after + share)) for p, after, upto in behind]
+    return read_ranges(connection, consumer, wanted)
 
 
-def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -> list[StepRow]:
-    """All rows of these stretches, which come by partition and n; FactsGap where one is missing."""
-    rows = _read(connection, wanted) if wanted else []
+def read_ranges(connection: Connection, reader: str, wanted: list[StepRange]) -> list[StepRow]:
+    """All rows of these ranges, which come by partition and n; FactsGap where one is missing."""
+    if not wanted:
+        return []
+    names = ", ".join(f"s.{name}" for name in StepRow.__struct_fields__)
+    asked, values = rows_as(connection, "w", {"partition": "int", "after": "bigint", "upto": "bigint"}, wanted)
+    sql = f"""
+        SELECT {names} FROM {asked} CROSS JOIN facts s
+        WHERE s.partition = w.partition AND s.n > w.after AND s.n <= w.upto ORDER BY s.partition, s.n"""
+    rows = [StepRow(*row) for row in execute(connection, sql, *values)]
     k = 0
     for partition, after, upto in wanted:
         for n in range(after + 1, upto + 1):
@@ -66,7 +73,7 @@ def read_stretches(connection: Connection, reader: str, wanted: list[Stretch]) -
     return rows
 
 
-def hold(connection: Connection, consumer: str, partitions: Collection[int] | None = None) -> Stands:
+def hold(connection: Connection, consumer: str, partitions: Collection[int] | None = None) -> Positions:
     """Where a consumer stands, held against others of its name until the transaction ends.
 
     Of these partitions, or of all that have steps; numbers without steps are left out.
@@ -75,9 +82,9 @@ def hold(connection: Connection, consumer: str, partitions: Collection[int] | No
     last = _lock(connection, consumer, sorted(ends))
     new = [PositionRow(consumer, p, 0) for p in ends if p not in last]
     if new:  # what does not exist cannot be locked
-        writes.ignore(connection, positions, new)
+        writes.insert_missing(connection, positions, new)
         last = _lock(connection, consumer, sorted(ends))
-    return Stands(last, ends)
+    return Positions(last, ends)
 
 
 def read_ends(connection: Connection) -> dict[int, int]:
@@ -96,16 +103,6 @@ def _lock(connection: Connection, consumer: str, partitions: list[int]) -> dict[
     condition, ids = among(connection, "partition", partitions)
     sql = f"SELECT partition, n FROM positions WHERE consumer = ? AND {condition} ORDER BY partition{lock}"
     return {partition: n for partition, n in execute(connection, sql, consumer, ids)}
-
-
-def _read(connection: Connection, wanted: Sequence[Stretch]) -> list[StepRow]:
-    """The rows of these stretches, as far as they exist."""
-    names = ", ".join(f"s.{name}" for name in StepRow.__struct_fields__)
-    asked, values = rows_as(connection, "w", {"partition": "int", "after": "bigint", "upto": "bigint"}, wanted)
-    sql = f"""
-        SELECT {names} FROM {asked} CROSS JOIN facts s
-        WHERE s.partition = w.partition AND s.n > w.after AND s.n <= w.upto ORDER BY s.partition, s.n"""
-    return [StepRow(*row) for row in execute(connection, sql, *values)]
 
 
 def step_of(row: StepRow) -> f.Step:
@@ -143,5 +140,5 @@ def forget(connection: Connection, consumer: str) -> None:
 
 def read_behind(connection: Connection, consumer: str) -> dict[int, int]:
     """Where a consumer stands, of the partitions that have more."""
-    stands = read_positions(connection, consumer)
-    return {p: stands.get(p, 0) for p, n in read_ends(connection).items() if stands.get(p, 0) < n}
+    last = read_positions(connection, consumer)
+    return {p: last.get(p, 0) for p, n in read_ends(connection).items() if last.get(p, 0) < n}

@@ -1,4 +1,4 @@
-"""The tables. In: nothing. Out: SQLAlchemy `Table` objects, the same on SQLite and PostgreSQL.
+"""The tables, the same on SQLite and PostgreSQL.
 
 Bodies are canonical JSON as text, instants integer milliseconds UTC, days local YYYYMMDD, paths `/root/.../leaf/`.
 """
@@ -27,7 +27,7 @@ def _big(name: str) -> Column[Any]:
 
 
 meta = Table("meta", metadata, _key("name"), _text("value"))
-"""What is fixed at installation: number of partitions, epoch of the alert feed."""
+"""Single values of the installation, such as the number of partitions and the epoch of the alert feed."""
 
 partitions = Table(
     "partitions",
@@ -58,7 +58,7 @@ settlements = Table(
     metadata,
     _key("partition", Integer),
     _key("position", BigInteger),
-    _text("verdict"),  # words: skip, undecidable, stamp:<ms>, quarantine:<case>@<seq>
+    _text("verdict"),  # of skip, undecidable, stamp:<ms>, quarantine:<case>@<seq>; several with blanks between
     _text("detail"),
 )
 
@@ -160,7 +160,7 @@ sealed = Table(
     metadata,
     _key("token"),
     _text("body"),  # empty: erased
-    _text("subject"),  # the case that it is about; empty: what was sent told none
+    _text("subject"),  # the case that it is about; empty: the event named none
 )
 Index("sealed_subject", sealed.c.subject)
 
@@ -181,7 +181,7 @@ dead_letters = Table(
     _text("principal"),
     _text("token"),  # of the sealed bytes
     _text("replayed"),  # how it ended: empty while open
-    Column("published", Boolean, nullable=False, server_default=false()),  # whether its topic has it
+    Column("published", Boolean, nullable=False, server_default=false()),  # it is on its topic
 )
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
 Index(
@@ -217,7 +217,7 @@ untold = Table(
     metadata,
     _key("partition", Integer),
     _key("n", BigInteger),  # of the last step that a transaction of the fold took in
-    _text("cells"),  # JSON: the figures that it changed, which no topic has yet
+    _text("cells"),  # JSON: keys of the figures that it changed, which are not published yet
 )
 
 outcomes = Table(

@@ -24,7 +24,7 @@ GONE = -1
 _KEY = "measure, day, path, department, category, grp, post"
 
 
-class NoteRow(Struct):
+class UnpublishedRow(Struct):
     """Figures that one transaction changed, by the last step that it took in: `cells` is a JSON list of their keys."""
 
     partition: int
@@ -49,7 +49,7 @@ def note(connection: Connection, partition: int, n: int, changes: Sequence[Struc
     """These figures have changed; their last field, the change, is left out."""
     if changes:
         keys = [msgspec.structs.astuple(change)[:-1] for change in changes]
-        writes.upsert(connection, untold, [NoteRow(partition, n, to_json(keys))])
+        writes.upsert(connection, untold, [UnpublishedRow(partition, n, to_json(keys))])
 
 
 def note_all(connection: Connection) -> None:
@@ -63,7 +63,7 @@ def note_all(connection: Connection) -> None:
     execute(connection, sql, GONE)
 
 
-def read(connection: Connection, limit: int) -> list[NoteRow]:
+def read(connection: Connection, limit: int) -> list[UnpublishedRow]:
     """Notes, the oldest first, about one transaction each.
 
     None while another process publishes: one at a time, or an older value could overtake a newer one.
@@ -72,10 +72,10 @@ def read(connection: Connection, limit: int) -> list[NoteRow]:
     if not execute(connection, f"SELECT pg_try_advisory_xact_lock({PUBLISHER_LOCK})").scalar_one():
         return []
     sql = "SELECT partition, n, cells FROM untold ORDER BY n, partition LIMIT ? FOR UPDATE"
-    return [NoteRow(*row) for row in execute(connection, sql, limit)]
+    return [UnpublishedRow(*row) for row in execute(connection, sql, limit)]
 
 
-def figures_of(connection: Connection, rows: Sequence[NoteRow]) -> list[FigureRow]:
+def figures_of(connection: Connection, rows: Sequence[UnpublishedRow]) -> list[FigureRow]:
     """The figures of these notes as they stand now, each once."""
     keys: list[Any] = list({tuple(key): None for row in rows for key in msgspec.json.decode(row.cells)})
     columns = ", ".join(f"w.value ->> {k} AS {name}" for k, name in enumerate(_KEY.split(", ")) if name != "day")
@@ -89,7 +89,7 @@ def figures_of(connection: Connection, rows: Sequence[NoteRow]) -> list[FigureRo
     return [FigureRow(*row) for row in execute(connection, sql, to_json(keys))]
 
 
-def drop(connection: Connection, rows: Sequence[NoteRow]) -> None:
+def drop(connection: Connection, rows: Sequence[UnpublishedRow]) -> None:
     """The figures of these notes are published."""
     sql = """
         DELETE FROM untold WHERE (partition, n) IN (
@@ -97,9 +97,9 @@ def drop(connection: Connection, rows: Sequence[NoteRow]) -> None:
     execute(connection, sql, to_json(rows))
 
 
-def put_back(connection: Connection, rows: Sequence[NoteRow]) -> None:
+def put_back(connection: Connection, rows: Sequence[UnpublishedRow]) -> None:
     """The figures of these notes are to be published after all. Notes that exist already stay as they are."""
-    writes.ignore(connection, untold, rows)
+    writes.insert_missing(connection, untold, rows)
 
 
 def count(connection: Connection) -> int:

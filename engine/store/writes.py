@@ -5,13 +5,15 @@ PostgreSQL takes the rows as one JSON document, one parameter of a prepared stat
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, Table
 
 from engine.store.sql import execute, execute_many, is_sqlite, to_json
+
+POSTGRESQL = {BigInteger: "bigint", Integer: "integer", Boolean: "boolean"}
+"""Types of columns that are not text."""
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
@@ -24,14 +26,14 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None
     _write(connection, table, rows, "replace")
 
 
-def ignore(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
+def insert_missing(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
     """New rows; those that exist already stay as they are."""
-    _write(connection, table, rows, "ignore")
+    _write(connection, table, rows, "keep")
 
 
-def add(connection: Connection, table: Table, rows: Sequence[Struct], column: str) -> None:
+def increase(connection: Connection, table: Table, rows: Sequence[Struct], column: str) -> None:
     """New rows, or `column` of the existing ones increased by the new value. No key may occur twice in `rows`."""
-    _write(connection, table, rows, f"add {column}")
+    _write(connection, table, rows, f"increase {column}")
 
 
 def _write(connection: Connection, table: Table, rows: Sequence[Struct], conflict: str) -> None:
@@ -47,35 +49,22 @@ def _write(connection: Connection, table: Table, rows: Sequence[Struct], conflic
 
 @lru_cache(maxsize=256)
 def _statement(table: Table, fields: tuple[str, ...], sqlite: bool, conflict: str) -> str:
-    """The text of the statement."""
-    names = ", ".join(fields)
-    tail = _conflict(table, fields, conflict)
+    """The text of the statement. `conflict`: what becomes of rows that exist already; empty: an error."""
+    names, tail = ", ".join(fields), ""
+    if conflict:
+        keys = [column.name for column in table.primary_key]
+        if conflict == "keep":
+            action = "NOTHING"
+        elif conflict == "replace":
+            action = "UPDATE SET " + ", ".join(f"{f} = excluded.{f}" for f in fields if f not in keys)
+        else:
+            column = conflict.removeprefix("increase ")
+            action = f"UPDATE SET {column} = {table.name}.{column} + excluded.{column}"
+        tail = f" ON CONFLICT ({', '.join(keys)}) DO {action}"
     if sqlite:
         return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(fields))}){tail}"
-    columns = ", ".join(f"{f} {_kind(table, f)}" for f in fields)
+    columns = ", ".join(f"{f} {POSTGRESQL.get(type(table.c[f].type), 'text')}" for f in fields)
     return (
         f"INSERT INTO {table.name} ({names}) "
         f"SELECT {names} FROM jsonb_to_recordset(CAST(? AS jsonb)) AS r({columns}){tail}"
     )
-
-
-def _conflict(table: Table, fields: tuple[str, ...], conflict: str) -> str:
-    if not conflict:
-        return ""
-    keys = [c.name for c in table.primary_key]
-    target = f" ON CONFLICT ({', '.join(keys)}) DO "
-    if conflict == "ignore":
-        return target + "NOTHING"
-    if conflict == "replace":
-        return target + "UPDATE SET " + ", ".join(f"{f} = excluded.{f}" for f in fields if f not in keys)
-    column = conflict.removeprefix("add ")
-    return target + f"UPDATE SET {column} = {table.name}.{column} + excluded.{column}"
-
-
-def _kind(table: Table, field: str) -> str:
-    kind: Any = table.c[field].type
-    if isinstance(kind, BigInteger):
-        return "bigint"
-    if isinstance(kind, Boolean):
-        return "boolean"
-    return "integer" if isinstance(kind, Integer) else "text"

@@ -1,20 +1,13 @@
-"""Cursors: where the next page begins, as an opaque text that comes back from strangers.
-
-In: the members of a key. Out: a text for a URL, and the members again, or a `Problem`: what comes back must fit the
-columns that it is compared with.
-"""
+"""Cursors: where the next page begins, as an opaque text for a URL. It comes back from strangers."""
 
 import base64
 from typing import Any, TypeVar
 
 import msgspec
 
-from engine.http.problems import bad_query
+from engine.views.questions import MOST_DIGITS, BadQuestion
 
-T = TypeVar("T")
-
-MOST_DIGITS = 18
-"""Digits of a whole number that a stranger may send: 18 fit any column."""
+T = TypeVar("T", bound=tuple[Any, ...])
 
 
 def write_cursor(*members: Any) -> str:
@@ -23,28 +16,19 @@ def write_cursor(*members: Any) -> str:
 
 
 def read_cursor(text: str, shape: type[T]) -> T:
-    """The members, of these types. Raises Problem."""
+    """The members of a key, of the types of `shape`. They fit the columns that they are compared with. Raises
+    BadQuestion."""
     try:
-        members = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=shape)
+        members: T = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=shape)
     except (ValueError, RecursionError) as error:
-        raise no_cursor() from error
-    if not all(_storable(member) for member in members):  # type: ignore[attr-defined]
-        raise no_cursor()
+        raise foreign_cursor() from error
+    for member in members:
+        too_wide = isinstance(member, int) and len(str(abs(member))) > MOST_DIGITS
+        if too_wide or (isinstance(member, str) and "\0" in member):  # PostgreSQL has no NUL in its texts
+            raise foreign_cursor()
     return members
 
 
-def no_cursor() -> Exception:
-    """What a cursor is answered with that this question never handed out."""
-    return bad_query("cursor", "this cursor does not belong to this question", "begin again without a cursor")
-
-
-def _storable(member: object) -> bool:
-    """Whether a database takes it: PostgreSQL has no NUL in its texts, and neither has wider whole numbers."""
-    if isinstance(member, int):
-        return len(str(abs(member))) <= MOST_DIGITS
-    return not isinstance(member, str) or "\0" not in member
-
-
-def whole(text: str) -> int | None:
-    """A whole number as a stranger writes it; None where it is none, or longer than any column."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+def foreign_cursor() -> BadQuestion:
+    """The answer to a cursor that this question never handed out."""
+    return BadQuestion("cursor", "this cursor does not belong to this question", "begin again without a cursor")

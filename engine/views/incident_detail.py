@@ -1,24 +1,21 @@
-"""One case in full: where it stands, what its clocks say, who may do what next, and all that ever happened to it.
-
-In: an open read transaction and an id. Out: an `IncidentDetail`. Instants are RFC 3339 in the pack's zone.
-"""
+"""One case in full: where it stands, what its clocks say, who may do what next, and all that ever happened to it."""
 
 from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct, inspect
 
-from engine.http.problems import Problem
 from engine.policies import Policies
 from engine.store import exports, incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.store.rows import StepRow
-from engine.views.incident_list import Head, head
+from engine.views.incident_list import IncidentHead, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names
+from engine.views.questions import Unanswerable
 from schemas import facts as f
 from workflows import case as cases
 from workflows import sla
-from workflows.case import Case, Clock, Waiting
+from workflows.case import Case, Clock
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import amount_text
 from workflows.clocks.limits import Kind, Limit, limit_text
@@ -28,8 +25,8 @@ from workflows.policy.index import Policy
 
 
 class Remaining(Struct, frozen=True):
-    """What is left of a clock, negative once it is overdue: in the units of its own kind of time, in words, and in
-    milliseconds on the wall. Without a wall part it is paused."""
+    """What is left of a clock, negative once it is overdue: in milliseconds of its own kind of time, in words, and in
+    milliseconds on the wall clock, which is None while the clock is paused."""
 
     kind: Kind
     ms: int
@@ -38,8 +35,8 @@ class Remaining(Struct, frozen=True):
     wall_ms: int | None
 
 
-class ClockSheet(Struct, frozen=True, kw_only=True):
-    """A clock in full. `limit` is empty where an instant was ordered, or nothing limits it."""
+class ClockDetail(Struct, frozen=True, kw_only=True):
+    """A clock in full. The limit is empty where an instant was ordered, or the clock has no limit."""
 
     name: str
     level: int
@@ -60,8 +57,8 @@ class ClockSheet(Struct, frozen=True, kw_only=True):
     acknowledged: bool
 
 
-class Said(Struct, frozen=True):
-    """A row of the roles table: this role may say it, standing at one of these levels, in this scope."""
+class AllowedRole(Struct, frozen=True):
+    """A row of the roles table: who has this role may send it, standing at one of these levels, in this scope."""
 
     role: str
     levels: tuple[int, ...]
@@ -69,15 +66,15 @@ class Said(Struct, frozen=True):
     rule: str
 
 
-class Allowed(Struct, frozen=True):
-    """Something that may be said in the present state, and by whom."""
+class AllowedTrigger(Struct, frozen=True):
+    """A trigger that the present state takes, the type of the event that sends it, and who may."""
 
     trigger: str
     type: str
-    by: list[Said]
+    by: list[AllowedRole]
 
 
-class ParkedLine(Struct, frozen=True):
+class ParkedEvent(Struct, frozen=True):
     """An early event that waits for its state."""
 
     source: str
@@ -88,7 +85,7 @@ class ParkedLine(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """What made a step: an event, or a clock."""
+    """The event or the clock that made a step."""
 
     type: str
     source: str
@@ -98,7 +95,7 @@ class Cause(Struct, frozen=True):
     traceparent: str
 
 
-class StepLine(Struct, frozen=True):
+class HistoryStep(Struct, frozen=True):
     """A step of the history. The facts are as they stand in the log, their instants written out."""
 
     seq: int
@@ -110,8 +107,8 @@ class StepLine(Struct, frozen=True):
     facts: list[dict[str, Any]]
 
 
-class IncidentDetail(Head, frozen=True, kw_only=True):
-    """A case in full. `allowed` names what the state takes; the roles table says by whom, the rules if it is so."""
+class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
+    """A case in full. `allowed` is what the state and the roles table permit; the rules may refuse it all the same."""
 
     reported_by: Named | None
     source: str
@@ -123,8 +120,8 @@ class IncidentDetail(Head, frozen=True, kw_only=True):
     policy: str
     partition: int | None
     seq: int
-    clocks: list[ClockSheet]
-    allowed: list[Allowed]
+    clocks: list[ClockDetail]
+    allowed: list[AllowedTrigger]
     assisting: list[Named]
     outstanding_checks: list[int]
     handled_by: Named | None
@@ -133,65 +130,65 @@ class IncidentDetail(Head, frozen=True, kw_only=True):
     suspended_until: str | None
     merged_into: str
     quarantined: bool
-    parked: list[ParkedLine]
-    history: list[StepLine]
+    parked: list[ParkedEvent]
+    history: list[HistoryStep]
+
+
+class UnknownCase(Unanswerable):
+    """No case has this id, or its report has not been decided yet."""
+
+    def __init__(self, id_: str) -> None:
+        remedy = "ask /v1/events/status for the event that reported it, or list cases at /v1/incidents"
+        super().__init__("id", f"no case {id_!r}", remedy)
 
 
 def incident_detail(connection: Connection, policies: Policies, id_: str, now: int) -> IncidentDetail:
-    """A case by its id. Raises Problem where there is none."""
-    words = active_names(connection, policies)
+    """A case by its id. Raises Unanswerable."""
+    names = active_names(connection, policies)
     body = incident_queries.read_case(connection, id_)
     if body is None:
-        remedy = "ask /v1/events/status for the event that reported it, or list cases at /v1/incidents"
-        raise Problem(404, "unknown_case", f"no case {id_!r}", field="id", remedy=remedy)
+        raise UnknownCase(id_)
     case = cases.decode(body)
-    rules = policies.get(connection, case.policy) if case.policy else words.register
+    rules = policies.get(connection, case.policy) if case.policy else names.register
     steps = exports.steps_of(connection, id_)
     return IncidentDetail(
-        **head(case, words, now),
-        reported_by=words.post(case.by) if case.by else None,
+        **head_members(case, names, now),
+        reported_by=names.post(case.by) if case.by else None,
         source=case.source,
         reference=case.reference,
         unit=case.unit,
-        touches=words.path(case.touches),
+        touches=names.path(case.touches),
         lon=case.lon,
         lat=case.lat,
         policy=case.policy,
         partition=steps[0].partition if steps else None,
         seq=case.seq,
-        clocks=[sheet(clock, words, now) for clock in case.clocks],
+        clocks=[clock_detail(clock, names, now) for clock in case.clocks],
         allowed=allowed(case, rules),
-        assisting=[words.department(code) for code in case.assisting],
+        assisting=[names.department(code) for code in case.assisting],
         outstanding_checks=list(case.checks),
-        handled_by=words.post(case.handled_by) if case.handled_by else None,
-        trail=_trail(case, words),
+        handled_by=names.post(case.handled_by) if case.handled_by else None,
+        trail=[named for owner in case.trail if (named := names.owner(owner)) is not None],
         suspended_from=case.suspended_from,
-        suspended_until=words.maybe(case.suspended_until),
+        suspended_until=names.maybe(case.suspended_until),
         merged_into=case.merged_into,
         quarantined=case.quarantined,
-        parked=[_parked(waiting, words) for waiting in case.parked],
-        history=[step_line(step, words) for step in steps],
+        parked=[
+            ParkedEvent(early.source, early.id, early.type, names.instant(early.arrival), names.instant(early.until))
+            for early in case.parked
+        ],
+        history=[history_step(step, names) for step in steps],
     )
-
-
-def _parked(waiting: Waiting, words: Names) -> ParkedLine:
-    """An early event, without its record."""
-    arrived, until = words.instant(waiting.arrival), words.instant(waiting.until)
-    return ParkedLine(waiting.source, waiting.id, waiting.type, arrived, until)
-
-
-def _trail(case: Case, words: Names) -> list[OwnerNamed]:
-    """Who owned it before, in this cycle."""
-    return [named for owner in case.trail if (named := words.owner(owner)) is not None]
 
 
 # ---- clocks -------------------------------------------------------------------------------------------------
 
 
-def sheet(clock: Clock, words: Names, now: int) -> ClockSheet:
+def clock_detail(clock: Clock, names: Names, now: int) -> ClockDetail:
     """A clock in full."""
     limit, paused = sla.limit_of(clock), clock.since is None
-    return ClockSheet(
+    calendar = names.register.calendars.get(clock.calendar)
+    return ClockDetail(
         name=clock.name,
         level=clock.level,
         cycle=clock.cycle,
@@ -199,26 +196,33 @@ def sheet(clock: Clock, words: Names, now: int) -> ClockSheet:
         calendar=clock.calendar,
         limit_zh=limit_text(limit) if limit else "",
         limit_en=limit_text(limit, "en") if limit else "",
-        started_at=words.instant(clock.started),
-        due_at=words.maybe(clock.due),
+        started_at=names.instant(clock.started),
+        due_at=names.maybe(clock.due),
         provisional=clock.provisional,
         paused=paused,
-        paused_at=words.instant(clock.judged) if paused else None,
+        paused_at=names.instant(clock.judged) if paused else None,
         overdue=not paused and clock.due is not None and clock.due < now,
-        remaining=_remaining(clock, limit, words.register.calendars.get(clock.calendar), now),
+        remaining=None if calendar is None else _remaining(clock, limit, calendar, now),
         next_rung=clock.rung if clock.next is not None else "",
-        next_at=words.maybe(clock.next),
+        next_at=names.maybe(clock.next),
         acknowledged=clock.acknowledged,
     )
 
 
-def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar | None, now: int) -> Remaining | None:
-    """What is left, by the clock's own kind of time. None without a deadline, or where no calendar can tell."""
-    if clock.due is None or calendar is None:
+def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) -> Remaining | None:
+    """What is left, by the clock's own kind of time. None without a deadline, or where the calendar cannot tell."""
+    if clock.due is None:
         return None
     kind = limit.kind if limit else Kind.urgent_hour
     try:
-        ms = _left(clock, limit, calendar, now)
+        if clock.since is not None:
+            ms = calendar.remaining(now, clock.due, kind)
+        elif limit is None:
+            ms = clock.due - clock.judged
+        else:  # paused: what the stretches that it has run leave of the limit
+            ms = calendar.budget(limit)
+            for begin, end in clock.runs:
+                ms = calendar.left_at(end, begin, ms, kind)
     except CalendarError:
         return None
     wall = None if clock.since is None else clock.due - now
@@ -227,43 +231,23 @@ def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar | None, now
     return Remaining(kind, ms, f"超期{zh}" if late else f"剩余{zh}", f"{en} overdue" if late else f"{en} left", wall)
 
 
-def _left(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) -> int:
-    """Running, what lies between now and the deadline; paused, what the ledger has left of the limit."""
-    due = clock.due or 0
-    if clock.since is not None:
-        return calendar.remaining(now, due, limit.kind if limit else Kind.urgent_hour)
-    if limit is None:
-        return due - clock.judged
-    left = calendar.budget(limit)
-    for begin, end in clock.runs:
-        left = calendar.left_at(end, begin, left, limit.kind)
-    return left
-
-
 # ---- who may do what ----------------------------------------------------------------------------------------
 
 
-def allowed(case: Case, rules: Policy) -> list[Allowed]:
-    """What the present state takes, with the roles that may say it."""
+def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
+    """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
-    names = definition.triggers(case.state) if definition else ["report.submitted"]
-    # A check by a level above the deciding one is a trigger of its own, but nobody sends it under that name.
-    said = sorted({name.replace("verification.checked", "verification.recorded") for name in names})
-    return [Allowed(name, f"gridpatrol.{name}.v1", _roles(name, rules)) for name in said]
-
-
-def _roles(trigger: str, rules: Policy) -> list[Said]:
-    return [Said(m.role, m.levels, m.scope, m.rule) for m in rules.pack.roles if m.trigger == trigger]
+    taken = definition.triggers(case.state) if definition else ["report.submitted"]
+    # The machine has a trigger of its own for a check by a level above the deciding one. People send the same event.
+    triggers = sorted({name.replace("verification.checked", "verification.recorded") for name in taken})
+    roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
+    for row in rules.pack.roles:
+        if row.trigger in roles:
+            roles[row.trigger].append(AllowedRole(row.role, row.levels, row.scope, row.rule))
+    return [AllowedTrigger(name, f"gridpatrol.{name}.v1", by) for name, by in roles.items()]
 
 
 # ---- the history --------------------------------------------------------------------------------------------
-
-
-def _instants(kind: type[f.Fact]) -> frozenset[str]:
-    """The members of a fact that are instants."""
-    described = inspect.type_info(kind)
-    assert isinstance(described, inspect.StructType)
-    return frozenset(field.encode_name for field in described.fields if _is_instant(field.type))
 
 
 def _is_instant(kind: inspect.Type) -> bool:
@@ -273,31 +257,29 @@ def _is_instant(kind: inspect.Type) -> bool:
     return bool(schema) and "milliseconds since" in str((schema or {}).get("description", ""))
 
 
-_INSTANTS = {str(kind.__struct_config__.tag): _instants(kind) for kind in get_args(f.AnyFact)}
+_INSTANTS = {
+    fact.tag: {field.encode_name for field in fact.fields if _is_instant(field.type)}
+    for fact in inspect.multi_type_info(get_args(f.AnyFact))
+    if isinstance(fact, inspect.StructType)
+}
 """By a fact's name, which of its members are instants."""
 
 
-def step_line(step: StepRow, words: Names) -> StepLine:
-    """A step with its instants written out."""
+def history_step(step: StepRow, names: Names) -> HistoryStep:
+    """A step with its instants written out. The record inside a parked event is left to the log."""
     cause = f.decode_cause(step.cause)
     facts: list[dict[str, Any]] = msgspec.json.decode(step.body)
-    told = Cause(cause.type, cause.source, cause.id, cause.actor, words.maybe(cause.occurred), cause.traceparent)
-    return StepLine(
-        step.seq,
-        step.partition,
-        step.n,
-        words.instant(step.at),
-        step.day,
-        told,
-        [_written_out(fact, words) for fact in facts],
+    for fact in facts:
+        if fact["fact"] == "incident.parked":
+            fact.pop("event", None)
+        for name in _INSTANTS.get(fact["fact"], set()) & fact.keys():
+            fact[name] = names.maybe(fact[name])
+    return HistoryStep(
+        seq=step.seq,
+        partition=step.partition,
+        n=step.n,
+        at=names.instant(step.at),
+        day=step.day,
+        cause=Cause(cause.type, cause.source, cause.id, cause.actor, names.maybe(cause.occurred), cause.traceparent),
+        facts=facts,
     )
-
-
-def _written_out(fact: dict[str, Any], words: Names) -> dict[str, Any]:
-    """A fact for people. The record inside a parked event is left to the log."""
-    instants = _INSTANTS.get(fact["fact"], frozenset())
-    return {
-        name: words.instant(value) if name in instants and value is not None else value
-        for name, value in fact.items()
-        if not (fact["fact"] == "incident.parked" and name == "event")
-    }

@@ -1,30 +1,27 @@
-"""The overdue desk: which cases stand where, what falls due next, and what is late.
-
-In: an open read transaction and a `Question`. Out: a `Page` of cases, with a cursor to the next one. All instants are
-RFC 3339 with the offset of the pack's zone.
-"""
+"""The overdue desk: which cases stand where, what falls due next, and what is late."""
 
 from typing import Any
 
 from msgspec import Struct
 
-from engine.http.problems import bad_query
 from engine.policies import Policies
 from engine.store import incident_queries
-from engine.store.incident_queries import After, Connection, Filters
-from engine.views.cursors import no_cursor, read_cursor, write_cursor
-from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, parse_instant, prefix_of
+from engine.store.database import Connection
+from engine.store.incident_queries import After, Filters
+from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
+from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, prefix_of
+from engine.views.questions import BadQuestion, check_limit, parse_instant
 from workflows import case as cases
-from workflows.case import AWAITED, Case, Clock
+from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS
 
 MOST = 500
 """Cases of a page at most."""
 
 
-class Question(Struct, frozen=True, kw_only=True):
-    """What is asked of the desk, as texts; empty asks nothing. `sort` takes a `-` in front to go downwards. A `state`
-    in which cases are over is found among the closed ones, whatever `open` says; what is `overdue` is open."""
+class IncidentQuestion(Struct, frozen=True, kw_only=True):
+    """Which cases, as texts; empty asks nothing. `sort` takes a `-` in front to go downwards. A `state` in which cases
+    are over is found among the closed ones, whatever `open` says; what is `overdue` is open."""
 
     overdue: bool = False
     open: bool | None = True
@@ -50,8 +47,8 @@ class ClockLine(Struct, frozen=True):
     paused: bool
 
 
-class Head(Struct, frozen=True, kw_only=True):
-    """What is said of a case in any length. `due_at` is the next deadline of its running clocks, past or ahead;
+class IncidentHead(Struct, frozen=True, kw_only=True):
+    """The members that every view of a case has. `due_at` is the next deadline of its running clocks, past or ahead;
     `next_at` the instant at which the engine will look at it by itself."""
 
     id: str
@@ -72,43 +69,58 @@ class Head(Struct, frozen=True, kw_only=True):
     next_at: str | None
 
 
-class Line(Head, frozen=True, kw_only=True):
+class IncidentLine(IncidentHead, frozen=True, kw_only=True):
     """A case in brief."""
 
     clocks: list[ClockLine]
 
 
-class Page(Struct, frozen=True):
-    """A page of the desk. `next` continues it; None: this was the last one."""
+class IncidentPage(Struct, frozen=True):
+    """A page of cases. `next` continues it; None: this was the last one."""
 
-    incidents: list[Line]
+    incidents: list[IncidentLine]
     next: str | None
     as_of: str
 
 
-def page(connection: Connection, policies: Policies, question: Question, now: int) -> Page:
-    """The cases that the question asks for. Raises Problem where it cannot be answered."""
-    words = active_names(connection, policies)
-    sort, descending = _sort(question.sort)
-    if not 1 <= question.limit <= MOST:
-        raise bad_query("limit", f"{question.limit} is not from 1 to {MOST}", "ask for fewer and follow `next`")
-    after = _read_cursor(question.cursor, question.sort)
-    rows = incident_queries.read_page(
-        connection, filters(words, question, now), sort, descending, after, question.limit + 1
-    )
+def incident_page(connection: Connection, policies: Policies, question: IncidentQuestion, now: int) -> IncidentPage:
+    """The cases that are asked for. Raises Unanswerable."""
+    names = active_names(connection, policies)
+    column, descending = question.sort.removeprefix("-"), question.sort.startswith("-")
+    if column not in incident_queries.SORTS:
+        ways = ", ".join(f"{name}, -{name}" for name in incident_queries.SORTS)
+        raise BadQuestion("sort", f"{question.sort!r} sorts nothing", f"choose one of: {ways}")
+    check_limit(question.limit, MOST)
+    after = None
+    if question.cursor:
+        order, key, id_ = read_cursor(question.cursor, tuple[str, int | str | None, str])
+        # A cursor belongs to the order that it was handed out for, and its key must fit the column.
+        if order != question.sort or not isinstance(key, str if column == "id" else int | None):
+            raise foreign_cursor()
+        after = After(key, id_)
+    wanted = filters(names, question, now)
+    rows = incident_queries.read_page(connection, wanted, column, descending, after, question.limit + 1)
     shown = rows[: question.limit]
     more = write_cursor(question.sort, shown[-1][0].key, shown[-1][0].id) if len(rows) > len(shown) else None
-    return Page([line(cases.decode(body), words, now) for _, body in shown], more, words.instant(now))
+    return IncidentPage([incident_line(cases.decode(body), names, now) for _, body in shown], more, names.instant(now))
 
 
-def filters(words: Names, question: Question, now: int) -> Filters:
-    """The question as the store takes it."""
-    states = _states(question.state)
+def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
+    """The question as the store takes it. Raises BadQuestion."""
+    states = tuple(name.strip() for name in question.state.split(",") if name.strip())
+    known = [state for definition in DEFINITIONS.values() for state in definition.states.values()]
+    for state in states:
+        if state not in {item.name for item in known}:
+            remedy = f"there are: {', '.join(sorted({item.name for item in known}))}"
+            raise BadQuestion("state", f"{state!r} is no state", remedy)
+    open_, over = question.open, {item.name for item in known if item.terminal}
+    if open_ and not over.isdisjoint(states):
+        open_ = False if over.issuperset(states) else None
     return Filters(
         now=now,
-        open=True if question.overdue else _open(question.open, states),
+        open=True if question.overdue else open_,
         overdue=question.overdue,
-        prefix=prefix_of(words, question.grid) if question.grid else "",
+        prefix=prefix_of(names, question.grid) if question.grid else "",
         owner=question.owner,
         states=states,
         category=question.category,
@@ -118,79 +130,36 @@ def filters(words: Names, question: Question, now: int) -> Filters:
     )
 
 
-def _open(asked: bool | None, states: tuple[str, ...]) -> bool | None:
-    """Open cases, closed ones or all. Who names a state in which cases are over asks for closed ones as well."""
-    over = {state.name for definition in DEFINITIONS.values() for state in definition.states.values() if state.terminal}
-    if not asked or over.isdisjoint(states):
-        return asked
-    return False if over.issuperset(states) else None
-
-
-def _states(text: str) -> tuple[str, ...]:
-    """State names, separated by commas."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    known = {state for definition in DEFINITIONS.values() for state in definition.states}
-    for name in names:
-        if name not in known:
-            raise bad_query("state", f"{name!r} is no state", f"there are: {', '.join(sorted(known))}")
-    return names
-
-
-def _sort(text: str) -> tuple[str, bool]:
-    """The column, and whether downwards."""
-    column = text.removeprefix("-")
-    if column not in incident_queries.SORTS:
-        ways = ", ".join(f"{name}, -{name}" for name in incident_queries.SORTS)
-        raise bad_query("sort", f"{text!r} sorts nothing", f"choose one of: {ways}")
-    return column, text.startswith("-")
-
-
-def _read_cursor(text: str, sort: str) -> After | None:
-    """Where the page begins. A cursor belongs to the order in which it was handed out."""
-    if not text:
-        return None
-    order, key, id_ = read_cursor(text, tuple[str, int | str | None, str])
-    # What a stranger wrote into it must fit the column that it is compared with.
-    if order != sort or not isinstance(key, str if sort.endswith("id") else int | None):
-        raise no_cursor()
-    return After(key, id_)
-
-
-def line(case: Case, words: Names, now: int) -> Line:
+def incident_line(case: Case, names: Names, now: int) -> IncidentLine:
     """A case in brief."""
-    return Line(**head(case, words, now), clocks=[_clock(clock, words, now) for clock in case.clocks])
+    clocks = []
+    for clock in case.clocks:
+        paused = clock.since is None
+        late = clock.due is not None and clock.due < now and not paused
+        clocks.append(ClockLine(clock.name, clock.level, names.maybe(clock.due), late, paused))
+    return IncidentLine(**head_members(case, names, now), clocks=clocks)
 
 
-def head(case: Case, words: Names, now: int) -> dict[str, Any]:
-    """The members of `Head`."""
+def head_members(case: Case, names: Names, now: int) -> dict[str, Any]:
+    """The members of `IncidentHead`."""
     late = max(0, now - case.due_at) if case.due_at is not None and case.closed is None else 0
     born = case.state != AWAITED
     return dict(
         id=case.id,
         definition=case.definition,
         state=case.state,
-        state_zh=state_zh(case),
+        # An unborn case has the state of the reference definition.
+        state_zh=DEFINITIONS[case.definition or "incident"].states[case.state].zh,
         open=case.closed is None,
-        category=words.category(case.category, case.group),
-        owner=words.owner(case.owner),
-        path=words.path(case.path),
+        category=names.category(case.category, case.group),
+        owner=names.owner(case.owner),
+        path=names.path(case.path),
         cycle=case.cycle,
-        opened_at=words.instant(case.opened) if born else None,
-        closed_at=words.maybe(case.closed),
-        due_at=words.maybe(case.due_at),
+        opened_at=names.instant(case.opened) if born else None,
+        closed_at=names.maybe(case.closed),
+        due_at=names.maybe(case.due_at),
         overdue=late > 0,
         overdue_ms=late,
         provisional=any(c.provisional for c in case.clocks),
-        next_at=words.maybe(case.next_at),
+        next_at=names.maybe(case.next_at),
     )
-
-
-def state_zh(case: Case) -> str:
-    """The Chinese name of a case's state. An unborn case has the state of the reference definition."""
-    return DEFINITIONS[case.definition or "incident"].states[case.state].zh
-
-
-def _clock(clock: Clock, words: Names, now: int) -> ClockLine:
-    paused = clock.since is None
-    late = clock.due is not None and clock.due < now and not paused
-    return ClockLine(clock.name, clock.level, words.maybe(clock.due), late, paused)

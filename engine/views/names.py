@@ -1,19 +1,19 @@
-"""Codes with their names, and instants as people write them. In: the active register. Out: small structs and texts."""
+"""Codes of the active pack with their names, and instants as people write them."""
 
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from engine.http.problems import Problem, bad_query
 from engine.policies import Policies
 from engine.store import incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
+from engine.views.questions import BadQuestion, NoActivePack
 from schemas.envelope import to_ms
 from workflows.case import Owner
 from workflows.policy.index import Policy
 
 _FIRST, _LAST = (to_ms(datetime(year, month, day, tzinfo=UTC)) for year, month, day in ((1, 1, 2), (9999, 12, 31)))
-"""A day inside the years that can be spelled, for the offset of any zone. A limit may lead further than that."""
+"""The instants that can be spelled, less a day for the offset of any zone. A limit may lead further than that."""
 
 
 class Named(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Names:
         return None if ms is None else self.instant(ms)
 
     def grid(self, code: str) -> Named:
-        """A grid."""
+        """A grid by its code."""
         known = self.register.grids.get(code)
         return Named(code, known.name if known else code)
 
@@ -66,12 +66,12 @@ class Names:
         return Named(code, known.title if known else code)
 
     def department(self, code: str) -> Named:
-        """A department."""
+        """A department by its code."""
         known = self.register.departments.get(code)
         return Named(code, known.name if known else code)
 
     def owner(self, owner: Owner) -> OwnerNamed | None:
-        """An owner; None where nobody owns the case yet."""
+        """An owner; None where the case has none yet."""
         if not owner.grid:
             return None
         department = self.department(owner.department) if owner.department else None
@@ -90,30 +90,18 @@ class Names:
 
 
 def active_names(connection: Connection, policies: Policies) -> Names:
-    """The words of the active pack. Without one there is nothing to show yet."""
+    """The names of the active pack. Raises NoActivePack."""
     digest = incident_queries.read_active(connection)
     if digest is None:
-        raise Problem(503, "no_pack", "no policy pack is active", remedy="run `gridpatrol pack activate DIR`")
+        raise NoActivePack()
     return Names(policies.get(connection, digest))
 
 
-def prefix_of(words: Names, grid: str) -> str:
-    """The path of a grid: what all paths of its subtree begin with."""
-    if grid not in words.register.grids:
-        known = ", ".join(list(words.register.grids)[:3])
-        raise bad_query("grid", f"{grid!r} is no grid of the active pack", f"give the code of a grid, such as {known}")
-    return f"/{'/'.join(words.register.path(grid))}/"
-
-
-def parse_instant(text: str, field: str) -> int:
-    """An RFC 3339 instant with a zone as milliseconds UTC."""
-    # In a query an unescaped + arrives as a blank, and curl escapes nothing.
-    text = text[:10] + text[10:].replace(" ", "+")
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        remedy = "write 2026-03-02T09:00:00+08:00, or with Z for UTC"
-        raise bad_query(field, f"{text!r} is no instant with a zone", remedy)
-    return to_ms(instant)
+def prefix_of(names: Names, grid: str) -> str:
+    """The path of a grid, such as `/XA/WY/`: what all paths of its subtree begin with. Raises BadQuestion."""
+    if grid not in names.register.grids:
+        known = ", ".join(list(names.register.grids)[:3])
+        raise BadQuestion(
+            "grid", f"{grid!r} is no grid of the active pack", f"give the code of a grid, such as {known}"
+        )
+    return f"/{'/'.join(names.register.path(grid))}/"

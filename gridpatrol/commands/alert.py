@@ -1,22 +1,17 @@
-"""`gridpatrol alert`: who was told what, and the feed as it grows.
-
-In: a database; for `follow`, a running server. Out: alerts, one per line.
-"""
+"""`gridpatrol alert`: the alerts of a database with their recipients, and the feed of a running server."""
 
 import json
 import time
-from collections.abc import Iterator
 
 import click
 
-from consumers.alerts import fold
 from engine.policies import Policies
-from engine.settings import Settings
-from engine.views.names import Names, active_names, prefix_of
+from engine.store import alerts
+from engine.views.names import active_names, prefix_of
 from gridpatrol import options
-from gridpatrol.client import Server, ServerAway
-from gridpatrol.render import terminal
-from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of
+from gridpatrol.client import ServerAway
+from gridpatrol.render.alerts import alert_list, alert_members, feed_line
+from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of, writer_of
 
 RETRY_S = 2.0
 
@@ -50,36 +45,14 @@ def list_alerts(
       gridpatrol alert list --status firing
       gridpatrol alert list --grid WY --clock handle --json
     """
-    with reading(settings_of(database=database)) as opened:
-        with opened.read() as connection:
-            words = active_names(connection, Policies())
-        path = prefix_of(words, grid) if grid else "/"
-        rows = fold.listed(opened, path=path, status=status, clock=clock, case=incident, limit=limit)
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+        names = active_names(connection, Policies())
+        path = prefix_of(names, grid) if grid else "/"
+        rows = alerts.listed(connection, path=path, status=status, clock=clock, case=incident, limit=limit)
     if as_json:
-        options.print_json([_shown(row, words) for row in rows])
+        options.print_json([alert_members(row, names) for row in rows])
     else:
-        terminal.alerts(rows, words)
-
-
-def _shown(row, words: Names) -> dict:
-    posts = json.loads(row.recipients)
-    return {
-        "id": row.id,
-        "case": row.case_id,
-        "kind": row.kind,
-        "clock": row.clock,
-        "level": row.level,
-        "cycle": row.cycle,
-        "category": row.category,
-        "recipients": posts,
-        "due_at": words.instant(row.due_at),
-        "deadline": words.maybe(row.due),
-        "raised_at": words.instant(row.raised_at),
-        "not_before": words.maybe(row.not_before),
-        "status": row.status,
-        "ended_at": words.maybe(row.ended_at),
-        "ended_by": row.ended_by,
-    }
+        alert_list(rows, names)
 
 
 @command.command("follow")
@@ -98,43 +71,24 @@ def follow(grid: str, since: str, count: int | None, listen: str | None, databas
       gridpatrol alert follow --grid WY
       gridpatrol alert follow --json --count 1
     """
-    server = _server(settings_of(listen=listen, database=database), listen)
+    settings = settings_of(listen=listen, database=database)
+    try:
+        server = server_of(settings) if listen else writer_of(settings)
+    except NothingThere:
+        server = server_of(settings)
     if not server.answers():
         raise ServerAway(f"no server answers at {server.url}")
-    for number, (id_, data) in enumerate(_lines(server, grid, since), 1):
-        place = {"last_event_id": id_}  # beside the `id` of what is told, which is the same in every sending
-        click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else _line(data))
-        if number == count:
-            return
-
-
-def _server(settings: Settings, listen: str | None) -> Server:
-    """Where the database's server left its address, unless an address was named."""
-    if not listen:
-        try:
-            with reading(settings) as opened:
-                return server_of(settings, opened)
-        except NothingThere:
-            pass
-    return server_of(settings)
-
-
-def _lines(server: Server, grid: str, last: str) -> Iterator[tuple[str, str]]:
-    """The feed without end."""
+    last, printed = since, 0
     while True:
         try:
             for id_, data in server.follow("/v1/alerts/stream", last, grid=grid or None):
-                if id_ and id_ != last:
-                    last = id_
-                    yield id_, data
+                if not id_ or id_ == last:
+                    continue
+                last, printed = id_, printed + 1
+                place = {"last_event_id": id_}  # beside the `id` of the alert, which is the same in every sending
+                click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else feed_line(data))
+                if printed == count:
+                    return
         except ServerAway as error:
             options.say(f"{error}; trying again")
         time.sleep(RETRY_S)
-
-
-def _line(data: str) -> str:
-    """One line of the feed for people."""
-    told = json.loads(data)
-    due = terminal.both_clock(told["clock"], told["kind"])
-    to = ", ".join(told["recipients"])
-    return f"{terminal.both_end(told['what'])}  {due}  {told['case']}  → {to}"

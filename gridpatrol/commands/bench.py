@@ -1,15 +1,12 @@
-"""`gridpatrol bench`: events per second and CPU time per event, of one process on both databases, or of the roles.
-
-In: nothing. Out: tables, or JSON.
-"""
+"""`gridpatrol bench`: events per second and CPU time per event, of one process on both databases, or of the roles."""
 
 import logging
 
 import click
 
 from gridpatrol import options
-from gridpatrol.render import terminal
 from gridpatrol.render.progress import progress
+from gridpatrol.render.tables import table
 from gridpatrol.run.wiring import settings_of
 from gridpatrol.source_tree import lab
 
@@ -49,20 +46,20 @@ def command(scale: float, cluster: bool, as_json: bool) -> None:
             f"{run.events_per_s:,}",
             f"{run.cpu_ms:.3f}",
             f"{run.process_cpu_ms:.3f}",
-            "in process" if run.database == "sqlite" else _known(run.database_cpu_ms),
+            "in process"
+            if run.database == "sqlite"
+            else "elsewhere"
+            if run.database_cpu_ms is None
+            else f"{run.database_cpu_ms:.3f}",
             f"{run.bare_events_per_s:,}",
             f"{run.bare_share:.2f}",
         )
         for run in done.runs
     ]
     heads = ("database", "batch", "events", "events/s", "CPU ms/event", "engine", "database", "bare events/s", "share")
-    terminal.table(heads, rows, right=range(1, 9))
+    table(heads, rows, right=range(1, 9))
     for line in (*done.skipped, *done.notes):
         click.echo(line)
-
-
-def _known(value: float | None) -> str:
-    return "elsewhere" if value is None else f"{value:.3f}"
 
 
 # ---- the distributed run ------------------------------------------------------------------------------------
@@ -74,13 +71,13 @@ def _cluster(scale: float, as_json: bool) -> None:
         bench = lab("bench.run")
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from error
-    with progress("starting", bench.STAGES) as told:
+    with progress("starting", bench.STAGES) as show:
         stages = iter(range(bench.STAGES + 1))
-        done = bench.run(scale, lambda what: told(next(stages), now=what))
+        done = bench.run(scale, lambda what: show(next(stages), now=what))
     if as_json:
         return options.print_json(done)
     for line in (done["machine"], *done["notes"]):
         click.echo(line)
     for heads, rows in bench.tables(done):
         click.echo()
-        terminal.table(heads, rows, right=range(1, len(heads)))
+        table(heads, rows, right=range(1, len(heads)))

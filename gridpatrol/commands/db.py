@@ -1,7 +1,4 @@
-"""`gridpatrol db`: the schema of a database, what a restored one needs, and its move to another place.
-
-In: its URL. Out: tables of this release; an alert feed of a new epoch; the whole store in another database.
-"""
+"""`gridpatrol db`: the schema of a database, what a restored one needs, and its move to another place."""
 
 from contextlib import closing
 
@@ -13,7 +10,7 @@ from engine.store import copying
 from engine.store.database import open_database
 from gridpatrol import options
 from gridpatrol.render.progress import progress
-from gridpatrol.render.terminal import table
+from gridpatrol.render.tables import table
 from gridpatrol.run.wiring import DOOR, is_empty, reading, settings_of, shown
 
 
@@ -92,8 +89,8 @@ def copy(source: str, database: str | None, as_json: bool) -> None:
         if is_empty(new):
             new.upgrade()
         new.check_schema()
-        with progress("copying and reading back", None) as told:
-            copied = copying.copy(old, new, told, but_meta=(DOOR,))
+        with progress("copying and reading back", None) as show:
+            copied = copying.copy(old, new, show, but_meta=(DOOR,))
     if as_json:
         options.print_json({name: {"rows": rows, "checksum": checksum} for name, rows, checksum in copied})
         return

@@ -1,9 +1,7 @@
-"""`gridpatrol deadletter`: what was not taken, why, and another try.
-
-In: a database, or the server that writes to it. Out: letters with reason, field and position; the outcome of a replay.
-"""
+"""`gridpatrol deadletter`: what was not taken, why, and another try."""
 
 import logging
+from typing import Any
 
 import click
 import msgspec
@@ -13,13 +11,11 @@ from engine.errors import LeaseTaken
 from engine.operations import dead_letters
 from engine.operations.dead_letters import Replayed
 from engine.principals import Principals
-from engine.runtime import Engine
-from engine.settings import Settings
 from engine.slice.types import Answer
 from engine.store import dead_letters as store
 from gridpatrol import options
-from gridpatrol.render import terminal
-from gridpatrol.run.wiring import reading, server_of, settings_of, writing
+from gridpatrol.render.tables import LocalClock, clock_of, table
+from gridpatrol.run.wiring import reading, settings_of, writer_of, writing
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +42,9 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         found = store.listed(connection, reason=reason, open_only=open_only, limit=limit)
         counts = store.counts(connection)
-        clock = terminal.clock_of(connection)
+        clock = clock_of(connection)
     if as_json:
-        options.print_json([_shown(letter, clock) for letter in found])
+        options.print_json([_members(letter, clock) for letter in found])
         return
     rows = [
         (
@@ -62,12 +58,14 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
         )
         for letter in found
     ]
-    terminal.table(("letter", "at", "reason", "field", "type", "detail", "replayed"), rows)
+    table(("letter", "at", "reason", "field", "type", "detail", "replayed"), rows)
     click.echo("; ".join(f"{reason}: {n}, {unseen} open" for reason, n, unseen in counts) or "No dead letters.")
 
 
-def _shown(letter: store.Letter, clock: terminal.LocalClock) -> dict:
-    return msgspec.to_builtins(letter) | {"at": clock.instant(letter.at), "at_ms": letter.at}
+def _members(letter: store.Letter, clock: LocalClock) -> dict[str, Any]:
+    """A letter as JSON shows it."""
+    members: dict[str, Any] = msgspec.to_builtins(letter)
+    return members | {"at": clock.instant(letter.at), "at_ms": letter.at}
 
 
 @command.command("show")
@@ -90,15 +88,14 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         found = _must_exist(store.read(connection, letter), letter)
         body = store.read_sealed(connection, found.token) if with_bytes else None
-        clock = terminal.clock_of(connection)
-    said = _shown(found, clock)
+        members = _members(found, clock_of(connection))
     if with_bytes:
         log.warning("sealed.read", extra={"letter": letter, "by": options.account()})
-        said["bytes"] = body
+        members["bytes"] = body
     if as_json:
-        options.print_json(said)
+        options.print_json(members)
         return
-    for name, value in said.items():
+    for name, value in members.items():
         if value not in ("", None):
             click.echo(f"{name:10} {value}")
 
@@ -132,10 +129,24 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
     try:
         with writing(settings) as engine:
             engine.drain(now_ms())
-            outcomes = [_replay_here(engine, id_) for id_ in letter]
+            outcomes = list[Replayed]()
+            for id_ in letter:
+                found = dead_letters.read(engine, id_)
+                assert found is not None
+                principals = Principals(engine.settings.principals)
+                submission = dead_letters.resubmission(*found, engine.count, principals)
+                row = engine.append([submission], now_ms())[0]
+                answer: Answer | None = None
+                while (result := engine.work(now_ms())) is not None:
+                    here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
+                    answer = next(here, answer)
+                outcomes.append(dead_letters.outcome_of(id_, answer))
+                dead_letters.write_outcome(engine, outcomes[-1])
             engine.drain(now_ms())
     except LeaseTaken:
-        outcomes = _replay_there(settings, letter)
+        server = writer_of(settings)
+        answers = [server.post(f"/v1/operator/letters/{id_}/replays") for id_ in letter]
+        outcomes = [msgspec.convert(answer, Replayed) for answer in answers]
     if as_json:
         options.print_json(outcomes)
     else:
@@ -143,23 +154,3 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
             why = f" ({done.reason} {done.field}: {done.detail})" if done.reason else ""
             click.echo(f"{done.letter}: {done.outcome}{why}")
     ctx.exit(1 if any(done.reason for done in outcomes) else 0)
-
-
-def _replay_here(engine: Engine, id_: str) -> Replayed:
-    """With the lease in hand: append, decide, keep how it ended."""
-    found = dead_letters.read(engine, id_)
-    assert found is not None
-    submission = dead_letters.resubmission(*found, engine.count, Principals.read(engine.settings.principals))
-    row = engine.append([submission], now_ms())[0]
-    answer: Answer | None = None
-    while (result := engine.work(now_ms())) is not None:
-        answer = next((a for a in result.answers if (a.partition, a.position) == (row.partition, row.position)), answer)
-    outcome = dead_letters.outcome_of(id_, answer)
-    dead_letters.keep(engine, outcome)
-    return outcome
-
-
-def _replay_there(settings: Settings, wanted: tuple[str, ...]) -> list[Replayed]:
-    with reading(settings) as opened:
-        server = server_of(settings, opened)
-    return [msgspec.convert(server.post(f"/v1/operator/letters/{id_}/replays"), Replayed) for id_ in wanted]

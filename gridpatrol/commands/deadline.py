@@ -1,7 +1,6 @@
 """`gridpatrol deadline explain`: why a deadline is what it is, span by span.
 
-In: an incident of a database, or a limit and an instant (then no database is needed). Out: the calculation in Chinese
-or English, or as JSON with `due_at` and the spans.
+The deadline is one of a stored incident, or that of a limit and an instant; the latter needs no database.
 """
 
 from dataclasses import dataclass, field
@@ -74,18 +73,14 @@ def explain_deadline(
     settings = settings_of(database=database, pack=pack)
     if limit and start:
         policy = Policy(read_pack(settings.pack), "")
-        chosen = _calendar(policy, calendar)
-        _tell(explain(chosen, _instant(start, chosen), parse_limit(limit)), lang, as_json)
+        code = calendar or policy.calendar_of(policy.root)
+        if code not in policy.calendars:
+            raise click.UsageError(f"The pack has no calendar {code!r}, only: {', '.join(policy.calendars)}.")
+        chosen = policy.calendars[code]
+        _print(explain(chosen, _instant(start, chosen), parse_limit(limit)), lang, as_json)
         return
     with reading(settings) as opened:
         _explain_stored(opened, str(incident), clock, level, lang, as_json)
-
-
-def _calendar(policy: Policy, code: str | None) -> Calendar:
-    code = code or policy.calendar_of(policy.root)
-    if code not in policy.calendars:
-        raise click.UsageError(f"The pack has no calendar {code!r}, only: {', '.join(policy.calendars)}.")
-    return policy.calendars[code]
 
 
 def _instant(text: str, calendar: Calendar) -> int:
@@ -101,7 +96,7 @@ def _instant(text: str, calendar: Calendar) -> int:
     return to_ms(when)
 
 
-def _tell(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any] | None = None) -> None:
+def _print(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any] | None = None) -> None:
     if as_json:
         options.print_json(msgspec.to_builtins(explained) | (more or {}))
     else:
@@ -113,7 +108,7 @@ def _tell(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any]
 
 @dataclass
 class Ledger:
-    """A clock as its facts tell it."""
+    """A clock by its facts. Instants are ms UTC."""
 
     clock: str
     level: int
@@ -137,44 +132,51 @@ class Ledger:
 def ledgers(steps: list[StepRow]) -> list[Ledger]:
     """Every clock that ever ran in a case, from its facts, in the order in which they started."""
     found: dict[tuple[str, int, int], Ledger] = {}
-    order = list[Ledger]()
+    in_order = list[Ledger]()
     for step in steps:
         for fact in f.decode_facts(step.body):
             if isinstance(fact, f.ClockStarted):
                 key = (fact.clock, fact.level, fact.cycle)
                 ledger = Ledger(*key, fact.calendar, fact.judged, fact.limit, fact.due, step.at)
                 found[key] = ledger
-                order.append(ledger)
+                in_order.append(ledger)
             elif isinstance(fact, f.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:
-                _note(found[fact.clock, fact.level, fact.cycle], fact, step.at)
-    return order
-
-
-def _note(ledger: Ledger, fact: f.ClockFact, at: int) -> None:
-    """One more fact of a clock."""
-    if isinstance(fact, f.ClockPaused):
-        ledger.paused = fact.judged
-    elif isinstance(fact, f.ClockResumed):
-        if ledger.paused is not None:
-            ledger.pauses.append((ledger.paused, fact.judged))
-        ledger.paused, ledger.due, ledger.known = None, fact.due, at
-    elif isinstance(fact, f.ClockRetargeted):
-        ledger.limit, ledger.due, ledger.known = fact.limit, fact.due, at
-    elif isinstance(fact, f.ClockStopped):
-        ledger.judged, ledger.result = fact.judged, fact.result
+                ledger = found[fact.clock, fact.level, fact.cycle]
+                match fact:
+                    case f.ClockPaused():
+                        ledger.paused = fact.judged
+                    case f.ClockResumed():
+                        if ledger.paused is not None:
+                            ledger.pauses.append((ledger.paused, fact.judged))
+                        ledger.paused, ledger.due, ledger.known = None, fact.due, step.at
+                    case f.ClockRetargeted():
+                        ledger.limit, ledger.due, ledger.known = fact.limit, fact.due, step.at
+                    case f.ClockStopped():
+                        ledger.judged, ledger.result = fact.judged, fact.result
+    return in_order
 
 
 def _explain_stored(
     database: Database, incident: str, clock: str | None, level: int | None, lang: str, as_json: bool
 ) -> None:
-    """Explain the last clock of that name, or the one that is due first."""
+    """Explain the last clock of that name and level; without a name the one that is due first, else the total."""
     with database.read() as connection:
         steps = exports.steps_of(connection, incident)
         rows = slices.read_partitions(connection)
         if not steps:
             raise click.UsageError(f"There is no incident {incident!r}: see `gridpatrol incident list`.")
         ran = ledgers(steps)
-        ledger = _chosen(ran, clock, level)
+        of_level = [item for item in ran if level in (None, item.level)]
+        running = [(item.due, k) for k, item in enumerate(of_level) if item.runs and item.due is not None]
+        named = [item for item in of_level if item.clock == (clock or "total")]
+        if clock is None and running:
+            ledger = of_level[min(running)[1]]
+        elif named:
+            ledger = named[-1]
+        else:
+            names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
+            wanted = repr(clock or "total") + ("" if level is None else f" at level {level}")
+            raise click.UsageError(f"No clock {wanted} has run in this incident, only: {names or 'none'}.")
         packs: list[tuple[str, int]] = msgspec.json.decode(
             next(row.packs for row in rows if row.partition == steps[0].partition)
         )
@@ -183,35 +185,21 @@ def _explain_stored(
     _explain_ledger(policy.calendars[ledger.calendar], ledger, lang, as_json)
 
 
-def _chosen(ran: list[Ledger], clock: str | None, level: int | None) -> Ledger:
-    """The last clock of that name and level; without a name the running one that is due first, else the total one."""
-    of_level = [item for item in ran if level in (None, item.level)]
-    running = [(item.due, k) for k, item in enumerate(of_level) if item.runs and item.due is not None]
-    if clock is None and running:
-        return of_level[min(running)[1]]
-    named = [item for item in of_level if item.clock == (clock or "total")]
-    if not named:
-        names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
-        wanted = repr(clock or "total") + ("" if level is None else f" at level {level}")
-        raise click.UsageError(f"No clock {wanted} has run in this incident, only: {names or 'none'}.")
-    return named[-1]
-
-
 def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool) -> None:
     """What a clock's deadline rests on: an order, nothing, or a limit that is counted out."""
     more = {"clock": ledger.clock, "level": ledger.level, "cycle": ledger.cycle, "result": ledger.result}
     if not ledger.limit:
         due = calendar.local(ledger.due) if ledger.due is not None else None
-        said = f"This deadline was ordered as an instant: {due}." if due else "This clock runs without a deadline."
+        sentence = f"This deadline was ordered as an instant: {due}." if due else "This clock runs without a deadline."
         if as_json:
-            options.print_json(more | {"due_at": due, "due_ms": ledger.due, "spans": [], "why": said})
+            options.print_json(more | {"due_at": due, "due_ms": ledger.due, "spans": [], "why": sentence})
         else:
-            click.echo(said)
+            click.echo(sentence)
         return
     pauses = list(ledger.pauses)
     if ledger.paused is not None:
         pauses.append((ledger.paused, max(ledger.paused, ledger.judged)))
     explained = explain(calendar, ledger.started, parse_limit(ledger.limit), pauses)
-    _tell(explained, lang, as_json, more)
+    _print(explained, lang, as_json, more)
     if ledger.due is not None and ledger.paused is None and explained.due_ms != ledger.due:
         options.say(f"The deadline that counts was fixed earlier, by another calendar: {calendar.local(ledger.due)}.")

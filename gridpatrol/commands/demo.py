@@ -1,7 +1,4 @@
-"""`gridpatrol demo`: see it work, with a sample city in real time or a real city's record.
-
-In: nothing that has to be prepared. Out: a server with traffic; or what the engine makes of seven weeks of a real city.
-"""
+"""`gridpatrol demo`: see it work, with a sample city in real time or a real city's record."""
 
 from pathlib import Path
 
@@ -61,4 +58,4 @@ def city(database: str | None, proof: bool, as_json: bool) -> None:
     elif proof:
         click.echo(cities.proof(found))
     else:
-        cities.tell(found, shown(settings.database))
+        cities.print_city(found, shown(settings.database))

@@ -1,7 +1,6 @@
-"""`gridpatrol facts export`: what the engine has told, as canonical JSON lines.
+"""`gridpatrol facts export`: the steps of every incident as canonical JSON lines.
 
-In: a database. Out: one step per line. Sorted by case and without numbers, two runs over the same log give the same
-bytes, however the work was divided.
+Sorted by case and without numbers, two runs over the same log give the same bytes, however the work was divided.
 """
 
 import click
@@ -51,7 +50,7 @@ def export(output: str, order: str, without_n: bool, database: str | None) -> No
 def line(step: StepRow, without_n: bool) -> bytes:
     """A step in declared order; cause and facts go in as the bytes that are stored."""
     place = {} if without_n else {"partition": step.partition, "n": step.n}
-    told = place | {
+    members = place | {
         "case": step.case_id,
         "seq": step.seq,
         "at": step.at,
@@ -65,4 +64,4 @@ def line(step: StepRow, without_n: bool) -> bytes:
         "cause": msgspec.Raw(step.cause.encode()),
         "facts": msgspec.Raw(step.body.encode()),
     }
-    return msgspec.json.encode(told) + b"\n"
+    return msgspec.json.encode(members) + b"\n"

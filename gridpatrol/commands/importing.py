@@ -1,8 +1,4 @@
-"""`gridpatrol import`: another system's records as CloudEvents.
-
-In: a file of that system. Out: JSON lines of CloudEvents in time order; what could not be imported, or only with a
-remark, on stderr.
-"""
+"""`gridpatrol import`: another system's records as CloudEvents."""
 
 from collections import Counter
 from pathlib import Path
@@ -43,21 +39,21 @@ def import_boston311(
       gridpatrol import boston311 -o city.jsonl
       gridpatrol import boston311 rows.csv.gz --deadlines pack | gridpatrol replay - --pack boston311
     """
-    problems = Counter[tuple[bool, str]]()
+    remarks = Counter[tuple[bool, str]]()
 
-    def note(problem: boston311.Problem) -> None:
-        problems[problem.imported, problem.field] += 1
-        if problems.total() <= show:
-            kept = "imported" if problem.imported else "NOT imported"
-            say(f"line {problem.row} {problem.field}: {problem.reason} ({kept})")
+    def note(remark: boston311.ImportRemark) -> None:
+        remarks[remark.imported, remark.field] += 1
+        if remarks.total() <= show:
+            kept = "imported" if remark.imported else "NOT imported"
+            say(f"line {remark.row} {remark.field}: {remark.reason} ({kept})")
 
     count = 0
     tree = {grid.code: grid.parent for grid in read_pack(pack).grids}
-    with progress("importing", None) as told:
+    with progress("importing", None) as show_count:
         for event in boston311.events(file or boston311.SHIPPED, tree, note, deadlines=deadlines):
             output.write(event + b"\n")
             count += 1
             if count % 1000 == 0:
-                told(count)
-    left_out = sum(n for (imported, _), n in problems.items() if not imported)
-    say(f"{count} events; {left_out} lines not imported, {problems.total() - left_out} imported with a remark.")
+                show_count(count)
+    left_out = sum(n for (imported, _), n in remarks.items() if not imported)
+    say(f"{count} events; {left_out} lines not imported, {remarks.total() - left_out} imported with a remark.")

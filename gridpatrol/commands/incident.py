@@ -1,9 +1,9 @@
-"""`gridpatrol incident`: the desk and the story of one incident, the same answers as over HTTP.
+"""`gridpatrol incident`: the list, the story of one incident, and the erasure of its sealed texts.
 
-In: a database, also while a server writes to it. Out: incidents by their deadlines; one incident, step by step. What is
-sealed of an incident is erased on demand, here or by the server that writes.
+The answers are the same as over HTTP, also while a server writes to the database.
 """
 
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -15,12 +15,12 @@ from engine.operations import erasure
 from engine.operations.erasure import Erased, Erasure
 from engine.policies import Policies
 from engine.store import exports
-from engine.views.incident_detail import incident_detail
-from engine.views.incident_list import Question, page
+from engine.views import incident_detail as detail
+from engine.views.incident_list import IncidentQuestion, incident_page
 from engine.views.names import active_names
 from gridpatrol import options
-from gridpatrol.render import terminal
-from gridpatrol.run.wiring import reading, server_of, settings_of, writing
+from gridpatrol.render.incidents import incident_detail, incident_list
+from gridpatrol.run.wiring import reading, settings_of, writer_of, writing
 
 
 @click.group("incident")
@@ -44,7 +44,9 @@ def command() -> None:
 @click.option("--at", type=options.INSTANT, help="Overdue as of this instant instead of now.")
 @options.database
 @options.as_json
-def list_incidents(overdue: bool, closed: bool, database: str | None, as_json: bool, at: int | None, **asked) -> None:
+def list_incidents(
+    overdue: bool, closed: bool, database: str | None, as_json: bool, at: int | None, **filters: Any
+) -> None:
     """List open incidents, the next deadline first.
 
     \b
@@ -53,13 +55,13 @@ def list_incidents(overdue: bool, closed: bool, database: str | None, as_json: b
       gridpatrol incident list --grid WY --state handling --sort -opened_at
       gridpatrol incident list --clock handle --due-before 2026-03-02T09:00+08:00 --json
     """
-    question = Question(overdue=overdue, open=None if closed else True, **asked)
+    question = IncidentQuestion(overdue=overdue, open=None if closed else True, **filters)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = page(connection, Policies(), question, at or now_ms())
+        found = incident_page(connection, Policies(), question, at or now_ms())
     if as_json:
         options.print_json(found)
     else:
-        terminal.desk(found.incidents, found.as_of, found.next is not None)
+        incident_list(found.incidents, found.as_of, found.next is not None)
 
 
 @command.command("show")
@@ -75,13 +77,13 @@ def show_incident(incident: str, database: str | None, as_json: bool) -> None:
     """
     policies = Policies()
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = incident_detail(connection, policies, incident, now_ms())
+        found = detail.incident_detail(connection, policies, incident, now_ms())
         steps = exports.steps_of(connection, incident)
-        words = active_names(connection, policies)
+        names = active_names(connection, policies)
     if as_json:
         options.print_json(found)
     else:
-        terminal.incident(found, steps, words)
+        incident_detail(found, steps, names)
 
 
 @command.command("erase")
@@ -102,8 +104,7 @@ def erase_incident(incident: str, database: str | None, as_json: bool) -> None:
     """
     settings = settings_of(database=database)
     wish = Erasure(options.account())
-    with reading(settings) as opened:
-        server = server_of(settings, opened)
+    server = writer_of(settings)
     try:
         with writing(settings, listening=False) as engine:
             erased = erasure.erase(engine, incident, wish.by)

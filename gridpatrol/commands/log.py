@@ -1,6 +1,6 @@
 """`gridpatrol log`: export a run's log, settle records that halt their partition.
 
-In: a database. Out: the log as JSON lines, which `gridpatrol replay` turns into the same facts; an operator's word.
+An exported log is JSON lines, which `gridpatrol replay` turns into the same facts.
 """
 
 import click
@@ -10,10 +10,8 @@ from engine import replay
 from engine.errors import LeaseTaken
 from engine.operations import settlements
 from engine.operations.settlements import Settled
-from engine.runtime import Engine
-from engine.settings import Settings
 from gridpatrol import options
-from gridpatrol.run.wiring import reading, server_of, settings_of, whole_log, writing
+from gridpatrol.run.wiring import reading, settings_of, whole_log, writer_of, writing
 
 
 @click.group("log")
@@ -66,26 +64,16 @@ def settle(
     """
     if skip == (stamp is not None):
         raise click.UsageError("Say either --skip or --stamp INSTANT.")
-    word = Settled(partition, position, "skip" if skip else f"stamp:{stamp}", why, through)
+    verdict = Settled(partition, position, "skip" if skip else f"stamp:{stamp}", why, through)
     settings = settings_of(database=database)
     try:
         with writing(settings) as engine:
-            _settle_here(engine, word)
+            try:
+                settlements.settle(engine, verdict)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
+            engine.drain(None)
     except LeaseTaken:
-        _settle_there(settings, word)
+        writer_of(settings).post("/v1/operator/settlements", msgspec.json.encode(verdict))
     upto = "" if through is None else f" to {partition}.{through}"
-    click.echo(f"Record {partition}.{position}{upto} is settled: {word.verdict}.")
-
-
-def _settle_here(engine: Engine, word: Settled) -> None:
-    try:
-        settlements.settle(engine, word)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    engine.drain(None)
-
-
-def _settle_there(settings: Settings, word: Settled) -> None:
-    with reading(settings) as opened:
-        server = server_of(settings, opened)
-    server.post("/v1/operator/settlements", msgspec.json.encode(word))
+    click.echo(f"Record {partition}.{position}{upto} is settled: {verdict.verdict}.")

@@ -1,9 +1,7 @@
-"""`gridpatrol pack`: check a locality's folder, activate it, see what was active when.
-
-In: a folder of CSV, TOML and GeoJSON. Out: findings with file, row and remedy; a pack activated through the log.
-"""
+"""`gridpatrol pack`: check a locality's folder, activate it, see what was active when."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 import msgspec
@@ -11,11 +9,9 @@ import msgspec
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.packs import check_folder, folder_of
-from engine.settings import Settings
 from engine.store import inbox, slices
 from gridpatrol import options
-from gridpatrol.client import Server
-from gridpatrol.run.wiring import read_pack, reading, server_of, settings_of, writing
+from gridpatrol.run.wiring import read_pack, reading, settings_of, writer_of, writing
 from workflows.clocks.calendar import Calendar
 from workflows.policy import model
 
@@ -46,15 +42,14 @@ def check(ctx: click.Context, folder: str, as_json: bool) -> None:
     else:
         for problem in problems:
             click.echo(f"{problem.severity}: {problem}")
-        click.echo(_summary(pack, errors, len(problems) - errors))
+        warnings = len(problems) - errors
+        if pack is None or errors:
+            click.echo(f"{errors} errors, {warnings} warnings: this pack cannot be activated.")
+        else:
+            tables = ("grids", "posts", "categories", "limits")
+            counts = ", ".join(f"{len(getattr(pack, table))} {table}" for table in tables)
+            click.echo(f"{pack.title_zh} {pack.title_en}: {counts}; {warnings} warnings. It can be activated.")
     ctx.exit(1 if errors else 0)
-
-
-def _summary(pack: model.Pack | None, errors: int, warnings: int) -> str:
-    if pack is None or errors:
-        return f"{errors} errors, {warnings} warnings: this pack cannot be activated."
-    counts = ", ".join(f"{len(getattr(pack, what))} {what}" for what in ("grids", "posts", "categories", "limits"))
-    return f"{pack.title_zh} {pack.title_en}: {counts}; {warnings} warnings. It can be activated."
 
 
 @command.command("activate")
@@ -79,18 +74,8 @@ def activate(folder: str, database: str | None) -> None:
             digest = engine.install(pack, now_ms())
             engine.drain(now_ms())
     except LeaseTaken:
-        digest = _activate_there(_server(settings), pack)
+        digest = writer_of(settings).post("/v1/operator/packs", model.encode(pack))["hash"]
     click.echo(f"{pack.code} is active: {digest}")
-
-
-def _server(settings: Settings) -> Server:
-    with reading(settings) as opened:
-        return server_of(settings, opened)
-
-
-def _activate_there(server: Server, pack: model.Pack) -> str:
-    digest: str = server.post("/v1/operator/packs", model.encode(pack))["hash"]
-    return digest
 
 
 @command.command("list")
@@ -107,7 +92,22 @@ def list_packs(database: str | None, as_json: bool) -> None:
         rows = inbox.read_packs(connection)
         first = slices.read_partitions(connection)[:1]
     activations: list[tuple[str, int]] = msgspec.json.decode(first[0].packs) if first else []
-    listed = [_listed(row.hash, row.body, activations) for row in rows]
+    listed = list[dict[str, Any]]()
+    for row in rows:
+        pack = model.decode(row.body.encode())
+        calendar = Calendar(pack.calendars[0])
+        active_at = [arrival for digest, arrival in activations if digest == row.hash]
+        listed.append(
+            {
+                "hash": row.hash,
+                "code": pack.code,
+                "title_zh": pack.title_zh,
+                "title_en": pack.title_en,
+                "active": bool(activations) and activations[-1][0] == row.hash,
+                # A pack that was active before the first event has no instant.
+                "activated_at": [calendar.local(at) if at > 86_400_000 else "ever" for at in active_at],
+            }
+        )
     listed.sort(key=lambda item: item["activated_at"][-1:] or [""])
     if as_json:
         options.print_json(listed)
@@ -115,22 +115,3 @@ def list_packs(database: str | None, as_json: bool) -> None:
     for item in listed:
         since = f"active since {item['activated_at'][-1]}" if item["active"] else "not active"
         click.echo(f"{item['hash'][:12]}  {item['code']}  {item['title_zh']}  {since}")
-
-
-def _listed(digest: str, body: str, activations: list[tuple[str, int]]) -> dict:
-    pack = model.decode(body.encode())
-    calendar = Calendar(pack.calendars[0])
-    at = [arrival for hash_, arrival in activations if hash_ == digest]
-    return {
-        "hash": digest,
-        "code": pack.code,
-        "title_zh": pack.title_zh,
-        "title_en": pack.title_en,
-        "active": bool(activations) and activations[-1][0] == digest,
-        "activated_at": [_local(calendar, instant) for instant in at],
-    }
-
-
-def _local(calendar: Calendar, instant: int) -> str:
-    """An activation's instant; one from before the first event has none."""
-    return calendar.local(instant) if instant > 86_400_000 else "ever"

@@ -1,21 +1,18 @@
-"""`gridpatrol performance`: counts, rates and durations of a subtree, the same answer as over HTTP; or all folded anew.
-
-In: a question by grid, grouping and period. Out: a table, or JSON with exact numerators and denominators; or figures
-that follow from the stored steps once more.
-"""
+"""`gridpatrol performance`: counts, rates and durations of a subtree as over HTTP; or all figures folded anew."""
 
 from contextlib import closing
-from typing import Any
 
 import click
 
 from consumers.performance import consume
-from consumers.performance.consume import Rate
+from engine.clock import now_ms
 from engine.lease import WRITER, Lease
+from engine.policies import Policies
 from engine.store import inbox
+from engine.views.performance import GROUPINGS, PerformanceQuestion, performance_page
+from engine.views.questions import BadQuestion
 from gridpatrol import options
-from gridpatrol.figures import GROUPINGS, Figures, reader
-from gridpatrol.render import terminal
+from gridpatrol.render.figures import figure_table
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import reading, settings_of, shown
 
@@ -46,7 +43,7 @@ def command() -> None:
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.database
 @options.as_json
-def show_performance(database: str | None, as_json: bool, from_: str, published: bool, **asked: str) -> None:
+def show_performance(database: str | None, as_json: bool, from_: str, to: str, published: bool, **filters: str) -> None:
     """Show figures by grid, department, group, category, post or day.
 
     \b
@@ -54,16 +51,16 @@ def show_performance(database: str | None, as_json: bool, from_: str, published:
       gridpatrol performance show --grid WY --period month
       gridpatrol performance show --by department --from 2026-03-01 --to 2026-03-31 --json
     """
-    question = {"from": from_, "published": "true" if published else ""} | asked
-    with reading(settings_of(database=database)) as opened:
+    question = PerformanceQuestion(since=from_, until=to, published="true" if published else "", **filters)
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
         try:
-            found = reader(opened)({name: value for name, value in question.items() if value})
-        except ValueError as error:
+            found = performance_page(connection, Policies(), question, now_ms())
+        except BadQuestion as error:
             raise click.UsageError(str(error)) from error
     if as_json:
         options.print_json(found)
     else:
-        figures(found)
+        figure_table(found)
 
 
 @command.command("rebuild")
@@ -86,60 +83,12 @@ def rebuild(database: str | None, as_json: bool) -> None:
             published = inbox.read_origin(connection) is not None
         with closing(Lease(opened, WRITER, shared=published)):
             total = consume.rebuild(opened, note=published)
-            with progress("folding", total) as told:
+            with progress("folding", total) as show:
                 folded = 0
-                while more := consume.fill(opened) if published else consume.consume(opened, 2000):
+                while more := consume.fold_from_store(opened) if published else consume.consume(opened, 2000):
                     folded += more
-                    told(min(folded, total))
+                    show(min(folded, total))
     if as_json:
         options.print_json({"steps": total, "database": shown(settings.database)})
     else:
         click.echo(f"The figures of {shown(settings.database)} follow from its {total} steps.")
-
-
-def figures(found: Figures) -> None:
-    """A table of figures. A rate from too few cases stands in brackets: it ranks nothing."""
-    days = f"{found.since or 'the beginning'} to {found.until or 'now'}"
-    click.echo(f"{found.pack} {found.grid} by {found.by or 'all'}, {days}")
-    standing = {row.key: row for row in found.standing}
-    rows: list[tuple[Any, ...]] = []
-    for row in found.rows:
-        counts, now = row.counts, standing.get(row.key)
-        rows.append(
-            (
-                row.key,
-                row.name,
-                counts.get("reported", 0),
-                counts.get("closed", 0),
-                row.n,
-                *(_rate(rate, row.thin) for rate in (row.close_rate, row.on_time_rate, row.rework_rate)),
-                terminal.lasted(row.median_ms) if row.median_ms is not None else "",
-                terminal.lasted(row.p90_ms) if row.p90_ms is not None else "",
-                now.open if now else 0,
-                now.overdue if now else 0,
-            )
-        )
-    heads = (
-        "key",
-        "name",
-        "上报 reported",
-        "结案 closed",
-        "应结案 closable",
-        "结案率",
-        "按期结案率",
-        "返工率",
-        "median",
-        "p90",
-        "在办 open",
-        "超期 overdue",
-    )
-    terminal.table(heads, rows, right=range(2, 12))
-    if any(row.thin for row in found.rows):
-        click.echo("(in brackets: too few cases to rank)")
-
-
-def _rate(rate: Rate, thin: bool) -> str:
-    if rate.basis_points is None:
-        return "-"
-    text = f"{rate.basis_points / 100:.2f}%"
-    return f"({text})" if thin else text

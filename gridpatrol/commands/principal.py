@@ -1,16 +1,13 @@
-"""`gridpatrol principal`: who may speak, and a token for one of them.
-
-In: a name, or the file of principals. Out: a fresh token with the line that lets it in; who is in the file.
-"""
+"""`gridpatrol principal`: who may speak, and a token for one of them."""
 
 import click
 import msgspec
 
 from engine import principals
 from engine.errors import SettingsError
-from engine.principals import Principal, Principals
+from engine.principals import Principals
 from gridpatrol import options
-from gridpatrol.render import terminal
+from gridpatrol.render.tables import table
 from gridpatrol.run.wiring import settings_of
 
 
@@ -58,15 +55,14 @@ def list_principals(file: str | None, as_json: bool) -> None:
     settings = settings_of(principals=file)
     if not settings.principals:
         raise SettingsError("no file of principals is named: give --principals FILE or set GRIDPATROL_PRINCIPALS")
-    found = list(Principals.read(settings.principals))
+    found = list(Principals(settings.principals))
     if as_json:
         options.print_json([msgspec.to_builtins(one) | {"codes": sorted(one.codes)} for one in found])
         return
-    terminal.table(("principal", "speaks for", "reads", "operator"), [_row(one) for one in found])
-
-
-def _row(one: Principal) -> tuple[str, str, str, str]:
-    names = [*one.patterns, *sorted(one.codes)]
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    spoken = ", ".join(names[:5]) + more
-    return one.name, spoken or "nobody", "yes" if one.reads else "", "yes" if one.operator else ""
+    rows = []
+    for one in found:
+        names = [*one.patterns, *sorted(one.codes)]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        speaks_for = ", ".join(names[:5]) + more or "nobody"
+        rows.append((one.name, speaks_for, "yes" if one.reads else "", "yes" if one.operator else ""))
+    table(("principal", "speaks for", "reads", "operator"), rows)

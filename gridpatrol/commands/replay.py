@@ -1,25 +1,19 @@
 """`gridpatrol replay`: a file of events with event time as the clock, or an exported log with its own stamps.
 
-In: JSON lines. Out: a database that stands as if they had arrived live, and a summary on stdout.
+The database then stands as if the events had arrived live.
 """
 
-import hashlib
 import itertools
-import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 from msgspec.structs import replace
 
 from engine import replay
-from engine.errors import LogMismatch
-from engine.runtime import Engine
-from engine.settings import Settings
-from engine.store.positions import read_positions
 from gridpatrol import options
 from gridpatrol.render.progress import progress
-from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, settings_of, shown, writing
+from gridpatrol.run.event_file import count_lines, lines_of, name_of, replay_events
+from gridpatrol.run.wiring import settings_of, shown, writing
 
 
 @click.command("replay")
@@ -47,88 +41,29 @@ def command(file: Path, until: int | None, database: str | None, pack: str | Non
         first = next(lines, b"")
         everything = itertools.chain([first], lines)
         with writing(settings) as engine:
-            if replay.is_log(first):
-                _replay_log(engine, everything, as_json)
+            if replay.is_log(first):  # it brings its packs and stamps along
+                with progress("replaying the log", None) as show:
+                    count = replay.replay_log(engine, everything, show)
             else:
-                total = count_lines(file)
-                with progress("replaying", total) as told:
-                    done = replay_events(engine, everything, name_of(file), until, told)
-                _report(done, settings, as_json)
-
-
-class lines_of:
-    """The lines of a file, or of stdin, as a context that closes it."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = sys.stdin.buffer if str(file) == "-" else file.open("rb")
-
-    def __enter__(self) -> Iterator[bytes]:
-        return iter(self._file)
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not sys.stdin.buffer:
-            self._file.close()
-
-
-def count_lines(file: Path) -> int | None:
-    """How many lines a file has; None for stdin."""
-    if str(file) == "-":
-        return None
-    with file.open("rb") as source:
-        return sum(block.count(b"\n") for block in iter(lambda: source.read(1 << 20), b""))
-
-
-def name_of(file: Path) -> str:
-    """What an interrupted replay is recognised by: the content, whatever the file is called."""
-    if str(file) == "-":
-        return "stdin"
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()[:16]
-
-
-def replay_events(
-    engine: Engine, lines: Iterable[bytes], name: str, until: int | None, told: replay.Progress
-) -> replay.Replayed:
-    """Replay into an empty database, or go on with the same file."""
-    install_if_empty(engine, BEFORE_ALL)
-    with engine.database.read() as connection:
-        begun = read_positions(connection, f"replay:{name}")
-    if not begun and any(engine.heads[p] > 1 for p in engine.heads):
-        raise LogMismatch(
-            "this database holds other events already: replay into an empty one (--database sqlite:///var/replay.db), "
-            "or send the file to a running server with `gridpatrol publish`"
-        )
-    return replay.replay_events(engine, lines, name, until, told)
-
-
-def _replay_log(engine: Engine, lines: Iterable[bytes], as_json: bool) -> None:
-    """An exported log brings its packs and stamps along."""
-    with progress("replaying the log", None) as told:
-        count = replay.replay_log(engine, lines, told)
-    if as_json:
-        options.print_json({"records": count, "database": shown(engine.settings.database)})
+                with progress("replaying", count_lines(file)) as show:
+                    replayed = replay_events(engine, everything, name_of(file), until, show)
+    url = shown(settings.database)
+    if replay.is_log(first):
+        if as_json:
+            return options.print_json({"records": count, "database": url})
+        click.echo(f"{count} records of an exported log replayed into {url}.")
     else:
-        click.echo(f"{count} records of an exported log replayed into {shown(engine.settings.database)}.")
-        _look_next(shown(engine.settings.database))
-
-
-def _report(done: replay.Replayed, settings: Settings, as_json: bool) -> None:
-    if as_json:
-        options.print_json(done)
-        return
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.outcomes.items())) or "none"
-    click.echo(f"{done.lines} lines read into {shown(settings.database)}. Decided in this run: {outcomes}.")
-    for count, what in (
-        (done.skipped, "were decided by an earlier run"),
-        (done.beyond, "lie after --until"),
-        (done.rejected, "are no valid events: see `gridpatrol deadletter list`"),
-    ):
-        if count:
-            click.echo(f"{count} {what}.")
-    _look_next(shown(settings.database))
-
-
-def _look_next(url: str) -> None:
+        if as_json:
+            return options.print_json(replayed)
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(replayed.outcomes.items())) or "none"
+        click.echo(f"{replayed.lines} lines read into {url}. Decided in this run: {outcomes}.")
+        for number, what in (
+            (replayed.skipped, "were decided by an earlier run"),
+            (replayed.beyond, "lie after --until"),
+            (replayed.rejected, "are no valid events: see `gridpatrol deadletter list`"),
+        ):
+            if number:
+                click.echo(f"{number} {what}.")
     click.echo("Look next:")
     for what in ("incident list --overdue", "performance show", "deadletter list", "verify"):
         click.echo(f"  gridpatrol {what} --database {url}")

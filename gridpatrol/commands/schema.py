@@ -1,7 +1,4 @@
-"""`gridpatrol schema`: the contract as JSON Schema and AsyncAPI, generated from its types.
-
-In: the name of an event type, or none. Out: its schema; the list of types; topics and messages; all of it as files.
-"""
+"""`gridpatrol schema`: the contract as JSON Schema and AsyncAPI, generated from its types."""
 
 from pathlib import Path
 

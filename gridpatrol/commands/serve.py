@@ -1,4 +1,4 @@
-"""`gridpatrol serve`: the engine behind its HTTP door. In: settings. Out: a server until SIGINT or SIGTERM."""
+"""`gridpatrol serve`: the engine behind its HTTP door."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`gridpatrol topic`: the topics of the distributed run. In: settings with brokers and a database. Out: topics."""
+"""`gridpatrol topic`: the topics of the distributed run."""
 
 from functools import partial
 
@@ -53,7 +53,7 @@ def create(
     from engine.cluster import topics
 
     settings = settings_of(database=database, kafka=kafka)
-    named = [principal.name for principal in Principals.read(settings.principals)]
+    named = [principal.name for principal in Principals(settings.principals)]
     every = sorted({*systems, *named})
     opened = open_database(settings.database)
     try:

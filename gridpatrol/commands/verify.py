@@ -1,7 +1,6 @@
 """`gridpatrol verify`: does everything that is stored follow from the stored facts?
 
-In: a database. Out: every mismatch; exit status 1 if there is one. Their number is kept for the metric
-`gridpatrol_reconcile_mismatches`.
+The number of mismatches is kept for the metric `gridpatrol_reconcile_mismatches`.
 """
 
 import click
@@ -9,7 +8,6 @@ import click
 from consumers import verify
 from engine.errors import LeaseTaken
 from engine.lease import Lease
-from engine.store.database import Database
 from engine.store.meta import write_meta
 from gridpatrol import options
 from gridpatrol.render.progress import progress
@@ -30,29 +28,20 @@ def command(ctx: click.Context, most: int, database: str | None, as_json: bool) 
     """
     settings = settings_of(database=database)
     with reading(settings) as opened:
-        live = _is_written_to(opened)
-        with progress("verifying", None) as told:
-            found = verify.verify(opened, told, live=live)
-        _keep(opened, len(found))
+        live = False
+        try:
+            Lease(opened).close()
+        except LeaseTaken:
+            live = True  # a server works on it right now: consumers may be some steps behind
+        with progress("verifying", None) as show:
+            found = verify.verify(opened, show, live=live)
+        with opened.begin() as connection:
+            write_meta(connection, "reconcile_mismatches", str(len(found)))
     if as_json:
         options.print_json({"mismatches": found, "count": len(found), "live": live})
     else:
         for mismatch in found[:most]:
             click.echo(str(mismatch))
-        said = f"{len(found)} mismatches" if found else "Everything that is stored follows from the facts"
-        click.echo(f"{said} in {shown(settings.database)}.")
+        result = f"{len(found)} mismatches" if found else "Everything that is stored follows from the facts"
+        click.echo(f"{result} in {shown(settings.database)}.")
     ctx.exit(1 if found else 0)
-
-
-def _is_written_to(database: Database) -> bool:
-    """Whether a server works on it right now: then consumers may be some steps behind."""
-    try:
-        Lease(database).close()
-    except LeaseTaken:
-        return True
-    return False
-
-
-def _keep(database: Database, count: int) -> None:
-    with database.begin() as connection:
-        write_meta(connection, "reconcile_mismatches", str(count))

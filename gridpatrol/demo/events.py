@@ -28,11 +28,23 @@ class CloudEventWriter:
     def event(
         self, planned: PlannedEvent, subject: str, id_: str, at: int, arrival: int | None = None
     ) -> dict[str, Any]:
-        """What is said at an instant; `arrival` where it came later."""
+        """What is said at an instant; `arrival` where it came later.
+
+        Its source names an app: a phone in a grid, a desk in an office or a department, a gateway per intake.
+        """
+        post = self.locality.policy.posts.get(planned.actor)
+        if post is None:
+            app = "app/unknown"
+        elif post.role == "intake":
+            app = f"intake/{post.code}"
+        elif self.locality.level(post) == self.locality.leaf_level:
+            app = f"app/{post.grid}"
+        else:
+            app = f"desk/{post.department or post.grid}"
         event = {
             "specversion": "1.0",
             "id": id_,
-            "source": f"{self.origin}/{self._app(planned.actor)}",
+            "source": f"{self.origin}/{app}",
             "type": f"gridpatrol.{planned.trigger}.v1",
             "subject": subject,
             "time": self.text(at),
@@ -47,17 +59,6 @@ class CloudEventWriter:
     def text(self, at: int) -> str:
         """An instant with its zone, to the millisecond."""
         return local(at, self.locality.zone).isoformat(timespec="milliseconds")
-
-    def _app(self, actor: str) -> str:
-        """Phones in the grids, desks in offices and departments, one gateway per intake."""
-        post = self.locality.policy.posts.get(actor)
-        if post is None:
-            return "app/unknown"
-        if post.role == "intake":
-            return f"intake/{post.code}"
-        if self.locality.level(post) == self.locality.leaf_level:
-            return f"app/{post.grid}"
-        return f"desk/{post.department or post.grid}"
 
     def _dated(self, value: Any, at: int) -> Any:
         """The data with its instants filled in."""

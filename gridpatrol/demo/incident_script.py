@@ -32,6 +32,13 @@ OPEN = (*MAIN_LINE, "returned", "suspended")
 SEEN = ("巡查路段内发现，现场可见", "施工区域边缘，未见遮盖", "与上次位置相近", "路口附近，影响通行")
 REPORTED_BY_PEOPLE = ("居民反映近日反复出现", "反映夜间较明显，白天较轻", "反映有异味，请核实", "反映已持续数日")
 MEASURED = ("监测数值短时升高，请核实", "画面识别疑似问题，请核实")
+DESCRIPTIONS = {
+    "hotline": REPORTED_BY_PEOPLE,
+    "public": REPORTED_BY_PEOPLE,
+    "petition": REPORTED_BY_PEOPLE,
+    "sensor": MEASURED,
+    "camera": MEASURED,
+}
 REMARKS = ("已电话告知责任单位", "现场已拍照留存", "请关注周边路段", "责任单位表示配合", "已与社区沟通")
 REPORTERS = {"hotline": "来电居民", "public": "附近居民", "petition": "来访居民"}
 
@@ -125,9 +132,16 @@ class IncidentScript:
 
     def found(self, **extra: Any) -> None:
         """Somebody finds it, or hears of it. It begins with the finder while it can be dissuaded or handled there."""
-        finder = self._finder()
+        if self.source in INTAKES:
+            posts = self.locality.speakers("report.submitted", self.case, role="intake")
+            finder = next((post for post in posts if INTAKES[self.source] in post.code), posts[0])
+        else:
+            levels = {"patrol": (self.locality.leaf_level,), "inspection": (2, 3)}.get(self.source, ())
+            role = {"supervision": "supervisor", "petition": "office"}.get(self.source, "")
+            finder = self._speaker("report.submitted", levels, role)
+        data = self._report() | extra
         level = self.locality.level(finder)
-        event = self.say("report.submitted", Gap(0), actor=finder.code, **{**self._report(), **extra})
+        event = self.say("report.submitted", Gap(0), actor=finder.code, **data)
         event.offline = self.away = self.away and level == self.locality.leaf_level
         to = upward(self.case, self.locality.policy, self.locality.policy)
         self.state = "reported"
@@ -138,7 +152,7 @@ class IncidentScript:
         self.case = replace(self.case, by=finder.code, owner=to)
 
     def _report(self) -> dict[str, Any]:
-        """What a report says: a place by code, by position or by both."""
+        """The data of a report: a place by code, by position or by both."""
         data: dict[str, Any] = {"category": self.category.code, "source": self.source}
         if self.source == "sensor" or self.chance(0.7):
             lon, lat = self.locality.inside(self.leaf, self.rng)
@@ -151,19 +165,8 @@ class IncidentScript:
             data["evidence"] = self.evidence("near", "far")
         if self.source in REPORTERS:
             data |= {"reporter_name": REPORTERS[self.source], "reporter_contact": "经受理岗位转接"}
-        by_people = self.source in ("hotline", "public", "petition")
-        measured = self.source in ("sensor", "camera")
-        phrases = REPORTED_BY_PEOPLE if by_people else MEASURED if measured else SEEN
-        return data | {"description": self.rng.choice(phrases)}
-
-    def _finder(self) -> Post:
-        """The post that reports from the script's source."""
-        if self.source in INTAKES:
-            posts = self.locality.speakers("report.submitted", self.case, role="intake")
-            return next((p for p in posts if INTAKES[self.source] in p.code), posts[0])
-        levels = {"patrol": (self.locality.leaf_level,), "inspection": (2, 3)}.get(self.source, ())
-        role = {"supervision": "supervisor", "petition": "office"}.get(self.source, "")
-        return self._speaker("report.submitted", levels, role)
+        data["description"] = self.rng.choice(DESCRIPTIONS.get(self.source, SEEN))
+        return data
 
     def dissuade(self, outcome: str) -> None:
         """Inform and dissuade on the spot (告知劝阻)."""

@@ -46,7 +46,7 @@ class Locality:
             for post in self.posts
             if (not levels or self.level(post) in levels)
             and (not role or post.role == role)
-            and self.policy.may(trigger, post.role)  # spares the wording of most refusals
+            and self.policy.role_rows(trigger, post.role)  # spares the wording of most refusals
             and forbid(post, trigger, case, self.policy, self.policy) is None
         ]
 

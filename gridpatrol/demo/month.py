@@ -84,7 +84,12 @@ class Month:
                 self._leave_standing(state, overdue=index % 2 == 1)
         for _ in range(incidents - sum(STANDING.values())):
             self._play_whole()
-        self._send_twice()
+        for sent in self.rng.sample(self.sent, len(self.sent) // 60):
+            # An app that heard no answer sends again: the same source, id and content.
+            arrival = sent.arrival + self.rng.randint(2, 900) * 1000
+            if arrival <= self.end:
+                event = {**sent.event, "recordedtime": self.writer.text(arrival)}
+                self.sent.append(Sent(arrival, len(self.sent), event))
         self._send_faults()
         return [sent.event for sent in sorted(self.sent, key=lambda s: (s.arrival, s.order))]
 
@@ -97,26 +102,19 @@ class Month:
         for _ in whole(script):
             if not script.away and script.state in OPEN and self.rng.random() < 0.05:
                 script.remark()
-        begun = self._found_at()
+        while True:  # until an instant of the month at which problems are found
+            begun = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
+            if self.rng.random() * 0.45 < likely(begun, self.locality.zone):
+                break
         subject = self._send(script, self._forwards(script.events, begun))
         if script.source == "patrol" and not script.events[0].offline and self.rng.random() < 0.03:
-            self._report_again(script, subject, begun)
-
-    def _found_at(self) -> int:
-        """An instant of the month at which problems are found."""
-        while True:
-            at = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
-            if self.rng.random() * 0.45 < likely(at, self.locality.zone):
-                return at
-
-    def _report_again(self, first: IncidentScript, into: str, begun: int) -> None:
-        """Somebody else reports the same problem: it is merged into the first."""
-        twin = IncidentScript(self.locality, self.rng, first.category, first.leaf, "public")
-        twin.found(grid=first.leaf)
-        if "position" in first.events[0].data:
-            twin.events[0].data["position"] = first.events[0].data["position"]
-        twin.end("merged", into=into)
-        self._send(twin, self._forwards(twin.events, begun + self.rng.randint(5, 50) * MINUTE))
+            # Somebody else reports the same problem: it is merged into the first.
+            twin = IncidentScript(self.locality, self.rng, script.category, script.leaf, "public")
+            twin.found(grid=script.leaf)
+            if "position" in script.events[0].data:
+                twin.events[0].data["position"] = script.events[0].data["position"]
+            twin.end("merged", into=subject)
+            self._send(twin, self._forwards(twin.events, begun + self.rng.randint(5, 50) * MINUTE))
 
     # ---- incidents that stand at the end -------------------------------------------------------------------
 
@@ -131,16 +129,14 @@ class Month:
             script.send_back("not_our_area")
         if state == "suspended":
             script.suspend("season", self.rng.uniform(2, 20) * 1440 if overdue else None)
-        self._send(script, self._backwards(script.events, self._last_step(state, overdue)))
-
-    def _last_step(self, state: str, overdue: bool) -> int:
-        """When the last event of an incident that stands happened."""
         late = self.rng.uniform(245, 420) * MINUTE
         if state in ("discovered", "dissuading"):
-            return self.end - (round(late) if overdue else round(self.rng.uniform(2, 25) * MINUTE))
-        if overdue and state in ("accepted", "handling"):
-            return self.end - round(late)
-        return earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.locality.zone)
+            last = self.end - (round(late) if overdue else round(self.rng.uniform(2, 25) * MINUTE))
+        elif overdue and state in ("accepted", "handling"):
+            last = self.end - round(late)
+        else:
+            last = earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.locality.zone)
+        self._send(script, self._backwards(script.events, last))
 
     # ---- from gaps to instants -----------------------------------------------------------------------------
 
@@ -204,18 +200,11 @@ class Month:
             self.sent.append(Sent(arrival, len(self.sent), event))
         return subject
 
-    def _send_twice(self) -> None:
-        """An app that heard no answer sends again: the same source, id and content."""
-        for sent in self.rng.sample(self.sent, len(self.sent) // 60):
-            arrival = sent.arrival + self.rng.randint(2, 900) * 1000
-            if arrival <= self.end:
-                event = {**sent.event, "recordedtime": self.writer.text(arrival)}
-                self.sent.append(Sent(arrival, len(self.sent), event))
-
     # ---- what has to be refused ----------------------------------------------------------------------------
 
     def _send_faults(self) -> None:
         """A faulty app: each event is one that the engine refuses, with a reason of its own."""
+        home_of, posts_at = self.locality.policy.home, self.locality.policy.posts_at
         good = [
             sent
             for sent in self.sent
@@ -224,28 +213,17 @@ class Month:
             and sent.arrival < self.end - 2 * MINUTE
         ]
         for index, sent in enumerate(self.rng.sample(good, FAULTS)):
-            at = sent.arrival + MINUTE
+            at, report = sent.arrival + MINUTE, sent.event
+            home = report["subject"].rpartition(".")[0]
+            elsewhere = next(leaf for leaf in self.locality.leaves if home_of(leaf) != home)
+            fresh = {"subject": mint(home, at, self.rng)}
+            faults: list[dict[str, Any]] = [
+                {**fresh, "data": {**report["data"], "category": "D9-99"}},  # no such problem
+                {"actor": posts_at(elsewhere, "member")[0], "type": "gridpatrol.comment.added.v1", "data": {}},
+                {},  # reported already
+                {**fresh, "actor": "NOBODY-1"},  # no such post
+                {**fresh, "data": {**report["data"], "grid": elsewhere}},  # another home than the place's
+                {**fresh, "type": "gridpatrol.dissuasion.recorded.v1", "data": {"outcome": "perhaps"}},
+            ]
             faulty = {"id": f"faulty-{index}", "source": "/demo/faulty", "time": self.writer.text(at)}
-            event = sent.event | faulty | self._fault(index, sent.event, at)
-            self.sent.append(Sent(at, len(self.sent), event))
-
-    def _fault(self, index: int, report: dict[str, Any], at: int) -> dict[str, Any]:
-        """What is wrong with it."""
-        home_of = self.locality.policy.home
-        home = report["subject"].rpartition(".")[0]
-        fresh = {"subject": mint(home, at, self.rng)}
-        elsewhere = next(leaf for leaf in self.locality.leaves if home_of(leaf) != home)
-        foreign = self.locality.policy.posts_at(elsewhere, "member")[0]
-        match index % 6:
-            case 0:  # no such problem
-                return {**fresh, "data": {**report["data"], "category": "D9-99"}}
-            case 1:  # a stranger here
-                return {"actor": foreign, "type": "gridpatrol.comment.added.v1", "data": {}}
-            case 2:  # reported already
-                return {}
-            case 3:  # no such post
-                return {**fresh, "actor": "NOBODY-1"}
-            case 4:  # another home than the place's
-                return {**fresh, "data": {**report["data"], "grid": elsewhere}}
-            case _:  # breaks the contract
-                return {**fresh, "type": "gridpatrol.dissuasion.recorded.v1", "data": {"outcome": "perhaps"}}
+            self.sent.append(Sent(at, len(self.sent), report | faulty | faults[index % len(faults)]))

@@ -53,8 +53,16 @@ def advance(script: IncidentScript, answer: dict[str, Any]) -> None:
             script.dissuade(script.rng.choices(("effective", "ineffective", "impossible"), (35, 45, 20))[0])
         case "dissuading":
             script.report_up()
-        case "reported":
-            _reported(script)
+        case "reported":  # mostly accepted; sometimes passed on, sent back or no case at all
+            alone = not script.department and not script.cycle
+            if alone and script.level > 2 and script.chance(0.05):
+                script.escalate("authority")
+            elif alone and 1 < script.level < script.locality.leaf_level and script.chance(0.02):
+                script.send_back("not_our_duty")
+            elif alone and script.chance(0.03):
+                script.end("rejected", reason="unfounded")
+            else:
+                script.accept()
         case "accepted" | "handling":
             _at_work(script, answer)
         case "feedback":
@@ -70,19 +78,6 @@ def advance(script: IncidentScript, answer: dict[str, Any]) -> None:
             script.resume(Gap(0))
         case other:
             raise LookupError(f"the demo knows no way on from {other}")
-
-
-def _reported(script: IncidentScript) -> None:
-    """Mostly accepted; sometimes passed on, sent back or no case at all."""
-    alone = not script.department and not script.cycle
-    if alone and script.level > 2 and script.chance(0.05):
-        script.escalate("authority")
-    elif alone and 1 < script.level < script.locality.leaf_level and script.chance(0.02):
-        script.send_back("not_our_duty")
-    elif alone and script.chance(0.03):
-        script.end("rejected", reason="unfounded")
-    else:
-        script.accept()
 
 
 def _at_work(script: IncidentScript, answer: dict[str, Any]) -> None:

@@ -79,15 +79,25 @@ def main_line(script: IncidentScript) -> Iterator[None]:
 
 def whole(script: IncidentScript) -> Iterator[None]:
     """As it may happen."""
-    if script.chance(0.04):
-        _touch_a_neighbour(script)
+    if script.chance(0.04):  # it lies across a border: mostly of a neighbour in the same home
+        home_of, leaves = script.locality.policy.home, script.locality.leaves
+        others = [leaf for leaf in leaves if leaf != script.leaf]
+        near = [leaf for leaf in others if home_of(leaf) == home_of(script.leaf)]
+        touched = script.rng.choice(near if near and script.chance(0.6) else others)
+        script.case = replace(script.case, touches=(touched,))
     with_deadline = script.source in ("hotline", "petition", "supervision") and script.chance(0.15)
     script.found(**({"deadline": Later(script.rng.uniform(1, 5) * 1440)} if with_deadline else {}))
     yield
     if script.state == "discovered":
         yield from _dissuaded(script)
     if script.state == "reported":
-        _ended_early(script)
+        if script.chance(0.04):
+            script.end("rejected", reason=script.rng.choice(("not_found", "out_of_scope", "unfounded")))
+        elif script.chance(0.02):
+            script.end("withdrawn")
+        elif script.chance(0.01):
+            script.say("incident.force_closed", script.gap("accept"), reason="transferred")
+            script.state = "force_closed"
         yield
     while script.state in OPEN and script.state != "verified":
         if script.state != "verifying":
@@ -101,15 +111,6 @@ def whole(script: IncidentScript) -> Iterator[None]:
         yield
         if script.chance(0.05):
             script.say("comment.added", Gap(30), text="回访：已恢复")
-
-
-def _touch_a_neighbour(script: IncidentScript) -> None:
-    """The problem lies across a border: mostly of a neighbour in the same home."""
-    policy, rng = script.locality.policy, script.rng
-    others = [leaf for leaf in script.locality.leaves if leaf != script.leaf]
-    near = [leaf for leaf in others if policy.home(leaf) == policy.home(script.leaf)]
-    touched = rng.choice(near if near and script.chance(0.6) else others)
-    script.case = replace(script.case, touches=(touched,))
 
 
 def _dissuaded(script: IncidentScript) -> Iterator[None]:
@@ -126,21 +127,17 @@ def _dissuaded(script: IncidentScript) -> Iterator[None]:
         yield
 
 
-def _ended_early(script: IncidentScript) -> None:
-    """Not a case for the grid, or taken back by who reported it."""
-    if script.chance(0.04):
-        script.end("rejected", reason=script.rng.choice(("not_found", "out_of_scope", "unfounded")))
-    elif script.chance(0.02):
-        script.end("withdrawn")
-    elif script.chance(0.01):
-        script.say("incident.force_closed", script.gap("accept"), reason="transferred")
-        script.state = "force_closed"
-
-
 def _owned(script: IncidentScript) -> Iterator[None]:
     """Until an owner has accepted it and keeps it."""
-    if script.state == "reported" and not script.cycle and not script.department:
-        yield from _sent_back(script)
+    if script.state == "reported" and not script.cycle and not script.department and script.chance(0.05):
+        owner = script.case.owner.grid
+        script.send_back(script.rng.choice(("not_our_duty", "not_our_area", "insufficient")))
+        yield
+        if script.chance(0.5) and script.lead():
+            script.report_up(script.lead())
+        else:
+            script.reassign(owner)
+        yield
     if script.state == "reported" and script.case.touches and script.level > 2:
         script.escalate("cross_boundary")
     elif script.state == "reported" and script.level > 1 and not script.department and script.chance(0.06):
@@ -155,37 +152,18 @@ def _owned(script: IncidentScript) -> Iterator[None]:
         script.accept()
         yield
     if not script.department and script.chance(0.04):
-        yield from _put_aside(script)
-
-
-def _sent_back(script: IncidentScript) -> Iterator[None]:
-    """Returned by its owner; then reported again to a department, or somewhere else by order."""
-    if not script.chance(0.05):
-        return
-    owner = script.case.owner.grid
-    script.send_back(script.rng.choice(("not_our_duty", "not_our_area", "insufficient")))
-    yield
-    if script.chance(0.5) and script.lead():
-        script.report_up(script.lead())
-    else:
-        script.reassign(owner)
-    yield
-
-
-def _put_aside(script: IncidentScript) -> Iterator[None]:
-    """Suspended, and taken up by hand or on its day."""
-    reason = script.rng.choice(("season", "funds", "engineering", "dispute"))
-    days = script.rng.uniform(0.5, 4) * 1440
-    if script.chance(0.5):
-        script.suspend(reason, days)
+        reason = script.rng.choice(("season", "funds", "engineering", "dispute"))
+        minutes = script.rng.uniform(0.5, 4) * 1440
+        if script.chance(0.5):
+            script.suspend(reason, minutes)
+            yield
+            script.state = script.suspended_from  # the engine takes it up by itself on that day
+            script.say("comment.added", Gap(minutes + 5), text="已恢复办理")
+        else:
+            script.suspend(reason)
+            yield
+            script.resume(Gap(minutes))
         yield
-        script.state = script.suspended_from  # the engine takes it up by itself on that day
-        script.say("comment.added", Gap(days + 5), text="已恢复办理")
-    else:
-        script.suspend(reason)
-        yield
-        script.resume(Gap(days))
-    yield
 
 
 def _work(script: IncidentScript) -> Iterator[None]:

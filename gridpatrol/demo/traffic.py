@@ -110,18 +110,15 @@ class Traffic:
         """One thing that somebody does; how long to pause after it, in seconds."""
         if time.monotonic() - self.looked > LOOK_EVERY_S:
             self.restore_mix()
+        count = len(self.open)  # an incident takes about eight events from report to closing
+        share_of_reports = 0.6 if count < FEW else 0.13 if count < USUAL else 0.03 if count < MANY else 0.0
         if self.rng.random() < 0.03 and self.recent:
             self._publish([self.rng.choice(self.recent)], 1)  # an app that heard no answer sends again
-        elif self.rng.random() < self._share_of_reports():
+        elif self.rng.random() < share_of_reports:
             self._report()
         else:
             self._move()
         return self.rng.uniform(0.5, 1.5) / self.rate
-
-    def _share_of_reports(self) -> float:
-        """How likely something new is reported: an incident takes about eight events from report to closing."""
-        count = len(self.open)
-        return 0.6 if count < FEW else 0.13 if count < USUAL else 0.03 if count < MANY else 0.0
 
     # ---- the mix -------------------------------------------------------------------------------------------
 
@@ -144,7 +141,13 @@ class Traffic:
                 scripts.append(self._drive_to("reported", deadline=Later(1.5 / 60)))
             if not scripts:
                 return
-            self._publish_whole(scripts)
+            at, events = self._ms(), list[dict[str, Any]]()
+            total = sum(len(script.events) for script in scripts)
+            for script in scripts:
+                subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
+                for planned in script.events:  # all at once, each a little after the one before it
+                    events.append(self._event(planned, subject, at - total + len(events)))
+            self._publish(events, 3)
             fresh = False
             time.sleep(0.1)
 
@@ -156,16 +159,6 @@ class Traffic:
                 break
         script.events[0].data.update(extra)
         return script
-
-    def _publish_whole(self, scripts: list[IncidentScript]) -> None:
-        """All events of these scripts at once, each a little after the one before it."""
-        at, events = self._ms(), list[dict[str, Any]]()
-        total = sum(len(script.events) for script in scripts)
-        for script in scripts:
-            subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
-            for planned in script.events:
-                events.append(self._event(planned, subject, at - total + len(events)))
-        self._publish(events, 3)
 
     # ---- one event -----------------------------------------------------------------------------------------
 
@@ -182,10 +175,21 @@ class Traffic:
         self._publish_one(planned, subject, at, script.state)
 
     def _move(self) -> None:
-        """Somebody moves an incident on, or says something beside it."""
-        line = self._chosen()
-        if line is None:
+        """Somebody moves an incident on, or says something beside it: often one that waits long, never the last of its
+        state or one of the last late ones."""
+        states = Counter(line["state"] for line in self.open.values())
+        late = sum(line["overdue"] for line in self.open.values())
+        crowded = len(self.open) > USUAL
+
+        def may_go(line: dict[str, Any]) -> bool:
+            needed = (line["state"] in MAIN_LINE and states[line["state"]] < 2) or (line["overdue"] and late < 3)
+            asleep = not crowded and not zlib.crc32(line["id"].encode()) % SLEEPERS
+            return not needed and not asleep and line["id"] not in self.left
+
+        free = [line for line in self.open.values() if may_go(line)]
+        if not free:
             return
+        line = self.rng.choice(free if self.rng.random() < 0.6 else free[: len(free) // 4 + 1])
         answer = self.server.get(f"/v1/incidents/{line['id']}")
         script = revive(self.locality, self.rng, answer)
         if script is None or not answer["open"]:
@@ -199,22 +203,6 @@ class Traffic:
             return
         if not self._publish_one(script.events[-1], line["id"], self._ms(), script.state):
             self.left.add(line["id"])
-
-    def _chosen(self) -> dict[str, Any] | None:
-        """An incident to be moved: often one that waits long, never the last of its state or the last late ones."""
-        states = Counter(line["state"] for line in self.open.values())
-        late = sum(line["overdue"] for line in self.open.values())
-        crowded = len(self.open) > USUAL
-
-        def may_go(line: dict[str, Any]) -> bool:
-            needed = (line["state"] in MAIN_LINE and states[line["state"]] < 2) or (line["overdue"] and late < 3)
-            asleep = not crowded and not zlib.crc32(line["id"].encode()) % SLEEPERS
-            return not needed and not asleep and line["id"] not in self.left
-
-        free = [line for line in self.open.values() if may_go(line)]
-        if not free:
-            return None
-        return self.rng.choice(free if self.rng.random() < 0.6 else free[: len(free) // 4 + 1])
 
     def _publish_one(self, planned: PlannedEvent, subject: str, at: int, state: str) -> bool:
         """Publish one event, after which its incident stands in `state` until the next look. Whether it was taken."""

@@ -1,8 +1,8 @@
-"""Boston 311, a real city's record, as events: a CSV of cases in, CloudEvents as JSON lines in order out.
+"""Boston 311, a real city's record: a CSV of cases as CloudEvents in order of time.
 
-In: the file (`.csv` or `.csv.gz`, any size, rows in any order), and the pack's grid tree as code -> parent.
-Out: one `gridpatrol.report.submitted.v1` per case, one `gridpatrol.incident.closed.v1` per closed case; what
-cannot be imported goes to `problems` with its line and the reason, and is never dropped in silence.
+The file is `.csv` or `.csv.gz` of any size, its rows in any order. Each case gives one `gridpatrol.report.submitted.v1`
+and, once it is closed, one `gridpatrol.incident.closed.v1`. A line that is not imported, or not as it stands, is handed
+to `remark` with the reason; none is dropped in silence.
 
 1. Nothing is repaired in time: a case that the city closed before it opened says so here too; the engine
    parks the closing until the opening arrives.
@@ -22,10 +22,10 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -65,8 +65,8 @@ class NotBoston311(GridpatrolError):
     """The file as a whole is not this record: wrong columns, or an archive that breaks off."""
 
 
-class Problem(NamedTuple):
-    """A line that was not imported, or was imported with a remark, kept with its bytes as text."""
+class ImportRemark(NamedTuple):
+    """Why a line was not imported, or not as it stands; with the line as text."""
 
     row: int  # line of the file, the header is line 1
     field: str  # column, or "" for the whole line
@@ -75,7 +75,7 @@ class Problem(NamedTuple):
     line: str
 
 
-class Row(NamedTuple):
+class CityCase(NamedTuple):
     """One case as the city recorded it, its times with their offset, its places normalised to grid codes."""
 
     case: str
@@ -92,7 +92,7 @@ class Row(NamedTuple):
     line: str
 
 
-class _Bad(Exception):
+class _NotImported(Exception):
     """A field that keeps its row out: column and reason."""
 
 
@@ -109,7 +109,7 @@ def unit_code(queue: str) -> str:
 def events(
     path: Path,
     tree: Mapping[str, str],
-    problems: Callable[[Problem], None],
+    remark: Callable[[ImportRemark], None],
     *,
     deadlines: Literal["city", "pack"] = "city",
     partition_level: int = 3,
@@ -118,27 +118,33 @@ def events(
     """The CloudEvents of a file in time order, one JSON text each; at one instant reports come first.
 
     `tree` is the pack's grid tree, code -> parent ("" at the root). `deadlines`: "city" orders the city's own
-    target (null where it has none), "pack" leaves it to the pack's limits. All problems are told before the
+    target (null where it has none), "pack" leaves it to the pack's limits. All remarks are made before the
     first event. Raises NotBoston311 if the file as a whole cannot be read.
     """
-    said = (event for row in read(path, problems) for event in _said(row, tree, problems, deadlines, partition_level))
-    return _in_time_order(said, run)
+    found = (event for row in read(path, remark) for event in _events(row, tree, remark, deadlines, partition_level))
+    return _in_time_order(found, run)
 
 
-def read(path: Path, problems: Callable[[Problem], None]) -> Iterator[Row]:
-    """The cases of a file in its own order; each line that is none goes to `problems`."""
-    lines = _lines(path, problems)
+def read(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[CityCase]:
+    """The cases of a file in its own order; each line that is none goes to `remark`."""
+    lines = _lines(path, remark)
     header = next(lines, (0, ""))[1].removeprefix("\ufeff")
     columns = next(csv.reader([header]), [])
-    _check_header(path, columns)
+    if len(columns) != len(COLUMNS) or set(columns) != set(COLUMNS):
+        missing = ", ".join(name for name in COLUMNS if name not in columns) or "none"
+        unknown = ", ".join(name for name in columns if name not in COLUMNS)[:500] or "none"
+        raise NotBoston311(
+            f"{path}: not the columns of this record (missing: {missing}; unknown: {unknown})",
+            remedy=f"Name each of these {len(COLUMNS)} columns once in the first line: {HEADER}",
+        )
     for number, line in lines:
         try:
             row, remarks = _row(_fields(line, columns), number, line)
-        except _Bad as bad:
-            problems(Problem(number, bad.args[0], bad.args[1], False, line))
+        except _NotImported as bad:
+            remark(ImportRemark(number, bad.args[0], bad.args[1], False, line))
             continue
         for field, reason in remarks:
-            problems(Problem(number, field, reason, True, line))
+            remark(ImportRemark(number, field, reason, True, line))
         yield row
 
 
@@ -161,53 +167,27 @@ def home_of_grid(grid: str, tree: Mapping[str, str], partition_level: int = 3) -
 # ---- lines -----------------------------------------------------------------------------------------------
 
 
-def _lines(path: Path, problems: Callable[[Problem], None]) -> Iterator[tuple[int, str]]:
-    """Numbered lines as text, without blank ones; what is no UTF-8 or too long goes to `problems`."""
+def _lines(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[tuple[int, str]]:
+    """Numbered lines as text, without blank ones; what is no UTF-8 or too long goes to `remark`."""
     number = 0
-    with _open(path) as file:
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"  # gzip says so in its first bytes, whatever the file's name
+    with gzip.open(path, "rb") if packed else path.open("rb") as file:
         try:
             while raw := file.readline(MAX_LINE):
                 number += 1
                 line = raw.decode(errors="backslashreplace").rstrip("\r\n")
                 if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
-                    _skip_line(file)
+                    while (piece := file.readline(MAX_LINE)) and not piece.endswith(b"\n"):
+                        pass
                     reason = f"longer than {MAX_LINE} bytes; its beginning is kept"
-                    problems(Problem(number, "", reason, False, line[:200]))
-                elif not _is_utf8(raw):
-                    problems(Problem(number, "", "not UTF-8", False, line))
+                    remark(ImportRemark(number, "", reason, False, line[:200]))
+                elif raw.decode(errors="replace").encode() != raw:
+                    remark(ImportRemark(number, "", "not UTF-8", False, line))
                 elif line:
                     yield number, line
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise NotBoston311(f"{path}: breaks off after line {number} ({error})", remedy="Get it again.") from error
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _skip_line(file: IO[bytes]) -> None:
-    while (piece := file.readline(MAX_LINE)) and not piece.endswith(b"\n"):
-        pass
-
-
-def _open(path: Path) -> IO[bytes]:
-    """The file, unpacked if its first bytes say gzip, whatever its name."""
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
-
-
-def _check_header(path: Path, columns: list[str]) -> None:
-    missing = [name for name in COLUMNS if name not in columns]
-    unknown = [name for name in columns if name not in COLUMNS]
-    if missing or unknown or len(columns) != len(COLUMNS):
-        found = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown)[:500] or 'none'}"
-        remedy = f"Name each of these {len(COLUMNS)} columns once in the first line: {HEADER}"
-        raise NotBoston311(f"{path}: not the columns of this record ({found})", remedy=remedy)
 
 
 # ---- fields ----------------------------------------------------------------------------------------------
@@ -217,36 +197,47 @@ def _fields(line: str, columns: list[str]) -> dict[str, str]:
     try:
         values = next(csv.reader([line], strict=True))
     except csv.Error as error:
-        raise _Bad("", f"broken line: {error}") from error
+        raise _NotImported("", f"broken line: {error}") from error
     if len(values) != len(columns):
-        raise _Bad("", f"broken line: {len(values)} values for {len(columns)} columns")
+        raise _NotImported("", f"broken line: {len(values)} values for {len(columns)} columns")
     fields = dict(zip(columns, (value.strip() for value in values), strict=True))
     for name, value in fields.items():
         if _UNSTORABLE.search(value):
-            raise _Bad(name, "contains a control character")
+            raise _NotImported(name, "contains a control character")
     return fields
 
 
-def _row(fields: dict[str, str], number: int, line: str) -> tuple[Row, list[tuple[str, str]]]:
+def _row(fields: dict[str, str], number: int, line: str) -> tuple[CityCase, list[tuple[str, str]]]:
     """A row and what is to remark on it."""
     opened, target, closed = (_instant(fields, name) for name in ("open_dt", "target_dt", "closed_dt"))
     if not _CASE.fullmatch(fields["case_enquiry_id"]):
-        raise _Bad("case_enquiry_id", "missing, or not a case number")
+        raise _NotImported("case_enquiry_id", "missing, or not a case number")
     if opened is None:
-        raise _Bad("open_dt", "missing: a case without an opening cannot be placed in time")
+        raise _NotImported("open_dt", "missing: a case without an opening cannot be placed in time")
     if not category_code(fields["type"]):
-        raise _Bad("type", "missing: the category is not known")
+        raise _NotImported("type", "missing: the category is not known")
     if fields["source"] not in SOURCES:
-        raise _Bad("source", f"{fields['source']!r} is not one of {', '.join(SOURCES)}")
+        raise _NotImported("source", f"{fields['source']!r} is not one of {', '.join(SOURCES)}")
     remarks = []
     if closed and closed < opened:
         remarks.append(("closed_dt", f"closed {opened - closed} before it opened; both kept as recorded"))
     if fields["case_status"] == "Closed" and not closed:
         remarks.append(("closed_dt", "Closed without an instant; imported as open"))
-    position = _position(fields)
+    labels = (fields[name] for name in ("precinct", "ward", "city_council_district"))
+    found = (re.fullmatch(r"(?:[A-Za-z]+\s*)?(\d{1,6})", label) for label in labels)  # `Ward 3`, `03`, `3` are one
+    precinct, ward, district = (int(match[1]) if match else 0 for match in found)
+    places = [f"P{precinct:04d}"] if precinct else []
+    if district:  # 0 is outside the districts
+        places += [f"D{district}W{ward}", f"D{district}"] if ward else [f"D{district}"]
+    position = None
+    try:
+        lat, lon = float(fields["latitude"]), float(fields["longitude"])
+        position = (lat, lon) if abs(lat) <= 90 and abs(lon) <= 180 else None
+    except ValueError:
+        pass
     if position is None and (fields["latitude"] or fields["longitude"]):
         remarks.append(("latitude", "not a position; imported without one"))
-    row = Row(
+    row = CityCase(
         fields["case_enquiry_id"],
         opened,
         target,
@@ -255,7 +246,7 @@ def _row(fields: dict[str, str], number: int, line: str) -> tuple[Row, list[tupl
         SOURCES[fields["source"]],
         fields["department"],
         unit_code(fields["queue"]),
-        _places(fields),
+        tuple(places),
         position,
         number,
         line,
@@ -271,45 +262,24 @@ def _instant(fields: dict[str, str], name: str) -> datetime | None:
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
-        raise _Bad(name, f"{text!r} is not a time such as 2015-04-13T08:30:00") from error
+        raise _NotImported(name, f"{text!r} is not a time such as 2015-04-13T08:30:00") from error
     if len(text) < len("2015-04-13T08:30") or when.tzinfo or not 1970 < when.year < 2200:
-        raise _Bad(name, f"{text!r} is not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset")
+        raise _NotImported(
+            name, f"{text!r} is not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset"
+        )
     return when.replace(tzinfo=ZONE)
-
-
-def _places(fields: dict[str, str]) -> tuple[str, ...]:
-    """Grid codes from fine to coarse. `Ward 3`, `03`, `3` are one ward; district 0 is outside them."""
-    precinct, ward, district = (_digits(fields[name]) for name in ("precinct", "ward", "city_council_district"))
-    places = [f"P{precinct:04d}"] if precinct else []
-    if district:
-        places += [f"D{district}W{ward}", f"D{district}"] if ward else [f"D{district}"]
-    return tuple(places)
-
-
-def _digits(text: str) -> int:
-    """The number inside a label, 0 without one."""
-    found = re.fullmatch(r"(?:[A-Za-z]+\s*)?(\d{1,6})", text)
-    return int(found[1]) if found else 0
-
-
-def _position(fields: dict[str, str]) -> tuple[float, float] | None:
-    try:
-        lat, lon = float(fields["latitude"]), float(fields["longitude"])
-    except ValueError:
-        return None
-    return (lat, lon) if abs(lat) <= 90 and abs(lon) <= 180 else None
 
 
 # ---- events ----------------------------------------------------------------------------------------------
 
 _Keyed = tuple[int, int, str, bytes]
-"""Milliseconds UTC, 0 report or 1 closing, case number, the event: sorts as the stream is told."""
+"""Milliseconds UTC, 0 report or 1 closing, case number, the event: sorts in the order of the stream."""
 
 
-def _said(
-    row: Row,
+def _events(
+    row: CityCase,
     tree: Mapping[str, str],
-    problems: Callable[[Problem], None],
+    remark: Callable[[ImportRemark], None],
     deadlines: Literal["city", "pack"],
     partition_level: int,
 ) -> Iterator[_Keyed]:
@@ -317,9 +287,20 @@ def _said(
     grid = next((place for place in row.places if place in tree), None)
     if row.places and grid != row.places[0] and row.places[0].startswith("P"):
         reason = f"{row.places[0]} is not in the pack's tree; placed in {grid or ROOT}"
-        problems(Problem(row.number, "precinct", reason, True, row.line))
+        remark(ImportRemark(row.number, "precinct", reason, True, row.line))
     case = subject(row.case, row.opened, home_of_grid(grid or ROOT, tree, partition_level))
-    report = _report(row, grid, deadlines)
+    report: dict[str, object] = {"definition": "service_request"}
+    report |= {"category": row.category, "source": row.source, "reference": row.case}
+    if grid:
+        report["grid"] = grid
+    if row.position:
+        report["position"] = {"lat": row.position[0], "lon": row.position[1]}
+    if row.department:
+        report["department"] = row.department
+    if row.unit:
+        report["unit"] = row.unit
+    if deadlines == "city":
+        report["deadline"] = row.target.isoformat() if row.target else None
     yield to_ms(row.opened), 0, row.case, _event(f"{row.case}-report", REPORTED, case, row.opened, report)
     if row.closed:
         yield to_ms(row.closed), 1, row.case, _event(f"{row.case}-close", CLOSED, case, row.closed, {})
@@ -338,22 +319,6 @@ def _event(number: str, kind: str, case: str, when: datetime, data: dict[str, ob
             "data": data,
         }
     )
-
-
-def _report(row: Row, grid: str | None, deadlines: Literal["city", "pack"]) -> dict[str, object]:
-    data: dict[str, object] = {"definition": "service_request"}
-    data |= {"category": row.category, "source": row.source, "reference": row.case}
-    if grid:
-        data["grid"] = grid
-    if row.position:
-        data["position"] = {"lat": row.position[0], "lon": row.position[1]}
-    if row.department:
-        data["department"] = row.department
-    if row.unit:
-        data["unit"] = row.unit
-    if deadlines == "city":
-        data["deadline"] = row.target.isoformat() if row.target else None
-    return data
 
 
 # ---- order -----------------------------------------------------------------------------------------------
@@ -375,7 +340,12 @@ def _in_time_order(items: Iterable[_Keyed], run: int) -> Iterator[bytes]:
             if len(files) <= FAN_IN:
                 break
             groups = [files[i : i + FAN_IN] for i in range(0, len(files), FAN_IN)]
-            files = [_merge_to(group, Path(folder) / f"merge-{turn}-{i}") for i, group in enumerate(groups)]
+            files = [
+                _keep(heapq.merge(*map(_kept, group)), Path(folder) / f"merge-{turn}-{i}")
+                for i, group in enumerate(groups)
+            ]
+            for merged in chain.from_iterable(groups):
+                merged.unlink()
         yield from (item[3] for item in heapq.merge(*map(_kept, files)))
 
 
@@ -390,10 +360,3 @@ def _kept(path: Path) -> Iterator[_Keyed]:
         for line in file:
             ms, kind, case, body = line.rstrip(b"\n").split(b" ", 3)
             yield int(ms), int(kind), case.decode(), body
-
-
-def _merge_to(files: list[Path], path: Path) -> Path:
-    _keep(heapq.merge(*map(_kept, files)), path)
-    for file in files:
-        file.unlink()
-    return path

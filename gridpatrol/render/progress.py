@@ -1,8 +1,4 @@
-"""A progress bar on stderr where somebody watches, silence elsewhere.
-
-In: what is being done, and how much of it there is (None: nobody knows). Out: a function that is told how much is done,
-and what is done now where that changes.
-"""
+"""A progress bar on stderr where somebody watches, silence elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Show how far a long command has come."""
+    """Show how far a long command has come; `total` None: not known.
+
+    Gives a function that takes how much is done, and a new total or a new text where these change.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -25,7 +24,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
 
-        def told(done: int, of: int | None = None, now: str | None = None) -> None:
+        def show(done: int, of: int | None = None, now: str | None = None) -> None:
             bar.update(task, completed=done, total=of if of is not None else total, description=now or what)
 
-        yield told
+        yield show

@@ -1,9 +1,7 @@
-"""The parts of the README and docs/ that programs write: diagrams, one incident's story, one explained deadline, the
-proof.
+"""Generated blocks of the README and docs/: diagrams, one incident's story, one explained deadline, the proof.
 
-In: the pages, the definitions, a short story told to a real engine on a database of its own, the proof line. Out: the
-pages with the blocks between `<!-- begin NAME -->` and `<!-- end NAME -->` written anew. A test fails when a block is
-stale.
+They stand between `<!-- begin NAME -->` and `<!-- end NAME -->`; `make fresh` writes them anew, and a test fails when
+one is stale.
 """
 
 import contextlib
@@ -20,9 +18,9 @@ from engine.policies import Policies
 from engine.replay import replay_events
 from engine.settings import Settings
 from engine.store import exports
-from engine.views.incident_detail import incident_detail
+from engine.views import incident_detail as detail
 from engine.views.names import active_names
-from gridpatrol.render import terminal
+from gridpatrol.render.incidents import incident_detail
 from gridpatrol.run import city
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, read_pack, writing
 from schemas.envelope import to_ms
@@ -52,21 +50,35 @@ STORY: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
     ("03-02T17:20", "", "verification.recorded", "WY01-01-MEMBER", {"outcome": "solved"}),
     ("03-02T17:30", "", "incident.closed", "WY01-01-CHIEF", {}),
 )
-"""When it happened, when it arrived if the phone was offline, what was said, by whom."""
+"""When it happened, when it arrived if the phone was offline, what was said, by whom, with what."""
 UNTIL = "03-03T09:00"
 
 
 def timeline() -> str:
-    """One incident, told to an engine and shown as the command shows it."""
-    lines = [msgspec.json.encode(_event(number, *line)) for number, line in enumerate(STORY, 1)]
+    """One incident of an engine's own database, shown as the command shows it."""
+    lines = []
+    for number, (time, arrival, trigger, actor, data) in enumerate(STORY, 1):
+        event: dict[str, object] = {
+            "specversion": "1.0",
+            "id": str(number),
+            "source": "app/readme",
+            "type": f"gridpatrol.{trigger}.v1",
+            "subject": CASE,
+            "time": _instant(time).isoformat(),
+            "actor": actor,
+            "data": data,
+        }
+        if arrival:
+            event["recordedtime"] = _instant(arrival).isoformat()
+        lines.append(msgspec.json.encode(event))
     with tempfile.TemporaryDirectory() as folder, writing(_settings(folder)) as engine:
         install_if_empty(engine, BEFORE_ALL)
         replay_events(engine, lines, "readme", to_ms(_instant(UNTIL)))
         policies = Policies()
-        with engine.database.read() as connection, contextlib.redirect_stdout(io.StringIO()) as said:
-            shown = incident_detail(connection, policies, CASE, to_ms(_instant(UNTIL)))
-            terminal.incident(shown, exports.steps_of(connection, CASE), active_names(connection, policies))
-    return f"```\n{said.getvalue().rstrip()}\n```"
+        with engine.database.read() as connection, contextlib.redirect_stdout(io.StringIO()) as output:
+            found = detail.incident_detail(connection, policies, CASE, to_ms(_instant(UNTIL)))
+            incident_detail(found, exports.steps_of(connection, CASE), active_names(connection, policies))
+    return f"```\n{output.getvalue().rstrip()}\n```"
 
 
 def _settings(folder: str) -> Settings:
@@ -77,21 +89,6 @@ def _instant(text: str) -> datetime:
     return datetime.fromisoformat(f"2026-{text}:00+08:00")
 
 
-def _event(number: int, time: str, arrival: str, kind: str, actor: str, data: dict[str, str]) -> dict[str, object]:
-    late = {"recordedtime": _instant(arrival).isoformat()} if arrival else {}
-    return {
-        "specversion": "1.0",
-        "id": str(number),
-        "source": "app/readme",
-        "type": f"gridpatrol.{kind}.v1",
-        "subject": CASE,
-        "time": _instant(time).isoformat(),
-        "actor": actor,
-        "data": data,
-        **late,
-    }
-
-
 def explained() -> str:
     """One deadline over a holiday of nine days."""
     calendar = Calendar(read_pack("weiyang").calendars[0])
@@ -99,18 +96,13 @@ def explained() -> str:
     return f"```\n{render(explain(calendar, start, parse_limit('4工作时')), 'zh').rstrip()}\n```"
 
 
-def diagram(name: str) -> str:
-    """A definition's table as a picture."""
-    return f"```mermaid\n{mermaid(DEFINITIONS[name]).rstrip()}\n```"
-
-
 def blocks() -> dict[str, Callable[[], str]]:
     """Every block but the proof, which takes a replay of the whole city: see `gridpatrol demo city`."""
     return {
         "timeline": timeline,
         "explained": explained,
-        "incident": lambda: diagram("incident"),
-        "service_request": lambda: diagram("service_request"),
+        "incident": lambda: f"```mermaid\n{mermaid(DEFINITIONS['incident']).rstrip()}\n```",
+        "service_request": lambda: f"```mermaid\n{mermaid(DEFINITIONS['service_request']).rstrip()}\n```",
     }
 
 

@@ -1,7 +1,6 @@
-"""The field's words: what people in Chinese grid management say, beside the names of the contract.
+"""The field's terms beside the names of the contract: tables from a name to (Chinese, English).
 
-In: nothing. Out: tables from a name of the contract to (Chinese, English). States have their Chinese names in the
-definitions; titles of posts and names of grids come from the pack.
+States have their Chinese names in the definitions; titles of posts and names of grids come from the pack.
 """
 
 CLOCKS = {

@@ -16,39 +16,33 @@ import msgspec
 
 from engine import logs
 from engine.settings import Settings
-from gridpatrol.cli import PLAIN, sentence
+from gridpatrol.cli import PLAIN
 from gridpatrol.run.serve import serve
 from gridpatrol.run.supervision import STOP_S
 
 
 def main() -> int:
     """Serve one role with the settings on standard input. The exit status."""
-    settings = msgspec.json.decode(_first_line(), type=Settings)
-    threading.Thread(target=_end_with_parent, name="gridpatrol-parent", daemon=True).start()
+    line = b""  # read unbuffered: the rest is watched by a thread that may not hold a lock at exit
+    while not line.endswith(b"\n") and (some := os.read(0, 65_536)):
+        line += some
+    settings = msgspec.json.decode(line, type=Settings)
+
+    def end_with_parent() -> None:  # in order, and at last in any way
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_S)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, name="gridpatrol-parent", daemon=True).start()
     logs.configure(settings.log_format, settings.log_level)
     try:
         serve(settings)
     except PLAIN as error:
-        click.echo(f"gridpatrol {settings.role}: {sentence(error)}", err=True)
+        click.echo(f"gridpatrol {settings.role}: {error}", err=True)
         return 1
     return 0
-
-
-def _first_line() -> bytes:
-    """One line of standard input, unbuffered: the rest is watched by a thread that may not hold a lock at exit."""
-    line = b""
-    while not line.endswith(b"\n") and (some := os.read(0, 65_536)):
-        line += some
-    return line
-
-
-def _end_with_parent() -> None:
-    """Stop in order when the parent is gone, and at last in any way."""
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_S)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A real city's seven weeks, replayed and judged: what `gridpatrol demo city` shows.
 
-In: the shipped record of Boston 311. Out: a database that stands as of 12 January 2016, and a comparison with what the
-city itself wrote down. Its flags and deadlines are read from the CSV here, and nowhere else: the importer leaves the
-flags out, so the engine has never seen them.
+The shipped record of Boston 311 gives a database that stands as of 12 January 2016, which is compared with the city's
+own flags and deadlines. Those are read from the CSV here and nowhere else: the importer leaves the flags out, so the
+engine has never seen them.
 
 1. With the city's own targets as ordered deadlines: each case comes out on time, overdue or without a deadline, from
    the engine's facts alone, and is compared with the city's flag.
@@ -12,7 +12,7 @@ flags out, so the engine has never seen them.
 import csv
 import gzip
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,6 @@ import click
 import msgspec
 from msgspec import Struct
 
-from consumers.performance import consume
 from engine import replay
 from engine.lease import Lease
 from engine.runtime import Engine
@@ -30,9 +29,11 @@ from engine.settings import Settings
 from engine.store import exports
 from engine.store.database import Database, open_database
 from engine.store.meta import read_meta, write_meta
+from engine.views import performance
+from engine.views.names import Names
 from gridpatrol.importers import boston311
-from gridpatrol.render import terminal
 from gridpatrol.render.progress import progress
+from gridpatrol.render.tables import duration, table
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, is_empty, read_pack, writing
 from schemas import facts as f
 from schemas.envelope import to_ms
@@ -47,19 +48,18 @@ DONE = "demo_city"
 """Name in `meta` that says that the replay came to its end."""
 
 
-class Kept(Struct):
-    """What the city wrote down about a case and nobody told the engine."""
+class CityRecord(Struct):
+    """What the city wrote down about a case and the engine has not seen."""
 
     flag: str  # ONTIME, OVERDUE or empty
-    target: int | None
-    category: str
+    target: int | None  # ms UTC
 
 
-class Found(Struct):
-    """What the engine told of a case."""
+class TotalClock(Struct):
+    """The clock of a whole case by the engine's facts."""
 
     due: int | None = None
-    result: str = ""  # of its total clock; empty: still open
+    result: str = ""  # empty: still open
     breached: bool = False
 
 
@@ -94,7 +94,7 @@ class City(Struct, frozen=True):
 def run(settings: Settings) -> City:
     """Replay, judge, count. An interrupted replay resumes; a finished one begins anew where the file can be removed."""
     settings = msgspec.structs.replace(settings, pack=PACK)
-    kept, end = read_city(boston311.SHIPPED), to_ms(datetime.fromisoformat(END))
+    records, end = read_city(boston311.SHIPPED), to_ms(datetime.fromisoformat(END))
     _begin_anew(settings)
     with writing(settings) as engine:
         _replay(engine, "city", end, "replaying the city")
@@ -102,21 +102,25 @@ def run(settings: Settings) -> City:
         districts = _districts(engine)
         with engine.database.begin() as connection:
             write_meta(connection, DONE, END)
-    due = _own_deadlines(settings)
-    outcomes = Counter(outcome(found.get(number, Found()), end) for number in kept)
-    flagged = [n for n, case in kept.items() if case.flag and case.target is not None]
-    ruled = [n for n, case in kept.items() if case.target is not None and due.get(n) is not None]
+    with TemporaryDirectory(prefix="gridpatrol-city-") as folder:
+        apart = msgspec.structs.replace(settings, database=f"sqlite:///{folder}/city.db")
+        with writing(apart, listening=False) as engine:  # of the pack's limits, for which the reports are enough
+            _replay(engine, "pack", None, "deadlines by the pack's limits", lambda event: b"-report" in event)
+            due = {number: clock.due for number, clock in read_engine(engine.database).items()}
+    outcomes = Counter(outcome(found.get(number, TotalClock())) for number in records)
+    flagged = [n for n, record in records.items() if record.flag and record.target is not None]
+    ruled = [n for n, record in records.items() if record.target is not None and due.get(n) is not None]
     return City(
         as_of=END,
         events=EVENTS,
         cases=len(found),
-        closed=sum(bool(case.result) for case in found.values()),
-        open=sum(not case.result for case in found.values()),
+        closed=sum(bool(clock.result) for clock in found.values()),
+        open=sum(not clock.result for clock in found.values()),
         outcomes=dict(sorted(outcomes.items())),
         flags=len(flagged),
-        flags_equal=sum(flag(found[n], end) == kept[n].flag for n in flagged),
+        flags_equal=sum(flag(found[n]) == records[n].flag for n in flagged),
         deadlines=len(ruled),
-        deadlines_equal=sum(abs((due[n] or 0) - (kept[n].target or 0)) <= CLOSE_MS for n in ruled),
+        deadlines_equal=sum(abs((due[n] or 0) - (records[n].target or 0)) <= CLOSE_MS for n in ruled),
         districts=districts,
     )
 
@@ -138,78 +142,64 @@ def _begin_anew(settings: Settings) -> None:
             Path(f"{path}{end}").unlink(missing_ok=True)
 
 
-def _events(deadlines: Literal["city", "pack"]) -> Iterator[bytes]:
-    tree = {grid.code: grid.parent for grid in read_pack(PACK).grids}
-    return boston311.events(boston311.SHIPPED, tree, lambda problem: None, deadlines=deadlines)
-
-
-def _replay(engine: Engine, name: str, end: int | None, what: str, only: Callable[[bytes], bool] | None = None) -> None:
+def _replay(
+    engine: Engine,
+    deadlines: Literal["city", "pack"],
+    end: int | None,
+    what: str,
+    only: Callable[[bytes], bool] | None = None,
+) -> None:
     install_if_empty(engine, BEFORE_ALL)
-    events: Iterable[bytes] = _events("city" if name == "city" else "pack")
-    with progress(what, EVENTS) as told:
-        replay.replay_events(engine, filter(only, events) if only else events, name, end, told)
+    tree = {grid.code: grid.parent for grid in read_pack(PACK).grids}
+    events = boston311.events(boston311.SHIPPED, tree, lambda remark: None, deadlines=deadlines)
+    with progress(what, EVENTS) as show:
+        replay.replay_events(engine, filter(only, events) if only else events, deadlines, end, show)
 
 
-def _own_deadlines(settings: Settings) -> dict[str, int | None]:
-    """The deadlines that the engine gives by the pack's limits: case number -> instant. Only the reports are needed."""
-    with TemporaryDirectory(prefix="gridpatrol-city-") as folder:
-        apart = msgspec.structs.replace(settings, database=f"sqlite:///{folder}/city.db")
-        with writing(apart, listening=False) as engine:
-            _replay(engine, "pack", None, "deadlines by the pack's limits", lambda event: b"-report" in event)
-            return {number: case.due for number, case in read_engine(engine.database).items()}
-
-
-def read_city(path: Path) -> dict[str, Kept]:
+def read_city(path: Path) -> dict[str, CityRecord]:
     """What the city wrote down: case number -> flag and target."""
+    records = {}
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        return {row["case_enquiry_id"]: _kept(row) for row in csv.DictReader(file)}
+        for row in csv.DictReader(file):
+            local = datetime.fromisoformat(row["target_dt"]) if row["target_dt"] else None
+            target = to_ms(local.replace(tzinfo=boston311.ZONE)) if local else None
+            records[row["case_enquiry_id"]] = CityRecord(row["ontime"], target)
+    return records
 
 
-def _kept(row: dict[str, str]) -> Kept:
-    target = datetime.fromisoformat(row["target_dt"]).replace(tzinfo=boston311.ZONE) if row["target_dt"] else None
-    return Kept(row["ontime"], to_ms(target) if target else None, boston311.category_code(row["type"]))
-
-
-def read_engine(database: Database) -> dict[str, Found]:
-    """What the engine told: case number -> its total clock, from the facts."""
-    found: dict[str, Found] = {}
+def read_engine(database: Database) -> dict[str, TotalClock]:
+    """Case number -> its total clock, from the facts."""
+    found: dict[str, TotalClock] = {}
     with database.read() as connection:
-        case, number = Found(), ""
+        clock = TotalClock()
         for step in exports.steps_by_case(connection):
             if step.seq == 1:
-                case, number = Found(), ""
+                clock = TotalClock()
             for fact in f.decode_facts(step.body):
-                if isinstance(fact, f.Reported):
-                    number = fact.reference
-                    found[number] = case
-                _note(case, fact)
+                match fact:
+                    case f.Reported():
+                        found[fact.reference] = clock
+                    case f.ClockStarted(clock="total") | f.ClockRetargeted(clock="total"):
+                        clock.due = fact.due
+                    case f.ClockRung(clock="total", breach=True):
+                        clock.breached = True
+                    case f.ClockStopped(clock="total"):
+                        clock.result = fact.result
     return found
 
 
-def _note(case: Found, fact: f.Fact) -> None:
-    """One fact of a total clock."""
-    if not isinstance(fact, f.ClockFact) or fact.clock != "total":
-        return
-    if isinstance(fact, f.ClockStarted | f.ClockRetargeted):
-        case.due = fact.due
-    elif isinstance(fact, f.ClockRung) and fact.breach:
-        case.breached = True
-    elif isinstance(fact, f.ClockStopped):
-        case.result = fact.result
-
-
-def outcome(case: Found, end: int) -> str:
+def outcome(clock: TotalClock) -> str:
     """How a case stands at the end."""
-    if case.result:
-        return case.result
-    if case.due is None:
+    if clock.result:
+        return clock.result
+    if clock.due is None:
         return "without_deadline"
-    return "overdue" if case.breached else "not_due"
+    return "overdue" if clock.breached else "not_due"
 
 
-def flag(case: Found, end: int) -> str:
+def flag(clock: TotalClock) -> str:
     """The same in the city's words: what is open and not due is on time so far."""
-    return "OVERDUE" if outcome(case, end) == "overdue" else "ONTIME"
+    return "OVERDUE" if outcome(clock) == "overdue" else "ONTIME"
 
 
 def _districts(engine: Engine) -> list[District]:
@@ -217,9 +207,10 @@ def _districts(engine: Engine) -> list[District]:
     policy = engine.active()
     assert policy is not None
     end = to_ms(datetime.fromisoformat(END))
-    rows = consume.performance(engine.database, policy, grid=policy.root, by="grid")
-    standing = consume.standing(engine.database, policy, end, grid=policy.root, by="grid")
-    open_ = {row.key: row.open for row in standing}
+    names, selection = Names(policy), performance.select(policy, grid=policy.root, by="grid")
+    with engine.database.read() as connection:
+        rows = performance.figure_rows(connection, names, selection)
+        open_ = {row.key: row.open for row in performance.open_cases(connection, names, selection, end)}
     made = [
         District(
             row.key,
@@ -235,7 +226,7 @@ def _districts(engine: Engine) -> list[District]:
     return sorted(made, key=lambda d: (-d.on_time * 10_000 // max(1, d.on_time + d.overdue), d.code))
 
 
-# ---- telling ------------------------------------------------------------------------------------------------
+# ---- as people read it --------------------------------------------------------------------------------------
 
 
 def proof(city: City) -> str:
@@ -255,17 +246,17 @@ def _percent(part: int, whole: int, decimals: int = 1) -> str:
     return f"{units // scale}.{units % scale:0{decimals}d} %"
 
 
-def tell(city: City, database: str) -> None:
-    """What the engine makes of the city, for people."""
-    told = city.outcomes
+def print_city(city: City, database: str) -> None:
+    """Print what the engine makes of the city."""
+    outcomes = city.outcomes
     click.echo(f"Boston 311, {city.events:,} events of {city.cases:,} cases, as of {city.as_of}:\n")
-    terminal.table(
+    table(
         ("outcome", "cases"),
         [
-            ("按期 closed on time", f"{told.get('on_time', 0):,}"),
-            ("超期 overdue, closed or open", f"{told.get('overdue', 0):,}"),
-            ("在办 open, not due yet", f"{told.get('not_due', 0):,}"),
-            ("无时限 without a deadline", f"{told.get('without_deadline', 0):,}"),
+            ("按期 closed on time", f"{outcomes.get('on_time', 0):,}"),
+            ("超期 overdue, closed or open", f"{outcomes.get('overdue', 0):,}"),
+            ("在办 open, not due yet", f"{outcomes.get('not_due', 0):,}"),
+            ("无时限 without a deadline", f"{outcomes.get('without_deadline', 0):,}"),
             ("open", f"{city.open:,}"),
         ],
         right=(1,),
@@ -283,13 +274,13 @@ def tell(city: City, database: str) -> None:
             f"{d.overdue:,}",
             _percent(d.on_time, d.on_time + d.overdue),
             f"{d.open:,}",
-            terminal.lasted(d.median_ms or 0),
-            terminal.lasted(d.p90_ms or 0),
+            duration(d.median_ms or 0),
+            duration(d.p90_ms or 0),
         )
         for d in city.districts
     ]
     heads = ("district", "reported", "on time", "overdue", "按期率", "open", "median", "p90")
-    terminal.table(heads, rows, right=range(1, 8))
+    table(heads, rows, right=range(1, 8))
     click.echo("\nLook closer:")
     for what in (
         "performance show --grid BOS --by department --period all",

@@ -1,7 +1,7 @@
 """The demo: a seeded month of the sample city, then the same city in real time.
 
-In: settings, and a folder for the month's file. Out: a server whose database holds a month that ended when it was first
-started, with demo traffic that goes on from there, in a process of its own.
+The server's database holds a month that ended when it was first started; demo traffic goes on from there, in a process
+of its own.
 
 The month's file is kept with the instant that it ends at, so that an interrupted start replays the rest of the same
 month. Door and ticks stay shut until it has been replayed: in between, time is that of the month.
@@ -24,11 +24,11 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import incident_queries
 from engine.store.meta import read_meta, write_meta
-from gridpatrol.commands.replay import count_lines, name_of, replay_events
 from gridpatrol.demo.events import mint
 from gridpatrol.demo.month import write_month
 from gridpatrol.options import say, token
 from gridpatrol.render.progress import progress
+from gridpatrol.run.event_file import count_lines, name_of, replay_events
 from gridpatrol.run.serve import serve
 from gridpatrol.run.wiring import install_if_empty, shown
 
@@ -59,36 +59,32 @@ def run(settings: Settings, folder: Path | None, seconds: float | None, rate: fl
 
 
 def prepare(engine: Engine, folder: Path) -> None:
-    """Bring the database to where the demo goes on."""
+    """Bring the database to where the demo goes on: a month that it has begun to its end, an empty one through a new
+    month that ends now."""
     install_if_empty(engine, 1 if not any(engine.heads.values()) else None)
     with engine.database.read() as connection:
         done = read_meta(connection, DONE)
     if done is not None:
         return
-    month = _month(folder, engine)
+    note = folder / "month.json"
+    if note.is_file() and any(head > 1 for head in engine.heads.values()):
+        month = msgspec.json.decode(note.read_bytes(), type=Month)  # which this database has begun
+    else:
+        month = Month("month.jsonl", now_ms())
+        folder.mkdir(parents=True, exist_ok=True)
+        end = datetime.fromtimestamp(month.end / 1000, UTC)
+        write_month(folder / month.file, folder_of(engine.settings.pack), end, SEED)
+        note.write_bytes(msgspec.json.encode(month))
     file = folder / month.file
     say(f"Replaying a month of {file} into {shown(engine.settings.database)} ...")
-    with progress("one month", count_lines(file)) as told, file.open("rb") as lines:
-        replay_events(engine, lines, name_of(file), month.end, told)
+    with progress("one month", count_lines(file)) as show, file.open("rb") as lines:
+        replay_events(engine, lines, name_of(file), month.end, show)
     with engine.database.begin() as connection:
         write_meta(connection, DONE, str(month.end))
 
 
-def _month(folder: Path, engine: Engine) -> Month:
-    """The month that this database has begun; on an empty one, a new month that ends now."""
-    note = folder / "month.json"
-    if note.is_file() and any(head > 1 for head in engine.heads.values()):
-        return msgspec.json.decode(note.read_bytes(), type=Month)
-    folder.mkdir(parents=True, exist_ok=True)
-    month = Month("month.jsonl", now_ms())
-    end = datetime.fromtimestamp(month.end / 1000, UTC)
-    write_month(folder / month.file, folder_of(engine.settings.pack), end, SEED)
-    note.write_bytes(msgspec.json.encode(month))
-    return month
-
-
 class Traffic:
-    """The people of the sample city, as a process that knows the server by its address only."""
+    """The live traffic, as a process that knows the server by its address only."""
 
     def __init__(self, settings: Settings, rate: float) -> None:
         self._settings, self._rate, self._token = settings, rate, token()
@@ -98,8 +94,8 @@ class Traffic:
         """Begin when the door is open, and say where to look."""
         folder = str(folder_of(self._settings.pack))
         command = [sys.executable, "-m", "gridpatrol.demo.traffic", "--url", url, "--pack", folder]
-        told = os.environ | {"GRIDPATROL_TOKEN": self._token}
-        self._process = subprocess.Popen([*command, "--rate", str(self._rate)], env=told, start_new_session=True)
+        settings = os.environ | {"GRIDPATROL_TOKEN": self._token}
+        self._process = subprocess.Popen([*command, "--rate", str(self._rate)], env=settings, start_new_session=True)
         click.echo(welcome(url, engine))
 
     def stop(self) -> None:
@@ -116,6 +112,14 @@ class Traffic:
 
 def welcome(url: str, engine: Engine) -> str:
     """Where to look, and three commands that work as they are printed."""
+    # Where the door asks who speaks, with the token of whoever pastes the line.
+    curl = 'curl -H "Authorization: Bearer $GRIDPATROL_TOKEN"' if engine.settings.principals else "curl"
+    headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
+    with engine.database.read() as connection:  # an incident with a story: overdue if there is one
+        late = incident_queries.Filters(now=now_ms(), overdue=True)
+        every = incident_queries.Filters(now=now_ms(), open=None)
+        pages = (incident_queries.read_page(connection, wanted, "due_at", False, None, 1) for wanted in (late, every))
+        incident = next((page[0][0].id for page in pages if page), "")
     return "\n".join(
         [
             "",
@@ -129,11 +133,11 @@ def welcome(url: str, engine: Engine) -> str:
             "",
             "Try it:",
             "",
-            f"  {_curl(engine)} '{url}/v1/incidents?overdue=true&limit=3'",
+            f"  {curl} '{url}/v1/incidents?overdue=true&limit=3'",
             "",
-            f"  {_curl(engine)} '{url}/v1/incidents/{_some_incident(engine)}'",
+            f"  {curl} '{url}/v1/incidents/{incident}'",
             "",
-            _report(url, engine),
+            f"  {curl} '{url}/v1/events' {headers} -d '{_report(engine)}'",
             "",
             f"Or: .venv/bin/gridpatrol incident list --overdue --database {shown(engine.settings.database)}",
             "",
@@ -141,26 +145,8 @@ def welcome(url: str, engine: Engine) -> str:
     )
 
 
-def _curl(engine: Engine) -> str:
-    """How the door is asked: where it asks who speaks, with the token of whoever pastes the line."""
-    return 'curl -H "Authorization: Bearer $GRIDPATROL_TOKEN"' if engine.settings.principals else "curl"
-
-
-def _some_incident(engine: Engine) -> str:
-    """An incident with a story: overdue if there is one."""
-    with engine.database.read() as connection:
-        for filters in (
-            incident_queries.Filters(now=now_ms(), overdue=True),
-            incident_queries.Filters(now=now_ms(), open=None),
-        ):
-            found = incident_queries.read_page(connection, filters, "due_at", False, None, 1)
-            if found:
-                return found[0][0].id
-    return ""
-
-
-def _report(url: str, engine: Engine) -> str:
-    """A report of a fresh incident by a member of a leaf grid, to be pasted as it is: one line."""
+def _report(engine: Engine) -> str:
+    """A report of a fresh incident by a member of a leaf grid, as JSON in one line."""
     policy, now = engine.active(), now_ms()
     assert policy is not None
     post = next(
@@ -170,17 +156,14 @@ def _report(url: str, engine: Engine) -> str:
     )
     category = next(c for c in policy.pack.categories if c.dissuade)
     subject = mint(policy.home(post.grid), now, Random(now))
-    found_at = datetime.fromtimestamp(now // 1000, UTC).isoformat()
     event = {
         "specversion": "1.0",
         "id": subject.rpartition(".")[2],
         "source": "/curl",
         "type": "gridpatrol.report.submitted.v1",
         "subject": subject,
-        "time": found_at,
+        "time": datetime.fromtimestamp(now // 1000, UTC).isoformat(),
         "actor": post.code,
         "data": {"category": category.code, "source": "patrol", "grid": post.grid},
     }
-    body = msgspec.json.encode(event).decode()
-    headers = "-H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=5'"
-    return f"  {_curl(engine)} '{url}/v1/events' {headers} -d '{body}'"
+    return msgspec.json.encode(event).decode()

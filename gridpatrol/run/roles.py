@@ -1,19 +1,17 @@
 """The roles of the distributed run, each a process: what it is made of, and when it ends.
 
-In: settings with a role. Out: a gateway, a worker, the performance or the alerts role, until SIGINT or SIGTERM; or, for
-role `all`, one process of each, started again when one ends.
+A gateway, a worker, the performance or the alerts role, until SIGINT or SIGTERM; or, for role `all`, one process of
+each, started again when one ends.
 """
 
 import gc
 import logging
-import signal
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 
-from consumers.alerts.publish import Telling
+from consumers.alerts.publish import AlertPublisher
 from engine.clock import now_ms
 from engine.cluster import clients, preflight, topics
 from engine.cluster.gateway import Gateway
@@ -22,14 +20,15 @@ from engine.cluster.intake import Intake
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
 from engine.errors import DatabaseUnusable, GridpatrolError
-from engine.http.status import Status
+from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease, LeaseName
 from engine.metrics.counters import Counters
 from engine.principals import Principals
-from engine.runtime import Chore, Engine
+from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import AWAY, Database, open_database, refuses
 from gridpatrol.run import supervision
+from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
 
@@ -39,7 +38,7 @@ NEW_OBJECTS = 50_000
 """How many more than have gone, before the garbage collector looks at them: about as many as a slice makes."""
 
 Opened = Callable[[str], None]
-"""Told the address when a role works."""
+"""Called with the address when a role works."""
 
 
 class RoleEnded(GridpatrolError):
@@ -49,22 +48,16 @@ class RoleEnded(GridpatrolError):
 @contextmanager
 def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
     """The database of a role, of this release. Roles share the writer's lease, and each keeps it: what needs it alone
-    is refused."""
-    with _told_plainly(), ExitStack() as stack:
-        database = open_database(settings.database)
-        stack.callback(database.close)
-        database.end_silence(clients.SILENCE_MS)  # what it has locked, others wait for
-        lease = Lease(database, WRITER, shared=True)
-        stack.callback(lease.close)
-        database.check_schema()
-        yield database, lease
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """A database that goes away where nobody waits for it ends the role with a sentence, as if it never was there."""
+    is refused. A database that goes away ends the role with a sentence, as one that never was there."""
     try:
-        yield
+        with ExitStack() as stack:
+            database = open_database(settings.database)
+            stack.callback(database.close)
+            database.end_silence(clients.SILENCE_MS)  # what it has locked, others wait for
+            lease = Lease(database, WRITER, shared=True)
+            stack.callback(lease.close)
+            database.check_schema()
+            yield database, lease
     except AWAY as error:
         if refuses(error):
             raise
@@ -93,33 +86,31 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
         stack.callback(inbox.close)
         engine = Engine(database, settings, (), counters, [lease.keep], inbox)
-        _install_first(settings, database, engine, inbox)
+        install_first(settings, database, engine, inbox)
         writer = Gateway(engine)
         writer.start()
-        stack.callback(writer.close)
-        intake = Intake(settings, writer, Principals.read(settings.principals))
+        stack.callback(writer.stop)
+        intake = Intake(settings, writer, Principals(settings.principals))
         intake.start()
-        stack.callback(intake.close)
+        stack.callback(intake.stop)
         _spare_the_collector()
         yield writer
 
 
-def _install_first(settings: Settings, database: Database, engine: Engine, inbox: KafkaInbox) -> None:
+def install_first(settings: Settings, database: Database, engine: Engine, inbox: KafkaInbox) -> None:
     """Gateways that start at once activate the first pack once."""
     lease = Lease(database, LeaseName("installs the first pack of", ".first.lease", 0x66697273), linger_s=30)
     try:
         engine.reload()
         without = [p for p in engine.rows if not engine.activations(p)]
-        if without and not _asked_for(inbox.ends(), engine, without):
-            engine.install(read_pack(settings.pack), now_ms())
+        if without:
+            # An activation is the first record of each of these partitions where it waits there for the owner; a
+            # gateway that installed it may have been stopped in the middle.
+            ends = inbox.ends()
+            if not all(ends[p] > engine.rows[p].position for p in without):
+                engine.install(read_pack(settings.pack), now_ms())
     finally:
         lease.close()
-
-
-def _asked_for(ends: Sequence[int], engine: Engine, without: Sequence[int]) -> bool:
-    """Whether an activation waits in the log for the owner of each of these partitions: their first record is one. Who
-    installed may have been stopped in the middle."""
-    return all(ends[p] > engine.rows[p].position for p in without)
 
 
 def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
@@ -128,7 +119,7 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease), named(settings, database) as name:
         origin = topics.open_inbox(settings, database)
         member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
-        status = Status(settings.listen, counters.registry, member.ready)
+        status = StatusServer(settings.listen, counters.registry, member.ready)
         _spare_the_collector()
         opened(status.url)
         try:
@@ -144,9 +135,14 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         names = Topics(settings.kafka_prefix)
         preflight.require(settings, database, (names.alerts, names.deadletter))
         fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters)]
+
+        def look_after(database: Database) -> None:
+            for look in looks:
+                look(database)
+
         publisher = Publisher(settings, settings.role)
-        teller = Telling(database, publisher, names, counters, fold, partial(_look_after, looks))
-        status = Status(settings.listen, counters.registry, lambda: teller.away)
+        teller = AlertPublisher(database, publisher, names, counters, fold, look_after)
+        status = StatusServer(settings.listen, counters.registry, lambda: teller.away)
         teller.start()
         _spare_the_collector()
         opened(status.url)
@@ -156,12 +152,6 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         status.close()
     if teller.failure is not None:
         raise RoleEnded(f"the telling of alerts stopped: {teller.failure}") from teller.failure
-
-
-def _look_after(looks: list[Chore], database: Database) -> None:
-    """Give each its chance."""
-    for look in looks:
-        look(database)
 
 
 def performance(settings: Settings, stop: threading.Event, opened: Opened) -> None:
@@ -175,13 +165,13 @@ def performance(settings: Settings, stop: threading.Event, opened: Opened) -> No
 def run(settings: Settings, opened: Opened, seconds: float | None = None) -> None:
     """One role other than the gateway, until a signal or for so many seconds."""
     stop = threading.Event()
-    with _stopped_by_signals(stop, seconds):
+    with stopped_by_signals(stop), stopped_after(seconds, stop.set):
         ROLE[settings.role](settings, stop, opened)
 
 
 def _spare_the_collector() -> None:
-    """What a role has loaded stays. The garbage collector looks at what is new only, and not several times in a slice:
-    that is up to a tenth of a worker's time."""
+    """Let the garbage collector look at new objects only, and not several times in a slice: that is up to a tenth of a
+    worker's time. What a role has loaded stays."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, 20, 20)
@@ -203,19 +193,3 @@ ROLE: dict[str, Callable[[Settings, threading.Event, Opened], None]] = {
     "performance": performance,
     "alerts": telling,
 }
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event, seconds: float | None) -> Iterator[None]:
-    """SIGINT and SIGTERM end a role in order."""
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = threading.Timer(seconds or 0, stop.set)
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,17 +1,15 @@
 """Putting the parts together: database, lease, engine, consumers, writer, door.
 
-In: settings. Out: a server on loopback, until SIGINT or SIGTERM: then the door shuts, the writer finishes what is
-queued, and the lease is free. The address is taken first, so that a busy port is told before anything else; the door
-opens when everything in the log has been decided.
+On SIGINT or SIGTERM the door shuts, the writer finishes what is queued, and the lease is free. The address is taken
+first, so that a busy port is reported before anything else; the door opens when everything in the log is decided.
 """
 
 import logging
-import signal
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -24,7 +22,7 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.meta import write_meta
 from engine.writer import Writer
-from gridpatrol.figures import reader
+from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
 from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
 log = logging.getLogger(__name__)
@@ -43,26 +41,21 @@ class WriterStopped(GridpatrolError):
 
 
 def take_address(listen: str) -> socket.socket:
-    """Bind without listening yet: whoever connects early is refused, not kept waiting. Port 0 takes any free one."""
+    """Bind without listening yet: early connections are refused, not kept waiting. Port 0 takes any free one."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((host, int(port)))
-        if _answers(taken):
-            raise OSError("something listens there already")
+        with socket.socket(taken.family) as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(taken.getsockname()) == 0:  # another process listens there all the same
+                raise OSError("something listens there already")
     except OSError as error:
         taken.close()
         raise AddressTaken(f"cannot listen at {listen}: {error.strerror or error}") from error
     return taken
-
-
-def _answers(taken: socket.socket) -> bool:
-    """Whether another process listens at the same address all the same."""
-    with socket.socket(taken.family) as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(taken.getsockname()) == 0
 
 
 def url_of(taken: socket.socket, scheme: str = "http") -> str:
@@ -72,7 +65,7 @@ def url_of(taken: socket.socket, scheme: str = "http") -> str:
 
 
 def certified(settings: Settings) -> ssl.SSLContext | None:
-    """What the door shows of itself; None: it speaks no TLS. SettingsError where the files cannot be used."""
+    """The door's certificate; None: it speaks no TLS. SettingsError where the files cannot be used."""
     if not settings.tls_cert:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -100,11 +93,11 @@ def serve(
         from gridpatrol.run import roles  # Kafka's client takes a while to import, and may not be installed
 
         return roles.run(settings, lambda url: log.info("serving", extra={"url": url, "role": settings.role}), seconds)
-    shown = certified(settings)
+    certificate = certified(settings)
     taken = take_address(settings.listen)
     try:
-        with _signals_interrupt(), _writer(settings, prepare or install_if_empty) as writer:
-            _serve(writer, taken, shown, opened, seconds)
+        with interrupted_by_sigterm(), _writer(settings, prepare or install_if_empty) as writer:
+            _serve(writer, taken, certificate, opened, seconds)
     except KeyboardInterrupt:
         log.info("stopped before the door was open")
     finally:
@@ -113,7 +106,7 @@ def serve(
 
 @contextmanager
 def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
-    """Who writes behind the door, running: to the table, or to the topic."""
+    """The running writer behind the door: to the table, or to the topic."""
     if settings.kafka:
         from gridpatrol.run import roles
 
@@ -127,29 +120,37 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
         try:
             yield writer
         finally:
-            writer.close()
+            writer.stop()
 
 
 def _serve(
     writer: Writer,
     taken: socket.socket,
-    shown: ssl.SSLContext | None,
+    certificate: ssl.SSLContext | None,
     opened: Callable[[str, Engine], None] | None,
     seconds: float | None,
 ) -> None:
     """The door, with the writer behind it."""
     engine, database, closing = writer.engine, writer.engine.database, threading.Event()
-    url = url_of(taken, "https" if shown else "http")
+    url = url_of(taken, "https" if certificate else "http")
     fold.epoch(database)
     with database.begin() as connection:
         write_meta(connection, DOOR, url)
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
-        app = create_app(writer, database, performance=reader(database), closing=closing)
-        told = (lambda: opened(url, engine)) if opened else None
-        server = Server(app, closing, told, shown)
-        with _ended_after(server, seconds), _ended_with(server, writer) if engine.settings.kafka else nullcontext():
+        app = create_app(writer, database, closing=closing)
+        on_open = (lambda: opened(url, engine)) if opened else None
+        server = Server(app, closing, on_open, certificate)
+        if engine.settings.kafka:
+            # A gateway whose writer has stopped ends: its supervisor starts a fresh one. The embedded run goes on, for
+            # what is stored can still be read.
+            def stop_with_writer() -> None:
+                writer.join()
+                server.stop()
+
+            threading.Thread(target=stop_with_writer, name="gridpatrol-end", daemon=True).start()
+        with stopped_after(seconds, server.stop):
             server.run(sockets=[taken])
     except KeyboardInterrupt:
         pass  # uvicorn has stopped in order, and hands the signal on
@@ -161,10 +162,10 @@ def _serve(
 
 
 class Server(uvicorn.Server):
-    """Ends the alert streams before it waits for connections to end, and tells when it is open."""
+    """Ends the alert streams before it waits for connections to end, and calls `on_open` when it is open."""
 
     def __init__(
-        self, app: Any, closing: threading.Event, opened: Callable[[], None] | None, shown: ssl.SSLContext | None
+        self, app: Any, closing: threading.Event, on_open: Callable[[], None] | None, certificate: ssl.SSLContext | None
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -175,56 +176,20 @@ class Server(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 timeout_graceful_shutdown=LINGER_S,
-                ssl_context_factory=(lambda *_: shown) if shown else None,
+                ssl_context_factory=(lambda *_: certificate) if certificate else None,
             )
         )
-        self._closing, self._opened = closing, opened
+        self._closing, self._on_open = closing, on_open
+
+    def stop(self) -> None:
+        """End in order, from any thread."""
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started and self._opened is not None:
-            self._opened()
+        if self.started and self._on_open is not None:
+            self._on_open()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._closing.set()
         await super().shutdown(sockets)
-
-
-@contextmanager
-def _ended_after(server: Server, seconds: float | None) -> Iterator[None]:
-    """Let the server stop by itself."""
-    timer = threading.Timer(seconds or 0, lambda: setattr(server, "should_exit", True))
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
-def _ended_with(server: Server, writer: Writer) -> Iterator[None]:
-    """Stop a gateway whose writer has stopped: whatever watches over the process starts a fresh one. One process that
-    has everything stays, for what is stored can still be read."""
-
-    def end() -> None:
-        writer.join()
-        server.should_exit = True
-
-    threading.Thread(target=end, name="gridpatrol-end", daemon=True).start()
-    yield
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM ends what is under way as SIGINT does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

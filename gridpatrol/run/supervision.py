@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO
 
 import msgspec
 
+from engine.loop import Loop
 from engine.settings import ROLES, Settings
 
 log = logging.getLogger(__name__)
@@ -36,16 +38,29 @@ def keep(settings: Settings, stop: threading.Event) -> None:
 
 def supervise(children: Sequence["Child"], stop: threading.Event) -> None:
     """Keep these alive until told to stop, and stop them."""
-    try:
-        while not stop.is_set():
-            for child in children:
-                child.look(time.monotonic())
-            stop.wait(LOOK_S)
-    finally:
-        for child in children:
+    Supervision(children, stop).run()
+
+
+class Supervision(Loop):
+    """Looks after children."""
+
+    def __init__(self, children: Sequence["Child"], stop_asked: threading.Event) -> None:
+        super().__init__("supervision", stop_asked)
+        self.children = children
+
+    def run_once(self) -> float:
+        for child in self.children:
+            child.look(time.monotonic())
+        return LOOK_S
+
+    def failed(self, error: BaseException) -> None:
+        raise error
+
+    def release(self) -> None:
+        for child in self.children:
             child.ask_to_stop()
         until = time.monotonic() + STOP_S
-        for child in children:
+        for child in self.children:
             child.await_end(until)
 
 
@@ -63,18 +78,16 @@ class Child:
 
     def look(self, now_s: float) -> None:
         """Start it where it does not run and has paused for long enough."""
-        if self._process is not None and self._process.poll() is not None:
-            self._ended(self._process, now_s)
+        if self._process is not None and (status := self._process.poll()) is not None:
+            if now_s - self._started_s >= SETTLED_S:
+                self.pause_s = AGAIN_S
+            how = f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"
+            log.error("%s ended (%s); it is started again in %.0f s", self.name, how, self.pause_s)
+            _let_go(self._process)
+            self._process, self._again_s = None, now_s + self.pause_s
+            self.pause_s = min(2 * self.pause_s, LONGEST_S)
         if self._process is None and now_s >= self._again_s:
             self._process, self._started_s = start(self.settings, self.output), now_s
-
-    def _ended(self, process: "subprocess.Popen[bytes]", now_s: float) -> None:
-        if now_s - self._started_s >= SETTLED_S:
-            self.pause_s = AGAIN_S
-        log.error("%s ended (%s); it is started again in %.0f s", self.name, _how(process.returncode), self.pause_s)
-        _let_go(process)
-        self._process, self._again_s = None, now_s + self.pause_s
-        self.pause_s = min(2 * self.pause_s, LONGEST_S)
 
     def ask_to_stop(self) -> None:
         """SIGTERM, if it runs."""
@@ -123,12 +136,5 @@ def start(settings: Settings, output: IO[bytes] | None = None) -> "subprocess.Po
 def _let_go(process: "subprocess.Popen[bytes]") -> None:
     """Close our end of its standard input."""
     assert process.stdin is not None
-    try:
+    with suppress(BrokenPipeError):
         process.stdin.close()
-    except BrokenPipeError:
-        return
-
-
-def _how(status: int) -> str:
-    """An exit status in words."""
-    return f"killed by signal {-status}" if status < 0 else f"exit status {status}; its last line says why"

@@ -1,7 +1,7 @@
-"""Opening a database for a command: settings, connection, lease, schema, engine, pack.
+"""A database opened for a command: settings, connection, lease, schema, engine, pack.
 
-In: the flags of a command. Out: `reading` gives a database that may be read while a server writes to it; `writing`
-gives an engine under the lease, with its consumers, on a schema of this release.
+`reading` gives a database that may be read while a server writes to it; `writing` gives an engine under the lease, with
+its consumers, on a schema of this release.
 """
 
 import re
@@ -24,7 +24,7 @@ from engine.metrics.counters import Counters
 from engine.packs import check_folder, folder_of
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
-from engine.store import inbox as log
+from engine.store import inbox
 from engine.store.database import Database, open_database
 from engine.store.meta import read_meta
 from gridpatrol import options
@@ -71,6 +71,12 @@ def server_of(settings: Settings, database: Database | None = None) -> Server:
     return Server(there, token=options.token(), ca=settings.tls_ca)
 
 
+def writer_of(settings: Settings) -> Server:
+    """The server that writes to the database of the settings, or the one that was named."""
+    with reading(settings) as database:
+        return server_of(settings, database)
+
+
 def shown(url: str) -> str:
     """A database's URL without its password."""
     return re.sub(r"(://[^:/@]*:)[^@/]*@", r"\1***@", url)
@@ -94,18 +100,11 @@ class LogIsTopic(LeaseTaken):
     remedy = "Start `gridpatrol serve` with GRIDPATROL_KAFKA set."
 
 
-def _check_log(database: Database) -> None:
-    """A database whose log is a topic takes no records into its table."""
-    with database.read() as connection:
-        if read_meta(connection, log.TOPIC) is not None:
-            raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
-
-
 @contextmanager
 def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
     """An engine for reading the log to its end, wherever it lies; it decides nothing."""
     with database.read() as connection:
-        in_topic = read_meta(connection, log.TOPIC) is not None
+        in_topic = read_meta(connection, inbox.TOPIC) is not None
     if not in_topic:
         yield Engine(database, settings, (), Counters())
         return
@@ -114,11 +113,11 @@ def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
     from engine.cluster import topics  # Kafka's client may not be installed
     from engine.cluster.inbox import KafkaInbox
 
-    inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
+    topic = KafkaInbox(settings, database, topics.open_inbox(settings, database))
     try:
-        yield Engine(database, settings, (), Counters(), (), inbox)
+        yield Engine(database, settings, (), Counters(), (), topic)
     finally:
-        inbox.close()
+        topic.close()
 
 
 @contextmanager
@@ -148,7 +147,9 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
         if is_empty(database):
             database.upgrade()
         database.check_schema()
-        _check_log(database)
+        with database.read() as connection:
+            if read_meta(connection, inbox.TOPIC) is not None:
+                raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
         counters = counters or Counters()
         if not listening:
             yield Engine(database, settings, (), counters)
@@ -161,30 +162,30 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
 
 
 def consumers(counters: Counters) -> list[Consumer]:
-    """What listens to the steps, in the order in which it is fed."""
+    """The listeners to the steps, in the order in which they are fed."""
     return [consume.consume, consumer_of_alerts(counters)]
 
 
 def consumer_of_alerts(counters: Counters) -> Consumer:
-    """What folds steps into alerts, and counts what it tells."""
-    return partial(fold.consume, heard=_heard(counters))
+    """Folds steps into alerts, and counts those that it tells."""
+    return partial(fold.consume, heard=_counter_of_alerts(counters))
 
 
 def chores(counters: Counters) -> list[Chore]:
     """The telling of alerts whose quiet hours are over."""
-    told_at, heard = 0.0, _heard(counters)
+    last_s, count = 0.0, _counter_of_alerts(counters)
 
     def tell_waiting(database: Database) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= TELL_EVERY_S:
-            told_at = time.monotonic()
-            heard(fold.tell(database))
+        nonlocal last_s
+        if time.monotonic() - last_s >= TELL_EVERY_S:
+            last_s = time.monotonic()
+            count(fold.tell(database))
 
     return [tell_waiting]
 
 
-def _heard(counters: Counters) -> Callable[[int], None]:
-    """Count what the feed told."""
+def _counter_of_alerts(counters: Counters) -> Callable[[int], None]:
+    """Takes how many alerts the feed has told."""
     return counters.deliveries.labels("feed", "told").inc
 
 

@@ -63,7 +63,7 @@ def record(environment: Mapping[str, str], end: int) -> list[Turn]:
         published = _overheard(member)
         try:
             while not turns or turns[-1].decided < end:
-                member.turn()
+                member.decide_batch()
                 decided = sum(row.position for row in member.engine.rows.values())
                 turns.append(Turn(decided, recorder.transactions[:], published[:]))
                 recorder.transactions.clear()
@@ -77,7 +77,7 @@ def record(environment: Mapping[str, str], end: int) -> list[Turn]:
 def _overheard(member: Worker) -> list[tuple[Any, ...]]:
     """Everything that a worker publishes from now on."""
     heard: list[tuple[Any, ...]] = []
-    publisher = member.relay._publisher
+    publisher = member.relay.publisher
     send = publisher.send
 
     def overheard(*message: Any) -> Any:

@@ -137,7 +137,7 @@ def steady(
     events: Iterator[dict[str, Any]],
     rate: float,
     seconds: float,
-    watch: Watch | None = None,
+    watch: LatencyMeter | None = None,
     stop: threading.Event | None = None,
 ) -> int:
     """Send so many events a second for so long, each at its instant. How many."""
@@ -163,7 +163,7 @@ def steady(
 # ---- watching -----------------------------------------------------------------------------------------------
 
 
-class Watch(threading.Thread):
+class LatencyMeter(threading.Thread):
     """Reads the topics of facts and alerts from their present end on, and tells for each event how long it took."""
 
     def __init__(self, kafka: str, prefix: str) -> None:
@@ -214,19 +214,14 @@ class Watch(threading.Thread):
                 now = time.monotonic()
                 for message in messages:
                     if place.topic == self.facts:
-                        self._step(f.decode_step(message.value), now)
+                        cause = f.decode_step(message.value).cause
+                        if (meant := self._meant.pop((cause.source, cause.id), None)) is not None:
+                            self.steps.append(now - meant)
                     else:
-                        self._line(m.decode_told(message.value), now)
-
-    def _step(self, step: f.Step, now: float) -> None:
-        meant = self._meant.pop((step.cause.source, step.cause.id), None)
-        if meant is not None:
-            self.steps.append(now - meant)
-
-    def _line(self, line: m.AlertTold, now: float) -> None:
-        meant = self._urged.pop(line.case, None) if (line.kind, line.what) == ("urge", "firing") else None
-        if meant is not None:
-            self.alerts.append(now - meant)
+                        line = m.decode_alert(message.value)
+                        urged = (line.kind, line.what) == ("urge", "firing")
+                        if urged and (meant := self._urged.pop(line.case, None)) is not None:
+                            self.alerts.append(now - meant)
 
 
 def rank(values: list[float], share: float) -> float:

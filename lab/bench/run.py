@@ -28,7 +28,7 @@ from lab.bench import load as bench_load
 from lab.bench.load import fill, steady, traffic
 from lab.bench.open_incidents import crowd
 from lab.bench.site import PARTITIONS, POSITIONS, STEPS, WAIT_S, Site, Spent, partitions_of, running_site, until, url_of
-from lab.installation import Town
+from lab.installation import Installation
 
 STAGES = 23
 """How often `run` says what is done next."""
@@ -81,7 +81,7 @@ class Bench:
     def run(self) -> None:
         """All of it."""
         full = self._filled()
-        main = self.site.town("main", full)
+        main = self.site.installation("main", full)
         one = self._one_after_another(main)
         self._bare(full, one)
         self._two(full, one)
@@ -90,40 +90,42 @@ class Bench:
 
     # ---- 1: one role after another ----------------------------------------------------------------------------
 
-    def _filled(self) -> Town:
+    def _filled(self) -> Installation:
         """An installation with events in its inbox that nobody has decided."""
         self.told("tables and topics are made")
-        town, site = self.site.town("full"), self.site
-        town.set_up()
-        town.start("gateway-1", "worker-1")
-        town.await_ready("gateway-1", "worker-1")  # a worker activates the pack, and leaves again
-        town["worker-1"].stop()
+        installation, site = self.site.installation("full"), self.site
+        installation.set_up()
+        installation.start("gateway-1", "worker-1")
+        installation.await_ready("gateway-1", "worker-1")  # a worker activates the pack, and leaves again
+        installation["worker-1"].stop()
         self.warm = site.end() + self.singles
-        url, events = town["gateway-1"].address(), traffic(site.policy, next(site.seeds))
+        url, events = installation["gateway-1"].address(), traffic(site.policy, next(site.seeds))
         self.told(f"{self.singles:,} events come in by the door, one by one")
-        single = site.measured(town, ("gateway-1",), lambda: fill(url, events, self.singles, 1, SINGLE_SENDERS))
+        single = site.measured(installation, ("gateway-1",), lambda: fill(url, events, self.singles, 1, SINGLE_SENDERS))
         self.told(f"{self.events:,} events come in by the door, in batches of {BULK}")
-        self.door = site.measured(town, ("gateway-1",), lambda: fill(url, events, self.events, BULK, BULK_SENDERS))
+        self.door = site.measured(
+            installation, ("gateway-1",), lambda: fill(url, events, self.events, BULK, BULK_SENDERS)
+        )
         self.figures |= {
             "gateway.single_events_per_s": round(single.rate),
             "gateway.single_cpu_ms": single.ms(),
             "gateway.events_per_s": round(self.door.rate),
             "gateway.cpu_ms": self.door.ms(),
         }
-        town.stop()
-        return town
+        installation.stop()
+        return installation
 
-    def _one_after_another(self, town: Town) -> Spent:
+    def _one_after_another(self, installation: Installation) -> Spent:
         """A worker, the performance role, the alerts role, each from a backlog. What the worker took."""
         ask = self.site.asker
         self.told("a worker decides them")
-        decided = self._decided(town, "worker-1")
-        made = ask(town, STEPS)()
-        per = made / ask(town, POSITIONS)()
+        decided = self._decided(installation, "worker-1")
+        made = ask(installation, STEPS)()
+        per = made / ask(installation, POSITIONS)()
         self.told("the performance role folds their steps")
-        folded = self._followed(town, "performance-1", made, FOLDED, NOTES)
+        folded = self._followed(installation, "performance-1", made, FOLDED, NOTES)
         self.told("the alerts role tells")
-        heard = self._followed(town, "alerts-1", made, HEARD, LINES)
+        heard = self._followed(installation, "alerts-1", made, HEARD, LINES)
         roles = {
             "gateway": self.door.ms(),
             "worker": decided.ms(),
@@ -141,36 +143,40 @@ class Bench:
         }
         return decided
 
-    def _decided(self, town: Town, *names: str) -> Spent:
+    def _decided(self, installation: Installation, *names: str) -> Spent:
         """Workers decide the whole inbox, and leave."""
-        town.start(*names)
-        spent = self.site.span(town, names, self.site.asker(town, POSITIONS), self.warm, self.site.end())
-        town.stop()
+        installation.start(*names)
+        spent = self.site.span(
+            installation, names, self.site.asker(installation, POSITIONS), self.warm, self.site.end()
+        )
+        installation.stop()
         return spent
 
-    def _followed(self, town: Town, name: str, last: int, ask: str, left: str) -> Spent:
+    def _followed(self, installation: Installation, name: str, last: int, ask: str, left: str) -> Spent:
         """A role takes in all steps, and publishes what it made of them."""
-        town.start(name)
+        installation.start(name)
         asker = self.site.asker
-        spent = self.site.span(town, (name,), asker(town, ask), self.singles, last, asker(town, left))
-        town.stop()
+        spent = self.site.span(
+            installation, (name,), asker(installation, ask), self.singles, last, asker(installation, left)
+        )
+        installation.stop()
         return spent
 
     # ---- 2: the same inbox again ------------------------------------------------------------------------------
 
-    def _bare(self, full: Town, one: Spent) -> None:
+    def _bare(self, full: Installation, one: Spent) -> None:
         """Recorded once; then bare limit and engine by turns, so that both meet the same weather."""
         self.told("what a worker asks of the database is recorded")
-        with self._copied(full, "recorded") as town:
-            turns = bench_bare.record(town.environment, self.site.end())
+        with self._copied(full, "recorded") as installation:
+            turns = bench_bare.record(installation.environment, self.site.end())
         engines, bares = [one], list[bench_bare.Bare]()
         for name in ("bare", "again", "bare_again", "publishing"):
             self.told("a worker decides them again" if name == "again" else "the same messages and statements, bare")
-            with self._copied(full, name) as town:
+            with self._copied(full, name) as installation:
                 if name == "again":
-                    engines.append(self._decided(town, "worker-1"))
+                    engines.append(self._decided(installation, "worker-1"))
                 else:
-                    bares.append(bench_bare.replay(town.environment, turns, self.warm, name == "publishing"))
+                    bares.append(bench_bare.replay(installation.environment, turns, self.warm, name == "publishing"))
         *bares, publishing = bares
         engine = sum(run.seconds for run in engines) / sum(run.number for run in engines)
         bare = sum(run.seconds for run in bares) / sum(run.records for run in bares)
@@ -187,11 +193,11 @@ class Bench:
             "bare.with_publishing_cpu_ms": publishing.ms(),
         }
 
-    def _two(self, full: Town, one: Spent) -> None:
+    def _two(self, full: Installation, one: Spent) -> None:
         """Two workers share the partitions."""
         self.told("two workers decide them")
-        with self._copied(full, "two") as town:
-            spent = self._decided(town, "worker-1", "worker-2")
+        with self._copied(full, "two") as installation:
+            spent = self._decided(installation, "worker-1", "worker-2")
         self.figures |= {
             "cluster.two_workers_events_per_s": round(spent.rate),
             "cluster.two_workers_cpu_ms": spent.ms(),
@@ -199,35 +205,35 @@ class Bench:
         }
 
     @contextmanager
-    def _copied(self, full: Town, name: str) -> Iterator[Town]:
-        town = self.site.town(name, full)
-        yield town
-        self.site.drop(town)
+    def _copied(self, full: Installation, name: str) -> Iterator[Installation]:
+        installation = self.site.installation(name, full)
+        yield installation
+        self.site.drop(installation)
 
     # ---- 3: all together --------------------------------------------------------------------------------------
 
-    def _together(self, town: Town, one: Spent) -> None:
+    def _together(self, installation: Installation, one: Spent) -> None:
         """How much all roles take at once, then how long an event takes at shares of that."""
         self._skip_repeated_steps()
         self.told("all roles start")
-        town.start(*TOGETHER)
-        town.await_ready(*TOGETHER)
-        until(lambda: len(partitions_of(town["worker-1"])) == PARTITIONS, "worker-1 to own every partition")
+        installation.start(*TOGETHER)
+        installation.await_ready(*TOGETHER)
+        until(lambda: len(partitions_of(installation["worker-1"])) == PARTITIONS, "worker-1 to own every partition")
         events = traffic(self.site.policy, next(self.site.seeds))
         self.told("all roles are idle")
-        idle = self.site.measured(town, TOGETHER, self._nothing)
+        idle = self.site.measured(installation, TOGETHER, self._nothing)
         self.told("all roles take as much as they can")
         number = int(one.rate * SATURATED_S * self.shorter / 2)
-        most = self.site.measured(town, TOGETHER, lambda: self._saturated(town, events, number))
+        most = self.site.measured(installation, TOGETHER, lambda: self._saturated(installation, events, number))
         self.figures |= {
             "cluster.idle_cpu_percent": {p: round(100 * s / idle.seconds, 1) for p, s in idle.cpu.items()},
             "cluster.together_events_per_s": round(most.rate),
             "cluster.together_cpu_ms": most.ms(),
-            "cluster.latency": [self._latency(town, events, most.rate, load) for load in LOADS],
+            "cluster.latency": [self._latency(installation, events, most.rate, load) for load in LOADS],
         }
         [half] = [row for row in self.figures["cluster.latency"] if row["load_percent"] == 50]
         self.figures |= {f"cluster.{name}": half[name] for name in ("door_to_fact_p99_s", "door_to_alert_p99_s")}
-        town.stop()
+        installation.stop()
 
     def _nothing(self) -> int:
         time.sleep(IDLE_S * self.shorter)
@@ -250,22 +256,24 @@ class Bench:
         finally:
             admin.close()
 
-    def _saturated(self, town: Town, events: Iterator[dict[str, Any]], number: int) -> int:
+    def _saturated(self, installation: Installation, events: Iterator[dict[str, Any]], number: int) -> int:
         """Events pushed in by the door until all of them are decided, folded and told."""
-        ask, behind = self.site.asker(town, POSITIONS), self.site.asker(town, BEHIND)
+        ask, behind = self.site.asker(installation, POSITIONS), self.site.asker(installation, BEHIND)
         last = ask() + number
-        fill(town["gateway-1"].address(), events, number, BULK, BULK_SENDERS)
+        fill(installation["gateway-1"].address(), events, number, BULK, BULK_SENDERS)
         until(lambda: ask() >= last and behind() == 0, "everything to be decided, folded and told")
         return number
 
-    def _latency(self, town: Town, events: Iterator[dict[str, Any]], most: float, load: int) -> Figures:
+    def _latency(self, installation: Installation, events: Iterator[dict[str, Any]], most: float, load: int) -> Figures:
         """A steady load, watched from its instants to the topics."""
         self.told(f"how long an event takes at {load} % of that")
-        url, rate = town["gateway-1"].address(), most * load / 100
+        url, rate = installation["gateway-1"].address(), most * load / 100
         steady(url, events, rate, REST_S * self.shorter)
-        watch = bench_load.Watch(self.site.kafka, self.site.prefix)
+        watch = bench_load.LatencyMeter(self.site.kafka, self.site.prefix)
         watch.start()
-        spent = self.site.measured(town, TOGETHER, lambda: steady(url, events, rate, LOAD_S * self.shorter, watch))
+        spent = self.site.measured(
+            installation, TOGETHER, lambda: steady(url, events, rate, LOAD_S * self.shorter, watch)
+        )
         watch.close()
         row: Figures = {
             "load_percent": load,
@@ -279,35 +287,35 @@ class Bench:
 
     # ---- 4: recovery ------------------------------------------------------------------------------------------
 
-    def _recovered(self, town: Town) -> None:
+    def _recovered(self, installation: Installation) -> None:
         """A worker killed among very many open incidents, under half of the load that all roles take together."""
         number = CROWD if self.scale >= 1 else CROWD // 10
         self.told(f"{number:,} open incidents are made")
-        self.figures["cluster.recovery_open_incidents"] = crowd(url_of(town), number)
+        self.figures["cluster.recovery_open_incidents"] = crowd(url_of(installation), number)
         session = {"GRIDPATROL_KAFKA_SESSION_MS": str(SESSION_MS)}
-        town.start("gateway-1", "worker-1", **session)
-        town.await_ready("gateway-1", "worker-1")
-        first = town["worker-1"]
+        installation.start("gateway-1", "worker-1", **session)
+        installation.await_ready("gateway-1", "worker-1")
+        first = installation["worker-1"]
         until(lambda: len(partitions_of(first)) == PARTITIONS, "worker-1 to own every partition")
-        with self._loaded(town):
+        with self._loaded(installation):
             self.told("a worker is killed and started again")
-            runs = [self._killed(town, lambda: first.start(**session)) for _ in range(KILLS)]
+            runs = [self._killed(installation, lambda: first.start(**session)) for _ in range(KILLS)]
             self.told("a worker is killed, another takes over")
-            town.start("worker-2", **session)
+            installation.start("worker-2", **session)
             until(lambda: 0 < len(partitions_of(first)) < PARTITIONS, "worker-2 to own some partitions")
-            taken = self._killed(town, lambda: None)
+            taken = self._killed(installation, lambda: None)
         self.figures |= {
             "cluster.recovery_s": round(max(runs), 2),
             "cluster.recovery_runs_s": [round(took, 2) for took in runs],
             "cluster.takeover_s": round(taken, 2),
             "cluster.takeover_session_s": SESSION_MS / 1000,
         }
-        town.stop()
+        installation.stop()
 
     @contextmanager
-    def _loaded(self, town: Town) -> Iterator[None]:
+    def _loaded(self, installation: Installation) -> Iterator[None]:
         """Half of what all roles take together, until the block ends."""
-        stop, url = threading.Event(), town["gateway-1"].address()
+        stop, url = threading.Event(), installation["gateway-1"].address()
         events = traffic(self.site.policy, next(self.site.seeds))
         rate = self.figures["cluster.together_events_per_s"] / 2
         sender = threading.Thread(target=steady, args=(url, events, rate, WAIT_S, None, stop))
@@ -318,12 +326,12 @@ class Bench:
             stop.set()
             sender.join()
 
-    def _killed(self, town: Town, then: Callable[[], None]) -> float:
+    def _killed(self, installation: Installation, then: Callable[[], None]) -> float:
         """Seconds from kill -9 to the first new step in one of the partitions that were the worker's."""
-        role = town["worker-1"]
+        role = installation["worker-1"]
         role.await_ready()
         owned = until(lambda: partitions_of(role), "worker-1 to own partitions")
-        ask = self.site.asker(town, f"SELECT sum(n) FROM partitions WHERE partition IN ({', '.join(owned)})")
+        ask = self.site.asker(installation, f"SELECT sum(n) FROM partitions WHERE partition IN ({', '.join(owned)})")
         time.sleep(REST_S)
         began = time.perf_counter()
         role.kill()

@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL
 
 from gridpatrol import cpu
 from gridpatrol.run.wiring import read_pack
-from lab.installation import Role, Town
+from lab.installation import Installation, Role
 from lab.parts import kafka, kafka_jars, postgres
 from schemas.topics import Topics
 from workflows.policy import model
@@ -55,13 +55,13 @@ class Spent(NamedTuple):
 
 
 class Site:
-    """The machine. `towns` are the installations on it."""
+    """The machine. `installations` are the installations on it."""
 
     def __init__(self, folder: Path, server: URL, bootstrap: str, broker: int | None) -> None:
         self.folder, self.server, self.kafka = folder, server, bootstrap
         self.prefix = f"bench-{os.getpid()}."
         self.inbox, self.facts = Topics(self.prefix).inbox, Topics(self.prefix).facts
-        self.towns: list[Town] = []
+        self.installations: list[Installation] = []
         pack = read_pack("weiyang")
         self.policy = Policy(pack, model.digest(pack))
         self.seeds = count(1)
@@ -71,14 +71,14 @@ class Site:
 
     def close(self) -> None:
         """End every role and connection."""
-        for town in self.towns:
-            town.kill()
+        for installation in self.installations:
+            installation.kill()
         for connection in (*self._asked, self._admin):
             connection.close()
 
     # ---- installations ----------------------------------------------------------------------------------------
 
-    def town(self, name: str, copied: Town | None = None) -> Town:
+    def installation(self, name: str, copied: Installation | None = None) -> Installation:
         """An installation on the inbox, with a database of its own: an empty one, or a copy of another one's."""
         database = f"{re.sub('[^a-z0-9]', '_', self.prefix)}{name}"
         template = self._database(copied) if copied else "template0 ENCODING 'UTF8'"
@@ -86,22 +86,22 @@ class Site:
         url = self.server.set(database=database).render_as_string(hide_password=False)
         folder = self.folder / name
         folder.mkdir()
-        town = Town(folder, self.kafka, url, self.prefix, PARTITIONS)
-        self.towns.append(town)
-        return town
+        installation = Installation(folder, self.kafka, url, self.prefix, PARTITIONS)
+        self.installations.append(installation)
+        return installation
 
-    def drop(self, town: Town) -> None:
+    def drop(self, installation: Installation) -> None:
         """Remove an installation's database."""
-        self._admin.execute(f"DROP DATABASE {self._database(town)} WITH (FORCE)")
+        self._admin.execute(f"DROP DATABASE {self._database(installation)} WITH (FORCE)")
 
-    def _database(self, town: Town) -> str:
-        return url_of(town).partition("?")[0].rpartition("/")[2]
+    def _database(self, installation: Installation) -> str:
+        return url_of(installation).partition("?")[0].rpartition("/")[2]
 
     # ---- asking -----------------------------------------------------------------------------------------------
 
-    def asker(self, town: Town, sql: str) -> Ask:
+    def asker(self, installation: Installation, sql: str) -> Ask:
         """A question that has a number for an answer."""
-        connection = psycopg.connect(plain(url_of(town)), autocommit=True)
+        connection = psycopg.connect(plain(url_of(installation)), autocommit=True)
         self._asked.append(connection)
 
         def ask() -> int:
@@ -120,30 +120,36 @@ class Site:
 
     # ---- measuring --------------------------------------------------------------------------------------------
 
-    def cpu(self, town: Town, names: tuple[str, ...]) -> dict[str, float]:
+    def cpu(self, installation: Installation, names: tuple[str, ...]) -> dict[str, float]:
         """CPU seconds so far, by part. A part that runs elsewhere is left out."""
-        found = {name: cpu.of(process.pid) for name in names if (process := town[name].process) is not None}
+        found = {name: cpu.of(process.pid) for name in names if (process := installation[name].process) is not None}
         found["postgresql"] = cpu.of_server(self._admin.info.backend_pid)
         found["broker"] = cpu.of(self._broker) if self._broker is not None else None
         return {name: seconds for name, seconds in found.items() if seconds is not None}
 
-    def measured(self, town: Town, names: tuple[str, ...], work: Callable[[], int]) -> Spent:
+    def measured(self, installation: Installation, names: tuple[str, ...], work: Callable[[], int]) -> Spent:
         """What it takes until `work` is done, which says how much that was."""
-        before, began = self.cpu(town, names), time.perf_counter()
+        before, began = self.cpu(installation, names), time.perf_counter()
         number = work()
-        took, after = time.perf_counter() - began, self.cpu(town, names)
+        took, after = time.perf_counter() - began, self.cpu(installation, names)
         return Spent(number, took, {part: after[part] - before[part] for part in before})
 
     def span(
-        self, town: Town, names: tuple[str, ...], ask: Ask, first: int, last: int, left: Ask | None = None
+        self,
+        installation: Installation,
+        names: tuple[str, ...],
+        ask: Ask,
+        first: int,
+        last: int,
+        left: Ask | None = None,
     ) -> Spent:
         """From a first reading of a count to its last one; the CPU time until nothing is `left` beside it."""
         begun = until(lambda: (now := ask()) >= first and now, f"{', '.join(names)} to begin")
-        began, before = time.perf_counter(), self.cpu(town, names)
+        began, before = time.perf_counter(), self.cpu(installation, names)
         ended = until(lambda: (now := ask()) >= last and now, f"{', '.join(names)} to get to {last}")
         took = time.perf_counter() - began
         until(lambda: left is None or left() == 0, f"{', '.join(names)} to finish")
-        after = self.cpu(town, names)
+        after = self.cpu(installation, names)
         return Spent(ended - begun, took, {part: after[part] - before[part] for part in before})
 
     # ---- what it is -------------------------------------------------------------------------------------------
@@ -203,9 +209,9 @@ def partitions_of(role: Role) -> list[str]:
     return re.findall(r'^gridpatrol_inbox_lag_records\{partition="(\d+)"\}', said, re.MULTILINE)
 
 
-def url_of(town: Town) -> str:
+def url_of(installation: Installation) -> str:
     """An installation's database."""
-    return town.environment["GRIDPATROL_DATABASE"]
+    return installation.environment["GRIDPATROL_DATABASE"]
 
 
 def plain(url: str) -> str:

@@ -1,8 +1,7 @@
-"""A town to break: brokers, PostgreSQL and roles of its own, wires between them, and every way to break them.
+"""An installation to break: brokers, PostgreSQL and roles of its own, wires between them, and every way to break them.
 
-Enters: a folder. Leaves: a `Ground` with all of it running; faults by name, each with its way back (`heal`); whoever
-ended by itself is started again by `supervise`. Workers reach PostgreSQL over a proxy each and, where there is one
-broker, the broker too: it advertises an address of its own for each of them.
+A fault returns the function that undoes it. `supervise` starts again what ended by itself. Workers reach PostgreSQL
+over a proxy each and, where there is one broker, the broker too: it advertises an address of its own for each of them.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from kafka.errors import KafkaError
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
-from lab.installation import _URL, Role, Town
+from lab.installation import ADDRESS, Installation, Role
 from lab.parts import kafka, postgres
+from lab.parts.processes import stat
 from lab.parts.proxy import Proxy
 
 SESSION_S = 3.0
@@ -48,17 +48,28 @@ SYSTEM = "city-hotline"
 STOP_S = 60.0
 """How long a role may take to stop in order; with brokers away it tries for half a minute to say what it has."""
 AGAIN_S = 0.5
-"""How long whoever ended by itself stays away. The performance role does so by intention: an error of database or Faust
-leaves nothing in memory to trust."""
+"""How long a role that ended by itself stays away. The performance role ends on purpose when the database or Faust
+fails, since it can then no longer trust its memory."""
 
 
-class Ground:
-    """Everything that can be broken. `count` says what was, how often."""
+class ChaosInstallation:
+    """Everything that can be broken. `count` says how often each fault has happened."""
 
     def __init__(
-        self, town: Town, brokers: list[kafka.Broker], server: postgres.Server, wires: dict[str, Proxy], token: str
+        self,
+        installation: Installation,
+        brokers: list[kafka.Broker],
+        server: postgres.Server,
+        wires: dict[str, Proxy],
+        token: str,
     ) -> None:
-        self.town, self.brokers, self.server, self.wires, self.token = town, brokers, server, wires, token
+        self.installation, self.brokers, self.server, self.wires, self.token = (
+            installation,
+            brokers,
+            server,
+            wires,
+            token,
+        )
         self.count: Counter[str] = Counter()
         self.ended: list[str] = []  # roles that ended by themselves, and how
         self.began_s = time.monotonic()
@@ -71,7 +82,7 @@ class Ground:
     @property
     def partitions(self) -> int:
         """Of the inbox, and of the facts."""
-        return int(self.town.environment["GRIDPATROL_PARTITIONS"])
+        return int(self.installation.environment["GRIDPATROL_PARTITIONS"])
 
     # ---- what runs ------------------------------------------------------------------------------------------
 
@@ -82,17 +93,17 @@ class Ground:
             self._start(name)
 
     def _start(self, name: str, point: str = "") -> None:
-        if name not in self.town.roles:
+        if name not in self.installation.roles:
             role = name.partition("-")[0]
-            self.town.roles[name] = Role(name, role, self._environment(name), self.town.folder)
-        self.town[name].start(**({"GRIDPATROL_FAILPOINT": point} if point else {}))
+            self.installation.roles[name] = Role(name, role, self._environment(name), self.installation.folder)
+        self.installation[name].start(**({"GRIDPATROL_FAILPOINT": point} if point else {}))
         self._armed.pop(name, None)
         if point:
             self._armed[name] = point
 
     def _environment(self, name: str) -> dict[str, str]:
         """A worker's wires."""
-        told = dict(self.town.environment)
+        told = dict(self.installation.environment)
         if wire := self.wires.get(f"database {name}"):
             told["GRIDPATROL_DATABASE"] = self.server.over_tcp(told["GRIDPATROL_DATABASE"], wire.port)
         if wire := self.wires.get(f"kafka {name}"):
@@ -105,15 +116,15 @@ class Ground:
 
     def running(self, role: str) -> list[str]:
         """Those of them that do."""
-        return [name for name in self.of(role) if self.town[name].running and name not in self._back]
+        return [name for name in self.of(role) if self.installation[name].running and name not in self._back]
 
     def doors(self) -> list[str]:
         """Addresses of gateways that have told theirs."""
-        return [self.town[name].url or self._asked(name) for name in self.running("gateway")]
+        return [self.installation[name].url or self._asked(name) for name in self.running("gateway")]
 
     def _asked(self, name: str) -> str:
         try:
-            return self.town[name].address(0.05)
+            return self.installation[name].address(0.05)
         except AssertionError:
             return "http://127.0.0.1:9"
 
@@ -125,9 +136,9 @@ class Ground:
         """Start what should run and does not; note what ended by itself."""
         now = time.monotonic()
         for name in sorted(self._wanted):
-            if self.town[name].running:
+            if self.installation[name].running:
                 if now > self._patience.get(name, now):
-                    said = self.town[name].said()[-3000:]
+                    said = self.installation[name].said()[-3000:]
                     raise AssertionError(f"{name} did not stop within {STOP_S:.0f} s:\n{said}")
             elif name not in self._back:
                 self._ended(name)
@@ -145,15 +156,15 @@ class Ground:
     def stop(self) -> None:
         """Stop every role in order; one that cannot be stopped fails."""
         self._wanted.clear()
-        self.town.stop()
+        self.installation.stop()
 
     def _ended(self, name: str) -> None:
-        role, process = self.town[name], self.town[name].process
+        role, process = self.installation[name], self.installation[name].process
         assert process is not None
         point, kind = self._armed.pop(name, ""), name.partition("-")[0]
         if point and process.returncode == -signal.SIGKILL:
             self._say(f"killed {kind} at {point.partition(':')[0]}", name)
-        elif not _URL.search(role.said()):
+        elif not ADDRESS.search(role.said()):
             self._say(f"{kind} could not start yet", f"{name} {process.returncode}")
         elif kind == "performance":
             self._say(f"{kind} ended to be started afresh", f"{name} {process.returncode}")
@@ -165,14 +176,14 @@ class Ground:
 
     def _say(self, what: str, detail: str = "") -> None:
         self.count[what] += 1
-        with (self.town.folder / "faults.log").open("a") as log:
+        with (self.installation.folder / "faults.log").open("a") as log:
             log.write(f"{datetime.now(UTC):%H:%M:%S.%f} {now_s(self):6.1f} {what} {detail}\n")
 
     # ---- roles ----------------------------------------------------------------------------------------------
 
     def kill(self, name: str, pause_s: float = 0.0, point: str = "") -> None:
         """kill -9; it comes back after a pause, perhaps to die at a failpoint."""
-        self.town[name].kill()
+        self.installation[name].kill()
         self._comes_back(name, pause_s, point)
         self._say(f"kill -9 {name.partition('-')[0]}", name)
 
@@ -182,7 +193,7 @@ class Ground:
 
     def restart(self, name: str, pause_s: float = 0.0, point: str = "") -> None:
         """SIGTERM, which is not waited for; it comes back after a pause."""
-        process = self.town[name].process
+        process = self.installation[name].process
         assert process is not None
         process.send_signal(signal.SIGTERM)
         self._patience[name] = time.monotonic() + STOP_S
@@ -195,7 +206,7 @@ class Ground:
 
     def leave(self, name: str, kill: bool = False) -> None:
         """Stop it, in order or not, for good; it is not waited for."""
-        process = self.town[name].process
+        process = self.installation[name].process
         assert process is not None
         self._wanted.discard(name)
         self._back.pop(name, None)
@@ -209,7 +220,7 @@ class Ground:
 
     def freeze(self, name: str) -> Callable[[], None]:
         """SIGSTOP. Undone by SIGCONT: if it took longer than its session, a zombie wakes."""
-        process = self.town[name].process
+        process = self.installation[name].process
         assert process is not None
         process.send_signal(signal.SIGSTOP)
         self._say(f"SIGSTOP {name.partition('-')[0]}", name)
@@ -217,14 +228,14 @@ class Ground:
 
     def thaw(self, name: str) -> Callable[[], None]:
         """SIGCONT, for later."""
-        process = self.town[name].process
+        process = self.installation[name].process
         assert process is not None
         return lambda: process.send_signal(signal.SIGCONT) if process.poll() is None else None
 
     def stopped(self, name: str) -> bool:
         """Whether it has stopped at a failpoint: for this it was armed, and now it is a zombie until it is thawed."""
-        process = self.town[name].process
-        if process is None or postgres._stat(process.pid)[:1] != ["T"]:
+        process = self.installation[name].process
+        if process is None or stat(process.pid)[:1] != ["T"]:
             return False
         self._say(f"stopped {name.partition('-')[0]} at {self._armed.pop(name, '').partition(':')[0]}", name)
         return True
@@ -248,7 +259,8 @@ class Ground:
         """Whether every broker has every record."""
         try:
             client = KafkaAdminClient(
-                **self.brokers[0].client() | {"bootstrap_servers": self.town.environment["GRIDPATROL_KAFKA"].split(",")}
+                **self.brokers[0].client()
+                | {"bootstrap_servers": self.installation.environment["GRIDPATROL_KAFKA"].split(",")}
             )
         except KafkaError:
             return False
@@ -268,17 +280,19 @@ class Ground:
         return wire.open
 
 
-def now_s(ground: Ground) -> float:
-    """Seconds since the ground was laid."""
-    return time.monotonic() - ground.began_s
+def now_s(place: ChaosInstallation) -> float:
+    """Seconds since the installation was made."""
+    return time.monotonic() - place.began_s
 
 
 @contextmanager
-def ground(folder: Path, *, brokers: int = 1, workers: int = 3, partitions: int = 8) -> Iterator[Ground]:
+def chaos_installation(
+    folder: Path, *, brokers: int = 1, workers: int = 3, partitions: int = 8
+) -> Iterator[ChaosInstallation]:
     """An installation with everything of its own, set up, no role started; up to so many workers have wires."""
     names = [f"worker-{number}" for number in range(1, workers + 1)]
     with ExitStack() as stack:
-        port, *more = kafka._free_ports(1 + len(names) * 3 + 2)
+        port, *more = kafka.free_ports(1 + len(names) * 3 + 2)
         server = stack.enter_context(postgres.own_server(port))
         url = stack.enter_context(postgres.fresh_database(server.url))
         wires = {f"database {name}": _wire(stack, more.pop(), f"127.0.0.1:{port}") for name in names}
@@ -303,7 +317,7 @@ actors = ["WY-12345"]
         said.chmod(0o600)
         _awake(folder / "pack")
         bootstrap = ",".join(broker.bootstrap for broker in every)
-        town = Town(
+        installation = Installation(
             folder,
             bootstrap,
             url,
@@ -312,9 +326,9 @@ actors = ["WY-12345"]
             pack=folder / "pack",
             kafka_session_ms=int(SESSION_S * 1000),
         )
-        town.set_up()
-        stack.callback(town.kill)
-        yield Ground(town, every, server, wires, token)
+        installation.set_up()
+        stack.callback(installation.kill)
+        yield ChaosInstallation(installation, every, server, wires, token)
 
 
 def _awake(folder: Path) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from consumers import verify
-from consumers.alerts.publish import told
+from consumers.alerts.publish import line_of
 from engine.clock import now_ms
 from engine.cluster.relay import NAME as RELAY
 from engine.cluster.relay import message
@@ -142,17 +142,13 @@ def unfinished(database: Database, settings: Settings, at_ms: int) -> list[str]:
         left += [
             f"{count} changes of figures are not published" for (count,) in ask("SELECT count(*) FROM untold") if count
         ]
-    ends = _ends(settings, Topics(settings.kafka_prefix).inbox)
-    return left + [f"partition {p} stands at {stands[p]} of {end}" for p, end in ends.items() if stands[p] != end]
-
-
-def _ends(settings: Settings, topic: str) -> dict[int, int]:
-    reader = _reader(settings)
+    inbox, reader = Topics(settings.kafka_prefix).inbox, _reader(settings)
     try:
-        places = [TopicPartition(topic, p) for p in sorted(reader.partitions_for_topic(topic))]
-        return {place.partition: end for place, end in reader.end_offsets(places).items()}
+        places = [TopicPartition(inbox, p) for p in sorted(reader.partitions_for_topic(inbox))]
+        ends = {place.partition: end for place, end in reader.end_offsets(places).items()}
     finally:
         reader.close()
+    return left + [f"partition {p} stands at {stands[p]} of {end}" for p, end in ends.items() if stands[p] != end]
 
 
 def _reader(settings: Settings) -> KafkaConsumer:
@@ -363,7 +359,7 @@ def _other_topics(case: Case) -> None:
     _compare(
         case,
         "feed",
-        {m.encode_told(told(row, epoch)) for row in rows},
+        {m.encode_alert(line_of(row, epoch)) for row in rows},
         {item.value for item in _read(case, case.topics.alerts)},
     )
     _compare(

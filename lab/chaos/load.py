@@ -31,7 +31,7 @@ from engine.clock import now_ms
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
-from gridpatrol.bench import lives
+from gridpatrol.bench import event_lines
 from lab.events import DAY, instant
 from lab.runs import pack_of
 from lab.storm import BURST, FIRST, Storm
@@ -41,8 +41,8 @@ from schemas.topics import Topics
 from workflows.policy import model as packs
 from workflows.policy.index import Policy
 
-SQUALL_CASES = 30
-SQUALL_MS = 18_000
+STORM_CASES = 30
+STORM_MS = 18_000
 """How long a storm's week lasts here."""
 WEEK = 8 * DAY
 INSTANTS = ("deadline", "until", "due")
@@ -84,42 +84,34 @@ class Ledger:
 # ---- what is said -------------------------------------------------------------------------------------------
 
 
-def squall(seed: int, number: int, begin_ms: int) -> list[tuple[int, dict[str, Any]]]:
-    """A storm's events with the instant of sending, squeezed; cases and ids are this squall's own."""
+def squeezed_storm(seed: int, number: int, begin_ms: int) -> list[tuple[int, dict[str, Any]]]:
+    """A storm's events with the instant of sending, squeezed; cases and ids are this storm's own."""
     burst = _linear(BURST, begin_ms)
 
     def squeezed(ms: int) -> int:
         return burst + ms - BURST if abs(ms - BURST) < 60_000 else _linear(ms, begin_ms)
 
-    told = []
-    for at, _, said in sorted(Storm(seed * 1000 + number, SQUALL_CASES).sent, key=lambda item: item[:2]):
-        event = json.loads(json.dumps(said))
-        event["id"], event["subject"] = f"{number}-{event['id']}", _renumbered(event["subject"], number)
+    events = []
+    for at, _, sent in sorted(Storm(seed * 1000 + number, STORM_CASES).sent, key=lambda item: item[:2]):
+        event = json.loads(json.dumps(sent))
+        subject = event["subject"]
+        event["id"], event["subject"] = f"{number}-{event['id']}", f"{subject[:-12]}{number:04x}{subject[-8:]}"
         for holder, names in ((event, ("time", "recordedtime")), (event["data"], INSTANTS)):
             for name in names:
                 if name in holder:
-                    holder[name] = instant(squeezed(_ms(holder[name])))
-        told.append((squeezed(at), event))
-    return told
+                    holder[name] = instant(squeezed(round(datetime.fromisoformat(holder[name]).timestamp() * 1000)))
+        events.append((squeezed(at), event))
+    return events
 
 
 def _linear(ms: int, begin_ms: int) -> int:
-    return begin_ms + max(0, min(ms - FIRST, WEEK)) * SQUALL_MS // WEEK
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def _renumbered(subject: str, number: int) -> str:
-    """The same case in another squall."""
-    return f"{subject[:-12]}{number:04x}{subject[-8:]}"
+    return begin_ms + max(0, min(ms - FIRST, WEEK)) * STORM_MS // WEEK
 
 
 def everyday() -> Iterator[dict[str, Any]]:
     """Lives of incidents, without end, said now."""
     pack = pack_of("weiyang")
-    for raw in lives(Policy(pack, packs.digest(pack))):
+    for raw in event_lines(Policy(pack, packs.digest(pack))):
         yield msgspec.json.decode(raw) | {"time": instant(now_ms())}
 
 
@@ -180,15 +172,15 @@ class Load:
 
     def _write(self) -> None:
         """Think of events, as many as the rate asks for."""
-        begin_s, said, squalls, calm = time.monotonic(), 0, 0, everyday()
+        begin_s, said, storms, calm = time.monotonic(), 0, 0, everyday()
         stormy = 0
         while not self._ended.wait(0.05):
             due = (time.monotonic() - begin_s) * self.rate
             while said < due:
                 if stormy < said / 2:
                     now, now_s = now_ms(), time.monotonic()
-                    told = squall(self.seed, squalls, now)
-                    squalls += 1
+                    told = squeezed_storm(self.seed, storms, now)
+                    storms += 1
                     stormy += len(told)
                     said += len(told)
                     for at, event in told:

@@ -1,10 +1,10 @@
 """Chaos on real parts: `python -m lab.chaos.run --seconds 120 --seed 7`, or `make chaos-cluster`.
 
-Enters: seconds and a seed. Leaves: a table of what was sent, broken and found, and exit status 1 if anything is lost,
-doubled, missing or different; then the logs stay where the last line says.
+It prints a table of what was sent, broken and found. The exit status is 1 if anything is lost, doubled, missing or
+different; then the logs stay where the last line says.
 
-Kafka, PostgreSQL, two gateways, workers, alerts and performance run as processes, a load is published, and a monkey
-breaks at random whatever it can: roles are killed at any moment and at named places, frozen for longer than their
+Kafka, PostgreSQL, two gateways, workers, alerts and performance run as processes, a load is published, and faults are
+injected at random: roles are killed at any moment and at named places, frozen for longer than their
 session, stopped in order; brokers and PostgreSQL are killed and started on what they had stored; wires between workers
 and servers are cut or go silent; workers join and leave. Then everything is mended and comes to rest, and the judge
 compares. The seed fixes what is sent and what is broken; when it hits, the machine decides.
@@ -35,12 +35,12 @@ from engine.clock import now_ms
 from engine.errors import GridpatrolError
 from engine.settings import Settings, read_settings
 from engine.store.database import StoreError, open_database
-from lab.chaos.faults import POINTS, SESSION_S, SYSTEM, Ground, ground
+from lab.chaos.faults import POINTS, SESSION_S, SYSTEM, ChaosInstallation, chaos_installation
 from lab.chaos.judge import Verdict, judge, unfinished
 from lab.chaos.load import Ledger, Load, Strays
 
 REST_S = 240.0
-"""How long a mended town may take to come to rest."""
+"""How long a mended installation may take to come to rest."""
 QUIET_MS = 13_000
 """At rest nothing falls due for so long: a tick while everything is stopped would be decided by nobody."""
 LOOK_S = 0.25
@@ -51,11 +51,11 @@ ONE_OF = 2
 # ---- watching -----------------------------------------------------------------------------------------------
 
 
-class Watch:
+class StallMeter:
     """How long partitions stand still although something promised waits in them."""
 
-    def __init__(self, ground: Ground, load: Load) -> None:
-        self.ground, self.load = ground, load
+    def __init__(self, place: ChaosInstallation, load: Load) -> None:
+        self.place, self.load = place, load
         self.longest_s = 0.0
         self.stands: dict[int, int] = {}
         self._since: dict[int, float] = {}
@@ -74,7 +74,7 @@ class Watch:
     def _read(self) -> dict[int, int]:
         try:
             if self._connection is None:
-                url = make_url(self.ground.town.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
+                url = make_url(self.place.installation.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
                 told = url.render_as_string(hide_password=False)
                 self._connection = psycopg.connect(told, autocommit=True, connect_timeout=2)
             return dict(self._connection.execute("SELECT partition, position FROM partitions").fetchall())
@@ -89,16 +89,16 @@ class Watch:
             connection.close()
 
 
-# ---- the monkey ---------------------------------------------------------------------------------------------
+# ---- faults ---------------------------------------------------------------------------------------------
 
-Fault = Callable[["Monkey"], None]
+Fault = Callable[["FaultInjector"], None]
 
 
-class Monkey:
+class FaultInjector:
     """Breaks things now and then, and mends them after a while."""
 
-    def __init__(self, ground: Ground, rng: Random, faults: dict[Fault, int], every_s: float) -> None:
-        self.ground, self.rng, self.faults, self.every_s = ground, rng, faults, every_s
+    def __init__(self, place: ChaosInstallation, rng: Random, faults: dict[Fault, int], every_s: float) -> None:
+        self.place, self.rng, self.faults, self.every_s = place, rng, faults, every_s
         self.broken: dict[str, object] = {}
         self._later: list[tuple[float, int, str, Callable[[], None]]] = []
         self._count = 0
@@ -126,64 +126,64 @@ class Monkey:
 
     def a(self, *roles: str) -> str:
         """Some running process of these roles that is not broken otherwise; empty if there is none."""
-        names = [name for role in roles for name in self.ground.running(role) if name not in self.broken]
+        names = [name for role in roles for name in self.place.running(role) if name not in self.broken]
         return self.rng.choice(names) if names else ""
 
 
-def kill_role(monkey: Monkey) -> None:
+def kill_role(injector: FaultInjector) -> None:
     """Any role at any moment."""
-    if name := monkey.a(*POINTS):
-        monkey.ground.kill(name, monkey.rng.choice((0, 0.5, 1, 5)))
+    if name := injector.a(*POINTS):
+        injector.place.kill(name, injector.rng.choice((0, 0.5, 1, 5)))
 
 
-def kill_at_point(monkey: Monkey) -> None:
+def kill_at_point(injector: FaultInjector) -> None:
     """A role at a named place: at once when it comes back, or after a while."""
-    if name := monkey.a(*POINTS):
-        point = monkey.rng.choice(POINTS[name.partition("-")[0]])
-        monkey.ground.kill(name, 0, f"{point}:kill@{monkey.rng.choice((1, 2, 5, 20))}")
+    if name := injector.a(*POINTS):
+        point = injector.rng.choice(POINTS[name.partition("-")[0]])
+        injector.place.kill(name, 0, f"{point}:kill@{injector.rng.choice((1, 2, 5, 20))}")
 
 
-def freeze_worker(monkey: Monkey) -> None:
+def freeze_worker(injector: FaultInjector) -> None:
     """A worker for longer than its session: it wakes as a zombie. At times only for a moment."""
-    if name := monkey.a("worker"):
-        after = monkey.rng.choice((0.5, 1.5 * SESSION_S, 2.5 * SESSION_S))
-        monkey.later(name, after, monkey.ground.freeze(name))
+    if name := injector.a("worker"):
+        after = injector.rng.choice((0.5, 1.5 * SESSION_S, 2.5 * SESSION_S))
+        injector.later(name, after, injector.place.freeze(name))
 
 
-def kill_a_broker(monkey: Monkey) -> None:
-    if "broker" not in monkey.broken:
-        number = monkey.rng.randrange(len(monkey.ground.brokers))
-        monkey.later("broker", monkey.rng.choice((0.1, 1, 4)), monkey.ground.kill_broker(number))
+def kill_a_broker(injector: FaultInjector) -> None:
+    if "broker" not in injector.broken:
+        number = injector.rng.randrange(len(injector.place.brokers))
+        injector.later("broker", injector.rng.choice((0.1, 1, 4)), injector.place.kill_broker(number))
 
 
-def kill_the_database(monkey: Monkey) -> None:
-    if "database" not in monkey.broken:
-        monkey.later("database", monkey.rng.choice((0.1, 1, 4)), monkey.ground.kill_database())
+def kill_the_database(injector: FaultInjector) -> None:
+    if "database" not in injector.broken:
+        injector.later("database", injector.rng.choice((0.1, 1, 4)), injector.place.kill_database())
 
 
-def cut_a_wire(monkey: Monkey) -> None:
+def cut_a_wire(injector: FaultInjector) -> None:
     """Between a worker and the database or the broker."""
-    name = monkey.a("worker")
-    wires = [wire for wire in monkey.ground.wires if name and wire.endswith(f" {name}")]
+    name = injector.a("worker")
+    wires = [wire for wire in injector.place.wires if name and wire.endswith(f" {name}")]
     if wires:
-        what, how = monkey.rng.choice(wires).partition(" ")[0], monkey.rng.choice(("cut", "stall"))
-        monkey.later(name, monkey.rng.choice((0.3, 2, 7)), monkey.ground.cut(what, name, how))
+        what, how = injector.rng.choice(wires).partition(" ")[0], injector.rng.choice(("cut", "stall"))
+        injector.later(name, injector.rng.choice((0.3, 2, 7)), injector.place.cut(what, name, how))
 
 
-def restart_role(monkey: Monkey) -> None:
+def restart_role(injector: FaultInjector) -> None:
     """Stopped in order, and back."""
-    if name := monkey.a(*POINTS):
-        monkey.ground.restart(name, monkey.rng.choice((0, 2)))
+    if name := injector.a(*POINTS):
+        injector.place.restart(name, injector.rng.choice((0, 2)))
 
 
-def change_workers(monkey: Monkey) -> None:
+def change_workers(injector: FaultInjector) -> None:
     """One joins, or the one that joined leaves."""
     third = "worker-3"
-    if third in monkey.ground.of("worker"):
-        if third in monkey.ground.running("worker") and third not in monkey.broken:
-            monkey.ground.leave(third)
-    elif third not in monkey.ground.town.roles or not monkey.ground.town[third].running:
-        monkey.ground.join(third)
+    if third in injector.place.of("worker"):
+        if third in injector.place.running("worker") and third not in injector.broken:
+            injector.place.leave(third)
+    elif third not in injector.place.installation.roles or not injector.place.installation[third].running:
+        injector.place.join(third)
 
 
 EVERYTHING: dict[Fault, int] = {
@@ -208,37 +208,37 @@ class Run:
     verdict: Verdict
     judged: Callable[[], Verdict]  # once more
     ledger: Ledger
-    ground: Ground
+    place: ChaosInstallation
     stall_s: float
     silent_s: float
     rest_s: float
 
 
 @contextmanager
-def under_load(place: Ground, seed: int, rate: float, *names: str) -> Iterator[Watched]:
+def under_load(place: ChaosInstallation, seed: int, rate: float, *names: str) -> Iterator[Experiment]:
     """Start these roles and publish; when the block ends nothing more is said."""
     place.start(*names)
-    place.town.await_ready()
+    place.installation.await_ready()
     load = Load(seed, rate, place.doors, place.token)
-    bootstrap = place.town.environment["GRIDPATROL_KAFKA"]
+    bootstrap = place.installation.environment["GRIDPATROL_KAFKA"]
     strays = Strays(seed, bootstrap, "", place.partitions, SYSTEM, load.ledger)
-    watched = Watched(place, load, strays)
+    experiment = Experiment(place, load, strays)
     try:
         load.start()
         strays.start()
-        yield watched
+        yield experiment
     finally:
         load.close()
         strays.close()
-        watched.watch.close()
+        experiment.stalls.close()
 
 
-class Watched:
-    """A town under load."""
+class Experiment:
+    """An installation under load, until it is brought to rest and judged."""
 
-    def __init__(self, place: Ground, load: Load, strays: Strays) -> None:
-        self.ground, self.load, self.strays = place, load, strays
-        self.watch = Watch(place, load)
+    def __init__(self, place: ChaosInstallation, load: Load, strays: Strays) -> None:
+        self.place, self.load, self.strays = place, load, strays
+        self.stalls = StallMeter(place, load)
 
     def wait(self, seconds: float, turn: Callable[[], None] = lambda: None) -> None:
         """Let it run; roles that end are started again."""
@@ -258,7 +258,7 @@ class Watched:
         """Let it run until everything that is promised by now is decided."""
         waiting = dict(self.load.ledger.highest)
         self.until(
-            lambda: all(self.watch.stands.get(p, 0) > place for p, place in waiting.items()),
+            lambda: all(self.stalls.stands.get(p, 0) > place for p, place in waiting.items()),
             within_s,
             "what was promised is decided",
         )
@@ -266,8 +266,8 @@ class Watched:
     def look(self, turn: Callable[[], None] = lambda: None) -> None:
         """One look at everything."""
         turn()
-        self.ground.supervise()
-        self.watch.look()
+        self.place.supervise()
+        self.stalls.look()
         time.sleep(LOOK_S)
 
     def rest(self) -> Run:
@@ -275,8 +275,8 @@ class Watched:
         began = time.monotonic()
         self.load.end()
         self.strays.close()
-        settings = read_settings({}, self.ground.town.environment)
-        self.ground.disarm()
+        settings = read_settings({}, self.place.installation.environment)
+        self.place.disarm()
         self.until(lambda: not self.load.ledger.waiting, REST_S, "everything is acknowledged")
         left, at_ms = ["not looked yet"], now_ms()
 
@@ -292,10 +292,10 @@ class Watched:
             raise AssertionError(f"{error}: {len(left)} left, such as {'; '.join(left[:6])}") from error
         took = time.monotonic() - began
         self.load.close()
-        self.ground.stop()
+        self.place.stop()
         ledger = self.load.ledger
-        judged = partial(judge, settings, ledger, self.ground.town.folder, at_ms)
-        return Run(judged(), judged, ledger, self.ground, self.watch.longest_s, ledger.silent_s, took)
+        judged = partial(judge, settings, ledger, self.place.installation.folder, at_ms)
+        return Run(judged(), judged, ledger, self.place, self.stalls.longest_s, ledger.silent_s, took)
 
 
 def _unfinished(settings: Settings, at_ms: int) -> list[str]:
@@ -332,40 +332,40 @@ def run(
         "performance-2",
     )
     rng = Random(seed)
-    with ground(folder, brokers=brokers) as place, under_load(place, seed, rate, *names) as watched:
-        monkey = Monkey(place, rng, faults or EVERYTHING, every_s)
-        watched.wait(seconds, monkey.turn)
-        monkey.mend()
-        return watched.rest()
+    with chaos_installation(folder, brokers=brokers) as place, under_load(place, seed, rate, *names) as experiment:
+        injector = FaultInjector(place, rng, faults or EVERYTHING, every_s)
+        experiment.wait(seconds, injector.turn)
+        injector.mend()
+        return experiment.rest()
 
 
 def rebalances(folder: Path, seed: int, graceful: int, killed: int, rate: float = 150) -> Run:
     """One performance process stays, a second one joins and leaves under load: so often in order, so often killed."""
     names = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
-    with ground(folder) as place, under_load(place, seed, rate, *names) as watched:
+    with chaos_installation(folder) as place, under_load(place, seed, rate, *names) as experiment:
+
+        def shared() -> bool:
+            each = [_owned(place, name) for name in ("performance-1", "performance-2")]
+            return min(each) > 0 and sum(each) == place.partitions
+
         for number in range(graceful + killed):
             place.join("performance-2")
-            watched.until(lambda: _shared(place), 60, "both performance processes have partitions")
-            watched.wait(1.5)
+            experiment.until(shared, 60, "both performance processes have partitions")
+            experiment.wait(1.5)
             place.leave("performance-2", kill=number >= graceful)
-            watched.until(lambda: not place.town["performance-2"].running, 20, "the second one is gone")
-            watched.until(lambda: _owned(place, "performance-1") == place.partitions, 60, "one has all partitions")
-        return watched.rest()
+            experiment.until(lambda: not place.installation["performance-2"].running, 20, "the second one is gone")
+            experiment.until(lambda: _owned(place, "performance-1") == place.partitions, 60, "one has all partitions")
+        return experiment.rest()
 
 
-def _owned(place: Ground, name: str) -> int:
+def _owned(place: ChaosInstallation, name: str) -> int:
     """How many partitions of the facts topic a performance process says that it reads."""
     try:
-        said = place.town[name].get("/metrics", 2)[1]
+        said = place.installation[name].get("/metrics", 2)[1]
     except (AssertionError, OSError):
         return 0
     found = re.search(r"^gridpatrol_fold_partitions_owned (\d+)", said, re.MULTILINE)
     return int(found[1]) if found else 0
-
-
-def _shared(place: Ground) -> bool:
-    each = [_owned(place, name) for name in ("performance-1", "performance-2")]
-    return min(each) > 0 and sum(each) == place.partitions
 
 
 # ---- telling ------------------------------------------------------------------------------------------------
@@ -381,8 +381,8 @@ def table(run: Run) -> str:
     lines += [("duplicates refused", str(n["repeats"])), ("dead letters", str(n["dead letters"]))]
     lines += [("due and fired", f"{n['due']} and {n['fired']}, {n['rungs']} rungs in all")]
     lines += [("lines of the feed", str(n["lines"])), ("figures", str(n["figures"]))]
-    lines += [(what, str(count)) for what, count in sorted(run.ground.count.items())]
-    lines += [("ended by themselves", str(len(run.ground.ended)))]
+    lines += [(what, str(count)) for what, count in sorted(run.place.count.items())]
+    lines += [("ended by themselves", str(len(run.place.ended)))]
     lines += [("lost", str(n["lost"])), ("twice", str(n["twice"]))]
     lines += [("longest stall", f"{run.stall_s:.1f} s of a partition, {run.silent_s:.1f} s of the doors")]
     lines += [("to rest", f"{run.rest_s:.1f} s after the last event")]
@@ -412,7 +412,7 @@ def main() -> int:
         else:
             done = run(folder, asked.seconds, asked.seed, brokers=asked.brokers, rate=asked.rate, every_s=asked.every)
         print(table(done))
-        for line in done.ground.ended:
+        for line in done.place.ended:
             print(f"  {line}")
         wrong = done.verdict.wrong
     except AssertionError as error:

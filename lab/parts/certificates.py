@@ -1,7 +1,6 @@
 """Self-made certificates for servers on loopback, by the `openssl` command.
 
-Enters: a folder and the name that the certificate is for. Leaves: PEM files there, valid for two days: an
-authority that nobody else knows, and a certificate of it for 127.0.0.1 and localhost.
+They are PEM files, valid for two days: an authority of their own, and a certificate of it for 127.0.0.1 and localhost.
 """
 
 from __future__ import annotations

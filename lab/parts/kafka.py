@@ -1,10 +1,10 @@
 """A real Apache Kafka for the tests: one broker or several, plain or with TLS, passwords and access lists.
 
-Enters: `GRIDPATROL_TEST_KAFKA`, the bootstrap servers of a broker where tests may create topics; without it,
-what kafka_parts.py finds or fetches. Leaves: bootstrap addresses, and `Broker`s that can be killed and started
-again on the same data and port. A broker is a KRaft node, broker and controller in one, on loopback and in a
-temporary folder; it takes 2 seconds to start and 280 MB. It dies with the process that started it, however that
-ends: a shell waits at the other end of a pipe for this process to go, then kills the broker and removes the folder.
+`GRIDPATROL_TEST_KAFKA` names the bootstrap servers of a broker where tests may create topics; without it, a broker is
+run from what kafka_jars.py finds or fetches. A `Broker` can be killed and started again on the same data and port. It
+is a KRaft node, broker and controller in one, on loopback and in a temporary folder; it takes 2 seconds to start and
+280 MB. It dies with the process that started it, however that ends: a shell waits at the other end of a pipe for this
+process to go, then kills the broker and removes the folder.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ class Broker:
         self.ca: Path | None = None
         self.log = home / f"broker-{node}.log"
         self.kept = False  # whether the folder stays when the process that started it dies
+        self.records_classes = (
+            False  # the first broker on a machine writes the classes that it loads, for others to map
+        )
         self._parts = find_parts()
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
@@ -81,7 +84,10 @@ class Broker:
     def launch(self) -> None:
         """Start it and do not wait."""
         assert self._process is None, "the broker runs already"
-        command = [*_java(self._parts), *self._records_classes(), "kafka.Kafka", str(self._write_properties())]
+        command = [*java_command(self._parts), "kafka.Kafka", str(self._write_properties())]
+        self.records_classes = not self._parts.archive.exists() and os.access(self._parts.archive.parent, os.W_OK)
+        if self.records_classes:
+            command[1:1] = [f"-XX:ArchiveClassesAtExit={self.home / 'classes.jsa'}"]
         with self.log.open("ab") as output:
             # A session of its own: Ctrl-C is for the tests, which then stop it in order.
             self._process = subprocess.Popen(
@@ -158,19 +164,13 @@ class Broker:
 
     def _format(self) -> None:
         """Make the storage: features of this version, and the users."""
-        command = [*_java(self._parts), "kafka.tools.StorageTool", "format"]
+        command = [*java_command(self._parts), "kafka.tools.StorageTool", "format"]
         command += ["--config", str(self._write_properties()), f"--cluster-id={self.home.name}"]
         for name, password in self.users.items():
             command += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.home)
         if done.returncode:
             raise BrokerFailed(f"broker {self.node} cannot be formatted: {done.stdout}{done.stderr}")
-
-    def _records_classes(self) -> list[str]:
-        """The first broker on a machine writes the classes that it loaded into a file, for the others to map."""
-        if self._parts.archive.exists() or not os.access(self._parts.archive.parent, os.W_OK):
-            return []
-        return [f"-XX:ArchiveClassesAtExit={self.home / 'classes.jsa'}"]
 
     def _keep_classes(self) -> None:
         written, archive = self.home / "classes.jsa", self._parts.archive
@@ -232,7 +232,8 @@ def running_broker(
     """
     with _running(1, properties or {}, users, environment or {}) as brokers:
         yield brokers[0]
-        brokers[0].stop()
+        if brokers[0].records_classes:
+            brokers[0].stop()  # only an orderly end writes them
 
 
 @contextmanager
@@ -261,7 +262,7 @@ def kept_broker(top: Path) -> Iterator[Broker]:
     top.mkdir(parents=True, exist_ok=True)
     home = next((found for found in top.iterdir() if found.is_dir()), top / _cluster_id())
     home.mkdir(exist_ok=True)
-    properties = _cluster_properties(1) | _node_properties(1, home, _free_ports(2), False)
+    properties = _cluster_properties(1) | _node_properties(1, home, free_ports(2), False)
     broker = Broker(1, home, properties, {})
     broker.kept = True
     if not (home / "data-1" / "meta.properties").exists():
@@ -296,7 +297,7 @@ def _running(
     home.mkdir()
     brokers: list[Broker] = []
     try:
-        ports = _free_ports(2 * count)
+        ports = free_ports(2 * count)
         own = _cluster_properties(count)
         secured = None if users is None else {ADMIN: secrets.token_hex(16), **users}
         certificate = None if secured is None else make_certificate(home, BROKER)
@@ -386,12 +387,14 @@ def _secured_properties(certificate: Certificate, password: str) -> dict[str, st
     }
 
 
-def _java(parts: Parts) -> list[str]:
+def java_command(parts: Parts) -> list[str]:
+    """The beginning of a command that runs a class of Kafka."""
     mapped = [f"-XX:SharedArchiveFile={parts.archive}"] if parts.archive.exists() else []
     return [str(parts.java), *VIRTUAL_MACHINE, *mapped, "-cp", parts.classpath]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """So many ports at which nobody listens."""
     # All are held until the last is found, or one could be found twice.
     held: list[socket.socket] = []
     try:

@@ -87,7 +87,8 @@ def jar_folder() -> Path:
 
 def fetch_jars(folder: Path) -> tuple[Path, ...]:
     """The listed jars in `folder`; those that are missing are fetched. None is used that is not the listed one."""
-    listed = [(path, folder / path.rpartition("/")[2], pinned) for path, pinned in _listed()]
+    lines = [line.split() for line in LISTED.read_text(encoding="ascii").splitlines()]
+    listed = [(path, folder / path.rpartition("/")[2], pinned) for path, pinned in lines]
     missing = [entry for entry in listed if not entry[1].exists()]
     if missing:
         _say(f"fetching {len(missing)} jars of Apache Kafka into {folder} (once)")
@@ -102,12 +103,6 @@ def fetch_jars(folder: Path) -> tuple[Path, ...]:
         if hashlib.sha256(jar.read_bytes()).hexdigest() != pinned:
             raise KafkaUnavailable(f"{jar} is not the file that {LISTED.name} lists: remove it, {ELSE}")
     return tuple(jar for _, jar, _ in listed)
-
-
-def _listed() -> Iterator[tuple[str, str]]:
-    for line in LISTED.read_text(encoding="ascii").splitlines():
-        path, pinned = line.split()
-        yield path, pinned
 
 
 def _fetch(path: str, jar: Path, pinned: str) -> None:

@@ -1,8 +1,8 @@
 """A PostgreSQL whose data stay in a folder, for an installation that goes on where it stopped.
 
-Enters: the folder; or GRIDPATROL_TEST_POSTGRES, the URL of a server that runs anyway. Leaves: the URL of a database.
-The server is run from the same wheel as that of the tests, but does not forget what a power cut would lose. It dies
-with the process that started it, however that ends: a shell waits at the other end of a pipe for this process to go.
+The server is run from the same wheel as that of the tests, but does not forget what a power cut would lose; or it is
+one that runs anyway (GRIDPATROL_TEST_POSTGRES). It dies with the process that started it, however that ends: a shell
+waits at the other end of a pipe for this process to go.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from lab.parts import postgres
 from lab.parts.postgres import PostgresUnavailable
@@ -34,29 +34,20 @@ def kept_server(home: Path) -> Iterator[URL]:
     """Yield the URL of a server; its data are in `home`. PostgresUnavailable where there can be none."""
     given = os.environ.get("GRIDPATROL_TEST_POSTGRES")
     if given:
-        yield _answering(given)
+        yield postgres.given_server(given)
         return
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     # Its socket lies elsewhere: the path of one may be about 100 bytes long, and `home` may lie deep.
     with tempfile.TemporaryDirectory(prefix="gridpatrol-pg-") as name:
         lent = Path(name).resolve()
-        binaries, owner = postgres._binaries(), None
+        binaries, owner = postgres.binaries_of_the_wheel(), None
         if os.geteuid() == 0:
-            binaries, owner = postgres._lent(lent, binaries), _nobody(home, lent)
+            binaries, owner = postgres.lend(lent, binaries), _nobody(home, lent)
         if not (home / "data" / "PG_VERSION").exists():
             _initialise(binaries, home / "data", owner)
         with _running(binaries, home, lent, owner) as url:
             yield url
-
-
-def _answering(given: str) -> URL:
-    url = make_url(given).set(drivername="postgresql+psycopg")
-    try:
-        postgres._execute(url, "SELECT 1")
-    except psycopg.Error as error:
-        raise PostgresUnavailable(f"GRIDPATROL_TEST_POSTGRES={url!r} does not answer: {error}") from error
-    return url
 
 
 def database_of(server: URL, name: str) -> str:
@@ -87,7 +78,7 @@ def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> 
     data.mkdir(mode=0o700)
     if owner is not None:
         os.chown(data, owner.pw_uid, owner.pw_gid)
-    postgres._initialise(binaries, data, owner)
+    postgres.initialise(binaries, data, owner)
 
 
 @contextmanager
@@ -103,27 +94,22 @@ def _running(binaries: Path, home: Path, sockets: Path, owner: pwd.struct_passwd
             stderr=output,
             cwd=home,
             start_new_session=True,
-            **postgres._as_user(owner),
+            **postgres.as_user(owner),
         )
     guard = ["sh", "-c", DIES_WITH_US, str(process.pid)]
     watch = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
     assert watch.stdin is not None
     try:
         url = URL.create("postgresql+psycopg", username="postgres", database="postgres", query={"host": str(sockets)})
-        postgres._await_answer(url, process, log)
+        postgres.await_answer(url, process, log)
         yield url
     finally:
-        _end(process)
+        process.send_signal(signal.SIGINT)  # it ends sessions instead of waiting for them
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait()
         watch.kill()
         watch.wait()
         watch.stdin.close()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGINT ends sessions instead of waiting for them."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()

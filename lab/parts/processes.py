@@ -1,8 +1,4 @@
-"""Processes as the operating system has them, and waiting for something to become true.
-
-In: process ids, questions. Out: who is whose child, who still runs; an answer in time, or a failure that says for what
-was waited.
-"""
+"""Processes as /proc shows them, and waiting for something to become true."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ def children(parent: int) -> set[int]:
     """The running children of a process."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
-        words = _stat(int(folder.name))
+        words = stat(int(folder.name))
         if words and int(words[1]) == parent and words[0] != "Z":
             found.add(int(folder.name))
     return found
@@ -35,7 +31,7 @@ def descendants(parent: int) -> set[int]:
 
 def alive(pid: int) -> bool:
     """Whether a process runs. One that has ended and was not waited for does not."""
-    words = _stat(pid)
+    words = stat(pid)
     return bool(words) and words[0] != "Z"
 
 
@@ -43,21 +39,17 @@ def freeze(pid: int) -> None:
     """SIGSTOP, and wait until the last of its threads stands: the signal alone lets them run on for a moment."""
     os.kill(pid, signal.SIGSTOP)
     threads = Path(f"/proc/{pid}/task")
-    eventually(lambda: all(_state(thread) in "tTZ" for thread in threads.iterdir()), "every thread stands")
+    # A thread that has ended meanwhile has no state any more.
+    stands = [["t"], ["T"], ["Z"], []]
+    eventually(
+        lambda: all(stat(f"{pid}/task/{t.name}")[:1] in stands for t in threads.iterdir()), "every thread stands"
+    )
 
 
-def _state(folder: Path) -> str:
-    """The state of a process or thread, by its folder; that of a dead one if it has gone."""
+def stat(process: int | str) -> list[str]:
+    """State, parent and what follows; nothing of a process, or of a thread (`1/task/1`), that has gone."""
     try:
-        return (folder / "stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
-
-
-def _stat(pid: int) -> list[str]:
-    """State and what follows it; nothing of a process that has gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
 

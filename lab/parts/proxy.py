@@ -1,8 +1,8 @@
 """A wire that can be cut: a TCP proxy on loopback, in a process of its own.
 
-Enters: a port, where to pass things on, and words on standard input: `open`, `stall` (connections stay, nothing passes,
-as when a switch drops packets), `cut` (connections are reset and new ones refused, as when a firewall says no).
-Leaves: bytes on the other side. `Proxy` starts one and says the words; it ends with whoever started it.
+It takes words on standard input: `open`, `stall` (connections stay, nothing passes, as when a switch drops packets),
+`cut` (connections are reset and new ones refused, as when a firewall says no). `Proxy` starts one and says the words;
+the process ends with the one that started it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A wall clock that a test sets, for a process of its own: a broker whose clock is behind or ahead.
 
-Enters: a folder. Leaves: the environment of that process, and `Clock.shift`, which moves its wall clock while it runs.
-Time-outs stay as they are. It is a library of twenty lines, compiled here, that stands before the system's own; without
-a C compiler there is none: ClockUnavailable.
+`Clock.environment` is the environment of that process, and `Clock.shift` moves its wall clock while it runs. Time-outs
+stay as they are. It is a library of twenty lines, compiled here, that stands before the system's own; without a C
+compiler there is none: ClockUnavailable.
 """
 
 from __future__ import annotations

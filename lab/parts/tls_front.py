@@ -1,8 +1,4 @@
-"""TLS in front of a PostgreSQL that has none: what a connection pool or a load balancer does.
-
-Enters: a certificate, the port of a plain server. Leaves: a port on loopback where clients must speak TLS; it is served
-by a thread until the block ends.
-"""
+"""TLS in front of a PostgreSQL that has none, as a connection pool or a load balancer puts it there."""
 
 from __future__ import annotations
 
@@ -32,7 +28,8 @@ def tls_in_front_of(port: int, certificate: Certificate) -> Iterator[int]:
         with suppress(OSError, asyncio.IncompleteReadError):
             if await _agreed(reader, writer):
                 await writer.start_tls(context)
-                await _pass_on(reader, writer, port)
+                from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.gather(_carry(reader, to_server), _carry(from_server, writer))
         writer.close()
 
     server = loop.run_until_complete(asyncio.start_server(take, "127.0.0.1", 0))
@@ -54,11 +51,6 @@ async def _agreed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     if said == WANTS_TLS:
         writer.write(YES)
     return said == WANTS_TLS
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
-    await asyncio.gather(_carry(reader, to_server), _carry(from_server, writer))
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

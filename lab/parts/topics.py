@@ -1,7 +1,4 @@
-"""Topics as a test sees them: written by the clients that systems really use, read from the first message to the last.
-
-In: where the brokers answer. Out: messages in a topic; all that a topic holds.
-"""
+"""Topics, written by the clients that systems really use and read from the first message to the last."""
 
 from __future__ import annotations
 

@@ -120,9 +120,9 @@ READING = {
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_help_shows_an_example_that_begins_as_one_types_it(name: str) -> None:
-    said = run(*name.split(), "--help").stdout
-    assert "Example" in said
-    assert f"gridpatrol {name}" in said
+    output = run(*name.split(), "--help").stdout
+    assert "Example" in output
+    assert f"gridpatrol {name}" in output
 
 
 def test_every_command_that_reads_can_print_json() -> None:
@@ -132,18 +132,18 @@ def test_every_command_that_reads_can_print_json() -> None:
 
 
 def test_a_misspelled_option_ends_with_status_2_and_points_at_the_help() -> None:
-    said = run("incident", "list", "--overdu", status=2).stderr
-    assert "--overdue" in said and "gridpatrol incident list -h" in said
+    output = run("incident", "list", "--overdu", status=2).stderr
+    assert "--overdue" in output and "gridpatrol incident list -h" in output
 
 
 # ---- deadlines -----------------------------------------------------------------------------------------------
 
 
 def test_a_deadline_is_explained_span_by_span_without_any_database(tmp_path: Path) -> None:
-    said = answer("deadline", "explain", "--limit", "4工作时", "--from", "2026-02-14T17:00+08:00")
-    assert said["due_at"] == "2026-02-24T11:00:00+08:00"
-    assert sum(span["counted"] for span in said["spans"]) == 4 * 3_600_000
-    assert [span["counted"] // 3_600_000 for span in said["spans"]] == [1, 0, 3]
+    document = answer("deadline", "explain", "--limit", "4工作时", "--from", "2026-02-14T17:00+08:00")
+    assert document["due_at"] == "2026-02-24T11:00:00+08:00"
+    assert sum(span["counted"] for span in document["spans"]) == 4 * 3_600_000
+    assert [span["counted"] // 3_600_000 for span in document["spans"]] == [1, 0, 3]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,9 +160,9 @@ def test_an_instant_without_zone_is_the_packs_and_that_is_said() -> None:
 
 
 def test_a_limit_that_leaves_the_clock_open_is_refused_with_the_forms_that_work() -> None:
-    said = run("deadline", "explain", "--limit", "4小时", "--from", "2026-05-01T09:00+08:00", status=1).stderr
-    assert "does not say which clock runs" in said and "工作时" in said
-    assert len(said.strip().splitlines()) == 1
+    output = run("deadline", "explain", "--limit", "4小时", "--from", "2026-05-01T09:00+08:00", status=1).stderr
+    assert "does not say which clock runs" in output and "工作时" in output
+    assert len(output.strip().splitlines()) == 1
 
 
 def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -> None:
@@ -171,7 +171,7 @@ def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -
     for line in lines:
         for clock in line["clocks"]:
             if clock["due_at"] and not clock["paused"]:
-                said = answer(
+                document = answer(
                     "deadline",
                     "explain",
                     line["id"],
@@ -182,7 +182,7 @@ def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -
                     "--database",
                     city,
                 )
-                assert said["due_at"] == clock["due_at"]
+                assert document["due_at"] == clock["due_at"]
                 checked += 1
         if checked > 12:
             return
@@ -191,22 +191,22 @@ def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -
 
 def test_without_a_clock_the_running_one_that_is_due_first_is_explained(city: str) -> None:
     lines = answer("incident", "list", "--database", city, "--limit", 500)["incidents"]
-    told: set[str] = set()
+    explained: set[str] = set()
     for line in lines:
         dues = {c["name"]: c["due_at"] for c in line["clocks"] if c["due_at"] and not c["paused"]}
-        if len(dues) < 2 or len(told) > 2:
+        if len(dues) < 2 or len(explained) > 2:
             continue
-        said = answer("deadline", "explain", line["id"], "--database", city)
-        assert said["due_at"] == min(dues.values()) == line["due_at"]
-        assert dues[said["clock"]] == said["due_at"]
-        told.add(said["clock"])
-    assert told - {"total"}
+        document = answer("deadline", "explain", line["id"], "--database", city)
+        assert document["due_at"] == min(dues.values()) == line["due_at"]
+        assert dues[document["clock"]] == document["due_at"]
+        explained.add(document["clock"])
+    assert explained - {"total"}
 
 
 def test_without_a_clock_that_runs_the_total_one_is_explained(city: str) -> None:
     [line] = answer("incident", "list", "--state", "closed", "--limit", 1, "--database", city)["incidents"]
-    said = answer("deadline", "explain", line["id"], "--database", city)
-    assert (said["clock"], said["result"] != "") == ("total", True)
+    document = answer("deadline", "explain", line["id"], "--database", city)
+    assert (document["clock"], document["result"] != "") == ("total", True)
     wrong = run("deadline", "explain", line["id"], "--level", 9, "--database", city, status=2).stderr
     assert "No clock 'total' at level 9 has run in this incident, only: " in wrong
 
@@ -235,8 +235,8 @@ def test_a_story_has_one_line_per_step_from_the_first_report_on(city: str) -> No
 
 
 def test_an_incident_that_is_not_there_is_said_in_one_sentence(city: str) -> None:
-    said = run("incident", "show", SUBJECT.format(1), "--database", city, status=1).stderr
-    assert len(said.strip().splitlines()) == 1 and "no case" in said
+    output = run("incident", "show", SUBJECT.format(1), "--database", city, status=1).stderr
+    assert len(output.strip().splitlines()) == 1 and "no case" in output
 
 
 def test_figures_of_the_children_add_up_to_those_of_the_parent(city: str) -> None:
@@ -252,8 +252,8 @@ def test_figures_of_the_children_add_up_to_those_of_the_parent(city: str) -> Non
 
 def test_a_level_that_the_pack_does_not_have_is_refused_in_one_sentence(city: str) -> None:
     for level in ("0", "5", "99", "9" * 30):
-        said = run("performance", "show", "--level", level, "--database", city, status=2).stderr
-        assert "level: " in said
+        output = run("performance", "show", "--level", level, "--database", city, status=2).stderr
+        assert "level: " in output
     assert "only levels 1 to 4" in run("performance", "show", "--level", 99, "--database", city, status=2).stderr
 
 
@@ -264,8 +264,8 @@ def test_alerts_are_listed_by_status(city: str) -> None:
 
 
 def test_a_database_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
-    said = run("incident", "list", "--database", f"sqlite:///{tmp_path}/none.db", status=1).stderr
-    assert "there is no database" in said and "--database" in said
+    output = run("incident", "list", "--database", f"sqlite:///{tmp_path}/none.db", status=1).stderr
+    assert "there is no database" in output and "--database" in output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -288,8 +288,8 @@ def test_the_same_replay_again_decides_nothing(month: Path, copy: str) -> None:
 def test_another_file_is_not_replayed_into_a_database_that_holds_events(month: Path, copy: str, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_bytes(month.read_bytes() + b"\n")
-    said = run("replay", other, "--database", copy, status=1).stderr
-    assert "holds other events already" in said and "publish" in said
+    output = run("replay", other, "--database", copy, status=1).stderr
+    assert "holds other events already" in output and "publish" in output
 
 
 def test_an_exported_log_replayed_elsewhere_gives_the_same_bytes(city: str) -> None:
@@ -311,11 +311,11 @@ def test_whoever_holds_the_database_is_named_to_a_second_writer(month: Path, cop
     database = open_database(copy)
     lease = Lease(database)
     try:
-        said = run("replay", month, "--database", copy, status=1).stderr
+        output = run("replay", month, "--database", copy, status=1).stderr
     finally:
         lease.close()
         database.close()
-    assert "process" in said and "Stop it" in said
+    assert "process" in output and "Stop it" in output
 
 
 # ---- publish, dead letters, packs ----------------------------------------------------------------------------
@@ -348,8 +348,8 @@ def test_published_twice_it_counts_once() -> None:
 
 def test_what_is_not_taken_is_told_with_its_reason_and_kept_with_its_bytes() -> None:
     wrong = report(3, data={"category": "no-such", "source": "patrol", "grid": "WY01-01"})
-    said = run("publish", "-", stdin=jsonl(wrong) + '{"specversion": "1.0", "note": "a name"\n', status=1).stdout
-    assert "unknown_code data.category" in said and "undecodable" in said
+    output = run("publish", "-", stdin=jsonl(wrong) + '{"specversion": "1.0", "note": "a name"\n', status=1).stdout
+    assert "unknown_code data.category" in output and "undecodable" in output
     letters = answer("deadletter", "list")
     assert {letter["reason"] for letter in letters} == {"unknown_code", "undecodable"}
     kept = next(letter["id"] for letter in letters if letter["reason"] == "undecodable")
@@ -411,15 +411,15 @@ def test_verify_shouts_when_one_figure_is_off_by_one(copy: str) -> None:
         ).rowcount
     assert changed == 1
     database.close()
-    said = answer("verify", "--database", copy, status=1)
-    assert said["count"] > 0 and all(mismatch["what"] == "figure" for mismatch in said["mismatches"])
+    document = answer("verify", "--database", copy, status=1)
+    assert document["count"] > 0 and all(mismatch["what"] == "figure" for mismatch in document["mismatches"])
 
 
 def test_a_restored_database_gets_a_feed_of_a_new_epoch_under_the_lease(copy: str, tmp_path: Path) -> None:
     before = meta(copy, "feed_epoch")
-    said = run("db", "restart-feed", "--database", copy).stdout
+    output = run("db", "restart-feed", "--database", copy).stdout
     fresh = meta(copy, "feed_epoch")
-    assert fresh != before and f"epoch {fresh}" in said
+    assert fresh != before and f"epoch {fresh}" in output
     run("db", "restart-feed", "--database", copy)
     assert int(meta(copy, "feed_epoch"), 16) > int(fresh, 16)
     database = open_database(copy)
@@ -444,8 +444,8 @@ def meta(url: str, name: str) -> str:
 
 
 def test_a_settlement_of_a_record_that_was_decided_is_refused(copy: str) -> None:
-    said = run("log", "settle", 0, 0, "--skip", "--database", copy, status=2).stderr
-    assert "decided already" in said
+    output = run("log", "settle", 0, 0, "--skip", "--database", copy, status=2).stderr
+    assert "decided already" in output
     assert "either" in run("log", "settle", 0, 0, "--database", copy, status=2).stderr
 
 

@@ -62,16 +62,16 @@ SEEN = city.City(
 
 
 def test_a_share_is_never_told_better_than_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    city.tell(SEEN, "sqlite:///var/city.db")
-    said = capsys.readouterr().out
-    assert "13,742 of 13,743" in said and "100" not in said.partition("district")[0]
-    assert "96.9" in said and "97" not in said.partition("district")[0]
-    assert "70.9 %" in said and "--database sqlite:///var/city.db" in said
+    city.print_city(SEEN, "sqlite:///var/city.db")
+    printed = capsys.readouterr().out
+    assert "13,742 of 13,743" in printed and "100" not in printed.partition("district")[0]
+    assert "96.9" in printed and "97" not in printed.partition("district")[0]
+    assert "70.9 %" in printed and "--database sqlite:///var/city.db" in printed
 
 
 def test_an_open_case_past_its_deadline_is_overdue_and_one_before_it_is_not() -> None:
-    assert city.outcome(city.Found(due=5, breached=True), 9) == "overdue"
-    assert city.outcome(city.Found(due=50), 9) == "not_due"
-    assert city.outcome(city.Found(), 9) == "without_deadline"
-    assert city.outcome(city.Found(due=5, breached=True, result="on_time"), 9) == "on_time"
-    assert city.flag(city.Found(due=50), 9) == "ONTIME"
+    assert city.outcome(city.TotalClock(due=5, breached=True)) == "overdue"
+    assert city.outcome(city.TotalClock(due=50)) == "not_due"
+    assert city.outcome(city.TotalClock()) == "without_deadline"
+    assert city.outcome(city.TotalClock(due=5, breached=True, result="on_time")) == "on_time"
+    assert city.flag(city.TotalClock(due=50)) == "ONTIME"

@@ -104,7 +104,7 @@ def server(folder: Path, *words: str, **more: str) -> Iterator[Running]:
 
 
 def report(number: int, actor: str = "WY01-01-MEMBER", kind: str = "report.submitted", **data: Any) -> str:
-    said = data or {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}
+    data = data or {"category": "D3-01", "source": "patrol", "grid": "WY01-01"}
     return (
         json.dumps(
             {
@@ -115,7 +115,7 @@ def report(number: int, actor: str = "WY01-01-MEMBER", kind: str = "report.submi
                 "subject": SUBJECT.format(1 if kind != "report.submitted" else number),
                 "time": datetime.now(UTC).isoformat(),
                 "actor": actor,
-                "data": said,
+                "data": data,
             }
         )
         + "\n"
@@ -148,8 +148,8 @@ def test_what_is_sealed_is_erased_with_and_without_a_server_and_the_log_says_who
     named = {"category": "D3-01", "source": "patrol", "grid": "WY01-01", "reporter_name": "a name"}
     erase = ("incident", "erase", "--json")
     with server(tmp_path) as running:
-        said = report(1, **named) + report(2, **named) + report(3, "NOBODY", **named)
-        run(tmp_path, "publish", "-", stdin=said, status=1)
+        events = report(1, **named) + report(2, **named) + report(3, "NOBODY", **named)
+        run(tmp_path, "publish", "-", stdin=events, status=1)
         erased = json.loads(run(tmp_path, *erase, SUBJECT.format(1)).stdout)
         assert (erased["events"], erased["letters"]) == (1, 0)
         assert "sealed.erased" in running.log.read_text() and SUBJECT.format(1) in running.log.read_text()
@@ -207,8 +207,8 @@ def test_a_busy_address_is_told_in_one_sentence_before_anything_is_done(tmp_path
     with server(tmp_path) as running:
         address = running.url.removeprefix("http://")
         database = f"sqlite:///{tmp_path}/other.db"
-        said = run(tmp_path, "serve", "--listen", address, "--database", database, status=1).stderr
-        assert address in said and "--listen" in said and len(said.strip().splitlines()) == 1
+        output = run(tmp_path, "serve", "--listen", address, "--database", database, status=1).stderr
+        assert address in output and "--listen" in output and len(output.strip().splitlines()) == 1
         assert not (tmp_path / "other.db").exists()
 
 

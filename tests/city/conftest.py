@@ -9,7 +9,7 @@ import pytest
 from gridpatrol.importers.boston311 import SHIPPED
 from lab.runs import engine_on, facts
 from tests.city import judge
-from tests.city.outcomes import EXPORT, Run, record, replay_city, told
+from tests.city.outcomes import EXPORT, Run, cases_of, record, replay_city
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +23,4 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The whole record with the city's own targets, replayed up to the day of its export: SQLite, 32 partitions."""
     with engine_on(f"sqlite:///{tmp_path_factory.mktemp('city') / 'whole.db'}") as engine:
         result = replay_city(engine, record(), EXPORT)
-        yield Run(engine, result, told(engine), facts(engine))
+        yield Run(engine, result, cases_of(engine), facts(engine))

@@ -13,10 +13,11 @@ from datetime import datetime
 from functools import cache
 from typing import Literal, NamedTuple
 
-from consumers.performance import consume
-from consumers.performance.consume import FigureRow, Standing
 from engine.replay import Replayed
 from engine.runtime import Engine
+from engine.views import performance
+from engine.views.names import Names
+from engine.views.performance import FigureRow, OpenCases
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import category_code
 from lab.runs import pack_of, replayed, steps
@@ -27,8 +28,8 @@ Deadlines = Literal["city", "pack"]
 
 
 @dataclass
-class Told:
-    """One case as the engine told it."""
+class CaseFacts:
+    """One case by the engine's facts. Instants are ms UTC."""
 
     started: int = 0
     due: int | None = None
@@ -58,14 +59,14 @@ class Run(NamedTuple):
 
     engine: Engine
     result: Replayed
-    told: dict[str, Told]
+    cases: dict[str, CaseFacts]
     facts: dict[str, list[bytes]]
 
 
 @cache
 def record(deadlines: Deadlines = "city") -> tuple[bytes, ...]:
     """The events of the whole record."""
-    return tuple(boston311.events(boston311.SHIPPED, tree(), lambda problem: None, deadlines=deadlines))
+    return tuple(boston311.events(boston311.SHIPPED, tree(), lambda remark: None, deadlines=deadlines))
 
 
 @cache
@@ -79,22 +80,22 @@ def replay_city(engine: Engine, lines: Iterable[bytes], until: int | None) -> Re
     return replayed(engine, lines, "boston311", until)
 
 
-def told(engine: Engine) -> dict[str, Told]:
+def cases_of(engine: Engine) -> dict[str, CaseFacts]:
     """Every case that was reported, by the city's number."""
-    cases: dict[str, Told] = {}
+    cases: dict[str, CaseFacts] = {}
     numbers: dict[str, str] = {}
     for row in sorted(steps(engine), key=lambda row: (row.case_id, row.seq)):
         for fact in f.decode_facts(row.body):
             if isinstance(fact, f.Reported):
                 assert fact.reference not in cases
                 numbers[row.case_id] = fact.reference
-                cases[fact.reference] = Told(fact.judged)
+                cases[fact.reference] = CaseFacts(fact.judged)
             elif row.case_id in numbers:
-                _hear(cases[numbers[row.case_id]], fact)
+                _note(cases[numbers[row.case_id]], fact)
     return cases
 
 
-def _hear(case: Told, fact: f.AnyFact) -> None:
+def _note(case: CaseFacts, fact: f.AnyFact) -> None:
     """Take in what concerns the clock of the whole case."""
     if getattr(fact, "clock", "") != "total":
         return
@@ -138,13 +139,14 @@ def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
     policy = engine.active()
     assert policy is not None
     level = 2 if by == "grid" else None
-    rows = consume.performance(engine.database, policy, level=level, by=by)  # type: ignore[arg-type]
-    stands = consume.standing(engine.database, policy, at, level=level, by=by)  # type: ignore[arg-type]
-    opened = {row.key: row for row in stands}
+    names, selection = Names(policy), performance.select(policy, level=level, by=by)  # type: ignore[arg-type]
+    with engine.database.read() as connection:
+        rows = performance.figure_rows(connection, names, selection)
+        opened = {row.key: row for row in performance.open_cases(connection, names, selection, at)}
     return {row.key: _figures(row, opened.get(row.key)) for row in rows}
 
 
-def _figures(row: FigureRow, stands: Standing | None) -> Figures:
+def _figures(row: FigureRow, stands: OpenCases | None) -> Figures:
     """One line: what the fold counted, and how the open cases stand."""
     counts = row.counts
     overdue_open = stands.overdue if stands else 0

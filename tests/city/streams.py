@@ -29,10 +29,10 @@ def delayed(events: Iterable[bytes], seed: int, most_s: int = OFFLINE_S) -> list
     chance = random.Random(seed)
     late = []
     for number, event in enumerate(events):
-        said = json.loads(event)
-        arrival = datetime.fromisoformat(said["time"]) + timedelta(seconds=chance.randint(0, most_s))
-        said["recordedtime"] = arrival.isoformat()
-        late.append((arrival, number, json.dumps(said, separators=(",", ":")).encode()))
+        late_event = json.loads(event)
+        arrival = datetime.fromisoformat(late_event["time"]) + timedelta(seconds=chance.randint(0, most_s))
+        late_event["recordedtime"] = arrival.isoformat()
+        late.append((arrival, number, json.dumps(late_event, separators=(",", ":")).encode()))
     return [event for _, _, event in sorted(late)]
 
 

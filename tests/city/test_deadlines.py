@@ -15,21 +15,21 @@ import pytest
 
 from lab.runs import engine_on
 from tests.city import judge
-from tests.city.outcomes import Told, record, replay_city, told
+from tests.city.outcomes import CaseFacts, cases_of, record, replay_city
 
 RULES = judge.rules(Path(__file__).parent / "sla_rules.csv")
 LAST_REPORT = judge.utc_ms(datetime(2015, 6, 1))
 
 
 @pytest.fixture(scope="module")
-def computed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Told]]:
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, CaseFacts]]:
     """Every case with the deadline that the engine computed."""
     with engine_on(f"sqlite:///{tmp_path_factory.mktemp('city') / 'pack.db'}") as engine:
         replay_city(engine, record("pack"), LAST_REPORT)
-        yield told(engine)
+        yield cases_of(engine)
 
 
-def off_s(case: judge.Case, found: Told) -> float:
+def off_s(case: judge.Case, found: CaseFacts) -> float:
     """The city's target minus the engine's deadline, in seconds."""
     assert case.target is not None and found.due is not None
     return (case.target - found.due) / 1000
@@ -44,7 +44,7 @@ def ruled(cases: list[judge.Case]) -> list[judge.Case]:
 
 
 def test_the_pack_gives_back_969_of_1000_deadlines_within_a_minute(
-    computed: dict[str, Told], ruled: list[judge.Case]
+    computed: dict[str, CaseFacts], ruled: list[judge.Case]
 ) -> None:
     assert len(computed) == 16_782
     within = sum(abs(off_s(case, computed[case.number])) <= 60 for case in ruled)
@@ -53,7 +53,7 @@ def test_the_pack_gives_back_969_of_1000_deadlines_within_a_minute(
 
 
 def test_each_deadline_is_the_one_that_the_judge_reads_out_of_the_rule(
-    computed: dict[str, Told], cases: list[judge.Case]
+    computed: dict[str, CaseFacts], cases: list[judge.Case]
 ) -> None:
     for case in cases:
         rule = RULES.get(case.type)
@@ -62,7 +62,7 @@ def test_each_deadline_is_the_one_that_the_judge_reads_out_of_the_rule(
 
 
 def test_the_shares_of_each_type_are_the_judge_s_with_reasons_for_the_rest(
-    computed: dict[str, Told], ruled: list[judge.Case]
+    computed: dict[str, CaseFacts], ruled: list[judge.Case]
 ) -> None:
     shares = judge.shares(ruled, RULES)
     exact, within, deadlines = Counter[str](), Counter[str](), Counter[str]()
@@ -82,7 +82,9 @@ def test_the_shares_of_each_type_are_the_judge_s_with_reasons_for_the_rest(
     assert sum(sum(counts.values()) for counts in reasons.values()) == 13_670 - 13_255
 
 
-def test_types_without_a_rule_have_no_deadline_of_the_pack(computed: dict[str, Told], cases: list[judge.Case]) -> None:
+def test_types_without_a_rule_have_no_deadline_of_the_pack(
+    computed: dict[str, CaseFacts], cases: list[judge.Case]
+) -> None:
     without = [case for case in cases if case.type not in RULES]
     assert len(without) == 16_782 - sum(case.type in RULES for case in cases) > 1_000
     assert all(computed[case.number].outcome == "without_deadline" for case in without)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gridpatrol.importers import boston311
-from gridpatrol.importers.boston311 import HEADER, SHIPPED, NotBoston311, Problem, category_code, events
+from gridpatrol.importers.boston311 import HEADER, SHIPPED, ImportRemark, NotBoston311, category_code, events
 from schemas.envelope import Envelope, decode_data, decode_envelope
 from schemas.events import Closed, ReportSubmitted
 from schemas.partition import home_of
@@ -58,25 +58,25 @@ def file_of(tmp_path: Path, *lines: str | bytes) -> Path:
 
 def imported(
     path: Path, deadlines: Literal["city", "pack"] = "city", run: int = boston311.RUN
-) -> tuple[list[dict[str, Any]], list[Problem]]:
-    problems: list[Problem] = []
-    said = [msgspec.json.decode(event) for event in events(path, TREE, problems.append, deadlines=deadlines, run=run)]
-    return said, problems
+) -> tuple[list[dict[str, Any]], list[ImportRemark]]:
+    remarks: list[ImportRemark] = []
+    found = [msgspec.json.decode(event) for event in events(path, TREE, remarks.append, deadlines=deadlines, run=run)]
+    return found, remarks
 
 
 def one(tmp_path: Path, **changes: str) -> dict[str, Any]:
     """The report of a single row that is imported without a remark."""
-    said, problems = imported(file_of(tmp_path, line_of(**changes)))
-    assert problems == []
-    return next(event for event in said if event["type"] == boston311.REPORTED)
+    found, remarks = imported(file_of(tmp_path, line_of(**changes)))
+    assert remarks == []
+    return next(event for event in found if event["type"] == boston311.REPORTED)
 
 
 # ---- one case ---------------------------------------------------------------------------------------------
 
 
 def test_a_closed_case_becomes_a_report_and_a_closing(tmp_path: Path) -> None:
-    (report, close), problems = imported(file_of(tmp_path, line_of()))
-    assert problems == []
+    (report, close), remarks = imported(file_of(tmp_path, line_of()))
+    assert remarks == []
     subject = report["subject"]
     assert report == {
         "specversion": "1.0",
@@ -107,8 +107,8 @@ def test_a_closed_case_becomes_a_report_and_a_closing(tmp_path: Path) -> None:
 
 
 def test_an_open_case_has_no_closing(tmp_path: Path) -> None:
-    said, _ = imported(file_of(tmp_path, line_of(closed_dt="", case_status="Open")))
-    assert [event["id"] for event in said] == ["101001354519-report"]
+    found, _ = imported(file_of(tmp_path, line_of(closed_dt="", case_status="Open")))
+    assert [event["id"] for event in found] == ["101001354519-report"]
 
 
 def test_the_deadline_is_the_citys_or_none_or_left_to_the_pack(tmp_path: Path) -> None:
@@ -179,11 +179,11 @@ def test_the_place_is_the_finest_that_is_known_and_home_its_street(
     assert home_of(report["subject"]) == home
 
 
-def test_a_precinct_that_the_pack_does_not_know_is_told(tmp_path: Path) -> None:
-    said, problems = imported(file_of(tmp_path, line_of(precinct="2299", city_council_district="8", ward="")))
-    assert said[0]["data"]["grid"] == "D8"
-    assert [(p.row, p.field, p.imported) for p in problems] == [(2, "precinct", True)]
-    assert "P2299" in problems[0].reason and "2299" in problems[0].line
+def test_a_precinct_that_the_pack_does_not_know_is_reported(tmp_path: Path) -> None:
+    found, remarks = imported(file_of(tmp_path, line_of(precinct="2299", city_council_district="8", ward="")))
+    assert found[0]["data"]["grid"] == "D8"
+    assert [(p.row, p.field, p.imported) for p in remarks] == [(2, "precinct", True)]
+    assert "P2299" in remarks[0].reason and "2299" in remarks[0].line
 
 
 @pytest.mark.parametrize(("city", "ours"), boston311.SOURCES.items())
@@ -237,10 +237,10 @@ GOOD = line_of(case_enquiry_id="7")
 def test_a_bad_row_is_kept_with_its_reason_and_costs_no_other(
     tmp_path: Path, bad: str | bytes, field: str, reason: str
 ) -> None:
-    said, problems = imported(file_of(tmp_path, GOOD, bad, "\n", GOOD))
-    assert [event["id"] for event in said] == ["7-report", "7-report", "7-close", "7-close"]
-    assert [(p.row, p.field, p.imported) for p in problems] == [(3, field, False)]
-    assert reason in problems[0].reason and problems[0].line
+    found, remarks = imported(file_of(tmp_path, GOOD, bad, "\n", GOOD))
+    assert [event["id"] for event in found] == ["7-report", "7-report", "7-close", "7-close"]
+    assert [(p.row, p.field, p.imported) for p in remarks] == [(3, field, False)]
+    assert reason in remarks[0].reason and remarks[0].line
 
 
 @pytest.mark.parametrize(
@@ -254,15 +254,15 @@ def test_a_bad_row_is_kept_with_its_reason_and_costs_no_other(
     ],
 )
 def test_an_odd_row_is_imported_with_a_remark(tmp_path: Path, changes: dict[str, str], field: str) -> None:
-    said, problems = imported(file_of(tmp_path, line_of(**changes)))
-    assert [(p.row, p.field, p.imported) for p in problems] == [(2, field, True)]
-    report = next(event for event in said if event["type"] == boston311.REPORTED)
+    found, remarks = imported(file_of(tmp_path, line_of(**changes)))
+    assert [(p.row, p.field, p.imported) for p in remarks] == [(2, field, True)]
+    report = next(event for event in found if event["type"] == boston311.REPORTED)
     assert ("position" in report["data"]) == (field != "latitude")
 
 
 def test_a_closing_before_its_opening_keeps_its_time_and_comes_first(tmp_path: Path) -> None:
-    said, _ = imported(file_of(tmp_path, line_of(closed_dt="2015-04-13T00:53:40")))
-    assert [(event["id"][-6:], event["time"][11:19]) for event in said] == [
+    found, _ = imported(file_of(tmp_path, line_of(closed_dt="2015-04-13T00:53:40")))
+    assert [(event["id"][-6:], event["time"][11:19]) for event in found] == [
         ("-close", "00:53:40"),
         ("report", "00:53:53"),
     ]
@@ -313,11 +313,11 @@ def test_rows_in_any_order_come_out_in_time_order_whatever_fits_in_memory(
     tmp_path: Path, cases: list[tuple[str, str]], run: int
 ) -> None:
     lines = [line_of(case_enquiry_id=f"{n}", open_dt=o, closed_dt=c) for n, (o, c) in enumerate(cases)]
-    said, _ = imported(file_of(tmp_path, *lines), run=run)
-    key = [(e["time"], e["type"] == boston311.CLOSED, e["id"].partition("-")[0]) for e in said]
+    found, _ = imported(file_of(tmp_path, *lines), run=run)
+    key = [(e["time"], e["type"] == boston311.CLOSED, e["id"].partition("-")[0]) for e in found]
     assert key == sorted(key)
     wanted = {f"{n}-{what}" for n in range(len(cases)) for what in ("report", "close")}
-    assert Counter(e["id"] for e in said) == dict.fromkeys(wanted, 1)
+    assert Counter(e["id"] for e in found) == dict.fromkeys(wanted, 1)
 
 
 def test_more_runs_than_files_may_be_open_are_merged_in_turns(tmp_path: Path) -> None:
@@ -343,31 +343,31 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def record() -> tuple[list[Envelope], list[Problem]]:
+def record() -> tuple[list[Envelope], list[ImportRemark]]:
     with gzip.open(SHIPPED, "rt", newline="") as file:
         precincts = {row["precinct"] for row in csv.DictReader(file)} - {""}
     tree = TREE | {f"P{p}": "D3W15" for p in precincts}
-    problems: list[Problem] = []
-    decoded = [decode_envelope(event) for event in events(SHIPPED, tree, problems.append)]
+    remarks: list[ImportRemark] = []
+    decoded = [decode_envelope(event) for event in events(SHIPPED, tree, remarks.append)]
     assert not [event for event in decoded if isinstance(event, Refusal)]
-    return [event for event in decoded if isinstance(event, Envelope)], problems
+    return [event for event in decoded if isinstance(event, Envelope)], remarks
 
 
-def test_every_event_of_the_record_fits_the_contract(record: tuple[list[Envelope], list[Problem]]) -> None:
-    said, _ = record
-    data = [decode_data(event) for event in said]
+def test_every_event_of_the_record_fits_the_contract(record: tuple[list[Envelope], list[ImportRemark]]) -> None:
+    found, _ = record
+    data = [decode_data(event) for event in found]
     assert Counter(type(d) for d in data) == {ReportSubmitted: 16_782, Closed: 14_545}
-    assert len({(event.source, event.id) for event in said}) == 31_327
-    assert len({event.subject for event in said}) == 16_782
-    assert [event.time for event in said] == sorted(event.time for event in said)
+    assert len({(event.source, event.id) for event in found}) == 31_327
+    assert len({event.subject for event in found}) == 16_782
+    assert [event.time for event in found] == sorted(event.time for event in found)
 
 
-def test_nothing_of_the_record_is_lost_and_its_oddities_are_told(
-    record: tuple[list[Envelope], list[Problem]],
+def test_nothing_of_the_record_is_lost_and_its_oddities_are_remarked(
+    record: tuple[list[Envelope], list[ImportRemark]],
 ) -> None:
-    _, problems = record
-    assert all(p.imported for p in problems)
-    assert Counter(p.field for p in problems) == {"closed_dt": 28}
+    _, remarks = record
+    assert all(p.imported for p in remarks)
+    assert Counter(p.field for p in remarks) == {"closed_dt": 28}
 
 
 def test_the_record_spilled_to_files_is_the_same_as_in_memory() -> None:

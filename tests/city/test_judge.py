@@ -56,10 +56,10 @@ def test_the_totals_at_the_export_are_the_published_ones(cases: list[Case]) -> N
 
 
 def flags_that_differ(cases: list[Case]) -> list[Case]:
-    said = {"on_time": "ONTIME", "not_due": "ONTIME", "overdue_closed": "OVERDUE", "overdue_open": "OVERDUE"}
+    flags = {"on_time": "ONTIME", "not_due": "ONTIME", "overdue_closed": "OVERDUE", "overdue_open": "OVERDUE"}
     flagged = [case for case in cases if case.flag and case.target is not None]
     assert len(flagged) == 13_743
-    return [case for case in flagged if said[outcome(case, EXPORT)] != case.flag]
+    return [case for case in flagged if flags[outcome(case, EXPORT)] != case.flag]
 
 
 def test_every_flag_of_the_city_follows_from_stopping_at_closing_or_opening_whichever_is_later(

@@ -1,6 +1,6 @@
-"""The whole record, told badly: doubled, delayed within the offline allowance, with dirty rows; and on PostgreSQL.
+"""The whole record on PostgreSQL, and dirty rows: each case has the outcome, deadline and duration that it should have.
 
-In: the events as a careless network sends them. Out: the same outcome, deadline and duration of every case.
+tests/drill/test_city_streams.py tells the record doubled and delayed.
 """
 
 from __future__ import annotations
@@ -15,63 +15,25 @@ from pathlib import Path
 
 from consumers.performance import consume
 from gridpatrol.importers import boston311
-from gridpatrol.importers.boston311 import SHIPPED, Problem
+from gridpatrol.importers.boston311 import SHIPPED, ImportRemark
 from lab.runs import check_whole, engine_on
 from tests.city import judge
-from tests.city.outcomes import EXPORT, KEYS, Told, figures_by, kinds, record, replay_city, told, tree
-from tests.city.streams import OFFLINE_S, delayed, doubled
+from tests.city.outcomes import EXPORT, KEYS, CaseFacts, cases_of, figures_by, record, replay_city, tree
 
 
-def check_outcomes(found: dict[str, Told], cases: list[judge.Case], at: int) -> None:
+def check_outcomes(found: dict[str, CaseFacts], cases: list[judge.Case], at: int) -> None:
     """Every case ends as the judge says."""
     assert len(found) == len(cases)
     for case in cases:
-        told = found[case.number]
-        assert (told.outcome, told.due, told.started) == (judge.outcome(case, at), case.target, case.opened), case
-        assert told.elapsed == (None if case.stopped is None else case.stopped - case.opened), case
-
-
-def test_told_twice_everything_is_answered_and_counts_once(cases: list[judge.Case], sqlite_url: str) -> None:
-    with engine_on(sqlite_url) as engine:
-        result = replay_city(engine, doubled(record()), EXPORT)
-        assert result.lines == sum(result.outcomes.values()) == 2 * 31_327
-        assert result.outcomes == {"done": 31_327 - 28, "parked": 28, "duplicate": 31_327}
-        assert kinds(engine)["event"] == 2 * 31_327
-        found = told(engine)
-        check_outcomes(found, cases, EXPORT)
-        alerts = {number: case.alerts for number, case in found.items() if case.alerts}
-        assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
-        check_whole(engine)
-
-
-def test_told_up_to_three_days_late_every_case_ends_the_same(cases: list[judge.Case], sqlite_url: str) -> None:
-    end = EXPORT + OFFLINE_S * 1000
-    with engine_on(sqlite_url) as engine:
-        result = replay_city(engine, delayed(record(), seed=311), end)
-        assert result.lines == sum(result.outcomes.values()) == 31_327
-        assert set(result.outcomes) == {"done", "parked"} and result.outcomes["parked"] > 100
-        found = told(engine)
-        check_outcomes(found, cases, end)
-        check_alerts_of_late_news(found, judge.due_alerts(cases, end))
-
-
-def check_alerts_of_late_news(found: dict[str, Told], wanted: dict[str, int]) -> None:
-    """Nobody who had to be told was forgotten; who was told too much heard of it: once, contradicted and withdrawn."""
-    alerts = {number: case.alerts for number, case in found.items() if case.alerts}
-    assert set(wanted) - set(alerts) == {n for n in wanted if not found[n].breaches}
-    for number in set(wanted) & set(alerts):
-        assert alerts[number] == [wanted[number]] and not found[number].contradicted
-    extra = set(alerts) - set(wanted)
-    assert extra, "no closing came after its deadline's rung although it was in time: this tests nothing"
-    for number in extra:
-        case = found[number]
-        assert (case.outcome, case.contradicted, case.ended) == ("on_time", 1, ["withdrawn"])
+        facts = found[case.number]
+        assert (facts.outcome, facts.due, facts.started) == (judge.outcome(case, at), case.target, case.opened), case
+        assert facts.elapsed == (None if case.stopped is None else case.stopped - case.opened), case
 
 
 def test_the_record_on_postgresql_has_the_same_outcomes_and_figures(cases: list[judge.Case], postgres_url: str) -> None:
     with engine_on(postgres_url, consumers=[consume.consume]) as engine:
         replay_city(engine, record(), EXPORT)
-        found = told(engine)
+        found = cases_of(engine)
         check_outcomes(found, cases, EXPORT)
         alerts = {number: case.alerts for number, case in found.items() if case.alerts}
         assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
@@ -118,11 +80,11 @@ def dirty_file(path: Path, count: int = 170) -> Path:
 
 
 def test_every_dirty_row_is_answered_or_kept_with_its_reason(sqlite_url: str, tmp_path: Path) -> None:
-    problems: list[Problem] = []
+    remarks: list[ImportRemark] = []
     path = dirty_file(tmp_path / "dirty.csv")
-    lines = list(boston311.events(path, tree(), problems.append))
-    kept_out = [problem for problem in problems if not problem.imported]
-    assert len(kept_out) == 4 and all(problem.reason and problem.line for problem in kept_out)
+    lines = list(boston311.events(path, tree(), remarks.append))
+    kept_out = [remark for remark in remarks if not remark.imported]
+    assert len(kept_out) == 4 and all(remark.reason and remark.line for remark in kept_out)
     with engine_on(sqlite_url) as engine:
         result = replay_city(engine, lines, EXPORT)
         assert result.lines == sum(result.outcomes.values()) + result.rejected == len(lines)
@@ -136,7 +98,7 @@ def test_every_dirty_row_is_answered_or_kept_with_its_reason(sqlite_url: str, tm
         assert reasons["unknown_code", "data.category"] == 1 and reasons["conflict", "id"] >= 1
         assert reasons["unknown_code", "data.department"] == 1
         assert waiting == 0
-        found = told(engine)
+        found = cases_of(engine)
         cases = {json.loads(line)["data"]["reference"] for line in lines if b'-report"' in line}
         lost = cases - set(found)
         assert len(lost) == 2 and lost <= reports  # the unknown type and the unknown department

@@ -19,9 +19,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from lab.chaos.faults import POINTS, SESSION_S, Ground, ground
+from lab.chaos.faults import POINTS, SESSION_S, ChaosInstallation, chaos_installation
 from lab.chaos.load import Sending
-from lab.chaos.run import Run, Watched, table, under_load
+from lab.chaos.run import Experiment, Run, table, under_load
 
 pytestmark = [
     pytest.mark.usefixtures("kafka_parts", "postgres_parts"),
@@ -38,21 +38,21 @@ ASLEEP = (
 )
 """Where workers fall asleep."""
 MOVES_S = 120.0
-"""How long a mended town may take to go on; on an idle machine it is some seconds."""
+"""How long a mended installation may take to go on; on an idle machine it is some seconds."""
 
 
 def check(done: Run) -> None:
     """The judge's verdict, and that there was something to judge."""
-    said = "\n".join([*done.verdict.wrong, *done.ground.ended, table(done), f"logs: {done.ground.town.folder}"])
+    said = "\n".join([*done.verdict.wrong, *done.place.ended, table(done), f"logs: {done.place.installation.folder}"])
     assert not done.verdict.wrong, said
-    assert not done.ground.ended, said
+    assert not done.place.ended, said
     numbers = done.verdict.numbers
     assert numbers["accepted"] > 300 and numbers["due"] == numbers["fired"] > 10 and numbers["repeats"] > 5, said
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Ground]:
-    with ground(tmp_path, workers=2) as made:
+def place(tmp_path: Path) -> Iterator[ChaosInstallation]:
+    with chaos_installation(tmp_path, workers=2) as made:
         yield made
 
 
@@ -70,11 +70,11 @@ def test_the_command_breaks_a_town_at_random_and_says_that_nothing_is_lost_and_n
     assert sum(faults) >= 6
 
 
-def test_roles_that_are_killed_at_every_named_place_go_on_where_they_were(place: Ground) -> None:
-    with under_load(place, 5, RATE, *ROLES) as watched:
+def test_roles_that_are_killed_at_every_named_place_go_on_where_they_were(place: ChaosInstallation) -> None:
+    with under_load(place, 5, RATE, *ROLES) as experiment:
         left = {role: list(points) for role, points in POINTS.items()}
-        watched.until(lambda: not arm_next(place, left), 300, "every role has died at each of its places")
-        done = watched.rest()
+        experiment.until(lambda: not arm_next(place, left), 300, "every role has died at each of its places")
+        done = experiment.rest()
     check(done)
     for role, points in POINTS.items():
         for point in points:
@@ -100,7 +100,7 @@ SPOILT = {
 
 def check_that_the_judge_sees(done: Run) -> None:
     """A verdict that nothing is wrong is worth something only from one who would have said so."""
-    url = make_url(done.ground.town.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
+    url = make_url(done.place.installation.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
         for sql in SPOILT.values():
             assert connection.execute(sql).rowcount > 0, sql
@@ -111,7 +111,7 @@ def check_that_the_judge_sees(done: Run) -> None:
         assert any(line.startswith(f"{what}: ") for line in said), (what, said)
 
 
-def arm_next(place: Ground, left: dict[str, list[str]]) -> bool:
+def arm_next(place: ChaosInstallation, left: dict[str, list[str]]) -> bool:
     """Send every role to the next place where it is to die. Whether one is still to die somewhere."""
     for role, points in left.items():
         for name in place.running(role):
@@ -120,40 +120,40 @@ def arm_next(place: Ground, left: dict[str, list[str]]) -> bool:
     return any(left.values()) or any(place.armed(name) for role in left for name in place.of(role))
 
 
-def test_servers_that_are_killed_and_wires_that_are_cut_cost_time_and_nothing_else(place: Ground) -> None:
-    with under_load(place, 6, RATE, *ROLES) as watched:
-        watched.wait(3)
+def test_servers_that_are_killed_and_wires_that_are_cut_cost_time_and_nothing_else(place: ChaosInstallation) -> None:
+    with under_load(place, 6, RATE, *ROLES) as experiment:
+        experiment.wait(3)
         for down_s in (0.0, 3.0):
-            broken_for(watched, place.kill_broker(0), down_s)
-            broken_for(watched, place.kill_database(), down_s)
+            broken_for(experiment, place.kill_broker(0), down_s)
+            broken_for(experiment, place.kill_database(), down_s)
         for what in ("database", "kafka"):
             for how in ("cut", "stall"):
-                broken_for(watched, place.cut(what, "worker-1", how), 2 * SESSION_S)
-        check(watched.rest())
+                broken_for(experiment, place.cut(what, "worker-1", how), 2 * SESSION_S)
+        check(experiment.rest())
 
 
-def broken_for(watched: Watched, mend: Any, seconds: float) -> None:
+def broken_for(experiment: Experiment, mend: Any, seconds: float) -> None:
     """Leave it broken for a while, and see that the line moves again."""
-    watched.wait(seconds)
+    experiment.wait(seconds)
     mend()
-    watched.moves(MOVES_S)
+    experiment.moves(MOVES_S)
 
 
-def test_a_worker_that_sleeps_through_its_session_wakes_and_does_no_harm(place: Ground) -> None:
-    with under_load(place, 7, RATE, *ROLES) as watched:
-        watched.wait(2)
-        broken_for(watched, place.freeze("worker-1"), 2 * SESSION_S)
+def test_a_worker_that_sleeps_through_its_session_wakes_and_does_no_harm(place: ChaosInstallation) -> None:
+    with under_load(place, 7, RATE, *ROLES) as experiment:
+        experiment.wait(2)
+        broken_for(experiment, place.freeze("worker-1"), 2 * SESSION_S)
         for name, point in ASLEEP:
             place.arm(name, point)
-            watched.until(partial(place.stopped, name), 60, f"{name} stops in mid-slice")
-            broken_for(watched, place.thaw(name), 2 * SESSION_S)
-        check(watched.rest())
+            experiment.until(partial(place.stopped, name), 60, f"{name} stops in mid-slice")
+            broken_for(experiment, place.thaw(name), 2 * SESSION_S)
+        check(experiment.rest())
 
 
 def test_of_three_brokers_one_dies_at_a_time(tmp_path: Path) -> None:
-    with ground(tmp_path, brokers=3, workers=2) as place, under_load(place, 8, RATE, *ROLES) as watched:
-        watched.wait(3)
+    with chaos_installation(tmp_path, brokers=3, workers=2) as place, under_load(place, 8, RATE, *ROLES) as experiment:
+        experiment.wait(3)
         for number in range(3):
-            broken_for(watched, place.kill_broker(number), 4)
-            watched.until(lambda: place.in_sync(), 60, "all brokers have everything")
-        check(watched.rest())
+            broken_for(experiment, place.kill_broker(number), 4)
+            experiment.until(lambda: place.in_sync(), 60, "all brokers have everything")
+        check(experiment.rest())

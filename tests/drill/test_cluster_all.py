@@ -14,18 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from lab.installation import Role, Town, town
+from lab.installation import Installation, Role, installation
 from lab.parts.processes import WITHIN_S, alive, children, eventually
 from lab.runs import storm
 
 
 @pytest.fixture
-def place(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Town]:
-    with town(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix) as built:
+def place(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Installation]:
+    with installation(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix) as built:
         yield built
 
 
-def started(place: Town) -> Role:
+def started(place: Installation) -> Role:
     """Role all, with its door ready."""
     place.start("all-1")
     role = place["all-1"]
@@ -53,7 +53,7 @@ def four(role: Role) -> set[int]:
     return eventually(lambda: pids(role) if len(pids(role)) == 4 else set(), "four roles")
 
 
-def test_one_command_runs_every_role_and_an_event_is_decided(place: Town) -> None:
+def test_one_command_runs_every_role_and_an_event_is_decided(place: Installation) -> None:
     role = started(place)
     before = four(role)
     answer = place.publish(storm()[:50], wait=20, gateway="all-1")
@@ -66,7 +66,7 @@ def test_one_command_runs_every_role_and_an_event_is_decided(place: Town) -> Non
     assert not [pid for pid in before if alive(pid)]
 
 
-def test_a_killed_role_comes_back_and_the_others_never_stopped(place: Town) -> None:
+def test_a_killed_role_comes_back_and_the_others_never_stopped(place: Installation) -> None:
     role = started(place)
     before = four(role)
     for pid in sorted(before)[1:3]:
@@ -78,14 +78,16 @@ def test_a_killed_role_comes_back_and_the_others_never_stopped(place: Town) -> N
     assert all(result["outcome"] for result in answer["results"] if result["status"] == "accepted")
 
 
-def test_no_role_outlives_a_killed_parent(place: Town) -> None:
+def test_no_role_outlives_a_killed_parent(place: Installation) -> None:
     role = started(place)
     before = four(role)
     role.kill()
     eventually(lambda: not any(map(alive, before)), f"outlived their parent: {before}", within_s=20)
 
 
-def test_a_role_that_can_never_work_is_tried_less_and_less_often_and_says_why(place: Town, tmp_path: Path) -> None:
+def test_a_role_that_can_never_work_is_tried_less_and_less_often_and_says_why(
+    place: Installation, tmp_path: Path
+) -> None:
     principals = tmp_path / "principals.toml"
     principals.write_text("[principal.gateway]\nactors = ['*']\n")
     place.start("all-1", GRIDPATROL_PRINCIPALS=str(principals))
@@ -105,7 +107,7 @@ def test_a_role_that_can_never_work_is_tried_less_and_less_often_and_says_why(pl
     assert role.stop() == 0
 
 
-def test_what_no_waiting_cures_is_told_before_any_role_is_started(place: Town, tmp_path: Path) -> None:
+def test_what_no_waiting_cures_is_told_before_any_role_is_started(place: Installation, tmp_path: Path) -> None:
     place.start("all-1", GRIDPATROL_KAFKA_PREFIX="nobody.has.made.these.")
     role = place["all-1"]
     assert role.process is not None

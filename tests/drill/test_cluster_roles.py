@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL, make_url
 
 from engine.clock import now_ms
 from engine.packs import folder_of
-from lab.installation import Role, Town, town
+from lab.installation import Installation, Role, installation
 from lab.parts import kafka
 from lab.parts.postgres import fresh_database
 from lab.parts.processes import eventually
@@ -35,12 +35,14 @@ NUMBERS = iter(range(1, 1_000_000))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, kafka_server: str, postgres_server: URL) -> Iterator[Town]:
+def place(tmp_path_factory: pytest.TempPathFactory, kafka_server: str, postgres_server: URL) -> Iterator[Installation]:
     """Two of everything but the performance role."""
     with (
         kafka.fresh_prefix(kafka_server) as prefix,
         fresh_database(postgres_server) as url,
-        town(tmp_path_factory.mktemp("roles"), kafka_server, url, prefix=prefix, partitions=PARTITIONS) as built,
+        installation(
+            tmp_path_factory.mktemp("roles"), kafka_server, url, prefix=prefix, partitions=PARTITIONS
+        ) as built,
     ):
         built.start("gateway-1", "gateway-2", "worker-1", "worker-2", "performance-1", "alerts-1", "alerts-2")
         built.await_ready()
@@ -49,9 +51,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, kafka_server: str, postgres_
 
 
 @pytest.fixture
-def bare(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Town]:
+def bare(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Installation]:
     """An installation of which nothing is there yet."""
-    built = Town(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix)
+    built = Installation(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix)
     try:
         yield built
     finally:
@@ -63,7 +65,7 @@ def new(home: str = "WY01") -> dict[str, Any]:
     return report(subject(home, next(NUMBERS)), now_ms(), f"{home}-01")
 
 
-def ask(place: Town, said: dict[str, Any], gateway: str = "gateway-1", **headers: str) -> dict[str, Any]:
+def ask(place: Installation, said: dict[str, Any], gateway: str = "gateway-1", **headers: str) -> dict[str, Any]:
     """Publish one event; the answer."""
     url = f"{place[gateway].address()}/v1/events"
     kind = {"Content-Type": "application/cloudevents+json"}
@@ -72,25 +74,25 @@ def ask(place: Town, said: dict[str, Any], gateway: str = "gateway-1", **headers
     return dict(answer.json())
 
 
-def outcome(place: Town, said: dict[str, Any], gateway: str = "gateway-1") -> dict[str, Any]:
+def outcome(place: Installation, said: dict[str, Any], gateway: str = "gateway-1") -> dict[str, Any]:
     """Publish one event and wait for what becomes of it."""
     return ask(place, said, gateway, Prefer="wait=25")
 
 
-def status(place: Town, path: str, gateway: str = "gateway-1") -> dict[str, Any]:
+def status(place: Installation, path: str, gateway: str = "gateway-1") -> dict[str, Any]:
     code, body = place[gateway].get(path)
     assert code == 200, body
     return dict(json.loads(body))
 
 
-def owned(place: Town, *workers: str) -> list[int]:
+def owned(place: Installation, *workers: str) -> list[int]:
     """How many partitions each worker owns."""
     pages = [place[name].get("/metrics")[1] for name in workers]
     found = [re.search(r"^gridpatrol_partitions_owned (\S+)$", page, re.MULTILINE) for page in pages]
     return [int(float(one[1])) if one else 0 for one in found]
 
 
-def ended(place: Town, *names: str, within_s: float = 60) -> dict[str, str]:
+def ended(place: Installation, *names: str, within_s: float = 60) -> dict[str, str]:
     """What these said before they ended with status 1."""
     eventually(lambda: not any(place[name].running for name in names), "they end", within_s)
     for name in names:
@@ -116,12 +118,12 @@ def ended(place: Town, *names: str, within_s: float = 60) -> dict[str, str]:
 def test_a_role_that_cannot_be_is_refused_with_what_there_is(
     tmp_path: Path, words: tuple[str, ...], settings: dict[str, str], said: str
 ) -> None:
-    built = Town(tmp_path, "", f"sqlite:///{tmp_path / 'x.db'}")
+    built = Installation(tmp_path, "", f"sqlite:///{tmp_path / 'x.db'}")
     built.environment |= settings
     assert said in " ".join(built.command("serve", *words, check=False).split())
 
 
-def test_a_schema_of_another_release_is_refused_with_the_command_that_mends_it(bare: Town) -> None:
+def test_a_schema_of_another_release_is_refused_with_the_command_that_mends_it(bare: Installation) -> None:
     bare.command("db", "upgrade")
     url = make_url(bare.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
@@ -132,7 +134,7 @@ def test_a_schema_of_another_release_is_refused_with_the_command_that_mends_it(b
         assert "`gridpatrol db upgrade`" in said
 
 
-def test_without_topics_a_role_ends_with_the_command_that_makes_them(bare: Town) -> None:
+def test_without_topics_a_role_ends_with_the_command_that_makes_them(bare: Installation) -> None:
     bare.command("db", "upgrade")
     bare.start(*ROLES)
     for said in ended(bare, *ROLES).values():
@@ -143,15 +145,15 @@ def test_without_topics_a_role_ends_with_the_command_that_makes_them(bare: Town)
         assert "Run `gridpatrol topic create`" in said and "nobodys.gridpatrol." in said
 
 
-def test_where_nobody_listens_a_role_ends_and_speaks_of_the_address_only(bare: Town) -> None:
+def test_where_nobody_listens_a_role_ends_and_speaks_of_the_address_only(bare: Installation) -> None:
     bare.set_up()
     bare.start(*ROLES, GRIDPATROL_KAFKA="127.0.0.1:1")
     for said in ended(bare, *ROLES).values():
         assert "127.0.0.1:1" in said and "Check GRIDPATROL_KAFKA" in said and "kafka_user" not in said
 
 
-def test_a_second_process_of_the_same_name_ends_and_the_first_goes_on(place: Town) -> None:
-    twin = Town(place.folder / "twin", "", "")
+def test_a_second_process_of_the_same_name_ends_and_the_first_goes_on(place: Installation) -> None:
+    twin = Installation(place.folder / "twin", "", "")
     twin.folder.mkdir(exist_ok=True)
     twin.environment = place.environment
     try:
@@ -167,7 +169,7 @@ def test_a_second_process_of_the_same_name_ends_and_the_first_goes_on(place: Tow
 # ---- who is ready, who owns what ------------------------------------------------------------------------------
 
 
-def test_every_role_says_that_it_is_ready_alive_and_how_it_stands(place: Town) -> None:
+def test_every_role_says_that_it_is_ready_alive_and_how_it_stands(place: Installation) -> None:
     for role in place.roles.values():
         if role.running:
             assert json.loads(role.get("/readyz")[1])["status"] == "ready", role.name
@@ -175,7 +177,7 @@ def test_every_role_says_that_it_is_ready_alive_and_how_it_stands(place: Town) -
             assert "gridpatrol_" in role.get("/metrics")[1]
 
 
-def test_a_third_worker_takes_partitions_and_gives_them_back(place: Town) -> None:
+def test_a_third_worker_takes_partitions_and_gives_them_back(place: Installation) -> None:
     eventually(lambda: owned(place, "worker-1", "worker-2") == [4, 4], "two workers share")
     load = _Load(place)
     try:
@@ -201,7 +203,7 @@ def test_a_third_worker_takes_partitions_and_gives_them_back(place: Town) -> Non
 class _Load:
     """Reports at both gateways, until stopped."""
 
-    def __init__(self, place: Town) -> None:
+    def __init__(self, place: Installation) -> None:
         self._place, self._stop, self._sent = place, threading.Event(), list[dict[str, Any]]()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -220,7 +222,7 @@ class _Load:
         return self._sent
 
 
-def test_two_gateways_are_one_door(place: Town) -> None:
+def test_two_gateways_are_one_door(place: Installation) -> None:
     said = new()
     first = outcome(place, said, "gateway-1")
     again = outcome(place, said, "gateway-2")
@@ -231,7 +233,7 @@ def test_two_gateways_are_one_door(place: Town) -> None:
     assert status(place, first["status_url"], "gateway-2")["outcome"] == "done"
 
 
-def test_whoever_stands_by_takes_over_the_telling_of_alerts(place: Town) -> None:
+def test_whoever_stands_by_takes_over_the_telling_of_alerts(place: Installation) -> None:
     said = new()
     assert outcome(place, said)["outcome"] == "done"
     teller = next(name for name in ("alerts-1", "alerts-2") if "this process tells the alerts" in place[name].said())
@@ -250,14 +252,14 @@ def _urged(case: str) -> dict[str, Any]:
     return event("incident.urged", STREET, now_ms(), case=case, id=f"urged-{next(NUMBERS)}", note="please")
 
 
-def _alerts(place: Town, case: str) -> list[dict[str, Any]]:
+def _alerts(place: Installation, case: str) -> list[dict[str, Any]]:
     return list(status(place, f"/v1/alerts?case={case}", "gateway-2")["alerts"])
 
 
 # ---- what a sender hears --------------------------------------------------------------------------------------
 
 
-def test_who_waits_hears_every_kind_of_outcome(place: Town) -> None:
+def test_who_waits_hears_every_kind_of_outcome(place: Installation) -> None:
     said = new()
     assert outcome(place, said)["outcome"] == "done"
     again = outcome(place, said)
@@ -276,7 +278,7 @@ def test_who_waits_hears_every_kind_of_outcome(place: Town) -> None:
     assert status(place, f"/v1/incidents/{unborn['subject']}")["state"] == "accepted"
 
 
-def test_an_event_is_pending_until_its_owner_decides_it(place: Town) -> None:
+def test_an_event_is_pending_until_its_owner_decides_it(place: Installation) -> None:
     for name in ("worker-1", "worker-2"):
         place[name].stop()
     said = new()
@@ -292,7 +294,7 @@ def test_an_event_is_pending_until_its_owner_decides_it(place: Town) -> None:
     eventually(lambda: status(place, answer["status_url"])["outcome"] == "done", "it is decided")
 
 
-def test_alerts_are_streamed_at_either_gateway(place: Town) -> None:
+def test_alerts_are_streamed_at_either_gateway(place: Installation) -> None:
     said = new()
     assert outcome(place, said)["outcome"] == "done"
     heard: list[dict[str, Any]] = []
@@ -314,14 +316,14 @@ def test_alerts_are_streamed_at_either_gateway(place: Town) -> None:
     assert heard and heard[0]["case"] == said["subject"] and heard[0]["what"] == "firing"
 
 
-def test_figures_follow_at_either_gateway(place: Town) -> None:
+def test_figures_follow_at_either_gateway(place: Installation) -> None:
     before = _reported(place, "gateway-1")
     assert outcome(place, new("WY09"))["outcome"] == "done"
     for gateway in ("gateway-1", "gateway-2"):
         eventually(lambda at=gateway: _reported(place, at) == before + 1, "the figure")  # type: ignore[misc]
 
 
-def _reported(place: Town, gateway: str) -> int:
+def _reported(place: Installation, gateway: str) -> int:
     """Reports of a grid, this month and before."""
     rows = status(place, "/v1/performance?grid=WY09&from=2020-01-01", gateway)["rows"]
     return sum(row["counts"]["reported"] for row in rows)
@@ -330,7 +332,7 @@ def _reported(place: Town, gateway: str) -> int:
 # ---- what an operator does ------------------------------------------------------------------------------------
 
 
-def test_a_pack_is_activated_and_a_letter_replayed_through_a_gateway(place: Town, tmp_path: Path) -> None:
+def test_a_pack_is_activated_and_a_letter_replayed_through_a_gateway(place: Installation, tmp_path: Path) -> None:
     said = event(
         "report.submitted",
         "WY01-01-NEW",
@@ -355,7 +357,7 @@ def test_a_pack_is_activated_and_a_letter_replayed_through_a_gateway(place: Town
     assert status(place, f"/v1/incidents/{said['subject']}")["state"]
 
 
-def test_a_partition_that_stands_still_is_settled_through_a_gateway_and_goes_on(place: Town) -> None:
+def test_a_partition_that_stands_still_is_settled_through_a_gateway_and_goes_on(place: Installation) -> None:
     first = outcome(place, new("WY05"))
     partition = first["partition"]
     _halt(place, partition)
@@ -378,7 +380,7 @@ def test_a_partition_that_stands_still_is_settled_through_a_gateway_and_goes_on(
     assert "has been decided already" in said
 
 
-def _halt(place: Town, partition: int) -> None:
+def _halt(place: Installation, partition: int) -> None:
     """As a worker would, for a reason that no test can bring about at a broker: a stamp that is far ahead."""
     url = make_url(place.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
@@ -387,7 +389,7 @@ def _halt(place: Town, partition: int) -> None:
         )
 
 
-def test_what_is_sealed_is_erased_through_a_gateway(place: Town) -> None:
+def test_what_is_sealed_is_erased_through_a_gateway(place: Installation) -> None:
     said = event(
         "report.submitted",
         MEMBER,
@@ -405,14 +407,14 @@ def test_what_is_sealed_is_erased_through_a_gateway(place: Town) -> None:
     assert any("sealed.erased" in place[name].said() for name in ("gateway-1", "gateway-2"))
 
 
-def test_after_all_this_the_facts_fit_the_cases_and_the_figures_their_recount(place: Town) -> None:
+def test_after_all_this_the_facts_fit_the_cases_and_the_figures_their_recount(place: Installation) -> None:
     def verified() -> bool:
         return place.command("verify", check=False).startswith("Everything")
 
     eventually(verified, lambda: place.command("verify", check=False))
 
 
-def test_a_gateway_whose_writer_meets_a_defect_ends_and_says_so(place: Town) -> None:
+def test_a_gateway_whose_writer_meets_a_defect_ends_and_says_so(place: Installation) -> None:
     """The last one of this page: commands look for the gateway that was started last."""
     broken = Role("gateway-3", "gateway", place.environment, place.folder)
     broken.start(GRIDPATROL_FAILPOINT="append.before_commit:raise")

@@ -39,9 +39,9 @@ READY_S = 60
 @contextmanager
 def process(command: list[str], log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does not outlive the test."""
-    told = clean() | settings
+    environment = clean() | settings
     with log.open("wb") as out:
-        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent, env=told)
+        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent, env=environment)
     try:
         yield running
     finally:

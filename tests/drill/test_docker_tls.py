@@ -16,7 +16,7 @@ from engine.cluster import clients
 from engine.errors import BrokerAway, BrokerRefuses
 from lab.installation import Role
 from lab.parts.certificates import Certificate
-from lab.parts.kafka import _java
+from lab.parts.kafka import java_command
 from lab.parts.kafka_jars import Parts
 from lab.parts.postgres import Secured, secured_server, with_tls
 from tests.integration.test_docker_tls import DOCKER, OURS, SERVICES, Installation
@@ -36,7 +36,7 @@ def broker(made: Installation, kafka_parts: Parts) -> Iterator[Installation]:
     programs = made.folder / "programs"
     programs.mkdir()
     for name, main in (("kafka-storage", "kafka.tools.StorageTool"), ("kafka-server-start", "kafka.Kafka")):
-        (programs / f"{name}.sh").write_text(SHIM.format(java=" ".join(_java(kafka_parts)), main=main))
+        (programs / f"{name}.sh").write_text(SHIM.format(java=" ".join(java_command(kafka_parts)), main=main))
         (programs / f"{name}.sh").chmod(0o755)
     for path in (DOCKER / "kafka").iterdir():
         (made.folder / path.name).write_text(made.here(path.read_text(encoding="utf-8")), encoding="utf-8")

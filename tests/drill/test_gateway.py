@@ -34,7 +34,7 @@ def test_at_a_stop_silent_brokers_are_waited_for_once_and_not_for_long(
         untold = [gateway.submit(report_of(cluster, number)).durable for number in range(3, 8)]
         time.sleep(0.5)  # the first of them is on its way
         began = time.monotonic()
-        gateway.close()
+        gateway.stop()
         took = time.monotonic() - began
         bring_back(broker, how)
         assert took < gateways.STOP_S + 5  # a thread or two have a second each to end
@@ -67,4 +67,4 @@ def test_a_gateway_that_cannot_store_is_not_ready_and_counts_it_until_it_can(
             bring_back(broker, "stopped")
             gateway.submit(report_of(cluster, 2)).durable.result(60)
             assert not gateway.unable() and door.get("/readyz").status_code == 200
-        gateway.close()
+        gateway.stop()

@@ -39,10 +39,10 @@ from engine.store import inbox as table
 from engine.store import outbox, slices
 from engine.store.database import open_database
 from engine.store.rows import LetterRow
+from engine.views.performance import GROUPINGS
 from gridpatrol.demo.month import write_month
-from gridpatrol.figures import GROUPINGS
 from gridpatrol.render.readme import DOCS
-from lab.installation import Town, town
+from lab.installation import Installation, installation
 from lab.parts.postgres import fresh_database
 from lab.parts.processes import eventually
 from lab.parts.topics import Sent, by_kafka_python, read_topic
@@ -523,7 +523,7 @@ def test_a_restored_database_decides_again_what_came_after_its_backup_to_the_sam
     """The inbox topic has all of it. What is sent again meanwhile was decided already, or is by then."""
     first, second = storm()[:80], storm()[80:160]
     with fresh_database(postgres_server) as backup:
-        with town(county.folder, county.kafka, county.database, prefix=county.prefix) as built:
+        with installation(county.folder, county.kafka, county.database, prefix=county.prefix) as built:
             _publish(built, first)
             built.stop()
             built.command("db", "copy", "--from", county.database, "--database", backup)
@@ -534,7 +534,7 @@ def test_a_restored_database_decides_again_what_came_after_its_backup_to_the_sam
         county.after["GRIDPATROL_DATABASE"] = county.database = backup
         assert county.run("facts", "export") not in ("", facts)
         county.run("db", "restart-feed")
-        restored = Town(county.folder, county.kafka, backup, prefix=county.prefix)
+        restored = Installation(county.folder, county.kafka, backup, prefix=county.prefix)
         try:
             answers = _publish(restored, second)
             assert set(answers) <= {"duplicate", "refused", "conflict"} and "duplicate" in answers
@@ -547,7 +547,7 @@ def test_a_restored_database_decides_again_what_came_after_its_backup_to_the_sam
         assert county.run("verify").startswith("Everything")
 
 
-def _publish(built: Town, events: Sequence[bytes]) -> list[str]:
+def _publish(built: Installation, events: Sequence[bytes]) -> list[str]:
     """Start every role, publish, and wait for what becomes of each event."""
     names = ("gateway-1", "worker-1", "performance-1", "alerts-1")
     built.start(*names)

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import LeaseTaken
 from engine.lease import WRITER, Lease
 from engine.store.database import Database, open_database
-from lab.installation import town
+from lab.installation import installation
 from lab.parts.processes import eventually
 
 
@@ -19,7 +19,7 @@ def test_roles_have_the_writers_lease_again_after_the_database_has_forgotten_it(
 ) -> None:
     names = ("gateway-1", "worker-1", "performance-1", "alerts-1")
     with (
-        town(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix, partitions=2) as place,
+        installation(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix, partitions=2) as place,
         closing(open_database(postgres_url)) as database,
     ):
         place.start(*names)

@@ -1,5 +1,5 @@
-"""A whole town that trusts nobody on its wires: brokers, database and door speak TLS, everybody has a password of his
-own, and rights as few as his work needs.
+"""An installation that trusts nobody on its wires: brokers, database and door speak TLS, each user has a password
+of its own, and rights as few as its work needs.
 
 Enters: a broker with access lists, a PostgreSQL that takes no plain connection, a file of principals; events at the
 door and in an intake topic, some of them forged. Leaves: facts, figures and alerts, and a log that says the same again.
@@ -24,7 +24,7 @@ from engine.cluster import clients
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
 from engine.settings import Settings
-from lab.installation import Town
+from lab.installation import Installation
 from lab.parts import kafka
 from lab.parts.certificates import make_certificate
 from lab.parts.kafka_jars import Parts
@@ -54,21 +54,21 @@ tokens = ["{digest_of(TOKENS["office"])}"]
 
 
 class Place:
-    """The town, and what the tests ask of it."""
+    """The installation, and what the tests ask of it."""
 
-    def __init__(self, town: Town, broker: kafka.Broker, folder: Path) -> None:
-        self.town, self.broker, self.folder = town, broker, folder
+    def __init__(self, installation: Installation, broker: kafka.Broker, folder: Path) -> None:
+        self.installation, self.broker, self.folder = installation, broker, folder
 
     def publish(self, who: str, *events: dict[str, Any]) -> list[str]:
         """What becomes of events that somebody with a token publishes at the door."""
-        self.town.token = TOKENS.get(who, who)
-        told = self.town.publish(list(events), wait=25)["results"]
+        self.installation.token = TOKENS.get(who, who)
+        told = self.installation.publish(list(events), wait=25)["results"]
         return [one.get("outcome") or one["reason"] for one in told]
 
     def asked(self, path: str) -> dict[str, Any]:
         """What the office reads at the door."""
-        self.town["gateway-1"].environment["GRIDPATROL_TOKEN"] = TOKENS["office"]
-        status, body = self.town["gateway-1"].get(path)
+        self.installation["gateway-1"].environment["GRIDPATROL_TOKEN"] = TOKENS["office"]
+        status, body = self.installation["gateway-1"].get(path)
         assert status == 200, body
         return dict(json.loads(body))
 
@@ -124,7 +124,7 @@ def seen(number: int) -> dict[str, Any]:
 
 
 def said(place: Place) -> str:
-    return "\n".join(role.said()[-1500:] for role in place.town.roles.values())
+    return "\n".join(role.said()[-1500:] for role in place.installation.roles.values())
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, kafka_parts: Parts) -> Itera
         (folder / "database").write_text(f"{password}\n", encoding="utf-8")
         server = stack.enter_context(secured_server(make_certificate(folder, "db"), password, with_tls()))
         door_of = {"principals": principals, "tls_cert": door.certificate, "tls_key": door.key}
-        town = Town(
+        installation = Installation(
             folder,
             broker.bootstrap,
             stack.enter_context(server.database()),
@@ -162,22 +162,22 @@ def place(tmp_path_factory: pytest.TempPathFactory, kafka_parts: Parts) -> Itera
             **common(broker),
             **own(folder, "admin"),
         )
-        stack.callback(town.kill)
-        town.command("db", "upgrade")
-        assert "gateway      may WRITE topic gridpatrol.inbox.v1" in town.command("topic", "create", "--acls")
-        town.start(*RUNNING)
-        town.await_ready()
-        yield Place(town, broker, folder)
-        town.stop()
+        stack.callback(installation.kill)
+        installation.command("db", "upgrade")
+        assert "gateway      may WRITE topic gridpatrol.inbox.v1" in installation.command("topic", "create", "--acls")
+        installation.start(*RUNNING)
+        installation.await_ready()
+        yield Place(installation, broker, folder)
+        installation.stop()
 
 
 def test_the_door_speaks_tls_and_asks_for_a_token(place):
-    assert place.town["gateway-1"].address().startswith("https://")
+    assert place.installation["gateway-1"].address().startswith("https://")
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         place.publish(new_token(), report(case(1), now_ms()))
     refused.value.close()
     assert place.state(1) == ""
-    unusable = place.town.command("serve", "--role", "gateway", check=False, tls_cert=place.folder / "admin")
+    unusable = place.installation.command("serve", "--role", "gateway", check=False, tls_cert=place.folder / "admin")
     assert "tls_cert" in unusable and "PEM" in unusable and "Traceback" not in unusable
 
 
@@ -216,29 +216,29 @@ def test_a_system_cannot_write_where_it_would_not_be_asked(place):
 
 def test_an_operator_exports_the_log_and_replayed_it_says_the_same(place, tmp_path):
     exported = tmp_path / "log.jsonl"
-    place.town.command("log", "export", "-o", str(exported), **own(place.folder, "operator"))
-    refused = place.town.command("log", "export", check=False, **own(place.folder, "alerts"))
+    place.installation.command("log", "export", "-o", str(exported), **own(place.folder, "operator"))
+    refused = place.installation.command("log", "export", check=False, **own(place.folder, "alerts"))
     assert "'alerts'" in refused and TOPICS.inbox in refused and "Traceback" not in refused
     copy = f"sqlite:///{tmp_path / 'copy.db'}"
     alone = {"kafka": "", "database": copy, "database_password_file": ""}
-    place.town.command("replay", str(exported), **alone)
-    here = place.town.command("facts", "export", **own(place.folder, "operator"))
-    assert here and here == place.town.command("facts", "export", **alone)
+    place.installation.command("replay", str(exported), **alone)
+    here = place.installation.command("facts", "export", **own(place.folder, "operator"))
+    assert here and here == place.installation.command("facts", "export", **alone)
 
 
 def test_commands_ask_the_door_over_tls_with_a_token(place):
     token = {"token": TOKENS["office"]}
-    assert place.town.command("pack", "activate", "weiyang", **token)
-    assert "token" in place.town.command("pack", "activate", "weiyang", check=False)
-    unknown = place.town.command("pack", "activate", "weiyang", check=False, tls_ca=place.broker.ca, **token)
+    assert place.installation.command("pack", "activate", "weiyang", **token)
+    assert "token" in place.installation.command("pack", "activate", "weiyang", check=False)
+    unknown = place.installation.command("pack", "activate", "weiyang", check=False, tls_ca=place.broker.ca, **token)
     assert "GRIDPATROL_TLS_CA" in unknown and "Traceback" not in unknown
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_with_a_wrong_password_ends_at_once_and_names_the_setting(place, role):
     name = f"{role}-9"
-    place.town.start(name, GRIDPATROL_KAFKA_PASSWORD_FILE=str(place.folder / "database"))
-    ended = place.town[name]
+    place.installation.start(name, GRIDPATROL_KAFKA_PASSWORD_FILE=str(place.folder / "database"))
+    ended = place.installation[name]
     try:
         eventually(lambda: not ended.running, "it ends", 20)
     finally:
@@ -263,11 +263,11 @@ def test_the_town_goes_on_when_its_broker_dies_and_comes_back(place):
     eventually(lambda: len(place.heard(TOPICS.performance)) > figures, lambda: f"new figures\n{said(place)}")
     place.send("hotline", report(case(7), now_ms()))
     eventually(lambda: place.state(7), lambda: f"the hotline's case\n{said(place)}")
-    assert all(place.town[name].running for name in RUNNING)
+    assert all(place.installation[name].running for name in RUNNING)
 
 
 def test_nobody_lacked_a_right_and_nothing_broke(place):
-    for role in place.town.roles.values():
+    for role in place.installation.roles.values():
         if role.running:
             assert not [line for line in role.said().splitlines() if "not registered" in line or "uthoriz" in line]
-    assert place.town.command("verify").startswith("Everything")
+    assert place.installation.command("verify").startswith("Everything")

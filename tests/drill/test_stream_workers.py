@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaAdminClient
 
 from consumers.performance import faust_app
-from lab.installation import Role, Town
+from lab.installation import Installation, Role
 from lab.parts import kafka
 from lab.parts.processes import eventually
 from lab.parts.proxy import Proxy
@@ -24,8 +24,8 @@ LOOKED_S = 2 * faust_app.LOOK_S + 5
 
 
 @pytest.fixture
-def stage(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Stage]:
-    made = Stage(tmp_path, kafka_server, kafka_prefix, postgres_url)
+def stage(tmp_path: Path, kafka_server: str, kafka_prefix: str, month_url: str) -> Iterator[Stage]:
+    made = Stage(tmp_path, kafka_server, kafka_prefix, month_url)
     yield made
     made.close()
 
@@ -66,16 +66,16 @@ def test_workers_join_and_leave_and_are_killed_while_steps_arrive(stage: Stage) 
     sender.start()
     stage.worker("performance-2")
     time.sleep(2)
-    assert stage.town["performance-2"].stop() == 0
+    assert stage.installation["performance-2"].stop() == 0
     stage.worker("performance-3")
-    stage.town["performance-1"].kill()
+    stage.installation["performance-1"].kill()
     stage.worker("performance-1")
     sender.join()
     stage.await_all()
     stage.await_told()
     assert stage.published() == stage.figures()
     for name in ("performance-1", "performance-3"):
-        assert stage.town[name].stop() == 0
+        assert stage.installation[name].stop() == 0
     stage.check()
 
 
@@ -122,10 +122,10 @@ def test_sigterm_ends_a_worker_within_seconds_in_the_middle_of_a_backlog(stage: 
 
 
 def test_sigterm_ends_a_worker_within_seconds_after_its_brokers_have_gone(
-    tmp_path: Path, kafka_parts: object, postgres_url: str
+    tmp_path: Path, kafka_parts: object, month_url: str
 ) -> None:
     with kafka.running_broker() as broker:
-        stage = Stage(tmp_path, broker.bootstrap, "", postgres_url)
+        stage = Stage(tmp_path, broker.bootstrap, "", month_url)
         try:
             worker = stage.worker("performance-1")
             stage.send(stage.rows)
@@ -167,7 +167,7 @@ def test_rebuilding_while_workers_work_gives_the_same_figures_and_publishes_them
         )
     sender = threading.Thread(target=stage.send, args=(second,))
     sender.start()
-    said = stage.town.command("performance", "rebuild")
+    said = stage.installation.command("performance", "rebuild")
     sender.join()
     assert f"follow from its {len(stage.rows)} steps" in said
     stage.await_all()
@@ -182,7 +182,7 @@ def test_rebuilding_while_workers_work_gives_the_same_figures_and_publishes_them
 @pytest.fixture
 def wire(kafka_server: str) -> Iterator[Proxy]:
     """A wire to the broker, for the first greeting: after that a client goes where the broker says it is."""
-    [port] = kafka._free_ports(1)
+    [port] = kafka.free_ports(1)
     proxy = Proxy(port, kafka_server)
     proxy.open()
     yield proxy
@@ -192,15 +192,15 @@ def wire(kafka_server: str) -> Iterator[Proxy]:
 @pytest.fixture
 def starting(wire: Proxy, tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Role]:
     """A worker on the wire that has found everything there, and sleeps before Faust starts."""
-    town = Town(tmp_path, kafka_server, postgres_url, kafka_prefix, PARTITIONS)
-    town.set_up()
-    town.start("performance-1", GRIDPATROL_KAFKA=wire.address, GRIDPATROL_FAILPOINT="stream.before_start:stop")
-    worker = town["performance-1"]
+    installation = Installation(tmp_path, kafka_server, postgres_url, kafka_prefix, PARTITIONS)
+    installation.set_up()
+    installation.start("performance-1", GRIDPATROL_KAFKA=wire.address, GRIDPATROL_FAILPOINT="stream.before_start:stop")
+    worker = installation["performance-1"]
     assert worker.process is not None
     os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     assert worker.running, worker.said()
     yield worker
-    town.kill()
+    installation.kill()
 
 
 @pytest.mark.parametrize("gone", [Proxy.cut, Proxy.stall])

@@ -16,7 +16,7 @@ import pytest
 
 from engine import failpoints
 from engine.clock import now_ms
-from engine.cluster import clients, partition_consumer, topics
+from engine.cluster import kafka_quirks, partition_consumer, topics
 from engine.cluster.worker import Worker
 from engine.errors import LogMismatch, StaleWriter
 from engine.failpoints import Interrupted
@@ -67,7 +67,7 @@ def test_a_process_stopped_in_mid_slice_loses_its_locks_and_its_slice_and_goes_o
         report(cluster, 61, 20)
         cluster.turn(lambda: all_decided(cluster))
         sleeper.await_ready(10)
-        assert "Trying again" in sleeper.said() or "memory is read again" in sleeper.said()
+        assert "trying again" in sleeper.said() or "memory is read again" in sleeper.said()
         assert sleeper.stop() == 0
     finally:
         sleeper.kill()
@@ -136,7 +136,7 @@ def test_workers_that_come_and_go_under_load_count_everything_once(cluster: Clus
         guest = cluster.worker(f"guest-{round_ % 2}")
         cluster.turn(partial(is_at_work, guest))
         report(cluster, 101 + 5 * round_, 5)
-        guest.guarded_turn()
+        guest.try_once()
         cluster.end(guest)
     cluster.settle()
     check_once(cluster, 120)
@@ -208,7 +208,7 @@ def test_a_topic_that_was_made_anew_is_refused_at_start_and_halts_a_running_work
     cluster.turn(lambda: all(r.halted for r in cluster.result().rows.values()), within_s=60)
     report(cluster, 25, 60)  # what the new one holds is none of this database's
     for _ in range(20):
-        worker.guarded_turn()
+        worker.try_once()
     assert {p: r.position for p, r in cluster.result().rows.items()} == positions
 
 
@@ -230,7 +230,7 @@ def test_while_the_database_is_away_a_worker_keeps_its_place_in_the_group_and_go
         cluster.gateway.append(said, now_ms())
         until = time.monotonic() + 2 * cluster.settings.kafka_session_ms / 1000
         while time.monotonic() < until:
-            worker.guarded_turn()
+            worker.try_once()
         assert "database" in worker.ready()
         assert gauges(worker)["gridpatrol_backpressure", ""] == 1
         server.start()
@@ -297,7 +297,7 @@ def bring_back(broker: Broker, how: str) -> None:
 def test_more_workers_than_partitions_leave_the_group_in_peace(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "UNSEATED_S", 0.3)
+    monkeypatch.setattr(kafka_quirks, "REJOIN_S", 0.3)
     one, two, spare = (cluster.worker(name) for name in ("one", "two", "three"))
     cluster.turn(lambda: sum(bool(w.inbox.heads) for w in (one, two, spare)) == 2 and not one.inbox.taken_over)
     cluster.settle()

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from consumers.alerts import fold
+from engine.store import alerts
 from engine.store import steps as store
+from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import open_database
 from schemas import facts as f
 from schemas.messages import Line
@@ -51,13 +53,23 @@ def raised(teller: Teller) -> list[f.AlertRaised]:
     return [fact for step in teller.steps for fact in step.facts if isinstance(fact, f.AlertRaised)]
 
 
+def feed_rows(database, after: int = 0, path: str = "/") -> list[DeliveryRow]:
+    with database.read() as connection:
+        return alerts.read_feed(connection, after, path, 1_000_000)
+
+
+def listed(database, **filters) -> list[AlertRow]:
+    with database.read() as connection:
+        return alerts.listed(connection, **filters)
+
+
 def lines(database, after: int = 0, path: str = "/") -> list[tuple[int, str, str]]:
     """(number, alert, what) of the feed."""
-    return [(row.number, row.alert, row.what) for row in fold.feed(database, after, path)]
+    return [(row.number, row.alert, row.what) for row in feed_rows(database, after, path)]
 
 
 def status(database) -> dict[str, str]:
-    return {row.id: row.status for row in fold.listed(database)}
+    return {row.id: row.status for row in listed(database)}
 
 
 LATER = at("06-01 00:00")
@@ -72,7 +84,7 @@ def test_an_overdue_case_alerts_those_whom_the_ladder_names(db):
     assert told
     assert set(status(db)) == {fact.alert for fact in told}
     assert set(status(db).values()) == {"firing"}
-    (row,) = [row for row in fold.listed(db, clock="total") if row.kind == "due"]
+    (row,) = [row for row in listed(db, clock="total") if row.kind == "due"]
     total = teller.case.clock("total")
     assert total is not None
     assert (row.due, row.due_at, row.raised_at) == (total.due, total.due, (total.due or 0) + 1)
@@ -86,7 +98,7 @@ def test_the_feed_is_numbered_without_gaps_and_each_line_has_stable_ids(db):
     put(db, teller)
     while fold.consume(db, limit=1, now=LATER):
         pass
-    told = fold.feed(db, 0)
+    told = feed_rows(db)
     assert [row.number for row in told] == list(range(1, len(told) + 1))
     for row in told:
         line = msgspec.json.decode(row.body, type=Line)
@@ -116,7 +128,7 @@ def test_an_acknowledged_alert_is_resolved_when_its_clock_stops(db):
     put(db, teller)
     fold.consume(db, now=LATER)
     assert set(status(db).values()) == {"acknowledged"}
-    assert {row.ended_by for row in fold.listed(db)} == {"WY-CHIEF"}
+    assert {row.ended_by for row in listed(db)} == {"WY-CHIEF"}
     assert teller.say("incident.closed", "WY-DISPATCH")
     put(db, teller)
     fold.consume(db, now=LATER)
@@ -130,7 +142,7 @@ def test_an_alert_that_a_late_arrival_contradicts_is_withdrawn(db):
     assert teller.say("incident.closed", "WY-DISPATCH", 5 * DAY + HOUR, late=2 * HOUR)
     put(db, teller)
     fold.consume(db, now=LATER)
-    found = {row.status for row in fold.listed(db, clock="total")}
+    found = {row.status for row in listed(db, clock="total")}
     assert found == {"withdrawn"}
 
 
@@ -182,7 +194,7 @@ def test_at_night_the_telling_waits_for_the_morning_and_is_then_told_once(db):
     assert fold.tell(db, at("03-04 07:00")) >= 1
     assert [what for _, a, what in lines(db) if a == alert] == ["firing"]
     assert fold.tell(db, at("03-04 07:00")) == fold.tell(db, at("03-09 07:00")) == 0
-    (row,) = [row for row in fold.feed(db, 0) if row.alert == alert]
+    (row,) = [row for row in feed_rows(db) if row.alert == alert]
     assert (row.reason, row.told_at) == ("the quiet hours are over", at("03-04 07:00"))
 
 
@@ -250,10 +262,10 @@ def test_a_list_is_paged_from_the_latest_to_the_first(db):
     teller.until(at("03-20 00:00"))
     put(db, teller)
     fold.consume(db, now=LATER)
-    everything = fold.listed(db)
+    everything = listed(db)
     assert [r.raised_at for r in everything] == sorted((r.raised_at for r in everything), reverse=True)
-    page = fold.listed(db, limit=2)
-    rest = fold.listed(db, before=(page[-1].raised_at, page[-1].id))
+    page = listed(db, limit=2)
+    rest = listed(db, before=(page[-1].raised_at, page[-1].id))
     assert page + rest == everything
-    assert fold.listed(db, case="nobody") == fold.listed(db, status="withdrawn") == []
-    assert fold.listed(db, path="/XA/WY/WY01/") == everything
+    assert listed(db, case="nobody") == listed(db, status="withdrawn") == []
+    assert listed(db, path="/XA/WY/WY01/") == everything

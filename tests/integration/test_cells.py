@@ -12,19 +12,21 @@ from contextlib import closing, contextmanager
 import pytest
 
 from consumers.performance import faust_app, publish
-from consumers.performance.publish import Cells, Header
+from consumers.performance.publish import FigurePublisher
+from engine.cluster.publisher import Header, Publisher
 from engine.errors import BrokerAway
+from engine.metrics.counters import FoldCounters
 from engine.settings import Settings
 from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
-from engine.store.unpublished_figures import NoteRow
+from engine.store.unpublished_figures import UnpublishedRow
 from lab.parts.processes import eventually
 from schemas.topics import Topics
 
 KEY = '[["handled",20260301,"/XA/","","","",""]]'
 
 
-class Brokers:
+class Brokers(Publisher):
     """They take what is sent until told to fail."""
 
     def __init__(self) -> None:
@@ -51,25 +53,25 @@ def database(postgres_url: str) -> Iterator[Database]:
     with closing(open_database(postgres_url)) as opened:
         opened.upgrade()
         with opened.begin() as connection:
-            unpublished_figures.put_back(connection, [NoteRow(0, 1, KEY)])
+            unpublished_figures.put_back(connection, [UnpublishedRow(0, 1, KEY)])
         yield opened
 
 
 @contextmanager
 def publishing(
     database: Database, brokers: Brokers, ended: Callable[[BaseException], None]
-) -> Iterator[tuple[Cells, faust_app.Role]]:
+) -> Iterator[tuple[FigurePublisher, faust_app.Role]]:
     """A publisher that works beside a role with partitions."""
-    thread = Cells(database, brokers, "figures", lambda count: None, lambda: False, ended)
-    folding = faust_app.Folding(database, faust_app.Counts(), lambda opened: None, ended)
-    role = faust_app.Role(Settings(), Topics(), folding, thread)
-    role._assigned(None, {("facts", 0)})
+    thread = FigurePublisher(database, brokers, "figures", lambda count: None, lambda: False, ended)
+    worker = faust_app.FoldWorker(database, FoldCounters(), lambda opened: None, ended)
+    role = faust_app.Role(Settings(), Topics(), worker, thread)
+    role.assigned(None, {("facts", 0)})
     thread.start()
     try:
         yield thread, role
     finally:
         thread.stop(within_s=10)
-        folding.close()
+        worker.close()
 
 
 def fail(error: BaseException) -> None:
@@ -79,7 +81,7 @@ def fail(error: BaseException) -> None:
 def test_who_waits_for_the_brokers_is_not_ready_until_they_are_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "AWAY_S", 0.1)
+    monkeypatch.setattr(FigurePublisher, "away_s", 0.1)
     monkeypatch.setattr(publish, "REST_S", 0.1)
     brokers = Brokers()
     brokers.error = BrokerAway("no broker answers")
@@ -108,5 +110,5 @@ def test_what_nobody_expects_is_told_and_does_not_leave_a_role_that_looks_well(d
 def test_a_role_without_partitions_is_not_ready(database: Database) -> None:
     with publishing(database, Brokers(), fail) as (_, role):
         assert not role.ready()
-        role._revoked({("facts", 0)})
+        role.revoked({("facts", 0)})
         assert "waiting for partitions" in role.ready()

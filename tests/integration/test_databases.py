@@ -10,8 +10,8 @@ from lab.parts import postgres
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_each_test_gets_an_empty_database_of_its_own(database_url, attempt):
-    db = create_engine(database_url)
+def test_each_test_gets_an_empty_database_of_its_own(empty_database_url, attempt):
+    db = create_engine(empty_database_url)
     try:
         assert inspect(db).get_table_names() == []
         with db.begin() as connection:
@@ -39,8 +39,8 @@ def test_a_server_that_does_not_answer_is_named_with_its_reason(monkeypatch):
     assert "secret" not in str(failure.value)
 
 
-def test_the_error_of_a_statement_does_not_tell_what_was_to_be_written(database_url):
-    database = open_database(database_url)
+def test_the_error_of_a_statement_does_not_tell_what_was_to_be_written(empty_database_url):
+    database = open_database(empty_database_url)
     statement = f"INSERT INTO nowhere VALUES ({'?' if database.dialect == 'sqlite' else '%s'})"
     try:
         for rows in (("13800138000",), [("13800138000",), ("13900139000",)]):

@@ -28,7 +28,7 @@ from jsonschema import Draft202012Validator
 from engine.clock import now_ms
 from engine.cluster import clients
 from engine.cluster.gateway import STOP_S
-from engine.cluster.intake import CLOSE_S
+from engine.cluster.intake import STOP_S as INTAKE_STOP_S
 from engine.principals import Principals
 from engine.settings import ROLES, Settings, read_settings
 from gridpatrol.cli import COMMANDS
@@ -181,7 +181,7 @@ def test_a_role_is_one_plain_command_with_settings_that_can_work(service, tmp_pa
 
 @each_role
 def test_a_role_that_is_stopped_while_the_brokers_are_silent_ends_before_it_is_killed(service):
-    gateway = LINGER_S + CLOSE_S + STOP_S + clients.BOOTSTRAP_MS / 1000
+    gateway = LINGER_S + INTAKE_STOP_S + STOP_S + clients.BOOTSTRAP_MS / 1000
     publishing = (clients.BOOTSTRAP_MS + clients.DELIVERY_MS) / 1000
     assert float(service.told["stop_grace_period"].removesuffix("s")) > max(gateway, publishing) + SPARE_S
 
@@ -351,7 +351,7 @@ def test_the_cluster_gets_an_identity_that_kafka_takes(tmp_path):
 
 def test_the_tokens_that_are_shown_are_those_that_the_door_knows(tmp_path):
     tokens = dict(re.findall(r"^  (\w+) +(gp_\S+)$", make_secrets(tmp_path), re.MULTILINE))
-    principals = Principals.read(str(tmp_path / "secrets" / "principals.toml"))
+    principals = Principals(str(tmp_path / "secrets" / "principals.toml"))
     app, operations = (principals.of_token(tokens[name]) for name in ("app", "operations"))
     assert app is not None and app.may_speak("any-post") and not app.operator and not app.reads
     assert operations is not None and operations.operator and operations.reads and not operations.may_speak("a")

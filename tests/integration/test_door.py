@@ -1,7 +1,4 @@
-"""The door as programs meet it: over HTTP, on each database, with a writer and consumers behind it.
-
-In: requests. Out: answers, and what they leave in the store.
-"""
+"""The door as programs meet it: over HTTP, on each database, with a writer and consumers behind it."""
 
 from __future__ import annotations
 
@@ -15,8 +12,11 @@ import msgspec
 import pytest
 
 from engine.clock import now_ms
+from engine.http import performance
+from engine.http.problems import UNANSWERABLE
 from engine.inbox import Submission
 from engine.store import dead_letters, inbox
+from engine.views.questions import Unanswerable
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
@@ -393,7 +393,6 @@ def test_a_page_of_this_server_may_publish(door: Served) -> None:
         ("GET", "/v1/incidents?cursor=WzEsMl0", 400),
         ("GET", "/v1/alerts?status=loud", 400),
         ("GET", "/v1/alerts/stream?grid=NOWHERE", 400),
-        ("GET", "/v1/performance", 503),  # this server was given no reader
         ("GET", f"/v1/incidents/{subject('WY01', 404)}", 404),
     ],
 )
@@ -401,6 +400,10 @@ def test_every_error_is_a_problem_with_a_detail_and_a_remedy(door: Served, metho
     body = problem(door.client.request(method, path), status)
     assert body["detail"] and body["reason"]
     assert body.get("remedy") or body.get("field")
+
+
+def test_every_error_of_a_view_has_a_status() -> None:
+    assert set(Unanswerable.__subclasses__()) == set(UNANSWERABLE)
 
 
 # ---- figures, health and description ------------------------------------------------------------------------
@@ -425,7 +428,7 @@ def test_the_first_page_shows_lines_that_work_as_printed(door: Served) -> None:
     assert len(urls) == 3
     for url in urls:
         with door.client.stream("GET", url) as answer:
-            assert answer.status_code == 200 or "performance" in url  # this server was given no reader
+            assert answer.status_code == 200
 
 
 def test_the_description_names_every_route_and_the_schema_of_every_event(door: Served) -> None:
@@ -531,16 +534,19 @@ def test_without_a_pack_the_door_is_not_ready_and_names_the_command(sqlite_url: 
     database.close()
 
 
-def test_figures_are_answered_by_the_reader_that_was_handed_in(sqlite_url: str) -> None:
-    def reader(asked: Any) -> Any:
-        if "by" not in asked:
-            raise ValueError("by: say what")
-        return {"asked": dict(asked)}
-
-    with prepared(sqlite_url) as engine, served(engine, performance=reader) as door:
-        given = {"by": "grid", "from": "2026-03-01", "to": "2026-03-31", "grid": "WY"}
-        assert door.get("/v1/performance", **given) == {"asked": given}
-        assert problem(door.client.get("/v1/performance"), 400)["detail"] == "by: say what"
+def test_figures_are_answered_for_the_days_that_are_asked_for(door: Served) -> None:
+    given = {"by": "grid", "from": "2026-03-01", "to": "2026-03-31", "grid": "WY"}
+    found = door.get("/v1/performance", **given)
+    assert (found["grid"], found["by"], found["since"], found["until"]) == ("WY", "grid", "2026-03-01", "2026-03-31")
+    for asked, why in (
+        ({"by": "colour"}, "by: 'colour' is none of grid, department, group, category, post, day"),
+        ({"grid": "NOWHERE"}, "'NOWHERE' is no grid of the active pack"),
+        ({"period": "decade"}, "'decade' is no period: choose one of day, week, month, quarter, half, year"),
+        ({"published": "maybe"}, "published: 'maybe' is neither true nor false"),
+        ({"period": "day", "from": "2026-03-01"}, "give either a period or from and to"),
+    ):
+        body = problem(door.client.get("/v1/performance", params=asked), 400)
+        assert (body["reason"], body["detail"]) == ("query", why)
 
 
 def test_a_stream_ends_when_the_door_closes(sqlite_url: str) -> None:
@@ -552,11 +558,11 @@ def test_a_stream_ends_when_the_door_closes(sqlite_url: str) -> None:
         assert not [row for row in rows if row.startswith("data")]
 
 
-def test_a_defect_of_ours_is_a_problem_too_and_tells_nothing_of_itself(sqlite_url: str, caplog) -> None:
-    def reader(asked: Any) -> Any:
+def test_a_defect_of_ours_is_a_problem_too_and_tells_nothing_of_itself(door: Served, monkeypatch, caplog) -> None:
+    def view(*_: Any) -> Any:
         raise RuntimeError("a secret")
 
-    with prepared(sqlite_url) as engine, served(engine, performance=reader) as door:
-        answer = door.client.get("/v1/performance")
+    monkeypatch.setattr(performance, "performance_page", view)
+    answer = door.client.get("/v1/performance")
     assert "a secret" not in str(problem(answer, 500))
     assert "a secret" in caplog.text

@@ -1,6 +1,6 @@
 """Alerts and their feed, over HTTP, on each database.
 
-In: questions. Out: answers. The door and what has happened in its city are those of `test_door`.
+The door and what has happened in its city are those of `test_door`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pytest
 
 from engine.clock import now_ms
 from engine.http import alerts
+from engine.views.alerts import place_in_feed
 from tests.integration.test_door import ACCEPTED, ELSEWHERE, door, problem, report, url
 from tests.support.builders import DAY, event, instant, subject
 from tests.support.serving import CLOUDEVENT, Served, wait_until
@@ -73,11 +74,11 @@ def lines(door: Served, last: str = "", count: int = 1, **query: str) -> list[di
 
 
 def test_a_subscriber_of_another_epoch_is_told_so_and_hears_the_whole_one(door: Served) -> None:
-    restarted, *told = lines(door, last="gone-17", count=4)
+    restarted, *sent = lines(door, last="gone-17", count=4)
     assert restarted["event"] == "restarted"
-    numbers = [int(item["id"].rpartition("-")[2]) for item in told]
+    numbers = [int(item["id"].rpartition("-")[2]) for item in sent]
     assert numbers == [1, 2, 3]
-    body = msgspec.json.decode(told[0]["data"])
+    body = msgspec.json.decode(sent[0]["data"])
     assert body["due_at"].endswith("+08:00") and body["why"] and body["recipients"]
 
 
@@ -106,8 +107,8 @@ def test_the_place_of_the_last_line_is_no_reason_to_begin_again(door: Served) ->
     with door.client.stream("GET", "/v1/alerts/stream", params={"last_event_id": f"{epoch}-{head}"}) as answer:
         rows = answer.iter_lines()
         assert [next(rows) for _ in range(3)] == ["retry: 2000", f": epoch {epoch}", ""]
-        assert alerts._place(f"{epoch}-{head}", epoch, head) == (False, head)
-        assert alerts._place(f"{epoch}-{head + 1}", epoch, head) == (True, 0)
+        assert place_in_feed(f"{epoch}-{head}", epoch, head) == head
+        assert place_in_feed(f"{epoch}-{head + 1}", epoch, head) is None
 
 
 def cursor_of(*members: object) -> str:
@@ -140,13 +141,13 @@ def cursor_of(*members: object) -> str:
     ],
 )
 def test_a_cursor_that_this_list_never_handed_out_is_refused_with_the_remedy(door: Served, cursor: str) -> None:
-    said = problem(door.client.get("/v1/alerts", params={"cursor": cursor}), 400)
-    assert (said["field"], said["remedy"]) == ("cursor", "begin again without a cursor")
+    body = problem(door.client.get("/v1/alerts", params={"cursor": cursor}), 400)
+    assert (body["field"], body["remedy"]) == ("cursor", "begin again without a cursor")
 
 
 def test_a_subscriber_of_a_subtree_hears_of_nothing_else(door: Served) -> None:
-    _, *told = lines(door, last="gone-1", count=3, grid="WY02")
-    assert {msgspec.json.decode(item["data"])["case"] for item in told} == {ELSEWHERE}
+    _, *sent = lines(door, last="gone-1", count=3, grid="WY02")
+    assert {msgspec.json.decode(item["data"])["case"] for item in sent} == {ELSEWHERE}
 
 
 def test_a_stream_tells_what_happens_while_it_is_open(door: Served) -> None:
@@ -158,8 +159,8 @@ def test_a_stream_tells_what_happens_while_it_is_open(door: Served) -> None:
         with httpx.Client(base_url=door.client.base_url) as other:
             urge = event("incident.urged", "WY-SUPERVISOR", now_ms(), case=case, id="urge")
             headers = CLOUDEVENT | {"Prefer": "wait=10"}
-            said = other.post("/v1/events", content=msgspec.json.encode(urge), headers=headers).json()
-        assert said["outcome"] == "done", said
+            answer = other.post("/v1/events", content=msgspec.json.encode(urge), headers=headers).json()
+        assert answer["outcome"] == "done", answer
         data = next(line for line in rows if line.startswith("data:"))
     body = msgspec.json.decode(data.removeprefix("data:"))
     assert (body["case"], body["kind"]) == (case, "urge")
@@ -180,10 +181,10 @@ def subscribe(door: Served) -> socket.socket:
     at = urlsplit(str(door.client.base_url))
     connection = socket.create_connection((at.hostname or "", at.port or 0), timeout=10)
     connection.sendall(b"GET /v1/alerts/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    said = b""
-    while b"retry" not in said:
-        said += connection.recv(4096)
-    assert b"200 OK" in said
+    received = b""
+    while b"retry" not in received:
+        received += connection.recv(4096)
+    assert b"200 OK" in received
     return connection
 
 

@@ -1,7 +1,4 @@
-"""A door that asks who speaks: tokens, rights, forged actors, and a file of principals that changes while it is open.
-
-Enters: requests with and without tokens. Leaves: answers, records stamped with who sent them, and dead letters.
-"""
+"""A door that asks who speaks: tokens, rights, forged actors, and a file of principals that changes meanwhile."""
 
 from __future__ import annotations
 
@@ -261,9 +258,9 @@ def test_an_erasure_is_logged_with_the_principal_that_asked(door: Served, caplog
     path = f"/v1/operator/incidents/{subject('WY03', 6)}/erasures"
     caplog.set_level("INFO")
     assert door.client.post(path, json={"by": "clerk"}, headers=bearer("ops")).status_code == 200
-    said = {line.message: vars(line) for line in caplog.records}
-    assert said["sealed.erased"]["by"] == "ops: clerk"
-    assert (said["operator.asked"]["principal"], said["operator.asked"]["path"]) == ("ops", path)
+    logged = {line.message: vars(line) for line in caplog.records}
+    assert logged["sealed.erased"]["by"] == "ops: clerk"
+    assert (logged["operator.asked"]["principal"], logged["operator.asked"]["path"]) == ("ops", path)
 
 
 # ---- where from ---------------------------------------------------------------------------------------------

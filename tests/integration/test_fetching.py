@@ -25,7 +25,7 @@ def test_partitions_that_are_paused_in_the_middle_of_a_fetch_go_on(
             cluster.lay_raw(partition, [b"{}"] * EACH)
         worker = cluster.worker()
         for _ in range(TURNS):
-            worker.guarded_turn()
+            worker.try_once()
             if cluster.is_settled():
                 break
         assert {p: row.position for p, row in worker.engine.rows.items()} == cluster.ends()

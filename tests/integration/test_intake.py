@@ -25,7 +25,7 @@ from engine.replay import replay_log
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Database, open_database
 from engine.store.rows import SeenRow
-from lab.installation import Town, town
+from lab.installation import Installation, installation
 from lab.parts import kafka
 from lab.parts.postgres import fresh_database
 from lab.parts.processes import eventually
@@ -56,8 +56,8 @@ HOMES = [f"WY{number:02}" for number in range(1, 13)]
 class Place:
     """The installation, and what the tests ask of it."""
 
-    def __init__(self, built: Town, database: Database, bootstrap: str, prefix: str, principals: Path) -> None:
-        self.town, self.database, self.bootstrap, self.principals = built, database, bootstrap, principals
+    def __init__(self, built: Installation, database: Database, bootstrap: str, prefix: str, principals: Path) -> None:
+        self.installation, self.database, self.bootstrap, self.principals = built, database, bootstrap, principals
         self.topics = Topics(prefix)
         self.count = 0
 
@@ -77,7 +77,7 @@ class Place:
         """What became of events, once all of them are decided."""
         found = eventually(
             lambda: [row for e in events if (row := self.seen(e["source"], e["id"]))] if self._all(events) else [],
-            lambda: f"{len(events)} events are decided\n{self.town['gateway-1'].said()[-2000:]}",
+            lambda: f"{len(events)} events are decided\n{self.installation['gateway-1'].said()[-2000:]}",
         )
         return Counter(row.outcome for row in found)
 
@@ -111,7 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, kafka_server: str, postgres_
     with (
         kafka.fresh_prefix(kafka_server) as prefix,
         fresh_database(postgres_server) as url,
-        town(
+        installation(
             folder,
             kafka_server,
             url,
@@ -260,14 +260,14 @@ def test_one_event_over_every_way_in_has_one_effect(place: Place) -> None:
     said = by_hotline(case)
     topic = place.topics.intake("hotline")
     by_librdkafka(place.bootstrap, topic, [structured(said), in_binary(said), structured(said, b"another key")])
-    answer = place.town.publish([said, said], wait=20)
+    answer = place.installation.publish([said, said], wait=20)
     assert {result["outcome"] for result in answer["results"]} <= {"done", "duplicate"}, answer
 
     def copies() -> int:
         return sum(case.encode() in message.value for message in read_topic(place.bootstrap, place.topics.inbox))
 
     eventually(lambda: copies() == 5, lambda: f"five copies in the inbox, there are {copies()}")
-    answer = place.town.publish([said], wait=20)
+    answer = place.installation.publish([said], wait=20)
     assert answer["results"][0]["outcome"] == "duplicate" and answer["results"][0]["first"] == "done"
     assert len(place.facts(case)) == 1
     with place.database.read() as connection:
@@ -277,7 +277,7 @@ def test_one_event_over_every_way_in_has_one_effect(place: Place) -> None:
 def test_the_same_id_with_other_content_over_another_way_is_a_conflict(place: Place) -> None:
     [case] = place.subjects(1)
     said = by_hotline(case)
-    assert place.town.publish([said], wait=20)["results"][0]["outcome"] == "done"
+    assert place.installation.publish([said], wait=20)["results"][0]["outcome"] == "done"
     other = said | {"data": said["data"] | {"category": "D3-01"}}
     by_librdkafka(place.bootstrap, place.topics.intake("hotline"), [structured(other)])
 
@@ -296,14 +296,14 @@ def test_the_same_id_with_other_content_over_another_way_is_a_conflict(place: Pl
 def test_a_gateway_killed_between_forwarding_and_saying_so_forwards_again_and_nothing_happens_twice(
     place: Place,
 ) -> None:
-    gateway = place.town["gateway-1"]
+    gateway = place.installation["gateway-1"]
     gateway.stop()
-    place.town.start("gateway-1", GRIDPATROL_FAILPOINT="intake.before_commit:kill")
+    place.installation.start("gateway-1", GRIDPATROL_FAILPOINT="intake.before_commit:kill")
     said = [by_hotline(case) for case in place.subjects(60)]
     by_librdkafka(place.bootstrap, place.topics.intake("hotline"), [structured(one) for one in said])
     eventually(lambda: not gateway.running, lambda: f"the gateway has died\n{gateway.said()[-2000:]}")
 
-    place.town.start("gateway-1")
+    place.installation.start("gateway-1")
     gateway.await_ready()
     assert place.outcomes(said) == {"done": 60}
 
@@ -316,13 +316,13 @@ def test_a_gateway_killed_between_forwarding_and_saying_so_forwards_again_and_no
 
 
 def test_a_system_that_joins_is_listened_to_without_a_restart(place: Place) -> None:
-    gateway = place.town["gateway-1"]
+    gateway = place.installation["gateway-1"]
     assert gateway.process is not None
     before = gateway.process.pid
     place.principals.write_text(FILE + f'[principal.sensors]\nactors = ["{MEMBER}"]\n')
     eventually(lambda: "no topic" in gateway.said(), "the gateway misses the topic")
     assert "gridpatrol topic create" in gateway.said()
-    said_of_nobody = place.town.command("topic", "create", "--system", "cameras")
+    said_of_nobody = place.installation.command("topic", "create", "--system", "cameras")
     assert "created" in said_of_nobody and "Nobody listens to cameras yet" in said_of_nobody
     [case] = place.subjects(1, "WY01")
     said = by_member(case)
@@ -364,9 +364,9 @@ def test_whatever_stands_in_the_inbox_never_stops_the_line_and_a_replay_says_the
         ),
     }
     [one, other] = [by_hotline(case) for case in place.subjects(2, home)]
-    assert place.town.publish([one], wait=20)["results"][0]["outcome"] == "done"
+    assert place.installation.publish([one], wait=20)["results"][0]["outcome"] == "done"
     by_kafka_python(place.bootstrap, place.topics.inbox, [sent._replace(partition=here) for sent in bad.values()])
-    answer = place.town.publish([other], wait=30)["results"][0]
+    answer = place.installation.publish([other], wait=30)["results"][0]
     assert answer["outcome"] == "done", answer
 
     messages = [m for m in read_topic(place.bootstrap, place.topics.inbox) if m.partition == here]
@@ -376,7 +376,7 @@ def test_whatever_stands_in_the_inbox_never_stops_the_line_and_a_replay_says_the
         name: "misrouted" if name in ("another home's", "a false partition key") else "undecodable" for name in bad
     }
     assert not any(map(place.facts, [*cases, far]))
-    assert "Traceback" not in place.town["worker-1"].said()
+    assert "Traceback" not in place.installation["worker-1"].said()
     _check_replay(place, tmp_path)
 
 
@@ -391,7 +391,7 @@ def _check_replay(place: Place, folder: Path) -> None:
     """The exported log, replayed by the embedded engine, gives the same facts, answers and letters."""
     exported = folder / "log.jsonl"
     _settle(place)
-    place.town.command("log", "export", "-o", str(exported))
+    place.installation.command("log", "export", "-o", str(exported))
     with engine_on(f"sqlite:///{folder / 'again.db'}", PARTITIONS) as again, exported.open("rb") as lines:
         replay_log(again, lines)
         for sql in (

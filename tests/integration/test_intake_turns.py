@@ -21,8 +21,7 @@ from kafka.future import Future
 from kafka.structs import MemberState
 
 from engine.clock import now_ms
-from engine.cluster import clients, topics
-from engine.cluster import intake as intakes
+from engine.cluster import kafka_quirks, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
 from engine.inbox import Submission
@@ -55,8 +54,8 @@ def intake(cluster: Cluster, tmp_path: Path) -> Iterator[Intake]:
     writer.start()
     made = made_by(cluster, tmp_path, writer)
     yield made
-    made._leave()
-    writer.close()
+    made.release()
+    writer.stop()
 
 
 def made_by(cluster: Cluster, folder: Path, writer: Gateway) -> Intake:
@@ -83,7 +82,7 @@ def turn(intake: Intake, done: Callable[[], bool], within_s: float = 20) -> None
     until = time.monotonic() + within_s
     while not done():
         assert time.monotonic() < until, f"not within {within_s} s"
-        intake._turn()
+        intake.run_once()
 
 
 def ends(action: Callable[[], Any], within_s: float = 5) -> bool:
@@ -108,7 +107,7 @@ def wait_for_ever(intake: Intake) -> None:
 def test_who_waits_for_an_answer_that_has_come_joins_anew(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(intake, 1)
     turn(intake, lambda: forwarded(intake) == 1)
-    monkeypatch.setattr(clients, "UNSEATED_S", 0.5)
+    monkeypatch.setattr(kafka_quirks, "REJOIN_S", 0.5)
     wait_for_ever(intake)
     publish(intake, 2)
     turn(intake, lambda: intake._consumer is None, within_s=10)
@@ -119,15 +118,15 @@ def test_who_waits_for_an_answer_that_has_come_joins_anew(intake: Intake, monkey
 def test_after_a_time_without_a_pause_a_change_of_the_group_is_waited_for_as_ever(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn(intake, lambda: intake._consumer is not None and clients.seated(intake._consumer))
+    turn(intake, lambda: intake._consumer is not None and kafka_quirks.is_member(intake._consumer))
     with monkeypatch.context() as busy:
-        busy.setattr(intake, "_look_at_seat", lambda consumer: None)
-        intake._seated -= 60  # as if something had been fetched in every turn of a minute
+        busy.setattr(intake, "check_place", lambda consumer: None)
+        intake._member_s -= 60  # as if something had been fetched in every turn of a minute
         publish(intake, 1)
         turn(intake, lambda: forwarded(intake) == 1)
     member = intake._consumer
-    monkeypatch.setattr(clients, "seated", lambda consumer: False)
-    intake._turn()
+    monkeypatch.setattr(kafka_quirks, "is_member", lambda consumer: False)
+    intake.run_once()
     assert intake._consumer is member
 
 
@@ -137,15 +136,14 @@ def test_after_a_time_without_a_pause_a_change_of_the_group_is_waited_for_as_eve
 def test_topics_are_looked_for_as_long_as_brokers_may_take_to_answer(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn(intake, lambda: intake._consumer is not None and clients.seated(intake._consumer))
+    turn(intake, lambda: intake._consumer is not None and kafka_quirks.is_member(intake._consumer))
     consumer: Any = intake._consumer
     monkeypatch.setattr(consumer._manager, "least_loaded_node", lambda: None)
-    monkeypatch.setattr(clients, "FIND_MS", 300)
     failed: list[Exception] = []
 
     def look() -> None:
         try:
-            intake._find(["test.of-nobody"])
+            kafka_quirks.topics_found(consumer, ["test.of-nobody"], 300)
         except KafkaTimeoutError as error:
             failed.append(error)
 
@@ -155,11 +153,10 @@ def test_topics_are_looked_for_as_long_as_brokers_may_take_to_answer(
 
 def test_an_intake_that_hangs_holds_no_gateway_up(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = threading.Event()
-    monkeypatch.setattr(intake, "_turn", hangs.wait)
-    monkeypatch.setattr(intakes, "CLOSE_S", 0.2)
+    monkeypatch.setattr(intake, "run_once", hangs.wait)
     intake.start()
     try:
-        assert ends(intake.close)
+        assert ends(lambda: intake.stop(0.2))
     finally:
         hangs.set()
         intake.join(5)
@@ -168,14 +165,14 @@ def test_an_intake_that_hangs_holds_no_gateway_up(intake: Intake, monkeypatch: p
 def test_what_no_writer_takes_is_given_up_when_it_is_to_stop(cluster: Cluster, tmp_path: Path) -> None:
     cluster.gateway.settings = cluster.as_("gateway", queue=1)
     intake = made_by(cluster, tmp_path, Gateway(cluster.gateway))
-    intake._submit(Submission(0, "event", "hotline", "{}"))
+    intake.submit(Submission(0, "event", "hotline", "{}"))
 
     def submit() -> None:
         with suppress(Full):
-            intake._submit(Submission(0, "event", "hotline", "{}"))
+            intake.submit(Submission(0, "event", "hotline", "{}"))
 
     assert not ends(submit, within_s=0.5)
-    intake._stopped.set()
+    intake.stop_asked.set()
     assert ends(submit)
 
 
@@ -187,7 +184,7 @@ def test_a_letter_whose_names_the_database_refuses_is_kept_without_them(
 ) -> None:
     monkeypatch.setitem(LETTER_TEXTS, "case_id", 1_000_000)
     raw = json.dumps({"subject": noise(10_000), "id": "x"}).encode()
-    intake._keep(raw, Refusal(Reason.INVALID, "subject", "no"), "hotline", TopicPartition("any", 3), 7)
+    intake.keep_letter(raw, Refusal(Reason.INVALID, "subject", "no"), "hotline", TopicPartition("any", 3), 7)
     with cluster.database.read() as connection:
         kept = dead_letters.read(connection, "intake-hotline-3-7")
         assert kept is not None

@@ -18,7 +18,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from engine.clock import now_ms
 from engine.cluster import adopt, inbox, topics
 from engine.cluster.adopt import UndecidedLost
-from engine.cluster.inbox import LogCut, _Reader
+from engine.cluster.inbox import LogCut, Reader
 from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
 from engine.replay import export_log
@@ -156,15 +156,15 @@ def test_an_export_of_a_log_that_is_cut_meanwhile_says_so_and_jumps_over_nothing
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report(cluster, 1, 24)
-    ends = _Reader.ends
+    ends = Reader.ends
 
-    def cut(reader: _Reader, places: list[TopicPartition]) -> list[int]:
+    def cut(reader: Reader, places: list[TopicPartition]) -> list[int]:
         """The place of the end was asked for: after that, retention does its work."""
         with cluster.admin() as admin:
             admin.delete_records({TopicPartition(cluster.topics.inbox, 0): 5})
         return ends(reader, places)
 
-    monkeypatch.setattr(_Reader, "ends", cut)
+    monkeypatch.setattr(Reader, "ends", cut)
     with cluster.database.read() as connection, pytest.raises(LogCut, match="is gone"):
         list(cluster.inbox.read_all(connection, 0))
 
@@ -223,10 +223,10 @@ def test_a_first_pack_that_was_installed_in_part_is_installed_in_all(
         cluster.settle()
         assert [bool(cluster.result().activations(p)) for p in range(4)] == [True, False, True, False]
         settings = cluster.as_("gateway")
-        roles._install_first(settings, cluster.database, first, cluster.inbox)
-        roles._install_first(settings, cluster.database, first, cluster.inbox)  # another gateway, before it is decided
+        roles.install_first(settings, cluster.database, first, cluster.inbox)
+        roles.install_first(settings, cluster.database, first, cluster.inbox)  # another gateway, before it is decided
         cluster.settle()
-        roles._install_first(settings, cluster.database, first, cluster.inbox)
+        roles.install_first(settings, cluster.database, first, cluster.inbox)
         assert [len(cluster.result().activations(p)) for p in range(4)] == [2, 1, 2, 1]
         assert sum(message.headers[0][1] == b"pack" for message in cluster.messages(cluster.topics.inbox)) == 6
 

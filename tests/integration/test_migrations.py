@@ -1,6 +1,6 @@
 """The schema that the migrations make is the one that the models describe, on both databases.
 
-In: a database made by the migrations. Out: no difference to the models, indexes with their conditions included.
+Conditions of indexes are compared too.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from engine.errors import SchemaMismatch
 from engine.lease import Lease
 from engine.operations import erasure
 from engine.settings import Settings
-from engine.store import slices, writes
+from engine.store import tables, writes
 from engine.store.database import Database, open_database
+from engine.store.dead_letters import DeadLetter, write
 from engine.store.rows import LetterRow
-from engine.store.tables import dead_letters, metadata, sealed
+from engine.store.tables import metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.run.serve import serve
 from lab import runs
 from lab.parts.postgres import fresh_database
-from tests.integration.test_erasure import OTHER, told
+from tests.integration.test_erasure import OTHER, name_people
 from tests.support.builders import noise
 from tests.support.serving import prepared
 
@@ -72,9 +73,9 @@ def columns(database: Database) -> dict[str, object]:
 
 
 @pytest.fixture
-def migrated(database_url: str) -> Iterator[Database]:
+def migrated(empty_database_url: str) -> Iterator[Database]:
     """A database made by the migrations."""
-    database = open_database(database_url)
+    database = open_database(empty_database_url)
     database.upgrade()
     yield database
     database.close()
@@ -120,8 +121,8 @@ def test_a_schema_of_another_release_is_refused_with_the_command_that_mends_it(m
         migrated.check_schema()
 
 
-def test_an_empty_database_has_no_schema_of_any_release(database_url: str) -> None:
-    database = open_database(database_url)
+def test_an_empty_database_has_no_schema_of_any_release(empty_database_url: str) -> None:
+    database = open_database(empty_database_url)
     with pytest.raises(SchemaMismatch, match="revision none"):
         database.check_schema()
     database.close()
@@ -161,8 +162,8 @@ def published(database: Database) -> dict[str, bool]:
         return {id_: bool(is_) for id_, is_ in connection.exec_driver_sql("SELECT id, published FROM dead_letters")}
 
 
-def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_published(database_url: str) -> None:
-    with runs.engine_on(database_url, 4, consumers=runs.consumers()) as engine:
+def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_published(empty_database_url: str) -> None:
+    with runs.engine_on(empty_database_url, 4, consumers=runs.consumers()) as engine:
         runs.replayed(engine, runs.storm(5, 40))
         database = engine.database
         to(database, "0001")
@@ -176,10 +177,10 @@ def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_publ
         assert set(published(database).values()) == {False}
 
 
-def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letters(database_url: str) -> None:
+def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letters(empty_database_url: str) -> None:
     """As if the run had been one of this release. A record that is no event is passed over; erased rows as well."""
-    with prepared(database_url) as engine:
-        told(engine)
+    with prepared(empty_database_url) as engine:
+        name_people(engine)
         erasure.erase(engine, OTHER, "somebody")
         database = engine.database
         names = {"sealed": "token, body, subject"}
@@ -199,7 +200,7 @@ def test_a_letter_that_was_called_anything_is_upgraded_with_the_rest(migrated: D
     long = noise(10_000)
     with migrated.begin() as connection:
         row = msgspec.structs.replace(letter("a"), case_id=long, token="letter:a")
-        writes.insert(connection, dead_letters, [row])
+        writes.insert(connection, tables.dead_letters, [row])
         connection.execute(sealed.insert().values(token="letter:a", body="{}"))
     migrated.upgrade()
     names = {"dead_letters": "id, case_id", "sealed": "token, body, subject"}
@@ -211,9 +212,9 @@ def test_a_letter_that_was_called_anything_is_upgraded_with_the_rest(migrated: D
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:
     with migrated.begin() as connection:
-        slices.write_letters(connection, [letter("a"), letter("b")], [])
+        write(connection, [DeadLetter(letter(id_), None) for id_ in "ab"])
         connection.exec_driver_sql("UPDATE dead_letters SET published = (1 = 1) WHERE id = 'a'")
-        slices.write_letters(connection, [letter("a"), letter("b"), letter("c")], [])
+        write(connection, [DeadLetter(letter(id_), None) for id_ in "abc"])
     assert published(migrated) == {"a": True, "b": False, "c": False}
 
 

@@ -10,19 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers import verify
-from consumers.performance import consume as performance
-from consumers.performance.consume import Rate, consume, standing
+from consumers.performance.consume import consume, rebuild
 from engine.metrics import gauges
 from engine.policies import Policies
 from engine.store import figures as store_figures
 from engine.store import steps as store
 from engine.store.database import open_database
-from gridpatrol.figures import reader
+from engine.views import performance
+from engine.views.names import Names
+from engine.views.questions import BadQuestion
 from lab import runs
 from tests.support.builders import at, changed, instant, weiyang
 from tests.support.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
 from tests.support.serving import prepared, served
 from tests.unit.test_fold import figures
+from workflows.figures import Rate, period_bounds
 
 
 @pytest.fixture
@@ -46,6 +48,21 @@ def drain(database, limit=500) -> int:
     while read := consume(database, limit):
         total += read
     return total
+
+
+def figure_rows(database, policy, published=False, **asked) -> list[performance.FigureRow]:
+    """The rows that a reading gives; `period` and `day` stand for a first and a last day."""
+    if "period" in asked:
+        asked["since"], asked["until"] = period_bounds(asked.pop("day"), asked.pop("period"))
+    selection = performance.select(policy, **asked)
+    with database.read() as connection:
+        return performance.figure_rows(connection, Names(policy), selection, published=published)
+
+
+def open_cases(database, policy, at_ms, **asked) -> list[performance.OpenCases]:
+    selection = performance.select(policy, **asked)
+    with database.read() as connection:
+        return performance.open_cases(connection, Names(policy), selection, at_ms)
 
 
 def request(number: int, due_in: int | None, closed_after: int | None, late: int = 0, leaf: str = "WY01-01") -> Teller:
@@ -153,7 +170,7 @@ def test_two_processes_that_fold_at_once_count_nothing_twice(db):
 def test_the_whole_city_in_one_row(db):
     tell(db, mixed())
     drain(db)
-    (row,) = performance.performance(db, weiyang())
+    (row,) = figure_rows(db, weiyang())
     expected = {
         "reported": 7,
         "closed": 4,
@@ -191,9 +208,9 @@ def test_the_whole_city_in_one_row(db):
 def test_rows_by_a_dimension_add_up_to_the_whole(db, by, level, keys):
     tell(db, mixed())
     drain(db)
-    rows = performance.performance(db, weiyang(), by=by, level=level)
+    rows = figure_rows(db, weiyang(), by=by, level=level)
     assert {row.key: row.counts.get("reported") for row in rows} == keys
-    (whole,) = performance.performance(db, weiyang())
+    (whole,) = figure_rows(db, weiyang())
     total: Counter[str] = Counter()
     for row in rows:
         total.update(row.counts)
@@ -205,23 +222,23 @@ def test_a_reading_is_of_a_subtree_a_category_and_a_period(db):
     tell(db, mixed())
     drain(db)
     policy = weiyang()
-    (row,) = performance.performance(db, policy, grid="WY02")
+    (row,) = figure_rows(db, policy, grid="WY02")
     assert row.counts["reported"] == 3
-    assert performance.performance(db, policy, category="D3-01")[0].counts == {}
-    assert performance.performance(db, policy, department="WY-ENV")[0].counts == {}
-    assert performance.performance(db, policy, period="day", day=20260307)[0].counts["overdue"] == 2
-    (week,) = performance.performance(db, policy, period="week", day=20260311)
+    assert figure_rows(db, policy, category="D3-01")[0].counts == {}
+    assert figure_rows(db, policy, department="WY-ENV")[0].counts == {}
+    assert figure_rows(db, policy, period="day", day=20260307)[0].counts["overdue"] == 2
+    (week,) = figure_rows(db, policy, period="week", day=20260311)
     assert week.counts["closed_late"] == 1
     assert "closable" not in week.counts
-    with pytest.raises(ValueError, match="'NOWHERE' is no grid"):
-        performance.performance(db, policy, grid="NOWHERE")
+    with pytest.raises(BadQuestion, match="'NOWHERE' is no grid"):
+        figure_rows(db, policy, grid="NOWHERE")
 
 
 def test_the_names_of_the_active_pack_stand_beside_the_codes(db):
     tell(db, mixed())
     drain(db)
     policy = weiyang()
-    (row,) = performance.performance(db, policy, by="grid", level=2)
+    (row,) = figure_rows(db, policy, by="grid", level=2)
     assert (row.key, row.name) == ("WY", policy.grids["WY"].name)
 
 
@@ -229,8 +246,8 @@ def test_few_cases_are_marked_as_thin(db):
     tell(db, mixed())
     drain(db)
     few, enough = (changed(options={"min_n": n}) for n in (5, 4))
-    assert performance.performance(db, few)[0].thin
-    assert not performance.performance(db, enough)[0].thin
+    assert figure_rows(db, few)[0].thin
+    assert not figure_rows(db, enough)[0].thin
 
 
 @pytest.mark.parametrize(
@@ -250,11 +267,11 @@ def test_open_cases_stand_overdue_not_due_or_without_a_deadline(db, until, expec
         for k, (due, closed, leaf) in enumerate(MIXED)
     ]
     tell(db, tellers, until)
-    (row,) = standing(db, weiyang(), instant_ms)
+    (row,) = open_cases(db, weiyang(), instant_ms)
     assert (row.open, row.overdue, row.not_due, row.without_deadline) == expected
-    by_grid = standing(db, weiyang(), instant_ms, by="grid", level=3)
+    by_grid = open_cases(db, weiyang(), instant_ms, by="grid", level=3)
     assert sum(r.open for r in by_grid) == row.open
-    assert standing(db, weiyang(), instant_ms, grid="WY03") == []
+    assert open_cases(db, weiyang(), instant_ms, grid="WY03") == []
 
 
 def test_a_case_due_this_very_instant_is_not_overdue(db):
@@ -263,8 +280,8 @@ def test_a_case_due_this_very_instant_is_not_overdue(db):
     assert total is not None and total.due is not None
     due = total.due
     write(db, numbered(teller.steps), [teller.case])
-    assert standing(db, weiyang(), due)[0].overdue == 0
-    assert standing(db, weiyang(), due + 1)[0].overdue == 1
+    assert open_cases(db, weiyang(), due)[0].overdue == 0
+    assert open_cases(db, weiyang(), due + 1)[0].overdue == 1
 
 
 def test_what_arrives_after_the_days_of_grace_restates_what_was_published(db):
@@ -273,13 +290,13 @@ def test_what_arrives_after_the_days_of_grace_restates_what_was_published(db):
     tell(db, tellers)
     drain(db)
     policy = weiyang()
-    (now,) = performance.performance(db, policy, period="month", day=20260315, published=True)
+    (now,) = figure_rows(db, policy, period="month", day=20260315, published=True)
     assert now.restated is True
     assert now.close_rate == Rate(2, 2, 10000)
     assert now.published is not None
     assert now.published.close_rate == Rate(1, 2, 5000)
     assert now.published.on_time_rate == now.on_time_rate == Rate(1, 2, 5000)
-    (day,) = performance.performance(db, policy, period="day", day=20260302, published=True)
+    (day,) = figure_rows(db, policy, period="day", day=20260302, published=True)
     assert day.restated is False
 
 
@@ -287,7 +304,7 @@ def test_as_published_and_as_now_agree_when_everything_arrived_in_time(db):
     tell(db, mixed())
     drain(db)
     for by in ("", "grid", "category", "post", "day"):
-        for row in performance.performance(db, weiyang(), by=by, period="half", day=20260302, published=True):
+        for row in figure_rows(db, weiyang(), by=by, period="half", day=20260302, published=True):
             assert row.restated is False
             assert row.published is not None
             assert row.published.counts == row.counts
@@ -295,31 +312,24 @@ def test_as_published_and_as_now_agree_when_everything_arrived_in_time(db):
 
 
 def test_only_a_period_that_ends_was_ever_published(db):
-    with pytest.raises(ValueError, match="give a period, or the last day"):
-        performance.performance(db, weiyang(), published=True)
-
-
-def test_rates_are_rounded_half_up_in_basis_points():
-    assert performance.rate(2, 3) == Rate(2, 3, 6667)
-    assert performance.rate(1, 3) == Rate(1, 3, 3333)
-    assert performance.rate(1, 20_000) == Rate(1, 20_000, 1)
-    assert performance.rate(0, 0) == Rate(0, 0, None)
+    with pytest.raises(BadQuestion, match="give a period, or the last day"):
+        figure_rows(db, weiyang(), published=True)
 
 
 @pytest.mark.parametrize("level", [-1, 0, 5, 99, 10**30])
 def test_a_level_that_the_pack_does_not_have_is_refused_by_every_reading(db, level):
     for reading in (
-        lambda: performance.performance(db, weiyang(), by="grid", level=level),
-        lambda: standing(db, weiyang(), at("03-10 00:00"), by="grid", level=level),
+        lambda: figure_rows(db, weiyang(), by="grid", level=level),
+        lambda: open_cases(db, weiyang(), at("03-10 00:00"), by="grid", level=level),
     ):
-        with pytest.raises(ValueError, match=f"no level {level}, only levels 1 to 4"):
+        with pytest.raises(BadQuestion, match=f"no level {level}, only levels 1 to 4"):
             reading()
 
 
 def test_the_row_of_a_leaf_by_grid_is_the_leaf_itself(db):
     tell(db, mixed())
     drain(db)
-    (row,) = performance.performance(db, weiyang(), grid="WY01-01", by="grid")
+    (row,) = figure_rows(db, weiyang(), grid="WY01-01", by="grid")
     assert (row.key, row.counts["reported"]) == ("WY01-01", 4)
 
 
@@ -354,29 +364,29 @@ def literal(text: str) -> str:
     ],
 )
 def test_a_question_out_of_range_is_refused_over_http_with_the_range(sqlite_url, asked, why):
-    with prepared(sqlite_url) as engine, served(engine, performance=reader(engine.database)) as door:
+    with prepared(sqlite_url) as engine, served(engine) as door:
         answer = door.client.get("/v1/performance", params={"by": "grid", **asked})
         assert answer.status_code == 400 and why in answer.json()["detail"], answer.text
 
 
 def test_the_gauges_of_the_present_day_and_month_say_what_a_reading_says(database_url):
-    with runs.engine_on(database_url, 4, consumers=[performance.consume]) as engine:
+    with runs.engine_on(database_url, 4, consumers=[consume]) as engine:
         runs.replayed(engine, runs.month(60))
         policy, now = engine.active(), at("03-30 18:00")
         assert policy is not None
         with engine.database.read() as connection:
             family = gauges.sums_of_figures(connection, Policies(), now)
-        said: dict[tuple[str, str], dict[str, float]] = {}
+        shown: dict[tuple[str, str], dict[str, float]] = {}
         for sample in family.samples:
             labels = sample.labels
-            said.setdefault((labels["period"], labels["grid"]), {})[labels["measure"]] = sample.value
+            shown.setdefault((labels["period"], labels["grid"]), {})[labels["measure"]] = sample.value
         for period in ("day", "month"):
             since = 20260330 if period == "day" else 20260301
-            rows = performance.performance(engine.database, policy, by="grid", level=2, since=since, until=20260330)
+            rows = figure_rows(engine.database, policy, by="grid", level=2, since=since, until=20260330)
             sums = ("reported", "closed", "closable")
             read = {row.key: {m: v for m, v in row.counts.items() if m not in sums} for row in rows}
-            assert read and {grid: counts for (p, grid), counts in said.items() if p == period} == read
-        assert said["month", "WY"]["handled"] > said["day", "WY"].get("handled", 0) > 0
+            assert read and {grid: counts for (p, grid), counts in shown.items() if p == period} == read
+        assert shown["month", "WY"]["handled"] > shown["day", "WY"].get("handled", 0) > 0
 
 
 def test_without_a_pack_no_day_is_local_and_no_gauge_of_figures_is_told(db):
@@ -393,7 +403,7 @@ def test_figures_folded_anew_are_the_same_also_after_an_interruption(db):
         connection.exec_driver_sql("UPDATE figures SET value = value + 1")
         connection.exec_driver_sql("DELETE FROM outcomes")
         connection.exec_driver_sql("DELETE FROM contributions")
-    assert performance.rebuild(db) == len(steps)
+    assert rebuild(db) == len(steps)
     assert stored(db) == {}
     assert consume(db, 5) > 0  # and then it was interrupted
     drain(db)

@@ -152,8 +152,8 @@ def refusal(worker: Any) -> Exception | None:
     """What the worker meets while it tries again."""
     try:
         for _ in range(5):
-            worker.turn()
-            worker.relay._publisher.flush()
+            worker.decide_batch()
+            worker.relay.publisher.flush()
     except (BrokerAway, BrokerRefuses) as error:
         worker.inbox.taken_over = True
         return error

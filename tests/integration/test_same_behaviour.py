@@ -2,7 +2,7 @@
 
 In: a log, a database and answers of that release (`tests/fixtures/f28de43/`), and a month of demo traffic. Out: the
 same facts, figures, alerts, dead letters and texts. The real city is compared in
-`tests/city/test_flags_and_figures.py`, where it is replayed anyhow.
+`tests/city/test_flags.py`, where it is replayed anyhow.
 """
 
 from __future__ import annotations

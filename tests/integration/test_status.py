@@ -1,7 +1,4 @@
-"""The small HTTP server of a role without a door: where it listens, and whom it does not wait for.
-
-Enters: addresses, connections that say nothing. Leaves: answers; the sentence about an address that cannot be had.
-"""
+"""The small HTTP server of a role without a door: where it listens, and that silent connections hold up no other."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from engine.errors import AddressTaken
 from engine.http import status
-from engine.http.status import Status
+from engine.http.status import StatusServer
 
 
 @contextmanager
-def serving(listen: str) -> Iterator[Status]:
-    with closing(Status(listen, CollectorRegistry(), lambda: "")) as opened:
+def serving(listen: str) -> Iterator[StatusServer]:
+    with closing(StatusServer(listen, CollectorRegistry(), lambda: "")) as opened:
         yield opened
 
 
@@ -50,7 +47,7 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
     with serving("127.0.0.1:0") as first:
         taken = first.url.removeprefix("http://")
         with pytest.raises(AddressTaken, match=f"cannot listen at {taken}: Address already in use.*--listen"):
-            Status(taken, CollectorRegistry(), lambda: "")
+            StatusServer(taken, CollectorRegistry(), lambda: "")
 
 
 def test_a_connection_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,13 +22,13 @@ from consumers.performance import consume, faust_app
 from engine.cluster import topics
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import message
-from engine.errors import BrokerAway, TopicsUnfit
+from engine.errors import BrokerAway, TopicsUnusable
 from engine.settings import Settings
 from engine.store import unpublished_figures
 from engine.store.database import Database, open_database
 from engine.store.rows import StepRow
 from lab import runs
-from lab.installation import Role, Town
+from lab.installation import Installation, Role
 from lab.parts.processes import eventually
 from schemas import binary
 from schemas import facts as f
@@ -36,26 +36,28 @@ from schemas import messages as m
 from schemas.topics import Topics
 
 PARTITIONS = 8
+MONTH = 160
+"""So many incidents."""
 
 
 class Stage:
     """A database with the steps of a month that nobody has folded, their topics, and workers to be started."""
 
     def __init__(self, folder: Path, kafka: str, prefix: str, url: str) -> None:
-        self.town = Town(folder, kafka, url, prefix, PARTITIONS)
+        self.installation = Installation(folder, kafka, url, prefix, PARTITIONS)
         self.settings = Settings(role="performance", database=url, kafka=kafka, kafka_prefix=prefix)
         self.names = Topics(prefix)
         self.publisher = Publisher(self.settings, "test")
         with runs.engine_on(url, PARTITIONS, consumers=[fold.consume]) as engine:
-            runs.replayed(engine, runs.month(160))
+            runs.replayed(engine, runs.month(MONTH))
             self.rows = sorted(runs.steps(engine), key=lambda row: (row.at, row.partition, row.n))
         self.database: Database = open_database(url)
         topics.create(self.settings, self.database, 1, [])
 
     def worker(self, name: str, **more: str) -> Role:
         """A worker that owns partitions, unless it is to die before."""
-        self.town.start(name, **more)
-        role = self.town[name]
+        self.installation.start(name, **more)
+        role = self.installation[name]
         if not more:
             role.await_ready()
         return role
@@ -156,7 +158,7 @@ class Stage:
         eventually(lambda: left() == 0, lambda: f"{left()} notes left", within_s)
 
     def close(self) -> None:
-        self.town.kill()
+        self.installation.kill()
         self.publisher.close()
         self.database.close()
 
@@ -202,7 +204,7 @@ def test_a_step_that_the_database_refuses_is_taken_from_the_store(stage: Stage) 
     evil = next(row for row in stage.rows if row.n == 1 and "incident.reported" in row.body)
     forged = msgspec.structs.replace(evil, department="\x00")
     with pytest.raises(Exception, match=r"x00|NUL|u0000"):
-        consume.take(stage.database, [f.decode_step(message(forged))])
+        consume.fold_messages(stage.database, [f.decode_step(message(forged))])
     worker = stage.worker("performance-1")
     stage.put(evil.partition, message(forged))
     stage.send(stage.rows)
@@ -223,10 +225,10 @@ def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(
 ) -> None:
     with runs.engine_on(postgres_url, PARTITIONS) as engine:
         settings = Settings(role="performance", database=postgres_url, kafka=kafka_server, kafka_prefix=kafka_prefix)
-        with pytest.raises(TopicsUnfit, match=r"log is not a topic yet.*gridpatrol topic create"):
+        with pytest.raises(TopicsUnusable, match=r"log is not a topic yet.*gridpatrol topic create"):
             refused(settings)
         topics.create(settings, engine.database, 1, [])
-    with pytest.raises(TopicsUnfit, match=r"no topic other\.gridpatrol\.facts\.v1.*gridpatrol topic create"):
+    with pytest.raises(TopicsUnusable, match=r"no topic other\.gridpatrol\.facts\.v1.*gridpatrol topic create"):
         refused(msgspec.structs.replace(settings, kafka_prefix="other."))
     with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1\b.*GRIDPATROL_KAFKA"):
         refused(msgspec.structs.replace(settings, kafka="127.0.0.1:1"))

@@ -23,9 +23,9 @@ import pytest
 
 from consumers.alerts import fold as alerts
 from consumers.alerts import publish
-from consumers.alerts.publish import Telling
+from consumers.alerts.publish import AlertPublisher
 from engine import lease as leases
-from engine.cluster.publisher import Publisher
+from engine.cluster.publisher import Header, Publisher
 from engine.errors import BrokerAway, LeaseTaken, StaleWriter
 from engine.failpoints import Interrupted, arm
 from engine.lease import TELLER, Lease
@@ -34,13 +34,14 @@ from engine.settings import Settings
 from engine.store import dead_letters as letters
 from engine.store import outbox, slices, writes
 from engine.store.database import Database, open_database
+from engine.store.dead_letters import DeadLetter
 from engine.store.positions import read_positions
 from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
 from engine.store.tables import dead_letters
 from lab.runs import engine_on, replayed, storm
 from schemas import messages as m
 from schemas.topics import Topics
-from tests.integration.test_alerts import at_night, put, waiting
+from tests.integration.test_alerts import at_night, feed_rows, put, waiting
 from tests.support.builders import at
 
 TOPICS = Topics("test.")
@@ -53,7 +54,7 @@ class Message(msgspec.Struct):
     headers: dict[str, str]
 
 
-class Wire:
+class Wire(Publisher):
     """A topic in memory that can fail. `had` is what the brokers have, in their order; `most` on their way at once."""
 
     def __init__(self) -> None:
@@ -62,9 +63,10 @@ class Wire:
         self.fails: Callable[[list[Message]], int | None] = lambda sent: None
         self._sent: list[Message] = []
 
-    def send(self, topic: str, key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
-        said = {name: text.decode() for name, text in headers}
-        self._sent.append(Message(topic, key, value.decode(), said))
+    def send(
+        self, topic: str, key: str, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
+    ) -> None:
+        self._sent.append(Message(topic, key, value.decode(), {name: text.decode() for name, text in headers}))
         self.most = max(self.most, len(self._sent))
 
     def flush(self) -> None:
@@ -91,9 +93,9 @@ class FileWire(Wire):
         self._file.write(b"".join(msgspec.json.encode(message) + b"\n" for message in sent))
 
 
-def role(database: Database, wire: publish.Publisher, tell: Callable[[Database], object] = lambda _: None) -> Telling:
+def role(database: Database, wire: Publisher, tell: Callable[[Database], object] = lambda _: None) -> AlertPublisher:
     """The role, with its real consumer."""
-    return Telling(database, wire, TOPICS, Counters(), alerts.consume, tell)
+    return AlertPublisher(database, wire, TOPICS, Counters(), alerts.consume, tell)
 
 
 @pytest.fixture
@@ -111,16 +113,16 @@ def nothing_armed() -> Iterator[None]:
     arm("")
 
 
-def exhaust(telling_: Telling) -> None:
+def exhaust(telling_: AlertPublisher) -> None:
     """Turn until there is nothing to do."""
     for _ in range(10_000):
-        if not telling_.turn():
+        if not telling_.publish_batch():
             return
     raise AssertionError("it never ends")
 
 
-def lines(had: Sequence[Message]) -> list[m.AlertTold]:
-    return [m.decode_told(message.value) for message in had if message.topic == TOPICS.alerts]
+def lines(had: Sequence[Message]) -> list[m.PublishedAlert]:
+    return [m.decode_alert(message.value) for message in had if message.topic == TOPICS.alerts]
 
 
 def letter_ids(had: Sequence[Message]) -> list[str]:
@@ -133,11 +135,11 @@ def first_of_each(numbers: Sequence[int]) -> list[int]:
 
 def check_whole(database: Database, had: Sequence[Message], *, once: bool) -> None:
     """The topics have all that the database has, in order; `once`: and nothing twice."""
-    feed = alerts.feed(database, 0, limit=1_000_000)
+    feed = feed_rows(database)
     numbers, ids = [line.number for line in lines(had)], letter_ids(had)
     with database.read() as connection:
         stored = sorted(letter.id for letter in letters.listed(connection, limit=1_000_000))
-        assert not any(outbox.read_news(connection, "alerts"))
+        assert not any(outbox.read_backlog(connection, "alerts"))
         assert read_positions(connection, outbox.FEED) == {0: feed[-1].number}
     assert len(feed) > 50
     assert len(stored) > 5
@@ -157,16 +159,16 @@ def test_every_line_and_letter_is_published_once_and_in_order(database: Database
     check_whole(database, wire.had, once=True)
     with database.read() as connection:
         assert letter_ids(wire.had) == [letter.id for letter in letters.listed(connection, limit=1_000_000)][::-1]
-    assert not role(database, wire).turn()
+    assert not role(database, wire).publish_batch()
 
 
 def test_a_line_says_its_place_in_the_feed_and_has_the_id_of_its_event(database: Database) -> None:
     wire = Wire()
     exhaust(role(database, wire))
-    feed, epoch = alerts.feed(database, 0, limit=1_000_000), alerts.epoch(database)
+    feed, epoch = feed_rows(database), alerts.epoch(database)
     had = [message for message in wire.had if message.topic == TOPICS.alerts]
     for row, message in zip(feed, had, strict=True):
-        told = m.decode_told(message.value)
+        told = m.decode_alert(message.value)
         assert (told.number, told.epoch, told.told_at, told.why) == (row.number, epoch, row.told_at, row.reason)
         assert json.loads(row.body).items() <= json.loads(message.value).items()
         assert m.decode_line(message.value) == m.decode_line(row.body)
@@ -213,7 +215,7 @@ def test_what_waited_for_the_morning_is_published_then(database_url: str) -> Non
         database.upgrade()
         teller, wire, now = at_night(), Wire(), [at("03-03 23:31")]
         put(database, teller)
-        night = Telling(
+        night = AlertPublisher(
             database,
             wire,
             TOPICS,
@@ -248,7 +250,7 @@ def test_what_the_brokers_did_not_acknowledge_is_sent_again(
     telling_ = role(database, wire)
     for _ in range(10_000):
         with suppress(BrokerAway):
-            if not telling_.turn():
+            if not telling_.publish_batch():
                 break
     check_whole(database, wire.had, once=False)
     assert len(wire.had) > len(set(map(msgspec.json.encode, wire.had)))
@@ -280,10 +282,10 @@ def test_who_finds_the_mark_moved_by_another_process_marks_nothing(
         exhaust(role(database, fast))
 
     slow.fails = overtaken
-    while not alerts.feed(database, 0):
+    while not feed_rows(database):
         alerts.consume(database)
     with pytest.raises(StaleWriter, match="beyond line 0 by another process"):
-        role(database, slow).turn()
+        role(database, slow).publish_batch()
     check_whole(database, fast.had, once=True)
 
 
@@ -314,13 +316,13 @@ def await_(reached: Callable[[], bool], within_s: float = 20) -> None:
         time.sleep(0.01)
 
 
-def outbox_news(database: Database) -> outbox.News:
+def outbox_news(database: Database) -> outbox.Backlog:
     with database.read() as connection:
-        return outbox.read_news(connection, "alerts")
+        return outbox.read_backlog(connection, "alerts")
 
 
 @contextmanager
-def running(database: Database, wire: publish.Publisher) -> Iterator[Telling]:
+def running(database: Database, wire: Publisher) -> Iterator[AlertPublisher]:
     """The role in its thread."""
     telling_ = role(database, wire)
     telling_.start()
@@ -342,7 +344,7 @@ def test_steps_are_told_while_they_are_made(database_url: str) -> None:
 
 
 def test_an_outage_of_the_brokers_is_waited_out(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "AWAY_S", 0.01)
+    monkeypatch.setattr(AlertPublisher, "away_s", 0.01)
     wire, away = Wire(), threading.Event()
     away.set()
     wire.fails = lambda sent: len(sent) // 2 if away.is_set() else None
@@ -434,7 +436,7 @@ def test_a_standby_takes_over_within_a_second_of_a_kill(database: Database, tmp_
             first.kill()
             killed_s = time.monotonic()
             with database.begin() as connection:
-                slices.write_letters(connection, [late_letter()], [])
+                letters.write(connection, [DeadLetter(late_letter(), None)])
             await_(lambda: letter_ids(wire.had) == ["late"])
             assert time.monotonic() - killed_s < 1.5
     check_whole(database, [*had(tmp_path / "first.jsonl"), *wire.had], once=True)
@@ -451,12 +453,12 @@ def tell_until_killed(url: str, where: str) -> None:
     with closing(open_database(url)) as database:
         if server := os.environ.get("GRIDPATROL_KAFKA"):
             settings = Settings(kafka=server, kafka_prefix=where)
-            wire: publish.Publisher = Publisher(settings, "alerts")
+            wire: Publisher = Publisher(settings, "alerts")
             topics = Topics(where)
         else:
             wire, topics = FileWire(Path(where)), TOPICS
         fold = partial(alerts.consume, limit=20)
-        Telling(database, wire, topics, Counters(), fold, lambda _: None).run()
+        AlertPublisher(database, wire, topics, Counters(), fold, lambda _: None).run()
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def test_one_that_hangs_up_while_it_starts_is_asked_again_however_long_it_was_aw
         if (error := said.pop(0)) is not None:
             raise error
 
-    monkeypatch.setattr(probe, "_any_of", ask)
+    monkeypatch.setattr(probe, "ask_any", ask)
     monkeypatch.setattr(probe, "AGAIN_S", 0.1)
     monkeypatch.setattr(probe, "DOUBT_S", 0.3)
     await_welcome({}, 5)
@@ -272,7 +272,7 @@ def certified(kafka_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> I
         broker.start()
         admin = clients.admin(Wire(broker, folder).settings("admin"))
         admin.create_topics({FACTS: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
-        admin.create_acls([acls._acl(("worker", "WRITE", "TOPIC", FACTS))])
+        admin.create_acls([acls.acl_of(("worker", "WRITE", "TOPIC", FACTS))])
         admin.close()
         yield (
             Settings(

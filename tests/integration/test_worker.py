@@ -20,7 +20,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from engine import failpoints
 from engine.clock import now_ms
-from engine.cluster import clients, partition_consumer
+from engine.cluster import kafka_quirks, partition_consumer
 from engine.cluster.worker import Worker
 from engine.errors import Fenced, Stalled
 from engine.failpoints import Interrupted
@@ -182,8 +182,8 @@ def test_the_older_of_two_processes_of_one_name_ends(cluster: Cluster, monkeypat
     with pytest.raises(Fenced, match="runs as 'same'"):
         for number in range(1, 1000):
             report(cluster, number, 1)
-            newer.guarded_turn()
-            older.guarded_turn()
+            newer.try_once()
+            older.try_once()
     cluster.end(older)
     cluster.settle(newer)
     check_once(cluster, number)
@@ -385,7 +385,7 @@ def test_records_that_the_log_lost_halt_their_partition_and_raise_an_alarm_and_a
     assert gauges(worker)["gridpatrol_inbox_gap_records", "0"] == 3
     assert gauges(worker)["gridpatrol_inbox_gap_records", "1"] == 0
     for _ in range(10):
-        worker.guarded_turn()
+        worker.try_once()
     assert cluster.result().rows[0].position == stands
     assert not worker.ready()  # the other one goes on
     assert line.letters() == []
@@ -433,13 +433,13 @@ def test_a_member_that_waits_for_an_answer_that_has_come_joins_anew(
 
 def missing_a_rejoin(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, miss: Callable[[Worker], None]) -> Worker:
     """A worker after a turn in which the library has lost its way in a change of the group."""
-    monkeypatch.setattr(clients, "UNSEATED_S", 0.5)
+    monkeypatch.setattr(kafka_quirks, "REJOIN_S", 0.5)
     monkeypatch.setattr(partition_consumer, "JOIN_S", 0.2)
     report(cluster, 1, 10)
     worker = cluster.worker()
     cluster.settle()
     miss(worker)
-    worker.guarded_turn()
+    worker.try_once()
     return worker
 
 
@@ -463,12 +463,12 @@ def test_a_member_that_gets_no_partitions_however_often_it_joins_ends(
 ) -> None:
     worker = cluster.worker()
     cluster.settle()
-    monkeypatch.setattr(clients, "UNSEATED_S", 0.1)
+    monkeypatch.setattr(kafka_quirks, "REJOIN_S", 0.1)
     monkeypatch.setattr(partition_consumer, "JOIN_S", 0.0)
-    monkeypatch.setattr(clients, "seated", lambda consumer: False)  # no change of the group ever ends
+    monkeypatch.setattr(kafka_quirks, "is_member", lambda consumer: False)  # no change of the group ever ends
     with pytest.raises(Stalled, match="no place"):
         for _ in range(100):
-            worker.guarded_turn()
+            worker.try_once()
 
 
 def test_a_fetch_that_stands_still_while_the_log_grows_ends_the_process(
@@ -480,12 +480,12 @@ def test_a_fetch_that_stands_still_while_the_log_grows_ends_the_process(
     cluster.settle()
     until = time.monotonic() + 2
     while time.monotonic() < until:
-        worker.guarded_turn()  # a quiet log is no stall
+        worker.try_once()  # a quiet log is no stall
     report(cluster, 1, 10)
     with pytest.raises(Stalled, match="none has come"):
         for _ in range(100):
             numb(worker)
-            worker.guarded_turn()
+            worker.try_once()
 
 
 def numb(worker: Worker) -> None:
@@ -535,7 +535,7 @@ def test_a_large_backlog_is_fetched_as_there_is_room_and_no_partition_waits_for_
         worker = cluster.worker()
         most, done = 0, 0.0
         while not (settled := cluster.is_settled()):
-            worker.guarded_turn()
+            worker.try_once()
             most = max(most, sum(map(len, worker.inbox._tails.values())))
             small = [row for p, row in worker.engine.rows.items() if p != sick]
             if not done and sum(row.position for row in small) >= 7 + 110 - 12:

@@ -204,7 +204,7 @@ class Cluster:
     def turn(self, done: Callable[[], bool], *workers: Worker, within_s: float = 30) -> None:
         """Let workers (all of them) take turns until something holds: one by hand, several each in a thread."""
         until, turning = time.monotonic() + within_s, workers or tuple(self.workers)
-        with _threads([worker.guarded_turn for worker in turning] if len(turning) > 1 else []) as failed:
+        with _threads([worker.try_once for worker in turning] if len(turning) > 1 else []) as failed:
             while not done():
                 assert time.monotonic() < until, f"not within {within_s} s: {[self.shown(w) for w in self.workers]}"
                 if failed:
@@ -212,7 +212,7 @@ class Cluster:
                 if len(turning) > 1:
                     time.sleep(0.02)
                 else:
-                    turning[0].guarded_turn()
+                    turning[0].try_once()
 
     def settle(self, *workers: Worker, within_s: float = 30) -> None:
         """Until every partition is owned, and everything in the log is decided and published."""

@@ -22,8 +22,8 @@ from engine.clock import now_ms
 from engine.http.app import create_app
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store.database import open_database
 from engine.writer import Writer
+from lab.runs import open_at_this_release
 from schemas.refusals import Refusal
 from tests.support.builders import DAY, weiyang
 
@@ -59,9 +59,8 @@ class Served:
 @contextmanager
 def prepared(url: str, **settings: Any) -> Iterator[Engine]:
     """An engine on an empty database, with the sample pack active since 100 days ago."""
-    database = open_database(url)
+    database = open_at_this_release(url)
     try:
-        database.upgrade()
         engine = Engine(database, Settings(database=url, **{"partitions": 4} | settings), [fold.consume])
         fold.epoch(database)
         engine.install(weiyang().pack, now_ms() - 100 * DAY)
@@ -101,7 +100,7 @@ def served(engine: Engine, **parts: Any) -> Iterator[Served]:
         closing.set()
         server.should_exit = True
         thread.join(WITHIN_S)
-        writer.close()
+        writer.stop()
 
 
 def wait_until(true: Callable[[], Any]) -> Any:

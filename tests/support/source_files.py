@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -69,6 +69,11 @@ class Source:
             owner = self._dotted(node.value)
             return f"{owner}.{node.attr}" if owner else None
         return None
+
+
+def lines(found: Mapping[str, Iterable[str]]) -> str:
+    """Findings by file, one a line, for the message of a test."""
+    return "\n".join(["", *(f"{path}: {', '.join(sorted(bad))}" for path, bad in sorted(found.items()) if bad)])
 
 
 def project_files() -> list[Path]:

@@ -22,14 +22,14 @@ from tests.support.builders import (
     instant,
     weiyang,
 )
-from workflows.policy.model import May
+from workflows.policy.model import RoleRow
 
 HANDLER = "WY-GREEN-H"
 CLERK = changed(
     roles=(
         *weiyang().pack.roles,
-        May("clerk", "incident.closed", "intake"),
-        May("clerk-report", "report.submitted", "intake"),
+        RoleRow("clerk", "incident.closed", "intake"),
+        RoleRow("clerk-report", "report.submitted", "intake"),
     )
 )
 """A pack whose hotline also closes, as a system of record does."""

@@ -1,7 +1,7 @@
 """The demo's month against the rules themselves: what its author expects is what the engine's rules say.
 
-In: months that end at awkward instants. Out: every event decided as the log would decide it, each case's due
-instants fired in between.
+Months end at awkward instants. Every event is decided as the log would decide it, each case's due instants fired in
+between.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENDS = {
 MINUTE = 60_000
 
 
-class Told(NamedTuple):
+class Decided(NamedTuple):
     """A month as the rules took it."""
 
     events: list[dict[str, Any]]
@@ -54,7 +54,7 @@ def arrival(event: dict[str, Any]) -> int:
     return to_ms(datetime.fromisoformat(event.get("recordedtime", event["time"])))
 
 
-def told(events: list[dict[str, Any]], end: str) -> Told:
+def decided(events: list[dict[str, Any]], end: str) -> Decided:
     """Every event decided at its arrival."""
     cases: dict[str, Case] = {}
     answers: dict[tuple[str, str], str] = {}
@@ -64,23 +64,23 @@ def told(events: list[dict[str, Any]], end: str) -> Told:
         if digests.setdefault(key, digest(event)) != digest(event):
             answers[key] = "conflict"
         elif key not in answers:
-            answers[key] = _decided(cases, event, answers)
+            answers[key] = _outcome(cases, event, answers)
     for subject, case in cases.items():
         cases[subject] = _fired(case, to_ms(datetime.fromisoformat(end)), answers)
-    return Told(events, cases, answers)
+    return Decided(events, cases, answers)
 
 
-def _decided(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[str, str], str]) -> str:
+def _outcome(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[str, str], str]) -> str:
     kept, _ = split(event)
     envelope = decode_envelope(json.dumps(kept).encode())
     if isinstance(envelope, Refusal):
         return str(envelope.reason)
-    said = decode_data(envelope)
-    if isinstance(said, Refusal):
-        return str(said.reason)
+    data = decode_data(envelope)
+    if isinstance(data, Refusal):
+        return str(data.reason)
     record = Record(event=envelope, digest=digest(event))
     case = _fired(cases.get(envelope.subject, Case(id=envelope.subject)), arrival(event), answers)
-    result = take(case, IncomingEvent(record, said, arrival(event), encode_record(record)), weiyang(), weiyang())
+    result = take(case, IncomingEvent(record, data, arrival(event), encode_record(record)), weiyang(), weiyang())
     cases[envelope.subject] = result.case
     for settled in result.outcomes:
         refused = f"{settled.refusal.reason}: {settled.refusal.detail}" if settled.refusal else ""
@@ -98,12 +98,12 @@ def _fired(case: Case, until: int, answers: dict[tuple[str, str], str]) -> Case:
 
 
 @pytest.fixture(scope="module", params=list(ENDS))
-def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, int]:
+def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Decided, int]:
     end = ENDS[request.param]
-    return told(month(tmp_path_factory.mktemp("month"), end), end), to_ms(datetime.fromisoformat(end))
+    return decided(month(tmp_path_factory.mktemp("month"), end), end), to_ms(datetime.fromisoformat(end))
 
 
-def test_what_people_say_is_taken_and_what_a_faulty_app_sends_is_not(standing: tuple[Told, int]) -> None:
+def test_what_people_say_is_taken_and_what_a_faulty_app_sends_is_not(standing: tuple[Decided, int]) -> None:
     answers = standing[0].answers
     refused = {key: answer for key, answer in answers.items() if answer not in ("done", "parked")}
     assert {key: answer for key, answer in refused.items() if key[0] != "/demo/faulty"} == {}
@@ -113,27 +113,27 @@ def test_what_people_say_is_taken_and_what_a_faulty_app_sends_is_not(standing: t
     assert reasons == {"unknown_code", "forbidden", "impossible", "misrouted", "invalid"}
 
 
-def test_at_the_end_an_incident_stands_in_every_state_of_the_main_line(standing: tuple[Told, int]) -> None:
+def test_at_the_end_an_incident_stands_in_every_state_of_the_main_line(standing: tuple[Decided, int]) -> None:
     states = Counter(case.state for case in standing[0].cases.values())
     assert all(states[state] >= 2 for state in (*MAIN_LINE, "suspended", "returned")), states
     assert states["closed"] > 50
 
 
-def test_at_the_end_some_are_overdue_and_most_are_not(standing: tuple[Told, int]) -> None:
+def test_at_the_end_some_are_overdue_and_most_are_not(standing: tuple[Decided, int]) -> None:
     cases, end = standing[0].cases, standing[1]
     running = [case for case in cases.values() if case.due_at is not None]
     late = [case for case in running if (case.due_at or 0) < end]
     assert 5 <= len(late) < 0.7 * len(running)
 
 
-def test_events_stand_in_order_of_arrival_and_none_comes_after_the_end(standing: tuple[Told, int]) -> None:
+def test_events_stand_in_order_of_arrival_and_none_comes_after_the_end(standing: tuple[Decided, int]) -> None:
     arrivals = [arrival(event) for event in standing[0].events]
     assert arrivals == sorted(arrivals)
     assert arrivals[-1] <= standing[1]
     assert arrivals[0] >= standing[1] - 32 * 24 * 60 * MINUTE
 
 
-def test_some_come_late_some_twice_and_some_before_what_they_follow(standing: tuple[Told, int]) -> None:
+def test_some_come_late_some_twice_and_some_before_what_they_follow(standing: tuple[Decided, int]) -> None:
     events = standing[0].events
     late = [e for e in events if arrival(e) - to_ms(datetime.fromisoformat(e["time"])) > 20 * MINUTE]
     assert late
@@ -167,7 +167,7 @@ def test_a_whole_month_says_everything_that_can_be_said(tmp_path: Path) -> None:
     end = ENDS["a working morning"]
     events = month(tmp_path, end, incidents=600)
     assert {e["type"] for e in events} == set(EVENT_TYPES)
-    result = told(events, end)
+    result = decided(events, end)
     assert 50 <= sum(case.due_at is not None for case in result.cases.values()) <= 170
     states = {case.state for case in result.cases.values()}
     assert {"rejected", "withdrawn", "merged", "force_closed"} <= states

@@ -11,6 +11,7 @@ from consumers.performance import fold
 from schemas import facts as f
 from tests.support.builders import instant
 from tests.support.histories import DAY, MINUTE, Teller
+from workflows.figures import with_sums
 
 LEAF, MEMBER, STREET, HOTLINE = "WY01-01", "WY01-01-MEMBER", "WY01-CHIEF", "WY-12345"
 
@@ -32,7 +33,7 @@ def measures(steps) -> dict[str, int]:
     total: Counter[str] = Counter()
     for (measure, _), value in figures(steps).items():
         total[measure] += value
-    return fold.with_sums(dict(total))
+    return with_sums(dict(total))
 
 
 def days(steps, measure: str) -> list[int]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from consumers.performance import fold
 from tests.support.histories import live, plots, shuffled
 from tests.unit.test_fold import figures
+from workflows.figures import with_sums
 
 orders = st.lists(st.integers(0, 7), max_size=80)
 
@@ -59,7 +60,7 @@ def test_every_closable_case_is_on_time_or_overdue_and_nothing_is_ever_negative(
     for (measure, _), value in figures([s for steps in steps_of(plots) for s in steps]).items():
         assert value > 0, measure
         counts[measure] += value
-    total = Counter(fold.with_sums(dict(counts)))
+    total = Counter(with_sums(dict(counts)))
     assert total["closable"] == total["on_time"] + total["overdue"]
     assert total["overdue_closed"] == total["closed_late"] <= total["overdue"]
     assert total["closed"] == total["on_time"] + total["closed_late"] + total["without_deadline"]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.support.source_files import CODE, SHIPPED, Source, sources
+from tests.support.source_files import CODE, SHIPPED, Source, lines, sources
 
 LOADS_THE_LAB = "gridpatrol/source_tree.py"
 """The one file that may name lab/, and does so when it is asked to only: the wheel has no lab/."""
@@ -56,12 +56,14 @@ def lab_and_tests(source: Source) -> set[str]:
 
 def test_no_file_imports_in_a_circle() -> None:
     files = [source for package in (*CODE, "tests") for source in sources(package)]
-    assert circles(imports_within(files)) == []
+    found = circles(imports_within(files))
+    assert not found, "\n".join(["", *(" <-> ".join(sorted(circle)) for circle in found)])
 
 
 def test_what_is_shipped_needs_neither_lab_nor_tests() -> None:
     shipped = [source for package in SHIPPED for source in sources(package)]
-    assert {s.path: bad for s in shipped if (bad := lab_and_tests(s)) and s.path != LOADS_THE_LAB} == {}
+    found = {source.path: lab_and_tests(source) for source in shipped if source.path != LOADS_THE_LAB}
+    assert not any(found.values()), lines(found)
 
 
 def test_the_lab_is_loaded_lazily() -> None:
@@ -71,7 +73,7 @@ def test_the_lab_is_loaded_lazily() -> None:
 
 def test_the_lab_needs_no_tests() -> None:
     found = {source.path: {name for name in lab_and_tests(source) if name[:5] == "tests"} for source in sources("lab")}
-    assert {path: names for path, names in found.items() if names} == {}
+    assert not any(found.values()), lines(found)
 
 
 @pytest.mark.parametrize(

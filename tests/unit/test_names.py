@@ -20,7 +20,7 @@ from engine.store.tables import metadata
 from gridpatrol.cli import main
 from schemas.events import EVENT_TYPES
 from schemas.facts import AnyFact
-from tests.support.source_files import ROOT, SHIPPED, sources
+from tests.support.source_files import ROOT, SHIPPED, lines, sources
 
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 PLAIN_WORDS = Path(__file__).with_name("plain_words.txt").read_text(encoding="utf-8").split()
@@ -110,7 +110,8 @@ def unused(words: set[str], names: set[str]) -> set[str]:
 
 
 def test_every_word_of_a_public_name_is_plain_or_explained() -> None:
-    assert unknown(set(public_names()), terms(GLOSSARY) | set(PLAIN_WORDS)) == {}
+    found = unknown(set(public_names()), terms(GLOSSARY) | set(PLAIN_WORDS))
+    assert not found, lines(found)
 
 
 def test_no_plain_word_outlives_the_names_that_need_it() -> None:

@@ -1,7 +1,4 @@
-"""Who may speak: the file and what is refused in it, patterns of posts, tokens, and a change while it is in use.
-
-Enters: TOML. Leaves: principals, or a sentence with the file, the key and never a token.
-"""
+"""Who may speak: the file and what is refused in it, patterns of posts, tokens, and a change while it is in use."""
 
 from __future__ import annotations
 
@@ -30,11 +27,11 @@ def written(folder: Path, text: str) -> str:
 
 
 def read(folder: Path, text: str) -> Principals:
-    return Principals.read(written(folder, text))
+    return Principals(written(folder, text))
 
 
 def test_without_a_file_nobody_is_asked_and_nobody_else_is_known():
-    nobody = Principals.read("")
+    nobody = Principals("")
     assert not nobody.asked
     assert nobody.of_token(ONE) is None and nobody.named("local") is None and list(nobody) == []
 
@@ -120,14 +117,14 @@ def test_a_token_belongs_to_one_principal(tmp_path):
 
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(SettingsError, match=r"no-such\.toml cannot be read"):
-        Principals.read("no-such.toml")
+        Principals("no-such.toml")
 
 
 def test_a_file_that_everybody_can_write_is_refused(tmp_path):
     file = written(tmp_path, "[principal.app]")
     os.chmod(file, 0o666)
     with pytest.raises(SettingsError, match="chmod o-w"):
-        Principals.read(file)
+        Principals(file)
 
 
 def test_a_token_is_changed_without_a_restart_and_a_bad_change_changes_nothing(tmp_path, monkeypatch, caplog):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.performance.consume import sift
-from consumers.performance.faust_app import read
-from engine.store.steps import Stands, Stretch
+from consumers.performance.consume import select_new
+from consumers.performance.faust_app import decode
+from engine.store.steps import Positions, StepRange
 from schemas import facts as f
 
 
@@ -34,9 +34,9 @@ def step(partition: int, n: int) -> f.Step:
     )
 
 
-def stands(last: int = 5, end: int = 20) -> Stands:
+def stands(last: int = 5, end: int = 20) -> Positions:
     """One consumer, in partition 0 after `last` of `end`, in partition 1 at the beginning."""
-    return Stands({0: last, 1: 0}, {0: end, 1: end})
+    return Positions({0: last, 1: 0}, {0: end, 1: end})
 
 
 @pytest.mark.parametrize(
@@ -59,24 +59,24 @@ def stands(last: int = 5, end: int = 20) -> Stands:
 def test_a_step_is_folded_once_and_what_is_missing_before_it_is_named(
     numbers: list[int], fresh: list[int], gaps: list[tuple[int, int]], skipped: int, unknown: int
 ) -> None:
-    found = sift(stands(), [step(0, n) for n in numbers])
+    found = select_new(stands(), [step(0, n) for n in numbers])
     assert [s.n for s in found.fresh] == fresh
-    assert found.gaps == [Stretch(0, after, upto) for after, upto in gaps]
+    assert found.gaps == [StepRange(0, after, upto) for after, upto in gaps]
     assert (found.skipped, found.unknown) == (skipped, unknown)
     assert found.missing == sum(upto - after for after, upto in gaps)
 
 
 def test_partitions_are_counted_each_for_itself_and_one_without_steps_is_unknown() -> None:
-    found = sift(stands(), [step(0, 6), step(1, 1), step(9, 1), step(1, 3), step(0, 7)])
+    found = select_new(stands(), [step(0, 6), step(1, 1), step(9, 1), step(1, 3), step(0, 7)])
     assert [(s.partition, s.n) for s in found.fresh] == [(0, 6), (1, 1), (1, 3), (0, 7)]
-    assert found.gaps == [Stretch(1, 1, 2)]
+    assert found.gaps == [StepRange(1, 1, 2)]
     assert found.unknown == 1
 
 
 @given(st.integers(0, 20), st.lists(st.integers(-2, 30), max_size=40))
 def test_fresh_steps_and_gaps_are_everything_up_to_the_last_step_that_came(last: int, numbers: list[int]) -> None:
     before = stands(last)
-    found = sift(before, [step(0, n) for n in numbers])
+    found = select_new(before, [step(0, n) for n in numbers])
     read_between = [n for gap in found.gaps for n in range(gap.after + 1, gap.upto + 1)]
     taken = sorted([s.n for s in found.fresh] + read_between)
     upto = max([last, *(n for n in numbers if n <= 20)])
@@ -89,6 +89,6 @@ def test_a_message_that_is_no_step_of_its_partition_is_passed_over_and_counted()
     good = f.encode_step(step(3, 1))
     deep = b'{"partition":' + b"[" * 100_000
     bad = [b"", b"\x00\xff", b"null", b"{}", good[:-1], good.replace(b'"n":1', b'"n":"1"'), deep]
-    found, counted = read([(3, k, value) for k, value in enumerate([good, *bad])] + [(4, 0, good)])
+    found, counted = decode([(3, k, value) for k, value in enumerate([good, *bad])] + [(4, 0, good)])
     assert found == [step(3, 1)]
     assert counted == len(bad) + 1

@@ -1,16 +1,16 @@
-"""Working calendars: in goes the calendar of a compiled policy pack, out come deadlines and elapsed time.
+"""Working calendars: deadlines and elapsed time on the calendar of a compiled policy pack.
 
-`CalendarData` is what a pack carries: everything is expanded (time zone rules, holidays, working weekends
-调休), so computing a deadline needs neither a time zone database nor a holiday library, and the same pack
-gives the same deadline for ever. `Calendar` lays it out once for bisecting. All instants are integer UTC
-milliseconds; local time appears only in `local`, `local_day` and the windows. The hands themselves are in
-`workflows.clocks.timescales`.
+`CalendarData` is what a pack carries. Everything in it is expanded (time zone rules, holidays, working weekends 调休),
+so computing a deadline needs neither a time zone database nor a holiday library, and the same pack gives the same
+deadline for ever. `Calendar` lays it out once for bisecting; the timescales themselves are in
+`workflows.clocks.timescales`. All instants are integer UTC milliseconds. Local time appears only in `local`,
+`local_day` and the windows.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 
 import msgspec
@@ -41,7 +41,7 @@ _MONDAY = date(1970, 1, 5).toordinal() - _EPOCH
 
 
 class DayRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One day that differs from the weekly pattern: `windows` empty is a day off, else it is worked."""
+    """One day that differs from the weekly pattern. Empty `windows` make it a day off."""
 
     day: int  # local, YYYYMMDD
     windows: Windows = ()
@@ -49,7 +49,7 @@ class DayRule(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CalendarData(msgspec.Struct, frozen=True):
-    """A calendar as a compiled pack carries it; all of it JSON, all of it expanded."""
+    """A calendar as a compiled pack carries it, in JSON."""
 
     code: str
     zone: str  # name of the time zone, for display
@@ -63,7 +63,7 @@ class CalendarData(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One working window: half open, the closing instant is outside."""
+    """One working window. It is half open: the closing instant is outside."""
 
     opens_ms: int
     closes_ms: int
@@ -92,10 +92,10 @@ def _date(number: int) -> date:
 
 
 class Calendar:
-    """A calendar ready to compute with; immutable, and about a microsecond per reading."""
+    """A calendar ready to compute with. It is immutable; one reading takes about a microsecond."""
 
     def __init__(self, data: CalendarData) -> None:
-        """Lay `data` out; raises CalendarError, which names the field and the remedy."""
+        """Lay `data` out. Raises CalendarError, which names the field and the remedy."""
         _check(data)
         self.data = data
         self.code = data.code
@@ -104,24 +104,22 @@ class Calendar:
         self.wall = Wall(data.offsets)
         self.rules = {day_number(rule.day): rule for rule in data.days}
         self._first_day = day_number(data.first_day)
-        self._tail_day = self._first_plain_day() + 7
+        # The first plain day comes after everything irregular: known holidays, exceptions, clock changes.
+        since, offset = data.offsets[-1]
+        changed = (since + offset) // DAY_MS + 1 if since != SINCE_EVER else self._first_day
+        first_plain_day = max(day_number(data.last_day), changed, *self.rules, self._first_day) + 1
+        self._tail_day = first_plain_day + 7
         self._first_ms = self.midnight(self._first_day)
         self._tail_ms = self.midnight(self._tail_day)
         #: The instant at which the last day with known holidays ends.
         self.horizon_ms = self.midnight(day_number(data.last_day) + 1)
-        # Two weeks more than are read, because a hand at the end of the arrays looks for the next opening.
+        # Two weeks more than are read, since a timescale at the end of the arrays looks for the next opening.
         days = ((n, self.windows_of(n)) for n in range(self._first_day, self._tail_day + 14))
         self._axis = Axis(self.wall, ((n * DAY_MS, windows) for n, windows in days if windows))
         self._shape = DayShape(window for _, windows in _all_windows(data) for window in windows)
-        self._timescales = self._make_hands()
+        self._timescales = self._make_timescales()
 
-    def _first_plain_day(self) -> int:
-        """The day after everything irregular: known holidays, exceptions, clock changes."""
-        since = self.data.offsets[-1][0]
-        changed = (since + self.data.offsets[-1][1]) // DAY_MS + 1 if since != SINCE_EVER else self._first_day
-        return max(day_number(self.data.last_day), changed, *self.rules, self._first_day) + 1
-
-    def _make_hands(self) -> dict[Kind, Timescale]:
+    def _make_timescales(self) -> dict[Kind, Timescale]:
         working = WorkingTime(self._axis, self._first_ms)
         days: dict[DayMeaning, Timescale] = {
             DayMeaning.same_time: SameTime(self._axis, self.wall, self._shape),
@@ -145,10 +143,10 @@ class Calendar:
             "for an earlier instant, compile and activate a pack whose calendar begins in an earlier year"
         )
 
-    # Deadlines and elapsed time, all in terms of hands.
+    # Deadlines and elapsed time.
 
     def timescale(self, kind: Kind) -> Timescale:
-        """The hand of one kind of clock."""
+        """The timescale of one kind of clock."""
         return self._timescales[kind]
 
     def budget(self, limit: Limit) -> int:
@@ -172,53 +170,53 @@ class Calendar:
         return limit.milli * (DAY_MS // 1000)
 
     def deadline(self, start_ms: int, limit: Limit) -> int:
-        """When `limit` ends that starts at `start_ms`."""
+        """The instant at which a limit that starts at `start_ms` ends."""
         return self.due_after(start_ms, self.budget(limit), limit.kind)
 
     def due_after(self, start_ms: int, left: int, kind: Kind) -> int:
-        """When `left` units of a hand are used up by a clock that starts, or resumes, at `start_ms`.
+        """The instant at which a clock that starts, or resumes, at `start_ms` has used up `left` units.
 
-        `left` is a budget or what a pause kept of it. If it is not negative, the answer never lies before
-        `start_ms`; if it is, the clock was overdue when it stopped, and the answer lies in the past.
+        `left` is a budget or what a pause kept of it. If it is negative, the clock was overdue when it stopped, and
+        the answer lies in the past; otherwise the answer never lies before `start_ms`.
         """
         timescale = self._timescales[kind]
         reached = timescale.reach(timescale.measure(start_ms) + left)
         if left < 0 or reached >= start_ms:
             return reached
         if kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day:
-            # What was left is the rest of a working day, and that day closed before the clock resumed.
+            # The rest of a working day was left, and that day closed before the clock resumed.
             return timescale.reach(timescale.measure(start_ms) + DAY_MS)
         return start_ms
 
     def left_at(self, now_ms: int, start_ms: int, left: int, kind: Kind) -> int:
-        """What is left at `now_ms` of a clock that started, or resumed, at `start_ms` with `left` units.
+        """The units left at `now_ms` of a clock that started, or resumed, at `start_ms` with `left` units.
 
-        This is what a pause keeps. Until the clock is due it is never negative, even if the next opening lies
-        beyond the deadline's time of day: whoever pauses in time has not overrun anything.
+        A pause keeps this. Until the clock is due it is never negative, even if the next opening lies beyond the
+        deadline's time of day: a clock that pauses in time has overrun nothing.
         """
         rest = left - self.elapsed(start_ms, now_ms, kind)
         return rest if rest >= 0 or now_ms > self.due_after(start_ms, left, kind) else 0
 
     def elapsed(self, from_ms: int, to_ms: int, kind: Kind) -> int:
-        """What a clock consumes from one instant to another, in units of its hand."""
+        """The units that a clock consumes from one instant to another."""
         timescale = self._timescales[kind]
         return timescale.measure(to_ms) - timescale.measure(from_ms)
 
     def remaining(self, now_ms: int, due_ms: int, kind: Kind) -> int:
-        """What is left at `now_ms` of a clock that is due at `due_ms`; negative once overdue by that much."""
+        """The units left at `now_ms` of a clock that is due at `due_ms`; negative once it is overdue."""
         return self.elapsed(now_ms, due_ms, kind)
 
     def offset_before(self, due_ms: int, limit: Limit) -> int:
         """The instant `limit` before a deadline, in the limit's own kind.
 
-        So a warning in working time falls into working time. It lies before the deadline, but not before the
+        A warning in working time thus falls into working time. It lies before the deadline, but not before the
         calendar's first day, however long `limit` is.
         """
         timescale, worth = self._timescales[limit.kind], self.budget(limit)
         if limit.kind is Kind.urgent_hour:
             return due_ms - worth
         by_date = limit.kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day
-        # A day that closes at 24:00 is still that day; the hand has begun the next one.
+        # A day that closes at 24:00 is still that day, but the timescale has begun the next one.
         value = timescale.measure(due_ms - by_date) - worth
         reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
         if reached >= due_ms:
@@ -226,8 +224,10 @@ class Calendar:
         return max(reached, self._first_ms)
 
     def _shortly_before(self, due_ms: int, worth: int, kind: Kind) -> int:
-        """The same where the hand jumped to the deadline: over a skipped hour, or the missing end of a short
-        day. Then running time is counted back, or working time in the share of a day that `worth` is."""
+        """The same where the timescale jumped to the deadline, over a skipped hour or the missing end of a short day.
+
+        Then running time is counted back, or working time in the share of a day that `worth` is.
+        """
         if kind is Kind.calendar_day:
             return due_ms - worth
         timescale = self._timescales[Kind.working_hour]
@@ -239,13 +239,13 @@ class Calendar:
         return self.deadline(due_ms, limit)
 
     def provisional(self, t_ms: int, kind: Kind | None = None) -> bool:
-        """Whether a deadline at `t_ms` rests on days whose holidays are not known yet.
+        """Whether a deadline at `t_ms` depends on days whose holidays are not known yet.
 
-        With a `kind` that no holiday moves (紧急工作时, 自然日) the answer is False.
+        It is False for a `kind` that no holiday moves (紧急工作时, 自然日).
         """
         return t_ms > self.horizon_ms and kind not in (Kind.urgent_hour, Kind.calendar_day)
 
-    # Local time, for edges and figures.
+    # Local time.
 
     def local_day(self, t_ms: int) -> int:
         """The local date of an instant, YYYYMMDD."""
@@ -256,7 +256,7 @@ class Calendar:
         return self.midnight(day_number(day))
 
     def local(self, t_ms: int) -> str:
-        """RFC 3339 with the local offset, milliseconds only if there are any: 2026-02-24T11:00:00+08:00."""
+        """RFC 3339 with the local offset, with milliseconds only if there are any: 2026-02-24T11:00:00+08:00."""
         offset = self.wall.offset(t_ms)
         number, in_day = divmod(t_ms + offset, DAY_MS)
         seconds, ms = divmod(in_day, 1000)
@@ -266,15 +266,15 @@ class Calendar:
         sign = "-" if offset < 0 else "+"
         return f"{_date(number).isoformat()}T{clock}{fraction}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
 
-    # Windows, for explaining and for showing who is at work.
+    # Working windows.
 
     def windows_of(self, number: int) -> Windows:
-        """The working windows of a local day (day number), local minutes."""
+        """The working windows of a local day (day number), in local minutes."""
         rule = self.rules.get(number)
         return self.weekly_windows_of(number) if rule is None else rule.windows
 
     def weekly_windows_of(self, number: int) -> Windows:
-        """What the weekly pattern alone says of a local day (day number)."""
+        """The working windows of a local day (day number) by the weekly pattern alone."""
         return self.data.weekly[(number - _MONDAY) % 7]
 
     def midnight(self, number: int) -> int:
@@ -287,7 +287,7 @@ class Calendar:
         return window.opens_ms <= t_ms
 
     def windows_from(self, t_ms: int) -> Iterator[Window]:
-        """All windows that close after an instant, in order, without end."""
+        """The windows that close after an instant, in order, without end."""
         if t_ms < self._first_ms:
             raise CalendarError(self._refusal())
         axis = self._axis
@@ -304,7 +304,7 @@ class Calendar:
 
 
 def _check(data: CalendarData) -> None:
-    """Refuse data from which nothing sound could be computed."""
+    """Refuse data with which nothing sound could be computed. Raises CalendarError."""
 
     def need(condition: bool, problem: str) -> None:
         if not condition:
@@ -313,7 +313,9 @@ def _check(data: CalendarData) -> None:
     need(len(data.weekly) == 7, f"weekly has {len(data.weekly)} entries; give seven, Monday first")
     need(any(data.weekly), "no weekday has a working window; give one, or [[0, 1440]] for all hours")
     for name, windows in _all_windows(data):
-        need(_in_order(windows), f"windows {windows} of {name} must be in order, apart, within 0 ... 1440")
+        edges = [minute for window in windows for minute in window]
+        in_order = edges == sorted(edges) and all(a < b for a, b in windows) and all(0 <= m <= 1440 for m in edges)
+        need(in_order, f"windows {windows} of {name} must be in order, apart, within 0 ... 1440")
     need(
         bool(data.offsets) and data.offsets[0][0] == SINCE_EVER,
         f"the first offset must hold since ever; begin offsets with [{SINCE_EVER}, offset]",
@@ -337,8 +339,3 @@ def _all_windows(data: CalendarData) -> Iterator[tuple[str, Windows]]:
         yield f"weekday {i + 1}", windows
     for rule in data.days:
         yield f"day {rule.day}", rule.windows
-
-
-def _in_order(windows: Sequence[tuple[int, int]]) -> bool:
-    edges = [minute for window in windows for minute in window]
-    return edges == sorted(edges) and all(a < b for a, b in windows) and all(0 <= m <= 1440 for m in edges)

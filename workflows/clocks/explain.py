@@ -1,10 +1,9 @@
-"""Explaining a deadline: in go a calendar, a start, a limit and pauses, out come the spans that add up to it.
+"""Explains a deadline: from a calendar, a start, a limit and pauses, the spans of time that add up to it.
 
-People trust a deadline that shows its calculation: every span says from when to when, how much of the limit
-it used, and why or why not (working window, lunch, night, weekend, holiday by name, working weekend 调休,
-pause). The counted spans add up to the budget exactly. Long limits are folded: whole ordinary working days
-become one line. `msgspec.to_builtins` of an `Explanation` is its JSON; `render` is its text, in Chinese or
-English.
+Every span says from when to when, how much of the limit it used, and why or why not (working window, midday break,
+night, weekend, holiday by name, working weekend 调休, pause). The counted spans add up to the budget exactly. Long
+limits are folded: whole ordinary working days become one line. `msgspec.to_builtins` of an `Explanation` is its JSON,
+`render` its text, in Chinese or English.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ import msgspec
 
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import DAY_MS, DayMeaning, Kind, Limit, decimal_text, limit_text
-from workflows.clocks.spans import Piece, Why, counted_pieces, folded
+from workflows.clocks.spans import Piece, PieceReason, counted_pieces, folded
 from workflows.clocks.timescales import MINUTE_MS
 
 _WHY = {
-    Why.working: ("工作时段", "working window"),
-    Why.extra_day: ("调休上班", "working weekend"),
-    Why.special_hours: ("当日特定时段", "special hours of the day"),
-    Why.days: ("个完整工作日", "whole working days"),
-    Why.running: ("连续计时", "runs without a break"),
-    Why.day_begun: ("当日已开始，计一日", "a day that has begun counts"),
-    Why.clock_forward: ("时钟拨快", "clocks go forward"),
-    Why.clock_back: ("时钟拨慢", "clocks go back"),
-    Why.before_opening: ("未到上班时间", "before opening"),
-    Why.midday: ("午休", "midday break"),
-    Why.night: ("下班时间", "night"),
-    Why.weekend: ("周休日", "weekend"),
-    Why.holiday: ("假日", "holiday"),
-    Why.paused: ("暂停", "paused"),
+    PieceReason.working: ("工作时段", "working window"),
+    PieceReason.extra_day: ("调休上班", "working weekend"),
+    PieceReason.special_hours: ("当日特定时段", "special hours of the day"),
+    PieceReason.days: ("个完整工作日", "whole working days"),
+    PieceReason.running: ("连续计时", "runs without a break"),
+    PieceReason.day_begun: ("当日已开始，计一日", "a day that has begun counts"),
+    PieceReason.clock_forward: ("时钟拨快", "clocks go forward"),
+    PieceReason.clock_back: ("时钟拨慢", "clocks go back"),
+    PieceReason.before_opening: ("未到上班时间", "before opening"),
+    PieceReason.midday: ("午休", "midday break"),
+    PieceReason.night: ("下班时间", "night"),
+    PieceReason.weekend: ("周休日", "weekend"),
+    PieceReason.holiday: ("假日", "holiday"),
+    PieceReason.paused: ("暂停", "paused"),
 }
 
 _MEANING = {
@@ -52,7 +51,7 @@ _WEEKDAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 class Span(msgspec.Struct, frozen=True, rename={"from_at": "from", "to_at": "to"}):
-    """One stretch of time. `counted` is exact, in units of the hand; the texts round it for people."""
+    """One stretch of time. `counted` is exact, in units of the timescale; the texts are rounded."""
 
     from_at: str  # local, RFC 3339
     to_at: str
@@ -61,7 +60,7 @@ class Span(msgspec.Struct, frozen=True, rename={"from_at": "from", "to_at": "to"
     counted: int
     counted_zh: str
     counted_en: str
-    why: Why
+    why: PieceReason
     why_zh: str
     why_en: str
     note: str = ""  # the holiday's name, or what the calendar says of an extra day
@@ -69,7 +68,7 @@ class Span(msgspec.Struct, frozen=True, rename={"from_at": "from", "to_at": "to"
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """A deadline and its calculation. `provisional`: it rests on days after `known_until` (YYYYMMDD)."""
+    """A deadline and its calculation. It is `provisional` if it depends on days after `known_until` (YYYYMMDD)."""
 
     calendar: str
     zone: str
@@ -91,8 +90,11 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tuple[int, int]] = ()) -> Explanation:
-    """Compute a deadline and show how. `pauses` are (from, to) instants; one that is still open ends now,
-    and the answer is then the deadline if the clock resumed now. Raises CalendarError and LimitError."""
+    """Compute a deadline, and show how. `pauses` are (from, to) instants.
+
+    A pause that is still open is given with now as its end; the answer is then the deadline if the clock resumed now.
+    Raises CalendarError and LimitError.
+    """
     total = left = calendar.budget(limit)
     pieces: list[Piece] = []
     at = start_ms
@@ -101,10 +103,10 @@ def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tu
         if paused == resumed:
             continue
         if paused >= calendar.due_after(at, left, limit.kind):
-            break  # it was due before that
+            break  # the clock was due before this pause
         rest = calendar.left_at(paused, at, left, limit.kind)
         pieces += counted_pieces(calendar, limit.kind, at, paused, left - rest)
-        pieces.append(Piece(paused, resumed, 0, Why.paused))
+        pieces.append(Piece(paused, resumed, 0, PieceReason.paused))
         at, left = resumed, rest
     due = calendar.due_after(at, left, limit.kind)
     pieces += counted_pieces(calendar, limit.kind, at, due, left)
@@ -113,6 +115,27 @@ def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tu
 
 def _in_words(calendar: Calendar, limit: Limit, start: int, due: int, total: int, pieces: list[Piece]) -> Explanation:
     kind = limit.kind
+    spans = []
+    for piece in pieces:
+        why_zh, why_en = _WHY[piece.why]
+        if piece.days:
+            why_zh, why_en = f"{piece.days}{why_zh}", f"{piece.days} {why_en}"
+        spans.append(
+            Span(
+                from_at=calendar.local(piece.from_ms),
+                to_at=calendar.local(piece.to_ms),
+                from_ms=piece.from_ms,
+                to_ms=piece.to_ms,
+                counted=piece.counted,
+                counted_zh=amount_text(calendar, kind, piece.counted, "zh"),
+                counted_en=amount_text(calendar, kind, piece.counted, "en"),
+                why=piece.why,
+                why_zh=why_zh,
+                why_en=why_en,
+                note=piece.note,
+                days=piece.days,
+            )
+        )
     meaning = _DAY_MEANING[calendar.day_meaning] if kind is Kind.working_day else _MEANING[kind]
     return Explanation(
         calendar=calendar.code,
@@ -131,41 +154,16 @@ def _in_words(calendar: Calendar, limit: Limit, start: int, due: int, total: int
         total_en=amount_text(calendar, kind, total, "en"),
         provisional=calendar.provisional(due, kind),
         known_until=calendar.data.last_day,
-        spans=tuple(_span(calendar, kind, piece) for piece in pieces),
-    )
-
-
-def _span(calendar: Calendar, kind: Kind, piece: Piece) -> Span:
-    why_zh, why_en = _WHY[piece.why]
-    if piece.days:
-        why_zh, why_en = f"{piece.days}{why_zh}", f"{piece.days} {why_en}"
-    return Span(
-        from_at=calendar.local(piece.from_ms),
-        to_at=calendar.local(piece.to_ms),
-        from_ms=piece.from_ms,
-        to_ms=piece.to_ms,
-        counted=piece.counted,
-        counted_zh=amount_text(calendar, kind, piece.counted, "zh"),
-        counted_en=amount_text(calendar, kind, piece.counted, "en"),
-        why=piece.why,
-        why_zh=why_zh,
-        why_en=why_en,
-        note=piece.note,
-        days=piece.days,
+        spans=tuple(spans),
     )
 
 
 def amount_text(calendar: Calendar, kind: Kind, amount: int, lang: str) -> str:
-    """Units of a hand for people: hours and minutes, or days to three decimals."""
+    """Units of a timescale for people: hours and minutes, or days to three decimals. `lang` is `zh` or `en`."""
     if kind is Kind.working_day and calendar.day_meaning is not DayMeaning.hours:
-        days = decimal_text((amount * 1000 + DAY_MS // 2) // DAY_MS)
-        return f"{days}个工作日" if lang == "zh" else f"{days} working day{'' if days == '1' else 's'}"
-    day_ms = DAY_MS if kind is Kind.calendar_day else 0
-    return _duration_text(amount, day_ms, lang)
-
-
-def _duration_text(ms: int, day_ms: int, lang: str) -> str:
-    days, ms = divmod(ms, day_ms) if day_ms else (0, ms)
+        rounded = decimal_text((amount * 1000 + DAY_MS // 2) // DAY_MS)
+        return f"{rounded}个工作日" if lang == "zh" else f"{rounded} working day{'' if rounded == '1' else 's'}"
+    days, ms = divmod(amount, DAY_MS) if kind is Kind.calendar_day else (0, amount)
     hours, ms = divmod(ms, 60 * MINUTE_MS)
     minutes, ms = divmod(ms, MINUTE_MS)
     seconds = decimal_text(ms)
@@ -197,19 +195,17 @@ def render(explanation: Explanation, lang: str = "zh") -> str:
         foot.append(("provisional", f"holidays are known until {until} only; a newer calendar may move it"))
     width = max(_width(label) for label, _ in head + foot)
     lines = [f"{_padded(label, width)}  {text}" for label, text in head]
-    lines += _table([_row(span, lang) for span in x.spans])
+    rows = []
+    for span in x.spans:
+        counted = f"+{span.counted_zh if zh else span.counted_en}" if span.counted else "不计" if zh else "-"
+        rows.append((_stretch(span.from_at, span.to_at, lang), counted, _because(span, lang)))
+    widths = [max((_width(row[i]) for row in rows), default=0) for i in range(2)]
+    lines += [f"  {_padded(a, widths[0])}  {_padded(b, widths[1])}  {c}" for a, b, c in rows]
     return "\n".join(lines + [f"{_padded(label, width)}  {text}" for label, text in foot])
 
 
-def _row(span: Span, lang: str) -> tuple[str, str, str]:
-    counted = span.counted_zh if lang == "zh" else span.counted_en
-    nothing = "不计" if lang == "zh" else "-"
-    counted = f"+{counted}" if span.counted else nothing
-    return _stretch(span.from_at, span.to_at, lang), counted, _because(span, lang)
-
-
 def _because(span: Span, lang: str) -> str:
-    """The calendar's own name of the day, where it has one, says most."""
+    """The reason of a span, with the calendar's own name of the day if it has one."""
     why = span.why_zh if lang == "zh" else span.why_en
     if not span.note or why in span.note:
         return span.note or why
@@ -245,13 +241,8 @@ def _day_text(day: date, lang: str) -> str:
     return f"{day.isoformat()} {name}"
 
 
-def _table(rows: list[tuple[str, str, str]]) -> list[str]:
-    widths = [max((_width(row[i]) for row in rows), default=0) for i in range(2)]
-    return [f"  {_padded(a, widths[0])}  {_padded(b, widths[1])}  {c}" for a, b, c in rows]
-
-
 def _width(text: str) -> int:
-    """Columns on a terminal, where Chinese characters take two."""
+    """Columns on a terminal; a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 

@@ -1,8 +1,8 @@
-"""Time limits: in goes the text an office writes (`4工作时`, `10 working days`), out comes an exact `Limit`.
+"""Time limits: the texts that offices write (`4工作时`, `10 working days`) and the exact `Limit` that they mean.
 
 A limit is an amount and one of four kinds of clock. Amounts are kept in thousandths, so that the 1.5工作时 of
-published tables and half an hour are exact and no float enters a deadline. What a limit is worth on a given
-calendar, its budget, is an integer in the units of that calendar's hand (see `workflows.clocks.timescales`).
+published tables and half an hour are exact and no float enters a deadline. What a limit is worth on a given calendar
+is an integer, see `workflows.clocks.calendar.Calendar.budget`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
-#: No published limit comes near it; an amount above is a slip of the keyboard.
+#: The largest amount. No published limit comes near it; an amount above is a slip of the keyboard.
 MAX_MILLI = 100_000_000
 
 
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 class DayMeaning(StrEnum):
-    """What "N working days" means; places differ, so it is data of the calendar."""
+    """What "N working days" means. Places differ, so it is data of the calendar."""
 
     same_time = "same_time"  # the same time of day, N working days on
     end_of_day = "end_of_day"  # the closing instant of the Nth working day after the start's date
@@ -39,7 +39,7 @@ class DayMeaning(StrEnum):
 
 
 class LimitError(ValueError):
-    """A limit that cannot be read or cannot be used here. `text` is what was given, `remedy` what to do."""
+    """A limit that cannot be read, or not be used here. `text` is what was given, `remedy` what to do about it."""
 
     def __init__(self, text: str, problem: str, remedy: str) -> None:
         super().__init__(f"limit {text!r}: {problem}. {remedy}")
@@ -91,8 +91,8 @@ _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*个?\s*(\D+)")
 def parse_limit(text: str) -> Limit:
     """Read `4工作时`, `4个工作时`, `10 working days`, `10wd` or `10 working_day`; full-width digits too.
 
-    Words that leave the kind of clock open (小时, 天, 日, hours, days) are refused: guessing between working
-    and running time would move every deadline. Raises LimitError, which lists the accepted forms.
+    Words that leave the kind of clock open (小时, 天, 日, hours, days) are refused, since guessing between working and
+    running time would move every deadline. Raises LimitError, which lists the accepted forms.
     """
     plain = unicodedata.normalize("NFKC", text).strip().lower()
     form = _FORM.fullmatch(plain)
@@ -102,20 +102,16 @@ def parse_limit(text: str) -> Limit:
     kind = _KINDS.get(" ".join(unit.replace("_", " ").split()))
     if kind is None:
         raise LimitError(text, f"{unit.strip()!r} does not say which clock runs", ACCEPTED)
-    return Limit(kind, _thousandths(amount, text))
-
-
-def _thousandths(amount: str, text: str) -> int:
     milli = Decimal(amount) * 1000
     if milli != int(milli):
         raise LimitError(text, "more than three decimals", "Round it to thousandths, or use a smaller unit.")
     if not 0 < milli <= MAX_MILLI:
         raise LimitError(text, "a limit lies above 0 and at or below 100,000", "Leave it empty for none.")
-    return int(milli)
+    return Limit(kind, int(milli))
 
 
 def limit_text(limit: Limit, lang: str = "zh") -> str:
-    """The canonical text, which `parse_limit` reads back: `1.5工作时` or `1.5 working hours`."""
+    """The canonical text, `1.5工作时` or `1.5 working hours`, which `parse_limit` reads back."""
     amount = decimal_text(limit.milli)
     words = _WORDS[limit.kind]
     if lang == "zh":

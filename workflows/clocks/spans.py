@@ -1,8 +1,8 @@
-"""The stretches of time behind a deadline: in go a calendar, a clock's start and end, out come its pieces.
+"""The stretches of time behind a deadline: what a clock counted from start to end, and why or why not.
 
-Each piece has one cause: it lies in a working window, or in a midday break, a night, a weekend, a holiday.
-What the pieces count adds up to what the clock used. `folded` makes one piece of a long run of whole working
-days, so that a limit of a year is still read at a glance. Words for all this are in `workflows.clocks.explain`.
+Each piece has one cause: it lies in a working window, or in a midday break, a night, a weekend, a holiday. What the
+pieces count adds up to what the clock used. `folded` makes one piece of a long run of whole working days, so that a
+limit of a year is still read at a glance. `workflows.clocks.explain` puts the pieces into words.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from workflows.clocks.calendar import Calendar, day_number
@@ -18,8 +18,8 @@ from workflows.clocks.limits import DAY_MS, DayMeaning, Kind
 from workflows.clocks.timescales import MINUTE_MS
 
 
-class Why(StrEnum):
-    """Why a span counts or not. The values are part of the JSON form."""
+class PieceReason(StrEnum):
+    """Why a piece counts or not. The values are part of the JSON form."""
 
     working = "working"
     extra_day = "extra_day"
@@ -37,22 +37,35 @@ class Why(StrEnum):
     paused = "paused"
 
 
-#: An explanation is folded further as long as it has more lines than this; the last fold also takes holidays.
-_FOLDS: tuple[tuple[int, frozenset[Why]], ...] = (
+#: (most, causes): a fold of pieces with these causes is enough if it leaves at most so many lines, else the next one
+#: is tried. The last one folds holidays as well.
+_FOLDS: tuple[tuple[int, frozenset[PieceReason]], ...] = (
     (24, frozenset()),
-    (24, frozenset({Why.working, Why.midday, Why.night})),
-    (60, frozenset({Why.working, Why.midday, Why.night, Why.weekend})),
-    (0, frozenset(set(Why) - {Why.paused, Why.running, Why.day_begun, Why.clock_back, Why.clock_forward})),
+    (24, frozenset({PieceReason.working, PieceReason.midday, PieceReason.night})),
+    (60, frozenset({PieceReason.working, PieceReason.midday, PieceReason.night, PieceReason.weekend})),
+    (
+        0,
+        frozenset(
+            set(PieceReason)
+            - {
+                PieceReason.paused,
+                PieceReason.running,
+                PieceReason.day_begun,
+                PieceReason.clock_back,
+                PieceReason.clock_forward,
+            }
+        ),
+    ),
 )
 
 
 class Piece(NamedTuple):
-    """One stretch of time with one cause; `day` is the working day (day number) that it is part of."""
+    """One stretch of time with one cause. `day` is the working day (day number) that it belongs to."""
 
     from_ms: int
     to_ms: int
     counted: int
-    why: Why
+    why: PieceReason
     note: str = ""
     day: int | None = None
     days: int = 0
@@ -60,45 +73,45 @@ class Piece(NamedTuple):
 
 def counted_pieces(calendar: Calendar, kind: Kind, start: int, end: int, total: int) -> list[Piece]:
     """The pieces of a running clock; what they count adds up to `total`."""
+    if kind is Kind.urgent_hour:
+        cut = iter([Piece(start, end, end - start, PieceReason.running)] if start < end else [])
+    elif kind is Kind.calendar_day:
+        cut = _cut_wall(calendar, start, end)
+    else:
+        cut = _cut_windows(calendar, kind, start, end)
     pieces = []
     left = total
-    for piece in _cut(calendar, kind, start, end):
-        # A hand may jump past what it was to reach: over a skipped hour, at the end of a short day.
+    for piece in cut:
+        # A timescale may jump past the value it was to reach: over a skipped hour, at the end of a short day.
         counted = min(piece.counted, left)
         left -= counted
         pieces.append(piece._replace(counted=counted))
     if left:
-        # A pause stops the clock on a day that is shown as counted when it closes, but counts from midnight.
-        pieces.append(Piece(end, end, left, Why.day_begun))
+        # The clock was paused on a day that counts from midnight, but is shown as counted when it closes.
+        pieces.append(Piece(end, end, left, PieceReason.day_begun))
     return pieces
 
 
-def _cut(calendar: Calendar, kind: Kind, start: int, end: int) -> Iterator[Piece]:
-    if kind is Kind.urgent_hour:
-        return iter([Piece(start, end, end - start, Why.running)] if start < end else [])
-    if kind is Kind.calendar_day:
-        return _cut_wall(calendar, start, end)
-    return _cut_windows(calendar, kind, start, end)
-
-
 def _cut_wall(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
-    """Wall clock time, with the hours that a change to or from summer time adds or takes."""
+    """Local wall clock time, with the hours that a change to or from summer time adds or takes."""
     measure = calendar.timescale(Kind.calendar_day).measure
     at = start
     for changed in calendar.wall.changes(start, end):
         before = measure(changed - 1) + 1
-        yield Piece(at, changed, before - measure(at), Why.running)
+        yield Piece(at, changed, before - measure(at), PieceReason.running)
         back = calendar.wall.offset(changed - 1) - calendar.wall.offset(changed)
         at = min(max(changed, changed + back), end)
-        yield Piece(changed, at, measure(at) - before, Why.clock_back if back > 0 else Why.clock_forward)
+        yield Piece(
+            changed, at, measure(at) - before, PieceReason.clock_back if back > 0 else PieceReason.clock_forward
+        )
     if at < end:
-        yield Piece(at, end, measure(end) - measure(at), Why.running)
+        yield Piece(at, end, measure(end) - measure(at), PieceReason.running)
 
 
 def _cut_windows(calendar: Calendar, kind: Kind, start: int, end: int) -> Iterator[Piece]:
-    """Working windows and what lies between them."""
+    """Working windows, and the gaps between them."""
     measure = calendar.timescale(kind).measure
-    # Where days end at closing time the hand moves at midnight; people expect it when the day closes.
+    # Where days end at closing time the timescale moves at midnight; people expect it when the day closes.
     by_day = kind is Kind.working_day and calendar.day_meaning is DayMeaning.end_of_day
     at = start
     for window, following in pairwise(calendar.windows_from(start)):
@@ -108,28 +121,32 @@ def _cut_windows(calendar: Calendar, kind: Kind, start: int, end: int) -> Iterat
         begin, at = max(at, window.opens_ms), min(window.closes_ms, end)
         closed = at == window.closes_ms and following.day > window.day > _day(calendar, start)
         counted = closed * DAY_MS if by_day else measure(at) - measure(begin)
-        yield Piece(begin, at, counted, *_why_working(calendar, window.day), window.day)
+        why, rule = PieceReason.working, calendar.rules.get(window.day)
+        if rule is not None:
+            why = PieceReason.special_hours if calendar.weekly_windows_of(window.day) else PieceReason.extra_day
+        yield Piece(begin, at, counted, why, rule.note if rule else "", window.day)
         if at == end:
             return
     yield from _gap(calendar, at, end)
 
 
-def _why_working(calendar: Calendar, day: int) -> tuple[Why, str]:
-    rule = calendar.rules.get(day)
-    if rule is None:
-        return Why.working, ""
-    return (Why.special_hours if calendar.weekly_windows_of(day) else Why.extra_day), rule.note
-
-
 def _gap(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
-    """Time outside windows, one piece per cause: days off with the evening before and the morning after."""
+    """Time outside windows, one piece per cause. Days off take in the evening before and the morning after."""
     if start >= end:
         return
     first, last = _day(calendar, start), _day(calendar, end - 1)
-    off = [day for day in range(first, last + 1) if not calendar.windows_of(day)]
-    causes = [(day, _why_off(calendar, day)) for day in off]
+    causes = []
+    for day in range(first, last + 1):
+        if not calendar.windows_of(day):
+            rule = calendar.rules.get(day)
+            causes.append((day, (PieceReason.weekend, "") if rule is None else (PieceReason.holiday, rule.note)))
     if not causes:
-        yield Piece(start, end, 0, _why_closed(calendar, start, first, last))
+        minute, windows = (start - calendar.midnight(first)) // MINUTE_MS, calendar.windows_of(first)
+        if first != last or minute >= windows[-1][1]:
+            why = PieceReason.night
+        else:
+            why = PieceReason.before_opening if minute < windows[0][0] else PieceReason.midday
+        yield Piece(start, end, 0, why)
         return
     at = start
     for (_, cause), (day, following) in pairwise(causes):
@@ -140,29 +157,25 @@ def _gap(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
     yield Piece(at, end, 0, *causes[-1][1])
 
 
-def _why_off(calendar: Calendar, day: int) -> tuple[Why, str]:
-    rule = calendar.rules.get(day)
-    return (Why.weekend, "") if rule is None else (Why.holiday, rule.note)
-
-
-def _why_closed(calendar: Calendar, start: int, first: int, last: int) -> Why:
-    """Why nobody works in a gap without a day off in it."""
-    minute = (start - calendar.midnight(first)) // MINUTE_MS
-    if first != last or minute >= calendar.windows_of(first)[-1][1]:
-        return Why.night
-    return Why.before_opening if minute < calendar.windows_of(first)[0][0] else Why.midday
-
-
 def _day(calendar: Calendar, t_ms: int) -> int:
     return day_number(calendar.local_day(t_ms))
 
 
-# Folding long explanations.
+# ---- folding -----------------------------------------------------------------------------------------------
 
 
 def folded(calendar: Calendar, pieces: list[Piece]) -> list[Piece]:
-    """Fold no more than needed to keep it readable."""
-    whole = _whole_days(calendar, pieces)
+    """The pieces, folded no more than needed to keep the explanation readable."""
+    worked: Counter[int] = Counter()
+    for piece in pieces:
+        if piece.day is not None:
+            worked[piece.day] += piece.to_ms - piece.from_ms
+    measure = calendar.timescale(Kind.working_hour).measure
+    whole = {  # working days that are counted from opening to closing
+        day
+        for day, worked_ms in worked.items()
+        if worked_ms == measure(calendar.midnight(day + 1)) - measure(calendar.midnight(day))
+    }
     result = pieces
     for most, causes in _FOLDS:
         result = list(_fold_once(pieces, causes, whole))
@@ -171,40 +184,21 @@ def folded(calendar: Calendar, pieces: list[Piece]) -> list[Piece]:
     return result
 
 
-def _whole_days(calendar: Calendar, pieces: list[Piece]) -> set[int]:
-    """The working days that are counted from opening to closing."""
-    worked: Counter[int] = Counter()
-    for piece in pieces:
-        if piece.day is not None:
-            worked[piece.day] += piece.to_ms - piece.from_ms
-    timescale = calendar.timescale(Kind.working_hour)
+def _fold_once(pieces: list[Piece], causes: frozenset[PieceReason], whole: set[int]) -> Iterator[Piece]:
+    """The pieces, with runs of foldable ones as one piece each, from the first opening to the last closing.
 
-    def length(day: int) -> int:
-        return timescale.measure(calendar.midnight(day + 1)) - timescale.measure(calendar.midnight(day))
-
-    return {day for day, worked_ms in worked.items() if worked_ms == length(day)}
-
-
-def _fold_once(pieces: list[Piece], causes: frozenset[Why], whole: set[int]) -> Iterator[Piece]:
-    run: list[Piece] = []
-    for piece in pieces:
-        if piece.why in causes and (piece.day is None or piece.day in whole):
-            run.append(piece)
-        else:
-            yield from _one_line(run)
-            yield piece
-            run = []
-    yield from _one_line(run)
-
-
-def _one_line(run: list[Piece]) -> list[Piece]:
-    """Two whole working days or more as one piece, from the first opening to the last closing."""
-    worked = [i for i, piece in enumerate(run) if piece.day is not None]
-    days = len({run[i].day for i in worked})
-    if days < 2:
-        return run
-    inside = run[worked[0] : worked[-1] + 1]
-    notes = "、".join(dict.fromkeys(piece.note for piece in inside if piece.note))
-    counted = sum(piece.counted for piece in inside)
-    line = Piece(inside[0].from_ms, inside[-1].to_ms, counted, Why.days, notes, days=days)
-    return [*run[: worked[0]], line, *run[worked[-1] + 1 :]]
+    Working days fold only if they are whole, and two or more in a row.
+    """
+    for foldable, group in groupby(pieces, lambda p: p.why in causes and (p.day is None or p.day in whole)):
+        run = list(group)
+        worked = [i for i, piece in enumerate(run) if piece.day is not None]
+        days = len({run[i].day for i in worked})
+        if not foldable or days < 2:
+            yield from run
+            continue
+        inside = run[worked[0] : worked[-1] + 1]
+        notes = "、".join(dict.fromkeys(piece.note for piece in inside if piece.note))
+        counted = sum(piece.counted for piece in inside)
+        yield from run[: worked[0]]
+        yield Piece(inside[0].from_ms, inside[-1].to_ms, counted, PieceReason.days, notes, days=days)
+        yield from run[worked[-1] + 1 :]

@@ -1,11 +1,11 @@
-"""The hands of the clocks: in go an instant or a hand's value, out comes the other one.
+"""The timescales of the four kinds of limit, each a way to count time that is exact in both directions.
 
-Every kind of limit is a non-decreasing integer *hand* over UTC milliseconds. `measure(t)` reads the hand at
-an instant, `reach(value)` finds the instant at which the hand gets there. A deadline is
-`reach(measure(start) + budget)`, what has elapsed is a difference of two readings, a pause keeps what was
-left, a warning runs the same hand backwards. There is no second way to count time, so parts always add up.
+A timescale is a non-decreasing integer function of UTC milliseconds. `measure(t)` is its value at an instant,
+`reach(value)` the instant at which it gets to a value. A deadline is `reach(measure(start) + budget)`, elapsed time is
+a difference of two measures, a pause keeps what was left, a warning runs the same scale backwards. There is no second
+way to count time, so parts always add up.
 
-    kind                     the hand                                           reach(value)
+    kind                     measure(t)                                         reach(value)
     urgent_hour              the instant itself                                 the instant itself
     working_hour             working milliseconds so far                        earliest: at closing time, not
                                                                                 at the next opening
@@ -14,7 +14,7 @@ left, a warning runs the same hand backwards. There is no second way to count ti
     calendar_day             the local wall clock, held while it is set back    earliest: the jump instant for
                                                                                 an hour that is skipped
 
-A day is worth 86,400,000 in the last three. All reading is by prefix sums and bisect, never day by day.
+A day is worth 86,400,000 in the last three. All look-ups are prefix sums and bisection, never day by day.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class CalendarError(ValueError):
 
 
 class Timescale(Protocol):
-    """One kind of clock. Both directions are monotone and exact."""
+    """One way to count time. Both directions are monotone and exact."""
 
     def measure(self, t_ms: int) -> int:
-        """The hand's value at an instant, UTC milliseconds."""
+        """The value at an instant, UTC milliseconds."""
 
     def reach(self, value: int) -> int:
-        """The instant, UTC milliseconds, at which the hand gets to `value`."""
+        """The instant, UTC milliseconds, at which the scale gets to `value`."""
 
 
 class Running:
-    """紧急工作时: nothing stops it."""
+    """紧急工作时: counts without a break."""
 
     def measure(self, t_ms: int) -> int:
         return t_ms
@@ -57,8 +57,8 @@ class Running:
 class Wall:
     """自然日: the local wall clock in milliseconds since 1970-01-01T00:00 local.
 
-    It is the running maximum of what the wall shows: in the repeated hour of autumn it holds, so it stays
-    monotone; over the skipped hour of spring it jumps, so the time of day of a deadline stays.
+    It is the running maximum of what the wall shows. It holds in the repeated hour of autumn, so it stays monotone,
+    and jumps over the skipped hour of spring, so a deadline keeps its time of day.
     """
 
     __slots__ = ("_from", "_held", "_marks", "_offset")
@@ -90,10 +90,10 @@ class Wall:
 
 
 class Axis:
-    """The working windows of a calendar on the line of UTC milliseconds, as arrays to bisect.
+    """The working windows of a calendar in UTC milliseconds, as arrays to bisect.
 
-    In: per working day, in order, its local midnight (wall milliseconds) and its windows (local minutes).
-    Windows that a clock change swallows whole are left out.
+    `days` gives for each working day, in order, its local midnight (wall milliseconds) and its windows (local
+    minutes). A window that lies within a skipped hour is left out.
     """
 
     __slots__ = ("before", "closes", "closings", "dawns", "day", "midnights", "opens")
@@ -151,9 +151,9 @@ class WorkingTime:
 class DayShape:
     """The place in a working day that a time of day has, from 0 to a whole day's worth.
 
-    The shape is the union of the windows of all days, so lunch and night have no width in it: the hand stands
-    still there instead of jumping, and a pause of an hour costs an hour, by night too. It is stretched to a
-    day's worth of units, so that a limit of N days is worth the same whatever the opening hours are.
+    The shape is the union of the windows of all days, so lunch and night have no width in it: the scale stands still
+    there instead of jumping, and a pause of an hour costs an hour, by night too. It is stretched to a day's worth of
+    units, so that a limit of N days is worth the same whatever the opening hours are.
     """
 
     __slots__ = ("_begins", "_ends", "_places", "width")
@@ -177,7 +177,7 @@ class DayShape:
         return (self._places[i] + time_of_day - self._begins[i]) * DAY_MS // self.width
 
     def time_of_day(self, place: int) -> int | None:
-        """The first millisecond of the day whose place is not below `place`; None: not on this day."""
+        """The first millisecond of the day whose place is not below `place`; None if the day has none."""
         inside = -(-place * self.width // DAY_MS)
         if inside >= self.width:
             return None
@@ -186,10 +186,10 @@ class DayShape:
 
 
 class SameTime:
-    """工作日, the same time of day N working days on; outside windows it is read at the next opening.
+    """工作日, the same time of day N working days on. Outside windows the value is that of the next opening.
 
-    `reach` answers with the first instant inside a window, so a deadline that would fall outside (after a
-    pause, or on a day with shorter hours) is at the next opening, and 17:00 + 1 day is never 17:00.
+    `reach` gives the first instant inside a window, so a deadline that would fall outside (after a pause, or on a day
+    with shorter hours) lies at the next opening, and 17:00 + 1 day is never 17:00.
     """
 
     __slots__ = ("_axis", "_shape", "_wall")
@@ -217,9 +217,9 @@ class SameTime:
 
 
 class EndOfDay:
-    """工作日, ending at closing time: the hand counts the working days whose date has begun.
+    """工作日, ending at closing time: counts the working days whose date has begun.
 
-    `reach` answers with the closing instant of the day, not with the midnight at which the count moved.
+    `reach` gives the closing instant of the day, not the midnight at which the count moves.
     """
 
     __slots__ = ("_axis", "_first")
@@ -237,9 +237,9 @@ class EndOfDay:
 
 
 class Bounded:
-    """A hand that reads the arrays where they reach, and repeats their last plain week for ever after.
+    """A timescale that is looked up where the arrays reach, and repeats their last plain week for ever after.
 
-    Before the calendar's first day it refuses, since nobody has said which days were holidays then.
+    Before the calendar's first day it raises CalendarError, since the holidays of that time are not known.
     """
 
     __slots__ = ("_first", "_low", "_refusal", "_tail", "_timescale", "_top", "_week")

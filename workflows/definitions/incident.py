@@ -14,8 +14,8 @@
 5. Suspended stops work and pauses its clocks; the total clock always runs.
 6. Evidence, comments, acknowledgements and urging never move a case.
 
-In: what is said (an event's data), who says it, the case. Out: the state it leads to. `transitions` validates
-and draws this table; the hot path asks the dictionary compiled from it; a property test holds both together.
+`transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
+shows that both agree.
 """
 
 from schemas.events import DissuasionRecorded, EventData, ReportSubmitted, Source, VerificationRecorded
@@ -45,7 +45,7 @@ AT_WORK = ("reported", "accepted", "handling")
 OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified", "returned", "suspended")
 ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
 
-ROWS = (
+TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
     Transition("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
     Transition("report.submitted", (AWAITED,), "reported"),
@@ -148,4 +148,4 @@ GUARDS = (
     was_handling,
 )
 
-INCIDENT = define("incident", "网格事件", STATES, ROWS, {g.__name__: g for g in GUARDS})
+INCIDENT = define("incident", "网格事件", STATES, TRANSITIONS, {g.__name__: g for g in GUARDS})

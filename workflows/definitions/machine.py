@@ -1,11 +1,9 @@
-"""A definition: the table of states and triggers of one kind of case, validated, and compiled for speed.
+"""A definition: the states and triggers of one kind of case, validated by `transitions` and compiled for speed.
 
-In: states and rows, as a definition module writes them down. Out: a `Definition` whose `table` answers in one
-look-up where a trigger leads from a state, whose `ahead` tells which triggers may still come in the same
-cycle, and whose `mermaid` draws it. One shared machine; `auto_transitions` off, so no state can be jumped to.
+All cases of a kind share one machine. `auto_transitions` is off, so no state can be jumped to.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -15,11 +13,11 @@ from schemas.events import EventData
 from workflows.case import AWAITED, Case
 
 Guard = Callable[[Case, EventData, "Speaker"], bool]
-"""A question about a case and what is said to it, answered without any side effect."""
+"""A condition of a transition: a pure function of the case, the event's data and its speaker."""
 
 
 class Speaker(Struct, frozen=True):
-    """Where the speaker stands: the post's grid and department, and what the rules say of the case."""
+    """The post that says something: its grid and department, and what the rules say of the case."""
 
     post: str
     grid: str
@@ -32,7 +30,7 @@ class Speaker(Struct, frozen=True):
 
 
 class State(Struct, frozen=True):
-    """A state: its names, the clocks that run in it, and where it stands on the main line (0: beside it)."""
+    """A state: its names, its rank on the main line (0: beside it), and the clocks that run in it."""
 
     name: str
     zh: str
@@ -44,10 +42,7 @@ class State(Struct, frozen=True):
 
 
 class Transition(Struct, frozen=True):
-    """One line of the table.
-
-    Several rows of a trigger and a state are tried in order; all guards must agree.
-    """
+    """One row of the table. Rows of the same trigger and state are tried in order; all guards must agree."""
 
     trigger: str
     sources: tuple[str, ...]
@@ -56,7 +51,10 @@ class Transition(Struct, frozen=True):
 
 
 class Definition(Struct, frozen=True):
-    """A compiled definition."""
+    """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
+
+    `ahead` maps a state to the triggers that may still come in the same cycle.
+    """
 
     name: str
     zh: str
@@ -68,21 +66,21 @@ class Definition(Struct, frozen=True):
     machine: Any
 
     def destination(self, trigger: str, case: Case, data: EventData, speaker: Speaker) -> str | None:
-        """Where the trigger leads from the case's state; None where no row's guards agree."""
+        """The state to which a trigger leads (`=`: the same); None if no row's guards agree."""
         for dest, guards in self.table.get((trigger, case.state), ()):
             if all(guard(case, data, speaker) is wanted for guard, wanted in guards):
                 return dest
         return None
 
     def triggers(self, state: str) -> list[str]:
-        """What may be said in a state."""
+        """The triggers that a state takes."""
         return sorted({trigger for trigger, source in self.table if source == state})
 
 
 def define(
     name: str, zh: str, states: Iterable[State], rows: Iterable[Transition], guards: Mapping[str, Guard]
 ) -> Definition:
-    """Validate with `transitions` and compile. A row that names an unknown state or guard is a ValueError."""
+    """Validate with `transitions`, and compile. ValueError if a row names an unknown state or guard."""
     by_name, kept = {s.name: s for s in states}, tuple(rows)
     for row in kept:
         strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
@@ -90,12 +88,18 @@ def define(
         if strange:
             raise ValueError(f"{name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
     machine = _machine(by_name, kept)
-    table = _compile(machine, guards)
+    table = {
+        (event.name, source): tuple(
+            (t.dest or "=", tuple((guards[c.func], c.target) for c in t.conditions)) for t in transitions
+        )
+        for event in machine.events.values()
+        for source, transitions in event.transitions.items()
+    }
     return Definition(name, zh, by_name, kept, dict(guards), table, _ahead(by_name, table), machine)
 
 
 def _machine(states: dict[str, State], rows: tuple[Transition, ...]) -> Any:
-    """The validated definition. Guards stay names here, so a model can answer them in a test."""
+    """The validated machine. Guards stay names in it, so that a test's model can answer them."""
     transitions = [
         {
             "trigger": row.trigger,
@@ -109,22 +113,11 @@ def _machine(states: dict[str, State], rows: tuple[Transition, ...]) -> Any:
     return Machine(model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False)
 
 
-def _compile(machine: Any, guards: Mapping[str, Guard]) -> dict[Any, Any]:
-    """The machine's own events as one dictionary."""
-    return {
-        (event.name, source): tuple(
-            (t.dest or "=", tuple((guards[c.func], c.target) for c in t.conditions)) for t in transitions
-        )
-        for event in machine.events.values()
-        for source, transitions in event.transitions.items()
-    }
-
-
 def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> dict[str, frozenset[str]]:
-    """Triggers that a later state of the same cycle takes: such an event has come early, and may wait.
+    """Triggers that a later state of the same cycle takes: an event with one of them has come early, and may wait.
 
-    Only steps forward along the main line count, and steps from beside it back onto it: whoever sends an
-    event again that its case has left behind gets an answer at once instead of a place in the waiting room.
+    Only steps forward on the main line count, and steps from beside it back onto it. An event that its case has left
+    behind is answered at once and does not wait.
     """
 
     def forward(source: str, dest: str) -> bool:
@@ -143,17 +136,23 @@ def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> di
 
 
 def mermaid(definition: Definition) -> str:
-    """The table as a mermaid state diagram, the open states in one frame.
+    """The table as a mermaid state diagram, with the open states in one frame.
 
-    What may be said in every open state leaves from the frame. Self-loops are in the table, not in the picture.
+    A trigger that every open state takes leaves from the frame. Transitions that stay in their state are not drawn.
     """
     states = definition.states.values()
     inside = [s.name for s in states if s.name != AWAITED and not s.terminal]
+    moves: dict[tuple[str, str], list[str]] = {}
+    for (trigger, source), targets in definition.table.items():
+        for dest, _ in targets:
+            if dest not in ("=", source):
+                moves.setdefault((trigger, dest), []).append(source)
     edges: dict[tuple[str, str], list[str]] = {}
-    for source, dest, trigger in _arrows(definition, inside):
-        names = edges.setdefault((source, dest), [])
-        if trigger not in names:
-            names.append(trigger)
+    for (trigger, dest), sources in moves.items():
+        for source in ["open"] if set(inside) <= set(sources) else sources:
+            names = edges.setdefault((source, dest), [])
+            if trigger not in names:
+                names.append(trigger)
     drawn = {edge: f"{edge[0]} --> {edge[1]} : {' / '.join(names)}" for edge, names in edges.items()}
     within = [text for (a, b), text in drawn.items() if a in inside and b in inside]
     across = [text for (a, b), text in drawn.items() if not (a in inside and b in inside)]
@@ -164,15 +163,3 @@ def mermaid(definition: Definition) -> str:
     lines += [f"    {text}" for text in across]
     lines += [f"    {s.name} --> [*]" for s in states if s.terminal]
     return "\n".join(lines) + "\n"
-
-
-def _arrows(definition: Definition, inside: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Moves as (source, dest, trigger); those that every open state has leave from `open`."""
-    moves: dict[tuple[str, str], list[str]] = {}
-    for (trigger, source), targets in definition.table.items():
-        for dest, _ in targets:
-            if dest not in ("=", source):
-                moves.setdefault((trigger, dest), []).append(source)
-    for (trigger, dest), sources in moves.items():
-        whole = set(inside) <= set(sources)
-        yield from ((source, dest, trigger) for source in (["open"] if whole else sources))

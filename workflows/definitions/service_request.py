@@ -1,10 +1,8 @@
 """The service request of a city hotline (热线工单): report -> handle -> close, on the same engine.
 
 1. Reported to the responsible department at once; accepting and arriving are optional steps of handling.
-2. Closing needs no check on site: systems of record know only an opening and a closing.
-3. Side lines as for an incident, without escalation through checks and cycles.
-
-In and out as in `incident.py`.
+2. Closing needs no check on site, since the systems of record know only an opening and a closing.
+3. Side lines as for an incident, without escalation, checks and cycles.
 """
 
 from workflows.case import AWAITED
@@ -28,7 +26,7 @@ AT_WORK = ("reported", "handling")
 OPEN = (*AT_WORK, "handled", "returned", "suspended")
 ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
 
-ROWS = (
+TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "reported"),
     Transition("incident.accepted", ("reported",), "handling"),
     Transition("incident.dispatched", (*AT_WORK, "returned"), "handling"),
@@ -50,4 +48,4 @@ ROWS = (
     Transition("comment.added", (*OPEN, *ENDED), "="),
 )
 
-SERVICE_REQUEST = define("service_request", "热线工单", STATES, ROWS, {})
+SERVICE_REQUEST = define("service_request", "热线工单", STATES, TRANSITIONS, {})

@@ -1,1 +1,1 @@
-"""Policy packs: a locality as data, read, compiled, checked, and indexed for decisions."""
+"""Policy packs: a locality as data, compiled, linted, and indexed for decisions."""

@@ -1,7 +1,7 @@
-"""Compiles a policy pack: a folder's texts in, a `Pack` with nothing left to look up out.
+"""Compiles a policy pack: from the texts of a folder to a `Pack` with nothing left to look up.
 
-In: file name -> text; nothing is read here. Out: the compiled pack, or none if a file has an error, and every
-`Finding` met on the way. The same texts give the same pack whatever the line endings and byte order marks.
+Nothing is read here; file names map to texts. The same texts give the same pack whatever the line endings and byte
+order marks. A file with an error gives no pack, only findings.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ import msgspec
 from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, read_table
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
-from workflows.policy.model import Authority, Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
+from workflows.policy.model import Authority, Category, Department, Grid, LimitRow, Pack, Post, RoleRow, RungRow
 from workflows.policy.problems import Finding, Problems, has_errors
 from workflows.policy.settings import FILE, Settings, levels_of, line_of, options_of, read_settings
 
@@ -36,11 +36,11 @@ TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
 
 Rows = dict[str, tuple[int, ...]]
-"""For each file, the spreadsheet row of each compiled entry, in the pack's order."""
+"""For each file the spreadsheet row of each compiled entry, in the pack's order."""
 
 
 class Compiled(NamedTuple):
-    """What compiling gives: `pack` is None if there is an error among `problems`."""
+    """A compiled pack with its findings. `pack` is None if one of them is an error."""
 
     pack: Pack | None
     problems: Problems
@@ -48,7 +48,7 @@ class Compiled(NamedTuple):
 
 
 def compile_pack(files: Mapping[str, str]) -> tuple[Pack | None, list[Finding]]:
-    """Compile the texts of a pack folder. With an error among the problems there is no pack."""
+    """Compile the texts of a pack folder. If one of the findings is an error, there is no pack."""
     compiled = compile_rows(files)
     return compiled.pack, compiled.problems
 
@@ -56,27 +56,22 @@ def compile_pack(files: Mapping[str, str]) -> tuple[Pack | None, list[Finding]]:
 def compile_rows(files: Mapping[str, str]) -> Compiled:
     """As `compile_pack`, with the row of every entry, so that `lint` can name it."""
     problems = Problems()
-    _name_strangers(files, problems)
-    for name in NEEDED:
-        if name not in files:
-            problems.error(name, 0, "", "this file is missing", "add it; the README of the packs shows its columns")
-    settings = read_settings(files[FILE], problems) if FILE in files else None
-    tables = {columns.file: _read(files, columns, problems) for columns in TABLES}
-    if settings is None:
-        return Compiled(None, problems, {})
-    pack, rows = _assemble(files, settings, tables, problems)
-    return Compiled(None if has_errors(problems) else pack, problems, rows)
-
-
-def _read(files: Mapping[str, str], columns: Columns, problems: Problems) -> list[Row]:
-    return read_table(files[columns.file], columns, problems) if columns.file in files else []
-
-
-def _name_strangers(files: Mapping[str, str], problems: Problems) -> None:
     known = {FILE, GEOJSON, *(columns.file for columns in TABLES)}
     for name in sorted(set(files) - known):
         remedy = "rename or remove it; a pack has " + ", ".join(sorted(known))
         problems.warning(name, 0, "", "this file is not part of a pack and is not read", remedy)
+    for name in NEEDED:
+        if name not in files:
+            problems.error(name, 0, "", "this file is missing", "add it; the README of the packs shows its columns")
+    settings = read_settings(files[FILE], problems) if FILE in files else None
+    tables = {
+        columns.file: read_table(files[columns.file], columns, problems) if columns.file in files else []
+        for columns in TABLES
+    }
+    if settings is None:
+        return Compiled(None, problems, {})
+    pack, rows = _assemble(files, settings, tables, problems)
+    return Compiled(None if has_errors(problems) else pack, problems, rows)
 
 
 def _assemble(
@@ -91,11 +86,12 @@ def _assemble(
         return tuple(entry for _, entry in made)
 
     categories = each(CATEGORIES, _category)
+    named = [category.level for category in categories]
     grids = each(GRIDS, lambda row: _grid(row, polygons))
     if grids:  # else their table is missing or cannot be read, and every polygon would be lost
         name_lost_polygons(polygons, grids, problems)
-    spoken = [(row.number, may) for row in tables[ROLES.file] for may in _may(row)]
-    rows[ROLES.file] = tuple(number for number, _ in spoken)
+    roles = [(row.number, role_row) for row in tables[ROLES.file] for role_row in _role_rows(row)]
+    rows[ROLES.file] = tuple(number for number, _ in roles)
     for name in ("code", "zone"):
         if not CODE.fullmatch(getattr(settings, name).replace("/", "-")):
             problems.error(FILE, line_of(text, name), name, "must not be empty or contain blanks", "correct it")
@@ -110,13 +106,16 @@ def _assemble(
         options=options_of(settings, text, problems),
         calendars=compile_calendars(settings, text, tables[DAYS.file], problems),
         grids=grids,
-        departments=each(DEPARTMENTS, _department),
+        departments=each(
+            DEPARTMENTS,
+            lambda row: Department(row.code("code"), row.needed("name"), row.text("grid"), row.words("groups")),
+        ),
         posts=each(POSTS, _post),
         categories=categories,
-        authority=_authority(settings, categories),
+        authority=tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority),
         limits=each(LIMITS, _limit),
         rungs=each(RUNGS, _rung),
-        roles=tuple(may for _, may in spoken),
+        roles=tuple(role_row for _, role_row in roles),
     )
     return pack, rows
 
@@ -138,10 +137,6 @@ def _grid(row: Row, polygons: Mapping[str, Polygon]) -> Grid:
         valid_to=row.day("valid_to"),
         polygon=polygons.get(code, ()),
     )
-
-
-def _department(row: Row) -> Department:
-    return Department(row.code("code"), row.needed("name"), row.text("grid"), row.words("groups"))
 
 
 def _post(row: Row) -> Post:
@@ -204,20 +199,14 @@ def _rung(row: Row) -> RungRow:
     )
 
 
-def _may(row: Row) -> list[May]:
-    """One row names one rule; several roles in its cell become several entries under the same rule."""
+def _role_rows(row: Row) -> list[RoleRow]:
+    """The entries of a row, which is one rule: one for each role in its cell."""
     rule, trigger, levels = row.needed("rule"), row.text("trigger"), row.levels("levels")
     scopes = ("any", "owner", "place", "above", "department", "reporter")
     scope = row.choice("scope", scopes) if row.text("scope") else "any"
     if not row.words("role"):
         row.bad("role", "is empty", "name a role, or several such as member;chief")
-    said = [
+    entries = [
         {"rule": rule, "trigger": trigger, "role": role, "levels": levels, "scope": scope} for role in row.words("role")
     ]
-    return msgspec.convert(said, list[May])
-
-
-def _authority(settings: Settings, categories: tuple[Category, ...]) -> tuple[Authority, ...]:
-    """The declared number of each level beside the number of problems that the catalogue names."""
-    named = [category.level for category in categories]
-    return tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority)
+    return msgspec.convert(entries, list[RoleRow])

@@ -1,12 +1,10 @@
-"""Reads the tables of a pack: CSV text as a spreadsheet program saves it.
-
-In: the text of a file, with or without byte order mark, with any line ending. Out: `Row`s that know their
-place, so that whatever is wrong in a cell becomes a `Finding` with file, row, column and remedy.
+"""Reads the tables of a pack: CSV text as a spreadsheet program saves it, with any line ending, with or without byte
+order mark. A `Row` knows its place, so a bad cell becomes a `Finding` with file, row, column and remedy.
 """
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from workflows.clocks.limits import Limit, parse_limit
@@ -30,7 +28,7 @@ _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Columns(NamedTuple):
-    """The columns of one file: those that must be there, and those that may be left out."""
+    """The columns of one file: those that it needs, and those that it may leave out."""
 
     file: str
     needed: tuple[str, ...]
@@ -38,7 +36,7 @@ class Columns(NamedTuple):
 
 
 class Row:
-    """One row of a table; each reader takes a column and reports a bad cell instead of raising."""
+    """One row of a table. Each method reads the cell of a column, and reports a bad one instead of raising."""
 
     def __init__(self, file: str, number: int, cells: dict[str, str], problems: Problems) -> None:
         self.file = file
@@ -142,7 +140,7 @@ def parse_day(value: str) -> int:
 
 
 def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
-    """The rows of a CSV file; blank rows are passed over, but counted."""
+    """The rows of a CSV file. Blank rows are left out, but counted."""
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     reader = csv.reader([line + "\n" for line in lines.split("\n")], strict=True)
     try:
@@ -153,7 +151,15 @@ def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
     header = [cell.strip() for cell in records[0]] if records else []
     if not _header_fits(header, columns, problems):
         return []
-    return list(_rows(records[1:], header, columns.file, problems))
+    rows = []
+    for number, record in enumerate(records[1:], start=2):
+        cells = [cell.strip() for cell in record]
+        if any(cells[len(header) :]):
+            remedy = "put the cell with the comma into quotation marks"
+            problems.error(columns.file, number, "", "has more cells than row 1", remedy)
+        elif any(cells):
+            rows.append(Row(columns.file, number, dict(zip(header, cells, strict=False)), problems))
+    return rows
 
 
 def _header_fits(header: list[str], columns: Columns, problems: Problems) -> bool:
@@ -168,15 +174,3 @@ def _header_fits(header: list[str], columns: Columns, problems: Problems) -> boo
     for column in {column for column in header if column and header.count(column) > 1}:
         problems.error(columns.file, 1, column, "this column stands twice", "keep one of them")
     return not missing
-
-
-def _rows(records: list[list[str]], header: list[str], file: str, problems: Problems) -> Iterator[Row]:
-    for number, record in enumerate(records, start=2):
-        cells = [cell.strip() for cell in record]
-        if not any(cells):
-            continue
-        if any(cells[len(header) :]):
-            remedy = "put the cell with the comma into quotation marks"
-            problems.error(file, number, "", "has more cells than row 1", remedy)
-            continue
-        yield Row(file, number, dict(zip(header, cells, strict=False)), problems)

@@ -1,7 +1,7 @@
-"""Reads the map of a pack: grids.geojson, a FeatureCollection with one polygon per grid code.
+"""Reads the map of a pack: grids.geojson, a FeatureCollection with one polygon per grid.
 
-In: GeoJSON text (RFC 7946: WGS 84, longitude first). Out: MultiPolygon coordinates by code. Coordinates are
-passed through as they are; whether they fit together is the linter's question.
+GeoJSON is RFC 7946: WGS 84, longitude first. Coordinates are passed through as they are; `lint` checks whether they
+fit together.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ _Rings = tuple[tuple[tuple[float, float], ...], ...]
 
 
 def read_polygons(text: str, problems: Problems) -> dict[str, Polygon]:
-    """Code -> MultiPolygon coordinates; the number of a feature stands for its row."""
+    """MultiPolygon coordinates by grid code. A finding names the number of a feature as its row."""
     if not text.strip():
         return {}
     found: dict[str, Polygon] = {}

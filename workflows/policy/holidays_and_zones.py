@@ -1,7 +1,7 @@
-"""Compiling a calendar: in go a zone's name and a country's code, out come plain numbers for `CalendarData`.
+"""Expands a zone's name and a country's code into the plain numbers of `CalendarData`.
 
-The only place that asks the time zone database and the holiday library; it runs when a pack is compiled, so a
-deadline never depends on which version of either is installed where it is computed.
+Only this file asks the time zone database and the holiday library, and it runs when a pack is compiled. So a deadline
+never depends on the version of either that is installed where it is computed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import msgspec
 
 from workflows.clocks.calendar import SINCE_EVER, DayRule, Windows
 from workflows.clocks.timescales import CalendarError
+from workflows.figures import to_day
 
-#: Countries that publish each year's days off and working weekends by notice. For a year without a notice the
-#: library answers with the statutory festivals alone, which is a guess, so such a year counts as unknown.
+#: Countries that publish each year's days off and working weekends by notice. For a year without a notice the library
+#: gives the statutory festivals alone, which is a guess, so such a year counts as unknown.
 BY_NOTICE = {"CN"}
 
 
 class NationalDays(msgspec.Struct, frozen=True):
-    """A country's days off and working weekends; `last_day` (YYYYMMDD) is the last whose status is known."""
+    """A country's days off and working weekends, known up to `last_day` (YYYYMMDD)."""
 
     days: tuple[DayRule, ...]
     last_day: int
@@ -56,7 +57,7 @@ def _offset_s(info: ZoneInfo, t_s: int) -> int:
 
 
 def _change_between(info: ZoneInfo, before_s: int, after_s: int) -> int:
-    """The first second with another offset than `before_s`; there is one change at most."""
+    """The first second with another offset than `before_s`, if there is one change between the two."""
     old = _offset_s(info, before_s)
     while after_s - before_s > 1:
         middle = (before_s + after_s) // 2
@@ -69,9 +70,8 @@ def national_days(
 ) -> NationalDays:
     """The days of a country (ISO 3166 code; `subdiv` for a state) that differ from its plain weeks.
 
-    `working` are the windows of a working weekend (调休), usually those of a weekday. From the first year on
-    whose table is not published yet, years are left out, and `last_day` says so. Raises CalendarError if that
-    is already the first.
+    `working` are the windows of a working weekend (调休), usually those of a weekday. Years are left out from the first
+    one on whose table is not published yet, and `last_day` says so. Raises CalendarError if the first is such a year.
     """
     years = list(takewhile(lambda year: _is_known(country, year, subdiv), range(first_year, last_year + 1)))
     if not years:
@@ -79,18 +79,24 @@ def national_days(
             f"no holidays of {' '.join(filter(None, (country, subdiv)))} are known for {first_year}; "
             "begin with a later year, or update the `holidays` library"
         )
-    # A January holiday may be paid for with a weekend of the December before it.
+    # A January holiday may be swapped for a weekend of the December before it.
     after = [year for year in (years[-1] + 1,) if _is_known(country, year, subdiv)]
     table = _table(country, years + after, subdiv)
     worked = {day: working for day in table.weekend_workdays}
     named = _by_notice(table, set(worked)) if country in BY_NOTICE else dict(table)
-    notes = {**named, **{day: _work_note(country, day, table, named) for day in worked}}
-    rules = tuple(DayRule(_number(day), worked.get(day, ()), notes[day]) for day in sorted(notes) if day.year in years)
+    notes = dict(named)
+    for day in worked:  # why it is worked, for example 春节调休上班
+        if country in BY_NOTICE:
+            swapped_for = next((named[off] for off, name in table.items() if _swapped_with(name) == day), "")
+            notes[day] = f"{swapped_for}调休上班"
+        else:
+            notes[day] = "working weekend"
+    rules = tuple(DayRule(to_day(day), worked.get(day, ()), notes[day]) for day in sorted(notes) if day.year in years)
     return NationalDays(rules, years[-1] * 10000 + 1231)
 
 
 def _table(country: str, years: list[int], subdiv: str | None) -> holidays.HolidayBase:
-    """The library's table in the country's own language, whatever the language of this machine."""
+    """The library's table in the country's own language, not in that of the machine."""
     try:
         language = holidays.country_holidays(country, subdiv=subdiv).default_language
         return holidays.country_holidays(country, subdiv=subdiv, years=years, language=language, expand=False)
@@ -102,16 +108,16 @@ def _is_known(country: str, year: int, subdiv: str | None) -> bool:
     table = _table(country, [year], subdiv)
     if country in BY_NOTICE:
         return any(day.year == year for day in table.weekend_workdays)
-    # Holidays that hang on a moon sighting lie ahead as estimates, and the library marks them.
+    # Future holidays that depend on a moon sighting are estimates, and the library marks them.
     mark = getattr(table, "estimated_label", "").replace("%s", "").strip()
     return bool(table) and not any(mark and mark in name for name in table.values())
 
 
 def _by_notice(table: Mapping[date, str], worked: set[date]) -> dict[date, str]:
-    """Days off under the whole holiday's name, as the notice prints them.
+    """Days off under the name of the whole holiday, as the notice prints them.
 
-    The library names a swapped day after the swap (休息日（由 2026-02-14 调休）) and leaves out the weekends
-    inside a holiday; people know both as part of 春节.
+    The library names a swapped day after the swap (休息日（由 2026-02-14 调休）) and leaves out the weekends inside a
+    holiday; people know both as part of 春节.
     """
     days = {}
     for run in _runs(table, worked):
@@ -124,16 +130,8 @@ def _by_notice(table: Mapping[date, str], worked: set[date]) -> dict[date, str]:
     return days
 
 
-def _work_note(country: str, day: date, table: Mapping[date, str], named: Mapping[date, str]) -> str:
-    """Why a weekend is worked, for example 春节调休上班."""
-    if country not in BY_NOTICE:
-        return "working weekend"
-    paid_for = [named[off] for off, name in table.items() if _swapped_with(name) == day]
-    return "".join(paid_for[:1]) + "调休上班"
-
-
 def _runs(table: Mapping[date, str], worked: set[date]) -> Iterator[list[date]]:
-    """Unbroken runs of days off that contain a holiday, the weekends in and beside it included."""
+    """Unbroken runs of days off that contain a holiday, with the weekends in and beside it."""
 
     def off(day: date) -> bool:
         return day in table or (day.weekday() >= 5 and day not in worked)
@@ -156,11 +154,7 @@ def _festival(name: str) -> str:
 
 
 def _swapped_with(name: str) -> date | None:
-    """The working weekend for which a day is off, if that is why: 休息日（由 2026-02-14 调休）."""
+    """The working weekend for which a day is off, from a name such as 休息日（由 2026-02-14 调休）."""
     if not name.startswith("休息日"):
         return None
     return date.fromisoformat(name.split("由")[1].split("调休")[0].strip())
-
-
-def _number(day: date) -> int:
-    return day.year * 10000 + day.month * 100 + day.day

@@ -1,7 +1,6 @@
-"""A compiled pack, indexed for decisions: rules as pinned per case, the register as active at arrival.
+"""A compiled pack, indexed for decisions: `Policy` looks up, and decides nothing.
 
-In: a `Pack` and its hash. Out: `Policy`, look-ups only: grids and their paths, posts by grid and role,
-calendars, limits with effective dates, ladders of rungs, the roles table, the map.
+Of two policies in a decision, one is the *rules* pinned to the case, the other the *register* active at arrival.
 """
 
 from functools import cached_property
@@ -11,20 +10,20 @@ from shapely import MultiPolygon, Point, STRtree
 from schemas.events import Position
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
-from workflows.policy.model import Category, Department, Grid, LimitRow, May, Pack, Post, RungRow
+from workflows.policy.model import Category, Department, Grid, LimitRow, Pack, Post, RoleRow, RungRow
 
 DUE = RungRow("*", "due", "at")
-"""The rung of the deadline itself: every ladder has it, whether or not somebody is told."""
+"""The rung of the deadline itself. Every ladder has it, even if it alerts no post."""
 
 
 def _distance_ms(row: RungRow, repeat: int) -> int:
-    """How far from the deadline a rung lies, roughly: enough to put the rungs of a ladder in order."""
+    """The rough distance of a rung from the deadline, good enough to put the rungs of a ladder in order."""
     first, every = _rough_ms(row.limit), _rough_ms(row.every)
     return -first if row.offset == "before" else first + repeat * every if row.offset == "after" else 0
 
 
 def _rough_ms(limit: Limit | None) -> int:
-    """The length of a limit on a wall clock, as if all days were worked for eight hours."""
+    """The length of a limit on a wall clock, as if every day were worked for eight hours."""
     if limit is None:
         return 0
     hours = {Kind.urgent_hour: 1, Kind.working_hour: 3}.get(limit.kind, 24)
@@ -32,7 +31,7 @@ def _rough_ms(limit: Limit | None) -> int:
 
 
 class Policy:
-    """One pack, ready to be asked. Immutable after construction."""
+    """One pack with its indexes. It is immutable after construction."""
 
     def __init__(self, pack: Pack, digest: str) -> None:
         self.pack = pack
@@ -45,33 +44,29 @@ class Policy:
         self.calendars: dict[str, Calendar] = {c.code: Calendar(c) for c in pack.calendars}
         self.leaf_level = max(level.level for level in pack.levels)
         self.root = next(g.code for g in pack.grids if not g.parent)
-        self._paths = {code: self._climb(code) for code in self.grids}
-        self._calendar_of = {code: self._calendar_code(code) for code in self.grids}
+        self._paths: dict[str, tuple[str, ...]] = {}
+        self._calendar_of: dict[str, str] = {}
+        for code in self.grids:
+            upward = [code]
+            while parent := self.grids[upward[-1]].parent:
+                upward.append(parent)
+            self._paths[code] = tuple(reversed(upward))
+            calendars = (self.grids[grid].calendar for grid in upward)
+            self._calendar_of[code] = next(filter(None, calendars), pack.calendars[0].code)
         self._posts_at: dict[tuple[str, str], list[str]] = {}
-        self._handlers: dict[str, list[str]] = {}
-        self._index_posts()
-        self._may: dict[tuple[str, str], list[May]] = {}
-        for may in pack.roles:
-            self._may.setdefault((may.trigger, may.role), []).append(may)
-        self._ladders: dict[str, tuple[tuple[RungRow, int], ...]] = {}
-
-    def _climb(self, code: str) -> tuple[str, ...]:
-        path: list[str] = []
-        while code:
-            path.append(code)
-            code = self.grids[code].parent
-        return tuple(reversed(path))
-
-    def _calendar_code(self, grid: str) -> str:
-        named = (self.grids[code].calendar for code in reversed(self._paths[grid]))
-        return next(filter(None, named), self.pack.calendars[0].code)
-
-    def _index_posts(self) -> None:
-        for post in self.pack.posts:
+        self._posts_of: dict[str, list[str]] = {}
+        for post in pack.posts:
             if not post.vacant:
                 self._posts_at.setdefault((post.grid, post.role), []).append(post.code)
                 if post.department:
-                    self._handlers.setdefault(post.department, []).append(post.code)
+                    self._posts_of.setdefault(post.department, []).append(post.code)
+        self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
+        for role_row in pack.roles:
+            self._role_rows.setdefault((role_row.trigger, role_row.role), []).append(role_row)
+        self._limits: dict[tuple[str, str, str], list[LimitRow]] = {}
+        for limit in pack.limits:
+            self._limits.setdefault((limit.clock, limit.category, limit.group), []).append(limit)
+        self._ladders: dict[str, tuple[tuple[RungRow, int], ...]] = {}
 
     # ---- the register -------------------------------------------------------------------------------------
 
@@ -80,7 +75,7 @@ class Policy:
         return self._paths[grid]
 
     def home(self, grid: str | None) -> str:
-        """The home of a place: its ancestor at the partition level, or the root where there is none."""
+        """The home of a place: its ancestor at the partition level, or the root if it lies above that level."""
         path = self._paths[grid] if grid else ()
         level = self.options.partition_level
         return path[level - 1] if len(path) >= level else self.root
@@ -88,8 +83,7 @@ class Policy:
     def locate(self, position: Position) -> tuple[str, ...]:
         """The leaf grids that cover a point, in order of their codes: several on a border, none off the map.
 
-        Only WGS 84 and CGCS2000 (the same at this accuracy) are read as the map is; other systems are not
-        converted.
+        Only WGS 84 and CGCS2000 (the same at this accuracy) are looked up; other systems are not converted.
         """
         tree, codes = self._map
         if position.crs not in ("WGS84", "CGCS2000") or not codes:
@@ -99,7 +93,7 @@ class Policy:
 
     @cached_property
     def _map(self) -> tuple[STRtree, list[str]]:
-        """The borders of the leaf grids, indexed, and the code of each."""
+        """The borders of the leaf grids in a spatial index, and the code of each."""
         parents = {grid.parent for grid in self.pack.grids}
         leaves = [grid for grid in self.pack.grids if grid.code not in parents and grid.polygon]
         borders = [MultiPolygon([(rings[0], rings[1:]) for rings in grid.polygon]) for grid in leaves]
@@ -118,15 +112,15 @@ class Policy:
 
     def posts_of(self, department: str) -> list[str]:
         """The occupied posts of a department."""
-        return self._handlers.get(department, [])
+        return self._posts_of.get(department, [])
 
     def calendar_of(self, grid: str) -> str:
-        """The code of the calendar that a grid works by: its own, or the nearest ancestor's."""
+        """The code of a grid's calendar: its own, or that of the nearest ancestor that has one."""
         return self._calendar_of.get(grid, self.pack.calendars[0].code)
 
     @cached_property
     def clock_of_days(self) -> Calendar:
-        """The calendar whose local days the figures use: the root's."""
+        """The root's calendar, whose local days the figures use."""
         return self.calendars[self.calendar_of(self.root)]
 
     # ---- the rules ----------------------------------------------------------------------------------------
@@ -143,15 +137,8 @@ class Policy:
                 return max(rows, key=lambda row: row.level)
         return None
 
-    @cached_property
-    def _limits(self) -> dict[tuple[str, str, str], list[LimitRow]]:
-        rows: dict[tuple[str, str, str], list[LimitRow]] = {}
-        for row in self.pack.limits:
-            rows.setdefault((row.clock, row.category, row.group), []).append(row)
-        return rows
-
     def ladder(self, clock: str) -> tuple[tuple[RungRow, int], ...]:
-        """The rungs of a clock in order of time, whatever theirs in the pack: (row, repeat from 0)."""
+        """The rungs of a clock as (row, repeat from 0), in order of time whatever their order in the pack."""
         if clock not in self._ladders:
             rows = [r for r in self.pack.rungs if r.clock == clock] or [r for r in self.pack.rungs if r.clock == "*"]
             if not any(r.offset == "at" for r in rows):
@@ -160,6 +147,6 @@ class Policy:
             self._ladders[clock] = tuple(sorted(rungs, key=lambda rung: _distance_ms(*rung)))
         return self._ladders[clock]
 
-    def may(self, trigger: str, role: str) -> list[May]:
+    def role_rows(self, trigger: str, role: str) -> list[RoleRow]:
         """The rows of the roles table for a role and a trigger."""
-        return self._may.get((trigger, role), [])
+        return self._role_rows.get((trigger, role), [])

@@ -1,12 +1,11 @@
 """The policy pack, compiled: a locality as data, with nothing left to look up elsewhere.
 
-In: nothing. Out: the structs that the pack compiler fills from a folder of CSV, TOML and GeoJSON, and that
-`policy.py` indexes for decisions. Canonical JSON of `Pack` is content-addressed (`digest`): the same rules
-have the same hash everywhere, and holiday tables and time zone rules are expanded into it.
+`compile` fills these structs from a folder of CSV, TOML and GeoJSON; `index` indexes them for decisions. Canonical
+JSON of `Pack` is content-addressed (`digest`): the same rules have the same hash everywhere, and holiday tables and
+time zone rules are expanded into it. The hash covers the names and order of the fields.
 
-Two kinds of data: *rules* (limits, rungs, authority, options) are pinned per case at its birth; the
-*register* (grids, posts, departments, calendars) is what is active when an event arrives, so a new chief can
-act on an old case.
+Two kinds of data: *rules* (limits, rungs, authority, options) are pinned per case at its birth; the *register* (grids,
+posts, departments, calendars) is what is active when an event arrives, so a new chief can act on an old case.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ class Level(Struct, frozen=True, omit_defaults=True):
 
 
 class Grid(Struct, frozen=True, omit_defaults=True):
-    """A grid (网格): a node of the tree. Days are YYYYMMDD, local; 0 means open-ended."""
+    """A grid (网格), a node of the tree. Days are local, YYYYMMDD; 0 means open-ended."""
 
     code: str
     name: str
@@ -53,7 +52,7 @@ class Department(Struct, frozen=True, omit_defaults=True):
 
 
 class Post(Struct, frozen=True, omit_defaults=True):
-    """A post (岗位), the unit that speaks and is told; never a person. `vacant` posts cannot speak."""
+    """A post (岗位), which speaks and receives alerts; never a person. A `vacant` post cannot speak."""
 
     code: str
     title: str
@@ -80,7 +79,7 @@ class Category(Struct, frozen=True, omit_defaults=True):
 
 
 class Authority(Struct, frozen=True):
-    """How many problem types a level is declared to handle, and how many of them the source names."""
+    """The number of problem types that a level is declared to handle, and how many of them the catalogue names."""
 
     level: int
     declared: int
@@ -101,7 +100,7 @@ class LimitRow(Struct, frozen=True, omit_defaults=True):
 
 
 class RungRow(Struct, frozen=True, omit_defaults=True):
-    """One rung of a clock's ladder. `due` itself always exists, without a row if nobody is to be told."""
+    """One rung of a clock's ladder. The rung `due` always exists, without a row if it alerts no post."""
 
     clock: str  # or "*"
     rung: str  # warn, due, overdue, raise, or any name
@@ -113,8 +112,8 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
 
 
-class May(Struct, frozen=True, omit_defaults=True):
-    """One row of the roles table: which role may pull which trigger, standing where."""
+class RoleRow(Struct, frozen=True, omit_defaults=True):
+    """One row of the roles table: a role that may pull a trigger, at which levels and in which relation to the case."""
 
     rule: str  # its name, quoted in refusals
     trigger: str  # e.g. incident.accepted
@@ -142,7 +141,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     loop_alarm: int = 3  # cycles from which a loop alarm is told
     similar_radius_m: int = 0  # duplicates proposed within this distance; 0: none proposed
     similar_window_ms: int = 0
-    deadlines_move: Literal["never", "provisional", "always"] = "provisional"  # when a newer calendar arrives
+    deadlines_move: Literal["never", "provisional", "always"] = "provisional"  # when a newer calendar is activated
     quiet_from: int = 0  # local minutes of the day, alerts wait from ...
     quiet_to: int = 0  # ... to; equal: no quiet hours
     quiet_exempt: tuple[str, ...] = ()  # clocks whose alerts do not wait
@@ -169,11 +168,11 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     authority: tuple[Authority, ...] = ()
     limits: tuple[LimitRow, ...] = ()
     rungs: tuple[RungRow, ...] = ()
-    roles: tuple[May, ...]
+    roles: tuple[RoleRow, ...]
 
 
 def encode(pack: Pack) -> bytes:
-    """Canonical bytes: fields in declared order, nothing optional."""
+    """Canonical bytes: JSON with the fields in declared order."""
     return msgspec.json.encode(pack)
 
 

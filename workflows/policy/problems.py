@@ -1,8 +1,4 @@
-"""What is wrong with a pack, told to the office that edits it.
-
-In: nothing. Out: `Finding`, which names file, row, column and remedy, and `Problems`, a list that collects
-them.
-"""
+"""Findings on a pack, for the office that edits it: each names file, row, column and remedy."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -11,7 +7,7 @@ from msgspec import Struct
 
 
 class Finding(Struct, frozen=True):
-    """One finding. Rows are counted as a spreadsheet does, the header is row 1; 0 means the whole file."""
+    """One finding. Rows are counted as in a spreadsheet: the header is row 1, and 0 means the whole file."""
 
     file: str
     row: int
@@ -30,11 +26,11 @@ class Problems(list[Finding]):
     """Findings in the order in which they were met."""
 
     def error(self, file: str, row: int, column: str, text: str, remedy: str) -> None:
-        """Add what keeps the pack from being activated."""
+        """Add a finding that keeps the pack from being activated."""
         self.append(Finding(file, row, column, "error", text, remedy))
 
     def warning(self, file: str, row: int, column: str, text: str, remedy: str) -> None:
-        """Add what an office should look at; the pack works without it."""
+        """Add a finding that the office should look at; the pack can be activated all the same."""
         self.append(Finding(file, row, column, "warning", text, remedy))
 
 

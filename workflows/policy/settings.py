@@ -1,7 +1,7 @@
 """The choices of a pack: `pack.toml`, typed.
 
-In: the text of pack.toml. Out: `Settings`, from which `options_of` makes the compiled options (durations such
-as "72 hours" in milliseconds), and a `Finding` with its line for whatever does not fit.
+`options_of` compiles them; durations such as "72 hours" become milliseconds. A value that does not fit becomes a
+`Finding` with its line.
 """
 
 import re
@@ -37,7 +37,7 @@ _WINDOW = re.compile(r"(\d{1,2})[:：](\d{2})\s*[-–—~至]\s*(\d{1,2})[:：](
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A TOML table: a misspelt key is an error, not a silent default."""
+    """A TOML table. A misspelt key is an error, not a silent default."""
 
 
 class LevelSettings(Table, frozen=True, kw_only=True):
@@ -109,22 +109,22 @@ class Settings(Table, frozen=True, kw_only=True):
 
 
 def read_settings(text: str, problems: Problems) -> Settings | None:
-    """pack.toml as `Settings`; None, with a problem, if it cannot be used."""
+    """pack.toml as `Settings`; None, with a finding, if it cannot be used."""
     try:
         return msgspec.convert(tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n")), Settings)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line (\d+)", str(error))
         problems.error(FILE, int(at[1]) if at else 0, "", str(error), "correct the TOML at this place")
     except msgspec.ValidationError as error:
-        said, _, path = str(error).partition(" - at ")
-        key = re.search(r"field `(\w+)`", said) or re.search(r"(\w+)[^\w]*$", path)
+        problem, _, path = str(error).partition(" - at ")
+        key = re.search(r"field `(\w+)`", problem) or re.search(r"(\w+)[^\w]*$", path)
         column = key[1] if key else ""
-        problems.error(FILE, line_of(text, column), path.strip("`$.") or column, said, "see the README of the packs")
+        problems.error(FILE, line_of(text, column), path.strip("`$.") or column, problem, "see the README of the packs")
     return None
 
 
 def line_of(text: str, key: str, value: str = "") -> int:
-    """The line of pack.toml on which a key (with a value) first stands; 0 if it is nowhere."""
+    """The line of pack.toml on which a key, with a value if one is given, first stands; 0 if there is none."""
     wanted = rf'\s*{re.escape(key)}\s*=\s*"{re.escape(value)}"' if value else rf"\s*\[*{re.escape(key)}\b"
     for number, line in enumerate(text.splitlines(), start=1):
         if re.match(wanted, line):
@@ -139,8 +139,8 @@ def levels_of(settings: Settings) -> tuple[Level, ...]:
 
 
 def options_of(settings: Settings, text: str, problems: Problems) -> Options:
-    """The compiled options; a text that is no duration is reported with its line."""
-    said = settings.options
+    """The compiled options. A text that is no duration is reported with its line."""
+    given = settings.options
 
     def duration(key: str, value: str) -> int:
         ms = parse_duration(value)
@@ -148,38 +148,32 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
             problems.error(FILE, line_of(text, key), key, f"{value!r} is not a duration", 'write "72 hours"')
         return ms or 0
 
-    quiet = _quiet(said.quiet, text, problems)
+    quiet = _minutes(given.quiet) if given.quiet.strip() else (0, 0)
+    if quiet is None:
+        remedy = 'write "22:00-07:00", or leave it empty for none'
+        problems.error(FILE, line_of(text, "quiet"), "quiet", f"{given.quiet!r} is not a span of hours", remedy)
+        quiet = 0, 0
     return Options(
-        partition_level=said.partition_level,
-        offline_ms=duration("offline_allowance", said.offline_allowance),
-        parked_ms=duration("parked_time", said.parked_time),
-        parked_cap=said.parked_cap,
-        duplicate_window_ms=duration("duplicate_window", said.duplicate_window),
-        rework_level=said.rework_level,
-        default_level=said.default_level,
-        checks=said.checks,
-        verifier_differs=said.verifier_differs,
-        barred_verifiers=said.barred_verifiers,
-        loop_alarm=said.loop_alarm,
-        similar_radius_m=said.similar_radius_m,
-        similar_window_ms=duration("similar_window", said.similar_window) if said.similar_window else 0,
-        deadlines_move=said.deadlines_move,
+        partition_level=given.partition_level,
+        offline_ms=duration("offline_allowance", given.offline_allowance),
+        parked_ms=duration("parked_time", given.parked_time),
+        parked_cap=given.parked_cap,
+        duplicate_window_ms=duration("duplicate_window", given.duplicate_window),
+        rework_level=given.rework_level,
+        default_level=given.default_level,
+        checks=given.checks,
+        verifier_differs=given.verifier_differs,
+        barred_verifiers=given.barred_verifiers,
+        loop_alarm=given.loop_alarm,
+        similar_radius_m=given.similar_radius_m,
+        similar_window_ms=duration("similar_window", given.similar_window) if given.similar_window else 0,
+        deadlines_move=given.deadlines_move,
         quiet_from=quiet[0],
         quiet_to=quiet[1],
-        quiet_exempt=said.quiet_exempt,
-        grace_days=said.grace_days,
-        min_n=said.min_n,
+        quiet_exempt=given.quiet_exempt,
+        grace_days=given.grace_days,
+        min_n=given.min_n,
     )
-
-
-def _quiet(value: str, text: str, problems: Problems) -> tuple[int, int]:
-    if not value.strip():
-        return 0, 0
-    minutes = _minutes(value)
-    if minutes is None:
-        remedy = 'write "22:00-07:00", or leave it empty for none'
-        problems.error(FILE, line_of(text, "quiet"), "quiet", f"{value!r} is not a span of hours", remedy)
-    return minutes or (0, 0)
 
 
 def parse_duration(value: str) -> int | None:

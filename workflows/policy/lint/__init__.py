@@ -1,9 +1,4 @@
-"""Lints a compiled policy pack: whether what it says can work, rule by rule.
-
-In: a compiled pack, the local day as of which it is judged (an argument: nothing here reads a clock), and the
-spreadsheet rows of its entries where they are known. Out: every `Finding`; a pack without errors can be
-activated.
-"""
+"""Lints a compiled policy pack: whether its rows can work together. A pack without errors can be activated."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,8 +6,10 @@ from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.geometry import lint_geometry
 from workflows.policy.lint.register import (
     lint_calendars_of_grids,
+    lint_chiefs,
     lint_codes,
     lint_departments,
+    lint_division,
     lint_duties,
     lint_levels,
     lint_posts,
@@ -23,6 +20,7 @@ from workflows.policy.lint.rules import (
     lint_authority,
     lint_calendars,
     lint_categories,
+    lint_coverage,
     lint_limits,
     lint_options,
     lint_roles,
@@ -35,14 +33,17 @@ CHECKS = (
     lint_levels,
     lint_codes,
     lint_tree,
+    lint_division,
     lint_validity,
     lint_calendars_of_grids,
     lint_departments,
     lint_posts,
     lint_duties,
+    lint_chiefs,
     lint_categories,
     lint_authority,
     lint_limits,
+    lint_coverage,
     lint_rungs,
     lint_roles,
     lint_options,
@@ -50,7 +51,10 @@ CHECKS = (
 
 
 def lint(pack: Pack, day: int = 0, rows: Mapping[str, Sequence[int]] | None = None) -> list[Finding]:
-    """All findings on a pack. `day` is YYYYMMDD; 0 leaves out what depends on a day (horizons)."""
+    """All findings on a pack as of a local day (YYYYMMDD; 0 leaves out horizons and the validity of grids).
+
+    `rows` has the spreadsheet row of each entry, by file, where it is known.
+    """
     context = LintContext(pack, rows)
     for check in CHECKS:
         check(context)

@@ -1,7 +1,6 @@
-"""What the lint rules see: a compiled pack laid out for checking, and the place where findings are collected.
+"""A compiled pack laid out for linting, and the words that its tables may use.
 
-In: a pack and, where known, the spreadsheet row of each entry. Out: look-ups, and `error` and `warning`,
-which take the index of an entry and name its row.
+`error` and `warning` take the index of an entry, and name its spreadsheet row where it is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ TRIGGERS = tuple(trigger_of(event_type) for event_type in EVENT_TYPES)
 
 
 class LintContext:
-    """One pack to check. Duplicated codes keep their first entry, and are reported elsewhere."""
+    """One pack to check, and the findings on it. A code that stands twice keeps its first entry here."""
 
     def __init__(self, pack: Pack, rows: Mapping[str, Sequence[int]] | None = None) -> None:
         self.pack = pack
@@ -36,15 +35,15 @@ class LintContext:
         return known[index] if known else index + 2
 
     def error(self, file: str, index: int, column: str, text: str, remedy: str) -> None:
-        """What keeps the pack from being right."""
+        """Add a finding that keeps the pack from being activated."""
         self.problems.error(file, self.row(file, index), column, text, remedy)
 
     def warning(self, file: str, index: int, column: str, text: str, remedy: str) -> None:
-        """What an office should look at."""
+        """Add a finding that the office should look at."""
         self.problems.warning(file, self.row(file, index), column, text, remedy)
 
     def path(self, code: str) -> tuple[str, ...]:
-        """Codes from the root to a grid; ends early where a parent is missing or in a circle."""
+        """Codes from the root to a grid; shorter where a parent is missing or the parents form a circle."""
         path: list[str] = []
         while code in self.grids and code not in path:
             path.append(code)
@@ -53,7 +52,7 @@ class LintContext:
 
 
 def one_of(words: Sequence[str] | set[str] | dict[str, object], most: int = 12) -> str:
-    """A remedy that lists what is known, as far as a line can hold it."""
+    """A remedy that lists the known words, at most `most` of them."""
     listed = list(words) if isinstance(words, Sequence) else sorted(words)
     return "use one of: " + ", ".join(listed[:most]) + (" …" if len(listed) > most else "")
 

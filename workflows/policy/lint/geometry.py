@@ -1,7 +1,6 @@
 """Lints the map of a pack: siblings do not overlap and cover their parent (不留空白、不留死角, M5).
 
-In: a context with a compiled pack. Out: findings on it, with the share of the area that is wrong. Areas are
-compared in degrees, never published: only shares of one small parent are asked for.
+Areas are compared in square degrees; only shares of one small parent are computed and shown.
 """
 
 from collections import defaultdict
@@ -23,10 +22,14 @@ def lint_geometry(context: LintContext, day: int) -> None:
     """All rules about polygons, for the grids valid on `day`; without a day, for those without an end."""
     if context.pack.polygons == "none":
         return
-    shapes = _shapes(context)
+    shapes: Shapes = {}
+    for grid in context.pack.grids:
+        if grid.polygon and (sound := _sound_shape(context, grid)) is not None:
+            shapes[grid.code] = sound
     children: dict[str, list[str]] = defaultdict(list)
     for index, grid in enumerate(context.pack.grids):
-        if not _is_valid(grid, day):
+        valid = grid.valid_from <= day and (not grid.valid_to or day <= grid.valid_to) if day else not grid.valid_to
+        if not valid:
             continue
         if grid.code in shapes:
             children[grid.parent].append(grid.code)
@@ -39,25 +42,8 @@ def lint_geometry(context: LintContext, day: int) -> None:
             _lint_cover(context, shapes, parent, codes)
 
 
-def _is_valid(grid: Grid, day: int) -> bool:
-    if not day:
-        return not grid.valid_to
-    return grid.valid_from <= day and (not grid.valid_to or day <= grid.valid_to)
-
-
-def _shapes(context: LintContext) -> Shapes:
-    shapes: Shapes = {}
-    for grid in context.pack.grids:
-        if not grid.polygon:
-            continue
-        made = _shape(context, grid)
-        if made is not None:
-            shapes[grid.code] = made
-    return shapes
-
-
-def _shape(context: LintContext, grid: Grid) -> MultiPolygon | None:
-    """The polygon of a grid if it is sound."""
+def _sound_shape(context: LintContext, grid: Grid) -> MultiPolygon | None:
+    """The polygon of a grid; None, with a finding, if it is not sound."""
     points = [point for polygon in grid.polygon for ring in polygon for point in ring]
     if any(not (-180 <= lon <= 180 and -90 <= lat <= 90) for lon, lat in points):
         text = f"{grid.code!r} has a point outside 180 degrees of longitude and 90 of latitude"

@@ -1,20 +1,20 @@
 """Lints the register of a pack: levels, the grid tree, departments and posts.
 
-In: a context with a compiled pack. Out: findings on area and people of 六定 (M11), 一长一员 (M7), 包抓 (M43).
+These are area and people of 六定 (M11), one chief and one member (一长一员, M7), and sponsors (包抓, M43).
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from workflows.policy.lint.context import ROLES, LintContext, one_of, overlap
-from workflows.policy.model import Grid, Post
+from workflows.policy.model import Post
 from workflows.policy.settings import FILE
 
 GRIDS, DEPARTMENTS, POSTS = "grids.csv", "departments.csv", "posts.csv"
 
 
 def lint_levels(context: LintContext) -> None:
-    """Levels are numbered from 1 without gaps, and what they ask for is known."""
+    """Levels are numbered from 1 without gaps, and ask for known roles only."""
     numbers = sorted(level.level for level in context.pack.levels)
     if numbers != list(range(1, len(numbers) + 1)) or not numbers:
         text = f"levels are {numbers}"
@@ -43,7 +43,7 @@ def lint_codes(context: LintContext) -> None:
 
 
 def lint_tree(context: LintContext) -> None:
-    """One root; every other grid has a parent one level above; nothing goes round in a circle."""
+    """There is one root; every other grid has a parent one level above; the parents form no circle."""
     roots = [index for index, grid in enumerate(context.pack.grids) if not grid.parent]
     if not roots:
         context.problems.error(GRIDS, 0, "parent", "no grid is the root", "leave the parent of the top grid empty")
@@ -51,32 +51,27 @@ def lint_tree(context: LintContext) -> None:
         remedy = "name its parent, or remove it"
         context.error(GRIDS, index, "parent", f"a second root beside {context.pack.grids[roots[0]].code!r}", remedy)
     for index, grid in enumerate(context.pack.grids):
-        _lint_place(context, index, grid)
-    _lint_childless(context)
+        if grid.level not in context.levels:
+            remedy = one_of([str(level) for level in sorted(context.levels)])
+            context.error(GRIDS, index, "level", f"{grid.level} is no level of pack.toml", remedy)
+        if not grid.parent:
+            if grid.level != 1:
+                context.error(GRIDS, index, "level", f"the root stands on level {grid.level}", "write 1")
+            continue
+        parent = context.grids.get(grid.parent)
+        if parent is None:
+            remedy = "correct it, or add the parent as a row of its own"
+            context.error(GRIDS, index, "parent", f"{grid.parent!r} is no grid", remedy)
+        elif parent.level != grid.level - 1:
+            text = f"{grid.parent!r} stands on level {parent.level}, this grid on level {grid.level}"
+            context.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
+        if parent is not None and context.grids[context.path(grid.code)[0]].parent in context.grids:
+            text = f"its ancestors go round in a circle ({' > '.join(context.path(grid.code))})"
+            context.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
 
 
-def _lint_place(context: LintContext, index: int, grid: Grid) -> None:
-    if grid.level not in context.levels:
-        remedy = one_of([str(level) for level in sorted(context.levels)])
-        context.error(GRIDS, index, "level", f"{grid.level} is no level of pack.toml", remedy)
-    if not grid.parent:
-        if grid.level != 1:
-            context.error(GRIDS, index, "level", f"the root stands on level {grid.level}", "write 1")
-        return
-    parent = context.grids.get(grid.parent)
-    if parent is None:
-        remedy = "correct it, or add the parent as a row of its own"
-        context.error(GRIDS, index, "parent", f"{grid.parent!r} is no grid", remedy)
-    elif parent.level != grid.level - 1:
-        text = f"{grid.parent!r} stands on level {parent.level}, this grid on level {grid.level}"
-        context.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
-    if parent is not None and context.grids[context.path(grid.code)[0]].parent in context.grids:
-        text = f"its ancestors go round in a circle ({' > '.join(context.path(grid.code))})"
-        context.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
-
-
-def _lint_childless(context: LintContext) -> None:
-    """A grid above the leaves with nothing below it: its problems have nobody on site (不留空白, M5)."""
+def lint_division(context: LintContext) -> None:
+    """Every grid above the leaf level has grids below it, or its problems have nobody on site (不留空白, M5)."""
     parents = {grid.parent for grid in context.pack.grids}
     for index, grid in enumerate(context.pack.grids):
         if grid.level < context.leaf_level and grid.code not in parents:
@@ -85,7 +80,7 @@ def _lint_childless(context: LintContext) -> None:
 
 
 def lint_validity(context: LintContext) -> None:
-    """Dates run forward, and a grid lives no longer than its parent."""
+    """Dates run forward, and a grid exists no longer than its parent."""
     for index, grid in enumerate(context.pack.grids):
         _lint_dates(context, GRIDS, index, grid.valid_from, grid.valid_to)
     for index, post in enumerate(context.pack.posts):
@@ -118,7 +113,7 @@ def lint_calendars_of_grids(context: LintContext) -> None:
 
 
 def lint_departments(context: LintContext) -> None:
-    """A department belongs to a grid, knows its groups, and somebody speaks for it."""
+    """A department belongs to a grid, names known groups, and has an occupied post."""
     speaking = {post.department for post in context.pack.posts if not post.vacant}
     for index, department in enumerate(context.pack.departments):
         if department.grid not in context.grids:
@@ -143,27 +138,23 @@ def lint_posts(context: LintContext) -> None:
         if post.grid not in context.grids:
             remedy = "correct it, or add the grid to grids.csv"
             context.error(POSTS, index, "grid", f"{post.grid!r} is no grid", remedy)
-        _lint_department_of(context, index, post)
+        department = context.departments.get(post.department)
+        if post.department and department is None:
+            remedy = "correct it, or add it to departments.csv"
+            context.error(POSTS, index, "department", f"{post.department!r} is no department", remedy)
+        elif post.role == "handler" and not post.department:
+            remedy = "name the department for which it handles"
+            context.error(POSTS, index, "department", "a handler without a department", remedy)
+        elif department is not None and department.grid != post.grid:
+            text = f"stands at {post.grid!r}, its department at {department.grid!r}"
+            context.warning(POSTS, index, "grid", text, "give post and department the same grid")
         if post.vacant:
             text = f"{post.code!r} is vacant ({post.title})"
             context.warning(POSTS, index, "vacant", text, "fill the post and empty this cell")
 
 
-def _lint_department_of(context: LintContext, index: int, post: Post) -> None:
-    department = context.departments.get(post.department)
-    if post.department and department is None:
-        remedy = "correct it, or add it to departments.csv"
-        context.error(POSTS, index, "department", f"{post.department!r} is no department", remedy)
-    elif post.role == "handler" and not post.department:
-        remedy = "name the department for which it handles"
-        context.error(POSTS, index, "department", "a handler without a department", remedy)
-    elif department is not None and department.grid != post.grid:
-        text = f"stands at {post.grid!r}, its department at {department.grid!r}"
-        context.warning(POSTS, index, "grid", text, "give post and department the same grid")
-
-
 def lint_duties(context: LintContext) -> None:
-    """Every grid has the posts that its level asks for, and one chief only (一长一员, M7; 包抓, M43)."""
+    """Every grid has the posts that its level asks for (一长一员, M7; 包抓, M43)."""
     filled: dict[str, list[Post]] = defaultdict(list)
     for post in context.pack.posts:
         if not post.vacant:
@@ -175,10 +166,10 @@ def lint_duties(context: LintContext) -> None:
             if not roles[role]:
                 text = f"{grid.code!r} has no {role}"
                 context.warning(GRIDS, index, "code", text, f"add or fill a post with role {role} in posts.csv")
-    _lint_second_chiefs(context)
 
 
-def _lint_second_chiefs(context: LintContext) -> None:
+def lint_chiefs(context: LintContext) -> None:
+    """A grid has one chief at a time."""
     chiefs: dict[str, list[Post]] = defaultdict(list)
     for index, post in enumerate(context.pack.posts):
         if post.role != "chief" or post.vacant:

@@ -1,27 +1,27 @@
 """Lints the rules of a pack: categories and authority, limits, rungs, roles, options, calendars.
 
-In: a context with a compiled pack. Out: findings on it: duty, standard, process and assessment of 六定 (M11).
+These are duty, standard, process and assessment of 六定 (M11).
 """
 
 from collections import defaultdict
-from datetime import date, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
-from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import DayMeaning, Kind, Limit
+from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, LintContext, one_of, overlap
-from workflows.policy.model import Category, LimitRow, RungRow
+from workflows.policy.model import Category, LimitRow
 from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
-HORIZON_DAYS = 90  # a horizon nearer than this is told: the next table is due
+HORIZON_DAYS = 90  # a horizon nearer than this gets a warning
 
 
 # ---- categories and authority -------------------------------------------------------------------------
 
 
 def lint_categories(context: LintContext) -> None:
-    """Every problem has a group, and an owner at its level: a grid, and where one is named a department."""
+    """Every category has a group and a known level; its department, if one is named, serves the grids of that level."""
     for index, category in enumerate(context.pack.categories):
         if not category.group:
             context.error(CATEGORIES, index, "group", "has no group", "name its group, such as dust")
@@ -68,14 +68,13 @@ def lint_authority(context: LintContext) -> None:
 
 
 def lint_limits(context: LintContext) -> None:
-    """Every limit belongs to a known clock and to something that exists; at any day one of equals holds."""
+    """Every limit names a known clock, level, category and group; limits with equal selectors follow each other."""
     equals: dict[tuple[str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
     for index, row in enumerate(context.pack.limits):
         _lint_limit(context, index, row)
         equals[row.clock, row.level, row.category, row.group].append((index, row))
     for rows in equals.values():
         _lint_succession(context, sorted(rows, key=lambda entry: entry[1].valid_from))
-    _lint_coverage(context)
 
 
 def _lint_limit(context: LintContext, index: int, row: LimitRow) -> None:
@@ -105,7 +104,7 @@ def _lint_limit(context: LintContext, index: int, row: LimitRow) -> None:
 
 
 def _lint_whole_days(context: LintContext, file: str, index: int, column: str, limit: Limit | None) -> None:
-    """Part of a working day means nothing where working days end at closing time."""
+    """A limit of part of a working day has no meaning where working days end at closing time."""
     ends = [calendar.code for calendar in context.pack.calendars if calendar.day_meaning == DayMeaning.end_of_day]
     if ends and limit is not None and limit.kind is Kind.working_day and limit.milli % 1000:
         text = f"calendar {ends[0]!r} lets working days end at closing time, so it knows whole days only"
@@ -113,43 +112,37 @@ def _lint_whole_days(context: LintContext, file: str, index: int, column: str, l
 
 
 def _lint_succession(context: LintContext, rows: list[tuple[int, LimitRow]]) -> None:
-    """Rows with equal selectors follow each other day by day."""
+    """Rows with equal selectors neither overlap nor leave a gap."""
     for (first, earlier), (index, later) in pairwise(rows):
         at = context.row(LIMITS, first)
         if overlap(earlier.valid_from, earlier.valid_to, later.valid_from, later.valid_to):
             text = f"holds on days on which row {at} holds for the same clock, level, category and group"
             context.error(LIMITS, index, "valid_from", text, f"end row {at} the day before this one begins")
-        elif _day_after(earlier.valid_to) < later.valid_from:
+        elif to_day(to_date(earlier.valid_to) + timedelta(days=1)) < later.valid_from:
             text = f"no limit holds between {earlier.valid_to} (row {at}) and {later.valid_from}"
             context.warning(LIMITS, index, "valid_from", text, "close the gap, if none is meant")
 
 
-def _day_after(day: int) -> int:
-    following = date(day // 10_000, day // 100 % 100, day % 100) + timedelta(days=1)
-    return following.year * 10_000 + following.month * 100 + following.day
-
-
-def _lint_coverage(context: LintContext) -> None:
-    """A clock with limits for some problems only: the others have no deadline. Told once per clock."""
+def lint_coverage(context: LintContext) -> None:
+    """A clock that has a limit for some categories has one for all of them. One finding per clock."""
     for clock in CLOCKS:
         rows = [row for row in context.pack.limits if row.clock == clock]
-        without = [category.code for category in context.pack.categories if not any(_holds(r, category) for r in rows)]
+        without = [
+            category.code
+            for category in context.pack.categories
+            if not any(r.category in ("", category.code) and r.group in ("", category.group) for r in rows)
+        ]
         if rows and without:
             text = f"clock {clock}: {len(without)} of {len(context.pack.categories)} categories have no limit"
             listed = ", ".join(without[:3])
             context.problems.warning(LIMITS, 0, "category", f"{text} ({listed} …)", "add a row, if a limit is meant")
 
 
-def _holds(row: LimitRow, category: Category) -> bool:
-    """Whether a row can hold for a category at some level of its way."""
-    return row.category in ("", category.code) and row.group in ("", category.group)
-
-
 # ---- rungs --------------------------------------------------------------------------------------------
 
 
 def lint_rungs(context: LintContext) -> None:
-    """Every rung hangs on a known clock at a known distance, once, and tells somebody."""
+    """Every rung has a known clock, a distance and repeats that fit, and alerts known recipients."""
     seen: dict[tuple[str, str], int] = {}
     for index, rung in enumerate(context.pack.rungs):
         if rung.clock not in (*CLOCKS, "*"):
@@ -158,8 +151,20 @@ def lint_rungs(context: LintContext) -> None:
             first = context.row(RUNGS, seen[rung.clock, rung.rung])
             text = f"{rung.clock} {rung.rung} stands in row {first} already"
             context.error(RUNGS, index, "rung", text, "give each rung of a clock its own name")
-        _lint_distance(context, index, rung)
-        _lint_repeats(context, index, rung)
+        if rung.offset == "at" and rung.limit is not None:
+            remedy = "empty the limit, or write before or after"
+            context.error(RUNGS, index, "limit", "a rung at the deadline has no distance from it", remedy)
+        if rung.offset != "at" and rung.limit is None:
+            text = f"a rung {rung.offset} the deadline needs its distance"
+            context.error(RUNGS, index, "limit", text, "write it, such as 1工作时")
+        if rung.times < 1:
+            context.error(RUNGS, index, "times", f"fires {rung.times} times", "write 1 or more, or remove the row")
+        if rung.times > 1 and rung.every is None:
+            text = f"fires {rung.times} times, but nothing says how far apart"
+            context.error(RUNGS, index, "every", text, "write the distance, such as 1工作日, or times 1")
+        if rung.every is not None and (rung.times == 1 or rung.offset != "after"):
+            remedy = "write times 2 or more on a rung after the deadline, or empty the cell"
+            context.warning(RUNGS, index, "every", "a distance of repeats, but nothing repeats", remedy)
         for word in rung.tell:
             if word not in TELL:
                 context.error(RUNGS, index, "tell", f"{word!r} is nobody that can be told", one_of(TELL))
@@ -169,52 +174,32 @@ def lint_rungs(context: LintContext) -> None:
         _lint_whole_days(context, RUNGS, index, "every", rung.every)
 
 
-def _lint_distance(context: LintContext, index: int, rung: RungRow) -> None:
-    if rung.offset == "at" and rung.limit is not None:
-        remedy = "empty the limit, or write before or after"
-        context.error(RUNGS, index, "limit", "a rung at the deadline has no distance from it", remedy)
-    if rung.offset != "at" and rung.limit is None:
-        text = f"a rung {rung.offset} the deadline needs its distance"
-        context.error(RUNGS, index, "limit", text, "write it, such as 1工作时")
-
-
-def _lint_repeats(context: LintContext, index: int, rung: RungRow) -> None:
-    if rung.times < 1:
-        context.error(RUNGS, index, "times", f"fires {rung.times} times", "write 1 or more, or remove the row")
-    if rung.times > 1 and rung.every is None:
-        text = f"fires {rung.times} times, but nothing says how far apart"
-        context.error(RUNGS, index, "every", text, "write the distance, such as 1工作日, or times 1")
-    if rung.every is not None and (rung.times == 1 or rung.offset != "after"):
-        remedy = "write times 2 or more on a rung after the deadline, or empty the cell"
-        context.warning(RUNGS, index, "every", "a distance of repeats, but nothing repeats", remedy)
-
-
 # ---- roles --------------------------------------------------------------------------------------------
 
 
 def lint_roles(context: LintContext) -> None:
-    """Every row names a known trigger and role; every trigger may be said by somebody."""
+    """Every row names a known trigger, role and level; every trigger has a row."""
     staffed = {post.role for post in context.pack.posts if not post.vacant}
-    for index, may in enumerate(context.pack.roles):
-        if may.trigger not in TRIGGERS:
+    for index, row in enumerate(context.pack.roles):
+        if row.trigger not in TRIGGERS:
             context.error(
                 ROLES_FILE,
                 index,
                 "trigger",
-                f"{may.trigger!r} is no trigger",
+                f"{row.trigger!r} is no trigger",
                 one_of(TRIGGERS, len(TRIGGERS)),
             )
-        if may.role not in ROLES:
-            context.error(ROLES_FILE, index, "role", f"{may.role!r} is no role", one_of(ROLES))
-        elif may.role not in staffed:
+        if row.role not in ROLES:
+            context.error(ROLES_FILE, index, "role", f"{row.role!r} is no role", one_of(ROLES))
+        elif row.role not in staffed:
             remedy = "add a post with this role to posts.csv, or take the role out"
-            context.warning(ROLES_FILE, index, "role", f"rule {may.rule!r}: no post has the role {may.role}", remedy)
-        for level in may.levels:
+            context.warning(ROLES_FILE, index, "role", f"rule {row.rule!r}: no post has the role {row.role}", remedy)
+        for level in row.levels:
             if level not in context.levels:
-                text = f"rule {may.rule!r}: {level} is no level of pack.toml"
+                text = f"rule {row.rule!r}: {level} is no level of pack.toml"
                 context.error(ROLES_FILE, index, "levels", text, one_of([str(n) for n in sorted(context.levels)]))
-    said = {may.trigger for may in context.pack.roles}
-    silent = [trigger for trigger in TRIGGERS if trigger not in said]
+    named = {row.trigger for row in context.pack.roles}
+    silent = [trigger for trigger in TRIGGERS if trigger not in named]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
         context.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")
@@ -224,7 +209,7 @@ def lint_roles(context: LintContext) -> None:
 
 
 def lint_options(context: LintContext) -> None:
-    """Levels exist, numbers make sense, words are known."""
+    """Options name existing levels and known words, and their numbers make sense."""
     options = context.pack.options
     for column in ("partition_level", "rework_level", "default_level"):
         if getattr(options, column) not in context.levels:
@@ -249,25 +234,21 @@ def lint_options(context: LintContext) -> None:
 
 
 def lint_calendars(context: LintContext, day: int) -> None:
-    """At least one calendar; and, as of a day, whether its holidays are known far enough ahead."""
+    """There is a calendar, each has its own code, and as of `day` the holidays are known far enough ahead."""
     if not context.pack.calendars:
         context.problems.error(FILE, 0, "calendars", "the pack has no calendar", "add [[calendars]]")
     codes = [calendar.code for calendar in context.pack.calendars]
     for code in sorted({code for code in codes if codes.count(code) > 1}):
         context.problems.error(FILE, 0, "calendars", f"{code!r} stands twice", "give each calendar its own code")
     for calendar in context.pack.calendars if day else ():
-        _lint_horizon(context, calendar, day)
-
-
-def _lint_horizon(context: LintContext, calendar: CalendarData, day: int) -> None:
-    column = f"calendars.{calendar.code}"
-    today, last = (date(n // 10_000, n // 100 % 100, n % 100) for n in (day, calendar.last_day))
-    if day < calendar.first_day:
-        text = f"begins on {calendar.first_day}, after {today}"
-        context.problems.warning(FILE, 0, column, text, "begin with an earlier first_year")
-    left = (last - today).days
-    if left < HORIZON_DAYS:
-        state = f"ends in {left} days" if left >= 0 else f"ended {-left} days ago"
-        remedy = "update the holidays library, or add next year's days to days.csv and raise last_year"
-        text = f"its horizon {last} {state}; deadlines beyond it are provisional"
-        context.problems.warning(FILE, 0, column, text, remedy)
+        column = f"calendars.{calendar.code}"
+        today, last = to_date(day), to_date(calendar.last_day)
+        if day < calendar.first_day:
+            text = f"begins on {calendar.first_day}, after {today}"
+            context.problems.warning(FILE, 0, column, text, "begin with an earlier first_year")
+        left = (last - today).days
+        if left < HORIZON_DAYS:
+            state = f"ends in {left} days" if left >= 0 else f"ended {-left} days ago"
+            remedy = "update the holidays library, or add next year's days to days.csv and raise last_year"
+            text = f"its horizon {last} {state}; deadlines beyond it are provisional"
+            context.problems.warning(FILE, 0, column, text, remedy)

@@ -1,4 +1,4 @@
-"""Periods of local days, and which facts restate one."""
+"""Rates, periods of local days, and which facts restate a period."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.periods import NAMES, bounds, published, to_day
+from workflows.figures import PERIODS, Rate, period_bounds, publication_day, rate, to_day
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ from workflows.periods import NAMES, bounds, published, to_day
     ],
 )
 def test_a_day_lies_in_its_period(day, period, first, last):
-    assert bounds(day, period) == (first, last)
+    assert period_bounds(day, period) == (first, last)
 
 
-@given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.sampled_from([n for n in NAMES if n != "week"]))
+@given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.sampled_from([n for n in PERIODS if n != "week"]))
 def test_every_day_of_a_period_gives_the_same_period(day, period):
-    first, last = bounds(to_day(day), period)
+    first, last = period_bounds(to_day(day), period)
     assert first <= to_day(day) <= last
-    assert bounds(first, period) == bounds(last, period) == (first, last)
+    assert period_bounds(first, period) == period_bounds(last, period) == (first, last)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,16 @@ def test_every_day_of_a_period_gives_the_same_period(day, period):
     ],
 )
 def test_a_fact_restates_a_month_once_its_days_of_grace_are_over(arrived, late):
-    assert (arrived > published(bounds(20260315, "month")[1], 3)) is late
+    assert (arrived > publication_day(period_bounds(20260315, "month")[1], 3)) is late
 
 
 def test_an_unknown_period_is_refused_with_those_that_exist():
     with pytest.raises(ValueError, match="'decade' is no period: choose one of day, week, month"):
-        bounds(20260302, "decade")
+        period_bounds(20260302, "decade")
+
+
+def test_rates_are_rounded_half_up_in_basis_points():
+    assert rate(2, 3) == Rate(2, 3, 6667)
+    assert rate(1, 3) == Rate(1, 3, 3333)
+    assert rate(1, 20_000) == Rate(1, 20_000, 1)
+    assert rate(0, 0) == Rate(0, 0, None)

@@ -26,7 +26,7 @@ from tests.support.builders import (
 from workflows.case import Case, Owner
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
-from workflows.policy.model import May, Post
+from workflows.policy.model import Post, RoleRow
 
 PATH = ("XA", "WY", "WY01", "WY01-01")
 CASE = Case(id="a", path=PATH, owner=Owner("WY01", 3, "WY-URBAN"), assisting=("WY-GREEN",), by=MEMBER)
@@ -40,7 +40,7 @@ def may(post: str, trigger: str, case: Case = CASE, rules: Policy | None = None)
 def only(scope: Any, levels: tuple[int, ...] = ()) -> Policy:
     """A pack whose table has one row: handlers, members, chiefs and others may say `x` in this scope."""
     roles = ("member", "chief", "handler", "dispatcher", "intake", "sponsor")
-    return changed(roles=tuple(May("rule", "x", role, levels, scope) for role in roles))
+    return changed(roles=tuple(RoleRow("rule", "x", role, levels, scope) for role in roles))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_row_may_ask_for_the_level_of_the_speakers_grid():
 
 
 def test_one_of_several_rows_is_enough():
-    rules = changed(roles=(May("a", "x", "chief", (1,)), May("b", "x", "chief", (), "owner")))
+    rules = changed(roles=(RoleRow("a", "x", "chief", (1,)), RoleRow("b", "x", "chief", (), "owner")))
     assert may(STREET, "x", rules=rules) and may(CITY, "x", rules=rules) and not may(DISTRICT, "x", rules=rules)
 
 

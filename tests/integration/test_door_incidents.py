@@ -1,6 +1,6 @@
 """The overdue desk and one case in full, over HTTP, on each database.
 
-In: questions. Out: answers. The door and what has happened in its city are those of `test_door`.
+The door and what has happened in its city are those of `test_door`.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def test_a_cursor_of_another_order_is_refused(door: Served) -> None:
 )
 def test_a_cursor_that_fits_no_column_is_refused_with_the_remedy(door: Served, sort: str, members: Any) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
-    said = problem(door.client.get("/v1/incidents", params={"sort": sort, "cursor": cursor}), 400)
-    assert (said["field"], said["remedy"]) == ("cursor", "begin again without a cursor")
+    body = problem(door.client.get("/v1/incidents", params={"sort": sort, "cursor": cursor}), 400)
+    assert (body["field"], body["remedy"]) == ("cursor", "begin again without a cursor")
 
 
 # ---- one case in full ---------------------------------------------------------------------------------------
@@ -165,10 +165,10 @@ def test_a_case_shows_who_has_it_what_its_clocks_say_and_what_may_be_said_next(d
     left = handle["remaining"]
     assert left["ms"] < 0 and left["wall_ms"] < -10 * DAY
     assert left["zh"].startswith("超期") and left["en"].endswith("overdue")
-    said = {row["trigger"]: row for row in case["allowed"]}
-    assert set(said) == set(INCIDENT.triggers("accepted"))
-    assert {row["role"] for row in said["handling.completed"]["by"]} >= {"chief", "handler"}
-    assert said["handling.completed"]["type"] in EVENT_TYPES
+    allowed_now = {row["trigger"]: row for row in case["allowed"]}
+    assert set(allowed_now) == set(INCIDENT.triggers("accepted"))
+    assert {row["role"] for row in allowed_now["handling.completed"]["by"]} >= {"chief", "handler"}
+    assert allowed_now["handling.completed"]["type"] in EVENT_TYPES
 
 
 def test_whatever_a_state_takes_is_named_by_a_type_that_can_be_sent(door: Served) -> None:

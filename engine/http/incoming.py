@@ -1,0 +1,106 @@
+"""Events on their way from a request to the log: submitted to the writer, or kept as dead letters.
+
+What is refused is kept with its bytes, under an id that the same bytes of the same sender always get.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from engine import admission
+from engine.http.context import DURABLE_S, DoorContext, done_within
+from engine.http.problems import busy
+from engine.principals import Principal
+from engine.runtime import Engine
+from engine.store import dead_letters
+from engine.store.dead_letters import DeadLetter
+from engine.writer import Ask
+from schemas.envelope import Envelope
+from schemas.refusals import Reason, Refusal
+
+REFUSED_AT_ONCE = 64
+"""Refused events that may wait to be kept; beyond that a sender gets 503."""
+BREATH = 50
+"""Events of a batch that are decoded before other requests get their turn."""
+
+
+class Incoming(Struct):
+    """An event on its way in: the bytes of one sender, and then either what was submitted or why it is refused."""
+
+    raw: bytes
+    sender: Principal
+    event: Envelope | None = None
+    ask: Ask | None = None
+    refusal: Refusal | None = None
+    letter: str = ""
+
+
+async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool) -> None:
+    """Submit what keeps the contract, keep the rest as dead letters, and return when all of it is durable.
+
+    With `wait` the writer is asked for the outcomes as well. Raises Problem where the writer cannot keep up.
+    """
+    for number, item in enumerate(incoming, 1):
+        if item.refusal is None:
+            _submit(context, item, wait)
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+    await keep(context, [item for item in incoming if item.refusal is not None])
+    for item in incoming:
+        # Events become durable in the order in which they were queued: after the last one none is waited for.
+        if item.ask is not None and not await done_within(item.ask.durable, DURABLE_S):
+            raise busy(f"not durable within {DURABLE_S} s: whether it will be is not known")
+        if item.ask is not None and item.ask.durable.exception() is not None:
+            raise busy(f"could not be made durable: {item.ask.durable.exception()}")
+
+
+def _submit(context: DoorContext, item: Incoming, wait: bool) -> None:
+    """Queue one event for the log, or note why it breaks the contract."""
+    size, most = len(item.raw), context.settings.event_bytes
+    if size > most:
+        detail = f"the event has {size} bytes, {most} are allowed: put files elsewhere and send their address"
+        item.refusal = Refusal(Reason.TOO_LARGE, "", detail)
+        return
+    admitted = admission.admit(item.raw, item.sender, context.writer.engine.count)
+    if isinstance(admitted, Refusal):
+        item.refusal = admitted
+        return
+    submission, item.event = admitted
+    item.ask = context.writer.submit(submission, wait=wait)
+
+
+async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
+    """Keep what was refused, once per content; of what is too large, as much as an event may have."""
+    kept: dict[str, DeadLetter] = {}
+    for item in refused:
+        assert item.refusal is not None
+        item.letter = admission.letter_id(item.raw, item.sender.name)
+        raw = item.raw[: context.settings.event_bytes]
+        kept[item.letter] = admission.letter(raw, item.refusal, item.sender.name, context.now(), item.letter)
+    if not kept:
+        return
+    if context.refused >= REFUSED_AT_ONCE:
+        raise busy("more refused events are waiting to be kept than may wait")
+
+    def write(engine: Engine) -> None:
+        with engine.database.begin() as connection:
+            dead_letters.write(connection, list(kept.values()))
+
+    context.refused += 1
+    try:
+        written = context.writer.call(write)
+        if not await done_within(written, DURABLE_S) or written.exception() is not None:
+            raise busy("what was refused could not be kept")
+    finally:
+        context.refused -= 1
+
+
+async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: int) -> bool:
+    """Wait for the outcomes, all of them together no longer than asked; whether every one is known."""
+    until = context.now() + wait_s * 1000
+    outcomes = [item.ask.outcome for item in incoming if item.ask is not None and item.ask.outcome is not None]
+    for outcome in outcomes:
+        if not await done_within(outcome, max(0, until - context.now()) / 1000):
+            return False
+    return all(outcome.exception() is None for outcome in outcomes)

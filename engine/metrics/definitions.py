@@ -1,0 +1,72 @@
+"""The gauges: name, help and labels of each. The counters and histograms are defined in `counters`.
+
+Names and labels are a contract with dashboards and alert rules. A label's values come from the pack, from enumerations
+or from the installation, so their number is bounded.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+
+class Gauge(NamedTuple):
+    """A gauge that is read when Prometheus asks."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def value(self, value: float) -> Metric:
+        """The family with its one value, for a gauge without labels."""
+        return GaugeMetricFamily(self.name, self.help, value=value)
+
+    def values(self, values: Mapping[tuple[str, ...], float]) -> Metric:
+        """The family with a value for each tuple of label values, in this order."""
+        family = GaugeMetricFamily(self.name, self.help, labels=self.labels)
+        for labels, value in values.items():
+            family.add_metric(labels, value)
+        return family
+
+
+# ---- cases and figures --------------------------------------------------------------------------------------
+
+INCIDENTS = Gauge("gridpatrol_incidents", "Open incidents by level of their owner and state.", ("level", "state"))
+INCIDENTS_OVERDUE = Gauge(
+    "gridpatrol_incidents_overdue",
+    "Open incidents past their next deadline, by grid, category group and age.",
+    ("grid", "category_group", "age"),
+)
+TIMER_LAG = Gauge("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.")
+FIGURES = Gauge(
+    "gridpatrol_figures",
+    "Performance figures of the present day and month, by measure and grid.",
+    ("grid", "measure", "period"),
+)
+MISMATCHES = Gauge("gridpatrol_reconcile_mismatches", "Findings of the last `gridpatrol verify`; NaN before the first.")
+
+# ---- the log ------------------------------------------------------------------------------------------------
+
+INBOX_LAG = Gauge("gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", ("partition",))
+INBOX_GAP = Gauge(
+    "gridpatrol_inbox_gap_records", "Records that the log no longer has and nobody has decided.", ("partition",)
+)
+INBOX_OLDEST = Gauge("gridpatrol_inbox_oldest_seconds", "How long the oldest undecided record has been waiting.")
+PARTITIONS = Gauge("gridpatrol_partitions", "Partitions of the installation, fixed for good.")
+PARTITIONS_OWNED = Gauge("gridpatrol_partitions_owned", "Partitions that this process decides.")
+PARTITIONS_HALTED = Gauge("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.")
+BACKPRESSURE = Gauge(
+    "gridpatrol_backpressure", "1 while nothing is fetched: database or brokers are away, or enough is at hand."
+)
+TURN_AGE = Gauge("gridpatrol_turn_age_seconds", "How long ago this worker began its last turn.")
+
+# ---- what is published and read -----------------------------------------------------------------------------
+
+FACTS_UNPUBLISHED = Gauge("gridpatrol_facts_unpublished", "Steps that are committed and not yet on the facts topic.")
+MESSAGES_UNPUBLISHED = Gauge(
+    "gridpatrol_messages_unpublished",
+    "What its topic does not have yet: lines of the alert feed, dead letters, transactions that changed figures.",
+    ("topic",),
+)
+CONSUMER_LAG = Gauge("gridpatrol_consumer_lag_steps", "Steps that a consumer has not taken in yet.", ("consumer",))
+DEAD_LETTERS = Gauge("gridpatrol_dead_letters", "Dead letters that nobody has replayed, by reason.", ("reason",))

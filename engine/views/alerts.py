@@ -1,0 +1,169 @@
+"""Alerts: the list, the latest first, and the lines of the feed.
+
+A place in the feed is written `<epoch>-<number>`. Numbers are dense; a restored database begins a new epoch.
+"""
+
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from engine.policies import Policies
+from engine.store import alerts as store
+from engine.store.alerts import AlertRow
+from engine.store.database import Connection
+from engine.store.meta import read_meta
+from engine.views.cursors import read_cursor, write_cursor
+from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
+from engine.views.questions import BadQuestion, check_limit, parse_instant, parse_whole
+
+STATUSES = ("firing", "acknowledged", "withdrawn", "resolved")
+MOST = 500
+"""Alerts of a page at most."""
+INSTANTS = ("due_at", "raised_at", "due")
+"""Members of a line of the feed that are instants."""
+FEED_PAGE = 200
+"""Lines that are read at once for one subscriber."""
+
+
+class AlertQuestion(Struct, frozen=True, kw_only=True):
+    """Which alerts; empty asks nothing. `since` is the RFC 3339 instant from which on they were raised."""
+
+    status: str = ""
+    grid: str = ""
+    clock: str = ""
+    case: str = ""
+    since: str = ""
+    limit: int = 100
+    cursor: str = ""
+
+
+class AlertLine(Struct, frozen=True):
+    """An alert: that something is or was due, who was told, and what became of it."""
+
+    id: str
+    case: str
+    kind: str
+    clock: str
+    level: int
+    cycle: int
+    path: list[Named]
+    category: CategoryNamed | None
+    recipients: list[Named]
+    due_at: str
+    deadline: str | None
+    raised_at: str
+    not_before: str | None
+    status: str
+    ended_at: str | None
+    ended_by: str
+
+
+class AlertPage(Struct, frozen=True):
+    """Alerts, the latest first. `next` continues; None: this was the last page."""
+
+    alerts: list[AlertLine]
+    next: str | None
+    as_of: str
+
+
+def alert_page(connection: Connection, policies: Policies, question: AlertQuestion, now: int) -> AlertPage:
+    """The alerts that are asked for. Raises Unanswerable."""
+    if question.status and question.status not in STATUSES:
+        raise BadQuestion("status", f"{question.status!r} is no status", f"choose one of: {', '.join(STATUSES)}")
+    check_limit(question.limit, MOST)
+    before = read_cursor(question.cursor, tuple[int, str]) if question.cursor else None
+    since = parse_instant(question.since, "since") if question.since else None
+    names = active_names(connection, policies)
+    rows = store.listed(
+        connection,
+        path=prefix_of(names, question.grid) if question.grid else "/",
+        status=question.status or None,
+        clock=question.clock or None,
+        case=question.case or None,
+        before=before,
+        limit=question.limit + 1,
+    )
+    rows = [row for row in rows if since is None or row.raised_at >= since]
+    shown = rows[: question.limit]
+    more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > len(shown) else None
+    return AlertPage([_line(row, names) for row in shown], more, names.instant(now))
+
+
+def _line(row: AlertRow, names: Names) -> AlertLine:
+    category = names.register.categories.get(row.category)
+    posts: list[str] = msgspec.json.decode(row.recipients)
+    return AlertLine(
+        id=row.id,
+        case=row.case_id,
+        kind=row.kind,
+        clock=row.clock,
+        level=row.level,
+        cycle=row.cycle,
+        path=names.path(tuple(code for code in row.path.split("/") if code)),
+        category=names.category(row.category, category.group if category else ""),
+        recipients=[names.post(post) for post in posts],
+        due_at=names.instant(row.due_at),
+        deadline=names.maybe(row.due),
+        raised_at=names.instant(row.raised_at),
+        not_before=names.maybe(row.not_before),
+        status=row.status,
+        ended_at=names.maybe(row.ended_at),
+        ended_by=row.ended_by,
+    )
+
+
+# ---- the feed -----------------------------------------------------------------------------------------------
+
+
+class FeedStart(NamedTuple):
+    """Where a subscriber begins: the path of its subtree, the feed's epoch, the number to go on after, and whether the
+    place that it named is of another feed."""
+
+    path: str
+    epoch: str
+    after: int
+    restarted: bool
+
+
+class FeedLines(NamedTuple):
+    """The next lines of a subtree by their numbers, and the number to go on after. With `full` there may be more."""
+
+    lines: list[tuple[int, dict[str, Any]]]
+    after: int
+    full: bool
+
+
+def feed_start(connection: Connection, policies: Policies, grid: str, last: str) -> FeedStart:
+    """Where to begin after the place `last`; without one, from now on. Raises Unanswerable."""
+    path = prefix_of(active_names(connection, policies), grid) if grid else "/"
+    epoch = read_meta(connection, store.EPOCH) or "0"
+    head = store.last_number(connection)
+    after = place_in_feed(last, epoch, head) if last else head
+    return FeedStart(path, epoch, after or 0, restarted=after is None)
+
+
+def place_in_feed(last: str, epoch: str, head: int) -> int | None:
+    """The number of a place, None where this feed never had it.
+
+    A number beyond the head is of a feed that had more lines: after it a subscriber would hear nothing for long.
+    """
+    begun, _, text = last.rpartition("-")
+    number = parse_whole(text)
+    return number if begun == epoch and number is not None and number <= head else None
+
+
+def feed_lines(connection: Connection, policies: Policies, path: str, after: int) -> FeedLines:
+    """The lines after a number, their instants written out as everywhere at the door."""
+    rows = store.read_feed(connection, after, path, FEED_PAGE)
+    full = len(rows) == FEED_PAGE
+    # A full page may end before the feed does; else everything up to the feed's end has been looked at.
+    last = rows[-1].number if full else max(after, store.last_number(connection))
+    if not rows:
+        return FeedLines([], last, full)
+    names, lines = active_names(connection, policies), []
+    for row in rows:
+        line: dict[str, Any] = msgspec.json.decode(row.body)
+        line |= {name: names.instant(line[name]) for name in INSTANTS if name in line}
+        lines.append((row.number, line | {"why": row.reason, "told_at": names.instant(row.told_at)}))
+    return FeedLines(lines, last, full)

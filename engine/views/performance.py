@@ -1,0 +1,297 @@
+"""Performance for people: counts, rates and durations of a subtree, by grid, department, group, category, post or day;
+and how the open cases stand.
+
+`workflows.figures` defines the rates. Durations are the elapsed time from report to closing in milliseconds: median and
+90th percentile by nearest rank. A rate from fewer closable cases than the pack's `min_n` is `thin`: it is shown, and
+ranks nothing.
+"""
+
+from datetime import datetime
+from typing import get_args
+
+from msgspec import Struct, structs
+
+from engine.policies import Policies
+from engine.store import figures, recount
+from engine.store.database import Connection
+from engine.store.figures import By, Selection
+from engine.views.names import Names, active_names
+from engine.views.questions import MOST_DIGITS, BadQuestion, parse_whole
+from workflows.figures import BEGINNING, EVER, Rate, period_bounds, publication_day, rates, with_sums
+from workflows.policy.index import Policy
+
+GROUPINGS: tuple[By, ...] = get_args(By)
+Durations = tuple[int, int | None, int | None]
+"""Number of closed cases, median and 90th percentile of their elapsed time in ms."""
+
+
+class PerformanceQuestion(Struct, frozen=True, kw_only=True):
+    """What is asked, as texts; empty asks nothing. Without any day it is the present month."""
+
+    grid: str = ""
+    by: str = ""
+    period: str = ""
+    day: str = ""  # the period that holds this local day
+    since: str = ""
+    until: str = ""
+    level: str = ""
+    department: str = ""
+    group: str = ""
+    category: str = ""
+    post: str = ""
+    published: str = ""
+
+
+class FigureRow(Struct, frozen=True, kw_only=True):
+    """One line of a reading. Durations in ms. `published` and `restated` only where they were asked for."""
+
+    key: str
+    name: str
+    counts: dict[str, int]
+    close_rate: Rate
+    on_time_rate: Rate
+    rework_rate: Rate
+    n: int  # closable cases: what the first two rates are made of
+    thin: bool
+    durations_n: int
+    median_ms: int | None
+    p90_ms: int | None
+    published: "FigureRow | None" = None  # as it stood when the period's days of grace were over
+    restated: bool | None = None  # what arrived since has changed it
+
+
+class OpenCases(Struct, frozen=True):
+    """Open cases by their total deadline, as of an instant."""
+
+    key: str
+    name: str
+    open: int
+    overdue: int
+    not_due: int
+    without_deadline: int
+
+
+class PerformancePage(Struct, frozen=True, kw_only=True):
+    """An answer. `rows` are the period's figures, `standing` the open cases as of now, both one row per key."""
+
+    pack: str
+    grid: str
+    by: str
+    since: str  # first local day, inclusive; empty: from the beginning
+    until: str
+    as_of: str
+    rows: list[FigureRow]
+    standing: list[OpenCases]
+
+
+def performance_page(
+    connection: Connection, policies: Policies, question: PerformanceQuestion, now: int
+) -> PerformancePage:
+    """The figures that are asked for, and the open cases as of now. Raises Unanswerable.
+
+    There is no `standing` by post or by day, nor of one post: an open case has neither.
+    """
+    names = active_names(connection, policies)
+    policy = names.register
+    if question.by not in GROUPINGS:
+        raise BadQuestion("", f"by: {question.by!r} is none of {', '.join(filter(None, GROUPINGS))}")
+    since, until = _days(question, policy.clock_of_days.local_day(now))
+    level = parse_whole(question.level) if question.level else None
+    if question.level and level is None:
+        reason = f"{_quoted(question.level)} is no whole number of at most {MOST_DIGITS} digits"
+        raise BadQuestion("", f"level: {reason}")
+    published = question.published.lower()
+    if published not in ("", "0", "1", "true", "false"):
+        raise BadQuestion("", f"published: {question.published!r} is neither true nor false")
+    selection = select(
+        policy,
+        grid=question.grid or None,
+        level=level,
+        department=question.department or None,
+        group=question.group or None,
+        category=question.category or None,
+        post=question.post or None,
+        since=since,
+        until=until,
+        by=question.by,
+    )
+    stands = question.by not in ("post", "day") and not question.post
+    return PerformancePage(
+        pack=policy.pack.code,
+        grid=question.grid or policy.root,
+        by=question.by,
+        since=_dashed(since),
+        until=_dashed(until),
+        as_of=policy.clock_of_days.local(now),
+        rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
+        standing=open_cases(connection, names, selection, now) if stands else [],
+    )
+
+
+# ---- the question -------------------------------------------------------------------------------------------
+
+
+def select(
+    policy: Policy,
+    *,
+    grid: str | None = None,
+    level: int | None = None,
+    department: str | None = None,
+    group: str | None = None,
+    category: str | None = None,
+    post: str | None = None,
+    since: int = BEGINNING,
+    until: int = EVER,
+    by: By = "",
+) -> Selection:
+    """What to read: the subtree of `grid`, the days `since` to `until` (YYYYMMDD, inclusive).
+
+    With `by` grid the rows are the children of `grid`, or its descendants at `level`. Raises BadQuestion for a grid or
+    a level that the pack does not have.
+    """
+    if grid is not None and grid not in policy.grids:
+        raise BadQuestion("", f"{grid!r} is no grid of the active pack")
+    deepest = policy.leaf_level
+    if level is not None and not 1 <= level <= deepest:
+        raise BadQuestion("", f"level: the active pack has no level {level}, only levels 1 to {deepest}")
+    path = policy.path(grid) if grid is not None else ()
+    return Selection(
+        path="".join(f"/{code}" for code in path) + "/",
+        level=level if level is not None else min(max(len(path), 1) + 1, deepest),
+        since=since,
+        until=until,
+        department=department,
+        group=group,
+        category=category,
+        post=post,
+        by=by,
+    )
+
+
+def _days(question: PerformanceQuestion, today: int) -> tuple[int, int]:
+    """First and last local day."""
+    if question.period == "all":
+        return BEGINNING, EVER
+    if question.since or question.until:
+        if question.period:
+            raise BadQuestion("", "give either a period or from and to")
+        first = _day("from", question.since) if question.since else BEGINNING
+        return first, _day("to", question.until) if question.until else EVER
+    day = _day("day", question.day) if question.day else today
+    try:
+        return period_bounds(day, question.period or "month")
+    except ValueError as error:
+        raise BadQuestion("", str(error)) from error
+
+
+def _day(name: str, text: str) -> int:
+    """`2026-03-02` or `20260302` as 20260302."""
+    plain = text.replace("-", "")
+    try:
+        year = datetime.strptime(plain, "%Y%m%d").year
+    except ValueError as error:
+        raise BadQuestion("", f"{name}: {_quoted(text)} is no day such as 2026-03-02") from error
+    if not 1900 <= year < 3000:  # at the edges of the calendar a week or the days of grace would leave it
+        raise BadQuestion("", f"{name}: {_quoted(text)} is not of the years 1900 to 2999")
+    return int(plain)
+
+
+def _dashed(day: int) -> str:
+    return "" if day in (BEGINNING, EVER) else f"{day // 10_000}-{day // 100 % 100:02d}-{day % 100:02d}"
+
+
+def _quoted(text: str) -> str:
+    """A text as a sentence quotes it: what is far too long is cut."""
+    return repr(text if len(text) <= 2 * MOST_DIGITS else f"{text[:MOST_DIGITS]}…")
+
+
+# ---- the answer ---------------------------------------------------------------------------------------------
+
+
+def figure_rows(
+    connection: Connection, names: Names, selection: Selection, *, published: bool = False
+) -> list[FigureRow]:
+    """One row per key, sorted by key; without `by`, one row.
+
+    With `published` each row also says how it stood when the days of grace after the last day were over; keys that are
+    new since were published empty. Raises BadQuestion where no last day was given.
+    """
+    if not published:
+        return _rows(connection, names, selection, figures.sums(connection, selection))
+    if selection.until == EVER:
+        raise BadQuestion("", "only a period that ends was ever published: give a period, or the last day")
+    policy = names.register
+    grace_ends = publication_day(selection.until, policy.options.grace_days)
+    grace_ends_ms = policy.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1
+    early = structs.replace(selection, upto=grace_ends_ms)
+    now = _rows(connection, names, selection, figures.sums(connection, selection))
+    then = _rows(connection, names, early, recount.sums_as_of(connection, early))
+    before = {row.key: row for row in then}
+    present = {row.key for row in now}
+    gone = [_row(names, selection, row.key, {}, None) for row in then if row.key not in present]
+    result = []
+    for row in [*now, *gone]:
+        stood = before.get(row.key) or _row(names, selection, row.key, {}, None)
+        result.append(structs.replace(row, published=stood, restated=stood != row))
+    return sorted(result, key=lambda row: row.key)
+
+
+def open_cases(connection: Connection, names: Names, selection: Selection, at_ms: int) -> list[OpenCases]:
+    """The open cases as of an instant, one row per key, sorted by key: overdue strictly after their total deadline.
+
+    The days and the post of the selection ask nothing; `by` is not post or day.
+    """
+    found = []
+    for raw, *counts in figures.standing(connection, selection, at_ms):
+        key = _key(names, selection, raw)
+        found.append(OpenCases(key, _name(names, selection.by, key), *counts))
+    return sorted(found, key=lambda row: row.key)
+
+
+def _rows(
+    connection: Connection, names: Names, selection: Selection, sums: list[tuple[str, str, int]]
+) -> list[FigureRow]:
+    durations = figures.durations(connection, selection, "total", "incident.closed")
+    counts: dict[str, dict[str, int]] = {} if selection.by else {"": {}}
+    for key, measure, value in sums:
+        counts.setdefault(key, {})[measure] = value
+    rows = [_row(names, selection, key, with_sums(counts[key]), durations.get(key)) for key in counts]
+    return sorted(rows, key=lambda row: row.key)
+
+
+def _row(
+    names: Names, selection: Selection, key: str, counts: dict[str, int], durations: Durations | None
+) -> FigureRow:
+    shown = _key(names, selection, key)
+    n, median, p90 = durations or (0, None, None)
+    found = rates(counts)
+    return FigureRow(
+        key=shown,
+        name=_name(names, selection.by, shown),
+        counts=counts,
+        close_rate=found.close,
+        on_time_rate=found.on_time,
+        rework_rate=found.rework,
+        n=found.closable,
+        thin=found.closable < names.register.options.min_n,
+        durations_n=n,
+        median_ms=median,
+        p90_ms=p90,
+    )
+
+
+def _key(names: Names, selection: Selection, key: str) -> str:
+    """Cases without a place lie in the root."""
+    return key or (names.register.root if selection.by == "grid" else "")
+
+
+def _name(names: Names, by: By, key: str) -> str:
+    """The name behind a key. Days and groups of categories are their own names."""
+    if by == "category":
+        category = names.category(key, "")
+        return category.name_zh if category else key
+    if by == "grid":
+        return names.grid(key).name
+    if by == "department":
+        return names.department(key).name
+    return names.post(key).name if by == "post" else key

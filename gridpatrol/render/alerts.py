@@ -1,0 +1,62 @@
+"""Alerts at a terminal: the list, and a line of the feed."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from engine.views.names import Names
+from gridpatrol.render.tables import LocalClock, table
+from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RUNGS, both
+
+
+def alert_list(rows: Iterable[Any], names: Names) -> None:
+    """Print alerts, the latest first."""
+    clock = LocalClock(names)
+    lines = [
+        (
+            clock.minute(row.raised_at),
+            _alert(row.clock, row.kind),
+            f"L{row.level}" if row.level else "",
+            row.case_id,
+            both(ALERT_ENDS, row.status),
+            ", ".join(names.post(code).name for code in msgspec.json.decode(row.recipients)),
+        )
+        for row in rows
+    ]
+    table(("raised", "alert", "level", "incident", "status", "told"), lines)
+
+
+def alert_members(row: Any, names: Names) -> dict[str, Any]:
+    """An alert as JSON shows it."""
+    return {
+        "id": row.id,
+        "case": row.case_id,
+        "kind": row.kind,
+        "clock": row.clock,
+        "level": row.level,
+        "cycle": row.cycle,
+        "category": row.category,
+        "recipients": json.loads(row.recipients),
+        "due_at": names.instant(row.due_at),
+        "deadline": names.maybe(row.due),
+        "raised_at": names.instant(row.raised_at),
+        "not_before": names.maybe(row.not_before),
+        "status": row.status,
+        "ended_at": names.maybe(row.ended_at),
+        "ended_by": row.ended_by,
+    }
+
+
+def feed_line(data: str) -> str:
+    """An event of the feed, given as its JSON, in one line."""
+    alert = json.loads(data)
+    recipients = ", ".join(alert["recipients"])
+    what, due = both(ALERT_ENDS, alert["what"]), _alert(alert["clock"], alert["kind"])
+    return f"{what}  {due}  {alert['case']}  → {recipients}"
+
+
+def _alert(clock: str, kind: str) -> str:
+    """`处置 handle: 到期 due`."""
+    return f"{both(CLOCKS, clock)}: {both(RUNGS, kind)}" if clock else both(RUNGS, kind)

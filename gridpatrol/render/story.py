@@ -1,0 +1,168 @@
+"""The story of one incident, one line per step: when, the state it led to, who, and a sentence per fact.
+
+Chinese stands beside English, since the field's terms are Chinese. Facts without a sentence say nothing to a reader.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.cells import cell_len
+
+from engine.store.rows import StepRow
+from engine.views.names import Names
+from gridpatrol.render.tables import LocalClock, duration, pad
+from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
+from schemas import facts as f
+from workflows.definitions import DEFINITIONS
+
+EVIDENCE = "证据 evidence:"
+
+
+def story(steps: Sequence[StepRow], names: Names) -> Iterator[str]:
+    """One line per step. The year stands in the first line only."""
+    clock = LocalClock(names)
+    lines = [StepText(step, names, clock) for step in steps]
+    columns = [(clock.short(line.instant), line.state, line.speaker) for line in lines]
+    widths = [max((cell_len(row[i]) for row in columns), default=0) for i in range(3)]
+    year = clock.minute(steps[0].at)[:5] if steps else ""
+    for number, (line, row) in enumerate(zip(lines, columns, strict=True)):
+        begin = year if number == 0 else " " * len(year)
+        padded = [pad(text, width) for text, width in zip(row, widths, strict=True)]
+        yield f"{begin}{'  '.join(padded)}  {'; '.join(line.sentences)}".rstrip()
+
+
+class StepText:
+    """A step put into words. `instant`: when it is judged to have happened, ms UTC; `state`: empty where none moved."""
+
+    def __init__(self, step: StepRow, names: Names, clock: LocalClock) -> None:
+        self.names, self.clock = names, clock
+        self.instant = step.at
+        self.state = ""
+        self.sentences = list[str]()
+        definition = "incident"
+        for fact in f.decode_facts(step.body):
+            if isinstance(fact, f.Reported):
+                definition = fact.definition
+            if isinstance(fact, f.Moved):
+                self.state, self.instant = fact.state, fact.judged
+            elif isinstance(fact, f.ClockRung):
+                self.instant = fact.due_at
+            sentence = _of_way(fact, self) or _of_work(fact, self) or _of_clock(fact, self)
+            if isinstance(fact, f.Evidenced) and self.sentences and self.sentences[-1].startswith(EVIDENCE):
+                self.sentences[-1] += f", {fact.kind}"
+            elif sentence:
+                self.sentences.append(sentence)
+        states = DEFINITIONS[definition or "incident"].states
+        if self.state in states:
+            self.state = f"{states[self.state].zh} {self.state}"
+        actor = f.decode_cause(step.cause).actor
+        self.speaker = names.post(actor).name if actor else "时钟 clock"
+        late = step.at - self.instant
+        if actor and late >= 60_000:
+            self.sentences.append(f"arrived {duration(late)} later")
+
+    def unit(self, code: str) -> str:
+        """A department, or a grid, by name."""
+        known = self.names.register.departments
+        return (self.names.department(code) if code in known else self.names.grid(code)).name
+
+    def posts(self, codes: Iterable[str]) -> str:
+        """Posts by their titles."""
+        return ", ".join(self.names.post(code).name for code in codes)
+
+    def until(self, due: int | None) -> str:
+        """` until 03-02 09:30`; nothing without a deadline."""
+        return "" if due is None else f" until {self.clock.short(due)}"
+
+
+def _of_way(fact: f.Fact, step: StepText) -> str:
+    """What is said of the incident's way from unit to unit, and of what stands beside it."""
+    names = step.names
+    match fact:
+        case f.Reported():
+            return both(SOURCES, fact.source)
+        case f.Assigned():
+            department = f" · {names.department(fact.department).name}" if fact.department else ""
+            return f"→ {names.grid(fact.grid).name}{department}"
+        case f.Copied():
+            to = [names.post(code).name for code in fact.posts]
+            to += [names.department(code).name for code in fact.departments]
+            return f"抄送 copy to {', '.join(to)}" if to else ""
+        case f.Escalated():
+            return f"上报上级 escalated L{fact.was_level} → L{fact.level}: {both(WORDS, fact.reason)}"
+        case f.Returned():
+            return f"退回 returned: {both(WORDS, fact.reason)}"
+        case f.Suspended():
+            return f"挂账 suspended: {both(WORDS, fact.reason)}{step.until(fact.until)}"
+        case f.Resumed():
+            return "恢复 resumed"
+        case f.Linked():
+            return f"并入 merged into {fact.into}"
+        case f.Similar():
+            return f"疑似重复 perhaps the same as {', '.join(fact.cases)}"
+        case f.Noted():
+            return f"{fact.what} {fact.reason}".rstrip()
+        case f.Acknowledged():
+            return "知悉 acknowledged"
+        case f.Urged():
+            return "催办 urged"
+        case f.Parked():
+            return f"早到待处理 came early and waits: {fact.type.removeprefix('gridpatrol.').rsplit('.v', 1)[0]}"
+        case f.Unparked():
+            return f"早到事件 the early event: {both(WORDS, fact.why)}"
+        case f.Quarantined():
+            return "隔离 its clocks stand still" if fact.on else "解除隔离 its clocks run again"
+    return ""
+
+
+def _of_work(fact: f.Fact, step: StepText) -> str:
+    """What is said of the work on site."""
+    match fact:
+        case f.Assisting():
+            return f"协助 assisting: {', '.join(step.unit(code) for code in fact.units)}"
+        case f.Dissuaded():
+            return both(WORDS, fact.outcome)
+        case f.Arrived():
+            return f"到场 on site: {step.names.department(fact.department).name}"
+        case f.Ordered():
+            return f"责令整改 ordered to rectify, stage {fact.stage} {fact.unit}".rstrip()
+        case f.Rectified():
+            return f"整改完成 stage {fact.stage} rectified"
+        case f.Evidenced():
+            return f"{EVIDENCE} {fact.kind}"
+        case f.Handled():
+            levels = ", ".join(f"L{level}" for level in fact.checks)
+            return f"已处置 handled by L{fact.level}" + (f", on-site checks by {levels}" if levels else "")
+        case f.Checked():
+            decides = " (决定 decides)" if fact.decides else ""
+            return f"现场核查 L{fact.level} checked: {both(WORDS, fact.outcome)}{decides}"
+        case f.Reworked():
+            loop = " (反复 loop)" if fact.looped else ""
+            return f"第{fact.cycle + 1}轮 cycle {fact.cycle + 1} begins{loop}"
+    return ""
+
+
+def _of_clock(fact: f.Fact, step: StepText) -> str:
+    """What is said of clocks and alerts."""
+    clock = both(CLOCKS, fact.clock) if isinstance(fact, f.ClockFact) else ""
+    match fact:
+        case f.ClockStarted(due=int()):
+            return f"{clock} {fact.limit or '按令 by order'}{step.until(fact.due)}"
+        case f.ClockStopped() if fact.result != "without_deadline":
+            return f"{clock} {both(RESULTS, fact.result)} after {duration(fact.elapsed)}"
+        case f.ClockRung():
+            return f"{clock}: {both(RUNGS, fact.rung)}" + (f" #{fact.repeat + 1}" if fact.repeat else "")
+        case f.ClockPaused():
+            return f"{clock} 暂停 paused"
+        case f.ClockResumed():
+            return f"{clock} 继续 resumed{step.until(fact.due)}"
+        case f.ClockRetargeted():
+            due = step.clock.short(fact.due) if fact.due is not None else "无时限 no deadline"
+            return f"{clock} now {due}"
+        case f.ClockContradicted():
+            return f"{clock}: 实际按期 was done in time after all"
+        case f.AlertRaised() if fact.to:
+            later = f" at {step.clock.short(fact.not_before)}" if fact.not_before is not None else ""
+            return f"告警 tells {step.posts(fact.to)}{later}"
+        case f.AlertEnded():
+            return f"告警{both(ALERT_ENDS, fact.how)}"
+    return ""

@@ -1,0 +1,106 @@
+"""What the figures mean: measures that are sums of others, the rates, and the periods that they are read by. Pure.
+
+A measure counts something at a local day; `consumers.performance.fold` says what. The rates, all exact:
+
+- 结案率 close rate = closed ones among the closable / closable. 应结案 (closable): cases with a deadline that were
+  closed or fell due in the period.
+- 按期结案率 on-time close rate = closed on time / closable.
+- 返工率 rework rate = unsolved deciding checks / deciding checks. The published formula is unknown: this is our
+  definition.
+
+A local day is a whole number, YYYYMMDD. Figures of a period are published when its days of grace are over; what arrives
+later restates them.
+"""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from msgspec import Struct
+
+# ---- measures ------------------------------------------------------------------------------------------------
+
+
+class Rate(Struct, frozen=True):
+    """A share, exact; `basis_points` rounded half up, None where there is nothing to divide by."""
+
+    numerator: int
+    denominator: int
+    basis_points: int | None
+
+
+class Rates(NamedTuple):
+    """The rates of one reading, and the number of closable cases that the first two are made of."""
+
+    close: Rate
+    on_time: Rate
+    rework: Rate
+    closable: int
+
+
+def with_sums(counts: Mapping[str, int]) -> dict[str, int]:
+    """Stored measures, and those that are sums of them. Sums of nothing are left out, as in the store."""
+    on_time = counts.get("on_time", 0)
+    sums = {
+        "reported": sum(value for measure, value in counts.items() if measure.startswith("reported:")),
+        "closed": on_time + counts.get("closed_late", 0) + counts.get("without_deadline", 0),
+        "closable": on_time + counts.get("overdue", 0),
+    }
+    return {**counts, **{measure: value for measure, value in sums.items() if value}}
+
+
+def rates(counts: Mapping[str, int]) -> Rates:
+    """The rates of counts `with_sums`."""
+    on_time, closable = counts.get("on_time", 0), counts.get("closable", 0)
+    return Rates(
+        close=rate(on_time + counts.get("overdue_closed", 0), closable),
+        on_time=rate(on_time, closable),
+        rework=rate(counts.get("rework", 0), counts.get("verified", 0)),
+        closable=closable,
+    )
+
+
+def rate(numerator: int, denominator: int) -> Rate:
+    """A rate with its basis points: 2 of 3 are 6667."""
+    points = (20_000 * numerator + denominator) // (2 * denominator) if denominator else None
+    return Rate(numerator, denominator, points)
+
+
+# ---- periods -------------------------------------------------------------------------------------------------
+
+BEGINNING, EVER = 0, 99_991_231
+"""The days of a reading without a first day, or without a last one."""
+MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
+"""Periods of whole months, with their length. Beside them `day`, and `week` from Monday to Sunday."""
+PERIODS = ("day", "week", *MONTHS)
+
+
+def period_bounds(day: int, period: str) -> tuple[int, int]:
+    """First and last local day of the period that holds `day`; ValueError for an unknown period or no day."""
+    when = to_date(day)
+    if period == "day":
+        return day, day
+    if period == "week":
+        monday = when - timedelta(days=when.weekday())
+        return to_day(monday), to_day(monday + timedelta(days=6))
+    months = MONTHS.get(period)
+    if months is None:
+        raise ValueError(f"{period!r} is no period: choose one of {', '.join(PERIODS)}")
+    first = (when.month - 1) // months * months
+    year, month = divmod(when.year * 12 + first + months, 12)
+    return to_day(date(when.year, first + 1, 1)), to_day(date(year, month + 1, 1) - timedelta(days=1))
+
+
+def publication_day(last: int, grace_days: int) -> int:
+    """The local day at whose end a period that ended on `last` counts as published."""
+    return to_day(to_date(last) + timedelta(days=grace_days))
+
+
+def to_date(day: int) -> date:
+    """YYYYMMDD as a date; ValueError where it is none."""
+    return date(day // 10_000, day // 100 % 100, day % 100)
+
+
+def to_day(when: date) -> int:
+    """A date as YYYYMMDD."""
+    return when.year * 10_000 + when.month * 100 + when.day
