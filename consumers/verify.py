@@ -20,9 +20,8 @@ from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store import inbox, recount
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow
-from engine.store.steps import Connection
 from schemas import facts as f
 from schemas.events import EVENT_TYPES
 from schemas.partition import home_of, partition_of

@@ -6,8 +6,10 @@ code that raises them; they share this base, and the command and the HTTP door p
 
 
 class GridpatrolError(Exception):
-    """Base of the errors that people read. The message says what is wrong, without a full stop at its end; `remedy` is
-    a sentence that says what to do, the class's own unless one is given. Empty: the message says it, or nothing helps.
+    """Base of the errors that people read.
+
+    The message says what is wrong, without a full stop at its end. `remedy` says what to do, and is the class's own
+    unless one is given. Empty: the message says it, or nothing helps.
     """
 
     remedy = ""
@@ -17,9 +19,13 @@ class GridpatrolError(Exception):
         if remedy is not None:
             self.remedy = remedy
 
+    @property
+    def message(self) -> str:
+        """What is wrong, without the remedy."""
+        return str(self.args[0])
+
     def __str__(self) -> str:
-        message = super().__str__()
-        return f"{message}. {self.remedy}" if self.remedy else message
+        return f"{self.message}. {self.remedy[0].upper()}{self.remedy[1:]}" if self.remedy else self.message
 
 
 class SettingsError(GridpatrolError):

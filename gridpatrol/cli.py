@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from engine.errors import GridpatrolError
-from engine.views.questions import Unanswerable
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 
@@ -38,7 +37,7 @@ COMMANDS = {
 }
 """Name -> file in `gridpatrol.commands`, whose `command` it is. Loaded when asked for: one command needs not all."""
 
-PLAIN = (GridpatrolError, CalendarError, LimitError, Unanswerable, OSError)
+PLAIN = (GridpatrolError, CalendarError, LimitError, OSError)
 """Errors whose message is meant for the person at the terminal."""
 
 
@@ -61,15 +60,8 @@ class Commands(click.Group):
             sys.stderr.close()  # the reader has gone: nothing more to say, and nowhere to say it
             ctx.exit(0)
         except PLAIN as error:
-            click.echo(f"gridpatrol: {sentence(error)}", err=True)
+            click.echo(f"gridpatrol: {error}", err=True)
             ctx.exit(1)
-
-
-def sentence(error: Exception) -> str:
-    """What went wrong, and what to do about it."""
-    if isinstance(error, Unanswerable) and error.remedy:
-        return f"{error}: {error.remedy}"
-    return str(error)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

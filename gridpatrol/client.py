@@ -34,8 +34,8 @@ class ServerUnknown(GridpatrolError):
 class Refused(GridpatrolError):
     """The server refused a request; `status` is that of HTTP."""
 
-    def __init__(self, status: int, problem: str) -> None:
-        super().__init__(problem)
+    def __init__(self, status: int, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
         self.status = status
 
 
@@ -86,7 +86,7 @@ class Server:
         connection, answer = self._ask("GET", _with_query(path, query), headers=headers)
         try:
             if answer.status != 200:
-                raise Refused(answer.status, _problem(answer.status, answer.read()))
+                raise _refused(answer.status, answer.read())
             id_, data = "", list[str]()
             for raw in answer:  # comments keep the line alive and mean nothing
                 name, _, value = raw.decode().rstrip("\r\n").partition(":")
@@ -121,7 +121,7 @@ class Server:
         finally:
             connection.close()
         if answer.status >= 400:
-            raise Refused(answer.status, _problem(answer.status, raw))
+            raise _refused(answer.status, raw)
         return json.loads(raw) if raw else None
 
     def _ask(
@@ -151,14 +151,14 @@ def _with_query(path: str, query: dict[str, Any]) -> str:
     return f"{path}?{asked}" if asked else path
 
 
-def _problem(status: int, raw: bytes) -> str:
-    """The sentence of a problem document."""
+def _refused(status: int, raw: bytes) -> Refused:
+    """The error of a problem document."""
     try:
         document = json.loads(raw)
     except ValueError:
         document = None
     members = document if isinstance(document, dict) else {}
     detail = members.get("detail") or members.get("title")
-    if status in (401, 403) and "remedy" in members:  # what is wrong is not in the request but in who asks
-        return f"{detail}: {members['remedy']}"
-    return str(detail or f"the server answered {status}").rstrip(".")
+    # Other remedies are for programs that speak HTTP; what is wrong here is not the request but who asks.
+    remedy = str(members.get("remedy", "")) if status in (401, 403) else ""
+    return Refused(status, str(detail or f"the server answered {status}").rstrip("."), remedy)

@@ -79,6 +79,24 @@ SERVERS = {
     },
 }
 
+_TEXT = {"type": "string"}
+SENT_HEADERS = {
+    "title": "SentHeaders",
+    "type": "object",
+    "description": "The attributes of a CloudEvent in binary mode.",
+    "properties": {
+        "ce_specversion": {"const": "1.0"},
+        "ce_type": _TEXT,
+        "ce_source": _TEXT,
+        "ce_id": _TEXT,
+        "ce_subject": _TEXT,
+        "ce_time": _TEXT | {"format": "date-time"},
+        "content-type": {"const": binary.JSON},
+    },
+    "required": ["ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time", "content-type"],
+}
+"""The Kafka headers of what the engine sends."""
+
 
 def document() -> bytes:
     """The document as bytes, the same for the same code."""
@@ -168,7 +186,7 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
         (
             "alert",
             messages.LINE,
-            messages.AlertTold,
+            messages.PublishedAlert,
             examples.LINE,
             examples.LINE.id,
             examples.SUBJECT,
@@ -306,13 +324,13 @@ def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
     """
     named: dict[type, str] = {struct: f"data.{trigger_of(name)}" for name, struct in EVENT_TYPES.items()}
     named |= {fact: f"fact.{fact.__struct_config__.tag}" for fact in get_args(facts.AnyFact)}
-    sent = (facts.Step, messages.AlertTold, messages.DeadLetter, messages.Cell)
+    sent = (facts.Step, messages.PublishedAlert, messages.DeadLetter, messages.Cell)
     named |= {struct: struct.__name__ for struct in sent}
     refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
     renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}
     schemas = {renamed.get(name, name): _referring(schema, renamed) for name, schema in parts.items()}
     schemas |= {trigger_of(name): _event(name, struct, named[struct]) for name, struct in EVENT_TYPES.items()}
-    schemas |= {"Record": _record(), "EventHeaders": _event_headers(), "SentHeaders": _sent_headers()}
+    schemas |= {"Record": _record(), "EventHeaders": _event_headers(), "SentHeaders": SENT_HEADERS}
     return named, dict(sorted(schemas.items()))
 
 
@@ -374,18 +392,3 @@ def _event_headers() -> dict[str, Any]:
     must = [f"ce_{field.name}" for field in msgspec.structs.fields(Envelope) if field.required]
     about = "The attributes of an event in binary mode. Over HTTP they are called ce-… and percent-encoded."
     return {"title": "EventHeaders", "type": "object", "description": about, "properties": header, "required": must}
-
-
-def _sent_headers() -> dict[str, Any]:
-    """The Kafka headers of what the engine sends."""
-    names = ("specversion", "type", "source", "id", "subject", "time")
-    text = {"type": "string"}
-    about = {"specversion": {"const": "1.0"}, "time": text | {"format": "date-time"}}
-    header: dict[str, Any] = {f"ce_{name}": about.get(name, text) for name in names}
-    return {
-        "title": "SentHeaders",
-        "type": "object",
-        "description": "The attributes of a CloudEvent in binary mode.",
-        "properties": header | {"content-type": {"const": binary.JSON}},
-        "required": [*(name for name in header if name != "ce_subject"), "content-type"],
-    }

@@ -10,7 +10,7 @@ from msgspec import Raw, convert, json
 
 from schemas import facts
 from schemas.envelope import Envelope, Record
-from schemas.messages import AlertTold, Cell, DeadLetter
+from schemas.messages import Cell, DeadLetter, PublishedAlert
 from schemas.refusals import Reason
 
 HOME = "WY01"
@@ -150,7 +150,7 @@ STEP = facts.Step(
     ),
 )
 _ALERT = f"{SUBJECT}|handle.3|0|0|overdue|1"
-LINE = AlertTold(
+LINE = PublishedAlert(
     id=f"{_ALERT}|firing",
     alert=_ALERT,
     what="firing",

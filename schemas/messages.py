@@ -39,7 +39,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
 
 
-class AlertTold(Line, frozen=True, omit_defaults=True, kw_only=True):
+class PublishedAlert(Line, frozen=True, omit_defaults=True, kw_only=True):
     """A line of the feed as it is published, with its place there.
 
     Within an epoch, and in each partition of the topic, new lines come in the order of their numbers, so a number that
@@ -92,8 +92,8 @@ def cell_key(cell: Cell) -> str:
 
 encode_line = msgspec.json.Encoder().encode
 decode_line = msgspec.json.Decoder(Line).decode
-encode_told = msgspec.json.Encoder().encode
-decode_told = msgspec.json.Decoder(AlertTold).decode
+encode_alert = msgspec.json.Encoder().encode
+decode_alert = msgspec.json.Decoder(PublishedAlert).decode
 encode_letter = msgspec.json.Encoder().encode
 decode_letter = msgspec.json.Decoder(DeadLetter).decode
 encode_cell = msgspec.json.Encoder().encode

@@ -22,9 +22,8 @@ from engine.clock import now_ms
 from engine.store import alerts as store
 from engine.store import steps
 from engine.store.alerts import AlertRow, DeliveryRow
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
-from engine.store.steps import Connection
 from schemas import facts as f
 from schemas.messages import Line, encode_line
 

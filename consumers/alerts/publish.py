@@ -133,7 +133,7 @@ class AlertPublisher(Loop):
         for row in rows:
             line = line_of(row, epoch)
             headers = binary.headers(type=m.LINE, id=line.id, subject=line.case, at_ms=line.told_at)
-            self._publisher.send(self.topics.alerts, line.case, m.encode_told(line), headers)
+            self._publisher.send(self.topics.alerts, line.case, m.encode_alert(line), headers)
         self._publisher.flush()
         failpoints.hit("alerts.after_publish")
         with self.database.begin() as connection:
@@ -154,11 +154,11 @@ class AlertPublisher(Loop):
             outbox.mark_letters(connection, [row.id for row in rows])
 
 
-def line_of(row: DeliveryRow, epoch: str) -> m.AlertTold:
+def line_of(row: DeliveryRow, epoch: str) -> m.PublishedAlert:
     """A line of the feed as it is published."""
     line = m.decode_line(row.body)
     fields = {name: getattr(line, name) for name in line.__struct_fields__}
-    return m.AlertTold(**fields, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
+    return m.PublishedAlert(**fields, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
 
 
 def letter_of(row: LetterRow) -> m.DeadLetter:

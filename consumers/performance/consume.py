@@ -1,8 +1,8 @@
 """Folds steps into figures as they come: contributions, figures, outcomes and the consumer's position, in one
 transaction of its own.
 
-New steps are read from the table `facts` (`consume`, `fill`), or come as messages (`take`). `engine.views.performance`
-reads the figures for people.
+New steps are read from the table `facts` (`consume`, `fold_from_store`), or come as messages (`fold_messages`).
+`engine.views.performance` reads the figures for people.
 """
 
 from collections import defaultdict
@@ -12,9 +12,9 @@ from typing import NamedTuple
 from consumers.performance.fold import Cell, Contribution, Figure, OutcomeRow, decode, encode, fold
 from engine import failpoints
 from engine.store import figures, steps, unpublished_figures
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.figures import ContributionRow
-from engine.store.steps import Connection, Positions, StepRange
+from engine.store.steps import Positions, StepRange
 from schemas import facts as f
 
 NAME = "performance"

@@ -1,12 +1,11 @@
 """The fold: what one step adds to the figures. Integers only, so the order between cases never matters. Pure.
 
-In: what a case contributes so far in cells that may still move, and its next step. Out: what it contributes
-now, the cells that change and by how much, and the outcomes of the clocks that stopped.
+A case has a contribution: what it counts so far in cells that may still move. A step changes the contribution and the
+cells, and adds an outcome for each clock that it stops.
 
-1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain.
-   Rolling up is a matter of reading. Day, owner and post are those of the step that carries the fact.
-2. Nothing is stored that is the sum of other measures; `workflows.figures.with_sums` adds those when they are
-   read.
+1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain. Reading rolls
+   it up. Day, owner and post are those of the step that carries the fact.
+2. Sums of other measures are not stored; `workflows.figures.with_sums` adds them when figures are read.
 3. Most measures count facts, once and for all. Every ending of a case counts at its day:
 
    - `on_time`          closed with no total deadline missed

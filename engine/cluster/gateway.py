@@ -13,7 +13,7 @@ from engine.errors import StaleWriter
 from engine.runtime import Engine
 from engine.slice.types import Answer
 from engine.store import dead_letters, incident_queries
-from engine.store.database import FAILURES
+from engine.store.database import FAILURES, Connection
 from engine.writer import Writer
 from schemas.envelope import decode_record
 from schemas.refusals import Reason, Refusal
@@ -78,9 +78,7 @@ class Gateway(Writer):
         return bool(answers)
 
 
-def read_answer(
-    connection: incident_queries.Connection, partition: int, position: int, source: str, id_: str
-) -> Answer:
+def read_answer(connection: Connection, partition: int, position: int, source: str, id_: str) -> Answer:
     """The outcome of an event at a position that has been decided: of the first one, or of a repetition."""
     found = incident_queries.read_event(connection, source, id_, partition)
     seen = found[0] if found else None

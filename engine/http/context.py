@@ -16,8 +16,7 @@ from engine.http.problems import Problem, busy
 from engine.policies import Policies
 from engine.principals import Principals
 from engine.settings import Settings
-from engine.store.database import FAILURES, Database
-from engine.store.incident_queries import Connection
+from engine.store.database import FAILURES, Connection, Database
 from engine.writer import Writer
 
 log = logging.getLogger(__name__)

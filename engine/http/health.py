@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from engine.http.context import DoorContext
 from engine.http.problems import busy
 from engine.store import inbox, incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.views.questions import NoActivePack
 
 
@@ -50,16 +50,16 @@ async def readyz(context: NamedDependency[DoorContext]) -> Ready:
     context.check_open()
     if why := context.writer.unable():
         raise busy(why)
-    return await context.read(_ready)
 
+    def ask(connection: Connection) -> Ready:
+        pack = incident_queries.read_active(connection)
+        if pack is None:
+            raise NoActivePack()
+        in_table = inbox.read_origin(connection) is None
+        backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
+        return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
 
-def _ready(connection: Connection) -> Ready:
-    pack = incident_queries.read_active(connection)
-    if pack is None:
-        raise NoActivePack()
-    in_table = inbox.read_origin(connection) is None
-    backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
-    return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
+    return await context.read(ask)
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)

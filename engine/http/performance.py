@@ -9,7 +9,7 @@ from litestar.params import FromQuery, QueryParameter
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext
 from engine.views.performance import PerformanceQuestion, performance_page
-from engine.views.questions import BadQuestion, NoActivePack
+from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 
 By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
 Period = Annotated[str, QueryParameter(description="day, week, month, quarter, half, year or all; a month by default.")]
@@ -54,7 +54,9 @@ async def performance(
     try:
         return await context.read(lambda connection: performance_page(connection, context.policies, question, now))
     except NoActivePack as error:  # unlike the other views, this route answers 400 without a pack
-        raise BadQuestion("", f"{error}: {error.remedy}") from error
+        raise BadQuestion("", str(error)) from error
+    except Unanswerable:
+        raise
     except GridpatrolError as error:
         raise BadQuestion("", str(error)) from error
 

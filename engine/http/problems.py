@@ -64,7 +64,7 @@ UNANSWERABLE: dict[type[Unanswerable], tuple[int, str]] = {
 def unanswerable(error: Unanswerable) -> Problem:
     """A view's error as the door words it."""
     status, reason = UNANSWERABLE[type(error)]
-    return Problem(status, reason, str(error), field=error.field, remedy=error.remedy)
+    return Problem(status, reason, error.message, field=error.field, remedy=error.remedy)
 
 
 def busy(detail: str, remedy: str = "") -> Problem:

@@ -20,8 +20,7 @@ from engine.clock import now_ms
 from engine.metrics import definitions as d
 from engine.policies import Policies
 from engine.store import dead_letters, figures, inbox, incident_queries, outbox, positions, unpublished_figures
-from engine.store.database import FAILURES, Database
-from engine.store.incident_queries import Connection
+from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
 

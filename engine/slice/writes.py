@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
 from engine.slice.types import Answer, Batch, SliceCounts
-from engine.store import inbox, slices
-from engine.store.rows import CaseRow, InboxRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
+from engine.store import dead_letters, inbox, slices
+from engine.store.dead_letters import DeadLetter, dead_letter
+from engine.store.rows import CaseRow, InboxRow, PartitionRow, SeenRow, StepRow
 from schemas import facts as f
 from schemas.envelope import decode_record
 from schemas.refusals import Reason, Refusal
@@ -29,8 +30,7 @@ class SliceWrites:
         self.cases: dict[str, CaseRow] = {}
         self.seen: dict[tuple[int, str, str], SeenRow] = {}
         self.seen_later: list[tuple[str, str, str, str, int, str, str]] = []  # as slices.update_seen takes them
-        self.letters: list[LetterRow] = []
-        self.sealed: list[SealedRow] = []
+        self.letters: list[DeadLetter] = []
         self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
         self.taken: dict[int, int] = {}  # records decided, by partition
         self.answers: list[Answer] = []
@@ -44,7 +44,7 @@ class SliceWrites:
         slices.write_cases(connection, list(self.cases.values()))
         slices.write_seen(connection, list(self.seen.values()))
         slices.update_seen(connection, self.seen_later)
-        slices.write_letters(connection, self.letters, self.sealed)
+        dead_letters.write(connection, self.letters)
         for partition, at, provisional_only in self.recalculations:
             slices.await_recalculation(connection, partition, at, provisional_only)
         slices.write_partitions(connection, moved)
@@ -98,42 +98,34 @@ class SliceWrites:
     def bury(self, record: DecodedRecord, arrival: int, refusal: Refusal) -> None:
         """Keep a refused record with its bytes."""
         row, event = record.row, record.body.event if record.body else None
-        id_ = f"{row.partition}.{row.position}"
-        letter = LetterRow(
-            id_,
-            arrival,
-            row.partition,
-            row.position,
-            refusal.reason,
-            refusal.field,
-            refusal.detail,
-            event.source if event else "",
-            event.id if event else "",
-            event.type if event else "",
-            event.subject if event else "",
-            row.principal,
-            f"letter:{id_}",
+        self.letters.append(
+            dead_letter(
+                f"{row.partition}.{row.position}",
+                arrival,
+                refusal,
+                row.principal,
+                row.body,
+                partition=row.partition,
+                position=row.position,
+                source=event.source if event else "",
+                event_id=event.id if event else "",
+                type_=event.type if event else "",
+                case_id=event.subject if event else "",
+            )
         )
-        self.letters.append(letter)
-        self.sealed.append(SealedRow(letter.token, row.body, letter.case_id))
 
     def bury_firing(self, partition: PartitionRow, case: Case, arrival: int, detail: str) -> None:
         """Keep a firing that failed, without bytes. The letter is named after the step that is booked next."""
         self.letters.append(
-            LetterRow(
+            dead_letter(
                 f"{partition.partition}.n{partition.n + 1}",
                 arrival,
-                partition.partition,
-                None,
-                Reason.FAILED,
-                "",
-                detail,
-                "",
-                "",
-                decide.DUE,
-                case.id,
+                Refusal(Reason.FAILED, "", detail),
                 "owner",
-                "",
+                None,
+                partition=partition.partition,
+                type_=decide.DUE,
+                case_id=case.id,
             )
         )
 
@@ -193,24 +185,21 @@ class SliceWrites:
             self.seen_later.append((outcome.outcome, reason, field, detail, *key))
         if refusal is None:
             return
-        event, id_ = decode_record(outcome.raw).event, f"{partition}.n{n}"
-        letter = LetterRow(
-            id_,
-            arrival,
-            partition,
-            None,
-            reason,
-            field,
-            detail,
-            event.source,
-            event.id,
-            event.type,
-            case.id,
-            "",
-            f"letter:{id_}",
+        event = decode_record(outcome.raw).event
+        self.letters.append(
+            dead_letter(
+                f"{partition}.n{n}",
+                arrival,
+                refusal,
+                "",
+                outcome.raw.decode(),
+                partition=partition,
+                source=event.source,
+                event_id=event.id,
+                type_=event.type,
+                case_id=case.id,
+            )
         )
-        self.letters.append(letter)
-        self.sealed.append(SealedRow(letter.token, outcome.raw.decode(), case.id))
 
 
 def path_text(path: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, exc, make_url, text
+from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
+from sqlalchemy import create_engine, event, exc, make_url, text
 
 from engine.errors import DatabaseUnusable, SchemaMismatch
 from engine.store.tables import metadata
@@ -44,7 +45,6 @@ PATIENCE = {
 }
 """How long a silent PostgreSQL server is waited for, in libpq's parameters; the default is a quarter of an hour. The
 URL goes before these."""
-__all__ = ["Connection"]
 
 
 def refuses(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
+from sqlalchemy import Connection
 
 from engine.store.rows import InboxRow, SeenRow
 from engine.store.sql import execute, is_sqlite

@@ -31,18 +31,17 @@ class Recorder:
 
     def __init__(self, database: Database) -> None:
         self.transactions: list[Transaction] = []
-        event.listen(database.db, "begin", self._begin)
-        event.listen(database.db, "before_cursor_execute", self._execute)
 
-    def _begin(self, connection: Connection) -> None:
-        write = bool(connection.get_execution_options().get("gridpatrol_write"))
-        self.transactions.append(Transaction([], write))
+        def begin(connection: Connection) -> None:
+            write = bool(connection.get_execution_options().get("gridpatrol_write"))
+            self.transactions.append(Transaction([], write))
 
-    def _execute(
-        self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-    ) -> None:
-        if not statement.startswith("BEGIN"):
-            self.transactions[-1].statements.append(Statement(statement, parameters, many))
+        def before_execute(_: Connection, cursor: Any, text: str, parameters: Any, context: Any, many: bool) -> None:
+            if not text.startswith("BEGIN"):
+                self.transactions[-1].statements.append(Statement(text, parameters, many))
+
+        event.listen(database.db, "begin", begin)
+        event.listen(database.db, "before_cursor_execute", before_execute)
 
 
 def execute(database: Database, transaction: Transaction) -> None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
-from engine.store.rows import LETTER_TEXTS, CaseRow, LetterRow, PartitionRow, SealedRow, SeenRow, StepRow
+from engine.store.rows import CaseRow, PartitionRow, SeenRow, StepRow
 from engine.store.sql import among, execute, execute_many, is_sqlite, rows_as
-from engine.store.tables import cases, dead_letters, facts, partitions, sealed, seen
+from engine.store.tables import cases, facts, partitions, seen
 
 
 def read_partitions(connection: Connection) -> list[PartitionRow]:
@@ -97,18 +96,6 @@ def update_seen(connection: Connection, rows: Sequence[tuple[str, str, str, str,
         WHERE partition = ? AND source = ? AND id = ?"""
     if rows:
         execute_many(connection, sql, rows)
-
-
-def write_letters(connection: Connection, rows: Sequence[LetterRow], bodies: Sequence[SealedRow]) -> None:
-    """Dead letters and their sealed bytes. An id stands for the same bytes ever after: what was erased stays erased."""
-    writes.upsert(connection, dead_letters, [_cut(row) for row in rows])
-    subjects = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for body in bodies]
-    writes.insert_missing(connection, sealed, subjects)
-
-
-def _cut(row: LetterRow) -> LetterRow:
-    """A letter with as much of its texts as is kept."""
-    return replace(row, **{name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()})
 
 
 def await_recalculation(connection: Connection, partition: int, at: int, provisional_only: bool) -> None:

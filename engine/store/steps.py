@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection as Connection  # for consumers, which hand it on
+from sqlalchemy import Connection
 
 from engine.errors import GridpatrolError
 from engine.store import writes

@@ -11,7 +11,7 @@ from msgspec import Struct
 from engine.policies import Policies
 from engine.store import alerts as store
 from engine.store.alerts import AlertRow
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.store.meta import read_meta
 from engine.views.cursors import read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of

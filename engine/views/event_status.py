@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.store import dead_letters, incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.store.rows import SeenRow
 from engine.views.questions import Unanswerable
 from schemas.envelope import decode_record

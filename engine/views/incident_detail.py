@@ -7,7 +7,7 @@ from msgspec import Struct, inspect
 
 from engine.policies import Policies
 from engine.store import exports, incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.store.rows import StepRow
 from engine.views.incident_list import IncidentHead, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names

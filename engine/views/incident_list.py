@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store import incident_queries
-from engine.store.incident_queries import After, Connection, Filters
+from engine.store.database import Connection
+from engine.store.incident_queries import After, Filters
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_limit, parse_instant

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store import incident_queries
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.views.questions import BadQuestion, NoActivePack
 from schemas.envelope import to_ms
 from workflows.case import Owner

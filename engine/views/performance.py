@@ -13,8 +13,8 @@ from msgspec import Struct, structs
 
 from engine.policies import Policies
 from engine.store import figures, recount
+from engine.store.database import Connection
 from engine.store.figures import By, Selection
-from engine.store.incident_queries import Connection
 from engine.views.names import Names, active_names
 from engine.views.questions import MOST_DIGITS, BadQuestion, parse_whole
 from workflows.figures import BEGINNING, EVER, Rate, period_bounds, publication_day, rates, with_sums
@@ -60,7 +60,7 @@ class FigureRow(Struct, frozen=True, kw_only=True):
     restated: bool | None = None  # what arrived since has changed it
 
 
-class Standing(Struct, frozen=True):
+class OpenCases(Struct, frozen=True):
     """Open cases by their total deadline, as of an instant."""
 
     key: str
@@ -81,7 +81,7 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     until: str
     as_of: str
     rows: list[FigureRow]
-    standing: list[Standing]
+    standing: list[OpenCases]
 
 
 def performance_page(
@@ -124,7 +124,7 @@ def performance_page(
         until=_dashed(until),
         as_of=policy.clock_of_days.local(now),
         rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
-        standing=standing(connection, names, selection, now) if stands else [],
+        standing=open_cases(connection, names, selection, now) if stands else [],
     )
 
 
@@ -236,7 +236,7 @@ def figure_rows(
     return sorted(result, key=lambda row: row.key)
 
 
-def standing(connection: Connection, names: Names, selection: Selection, at_ms: int) -> list[Standing]:
+def open_cases(connection: Connection, names: Names, selection: Selection, at_ms: int) -> list[OpenCases]:
     """The open cases as of an instant, one row per key, sorted by key: overdue strictly after their total deadline.
 
     The days and the post of the selection ask nothing; `by` is not post or day.
@@ -244,7 +244,7 @@ def standing(connection: Connection, names: Names, selection: Selection, at_ms: 
     found = []
     for raw, *counts in figures.standing(connection, selection, at_ms):
         key = _key(names, selection, raw)
-        found.append(Standing(key, _name(names, selection.by, key), *counts))
+        found.append(OpenCases(key, _name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)
 
 

@@ -5,19 +5,19 @@ A view raises these errors; the door words them as problem documents, the comman
 
 from datetime import datetime
 
+from engine.errors import GridpatrolError
 from schemas.envelope import to_ms
 
 MOST_DIGITS = 18
 """Digits of a whole number that a stranger may send: 18 fit any column."""
 
 
-class Unanswerable(Exception):
+class Unanswerable(GridpatrolError):
     """Base: a question without an answer. `field` names the part that is wrong, `remedy` says what to do instead."""
 
     def __init__(self, field: str, reason: str, remedy: str = "") -> None:
-        super().__init__(reason)
+        super().__init__(reason, remedy=remedy)
         self.field = field
-        self.remedy = remedy
 
 
 class BadQuestion(Unanswerable):

@@ -10,7 +10,7 @@ import click
 from rich.cells import cell_len
 
 from engine.policies import Policies
-from engine.store.incident_queries import Connection
+from engine.store.database import Connection
 from engine.views.names import Names, active_names
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from engine import logs
 from engine.settings import Settings
-from gridpatrol.cli import PLAIN, sentence
+from gridpatrol.cli import PLAIN
 from gridpatrol.run.serve import serve
 from gridpatrol.run.supervision import STOP_S
 
@@ -40,7 +40,7 @@ def main() -> int:
     try:
         serve(settings)
     except PLAIN as error:
-        click.echo(f"gridpatrol {settings.role}: {sentence(error)}", err=True)
+        click.echo(f"gridpatrol {settings.role}: {error}", err=True)
         return 1
     return 0
 

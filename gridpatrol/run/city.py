@@ -210,7 +210,7 @@ def _districts(engine: Engine) -> list[District]:
     names, selection = Names(policy), performance.select(policy, grid=policy.root, by="grid")
     with engine.database.read() as connection:
         rows = performance.figure_rows(connection, names, selection)
-        open_ = {row.key: row.open for row in performance.standing(connection, names, selection, end)}
+        open_ = {row.key: row.open for row in performance.open_cases(connection, names, selection, end)}
     made = [
         District(
             row.key,

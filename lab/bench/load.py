@@ -218,7 +218,7 @@ class LatencyMeter(threading.Thread):
                         if (meant := self._meant.pop((cause.source, cause.id), None)) is not None:
                             self.steps.append(now - meant)
                     else:
-                        line = m.decode_told(message.value)
+                        line = m.decode_alert(message.value)
                         urged = (line.kind, line.what) == ("urge", "firing")
                         if urged and (meant := self._urged.pop(line.case, None)) is not None:
                             self.alerts.append(now - meant)

@@ -359,7 +359,7 @@ def _other_topics(case: Case) -> None:
     _compare(
         case,
         "feed",
-        {m.encode_told(line_of(row, epoch)) for row in rows},
+        {m.encode_alert(line_of(row, epoch)) for row in rows},
         {item.value for item in _read(case, case.topics.alerts)},
     )
     _compare(

@@ -17,7 +17,7 @@ from engine.replay import Replayed
 from engine.runtime import Engine
 from engine.views import performance
 from engine.views.names import Names
-from engine.views.performance import FigureRow, Standing
+from engine.views.performance import FigureRow, OpenCases
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import category_code
 from lab.runs import pack_of, replayed, steps
@@ -142,11 +142,11 @@ def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
     names, selection = Names(policy), performance.select(policy, level=level, by=by)  # type: ignore[arg-type]
     with engine.database.read() as connection:
         rows = performance.figure_rows(connection, names, selection)
-        opened = {row.key: row for row in performance.standing(connection, names, selection, at)}
+        opened = {row.key: row for row in performance.open_cases(connection, names, selection, at)}
     return {row.key: _figures(row, opened.get(row.key)) for row in rows}
 
 
-def _figures(row: FigureRow, stands: Standing | None) -> Figures:
+def _figures(row: FigureRow, stands: OpenCases | None) -> Figures:
     """One line: what the fold counted, and how the open cases stand."""
     counts = row.counts
     overdue_open = stands.overdue if stands else 0

@@ -1,7 +1,6 @@
 """A store that is copied to the other kind of database is the same store, or the target stays empty.
 
-In: runs with incidents, letters, alerts and figures, on either database. Out: the same rows, log and verdict of
-`verify` on the other one; refusals; what a kill in mid-copy leaves behind.
+Copied are runs with incidents, letters, alerts and figures, from either database to the other.
 """
 
 from __future__ import annotations
@@ -105,11 +104,11 @@ def test_the_copy_has_every_row_the_same_log_and_nothing_to_complain_of(
     fill(source)
     before = rows(source)
     assert all(before[name] for name in ("cases", "dead_letters", "alerts", "deliveries", "figures", "sealed"))
-    said = copy(source, target)
+    output = copy(source, target)
     assert rows(target) == rows(source) == before
-    assert f"{sum(map(len, before.values()))} rows are in" in said
+    assert f"{sum(map(len, before.values()))} rows are in" in output
     for name, kept in before.items():
-        assert [line.split()[1] for line in said.splitlines() if line.split()[0] == name] == [str(len(kept))]
+        assert [line.split()[1] for line in output.splitlines() if line.split()[0] == name] == [str(len(kept))]
     assert exported(target, tmp_path) == exported(source, tmp_path)
     assert "Everything that is stored follows from the facts" in run("verify", "--database", target)
 
@@ -181,9 +180,9 @@ def test_a_target_that_holds_anything_is_refused_and_stays_as_it_was(urls: tuple
     fill(source)
     with engine_on(target, 8):
         before = rows(target)
-    said = copy(source, target, status=1)
-    assert "has rows in meta, partitions" in said
-    assert TargetNotEmpty.remedy in said
+    output = copy(source, target, status=1)
+    assert "has rows in meta, partitions" in output
+    assert TargetNotEmpty.remedy in output
     assert rows(target) == before
 
 
@@ -235,9 +234,9 @@ def test_a_single_character_that_differs_is_found_and_nothing_stays(urls: tuple[
     with closing(open_database(target)) as new:
         new.upgrade()
         tamper(new)
-    said = copy(source, target, status=1)
-    assert "sealed: " in said
-    assert "rows were sent with checksum" in said
+    output = copy(source, target, status=1)
+    assert "sealed: " in output
+    assert "rows were sent with checksum" in output
     assert is_empty(target)
 
 
@@ -290,7 +289,7 @@ def test_what_is_told_of_the_progress_ends_at_the_whole(urls: tuple[str, str]) -
 
 def test_machines_read_rows_and_checksums_as_json(urls: tuple[str, str]) -> None:
     fill(urls[0])
-    told = json.loads(run("db", "copy", "--from", urls[0], "--database", urls[1], "--json"))
+    tables = json.loads(run("db", "copy", "--from", urls[0], "--database", urls[1], "--json"))
     found = rows(urls[1])
-    assert {name: table["rows"] for name, table in told.items()} == {name: len(kept) for name, kept in found.items()}
-    assert all(len(table["checksum"]) == 64 for table in told.values())
+    assert {name: table["rows"] for name, table in tables.items()} == {name: len(kept) for name, kept in found.items()}
+    assert all(len(table["checksum"]) == 64 for table in tables.values())

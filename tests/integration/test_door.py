@@ -1,7 +1,4 @@
-"""The door as programs meet it: over HTTP, on each database, with a writer and consumers behind it.
-
-In: requests. Out: answers, and what they leave in the store.
-"""
+"""The door as programs meet it: over HTTP, on each database, with a writer and consumers behind it."""
 
 from __future__ import annotations
 
@@ -16,8 +13,10 @@ import pytest
 
 from engine.clock import now_ms
 from engine.http import performance
+from engine.http.problems import UNANSWERABLE
 from engine.inbox import Submission
 from engine.store import dead_letters, inbox
+from engine.views.questions import Unanswerable
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
@@ -401,6 +400,10 @@ def test_every_error_is_a_problem_with_a_detail_and_a_remedy(door: Served, metho
     body = problem(door.client.request(method, path), status)
     assert body["detail"] and body["reason"]
     assert body.get("remedy") or body.get("field")
+
+
+def test_every_error_of_a_view_has_a_status() -> None:
+    assert set(Unanswerable.__subclasses__()) == set(UNANSWERABLE)
 
 
 # ---- figures, health and description ------------------------------------------------------------------------

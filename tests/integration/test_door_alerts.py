@@ -1,6 +1,6 @@
 """Alerts and their feed, over HTTP, on each database.
 
-In: questions. Out: answers. The door and what has happened in its city are those of `test_door`.
+The door and what has happened in its city are those of `test_door`.
 """
 
 from __future__ import annotations

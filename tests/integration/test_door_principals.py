@@ -1,7 +1,4 @@
-"""A door that asks who speaks: tokens, rights, forged actors, and a file of principals that changes while it is open.
-
-Enters: requests with and without tokens. Leaves: answers, records stamped with who sent them, and dead letters.
-"""
+"""A door that asks who speaks: tokens, rights, forged actors, and a file of principals that changes meanwhile."""
 
 from __future__ import annotations
 

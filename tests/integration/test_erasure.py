@@ -1,6 +1,6 @@
 """Erasing what is sealed of a case, on each database: it is gone for good, and no fact or figure has changed.
 
-In: a city in which people were named, in events that were taken, repeated and refused. Out: what is left of it.
+People were named in events that were taken, repeated and refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAME = "somebody-10000000000"
 BAD = {"category": "D3-04", "source": "rumour", "reporter_name": NAME}
 
 
-def told(engine: Engine) -> tuple[dict[str, Any], int]:
+def name_people(engine: Engine) -> tuple[dict[str, Any], int]:
     """Two cases with named reporters; of the first one also a remark, a refused event, a conflict and bad bytes.
 
     Out: the remark as it was sent, and the instant at which the last event of all came.
@@ -69,7 +69,7 @@ def bodies(engine: Engine) -> dict[str, str]:
 
 def test_what_is_sealed_of_a_case_is_erased_and_a_resend_brings_nothing_back(database_url: str) -> None:
     with prepared(database_url) as engine:
-        remark, last = told(engine)
+        remark, last = name_people(engine)
         before, sealed_before = facts(engine), bodies(engine)
         erased = erasure.erase(engine, CASE, "somebody")
         assert (erased.events, erased.letters) == (4, 3)
@@ -89,7 +89,7 @@ def test_what_is_sealed_of_a_case_is_erased_and_a_resend_brings_nothing_back(dat
 def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str) -> None:
     """Also what was sealed of an event that never reached the log goes: the process ended in between."""
     with prepared(database_url) as engine:
-        told(engine)
+        name_people(engine)
         late = admission.receive(
             msgspec.json.encode(report(CASE, now_ms(), reporter_name=NAME) | {"id": "late"}), "p", 4
         )
@@ -104,7 +104,7 @@ def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str)
 
 def test_dead_letters_of_an_erased_case_stay_and_say_why_they_cannot_be_replayed(database_url: str) -> None:
     with prepared(database_url) as engine:
-        told(engine)
+        name_people(engine)
         erasure.erase(engine, CASE, "somebody")
         found = read(engine, "door-bad")
         assert found is not None and found[1] is None
@@ -116,17 +116,17 @@ def test_an_erasure_says_in_the_log_who_asked_for_which_case_and_never_what_it_w
     sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with prepared(sqlite_url) as engine:
-        told(engine)
+        name_people(engine)
         erasure.erase(engine, CASE, "somebody")
     [line] = [line for line in caplog.records if line.message == "sealed.erased"]
-    said = vars(line)
-    assert (said["incident"], said["by"], said["events"], said["letters"]) == (CASE, "somebody", 4, 3)
-    assert NAME not in str(said)
+    extra = vars(line)
+    assert (extra["incident"], extra["by"], extra["events"], extra["letters"]) == (CASE, "somebody", 4, 3)
+    assert NAME not in str(extra)
 
 
 def test_on_sqlite_nothing_of_it_is_left_in_the_files(tmp_path: Path) -> None:
     with prepared(f"sqlite:///{tmp_path / 'erased.db'}") as engine:
-        told(engine)
+        name_people(engine)
         for case in (CASE, OTHER):
             erasure.erase(engine, case, "somebody")
     assert all(NAME.encode() not in file.read_bytes() for file in tmp_path.iterdir())
@@ -134,7 +134,7 @@ def test_on_sqlite_nothing_of_it_is_left_in_the_files(tmp_path: Path) -> None:
 
 def test_a_running_server_erases_and_a_case_that_nobody_knows_is_told_so(database_url: str) -> None:
     with prepared(database_url) as engine:
-        told(engine)
+        name_people(engine)
         with served(engine) as door:
             answer = door.client.post(f"/v1/operator/incidents/{CASE}/erasures", json={"by": "somebody"})
             assert answer.json() == {"incident": CASE, "events": 4, "letters": 3}

@@ -1,6 +1,6 @@
 """Gauges of state: what the store holds is what a scrape says, after a restart as before.
 
-In: cases, records and letters on each database. Out: samples, and a page that Prometheus' own checker finds clean.
+Prometheus' own checker reads the page as well.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def test_the_page_carries_every_name_that_dashboards_rely_on(database_url: str) 
         page = door.client.get("/metrics")
     assert page.headers["content-type"].startswith("text/plain")
     assert page.headers["content-type"].count("charset") == 1
-    told = {line.split()[2] for line in page.text.splitlines() if line.startswith("# TYPE")}
-    assert set(NAMES) <= told
+    families = {line.split()[2] for line in page.text.splitlines() if line.startswith("# TYPE")}
+    assert set(NAMES) <= families
 
 
 # ---- the rules of Prometheus' checker -----------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_a_consumer_is_behind_by_the_steps_of_all_partitions_also_of_those_that_
 
 
 def test_halted_partitions_are_counted_here_while_the_log_is_a_table(database: Database, registry) -> None:
-    """Of a topic the owners say it, each of its own: told here as well, a sum would count them twice."""
+    """Of a topic each worker says it of its own partitions; said here as well, a sum would count them twice."""
     assert registry.get_sample_value("gridpatrol_partitions_halted") == 0
     with database.begin() as connection:
         connection.exec_driver_sql("UPDATE partitions SET halted = 'a stamp is ahead' WHERE partition = 1")
@@ -302,11 +302,11 @@ def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(databas
         return found
 
     assert unpublished("alerts") is None
-    told = [alerts.DeliveryRow(n, f"a{n}", "firing", "/XA/", "feed", "[]", "", 1, "{}") for n in range(1, 6)]
+    lines = [alerts.DeliveryRow(n, f"a{n}", "firing", "/XA/", "feed", "[]", "", 1, "{}") for n in range(1, 6)]
     rows = [LetterRow(f"l{n}", 1, None, None, "forbidden", "", "", "", "", "", "", "", "") for n in range(3)]
     with database.begin() as connection:
         inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0, 0]))
-        alerts.write(connection, [], told)
+        alerts.write(connection, [], lines)
         outbox.mark_lines(connection, 0, 1)
         dead_letters.write(connection, [DeadLetter(row, None) for row in rows])
         outbox.mark_letters(connection, ["l1"])

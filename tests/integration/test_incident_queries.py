@@ -1,7 +1,4 @@
-"""Reads for people, straight on the store: order, filters, and that each page goes along an index.
-
-In: case rows as the engine writes them, on each database. Out: pages, sums, and the plans of the statements.
-"""
+"""Incident queries on each database: order, filters, and that each page goes along an index."""
 
 from __future__ import annotations
 
@@ -170,10 +167,10 @@ def test_states_category_and_group_are_asked_together(database: Database) -> Non
 
 def plans(database: Database, action: Any) -> list[str]:
     """The plans of the statements that an action runs."""
-    said: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        said.append((statement, parameters))
+        statements.append((statement, parameters))
 
     event.listen(database.db, "before_cursor_execute", note)
     with database.read() as connection:
@@ -185,7 +182,7 @@ def plans(database: Database, action: Any) -> list[str]:
         if database.dialect == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             connection.exec_driver_sql("SET LOCAL enable_sort = off")
-        for statement, parameters in said:
+        for statement, parameters in statements:
             if statement.startswith("SELECT"):
                 rows = connection.exec_driver_sql(f"{word} {statement}", parameters)
                 found.append("\n".join(" ".join(map(str, row)) for row in rows))

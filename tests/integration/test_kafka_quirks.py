@@ -15,10 +15,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.coordinator.assignors.abstract import RebalanceProtocol
 from kafka.errors import (
     ClusterAuthorizationFailedError,
     FencedInstanceIdError,
@@ -28,6 +30,7 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 from kafka.net.transport import KafkaTCPTransport
+from kafka.structs import MemberState
 
 from engine.cluster import clients, kafka_quirks
 from engine.settings import Settings
@@ -185,6 +188,33 @@ class Exhausted:
 
     def drain(self) -> None:
         return
+
+
+class Rebalancing:
+    """A consumer that gets something in its third poll, and is in a change of the group until then."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+
+    def poll(self, timeout_ms: int) -> dict[str, int]:
+        self.polls += 1
+        return {"fetched": timeout_ms} if self.polls == 3 else {}
+
+    def group_metadata(self) -> Any:
+        return SimpleNamespace(state=MemberState.REBALANCING if self.polls < 3 else MemberState.STABLE)
+
+
+def test_nothing_comes_between_two_polls_of_a_change_of_the_group() -> None:
+    consumer: Any = Rebalancing()
+    assert not kafka_quirks.is_member(consumer)
+    assert kafka_quirks.poll_through_rebalance(consumer, kafka_quirks.MIN_POLL_MS, 5) == {"fetched": 100}
+    assert kafka_quirks.is_member(consumer)
+    assert kafka_quirks.poll_through_rebalance(consumer, 100, 5) == {} and consumer.polls == 4
+
+
+def test_the_assignors_are_eager() -> None:
+    eager = {RebalanceProtocol.EAGER}
+    assert [set(assignor().supported_protocols()) for assignor in kafka_quirks.ASSIGNORS] == [eager]
 
 
 # ---- producing ----------------------------------------------------------------------------------------------

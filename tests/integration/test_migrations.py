@@ -1,6 +1,6 @@
 """The schema that the migrations make is the one that the models describe, on both databases.
 
-In: a database made by the migrations. Out: no difference to the models, indexes with their conditions included.
+Conditions of indexes are compared too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gridpatrol.cli import main
 from gridpatrol.run.serve import serve
 from lab import runs
 from lab.parts.postgres import fresh_database
-from tests.integration.test_erasure import OTHER, told
+from tests.integration.test_erasure import OTHER, name_people
 from tests.support.builders import noise
 from tests.support.serving import prepared
 
@@ -180,7 +180,7 @@ def test_a_run_of_the_first_schema_is_upgraded_and_its_letters_count_as_not_publ
 def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letters(empty_database_url: str) -> None:
     """As if the run had been one of this release. A record that is no event is passed over; erased rows as well."""
     with prepared(empty_database_url) as engine:
-        told(engine)
+        name_people(engine)
         erasure.erase(engine, OTHER, "somebody")
         database = engine.database
         names = {"sealed": "token, body, subject"}

@@ -1,7 +1,7 @@
 """Alarms and dashboards ask for what the service exports, and Prometheus' own tools find them right.
 
-Enters: the files of docker/prometheus, docker/alertmanager and docker/grafana; the metrics pages of a running server
-and of the roles. Leaves: nothing. Where `promtool` or `amtool` are missing (Debian packages `prometheus`,
+The files of docker/prometheus, docker/alertmanager and docker/grafana are held against the metrics pages of a running
+server and of the roles. Where `promtool` or `amtool` are missing (Debian packages `prometheus`,
 `prometheus-alertmanager`), their tests are skipped with the reason; every expression is parsed and its names are
 checked all the same.
 """
@@ -207,9 +207,9 @@ def _told(text: str) -> list[str]:
 
 
 def test_every_command_that_somebody_is_told_to_run_exists():
-    told = set(commands())
-    assert len(told) >= 5
-    for words in told:
+    named = set(commands())
+    assert len(named) >= 5
+    for words in named:
         command: Any = main
         for word in words.split():
             if not hasattr(command, "get_command"):
@@ -255,9 +255,9 @@ def test_alarms_speak_of_the_jobs_that_there_are(known):
 
 
 def test_prometheus_grafana_and_alertmanager_find_each_other():
-    [told] = read(PROMETHEUS / "prometheus.yml")["alerting"]["alertmanagers"]
+    [alertmanager] = read(PROMETHEUS / "prometheus.yml")["alerting"]["alertmanagers"]
     [source] = read(GRAFANA / "provisioning" / "datasources" / "prometheus.yaml")["datasources"]
-    for address in (*told["static_configs"][0]["targets"], source["url"].removeprefix("http://")):
+    for address in (*alertmanager["static_configs"][0]["targets"], source["url"].removeprefix("http://")):
         name, _, port = address.partition(":")
         assert [int(port)] == [published.target for published in SERVICES[name].ports]
 
@@ -409,8 +409,8 @@ def amtool_is_new_enough() -> bool:
     """Addresses of webhooks come from files since 0.26. One that was built from source tells no number."""
     if shutil.which("amtool") is None:
         return False
-    said = subprocess.run(["amtool", "--version"], capture_output=True, text=True, timeout=60)
-    found = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
+    answer = subprocess.run(["amtool", "--version"], capture_output=True, text=True, timeout=60)
+    found = re.search(r"version (\d+)\.(\d+)", answer.stdout + answer.stderr)
     return found is None or (int(found[1]), int(found[2])) >= (0, 26)
 
 

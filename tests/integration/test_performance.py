@@ -59,10 +59,10 @@ def figure_rows(database, policy, published=False, **asked) -> list[performance.
         return performance.figure_rows(connection, Names(policy), selection, published=published)
 
 
-def standing(database, policy, at_ms, **asked) -> list[performance.Standing]:
+def open_cases(database, policy, at_ms, **asked) -> list[performance.OpenCases]:
     selection = performance.select(policy, **asked)
     with database.read() as connection:
-        return performance.standing(connection, Names(policy), selection, at_ms)
+        return performance.open_cases(connection, Names(policy), selection, at_ms)
 
 
 def request(number: int, due_in: int | None, closed_after: int | None, late: int = 0, leaf: str = "WY01-01") -> Teller:
@@ -267,11 +267,11 @@ def test_open_cases_stand_overdue_not_due_or_without_a_deadline(db, until, expec
         for k, (due, closed, leaf) in enumerate(MIXED)
     ]
     tell(db, tellers, until)
-    (row,) = standing(db, weiyang(), instant_ms)
+    (row,) = open_cases(db, weiyang(), instant_ms)
     assert (row.open, row.overdue, row.not_due, row.without_deadline) == expected
-    by_grid = standing(db, weiyang(), instant_ms, by="grid", level=3)
+    by_grid = open_cases(db, weiyang(), instant_ms, by="grid", level=3)
     assert sum(r.open for r in by_grid) == row.open
-    assert standing(db, weiyang(), instant_ms, grid="WY03") == []
+    assert open_cases(db, weiyang(), instant_ms, grid="WY03") == []
 
 
 def test_a_case_due_this_very_instant_is_not_overdue(db):
@@ -280,8 +280,8 @@ def test_a_case_due_this_very_instant_is_not_overdue(db):
     assert total is not None and total.due is not None
     due = total.due
     write(db, numbered(teller.steps), [teller.case])
-    assert standing(db, weiyang(), due)[0].overdue == 0
-    assert standing(db, weiyang(), due + 1)[0].overdue == 1
+    assert open_cases(db, weiyang(), due)[0].overdue == 0
+    assert open_cases(db, weiyang(), due + 1)[0].overdue == 1
 
 
 def test_what_arrives_after_the_days_of_grace_restates_what_was_published(db):
@@ -320,7 +320,7 @@ def test_only_a_period_that_ends_was_ever_published(db):
 def test_a_level_that_the_pack_does_not_have_is_refused_by_every_reading(db, level):
     for reading in (
         lambda: figure_rows(db, weiyang(), by="grid", level=level),
-        lambda: standing(db, weiyang(), at("03-10 00:00"), by="grid", level=level),
+        lambda: open_cases(db, weiyang(), at("03-10 00:00"), by="grid", level=level),
     ):
         with pytest.raises(BadQuestion, match=f"no level {level}, only levels 1 to 4"):
             reading()

@@ -1,8 +1,5 @@
 """The database of a role: when it goes away and nobody waits for it, the role ends with a sentence; a defect shows.
 While roles work, nobody has it alone, also when it was restarted under them.
-
-Enters: a PostgreSQL that is killed, one that ends sessions under each role. Leaves: the error that the command shows;
-the locks that the roles hold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The small HTTP server of a role without a door: where it listens, and whom it does not wait for.
-
-Enters: addresses, connections that say nothing. Leaves: answers; the sentence about an address that cannot be had.
-"""
+"""The small HTTP server of a role without a door: where it listens, and that silent connections hold up no other."""
 
 from __future__ import annotations
 

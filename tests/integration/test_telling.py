@@ -121,8 +121,8 @@ def exhaust(telling_: AlertPublisher) -> None:
     raise AssertionError("it never ends")
 
 
-def lines(had: Sequence[Message]) -> list[m.AlertTold]:
-    return [m.decode_told(message.value) for message in had if message.topic == TOPICS.alerts]
+def lines(had: Sequence[Message]) -> list[m.PublishedAlert]:
+    return [m.decode_alert(message.value) for message in had if message.topic == TOPICS.alerts]
 
 
 def letter_ids(had: Sequence[Message]) -> list[str]:
@@ -168,7 +168,7 @@ def test_a_line_says_its_place_in_the_feed_and_has_the_id_of_its_event(database:
     feed, epoch = feed_rows(database), alerts.epoch(database)
     had = [message for message in wire.had if message.topic == TOPICS.alerts]
     for row, message in zip(feed, had, strict=True):
-        told = m.decode_told(message.value)
+        told = m.decode_alert(message.value)
         assert (told.number, told.epoch, told.told_at, told.why) == (row.number, epoch, row.told_at, row.reason)
         assert json.loads(row.body).items() <= json.loads(message.value).items()
         assert m.decode_line(message.value) == m.decode_line(row.body)

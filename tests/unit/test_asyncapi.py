@@ -26,7 +26,7 @@ from schemas.topics import Topics
 OFFICIAL = Path(__file__).parents[1] / "vendor" / "asyncapi-3.0.0.json.gz"
 DECODERS = {
     "step": facts.decode_step,
-    "alert": messages.decode_told,
+    "alert": messages.decode_alert,
     "deadletter": messages.decode_letter,
     "figure": messages.decode_cell,
 }

@@ -1,6 +1,6 @@
 """What holds of every calendar, kind and instant, and a slow reference that counts minute by minute.
 
-The reference shares nothing with the hands: it asks the time zone database what the wall shows in each
+The reference shares nothing with the timescales: it asks the time zone database what the wall shows in each
 minute, looks whether that lies in a window, and steps on.
 """
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from workflows.clocks.calendar import Calendar, CalendarData, DayRule, Window, Windows
 from workflows.clocks.explain import Explanation, explain, render
 from workflows.clocks.limits import DayMeaning, Kind, Limit
-from workflows.clocks.spans import Why
+from workflows.clocks.spans import PieceReason
 from workflows.policy.holidays_and_zones import expand_zone
 
 MINUTE = 60_000
@@ -258,15 +258,15 @@ def test_spans_of_working_hours_count_what_they_last_and_gaps_count_nothing(
     case: tuple[Calendar, Explanation],
 ) -> None:
     calendar, explanation = case
-    stopped = (Why.paused, Why.clock_back)
+    stopped = (PieceReason.paused, PieceReason.clock_back)
     for span in explanation.spans:
-        if span.why in (Why.working, Why.extra_day, Why.special_hours):
+        if span.why in (PieceReason.working, PieceReason.extra_day, PieceReason.special_hours):
             assert calendar.is_working(span.from_ms) and calendar.is_working(span.to_ms - 1)
             if explanation.kind is Kind.working_hour:
                 assert span.counted == span.to_ms - span.from_ms
-        elif span.why in (Why.day_begun, Why.clock_forward):
+        elif span.why in (PieceReason.day_begun, PieceReason.clock_forward):
             assert span.from_ms == span.to_ms and span.counted
-        elif span.why not in (Why.days, Why.running):
+        elif span.why not in (PieceReason.days, PieceReason.running):
             assert span.counted == 0 and (span.why in stopped or not calendar.is_working(span.from_ms))
 
 

@@ -395,7 +395,7 @@ def test_a_rule_finds_what_is_wrong(rule: Callable[[str], list[str]], line: str)
         (wrong_files, "docker/secrets/principals.toml"),
         (wrong_files, "lab/"),
         (wrong_names, "engine/runtime.py: Engine"),
-        (wrong_names, "workflows/definitions/incident.py: ROWS"),
+        (wrong_names, "workflows/definitions/incident.py: TRANSITIONS"),
         (wrong_settings, "every GRIDPATROL_* is one of engine/settings.py; GRIDPATROL_TOKEN is none"),
         (wrong_routes, "GET /v1/incidents/WY01.019ca8f8?grid=WY"),
         (wrong_metrics, "rate(gridpatrol_commit_duration_seconds_bucket[5m])"),

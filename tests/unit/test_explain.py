@@ -11,13 +11,13 @@ from tests.support.calendar_samples import ALL_DAY, NEW_YORK, at, boston, china,
 from workflows.clocks.calendar import Calendar, DayRule
 from workflows.clocks.explain import Explanation, explain, render
 from workflows.clocks.limits import DayMeaning, parse_limit
-from workflows.clocks.spans import Why
+from workflows.clocks.spans import PieceReason
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 
 
-def told(explanation: Explanation) -> list[tuple[Why, str, int]]:
+def told(explanation: Explanation) -> list[tuple[PieceReason, str, int]]:
     return [(span.why, span.note, span.counted) for span in explanation.spans]
 
 
@@ -25,9 +25,9 @@ def test_a_limit_over_the_spring_festival_names_the_working_saturday_and_the_hol
     explained = explain(china(), at("2026-02-14T17:00"), parse_limit("4工作时"))
     assert explained.due_at == "2026-02-24T11:00:00+08:00"
     assert told(explained) == [
-        (Why.extra_day, "春节调休上班", HOUR),
-        (Why.holiday, "春节", 0),
-        (Why.working, "", 3 * HOUR),
+        (PieceReason.extra_day, "春节调休上班", HOUR),
+        (PieceReason.holiday, "春节", 0),
+        (PieceReason.working, "", 3 * HOUR),
     ]
 
 
@@ -71,16 +71,16 @@ def test_the_json_form_has_the_deadline_with_its_offset_and_the_spans() -> None:
 def test_every_cause_of_a_gap_is_told_apart() -> None:
     explained = explain(china(), at("2026-04-03T06:00"), parse_limit("17工作时"))
     assert told(explained) == [
-        (Why.before_opening, "", 0),
-        (Why.working, "", 4 * HOUR),
-        (Why.midday, "", 0),
-        (Why.working, "", 4 * HOUR),
-        (Why.holiday, "清明节", 0),
-        (Why.working, "", 4 * HOUR),
-        (Why.midday, "", 0),
-        (Why.working, "", 4 * HOUR),
-        (Why.night, "", 0),
-        (Why.working, "", HOUR),
+        (PieceReason.before_opening, "", 0),
+        (PieceReason.working, "", 4 * HOUR),
+        (PieceReason.midday, "", 0),
+        (PieceReason.working, "", 4 * HOUR),
+        (PieceReason.holiday, "清明节", 0),
+        (PieceReason.working, "", 4 * HOUR),
+        (PieceReason.midday, "", 0),
+        (PieceReason.working, "", 4 * HOUR),
+        (PieceReason.night, "", 0),
+        (PieceReason.working, "", HOUR),
     ]
 
 
@@ -89,10 +89,10 @@ def test_a_weekend_that_runs_into_a_local_holiday_is_one_line_per_cause() -> Non
     local = with_days(china_data(), sports_day, late)
     explained = explain(local, at("2026-03-06T17:00"), parse_limit("2工作时"))
     assert told(explained) == [
-        (Why.working, "", HOUR),
-        (Why.weekend, "", 0),
-        (Why.holiday, "区运动会", 0),
-        (Why.special_hours, "晚开", HOUR),
+        (PieceReason.working, "", HOUR),
+        (PieceReason.weekend, "", 0),
+        (PieceReason.holiday, "区运动会", 0),
+        (PieceReason.special_hours, "晚开", HOUR),
     ]
     assert explained.spans[1].to_at == explained.spans[2].from_at == "2026-03-09T00:00:00+08:00"
 
@@ -102,11 +102,11 @@ def test_a_pause_is_one_line_and_the_limit_goes_on_after_it() -> None:
     explained = explain(china(), at("2026-02-14T17:00"), parse_limit("4工作时"), [pause])
     assert explained.due_at == "2026-02-24T14:30:00+08:00"
     assert told(explained) == [
-        (Why.extra_day, "春节调休上班", HOUR // 2),
-        (Why.paused, "", 0),
-        (Why.working, "", 3 * HOUR),
-        (Why.midday, "", 0),
-        (Why.working, "", HOUR // 2),
+        (PieceReason.extra_day, "春节调休上班", HOUR // 2),
+        (PieceReason.paused, "", 0),
+        (PieceReason.working, "", 3 * HOUR),
+        (PieceReason.midday, "", 0),
+        (PieceReason.working, "", HOUR // 2),
     ]
 
 
@@ -123,18 +123,18 @@ def test_pauses_that_overlap_or_come_too_late_change_nothing_twice() -> None:
 
 def test_urgent_hours_are_one_line_and_calendar_days_show_the_hour_the_clock_changes() -> None:
     urgent = explain(china(), at("2026-02-15T23:30"), parse_limit("2紧急工作时"))
-    assert told(urgent) == [(Why.running, "", 2 * HOUR)]
+    assert told(urgent) == [(PieceReason.running, "", 2 * HOUR)]
     spring = explain(boston(), at("2015-03-07T10:00", NEW_YORK), parse_limit("2cd"))
     assert told(spring) == [
-        (Why.running, "", 16 * HOUR),
-        (Why.clock_forward, "", HOUR),
-        (Why.running, "", 31 * HOUR),
+        (PieceReason.running, "", 16 * HOUR),
+        (PieceReason.clock_forward, "", HOUR),
+        (PieceReason.running, "", 31 * HOUR),
     ]
     autumn = explain(boston(), at("2015-10-31T10:00", NEW_YORK), parse_limit("2cd"))
     assert told(autumn) == [
-        (Why.running, "", 16 * HOUR),
-        (Why.clock_back, "", 0),
-        (Why.running, "", 32 * HOUR),
+        (PieceReason.running, "", 16 * HOUR),
+        (PieceReason.clock_back, "", 0),
+        (PieceReason.running, "", 32 * HOUR),
     ]
     assert "+1 d 8 h" in render(autumn, "en") and "clocks go back" in render(autumn, "en")
 
@@ -151,8 +151,8 @@ def test_a_pause_within_a_day_that_ends_at_closing_time_uses_that_day_up() -> No
     explained = explain(china(DayMeaning.end_of_day), at("2026-03-05T10:00"), parse_limit("2工作日"), [pause])
     assert explained.due_at == "2026-03-09T18:00:00+08:00"
     assert [(span.why, span.counted) for span in explained.spans if span.counted] == [
-        (Why.day_begun, DAY),
-        (Why.working, DAY),
+        (PieceReason.day_begun, DAY),
+        (PieceReason.working, DAY),
     ]
     assert "2026-03-06 周五 10:00  " in render(explained)
 
@@ -161,7 +161,7 @@ def test_long_runs_of_whole_working_days_are_folded_and_holidays_keep_their_line
     explained = explain(china(), at("2026-03-03T09:10"), parse_limit("40工作日"))
     assert len(explained.spans) <= 24
     assert sum(span.counted for span in explained.spans) == 40 * DAY
-    weeks = [span for span in explained.spans if span.why is Why.days]
+    weeks = [span for span in explained.spans if span.why is PieceReason.days]
     assert weeks[0].from_at == "2026-03-04T08:00:00+08:00" and weeks[0].days == 3
     assert weeks[0].counted == 3 * DAY and weeks[0].why_zh == "3个完整工作日"
     assert "清明节" in {span.note for span in explained.spans}
@@ -186,7 +186,7 @@ def test_a_folded_span_that_holds_holidays_names_them() -> None:
 def test_service_at_all_hours_has_no_gaps_to_explain() -> None:
     always = Calendar(msgspec.structs.replace(china_data(), days=(), weekly=(ALL_DAY,) * 7))
     explained = explain(always, at("2026-03-06T22:00"), parse_limit("4工作时"))
-    assert told(explained) == [(Why.working, "", 2 * HOUR), (Why.working, "", 2 * HOUR)]
+    assert told(explained) == [(PieceReason.working, "", 2 * HOUR), (PieceReason.working, "", 2 * HOUR)]
     assert "22:00 - 24:00" in render(explained)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas import facts as f
 from tests.support.builders import BARE, DISTRICT, DUST, HOTLINE, HOUR, LEAF, MEMBER, STREET, Story, at, changed
-from tests.unit.test_clockwork import clock, limits, small
+from tests.unit.test_sla import clock, limits, small
 from workflows.decision import believed
 
 OFFLINE = 4 * HOUR

@@ -1,7 +1,4 @@
-"""Who may speak: the file and what is refused in it, patterns of posts, tokens, and a change while it is in use.
-
-Enters: TOML. Leaves: principals, or a sentence with the file, the key and never a token.
-"""
+"""Who may speak: the file and what is refused in it, patterns of posts, tokens, and a change while it is in use."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Settings: each default written once; file, then environment, then flags; what cannot work is refused with its value.
-
-Enters: a TOML file, an environment, flags. Leaves: the settings, or a sentence.
-"""
+"""Settings: each default written once; file, then environment, then flags; a value that cannot work is shown."""
 
 from __future__ import annotations
 
@@ -35,12 +32,12 @@ def test_the_environment_beats_the_file_and_a_flag_beats_both(tmp_path):
 def test_a_password_for_a_server_does_not_hinder_a_file(tmp_path):
     file = tmp_path / "password"
     file.write_text("geheim\n", encoding="utf-8")
-    told = {"GRIDPATROL_DATABASE_PASSWORD_FILE": str(file)}
-    assert read_settings({"database": "sqlite:///old.db"}, told, NOWHERE).database == "sqlite:///old.db"
-    on_server = read_settings({"database": "postgresql://user@host/db"}, told, NOWHERE).database
+    environ = {"GRIDPATROL_DATABASE_PASSWORD_FILE": str(file)}
+    assert read_settings({"database": "sqlite:///old.db"}, environ, NOWHERE).database == "sqlite:///old.db"
+    on_server = read_settings({"database": "postgresql://user@host/db"}, environ, NOWHERE).database
     assert on_server == "postgresql://user:geheim@host/db"
     with pytest.raises(SettingsError, match="with a user"):
-        read_settings({"database": "postgresql://host/db"}, told, NOWHERE)
+        read_settings({"database": "postgresql://host/db"}, environ, NOWHERE)
 
 
 def test_an_empty_variable_says_nothing():
@@ -52,7 +49,7 @@ def test_a_variable_of_another_name_is_nobodys_setting():
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("flags", "shown"),
     [
         ({"listen": "0.0.0.0:8420"}, "0.0.0.0:8420"),  # this door asks for no password
         ({"listen": "8420"}, "8420"),
@@ -70,22 +67,22 @@ def test_a_variable_of_another_name_is_nobodys_setting():
         ({"event_bytes": 0}, str(MAX_EVENT_BYTES)),
     ],
 )
-def test_a_value_that_cannot_work_is_refused_and_shown(said, shown):
+def test_a_value_that_cannot_work_is_refused_and_shown(flags, shown):
     with pytest.raises(SettingsError, match=shown.replace(".", r"\.")):
-        read_settings(said, {}, NOWHERE)
+        read_settings(flags, {}, NOWHERE)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "flags",
     [
         {"principals": "who.toml"},  # the door asks for a token
         {"role": "worker", "kafka": "127.0.0.1:9092"},  # there is no door
     ],
 )
-def test_who_asks_for_tokens_or_has_no_door_may_listen_to_other_machines(said):
-    assert read_settings({"listen": "0.0.0.0:8420"} | said, {}, NOWHERE).listen == "0.0.0.0:8420"
+def test_who_asks_for_tokens_or_has_no_door_may_listen_to_other_machines(flags):
+    assert read_settings({"listen": "0.0.0.0:8420"} | flags, {}, NOWHERE).listen == "0.0.0.0:8420"
     with pytest.raises(SettingsError, match="host:port"):
-        read_settings({"listen": ":8420"} | said, {}, NOWHERE)
+        read_settings({"listen": ":8420"} | flags, {}, NOWHERE)
 
 
 def test_a_gateway_without_principals_stays_on_loopback():

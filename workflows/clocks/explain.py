@@ -16,24 +16,24 @@ import msgspec
 
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import DAY_MS, DayMeaning, Kind, Limit, decimal_text, limit_text
-from workflows.clocks.spans import Piece, Why, counted_pieces, folded
+from workflows.clocks.spans import Piece, PieceReason, counted_pieces, folded
 from workflows.clocks.timescales import MINUTE_MS
 
 _WHY = {
-    Why.working: ("工作时段", "working window"),
-    Why.extra_day: ("调休上班", "working weekend"),
-    Why.special_hours: ("当日特定时段", "special hours of the day"),
-    Why.days: ("个完整工作日", "whole working days"),
-    Why.running: ("连续计时", "runs without a break"),
-    Why.day_begun: ("当日已开始，计一日", "a day that has begun counts"),
-    Why.clock_forward: ("时钟拨快", "clocks go forward"),
-    Why.clock_back: ("时钟拨慢", "clocks go back"),
-    Why.before_opening: ("未到上班时间", "before opening"),
-    Why.midday: ("午休", "midday break"),
-    Why.night: ("下班时间", "night"),
-    Why.weekend: ("周休日", "weekend"),
-    Why.holiday: ("假日", "holiday"),
-    Why.paused: ("暂停", "paused"),
+    PieceReason.working: ("工作时段", "working window"),
+    PieceReason.extra_day: ("调休上班", "working weekend"),
+    PieceReason.special_hours: ("当日特定时段", "special hours of the day"),
+    PieceReason.days: ("个完整工作日", "whole working days"),
+    PieceReason.running: ("连续计时", "runs without a break"),
+    PieceReason.day_begun: ("当日已开始，计一日", "a day that has begun counts"),
+    PieceReason.clock_forward: ("时钟拨快", "clocks go forward"),
+    PieceReason.clock_back: ("时钟拨慢", "clocks go back"),
+    PieceReason.before_opening: ("未到上班时间", "before opening"),
+    PieceReason.midday: ("午休", "midday break"),
+    PieceReason.night: ("下班时间", "night"),
+    PieceReason.weekend: ("周休日", "weekend"),
+    PieceReason.holiday: ("假日", "holiday"),
+    PieceReason.paused: ("暂停", "paused"),
 }
 
 _MEANING = {
@@ -60,7 +60,7 @@ class Span(msgspec.Struct, frozen=True, rename={"from_at": "from", "to_at": "to"
     counted: int
     counted_zh: str
     counted_en: str
-    why: Why
+    why: PieceReason
     why_zh: str
     why_en: str
     note: str = ""  # the holiday's name, or what the calendar says of an extra day
@@ -106,7 +106,7 @@ def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tu
             break  # the clock was due before this pause
         rest = calendar.left_at(paused, at, left, limit.kind)
         pieces += counted_pieces(calendar, limit.kind, at, paused, left - rest)
-        pieces.append(Piece(paused, resumed, 0, Why.paused))
+        pieces.append(Piece(paused, resumed, 0, PieceReason.paused))
         at, left = resumed, rest
     due = calendar.due_after(at, left, limit.kind)
     pieces += counted_pieces(calendar, limit.kind, at, due, left)
@@ -115,6 +115,27 @@ def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tu
 
 def _in_words(calendar: Calendar, limit: Limit, start: int, due: int, total: int, pieces: list[Piece]) -> Explanation:
     kind = limit.kind
+    spans = []
+    for piece in pieces:
+        why_zh, why_en = _WHY[piece.why]
+        if piece.days:
+            why_zh, why_en = f"{piece.days}{why_zh}", f"{piece.days} {why_en}"
+        spans.append(
+            Span(
+                from_at=calendar.local(piece.from_ms),
+                to_at=calendar.local(piece.to_ms),
+                from_ms=piece.from_ms,
+                to_ms=piece.to_ms,
+                counted=piece.counted,
+                counted_zh=amount_text(calendar, kind, piece.counted, "zh"),
+                counted_en=amount_text(calendar, kind, piece.counted, "en"),
+                why=piece.why,
+                why_zh=why_zh,
+                why_en=why_en,
+                note=piece.note,
+                days=piece.days,
+            )
+        )
     meaning = _DAY_MEANING[calendar.day_meaning] if kind is Kind.working_day else _MEANING[kind]
     return Explanation(
         calendar=calendar.code,
@@ -133,27 +154,7 @@ def _in_words(calendar: Calendar, limit: Limit, start: int, due: int, total: int
         total_en=amount_text(calendar, kind, total, "en"),
         provisional=calendar.provisional(due, kind),
         known_until=calendar.data.last_day,
-        spans=tuple(_span(calendar, kind, piece) for piece in pieces),
-    )
-
-
-def _span(calendar: Calendar, kind: Kind, piece: Piece) -> Span:
-    why_zh, why_en = _WHY[piece.why]
-    if piece.days:
-        why_zh, why_en = f"{piece.days}{why_zh}", f"{piece.days} {why_en}"
-    return Span(
-        from_at=calendar.local(piece.from_ms),
-        to_at=calendar.local(piece.to_ms),
-        from_ms=piece.from_ms,
-        to_ms=piece.to_ms,
-        counted=piece.counted,
-        counted_zh=amount_text(calendar, kind, piece.counted, "zh"),
-        counted_en=amount_text(calendar, kind, piece.counted, "en"),
-        why=piece.why,
-        why_zh=why_zh,
-        why_en=why_en,
-        note=piece.note,
-        days=piece.days,
+        spans=tuple(spans),
     )
 
 

@@ -18,7 +18,7 @@ from workflows.clocks.limits import DAY_MS, DayMeaning, Kind
 from workflows.clocks.timescales import MINUTE_MS
 
 
-class Why(StrEnum):
+class PieceReason(StrEnum):
     """Why a piece counts or not. The values are part of the JSON form."""
 
     working = "working"
@@ -39,11 +39,23 @@ class Why(StrEnum):
 
 #: (most, causes): a fold of pieces with these causes is enough if it leaves at most so many lines, else the next one
 #: is tried. The last one folds holidays as well.
-_FOLDS: tuple[tuple[int, frozenset[Why]], ...] = (
+_FOLDS: tuple[tuple[int, frozenset[PieceReason]], ...] = (
     (24, frozenset()),
-    (24, frozenset({Why.working, Why.midday, Why.night})),
-    (60, frozenset({Why.working, Why.midday, Why.night, Why.weekend})),
-    (0, frozenset(set(Why) - {Why.paused, Why.running, Why.day_begun, Why.clock_back, Why.clock_forward})),
+    (24, frozenset({PieceReason.working, PieceReason.midday, PieceReason.night})),
+    (60, frozenset({PieceReason.working, PieceReason.midday, PieceReason.night, PieceReason.weekend})),
+    (
+        0,
+        frozenset(
+            set(PieceReason)
+            - {
+                PieceReason.paused,
+                PieceReason.running,
+                PieceReason.day_begun,
+                PieceReason.clock_back,
+                PieceReason.clock_forward,
+            }
+        ),
+    ),
 )
 
 
@@ -53,7 +65,7 @@ class Piece(NamedTuple):
     from_ms: int
     to_ms: int
     counted: int
-    why: Why
+    why: PieceReason
     note: str = ""
     day: int | None = None
     days: int = 0
@@ -62,7 +74,7 @@ class Piece(NamedTuple):
 def counted_pieces(calendar: Calendar, kind: Kind, start: int, end: int, total: int) -> list[Piece]:
     """The pieces of a running clock; what they count adds up to `total`."""
     if kind is Kind.urgent_hour:
-        cut = iter([Piece(start, end, end - start, Why.running)] if start < end else [])
+        cut = iter([Piece(start, end, end - start, PieceReason.running)] if start < end else [])
     elif kind is Kind.calendar_day:
         cut = _cut_wall(calendar, start, end)
     else:
@@ -76,7 +88,7 @@ def counted_pieces(calendar: Calendar, kind: Kind, start: int, end: int, total: 
         pieces.append(piece._replace(counted=counted))
     if left:
         # The clock was paused on a day that counts from midnight, but is shown as counted when it closes.
-        pieces.append(Piece(end, end, left, Why.day_begun))
+        pieces.append(Piece(end, end, left, PieceReason.day_begun))
     return pieces
 
 
@@ -86,12 +98,14 @@ def _cut_wall(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
     at = start
     for changed in calendar.wall.changes(start, end):
         before = measure(changed - 1) + 1
-        yield Piece(at, changed, before - measure(at), Why.running)
+        yield Piece(at, changed, before - measure(at), PieceReason.running)
         back = calendar.wall.offset(changed - 1) - calendar.wall.offset(changed)
         at = min(max(changed, changed + back), end)
-        yield Piece(changed, at, measure(at) - before, Why.clock_back if back > 0 else Why.clock_forward)
+        yield Piece(
+            changed, at, measure(at) - before, PieceReason.clock_back if back > 0 else PieceReason.clock_forward
+        )
     if at < end:
-        yield Piece(at, end, measure(end) - measure(at), Why.running)
+        yield Piece(at, end, measure(end) - measure(at), PieceReason.running)
 
 
 def _cut_windows(calendar: Calendar, kind: Kind, start: int, end: int) -> Iterator[Piece]:
@@ -107,9 +121,9 @@ def _cut_windows(calendar: Calendar, kind: Kind, start: int, end: int) -> Iterat
         begin, at = max(at, window.opens_ms), min(window.closes_ms, end)
         closed = at == window.closes_ms and following.day > window.day > _day(calendar, start)
         counted = closed * DAY_MS if by_day else measure(at) - measure(begin)
-        why, rule = Why.working, calendar.rules.get(window.day)
+        why, rule = PieceReason.working, calendar.rules.get(window.day)
         if rule is not None:
-            why = Why.special_hours if calendar.weekly_windows_of(window.day) else Why.extra_day
+            why = PieceReason.special_hours if calendar.weekly_windows_of(window.day) else PieceReason.extra_day
         yield Piece(begin, at, counted, why, rule.note if rule else "", window.day)
         if at == end:
             return
@@ -125,9 +139,14 @@ def _gap(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
     for day in range(first, last + 1):
         if not calendar.windows_of(day):
             rule = calendar.rules.get(day)
-            causes.append((day, (Why.weekend, "") if rule is None else (Why.holiday, rule.note)))
+            causes.append((day, (PieceReason.weekend, "") if rule is None else (PieceReason.holiday, rule.note)))
     if not causes:
-        yield Piece(start, end, 0, _why_closed(calendar, start, first, last))
+        minute, windows = (start - calendar.midnight(first)) // MINUTE_MS, calendar.windows_of(first)
+        if first != last or minute >= windows[-1][1]:
+            why = PieceReason.night
+        else:
+            why = PieceReason.before_opening if minute < windows[0][0] else PieceReason.midday
+        yield Piece(start, end, 0, why)
         return
     at = start
     for (_, cause), (day, following) in pairwise(causes):
@@ -136,14 +155,6 @@ def _gap(calendar: Calendar, start: int, end: int) -> Iterator[Piece]:
             yield Piece(at, until, 0, *cause)
             at = until
     yield Piece(at, end, 0, *causes[-1][1])
-
-
-def _why_closed(calendar: Calendar, start: int, first: int, last: int) -> Why:
-    """The cause of a gap that contains no day off."""
-    minute = (start - calendar.midnight(first)) // MINUTE_MS
-    if first != last or minute >= calendar.windows_of(first)[-1][1]:
-        return Why.night
-    return Why.before_opening if minute < calendar.windows_of(first)[0][0] else Why.midday
 
 
 def _day(calendar: Calendar, t_ms: int) -> int:
@@ -173,21 +184,21 @@ def folded(calendar: Calendar, pieces: list[Piece]) -> list[Piece]:
     return result
 
 
-def _fold_once(pieces: list[Piece], causes: frozenset[Why], whole: set[int]) -> Iterator[Piece]:
-    """The pieces, with each unbroken run of foldable ones as one line. Working days fold only if they are whole."""
+def _fold_once(pieces: list[Piece], causes: frozenset[PieceReason], whole: set[int]) -> Iterator[Piece]:
+    """The pieces, with runs of foldable ones as one piece each, from the first opening to the last closing.
+
+    Working days fold only if they are whole, and two or more in a row.
+    """
     for foldable, group in groupby(pieces, lambda p: p.why in causes and (p.day is None or p.day in whole)):
         run = list(group)
-        yield from _one_line(run) if foldable else run
-
-
-def _one_line(run: list[Piece]) -> list[Piece]:
-    """Two whole working days or more as one piece, from the first opening to the last closing."""
-    worked = [i for i, piece in enumerate(run) if piece.day is not None]
-    days = len({run[i].day for i in worked})
-    if days < 2:
-        return run
-    inside = run[worked[0] : worked[-1] + 1]
-    notes = "、".join(dict.fromkeys(piece.note for piece in inside if piece.note))
-    counted = sum(piece.counted for piece in inside)
-    line = Piece(inside[0].from_ms, inside[-1].to_ms, counted, Why.days, notes, days=days)
-    return [*run[: worked[0]], line, *run[worked[-1] + 1 :]]
+        worked = [i for i, piece in enumerate(run) if piece.day is not None]
+        days = len({run[i].day for i in worked})
+        if not foldable or days < 2:
+            yield from run
+            continue
+        inside = run[worked[0] : worked[-1] + 1]
+        notes = "、".join(dict.fromkeys(piece.note for piece in inside if piece.note))
+        counted = sum(piece.counted for piece in inside)
+        yield from run[: worked[0]]
+        yield Piece(inside[0].from_ms, inside[-1].to_ms, counted, PieceReason.days, notes, days=days)
+        yield from run[worked[-1] + 1 :]

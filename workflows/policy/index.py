@@ -44,11 +44,15 @@ class Policy:
         self.calendars: dict[str, Calendar] = {c.code: Calendar(c) for c in pack.calendars}
         self.leaf_level = max(level.level for level in pack.levels)
         self.root = next(g.code for g in pack.grids if not g.parent)
-        self._paths = {code: self._climb(code) for code in self.grids}
+        self._paths: dict[str, tuple[str, ...]] = {}
         self._calendar_of: dict[str, str] = {}
-        for code, path in self._paths.items():
-            own = (self.grids[grid].calendar for grid in reversed(path))
-            self._calendar_of[code] = next(filter(None, own), pack.calendars[0].code)
+        for code in self.grids:
+            upward = [code]
+            while parent := self.grids[upward[-1]].parent:
+                upward.append(parent)
+            self._paths[code] = tuple(reversed(upward))
+            calendars = (self.grids[grid].calendar for grid in upward)
+            self._calendar_of[code] = next(filter(None, calendars), pack.calendars[0].code)
         self._posts_at: dict[tuple[str, str], list[str]] = {}
         self._posts_of: dict[str, list[str]] = {}
         for post in pack.posts:
@@ -63,13 +67,6 @@ class Policy:
         for limit in pack.limits:
             self._limits.setdefault((limit.clock, limit.category, limit.group), []).append(limit)
         self._ladders: dict[str, tuple[tuple[RungRow, int], ...]] = {}
-
-    def _climb(self, code: str) -> tuple[str, ...]:
-        path: list[str] = []
-        while code:
-            path.append(code)
-            code = self.grids[code].parent
-        return tuple(reversed(path))
 
     # ---- the register -------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from workflows.policy.lint.context import ROLES, LintContext, one_of, overlap
-from workflows.policy.model import Grid, Post
+from workflows.policy.model import Post
 from workflows.policy.settings import FILE
 
 GRIDS, DEPARTMENTS, POSTS = "grids.csv", "departments.csv", "posts.csv"
@@ -54,23 +54,20 @@ def lint_tree(context: LintContext) -> None:
         if grid.level not in context.levels:
             remedy = one_of([str(level) for level in sorted(context.levels)])
             context.error(GRIDS, index, "level", f"{grid.level} is no level of pack.toml", remedy)
-        if grid.parent:
-            _lint_parent(context, index, grid)
-        elif grid.level != 1:
-            context.error(GRIDS, index, "level", f"the root stands on level {grid.level}", "write 1")
-
-
-def _lint_parent(context: LintContext, index: int, grid: Grid) -> None:
-    parent = context.grids.get(grid.parent)
-    if parent is None:
-        remedy = "correct it, or add the parent as a row of its own"
-        context.error(GRIDS, index, "parent", f"{grid.parent!r} is no grid", remedy)
-    elif parent.level != grid.level - 1:
-        text = f"{grid.parent!r} stands on level {parent.level}, this grid on level {grid.level}"
-        context.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
-    if parent is not None and context.grids[context.path(grid.code)[0]].parent in context.grids:
-        text = f"its ancestors go round in a circle ({' > '.join(context.path(grid.code))})"
-        context.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
+        if not grid.parent:
+            if grid.level != 1:
+                context.error(GRIDS, index, "level", f"the root stands on level {grid.level}", "write 1")
+            continue
+        parent = context.grids.get(grid.parent)
+        if parent is None:
+            remedy = "correct it, or add the parent as a row of its own"
+            context.error(GRIDS, index, "parent", f"{grid.parent!r} is no grid", remedy)
+        elif parent.level != grid.level - 1:
+            text = f"{grid.parent!r} stands on level {parent.level}, this grid on level {grid.level}"
+            context.error(GRIDS, index, "parent", text, "name a parent exactly one level above")
+        if parent is not None and context.grids[context.path(grid.code)[0]].parent in context.grids:
+            text = f"its ancestors go round in a circle ({' > '.join(context.path(grid.code))})"
+            context.error(GRIDS, index, "parent", text, "let every grid lead up to the root")
 
 
 def lint_division(context: LintContext) -> None:

@@ -7,11 +7,10 @@ from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
 
-from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, LintContext, one_of, overlap
-from workflows.policy.model import Category, LimitRow, RungRow
+from workflows.policy.model import Category, LimitRow
 from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
@@ -158,7 +157,14 @@ def lint_rungs(context: LintContext) -> None:
         if rung.offset != "at" and rung.limit is None:
             text = f"a rung {rung.offset} the deadline needs its distance"
             context.error(RUNGS, index, "limit", text, "write it, such as 1工作时")
-        _lint_repeats(context, index, rung)
+        if rung.times < 1:
+            context.error(RUNGS, index, "times", f"fires {rung.times} times", "write 1 or more, or remove the row")
+        if rung.times > 1 and rung.every is None:
+            text = f"fires {rung.times} times, but nothing says how far apart"
+            context.error(RUNGS, index, "every", text, "write the distance, such as 1工作日, or times 1")
+        if rung.every is not None and (rung.times == 1 or rung.offset != "after"):
+            remedy = "write times 2 or more on a rung after the deadline, or empty the cell"
+            context.warning(RUNGS, index, "every", "a distance of repeats, but nothing repeats", remedy)
         for word in rung.tell:
             if word not in TELL:
                 context.error(RUNGS, index, "tell", f"{word!r} is nobody that can be told", one_of(TELL))
@@ -166,17 +172,6 @@ def lint_rungs(context: LintContext) -> None:
             context.warning(RUNGS, index, "tell", "tells nobody and does nothing", "name who is told, or remove it")
         _lint_whole_days(context, RUNGS, index, "limit", rung.limit)
         _lint_whole_days(context, RUNGS, index, "every", rung.every)
-
-
-def _lint_repeats(context: LintContext, index: int, rung: RungRow) -> None:
-    if rung.times < 1:
-        context.error(RUNGS, index, "times", f"fires {rung.times} times", "write 1 or more, or remove the row")
-    if rung.times > 1 and rung.every is None:
-        text = f"fires {rung.times} times, but nothing says how far apart"
-        context.error(RUNGS, index, "every", text, "write the distance, such as 1工作日, or times 1")
-    if rung.every is not None and (rung.times == 1 or rung.offset != "after"):
-        remedy = "write times 2 or more on a rung after the deadline, or empty the cell"
-        context.warning(RUNGS, index, "every", "a distance of repeats, but nothing repeats", remedy)
 
 
 # ---- roles --------------------------------------------------------------------------------------------
@@ -246,18 +241,14 @@ def lint_calendars(context: LintContext, day: int) -> None:
     for code in sorted({code for code in codes if codes.count(code) > 1}):
         context.problems.error(FILE, 0, "calendars", f"{code!r} stands twice", "give each calendar its own code")
     for calendar in context.pack.calendars if day else ():
-        _lint_horizon(context, calendar, day)
-
-
-def _lint_horizon(context: LintContext, calendar: CalendarData, day: int) -> None:
-    column = f"calendars.{calendar.code}"
-    today, last = to_date(day), to_date(calendar.last_day)
-    if day < calendar.first_day:
-        text = f"begins on {calendar.first_day}, after {today}"
-        context.problems.warning(FILE, 0, column, text, "begin with an earlier first_year")
-    left = (last - today).days
-    if left < HORIZON_DAYS:
-        state = f"ends in {left} days" if left >= 0 else f"ended {-left} days ago"
-        remedy = "update the holidays library, or add next year's days to days.csv and raise last_year"
-        text = f"its horizon {last} {state}; deadlines beyond it are provisional"
-        context.problems.warning(FILE, 0, column, text, remedy)
+        column = f"calendars.{calendar.code}"
+        today, last = to_date(day), to_date(calendar.last_day)
+        if day < calendar.first_day:
+            text = f"begins on {calendar.first_day}, after {today}"
+            context.problems.warning(FILE, 0, column, text, "begin with an earlier first_year")
+        left = (last - today).days
+        if left < HORIZON_DAYS:
+            state = f"ends in {left} days" if left >= 0 else f"ended {-left} days ago"
+            remedy = "update the holidays library, or add next year's days to days.csv and raise last_year"
+            text = f"its horizon {last} {state}; deadlines beyond it are provisional"
+            context.problems.warning(FILE, 0, column, text, remedy)
