@@ -54,7 +54,6 @@ def verify(database: Database, progress: Progress | None = None, *, live: bool =
 
 def mismatches(connection: Connection, progress: Progress | None = None, *, live: bool = False) -> Iterator[Mismatch]:
     """The same within an open transaction, one after another."""
-    yield from _inbox(connection)
     yield from _log(connection)
     yield from _seen(connection)
     yield from _cases(connection, progress)
@@ -64,7 +63,14 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
     yield from _rows("outcome", recount.wrong_outcomes(connection), 5, recount.OUTCOME)
     yield from _rows("contribution", recount.wrong_contributions(connection), 5, recount.OUTCOME[:5])
     yield from _rows("alert", recount.wrong_alerts(connection), 1, recount.ALERT)
-    yield from _feed(connection)
+    # The lines of the feed, and alerts without a line that did not wait for the end of quiet hours.
+    stored, lowest, highest = recount.feed_numbers(connection)
+    if stored != highest or lowest != min(highest, 1):
+        gap = recount.first_line_lost(connection)
+        numbered = f"{stored} lines from {lowest} to {highest}"
+        yield Mismatch("delivery", "the feed", f"lines 1 to {highest}, {gap} among them", numbered)
+    for alert, what in recount.lines_missing(connection):
+        yield Mismatch("delivery", alert, f"a line that it is {what}", "none")
     for consumer, partition, position, end in recount.positions(connection):
         if position > end or (position < end and not live):
             yield Mismatch("position", f"{consumer} in partition {partition}", f"n {end}", f"n {position}")
@@ -73,8 +79,9 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
 # ---- the log -----------------------------------------------------------------------------------------
 
 
-def _inbox(connection: Connection) -> Iterator[Mismatch]:
-    """Records of the table that are missing, at the least decided ones. Those of a topic are watched by its worker."""
+def _log(connection: Connection) -> Iterator[Mismatch]:
+    """Records that are missing, at the least decided ones; gaps in the numbers of steps; steps that are there twice."""
+    # Records of a topic are watched by its worker.
     origin = inbox.read_origin(connection)
     for partition, decided, stored, head in recount.received(connection):
         if origin is not None:
@@ -84,6 +91,14 @@ def _inbox(connection: Connection) -> Iterator[Mismatch]:
         gap, end = recount.first_record_lost(connection, partition), max(head, decided)
         where = f"partition {partition}"
         yield Mismatch("inbox", where, f"records 0 to {end - 1}, {gap} among them", f"{stored} records, none at {gap}")
+    for partition, n, stored, lowest, highest in recount.numbering(connection):
+        if (stored, highest) == (n, n) and lowest == min(n, 1):
+            continue
+        gap = recount.first_gap(connection, partition)
+        expected = f"steps 1 to {n}, {gap} among them" if gap <= n else f"steps 1 to {n}"
+        yield Mismatch("log", f"partition {partition}", expected, f"{stored} steps from {lowest} to {highest}")
+    for case, seq, times in recount.doubled_steps(connection):
+        yield Mismatch("step", f"{case} seq {seq}", "once", f"{times} times")
 
 
 def _seen(connection: Connection) -> Iterator[Mismatch]:
@@ -98,18 +113,6 @@ def _seen(connection: Connection) -> Iterator[Mismatch]:
         for case, n, source, id_ in recount.unseen(connection, partition, since, tuple(EVENT_TYPES)):
             place = f"{source} {id_} (partition {partition}, n {n}, case {case})"
             yield Mismatch("seen", place, "a row with what became of it", "none")
-
-
-def _log(connection: Connection) -> Iterator[Mismatch]:
-    """Gaps in the numbers of steps, and steps of a case that are there twice."""
-    for partition, n, stored, lowest, highest in recount.numbering(connection):
-        if (stored, highest) == (n, n) and lowest == min(n, 1):
-            continue
-        gap = recount.first_gap(connection, partition)
-        expected = f"steps 1 to {n}, {gap} among them" if gap <= n else f"steps 1 to {n}"
-        yield Mismatch("log", f"partition {partition}", expected, f"{stored} steps from {lowest} to {highest}")
-    for case, seq, times in recount.doubled_steps(connection):
-        yield Mismatch("step", f"{case} seq {seq}", "once", f"{times} times")
 
 
 # ---- the cases ---------------------------------------------------------------------------------------
@@ -232,14 +235,3 @@ def _rows(
 
 def _presence(row: tuple[Any, ...] | None) -> str:
     return "none" if row is None else "a row"
-
-
-def _feed(connection: Connection) -> Iterator[Mismatch]:
-    """Gaps in the lines of the feed, and alerts without a line that did not wait for the end of quiet hours."""
-    stored, lowest, highest = recount.feed_numbers(connection)
-    if stored != highest or lowest != min(highest, 1):
-        gap = recount.first_line_lost(connection)
-        found = f"{stored} lines from {lowest} to {highest}"
-        yield Mismatch("delivery", "the feed", f"lines 1 to {highest}, {gap} among them", found)
-    for alert, what in recount.lines_missing(connection):
-        yield Mismatch("delivery", alert, f"a line that it is {what}", "none")

@@ -50,25 +50,21 @@ class Lease:
         self._seen_s = time.monotonic()
         self._file: IO[str] | None = None
         self._connection: Connection | None = None
-        if database.dialect == "sqlite":
-            self._lock_file(Path(f"{database.url.database}{name.ending}"))
-        else:
+        if database.dialect != "sqlite":
             self._lock_row(database)
-
-    def _lock_file(self, path: Path) -> None:
-        handle = path.open("a+")
+            return
+        path = Path(f"{database.url.database}{name.ending}")
+        self._file = path.open("a+")
         try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            handle.close()
-            database = str(path).removesuffix(self.name.ending)
-            raise LeaseTaken(f"process {holder} {self.name.does} {database}") from error
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        self._file = handle
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise LeaseTaken(f"process {holder} {name.does} {str(path).removesuffix(name.ending)}") from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
 
     def _lock_row(self, database: Database) -> None:
         """Ask for `linger_s`: PostgreSQL takes a moment to notice that the session of a killed process is gone."""

@@ -51,25 +51,18 @@ def read_folder(folder: Path) -> tuple[dict[str, str], list[Finding]]:
         return {}, problems
     texts = {}
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()):
-        text = _read(path, problems)
-        if text is not None:
-            texts[path.name] = text
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                problems.error(path.name, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "simplify its polygons")
+                continue
+            body = path.read_bytes()
+            texts[path.name] = body.decode("utf-8-sig")
+        except OSError as error:
+            problems.error(path.name, 0, "", f"cannot be read ({error.strerror})", "check its permissions")
+        except UnicodeDecodeError as error:
+            row = body.count(b"\n", 0, error.start) + 1
+            problems.error(path.name, row, "", f"is not UTF-8 but {_encoding(body)}", _SAVE_AS)
     return texts, problems
-
-
-def _read(path: Path, problems: Problems) -> str | None:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            problems.error(path.name, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "simplify its polygons")
-            return None
-        body = path.read_bytes()
-        return body.decode("utf-8-sig")
-    except OSError as error:
-        problems.error(path.name, 0, "", f"cannot be read ({error.strerror})", "check its permissions")
-    except UnicodeDecodeError as error:
-        row = body.count(b"\n", 0, error.start) + 1
-        problems.error(path.name, row, "", f"is not UTF-8 but {_encoding(body)}", _SAVE_AS)
-    return None
 
 
 def _encoding(body: bytes) -> str:

@@ -105,11 +105,6 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.envi
         raise SettingsError(f"{error}") from error
     if not settings.database_password_file or settings.database.startswith("sqlite"):
         return settings  # SQLite has no password: its URL may stand beside a server's, as in `gridpatrol db copy`
-    return msgspec.structs.replace(settings, database=_with_password(settings), database_password_file="")
-
-
-def _with_password(settings: Settings) -> str:
-    """The URL of the database with the password that lies in a file of its own."""
     try:
         password = Path(settings.database_password_file).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
@@ -120,4 +115,5 @@ def _with_password(settings: Settings) -> str:
         raise SettingsError(
             "database_password_file needs a URL with a user and no password: postgresql://user@host/name"
         )
-    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+    url = urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+    return msgspec.structs.replace(settings, database=url, database_password_file="")

@@ -134,10 +134,15 @@ class Writer(Loop):
         return busy
 
     def append_queued(self) -> bool:
-        """Append what is queued, in one transaction."""
-        asks = self._take()
-        if not asks:
+        """Append what is queued, up to a batch, in one transaction. With nothing else to do, wait a moment for it."""
+        idle = not self.engine.backlog() and self._calls.empty()
+        try:
+            asks = [self._queue.get(timeout=IDLE_S) if idle else self._queue.get_nowait()]
+        except queue.Empty:
             return False
+        with suppress(queue.Empty):
+            while len(asks) < self.engine.settings.append_batch:
+                asks.append(self._queue.get_nowait())
         try:
             rows = self.engine.append([ask.submission for ask in asks], now_ms())
         except Exception as error:
@@ -150,20 +155,6 @@ class Writer(Loop):
                 self._waiting[row.partition, row.position] = ask
             ask.durable.set_result(row)
         return True
-
-    def _take(self) -> list[Ask]:
-        """Everything that is queued, up to a batch. With nothing else to do, wait a moment for it."""
-        idle = not self.engine.backlog() and self._calls.empty()
-        try:
-            asks = [self._queue.get(timeout=IDLE_S) if idle else self._queue.get_nowait()]
-        except queue.Empty:
-            return []
-        while len(asks) < self.engine.settings.append_batch:
-            try:
-                asks.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return asks
 
     def run_calls(self) -> bool:
         """Run the operators' actions that are queued."""

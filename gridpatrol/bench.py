@@ -107,7 +107,20 @@ def _measure(fresh: Iterator[str], name: str, batch: int, events: int) -> Run:
         took = _work(engine, raws, batch, warm)
         own, server = _cpu(database)
     own, server = own - before[0], server - before[1] if server is not None and before[1] is not None else None
-    bare = _bare(fresh, batch, warm, events)
+    # How long the statements of the measured part take by themselves.
+    with _opened(next(fresh)) as database:
+        recorder = recording.Recorder(database)
+        engine, raws = _begin(database, warm + events)
+        _work(engine, islice(raws, warm), batch, 0)
+        prepared = len(recorder.transactions)
+        _work(engine, raws, batch, warm)
+    with _opened(next(fresh)) as database:
+        for transaction in recorder.transactions[:prepared]:
+            recording.execute(database, transaction)
+        began = time.perf_counter()
+        for transaction in recorder.transactions[prepared:]:
+            recording.execute(database, transaction)
+        bare = time.perf_counter() - began
     per = 1000 / events
     return Run(
         database=name,
@@ -155,23 +168,6 @@ def _work(engine: Engine, raws: Iterator[bytes], batch: int, done: int) -> float
                 raise RuntimeError(f"the workload is refused: {result.answers[0].refusal}")
         engine.feed()
     return time.perf_counter() - began
-
-
-def _bare(fresh: Iterator[str], batch: int, warm: int, events: int) -> float:
-    """Seconds that the statements of the measured part take by themselves."""
-    with _opened(next(fresh)) as database:
-        recorder = recording.Recorder(database)
-        engine, raws = _begin(database, warm + events)
-        _work(engine, islice(raws, warm), batch, 0)
-        prepared = len(recorder.transactions)
-        _work(engine, raws, batch, warm)
-    with _opened(next(fresh)) as database:
-        for transaction in recorder.transactions[:prepared]:
-            recording.execute(database, transaction)
-        began = time.perf_counter()
-        for transaction in recorder.transactions[prepared:]:
-            recording.execute(database, transaction)
-        return time.perf_counter() - began
 
 
 # ---- CPU time -----------------------------------------------------------------------------------------------

@@ -71,19 +71,6 @@ class AlertPublisher(Loop):
 
     def run_once(self) -> float:
         """Publish a batch, if this is the one process that does."""
-        if not self._holds_lease():
-            return STANDBY_S
-        return 0.0 if self.publish_batch() else IDLE_S
-
-    def is_passing(self, error: Exception) -> bool:
-        return isinstance(error, (GridpatrolError, DriverError)) and not refuses(error)
-
-    def release(self) -> None:
-        self._publisher.close()
-        self._give_up_lease()
-
-    def _holds_lease(self) -> bool:
-        """Whether this is the one process that publishes."""
         try:
             if self._lease is None:
                 self._lease = Lease(self.database, TELLER, linger_s=0)
@@ -95,7 +82,16 @@ class AlertPublisher(Loop):
                 log.info("standing by: %s", error.args[0])
             self._give_up_lease()
         self.standby = self._lease is None
-        return not self.standby
+        if self.standby:
+            return STANDBY_S
+        return 0.0 if self.publish_batch() else IDLE_S
+
+    def is_passing(self, error: Exception) -> bool:
+        return isinstance(error, (GridpatrolError, DriverError)) and not refuses(error)
+
+    def release(self) -> None:
+        self._publisher.close()
+        self._give_up_lease()
 
     def _give_up_lease(self) -> None:
         lease, self._lease = self._lease, None

@@ -125,19 +125,11 @@ def rebuild(database: Database, *, note: bool = False) -> int:
 
 
 def _write(connection: Connection, news: Sequence[f.Step], note: bool) -> None:
-    """Fold steps, and write the result and the positions. The positions are locked."""
+    """Fold steps, and write the result and the positions. The positions are locked.
+
+    Each contribution, each cell and each outcome is written once, in the order of their keys.
+    """
     stored = figures.read_contributions(connection, {step.case for step in news})
-    held, changes, stopped = _fold(news, stored)
-    figures.write_fold(connection, held, changes, stopped)
-    if note:
-        unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)
-    steps.move_on(connection, NAME, news)
-
-
-def _fold(
-    news: Iterable[f.Step], stored: dict[str, str]
-) -> tuple[list[ContributionRow], list[Figure], list[OutcomeRow]]:
-    """What to write for these steps: each contribution, each cell and each outcome once, in the order of their keys."""
     held: dict[str, Contribution | None] = {case: decode(body) for case, body in stored.items()}
     partition: dict[str, int] = {}
     total: defaultdict[Cell, int] = defaultdict(int)
@@ -152,4 +144,7 @@ def _fold(
         stopped += outcomes
     contributions = [ContributionRow(c, p, encode(held[c]).decode()) for c, p in sorted(partition.items())]
     changes = [Figure(measure, *place, value) for (measure, place), value in sorted(total.items()) if value]
-    return contributions, changes, stopped
+    figures.write_fold(connection, contributions, changes, stopped)
+    if note:
+        unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)
+    steps.move_on(connection, NAME, news)

@@ -87,7 +87,12 @@ async def publish(
     if kind == BATCH:
         incoming = await _decode_batch(context, request.user, await request.body())
     elif kind in SINGLE or binary.is_binary(headers):
-        incoming = [_decode_single(request.user, headers, await request.body())]
+        raw = await request.body()
+        event = binary.structured(headers, raw)  # as it came, or in binary mode made structured
+        if isinstance(event, Refusal):
+            incoming = [Incoming(binary.as_sent(headers, raw), request.user, refusal=event)]
+        else:
+            incoming = [Incoming(event, request.user)]
     else:
         remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}, or ce- headers"
         raise Problem(415, "content_type", f"{kind or 'no content type'} is not taken here", remedy=remedy)
@@ -100,14 +105,6 @@ async def publish(
     body = Batch(len(results) - rejected, rejected, results) if kind == BATCH else results[0]
     applied = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
     return Response(body, status_code=200 if complete else 202, headers=applied)
-
-
-def _decode_single(sender: Principal, headers: list[tuple[str, str]], body: bytes) -> Incoming:
-    """A structured event as it came; one in binary mode made structured, or refused."""
-    event = binary.structured(headers, body)
-    if isinstance(event, Refusal):
-        return Incoming(binary.as_sent(headers, body), sender, refusal=event)
-    return Incoming(event, sender)
 
 
 async def _decode_batch(context: DoorContext, sender: Principal, body: bytes) -> list[Incoming]:

@@ -42,8 +42,17 @@ async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool
     With `wait` the writer is asked for the outcomes as well. Raises Problem where the writer cannot keep up.
     """
     for number, item in enumerate(incoming, 1):
-        if item.refusal is None:
-            _submit(context, item, wait)
+        size, most = len(item.raw), context.settings.event_bytes
+        if item.refusal is None and size > most:
+            detail = f"the event has {size} bytes, {most} are allowed: put files elsewhere and send their address"
+            item.refusal = Refusal(Reason.TOO_LARGE, "", detail)
+        elif item.refusal is None:
+            admitted = admission.admit(item.raw, item.sender, context.writer.engine.count)
+            if isinstance(admitted, Refusal):
+                item.refusal = admitted
+            else:
+                submission, item.event = admitted
+                item.ask = context.writer.submit(submission, wait=wait)
         if number % BREATH == 0:
             await asyncio.sleep(0)
     await keep(context, [item for item in incoming if item.refusal is not None])
@@ -53,21 +62,6 @@ async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool
             raise busy(f"not durable within {DURABLE_S} s: whether it will be is not known")
         if item.ask is not None and item.ask.durable.exception() is not None:
             raise busy(f"could not be made durable: {item.ask.durable.exception()}")
-
-
-def _submit(context: DoorContext, item: Incoming, wait: bool) -> None:
-    """Queue one event for the log, or note why it breaks the contract."""
-    size, most = len(item.raw), context.settings.event_bytes
-    if size > most:
-        detail = f"the event has {size} bytes, {most} are allowed: put files elsewhere and send their address"
-        item.refusal = Refusal(Reason.TOO_LARGE, "", detail)
-        return
-    admitted = admission.admit(item.raw, item.sender, context.writer.engine.count)
-    if isinstance(admitted, Refusal):
-        item.refusal = admitted
-        return
-    submission, item.event = admitted
-    item.ask = context.writer.submit(submission, wait=wait)
 
 
 async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:

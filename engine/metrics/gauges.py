@@ -92,7 +92,14 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.INCIDENTS.values(
         {(str(level), name): count for level, name, count in sorted(incident_queries.count_open(connection))}
     )
-    yield d.INCIDENTS_OVERDUE.values(_overdue(connection, now))
+    # By (grid, category group, age). The store groups by path, which is finer: roll it up to the deepest level that has
+    # a label here.
+    overdue: Counter[tuple[str, ...]] = Counter()
+    edges = [now - hours * HOUR_MS for hours, _ in AGES]
+    for path, group, band, count in incident_queries.count_overdue(connection, edges):
+        codes = [code for code in path.split("/") if code][:DEEPEST]
+        overdue[codes[-1] if codes else "", group, AGES[band - 1][1]] += count
+    yield d.INCIDENTS_OVERDUE.values(dict(sorted(overdue.items())))
     yield d.TIMER_LAG.value(_seconds_since(incident_queries.read_earliest_due(connection), now))
     if inbox.read_origin(connection) is None:  # of a topic, the workers that own its partitions know and say it
         yield d.INBOX_LAG.values({(str(p),): count for p, count in incident_queries.count_waiting(connection)})
@@ -110,17 +117,6 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.DEAD_LETTERS.values({(reason,): count for reason, count in sorted(waiting.items())})
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
-
-
-def _overdue(connection: Connection, now: int) -> Mapping[tuple[str, ...], int]:
-    """By (grid, category group, age). The store groups by path, which is finer; it is rolled up to the deepest level
-    that has a label here."""
-    edges = [now - hours * HOUR_MS for hours, _ in AGES]
-    sums: Counter[tuple[str, ...]] = Counter()
-    for path, group, band, count in incident_queries.count_overdue(connection, edges):
-        codes = [code for code in path.split("/") if code][:DEEPEST]
-        sums[codes[-1] if codes else "", group, AGES[band - 1][1]] += count
-    return dict(sorted(sums.items()))
 
 
 def _seconds_since(instant: int | None, now: int) -> float:

@@ -5,7 +5,7 @@ time, and are read back and compared with what was sent. All of it is one transa
 row or none.
 """
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from contextlib import closing
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -54,7 +54,15 @@ def copy(source: Database, target: Database, progress: Progress, but_meta: Colle
     """Copy every table; of `meta` all but these names. TargetNotEmpty, CopyFailed: the target is as it was."""
     with source.read() as reader, target.begin() as writer:
         check_empty(writer, target)
-        queries = {table: _all_rows(table, but_meta) for table in metadata.sorted_tables}
+        queries = dict[Table, Select[Any]]()
+        # A letter that SQLite took from an older release may have a subject that PostgreSQL's index does not take.
+        cut = {sealed.c.subject, dead_letters.c.case_id}
+        for table in metadata.sorted_tables:
+            columns = [
+                func.substr(c, 1, LETTER_TEXTS["case_id"]).label(c.name) if c in cut else c for c in table.columns
+            ]
+            query = select(*columns).order_by(*table.primary_key.columns)
+            queries[table] = query.where(meta.c.name.not_in(but_meta)) if table is meta else query
         count = "SELECT count(*) FROM "
         done = _Done(progress, 2 * sum(execute(reader, count + table.name).scalar_one() for table in queries))
         copied = [_checked(table, _send(reader, writer, table, query), done) for table, query in queries.items()]
@@ -90,15 +98,6 @@ class _Done:
         self.progress(self.rows, self.total)
 
 
-def _all_rows(table: Table, but_meta: Collection[str]) -> Select[Any]:
-    """The query for a table's rows, in the order of the bytes of its key."""
-    # A letter that SQLite took from an older release may have a subject that PostgreSQL's index does not take.
-    cut = {sealed.c.subject, dead_letters.c.case_id}
-    columns = [func.substr(c, 1, LETTER_TEXTS["case_id"]).label(c.name) if c in cut else c for c in table.columns]
-    query = select(*columns).order_by(*table.primary_key.columns)
-    return query.where(meta.c.name.not_in(but_meta)) if table is meta else query
-
-
 def _batches(connection: Connection, query: Select[Any]) -> Batches:
     """The rows of a query, as they come from the database."""
     with connection.execute(query, execution_options={"yield_per": BATCH}) as found:
@@ -107,29 +106,28 @@ def _batches(connection: Connection, query: Select[Any]) -> Batches:
 
 
 def _send(reader: Connection, writer: Connection, table: Table, query: Select[Any]) -> Batches:
-    """The rows of one table, each batch after it was written to the other database."""
+    """The rows of one table, each batch after it was written to the other database.
+
+    CopyFailed names table and keys of rows that PostgreSQL refuses.
+    """
     names = ", ".join(column.name for column in table.columns)
     insert = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' for _ in table.columns)})"
     with closing(_batches(reader, query)) as batches:
         for rows in batches:
             if is_sqlite(writer):
                 execute_many(writer, insert, rows)
-            else:
-                _write_postgresql(writer, table, f"COPY {table.name} ({names}) FROM STDIN", rows)
+                yield rows
+                continue
+            driver: Any = writer.connection.driver_connection
+            try:  # COPY is several times faster than INSERT
+                with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as stream:
+                    for row in rows:
+                        stream.write_row(row)
+            except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+                keys = len(table.primary_key.columns)  # they are the first columns
+                between = f"from {rows[0][:keys]!r} to {rows[-1][:keys]!r}"
+                raise CopyFailed(f"PostgreSQL refuses a row of {table.name} {between}: {error}") from error
             yield rows
-
-
-def _write_postgresql(connection: Connection, table: Table, statement: str, rows: Sequence[Row]) -> None:
-    """By COPY, which is several times faster than INSERT. CopyFailed names table and keys of rows that are refused."""
-    driver: Any = connection.connection.driver_connection
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as stream:
-            for row in rows:
-                stream.write_row(row)
-    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
-        keys = len(table.primary_key.columns)  # they are the first columns
-        between = f"from {rows[0][:keys]!r} to {rows[-1][:keys]!r}"
-        raise CopyFailed(f"PostgreSQL refuses a row of {table.name} {between}: {error}") from error
 
 
 def _checked(table: Table, batches: Batches, done: _Done) -> Copied:

@@ -148,25 +148,17 @@ def durations(connection: Connection, selection: Selection, clock: str, why: str
 def standing(connection: Connection, selection: Selection, at_ms: int) -> list[tuple[str, int, int, int, int]]:
     """(key, open, overdue, not due, without a deadline) of the open cases, by their total deadline."""
     condition, values = where(selection, days=False, post=False)
-    due = _total_due(connection)
+    if is_sqlite(connection):
+        clocks, due = "json_each(cases.body, '$.clocks') j", f"json_extract(j.value, '$[{DUE}]')"
+        name = "json_extract(j.value, '$[0]')"
+    else:
+        clocks = "jsonb_array_elements(CAST(cases.body AS jsonb) -> 'clocks') AS j(value)"
+        name, due = "j.value ->> 0", f"CAST(j.value ->> {DUE} AS bigint)"
     sql = f"""
         SELECT k, count(*), sum(CASE WHEN due < ? THEN 1 ELSE 0 END),
                sum(CASE WHEN due >= ? THEN 1 ELSE 0 END), sum(CASE WHEN due IS NULL THEN 1 ELSE 0 END)
-        FROM (SELECT {key_of(connection, selection)} AS k, {due} AS due FROM cases
+        FROM (SELECT {key_of(connection, selection)} AS k,
+                     (SELECT {due} FROM {clocks} WHERE {name} = 'total') AS due FROM cases
               WHERE "open" AND definition <> '' AND {condition}) AS stands
         GROUP BY k ORDER BY k"""
     return [(*row,) for row in execute(connection, sql, at_ms, at_ms, *values)]
-
-
-def _total_due(connection: Connection) -> str:
-    """The SQL of a case's total deadline, out of its body."""
-    if is_sqlite(connection):
-        return (
-            f"(SELECT json_extract(j.value, '$[{DUE}]') FROM json_each(cases.body, '$.clocks') j "
-            "WHERE json_extract(j.value, '$[0]') = 'total')"
-        )
-    return (
-        f"(SELECT CAST(j.value ->> {DUE} AS bigint) "
-        "FROM jsonb_array_elements(CAST(cases.body AS jsonb) -> 'clocks') AS j(value) "
-        "WHERE j.value ->> 0 = 'total')"
-    )

@@ -5,7 +5,6 @@ from msgspec import Struct
 
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Connection
-from engine.store.rows import SeenRow
 from engine.views.questions import Unanswerable
 from schemas.envelope import decode_record
 from schemas.refusals import Reason
@@ -60,21 +59,9 @@ def event_status(
     found = incident_queries.read_event(connection, source, id_, partition)
     if len(found) > 1:
         raise AmbiguousEvent()
-    return _decided(connection, found[0], position) if found else _pending(connection, source, id_)
-
-
-def event_status_in_topic(
-    connection: Connection, source: str, id_: str, subject: str, partition: int, position: int
-) -> EventStatus:
-    """The same where the log is a topic, which is not searched: the place that was given out is believed."""
-    if incident_queries.read_position(connection, partition) <= position:
-        return EventStatus(
-            outcome="pending", source=source, id=id_, case=subject, partition=partition, position=position
-        )
-    return event_status(connection, source, id_, partition, position)
-
-
-def _decided(connection: Connection, seen: SeenRow, position: int | None) -> EventStatus:
+    if not found:
+        return _pending(connection, source, id_)
+    seen = found[0]
     status = EventStatus(
         outcome=seen.outcome,
         source=seen.source,
@@ -91,17 +78,26 @@ def _decided(connection: Connection, seen: SeenRow, position: int | None) -> Eve
     letter = dead_letters.read(connection, f"{seen.partition}.{position}")
     if letter is None:
         return msgspec.structs.replace(status, outcome="duplicate", first=seen.outcome, position=position)
-    return EventStatus(
+    return msgspec.structs.replace(
+        status,
         outcome="conflict" if letter.reason == Reason.CONFLICT else "refused",
-        source=seen.source,
-        id=seen.id,
         case=letter.case_id,
-        partition=seen.partition,
         position=position,
         reason=letter.reason,
         field=letter.field,
         detail=letter.detail,
     )
+
+
+def event_status_in_topic(
+    connection: Connection, source: str, id_: str, subject: str, partition: int, position: int
+) -> EventStatus:
+    """The same where the log is a topic, which is not searched: the place that was given out is believed."""
+    if incident_queries.read_position(connection, partition) <= position:
+        return EventStatus(
+            outcome="pending", source=source, id=id_, case=subject, partition=partition, position=position
+        )
+    return event_status(connection, source, id_, partition, position)
 
 
 def _pending(connection: Connection, source: str, id_: str) -> EventStatus:

@@ -139,21 +139,8 @@ class IncidentScript:
             levels = {"patrol": (self.locality.leaf_level,), "inspection": (2, 3)}.get(self.source, ())
             role = {"supervision": "supervisor", "petition": "office"}.get(self.source, "")
             finder = self._speaker("report.submitted", levels, role)
-        data = self._report() | extra
-        level = self.locality.level(finder)
-        event = self.say("report.submitted", Gap(0), actor=finder.code, **data)
-        event.offline = self.away = self.away and level == self.locality.leaf_level
-        to = upward(self.case, self.locality.policy, self.locality.policy)
-        self.state = "reported"
-        if self.source == "patrol" and self.category.dissuade:
-            self.state, to = "discovered", Owner(self.leaf, len(self.case.path))
-        elif self.source in ("inspection", "supervision") and level == to.level < len(self.case.path):
-            self.state = "accepted"
-        self.case = replace(self.case, by=finder.code, owner=to)
-
-    def _report(self) -> dict[str, Any]:
-        """The data of a report: a place by code, by position or by both."""
         data: dict[str, Any] = {"category": self.category.code, "source": self.source}
+        # A place by code, by position or by both.
         if self.source == "sensor" or self.chance(0.7):
             lon, lat = self.locality.inside(self.leaf, self.rng)
             data["position"] = {"lon": lon, "lat": lat, "accuracy_m": self.rng.randint(3, 30)}
@@ -166,7 +153,16 @@ class IncidentScript:
         if self.source in REPORTERS:
             data |= {"reporter_name": REPORTERS[self.source], "reporter_contact": "经受理岗位转接"}
         data["description"] = self.rng.choice(DESCRIPTIONS.get(self.source, SEEN))
-        return data
+        level = self.locality.level(finder)
+        event = self.say("report.submitted", Gap(0), actor=finder.code, **(data | extra))
+        event.offline = self.away = self.away and level == self.locality.leaf_level
+        to = upward(self.case, self.locality.policy, self.locality.policy)
+        self.state = "reported"
+        if self.source == "patrol" and self.category.dissuade:
+            self.state, to = "discovered", Owner(self.leaf, len(self.case.path))
+        elif self.source in ("inspection", "supervision") and level == to.level < len(self.case.path):
+            self.state = "accepted"
+        self.case = replace(self.case, by=finder.code, owner=to)
 
     def dissuade(self, outcome: str) -> None:
         """Inform and dissuade on the spot (告知劝阻)."""

@@ -136,7 +136,12 @@ class Month:
             last = self.end - round(late)
         else:
             last = earlier(self.end, self.rng.uniform(3, 50) + (200 if overdue else 0), self.locality.zone)
-        self._send(script, self._backwards(script.events, last))
+        timed, at = list[Timed](), last
+        for event in reversed(script.events):  # from the end back, all in order and with network
+            timed.append(Timed(event, at, at))
+            minutes = max(event.gap.minutes, 0.1)
+            at = earlier(at, minutes, self.locality.zone) if event.gap.working else at - round(minutes * MINUTE)
+        self._send(script, reversed(timed))
 
     # ---- from gaps to instants -----------------------------------------------------------------------------
 
@@ -173,15 +178,6 @@ class Month:
         if gap.working:
             return max(later(at, gap.minutes, self.locality.zone), at + 5000)
         return at + max(round(gap.minutes * MINUTE), 5000)
-
-    def _backwards(self, events: list[PlannedEvent], last: int) -> Iterator[Timed]:
-        """Instants from the end back, all in order and with network."""
-        at, timed = last, []
-        for event in reversed(events):
-            timed.append(Timed(event, at, at))
-            minutes = max(event.gap.minutes, 0.1)
-            at = earlier(at, minutes, self.locality.zone) if event.gap.working else at - round(minutes * MINUTE)
-        return reversed(timed)
 
     # ---- sending -------------------------------------------------------------------------------------------
 

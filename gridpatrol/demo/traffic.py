@@ -115,7 +115,15 @@ class Traffic:
         if self.rng.random() < 0.03 and self.recent:
             self._publish([self.rng.choice(self.recent)], 1)  # an app that heard no answer sends again
         elif self.rng.random() < share_of_reports:
-            self._report()
+            script = draw(self.locality, self.rng, self.locality.categories)
+            script.found()
+            planned, at = script.events[0], self._ms()
+            if self.rng.random() < 0.15:
+                planned.data["deadline"] = Later(self.rng.uniform(1, 10))  # minutes, so that deadlines fall due
+            elif script.source == "patrol" and self.rng.random() < 0.08:
+                at -= self.rng.randint(5, 90) * 60_000  # the phone had no network until now
+            subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
+            self._publish_one(planned, subject, at, script.state)
         else:
             self._move()
         return self.rng.uniform(0.5, 1.5) / self.rate
@@ -161,18 +169,6 @@ class Traffic:
         return script
 
     # ---- one event -----------------------------------------------------------------------------------------
-
-    def _report(self) -> None:
-        """Somebody finds something; some reports carry a deadline of minutes, so that deadlines fall due."""
-        script = draw(self.locality, self.rng, self.locality.categories)
-        script.found()
-        planned, at = script.events[0], self._ms()
-        if self.rng.random() < 0.15:
-            planned.data["deadline"] = Later(self.rng.uniform(1, 10))
-        elif script.source == "patrol" and self.rng.random() < 0.08:
-            at -= self.rng.randint(5, 90) * 60_000  # the phone had no network until now
-        subject = mint(self.locality.policy.home(script.leaf), at, self.rng)
-        self._publish_one(planned, subject, at, script.state)
 
     def _move(self) -> None:
         """Somebody moves an incident on, or says something beside it: often one that waits long, never the last of its

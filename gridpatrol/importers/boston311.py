@@ -139,7 +139,16 @@ def read(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[CityCas
         )
     for number, line in lines:
         try:
-            row, remarks = _row(_fields(line, columns), number, line)
+            values = next(csv.reader([line], strict=True))
+            if len(values) != len(columns):
+                raise _NotImported("", f"broken line: {len(values)} values for {len(columns)} columns")
+            fields = dict(zip(columns, (value.strip() for value in values), strict=True))
+            if bad_field := next((name for name, value in fields.items() if _UNSTORABLE.search(value)), ""):
+                raise _NotImported(bad_field, "contains a control character")
+            row, remarks = _row(fields, number, line)
+        except csv.Error as error:
+            remark(ImportRemark(number, "", f"broken line: {error}", False, line))
+            continue
         except _NotImported as bad:
             remark(ImportRemark(number, bad.args[0], bad.args[1], False, line))
             continue
@@ -191,20 +200,6 @@ def _lines(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[tuple
 
 
 # ---- fields ----------------------------------------------------------------------------------------------
-
-
-def _fields(line: str, columns: list[str]) -> dict[str, str]:
-    try:
-        values = next(csv.reader([line], strict=True))
-    except csv.Error as error:
-        raise _NotImported("", f"broken line: {error}") from error
-    if len(values) != len(columns):
-        raise _NotImported("", f"broken line: {len(values)} values for {len(columns)} columns")
-    fields = dict(zip(columns, (value.strip() for value in values), strict=True))
-    for name, value in fields.items():
-        if _UNSTORABLE.search(value):
-            raise _NotImported(name, "contains a control character")
-    return fields
 
 
 def _row(fields: dict[str, str], number: int, line: str) -> tuple[CityCase, list[tuple[str, str]]]:
