@@ -39,8 +39,9 @@ check: setup ## ruff, mypy and the tests of the house's shape
 test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (eight minutes)
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(HOUSE:%=--ignore=%)
 
-drill: setup ## whole installations that are killed, cut off, secured, moved and measured (a quarter of an hour)
+drill: setup ## whole installations that are killed, cut off, secured, moved and measured; properties with more examples
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) tests/drill
+	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) --hypothesis-profile deep -m hypothesis
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
 	@$(BIN)/python -m lab.chaos.run --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \

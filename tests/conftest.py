@@ -33,8 +33,10 @@ IN_CI = os.environ.get("CI") == "true"
 
 # Two test processes share two cores, so a slow example says nothing about the code. In CI the examples are
 # the same each time: a run that turns red was turned red by the change.
-settings.register_profile("gridpatrol", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("gridpatrol")
+PROFILE = settings(deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", PROFILE, max_examples=30)
+settings.register_profile("deep", PROFILE, max_examples=100)
+settings.load_profile("quick")  # `make drill` asks for the deep one
 
 
 @event.listens_for(Pool, "checkout")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +23,6 @@ import pytest
 
 from engine import admission
 from engine.clock import now_ms
-from engine.packs import folder_of
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import open_database
@@ -120,51 +118,6 @@ def report(number: int, actor: str = "WY01-01-MEMBER", kind: str = "report.submi
         )
         + "\n"
     )
-
-
-def test_commands_that_write_go_through_the_server_that_holds_the_database(tmp_path: Path) -> None:
-    with server(tmp_path) as running:
-        assert run(tmp_path, "publish", "-", stdin=report(1)).stdout.strip() == "1 done"
-        assert running.get("/v1/incidents")["incidents"][0]["id"] == SUBJECT.format(1)
-        run(tmp_path, "publish", "-", stdin=report(2, actor="WY01-01-NEW"), status=1)
-        [letter] = json.loads(run(tmp_path, "deadletter", "list", "--json").stdout)
-        assert "refused" in run(tmp_path, "deadletter", "replay", letter["id"], status=1).stdout
-
-        folder = tmp_path / "pack"
-        shutil.copytree(folder_of("weiyang"), folder)
-        with (folder / "posts.csv").open("a", encoding="utf-8") as posts:
-            posts.write("WY01-01-NEW,新网格员,member,WY01-01,,,,\n")
-        assert "is active" in run(tmp_path, "pack", "activate", str(folder)).stdout
-        assert run(tmp_path, "deadletter", "replay", letter["id"]).stdout.strip() == f"{letter['id']}: done"
-        assert len(running.get("/v1/incidents")["incidents"]) == 2
-        assert "decided already" in run(tmp_path, "log", "settle", "0", "0", "--skip", status=1).stderr
-        assert run(tmp_path, "verify").stdout.startswith("Everything")
-        assert "gridpatrol_reconcile_mismatches 0" in httpx.get(f"{running.url}/metrics").text
-        assert "process" in run(tmp_path, "serve", "--listen", "127.0.0.1:0", status=1).stderr
-    assert "is active" in run(tmp_path, "pack", "activate", "weiyang").stdout, "kill -9 has not freed the lease"
-
-
-def test_what_is_sealed_is_erased_with_and_without_a_server_and_the_log_says_who(tmp_path: Path) -> None:
-    named = {"category": "D3-01", "source": "patrol", "grid": "WY01-01", "reporter_name": "a name"}
-    erase = ("incident", "erase", "--json")
-    with server(tmp_path) as running:
-        events = report(1, **named) + report(2, **named) + report(3, "NOBODY", **named)
-        run(tmp_path, "publish", "-", stdin=events, status=1)
-        erased = json.loads(run(tmp_path, *erase, SUBJECT.format(1)).stdout)
-        assert (erased["events"], erased["letters"]) == (1, 0)
-        assert "sealed.erased" in running.log.read_text() and SUBJECT.format(1) in running.log.read_text()
-        assert "no event of" in run(tmp_path, *erase, SUBJECT.format(9), status=1).stderr
-    [letter] = json.loads(run(tmp_path, "deadletter", "list", "--json").stdout)
-    looked = run(tmp_path, "deadletter", "show", letter["id"], "--bytes")
-    assert SUBJECT.format(3) in looked.stdout and "bytes" in looked.stdout
-    assert "sealed.read" in looked.stderr and letter["id"] in looked.stderr
-    assert "sealed.read" not in run(tmp_path, "deadletter", "show", letter["id"]).stderr
-    done = run(tmp_path, *erase, SUBJECT.format(3))
-    erased = json.loads(done.stdout)
-    assert (erased["events"], erased["letters"]) == (1, 1)
-    assert "sealed.erased" in done.stderr and "by=" in done.stderr
-    assert "bytes  " not in run(tmp_path, "deadletter", "show", letter["id"], "--bytes").stdout
-    assert run(tmp_path, "verify").stdout.startswith("Everything")
 
 
 def test_a_record_from_the_future_halts_its_partition_until_an_operator_settles_it(tmp_path: Path) -> None:
