@@ -97,7 +97,8 @@ class Engine:
 
     def backlog(self) -> list[int]:
         """Partitions with records that are not decided yet, halted ones left out."""
-        return [p for p, head in self.heads.items() if head > self.rows[p].position and not self.rows[p].halted]
+        rows = self.rows
+        return [p for p, head in self.heads.items() if head > rows[p].position and not rows[p].halted]
 
     def work(self, now: int | None) -> SliceResult | None:
         """One slice over the partitions that have something to decide; None when there is nothing."""
