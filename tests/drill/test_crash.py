@@ -1,7 +1,7 @@
 """Killed anywhere and started again, a run ends as if nothing had happened; a second writer is refused.
 
-In: processes that die at a failpoint or at random. Out: facts, answers, figures and alerts, compared with those of a
-run that was left alone.
+Processes die at a failpoint or at random; their facts, answers, figures and alerts are compared with those of a run
+that was left alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What no retry cures is isolated to one record or one firing; its neighbours go on, and a replay does the same.
+"""A failure that no retry cures is isolated to one record or one firing; its neighbours go on, in a replay as well.
 
-In: cases that cannot be decided (a state nobody knows, a calendar that begins too late) and databases that refuse some
-steps, by a trigger. Out: one dead letter, or one case whose clocks stand still, both in the exported log.
+Cases that cannot be decided have an unknown state, or a calendar that begins too late; a trigger of the database
+refuses steps. Each leaves one dead letter, or one case whose clocks stand still, both in the exported log.
 """
 
 from __future__ import annotations
@@ -242,18 +242,18 @@ def test_in_a_replay_poison_is_isolated_as_well_and_the_exported_log_agrees(
         refuse(engine.database, "facts", f'NEW.cause LIKE \'%"id":"0013-%\' OR ({sick})')
         replayed(engine, storm(2, 30))
         runs.check_whole(engine)
-        told = runs.facts(engine)
+        poisoned = runs.facts(engine)
         with engine.database.read() as connection:
             failed = connection.exec_driver_sql("SELECT case_id FROM dead_letters WHERE reason = 'failed'").scalars()
             assert {case[-2:] for case in failed} <= {"13", "07"}
-        assert not any(row for case, rows in told.items() if case.endswith("0013") for row in rows)
+        assert not any(row for case, rows in poisoned.items() if case.endswith("0013") for row in rows)
         with engine_on(f"sqlite:///{tmp_path / 'again.db'}", 4, 1, 1) as again:
             replay_log(again, export_log(engine))
             assert runs.steps(again) == runs.steps(engine)
     with engine_on(f"sqlite:///{tmp_path / 'plain.db'}", 4) as plain:
         replayed(plain, storm(2, 30))
         others = {case: rows for case, rows in runs.facts(plain).items() if not case.endswith(("0013", "0007"))}
-        assert {case: rows for case, rows in told.items() if case in others} == others
+        assert {case: rows for case, rows in poisoned.items() if case in others} == others
 
 
 def test_a_database_that_is_away_is_no_poison(sqlite_url: str) -> None:

@@ -1,6 +1,6 @@
 """An exported log, replayed into an empty database, gives every step again, with its number.
 
-In: runs with ticks, packs and settlements. Out: the same steps, answers and cases on another database, in other slices.
+The logs hold ticks, packs and settlements; the other database decides them in other slices.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Replaying a file of events: up to an instant, again, in pieces, with lines that are none.
+"""Replaying a file of events: up to an instant, again, in pieces, with lines that are no events.
 
-In: lines. Out: the same facts as in one go; every line done, parked, answered or kept.
+The facts are those of a replay in one go; every line is done, parked, answered or kept.
 """
 
 from __future__ import annotations

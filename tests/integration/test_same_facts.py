@@ -1,6 +1,6 @@
 """The same events give each case the same facts, to the byte: whatever the slices, the partitions, the database.
 
-In: a storm of awkward events and a month of demo traffic. Out: the facts of each case, without n and partition.
+A storm of awkward events and a month of demo traffic are compared case by case, without n and partition.
 """
 
 from __future__ import annotations

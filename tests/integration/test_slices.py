@@ -1,6 +1,6 @@
 """Slices: bursts, deadlines met to the millisecond, packs that arrive, stamps from the future, answers to resends.
 
-In: events appended to the log with chosen stamps, decided with chosen limits. Out: the facts of the cases, in order.
+Events are appended to the log with chosen stamps and decided with chosen limits; the tests compare facts, in order.
 """
 
 from __future__ import annotations
@@ -146,12 +146,12 @@ def test_ticks_of_a_partition_keep_their_distance(line: Line) -> None:
     line.report(1, due=DUE)
     line.report(2, due=DUE + 10)
     line.engine.drain(NOW)
-    told = []
+    ticks = []
     for moment in range(DUE, DUE + 1000):
         if line.engine.tick(moment):
-            told.append(moment)
+            ticks.append(moment)
             line.engine.drain()
-    assert len(told) == 2 and told[1] - told[0] >= line.engine.settings.tick_every_ms
+    assert len(ticks) == 2 and ticks[1] - ticks[0] >= line.engine.settings.tick_every_ms
 
 
 def test_records_of_many_partitions_share_slices_and_none_waits_for_ever(sqlite_url: str) -> None:

@@ -1,6 +1,6 @@
 """A process to be killed: `python -m tests.simulation.victim replay URL FILE`, or `live URL FILE ACKS`.
 
-In: a database, a file of events. `replay` replays it in small slices; `live` appends the events as a door would, with
+`replay` replays a file of events in small slices; `live` appends the events as a door would, with
 the stamps of the wall clock, notes in ACKS how many were acknowledged, and goes on after those when it is run again.
 `GRIDPATROL_FAILPOINT` says where it dies.
 """
