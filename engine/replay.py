@@ -70,7 +70,10 @@ def replay_events(
             chunk = []
     _decide(engine, chunk, reader, result)
     result.end = max(result.end, until or 0)
-    _run_out(engine, result.end)
+    partitions = engine.partitions
+    while late := [p for p, due in partitions.next_due.items() if due is not None and due < result.end]:
+        batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late]
+        isolation.decide(partitions, batches, None)
     engine.feed()
     progress(result.lines)
     return result
@@ -131,14 +134,6 @@ def _note(reader: str, waiting: dict[int, list[InboxRow]], connection: Connectio
     failpoints.hit("replay.before_commit")
 
 
-def _run_out(engine: Engine, end: int) -> None:
-    """Let everything that is due before the end fire, in every partition."""
-    partitions = engine.partitions
-    while late := [p for p, due in partitions.next_due.items() if due is not None and due < end]:
-        batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=end) for p in late]
-        isolation.decide(partitions, batches, None)
-
-
 # ---- exported logs ------------------------------------------------------------------------------------------
 
 
@@ -192,8 +187,13 @@ def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lamb
     for number, line in enumerate(rows, 2):
         item = _item(line, number)
         if item.record is not None:
-            _check_order(item.record, next_, number)
-            chunk.append(item.record)
+            row = item.record
+            wanted = next_.get(row.partition)  # None: there is no such partition
+            if row.position != wanted:
+                place = f"{row.partition}.{row.position}"
+                raise LogMismatch(f"line {number} of the log: record {place}, where position {wanted} comes next")
+            next_[row.partition] = row.position + 1
+            chunk.append(row)
             count += 1
         elif item.pack is not None:
             with engine.database.begin() as connection:
@@ -225,15 +225,6 @@ def _item(line: bytes, number: int) -> _Item:
     if (item.record, item.pack, item.settlement) == (None, None, None):
         raise LogMismatch(f"line {number} of the log is neither pack, settlement nor record")
     return item
-
-
-def _check_order(row: InboxRow, next_: dict[int, int], number: int) -> None:
-    """No record may be missing, or lie in a partition that is not there."""
-    wanted = next_.get(row.partition)
-    if row.position != wanted:
-        place = f"{row.partition}.{row.position}"
-        raise LogMismatch(f"line {number} of the log: record {place}, where position {wanted} comes next")
-    next_[row.partition] = row.position + 1
 
 
 def _lay(engine: Engine, chunk: list[InboxRow]) -> None:

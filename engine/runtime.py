@@ -121,24 +121,18 @@ class Engine:
 
     def tick(self, now: int) -> int:
         """Append a tick where everything is read and something is due before now. The number of ticks."""
-        late = {
-            p: due
-            for p, due in self.partitions.next_due.items()
-            if due is not None
-            and due < now
-            and self.inbox.caught_up(p, self.rows[p].position)
-            and not self.rows[p].halted
-            and not self._ticked_lately(p, now)
-        }
-        for row in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
-            behind = min(late[row.partition] + 1 - row.stamp, CLOCKS_APART_MS)
-            self.ticked[row.partition] = now, max(self.settings.tick_every_ms, behind)
+        late = {}
+        for partition, due in self.partitions.next_due.items():
+            row = self.rows[partition]
+            if due is None or due >= now or row.halted or not self.inbox.caught_up(partition, row.position):
+                continue
+            at, distance = self.ticked.get(partition, (0, 0))
+            if not at <= now < at + distance:  # a clock that went back does not hold the next tick up
+                late[partition] = due
+        for tick in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
+            behind = min(late[tick.partition] + 1 - tick.stamp, CLOCKS_APART_MS)
+            self.ticked[tick.partition] = now, max(self.settings.tick_every_ms, behind)
         return len(late)
-
-    def _ticked_lately(self, partition: int, now: int) -> bool:
-        """Whether the last tick is too fresh. A clock that went back does not hold the next one up."""
-        at, distance = self.ticked.get(partition, (0, 0))
-        return at <= now < at + distance
 
     # ---- packs ----------------------------------------------------------------------------------------------
 
