@@ -328,5 +328,5 @@ class IncidentScript:
                 self.say("deadline.ordered", soon, clock="total", limit=f"{self.rng.randint(2, 9)}工作日")
 
     def acknowledge(self, minutes: float) -> None:
-        """A supervisor has seen the alerts (知悉). Only after one was surely told."""
+        """A supervisor has seen the alerts (知悉). Only after one was surely raised."""
         self.say("incident.acknowledged", Gap(minutes))

@@ -118,7 +118,7 @@ def _dissuaded(script: IncidentScript) -> Iterator[None]:
     if not script.away and script.chance(0.02):
         return script.end("withdrawn")
     if not script.away and script.chance(script.slow):
-        script.acknowledge(40)  # the dissuasion is late by now, and told
+        script.acknowledge(40)  # the dissuasion is late by now, so an alert was raised
         yield
     script.dissuade(script.rng.choices(("effective", "ineffective", "impossible"), (40, 45, 15))[0])
     yield
@@ -169,7 +169,7 @@ def _owned(script: IncidentScript) -> Iterator[None]:
 def _work(script: IncidentScript) -> Iterator[None]:
     """Handled by the owner, or by a department that is sent."""
     if not script.locality.limit("handle", script.level, script.category).working and script.chance(script.slow):
-        script.acknowledge(200)  # a limit of three hours that runs by night: late by now, and told
+        script.acknowledge(200)  # a limit of three hours that runs by night: late by now, so an alert was raised
         yield
     if not script.department and script.lead() and script.chance(0.6):
         script.dispatch()

@@ -240,7 +240,7 @@ def proof(city: City) -> str:
 
 
 def _percent(part: int, whole: int, decimals: int = 1) -> str:
-    """A share, cut, so that it is never told better than it is."""
+    """A share as percent, cut, never rounded up."""
     scale = 10**decimals
     units = part * 100 * scale // whole if whole else 0
     return f"{units // scale}.{units % scale:0{decimals}d} %"
