@@ -71,7 +71,6 @@ def replay_events(
     _decide(engine, chunk, reader, result)
     result.end = max(result.end, until or 0)
     partitions = engine.partitions
-    # What is due before the end fires in every partition.
     while late := [p for p, due in partitions.next_due.items() if due is not None and due < result.end]:
         batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late]
         isolation.decide(partitions, batches, None)
@@ -188,8 +187,9 @@ def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lamb
     for number, line in enumerate(rows, 2):
         item = _item(line, number)
         if item.record is not None:
-            row, wanted = item.record, next_.get(item.record.partition)
-            if row.position != wanted:  # one is missing, or lies in a partition that is not there
+            row = item.record
+            wanted = next_.get(row.partition)  # None: there is no such partition
+            if row.position != wanted:
                 place = f"{row.partition}.{row.position}"
                 raise LogMismatch(f"line {number} of the log: record {place}, where position {wanted} comes next")
             next_[row.partition] = row.position + 1

@@ -97,7 +97,8 @@ class Engine:
 
     def backlog(self) -> list[int]:
         """Partitions with records that are not decided yet, halted ones left out."""
-        return [p for p, head in self.heads.items() if head > self.rows[p].position and not self.rows[p].halted]
+        rows = self.rows
+        return [p for p, head in self.heads.items() if head > rows[p].position and not rows[p].halted]
 
     def work(self, now: int | None) -> SliceResult | None:
         """One slice over the partitions that have something to decide; None when there is nothing."""
@@ -121,16 +122,17 @@ class Engine:
 
     def tick(self, now: int) -> int:
         """Append a tick where everything is read and something is due before now. The number of ticks."""
-        late = dict[int, int]()
-        for p, due in self.partitions.next_due.items():
-            if due is None or due >= now or self.rows[p].halted or not self.inbox.caught_up(p, self.rows[p].position):
+        late = {}
+        for partition, due in self.partitions.next_due.items():
+            row = self.rows[partition]
+            if due is None or due >= now or row.halted or not self.inbox.caught_up(partition, row.position):
                 continue
-            ticked_at, distance = self.ticked.get(p, (0, 0))
-            if not ticked_at <= now < ticked_at + distance:  # a clock that went back does not hold the next one up
-                late[p] = due
-        for row in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
-            behind = min(late[row.partition] + 1 - row.stamp, CLOCKS_APART_MS)
-            self.ticked[row.partition] = now, max(self.settings.tick_every_ms, behind)
+            at, distance = self.ticked.get(partition, (0, 0))
+            if not at <= now < at + distance:  # a clock that went back does not hold the next tick up
+                late[partition] = due
+        for tick in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
+            behind = min(late[tick.partition] + 1 - tick.stamp, CLOCKS_APART_MS)
+            self.ticked[tick.partition] = now, max(self.settings.tick_every_ms, behind)
         return len(late)
 
     # ---- packs ----------------------------------------------------------------------------------------------

@@ -77,10 +77,10 @@ def main() -> int:
     given = parser.parse_args()
     logs.configure("text", "WARNING")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     try:
-        with _alone(given.home):
-            _run(given.home, given.rate, given.seconds)
+        with alone_in(given.home):
+            run(given.home, given.rate, given.seconds)
     except KeyboardInterrupt:
         pass
     except (NotStarted, GridpatrolError, KafkaUnavailable, BrokerFailed, PostgresUnavailable, OSError) as error:
@@ -90,7 +90,7 @@ def main() -> int:
     return 0
 
 
-def _interrupt(*_: object) -> None:
+def interrupt(*_: object) -> None:
     """The first signal ends what is under way; later ones cannot break the stopping."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -104,7 +104,7 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def alone_in(home: Path) -> Iterator[None]:
     """One installation per folder."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
@@ -118,23 +118,23 @@ def _alone(home: Path) -> Iterator[None]:
 # ---- starting -------------------------------------------------------------------------------------------------
 
 
-def _run(home: Path, rate: float, seconds: float | None) -> None:
+def run(home: Path, rate: float, seconds: float | None) -> None:
     """Start the parts in their order, watch them, and stop them the other way round."""
     with ExitStack() as stack:
-        url = stack.enter_context(_postgres(home / "postgres"))
-        kafka = stack.enter_context(_kafka(home / "kafka"))
+        url = stack.enter_context(started_postgres(home / "postgres"))
+        kafka = stack.enter_context(started_kafka(home / "kafka"))
         database = open_database(url)
         stack.callback(database.close)
-        settings = _settings(kafka, url)
-        _set_up(home, settings, database)
-        site = stack.enter_context(_roles(home, settings))
-        stack.enter_context(_traffic(site, rate))
-        say(_welcome(site))
-        _watch(site, database, seconds)
+        settings = shared_settings(kafka, url)
+        set_up(home, settings, database)
+        site = stack.enter_context(started_roles(home, settings))
+        stack.enter_context(demo_traffic(site, rate))
+        say(welcome(site))
+        watch(site, database, seconds)
 
 
 @contextmanager
-def _postgres(home: Path) -> Iterator[str]:
+def started_postgres(home: Path) -> Iterator[str]:
     """The URL of the database."""
     say("1/4 PostgreSQL ...")
     with kept_server(home) as server:
@@ -142,7 +142,7 @@ def _postgres(home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _kafka(home: Path) -> Iterator[str]:
+def started_kafka(home: Path) -> Iterator[str]:
     """Where the broker answers."""
     say("2/4 Apache Kafka ...")
     given = os.environ.get("GRIDPATROL_TEST_KAFKA")
@@ -153,7 +153,7 @@ def _kafka(home: Path) -> Iterator[str]:
         yield broker.bootstrap
 
 
-def _settings(kafka: str, url: str) -> Settings:
+def shared_settings(kafka: str, url: str) -> Settings:
     """What the roles share. On a broker of somebody else's, our topics have a name of their own."""
     prefix = os.environ.get("GRIDPATROL_KAFKA_PREFIX", "cluster." if os.environ.get("GRIDPATROL_TEST_KAFKA") else "")
     return Settings(
@@ -167,7 +167,7 @@ def _settings(kafka: str, url: str) -> Settings:
     )
 
 
-def _set_up(home: Path, settings: Settings, database: Database) -> None:
+def set_up(home: Path, settings: Settings, database: Database) -> None:
     """Tables and topics, as `gridpatrol db upgrade` and `gridpatrol topic create` make them."""
     say("3/4 表与主题 tables and topics ...")
     stands, wanted = database.revisions()
@@ -181,12 +181,12 @@ def _set_up(home: Path, settings: Settings, database: Database) -> None:
 
 
 @contextmanager
-def _roles(home: Path, settings: Settings) -> Iterator[Site]:
+def started_roles(home: Path, settings: Settings) -> Iterator[Site]:
     """The roles, all of them ready. One that ends is started again."""
     say("4/4 五个进程 five processes: " + ", ".join(ROLES) + " ...")
     folder = home / "logs"
     folder.mkdir(exist_ok=True)
-    ports = _free_ports(len(ROLES))
+    ports = free_ports(len(ROLES))
     stop, outputs = threading.Event(), list[IO[bytes]]()
     children, urls = list[Child](), dict[str, str]()
     for name, port in zip(ROLES, ports, strict=True):
@@ -198,7 +198,7 @@ def _roles(home: Path, settings: Settings) -> Iterator[Site]:
     keeping.start()
     site = Site(home, settings, urls)
     try:
-        _await_ready(site)
+        await_ready(site)
         yield site
     finally:
         stop.set()
@@ -207,15 +207,15 @@ def _roles(home: Path, settings: Settings) -> Iterator[Site]:
             output.close()
 
 
-def _free_ports(count: int) -> range:
+def free_ports(count: int) -> range:
     """So many ports in a row at which nobody listens, the usual ones first."""
     for first in range(FIRST_PORT, LAST_PORT, 10):
-        if all(_is_free(port) for port in range(first, first + count)):
+        if all(is_free(port) for port in range(first, first + count)):
             return range(first, first + count)
     raise NotStarted(f"no {count} ports in a row are free from {FIRST_PORT} to {LAST_PORT}: stop what listens there")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -225,12 +225,12 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _await_ready(site: Site) -> None:
+def await_ready(site: Site) -> None:
     """Until every role says that it works."""
     until = time.monotonic() + READY_WITHIN_S
     waiting = dict(site.urls)
     while waiting:
-        waiting = {name: url for name, url in waiting.items() if not _is_ready(url)}
+        waiting = {name: url for name, url in waiting.items() if not is_ready(url)}
         if waiting and time.monotonic() > until:
             name = next(iter(waiting))
             log = site.home / "logs" / f"{name}.log"
@@ -239,7 +239,7 @@ def _await_ready(site: Site) -> None:
         time.sleep(0.2)
 
 
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
@@ -251,7 +251,7 @@ def _is_ready(url: str) -> bool:
 
 
 @contextmanager
-def _traffic(site: Site, rate: float) -> Iterator[None]:
+def demo_traffic(site: Site, rate: float) -> Iterator[None]:
     """The people of the sample city, speaking HTTP to the gateway. What they are told goes into a log of its own."""
     if rate <= 0:
         yield
@@ -261,7 +261,7 @@ def _traffic(site: Site, rate: float) -> Iterator[None]:
     logger.addHandler(heard)
     logger.propagate = False
     stop = threading.Event()
-    people = threading.Thread(target=_live, args=(site, rate, stop), name="traffic")
+    people = threading.Thread(target=live, args=(site, rate, stop), name="traffic")
     people.start()
     try:
         yield
@@ -271,7 +271,7 @@ def _traffic(site: Site, rate: float) -> Iterator[None]:
         heard.close()
 
 
-def _live(site: Site, rate: float, stop: threading.Event) -> None:
+def live(site: Site, rate: float, stop: threading.Event) -> None:
     """Live in the city, whatever happens to its gateway."""
     while not stop.is_set():
         seed = int(time.monotonic())
@@ -282,7 +282,7 @@ def _live(site: Site, rate: float, stop: threading.Event) -> None:
             logging.getLogger("gridpatrol.demo").warning("nobody answers: %s", error)
 
 
-def _welcome(site: Site) -> str:
+def welcome(site: Site) -> str:
     """Where to look."""
     door, names = site.urls["gateway-1"], Topics(site.settings.kafka_prefix)
     read = f"  .venv/bin/python -m lab.read_topic {{}} --kafka {site.settings.kafka}"
@@ -313,7 +313,7 @@ def _welcome(site: Site) -> str:
     )
 
 
-def _watch(site: Site, database: Database, seconds: float | None) -> None:
+def watch(site: Site, database: Database, seconds: float | None) -> None:
     """A line now and then, until interrupted."""
     began = time.monotonic()
     before, then = read_figures(database), began

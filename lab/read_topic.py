@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="end with the last message that there is")
     given = parser.parse_args()
     try:
-        return _read(given.topic, given.kafka, given.last, given.once)
+        return print_topic(given.topic, given.kafka, given.last, given.once)
     except KafkaError as error:
         print(f"no broker answers at {given.kafka} ({error}): is make cluster running?", file=sys.stderr)
         return 1
@@ -31,7 +31,8 @@ def main() -> int:
         return 0
 
 
-def _read(topic: str, kafka: str, last: int, once: bool) -> int:
+def print_topic(topic: str, kafka: str, last: int, once: bool) -> int:
+    """Print the last messages of each partition, and then what comes unless `once`. The exit status."""
     consumer = KafkaConsumer(bootstrap_servers=kafka, bootstrap_timeout_ms=5000, enable_auto_commit=False)
     try:
         there = consumer.partitions_for_topic(topic)

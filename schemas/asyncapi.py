@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from schemas import binary, examples, facts, jsonschema, messages
-from schemas.channels import LARGEST, OPERATIONS, TOPICS, Operation, Topic
-from schemas.envelope import MAX_EVENT_BYTES, Envelope
+from schemas.channels import LARGEST, OPERATIONS, TOPICS, Topic
+from schemas.envelope import MAX_EVENT_BYTES
 from schemas.events import EVENT_TYPES, trigger_of
-from schemas.jsonschema import ATTRIBUTES, PROPERTIES, STEP
+from schemas.jsonschema import ATTRIBUTES, PROPERTIES, REQUIRED, STEP
 
 FOLDER = Path(__file__).parent / "asyncapi"
 NAME = "gridpatrol.json"
@@ -78,6 +78,13 @@ SERVERS = {
         "description": "One machine for a trial, without TLS and passwords: loopback only.",
     },
 }
+SECURITY_SCHEMES = {
+    "scram": {
+        "type": "scramSha512",
+        "description": "A user and a password for each principal, over TLS only. "
+        "ACLs of the brokers say which topics a principal may write and read.",
+    }
+}
 
 _TEXT = {"type": "string"}
 SENT_HEADERS = {
@@ -96,11 +103,47 @@ SENT_HEADERS = {
     "required": ["ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time", "content-type"],
 }
 """The Kafka headers of what the engine sends."""
+EVENT_HEADERS = {
+    "title": "EventHeaders",
+    "type": "object",
+    "description": "The attributes of an event in binary mode. Over HTTP they are called ce-… and percent-encoded.",
+    "properties": {
+        f"ce_{name}": {**kind, "description": schema["description"]}
+        for name, schema in PROPERTIES.items()
+        if name != "datacontenttype"
+        for kind in schema.get("anyOf", [schema])
+        if kind.get("type") != "null"  # never null: a header is there or not
+    }
+    | {"content-type": _TEXT | {"pattern": "^application/json", "description": "The data's type."}},
+    "required": [f"ce_{name}" for name in REQUIRED],
+}
+"""The Kafka headers of an event in binary mode: UTF-8 text, one per attribute."""
+RECORD = {
+    "title": "Record",
+    "type": "object",
+    "required": ["event", "digest"],
+    "description": "A sealed event, and what the gateway found out about it.",
+    "properties": {
+        "event": {"type": "object", "properties": PROPERTIES | {"data": {"type": "object"}}, "required": REQUIRED},
+        "digest": _TEXT | {"description": "SHA-256 of what was sent, before sealing and without tracing."},
+        "token": _TEXT | {"description": "Of the sealed members, if there were any."},
+        "letter": _TEXT | {"description": "The dead letter that this replays."},
+    },
+}
+"""An event in the inbox. Its data is sealed by then, and of the event's type."""
 
 
 def document() -> bytes:
     """The document as bytes, the same for the same code."""
     names, schemas = _schemas()
+    operations: dict[str, dict[str, Any]] = {}
+    for name, row in OPERATIONS.items():
+        refs = [{"$ref": f"#/channels/{row.channel}/messages/{message}"} for message in TOPICS[row.channel].messages]
+        channel = {"$ref": f"#/channels/{row.channel}"}
+        operations[name] = {"action": row.action, "channel": channel, "summary": row.summary, "messages": refs}
+        if row.group:
+            group = {"type": "string", "const": row.group}
+            operations[name]["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
     return jsonschema.encode(
         {
             "asyncapi": "3.0.0",
@@ -114,17 +157,11 @@ def document() -> bytes:
             "defaultContentType": binary.JSON,
             "servers": SERVERS,
             "channels": {name: _channel(topic) for name, topic in TOPICS.items()},
-            "operations": {name: _operation(row) for name, row in OPERATIONS.items()},
+            "operations": operations,
             "components": {
                 "messages": _messages(names),
                 "schemas": schemas,
-                "securitySchemes": {
-                    "scram": {
-                        "type": "scramSha512",
-                        "description": "A user and a password for each principal, over TLS only. "
-                        "ACLs of the brokers say which topics a principal may write and read.",
-                    }
-                },
+                "securitySchemes": SECURITY_SCHEMES,
             },
         }
     )
@@ -157,19 +194,6 @@ def _channel(topic: Topic) -> dict[str, Any]:
     return channel
 
 
-def _operation(row: Operation) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "action": row.action,
-        "channel": {"$ref": f"#/channels/{row.channel}"},
-        "summary": row.summary,
-        "messages": [{"$ref": f"#/channels/{row.channel}/messages/{name}"} for name in TOPICS[row.channel].messages],
-    }
-    if row.group:
-        group = {"type": "string", "const": row.group}
-        operation["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
-    return operation
-
-
 # ---- messages -----------------------------------------------------------------------------------------------
 
 
@@ -177,9 +201,7 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
     """Every message by its name."""
     found: dict[str, Any] = {}
     for name, struct in EVENT_TYPES.items():
-        kind = trigger_of(name)
-        found[kind] = _structured(name)
-        found[f"{kind}.binary"] = _in_binary(name, names[struct])
+        found |= _both_modes(name, names[struct])
     found |= {f"inbox.{kind}": made for kind, made in _records().items()}
     shown = (
         ("step", STEP, facts.Step, examples.STEP, "3.17", examples.SUBJECT, "The case's id."),
@@ -225,39 +247,35 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
     return found
 
 
-def _structured(name: str) -> dict[str, Any]:
-    """An event in structured mode."""
+def _both_modes(name: str, data: str) -> dict[str, Any]:
+    """An event in structured mode, and in binary mode, where its attributes are headers."""
     kind = trigger_of(name)
+    event = examples.event(kind)
+    summary, bindings = _summary(EVENT_TYPES[name]), _key("Free; best the home of the subject.", examples.HOME)
     content = {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json"}}
-    return {
+    structured = {
         "name": name,
         "title": _title(kind),
-        "summary": _summary(EVENT_TYPES[name]),
+        "summary": summary,
         "contentType": binary.STRUCTURED,
         "headers": {"type": "object", "properties": content},
         "payload": _component(kind),
-        "bindings": _key("Free; best the home of the subject.", examples.HOME),
-        "examples": [_example({"content-type": binary.STRUCTURED}, examples.event(kind))],
+        "bindings": bindings,
+        "examples": [_example({"content-type": binary.STRUCTURED}, event)],
     }
-
-
-def _in_binary(name: str, data: str) -> dict[str, Any]:
-    """The same event in binary mode: its attributes are headers."""
-    kind = trigger_of(name)
-    event = examples.event(kind)
-    content = event.pop("data")
-    headers = {f"ce_{attribute}": value for attribute, value in event.items()} | {"content-type": binary.JSON}
+    headers = {f"ce_{attribute}": value for attribute, value in event.items() if attribute != "data"}
     only = {"type": "object", "properties": {"ce_type": {"const": name}}}
-    return {
+    in_binary = {
         "name": f"{name} in binary mode",
         "title": f"{_title(kind)}, binary",
-        "summary": _summary(EVENT_TYPES[name]),
+        "summary": summary,
         "contentType": binary.JSON,
         "headers": {"allOf": [_component("EventHeaders"), only]},
         "payload": _component(data),
-        "bindings": _key("Free; best the home of the subject.", examples.HOME),
-        "examples": [_example(headers, content)],
+        "bindings": bindings,
+        "examples": [_example(headers | {"content-type": binary.JSON}, event["data"])],
     }
+    return {kind: structured, f"{kind}.binary": in_binary}
 
 
 def _records() -> dict[str, Any]:
@@ -329,8 +347,18 @@ def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
     refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
     renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}
     schemas = {renamed.get(name, name): _referring(schema, renamed) for name, schema in parts.items()}
-    schemas |= {trigger_of(name): _event(name, struct, named[struct]) for name, struct in EVENT_TYPES.items()}
-    schemas |= {"Record": _record(), "EventHeaders": _event_headers(), "SentHeaders": SENT_HEADERS}
+    size = f"At most {MAX_EVENT_BYTES} bytes as structured JSON. Members beyond the contract are allowed, and sealed."
+    for name, struct in EVENT_TYPES.items():
+        of_type = {"const": name, "description": ATTRIBUTES["type"]}
+        needs_data = any(field.required for field in msgspec.structs.fields(struct))
+        schemas[trigger_of(name)] = {
+            "title": name,
+            "description": f"{cleandoc(struct.__doc__ or '')}\n\n{size}",
+            "type": "object",
+            "properties": PROPERTIES | {"type": of_type, "data": _component(named[struct])},
+            "required": [*REQUIRED, "data"] if needs_data else REQUIRED,
+        }
+    schemas |= {"Record": RECORD, "EventHeaders": EVENT_HEADERS, "SentHeaders": SENT_HEADERS}
     return named, dict(sorted(schemas.items()))
 
 
@@ -344,51 +372,3 @@ def _referring(schema: Any, renamed: dict[str, str]) -> Any:
             return _component(renamed.get(schema["$ref"]) or schema["$ref"])
         return {name: _referring(member, renamed) for name, member in schema.items() if name != "discriminator"}
     return [_referring(item, renamed) for item in schema] if isinstance(schema, list) else schema
-
-
-def _event(name: str, struct: type[Struct], data: str) -> dict[str, Any]:
-    """A whole structured event of one type."""
-    attributes = PROPERTIES | {"type": {"const": name, "description": ATTRIBUTES["type"]}, "data": _component(data)}
-    must = [field.name for field in msgspec.structs.fields(Envelope) if field.required]
-    if any(field.required for field in msgspec.structs.fields(struct)):
-        must.append("data")
-    size = f"At most {MAX_EVENT_BYTES} bytes as structured JSON. Members beyond the contract are allowed, and sealed."
-    return {
-        "title": name,
-        "description": f"{cleandoc(struct.__doc__ or '')}\n\n{size}",
-        "type": "object",
-        "properties": attributes,
-        "required": must,
-    }
-
-
-def _record() -> dict[str, Any]:
-    """An event in the inbox. Its data is sealed by then, and of the event's type."""
-    must = [field.name for field in msgspec.structs.fields(Envelope) if field.required]
-    event = {"type": "object", "properties": PROPERTIES | {"data": {"type": "object"}}, "required": must}
-    text = {"type": "string"}
-    return {
-        "title": "Record",
-        "type": "object",
-        "required": ["event", "digest"],
-        "description": "A sealed event, and what the gateway found out about it.",
-        "properties": {
-            "event": event,
-            "digest": text | {"description": "SHA-256 of what was sent, before sealing and without tracing."},
-            "token": text | {"description": "Of the sealed members, if there were any."},
-            "letter": text | {"description": "The dead letter that this replays."},
-        },
-    }
-
-
-def _event_headers() -> dict[str, Any]:
-    """The Kafka headers of an event in binary mode: UTF-8 text, one per attribute."""
-    header = {}
-    for name, schema in PROPERTIES.items():
-        if name != "datacontenttype":
-            [only] = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]  # never null there
-            header[f"ce_{name}"] = {**only, "description": schema["description"]}
-    header["content-type"] = {"type": "string", "pattern": "^application/json", "description": "The data's type."}
-    must = [f"ce_{field.name}" for field in msgspec.structs.fields(Envelope) if field.required]
-    about = "The attributes of an event in binary mode. Over HTTP they are called ce-… and percent-encoded."
-    return {"title": "EventHeaders", "type": "object", "description": about, "properties": header, "required": must}

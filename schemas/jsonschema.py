@@ -12,7 +12,7 @@ import msgspec
 from msgspec import defstruct, structs
 
 from schemas.envelope import SUBJECT, Envelope
-from schemas.events import EVENT_TYPES, EventData
+from schemas.events import EVENT_TYPES
 from schemas.facts import Step
 from schemas.instants import SPAN
 
@@ -36,11 +36,37 @@ ATTRIBUTES = {
     "tracestate": "W3C trace context.",
 }
 """What the attributes of a CloudEvent mean here."""
+REQUIRED = [field.name for field in structs.fields(Envelope) if field.required]
+"""The attributes without which there is no event."""
+
+_BARE = defstruct(
+    "Attributes", [(field.name, field.type) for field in structs.fields(Envelope) if field.name != "data"]
+)
+_SCHEMAS = msgspec.json.schema(_BARE)["$defs"]["Attributes"]["properties"]
+_SCHEMAS["subject"]["pattern"] = SUBJECT
+PROPERTIES = {name: {**schema, "description": ATTRIBUTES[name]} for name, schema in _SCHEMAS.items()}
+"""The schemas of an event's attributes without `data`, by name."""
 
 
 def documents() -> dict[str, bytes]:
-    """Schemas by file name, in order of the names. The same code gives the same bytes."""
-    made = {f"{name}.json": _event(name, struct) for name, struct in EVENT_TYPES.items()}
+    """Schemas by file name, in order of the names. The same code gives the same bytes.
+
+    An event may have other members, which are sealed.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for name, struct in EVENT_TYPES.items():
+        (data,), parts = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
+        of_type = {"const": name, "description": ATTRIBUTES["type"]}
+        made[f"{name}.json"] = {
+            "$schema": DIALECT,
+            "$id": f"urn:gridpatrol:schema:{name}",
+            "title": name,
+            "description": struct.__doc__ or "",
+            "type": "object",
+            "properties": PROPERTIES | {"type": of_type, "data": data},
+            "required": [*REQUIRED, "data"] if parts[struct.__name__].get("required") else REQUIRED,
+            "$defs": parts,
+        }
     _, parts = msgspec.json.schema_components([Step], ref_template="#/$defs/{name}")
     head = {"$schema": DIALECT, "$id": f"urn:gridpatrol:schema:{STEP}"}
     made[f"{STEP}.json"] = {**head, **parts.pop("Step"), "title": STEP, "$defs": parts}
@@ -69,35 +95,3 @@ def _dedented(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: cleandoc(v) if k == "description" and isinstance(v, str) else _dedented(v) for k, v in value.items()}
     return [_dedented(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _event(name: str, struct: type[EventData]) -> dict[str, Any]:
-    """The schema of a whole CloudEvent of one type. Other members are allowed, and sealed."""
-    (data,), parts = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
-    attributes = dict(PROPERTIES)
-    attributes["type"] = {"const": name, "description": ATTRIBUTES["type"]}
-    attributes["data"] = data
-    required = [field.name for field in structs.fields(Envelope) if field.required]
-    return {
-        "$schema": DIALECT,
-        "$id": f"urn:gridpatrol:schema:{name}",
-        "title": name,
-        "description": struct.__doc__ or "",
-        "type": "object",
-        "properties": attributes,
-        "required": [*required, "data"] if parts[struct.__name__].get("required") else required,
-        "$defs": parts,
-    }
-
-
-def _attributes() -> dict[str, Any]:
-    """The schemas of the envelope's attributes without `data`, with descriptions."""
-    kept = [field for field in structs.fields(Envelope) if field.name != "data"]
-    bare = defstruct("Attributes", [(field.name, field.type) for field in kept])
-    properties = msgspec.json.schema(bare)["$defs"]["Attributes"]["properties"]
-    properties["subject"]["pattern"] = SUBJECT
-    return {name: {**schema, "description": ATTRIBUTES[name]} for name, schema in properties.items()}
-
-
-PROPERTIES = _attributes()
-"""The schemas of an event's attributes, by name."""

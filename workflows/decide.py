@@ -307,7 +307,14 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
             result, waiting, Refusal(Reason.EXPIRED, "type", "waited in vain for the state that takes it"), d, "expired"
         )
         return result
-    return _release(_one_step(d, _end_suspension(d)), case.cycle, rules, register, due)
+    # The day until which the case was suspended has come: it is taken up again, by nobody.
+    definition, nobody = DEFINITIONS[d.case.definition], Speaker("", "", 0, "", len(d.case.path))
+    dest = definition.destination("incident.resumed", d.case, Resumed(), nobody)
+    d.tell(facts.Resumed())
+    if dest is not None:
+        _move(d, definition, "incident.resumed", dest)
+    cause = facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant)
+    return _release(_one_step(d, cause), case.cycle, rules, register, due)
 
 
 def _ring(d: Decision, clock: Clock) -> facts.Cause:
@@ -322,16 +329,6 @@ def _ring(d: Decision, clock: Clock) -> facts.Cause:
             _move(d, definition, "incident.escalated", transitions[0][0])
     rung = f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}"
     return facts.Cause(type=DUE, source=f"{clock.name}.{clock.level}", id=rung, occurred=d.instant)
-
-
-def _end_suspension(d: Decision) -> facts.Cause:
-    """The day until which the case was suspended has come: it is taken up again."""
-    definition, nobody = DEFINITIONS[d.case.definition], Speaker("", "", 0, "", len(d.case.path))
-    dest = definition.destination("incident.resumed", d.case, Resumed(), nobody)
-    d.tell(facts.Resumed())
-    if dest is not None:
-        _move(d, definition, "incident.resumed", dest)
-    return facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant)
 
 
 def quarantine(

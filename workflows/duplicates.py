@@ -41,18 +41,14 @@ def correlation_key(report: events.ReportSubmitted, radius_m: int) -> str:
 def similar(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
     """Open cases of the same key within the pack's distance and time, in order of their ids; 8 at most."""
     options, case = d.rules.options, d.case
-    found = [
-        other.id
-        for other in nearby
-        if other.id != case.id
-        and case.judged - other.opened <= options.similar_window_ms
-        and _distance_m(case, other) <= options.similar_radius_m
-    ]
+    if case.lon is None or case.lat is None:
+        return ()
+    found = []
+    for other in nearby:
+        if other.id == case.id or other.lon is None or other.lat is None:
+            continue
+        dx = (case.lon - other.lon) * math.cos(math.radians(case.lat))
+        metres = math.hypot(dx, case.lat - other.lat) * METRES_PER_DEGREE
+        if metres <= options.similar_radius_m and case.judged - other.opened <= options.similar_window_ms:
+            found.append(other.id)
     return tuple(sorted(found)[:8])
-
-
-def _distance_m(a: Case, b: Case) -> float:
-    if a.lon is None or a.lat is None or b.lon is None or b.lat is None:
-        return math.inf
-    dx = (a.lon - b.lon) * math.cos(math.radians(a.lat))
-    return math.hypot(dx, a.lat - b.lat) * METRES_PER_DEGREE

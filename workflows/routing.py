@@ -80,32 +80,29 @@ def checks(case: Case, rules: Policy) -> tuple[int, ...]:
 
 
 def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int) -> tuple[str, ...]:
-    """The posts behind the words of a rung's `tell` that exist at an instant, in order, each once."""
-    posts: dict[str, None] = {}
-    for word in words:
-        posts.update(dict.fromkeys(_posts(word, case, register)))
-    return tuple(code for code in posts if register.stands(register.posts[code], at))
+    """The posts behind the words of a rung's `tell` that exist at an instant, in order, each once.
 
-
-def _posts(word: str, case: Case, register: Policy) -> list[str]:
-    """The posts behind one word: owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office."""
+    Words are owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office.
+    """
     owner, path = case.owner, register.path(case.owner.grid) if case.owner.grid in register.grids else ()
     upper = path[-2] if len(path) > 1 else owner.grid
-    match word:
-        case "owner":
-            return (register.posts_of(owner.department) if owner.department else []) or [
-                *register.posts_at(owner.grid, "member"),
-                *register.posts_at(owner.grid, "chief"),
-            ]
-        case "owner_chief":
-            return register.posts_at(owner.grid, "chief")
-        case "reporter":
-            return [case.by] if case.by in register.posts else []
-        case "handler":
-            return register.posts_of(owner.department)
-        case "sponsor":
-            return register.posts_at(owner.grid, "sponsor")
-        case "upper_chief":
-            return register.posts_at(upper, "chief")
-        case _:  # supervisor, office: the nearest one from the owner upwards
-            return next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
+    posts: list[str] = []
+    for word in words:
+        match word:
+            case "owner":
+                of_department = register.posts_of(owner.department) if owner.department else []
+                members, chiefs = register.posts_at(owner.grid, "member"), register.posts_at(owner.grid, "chief")
+                posts += of_department or [*members, *chiefs]
+            case "owner_chief":
+                posts += register.posts_at(owner.grid, "chief")
+            case "reporter":
+                posts += [case.by] if case.by in register.posts else []
+            case "handler":
+                posts += register.posts_of(owner.department)
+            case "sponsor":
+                posts += register.posts_at(owner.grid, "sponsor")
+            case "upper_chief":
+                posts += register.posts_at(upper, "chief")
+            case _:  # supervisor, office: the nearest one from the owner upwards
+                posts += next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
+    return tuple(code for code in dict.fromkeys(posts) if register.stands(register.posts[code], at))

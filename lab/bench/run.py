@@ -350,10 +350,10 @@ Sheet = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 def tables(found: Figures) -> list[Sheet]:
     """The figures as tables."""
-    return [_goals(found), _costs(found), _latencies(found), _rest(found)]
+    return [goals_table(found), costs_table(found), latencies_table(found), other_table(found)]
 
 
-def _goals(found: Figures) -> Sheet:
+def goals_table(found: Figures) -> Sheet:
     rows = [
         ("engine / bare limit", f"{found['cluster.ratio']:.2f}", "at least 0.50"),
         ("door to alert at half load, p99", f"{found['cluster.door_to_alert_p99_s']:.3f} s", "under 1 s"),
@@ -369,7 +369,7 @@ def _goals(found: Figures) -> Sheet:
     return ("goal", "measured", "wanted"), rows
 
 
-def _costs(found: Figures) -> Sheet:
+def costs_table(found: Figures) -> Sheet:
     roles = found["cluster.cpu_ms_by_role"]
     rows = []
     for role, parts in roles.items():
@@ -379,7 +379,7 @@ def _costs(found: Figures) -> Sheet:
     return ("CPU ms per event, from a backlog", "itself", "PostgreSQL", "broker", "together"), rows
 
 
-def _latencies(found: Figures) -> Sheet:
+def latencies_table(found: Figures) -> Sheet:
     heads = ("load", "events/s", "door to fact p50", "p99", "door to alert p50", "p99", "CPU ms/event")
     rows = [
         (
@@ -393,7 +393,7 @@ def _latencies(found: Figures) -> Sheet:
     return heads, rows
 
 
-def _rest(found: Figures) -> Sheet:
+def other_table(found: Figures) -> Sheet:
     idle = found["cluster.idle_cpu_percent"]
     rows = [
         ("door, one by one", f"{found['gateway.single_events_per_s']:,} events/s"),

@@ -315,7 +315,7 @@ tokens = ["{digest_of(token)}"]
 actors = ["WY-12345"]
 """)
         said.chmod(0o600)
-        _awake(folder / "pack")
+        pack_without_quiet_hours(folder / "pack")
         bootstrap = ",".join(broker.bootstrap for broker in every)
         installation = Installation(
             folder,
@@ -331,8 +331,8 @@ actors = ["WY-12345"]
         yield ChaosInstallation(installation, every, server, wires, token)
 
 
-def _awake(folder: Path) -> None:
-    """The sample pack without quiet hours: a run at night shall tell alerts as well."""
+def pack_without_quiet_hours(folder: Path) -> None:
+    """Copy the sample pack, but for its quiet hours: a run at night shall tell alerts as well."""
     shutil.copytree(folder_of("weiyang"), folder)
     pack = folder / "pack.toml"
     lines = [line for line in pack.read_text(encoding="utf-8").splitlines() if not line.startswith("quiet")]

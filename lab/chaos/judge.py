@@ -94,14 +94,14 @@ def judge(settings: Settings, ledger: Ledger, folder: Path, at_ms: int) -> Verdi
     try:
         case = Case(database, settings, ledger, folder, at_ms)
         case.verdict.complain("not done", unfinished(database, settings, at_ms))
-        logged = _log(case)
-        _promises(case, logged)
+        logged = check_log(case)
+        check_promises(case, logged)
         steps = [StepRow(*row) for row in case.rows("SELECT * FROM facts ORDER BY partition, n")]
-        _effects(case, steps)
-        _due(case, steps)
-        _facts_topic(case, steps)
-        _other_topics(case)
-        _replay(case)
+        check_effects(case, steps)
+        check_due(case, steps)
+        check_facts_topic(case, steps)
+        check_other_topics(case)
+        check_replay(case)
         case.verdict.complain("verify", verify.verify(database))
         return case.verdict
     finally:
@@ -190,7 +190,7 @@ def _read(case: Case, topic: str) -> Iterator[Any]:
 # ---- the log ------------------------------------------------------------------------------------------------
 
 
-def _log(case: Case) -> dict[tuple[int, int], tuple[str, str, str]]:
+def check_log(case: Case) -> dict[tuple[int, int], tuple[str, str, str]]:
     """The inbox as it is: (partition, position) -> (kind, source, id). Every event in it has an outcome."""
     seen = {
         (p, s, i): (position, outcome)
@@ -231,7 +231,7 @@ def _log(case: Case) -> dict[tuple[int, int], tuple[str, str, str]]:
     return logged
 
 
-def _promises(case: Case, logged: dict[tuple[int, int], tuple[str, str, str]]) -> None:
+def check_promises(case: Case, logged: dict[tuple[int, int], tuple[str, str, str]]) -> None:
     """What was answered with 202 stands in the log where the answer said; what a broker took was forwarded."""
     ledger, verdict = case.ledger, case.verdict
     missing = [
@@ -262,7 +262,7 @@ def _promises(case: Case, logged: dict[tuple[int, int], tuple[str, str, str]]) -
 # ---- effects ------------------------------------------------------------------------------------------------
 
 
-def _effects(case: Case, steps: list[StepRow]) -> None:
+def check_effects(case: Case, steps: list[StepRow]) -> None:
     """No event has two effects; an early one may have been parked before it had its own."""
     effects: dict[tuple[int, str, str], int] = {}
     for step in steps:
@@ -282,7 +282,7 @@ def _effects(case: Case, steps: list[StepRow]) -> None:
     case.verdict.numbers["steps"] = len(steps)
 
 
-def _due(case: Case, steps: list[StepRow]) -> None:
+def check_due(case: Case, steps: list[StepRow]) -> None:
     """Every deadline that passed while its clock ran was told, before anything that arrived after it."""
     now, due, fired, silent = case.at_ms - LATE_MS, 0, 0, []
     by_case: dict[str, list[StepRow]] = {}
@@ -329,7 +329,7 @@ def _follow(running: Running, told_: set[tuple[str, int, int, int]], fact: Any, 
 # ---- topics -------------------------------------------------------------------------------------------------
 
 
-def _facts_topic(case: Case, steps: list[StepRow]) -> None:
+def check_facts_topic(case: Case, steps: list[StepRow]) -> None:
     """Every step at least once, byte for byte, and nothing before what comes before it."""
     wanted = {(step.partition, step.n): message(step) for step in steps}
     last: dict[int, int] = {}
@@ -350,7 +350,7 @@ def _facts_topic(case: Case, steps: list[StepRow]) -> None:
     case.verdict.numbers["facts messages"] = count
 
 
-def _other_topics(case: Case) -> None:
+def check_other_topics(case: Case) -> None:
     """Every line of the feed and every dead letter at least once, every figure as it stands."""
     names = ", ".join(DeliveryRow.__struct_fields__)
     with case.database.read() as connection:
@@ -392,7 +392,7 @@ def _compare(case: Case, what: str, stored: set[Any], published: set[Any]) -> No
 # ---- the same again -----------------------------------------------------------------------------------------
 
 
-def _replay(case: Case) -> None:
+def check_replay(case: Case) -> None:
     """The exported log, decided once more by one process on SQLite: everything that follows from it is the same."""
     again = case.folder / "again.db"
     with whole_log(case.settings, case.database) as engine:

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import tracemalloc
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -324,19 +323,6 @@ def test_more_runs_than_files_may_be_open_are_merged_in_turns(tmp_path: Path) ->
     lines = [line_of(case_enquiry_id=f"{n}", open_dt=f"2015-04-13T{n % 24:02}:00:00") for n in range(120)]
     path = file_of(tmp_path, *lines)
     assert imported(path, run=1) == imported(path)  # 240 runs, 64 at once
-
-
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    def peak(copies: int) -> int:
-        path = file_of(tmp_path, *(line_of(case_enquiry_id=f"{n}") for n in range(copies)))
-        tracemalloc.start()
-        for _ in events(path, TREE, print, run=500):
-            pass
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return most
-
-    assert peak(16_000) < 2.5 * peak(2_000)
 
 
 # ---- the whole record -------------------------------------------------------------------------------------

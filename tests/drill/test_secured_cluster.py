@@ -8,7 +8,6 @@ door and in an intake topic, some of them forged. Leaves: facts, figures and ale
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.error
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -21,9 +20,9 @@ from kafka.errors import AuthorizationError
 
 from engine.clock import now_ms
 from engine.cluster import clients
-from engine.packs import folder_of
 from engine.principals import digest_of, new_token
 from engine.settings import Settings
+from lab.chaos.faults import pack_without_quiet_hours
 from lab.installation import Installation
 from lab.parts import kafka
 from lab.parts.certificates import make_certificate
@@ -130,11 +129,7 @@ def said(place: Place) -> str:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, kafka_parts: Parts) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("secured")
-    shutil.copytree(folder_of("weiyang"), folder / "pack")
-    pack = folder / "pack" / "pack.toml"
-    # Without quiet hours: a run at night shall tell alerts as well.
-    lines = pack.read_text(encoding="utf-8").splitlines(keepends=True)
-    pack.write_text("".join(line for line in lines if not line.startswith("quiet")), encoding="utf-8")
+    pack_without_quiet_hours(folder / "pack")
     principals = folder / "principals.toml"
     principals.write_text(FILE, encoding="utf-8")
     principals.chmod(0o600)

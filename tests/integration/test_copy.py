@@ -7,10 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -144,17 +140,6 @@ def _cut(lines: int) -> Iterator[bytes]:
     """The first lines of the storm; then its source is gone."""
     yield from storm(5, 40)[:lines]
     raise ConnectionError("the file's disk is gone")
-
-
-def test_a_copy_that_is_killed_leaves_the_target_empty_and_can_be_started_again(urls: tuple[str, str]) -> None:
-    source, target = urls
-    fill(source)
-    words = [sys.executable, "-m", "gridpatrol", "db", "copy", "--from", source, "--database", target]
-    killed = subprocess.run(words, env={**os.environ, "GRIDPATROL_FAILPOINT": "copy.before_commit:kill"}, timeout=60)
-    assert killed.returncode == -signal.SIGKILL
-    assert is_empty(target)
-    copy(source, target)
-    assert rows(target) == rows(source)
 
 
 def test_a_copy_that_is_interrupted_in_mid_table_leaves_the_target_empty(

@@ -5,21 +5,17 @@ Enters: a broker of its own, frozen. Leaves: an error after a while, no thread t
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from engine.cluster import clients, publisher
+from engine.cluster import clients
 from engine.cluster.publisher import Publisher
-from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
 from lab.parts.kafka import Broker, running_broker
 from lab.parts.kafka_jars import Parts
-from lab.parts.processes import freeze
 
 TOPIC = "told"
 
@@ -49,40 +45,6 @@ def told(broker: Broker) -> list[int]:
         found += [int(message.value) for messages in consumer.poll(500).values() for message in messages]
     consumer.close()
     return found
-
-
-@pytest.mark.parametrize("how", ["settle", "flush"])
-def test_what_a_silent_broker_does_not_take_is_given_up_as_a_whole(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    monkeypatch.setattr(publisher, "SILENT_S", 2.0)
-    threads, sender = senders(), Publisher(Settings(role="worker", kafka=broker.bootstrap), "relay")
-    for number in range(5):
-        sender.send(TOPIC, "k", b"%d" % number, partition=0)
-    sender.flush()
-    freeze(broker.pid)
-    try:
-        for number in range(5, 400):
-            sender.send(TOPIC, "k", b"%d" % number, partition=0)
-            time.sleep(0.005)
-        began = time.monotonic()
-        with pytest.raises((BrokerAway, BrokerRefuses)):
-            while time.monotonic() < began + 30:
-                sender.flush() if how == "flush" else sender.settled()
-                time.sleep(0.01)
-        assert time.monotonic() - began < 20
-        assert senders() == threads  # or it would go on sending
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
-    for number in range(5, 400):  # as whoever gave up does
-        sender.send(TOPIC, "k", b"%d" % number, partition=0)
-    sender.flush()
-    sender.close()
-    highest = -1
-    for number in told(broker):
-        assert number <= highest + 1
-        highest = max(highest, number)
-    assert highest == 399
 
 
 def test_a_closed_publisher_leaves_no_thread_behind(broker: Broker) -> None:

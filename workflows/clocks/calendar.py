@@ -117,25 +117,20 @@ class Calendar:
         days = ((n, self.windows_of(n)) for n in range(self._first_day, self._tail_day + 14))
         self._axis = Axis(self.wall, ((n * DAY_MS, windows) for n, windows in days if windows))
         self._shape = DayShape(window for _, windows in _all_windows(data) for window in windows)
-        self._timescales = self._make_timescales()
-
-    def _make_timescales(self) -> dict[Kind, Timescale]:
         working = WorkingTime(self._axis, self._first_ms)
-        days: dict[DayMeaning, Timescale] = {
+        by_meaning: dict[DayMeaning, Timescale] = {
             DayMeaning.same_time: SameTime(self._axis, self.wall, self._shape),
             DayMeaning.end_of_day: EndOfDay(self._axis, self._first_ms),
             DayMeaning.hours: working,
         }
-
-        def bounded(timescale: Timescale) -> Timescale:
-            return Bounded(timescale, self._first_ms, self._tail_ms, self._refusal())
-
-        return {
-            Kind.urgent_hour: Running(),
-            Kind.working_hour: bounded(working),
-            Kind.working_day: bounded(days[self.day_meaning]),
-            Kind.calendar_day: bounded(self.wall),
+        unbounded: dict[Kind, Timescale] = {
+            Kind.working_hour: working,
+            Kind.working_day: by_meaning[self.day_meaning],
+            Kind.calendar_day: self.wall,
         }
+        self._timescales: dict[Kind, Timescale] = {Kind.urgent_hour: Running()}
+        for kind, timescale in unbounded.items():
+            self._timescales[kind] = Bounded(timescale, self._first_ms, self._tail_ms, self._refusal())
 
     def _refusal(self) -> str:
         return (
@@ -220,19 +215,14 @@ class Calendar:
         value = timescale.measure(due_ms - by_date) - worth
         reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
         if reached >= due_ms:
-            reached = self._shortly_before(due_ms, worth, limit.kind)
+            # The timescale jumped to the deadline, over a skipped hour or the missing end of a short day. So running
+            # time is counted back, or working time in the share of a day that `worth` is.
+            if limit.kind is Kind.calendar_day:
+                return max(due_ms - worth, self._first_ms)
+            timescale = self._timescales[Kind.working_hour]
+            value = timescale.measure(due_ms) - worth * self._shape.width // DAY_MS
+            reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
         return max(reached, self._first_ms)
-
-    def _shortly_before(self, due_ms: int, worth: int, kind: Kind) -> int:
-        """The same where the timescale jumped to the deadline, over a skipped hour or the missing end of a short day.
-
-        Then running time is counted back, or working time in the share of a day that `worth` is.
-        """
-        if kind is Kind.calendar_day:
-            return due_ms - worth
-        timescale = self._timescales[Kind.working_hour]
-        value = timescale.measure(due_ms) - worth * self._shape.width // DAY_MS
-        return timescale.reach(max(value, timescale.measure(self._first_ms)))
 
     def offset_after(self, due_ms: int, limit: Limit) -> int:
         """The instant `limit` after a deadline, in the limit's own kind."""

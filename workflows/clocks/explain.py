@@ -195,34 +195,28 @@ def render(explanation: Explanation, lang: str = "zh") -> str:
         foot.append(("provisional", f"holidays are known until {until} only; a newer calendar may move it"))
     width = max(_width(label) for label, _ in head + foot)
     lines = [f"{_padded(label, width)}  {text}" for label, text in head]
-    rows = []
-    for span in x.spans:
-        counted = f"+{span.counted_zh if zh else span.counted_en}" if span.counted else "不计" if zh else "-"
-        rows.append((_stretch(span.from_at, span.to_at, lang), counted, _because(span, lang)))
+    rows = [_row(span, lang) for span in x.spans]
     widths = [max((_width(row[i]) for row in rows), default=0) for i in range(2)]
     lines += [f"  {_padded(a, widths[0])}  {_padded(b, widths[1])}  {c}" for a, b, c in rows]
     return "\n".join(lines + [f"{_padded(label, width)}  {text}" for label, text in foot])
 
 
-def _because(span: Span, lang: str) -> str:
-    """The reason of a span, with the calendar's own name of the day if it has one."""
-    why = span.why_zh if lang == "zh" else span.why_en
-    if not span.note or why in span.note:
-        return span.note or why
-    first, second = (why, span.note) if span.days else (span.note, why)
-    return f"{first}（{second}）" if lang == "zh" else f"{first} ({second})"
-
-
-def _stretch(from_at: str, to_at: str, lang: str) -> str:
-    """`2026-02-14 周六 17:00 - 18:00`; midnight at the end is 24:00 of the day before."""
-    day, clock, _ = _parts(from_at)
-    end_day, end_clock, _ = _parts(to_at)
-    if from_at == to_at:
-        return f"{_day_text(day, lang)} {clock}"
+def _row(span: Span, lang: str) -> tuple[str, str, str]:
+    """When (`2026-02-14 周六 17:00 - 18:00`), how much it counted, and why."""
+    day, clock, _ = _parts(span.from_at)
+    end_day, end_clock, _ = _parts(span.to_at)
     if end_clock == "00:00" and end_day > day:
         end_day, end_clock = date.fromordinal(end_day.toordinal() - 1), "24:00"
-    begin = f"{_day_text(day, lang)} {clock}"
-    return f"{begin} - {end_clock}" if day == end_day else f"{begin} - {_day_text(end_day, lang)} {end_clock}"
+    when = f"{_day_text(day, lang)} {clock}"
+    if span.from_at != span.to_at:
+        when += f" - {end_clock}" if day == end_day else f" - {_day_text(end_day, lang)} {end_clock}"
+    counted, why = (span.counted_zh, span.why_zh) if lang == "zh" else (span.counted_en, span.why_en)
+    if span.note and why in span.note:
+        why = span.note  # the calendar's own name of the day says it already
+    elif span.note:
+        first, second = (why, span.note) if span.days else (span.note, why)
+        why = f"{first}（{second}）" if lang == "zh" else f"{first} ({second})"
+    return when, f"+{counted}" if span.counted else "不计" if lang == "zh" else "-", why
 
 
 def _instant(at: str, lang: str) -> str:

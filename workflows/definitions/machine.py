@@ -87,30 +87,28 @@ def define(
         strange += [s for s in (*row.sources, row.dest) if s not in (*by_name, "=")]
         if strange:
             raise ValueError(f"{name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
-    machine = _machine(by_name, kept)
-    table = {
-        (event.name, source): tuple(
-            (t.dest or "=", tuple((guards[c.func], c.target) for c in t.conditions)) for t in transitions
-        )
-        for event in machine.events.values()
-        for source, transitions in event.transitions.items()
-    }
-    return Definition(name, zh, by_name, kept, dict(guards), table, _ahead(by_name, table), machine)
-
-
-def _machine(states: dict[str, State], rows: tuple[Transition, ...]) -> Any:
-    """The validated machine. Guards stay names in it, so that a test's model can answer them."""
     transitions = [
         {
             "trigger": row.trigger,
             "source": list(row.sources),
             "dest": None if row.dest == "=" else row.dest,  # None: an internal transition, no move
+            # Guards stay names in the machine, so that a test's model can answer them.
             "conditions": [g for g in row.guards if not g.startswith("not ")],
             "unless": [g.removeprefix("not ") for g in row.guards if g.startswith("not ")],
         }
-        for row in rows
+        for row in kept
     ]
-    return Machine(model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False)
+    machine: Any = Machine(
+        model=None, states=list(by_name), transitions=transitions, initial=AWAITED, auto_transitions=False
+    )
+    table = {
+        (event.name, source): tuple(
+            (t.dest or "=", tuple((guards[c.func], c.target) for c in t.conditions)) for t in in_order
+        )
+        for event in machine.events.values()
+        for source, in_order in event.transitions.items()
+    }
+    return Definition(name, zh, by_name, kept, dict(guards), table, _ahead(by_name, table), machine)
 
 
 def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> dict[str, frozenset[str]]:

@@ -149,7 +149,17 @@ def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
         problems.error(columns.file, reader.line_num, "", f"cannot be read ({error})", "close the quotation marks")
         return []
     header = [cell.strip() for cell in records[0]] if records else []
-    if not _header_fits(header, columns, problems):
+    missing = [column for column in columns.needed if column not in header]
+    for column in missing:
+        problems.error(columns.file, 1, column, "this column is missing", f"add a column named {column} to row 1")
+    known = {"", *columns.needed, *columns.others}
+    for column in header:
+        if column not in known:
+            remedy = "remove it, or use one of: " + ", ".join(columns.needed + columns.others)
+            problems.warning(columns.file, 1, column, "this column is unknown and is not read", remedy)
+    for column in {column for column in header if column and header.count(column) > 1}:
+        problems.error(columns.file, 1, column, "this column stands twice", "keep one of them")
+    if missing:
         return []
     rows = []
     for number, record in enumerate(records[1:], start=2):
@@ -160,17 +170,3 @@ def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
         elif any(cells):
             rows.append(Row(columns.file, number, dict(zip(header, cells, strict=False)), problems))
     return rows
-
-
-def _header_fits(header: list[str], columns: Columns, problems: Problems) -> bool:
-    missing = [column for column in columns.needed if column not in header]
-    for column in missing:
-        problems.error(columns.file, 1, column, "this column is missing", f"add a column named {column} to row 1")
-    known = {*columns.needed, *columns.others}
-    for column in header:
-        if column and column not in known:
-            remedy = "remove it, or use one of: " + ", ".join(columns.needed + columns.others)
-            problems.warning(columns.file, 1, column, "this column is unknown and is not read", remedy)
-    for column in {column for column in header if column and header.count(column) > 1}:
-        problems.error(columns.file, 1, column, "this column stands twice", "keep one of them")
-    return not missing

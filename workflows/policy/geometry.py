@@ -5,6 +5,7 @@ fit together.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -44,7 +45,13 @@ def read_polygons(text: str, problems: Problems) -> dict[str, Polygon]:
         return {}
     for number, feature in enumerate(collection.features, start=1):
         code = str(feature.properties.get("code", ""))
-        polygon = _coordinates(feature.geometry)
+        geometry = feature.geometry
+        polygon: Polygon | None = None
+        with suppress(msgspec.DecodeError):
+            if geometry is not None and geometry.type == "Polygon":
+                polygon = (msgspec.json.decode(geometry.coordinates, type=_Rings),)
+            elif geometry is not None and geometry.type == "MultiPolygon":
+                polygon = msgspec.json.decode(geometry.coordinates, type=Polygon)
         if not code or code in found:
             remedy = "give each feature the code of one grid as properties.code"
             problems.error(GEOJSON, number, "code", f"feature {number}: code {code!r} is empty or used twice", remedy)
@@ -54,17 +61,6 @@ def read_polygons(text: str, problems: Problems) -> dict[str, Polygon]:
         else:
             found[code] = polygon
     return found
-
-
-def _coordinates(geometry: _Geometry | None) -> Polygon | None:
-    try:
-        if geometry is not None and geometry.type == "Polygon":
-            return (msgspec.json.decode(geometry.coordinates, type=_Rings),)
-        if geometry is not None and geometry.type == "MultiPolygon":
-            return msgspec.json.decode(geometry.coordinates, type=Polygon)
-    except msgspec.DecodeError:
-        return None
-    return None
 
 
 def name_lost_polygons(polygons: Mapping[str, Polygon], grids: Iterable[Grid], problems: Problems) -> None:

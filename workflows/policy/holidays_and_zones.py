@@ -6,7 +6,7 @@ never depends on the version of either that is installed where it is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -44,9 +44,14 @@ def expand_zone(zone: str, first_year: int, last_year: int) -> tuple[tuple[int, 
     end = int(datetime(last_year + 1, 1, 1, tzinfo=UTC).timestamp())
     offsets = [(SINCE_EVER, _offset_s(info, start) * 1000)]
     for day in range(start, end, 86_400):
-        if _offset_s(info, day) != _offset_s(info, day + 86_400):
-            changed = _change_between(info, day, day + 86_400)
-            offsets.append((changed * 1000, _offset_s(info, changed) * 1000))
+        before, after = day, day + 86_400
+        old, new = _offset_s(info, before), _offset_s(info, after)
+        if old == new:
+            continue
+        while after - before > 1:  # to the first second with another offset; a day has one change at most
+            middle = (before + after) // 2
+            before, after = (middle, after) if _offset_s(info, middle) == old else (before, middle)
+        offsets.append((after * 1000, _offset_s(info, after) * 1000))
     return tuple(offsets)
 
 
@@ -54,15 +59,6 @@ def _offset_s(info: ZoneInfo, t_s: int) -> int:
     offset = datetime.fromtimestamp(t_s, info).utcoffset()
     assert offset is not None  # an aware datetime has one
     return int(offset.total_seconds())
-
-
-def _change_between(info: ZoneInfo, before_s: int, after_s: int) -> int:
-    """The first second with another offset than `before_s`, if there is one change between the two."""
-    old = _offset_s(info, before_s)
-    while after_s - before_s > 1:
-        middle = (before_s + after_s) // 2
-        before_s, after_s = (middle, after_s) if _offset_s(info, middle) == old else (before_s, middle)
-    return after_s
 
 
 def national_days(
@@ -119,8 +115,20 @@ def _by_notice(table: Mapping[date, str], worked: set[date]) -> dict[date, str]:
     The library names a swapped day after the swap (休息日（由 2026-02-14 调休）) and leaves out the weekends inside a
     holiday; people know both as part of 春节.
     """
-    days = {}
-    for run in _runs(table, worked):
+
+    def off(day: date) -> bool:
+        return day in table or (day.weekday() >= 5 and day not in worked)
+
+    days = dict[date, str]()
+    for holiday in sorted(table):
+        if holiday in days:
+            continue
+        first = last = holiday
+        while off(first - timedelta(1)):
+            first -= timedelta(1)
+        while off(last + timedelta(1)):
+            last += timedelta(1)
+        run = [first + timedelta(i) for i in range((last - first).days + 1)]
         festivals = [table[day] for day in run if day in table and _swapped_with(table[day]) is None]
         festival = _festival(festivals[0]) if festivals else "假日"
         for day in run:
@@ -128,23 +136,6 @@ def _by_notice(table: Mapping[date, str], worked: set[date]) -> dict[date, str]:
                 festival = _festival(table[day])
             days[day] = festival
     return days
-
-
-def _runs(table: Mapping[date, str], worked: set[date]) -> Iterator[list[date]]:
-    """Unbroken runs of days off that contain a holiday, with the weekends in and beside it."""
-
-    def off(day: date) -> bool:
-        return day in table or (day.weekday() >= 5 and day not in worked)
-
-    last = date.min
-    for holiday in sorted(table):
-        if holiday > last:
-            first = last = holiday
-            while off(first - timedelta(1)):
-                first -= timedelta(1)
-            while off(last + timedelta(1)):
-                last += timedelta(1)
-            yield [first + timedelta(i) for i in range((last - first).days + 1)]
 
 
 def _festival(name: str) -> str:

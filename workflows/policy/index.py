@@ -4,6 +4,7 @@ Of two policies in a decision, one is the *rules* pinned to the case, the other 
 """
 
 from functools import cached_property
+from operator import itemgetter
 
 from shapely import MultiPolygon, Point, STRtree
 
@@ -16,14 +17,8 @@ DUE = RungRow("*", "due", "at")
 """The rung of the deadline itself. Every ladder has it, even if it alerts no post."""
 
 
-def _distance_ms(row: RungRow, repeat: int) -> int:
-    """The rough distance of a rung from the deadline, good enough to put the rungs of a ladder in order."""
-    first, every = _rough_ms(row.limit), _rough_ms(row.every)
-    return -first if row.offset == "before" else first + repeat * every if row.offset == "after" else 0
-
-
 def _rough_ms(limit: Limit | None) -> int:
-    """The length of a limit on a wall clock, as if every day were worked for eight hours."""
+    """The length of a limit on a wall clock, as if every day had eight hours: good enough to sort a ladder."""
     if limit is None:
         return 0
     hours = {Kind.urgent_hour: 1, Kind.working_hour: 3}.get(limit.kind, 24)
@@ -143,8 +138,13 @@ class Policy:
             rows = [r for r in self.pack.rungs if r.clock == clock] or [r for r in self.pack.rungs if r.clock == "*"]
             if not any(r.offset == "at" for r in rows):
                 rows.append(DUE)
-            rungs = [(r, k) for r in rows for k in range(r.times if r.every else 1)]
-            self._ladders[clock] = tuple(sorted(rungs, key=lambda rung: _distance_ms(*rung)))
+            rungs = []
+            for row in rows:
+                first, every = _rough_ms(row.limit), _rough_ms(row.every)
+                for k in range(row.times if row.every else 1):
+                    distance = -first if row.offset == "before" else first + k * every if row.offset == "after" else 0
+                    rungs.append((distance, row, k))
+            self._ladders[clock] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
         return self._ladders[clock]
 
     def role_rows(self, trigger: str, role: str) -> list[RoleRow]:

@@ -6,7 +6,7 @@ Areas are compared in square degrees; only shares of one small parent are comput
 from collections import defaultdict
 
 from shapely import STRtree, make_valid, union_all
-from shapely.geometry import MultiPolygon, Polygon, shape
+from shapely.geometry import MultiPolygon, shape
 from shapely.validation import explain_validity
 
 from workflows.policy.lint.context import LintContext
@@ -37,9 +37,7 @@ def lint_geometry(context: LintContext, day: int) -> None:
             remedy = 'draw it in grids.geojson, or set polygons = "none" in pack.toml'
             context.warning(GRIDS, index, "code", f"{grid.code!r} has no polygon: no position lies in it", remedy)
     for parent, codes in children.items():
-        _lint_siblings(context, shapes, codes)
-        if parent in shapes:
-            _lint_cover(context, shapes, parent, codes)
+        _lint_children(context, shapes, parent, codes)
 
 
 def _sound_shape(context: LintContext, grid: Grid) -> MultiPolygon | None:
@@ -61,8 +59,8 @@ def _sound_shape(context: LintContext, grid: Grid) -> MultiPolygon | None:
     return made
 
 
-def _lint_siblings(context: LintContext, shapes: Shapes, codes: list[str]) -> None:
-    """No two children of a parent share more than a border."""
+def _lint_children(context: LintContext, shapes: Shapes, parent: str, codes: list[str]) -> None:
+    """No two children of a parent share more than a border; together they fill it, if it is drawn, and stay inside."""
     areas = [shapes[code] for code in codes]
     tree = STRtree(areas)
     for first, area in enumerate(areas):
@@ -73,20 +71,16 @@ def _lint_siblings(context: LintContext, shapes: Shapes, codes: list[str]) -> No
                 text = f"overlaps {codes[second]!r} by {_percent(share)} of the smaller one"
                 remedy = "draw their common border once, with the same points on both sides"
                 context.problems.error(GEOJSON, 0, codes[first], text, remedy)
-
-
-def _lint_cover(context: LintContext, shapes: Shapes, parent: str, codes: list[str]) -> None:
-    """The children fill their parent and stay inside it."""
-    whole = make_valid(union_all([shapes[code] for code in codes]))
-    area: Polygon | MultiPolygon = shapes[parent]
-    blank = area.difference(whole)
-    if blank.area / area.area > TOLERANCE:
+    if parent not in shapes:
+        return
+    whole = shapes[parent]
+    blank = whole.difference(make_valid(union_all(areas)))
+    if blank.area / whole.area > TOLERANCE:
         at = blank.representative_point()
-        share = _percent(blank.area / area.area)
-        text = f"{share} of it belongs to no grid below, e.g. at {at.x:.5f}, {at.y:.5f}"
+        text = f"{_percent(blank.area / whole.area)} of it belongs to no grid below, e.g. at {at.x:.5f}, {at.y:.5f}"
         context.problems.error(GEOJSON, 0, parent, text, "let the grids below it fill it (不留空白)")
-    for code in codes:
-        outside = shapes[code].difference(area).area / shapes[code].area
+    for code, area in zip(codes, areas, strict=True):
+        outside = area.difference(whole).area / area.area
         if outside > TOLERANCE:
             text = f"{_percent(outside)} of it lies outside its parent {parent!r}"
             context.problems.error(GEOJSON, 0, code, text, "draw it inside, or name another parent in grids.csv")

@@ -10,7 +10,7 @@ from itertools import pairwise
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, LintContext, one_of, overlap
-from workflows.policy.model import Category, LimitRow
+from workflows.policy.model import LimitRow
 from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
@@ -28,25 +28,23 @@ def lint_categories(context: LintContext) -> None:
         if category.level not in context.levels:
             text = f"{category.level} is no level of pack.toml: nobody has authority over it"
             context.error(CATEGORIES, index, "level", text, one_of([str(n) for n in sorted(context.levels)]))
-        elif category.department:
-            _lint_lead(context, index, category)
-
-
-def _lint_lead(context: LintContext, index: int, category: Category) -> None:
-    department = context.departments.get(category.department)
-    if department is None:
-        remedy = "correct it, or add it to departments.csv"
-        context.error(CATEGORIES, index, "department", f"{category.department!r} is no department", remedy)
-        return
-    if department.groups and category.group not in department.groups:
-        text = f"{department.code!r} is not competent for the group {category.group!r}"
-        context.error(CATEGORIES, index, "department", text, "add the group to it in departments.csv")
-    owners = [grid.code for grid in context.pack.grids if grid.level == category.level]
-    lost = [code for code in owners if department.grid not in context.path(code)]
-    if lost:
-        text = f"{department.code!r} of {department.grid!r} does not serve {', '.join(lost[:3])}"
-        tell = context.error if len(lost) == len(owners) else context.warning
-        tell(CATEGORIES, index, "department", text, "name a department of a grid further up, or leave it empty")
+            continue
+        if not category.department:
+            continue
+        department = context.departments.get(category.department)
+        if department is None:
+            remedy = "correct it, or add it to departments.csv"
+            context.error(CATEGORIES, index, "department", f"{category.department!r} is no department", remedy)
+            continue
+        if department.groups and category.group not in department.groups:
+            text = f"{department.code!r} is not competent for the group {category.group!r}"
+            context.error(CATEGORIES, index, "department", text, "add the group to it in departments.csv")
+        owners = [grid.code for grid in context.pack.grids if grid.level == category.level]
+        lost = [code for code in owners if department.grid not in context.path(code)]
+        if lost:
+            text = f"{department.code!r} of {department.grid!r} does not serve {', '.join(lost[:3])}"
+            tell = context.error if len(lost) == len(owners) else context.warning
+            tell(CATEGORIES, index, "department", text, "name a department of a grid further up, or leave it empty")
 
 
 def lint_authority(context: LintContext) -> None:
@@ -68,39 +66,43 @@ def lint_authority(context: LintContext) -> None:
 
 
 def lint_limits(context: LintContext) -> None:
-    """Every limit names a known clock, level, category and group; limits with equal selectors follow each other."""
+    """Every limit names a known clock, level, category and group; those with equal selectors follow each other."""
     equals: dict[tuple[str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
     for index, row in enumerate(context.pack.limits):
-        _lint_limit(context, index, row)
+        if row.clock not in CLOCKS:
+            context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS))
+        if row.level and row.level not in context.levels:
+            remedy = one_of([str(n) for n in sorted(context.levels)]) + ", or leave it empty for any"
+            context.error(LIMITS, index, "level", f"{row.level} is no level of pack.toml", remedy)
+        category = context.categories.get(row.category)
+        if row.category and category is None:
+            text = f"{row.category!r} is no category"
+            context.error(LIMITS, index, "category", text, "use a code of categories.csv, or leave it empty for any")
+        if row.group and row.group not in context.groups:
+            context.error(
+                LIMITS, index, "group", f"{row.group!r} is no group", one_of(context.groups) + ", or leave it empty"
+            )
+        elif row.group and category is not None and category.group != row.group:
+            text = f"{row.category!r} belongs to {category.group!r}: this row can never hold"
+            context.error(LIMITS, index, "group", text, "leave the group empty beside a category")
+        if row.valid_to and row.valid_from > row.valid_to:
+            text = f"{row.valid_to} lies before valid_from {row.valid_from}"
+            context.error(LIMITS, index, "valid_to", text, "exchange the days, or leave valid_to empty")
+        _lint_whole_days(context, LIMITS, index, "limit", row.limit)
+        if not row.basis:
+            remedy = "say where the figure comes from, or write: our proposal"
+            context.warning(LIMITS, index, "basis", "does not say where the figure comes from", remedy)
         equals[row.clock, row.level, row.category, row.group].append((index, row))
     for rows in equals.values():
-        _lint_succession(context, sorted(rows, key=lambda entry: entry[1].valid_from))
-
-
-def _lint_limit(context: LintContext, index: int, row: LimitRow) -> None:
-    if row.clock not in CLOCKS:
-        context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS))
-    if row.level and row.level not in context.levels:
-        remedy = one_of([str(n) for n in sorted(context.levels)]) + ", or leave it empty for any"
-        context.error(LIMITS, index, "level", f"{row.level} is no level of pack.toml", remedy)
-    category = context.categories.get(row.category)
-    if row.category and category is None:
-        text = f"{row.category!r} is no category"
-        context.error(LIMITS, index, "category", text, "use a code of categories.csv, or leave it empty for any")
-    if row.group and row.group not in context.groups:
-        context.error(
-            LIMITS, index, "group", f"{row.group!r} is no group", one_of(context.groups) + ", or leave it empty"
-        )
-    elif row.group and category is not None and category.group != row.group:
-        text = f"{row.category!r} belongs to {category.group!r}: this row can never hold"
-        context.error(LIMITS, index, "group", text, "leave the group empty beside a category")
-    if row.valid_to and row.valid_from > row.valid_to:
-        text = f"{row.valid_to} lies before valid_from {row.valid_from}"
-        context.error(LIMITS, index, "valid_to", text, "exchange the days, or leave valid_to empty")
-    _lint_whole_days(context, LIMITS, index, "limit", row.limit)
-    if not row.basis:
-        remedy = "say where the figure comes from, or write: our proposal"
-        context.warning(LIMITS, index, "basis", "does not say where the figure comes from", remedy)
+        rows.sort(key=lambda entry: entry[1].valid_from)
+        for (first, earlier), (index, later) in pairwise(rows):
+            at = context.row(LIMITS, first)
+            if overlap(earlier.valid_from, earlier.valid_to, later.valid_from, later.valid_to):
+                text = f"holds on days on which row {at} holds for the same clock, level, category and group"
+                context.error(LIMITS, index, "valid_from", text, f"end row {at} the day before this one begins")
+            elif to_day(to_date(earlier.valid_to) + timedelta(days=1)) < later.valid_from:
+                text = f"no limit holds between {earlier.valid_to} (row {at}) and {later.valid_from}"
+                context.warning(LIMITS, index, "valid_from", text, "close the gap, if none is meant")
 
 
 def _lint_whole_days(context: LintContext, file: str, index: int, column: str, limit: Limit | None) -> None:
@@ -109,18 +111,6 @@ def _lint_whole_days(context: LintContext, file: str, index: int, column: str, l
     if ends and limit is not None and limit.kind is Kind.working_day and limit.milli % 1000:
         text = f"calendar {ends[0]!r} lets working days end at closing time, so it knows whole days only"
         context.error(file, index, column, text, "write whole 工作日, or 工作时")
-
-
-def _lint_succession(context: LintContext, rows: list[tuple[int, LimitRow]]) -> None:
-    """Rows with equal selectors neither overlap nor leave a gap."""
-    for (first, earlier), (index, later) in pairwise(rows):
-        at = context.row(LIMITS, first)
-        if overlap(earlier.valid_from, earlier.valid_to, later.valid_from, later.valid_to):
-            text = f"holds on days on which row {at} holds for the same clock, level, category and group"
-            context.error(LIMITS, index, "valid_from", text, f"end row {at} the day before this one begins")
-        elif to_day(to_date(earlier.valid_to) + timedelta(days=1)) < later.valid_from:
-            text = f"no limit holds between {earlier.valid_to} (row {at}) and {later.valid_from}"
-            context.warning(LIMITS, index, "valid_from", text, "close the gap, if none is meant")
 
 
 def lint_coverage(context: LintContext) -> None:
