@@ -55,7 +55,6 @@ def verify(database: Database, progress: Progress | None = None, *, live: bool =
 def mismatches(connection: Connection, progress: Progress | None = None, *, live: bool = False) -> Iterator[Mismatch]:
     """The same within an open transaction, one after another."""
     yield from _log(connection)
-    yield from _seen(connection)
     yield from _cases(connection, progress)
     for cell, expected, found in recount.wrong_figures(connection):
         where = ", ".join(f"{name} {value}" for name, value in zip(recount.CELL, cell, strict=True) if value != "")
@@ -80,8 +79,10 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
 
 
 def _log(connection: Connection) -> Iterator[Mismatch]:
-    """Records that are missing, at the least decided ones; gaps in the numbers of steps; steps that are there twice."""
-    # Records of a topic are watched by its worker.
+    """Records, steps and outcomes that are missing, and steps of a case that are there twice.
+
+    Of records the decided ones at the least; those of a topic are watched by its worker.
+    """
     origin = inbox.read_origin(connection)
     for partition, decided, stored, head in recount.received(connection):
         if origin is not None:
@@ -99,10 +100,7 @@ def _log(connection: Connection) -> Iterator[Mismatch]:
         yield Mismatch("log", f"partition {partition}", expected, f"{stored} steps from {lowest} to {highest}")
     for case, seq, times in recount.doubled_steps(connection):
         yield Mismatch("step", f"{case} seq {seq}", "once", f"{times} times")
-
-
-def _seen(connection: Connection) -> Iterator[Mismatch]:
-    """Events that made a step and have no outcome, within the shortest window for resends that was ever active."""
+    # Events that made a step and have no outcome, within the shortest window for resends that was ever active.
     policies, arrived = Policies(), recount.clocks(connection)
     for partition, packs in recount.activations(connection).items():
         activated: list[tuple[str, int]] = msgspec.json.decode(packs)

@@ -51,31 +51,27 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
             f"letter {letter.id} has the source and id of another event: its sender has to send it with a new id"
         )
     if letter.partition is None:
-        return _received_again(letter, body, partitions, principals)
+        # Bytes that were refused come in again as they were sent: this release may know their type.
+        sender: Principal | None = LOCAL
+        if principals.asked and letter.principal not in OURS:
+            sender = principals.named(letter.principal)
+        if sender is None:
+            raise NotReplayable(f"letter {letter.id} came from {letter.principal!r}, which is no principal any more")
+        received = admission.receive(body.encode(), OPERATOR, partitions)
+        if not isinstance(received, Refusal):
+            received = check(sender, received[1]) or received
+        if isinstance(received, Refusal):
+            where = f" ({received.field})" if received.field else ""
+            raise NotReplayable(f"letter {letter.id} is still refused: {received.reason}{where}: {received.detail}")
+        submission, _ = received
+        record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id)
+        return msgspec.structs.replace(submission, body=encode_record(record).decode())
     try:
         record = msgspec.structs.replace(decode_record(body), letter=letter.id)
     except msgspec.DecodeError as error:
         raise NotReplayable(f"letter {letter.id} is no event: {error}") from error
     partition = partition_of(home_of(record.event.subject), partitions)
     return Submission(partition, "event", OPERATOR, encode_record(record).decode())
-
-
-def _received_again(letter: Letter, body: str, partitions: int, principals: Principals) -> Submission:
-    """Bytes that were refused come in again as they were sent: this release may know their type."""
-    sender: Principal | None = LOCAL
-    if principals.asked and letter.principal not in OURS:
-        sender = principals.named(letter.principal)
-    if sender is None:
-        raise NotReplayable(f"letter {letter.id} came from {letter.principal!r}, which is no principal any more")
-    received = admission.receive(body.encode(), OPERATOR, partitions)
-    if not isinstance(received, Refusal):
-        received = check(sender, received[1]) or received
-    if isinstance(received, Refusal):
-        where = f" ({received.field})" if received.field else ""
-        raise NotReplayable(f"letter {letter.id} is still refused: {received.reason}{where}: {received.detail}")
-    submission, _ = received
-    record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id)
-    return msgspec.structs.replace(submission, body=encode_record(record).decode())
 
 
 def read(engine: Engine, id_: str) -> tuple[Letter, str | None] | None:

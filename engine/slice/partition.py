@@ -5,6 +5,7 @@ position where it was; the next slice goes on from there.
 """
 
 import logging
+from functools import partial
 from itertools import takewhile
 
 import msgspec
@@ -58,7 +59,17 @@ class PartitionRun:
         for record in records:
             if self.row.halted or not self._take(record):
                 return False
-        return until is None or (not self._is_full() and self._run_out(until))
+        if until is None or self._is_full():
+            return until is None
+        # Everything that is due before `until` fires, without a record that arrives then.
+        if not self.batch.ticking:
+            done = self._fire_before(until)
+            self.row.clock = max(self.row.clock, until)
+            return done
+        while (at := self._next_tick(until)) is not None:
+            if not self._tick(at):
+                return False
+        return not self.due.beyond(until)
 
     def _take(self, record: DecodedRecord) -> bool:
         """Fire what is due before a record, then decide the record itself. False: the turn ends before it."""
@@ -66,10 +77,22 @@ class PartitionRun:
         if not ticking and row.position != self.row.position:
             raise LogMismatch(f"record {row.partition}.{row.position} is not the next one, {self.row.position} is")
         if self.now is not None and self._is_ahead(row, self.now):
-            self._halt(row, self.now)
+            # Stand still, and say how many records at hand are to be settled with this one.
+            later = (each.row for each in self.reads.records[self.row.partition] if each.row.position >= row.position)
+            *_, last = takewhile(partial(self._is_ahead, now=self.now), later)
+            more = f", and so are those through {last.position}" if last is not row else ""
+            lead_ms = row.stamp - self.now
+            name = f"record {row.partition}.{row.position}"
+            self.row.halted = f"{name} is stamped {lead_ms} ms ahead of this worker's clock{more}"
             return False
         arrival = max(self._stamp(row), self.row.clock)
-        if not (self._tick_through(arrival) if ticking else self._fire_before(arrival)) or self._is_full():
+        if ticking:  # in silent gaps a tick at due + 1 ms releases each firing, as an attentive owner would
+            while (at := self._next_tick(arrival)) is not None and at < arrival:
+                if not self._tick(at):
+                    return False
+            if at is None and self.due.beyond(arrival):
+                return False  # without moving the clock: a case that was not fetched may want a tick of its own
+        if not self._fire_before(arrival) or self._is_full():
             return False
         if ticking:  # in a replay of events a record gets its place in the log here
             record = replace(record, row=replace(row, position=self.row.position, stamp=arrival))
@@ -97,15 +120,6 @@ class PartitionRun:
     def _is_ahead(self, row: InboxRow, now: int) -> bool:
         """Whether a record has a stamp of a clock that is wrong: too far ahead of ours, and not settled."""
         return row.stamp > now + self.limits.ahead_ms and not self._verdict(row.position)
-
-    def _halt(self, first: InboxRow, now: int) -> None:
-        """Stand still before a record that is stamped ahead, and say how many at hand are to be settled with it."""
-        records = self.reads.records[self.row.partition]
-        rows = [record.row for record in records if record.row.position >= first.position]
-        ahead = list(takewhile(lambda row: self._is_ahead(row, now), rows))
-        more = f", and so are those through {ahead[-1].position}" if len(ahead) > 1 else ""
-        name = f"record {first.partition}.{first.position}"
-        self.row.halted = f"{name} is stamped {first.stamp - now} ms ahead of this worker's clock{more}"
 
     # ---- what is due ----------------------------------------------------------------------------------------
 
@@ -151,26 +165,6 @@ class PartitionRun:
 
     # ---- ticks of a replay ----------------------------------------------------------------------------------
 
-    def _tick_through(self, before: int) -> bool:
-        """In a replay's silent gaps, a tick at due + 1 ms releases each firing, as an attentive owner would."""
-        while (at := self._next_tick(before)) is not None and at < before:
-            if not self._tick(at):
-                return False
-        if at is None and self.due.beyond(before):
-            return False  # without moving the clock: a case that was not fetched may want a tick of its own
-        return self._fire_before(before)
-
-    def _run_out(self, until: int) -> bool:
-        """Fire everything that is due before an instant, without a record that arrives then."""
-        if not self.batch.ticking:
-            done = self._fire_before(until)
-            self.row.clock = max(self.row.clock, until)
-            return done
-        while (at := self._next_tick(until)) is not None:
-            if not self._tick(at):
-                return False
-        return not self.due.beyond(until)
-
     def _next_tick(self, before: int) -> int | None:
         """When an owner would tick next for what is due before an instant; None if this slice knows of nothing."""
         due = self.due.next()
@@ -201,20 +195,17 @@ class PartitionRun:
             return self._activate(record.row.body, arrival)
         if kind == "release":
             return self._lift_quarantine(record.row.body, arrival)
-        refusal = record.refusal or (self._misrouted(record.body) if record.body else None)
-        if refusal or record.body is None or record.data is None:
+        body, data, refusal = record.body, record.data, record.refusal
+        if refusal is None and body is not None:  # subject, key and partition must agree
+            home = home_of(body.event.subject)
+            if body.event.partitionkey not in (None, home):
+                refusal = Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
+            elif partition_of(home, self.count) != self.row.partition:
+                refusal = Refusal(Reason.MISROUTED, "subject", f"home {home!r} belongs to another partition")
+        if refusal or body is None or data is None:
             return self.writes.refuse(record, arrival, refusal or Refusal(Reason.UNDECODABLE, "", "no event"))
-        if not self._repeat(record, record.body, arrival):
-            self._take_event(record, record.body, record.data, arrival)
-
-    def _misrouted(self, body: Record) -> Refusal | None:
-        """Subject, key and partition must agree."""
-        home = home_of(body.event.subject)
-        if body.event.partitionkey not in (None, home):
-            return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
-        if partition_of(home, self.count) != self.row.partition:
-            return Refusal(Reason.MISROUTED, "subject", f"home {home!r} belongs to another partition")
-        return None
+        if not self._repeat(record, body, arrival):
+            self._take_event(record, body, data, arrival)
 
     def _repeat(self, record: DecodedRecord, body: Record, arrival: int) -> bool:
         """Answer an event that came before within the pack's window; False: it did not.
