@@ -112,7 +112,16 @@ class AlertPublisher(Loop):
         if backlog.lines:
             self._publish_lines()
         if backlog.letters:
-            self._publish_letters()
+            with self.database.read() as connection:
+                rows = outbox.read_letters(connection, BATCH)
+            failpoints.hit("alerts.before_publish")
+            for row in rows:
+                headers = binary.headers(type=m.LETTER, id=row.id, subject=row.case_id, at_ms=row.at)
+                self._publisher.send(self.topics.deadletter, row.id, m.encode_letter(letter_of(row)), headers)
+            self._publisher.flush()
+            failpoints.hit("alerts.after_publish")
+            with self.database.begin() as connection:
+                outbox.mark_letters(connection, [row.id for row in rows])
         if backlog.steps:
             self._consume(self.database)
             self._publish_lines()
@@ -135,19 +144,6 @@ class AlertPublisher(Loop):
         with self.database.begin() as connection:
             outbox.mark_lines(connection, was, rows[-1].number)
         self._published.inc(len(rows))
-
-    def _publish_letters(self) -> None:
-        """Publish the next dead letters."""
-        with self.database.read() as connection:
-            rows = outbox.read_letters(connection, BATCH)
-        failpoints.hit("alerts.before_publish")
-        for row in rows:
-            headers = binary.headers(type=m.LETTER, id=row.id, subject=row.case_id, at_ms=row.at)
-            self._publisher.send(self.topics.deadletter, row.id, m.encode_letter(letter_of(row)), headers)
-        self._publisher.flush()
-        failpoints.hit("alerts.after_publish")
-        with self.database.begin() as connection:
-            outbox.mark_letters(connection, [row.id for row in rows])
 
 
 def line_of(row: DeliveryRow, epoch: str) -> m.PublishedAlert:

@@ -141,7 +141,17 @@ def fold(contribution: Contribution | None, step: f.Step) -> Folded:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is f.ClockStopped:
                 outcomes.append(_outcome(step, fact))
-                _add(cells, _ending(after, fact, place), 1)
+                if fact.clock != TOTAL:
+                    continue
+                # The end of the case. What contradicts its deadline stands before it in the same step, so nothing moves
+                # later.
+                ending, overdue = fact.why.removeprefix("incident."), after.overdue
+                if ending != CLOSED:
+                    _add(cells, [(ending, place)], 1)
+                elif overdue is None:
+                    _add(cells, [(fact.result, place)], 1)
+                else:
+                    _add(cells, [("closed_late", place), ("overdue_closed", overdue)], 1)
     if after is before:
         return Folded(contribution, cells, outcomes)
     _add(cells, movable(after), 1)
@@ -210,21 +220,6 @@ _JUDGES: dict[type[f.Fact], Callable[[Contribution, Any, Place], Contribution]] 
 
 
 # ---- what is counted once ----------------------------------------------------------------------------
-
-
-def _ending(contribution: Contribution, fact: f.ClockStopped, place: Place) -> Iterator[Cell]:
-    """The end of a case. What contradicts its deadline stands before it in the same step, so nothing moves
-    later."""
-    if fact.clock != TOTAL:
-        return
-    ending, overdue = fact.why.removeprefix("incident."), contribution.overdue
-    if ending != CLOSED:
-        yield ending, place
-    elif overdue is None:
-        yield fact.result, place
-    else:
-        yield "closed_late", place
-        yield "overdue_closed", overdue
 
 
 _COUNTS: dict[type[f.Fact], Callable[[Any], tuple[str, ...]]] = {

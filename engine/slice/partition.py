@@ -194,7 +194,12 @@ class PartitionRun:
         if kind == "pack":
             return self._activate(record.row.body, arrival)
         if kind == "release":
-            return self._lift_quarantine(record.row.body, arrival)
+            case = self.reads.find_case(record.row.body)
+            if case is not None and case.quarantined:  # an operator lets its clocks run again
+                rules, register = self._policies(case)
+                lifted = decide.quarantine(case, arrival, rules, register, on=False)
+                self.writes.book(self.row, lifted, arrival, (), register.clock_of_days)
+            return
         body, data, refusal = record.body, record.data, record.refusal
         if refusal is None and body is not None:  # subject, key and partition must agree
             home = home_of(body.event.subject)
@@ -247,7 +252,7 @@ class PartitionRun:
             self.writes.bury(record, arrival, own.refusal)
         self.writes.book(self.row, result, arrival, parked, register.clock_of_days)
 
-    # ---- operators' records ---------------------------------------------------------------------------------
+    # ---- activation -----------------------------------------------------------------------------------------
 
     def _activate(self, digest: str, arrival: int) -> None:
         """A pack becomes active, and the slice ends: what it read was chosen under the pack before.
@@ -261,11 +266,3 @@ class PartitionRun:
             self.writes.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
         self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
         self.ended = True
-
-    def _lift_quarantine(self, id_: str, arrival: int) -> None:
-        """An operator lets a case's clocks run again."""
-        case = self.reads.find_case(id_)
-        if case is not None and case.quarantined:
-            rules, register = self._policies(case)
-            lifted = decide.quarantine(case, arrival, rules, register, on=False)
-            self.writes.book(self.row, lifted, arrival, (), register.clock_of_days)

@@ -77,23 +77,18 @@ def explain_deadline(
         if code not in policy.calendars:
             raise click.UsageError(f"The pack has no calendar {code!r}, only: {', '.join(policy.calendars)}.")
         chosen = policy.calendars[code]
-        _print(explain(chosen, _instant(start, chosen), parse_limit(limit)), lang, as_json)
+        try:
+            begun = datetime.fromisoformat(start)
+        except ValueError as error:
+            example = "2026-02-14T17:00+08:00"
+            raise click.BadParameter(f"{start!r} is not an instant such as {example}", param_hint="--from") from error
+        if begun.tzinfo is None:
+            options.say(f"--from names no zone: {chosen.data.zone} is assumed.")
+            begun = begun.replace(tzinfo=ZoneInfo(chosen.data.zone))
+        _print(explain(chosen, to_ms(begun), parse_limit(limit)), lang, as_json)
         return
     with reading(settings) as opened:
         _explain_stored(opened, str(incident), clock, level, lang, as_json)
-
-
-def _instant(text: str, calendar: Calendar) -> int:
-    """An instant; without a zone it is the calendar's, and that is said."""
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        example = "2026-02-14T17:00+08:00"
-        raise click.BadParameter(f"{text!r} is not an instant such as {example}", param_hint="--from") from error
-    if when.tzinfo is None:
-        options.say(f"--from names no zone: {calendar.data.zone} is assumed.")
-        when = when.replace(tzinfo=ZoneInfo(calendar.data.zone))
-    return to_ms(when)
 
 
 def _print(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any] | None = None) -> None:
