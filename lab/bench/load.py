@@ -75,19 +75,18 @@ class Door:
         """Send a batch, or one event alone; back when it is durable. Nothing that is sent here may be refused."""
         kind = "application/cloudevents+json" if len(events) == 1 else "application/cloudevents-batch+json"
         body = events[0] if len(events) == 1 else b"[" + b",".join(events) + b"]"
-        while (answer := self._ask(body, kind))[0] == 503:
-            time.sleep(0.05)  # too busy: it asks for patience
-        status, said = answer
-        if status != 202 or (len(events) > 1 and b'"rejected":0' not in said):
-            raise RuntimeError(f"the load was not taken: {status} {said[:400]!r}")
-
-    def _ask(self, body: bytes, kind: str) -> tuple[int, bytes]:
         line: http.client.HTTPConnection | None = getattr(self._own, "line", None)
         if line is None:
             line = self._own.line = http.client.HTTPConnection(self.host, timeout=90)
-        line.request("POST", "/v1/events", body, {"Content-Type": kind})
-        answer = line.getresponse()
-        return answer.status, answer.read()
+        status = 503
+        while status == 503:
+            line.request("POST", "/v1/events", body, {"Content-Type": kind})
+            answer = line.getresponse()
+            status, results = answer.status, answer.read()
+            if status == 503:
+                time.sleep(0.05)  # too busy: it asks for patience
+        if status != 202 or (len(events) > 1 and b'"rejected":0' not in results):
+            raise RuntimeError(f"the load was not taken: {status} {results[:400]!r}")
 
 
 class Senders:

@@ -120,13 +120,14 @@ class ChaosInstallation:
 
     def doors(self) -> list[str]:
         """Addresses of gateways that have told theirs."""
-        return [self.installation[name].url or self._asked(name) for name in self.running("gateway")]
-
-    def _asked(self, name: str) -> str:
-        try:
-            return self.installation[name].address(0.05)
-        except AssertionError:
-            return "http://127.0.0.1:9"
+        addresses = []
+        for name in self.running("gateway"):
+            role = self.installation[name]
+            try:
+                addresses.append(role.url or role.address(0.05))
+            except AssertionError:
+                addresses.append("http://127.0.0.1:9")  # it has not told its own yet; nothing listens there
+        return addresses
 
     def armed(self, name: str) -> bool:
         """Whether it is still to die, or to stop, at a failpoint; also while it is on its way there."""

@@ -193,18 +193,14 @@ class Load:
         """Publish what is due, in batches; what was not answered is sent again, now and then also what was."""
         rng = Random(self.seed * 10 + number)
         while not self._closed.is_set():
-            batch = self._take()
+            batch: list[Sending] = []
+            with self._guard:
+                while self._queue and len(batch) < BATCH and self._queue[0][0] <= time.monotonic():
+                    batch.append(heapq.heappop(self._queue)[2])
             if not batch:
                 self._closed.wait(0.02)
                 continue
             self._publish(batch, rng)
-
-    def _take(self) -> list[Sending]:
-        with self._guard:
-            found: list[Sending] = []
-            while self._queue and len(found) < BATCH and self._queue[0][0] <= time.monotonic():
-                found.append(heapq.heappop(self._queue)[2])
-            return found
 
     def _publish(self, batch: list[Sending], rng: Random) -> None:
         doors = self.doors()

@@ -63,24 +63,21 @@ class StallMeter:
 
     def look(self) -> None:
         """Look at the partitions; a database that is away moves none of them."""
-        now, stands = time.monotonic(), self._read()
+        now, stands = time.monotonic(), dict[int, int]()
+        try:
+            if self._connection is None:
+                url = make_url(self.place.installation.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
+                conninfo = url.render_as_string(hide_password=False)
+                self._connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=2)
+            stands = dict(self._connection.execute("SELECT partition, position FROM partitions").fetchall())
+        except psycopg.Error:
+            self.close()
         for partition, highest in list(self.load.ledger.highest.items()):
             stood = self.stands.get(partition, 0)
             if stands.get(partition, stood) > stood or stood > highest:
                 self._since[partition] = now
             self.longest_s = max(self.longest_s, now - self._since.setdefault(partition, now))
         self.stands |= stands
-
-    def _read(self) -> dict[int, int]:
-        try:
-            if self._connection is None:
-                url = make_url(self.place.installation.environment["GRIDPATROL_DATABASE"]).set(drivername="postgresql")
-                told = url.render_as_string(hide_password=False)
-                self._connection = psycopg.connect(told, autocommit=True, connect_timeout=2)
-            return dict(self._connection.execute("SELECT partition, position FROM partitions").fetchall())
-        except psycopg.Error:
-            self.close()
-            return {}
 
     def close(self) -> None:
         """Give the connection back."""

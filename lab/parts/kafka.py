@@ -123,7 +123,12 @@ class Broker:
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._ended()
-        self._keep_classes()
+        # Its class archive is kept for the next broker, which starts faster with it.
+        written, archive = self.home / "classes.jsa", self._parts.archive
+        if written.exists() and not archive.exists():
+            part = archive.with_suffix(f".{os.getpid()}.part")
+            shutil.copyfile(written, part)
+            part.replace(archive)
 
     def kill(self) -> None:
         """End it as a power cut would (SIGKILL); nothing where it does not run."""
@@ -171,13 +176,6 @@ class Broker:
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.home)
         if done.returncode:
             raise BrokerFailed(f"broker {self.node} cannot be formatted: {done.stdout}{done.stderr}")
-
-    def _keep_classes(self) -> None:
-        written, archive = self.home / "classes.jsa", self._parts.archive
-        if written.exists() and not archive.exists():
-            part = archive.with_suffix(f".{os.getpid()}.part")
-            shutil.copyfile(written, part)
-            part.replace(archive)
 
 
 class Cluster:

@@ -45,7 +45,13 @@ def kept_server(home: Path) -> Iterator[URL]:
         if os.geteuid() == 0:
             binaries, owner = postgres.lend(lent, binaries), _nobody(home, lent)
         if not (home / "data" / "PG_VERSION").exists():
-            _initialise(binaries, home / "data", owner)
+            # What an interrupted start has left of the data folder is made anew.
+            data = home / "data"
+            shutil.rmtree(data, ignore_errors=True)
+            data.mkdir(mode=0o700)
+            if owner is not None:
+                os.chown(data, owner.pw_uid, owner.pw_gid)
+            postgres.initialise(binaries, data, owner)
         with _running(binaries, home, lent, owner) as url:
             yield url
 
@@ -70,15 +76,6 @@ def _nobody(home: Path, lent: Path) -> pwd.struct_passwd:
         folder.chmod(0o755)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     return owner
-
-
-def _initialise(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
-    """Make the data folder. What an interrupted start has left of one is made anew."""
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(mode=0o700)
-    if owner is not None:
-        os.chown(data, owner.pw_uid, owner.pw_gid)
-    postgres.initialise(binaries, data, owner)
 
 
 @contextmanager

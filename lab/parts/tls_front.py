@@ -26,7 +26,10 @@ def tls_in_front_of(port: int, certificate: Certificate) -> Iterator[int]:
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Whoever speaks no TLS, or does not trust us, is hung up on, as is whoever hangs up.
         with suppress(OSError, asyncio.IncompleteReadError):
-            if await _agreed(reader, writer):
+            while (request := await reader.readexactly(8)) == WANTS_GSSAPI:
+                writer.write(NO)
+            if request == WANTS_TLS:  # else the client does not go on in TLS
+                writer.write(YES)
                 await writer.start_tls(context)
                 from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
                 await asyncio.gather(_carry(reader, to_server), _carry(from_server, writer))
@@ -42,15 +45,6 @@ def tls_in_front_of(port: int, certificate: Certificate) -> Iterator[int]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
-
-
-async def _agreed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-    """Whether the client goes on in TLS."""
-    while (said := await reader.readexactly(8)) == WANTS_GSSAPI:
-        writer.write(NO)
-    if said == WANTS_TLS:
-        writer.write(YES)
-    return said == WANTS_TLS
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
