@@ -19,10 +19,10 @@ import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.store import inbox, recount
+from engine.store import inbox_table, recount
 from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow
-from schemas import facts as f
+from schemas import facts
 from schemas.events import EVENT_TYPES
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode, responsible
@@ -83,7 +83,7 @@ def _log(connection: Connection) -> Iterator[Mismatch]:
 
     Of records the decided ones at the least; those of a topic are watched by its worker.
     """
-    origin = inbox.read_origin(connection)
+    origin = inbox_table.read_origin(connection)
     for partition, decided, stored, head in recount.received(connection):
         if origin is not None:
             decided = min(decided, origin.bases[partition])
@@ -153,10 +153,10 @@ def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
     if partition != folding.partition:
         yield Mismatch("step", where, f"partition {folding.partition} as before", f"partition {partition}")
     before = case.owner
-    for fact in f.decode_facts(body):
+    for fact in facts.decode_facts(body):
         apply(case, fact)
     case.seq = seq
-    actor = f.decode_cause(cause).actor
+    actor = facts.decode_cause(cause).actor
     expected = (case.policy, _path(case), case.category, case.group, responsible(before, case.owner).department, actor)
     found = (policy, path, category, group, department, post)
     for name, right, wrong in zip(DIMENSIONS, expected, found, strict=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from engine import failpoints
 from engine.errors import StaleWriter
-from engine.store import inbox as table
+from engine.store import inbox_table
 from engine.store.database import TAKEN, Connection, Database
 from engine.store.rows import InboxRow, PartitionRow, SealedRow
 
@@ -66,7 +66,7 @@ class TableInbox:
         self._tails: dict[int, deque[InboxRow]] = {}
 
     def reload(self, connection: Connection, rows: dict[int, PartitionRow]) -> None:
-        self.heads = dict.fromkeys(rows, 0) | table.read_heads(connection)
+        self.heads = dict.fromkeys(rows, 0) | inbox_table.read_heads(connection)
         self._tails = {p: deque() for p in rows}
 
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
@@ -77,7 +77,7 @@ class TableInbox:
             heads[item.partition] += 1
         try:
             with self.database.begin() as connection:
-                table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
+                inbox_table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
                 failpoints.hit("append.before_commit")
         except TAKEN as error:
             raise StaleWriter("another writer has appended at these positions") from error
@@ -101,7 +101,7 @@ class TableInbox:
         if tail and tail[0].position == position:
             return [tail[i] for i in range(min(most, len(tail)))]
         with self.database.read() as connection:
-            return table.read(connection, partition, position, most)
+            return inbox_table.read(connection, partition, position, most)
 
     def caught_up(self, partition: int, position: int) -> bool:
         return self.heads[partition] <= position
@@ -110,4 +110,4 @@ class TableInbox:
         return self.heads[partition]
 
     def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
-        return table.read_all(connection, partition)
+        return inbox_table.read_all(connection, partition)

@@ -17,8 +17,7 @@ from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice.run import run_slice
 from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
-from engine.store import inbox as table
-from engine.store import slices
+from engine.store import inbox_table, slices
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
 from engine.store.rows import PartitionRow, SettlementRow
@@ -52,12 +51,12 @@ class Partitions:
         with self.database.begin() as connection:
             if read_meta(connection, "partitions") is None:
                 write_meta(connection, "partitions", str(self.settings.partitions))
-                table.create_partitions(connection, self.settings.partitions)
+                inbox_table.create_partitions(connection, self.settings.partitions)
             self.count = int(read_meta(connection, "partitions") or 0)
             self.rows = {row.partition: row for row in slices.read_partitions(connection)}
             self.inbox.reload(connection, self.rows)
             self.next_due = {p: slices.read_next_due(connection, p) for p in self.inbox.heads}
-            self.settlements = {(s.partition, s.position): s.verdict for s in table.read_settlements(connection)}
+            self.settlements = {(s.partition, s.position): s.verdict for s in inbox_table.read_settlements(connection)}
         self.unread = None
 
     def run(
@@ -89,7 +88,7 @@ class Partitions:
 
     def settle(self, *rows: SettlementRow) -> None:
         """Keep verdicts on records of one partition, an operator's or isolation's. A halted partition goes on."""
-        self._mark(rows[0].partition, "", lambda connection: table.write_settlements(connection, rows))
+        self._mark(rows[0].partition, "", lambda connection: inbox_table.write_settlements(connection, rows))
         self.settlements |= {(row.partition, row.position): row.verdict for row in rows}
 
     def halt(self, partition: int, why: str) -> None:

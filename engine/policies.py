@@ -1,7 +1,7 @@
 """Compiled packs by hash. A `Policy` is built once per process and pack."""
 
 from engine.errors import PackUnusable
-from engine.store import inbox
+from engine.store import inbox_table
 from engine.store.database import Connection
 from workflows.policy import model
 from workflows.policy.index import Policy
@@ -17,7 +17,7 @@ class Policies:
         """The policy of a pack's hash; PackUnusable if the store does not hold the pack."""
         found = self._known.get(digest)
         if found is None:
-            body = inbox.read_pack(connection, digest)
+            body = inbox_table.read_pack(connection, digest)
             if body is None:
                 raise PackUnusable(
                     f"the log names pack {digest[:12]}, which this database does not hold",

@@ -18,8 +18,7 @@ from engine.errors import LogMismatch
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import Batch
-from engine.store import dead_letters, writes
-from engine.store import inbox as table
+from engine.store import dead_letters, inbox_table, writes
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
 from engine.store.rows import InboxRow, PackRow, SealedRow, SettlementRow
@@ -151,9 +150,9 @@ def export_log(engine: Engine) -> Iterator[bytes]:
     """A run's log, line by line: header, packs, settlements, records by partition. What is sealed stays sealed."""
     yield msgspec.json.encode(Header(FORMAT, engine.count))
     with engine.database.read() as connection:
-        for pack in table.read_packs(connection):
+        for pack in inbox_table.read_packs(connection):
             yield msgspec.json.encode({"pack": pack})
-        for settlement in table.read_settlements(connection):
+        for settlement in inbox_table.read_settlements(connection):
             yield msgspec.json.encode({"settlement": settlement})
         for partition in range(engine.count):
             for row in engine.inbox.read_all(connection, partition):
@@ -197,7 +196,7 @@ def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lamb
             count += 1
         elif item.pack is not None:
             with engine.database.begin() as connection:
-                table.write_pack(connection, item.pack)
+                inbox_table.write_pack(connection, item.pack)
         elif item.settlement is not None:
             engine.partitions.settle(item.settlement)
         if len(chunk) >= engine.partitions.limits.records:
@@ -234,10 +233,10 @@ def _lay(engine: Engine, chunk: list[InboxRow]) -> None:
     with engine.database.read() as connection:
         for partition, same in groupby(known, key=lambda row: row.partition):
             rows = list(same)
-            if table.read(connection, partition, rows[0].position, len(rows)) != rows:
+            if inbox_table.read(connection, partition, rows[0].position, len(rows)) != rows:
                 raise LogMismatch("this database holds another log already: replay into an empty one")
     with engine.database.begin() as connection:
-        table.append(connection, new)
+        inbox_table.append(connection, new)
     failpoints.hit("append.after_commit")
     engine.inbox.noted(new)
     while engine.work(None) is not None:

@@ -17,7 +17,7 @@ from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import isolation
 from engine.slice.types import Batch, SliceResult
-from engine.store import inbox as table
+from engine.store import inbox_table
 from engine.store.database import Database
 from engine.store.rows import InboxRow, PackRow, PartitionRow
 from schemas.partition import home_of, partition_of
@@ -160,7 +160,7 @@ class Engine:
         """Store a pack; nothing becomes active by it."""
         body = model.encode(pack).decode()
         with self.database.begin() as connection:
-            table.write_pack(connection, PackRow(model.digest(pack), pack.code, pack.title_en, body))
+            inbox_table.write_pack(connection, PackRow(model.digest(pack), pack.code, pack.title_en, body))
 
     # ---- consumers ------------------------------------------------------------------------------------------
 

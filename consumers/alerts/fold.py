@@ -19,12 +19,11 @@ import msgspec
 
 from engine import failpoints
 from engine.clock import now_ms
-from engine.store import alerts as store
-from engine.store import steps
+from engine.store import alerts, steps
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
-from schemas import facts as f
+from schemas import facts
 from schemas.messages import Line, encode_line
 
 NAME = "alerts"
@@ -54,13 +53,13 @@ def consume(
         news = [steps.step_of(row) for row in rows if any(word in row.body for word in _HAS_ALERTS)]
         if news:
             instant, lines = _tell_waiting(connection, now_ms() if now is None else now)
-            known = store.read_open(connection, {step.case for step in news})
+            known = alerts.read_open(connection, {step.case for step in news})
             board = _Board(known, instant)
             for step in news:
                 board.fold(step)
-            number = store.last_number(connection) + len(lines)
+            number = alerts.last_number(connection) + len(lines)
             lines += [_line(number + k, *item, instant) for k, item in enumerate(board.news, 1)]
-            store.write(connection, sorted(board.changed.values(), key=lambda row: row.id), lines)
+            alerts.write(connection, sorted(board.changed.values(), key=lambda row: row.id), lines)
         steps.move_on(connection, NAME, rows)
         failpoints.hit("alerts.before_commit")
     failpoints.hit("alerts.after_commit")
@@ -80,17 +79,17 @@ class _Board:
         for row in sorted(known, key=lambda row: (row.raised_at, row.id)):
             self.by_case.setdefault(row.case_id, []).append(row)
 
-    def fold(self, step: f.Step) -> None:
+    def fold(self, step: facts.Step) -> None:
         """Apply a step's facts in their order."""
         for fact in step.facts:
-            if isinstance(fact, f.AlertRaised):
+            if isinstance(fact, facts.AlertRaised):
                 self._raise(step, fact)
-            elif isinstance(fact, f.AlertEnded):
+            elif isinstance(fact, facts.AlertEnded):
                 self._end(step, fact, fact.how, fact.by)
-            elif isinstance(fact, f.ClockStopped):
+            elif isinstance(fact, facts.ClockStopped):
                 self._end(step, fact, "resolved", "")
 
-    def _raise(self, step: f.Step, fact: f.AlertRaised) -> None:
+    def _raise(self, step: facts.Step, fact: facts.AlertRaised) -> None:
         row = AlertRow(
             fact.alert,
             step.partition,
@@ -118,9 +117,9 @@ class _Board:
     def _waits(self, row: AlertRow) -> bool:
         return row.not_before is not None and row.not_before > self.now
 
-    def _end(self, step: f.Step, fact: f.AlertEnded | f.ClockStopped, how: str, by: str) -> None:
+    def _end(self, step: facts.Step, fact: facts.AlertEnded | facts.ClockStopped, how: str, by: str) -> None:
         """End the alerts that the fact is about. An alert that still waits has no line, and ends without one."""
-        over = isinstance(fact, f.ClockStopped) and fact.clock == "total"
+        over = isinstance(fact, facts.ClockStopped) and fact.clock == "total"
         for row in self.by_case.get(step.case, ()):
             same = (row.clock, row.level, row.cycle) == (fact.clock, fact.level, fact.cycle)
             if not (over or same) or row.status not in OPEN or row.status == how:
@@ -132,7 +131,7 @@ class _Board:
                 self.news.append((msgspec.structs.replace(row), how, why))
 
 
-def cycle_of(fact: f.AlertRaised) -> int:
+def cycle_of(fact: facts.AlertRaised) -> int:
     """The cycle in which an alert was raised: the third part of its id. Urging belongs to no cycle."""
     return 0 if fact.kind == "urge" else int(fact.alert.split("|")[2])
 
@@ -144,12 +143,12 @@ def tell(database: Database, now: int | None = None) -> int:
     """Write the lines of alerts whose quiet hours are over by now. Returns how many."""
     now = now_ms() if now is None else now
     with database.read() as connection:
-        last = int(read_meta(connection, store.TOLD) or 0)
-        if not store.read_waiting(connection, last, now, last - LONGEST_QUIET_MS):
+        last = int(read_meta(connection, alerts.TOLD) or 0)
+        if not alerts.read_waiting(connection, last, now, last - LONGEST_QUIET_MS):
             return 0
     with database.begin() as connection:
         _, lines = _tell_waiting(connection, now)
-        store.write(connection, [], lines)
+        alerts.write(connection, [], lines)
     return len(lines)
 
 
@@ -158,13 +157,13 @@ def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryR
 
     That instant never goes back with the wall clock, or an alert could fall between two passes.
     """
-    write_meta(connection, store.TOLD, "0", keep=True)
-    last = int(read_meta(connection, store.TOLD, lock=True) or 0)
+    write_meta(connection, alerts.TOLD, "0", keep=True)
+    last = int(read_meta(connection, alerts.TOLD, lock=True) or 0)
     now = max(now, last)
-    waiting = store.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
-    number = store.last_number(connection) if waiting else 0
+    waiting = alerts.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
+    number = alerts.last_number(connection) if waiting else 0
     if now > last:
-        write_meta(connection, store.TOLD, str(now))
+        write_meta(connection, alerts.TOLD, str(now))
     why = "the quiet hours are over"
     return now, [_line(number + k, row, "firing", why, now) for k, row in enumerate(waiting, 1)]
 
@@ -199,19 +198,19 @@ def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> Delivery
 def epoch(database: Database) -> str:
     """The feed's epoch; the first call of an installation begins it."""
     with database.read() as connection:
-        found = read_meta(connection, store.EPOCH)
+        found = read_meta(connection, alerts.EPOCH)
     if found is not None:
         return found
     with database.begin() as connection:
-        write_meta(connection, store.EPOCH, _epoch_after("0"), keep=True)
-        return read_meta(connection, store.EPOCH) or ""
+        write_meta(connection, alerts.EPOCH, _epoch_after("0"), keep=True)
+        return read_meta(connection, alerts.EPOCH) or ""
 
 
 def restart_feed(database: Database) -> str:
     """Begin a new epoch, after a restore: lines from after the backup are written again under other numbers."""
     with database.begin() as connection:
-        fresh = _epoch_after(read_meta(connection, store.EPOCH, lock=True) or "0")
-        write_meta(connection, store.EPOCH, fresh)
+        fresh = _epoch_after(read_meta(connection, alerts.EPOCH, lock=True) or "0")
+        write_meta(connection, alerts.EPOCH, fresh)
     return fresh
 
 

@@ -24,8 +24,7 @@ from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, DriverError, refuses
 from engine.store.meta import read_meta
 from engine.store.rows import LetterRow
-from schemas import binary
-from schemas import messages as m
+from schemas import binary, messages
 from schemas.refusals import Reason
 from schemas.topics import Topics
 
@@ -116,8 +115,8 @@ class AlertPublisher(Loop):
                 rows = outbox.read_letters(connection, BATCH)
             failpoints.hit("alerts.before_publish")
             for row in rows:
-                headers = binary.headers(type=m.LETTER, id=row.id, subject=row.case_id, at_ms=row.at)
-                self._publisher.send(self.topics.deadletter, row.id, m.encode_letter(letter_of(row)), headers)
+                headers = binary.headers(type=messages.LETTER, id=row.id, subject=row.case_id, at_ms=row.at)
+                self._publisher.send(self.topics.deadletter, row.id, messages.encode_letter(letter_of(row)), headers)
             self._publisher.flush()
             failpoints.hit("alerts.after_publish")
             with self.database.begin() as connection:
@@ -137,8 +136,8 @@ class AlertPublisher(Loop):
         failpoints.hit("alerts.before_publish")
         for row in rows:
             line = line_of(row, epoch)
-            headers = binary.headers(type=m.LINE, id=line.id, subject=line.case, at_ms=line.told_at)
-            self._publisher.send(self.topics.alerts, line.case, m.encode_alert(line), headers)
+            headers = binary.headers(type=messages.LINE, id=line.id, subject=line.case, at_ms=line.told_at)
+            self._publisher.send(self.topics.alerts, line.case, messages.encode_alert(line), headers)
         self._publisher.flush()
         failpoints.hit("alerts.after_publish")
         with self.database.begin() as connection:
@@ -146,16 +145,16 @@ class AlertPublisher(Loop):
         self._published.inc(len(rows))
 
 
-def line_of(row: DeliveryRow, epoch: str) -> m.PublishedAlert:
+def line_of(row: DeliveryRow, epoch: str) -> messages.PublishedAlert:
     """A line of the feed as it is published."""
-    line = m.decode_line(row.body)
+    line = messages.decode_line(row.body)
     fields = {name: getattr(line, name) for name in line.__struct_fields__}
-    return m.PublishedAlert(**fields, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
+    return messages.PublishedAlert(**fields, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
 
 
-def letter_of(row: LetterRow) -> m.DeadLetter:
+def letter_of(row: LetterRow) -> messages.DeadLetter:
     """A dead letter as it is published: without its bytes and the token that they are sealed under."""
-    return m.DeadLetter(
+    return messages.DeadLetter(
         id=row.id,
         at=row.at,
         partition=row.partition,

@@ -15,7 +15,7 @@ from engine.store import figures, steps, unpublished_figures
 from engine.store.database import Connection, Database
 from engine.store.figures import ContributionRow
 from engine.store.steps import Positions, StepRange
-from schemas import facts as f
+from schemas import facts
 
 NAME = "performance"
 WIDE = 2000
@@ -55,7 +55,9 @@ class FoldCounts(NamedTuple):
     filled: int = 0
 
 
-def fold_messages(database: Database, news: Sequence[f.Step], between: Callable[[], None] = lambda: None) -> FoldCounts:
+def fold_messages(
+    database: Database, news: Sequence[facts.Step], between: Callable[[], None] = lambda: None
+) -> FoldCounts:
     """Fold steps that came as messages: in order within a partition, but perhaps twice, or with gaps.
 
     A gap is filled from the store, a wide one first and in transactions of its own, with a call of `between` before
@@ -83,7 +85,7 @@ def fold_messages(database: Database, news: Sequence[f.Step], between: Callable[
 class StepBatch(NamedTuple):
     """Steps to fold, and the gaps before them; how many were folded before, and how many the store does not know."""
 
-    fresh: list[f.Step]
+    fresh: list[facts.Step]
     gaps: list[StepRange]
     skipped: int
     unknown: int
@@ -94,9 +96,9 @@ class StepBatch(NamedTuple):
         return sum(gap.upto - gap.after for gap in self.gaps)
 
 
-def select_new(stands: Positions, news: Iterable[f.Step]) -> StepBatch:
+def select_new(stands: Positions, news: Iterable[facts.Step]) -> StepBatch:
     """Select the steps that are to be folded, and find the gaps between them."""
-    last, fresh, gaps, skipped, unknown = dict(stands.last), list[f.Step](), list[StepRange](), 0, 0
+    last, fresh, gaps, skipped, unknown = dict(stands.last), list[facts.Step](), list[StepRange](), 0, 0
     for step in news:
         partition, n = step.partition, step.n
         if n > stands.ends.get(partition, 0) or n < 1:
@@ -124,7 +126,7 @@ def rebuild(database: Database, *, note: bool = False) -> int:
         return sum(steps.read_ends(connection).values())
 
 
-def _write(connection: Connection, news: Sequence[f.Step], note: bool) -> None:
+def _write(connection: Connection, news: Sequence[facts.Step], note: bool) -> None:
     """Fold steps, and write the result and the positions. The positions are locked.
 
     Each contribution, each cell and each outcome is written once, in the order of their keys.

@@ -48,7 +48,7 @@ from engine.metrics.counters import FoldCounters
 from engine.settings import Settings
 from engine.store import steps
 from engine.store.database import FAILURES, Database, open_database, refuses
-from schemas import facts as f
+from schemas import facts
 from schemas.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -145,12 +145,12 @@ def _exit(status: int) -> None:
 # ---- folding ------------------------------------------------------------------------------------------------
 
 
-def decode(messages: Iterable[Message]) -> tuple[list[f.Step], int]:
+def decode(messages: Iterable[Message]) -> tuple[list[facts.Step], int]:
     """The steps of messages, and how many messages hold none. A step of another partition than its message is none."""
     found, bad = [], 0
     for partition, offset, value in messages:
         try:
-            step = f.decode_step(value)
+            step = facts.decode_step(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
             log.error("partition %d offset %d is no step and is passed over: %s", partition, offset, error)
             bad += 1

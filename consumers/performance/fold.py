@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from schemas import facts as f
+from schemas import facts
 
 TOTAL = "total"
 CLOSED = "closed"
@@ -127,7 +127,7 @@ decode = msgspec.json.Decoder(Contribution).decode
 NOTHING = Contribution()
 
 
-def fold(contribution: Contribution | None, step: f.Step) -> Folded:
+def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
     """The next step of a case: its steps come in order, the cases among each other in any."""
     place = Place(step.day, step.path, step.department, step.category, step.group, step.post)
     cells: dict[Cell, int] = {}
@@ -139,7 +139,7 @@ def fold(contribution: Contribution | None, step: f.Step) -> Folded:
             _add(cells, ((measure, place) for measure in _COUNTS[kind](fact)), 1)
         elif kind in _JUDGES:
             after = _JUDGES[kind](after, fact, place)
-            if type(fact) is f.ClockStopped:
+            if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact))
                 if fact.clock != TOTAL:
                     continue
@@ -164,7 +164,7 @@ def _add(cells: dict[Cell, int], changes: Iterable[Cell], value: int) -> None:
         cells[cell] = cells.get(cell, 0) + value
 
 
-def _outcome(step: f.Step, fact: f.ClockStopped) -> OutcomeRow:
+def _outcome(step: facts.Step, fact: facts.ClockStopped) -> OutcomeRow:
     return OutcomeRow(
         step.case,
         fact.clock,
@@ -199,21 +199,23 @@ def movable(contribution: Contribution) -> Iterator[Cell]:
         yield "overdue", contribution.overdue
 
 
-def _lapsed(contribution: Contribution, fact: f.ClockFact, place: Place) -> Contribution:
+def _lapsed(contribution: Contribution, fact: facts.ClockFact, place: Place) -> Contribution:
     if any(lapse[:4] == _key(fact) for lapse in contribution.lapses):
         return contribution
     return Contribution((*contribution.lapses, Lapse(*_key(fact), place)))
 
 
-def _key(fact: f.ClockFact) -> tuple[str, int, int, int]:
+def _key(fact: facts.ClockFact) -> tuple[str, int, int, int]:
     return fact.clock, fact.level, fact.cycle, fact.target
 
 
-_JUDGES: dict[type[f.Fact], Callable[[Contribution, Any, Place], Contribution]] = {
-    f.ClockRung: lambda before, fact, place: _lapsed(before, fact, place) if fact.breach else before,
+_JUDGES: dict[type[facts.Fact], Callable[[Contribution, Any, Place], Contribution]] = {
+    facts.ClockRung: lambda before, fact, place: _lapsed(before, fact, place) if fact.breach else before,
     # An overdue outcome is a lapse even if no rung could fire, as in a case that stood in quarantine.
-    f.ClockStopped: lambda before, fact, place: _lapsed(before, fact, place) if fact.result == "overdue" else before,
-    f.ClockContradicted: lambda before, fact, _: Contribution(
+    facts.ClockStopped: lambda before, fact, place: (
+        _lapsed(before, fact, place) if fact.result == "overdue" else before
+    ),
+    facts.ClockContradicted: lambda before, fact, _: Contribution(
         tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact))
     ),
 }
@@ -222,16 +224,18 @@ _JUDGES: dict[type[f.Fact], Callable[[Contribution, Any, Place], Contribution]] 
 # ---- what is counted once ----------------------------------------------------------------------------
 
 
-_COUNTS: dict[type[f.Fact], Callable[[Any], tuple[str, ...]]] = {
-    f.Reported: lambda fact: (f"reported:{fact.source}",),
-    f.Dissuaded: lambda fact: ("dissuaded_on_spot",) if fact.outcome == "effective" else (),
-    f.Escalated: lambda fact: (f"escalated:{fact.reason}",),
-    f.Handled: lambda fact: ("handled",),
-    f.Checked: lambda fact: ("verified", *(["rework"] if fact.outcome == "unsolved" else [])) if fact.decides else (),
-    f.Returned: lambda fact: ("returned",),
-    f.Suspended: lambda fact: ("suspended",),
-    f.Urged: lambda fact: ("urged",),
-    f.ClockRetargeted: lambda fact: ("extended",) if fact.clock == TOTAL and fact.why == "ordered" else (),
+_COUNTS: dict[type[facts.Fact], Callable[[Any], tuple[str, ...]]] = {
+    facts.Reported: lambda fact: (f"reported:{fact.source}",),
+    facts.Dissuaded: lambda fact: ("dissuaded_on_spot",) if fact.outcome == "effective" else (),
+    facts.Escalated: lambda fact: (f"escalated:{fact.reason}",),
+    facts.Handled: lambda fact: ("handled",),
+    facts.Checked: lambda fact: (
+        ("verified", *(["rework"] if fact.outcome == "unsolved" else [])) if fact.decides else ()
+    ),
+    facts.Returned: lambda fact: ("returned",),
+    facts.Suspended: lambda fact: ("suspended",),
+    facts.Urged: lambda fact: ("urged",),
+    facts.ClockRetargeted: lambda fact: ("extended",) if fact.clock == TOTAL and fact.why == "ordered" else (),
 }
 """What is counted: `verified` are the checks that decide, `rework` those of them that found it unsolved, and
 `extended` are orders that moved the total deadline."""

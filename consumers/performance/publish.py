@@ -28,8 +28,7 @@ from engine.store import unpublished_figures
 from engine.store.database import FAILURES, Database
 from engine.store.meta import read_meta
 from engine.store.unpublished_figures import FigureRow, UnpublishedRow
-from schemas import binary
-from schemas import messages as m
+from schemas import binary, messages
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +80,10 @@ def _messages(
     for note in rows:
         for place, key in enumerate(msgspec.json.decode(note.cells), 1):
             ids[tuple(key)] = f"{note.partition}.{note.n}.{place}"
-    shared = binary.headers(type=m.CELL, id="", subject="", at_ms=now_ms())
+    shared = binary.headers(type=messages.CELL, id="", subject="", at_ms=now_ms())
     for row in found:
         measure, day, path, department, category, group, post, value = row
-        cell = m.Cell(
+        cell = messages.Cell(
             measure=measure,
             day=day,
             path=path,
@@ -94,8 +93,8 @@ def _messages(
             post=post,
             value=value,
         )
-        key = m.cell_key(cell)
-        yield crc32(key.encode()) % spread, key, m.encode_cell(cell), [*shared, (ID, ids[row[:-1]].encode())]
+        key = messages.cell_key(cell)
+        yield crc32(key.encode()) % spread, key, messages.encode_cell(cell), [*shared, (ID, ids[row[:-1]].encode())]
 
 
 class FigurePublisher(Loop):

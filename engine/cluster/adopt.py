@@ -15,8 +15,7 @@ from msgspec import Struct
 from engine.cluster import topics
 from engine.errors import GridpatrolError
 from engine.settings import Settings
-from engine.store import inbox as table
-from engine.store import slices
+from engine.store import inbox_table, slices
 from engine.store.database import Connection
 from engine.store.rows import PartitionRow
 from schemas.topics import Topics
@@ -60,12 +59,12 @@ def adopt(connection: Connection, settings: Settings, admin: KafkaAdminClient, l
         starts[step.row.partition] = step.offset
         # It was halted for its loss and goes on; a process that has it in memory reads it anew.
         step.row.halted, step.row.version = "", step.row.version + 1
-    table.write_origin(connection, table.Origin(*found, bases, starts))
+    inbox_table.write_origin(connection, inbox_table.Origin(*found, bases, starts))
     slices.write_partitions(connection, [step.row for step in steps])
     return [str(step) for step in steps]
 
 
-def _step(admin: KafkaAdminClient, name: str, row: PartitionRow, origin: table.Origin, same: bool) -> Step | None:
+def _step(admin: KafkaAdminClient, name: str, row: PartitionRow, origin: inbox_table.Origin, same: bool) -> Step | None:
     """How a partition goes on; None where no record is missing. `same`: the topic is the one of the origin."""
     place = TopicPartition(name, row.partition)
     specs = (OffsetSpec.EARLIEST, OffsetSpec.LATEST, row.clock)  # the last one: not older than the partition's clock

@@ -18,8 +18,7 @@ from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, LogMismatch
 from engine.inbox import Submission
 from engine.settings import Settings
-from engine.store import inbox as table
-from engine.store import writes
+from engine.store import inbox_table, writes
 from engine.store.database import Connection, Database
 from engine.store.rows import InboxRow, PartitionRow
 from engine.store.tables import sealed
@@ -35,7 +34,7 @@ SILENT_S = 30.0
 class KafkaInbox:
     """Appends to the inbox topic, and decides no partition of it."""
 
-    def __init__(self, settings: Settings, database: Database, origin: table.Origin) -> None:
+    def __init__(self, settings: Settings, database: Database, origin: inbox_table.Origin) -> None:
         self.settings = settings
         self.database = database
         self.origin = origin
@@ -79,7 +78,7 @@ class KafkaInbox:
         if position >= self.origin.bases[partition]:
             return []
         with self.database.read() as connection:
-            return table.read(connection, partition, position, most)
+            return inbox_table.read(connection, partition, position, most)
 
     def caught_up(self, partition: int, position: int) -> bool:
         return False
@@ -97,7 +96,7 @@ class KafkaInbox:
     def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
         """The table's records, then the topic's up to its present end."""
         base, start, upto = self.origin.bases[partition], self.origin.start(partition), 0
-        for row in table.read_all(connection, partition):
+        for row in inbox_table.read_all(connection, partition):
             yield row
             upto = row.position + 1
         if upto != base + start:

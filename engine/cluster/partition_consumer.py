@@ -32,7 +32,7 @@ from engine.cluster import clients, kafka_quirks
 from engine.cluster.inbox import KafkaInbox, row_of
 from engine.errors import Fenced, Stalled
 from engine.settings import Settings
-from engine.store import inbox as table
+from engine.store import inbox_table
 from engine.store.database import Connection, Database
 from engine.store.rows import InboxRow, PartitionRow
 from schemas.topics import Topics
@@ -65,7 +65,7 @@ OUT_OF_PLACE = (LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeE
 class PartitionConsumer(KafkaInbox):
     """The inbox of a process that decides. Partitions come and go in `poll`."""
 
-    def __init__(self, settings: Settings, database: Database, origin: table.Origin) -> None:
+    def __init__(self, settings: Settings, database: Database, origin: inbox_table.Origin) -> None:
         super().__init__(settings, database, origin)
         self.taken_over = False  # memory is to be read again: partitions have come or gone, or something failed
         self.lost: dict[int, str] = {}  # partitions of which records are missing, and which

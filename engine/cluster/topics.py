@@ -19,8 +19,7 @@ from engine.cluster.relay import NAME as STEPS
 from engine.errors import DatabaseUnusable, LeaseTaken, LogMismatch, TopicsUnusable
 from engine.lease import Lease
 from engine.settings import Settings
-from engine.store import inbox as table
-from engine.store import outbox, slices, unpublished_figures
+from engine.store import inbox_table, outbox, slices, unpublished_figures
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
 from engine.store.positions import PositionRow, write_positions
@@ -110,7 +109,7 @@ def create(
             with database.begin() as connection:
                 if tied and adopt:
                     done |= dict.fromkeys(adopt(connection, settings, admin), "adopted")
-                if table.read_origin(connection) is not None:
+                if inbox_table.read_origin(connection) is not None:
                     check_origin(connection, settings, admin)
                 else:
                     _tie(connection, settings, admin, count)
@@ -122,7 +121,7 @@ def create(
 def is_tied(database: Database) -> bool:
     """Whether the log of this database is a topic."""
     with database.read() as connection:
-        return table.read_origin(connection) is not None
+        return inbox_table.read_origin(connection) is not None
 
 
 def _partitions(settings: Settings, database: Database) -> int:
@@ -131,7 +130,7 @@ def _partitions(settings: Settings, database: Database) -> int:
         found = read_meta(connection, "partitions")
         if found is None:
             write_meta(connection, "partitions", str(settings.partitions))
-            table.create_partitions(connection, settings.partitions)
+            inbox_table.create_partitions(connection, settings.partitions)
     count = int(found or settings.partitions)
     if settings.partitions not in (count, Settings().partitions):
         raise LogMismatch(
@@ -177,24 +176,24 @@ def _tie(connection: Connection, settings: Settings, admin: KafkaAdminClient, co
             f"topic {name} holds records of another database, in partitions {filled[:5]}: "
             "name topics of its own for this one by GRIDPATROL_KAFKA_PREFIX, or delete that one"
         )
-    heads = dict.fromkeys(range(count), 0) | table.read_heads(connection)
-    origin = table.Origin(*identity(settings, admin), [heads[p] for p in range(count)])
-    table.write_origin(connection, origin)
+    heads = dict.fromkeys(range(count), 0) | inbox_table.read_heads(connection)
+    origin = inbox_table.Origin(*identity(settings, admin), [heads[p] for p in range(count)])
+    inbox_table.write_origin(connection, origin)
     rows = slices.read_partitions(connection)
     write_positions(connection, [PositionRow(STEPS, row.partition, row.n) for row in rows])
     outbox.mark_all(connection)
     unpublished_figures.note_all(connection)
 
 
-def origin_of(connection: Connection) -> table.Origin:
+def origin_of(connection: Connection) -> inbox_table.Origin:
     """Which topic the log is; TopicsUnusable where it is a table."""
-    origin = table.read_origin(connection)
+    origin = inbox_table.read_origin(connection)
     if origin is None:
         raise TopicsUnusable("this database's log is not a topic yet")
     return origin
 
 
-def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> table.Origin:
+def check_origin(connection: Connection, settings: Settings, admin: KafkaAdminClient) -> inbox_table.Origin:
     """The origin. TopicsUnusable where there is none; LogMismatch where the brokers have another topic of that name."""
     origin = origin_of(connection)
     found = identity(settings, admin)
@@ -215,7 +214,7 @@ def identity(settings: Settings, admin: KafkaAdminClient) -> tuple[str, str]:
     return str(admin.describe_cluster()["cluster_id"]), str(found["topic_id"])
 
 
-def open_inbox(settings: Settings, database: Database) -> table.Origin:
+def open_inbox(settings: Settings, database: Database) -> inbox_table.Origin:
     """Check at start that brokers and database belong together, and that the inbox is stamped by the brokers."""
     admin = clients.admin(settings)
     try:

@@ -27,7 +27,7 @@ from engine.runtime import Chore, Engine
 from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database
-from engine.store.inbox import Origin
+from engine.store.inbox_table import Origin
 from schemas.topics import Topics
 
 log = logging.getLogger(__name__)

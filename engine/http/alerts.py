@@ -18,7 +18,7 @@ from litestar.response import Stream
 
 from engine.http.context import DoorContext
 from engine.http.problems import Problem, busy
-from engine.store import alerts as store
+from engine.store import alerts
 from engine.views.alerts import AlertPage, AlertQuestion, FeedStart, alert_page, feed_lines, feed_start
 
 SUBSCRIBERS = 200
@@ -89,7 +89,7 @@ class Feed:
                 changed.clear()
                 looked = loop.time()
                 with suppress(Problem):
-                    head = await self.context.read(store.last_number)
+                    head = await self.context.read(alerts.last_number)
                     if head != self.head:
                         self.head = head
                         self._wake()

@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 
 from engine.http.context import DoorContext
 from engine.http.problems import busy
-from engine.store import inbox, incident_queries
+from engine.store import inbox_table, incident_queries
 from engine.store.database import Connection
 from engine.views.questions import NoActivePack
 
@@ -55,7 +55,7 @@ async def readyz(context: NamedDependency[DoorContext]) -> Ready:
         pack = incident_queries.read_active(connection)
         if pack is None:
             raise NoActivePack()
-        in_table = inbox.read_origin(connection) is None
+        in_table = inbox_table.read_origin(connection) is None
         backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
         return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
 

@@ -17,9 +17,9 @@ from engine.clock import now_ms
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext, done_within
 from engine.http.problems import Problem, busy
-from engine.operations import dead_letters, erasure, settlements
-from engine.operations.dead_letters import Replayed
+from engine.operations import erasure, resubmission, settlements
 from engine.operations.erasure import Erased, Erasure
+from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
 from engine.principals import Principal
 from engine.runtime import Engine
@@ -45,23 +45,23 @@ async def activate(context: NamedDependency[DoorContext], data: JSONBody[Pack]) 
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
 async def replay_letter(context: NamedDependency[DoorContext], letter: FromPath[str]) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
-    found = await _act(context, lambda engine: dead_letters.read(engine, letter))
+    found = await _act(context, lambda engine: resubmission.read(engine, letter))
     if found is None:
         raise Problem(
             404, "unknown_letter", f"there is no dead letter {letter!r}", remedy="see `gridpatrol deadletter list`"
         )
     try:
-        submission = dead_letters.resubmission(*found, context.writer.engine.count, context.principals)
-    except dead_letters.NotReplayable as error:
+        submission = resubmission.resubmission(*found, context.writer.engine.count, context.principals)
+    except resubmission.NotReplayable as error:
         raise Problem(409, "not_replayable", str(error)) from error
     ask = context.writer.submit(submission, wait=submission.kind == "event")
     await _done(ask.durable)
     if ask.outcome is None:
-        outcome = dead_letters.outcome_of(letter, None)  # a released firing has no answer of its own
+        outcome = resubmission.outcome_of(letter, None)  # a released firing has no answer of its own
     else:
         answer: Answer = await _done(ask.outcome)
-        outcome = dead_letters.outcome_of(letter, answer)
-    await _act(context, lambda engine: dead_letters.write_outcome(engine, outcome))
+        outcome = resubmission.outcome_of(letter, answer)
+    await _act(context, lambda engine: resubmission.write_outcome(engine, outcome))
     return outcome
 
 

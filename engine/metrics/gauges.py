@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from engine.clock import now_ms
 from engine.metrics import definitions as d
 from engine.policies import Policies
-from engine.store import dead_letters, figures, inbox, incident_queries, outbox, positions, unpublished_figures
+from engine.store import dead_letters, figures, inbox_table, incident_queries, outbox, positions, unpublished_figures
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
@@ -101,7 +101,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         overdue[codes[-1] if codes else "", group, AGES[band - 1][1]] += count
     yield d.INCIDENTS_OVERDUE.values(dict(sorted(overdue.items())))
     yield d.TIMER_LAG.value(_seconds_since(incident_queries.read_earliest_due(connection), now))
-    if inbox.read_origin(connection) is None:  # of a topic, the workers that own its partitions know and say it
+    if inbox_table.read_origin(connection) is None:  # of a topic, the workers that own its partitions know and say it
         yield d.INBOX_LAG.values({(str(p),): count for p, count in incident_queries.count_waiting(connection)})
         yield d.PARTITIONS_HALTED.value(incident_queries.count_halted(connection))
         yield d.INBOX_OLDEST.value(_seconds_since(incident_queries.read_oldest_waiting(connection), now))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
 from engine.slice.types import Answer, Batch, SliceCounts
-from engine.store import dead_letters, inbox, slices
+from engine.store import dead_letters, inbox_table, slices
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import CaseRow, InboxRow, PartitionRow, SeenRow, StepRow
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import decode_record
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
@@ -39,7 +39,7 @@ class SliceWrites:
     def write(self, moved: Sequence[PartitionRow]) -> None:
         """Each table once; the partitions last."""
         connection = self.reads.connection
-        inbox.append(connection, self.appended)
+        inbox_table.append(connection, self.appended)
         slices.write_steps(connection, self.steps)
         slices.write_cases(connection, list(self.cases.values()))
         slices.write_seen(connection, list(self.seen.values()))
@@ -157,12 +157,12 @@ class SliceWrites:
                     case.group,
                     step.department,
                     step.cause.actor,
-                    f.encode_cause(step.cause).decode(),
-                    f.encode_facts(step.facts).decode(),
+                    facts.encode_cause(step.cause).decode(),
+                    facts.encode_facts(step.facts).decode(),
                 )
             )
             for fact in step.facts:
-                if isinstance(fact, f.ClockRung) and fact.breach:
+                if isinstance(fact, facts.ClockRung) and fact.breach:
                     key = (fact.clock, fact.level)
                     self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
         if result.steps:

@@ -11,7 +11,7 @@ from engine.store.positions import PositionRow, read_positions
 from engine.store.rows import StepRow
 from engine.store.sql import among, execute, is_sqlite, rows_as
 from engine.store.tables import positions
-from schemas import facts as f
+from schemas import facts
 
 
 class FactsGap(GridpatrolError):
@@ -105,9 +105,9 @@ def _lock(connection: Connection, consumer: str, partitions: list[int]) -> dict[
     return {partition: n for partition, n in execute(connection, sql, consumer, ids)}
 
 
-def step_of(row: StepRow) -> f.Step:
+def step_of(row: StepRow) -> facts.Step:
     """The step that a row holds."""
-    return f.Step(
+    return facts.Step(
         partition=row.partition,
         n=row.n,
         case=row.case_id,
@@ -120,12 +120,12 @@ def step_of(row: StepRow) -> f.Step:
         group=row.grp,
         department=row.department,
         post=row.post,
-        cause=f.decode_cause(row.cause),
-        facts=f.decode_facts(row.body),
+        cause=facts.decode_cause(row.cause),
+        facts=facts.decode_facts(row.body),
     )
 
 
-def move_on(connection: Connection, consumer: str, taken: Sequence[StepRow | f.Step]) -> None:
+def move_on(connection: Connection, consumer: str, taken: Sequence[StepRow | facts.Step]) -> None:
     """Keep that these steps have been taken in; of each partition they come in order."""
     ends = {step.partition: step.n for step in taken}
     moved = [PositionRow(consumer, p, n) for p, n in sorted(ends.items())]

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.store import alerts as store
+from engine.store import alerts
 from engine.store.alerts import AlertRow
 from engine.store.database import Connection
 from engine.store.meta import read_meta
@@ -75,7 +75,7 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
     before = read_cursor(question.cursor, tuple[int, str]) if question.cursor else None
     since = parse_instant(question.since, "since") if question.since else None
     names = active_names(connection, policies)
-    rows = store.listed(
+    rows = alerts.listed(
         connection,
         path=prefix_of(names, question.grid) if question.grid else "/",
         status=question.status or None,
@@ -137,8 +137,8 @@ class FeedLines(NamedTuple):
 def feed_start(connection: Connection, policies: Policies, grid: str, last: str) -> FeedStart:
     """Where to begin after the place `last`; without one, from now on. Raises Unanswerable."""
     path = prefix_of(active_names(connection, policies), grid) if grid else "/"
-    epoch = read_meta(connection, store.EPOCH) or "0"
-    head = store.last_number(connection)
+    epoch = read_meta(connection, alerts.EPOCH) or "0"
+    head = alerts.last_number(connection)
     after = place_in_feed(last, epoch, head) if last else head
     return FeedStart(path, epoch, after or 0, restarted=after is None)
 
@@ -155,10 +155,10 @@ def place_in_feed(last: str, epoch: str, head: int) -> int | None:
 
 def feed_lines(connection: Connection, policies: Policies, path: str, after: int) -> FeedLines:
     """The lines after a number, their instants written out as everywhere at the door."""
-    rows = store.read_feed(connection, after, path, FEED_PAGE)
+    rows = alerts.read_feed(connection, after, path, FEED_PAGE)
     full = len(rows) == FEED_PAGE
     # A full page may end before the feed does; else everything up to the feed's end has been looked at.
-    last = rows[-1].number if full else max(after, store.last_number(connection))
+    last = rows[-1].number if full else max(after, alerts.last_number(connection))
     if not rows:
         return FeedLines([], last, full)
     names, lines = active_names(connection, policies), []

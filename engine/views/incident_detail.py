@@ -12,7 +12,7 @@ from engine.store.rows import StepRow
 from engine.views.incident_list import IncidentHead, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names
 from engine.views.questions import Unanswerable
-from schemas import facts as f
+from schemas import facts
 from workflows import case as cases
 from workflows import sla
 from workflows.case import Case, Clock
@@ -259,7 +259,7 @@ def _is_instant(kind: inspect.Type) -> bool:
 
 _INSTANTS = {
     fact.tag: {field.encode_name for field in fact.fields if _is_instant(field.type)}
-    for fact in inspect.multi_type_info(get_args(f.AnyFact))
+    for fact in inspect.multi_type_info(get_args(facts.AnyFact))
     if isinstance(fact, inspect.StructType)
 }
 """By a fact's name, which of its members are instants."""
@@ -267,9 +267,9 @@ _INSTANTS = {
 
 def history_step(step: StepRow, names: Names) -> HistoryStep:
     """A step with its instants written out. The record inside a parked event is left to the log."""
-    cause = f.decode_cause(step.cause)
-    facts: list[dict[str, Any]] = msgspec.json.decode(step.body)
-    for fact in facts:
+    cause = facts.decode_cause(step.cause)
+    members: list[dict[str, Any]] = msgspec.json.decode(step.body)
+    for fact in members:
         if fact["fact"] == "incident.parked":
             fact.pop("event", None)
         for name in _INSTANTS.get(fact["fact"], set()) & fact.keys():
@@ -281,5 +281,5 @@ def history_step(step: StepRow, names: Names) -> HistoryStep:
         at=names.instant(step.at),
         day=step.day,
         cause=Cause(cause.type, cause.source, cause.id, cause.actor, names.maybe(cause.occurred), cause.traceparent),
-        facts=facts,
+        facts=members,
     )

@@ -8,11 +8,10 @@ import msgspec
 
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
-from engine.operations import dead_letters
-from engine.operations.dead_letters import Replayed
+from engine.operations import resubmission
 from engine.principals import Principals
 from engine.slice.types import Answer
-from engine.store import dead_letters as store
+from engine.store import dead_letters
 from gridpatrol import options
 from gridpatrol.render.tables import LocalClock, clock_of, table
 from gridpatrol.run.wiring import reading, settings_of, writer_of, writing
@@ -40,8 +39,8 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
       gridpatrol deadletter list --reason unknown_code --open --json
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = store.listed(connection, reason=reason, open_only=open_only, limit=limit)
-        counts = store.counts(connection)
+        found = dead_letters.listed(connection, reason=reason, open_only=open_only, limit=limit)
+        counts = dead_letters.counts(connection)
         clock = clock_of(connection)
     if as_json:
         options.print_json([_members(letter, clock) for letter in found])
@@ -62,7 +61,7 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
     click.echo("; ".join(f"{reason}: {n}, {unseen} open" for reason, n, unseen in counts) or "No dead letters.")
 
 
-def _members(letter: store.Letter, clock: LocalClock) -> dict[str, Any]:
+def _members(letter: dead_letters.Letter, clock: LocalClock) -> dict[str, Any]:
     """A letter as JSON shows it."""
     members: dict[str, Any] = msgspec.to_builtins(letter)
     return members | {"at": clock.instant(letter.at), "at_ms": letter.at}
@@ -86,8 +85,8 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
       gridpatrol deadletter show 17.42 --bytes
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = _must_exist(store.read(connection, letter), letter)
-        body = store.read_sealed(connection, found.token) if with_bytes else None
+        found = _must_exist(dead_letters.read(connection, letter), letter)
+        body = dead_letters.read_sealed(connection, found.token) if with_bytes else None
         members = _members(found, clock_of(connection))
     if with_bytes:
         log.warning("sealed.read", extra={"letter": letter, "by": options.account()})
@@ -100,7 +99,7 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
             click.echo(f"{name:10} {value}")
 
 
-def _must_exist(letter: store.Letter | None, id_: str) -> store.Letter:
+def _must_exist(letter: dead_letters.Letter | None, id_: str) -> dead_letters.Letter:
     if letter is None:
         raise click.UsageError(f"There is no dead letter {id_!r}: see `gridpatrol deadletter list`.")
     return letter
@@ -125,28 +124,28 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
     settings = settings_of(database=database)
     with reading(settings) as opened, opened.read() as connection:
         for id_ in letter:
-            _must_exist(store.read(connection, id_), id_)
+            _must_exist(dead_letters.read(connection, id_), id_)
     try:
         with writing(settings) as engine:
             engine.drain(now_ms())
-            outcomes = list[Replayed]()
+            outcomes = list[resubmission.Replayed]()
             for id_ in letter:
-                found = dead_letters.read(engine, id_)
+                found = resubmission.read(engine, id_)
                 assert found is not None
                 principals = Principals(engine.settings.principals)
-                submission = dead_letters.resubmission(*found, engine.count, principals)
+                submission = resubmission.resubmission(*found, engine.count, principals)
                 row = engine.append([submission], now_ms())[0]
                 answer: Answer | None = None
                 while (result := engine.work(now_ms())) is not None:
                     here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
                     answer = next(here, answer)
-                outcomes.append(dead_letters.outcome_of(id_, answer))
-                dead_letters.write_outcome(engine, outcomes[-1])
+                outcomes.append(resubmission.outcome_of(id_, answer))
+                resubmission.write_outcome(engine, outcomes[-1])
             engine.drain(now_ms())
     except LeaseTaken:
         server = writer_of(settings)
         answers = [server.post(f"/v1/operator/letters/{id_}/replays") for id_ in letter]
-        outcomes = [msgspec.convert(answer, Replayed) for answer in answers]
+        outcomes = [msgspec.convert(answer, resubmission.Replayed) for answer in answers]
     if as_json:
         options.print_json(outcomes)
     else:

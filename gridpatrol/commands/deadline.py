@@ -17,7 +17,7 @@ from engine.store.database import Database
 from engine.store.rows import StepRow
 from gridpatrol import options
 from gridpatrol.run.wiring import read_pack, reading, settings_of
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import to_ms
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import Explanation, explain, render
@@ -129,24 +129,24 @@ def ledgers(steps: list[StepRow]) -> list[Ledger]:
     found: dict[tuple[str, int, int], Ledger] = {}
     in_order = list[Ledger]()
     for step in steps:
-        for fact in f.decode_facts(step.body):
-            if isinstance(fact, f.ClockStarted):
+        for fact in facts.decode_facts(step.body):
+            if isinstance(fact, facts.ClockStarted):
                 key = (fact.clock, fact.level, fact.cycle)
                 ledger = Ledger(*key, fact.calendar, fact.judged, fact.limit, fact.due, step.at)
                 found[key] = ledger
                 in_order.append(ledger)
-            elif isinstance(fact, f.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:
+            elif isinstance(fact, facts.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:
                 ledger = found[fact.clock, fact.level, fact.cycle]
                 match fact:
-                    case f.ClockPaused():
+                    case facts.ClockPaused():
                         ledger.paused = fact.judged
-                    case f.ClockResumed():
+                    case facts.ClockResumed():
                         if ledger.paused is not None:
                             ledger.pauses.append((ledger.paused, fact.judged))
                         ledger.paused, ledger.due, ledger.known = None, fact.due, step.at
-                    case f.ClockRetargeted():
+                    case facts.ClockRetargeted():
                         ledger.limit, ledger.due, ledger.known = fact.limit, fact.due, step.at
-                    case f.ClockStopped():
+                    case facts.ClockStopped():
                         ledger.judged, ledger.result = fact.judged, fact.result
     return in_order
 

@@ -41,7 +41,7 @@ def run(listen: str | None, database: str | None, folder: Path | None, rate: flo
 @options.database
 @click.option("--proof", is_flag=True, help="Print only the line of proof that the README carries.")
 @options.as_json
-def city(database: str | None, proof: bool, as_json: bool) -> None:
+def show_city(database: str | None, proof: bool, as_json: bool) -> None:
     """Seven weeks of a real city (Boston 311, public domain), and what the engine makes of them.
 
     \b
@@ -49,13 +49,13 @@ def city(database: str | None, proof: bool, as_json: bool) -> None:
       gridpatrol demo city
       gridpatrol demo city --json
     """
-    from gridpatrol.run import city as cities
+    from gridpatrol.run import city
 
     settings = defaults(settings_of(database=database), database=CITY_DATABASE)
-    found = cities.run(settings)
+    found = city.run(settings)
     if as_json:
         options.print_json(found)
     elif proof:
-        click.echo(cities.proof(found))
+        click.echo(city.proof(found))
     else:
-        cities.print_city(found, shown(settings.database))
+        city.print_city(found, shown(settings.database))

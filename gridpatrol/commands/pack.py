@@ -9,7 +9,7 @@ import msgspec
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.packs import check_folder, folder_of
-from engine.store import inbox, slices
+from engine.store import inbox_table, slices
 from gridpatrol import options
 from gridpatrol.run.wiring import read_pack, reading, settings_of, writer_of, writing
 from workflows.clocks.calendar import Calendar
@@ -89,7 +89,7 @@ def list_packs(database: str | None, as_json: bool) -> None:
       gridpatrol pack list
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        rows = inbox.read_packs(connection)
+        rows = inbox_table.read_packs(connection)
         first = slices.read_partitions(connection)[:1]
     activations: list[tuple[str, int]] = msgspec.json.decode(first[0].packs) if first else []
     listed = list[dict[str, Any]]()

@@ -8,7 +8,7 @@ from consumers.performance import consume
 from engine.clock import now_ms
 from engine.lease import WRITER, Lease
 from engine.policies import Policies
-from engine.store import inbox
+from engine.store import inbox_table
 from engine.views.performance import GROUPINGS, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion
 from gridpatrol import options
@@ -80,7 +80,7 @@ def rebuild(database: str | None, as_json: bool) -> None:
     settings = settings_of(database=database)
     with reading(settings) as opened:
         with opened.read() as connection:
-            published = inbox.read_origin(connection) is not None
+            published = inbox_table.read_origin(connection) is not None
         with closing(Lease(opened, WRITER, shared=published)):
             total = consume.rebuild(opened, note=published)
             with progress("folding", total) as show:

@@ -48,9 +48,9 @@ def create(
     Example:
       gridpatrol topic create --kafka broker-1:9092 --database postgresql://gridpatrol@db.example/gridpatrol
     """
-    from engine.cluster import acls as rights
-    from engine.cluster import adopt as adopting
     from engine.cluster import topics
+    from engine.cluster.acls import grant
+    from engine.cluster.adopt import adopt as adopt_topic
 
     settings = settings_of(database=database, kafka=kafka)
     named = [principal.name for principal in Principals(settings.principals)]
@@ -58,7 +58,7 @@ def create(
     opened = open_database(settings.database)
     try:
         opened.check_schema()
-        going_on = partial(adopting.adopt, lose=lose) if adopt else None
+        going_on = partial(adopt_topic, lose=lose) if adopt else None
         done = topics.create(settings, opened, replication, every, going_on)
     finally:
         opened.close()
@@ -72,5 +72,5 @@ def create(
             err=True,
         )
     if acls:
-        for line in rights.grant(settings, every):
+        for line in grant(settings, every):
             click.echo(line)

@@ -11,7 +11,7 @@ from engine.store.rows import StepRow
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
 from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
-from schemas import facts as f
+from schemas import facts
 from workflows.definitions import DEFINITIONS
 
 EVIDENCE = "证据 evidence:"
@@ -39,22 +39,22 @@ class StepText:
         self.state = ""
         self.sentences = list[str]()
         definition = "incident"
-        for fact in f.decode_facts(step.body):
-            if isinstance(fact, f.Reported):
+        for fact in facts.decode_facts(step.body):
+            if isinstance(fact, facts.Reported):
                 definition = fact.definition
-            if isinstance(fact, f.Moved):
+            if isinstance(fact, facts.Moved):
                 self.state, self.instant = fact.state, fact.judged
-            elif isinstance(fact, f.ClockRung):
+            elif isinstance(fact, facts.ClockRung):
                 self.instant = fact.due_at
             sentence = _of_way(fact, self) or _of_work(fact, self) or _of_clock(fact, self)
-            if isinstance(fact, f.Evidenced) and self.sentences and self.sentences[-1].startswith(EVIDENCE):
+            if isinstance(fact, facts.Evidenced) and self.sentences and self.sentences[-1].startswith(EVIDENCE):
                 self.sentences[-1] += f", {fact.kind}"
             elif sentence:
                 self.sentences.append(sentence)
         states = DEFINITIONS[definition or "incident"].states
         if self.state in states:
             self.state = f"{states[self.state].zh} {self.state}"
-        actor = f.decode_cause(step.cause).actor
+        actor = facts.decode_cause(step.cause).actor
         self.speaker = names.post(actor).name if actor else "时钟 clock"
         late = step.at - self.instant
         if actor and late >= 60_000:
@@ -74,95 +74,95 @@ class StepText:
         return "" if due is None else f" until {self.clock.short(due)}"
 
 
-def _of_way(fact: f.Fact, step: StepText) -> str:
+def _of_way(fact: facts.Fact, step: StepText) -> str:
     """What is said of the incident's way from unit to unit, and of what stands beside it."""
     names = step.names
     match fact:
-        case f.Reported():
+        case facts.Reported():
             return both(SOURCES, fact.source)
-        case f.Assigned():
+        case facts.Assigned():
             department = f" · {names.department(fact.department).name}" if fact.department else ""
             return f"→ {names.grid(fact.grid).name}{department}"
-        case f.Copied():
+        case facts.Copied():
             to = [names.post(code).name for code in fact.posts]
             to += [names.department(code).name for code in fact.departments]
             return f"抄送 copy to {', '.join(to)}" if to else ""
-        case f.Escalated():
+        case facts.Escalated():
             return f"上报上级 escalated L{fact.was_level} → L{fact.level}: {both(WORDS, fact.reason)}"
-        case f.Returned():
+        case facts.Returned():
             return f"退回 returned: {both(WORDS, fact.reason)}"
-        case f.Suspended():
+        case facts.Suspended():
             return f"挂账 suspended: {both(WORDS, fact.reason)}{step.until(fact.until)}"
-        case f.Resumed():
+        case facts.Resumed():
             return "恢复 resumed"
-        case f.Linked():
+        case facts.Linked():
             return f"并入 merged into {fact.into}"
-        case f.Similar():
+        case facts.Similar():
             return f"疑似重复 perhaps the same as {', '.join(fact.cases)}"
-        case f.Noted():
+        case facts.Noted():
             return f"{fact.what} {fact.reason}".rstrip()
-        case f.Acknowledged():
+        case facts.Acknowledged():
             return "知悉 acknowledged"
-        case f.Urged():
+        case facts.Urged():
             return "催办 urged"
-        case f.Parked():
+        case facts.Parked():
             return f"早到待处理 came early and waits: {fact.type.removeprefix('gridpatrol.').rsplit('.v', 1)[0]}"
-        case f.Unparked():
+        case facts.Unparked():
             return f"早到事件 the early event: {both(WORDS, fact.why)}"
-        case f.Quarantined():
+        case facts.Quarantined():
             return "隔离 its clocks stand still" if fact.on else "解除隔离 its clocks run again"
     return ""
 
 
-def _of_work(fact: f.Fact, step: StepText) -> str:
+def _of_work(fact: facts.Fact, step: StepText) -> str:
     """What is said of the work on site."""
     match fact:
-        case f.Assisting():
+        case facts.Assisting():
             return f"协助 assisting: {', '.join(step.unit(code) for code in fact.units)}"
-        case f.Dissuaded():
+        case facts.Dissuaded():
             return both(WORDS, fact.outcome)
-        case f.Arrived():
+        case facts.Arrived():
             return f"到场 on site: {step.names.department(fact.department).name}"
-        case f.Ordered():
+        case facts.Ordered():
             return f"责令整改 ordered to rectify, stage {fact.stage} {fact.unit}".rstrip()
-        case f.Rectified():
+        case facts.Rectified():
             return f"整改完成 stage {fact.stage} rectified"
-        case f.Evidenced():
+        case facts.Evidenced():
             return f"{EVIDENCE} {fact.kind}"
-        case f.Handled():
+        case facts.Handled():
             levels = ", ".join(f"L{level}" for level in fact.checks)
             return f"已处置 handled by L{fact.level}" + (f", on-site checks by {levels}" if levels else "")
-        case f.Checked():
+        case facts.Checked():
             decides = " (决定 decides)" if fact.decides else ""
             return f"现场核查 L{fact.level} checked: {both(WORDS, fact.outcome)}{decides}"
-        case f.Reworked():
+        case facts.Reworked():
             loop = " (反复 loop)" if fact.looped else ""
             return f"第{fact.cycle + 1}轮 cycle {fact.cycle + 1} begins{loop}"
     return ""
 
 
-def _of_clock(fact: f.Fact, step: StepText) -> str:
+def _of_clock(fact: facts.Fact, step: StepText) -> str:
     """What is said of clocks and alerts."""
-    clock = both(CLOCKS, fact.clock) if isinstance(fact, f.ClockFact) else ""
+    clock = both(CLOCKS, fact.clock) if isinstance(fact, facts.ClockFact) else ""
     match fact:
-        case f.ClockStarted(due=int()):
+        case facts.ClockStarted(due=int()):
             return f"{clock} {fact.limit or '按令 by order'}{step.until(fact.due)}"
-        case f.ClockStopped() if fact.result != "without_deadline":
+        case facts.ClockStopped() if fact.result != "without_deadline":
             return f"{clock} {both(RESULTS, fact.result)} after {duration(fact.elapsed)}"
-        case f.ClockRung():
+        case facts.ClockRung():
             return f"{clock}: {both(RUNGS, fact.rung)}" + (f" #{fact.repeat + 1}" if fact.repeat else "")
-        case f.ClockPaused():
+        case facts.ClockPaused():
             return f"{clock} 暂停 paused"
-        case f.ClockResumed():
+        case facts.ClockResumed():
             return f"{clock} 继续 resumed{step.until(fact.due)}"
-        case f.ClockRetargeted():
+        case facts.ClockRetargeted():
             due = step.clock.short(fact.due) if fact.due is not None else "无时限 no deadline"
             return f"{clock} now {due}"
-        case f.ClockContradicted():
+        case facts.ClockContradicted():
             return f"{clock}: 实际按期 was done in time after all"
-        case f.AlertRaised() if fact.to:
+        case facts.AlertRaised() if fact.to:
             later = f" at {step.clock.short(fact.not_before)}" if fact.not_before is not None else ""
             return f"告警 tells {step.posts(fact.to)}{later}"
-        case f.AlertEnded():
+        case facts.AlertEnded():
             return f"告警{both(ALERT_ENDS, fact.how)}"
     return ""

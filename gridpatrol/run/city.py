@@ -35,7 +35,7 @@ from gridpatrol.importers import boston311
 from gridpatrol.render.progress import progress
 from gridpatrol.render.tables import duration, table
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, is_empty, read_pack, writing
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import to_ms
 
 END = "2016-01-12T23:00:00-05:00"
@@ -175,15 +175,15 @@ def read_engine(database: Database) -> dict[str, TotalClock]:
         for step in exports.steps_by_case(connection):
             if step.seq == 1:
                 clock = TotalClock()
-            for fact in f.decode_facts(step.body):
+            for fact in facts.decode_facts(step.body):
                 match fact:
-                    case f.Reported():
+                    case facts.Reported():
                         found[fact.reference] = clock
-                    case f.ClockStarted(clock="total") | f.ClockRetargeted(clock="total"):
+                    case facts.ClockStarted(clock="total") | facts.ClockRetargeted(clock="total"):
                         clock.due = fact.due
-                    case f.ClockRung(clock="total", breach=True):
+                    case facts.ClockRung(clock="total", breach=True):
                         clock.breached = True
-                    case f.ClockStopped(clock="total"):
+                    case facts.ClockStopped(clock="total"):
                         clock.result = fact.result
     return found
 

@@ -24,7 +24,7 @@ from engine.metrics.counters import Counters
 from engine.packs import check_folder, folder_of
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
-from engine.store import inbox
+from engine.store import inbox_table
 from engine.store.database import Database, open_database
 from engine.store.meta import read_meta
 from gridpatrol import options
@@ -104,7 +104,7 @@ class LogIsTopic(LeaseTaken):
 def whole_log(settings: Settings, database: Database) -> Iterator[Engine]:
     """An engine for reading the log to its end, wherever it lies; it decides nothing."""
     with database.read() as connection:
-        in_topic = read_meta(connection, inbox.TOPIC) is not None
+        in_topic = read_meta(connection, inbox_table.TOPIC) is not None
     if not in_topic:
         yield Engine(database, settings, (), Counters())
         return
@@ -148,7 +148,7 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
             database.upgrade()
         database.check_schema()
         with database.read() as connection:
-            if read_meta(connection, inbox.TOPIC) is not None:
+            if read_meta(connection, inbox_table.TOPIC) is not None:
                 raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
         counters = counters or Counters()
         if not listening:

@@ -26,8 +26,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from gridpatrol import bench
-from schemas import facts as f
-from schemas import messages as m
+from schemas import facts, messages
 from schemas.topics import Topics
 from workflows.policy.index import Policy
 
@@ -209,15 +208,15 @@ class LatencyMeter(threading.Thread):
     def run(self) -> None:
         """Until closed."""
         while not self._over.is_set():
-            for place, messages in self._consumer.poll(100).items():
+            for place, batch in self._consumer.poll(100).items():
                 now = time.monotonic()
-                for message in messages:
+                for message in batch:
                     if place.topic == self.facts:
-                        cause = f.decode_step(message.value).cause
+                        cause = facts.decode_step(message.value).cause
                         if (meant := self._meant.pop((cause.source, cause.id), None)) is not None:
                             self.steps.append(now - meant)
                     else:
-                        line = m.decode_alert(message.value)
+                        line = messages.decode_alert(message.value)
                         urged = (line.kind, line.what) == ("urge", "firing")
                         if urged and (meant := self._urged.pop(line.case, None)) is not None:
                             self.alerts.append(now - meant)

@@ -31,8 +31,7 @@ from engine.store.rows import StepRow
 from gridpatrol.run.wiring import whole_log
 from lab.chaos.load import Ledger, Sending
 from lab.runs import consumers, engine_on
-from schemas import facts as f
-from schemas import messages as m
+from schemas import facts, messages
 from schemas.topics import Topics
 
 SHOWN = 5
@@ -176,8 +175,8 @@ def _read(case: Case, topic: str) -> Iterator[Any]:
         while any(next_[place] < ends[place] for place in ends):
             if now_ms() > until:
                 raise AssertionError(f"topic {topic} cannot be read to its end: {next_} of {ends}")
-            for place, messages in reader.poll(500).items():
-                for item in messages:
+            for place, batch in reader.poll(500).items():
+                for item in batch:
                     if item.offset != next_[place]:
                         gap = f"{topic} {place.partition}: offset {item.offset}, {next_[place]} comes next"
                         case.verdict.complain("topic", [gap])
@@ -266,19 +265,19 @@ def check_effects(case: Case, steps: list[StepRow]) -> None:
     """No event has two effects; an early one may have been parked before it had its own."""
     effects: dict[tuple[int, str, str], int] = {}
     for step in steps:
-        cause = f.decode_cause(step.cause)
+        cause = facts.decode_cause(step.cause)
         if not cause.actor and cause.occurred is not None:
             continue  # a clock's, or the engine's own
         parked = any(
-            isinstance(fact, f.Parked) and (fact.source, fact.id) == (cause.source, cause.id)
-            for fact in f.decode_facts(step.body)
+            isinstance(fact, facts.Parked) and (fact.source, fact.id) == (cause.source, cause.id)
+            for fact in facts.decode_facts(step.body)
         )
         key = (step.partition, cause.source, cause.id)
         effects[key] = effects.get(key, 0) + (not parked)
     case.verdict.complain("two effects", (key for key, count in effects.items() if count > 1), "twice")
     done = {(p, s, i) for p, s, i in case.rows("SELECT partition, source, id FROM seen WHERE outcome = 'done'")}
     case.verdict.complain("done without effect", done - {key for key, count in effects.items() if count}, "lost")
-    case.verdict.numbers["facts"] = sum(len(f.decode_facts(step.body)) for step in steps)
+    case.verdict.numbers["facts"] = sum(len(facts.decode_facts(step.body)) for step in steps)
     case.verdict.numbers["steps"] = len(steps)
 
 
@@ -294,14 +293,14 @@ def check_due(case: Case, steps: list[StepRow]) -> None:
         told_: set[tuple[str, int, int, int]] = set()
         passed: set[tuple[str, int, int, int]] = set()
         for step in sorted(own, key=lambda row: row.seq):
-            facts = f.decode_facts(step.body)
+            found = facts.decode_facts(step.body)
             # Neither what was due itself nor a parked word that it released, which is dated at its instant.
-            if f.decode_cause(step.cause).actor and not any(isinstance(fact, f.Unparked) for fact in facts):
+            if facts.decode_cause(step.cause).actor and not any(isinstance(fact, facts.Unparked) for fact in found):
                 # What a late word has set, a later word that came with it may have met: no instant lay between them.
                 passed |= {(*key, target) for key, (target, *at) in running.items() if max(at) < step.at}
                 silent += [f"case {id_} seq {step.seq}: {key}" for key in passed - told_]
-            for fact in facts:
-                rungs += isinstance(fact, f.ClockRung)
+            for fact in found:
+                rungs += isinstance(fact, facts.ClockRung)
                 _follow(running, told_, fact, step.at)
         passed |= {(*key, target) for key, (target, at, _) in running.items() if at < now}
         silent += [f"case {id_} at the end: {key}" for key in passed - told_]
@@ -313,16 +312,16 @@ def check_due(case: Case, steps: list[StepRow]) -> None:
 
 def _follow(running: Running, told_: set[tuple[str, int, int, int]], fact: Any, at: int) -> None:
     """Take a fact into the clocks that run, and the breaches that were told."""
-    if not isinstance(fact, f.ClockFact):
+    if not isinstance(fact, facts.ClockFact):
         return
     key = (fact.clock, fact.level, fact.cycle)
-    if isinstance(fact, (f.ClockPaused, f.ClockStopped)):
+    if isinstance(fact, (facts.ClockPaused, facts.ClockStopped)):
         running.pop(key, None)
-    elif isinstance(fact, (f.ClockStarted, f.ClockResumed, f.ClockRetargeted)):
+    elif isinstance(fact, (facts.ClockStarted, facts.ClockResumed, facts.ClockRetargeted)):
         running.pop(key, None)
         if fact.due is not None:
             running[key] = (fact.target, fact.due, at)
-    elif isinstance(fact, f.ClockRung) and fact.breach:
+    elif isinstance(fact, facts.ClockRung) and fact.breach:
         told_.add((*key, fact.target))
 
 
@@ -359,22 +358,24 @@ def check_other_topics(case: Case) -> None:
     _compare(
         case,
         "feed",
-        {m.encode_alert(line_of(row, epoch)) for row in rows},
+        {messages.encode_alert(line_of(row, epoch)) for row in rows},
         {item.value for item in _read(case, case.topics.alerts)},
     )
     _compare(
         case,
         "dead letters",
         {id_ for (id_,) in case.rows("SELECT id FROM dead_letters")},
-        {m.decode_letter(item.value).id for item in _read(case, case.topics.deadletter)},
+        {messages.decode_letter(item.value).id for item in _read(case, case.topics.deadletter)},
     )
     cells: dict[str, int] = {}
     for item in _read(case, case.topics.performance):
-        cell = m.decode_cell(item.value)
-        cells[m.cell_key(cell)] = cell.value
+        cell = messages.decode_cell(item.value)
+        cells[messages.cell_key(cell)] = cell.value
     figures = {
-        m.cell_key(
-            m.Cell(measure=r[0], day=r[1], path=r[2], department=r[3], category=r[4], group=r[5], post=r[6], value=0)
+        messages.cell_key(
+            messages.Cell(
+                measure=r[0], day=r[1], path=r[2], department=r[3], category=r[4], group=r[5], post=r[6], value=0
+            )
         ): r[7]
         for r in case.rows("SELECT measure, day, path, department, category, grp, post, value FROM figures")
     }

@@ -38,7 +38,7 @@ from lab.storm import BURST, FIRST, Storm
 from schemas.partition import home_of
 from schemas.refusals import Refusal
 from schemas.topics import Topics
-from workflows.policy import model as packs
+from workflows.policy import model
 from workflows.policy.index import Policy
 
 STORM_CASES = 30
@@ -111,7 +111,7 @@ def _linear(ms: int, begin_ms: int) -> int:
 def everyday() -> Iterator[dict[str, Any]]:
     """Lives of incidents, without end, said now."""
     pack = pack_of("weiyang")
-    for raw in event_lines(Policy(pack, packs.digest(pack))):
+    for raw in event_lines(Policy(pack, model.digest(pack))):
         yield msgspec.json.decode(raw) | {"time": instant(now_ms())}
 
 

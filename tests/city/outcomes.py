@@ -21,7 +21,7 @@ from engine.views.performance import FigureRow, OpenCases
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import category_code
 from lab.runs import pack_of, replayed, steps
-from schemas import facts as f
+from schemas import facts
 from tests.city.judge import Case, Figures, utc_ms
 
 Deadlines = Literal["city", "pack"]
@@ -85,8 +85,8 @@ def cases_of(engine: Engine) -> dict[str, CaseFacts]:
     cases: dict[str, CaseFacts] = {}
     numbers: dict[str, str] = {}
     for row in sorted(steps(engine), key=lambda row: (row.case_id, row.seq)):
-        for fact in f.decode_facts(row.body):
-            if isinstance(fact, f.Reported):
+        for fact in facts.decode_facts(row.body):
+            if isinstance(fact, facts.Reported):
                 assert fact.reference not in cases
                 numbers[row.case_id] = fact.reference
                 cases[fact.reference] = CaseFacts(fact.judged)
@@ -95,25 +95,25 @@ def cases_of(engine: Engine) -> dict[str, CaseFacts]:
     return cases
 
 
-def _note(case: CaseFacts, fact: f.AnyFact) -> None:
+def _note(case: CaseFacts, fact: facts.AnyFact) -> None:
     """Take in what concerns the clock of the whole case."""
     if getattr(fact, "clock", "") != "total":
         return
     match fact:
-        case f.ClockStarted():
+        case facts.ClockStarted():
             assert case.due is None
             case.due = fact.due
-        case f.ClockRung(rung="due"):
+        case facts.ClockRung(rung="due"):
             assert fact.breach and fact.due == case.due
             case.breaches.append(fact.due_at)
-        case f.ClockContradicted():
+        case facts.ClockContradicted():
             case.contradicted += 1
-        case f.ClockStopped():
+        case facts.ClockStopped():
             assert not case.result and fact.due == case.due
             case.result, case.elapsed = fact.result, fact.elapsed
-        case f.AlertRaised(kind="due"):
+        case facts.AlertRaised(kind="due"):
             case.alerts.append(fact.due_at)
-        case f.AlertEnded():
+        case facts.AlertEnded():
             case.ended.append(fact.how)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kafka import KafkaConsumer
 
-from lab.parts import kafka as brokers
+from lab.parts import kafka
 from tests.integration.test_kafka_broker import create, produce, stored
 from tests.support.serving import wait_until
 
@@ -31,7 +31,7 @@ def asked_for(topic: str, **client) -> set[int]:
 
 
 def test_a_killed_broker_comes_back_with_what_it_acknowledged_and_makes_no_topic_unasked(kafka_parts):
-    with brokers.running_broker() as broker:
+    with kafka.running_broker() as broker:
         create("reports", **broker.client())
         produce("reports", b"1", b"2", **broker.client())
         broker.kill()
@@ -43,7 +43,7 @@ def test_a_killed_broker_comes_back_with_what_it_acknowledged_and_makes_no_topic
 
 
 def test_a_cluster_of_three_goes_on_without_one(kafka_parts):
-    with brokers.running_cluster(3) as cluster:
+    with kafka.running_cluster(3) as cluster:
         create("reports", **cluster.client())
         produce("reports", b"1", **cluster.client())
         cluster.brokers[1].kill()
@@ -55,11 +55,11 @@ def test_a_cluster_of_three_goes_on_without_one(kafka_parts):
 
 def test_a_broker_dies_with_the_process_that_started_it(kafka_parts):
     command = [sys.executable, "-c", RUNS_A_BROKER]
-    root = Path(brokers.__file__).parents[2]
+    root = Path(kafka.__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         home, bootstrap = process.stdout.readline().split()
-        assert brokers.accepts(bootstrap)
+        assert kafka.accepts(bootstrap)
         process.kill()
-    wait_until(lambda: not brokers.accepts(bootstrap))
+    wait_until(lambda: not kafka.accepts(bootstrap))
     wait_until(lambda: not Path(home).exists())

@@ -35,8 +35,7 @@ from engine.cluster.relay import NAME as STEPS
 from engine.packs import folder_of
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import inbox as table
-from engine.store import outbox, slices
+from engine.store import inbox_table, outbox, slices
 from engine.store.database import open_database
 from engine.store.rows import LetterRow
 from engine.views.performance import GROUPINGS
@@ -252,7 +251,7 @@ def _look(county: County, was: Before) -> None:
     with closing(open_database(f"sqlite:///{county.folder}/var/gridpatrol.db")) as database:
         with database.read() as connection:
             rows = slices.read_partitions(connection)
-            heads = table.read_heads(connection)
+            heads = inbox_table.read_heads(connection)
             letters = outbox.read_letters(connection, 10_000)
             was.lines = connection.exec_driver_sql("SELECT max(number) FROM deliveries").scalar_one()
         was.ends = {row.partition: row.n for row in rows}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kafka import TopicPartition
 
-from consumers.alerts import fold as alerts
+from consumers.alerts import fold
 from engine.cluster import clients
 from engine.cluster.publisher import Publisher
 from engine.failpoints import arm
@@ -34,7 +34,7 @@ def database(database_url: str) -> Iterator[Database]:
     """A run that nobody has folded yet."""
     with engine_on(database_url, 4) as engine:
         replayed(engine, storm(5, 40))
-        alerts.epoch(engine.database)
+        fold.epoch(engine.database)
         yield engine.database
 
 
@@ -71,7 +71,7 @@ def test_a_killed_one_s_successor_completes_the_topics(
     with engine_on(postgres_url, 4) as engine:
         database = engine.database
         replayed(engine, storm(5, 40))
-        alerts.epoch(database)
+        fold.epoch(database)
         for count in (1, 2):
             failpoint = f"alerts.after_publish:kill@{count}"
             with process(postgres_url, kafka_prefix, failpoint, GRIDPATROL_KAFKA=kafka_server) as killed:

@@ -7,10 +7,10 @@ import pytest
 
 from consumers.alerts import fold
 from engine.store import alerts
-from engine.store import steps as store
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import open_database
-from schemas import facts as f
+from engine.store.steps import FactsGap
+from schemas import facts
 from schemas.messages import Line
 from tests.support.builders import at, changed, instant
 from tests.support.histories import DAY, MINUTE, Teller, numbered, write
@@ -49,8 +49,8 @@ def put(database, *tellers: Teller) -> None:
     write(database, steps, [t.case for t in tellers])
 
 
-def raised(teller: Teller) -> list[f.AlertRaised]:
-    return [fact for step in teller.steps for fact in step.facts if isinstance(fact, f.AlertRaised)]
+def raised(teller: Teller) -> list[facts.AlertRaised]:
+    return [fact for step in teller.steps for fact in step.facts if isinstance(fact, facts.AlertRaised)]
 
 
 def feed_rows(database, after: int = 0, path: str = "/") -> list[DeliveryRow]:
@@ -237,7 +237,7 @@ def test_a_missing_step_stops_the_alerts_visibly(db):
     teller.until(at("03-08 00:00"))
     steps = numbered(teller.steps, count=1)
     write(db, [*steps[:1], *steps[2:]])
-    with pytest.raises(store.FactsGap, match="step 2 of partition 0 is missing for alerts"):
+    with pytest.raises(FactsGap, match="step 2 of partition 0 is missing for alerts"):
         fold.consume(db, now=LATER)
     assert lines(db) == []
 

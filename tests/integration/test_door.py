@@ -15,7 +15,7 @@ from engine.clock import now_ms
 from engine.http import performance
 from engine.http.problems import UNANSWERABLE
 from engine.inbox import Submission
-from engine.store import dead_letters, inbox
+from engine.store import dead_letters, inbox_table
 from engine.views.questions import Unanswerable
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
@@ -492,7 +492,7 @@ def test_who_waits_in_vain_is_told_that_the_event_is_durable(database_url: str) 
         ready = door.get("/readyz")
         assert ready["backlog"] == 1 and len(ready["halted"]) == 4 and ready["halted"][0]["why"] == "for this test"
         with engine.database.begin() as connection:
-            inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0] * 4))
+            inbox_table.write_origin(connection, inbox_table.Origin("cluster", "topic", [0] * 4))
         assert "backlog" not in door.get("/readyz"), "of a topic the gateway does not know it"
 
 

@@ -16,8 +16,8 @@ from consumers.performance import consume
 from engine import admission
 from engine.clock import now_ms
 from engine.operations import erasure
-from engine.operations.dead_letters import NotReplayable, read, resubmission
 from engine.operations.erasure import Erased
+from engine.operations.resubmission import NotReplayable, read, resubmission
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.store import dead_letters, writes

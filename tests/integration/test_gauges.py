@@ -22,7 +22,7 @@ from consumers.performance import consume
 from engine.clock import now_ms
 from engine.metrics import gauges
 from engine.metrics.counters import Counters
-from engine.store import alerts, dead_letters, inbox, outbox, positions, unpublished_figures, writes
+from engine.store import alerts, dead_letters, inbox_table, outbox, positions, unpublished_figures, writes
 from engine.store.database import Database, open_database
 from engine.store.dead_letters import DeadLetter
 from engine.store.meta import write_meta
@@ -108,7 +108,7 @@ def test_what_is_due_and_has_not_fired_shows_as_lag(database: Database, registry
 def test_what_waits_in_the_log_shows_by_partition_and_age(database: Database, registry: CollectorRegistry) -> None:
     with database.begin() as connection:
         stamp = now_ms() - 60_000
-        inbox.append(connection, [InboxRow(1, n, stamp + n, "event", "local", "{}") for n in range(3)])
+        inbox_table.append(connection, [InboxRow(1, n, stamp + n, "event", "local", "{}") for n in range(3)])
     assert registry.get_sample_value("gridpatrol_inbox_lag_records", {"partition": "1"}) == 3
     assert registry.get_sample_value("gridpatrol_inbox_lag_records", {"partition": "0"}) == 0
     assert registry.get_sample_value("gridpatrol_inbox_oldest_seconds") == pytest.approx(60, abs=30)
@@ -292,7 +292,7 @@ def test_halted_partitions_are_counted_here_while_the_log_is_a_table(database: D
         connection.exec_driver_sql("UPDATE partitions SET halted = 'a stamp is ahead' WHERE partition = 1")
     assert registry.get_sample_value("gridpatrol_partitions_halted") == 1
     with database.begin() as connection:
-        inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0, 0]))
+        inbox_table.write_origin(connection, inbox_table.Origin("cluster", "topic", [0, 0]))
     assert registry.get_sample_value("gridpatrol_partitions_halted") is None
 
 
@@ -305,7 +305,7 @@ def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(databas
     lines = [alerts.DeliveryRow(n, f"a{n}", "firing", "/XA/", "feed", "[]", "", 1, "{}") for n in range(1, 6)]
     rows = [LetterRow(f"l{n}", 1, None, None, "forbidden", "", "", "", "", "", "", "", "") for n in range(3)]
     with database.begin() as connection:
-        inbox.write_origin(connection, inbox.Origin("cluster", "topic", [0, 0]))
+        inbox_table.write_origin(connection, inbox_table.Origin("cluster", "topic", [0, 0]))
         alerts.write(connection, [], lines)
         outbox.mark_lines(connection, 0, 1)
         dead_letters.write(connection, [DeadLetter(row, None) for row in rows])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from engine.slice.writes import case_row
-from engine.store import inbox, incident_queries, slices, writes
+from engine.store import inbox_table, incident_queries, slices, writes
 from engine.store.database import Database, open_database
 from engine.store.incident_queries import After, Filters
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
@@ -217,7 +217,7 @@ def test_what_waits_is_counted_and_found_and_what_is_decided_is_not(database: Da
     rows = [inbox_row(0, 0, '{"id":"a"}'), inbox_row(0, 1, '{"id":"b"}'), inbox_row(1, 0, '{"id":"b"}')]
     with database.begin() as connection:
         writes.insert(connection, partitions, [PartitionRow(p, int(p == 0), 0, 0, 0, "", "[]") for p in range(3)])
-        inbox.append(connection, rows)
+        inbox_table.append(connection, rows)
     with database.read() as connection:
         assert incident_queries.count_waiting(connection) == [(0, 1), (1, 1), (2, 0)]
         assert incident_queries.read_oldest_waiting(connection) == NOW

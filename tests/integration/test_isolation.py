@@ -20,7 +20,7 @@ from engine.replay import export_log, replay_log
 from engine.store.database import Database
 from lab import runs
 from lab.runs import engine_on, replayed, storm
-from schemas import facts as f
+from schemas import facts
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on, sample
 from tests.support.builders import DAY, subject
 from workflows.policy.model import Pack
@@ -103,7 +103,7 @@ def test_after_a_poisoned_record_the_case_takes_what_comes_later(line: Line) -> 
     line.close(1, NOW + 2)
     line.engine.drain()
     assert [letter[2] for letter in line.letters()] == ["e2"]
-    assert line.of(f.ClockStopped)[-1].result == "on_time"
+    assert line.of(facts.ClockStopped)[-1].result == "on_time"
 
 
 def test_a_record_that_fails_in_deciding_is_dead_lettered_with_the_reason(line: Line) -> None:
@@ -115,7 +115,7 @@ def test_a_record_that_fails_in_deciding_is_dead_lettered_with_the_reason(line: 
     line.close(2, NOW + 1)
     line.engine.drain()
     assert [letter[:3] for letter in line.letters()] == [("failed", subject(), "e3")]
-    assert line.of(f.ClockStopped, 2)
+    assert line.of(facts.ClockStopped, 2)
 
 
 def damage(line: Line, number: int, was: str, becomes: str) -> None:
@@ -138,7 +138,7 @@ def test_a_case_that_cannot_be_read_costs_its_own_records_only(line: Line) -> No
         line.close(1 if number == 4 else 2, NOW + number)
     line.engine.drain()
     assert ("failed", subject(), "e6") in [letter[:3] for letter in line.letters()]
-    assert [s for s in line.of(f.ClockStopped, 2) if s.clock == "total"]
+    assert [s for s in line.of(facts.ClockStopped, 2) if s.clock == "total"]
 
 
 # ---- firings ------------------------------------------------------------------------------------------------
@@ -153,17 +153,17 @@ def test_a_firing_that_the_database_refuses_stands_its_case_still_until_it_is_re
     sick = subject("WY01", 11)
     refuse(line.engine.database, "facts", f"NEW.case_id = '{sick}' AND NEW.body LIKE '%\"breach\":true%'")
     tick(line, DUE + 1)
-    [stands] = [fact for fact in line.of(f.Quarantined, 11)]
+    [stands] = [fact for fact in line.of(facts.Quarantined, 11)]
     assert stands.on and not line.breaches(11)
     assert [letter[:2] for letter in line.letters()] == [("failed", sick)]
     assert all(line.breaches(number) for number in range(1, 21) if number != 11)
     tick(line, DUE + 2)
-    assert len(line.of(f.Quarantined, 11)) == 1  # it is not tried again by itself
+    assert len(line.of(facts.Quarantined, 11)) == 1  # it is not tried again by itself
 
     relent(line.engine.database, "facts")
     line.operate("release", sick, DUE + 10)
     tick(line, DUE + 11)
-    assert [fact.on for fact in line.of(f.Quarantined, 11)] == [True, False]
+    assert [fact.on for fact in line.of(facts.Quarantined, 11)] == [True, False]
     assert [(rung.due_at, rung.due) for rung in line.breaches(11)] == [(DUE, DUE)]
     runs.check_whole(line.engine)
     check_export(line, tmp_path)
@@ -177,7 +177,7 @@ def test_a_refused_firing_does_not_cost_the_record_that_released_it(line: Line, 
     line.close(2, DUE + DAY)
     line.report(3, DUE + DAY, due=None)
     line.engine.drain()
-    assert line.of(f.Quarantined) and line.of(f.ClockStopped, 2)[-1].result == "overdue"
+    assert line.of(facts.Quarantined) and line.of(facts.ClockStopped, 2)[-1].result == "overdue"
     assert line.facts(3)
     assert [letter[1] for letter in line.letters()] == [subject()]
     check_export(line, tmp_path)
@@ -194,7 +194,7 @@ def test_where_not_even_the_standstill_can_be_stored_the_line_stops_with_the_err
     assert line.engine.rows[0].position == line.engine.heads[0] - 1
     relent(line.engine.database, "facts")
     line.engine.drain()
-    assert line.of(f.Quarantined)[0].on  # it was settled; an operator lets it go on
+    assert line.of(facts.Quarantined)[0].on  # it was settled; an operator lets it go on
 
 
 def late_calendars(pack: Pack) -> Pack:
@@ -214,16 +214,16 @@ def test_a_firing_that_fails_in_deciding_stands_its_case_still_and_a_release_let
         line.engine.drain()
         line.engine.install(late_calendars(still), NOW + 1)
         tick(line, DUE + 1)
-        assert [fact.on for fact in line.of(f.Quarantined)] == [True]
+        assert [fact.on for fact in line.of(facts.Quarantined)] == [True]
         assert {letter[0] for letter in line.letters()} == {"failed"}
         line.operate("release", subject(), DUE + 2)
         tick(line, DUE + 3)
-        assert [fact.on for fact in line.of(f.Quarantined)] == [True, False, True]  # the cause is still there
+        assert [fact.on for fact in line.of(facts.Quarantined)] == [True, False, True]  # the cause is still there
         line.engine.install(still, DUE + 4)
         line.operate("release", subject(), DUE + 5)
         line.operate("release", subject("WY01", 7), DUE + 5)  # nothing to release: nothing happens
         tick(line, DUE + 6)
-        assert [fact.on for fact in line.of(f.Quarantined)] == [True, False, True, False]
+        assert [fact.on for fact in line.of(facts.Quarantined)] == [True, False, True, False]
         assert [rung.due_at for rung in line.breaches()] == [DUE]
         runs.check_whole(line.engine)
         check_export(line, tmp_path)

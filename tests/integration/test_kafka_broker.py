@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, NewTopic, ResourcePattern, ResourceType
 from kafka.errors import AuthorizationError, KafkaTimeoutError, TopicAuthorizationFailedError
 
-from lab.parts import kafka as brokers
+from lab.parts import kafka
 from lab.parts.kafka_jars import ELSE, LISTED, KafkaUnavailable, Parts, fetch_jars, find_java, find_parts
 from tests.support.serving import wait_until
 
@@ -52,8 +52,8 @@ def stored(topic: str, count: int, **client) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def secured(kafka_parts: Parts) -> Iterator[brokers.Broker]:
-    with brokers.running_broker(users=USERS) as broker:
+def secured(kafka_parts: Parts) -> Iterator[kafka.Broker]:
+    with kafka.running_broker(users=USERS) as broker:
         create("reports", **broker.client())
         yield broker
 
@@ -66,7 +66,7 @@ def test_what_is_sent_comes_back_in_order(kafka_server, kafka_prefix):
 
 
 def test_the_topics_of_a_test_go_with_it(kafka_server):
-    with brokers.fresh_prefix(kafka_server) as prefix:
+    with kafka.fresh_prefix(kafka_server) as prefix:
         create(f"{prefix}reports", bootstrap_servers=kafka_server)
     admin = KafkaAdminClient(bootstrap_servers=kafka_server)
     wait_until(lambda: f"{prefix}reports" not in admin.list_topics())
@@ -104,8 +104,8 @@ def test_who_cannot_show_who_he_is_gets_no_connection(secured, wrong):
 
 
 def test_a_broker_that_does_not_start_says_why(kafka_parts):
-    said = pytest.raises(brokers.BrokerFailed, match=r"log\.retention\.hours")
-    with said, brokers.running_broker({"log.retention.hours": "soon"}):
+    said = pytest.raises(kafka.BrokerFailed, match=r"log\.retention\.hours")
+    with said, kafka.running_broker({"log.retention.hours": "soon"}):
         pass
 
 
@@ -171,11 +171,11 @@ def test_a_java_that_is_too_old_counts_as_none(monkeypatch, tmp_path):
 
 def test_a_given_broker_is_the_one_that_is_used(kafka_server, monkeypatch):
     monkeypatch.setenv("GRIDPATROL_TEST_KAFKA", kafka_server)
-    with brokers.running_server() as bootstrap:
+    with kafka.running_server() as bootstrap:
         assert bootstrap == kafka_server
 
 
 def test_a_given_broker_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setenv("GRIDPATROL_TEST_KAFKA", "127.0.0.1:1")
-    with pytest.raises(KafkaUnavailable, match=r"GRIDPATROL_TEST_KAFKA=127\.0\.0\.1:1"), brokers.running_server():
+    with pytest.raises(KafkaUnavailable, match=r"GRIDPATROL_TEST_KAFKA=127\.0\.0\.1:1"), kafka.running_server():
         pass

@@ -25,7 +25,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.alerts import fold
-from consumers.performance import consume as performance
+from consumers.performance import consume
 from engine.clock import now_ms
 from engine.cluster import partition_consumer
 from engine.cluster.gateway import Gateway
@@ -36,7 +36,7 @@ from engine.metrics.counters import Counters, FoldCounters
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import inbox
+from engine.store import inbox_table
 from engine.store.rows import InboxRow
 from gridpatrol.cli import main
 from tests.integration.test_gauges import live_page
@@ -91,9 +91,9 @@ def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def worker_of(engine: Engine) -> Worker:
     """A worker that was given a partition, on this engine's database, whose log is a topic from now on."""
-    origin = inbox.Origin("cluster", "topic", [0] * engine.count)
+    origin = inbox_table.Origin("cluster", "topic", [0] * engine.count)
     with engine.database.begin() as connection:
-        inbox.write_origin(connection, origin)
+        inbox_table.write_origin(connection, origin)
     settings = Settings(kafka="127.0.0.1:9", role="worker")
     member = Worker(settings, engine.database, origin, Counters(), [], threading.Event())
     member.inbox.heads = {0: 0}
@@ -165,7 +165,7 @@ def test_a_worker_whose_turn_does_not_end_says_so(sqlite_url):
 
 
 def test_consumers_are_watched_under_the_names_by_which_they_keep_their_positions():
-    assert set(gauges.CONSUMERS) == {fold.NAME, performance.NAME}
+    assert set(gauges.CONSUMERS) == {fold.NAME, consume.NAME}
 
 
 # ---- rules --------------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from consumers import verify
 from consumers.performance.consume import consume, rebuild
 from engine.metrics import gauges
 from engine.policies import Policies
-from engine.store import figures as store_figures
-from engine.store import steps as store
 from engine.store.database import open_database
+from engine.store.figures import segment
+from engine.store.steps import FactsGap
 from engine.views import performance
 from engine.views.names import Names
 from engine.views.questions import BadQuestion
@@ -139,7 +139,7 @@ def test_a_step_that_is_missing_stops_the_fold_visibly_and_nothing_after_it_coun
     steps = numbered(request(1, 5 * DAY, DAY).steps, count=1)
     assert len(steps) > 1
     write(db, [steps[0], *steps[2:]] if len(steps) > 2 else steps[1:])
-    with pytest.raises(store.FactsGap, match=r"is missing for performance\. Run `gridpatrol verify`"):
+    with pytest.raises(FactsGap, match=r"is missing for performance\. Run `gridpatrol verify`"):
         consume(db)
     assert stored(db) == {}
 
@@ -149,7 +149,7 @@ def test_steps_that_are_missing_at_the_end_are_noticed_too(db):
     write(db, steps)
     with db.begin() as connection:
         connection.exec_driver_sql(f"DELETE FROM facts WHERE n = {len(steps)}")
-    with pytest.raises(store.FactsGap, match=f"step {len(steps)} of partition 0"):
+    with pytest.raises(FactsGap, match=f"step {len(steps)} of partition 0"):
         drain(db)
 
 
@@ -339,10 +339,10 @@ def test_a_part_of_a_text_is_the_same_on_each_database_however_deep_it_lies(db):
         for text in texts:
             for number in range(1, 8):
                 known = text.split("/")
-                sql = f"SELECT {store_figures.segment(connection, literal(text), number)}"
+                sql = f"SELECT {segment(connection, literal(text), number)}"
                 found = connection.exec_driver_sql(sql).scalar_one()
                 assert found == (known[number] if number < len(known) else ""), (text, number)
-        lengths = [len(store_figures.segment(connection, "path", number)) for number in range(10, 100, 10)]
+        lengths = [len(segment(connection, "path", number)) for number in range(10, 100, 10)]
     assert len(set(lengths)) == 1, "the statement must not grow with the level"
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from consumers.alerts import fold as alerts
+from consumers.alerts.fold import consume as consume_alerts
 from consumers.performance import consume, fold
 from consumers.verify import Mismatch, mismatches, verify
 from engine.clock import now_ms
@@ -47,7 +47,7 @@ def fill(database, lives) -> None:
 def drain(database) -> None:
     while consume.consume(database, 50):
         pass
-    while alerts.consume(database, 50, now=at("2027-01-01 00:00")):
+    while consume_alerts(database, 50, now=at("2027-01-01 00:00")):
         pass
 
 
@@ -240,7 +240,7 @@ def worked(request, tmp_path_factory):
         else:
             url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server")))
         engine = stack.enter_context(prepared(url, partitions=2))
-        engine.consumers = [consume.consume, alerts.consume]
+        engine.consumers = [consume.consume, consume_alerts]
         now = now_ms()
         window = weiyang().options.duplicate_window_ms
         for number, then in ((OLD, now - window - 3 * DAY), (WAITED, now - 2 * DAY), (NEW, now - DAY)):

@@ -21,7 +21,7 @@ from engine.errors import BrokerAway, BrokerRefuses
 from engine.failpoints import Interrupted
 from engine.store.positions import read_positions
 from lab import runs
-from schemas import facts as f
+from schemas import facts
 from tests.integration.test_worker import check_once, gauges, report
 from tests.simulation.cluster import Cluster, cluster_on
 
@@ -57,9 +57,9 @@ def test_a_message_is_the_step_with_its_key_partition_and_headers(cluster: Clust
     messages = cluster.messages(cluster.topics.facts)
     assert len(messages) == len(rows)
     for message in messages:
-        step = msgspec.json.decode(message.value, type=f.Step)
+        step = msgspec.json.decode(message.value, type=facts.Step)
         row, headers = rows[message.partition, step.n], dict(message.headers)
-        assert f.encode_facts(step.facts).decode() == row.body
+        assert facts.encode_facts(step.facts).decode() == row.body
         assert (step.case, message.key) == (row.case_id, row.case_id.encode())
         assert headers["ce_id"] == f"{row.partition}.{row.n}".encode()
         assert headers["ce_type"] == b"gridpatrol.step.v1"

@@ -17,7 +17,7 @@ from lab import runs
 from lab.events import MINUTE
 from lab.runs import engine_on, install, month, pack_of, replayed, storm
 from lab.storm import BURST
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import decode_envelope, to_ms
 from schemas.refusals import Refusal
 from tests.simulation.line import DUE, NOW, line_on
@@ -44,7 +44,7 @@ def test_up_to_an_instant_everything_due_before_it_has_fired_and_nothing_else_is
         assert result.end == BURST + 1 and result.beyond > 0
         assert result.beyond + sum(result.outcomes.values()) == result.lines == len(storm())
         rows = runs.steps(engine)
-        fired = [x for row in rows for x in f.decode_facts(row.body) if isinstance(x, f.ClockRung)]
+        fired = [x for row in rows for x in facts.decode_facts(row.body) if isinstance(x, facts.ClockRung)]
         assert max(rung.due_at for rung in fired) == BURST
         assert max(row.at for row in rows) <= BURST + 1
         assert all(due is None or due > BURST for due in engine.partitions.next_due.values())
@@ -164,14 +164,14 @@ def test_a_file_of_the_past_ends_although_the_partition_s_clock_is_far_ahead(sql
         result = replay_events(line.engine, [json.dumps(said).encode()], "past", until=DUE + 10 * DAY)
         assert result.outcomes == {"done": 1}
         assert line.steps(2)[0].at == DUE + 100 * DAY
-        assert any(rung.overdue and rung.due == DUE for rung in line.of(f.ClockRung, 2))
+        assert any(rung.overdue and rung.due == DUE for rung in line.of(facts.ClockRung, 2))
 
 
 def test_what_stands_in_the_log_is_decided_before_a_replay(sqlite_url: str) -> None:
     with line_on(sqlite_url) as line:
         line.report(1)
         replay_events(line.engine, [json.dumps(event("incident.closed", "WY-DISPATCH", NOW + 1, id="c")).encode()], "x")
-        assert line.of(f.ClockStopped)[-1].result == "on_time"
+        assert line.of(facts.ClockStopped)[-1].result == "on_time"
         runs.check_whole(line.engine)
 
 
@@ -234,7 +234,7 @@ def check_ticks(engine: Engine) -> None:
     """Each firing is released a millisecond after its instant; if that was past already, with what armed it."""
     last: dict[str, int] = {}
     for row in runs.steps(engine):
-        cause = f.decode_cause(row.cause)
+        cause = facts.decode_cause(row.cause)
         if cause.type == decide.DUE:
             assert cause.occurred is not None
             assert row.at == max(cause.occurred + 1, last[row.case_id]), row

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from engine.store.rows import StepRow
 from lab import runs
-from lab.runs import engine_on, facts, month, replayed, storm
-from schemas import facts as f
+from lab.runs import engine_on, month, replayed, storm
+from schemas import facts
 
 
 class Outcome(msgspec.Struct):
@@ -30,7 +30,7 @@ def outcome(url: str, lines: tuple[bytes, ...], *limits: int) -> Outcome:
     with engine_on(url, *limits) as engine:
         replayed(engine, lines)
         runs.check_whole(engine)
-        return Outcome(facts(engine), runs.answers(engine))
+        return Outcome(runs.facts(engine), runs.answers(engine))
 
 
 @pytest.fixture(scope="module")
@@ -40,24 +40,24 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 
 def test_the_storm_holds_what_it_promises(plain: Outcome) -> None:
-    told = [fact for rows in plain.facts.values() for row in rows for fact in f.decode_facts(step(row).body)]
+    told = [fact for rows in plain.facts.values() for row in rows for fact in facts.decode_facts(step(row).body)]
     kinds = Counter(type(fact) for fact in told)
     for kind in (
-        f.Parked,
-        f.Unparked,
-        f.Reworked,
-        f.Suspended,
-        f.Resumed,
-        f.ClockPaused,
-        f.ClockRetargeted,
-        f.Similar,
-        f.ClockContradicted,
-        f.ClockSkipped,
-        f.AlertRaised,
-        f.AlertEnded,
+        facts.Parked,
+        facts.Unparked,
+        facts.Reworked,
+        facts.Suspended,
+        facts.Resumed,
+        facts.ClockPaused,
+        facts.ClockRetargeted,
+        facts.Similar,
+        facts.ClockContradicted,
+        facts.ClockSkipped,
+        facts.AlertRaised,
+        facts.AlertEnded,
     ):
         assert kinds[kind], kind
-    due = Counter(fact.due_at for fact in told if isinstance(fact, f.ClockRung) and fact.rung == "due")
+    due = Counter(fact.due_at for fact in told if isinstance(fact, facts.ClockRung) and fact.rung == "due")
     assert due.most_common(1)[0][1] >= 10  # a burst at one instant
     assert any(instant + 1 in due for instant in due)  # and one a millisecond later
     assert {row[4] for row in plain.answers} >= {"done", "parked", "refused"}

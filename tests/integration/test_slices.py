@@ -20,7 +20,7 @@ from engine.slice.types import Batch
 from engine.store.rows import SettlementRow
 from lab import runs
 from lab.runs import engine_on, install, pack_of
-from schemas import facts as f
+from schemas import facts
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on, sample
 from tests.support.builders import DAY, HOUR, instant, subject, weiyang
 
@@ -41,7 +41,7 @@ def test_what_arrives_at_the_deadline_is_on_time_and_decided_before_the_rung(lin
     line.close(1, DUE)
     line.engine.append([Submission(0, "tick", "owner", "")], DUE + 1)
     line.engine.drain()
-    assert [(s.result, s.judged) for s in line.of(f.ClockStopped) if s.clock == "total"] == [("on_time", DUE)]
+    assert [(s.result, s.judged) for s in line.of(facts.ClockStopped) if s.clock == "total"] == [("on_time", DUE)]
     assert not line.breaches()
 
 
@@ -49,9 +49,9 @@ def test_what_arrives_a_millisecond_later_comes_after_the_rung_and_is_overdue(li
     line.report()
     line.close(1, DUE + 1)
     line.engine.drain()
-    assert [s.result for s in line.of(f.ClockStopped) if s.clock == "total"] == ["overdue"]
+    assert [s.result for s in line.of(facts.ClockStopped) if s.clock == "total"] == ["overdue"]
     assert [(rung.due_at, rung.due) for rung in line.breaches()] == [(DUE, DUE)]
-    assert line.facts().index(line.breaches()[0]) < line.facts().index(line.of(f.ClockStopped)[-1])
+    assert line.facts().index(line.breaches()[0]) < line.facts().index(line.of(facts.ClockStopped)[-1])
 
 
 def test_a_stamp_that_goes_back_arrives_when_the_clock_of_its_partition_stands(line: Line) -> None:
@@ -59,7 +59,7 @@ def test_a_stamp_that_goes_back_arrives_when_the_clock_of_its_partition_stands(l
     line.report(2, NOW - 5)
     line.engine.drain()
     assert line.steps(2)[0].at == NOW
-    assert line.of(f.Reported, 2)[0].judged == NOW - 5
+    assert line.of(facts.Reported, 2)[0].judged == NOW - 5
 
 
 # ---- bursts -------------------------------------------------------------------------------------------------
@@ -204,17 +204,17 @@ def test_a_newer_calendar_moves_deadlines_case_by_case_before_anything_else_is_d
         for number in range(1, 31):
             report_by_the_pack(line, number)
         line.engine.drain()
-        was = {number: line.of(f.ClockStarted, number)[-1] for number in range(1, 31)}
+        was = {number: line.of(facts.ClockStarted, number)[-1] for number in range(1, 31)}
         line.engine.install(sample(deadlines_move="always", days_off=[20260303]), arrival)
         report_by_the_pack(line, 99, arrival)  # at the same instant, after it
         line.engine.drain()
         for number in range(1, 31):
-            [moved] = [fact for fact in line.of(f.ClockRetargeted, number) if fact.clock == "total"]
+            [moved] = [fact for fact in line.of(facts.ClockRetargeted, number) if fact.clock == "total"]
             assert (moved.judged, moved.why) == (arrival, "calendar")
             assert moved.due is not None and moved.due >= was[number].due + DAY
             [looked] = [step for step in line.steps(number) if "clock.recalculated" in step.body]
             assert looked.at == arrival
-        assert line.steps(99) and not line.of(f.ClockRecalculated, 99)
+        assert line.steps(99) and not line.of(facts.ClockRecalculated, 99)
         runs.check_whole(line.engine)
         check_export(line, tmp_path)
 
@@ -224,15 +224,15 @@ def test_only_provisional_deadlines_move_where_the_pack_says_so(sqlite_url: str,
         report_by_the_pack(line, 1)
         line.report(2, due=DUE + 30 * DAY)  # ordered: an instant does not move
         line.engine.drain()
-        [total] = [fact for fact in line.of(f.ClockStarted) if fact.clock == "total"]
+        [total] = [fact for fact in line.of(facts.ClockStarted) if fact.clock == "total"]
         assert total.provisional
         line.engine.install(sample(deadlines_move="provisional", days_off=[20260303]), NOW + HOUR)
         line.engine.install(sample(deadlines_move="provisional", days_off=[20260303, 20260304]), NOW + 2 * HOUR)
         line.engine.append([Submission(0, "tick", "owner", "")], NOW + 3 * HOUR)
         line.engine.drain()
-        moved = [fact for fact in line.of(f.ClockRetargeted) if fact.clock == "total"]
+        moved = [fact for fact in line.of(facts.ClockRetargeted) if fact.clock == "total"]
         assert [fact.provisional for fact in moved] == [False]  # once known for good, the next pack leaves it alone
-        assert not line.of(f.ClockRecalculated, 2)
+        assert not line.of(facts.ClockRecalculated, 2)
         check_export(line, tmp_path)
 
 
@@ -247,8 +247,8 @@ def test_a_rung_due_at_the_very_instant_of_an_activation_is_not_mistaken_for_it(
         line.engine.install(sample(deadlines_move="always", days_off=[20260303]), first)
         line.engine.append([Submission(0, "tick", "owner", "")], first + 1)
         line.engine.drain()
-        kinds = [type(fact) for fact in line.facts() if isinstance(fact, f.ClockRecalculated | f.ClockRung)]
-        assert kinds[0] is f.ClockRecalculated and len(line.of(f.ClockRecalculated)) == 1
+        kinds = [type(fact) for fact in line.facts() if isinstance(fact, facts.ClockRecalculated | facts.ClockRung)]
+        assert kinds[0] is facts.ClockRecalculated and len(line.of(facts.ClockRecalculated)) == 1
         check_export(line, tmp_path)
 
 
@@ -258,8 +258,8 @@ def test_a_pack_that_moves_nothing_leaves_open_cases_alone(sqlite_url: str) -> N
         line.engine.install(sample(deadlines_move="never", days_off=[20260303]), NOW + 1)
         report_by_the_pack(line, 2, NOW + 1)
         line.engine.drain()
-        assert not line.of(f.ClockRecalculated, 1)
-        due = [next(c.due for c in line.of(f.ClockStarted, n) if c.clock == "total") for n in (1, 2)]
+        assert not line.of(facts.ClockRecalculated, 1)
+        due = [next(c.due for c in line.of(facts.ClockStarted, n) if c.clock == "total") for n in (1, 2)]
         assert due[1] >= due[0] + DAY  # the register's calendar is the newer one for the newer case
 
 
@@ -293,7 +293,7 @@ def test_a_stamp_far_ahead_halts_its_partition_until_an_operator_settles_it(
         while line.engine.work(NOW + MINUTE) is not None:
             pass
         assert line.engine.rows[0].halted == "" and line.engine.rows[0].clock == NOW + MINUTE
-        closed = [s for s in line.of(f.ClockStopped) if s.clock == "total"]
+        closed = [s for s in line.of(facts.ClockStopped) if s.clock == "total"]
         assert [s.judged for s in closed] == ([] if verdict == "skip" else [NOW + 1])
         assert line.steps(2)[0].at == NOW + MINUTE
         assert [letter[0] for letter in line.letters()] == (["failed"] if verdict == "skip" else [])
@@ -370,7 +370,7 @@ def test_the_same_id_with_other_content_is_a_conflict_and_is_kept(line: Line) ->
     line.report(1, id="r", due=DUE)
     assert outcomes(line) == [("done", ""), ("conflict", ""), ("duplicate", "done")]
     assert [letter[:3] for letter in line.letters()] == [("conflict", subject(), "r")]
-    assert [clock.due for clock in line.of(f.ClockStarted) if clock.clock == "total"] == [DUE]
+    assert [clock.due for clock in line.of(facts.ClockStarted) if clock.clock == "total"] == [DUE]
 
 
 def test_beyond_the_window_an_event_is_decided_anew(line: Line) -> None:
@@ -404,7 +404,7 @@ def test_every_parked_event_that_is_given_up_at_once_is_kept_on_its_own(database
         assert sorted(letter[:3] for letter in line.letters()) == [
             ("expired", subject(), id_) for id_ in (*(f"k{n}" for n in range(5)), *(f"t{n}" for n in range(3)))
         ]
-        assert len(line.of(f.Unparked)) == 8
+        assert len(line.of(facts.Unparked)) == 8
 
 
 def test_parked_events_of_a_cycle_that_ends_are_kept_one_by_one(database_url: str) -> None:

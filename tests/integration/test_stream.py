@@ -30,9 +30,7 @@ from engine.store.rows import StepRow
 from lab import runs
 from lab.installation import Installation, Role
 from lab.parts.processes import eventually
-from schemas import binary
-from schemas import facts as f
-from schemas import messages as m
+from schemas import binary, facts, messages
 from schemas.topics import Topics
 
 PARTITIONS = 8
@@ -134,9 +132,9 @@ class Stage:
             while any(client.position(place) < ends[place] for place in places):
                 for records in client.poll(500).values():
                     for record in records:
-                        cell = m.decode_cell(record.value)
-                        assert record.key.decode() == m.cell_key(cell)
-                        last[m.cell_key(cell)] = cell.value
+                        cell = messages.decode_cell(record.value)
+                        assert record.key.decode() == messages.cell_key(cell)
+                        last[messages.cell_key(cell)] = cell.value
             return {key: value for key, value in last.items() if value}
         finally:
             client.close()
@@ -204,7 +202,7 @@ def test_a_step_that_the_database_refuses_is_taken_from_the_store(stage: Stage) 
     evil = next(row for row in stage.rows if row.n == 1 and "incident.reported" in row.body)
     forged = msgspec.structs.replace(evil, department="\x00")
     with pytest.raises(Exception, match=r"x00|NUL|u0000"):
-        consume.fold_messages(stage.database, [f.decode_step(message(forged))])
+        consume.fold_messages(stage.database, [facts.decode_step(message(forged))])
     worker = stage.worker("performance-1")
     stage.put(evil.partition, message(forged))
     stage.send(stage.rows)

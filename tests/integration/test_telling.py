@@ -21,8 +21,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumers.alerts import fold as alerts
 from consumers.alerts import publish
+from consumers.alerts.fold import consume as consume_alerts
+from consumers.alerts.fold import epoch, tell
 from consumers.alerts.publish import AlertPublisher
 from engine import lease as leases
 from engine.cluster.publisher import Header, Publisher
@@ -31,15 +32,13 @@ from engine.failpoints import Interrupted, arm
 from engine.lease import TELLER, Lease
 from engine.metrics.counters import Counters
 from engine.settings import Settings
-from engine.store import dead_letters as letters
-from engine.store import outbox, slices, writes
+from engine.store import dead_letters, outbox, slices, tables, writes
 from engine.store.database import Database, open_database
 from engine.store.dead_letters import DeadLetter
 from engine.store.positions import read_positions
 from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
-from engine.store.tables import dead_letters
 from lab.runs import engine_on, replayed, storm
-from schemas import messages as m
+from schemas import messages
 from schemas.topics import Topics
 from tests.integration.test_alerts import at_night, feed_rows, put, waiting
 from tests.support.builders import at
@@ -95,7 +94,7 @@ class FileWire(Wire):
 
 def role(database: Database, wire: Publisher, tell: Callable[[Database], object] = lambda _: None) -> AlertPublisher:
     """The role, with its real consumer."""
-    return AlertPublisher(database, wire, TOPICS, Counters(), alerts.consume, tell)
+    return AlertPublisher(database, wire, TOPICS, Counters(), consume_alerts, tell)
 
 
 @pytest.fixture
@@ -103,7 +102,7 @@ def database(database_url: str) -> Iterator[Database]:
     """A run that nobody has folded yet."""
     with engine_on(database_url, 4) as engine:
         replayed(engine, storm(5, 40))
-        alerts.epoch(engine.database)
+        epoch(engine.database)
         yield engine.database
 
 
@@ -121,8 +120,8 @@ def exhaust(telling_: AlertPublisher) -> None:
     raise AssertionError("it never ends")
 
 
-def lines(had: Sequence[Message]) -> list[m.PublishedAlert]:
-    return [m.decode_alert(message.value) for message in had if message.topic == TOPICS.alerts]
+def lines(had: Sequence[Message]) -> list[messages.PublishedAlert]:
+    return [messages.decode_alert(message.value) for message in had if message.topic == TOPICS.alerts]
 
 
 def letter_ids(had: Sequence[Message]) -> list[str]:
@@ -138,7 +137,7 @@ def check_whole(database: Database, had: Sequence[Message], *, once: bool) -> No
     feed = feed_rows(database)
     numbers, ids = [line.number for line in lines(had)], letter_ids(had)
     with database.read() as connection:
-        stored = sorted(letter.id for letter in letters.listed(connection, limit=1_000_000))
+        stored = sorted(letter.id for letter in dead_letters.listed(connection, limit=1_000_000))
         assert not any(outbox.read_backlog(connection, "alerts"))
         assert read_positions(connection, outbox.FEED) == {0: feed[-1].number}
     assert len(feed) > 50
@@ -158,22 +157,22 @@ def test_every_line_and_letter_is_published_once_and_in_order(database: Database
     exhaust(role(database, wire))
     check_whole(database, wire.had, once=True)
     with database.read() as connection:
-        assert letter_ids(wire.had) == [letter.id for letter in letters.listed(connection, limit=1_000_000)][::-1]
+        assert letter_ids(wire.had) == [letter.id for letter in dead_letters.listed(connection, limit=1_000_000)][::-1]
     assert not role(database, wire).publish_batch()
 
 
 def test_a_line_says_its_place_in_the_feed_and_has_the_id_of_its_event(database: Database) -> None:
     wire = Wire()
     exhaust(role(database, wire))
-    feed, epoch = feed_rows(database), alerts.epoch(database)
+    feed, begun = feed_rows(database), epoch(database)
     had = [message for message in wire.had if message.topic == TOPICS.alerts]
     for row, message in zip(feed, had, strict=True):
-        told = m.decode_alert(message.value)
-        assert (told.number, told.epoch, told.told_at, told.why) == (row.number, epoch, row.told_at, row.reason)
+        told = messages.decode_alert(message.value)
+        assert (told.number, told.epoch, told.told_at, told.why) == (row.number, begun, row.told_at, row.reason)
         assert json.loads(row.body).items() <= json.loads(message.value).items()
-        assert m.decode_line(message.value) == m.decode_line(row.body)
+        assert messages.decode_line(message.value) == messages.decode_line(row.body)
         assert message.key == told.case == message.headers["ce_subject"]
-        assert (message.headers["ce_id"], message.headers["ce_type"]) == (told.id, m.LINE)
+        assert (message.headers["ce_id"], message.headers["ce_type"]) == (told.id, messages.LINE)
 
 
 def test_a_letter_is_published_without_its_bytes_and_their_token(database: Database) -> None:
@@ -181,9 +180,9 @@ def test_a_letter_is_published_without_its_bytes_and_their_token(database: Datab
     exhaust(role(database, wire))
     had = {message.key: message for message in wire.had if message.topic == TOPICS.deadletter}
     with database.read() as connection:
-        stored = letters.listed(connection, limit=1_000_000)
+        stored = dead_letters.listed(connection, limit=1_000_000)
     for row in stored:
-        told = m.decode_letter(had[row.id].value)
+        told = messages.decode_letter(had[row.id].value)
         assert (told.id, told.at, told.reason, told.field, told.detail) == (
             row.id,
             row.at,
@@ -200,13 +199,13 @@ def test_letters_of_an_older_release_fit_into_a_message_whatever_they_call_thems
     long = "\x01" * 4_000_000
     texts = {name: long for name in LETTER_TEXTS}
     with database.begin() as connection:
-        writes.insert(connection, dead_letters, [msgspec.structs.replace(late_letter(), **texts)])
+        writes.insert(connection, tables.dead_letters, [msgspec.structs.replace(late_letter(), **texts)])
     wire = Wire()
     exhaust(role(database, wire))
     assert not outbox_news(database).letters
     [message] = [message for message in wire.had if message.key == "late"]
     assert len(message.value) < 20_000  # a batch of them is no burden either
-    told = m.decode_letter(message.value)
+    told = messages.decode_letter(message.value)
     assert (told.detail, told.case) == (long[: LETTER_TEXTS["detail"]], long[: LETTER_TEXTS["case_id"]])
 
 
@@ -220,8 +219,8 @@ def test_what_waited_for_the_morning_is_published_then(database_url: str) -> Non
             wire,
             TOPICS,
             Counters(),
-            lambda db: alerts.consume(db, now=now[0]),
-            lambda db: alerts.tell(db, now[0]),
+            lambda db: consume_alerts(db, now=now[0]),
+            lambda db: tell(db, now[0]),
         )
         exhaust(night)
         assert waiting(teller) not in {line.alert for line in lines(wire.had)}
@@ -283,7 +282,7 @@ def test_who_finds_the_mark_moved_by_another_process_marks_nothing(
 
     slow.fails = overtaken
     while not feed_rows(database):
-        alerts.consume(database)
+        consume_alerts(database)
     with pytest.raises(StaleWriter, match="beyond line 0 by another process"):
         role(database, slow).publish_batch()
     check_whole(database, fast.had, once=True)
@@ -335,7 +334,7 @@ def running(database: Database, wire: Publisher) -> Iterator[AlertPublisher]:
 
 def test_steps_are_told_while_they_are_made(database_url: str) -> None:
     with engine_on(database_url, 4) as engine:
-        alerts.epoch(engine.database)
+        epoch(engine.database)
         wire = Wire()
         with running(engine.database, wire):
             replayed(engine, storm(5, 40))
@@ -358,7 +357,7 @@ def test_an_outage_of_the_brokers_is_waited_out(database: Database, monkeypatch:
 def test_an_outage_of_the_database_is_waited_out(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "KEEP_S", 0.0)
     with engine_on(postgres_url, 4) as engine, closing(open_database(postgres_url)) as own:
-        alerts.epoch(engine.database)
+        epoch(engine.database)
         wire = Wire()
         with running(own, wire) as telling_:
             await_(lambda: telling_.is_alive() and not telling_.standby)
@@ -436,7 +435,7 @@ def test_a_standby_takes_over_within_a_second_of_a_kill(database: Database, tmp_
             first.kill()
             killed_s = time.monotonic()
             with database.begin() as connection:
-                letters.write(connection, [DeadLetter(late_letter(), None)])
+                dead_letters.write(connection, [DeadLetter(late_letter(), None)])
             await_(lambda: letter_ids(wire.had) == ["late"])
             assert time.monotonic() - killed_s < 1.5
     check_whole(database, [*had(tmp_path / "first.jsonl"), *wire.had], once=True)
@@ -457,7 +456,7 @@ def tell_until_killed(url: str, where: str) -> None:
             topics = Topics(where)
         else:
             wire, topics = FileWire(Path(where)), TOPICS
-        fold = partial(alerts.consume, limit=20)
+        fold = partial(consume_alerts, limit=20)
         AlertPublisher(database, wire, topics, Counters(), fold, lambda _: None).run()
 
 

@@ -28,8 +28,7 @@ from engine.operations.settlements import Settled, settle
 from engine.store.rows import InboxRow, SettlementRow
 from lab import runs
 from lab.runs import engine_on, pack_of
-from schemas import asyncapi
-from schemas import facts as f
+from schemas import asyncapi, facts
 from tests.integration.test_isolation import refuse
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
@@ -260,7 +259,7 @@ def test_what_is_due_waits_for_an_older_record_that_is_still_unread(
     lone.turn(lambda: worker.engine.rows[0].position >= 20)
     lone.settle()
     assert not line.breaches(1)
-    assert [s.result for s in line.of(f.ClockStopped, 1) if s.clock == "total"] == ["on_time"]
+    assert [s.result for s in line.of(facts.ClockStopped, 1) if s.clock == "total"] == ["on_time"]
     assert all(offset > 22 for offset in ticks(lone))
     lone.check_export(tmp_path)
 
@@ -281,9 +280,9 @@ def test_a_due_instant_in_a_silent_log_is_ticked_by_its_owner_and_by_nobody_else
     cluster.check_export(tmp_path)
 
 
-def breached(cluster: Cluster) -> list[f.ClockRung]:
-    facts = [fact for step in runs.steps(cluster.result()) for fact in f.decode_facts(step.body)]
-    return [fact for fact in facts if isinstance(fact, f.ClockRung) and fact.breach and fact.clock == "total"]
+def breached(cluster: Cluster) -> list[facts.ClockRung]:
+    found = [fact for step in runs.steps(cluster.result()) for fact in facts.decode_facts(step.body)]
+    return [fact for fact in found if isinstance(fact, facts.ClockRung) and fact.breach and fact.clock == "total"]
 
 
 def test_while_the_brokers_clock_is_behind_ticks_do_not_spin_and_nothing_fires_early(

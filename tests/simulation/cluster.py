@@ -28,7 +28,7 @@ from engine.metrics.counters import Counters
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import inbox as table
+from engine.store import inbox_table
 from engine.store.database import Database, open_database
 from engine.store.rows import InboxRow
 from lab import runs
@@ -82,9 +82,9 @@ class Cluster:
         """A database handle of one's own, as a process has it."""
         return open_database(self.url)
 
-    def origin(self) -> table.Origin:
+    def origin(self) -> inbox_table.Origin:
         with self.database.read() as connection:
-            origin = table.read_origin(connection)
+            origin = inbox_table.read_origin(connection)
         assert origin is not None
         return origin
 

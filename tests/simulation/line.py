@@ -20,7 +20,7 @@ from engine.runtime import Engine
 from engine.store.rows import InboxRow, StepRow
 from lab import runs
 from lab.runs import engine_on, install, pack_of
-from schemas import facts as f
+from schemas.facts import ClockRung, Fact, decode_facts
 from schemas.refusals import Refusal
 from tests.support.builders import at, event, instant, subject, weiyang
 from workflows.clocks.calendar import DayRule
@@ -64,17 +64,17 @@ class Line:
         self.engine.append([Submission(self.engine.partition(subject(home)), kind, "operator", body)], time)
 
     def facts(self, number: int = 1, home: str = "WY01") -> list[Any]:
-        return [fact for step in self.steps(number, home) for fact in f.decode_facts(step.body)]
+        return [fact for step in self.steps(number, home) for fact in decode_facts(step.body)]
 
     def steps(self, number: int = 1, home: str = "WY01") -> list[StepRow]:
         return [step for step in runs.steps(self.engine) if step.case_id == subject(home, number)]
 
-    def of(self, kind: type[f.Fact], number: int = 1) -> list[Any]:
+    def of(self, kind: type[Fact], number: int = 1) -> list[Any]:
         return [fact for fact in self.facts(number) if isinstance(fact, kind)]
 
-    def breaches(self, number: int = 1) -> list[f.ClockRung]:
+    def breaches(self, number: int = 1) -> list[ClockRung]:
         """The rungs of the whole case's deadline."""
-        return [rung for rung in self.of(f.ClockRung, number) if rung.breach and rung.clock == "total"]
+        return [rung for rung in self.of(ClockRung, number) if rung.breach and rung.clock == "total"]
 
     def letters(self) -> list[tuple[Any, ...]]:
         with self.engine.database.read() as connection:

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.packs import load_pack
 from lab.events import DAY, HOUR, at, event, instant, subject
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case, encode, evolve
@@ -72,7 +72,7 @@ def arrived(said: dict[str, Any], arrival: int) -> IncomingEvent:
     return IncomingEvent(record, data, arrival, encode_record(record))
 
 
-def rung_of(fact: f.ClockRung) -> tuple[str, int, int, int, str, int]:
+def rung_of(fact: facts.ClockRung) -> tuple[str, int, int, int, str, int]:
     """What a rung fires once for: clock, level, cycle, target, rung and repeat."""
     return fact.clock, fact.level, fact.cycle, fact.target, fact.rung, fact.repeat
 
@@ -87,7 +87,7 @@ class Story:
         self.now = at("03-02 09:00")  # a Monday
         self.sent = 0
         self.steps: list[Any] = []
-        self.facts: list[f.Fact] = []  # of the last event and the firings before it
+        self.facts: list[facts.Fact] = []  # of the last event and the firings before it
         self.last = Result(self.case, [], [])
 
     def say(
@@ -137,16 +137,16 @@ class Story:
         assert encode(self.case) == before and not result.steps
         return refusal
 
-    def until(self, instant: int) -> list[f.Fact]:
+    def until(self, instant: int) -> list[facts.Fact]:
         """Fire everything that is due before an instant, released by a record of that instant."""
-        facts: list[f.Fact] = []
+        found: list[facts.Fact] = []
         self.facts = []
         while self.case.next_at is not None and self.case.next_at < instant:
             self._follow(fire(self.case, instant, self.rules, self.register))
-            facts += self.facts
+            found += self.facts
             self.facts = []
-        self.facts = facts
-        return facts
+        self.facts = found
+        return found
 
     def _follow(self, result: Result) -> Result:
         """Take the outcome over, after folding its facts."""
@@ -155,7 +155,7 @@ class Story:
             for fact in step.facts:
                 case = evolve(case, fact)
             case.seq += 1
-            assert f.decode_facts(f.encode_facts(step.facts)) == step.facts
+            assert facts.decode_facts(facts.encode_facts(step.facts)) == step.facts
             assert encode(case) == encode(step.case), "the case is not the fold of its facts"
             self.steps.append(step)
             self.facts += step.facts
@@ -163,17 +163,17 @@ class Story:
         self.case, self.last = result.case, result
         return result
 
-    def of(self, kind: type[f.Fact]) -> list[Any]:
+    def of(self, kind: type[facts.Fact]) -> list[Any]:
         """The facts of one kind that the last call told."""
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
-    def one(self, kind: type[f.Fact]) -> Any:
+    def one(self, kind: type[facts.Fact]) -> Any:
         """The only fact of one kind that the last call told."""
         found = self.of(kind)
         assert len(found) == 1, found
         return found[0]
 
-    def history(self, kind: type[f.Fact]) -> list[Any]:
+    def history(self, kind: type[facts.Fact]) -> list[Any]:
         """All facts of one kind, from the first step on."""
         return [fact for step in self.steps for fact in step.facts if isinstance(fact, kind)]
 

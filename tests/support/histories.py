@@ -16,7 +16,7 @@ from engine.slice.writes import case_row, path_text
 from engine.store import slices
 from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow
-from schemas import facts as f
+from schemas import facts
 from schemas.partition import home_of
 from tests.support.builders import arrived, at, event, instant, subject, weiyang
 from workflows import decide
@@ -57,7 +57,7 @@ SPEAKERS = (
 class Life(NamedTuple):
     """One case: the steps it took, numbered within it only, and how it stands."""
 
-    steps: list[f.Step]
+    steps: list[facts.Step]
     case: Case
 
 
@@ -68,7 +68,7 @@ class Teller:
         self.rules = rules or weiyang()
         self.case = Case(id=subject(home, number))
         self.now = start or at("03-02 09:00")
-        self.steps: list[f.Step] = []
+        self.steps: list[facts.Step] = []
         self.sent = 0
 
     def say(self, kind: str, by: str, after: int = MINUTE, late: int = 0, **data: Any) -> bool:
@@ -96,7 +96,7 @@ class Teller:
         for told in result.steps:
             case, day = told.case, self.rules.clock_of_days.local_day(told.instant)
             self.steps.append(
-                f.Step(
+                facts.Step(
                     partition=0,
                     n=0,
                     case=case.id,
@@ -209,7 +209,7 @@ def _next(teller: Teller, choice: Choice, leaf: str) -> None:
             return
 
 
-def shuffled(lives: Iterable[Sequence[f.Step]], order: Sequence[int]) -> list[f.Step]:
+def shuffled(lives: Iterable[Sequence[facts.Step]], order: Sequence[int]) -> list[facts.Step]:
     """The steps of several cases interleaved: the k-th number picks among those that still have steps."""
     left, result = [list(steps) for steps in lives if steps], []
     for pick in order:
@@ -221,7 +221,7 @@ def shuffled(lives: Iterable[Sequence[f.Step]], order: Sequence[int]) -> list[f.
     return result + [step for steps in left for step in steps]
 
 
-def numbered(steps: Iterable[f.Step], count: int = 2) -> list[f.Step]:
+def numbered(steps: Iterable[facts.Step], count: int = 2) -> list[facts.Step]:
     """Steps spread over partitions by their case, and numbered in each without gaps."""
     last: dict[int, int] = {}
     result = []
@@ -235,7 +235,7 @@ def numbered(steps: Iterable[f.Step], count: int = 2) -> list[f.Step]:
 # ---- as the engine writes them -----------------------------------------------------------------------
 
 
-def step_row(step: f.Step) -> StepRow:
+def step_row(step: facts.Step) -> StepRow:
     """A step as its row of the table `facts`."""
     return StepRow(
         step.partition,
@@ -250,14 +250,14 @@ def step_row(step: f.Step) -> StepRow:
         step.group,
         step.department,
         step.post,
-        f.encode_cause(step.cause).decode(),
-        f.encode_facts(step.facts).decode(),
+        facts.encode_cause(step.cause).decode(),
+        facts.encode_facts(step.facts).decode(),
     )
 
 
-def write(db: Database, steps: Sequence[f.Step], cases: Iterable[Case] = ()) -> None:
+def write(db: Database, steps: Sequence[facts.Step], cases: Iterable[Case] = ()) -> None:
     """Write numbered steps, the partitions they end, and their cases."""
-    ends: dict[int, f.Step] = {step.partition: step for step in steps}
+    ends: dict[int, facts.Step] = {step.partition: step for step in steps}
     where = {step.case: step.partition for step in steps}
     with db.begin() as connection:
         slices.write_steps(connection, [step_row(step) for step in steps])

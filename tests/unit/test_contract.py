@@ -9,7 +9,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import decode_data, decode_envelope
 from schemas.events import EVENT_TYPES
 from schemas.examples import DATA as EXAMPLES
@@ -101,7 +101,7 @@ def test_a_step_as_it_is_published_satisfies_its_schema():
     story.until(story.now + 90 * 24 * HOUR)
     schema = validator(STEP)
     for n, told in enumerate(story.steps, start=1):
-        step = f.Step(
+        step = facts.Step(
             partition=3,
             n=n,
             case=story.case.id,
@@ -117,5 +117,5 @@ def test_a_step_as_it_is_published_satisfies_its_schema():
             cause=told.cause,
             facts=told.facts,
         )
-        assert f.decode_step(f.encode_step(step)) == step
-        schema.validate(json.loads(f.encode_step(step)))
+        assert facts.decode_step(facts.encode_step(step)) == step
+        schema.validate(json.loads(facts.encode_step(step)))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas import facts as f
+from schemas import facts
 from schemas.envelope import Record, encode_record
 from schemas.events import Position, ReportSubmitted, Source
 from schemas.refusals import Reason
@@ -44,8 +44,8 @@ PHOTO: dict[str, Any] = {
 }
 
 
-def evidenced(by: str) -> f.Evidenced:
-    return f.Evidenced(
+def evidenced(by: str) -> facts.Evidenced:
+    return facts.Evidenced(
         url=PHOTO["url"],
         sha256=PHOTO["sha256"],
         kind="before",
@@ -85,7 +85,7 @@ def test_a_problem_found_on_patrol_is_dissuaded_reported_handled_verified_and_cl
         "verified",
         "closed",
     ]
-    assert [m.trigger for m in story.history(f.Moved)][-1] == "incident.closed"
+    assert [m.trigger for m in story.history(facts.Moved)][-1] == "incident.closed"
     assert story.case.closed == story.now
     assert story.case.next_at is None and story.case.due_at is None
     assert story.case.seq == len(story.steps) == 8
@@ -106,8 +106,8 @@ def test_a_report_tells_all_that_the_case_will_ever_need():
         reference="2026-17",
         evidence=[PHOTO],
     )
-    told = story.one(f.Reported)
-    assert told == f.Reported(
+    told = story.one(facts.Reported)
+    assert told == facts.Reported(
         definition="incident",
         policy=weiyang().hash,
         category=BARE,
@@ -124,8 +124,8 @@ def test_a_report_tells_all_that_the_case_will_ever_need():
         reference="2026-17",
         key=told.key,
     )
-    assert story.one(f.Evidenced) == evidenced(MEMBER)
-    assert story.steps[0].cause == f.Cause(
+    assert story.one(facts.Evidenced) == evidenced(MEMBER)
+    assert story.steps[0].cause == facts.Cause(
         type="gridpatrol.report.submitted.v1", source="app/test", id="e1", actor=MEMBER, occurred=at("03-02 09:00")
     )
 
@@ -155,17 +155,17 @@ def test_dissuasion_may_be_tried_again():
     story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
     story.done("dissuasion.recorded", MEMBER, outcome="effective")
     assert story.case.state == "verifying"
-    assert [d.outcome for d in story.history(f.Dissuaded)] == ["ineffective", "effective"]
+    assert [d.outcome for d in story.history(facts.Dissuaded)] == ["ineffective", "effective"]
 
 
 def test_handling_and_checking_bring_their_evidence():
     story = Story().reported(BARE).accepted()
     story.done("handling.completed", STREET, evidence=[PHOTO, {**PHOTO, "kind": "after"}])
-    assert [e.kind for e in story.of(f.Evidenced)] == ["before", "after"]
-    assert story.one(f.Handled) == f.Handled(level=3, by=STREET, checks=(4,))
+    assert [e.kind for e in story.of(facts.Evidenced)] == ["before", "after"]
+    assert story.one(facts.Handled) == facts.Handled(level=3, by=STREET, checks=(4,))
     story.done("verification.recorded", MEMBER, outcome="solved", evidence=[PHOTO])
-    assert story.one(f.Evidenced) == evidenced(MEMBER)
-    assert story.one(f.Checked) == f.Checked(level=4, outcome="solved", by=MEMBER, decides=True)
+    assert story.one(facts.Evidenced) == evidenced(MEMBER)
+    assert story.one(facts.Checked) == facts.Checked(level=4, outcome="solved", by=MEMBER, decides=True)
 
 
 def test_the_traceparent_of_an_event_goes_with_its_step():
@@ -183,10 +183,10 @@ def test_a_merged_case_points_to_the_one_that_goes_on():
     story = Story().reported(BARE).accepted()
     story.refused(Reason.INVALID, "incident.merged", STREET, into=subject())
     story.done("incident.merged", STREET, into=subject(number=2))
-    assert story.one(f.Linked).into == story.case.merged_into == subject(number=2)
+    assert story.one(facts.Linked).into == story.case.merged_into == subject(number=2)
     assert story.case.state == "merged"
-    assert {s.clock for s in story.of(f.ClockStopped)} == {"handle", "total"}
-    assert {s.why for s in story.of(f.ClockStopped)} == {"incident.merged"}
+    assert {s.clock for s in story.of(facts.ClockStopped)} == {"handle", "total"}
+    assert {s.why for s in story.of(facts.ClockStopped)} == {"incident.merged"}
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_every_other_end_keeps_who_ended_it_and_why(kind, actor, data, state, re
     story = Story().reported(BARE)
     story.done(kind, actor, **data)
     assert story.case.state == state
-    assert story.one(f.Noted) == f.Noted(what=state, by=actor, reason=reason)
+    assert story.one(facts.Noted) == facts.Noted(what=state, by=actor, reason=reason)
     assert (story.case.clocks, story.case.next_at, story.case.closed) == ((), None, story.now)
 
 
@@ -210,7 +210,7 @@ def test_force_closing_needs_no_verification_but_the_right_role():
     story = Story().found(DUST)
     story.refused(Reason.FORBIDDEN, "incident.force_closed", STREET, reason="policy")
     story.done("incident.force_closed", "WY-OFFICE", reason="policy")
-    assert not story.history(f.Checked)
+    assert not story.history(facts.Checked)
 
 
 def test_what_is_being_handled_can_no_longer_be_withdrawn_or_rejected():
@@ -239,8 +239,8 @@ def test_a_remark_moves_nothing_and_dates_nothing():
     story = Story().reported(BARE).accepted()
     before = story.case
     story.done("comment.added", STREET, story.now + DAY // 4)
-    assert story.one(f.Noted).what == "comment"
-    assert not story.of(f.Moved)
+    assert story.one(facts.Noted).what == "comment"
+    assert not story.of(facts.Moved)
     after = msgspec.structs.replace(story.case, seq=before.seq, clocks=before.clocks)
     assert encode(after) == encode(before)
 
@@ -250,7 +250,7 @@ def test_evidence_may_be_added_at_any_time_even_after_the_end():
     story.done("evidence.added", HOTLINE, evidence=[PHOTO])
     story.done("incident.rejected", STREET, reason="unfounded")
     story.done("evidence.added", STREET, evidence=[PHOTO, PHOTO])
-    assert [e.by for e in story.history(f.Evidenced)] == [HOTLINE, STREET, STREET]
+    assert [e.by for e in story.history(facts.Evidenced)] == [HOTLINE, STREET, STREET]
     assert story.case.state == "rejected"
 
 
@@ -261,7 +261,7 @@ def test_sealed_text_leaves_its_token_in_the_facts():
     result = take(
         story.case, IncomingEvent(record, said.data, story.now, encode_record(record)), story.rules, story.rules
     )
-    assert result.steps[0].facts == (f.Noted(what="comment", by=STREET, token="t-17"),)
+    assert result.steps[0].facts == (facts.Noted(what="comment", by=STREET, token="t-17"),)
     assert result.steps[0].cause.token == "t-17"
 
 
@@ -269,11 +269,11 @@ def test_urging_tells_the_owner_each_time():
     """催办."""
     story = Story().reported(BARE)
     story.done("incident.urged", DISTRICT)
-    first = story.one(f.AlertRaised)
+    first = story.one(facts.AlertRaised)
     assert (first.kind, first.to) == ("urge", ("WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3", STREET))
-    assert story.one(f.Urged).by == DISTRICT
+    assert story.one(facts.Urged).by == DISTRICT
     story.done("incident.urged", CENTRE)
-    assert story.one(f.AlertRaised).alert != first.alert
+    assert story.one(facts.AlertRaised).alert != first.alert
 
 
 def test_there_is_something_to_acknowledge_only_when_somebody_was_told():
@@ -283,8 +283,8 @@ def test_there_is_something_to_acknowledge_only_when_somebody_was_told():
     story.until(story.case.next_at + 1 if story.case.next_at else 0)
     story.refused(Reason.IMPOSSIBLE, "incident.acknowledged", DISTRICT, clock="total")
     story.done("incident.acknowledged", DISTRICT, clock="accept")
-    assert story.one(f.Acknowledged) == f.Acknowledged(by=DISTRICT, clock="accept")
-    assert story.one(f.AlertEnded).how == "acknowledged"
+    assert story.one(facts.Acknowledged) == facts.Acknowledged(by=DISTRICT, clock="accept")
+    assert story.one(facts.AlertEnded).how == "acknowledged"
 
 
 # ---- duplicates -------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def test_open_cases_nearby_in_place_and_time_are_proposed_never_merged(when, met
         position=HERE,
         nearby=(other,),
     )
-    assert [s.cases for s in story.of(f.Similar)] == ([(other.id,)] if similar else [])
+    assert [s.cases for s in story.of(facts.Similar)] == ([(other.id,)] if similar else [])
     assert story.case.state == "reported"
 
 
@@ -326,7 +326,7 @@ def test_cases_without_a_position_are_like_no_other():
     assert other.key == ""
     story = Story()
     story.done("report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF, position=HERE, nearby=(other,))
-    assert not story.of(f.Similar)
+    assert not story.of(facts.Similar)
 
 
 def test_the_key_of_a_case_is_its_category_and_a_cell_of_the_map():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas import facts as f
+from schemas import facts
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
@@ -56,7 +56,7 @@ def test_a_system_of_record_knows_only_an_opening_and_a_closing():
     assert story.case.owner.department == "WY-GREEN"
     story.done("incident.closed", HOTLINE, at("03-04 09:00"))
     assert story.case.state == "closed"
-    total = next(s for s in story.of(f.ClockStopped) if s.clock == "total")
+    total = next(s for s in story.of(facts.ClockStopped) if s.clock == "total")
     assert (total.result, total.due, total.elapsed) == ("on_time", at("03-05 09:00"), 48 * 3_600_000)
 
 
@@ -71,15 +71,15 @@ def test_a_system_of_record_knows_only_an_opening_and_a_closing():
 def test_an_ordered_deadline_decides_whether_it_was_on_time(deadline, closed, result):
     story = request(deadline=deadline)
     story.done("incident.closed", HOTLINE, at(closed))
-    assert next(s.result for s in story.of(f.ClockStopped) if s.clock == "total") == result
+    assert next(s.result for s in story.of(facts.ClockStopped) if s.clock == "total") == result
 
 
 def test_a_request_past_its_target_gets_one_due_rung_at_its_target():
     story = request(deadline=instant(at("03-05 09:00")))
     story.until(at("03-05 09:00"))
-    assert not [r for r in story.history(f.ClockRung) if r.breach and r.clock == "total"]
+    assert not [r for r in story.history(facts.ClockRung) if r.breach and r.clock == "total"]
     story.until(at("03-30 09:00"))
-    breaches = [r for r in story.history(f.ClockRung) if r.breach and r.clock == "total"]
+    breaches = [r for r in story.history(facts.ClockRung) if r.breach and r.clock == "total"]
     assert [(r.rung, r.due_at) for r in breaches] == [("due", at("03-05 09:00"))]
 
 
@@ -97,7 +97,7 @@ def test_accepting_dispatching_arriving_and_handling_are_steps_on_the_way():
         story.done(kind, actor, **data)
         states.append(story.case.state)
     assert states == ["handling", "handling", "handling", "handled", "closed"]
-    assert {s.clock for s in story.history(f.ClockStarted)} == {"accept", "total", "handle", "close"}
+    assert {s.clock for s in story.history(facts.ClockStarted)} == {"accept", "total", "handle", "close"}
 
 
 def test_no_check_on_site_is_asked_for():

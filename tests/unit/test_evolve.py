@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import facts as f
+from schemas import facts
 from schemas.events import EVENT_TYPES
 from tests.support.builders import (
     BARE,
@@ -156,24 +156,24 @@ def never_backwards(story: Story) -> None:
     alerts: set[str] = set()
     for fact in (fact for step in story.steps for fact in step.facts):
         judged: Any = getattr(fact, "judged", None)
-        key = (fact.clock, fact.level, fact.cycle) if isinstance(fact, f.ClockFact) else ("move",)
+        key = (fact.clock, fact.level, fact.cycle) if isinstance(fact, facts.ClockFact) else ("move",)
         if judged is not None:
             assert last.get(key, 0) <= judged
             last[key] = judged
-        if isinstance(fact, f.ClockPaused):
+        if isinstance(fact, facts.ClockPaused):
             paused[key] = judged
-        if isinstance(fact, f.ClockResumed):
+        if isinstance(fact, facts.ClockResumed):
             del paused[key]
-        if isinstance(fact, f.ClockStopped):
+        if isinstance(fact, facts.ClockStopped):
             last.pop(key)
             done = paused.pop(key, judged)
             late = fact.due is not None and done > fact.due
             assert fact.result == ("without_deadline" if fact.due is None else "overdue" if late else "on_time")
-        if isinstance(fact, f.ClockRung):
+        if isinstance(fact, facts.ClockRung):
             name = rung_of(fact)
             assert name not in fired, "a rung fired twice"
             fired.add(name)
-        if isinstance(fact, f.AlertRaised):
+        if isinstance(fact, facts.AlertRaised):
             assert fact.alert not in alerts
             alerts.add(fact.alert)
 
@@ -206,7 +206,7 @@ def test_deciding_twice_gives_the_same_bytes(sayings):
         story = Story(RULES).reported(BARE)
         for kind, actor, which in sayings:
             story.say(kind, actor, **DATA[kind][which % len(DATA[kind])])
-        outcomes.append([(f.encode_facts(s.facts), f.encode_cause(s.cause), s.instant) for s in story.steps])
+        outcomes.append([(facts.encode_facts(s.facts), facts.encode_cause(s.cause), s.instant) for s in story.steps])
     assert outcomes[0] == outcomes[1]
 
 
@@ -239,28 +239,28 @@ def test_every_event_type_is_said_in_these_lives():
     assert {f"gridpatrol.{kind}.v1" for kind in DATA} | {"gridpatrol.report.submitted.v1"} == set(EVENT_TYPES)
 
 
-@pytest.mark.parametrize("kind", f.AnyFact.__args__)
+@pytest.mark.parametrize("kind", facts.AnyFact.__args__)
 def test_every_fact_has_a_tag_of_its_own_and_survives_encoding(kind):
     required = {
         field.name: {int: 7, str: "x", bool: True}.get(field.type, ("a",) if "tuple" in str(field.type) else 7)
         for field in msgspec.structs.fields(kind)
         if field.required
     }
-    if kind is f.Handled:
+    if kind is facts.Handled:
         required["checks"] = (3, 4)
     fact = kind(**required)
-    body = f.encode_facts((fact,))
-    assert f.decode_facts(body) == (fact,)
+    body = facts.encode_facts((fact,))
+    assert facts.decode_facts(body) == (fact,)
     assert body.startswith(f'[{{"fact":"{kind.__struct_config__.tag}"'.encode())
-    assert [k.__struct_config__.tag for k in f.AnyFact.__args__].count(kind.__struct_config__.tag) == 1
+    assert [k.__struct_config__.tag for k in facts.AnyFact.__args__].count(kind.__struct_config__.tag) == 1
 
 
 def test_defaults_are_left_out_and_fields_stand_in_their_order():
-    fact = f.ClockPaused(clock="handle", level=3, cycle=0, target=0, judged=5, consumed=7)
-    assert f.encode_facts((fact,)) == (
+    fact = facts.ClockPaused(clock="handle", level=3, cycle=0, target=0, judged=5, consumed=7)
+    assert facts.encode_facts((fact,)) == (
         b'[{"fact":"clock.paused","clock":"handle","level":3,"cycle":0,"target":0,"judged":5,"consumed":7}]'
     )
-    assert f.encode_facts((f.Resumed(),)) == b'[{"fact":"incident.resumed"}]'
+    assert facts.encode_facts((facts.Resumed(),)) == b'[{"fact":"incident.resumed"}]'
 
 
 # ---- evolve, fact by fact ---------------------------------------------------------------------------------
@@ -272,30 +272,32 @@ NAME: dict[str, Any] = {"clock": "handle", "level": 3, "cycle": 0, "target": 0}
 def test_evolve_leaves_the_case_that_it_was_given():
     case = Case(id="a", clocks=(RUNNING,))
     before = encode(case)
-    after = evolve(case, f.ClockPaused(**NAME, judged=300, consumed=1))
+    after = evolve(case, facts.ClockPaused(**NAME, judged=300, consumed=1))
     assert encode(case) == before and after is not case
 
 
 def test_a_pause_adds_a_run_to_the_ledger_and_a_resume_begins_another():
-    case = evolve(Case(id="a", clocks=(RUNNING,)), f.ClockPaused(**NAME, judged=300, consumed=200))
+    case = evolve(Case(id="a", clocks=(RUNNING,)), facts.ClockPaused(**NAME, judged=300, consumed=200))
     assert (case.clocks[0].runs, case.clocks[0].since, case.clocks[0].next) == (((100, 300),), None, None)
-    case = evolve(case, f.ClockResumed(**NAME, judged=500, due=1100, rung="due", next=1100))
+    case = evolve(case, facts.ClockResumed(**NAME, judged=500, due=1100, rung="due", next=1100))
     assert (case.clocks[0].since, case.clocks[0].due, case.clocks[0].next) == (500, 1100, 1100)
 
 
 def test_a_breach_stays_until_the_next_target():
     case = Case(id="a", clocks=(RUNNING,))
-    case = evolve(case, f.ClockRung(**NAME, rung="due", repeat=0, due_at=900, breach=True, next_rung="over", next=950))
-    case = evolve(case, f.ClockRung(**NAME, rung="over", repeat=0, due_at=950))
+    case = evolve(
+        case, facts.ClockRung(**NAME, rung="due", repeat=0, due_at=900, breach=True, next_rung="over", next=950)
+    )
+    case = evolve(case, facts.ClockRung(**NAME, rung="over", repeat=0, due_at=950))
     assert case.clocks[0].breached and case.clocks[0].next is None
-    case = evolve(case, f.ClockRetargeted(**{**NAME, "target": 1}, judged=960, due=2000, next=2000, rung="due"))
+    case = evolve(case, facts.ClockRetargeted(**{**NAME, "target": 1}, judged=960, due=2000, next=2000, rung="due"))
     assert not case.clocks[0].breached
     assert (case.clocks[0].target, case.last_target("handle", 3)) == (1, 1)
 
 
 def test_facts_of_one_clock_leave_its_neighbours_alone():
     other = msgspec.structs.replace(RUNNING, level=2)
-    case = evolve(Case(id="a", clocks=(RUNNING, other)), f.ClockPaused(**NAME, judged=300, consumed=200))
+    case = evolve(Case(id="a", clocks=(RUNNING, other)), facts.ClockPaused(**NAME, judged=300, consumed=200))
     assert case.clocks[1] == other
 
 
@@ -303,22 +305,22 @@ def test_owners_are_remembered_and_a_return_takes_them_back():
     case = Case(id="a")
     owners = [Owner("L", 4), Owner("S", 3), Owner("S", 3, "D")]
     for owner in owners:
-        case = evolve(case, f.Assigned(grid=owner.grid, level=owner.level, department=owner.department))
+        case = evolve(case, facts.Assigned(grid=owner.grid, level=owner.level, department=owner.department))
     assert (case.owner, case.trail) == (owners[2], tuple(owners[:2]))
-    case = evolve(case, f.Assigned(grid="S", level=3, why="returned"))
+    case = evolve(case, facts.Assigned(grid="S", level=3, why="returned"))
     assert (case.owner, case.trail) == (owners[1], (owners[0],))
 
 
 def test_the_trail_of_owners_is_bounded():
     case = Case(id="a")
     for level in itertools.islice(itertools.cycle((2, 3)), 100):
-        case = evolve(case, f.Assigned(grid=f"G{level}", level=level))
+        case = evolve(case, facts.Assigned(grid=f"G{level}", level=level))
     assert len(case.trail) == 16
 
 
 def test_the_stop_of_the_clock_of_the_whole_case_closes_it():
     total = msgspec.structs.replace(RUNNING, name="total", level=0)
-    stop = f.ClockStopped(
+    stop = facts.ClockStopped(
         clock="total", level=0, cycle=0, target=0, judged=700, started=100, result="on_time", elapsed=600
     )
     case = evolve(Case(id="a", clocks=(RUNNING, total)), stop)
@@ -328,10 +330,10 @@ def test_the_stop_of_the_clock_of_the_whole_case_closes_it():
 def test_facts_that_are_history_only_change_nothing():
     case = Case(id="a", clocks=(RUNNING,))
     for fact in (
-        f.Copied(posts=("p",)),
-        f.Noted(what="comment"),
-        f.Urged(by="p"),
-        f.ClockContradicted(**NAME, judged=1),
+        facts.Copied(posts=("p",)),
+        facts.Noted(what="comment"),
+        facts.Urged(by="p"),
+        facts.ClockContradicted(**NAME, judged=1),
     ):
         assert encode(evolve(case, fact)) == encode(case)
 
@@ -341,7 +343,7 @@ def test_a_quarantine_stands_the_clocks_still_until_it_is_lifted():
     due = story.case.next_at
     story._follow(quarantine(story.case, story.now, RULES, RULES, detail="boom"))
     assert story.case.quarantined and story.case.next_at is None
-    assert story.one(f.Quarantined).detail == "boom"
+    assert story.one(facts.Quarantined).detail == "boom"
     story.facts = []
     story._follow(quarantine(story.case, story.now, RULES, RULES, on=False))
     assert story.case.next_at == due

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from consumers.performance import fold
-from schemas import facts as f
+from schemas import facts
 from tests.support.builders import instant
 from tests.support.histories import DAY, MINUTE, Teller
 from workflows.figures import with_sums
@@ -146,7 +146,7 @@ def test_a_case_whose_clocks_stood_still_is_overdue_when_it_is_closed_late():
     teller = reported(5 * DAY)
     teller.quarantine(True)
     assert teller.say("incident.closed", "WY-DISPATCH", 9 * DAY)
-    rungs = [fact for step in teller.steps for fact in step.facts if isinstance(fact, f.ClockRung)]
+    rungs = [fact for step in teller.steps for fact in step.facts if isinstance(fact, facts.ClockRung)]
     assert not [rung for rung in rungs if rung.clock == "total"]
     assert days(teller.steps, "overdue") == days(teller.steps, "closed_late") == [20260311]
 

@@ -1,4 +1,4 @@
-"""No file imports in a circle, and nothing that is shipped needs lab/ or tests/.
+"""No file imports in a circle, nothing that is shipped needs lab/ or tests/, and a module has one name everywhere.
 
 An import counts wherever it stands: in a function, or behind TYPE_CHECKING. Such an import hides a circle from the
 interpreter, not from a reader. That importing `a.b` also runs `a/__init__.py` does not count: only what a file names.
@@ -47,6 +47,17 @@ def _reached(start: str, imports: dict[str, set[str]]) -> set[str]:
     return reached
 
 
+def names_of_modules(files: Iterable[Source]) -> dict[str, set[str]]:
+    """For each module that some of these files import by a name, the names under which they do."""
+    kept = list(files)
+    modules, found = {source.module for source in kept}, dict[str, set[str]]()
+    for source in kept:
+        for name, target in source.names.items():
+            if target in modules and name != target:  # `import a.b` gives it no other name
+                found.setdefault(target, set()).add(name)
+    return found
+
+
 def lab_and_tests(source: Source) -> set[str]:
     """What a file takes from lab/ or tests/, also as the text of a name: `import_module("lab.storm")`."""
     texts = {n.value for n in ast.walk(source.tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
@@ -58,6 +69,12 @@ def test_no_file_imports_in_a_circle() -> None:
     files = [source for package in (*CODE, "tests") for source in sources(package)]
     found = circles(imports_within(files))
     assert not found, "\n".join(["", *(" <-> ".join(sorted(circle)) for circle in found)])
+
+
+def test_a_module_is_imported_under_one_name_everywhere() -> None:
+    files = [source for package in (*CODE, "tests") for source in sources(package)]
+    found = {module: names for module, names in names_of_modules(files).items() if len(names) > 1}
+    assert not found, lines(found)
 
 
 def test_what_is_shipped_needs_neither_lab_nor_tests() -> None:
@@ -104,3 +121,12 @@ def test_a_circle_is_found_wherever_its_imports_stand(files: dict[str, str], fou
 )
 def test_a_hidden_need_for_lab_or_tests_is_found(text: str, found: set[str]) -> None:
     assert lab_and_tests(Source("gridpatrol/a.py", text)) == found
+
+
+def test_a_second_name_of_a_module_is_found() -> None:
+    texts = {
+        "a/b.py": "from a import c\nfrom a.c import f\nimport a.d",
+        "a/c.py": "",
+        "a/d.py": "def g():\n    from a import c as see",
+    }
+    assert names_of_modules(Source(path, text) for path, text in texts.items()) == {"a.c": {"c", "see"}}

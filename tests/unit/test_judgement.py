@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import facts as f
+from schemas import facts
 from tests.support.builders import BARE, DISTRICT, DUST, HOTLINE, HOUR, LEAF, MEMBER, STREET, Story, at, changed
 from tests.unit.test_sla import clock, limits, small
 from workflows.decision import believed
@@ -39,8 +39,8 @@ def reported() -> Story:
 def test_the_occurred_instant_is_believed_within_the_offline_allowance(occurred, arrival, judged):
     story = reported()
     story.done("incident.accepted", STREET, at(arrival), occurred=at(occurred))
-    assert story.one(f.Moved).judged == at(judged)
-    stopped, started = story.one(f.ClockStopped), story.one(f.ClockStarted)
+    assert story.one(facts.Moved).judged == at(judged)
+    stopped, started = story.one(facts.ClockStopped), story.one(facts.ClockStarted)
     assert (stopped.judged, started.judged) == (at(judged), at(judged))
     assert stopped.result == ("on_time" if at(judged) <= at("03-02 10:00") else "overdue")
     assert story.steps[-1].instant == at(judged)
@@ -50,23 +50,23 @@ def test_what_the_sender_said_is_kept_whether_believed_or_not():
     story = reported()
     story.done("incident.accepted", STREET, at("03-05 10:00"), occurred=at("03-02 09:30"))
     assert story.steps[-1].cause.occurred == at("03-02 09:30")
-    assert story.one(f.Moved).judged == at("03-05 10:00")
+    assert story.one(facts.Moved).judged == at("03-05 10:00")
 
 
 def test_an_early_dawn_is_not_set_on_time_by_a_wrong_clock():
     """A phone whose clock is a day slow says that it accepted before the deadline, long after it."""
     story = reported()
     story.done("incident.accepted", STREET, at("03-03 09:30"), occurred=at("03-02 09:30"))
-    assert story.one(f.ClockStopped).result == "overdue"
+    assert story.one(facts.ClockStopped).result == "overdue"
 
 
 def test_a_member_who_was_offline_in_time_is_not_punished():
     """The rung fired, for nobody knew; then the phone came back into the net, within the allowance."""
     story = reported()
     story.done("incident.accepted", STREET, at("03-02 12:30"), occurred=at("03-02 09:45"))
-    assert [r.rung for r in story.history(f.ClockRung)] == ["due"]
-    assert story.one(f.ClockContradicted).judged == at("03-02 09:45")
-    assert story.one(f.ClockStopped).result == "on_time"
+    assert [r.rung for r in story.history(facts.ClockRung)] == ["due"]
+    assert story.one(facts.ClockContradicted).judged == at("03-02 09:45")
+    assert story.one(facts.ClockStopped).result == "on_time"
 
 
 def test_two_phones_out_of_order_leave_a_consistent_history():
@@ -74,13 +74,13 @@ def test_two_phones_out_of_order_leave_a_consistent_history():
     story = reported()
     story.parked("handling.completed", STREET, at("03-02 10:30"), occurred=at("03-02 10:20"))
     story.done("incident.accepted", "WY01-STAFF1", at("03-02 11:00"), occurred=at("03-02 09:50"))
-    moves = story.history(f.Moved)
+    moves = story.history(facts.Moved)
     assert [(m.state, m.judged) for m in moves] == [
         ("reported", at("03-02 09:00")),
         ("accepted", at("03-02 09:50")),
         ("verifying", at("03-02 10:20")),
     ]
-    assert [s.result for s in story.history(f.ClockStopped)] == ["on_time", "on_time"]
+    assert [s.result for s in story.history(facts.ClockStopped)] == ["on_time", "on_time"]
 
 
 def test_a_parked_event_is_believed_by_the_arrival_at_which_it_came():
@@ -88,11 +88,11 @@ def test_a_parked_event_is_believed_by_the_arrival_at_which_it_came():
     story = reported()
     story.parked("handling.completed", STREET, at("03-02 10:00"))
     story.done("incident.accepted", "WY01-STAFF1", at("03-03 10:00"), occurred=at("03-03 09:00"))
-    assert [m.judged for m in story.history(f.Moved)][1:] == [at("03-03 09:00"), at("03-03 09:00")]
+    assert [m.judged for m in story.history(facts.Moved)][1:] == [at("03-03 09:00"), at("03-03 09:00")]
     late = reported()
     late.parked("handling.completed", STREET, at("03-02 15:00"), occurred=at("03-02 10:00"))  # beyond the allowance
     late.done("incident.accepted", "WY01-STAFF1", at("03-02 15:30"), occurred=at("03-02 12:00"))
-    assert [m.judged for m in late.history(f.Moved)][1:] == [at("03-02 12:00"), at("03-02 15:00")]
+    assert [m.judged for m in late.history(facts.Moved)][1:] == [at("03-02 12:00"), at("03-02 15:00")]
 
 
 def test_a_report_from_yesterday_begins_its_clocks_when_it_happened():
@@ -106,7 +106,7 @@ def test_a_report_from_yesterday_begins_its_clocks_when_it_happened():
         source="patrol",
         grid=LEAF,
     )
-    reported_ = story.one(f.Reported)
+    reported_ = story.one(facts.Reported)
     assert (reported_.occurred, reported_.judged) == (at("03-02 09:00"), at("03-02 09:00"))
     assert clock(story, "accept").due == at("03-02 10:00")
 
@@ -115,9 +115,9 @@ def test_a_late_pause_takes_back_time_and_a_late_resume_does_not_give_any():
     story = reported()
     story.done("incident.accepted", STREET, at("03-02 09:00"))
     story.done("incident.suspended", STREET, at("03-02 12:00"), occurred=at("03-02 10:00"), reason="dispute")
-    assert story.one(f.ClockPaused).consumed == HOUR
+    assert story.one(facts.ClockPaused).consumed == HOUR
     story.done("incident.resumed", STREET, at("03-02 13:00"), occurred=at("03-02 09:30"))
-    assert story.one(f.ClockResumed).judged == at("03-02 10:00")  # not before the pause
+    assert story.one(facts.ClockResumed).judged == at("03-02 10:00")  # not before the pause
     assert clock(story).due == at("03-02 15:00")
 
 
@@ -125,8 +125,8 @@ def test_an_order_dated_before_the_last_one_takes_effect_after_it():
     story = reported()
     story.done("deadline.ordered", DISTRICT, at("03-02 10:00"), clock="accept", limit="3工作时")
     story.done("incident.accepted", STREET, at("03-02 11:00"), occurred=at("03-02 09:30"))
-    assert story.one(f.Moved).judged == at("03-02 09:30")
-    stopped = story.one(f.ClockStopped)
+    assert story.one(facts.Moved).judged == at("03-02 09:30")
+    stopped = story.one(facts.ClockStopped)
     assert (stopped.judged, stopped.result) == (at("03-02 10:00"), "on_time")  # its own clock's last instant
 
 
@@ -134,7 +134,7 @@ def test_a_check_may_not_come_before_the_handling_that_it_checks():
     story = Story(changed(options={"offline_ms": 72 * HOUR})).found(DUST, at("03-02 09:00"))
     story.done("dissuasion.recorded", MEMBER, at("03-02 09:10"), outcome="effective")
     story.done("verification.recorded", MEMBER, at("03-02 09:20"), occurred=at("03-02 08:00"), outcome="solved")
-    assert story.one(f.Moved).judged == at("03-02 09:10")
+    assert story.one(facts.Moved).judged == at("03-02 09:10")
 
 
 @given(st.integers(-10 * HOUR, 10 * HOUR), st.integers(0, 10 * HOUR))
@@ -158,12 +158,12 @@ def test_whatever_the_phones_say_no_fact_goes_back_behind_its_clock(delays):
     for (kind, actor, data), (later, off) in zip(says, delays, strict=True):
         now += later * 60_000
         story.done(kind, actor, now, occurred=now + off * 60_000, **data)
-    moves = [m.judged for m in story.history(f.Moved)]
+    moves = [m.judged for m in story.history(facts.Moved)]
     assert moves == sorted(moves) and moves[-1] <= now
     last: dict[tuple[str, int], int] = {}
     for step in story.steps:
         for fact in step.facts:
-            if isinstance(fact, f.ClockStarted | f.ClockPaused | f.ClockResumed | f.ClockStopped):
+            if isinstance(fact, facts.ClockStarted | facts.ClockPaused | facts.ClockResumed | facts.ClockStopped):
                 key = (fact.clock, fact.level)
                 assert last.get(key, 0) <= fact.judged <= now
                 last[key] = fact.judged

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas import facts as f
+from schemas import facts
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
@@ -46,7 +46,7 @@ def causes(story: Story) -> list[str]:
 def test_an_early_event_is_kept_with_the_case_and_nothing_else_happens():
     story = Story().found(DUST)
     story.parked("handling.completed", STREET, id="early")
-    parked = story.one(f.Parked)
+    parked = story.one(facts.Parked)
     assert (parked.source, parked.id, parked.arrival) == ("app/test", "early", story.now)
     assert parked.until == story.now + story.rules.options.parked_ms
     assert story.facts == [parked]
@@ -63,8 +63,8 @@ def test_it_is_released_in_a_step_of_its_own_whose_cause_it_is():
     released = story.steps[-1]
     assert released.cause.type == "gridpatrol.handling.completed.v1"
     assert released.cause.actor == STREET
-    assert released.facts[-1] == f.Unparked(source="app/test", id="early", why="released")
-    assert any(isinstance(fact, f.Handled) for fact in released.facts)
+    assert released.facts[-1] == facts.Unparked(source="app/test", id="early", why="released")
+    assert any(isinstance(fact, facts.Handled) for fact in released.facts)
     assert story.case.parked == ()
     assert story.case.seq == len(story.steps)
 
@@ -80,7 +80,7 @@ def test_the_main_line_in_any_order_before_its_report_comes_to_the_same_end(orde
     assert story.case.state == "closed"
     assert [s.id for s in result.outcomes] == ["birth", *(f"line{i}" for i in range(6))]
     assert all(s.outcome == "done" for s in result.outcomes)
-    assert [m.judged for m in story.history(f.Moved)] == sorted(m.judged for m in story.history(f.Moved))
+    assert [m.judged for m in story.history(facts.Moved)] == sorted(m.judged for m in story.history(facts.Moved))
 
 
 def test_of_several_that_may_go_the_one_that_came_first_goes_first():
@@ -95,7 +95,7 @@ def test_of_several_that_may_go_the_one_that_came_first_goes_first():
     result = other.done("incident.accepted", STREET)
     assert causes(other)[-2:] == ["handled", "order"]  # what is left behind by the first is given up
     assert [(s.id, s.outcome) for s in result.outcomes[1:]] == [("handled", "done"), ("order", "refused")]
-    assert other.steps[-1].facts == (f.Unparked(source="app/test", id="order", why="overtaken"),)
+    assert other.steps[-1].facts == (facts.Unparked(source="app/test", id="order", why="overtaken"),)
     assert result.outcomes[-1].refusal is not None
     assert result.outcomes[-1].refusal.reason is Reason.IMPOSSIBLE
 
@@ -107,7 +107,7 @@ def test_a_firing_releases_what_waited_for_it():
     story.until(at("03-03 10:01"))
     assert story.case.state == "verifying"
     assert story.steps[-1].cause.id == "early"
-    assert story.history(f.Moved)[-1].judged == at("03-03 10:00")
+    assert story.history(facts.Moved)[-1].judged == at("03-03 10:00")
 
 
 # ---- what does not wait -----------------------------------------------------------------------------------
@@ -192,8 +192,8 @@ def test_patience_has_an_end_and_each_waits_for_its_own():
     story.parked("verification.recorded", MEMBER, at("03-02 15:00"), outcome="solved", id="b")
     assert story.case.next_at == at("03-03 10:00")
     assert story.until(at("03-03 10:00")) == []  # due then is in time
-    assert [x.id for x in story.until(at("03-03 10:01")) if isinstance(x, f.Unparked)] == ["a"]
-    assert [x.id for x in story.until(at("03-03 15:01")) if isinstance(x, f.Unparked)] == ["b"]
+    assert [x.id for x in story.until(at("03-03 10:01")) if isinstance(x, facts.Unparked)] == ["a"]
+    assert [x.id for x in story.until(at("03-03 15:01")) if isinstance(x, facts.Unparked)] == ["b"]
 
 
 def test_released_events_are_asked_for_their_right_again():
@@ -215,7 +215,7 @@ def test_before_its_report_a_case_is_a_placeholder_that_only_waits():
     assert (story.case.state, story.case.path, story.case.clocks) == ("awaited", (), ())
     assert story.case.next_at == story.now + story.rules.options.parked_ms
     story.done("report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF)
-    assert story.one(f.Evidenced).sha256 == "ab" * 32
+    assert story.one(facts.Evidenced).sha256 == "ab" * 32
 
 
 @pytest.mark.parametrize("home", ["WY99", "WY01-01", "nowhere"])

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas import facts as f
+from schemas import facts
 from schemas.refusals import Reason
 from tests.support.builders import BARE, HOTLINE, LEAF, MEMBER, STREET, Story, at, changed, weiyang
 
@@ -30,9 +30,9 @@ def test_a_post_that_has_not_begun_is_not_told() -> None:
     assert STREET in {post for raised in _alerts(Story().reported()) for post in raised.to}
 
 
-def _alerts(story: Story) -> list[f.AlertRaised]:
+def _alerts(story: Story) -> list[facts.AlertRaised]:
     story.until(at("03-02 18:00"))
-    return story.history(f.AlertRaised)
+    return story.history(facts.AlertRaised)
 
 
 def test_a_retired_grid_takes_no_new_report() -> None:

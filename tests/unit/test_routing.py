@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas import facts as f
+from schemas import facts
 from schemas.events import Position
 from schemas.refusals import Reason
 from tests.support.builders import (
@@ -105,7 +105,7 @@ def test_level_4_copies_the_leader_who_sponsors_its_grid():
     """`同时上报包抓领导` (M17, M43): a copy, ownership is elsewhere."""
     story = dissuaded_in_vain()
     story.done("incident.reported_up", MEMBER)
-    assert story.one(f.Copied) == f.Copied(posts=("WY01-01-SPONSOR",))
+    assert story.one(facts.Copied) == facts.Copied(posts=("WY01-01-SPONSOR",))
     assert story.case.owner.grid == "WY01"
 
 
@@ -113,7 +113,7 @@ def test_a_problem_without_dissuasion_is_reported_and_copied_at_once():
     """`同时上报包抓领导` holds for a report that needs no dissuasion first, too."""
     story = Story().found(BARE)
     assert story.case.state == "reported"
-    assert story.one(f.Copied).posts == ("WY01-01-SPONSOR",)
+    assert story.one(facts.Copied).posts == ("WY01-01-SPONSOR",)
 
 
 def test_a_report_goes_up_not_down_nor_aside():
@@ -172,8 +172,8 @@ def test_level_3_reports_to_level_2_and_its_departments_and_copies_its_sponsor()
     story = Story().reported(BARE).accepted()
     story.done("incident.escalated", STREET, reason="coordination")
     assert owner(story) == ("WY", 2, "")
-    assert story.one(f.Escalated) == f.Escalated(reason="coordination", was_level=3, level=2)
-    copied = story.one(f.Copied)
+    assert story.one(facts.Escalated) == facts.Escalated(reason="coordination", was_level=3, level=2)
+    copied = story.one(facts.Copied)
     assert copied.posts == ("WY01-SPONSOR",)
     assert "WY-GREEN" in copied.departments  # the catalogue's department for bare ground
     assert "WY-FINANCE" not in copied.departments  # not concerned
@@ -185,7 +185,7 @@ def test_level_3_reports_to_level_1_what_belongs_there():
     story = Story()
     story.done("report.submitted", STAFF, story.now, category=SEWERS, source="inspection", grid=LEAF)
     assert owner(story) == ("XA", 1, "")
-    assert story.one(f.Copied) == f.Copied(posts=("WY01-SPONSOR",), departments=("XA-FUNC",))
+    assert story.one(facts.Copied) == facts.Copied(posts=("WY01-SPONSOR",), departments=("XA-FUNC",))
 
 
 def test_an_escalation_for_want_of_authority_goes_to_the_level_that_has_it():
@@ -202,7 +202,7 @@ def test_level_2_reports_to_level_1_and_copies_the_citys_departments_but_no_lead
     story = Story().reported(OUTLET).accepted(DISTRICT)
     story.done("incident.escalated", DISTRICT, reason="coordination")
     assert owner(story) == ("XA", 1, "")
-    copied = story.one(f.Copied)
+    copied = story.one(facts.Copied)
     assert copied.posts == ()
     assert copied.departments == ("XA-HAZE", "XA-FUNC")  # those of the city that are competent for anything
 
@@ -337,7 +337,7 @@ def test_shifted_coordinates_are_passed_through_and_not_looked_up(crs):
     story = Story()
     story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline", position={**INSIDE, "crs": crs})
     assert story.case.path == PATH[:3]  # no place but the home
-    assert story.one(f.Reported).crs == crs
+    assert story.one(facts.Reported).crs == crs
     assert story.case.owner.grid == "WY01"
 
 
@@ -385,7 +385,7 @@ def test_where_a_department_solves_the_grid_assists():
     assert owner(story) == ("WY01", 3, "WY-URBAN")
     assert story.case.assisting == ("WY-GREEN", LEAF)
     story.done("department.arrived", "WY-GREEN-H", department="WY-GREEN")
-    assert story.one(f.Arrived).department == "WY-GREEN"
+    assert story.one(facts.Arrived).department == "WY-GREEN"
     assert story.case.assisting == ("WY-GREEN", LEAF)
     story.done("handling.completed", "WY-URBAN-H")
 
@@ -511,11 +511,11 @@ def test_the_checks_above_the_last_may_come_in_any_order_and_do_not_decide():
     """`反馈二级、三级、四级网格现场核查`: level 4's is last and decides."""
     story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
     story.done("verification.recorded", STAFF, outcome="unsolved")
-    assert story.one(f.Checked).decides is False
+    assert story.one(facts.Checked).decides is False
     story.done("verification.recorded", DISTRICT, outcome="solved")
     assert (story.case.state, story.case.cycle) == ("verifying", 0)
     story.done("verification.recorded", MEMBER, outcome="solved")
-    assert story.one(f.Checked).decides is True
+    assert story.one(facts.Checked).decides is True
 
 
 def test_level_4_waits_until_the_levels_above_have_checked():
@@ -557,8 +557,8 @@ def test_it_goes_round_until_it_is_solved_with_a_loop_alarm():
     for cycle in range(1, 6):
         story.accepted().handled()
         story.done("verification.recorded", MEMBER, outcome="unsolved")
-        assert story.one(f.Reworked) == f.Reworked(cycle=cycle, looped=cycle >= 3)
-        alarms = [a for a in story.of(f.AlertRaised) if a.kind == "loop"]
+        assert story.one(facts.Reworked) == facts.Reworked(cycle=cycle, looped=cycle >= 3)
+        alarms = [a for a in story.of(facts.AlertRaised) if a.kind == "loop"]
         assert len(alarms) == (cycle >= 3)
         if alarms:
             assert alarms[0].to == (DISTRICT, "WY-SUPERVISOR", "WY-SUPERVISOR-2", "WY01-SPONSOR")
@@ -586,7 +586,7 @@ def test_effective_dissuasion_is_checked_by_level_4_before_it_is_closed():
     """`告知劝阻` that works is handling on the spot; unsolved after all, it goes up."""
     story = Story().found(DUST)
     story.done("dissuasion.recorded", MEMBER, outcome="effective")
-    assert story.one(f.Handled) == f.Handled(level=4, by=MEMBER, checks=(4,))
+    assert story.one(facts.Handled) == facts.Handled(level=4, by=MEMBER, checks=(4,))
     story.done("verification.recorded", LEAF_CHIEF, outcome="unsolved")
     assert owner(story) == ("WY01", 3, "")
 

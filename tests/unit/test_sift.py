@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from consumers.performance.consume import select_new
 from consumers.performance.faust_app import decode
 from engine.store.steps import Positions, StepRange
-from schemas import facts as f
+from schemas import facts
 
 
-def step(partition: int, n: int) -> f.Step:
-    return f.Step(
+def step(partition: int, n: int) -> facts.Step:
+    return facts.Step(
         partition=partition,
         n=n,
         case=f"case-{n}",
@@ -29,7 +29,7 @@ def step(partition: int, n: int) -> f.Step:
         group="",
         department="",
         post="",
-        cause=f.Cause("tick"),
+        cause=facts.Cause("tick"),
         facts=(),
     )
 
@@ -86,7 +86,7 @@ def test_fresh_steps_and_gaps_are_everything_up_to_the_last_step_that_came(last:
 
 
 def test_a_message_that_is_no_step_of_its_partition_is_passed_over_and_counted() -> None:
-    good = f.encode_step(step(3, 1))
+    good = facts.encode_step(step(3, 1))
     deep = b'{"partition":' + b"[" * 100_000
     bad = [b"", b"\x00\xff", b"null", b"{}", good[:-1], good.replace(b'"n":1', b'"n":"1"'), deep]
     found, counted = decode([(3, k, value) for k, value in enumerate([good, *bad])] + [(4, 0, good)])

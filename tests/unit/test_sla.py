@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import facts as f
+from schemas import facts
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
@@ -100,7 +100,7 @@ def clock(story: Story, name: str = "handle") -> Clock:
 
 def fired(story: Story) -> list[tuple[str, int, int]]:
     """The rungs that fired so far: name, repeat, and instant."""
-    return [(r.rung, r.repeat, r.due_at) for r in story.history(f.ClockRung)]
+    return [(r.rung, r.repeat, r.due_at) for r in story.history(facts.ClockRung)]
 
 
 # ---- start, pause, resume, stop ---------------------------------------------------------------------------
@@ -108,11 +108,11 @@ def fired(story: Story) -> list[tuple[str, int, int]]:
 
 def test_a_clock_starts_with_its_state_and_stops_with_it():
     story = handling()
-    started = story.one(f.ClockStarted)
+    started = story.one(facts.ClockStarted)
     assert (started.clock, started.level, started.judged) == ("handle", 3, at("03-02 09:00"))
     assert (started.limit, started.due, started.calendar) == ("4工作时", at("03-02 15:00"), "office")  # lunch is free
     story.done("handling.completed", STREET, at("03-02 14:30"))
-    stopped = story.one(f.ClockStopped)
+    stopped = story.one(facts.ClockStopped)
     assert (stopped.result, stopped.why) == ("on_time", "handling.completed")
     assert (stopped.elapsed, stopped.consumed) == (5 * HOUR + HOUR // 2, 3 * HOUR + HOUR // 2)
     assert story.case.clock("handle") is None
@@ -125,7 +125,7 @@ def test_a_clock_starts_with_its_state_and_stops_with_it():
 def test_done_by_the_deadline_is_on_time_the_instant_itself_included(done, result):
     story = handling()
     story.done("handling.completed", STREET, at(done))
-    assert story.one(f.ClockStopped).result == result
+    assert story.one(facts.ClockStopped).result == result
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_done_by_the_deadline_is_on_time_the_instant_itself_included(done, resul
 )
 def test_the_golden_deadlines_through_the_rules(start, limit, due):
     story = handling(small(limits=limits(("handle", limit))), start)
-    assert story.one(f.ClockStarted).due == at(due)
+    assert story.one(facts.ClockStarted).due == at(due)
 
 
 def test_the_same_clock_goes_on_through_states_that_share_it():
@@ -153,7 +153,7 @@ def test_the_same_clock_goes_on_through_states_that_share_it():
     before = clock(story)
     story.done("incident.dispatched", STREET, at("03-02 10:00"), lead="WY-URBAN")
     assert story.case.state == "handling"
-    assert not story.of(f.ClockStopped) and not story.of(f.ClockStarted)
+    assert not story.of(facts.ClockStopped) and not story.of(facts.ClockStarted)
     assert clock(story) == before
 
 
@@ -161,8 +161,8 @@ def test_a_clock_belongs_to_a_level_so_escalation_stops_one_and_starts_another()
     rules = small(limits=limits(("accept", "1工作时"), ("handle", "4工作时")))
     story = handling(rules)
     story.done("incident.escalated", STREET, at("03-02 10:00"), reason="coordination")
-    assert [(s.clock, s.level) for s in story.of(f.ClockStopped)] == [("handle", 3)]
-    assert [(s.clock, s.level) for s in story.of(f.ClockStarted)] == [("accept", 2)]
+    assert [(s.clock, s.level) for s in story.of(facts.ClockStopped)] == [("handle", 3)]
+    assert [(s.clock, s.level) for s in story.of(facts.ClockStarted)] == [("accept", 2)]
 
 
 def test_escalating_what_is_not_yet_accepted_starts_the_next_levels_clock():
@@ -170,15 +170,15 @@ def test_escalating_what_is_not_yet_accepted_starts_the_next_levels_clock():
     story = Story(rules).reported(BARE)
     story.until(story.now + 1)
     story.done("incident.reassigned", CENTRE, to_grid="WY")
-    assert [(s.clock, s.level) for s in story.of(f.ClockStopped)] == [("accept", 3)]
-    assert [(s.clock, s.level) for s in story.of(f.ClockStarted)] == [("accept", 2)]
+    assert [(s.clock, s.level) for s in story.of(facts.ClockStopped)] == [("accept", 3)]
+    assert [(s.clock, s.level) for s in story.of(facts.ClockStarted)] == [("accept", 2)]
 
 
 def test_another_owner_of_the_same_level_accepts_on_a_clock_of_its_own():
     story = Story(small(limits=limits(("accept", "1工作时")))).reported(BARE)
     story.done("incident.reassigned", CENTRE, at("03-02 09:50"), to_grid="WY02")
     assert story.case.owner.grid == "WY02"
-    assert story.one(f.ClockStopped).result == "on_time"
+    assert story.one(facts.ClockStopped).result == "on_time"
     again = clock(story, "accept")
     assert (again.level, again.target, again.due) == (3, 1, at("03-02 10:50"))
     story.done("incident.reassigned", CENTRE, at("03-02 10:00"), to_grid="WY02")  # nothing new: nothing anew
@@ -197,7 +197,7 @@ def test_without_a_limit_only_the_clock_of_the_whole_case_runs():
     assert [c.name for c in story.case.clocks] == ["total"]
     assert (clock(story, "total").due, story.case.next_at, story.case.due_at) == (None, None, None)
     story.done("incident.rejected", STREET, reason="not_found")
-    assert story.one(f.ClockStopped).result == "without_deadline"
+    assert story.one(facts.ClockStopped).result == "without_deadline"
 
 
 def test_suspending_pauses_the_clocks_of_the_work_while_the_total_clock_runs():
@@ -206,18 +206,18 @@ def test_suspending_pauses_the_clocks_of_the_work_while_the_total_clock_runs():
     story = handling(rules)
     due = clock(story, "total").due
     story.done("incident.suspended", STREET, at("03-02 10:00"), reason="season")
-    assert story.one(f.ClockPaused) == f.ClockPaused(
+    assert story.one(facts.ClockPaused) == facts.ClockPaused(
         clock="handle", level=3, cycle=0, target=0, judged=at("03-02 10:00"), consumed=HOUR
     )
     assert (clock(story).since, clock(story).next) == (None, None)
     assert clock(story, "total").since is not None
     story.until(at("03-03 09:00"))
-    assert not story.history(f.ClockRung)
+    assert not story.history(facts.ClockRung)
     story.done("incident.resumed", STREET, at("03-03 10:00"))
-    assert story.one(f.ClockResumed).due == at("03-03 15:00")  # three of four hours were left
+    assert story.one(facts.ClockResumed).due == at("03-03 15:00")  # three of four hours were left
     assert clock(story, "total").due == due
     story.done("handling.completed", STREET, at("03-03 15:00"))
-    stopped = story.one(f.ClockStopped)
+    stopped = story.one(facts.ClockStopped)
     assert (stopped.result, stopped.consumed) == ("on_time", 4 * HOUR)
     assert stopped.elapsed == 30 * HOUR
 
@@ -229,7 +229,7 @@ def test_a_suspension_ends_by_itself_on_its_day():
     assert story.case.next_at == until
     told = story.until(until + 1)
     assert story.case.state == "accepted"
-    assert [type(fact) for fact in told] == [f.Resumed, f.Moved, f.ClockResumed]
+    assert [type(fact) for fact in told] == [facts.Resumed, facts.Moved, facts.ClockResumed]
     assert clock(story).due == at("03-04 12:00")  # three of four hours were left
     step = story.steps[-1]
     assert (step.cause.type, step.cause.source, step.instant) == ("gridpatrol.clock.due", "suspension", until)
@@ -253,7 +253,7 @@ def test_a_paused_clock_that_is_stopped_was_done_when_it_paused():
     story.done("incident.suspended", STREET, at("03-02 10:00"), reason="dispute")
     story.done("deadline.ordered", DISTRICT, at("03-05 10:00"), clock="handle", limit="2工作时")
     story.done("incident.force_closed", DISTRICT, at("03-09 10:00"), reason="policy")
-    stopped = next(x for x in story.of(f.ClockStopped) if x.clock == "handle")
+    stopped = next(x for x in story.of(facts.ClockStopped) if x.clock == "handle")
     assert (stopped.result, stopped.consumed) == ("on_time", HOUR)
 
 
@@ -290,11 +290,11 @@ def test_rungs_fire_once_in_order_each_at_its_own_instant():
         ("overdue", 2, at("03-05 15:00")),
     ]
     assert clock(story).next is None
-    rungs = story.history(f.ClockRung)
+    rungs = story.history(facts.ClockRung)
     assert [r.overdue for r in rungs] == [False, True, True, True, True]
     assert [r.breach for r in rungs] == [False, True, False, False, False]
-    assert [a.kind for a in story.history(f.AlertRaised)] == ["warn", "due", "overdue", "overdue", "overdue"]
-    assert len({a.alert for a in story.history(f.AlertRaised)}) == 5
+    assert [a.kind for a in story.history(facts.AlertRaised)] == ["warn", "due", "overdue", "overdue", "overdue"]
+    assert len({a.alert for a in story.history(facts.AlertRaised)}) == 5
 
 
 def test_rungs_fire_in_order_of_time_whatever_their_order_in_the_pack():
@@ -316,7 +316,7 @@ def test_every_clock_has_the_rung_of_its_deadline_even_if_nobody_is_told():
     story = handling(small(rungs=()))
     story.until(at("03-31 00:00"))
     assert fired(story) == [("due", 0, at("03-02 15:00"))]
-    assert not story.history(f.AlertRaised)
+    assert not story.history(facts.AlertRaised)
 
 
 def test_a_star_stands_for_every_clock_without_a_ladder_of_its_own():
@@ -355,11 +355,11 @@ def test_of_rungs_past_when_the_clock_is_armed_only_the_highest_fires_the_others
     story.done("report.submitted", HOTLINE, at("03-02 09:00"), category=BARE, source="hotline", grid=LEAF)
     story.done("incident.accepted", STREET, at("03-04 09:30"), occurred=at("03-02 09:00"))
     assert clock(story).due == at("03-02 15:00")
-    assert story.one(f.ClockSkipped).rungs == ("warn", "due")
+    assert story.one(facts.ClockSkipped).rungs == ("warn", "due")
     assert (clock(story).rung, clock(story).next) == ("overdue", at("03-03 15:00"))
     story.until(at("03-04 09:31"))
     assert fired(story) == [("overdue", 0, at("03-03 15:00"))]
-    assert story.history(f.ClockRung)[0].breach is True
+    assert story.history(facts.ClockRung)[0].breach is True
     story.until(at("03-31 00:00"))
     assert [repeat for _, repeat, _ in fired(story)] == [0, 1, 2]
 
@@ -367,8 +367,8 @@ def test_of_rungs_past_when_the_clock_is_armed_only_the_highest_fires_the_others
 def test_the_posts_of_a_rung_are_told_under_a_name_that_never_changes():
     story = handling()
     told = story.until(at("03-02 15:00") + 1)
-    alert = next(x for x in told if isinstance(x, f.AlertRaised) and x.kind == "due")
-    assert alert == f.AlertRaised(
+    alert = next(x for x in told if isinstance(x, facts.AlertRaised) and x.kind == "due")
+    assert alert == facts.AlertRaised(
         alert=f"{story.case.id}|handle.3|0|0|due|0",
         kind="due",
         to=(STREET,),
@@ -377,7 +377,7 @@ def test_the_posts_of_a_rung_are_told_under_a_name_that_never_changes():
         level=3,
         due=at("03-02 15:00"),
     )
-    assert story.steps[-1].cause == f.Cause(
+    assert story.steps[-1].cause == facts.Cause(
         type="gridpatrol.clock.due", source="handle.3", id="0|0|due|0", occurred=at("03-02 15:00")
     )
 
@@ -387,18 +387,18 @@ def test_alerts_are_resolved_when_the_clock_stops():
     story.until(at("03-02 15:30"))
     assert clock(story).alert_open and clock(story).breached
     story.done("handling.completed", STREET, at("03-02 16:00"))
-    assert story.one(f.AlertEnded).how == "resolved"
-    assert story.one(f.ClockStopped).result == "overdue"
+    assert story.one(facts.AlertEnded).how == "resolved"
+    assert story.one(facts.ClockStopped).result == "overdue"
 
 
 def test_acknowledged_alerts_are_not_repeated_but_the_rungs_are_facts_all_the_same():
     story = handling()
     story.until(at("03-02 15:30"))
     story.done("incident.acknowledged", DISTRICT, at("03-02 16:00"))
-    assert story.one(f.AlertEnded).how == "acknowledged"
+    assert story.one(facts.AlertEnded).how == "acknowledged"
     story.until(at("03-31 00:00"))
-    assert len(story.history(f.ClockRung)) == 5
-    assert [a.kind for a in story.history(f.AlertRaised)] == ["warn", "due"]
+    assert len(story.history(facts.ClockRung)) == 5
+    assert [a.kind for a in story.history(facts.AlertRaised)] == ["warn", "due"]
     story.refused(Reason.IMPOSSIBLE, "incident.acknowledged", DISTRICT)
 
 
@@ -409,11 +409,11 @@ def test_escalation_by_timeout_only_where_the_pack_says_so():
     rules = small(rungs=ladder, limits=limits(("handle", "4工作时"), ("accept", "1工作时")))
     story = handling(rules)
     told = story.until(at("03-02 15:00") + 1)
-    escalated = next(x for x in told if isinstance(x, f.Escalated))
-    assert escalated == f.Escalated(reason="timeout", was_level=3, level=2)
+    escalated = next(x for x in told if isinstance(x, facts.Escalated))
+    assert escalated == facts.Escalated(reason="timeout", was_level=3, level=2)
     assert (story.case.state, story.case.owner.grid) == ("reported", "WY")
     assert clock(story, "accept").started == at("03-02 15:00")
-    copied = next(x for x in told if isinstance(x, f.Copied))
+    copied = next(x for x in told if isinstance(x, facts.Copied))
     assert copied.posts == ("WY01-SPONSOR",)
 
 
@@ -427,7 +427,7 @@ def test_a_ladder_that_begins_at_a_late_firing_begins_at_its_instant():
         ("warn", 0, at("03-02 16:00")),
         ("due", 0, at("03-02 17:00")),
     ]
-    assert not story.history(f.ClockSkipped)
+    assert not story.history(facts.ClockSkipped)
 
 
 def test_a_contradicted_rung_stays_with_a_fact_beside_it():
@@ -435,17 +435,17 @@ def test_a_contradicted_rung_stays_with_a_fact_beside_it():
     story = handling()
     story.until(at("03-02 15:30"))
     story.done("handling.completed", STREET, at("03-02 16:00"), occurred=at("03-02 14:45"))
-    assert story.one(f.ClockContradicted).judged == at("03-02 14:45")
-    assert story.one(f.AlertEnded).how == "withdrawn"
-    assert story.one(f.ClockStopped).result == "on_time"
-    assert [r.rung for r in story.history(f.ClockRung)] == ["warn", "due"]
+    assert story.one(facts.ClockContradicted).judged == at("03-02 14:45")
+    assert story.one(facts.AlertEnded).how == "withdrawn"
+    assert story.one(facts.ClockStopped).result == "on_time"
+    assert [r.rung for r in story.history(facts.ClockRung)] == ["warn", "due"]
 
 
 def test_overdue_is_not_contradicted():
     story = handling()
     story.done("handling.completed", STREET, at("03-02 16:00"), occurred=at("03-02 15:45"))
-    assert not story.of(f.ClockContradicted)
-    assert story.one(f.ClockStopped).result == "overdue"
+    assert not story.of(facts.ClockContradicted)
+    assert story.one(facts.ClockStopped).result == "overdue"
 
 
 # ---- re-targeting -----------------------------------------------------------------------------------------
@@ -455,7 +455,7 @@ def test_an_ordered_limit_keeps_what_was_consumed():
     """延期: four hours become eight, and the two that have gone stay gone."""
     story = handling()
     story.done("deadline.ordered", DISTRICT, at("03-02 11:00"), clock="handle", limit="8工作时")
-    assert story.one(f.ClockRetargeted) == f.ClockRetargeted(
+    assert story.one(facts.ClockRetargeted) == facts.ClockRetargeted(
         clock="handle",
         level=3,
         cycle=0,
@@ -468,7 +468,7 @@ def test_an_ordered_limit_keeps_what_was_consumed():
         next=at("03-02 18:00"),
     )
     story.done("handling.completed", STREET, at("03-03 09:00"))
-    assert (story.one(f.ClockStopped).consumed, story.one(f.ClockStopped).target) == (8 * HOUR, 1)
+    assert (story.one(facts.ClockStopped).consumed, story.one(facts.ClockStopped).target) == (8 * HOUR, 1)
 
 
 def test_an_ordered_limit_of_another_kind_counts_the_same_ledger_by_its_own_clock():
@@ -478,19 +478,19 @@ def test_an_ordered_limit_of_another_kind_counts_the_same_ledger_by_its_own_cloc
     story.done("deadline.ordered", DISTRICT, at("03-03 11:00"), clock="handle", limit="6紧急工作时")
     assert clock(story).due == at("03-03 15:00")  # one hour before the pause, five from ten o'clock on
     story.done("handling.completed", STREET, at("03-03 13:00"))
-    assert story.one(f.ClockStopped).consumed == 4 * HOUR  # lunch counts for an urgent clock
+    assert story.one(facts.ClockStopped).consumed == 4 * HOUR  # lunch counts for an urgent clock
 
 
 def test_a_new_target_begins_its_ladder_anew_and_ends_the_alerts_of_the_old_one():
     story = handling()
     story.until(at("03-02 15:30"))
     story.done("deadline.ordered", DISTRICT, at("03-02 16:00"), clock="handle", due=instant(at("03-04 10:00")))
-    assert story.one(f.AlertEnded).how == "withdrawn"
+    assert story.one(facts.AlertEnded).how == "withdrawn"
     assert (clock(story).breached, clock(story).acknowledged) == (False, False)
     story.until(at("03-04 10:00") + 1)
-    rungs = [(r.target, r.rung) for r in story.history(f.ClockRung)]
+    rungs = [(r.target, r.rung) for r in story.history(facts.ClockRung)]
     assert rungs == [(0, "warn"), (0, "due"), (1, "warn"), (1, "due")]
-    assert [r.breach for r in story.history(f.ClockRung)] == [False, True, False, True]
+    assert [r.breach for r in story.history(facts.ClockRung)] == [False, True, False, True]
 
 
 def test_a_deadline_ordered_during_a_suspension_takes_effect_when_it_ends():
@@ -538,21 +538,21 @@ def test_part_of_a_working_day_is_refused_where_days_end_at_closing_time():
 def test_a_report_may_carry_the_deadline_of_the_whole_case():
     story = Story(small(limits=limits(("total", "3工作日"))))
     story.reported(BARE, deadline=instant(at("03-10 12:34")))
-    started = story.one(f.ClockStarted)
+    started = story.one(facts.ClockStarted)
     assert (started.clock, started.due, started.limit, started.basis) == ("total", at("03-10 12:34"), "", "ordered")
 
 
 def test_a_report_may_say_that_there_is_no_deadline():
     story = Story(small(limits=limits(("total", "3工作日")))).reported(BARE, deadline=None)
-    started = story.one(f.ClockStarted)
+    started = story.one(facts.ClockStarted)
     assert (started.due, started.basis) == (None, "none")
     story.done("incident.rejected", STREET, reason="unfounded")
-    assert story.one(f.ClockStopped).result == "without_deadline"
+    assert story.one(facts.ClockStopped).result == "without_deadline"
 
 
 def test_a_report_that_says_nothing_gets_the_packs_deadline():
     rules = small(limits=limits(("total", "3工作日"), basis="our proposal"))
-    started = Story(rules).reported(BARE).one(f.ClockStarted)
+    started = Story(rules).reported(BARE).one(facts.ClockStarted)
     assert (started.due, started.basis) == (at("03-05 09:00"), "our proposal")
 
 
@@ -580,7 +580,7 @@ def test_a_limit_is_the_one_that_was_valid_on_the_day_the_clock_started(start, d
         ("handle", "4工作时", {"valid_from": 20260401, "valid_to": 20260430}),
         ("handle", "0.5工作时", {"valid_from": 20260501}),
     )
-    assert handling(small(limits=rows), start).one(f.ClockStarted).due == at(due)
+    assert handling(small(limits=rows), start).one(facts.ClockStarted).due == at(due)
 
 
 def test_a_clock_that_runs_when_its_limit_changes_keeps_its_own():
@@ -639,8 +639,8 @@ def test_a_deadline_beyond_the_horizon_is_provisional_and_looked_at_again(moves,
     story.register = new
     story._follow(recalculate(story.case, at("02-14 17:30"), story.rules, new))
     assert (clock(story).due, clock(story).provisional) == (at(due), provisional)
-    assert story.one(f.ClockRecalculated).register == new.hash
-    assert [r.why for r in story.of(f.ClockRetargeted)] == ([] if moves == "never" else ["calendar"])
+    assert story.one(facts.ClockRecalculated).register == new.hash
+    assert [r.why for r in story.of(facts.ClockRetargeted)] == ([] if moves == "never" else ["calendar"])
 
 
 def test_what_did_not_rest_on_unknown_days_does_not_move_unless_the_pack_says_always():
@@ -649,7 +649,7 @@ def test_what_did_not_rest_on_unknown_days_does_not_move_unless_the_pack_says_al
     for moves, targets in (("provisional", 0), ("always", 1)):
         rules = small(calendars=KNOWN_TO_MARCH, options={"deadlines_move": moves})
         result = recalculate(story.case, at("03-02 09:30"), rules, new)
-        assert len([x for x in result.steps[0].facts if isinstance(x, f.ClockRetargeted)]) == targets
+        assert len([x for x in result.steps[0].facts if isinstance(x, facts.ClockRetargeted)]) == targets
 
 
 # ---- quiet hours ------------------------------------------------------------------------------------------
@@ -672,10 +672,10 @@ def test_alerts_of_the_night_wait_until_the_morning_while_the_fact_does_not(when
     story = handling(rules, "03-02 09:00")
     story.done("deadline.ordered", DISTRICT, at("03-02 09:01"), clock="handle", due=instant(at(when)))
     told = story.until(at(when) + 1)
-    alert = next(x for x in told if isinstance(x, f.AlertRaised))
+    alert = next(x for x in told if isinstance(x, facts.AlertRaised))
     assert alert.due_at == at(when)
     assert alert.not_before == (at(not_before) if not_before else None)
-    assert next(x for x in told if isinstance(x, f.ClockRung)).due_at == at(when)
+    assert next(x for x in told if isinstance(x, facts.ClockRung)).due_at == at(when)
 
 
 @pytest.mark.parametrize(
@@ -691,7 +691,7 @@ def test_quiet_hours_may_lie_within_a_day_and_exempt_a_clock(options, quiet):
     rules = small(rungs=(rung("handle", "due", "at"),), options=options)
     story = handling(rules)
     story.done("deadline.ordered", DISTRICT, at("03-02 09:01"), clock="handle", due=instant(at("03-02 13:00")))
-    alert = next(x for x in story.until(at("03-02 13:01")) if isinstance(x, f.AlertRaised))
+    alert = next(x for x in story.until(at("03-02 13:01")) if isinstance(x, facts.AlertRaised))
     assert (alert.not_before == at("03-02 14:00")) is quiet
 
 
@@ -702,12 +702,12 @@ def test_the_responsible_unit_is_ordered_to_rectify_on_a_clock_of_its_own():
     """`督促责任单位及时整改` (M24): beside the clock of the one who handles."""
     story = handling(small(limits=limits(("handle", "4工作时"), ("rectify", "5工作日"))), unit="SITE-0042")
     story.done("rectification.ordered", STREET, at("03-02 10:00"))
-    assert story.one(f.Ordered) == f.Ordered(stage=1, unit="SITE-0042")
+    assert story.one(facts.Ordered) == facts.Ordered(stage=1, unit="SITE-0042")
     assert (clock(story, "rectify").level, clock(story, "rectify").due) == (1, at("03-09 10:00"))
     assert clock(story).started == at("03-02 09:00")
     story.done("rectification.completed", STREET, at("03-03 10:00"))
-    assert (story.one(f.ClockStopped).clock, story.one(f.ClockStopped).result) == ("rectify", "on_time")
-    assert story.one(f.Rectified).stage == 1
+    assert (story.one(facts.ClockStopped).clock, story.one(facts.ClockStopped).result) == ("rectify", "on_time")
+    assert story.one(facts.Rectified).stage == 1
 
 
 def test_stages_of_rectification_run_side_by_side():
@@ -723,7 +723,7 @@ def test_stages_of_rectification_run_side_by_side():
     again = [c for c in story.case.clocks if c.name == "rectify" and c.level == 1]
     assert [(c.target, c.due) for c in again] == [(1, at("03-09 12:00"))]
     story.done("handling.completed", STREET)
-    assert sorted((s.clock, s.level) for s in story.of(f.ClockStopped)) == [
+    assert sorted((s.clock, s.level) for s in story.of(facts.ClockStopped)) == [
         ("handle", 3),
         ("rectify", 1),
         ("rectify", 3),
@@ -735,7 +735,7 @@ def test_an_order_without_any_limit_can_still_be_fulfilled():
     story.done("rectification.ordered", STREET)
     assert clock(story, "rectify").due is None
     story.done("rectification.completed", STREET)
-    assert story.one(f.ClockStopped).result == "without_deadline"
+    assert story.one(facts.ClockStopped).result == "without_deadline"
 
 
 def test_an_order_names_an_instant_or_a_limit_not_both():
@@ -790,7 +790,7 @@ def test_patience_ends_by_itself():
     assert result.outcomes[0].outcome == "parked"
     until = story.case.parked[0].until
     told = story.until(until + 1)
-    assert told == [f.Unparked(source="app/test", id="early", why="expired")]
+    assert told == [facts.Unparked(source="app/test", id="early", why="expired")]
     assert story.steps[-1].instant == until
     settled = story.last.outcomes[0]
     assert settled.refusal is not None
@@ -814,10 +814,10 @@ def test_the_sample_pack_runs_every_clock_with_its_own_limits():
     story.handled()
     story.done("verification.recorded", MEMBER, outcome="solved")
     story.done("incident.closed", MEMBER)
-    started = {s.clock: s for s in story.history(f.ClockStarted)}
+    started = {s.clock: s for s in story.history(facts.ClockStarted)}
     assert list(started) == ["dissuade", "total", "report", "accept", "handle", "rectify", "verify", "close"]
     assert all(s.basis == "our proposal" and s.due is not None for s in started.values())
-    assert {s.result for s in story.history(f.ClockStopped)} == {"on_time"}
+    assert {s.result for s in story.history(facts.ClockStopped)} == {"on_time"}
     assert story.case.closed == story.now
 
 
@@ -826,5 +826,5 @@ def test_a_warning_is_never_dated_before_its_clock() -> None:
     start = at("03-02 09:00")
     story = Story().reported(BARE, start, deadline=instant(start + 60_000))
     story.until(start + 1)
-    warned = next(fact for fact in story.history(f.ClockRung) if fact.clock == "total" and fact.rung == "warn")
+    warned = next(fact for fact in story.history(facts.ClockRung) if fact.clock == "total" and fact.rung == "warn")
     assert warned.due_at == start and not warned.overdue

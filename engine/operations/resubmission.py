@@ -12,7 +12,7 @@ from engine.inbox import Submission
 from engine.principals import LOCAL, OURS, Principal, Principals, check
 from engine.runtime import Engine
 from engine.slice.types import Answer
-from engine.store import dead_letters as store
+from engine.store import dead_letters
 from engine.store.dead_letters import Letter
 from schemas.envelope import decode_record, encode_record
 from schemas.partition import home_of, partition_of
@@ -77,8 +77,8 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
 def read(engine: Engine, id_: str) -> tuple[Letter, str | None] | None:
     """A letter and its sealed bytes."""
     with engine.database.read() as connection:
-        letter = store.read(connection, id_)
-        return (letter, store.read_sealed(connection, letter.token)) if letter else None
+        letter = dead_letters.read(connection, id_)
+        return (letter, dead_letters.read_sealed(connection, letter.token)) if letter else None
 
 
 def outcome_of(id_: str, answer: Answer | None) -> Replayed:
@@ -94,4 +94,4 @@ def outcome_of(id_: str, answer: Answer | None) -> Replayed:
 def write_outcome(engine: Engine, outcome: Replayed) -> None:
     """Keep how a replay ended."""
     with engine.database.begin() as connection:
-        store.write_replayed(connection, outcome.letter, outcome.outcome)
+        dead_letters.write_replayed(connection, outcome.letter, outcome.outcome)
