@@ -91,7 +91,7 @@ class Writer(Loop):
             self.write_batch()
         except StaleWriter:
             log.warning("another writer moved a partition on; memory was read again")
-        return 0.0  # `_take` rests
+        return 0.0  # `append_queued` rests
 
     def is_done(self) -> bool:
         return self.stop_asked.is_set() and self._queue.empty()
