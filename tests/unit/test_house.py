@@ -235,7 +235,12 @@ def test_make_check_runs_all_of_these_tests():
         (foreign_to_the_demo, "gridpatrol/demo/a.py", "from workflows.decide import take", {"workflows.decide.take"}),
         (foreign_to_the_demo, "gridpatrol/demo/a.py", "from gridpatrol.run import city", {"gridpatrol.run.city"}),
         (foreign_to_the_client, "gridpatrol/client.py", "import http.client, ssl", set()),
-        (foreign_to_the_client, "gridpatrol/client.py", "from engine.store import inbox_table", {"engine.store.inbox_table"}),
+        (
+            foreign_to_the_client,
+            "gridpatrol/client.py",
+            "from engine.store import inbox_table",
+            {"engine.store.inbox_table"},
+        ),
     ],
 )
 def test_a_breach_is_noticed_and_nothing_else(rule, path, text, found):
