@@ -12,11 +12,13 @@ import msgspec
 import pytest
 
 from engine.clock import now_ms
-from engine.http import performance
+from engine.http import alerts, performance
+from engine.http.app import create_app
 from engine.http.problems import UNANSWERABLE
 from engine.inbox import Submission
 from engine.store import dead_letters, inbox_table
 from engine.views.questions import Unanswerable
+from engine.writer import Writer
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
@@ -404,6 +406,39 @@ def test_every_error_is_a_problem_with_a_detail_and_a_remedy(door: Served, metho
 
 def test_every_error_of_a_view_has_a_status() -> None:
     assert set(Unanswerable.__subclasses__()) == set(UNANSWERABLE)
+
+
+# ---- HEAD ---------------------------------------------------------------------------------------------------
+
+
+def test_head_is_answered_like_get_without_a_body_on_every_route_that_has_get(door: Served) -> None:
+    app = create_app(Writer(door.engine), door.engine.database)
+    paths = sorted(route.path for route in app.routes if "GET" in getattr(route, "methods", ()))
+    assert len(paths) > 10
+    for path in (path.replace("{id:str}", LATE) for path in paths if not path.endswith("/stream")):
+        for query in ("", "?misspelt=1"):
+            got, asked = door.client.get(path + query), door.client.head(path + query)
+            assert asked.status_code == got.status_code and asked.content == b"", path
+            assert asked.headers["content-type"] == got.headers["content-type"]
+            assert asked.headers["content-length"]
+            if "misspelt" in query:
+                assert asked.headers["content-length"] == got.headers["content-length"]
+
+
+def test_head_of_a_stream_is_its_headers_and_takes_no_place(door: Served, monkeypatch) -> None:
+    monkeypatch.setattr(alerts, "SUBSCRIBERS", 1)
+    for _ in range(3):
+        answer = door.client.head("/v1/alerts/stream")
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+    assert door.client.head("/v1/alerts/stream?grid=NOWHERE").status_code == 400
+    assert door.client.get("/healthz").status_code == 200
+
+
+def test_head_of_what_only_takes_posts_is_told_so(door: Served) -> None:
+    answer = door.client.head("/v1/events")
+    assert answer.status_code == 405 and "POST" in answer.headers["allow"]
+    assert "HEAD" in door.client.delete("/v1/incidents").headers["allow"]
 
 
 # ---- figures, health and description ------------------------------------------------------------------------
