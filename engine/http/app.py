@@ -124,5 +124,5 @@ def refused_by_framework(error: HTTPException) -> Problem:
 
 def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A defect of ours: the log has it in full, the answer says only that there is one."""
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     return answer(Problem(500, "failed", "the server failed to answer; its log says more"))

@@ -58,7 +58,11 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
     host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
     if connection.scope.get("method") in SAFE or origin is None:
         return
-    if urlsplit(origin).netloc.lower() != host.lower():
+    try:
+        page = urlsplit(origin).netloc.lower()
+    except ValueError:  # no address at all, such as `http://[`
+        page = ""
+    if not page or page != host.lower():
         raise Problem(
             403,
             "foreign_origin",
@@ -104,7 +108,7 @@ def needs(right: Right) -> Guard:
                 right=right,
             )
         if right == "operator" and principal is not LOCAL:
-            log.info("operator.asked", extra={"principal": principal.name, "path": connection.url.path})
+            log.info("operator.asked", extra={"principal": principal.name, "path": connection.scope["path"]})
 
     return guard
 

@@ -360,9 +360,26 @@ def test_names_of_this_machine_are_answered(door: Served, host) -> None:
     assert door.client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1:1",
+        "http://[",  # no address: it is of no page of ours
+        "http://]",
+        "http://[::1",
+        "http://[x]",
+        "//",
+        "",
+        "http://127.0.0.1:x",
+        "http://\xe9",
+    ],
+)
 def test_a_page_of_another_origin_may_not_publish(door: Served, origin) -> None:
-    assert problem(door.post(new(30), Origin=origin), 403)["reason"] == "foreign_origin"
+    headers = httpx.Headers(CLOUDEVENT | {"Origin": origin}, encoding="latin-1")
+    answer = door.client.post("/v1/events", content=msgspec.json.encode(new(30)), headers=headers)
+    assert problem(answer, 403)["reason"] == "foreign_origin"
     status = door.client.get("/v1/events/status", params={"source": "app/test", "id": new(30)["id"]})
     assert status.status_code == 404
 
@@ -370,6 +387,14 @@ def test_a_page_of_another_origin_may_not_publish(door: Served, origin) -> None:
 def test_a_page_of_this_server_may_publish(door: Served) -> None:
     own = str(door.client.base_url).rstrip("/")
     assert door.post(new(31), Origin=own).status_code == 202
+
+
+@pytest.mark.parametrize("host", ["[", "]", "[::1", "[x]", "", "a b", "a/b", "localhost:[", "\xe9", "@", "%"])
+def test_a_host_that_is_no_name_is_refused_as_a_problem(door: Served, host) -> None:
+    for path in ("/", "/v1/incidents", "/healthz"):
+        answer = door.client.get(path, headers=httpx.Headers({"Host": host}, encoding="latin-1"))
+        assert answer.status_code in (400, 421), (path, answer.text)
+        assert problem(answer, answer.status_code)["detail"]
 
 
 # ---- errors -------------------------------------------------------------------------------------------------

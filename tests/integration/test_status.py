@@ -71,3 +71,12 @@ def test_head_is_answered_like_get_without_a_body(path: str) -> None:
                 told.append((answer.status, answer.headers["content-type"], answer.headers["content-length"]))
                 assert bool(answer.read()) == (method == "GET" and answer.headers["content-length"] != "0")
             assert told[0] == told[1]
+
+
+def test_an_address_that_is_none_is_not_found(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving("127.0.0.1:0") as opened:
+        host, _, port = opened.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as asking:
+            asking.sendall(b"GET http://[ HTTP/1.0\r\n\r\n")
+            assert b" 404 " in asking.recv(100)
+    assert "Traceback" not in capfd.readouterr().err
