@@ -18,7 +18,7 @@ from litestar.exceptions import HTTPException
 
 from engine.http import alerts, events, health, incidents, openapi, operator, performance
 from engine.http.alerts import Feed
-from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_this_machine
+from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_texts, only_this_machine
 from engine.http.context import DoorContext
 from engine.http.head import with_head
 from engine.http.problems import MEDIA_TYPE, Problem, busy, unanswerable
@@ -66,7 +66,7 @@ def create_app(
     app = Litestar(
         route_handlers=[*UNGUARDED, *routers],
         dependencies=dependencies,
-        guards=[only_this_machine, no_foreign_page, only_known_parameters],
+        guards=[only_this_machine, no_foreign_page, only_texts, only_known_parameters],
         exception_handlers={
             Problem: lambda _, problem: answer(problem),
             Unanswerable: lambda _, error: answer(unanswerable(error)),
