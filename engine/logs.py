@@ -7,9 +7,12 @@ The root logger of the standard library is formatted by structlog, so that modul
 import logging
 import sys
 import time
+import traceback
+import unicodedata
+from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 from engine.errors import SettingsError
 
@@ -19,6 +22,8 @@ _REPEATING = ("kafka", "aiokafka")
 """Libraries that repeat a line for every try while a broker is away."""
 REPEAT_S = 30.0
 """How often such a line is let through."""
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of characters that are no ink: controls, formats, halves of characters, ends of lines and paragraphs."""
 
 
 def configure(log_format: str, level: str) -> None:
@@ -38,8 +43,8 @@ def configure(log_format: str, level: str) -> None:
         as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
         last: list[Processor] = [tidy, structlog.processors.format_exc_info, as_json]
     else:
-        plain = structlog.dev.plain_traceback
-        last = [tidy, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=write_traceback)
+        last = [tidy, escape_values, renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
     handler.addFilter(_Sparing())
@@ -48,6 +53,22 @@ def configure(log_format: str, level: str) -> None:
     root.setLevel(name)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def escaped(text: str) -> str:
+    """A text on one line: what ends a line, moves the cursor or turns the direction of writing stands as its escape."""
+    return "".join(repr(one)[1:-1] if unicodedata.category(one) in UNSEEN else one for one in text)
+
+
+def escape_values(_: object, __: str, values: EventDict) -> EventDict:
+    """Escape all texts of a line: nobody who is quoted in one can write another."""
+    return {name: escaped(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def write_traceback(out: TextIO, error: ExcInfo) -> None:
+    """A traceback, indented: no line of it can be taken for a line of the log."""
+    text = "".join(traceback.format_exception(*error))
+    out.writelines(f"\n  {escaped(line)}" for line in text.splitlines())
 
 
 class _Sparing(logging.Filter):

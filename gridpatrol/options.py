@@ -13,6 +13,7 @@ from typing import IO, Any
 import click
 import msgspec
 
+from engine.views.questions import BadQuestion, check_text
 from schemas.envelope import to_ms
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -96,6 +97,23 @@ class InstantType(click.ParamType):
 
 
 INSTANT = InstantType()
+
+
+class TextType(click.ParamType):
+    """A text of a question to a database. What only some databases take is a mistake of the command line on all."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse it as the door does."""
+        try:
+            check_text(str(value), "")
+        except BadQuestion as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+TEXT = TextType()
 
 
 def account() -> str:

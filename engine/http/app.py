@@ -18,8 +18,9 @@ from litestar.exceptions import HTTPException
 
 from engine.http import alerts, events, health, incidents, openapi, operator, performance
 from engine.http.alerts import Feed
-from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_this_machine
+from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_texts, only_this_machine
 from engine.http.context import DoorContext
+from engine.http.head import with_head
 from engine.http.problems import MEDIA_TYPE, Problem, busy, unanswerable
 from engine.metrics import gauges
 from engine.store.database import Database
@@ -62,10 +63,10 @@ def create_app(
         context.close()
 
     routers = [Router("/", route_handlers=routes, guards=[guard]) for guard, routes in GUARDED]
-    return Litestar(
+    app = Litestar(
         route_handlers=[*UNGUARDED, *routers],
         dependencies=dependencies,
-        guards=[only_this_machine, no_foreign_page, only_known_parameters],
+        guards=[only_this_machine, no_foreign_page, only_texts, only_known_parameters],
         exception_handlers={
             Problem: lambda _, problem: answer(problem),
             Unanswerable: lambda _, error: answer(unanswerable(error)),
@@ -84,6 +85,8 @@ def create_app(
         logging_config=None,
         on_shutdown=[leave],
     )
+    app.asgi_handler = with_head(app.asgi_handler)
+    return app
 
 
 # ---- errors -------------------------------------------------------------------------------------------------
@@ -113,12 +116,13 @@ def refused_by_framework(error: HTTPException) -> Problem:
     named = [item for item in extra if isinstance(item, dict)]
     field = str(named[0].get("key", "")) if named else ""
     detail = "; ".join(f"{i.get('key', '')}: {i.get('message', '')}".strip(": ") for i in named) or error.detail
-    return Problem(
-        status, reason, detail or status.description, field=field, remedy=remedy, headers=error.headers or {}
-    )
+    headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("allow", "")):
+        headers["allow"] = f"{allowed}, HEAD"
+    return Problem(status, reason, detail or status.description, field=field, remedy=remedy, headers=headers)
 
 
 def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A defect of ours: the log has it in full, the answer says only that there is one."""
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     return answer(Problem(500, "failed", "the server failed to answer; its log says more"))

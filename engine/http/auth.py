@@ -10,14 +10,14 @@ import logging
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from engine.http.problems import Problem
 from engine.principals import LOCAL, Principal, Principals, Right
-from engine.views.questions import BadQuestion
+from engine.views.questions import BadQuestion, check_text
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,11 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
     host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
     if connection.scope.get("method") in SAFE or origin is None:
         return
-    if urlsplit(origin).netloc.lower() != host.lower():
+    try:
+        page = urlsplit(origin).netloc.lower()
+    except ValueError:  # no address at all, such as `http://[`
+        page = ""
+    if not page or page != host.lower():
         raise Problem(
             403,
             "foreign_origin",
@@ -104,7 +108,7 @@ def needs(right: Right) -> Guard:
                 right=right,
             )
         if right == "operator" and principal is not LOCAL:
-            log.info("operator.asked", extra={"principal": principal.name, "path": connection.url.path})
+            log.info("operator.asked", extra={"principal": principal.name, "path": connection.scope["path"]})
 
     return guard
 
@@ -112,6 +116,21 @@ def needs(right: Right) -> Guard:
 def _principals(connection: ASGIConnection[Any, Any, Any, Any]) -> Principals:
     principals: Principals = connection.app.state["principals"]
     return principals
+
+
+def only_texts(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse a text of the path or the query that not every database takes, by the name of its parameter.
+
+    The framework puts U+FFFD in the place of bytes that are no UTF-8, so the bytes are read here as they came.
+    """
+    path = connection.scope.get("raw_path") or connection.scope["path"].encode()
+    for name in connection.path_params:
+        for segment in unquote_to_bytes(path).decode(errors="surrogateescape").split("/"):
+            check_text(segment, name)
+    for part in connection.scope["query_string"].replace(b"+", b" ").split(b"&"):
+        texts = [unquote_to_bytes(side).decode(errors="surrogateescape") for side in part.split(b"=", 1)]
+        for text, field in zip(texts, ("query", texts[0]), strict=False):
+            check_text(text, field)
 
 
 def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

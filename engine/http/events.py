@@ -21,7 +21,7 @@ from engine.http.problems import Problem, refused
 from engine.principals import Principal
 from engine.slice.types import Answer
 from engine.views.event_status import EventStatus, event_status, event_status_in_topic
-from engine.views.questions import BadQuestion
+from engine.views.questions import MOST_DIGITS, BadQuestion
 from schemas import binary
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
@@ -170,6 +170,8 @@ async def status(
 ) -> EventStatus:
     """The outcome of an event by source and id. With `subject` and `position`, as in a `status_url`, of that very
     sending: a resend is then told apart from the first."""
+    if position is not None and not 0 <= position < 10**MOST_DIGITS:
+        raise BadQuestion("position", "no log is that long", "take it from the `status_url` of the answer")
     partition = partition_of(home_of(subject), context.writer.engine.count) if subject else None
     if position is not None and partition is None:
         raise BadQuestion("position", "the subject tells the partition of a position", "give the subject as well")

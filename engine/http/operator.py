@@ -24,6 +24,7 @@ from engine.operations.settlements import Settled
 from engine.principals import Principal
 from engine.runtime import Engine
 from engine.slice.types import Answer
+from engine.views.questions import check_text
 from workflows.policy.model import Pack
 
 T = TypeVar("T")
@@ -68,6 +69,8 @@ async def replay_letter(context: NamedDependency[DoorContext], letter: FromPath[
 @post("/v1/operator/settlements", status_code=200, tags=["operator"], summary="Settle a record that halts")
 async def settle(context: NamedDependency[DoorContext], data: JSONBody[Settled]) -> Settled:
     """Keep an operator's word on a record, and let its partition go on."""
+    check_text(data.verdict, "verdict")
+    check_text(data.detail, "detail")
     await _act(context, lambda engine: settlements.settle(engine, data))
     return data
 
@@ -85,6 +88,7 @@ async def erase(
     data: JSONBody[Erasure],
 ) -> Erased:
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
+    check_text(data.by, "by")
     by = f"{request.user.name}: {data.by}" if context.principals.asked else data.by
     return await _act(context, lambda engine: erasure.erase(engine, incident, by))
 

@@ -44,12 +44,19 @@ class StatusServer:
             timeout = SILENT_S
 
             def do_GET(self) -> None:
-                code, kind, body = answer(urlsplit(self.path).path, self.headers.get("accept", ""), registry, ready)
+                try:
+                    path = urlsplit(self.path).path
+                except ValueError:  # no address at all, such as `http://[`
+                    path = ""
+                code, kind, body = answer(path, self.headers.get("accept", ""), registry, ready)
                 self.send_response(code)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_HEAD = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
                 return  # health is asked for every few seconds

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.views.questions import MOST_DIGITS, BadQuestion
+from engine.views.questions import MOST_DIGITS, BadQuestion, check_text
 
 T = TypeVar("T", bound=tuple[Any, ...])
 
@@ -20,12 +20,12 @@ def read_cursor(text: str, shape: type[T]) -> T:
     BadQuestion."""
     try:
         members: T = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=shape)
-    except (ValueError, RecursionError) as error:
+        for member in members:
+            check_text(str(member), "cursor")
+            if isinstance(member, int) and abs(member) >= 10**MOST_DIGITS:
+                raise foreign_cursor()
+    except (ValueError, RecursionError, BadQuestion) as error:
         raise foreign_cursor() from error
-    for member in members:
-        too_wide = isinstance(member, int) and len(str(abs(member))) > MOST_DIGITS
-        if too_wide or (isinstance(member, str) and "\0" in member):  # PostgreSQL has no NUL in its texts
-            raise foreign_cursor()
     return members
 
 

@@ -10,6 +10,8 @@ from schemas.envelope import to_ms
 
 MOST_DIGITS = 18
 """Digits of a whole number that a stranger may send: 18 fit any column."""
+MOST_CHARACTERS = 8000
+"""Characters of one text of a question; ids and sources have up to 200, cursors a few hundred."""
 
 
 class Unanswerable(GridpatrolError):
@@ -29,6 +31,19 @@ class NoActivePack(Unanswerable):
 
     def __init__(self) -> None:
         super().__init__("", "no policy pack is active", "run `gridpatrol pack activate DIR`")
+
+
+def check_text(text: str, field: str) -> None:
+    """Raise BadQuestion for a text that not every database takes, so that all of them answer alike."""
+    if len(text) > MOST_CHARACTERS:
+        reason = f"the text has {len(text)} characters, {MOST_CHARACTERS} are allowed"
+        raise BadQuestion(field, reason, "ask for one thing at a time")
+    if "\0" in text:
+        raise BadQuestion(field, "the text holds the character U+0000", "leave it out: nothing here has it in its name")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadQuestion(field, "the text is no UTF-8", "send whole characters, each encoded as UTF-8") from error
 
 
 def parse_instant(text: str, field: str) -> int:

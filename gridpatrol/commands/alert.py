@@ -23,9 +23,9 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--status", type=click.Choice(["firing", "acknowledged", "withdrawn", "resolved"]), help="Only these.")
-@click.option("--grid", default="", help="Only of this grid and all below it.")
-@click.option("--clock", help="Only of this clock, e.g. handle.")
-@click.option("--incident", help="Only of this incident.")
+@click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
+@click.option("--clock", type=options.TEXT, help="Only of this clock, e.g. handle.")
+@click.option("--incident", type=options.TEXT, help="Only of this incident.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
 @options.database
 @options.as_json
@@ -56,8 +56,8 @@ def list_alerts(
 
 
 @command.command("follow")
-@click.option("--grid", default="", help="Only of this grid and all below it.")
-@click.option("--since", default="", metavar="ID", help="Go on after this last_event_id.")
+@click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
+@click.option("--since", type=options.TEXT, default="", metavar="ID", help="Go on after this last_event_id.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many.")
 @options.listen
 @options.token_file

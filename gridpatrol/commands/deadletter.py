@@ -25,7 +25,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--reason", default="", help="Only of this reason, e.g. impossible.")
+@click.option("--reason", type=options.TEXT, default="", help="Only of this reason, e.g. impossible.")
 @click.option("--open", "open_only", is_flag=True, help="Only those that nobody has replayed.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
 @options.database
@@ -68,7 +68,7 @@ def _members(letter: dead_letters.Letter, clock: LocalClock) -> dict[str, Any]:
 
 
 @command.command("show")
-@click.argument("letter")
+@click.argument("letter", type=options.TEXT)
 @click.option(
     "--bytes",
     "with_bytes",
@@ -106,7 +106,7 @@ def _must_exist(letter: dead_letters.Letter | None, id_: str) -> dead_letters.Le
 
 
 @command.command("replay")
-@click.argument("letter", nargs=-1, required=True)
+@click.argument("letter", type=options.TEXT, nargs=-1, required=True)
 @options.server
 @options.token_file
 @options.database

@@ -31,9 +31,10 @@ def command() -> None:
 
 
 @command.command("explain")
-@click.argument("incident", required=False)
+@click.argument("incident", type=options.TEXT, required=False)
 @click.option(
     "--clock",
+    type=options.TEXT,
     help="Which clock of the incident, e.g. handle; default: of those that run the one that is due first, else total.",
 )
 @click.option("--level", type=int, help="Of which level, where several have that clock.")

@@ -31,16 +31,28 @@ def command() -> None:
 @command.command("list")
 @click.option("--overdue", is_flag=True, help="Only those past a deadline.")
 @click.option("--all", "closed", is_flag=True, help="Closed ones as well.")
-@click.option("--grid", default="", help="Only of this grid and all below it.")
-@click.option("--clock", default="", help="By this clock's deadline, e.g. handle.")
-@click.option("--owner", default="", help="Only with this grid or department.")
-@click.option("--state", default="", help="Only in these states, e.g. accepted,handling.")
-@click.option("--category", default="", help="Only of this category.")
-@click.option("--group", default="", help="Only of this group of categories.")
-@click.option("--due-before", default="", metavar="INSTANT", help="Only those due before, e.g. 2026-03-02T09:00+08:00.")
-@click.option("--sort", default="due_at", show_default=True, help="due_at, opened_at or id; with - in front downwards.")
+@click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
+@click.option("--clock", type=options.TEXT, default="", help="By this clock's deadline, e.g. handle.")
+@click.option("--owner", type=options.TEXT, default="", help="Only with this grid or department.")
+@click.option("--state", type=options.TEXT, default="", help="Only in these states, e.g. accepted,handling.")
+@click.option("--category", type=options.TEXT, default="", help="Only of this category.")
+@click.option("--group", type=options.TEXT, default="", help="Only of this group of categories.")
+@click.option(
+    "--due-before",
+    type=options.TEXT,
+    default="",
+    metavar="INSTANT",
+    help="Only those due before, e.g. 2026-03-02T09:00+08:00.",
+)
+@click.option(
+    "--sort",
+    type=options.TEXT,
+    default="due_at",
+    show_default=True,
+    help="due_at, opened_at or id; with - in front downwards.",
+)
 @click.option("--limit", default=50, show_default=True, help="How many.")
-@click.option("--cursor", default="", help="Go on where --json said `next`.")
+@click.option("--cursor", type=options.TEXT, default="", help="Go on where --json said `next`.")
 @click.option("--at", type=options.INSTANT, help="Overdue as of this instant instead of now.")
 @options.database
 @options.as_json
@@ -65,7 +77,7 @@ def list_incidents(
 
 
 @command.command("show")
-@click.argument("incident")
+@click.argument("incident", type=options.TEXT)
 @options.database
 @options.as_json
 def show_incident(incident: str, database: str | None, as_json: bool) -> None:
@@ -87,7 +99,7 @@ def show_incident(incident: str, database: str | None, as_json: bool) -> None:
 
 
 @command.command("erase")
-@click.argument("incident")
+@click.argument("incident", type=options.TEXT)
 @options.server
 @options.token_file
 @options.database

@@ -44,7 +44,7 @@ def export(output: str, database: str | None) -> None:
 @click.option("--skip", is_flag=True, help="Pass over the record; it becomes a dead letter.")
 @click.option("--stamp", type=options.INSTANT, help="Decide it as if it had arrived at this instant.")
 @click.option("--through", type=int, metavar="POSITION", help="Settle all records up to this one the same way.")
-@click.option("--why", default="", help="The reason, kept beside the log.")
+@click.option("--why", type=options.TEXT, default="", help="The reason, kept beside the log.")
 @options.server
 @options.token_file
 @options.database

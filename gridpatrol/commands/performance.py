@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.option("--grid", default="", help="Of this grid and all below it; default: all.")
+@click.option("--grid", type=options.TEXT, default="", help="Of this grid and all below it; default: all.")
 @click.option(
     "--by",
     type=click.Choice([name for name in GROUPINGS if name]),
@@ -31,15 +31,21 @@ def command() -> None:
     show_default=True,
     help="One row per what.",
 )
-@click.option("--level", default="", help="With --by grid: the grids of this level below.")
-@click.option("--period", default="", help="day, week, month, quarter, half, year or all; default: month.")
-@click.option("--day", default="", metavar="DAY", help="The period that holds this local day; default: today.")
-@click.option("--from", "from_", default="", metavar="DAY", help="First local day, instead of a period.")
-@click.option("--to", default="", metavar="DAY", help="Last local day, inclusive.")
-@click.option("--department", default="", help="Only of this department.")
-@click.option("--group", default="", help="Only of this group of categories.")
-@click.option("--category", default="", help="Only of this category.")
-@click.option("--post", default="", help="Only of this post.")
+@click.option("--level", type=options.TEXT, default="", help="With --by grid: the grids of this level below.")
+@click.option(
+    "--period", type=options.TEXT, default="", help="day, week, month, quarter, half, year or all; default: month."
+)
+@click.option(
+    "--day", type=options.TEXT, default="", metavar="DAY", help="The period that holds this local day; default: today."
+)
+@click.option(
+    "--from", "from_", type=options.TEXT, default="", metavar="DAY", help="First local day, instead of a period."
+)
+@click.option("--to", type=options.TEXT, default="", metavar="DAY", help="Last local day, inclusive.")
+@click.option("--department", type=options.TEXT, default="", help="Only of this department.")
+@click.option("--group", type=options.TEXT, default="", help="Only of this group of categories.")
+@click.option("--category", type=options.TEXT, default="", help="Only of this category.")
+@click.option("--post", type=options.TEXT, default="", help="Only of this post.")
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.database
 @options.as_json

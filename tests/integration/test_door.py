@@ -12,11 +12,13 @@ import msgspec
 import pytest
 
 from engine.clock import now_ms
-from engine.http import performance
+from engine.http import alerts, performance
+from engine.http.app import create_app
 from engine.http.problems import UNANSWERABLE
 from engine.inbox import Submission
 from engine.store import dead_letters, inbox_table
 from engine.views.questions import Unanswerable
+from engine.writer import Writer
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
@@ -358,9 +360,26 @@ def test_names_of_this_machine_are_answered(door: Served, host) -> None:
     assert door.client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1:1",
+        "http://[",  # no address: it is of no page of ours
+        "http://]",
+        "http://[::1",
+        "http://[x]",
+        "//",
+        "",
+        "http://127.0.0.1:x",
+        "http://\xe9",
+    ],
+)
 def test_a_page_of_another_origin_may_not_publish(door: Served, origin) -> None:
-    assert problem(door.post(new(30), Origin=origin), 403)["reason"] == "foreign_origin"
+    headers = httpx.Headers(CLOUDEVENT | {"Origin": origin}, encoding="latin-1")
+    answer = door.client.post("/v1/events", content=msgspec.json.encode(new(30)), headers=headers)
+    assert problem(answer, 403)["reason"] == "foreign_origin"
     status = door.client.get("/v1/events/status", params={"source": "app/test", "id": new(30)["id"]})
     assert status.status_code == 404
 
@@ -368,6 +387,14 @@ def test_a_page_of_another_origin_may_not_publish(door: Served, origin) -> None:
 def test_a_page_of_this_server_may_publish(door: Served) -> None:
     own = str(door.client.base_url).rstrip("/")
     assert door.post(new(31), Origin=own).status_code == 202
+
+
+@pytest.mark.parametrize("host", ["[", "]", "[::1", "[x]", "", "a b", "a/b", "localhost:[", "\xe9", "@", "%"])
+def test_a_host_that_is_no_name_is_refused_as_a_problem(door: Served, host) -> None:
+    for path in ("/", "/v1/incidents", "/healthz"):
+        answer = door.client.get(path, headers=httpx.Headers({"Host": host}, encoding="latin-1"))
+        assert answer.status_code in (400, 421), (path, answer.text)
+        assert problem(answer, answer.status_code)["detail"]
 
 
 # ---- errors -------------------------------------------------------------------------------------------------
@@ -404,6 +431,39 @@ def test_every_error_is_a_problem_with_a_detail_and_a_remedy(door: Served, metho
 
 def test_every_error_of_a_view_has_a_status() -> None:
     assert set(Unanswerable.__subclasses__()) == set(UNANSWERABLE)
+
+
+# ---- HEAD ---------------------------------------------------------------------------------------------------
+
+
+def test_head_is_answered_like_get_without_a_body_on_every_route_that_has_get(door: Served) -> None:
+    app = create_app(Writer(door.engine), door.engine.database)
+    paths = sorted(route.path for route in app.routes if "GET" in getattr(route, "methods", ()))
+    assert len(paths) > 10
+    for path in (path.replace("{id:str}", LATE) for path in paths if not path.endswith("/stream")):
+        for query in ("", "?misspelt=1"):
+            got, asked = door.client.get(path + query), door.client.head(path + query)
+            assert asked.status_code == got.status_code and asked.content == b"", path
+            assert asked.headers["content-type"] == got.headers["content-type"]
+            assert asked.headers["content-length"]
+            if "misspelt" in query:
+                assert asked.headers["content-length"] == got.headers["content-length"]
+
+
+def test_head_of_a_stream_is_its_headers_and_takes_no_place(door: Served, monkeypatch) -> None:
+    monkeypatch.setattr(alerts, "SUBSCRIBERS", 1)
+    for _ in range(3):
+        answer = door.client.head("/v1/alerts/stream")
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+    assert door.client.head("/v1/alerts/stream?grid=NOWHERE").status_code == 400
+    assert door.client.get("/healthz").status_code == 200
+
+
+def test_head_of_what_only_takes_posts_is_told_so(door: Served) -> None:
+    answer = door.client.head("/v1/events")
+    assert answer.status_code == 405 and "POST" in answer.headers["allow"]
+    assert "HEAD" in door.client.delete("/v1/incidents").headers["allow"]
 
 
 # ---- figures, health and description ------------------------------------------------------------------------

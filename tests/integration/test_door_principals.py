@@ -270,8 +270,16 @@ def test_the_door_answers_to_any_name_but_no_page_of_elsewhere_may_post(door: Se
     named = {"Host": "grid.example.org"} | bearer("hotline")
     assert door.post(new(7), **named).status_code == 202
     assert door.post(new(8), Origin="https://grid.example.org", **named).status_code == 202
-    for origin in ("https://evil.example", "null"):
+    for origin in ("https://evil.example", "null", "http://[", "http://]", "//", ""):
         assert problem(door.post(new(9), Origin=origin, **named), 403)["reason"] == "foreign_origin"
+
+
+@pytest.mark.parametrize("host", ["[", "]", "[::1", "[x]", "", "a b", "a/b", "localhost:[", "\xe9", "@", "%"])
+def test_a_host_that_is_no_name_is_no_defect(still: Served, host: str) -> None:
+    for path in ("/", "/v1/incidents", "/healthz", "/v1/operator/letters/x/replays"):
+        headers = httpx.Headers({"Host": host} | bearer("ops"), encoding="latin-1")
+        answer = still.client.request("POST" if "operator" in path else "GET", path, headers=headers)
+        assert answer.status_code < 500, (path, answer.text)
 
 
 # ---- changing -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from urllib.request import urlopen
 
 import pytest
@@ -56,3 +57,26 @@ def test_a_connection_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch
         host, _, port = opened.url.removeprefix("http://").rpartition(":")
         with socket.create_connection((host, int(port)), timeout=10) as silent:
             assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/nothing"])
+def test_head_is_answered_like_get_without_a_body(path: str) -> None:
+    with serving("127.0.0.1:0") as opened:
+        host, _, port = opened.url.removeprefix("http://").rpartition(":")
+        with closing(HTTPConnection(host, int(port), timeout=10)) as asking:
+            told = []
+            for method in ("GET", "HEAD"):
+                asking.request(method, path)
+                answer = asking.getresponse()
+                told.append((answer.status, answer.headers["content-type"], answer.headers["content-length"]))
+                assert bool(answer.read()) == (method == "GET" and answer.headers["content-length"] != "0")
+            assert told[0] == told[1]
+
+
+def test_an_address_that_is_none_is_not_found(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving("127.0.0.1:0") as opened:
+        host, _, port = opened.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as asking:
+            asking.sendall(b"GET http://[ HTTP/1.0\r\n\r\n")
+            assert b" 404 " in asking.recv(100)
+    assert "Traceback" not in capfd.readouterr().err

@@ -1,0 +1,22 @@
+"""HEAD at the door: what GET would answer, without its body."""
+
+from typing import cast
+
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+
+def with_head(app: ASGIApp) -> ASGIApp:
+    """The same application, which answers HEAD on each route that it has for GET. A stream ends with its headers."""
+
+    async def answer_head(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        if scope.get("method") == "HEAD":
+            await app(cast(HTTPScope, {**scope, "method": "GET"}), receive, send_headers)
+        else:
+            await app(scope, receive, send)
+
+    return answer_head
