@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from engine.errors import DatabaseUnusable, LeaseTaken
-from engine.store.database import Connection, Database, DriverError, StoreError
+from engine.store.database import WRITABLE, Connection, Database, DriverError, StoreError
 
 KEEP_S = 1.0
 """How often `keep` looks whether the lock still holds."""
@@ -54,7 +54,10 @@ class Lease:
             self._lock_row(database)
             return
         path = Path(f"{database.url.database}{name.ending}")
-        self._file = path.open("a+")
+        try:
+            self._file = path.open("a+")
+        except OSError as error:
+            raise DatabaseUnusable(f"{path} cannot be written: {error.strerror}", remedy=WRITABLE) from error
         try:
             fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
