@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from engine import files
 from engine.errors import DatabaseUnusable, LeaseTaken
 from engine.store.database import WRITABLE, Connection, Database, DriverError, StoreError
 
@@ -55,7 +56,7 @@ class Lease:
             return
         path = Path(f"{database.url.database}{name.ending}")
         try:
-            self._file = path.open("a+")
+            self._file = os.fdopen(files.opener(str(path), os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+")
         except OSError as error:
             raise DatabaseUnusable(f"{path} cannot be written: {error.strerror}", remedy=WRITABLE) from error
         try:
@@ -68,6 +69,8 @@ class Lease:
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
+        if name is WRITER:
+            files.close_to_others(Path(str(database.url.database)))
 
     def _lock_row(self, database: Database) -> None:
         """Ask for `linger_s`: PostgreSQL takes a moment to notice that the session of a killed process is gone."""

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
 from sqlalchemy import create_engine, event, exc, make_url, text
 
+from engine import files
 from engine.errors import DatabaseUnusable, SchemaMismatch
 from engine.store.tables import metadata
 
@@ -123,7 +124,7 @@ class Database:
             raise DatabaseUnusable("sqlite in memory keeps nothing: name a file, e.g. sqlite:///var/gridpatrol.db")
         # Errors are logged, and their parameters are rows, some of them about people: hide_parameters.
         if self.dialect == "sqlite":
-            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
+            files.make(Path(str(self.url.database)))
             options: dict[str, Any] = {"timeout": LOCK_S, "check_same_thread": False}
             self.db = create_engine(self.url, hide_parameters=True, connect_args=options)
             event.listen(self.db, "connect", _open_sqlite)
