@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from engine.errors import DatabaseUnusable, GridpatrolError
 from engine.failpoints import Interrupted
-from engine.store.database import DriverError, StoreError, refuses
+from engine.store.database import DriverError, StoreError, refuses, unusable
 
 DEFECTS = (NameError, AttributeError, ImportError, AssertionError, MemoryError)
 """No record is to blame for these: the line stops with the error instead of emptying itself into the dead letters."""
@@ -21,10 +21,11 @@ def is_permanent(error: Exception) -> bool:
 
 @contextmanager
 def away() -> Iterator[None]:
-    """Raise errors of a database that is away as `DatabaseUnusable`, without the rows: those are not for logs."""
+    """Raise errors of a database that is away, full, locked or damaged as `DatabaseUnusable`, without the rows: those
+    are not for logs."""
     try:
         yield
     except DriverError as error:
         if is_permanent(error):
             raise
-        raise DatabaseUnusable(f"the database is away: {error.orig}") from error
+        raise unusable(error) or DatabaseUnusable(f"the database is away: {error.orig}") from error

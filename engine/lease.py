@@ -11,8 +11,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from engine import files
 from engine.errors import DatabaseUnusable, LeaseTaken
-from engine.store.database import Connection, Database, DriverError, StoreError
+from engine.store.database import WRITABLE, Connection, Database, DriverError, StoreError
 
 KEEP_S = 1.0
 """How often `keep` looks whether the lock still holds."""
@@ -54,7 +55,10 @@ class Lease:
             self._lock_row(database)
             return
         path = Path(f"{database.url.database}{name.ending}")
-        self._file = path.open("a+")
+        try:
+            self._file = os.fdopen(files.opener(str(path), os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+")
+        except OSError as error:
+            raise DatabaseUnusable(f"{path} cannot be written: {error.strerror}", remedy=WRITABLE) from error
         try:
             fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
@@ -65,6 +69,8 @@ class Lease:
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
+        if name is WRITER:
+            files.close_to_others(Path(str(database.url.database)))
 
     def _lock_row(self, database: Database) -> None:
         """Ask for `linger_s`: PostgreSQL takes a moment to notice that the session of a killed process is gone."""

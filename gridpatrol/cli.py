@@ -62,6 +62,15 @@ class Commands(click.Group):
         except PLAIN as error:
             click.echo(f"gridpatrol: {error}", err=True)
             ctx.exit(1)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from engine.store.database import unusable  # SQLAlchemy takes a while to import
+
+            if (known := unusable(error)) is None:
+                raise
+            click.echo(f"gridpatrol: {known}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -13,6 +13,7 @@ from typing import IO, Any
 import click
 import msgspec
 
+from engine import files
 from engine.views.questions import BadQuestion, check_text
 from schemas.envelope import to_ms
 
@@ -62,13 +63,15 @@ output: Decorator = click.option("-o", "--output", default="-", metavar="FILE", 
 
 @contextmanager
 def whole_file(name: str) -> Iterator[IO[bytes]]:
-    """A file that takes its name when all of it is written; until then, and after an error, the old one stays."""
+    """A file that takes its name when all of it is written; until then, and after an error, the old one stays. It is
+    its owner's alone: what is exported names posts, and tokens of what people said."""
     if name == "-":
         yield click.get_binary_stream("stdout")
         return
     part = Path(f"{name}.part")
     try:
-        with part.open("wb") as out:
+        with open(part, "wb", opener=files.opener) as out:
+            os.fchmod(out.fileno(), files.OWN)  # an interrupted export of an older release may have left it
             yield out
             out.flush()
             os.fsync(out.fileno())

@@ -17,6 +17,7 @@ import msgspec
 
 from consumers.alerts import fold
 from consumers.performance import consume
+from engine import files
 from engine.packs import folder_of, load_pack
 from engine.replay import Replayed, replay_events
 from engine.runtime import Consumer, Engine
@@ -46,6 +47,7 @@ def open_at_this_release(url: str) -> Database:
     """A database with this release's tables. A SQLite file that is not there yet is copied, which spares migrations."""
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite:") and not path.exists():
+        files.make(path)
         path.write_bytes(_empty_file())
         return open_database(url)
     database = open_database(url)

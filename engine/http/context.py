@@ -16,7 +16,7 @@ from engine.http.problems import Problem, busy
 from engine.policies import Policies
 from engine.principals import Principals
 from engine.settings import Settings
-from engine.store.database import FAILURES, Connection, Database
+from engine.store.database import FAILURES, Connection, Database, unusable
 from engine.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,10 @@ class DoorContext:
             return await asyncio.get_running_loop().run_in_executor(self._readers, action)
         except FAILURES as error:
             log.error("a question could not be answered: %s", error)
-            raise busy(f"the database is away: {error.args[0] if error.args else error}") from error
+            known = unusable(error)
+            raise busy(
+                known.message if known else f"the database is away: {error.args[0] if error.args else error}"
+            ) from error
 
     async def read(self, question: Callable[[Connection], T]) -> T:
         """Answer a question from one snapshot of the database."""

@@ -3,6 +3,8 @@
 SQLite runs in WAL mode with synchronous=FULL, or a power cut could take what a 202 has promised.
 """
 
+import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +17,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
 from sqlalchemy import create_engine, event, exc, make_url, text
 
+from engine import files
 from engine.errors import DatabaseUnusable, SchemaMismatch
 from engine.store.tables import metadata
+
+log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 FAILURES = (exc.DBAPIError, exc.StatementError)
@@ -32,6 +37,42 @@ REMEDIES = {
     "SSL": "Check sslmode in GRIDPATROL_DATABASE, and that the server has ssl = on.",
 }
 """Remedies, by a word in the message of the server or the driver."""
+RESTORE = (
+    "Stop its server, keep the files as they are, and restore a backup: see docs/operations.md, Backup and restore."
+)
+"""What to do about a damaged database."""
+WRITABLE = "Let the account of this process write the database, and for SQLite its folder too."
+"""What to do about one that cannot be written."""
+FAULTS = (
+    (("malformed", "XX001", "XX002"), "the database is damaged", RESTORE),
+    (("not a database",), "the file is no SQLite database, or is damaged", f"Check GRIDPATROL_DATABASE. {RESTORE}"),
+    (("readonly database", "25006"), "the database cannot be written", WRITABLE),
+    (
+        ("is locked", "55P03"),
+        "another program holds a lock on the database",
+        "End that program: it may be a shell of the database with a transaction left open.",
+    ),
+    (
+        ("is full", "53100"),
+        "the disk of the database is full",
+        "Make room on it; what was answered with 202 is stored.",
+    ),
+    (
+        ("disk I/O error", "58030"),
+        "the disk of the database fails",
+        "Look at the disk: its room, its quota, its errors.",
+    ),
+    (
+        ("unable to open database file",),
+        "the file of the database cannot be opened",
+        "Check that file and folder are there, and that this account may read and write both.",
+    ),
+)
+"""What is wrong with a file, a disk or a server, and what to do: by words of SQLite and by states of PostgreSQL."""
+LOCK_S = 30
+"""How long SQLite waits for a lock."""
+CHECKED_BYTES = 1 << 30
+"""A SQLite file of up to this size is read whole before a server opens its door: that takes seconds."""
 AWAY = (exc.OperationalError, exc.InterfaceError)
 """Errors while the database is away, among other things."""
 DriverError, StoreError = exc.DBAPIError, exc.SQLAlchemyError
@@ -50,9 +91,25 @@ URL goes before these."""
 def refuses(error: Exception) -> bool:
     """Whether the database refuses what was written, so that no retry cures it."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    if state.startswith("25"):  # the transaction was at fault, not its rows: ended by a time limit, read only
-        return False
+    if state.startswith("25") or state in ("XX001", "XX002"):
+        return False  # the transaction or a damaged page was at fault, not the rows: ended by a time limit, read only
     return isinstance(error, REFUSED) or state.startswith("54")  # 54: too large for this server
+
+
+def unusable(error: Exception) -> DatabaseUnusable | None:
+    """What people are told of an error that a file, a disk or a server causes; None: it is a defect, or no error of the
+    driver."""
+    if not isinstance(error, exc.DBAPIError):
+        return None
+    of_sqlite = isinstance(error.orig, sqlite3.Error)
+    cause = " ".join(str(error.orig).split()).rstrip(".?")
+    shown = cause if of_sqlite else getattr(error.orig, "sqlstate", None) or ""
+    for signs, what, remedy in FAULTS:
+        if any(sign in shown for sign in signs):
+            return DatabaseUnusable(f"{what}: {cause}", remedy=remedy)
+    if of_sqlite or refuses(error) or not isinstance(error, AWAY):
+        return None
+    return DatabaseUnusable(f"the database is away: {cause}")
 
 
 class Database:
@@ -63,12 +120,12 @@ class Database:
         self.dialect = self.url.get_backend_name()
         if self.dialect not in ("sqlite", "postgresql"):
             raise DatabaseUnusable(f"{self.dialect}: use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
-        if self.dialect == "sqlite" and not self.url.database:
+        if self.dialect == "sqlite" and self.url.database in (None, "", ":memory:"):
             raise DatabaseUnusable("sqlite in memory keeps nothing: name a file, e.g. sqlite:///var/gridpatrol.db")
         # Errors are logged, and their parameters are rows, some of them about people: hide_parameters.
         if self.dialect == "sqlite":
-            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
-            options: dict[str, Any] = {"timeout": 30, "check_same_thread": False}
+            files.make(Path(str(self.url.database)))
+            options: dict[str, Any] = {"timeout": LOCK_S, "check_same_thread": False}
             self.db = create_engine(self.url, hide_parameters=True, connect_args=options)
             event.listen(self.db, "connect", _open_sqlite)
             event.listen(self.db, "begin", _begin_sqlite)
@@ -120,16 +177,37 @@ class Database:
             command.upgrade(self._config(connection), "head")
 
     def revisions(self) -> tuple[str | None, str | None]:
-        """The revision of the schema, and the one that this release needs."""
+        """The revision of the schema, and the one that this release needs. SchemaMismatch where this release does not
+        know the schema's: a newer one made it."""
         with self.db.connect() as connection:
             stands = MigrationContext.configure(connection).get_current_revision()
-        return stands, ScriptDirectory.from_config(self._config(None)).get_current_head()
+        scripts = ScriptDirectory.from_config(self._config(None))
+        wanted = scripts.get_current_head()
+        if stands is not None and stands not in {script.revision for script in scripts.walk_revisions()}:
+            raise SchemaMismatch(
+                f"the database stands at revision {stands}, which this release does not know; it needs {wanted}",
+                remedy="Use the release that made the tables, or a newer one; or restore a backup of before.",
+            )
+        return stands, wanted
 
     def check_schema(self) -> None:
         """SchemaMismatch for a schema of another release."""
         stands, wanted = self.revisions()
         if stands != wanted:
             raise SchemaMismatch(f"the database stands at revision {stands or 'none'}, this release needs {wanted}")
+
+    def check_pages(self, most_bytes: int | None = None) -> None:
+        """DatabaseUnusable where a page of a SQLite file is damaged; a file of more than `most_bytes` is not read.
+        PostgreSQL looks at each page when it reads it."""
+        if self.dialect != "sqlite":
+            return
+        if most_bytes is not None and Path(str(self.url.database)).stat().st_size > most_bytes:
+            log.info("the file of the database is large and was not checked; `gridpatrol verify` reads all of it")
+            return
+        with self.db.connect() as connection:
+            found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+        if found != "ok":
+            raise DatabaseUnusable(f"the database is damaged: {' '.join(found.split())}", remedy=RESTORE)
 
     def create_fresh(self) -> None:
         """Create the tables without migrations, for tests, which also compare both ways."""
@@ -162,13 +240,17 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def open_database(url: str) -> Database:
     """A database that answers. DatabaseUnusable, with the cause, if it does not."""
-    database = Database(url)
+    try:
+        database = Database(url)
+    except OSError as error:
+        raise DatabaseUnusable(f"cannot make {error.filename}: {error.strerror}", remedy=WRITABLE) from error
     try:
         with database.db.connect() as connection:
             connection.execute(text("SELECT 1"))
     except exc.DBAPIError as error:
         database.close()
         shown, cause = database.url.render_as_string(hide_password=True), " ".join(str(error.orig).split())
-        remedy = next((remedy for word, remedy in REMEDIES.items() if word in cause), None)
+        known = unusable(error)
+        remedy = next((remedy for word, remedy in REMEDIES.items() if word in cause), known.remedy if known else None)
         raise DatabaseUnusable(f"cannot open {shown}: {cause.rstrip('.?')}", remedy=remedy) from error
     return database

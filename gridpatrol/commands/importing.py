@@ -2,10 +2,11 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import click
 
+from gridpatrol import options
 from gridpatrol.importers import boston311
 from gridpatrol.options import say
 from gridpatrol.render.progress import progress
@@ -19,7 +20,7 @@ def command() -> None:
 
 @command.command("boston311")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
-@click.option("-o", "--output", type=click.File("wb", atomic=True), default="-", help="File to write, - for stdout.")
+@options.output
 @click.option(
     "--deadlines",
     type=click.Choice(["city", "pack"]),
@@ -29,9 +30,7 @@ def command() -> None:
 )
 @click.option("--pack", default="boston311", show_default=True, metavar="DIR", help="The pack whose tree is meant.")
 @click.option("--show", default=20, show_default=True, metavar="N", help="How many problems to list.")
-def import_boston311(
-    file: Path | None, output: IO[bytes], deadlines: Literal["city", "pack"], pack: str, show: int
-) -> None:
+def import_boston311(file: Path | None, output: str, deadlines: Literal["city", "pack"], pack: str, show: int) -> None:
     """Boston's record of service requests (CSV or CSV.gz, any size); without FILE the seven weeks that are shipped.
 
     \b
@@ -49,9 +48,9 @@ def import_boston311(
 
     count = 0
     tree = {grid.code: grid.parent for grid in read_pack(pack).grids}
-    with progress("importing", None) as show_count:
+    with options.whole_file(output) as out, progress("importing", None) as show_count:
         for event in boston311.events(file or boston311.SHIPPED, tree, note, deadlines=deadlines):
-            output.write(event + b"\n")
+            out.write(event + b"\n")
             count += 1
             if count % 1000 == 0:
                 show_count(count)

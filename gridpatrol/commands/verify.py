@@ -28,6 +28,7 @@ def command(ctx: click.Context, most: int, database: str | None, as_json: bool) 
     """
     settings = settings_of(database=database)
     with reading(settings) as opened:
+        opened.check_pages()
         live = False
         try:
             Lease(opened).close()

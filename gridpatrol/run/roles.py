@@ -19,14 +19,14 @@ from engine.cluster.inbox import KafkaInbox
 from engine.cluster.intake import Intake
 from engine.cluster.publisher import Publisher
 from engine.cluster.worker import Worker
-from engine.errors import DatabaseUnusable, GridpatrolError
+from engine.errors import GridpatrolError
 from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease, LeaseName
 from engine.metrics.counters import Counters
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store.database import AWAY, Database, open_database, refuses
+from engine.store.database import Database, DriverError, open_database, unusable
 from gridpatrol.run import supervision
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
@@ -58,10 +58,10 @@ def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
             stack.callback(lease.close)
             database.check_schema()
             yield database, lease
-    except AWAY as error:
-        if refuses(error):
+    except DriverError as error:
+        if (known := unusable(error)) is None:
             raise
-        raise DatabaseUnusable(f"the database went away: {error.orig}") from error
+        raise known from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from engine.http.app import create_app
 from engine.metrics.counters import Counters
 from engine.runtime import Engine
 from engine.settings import Settings
+from engine.store.database import CHECKED_BYTES
 from engine.store.meta import write_meta
 from engine.writer import Writer
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
@@ -114,6 +115,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
             yield gateway
         return
     with writing(settings, Counters()) as engine:
+        engine.database.check_pages(CHECKED_BYTES)
         prepare(engine)
         writer = Writer(engine)
         writer.start()

@@ -116,8 +116,8 @@ def test_upgrading_twice_changes_nothing_and_the_schema_is_then_this_release_s(m
 
 def test_a_schema_of_another_release_is_refused_with_the_command_that_mends_it(migrated: Database) -> None:
     with migrated.db.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
-    with pytest.raises(SchemaMismatch, match=r"revision 0000.*gridpatrol db upgrade"):
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(SchemaMismatch, match=r"revision 0001.*gridpatrol db upgrade"):
         migrated.check_schema()
 
 

@@ -24,7 +24,7 @@ def test_a_database_that_goes_away_is_told_in_a_sentence_and_a_wrong_statement_a
         database.upgrade()
         database.close()
         settings = Settings(database=url)
-        with pytest.raises(DatabaseUnusable, match="went away"), roles.store(settings) as (database, _):
+        with pytest.raises(DatabaseUnusable, match="the database is away"), roles.store(settings) as (database, _):
             server.kill()
             with database.read() as connection:
                 connection.exec_driver_sql("SELECT 1")
