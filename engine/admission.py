@@ -14,7 +14,7 @@ from engine.principals import Principal, check
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
 from schemas import sealing
-from schemas.envelope import Envelope, Record, decode_data, decode_envelope, encode_record
+from schemas.envelope import Envelope, Record, decode_envelope, decode_sent, encode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
@@ -24,13 +24,13 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
     envelope = decode_envelope(raw)
     if isinstance(envelope, Refusal):
         return envelope
+    data = decode_sent(envelope)
+    if isinstance(data, Refusal):
+        return data
     document = msgspec.json.decode(raw)
     digest = sealing.digest(document)
     kept, hidden = sealing.split(document)
     event = msgspec.convert(kept | {"data": msgspec.Raw(msgspec.json.encode(kept["data"]))}, Envelope)
-    data = decode_data(event)
-    if isinstance(data, Refusal):
-        return data
     home = home_of(event.subject)
     if event.partitionkey not in (None, home):
         return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")

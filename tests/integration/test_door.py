@@ -158,6 +158,16 @@ def test_an_early_event_is_parked_and_says_so(door: Served) -> None:
         ),
         ({"subject": "no-home-here"}, "invalid", "subject"),
         ({"data": {"category": BARE, "source": "rumour"}}, "invalid", "data.source"),
+        (
+            {"data": {"category": BARE, "source": "hotline", "description": "尘" * 20_001}},
+            "invalid",
+            "data.description",
+        ),
+        (
+            {"data": {"category": BARE, "source": "hotline", "reporter_name": {"first": "尘"}}},
+            "invalid",
+            "data.reporter_name",
+        ),
         ({"partitionkey": "WY09"}, "misrouted", "partitionkey"),
     ],
 )
