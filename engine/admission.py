@@ -13,7 +13,7 @@ from engine.inbox import Submission
 from engine.principals import Principal, check
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
-from schemas import sealing
+from schemas import binary, sealing
 from schemas.envelope import Envelope, Record, decode_envelope, decode_sent, encode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
@@ -24,10 +24,14 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
     envelope = decode_envelope(raw)
     if isinstance(envelope, Refusal):
         return envelope
+    document = msgspec.json.decode(raw)
+    if document.get(binary.BASE64) is not None:
+        plain = binary.with_data(document)
+        return plain if isinstance(plain, Refusal) else receive(plain, principal, partitions)
+    document.pop(binary.BASE64, None)  # null is absent
     data = decode_sent(envelope)
     if isinstance(data, Refusal):
         return data
-    document = msgspec.json.decode(raw)
     digest = sealing.digest(document)
     kept, hidden = sealing.split(document)
     event = msgspec.convert(kept | {"data": msgspec.Raw(msgspec.json.encode(kept["data"]))}, Envelope)

@@ -28,7 +28,7 @@ ATTRIBUTES = {
     "subject": "The case: `<home>.<UUIDv7>`, minted by its reporter; home is a grid's code.",
     "time": f"When it happened, as the sender's clock had it, with a zone, {SPAN}.",
     "actor": "The code of the post that says it, never a person.",
-    "datacontenttype": "Always JSON.",
+    "datacontenttype": "Always JSON: as `data`, or its Base64 as `data_base64`, which is read as `data`.",
     "dataschema": "The address of this schema, of http, https or a urn, if the sender names it.",
     "recordedtime": f"When the sender's system recorded it, if later than it happened, {SPAN}.",
     "partitionkey": "The home, for brokers that route by it.",

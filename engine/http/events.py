@@ -77,7 +77,8 @@ async def publish(
     """Answers 202 once what was sent is durable. Whether the rules take it is decided right afterwards, in its turn:
     ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Sending the same event
     again is safe: source and id are recognised, and the answer is the outcome of the first. One event may come in
-    binary mode instead: its attributes as `ce-` headers, percent-encoded, and its data alone as `application/json`."""
+    binary mode instead: its attributes as `ce-` headers, percent-encoded, and its data alone as `application/json`.
+    `data_base64` is read as `data` where it is the Base64 of JSON."""
     context.check_open()
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     prefer = WAIT.search(request.headers.get("prefer", ""))

@@ -5,6 +5,7 @@ Enters: a month of the sample city, replayed once per test run. Leaves: answers 
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -343,6 +344,9 @@ def test_published_twice_it_counts_once() -> None:
     assert run("publish", "-", stdin=events).stdout.strip() == "2 done"
     assert run("publish", "-", stdin=events).stdout.strip() == "2 duplicate"
     assert run("publish", "-", stdin=json.dumps([report(1)])).stdout.strip() == "1 duplicate"
+    encoded = {name: value for name, value in report(1).items() if name != "data"}
+    encoded["data_base64"] = base64.b64encode(json.dumps(report(1)["data"]).encode()).decode()
+    assert run("publish", "-", stdin=jsonl(encoded)).stdout.strip() == "1 duplicate"
     assert len(answer("incident", "list")["incidents"]) == 2
 
 

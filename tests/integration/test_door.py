@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -249,6 +250,28 @@ def test_an_event_in_binary_mode_is_the_same_event(door: Served) -> None:
     assert answer.json()["source"] == "app/巡查 1"
     again = door.post(sent, Prefer="wait=10").json()
     assert (again["outcome"], again["first"]) == ("duplicate", "done")
+
+
+def in_base64(sent: dict[str, Any]) -> dict[str, Any]:
+    """The event as an SDK sends it that was given bytes."""
+    content = base64.b64encode(msgspec.json.encode(sent["data"])).decode()
+    attributes = {name: value for name, value in sent.items() if name != "data"}
+    return attributes | {"datacontenttype": "application/json", "data_base64": content}
+
+
+def test_an_event_with_data_in_base64_is_the_same_event_alone_and_in_a_batch(door: Served) -> None:
+    sent = new(43)
+    sent["data"]["description"] = "尘"
+    assert door.post(in_base64(sent), Prefer="wait=10").json()["outcome"] == "done"
+    again = door.post(sent, Prefer="wait=10").json()
+    assert (again["outcome"], again["first"]) == ("duplicate", "done")
+    results = door.batch([in_base64(sent), in_base64(new(44))], Prefer="wait=10").json()["results"]
+    assert [item["outcome"] for item in results] == ["duplicate", "done"]
+    bad = new(45) | {"data_base64": "%%%"}
+    del bad["data"]
+    body = problem(door.post(bad), 400)
+    assert (body["reason"], body["field"]) == ("undecodable", "data_base64")
+    assert msgspec.json.decode(sealed(door, letter(door, body["dead_letter"]).token)) == bad
 
 
 @pytest.mark.parametrize(
