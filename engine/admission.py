@@ -38,14 +38,15 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
     home = home_of(event.subject)
     if event.partitionkey not in (None, home):
         return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
-    sealed = None
+    sealed, unknown = None, tuple[str, ...]()
     if hidden:
+        unknown = tuple(sealing.unknown(event.type, hidden))
         # A resend gets the same token, other content another one; the token itself tells nothing.
         token = hashlib.sha256(f"{event.source}\n{event.id}\n{digest}".encode()).hexdigest()[:32]
         sealed = SealedRow(token, msgspec.json.encode(hidden).decode(), event.subject)
     record = Record(event=event, digest=digest, token=sealed.token if sealed else "")
     partition = partition_of(home, partitions)
-    return Submission(partition, "event", principal, encode_record(record).decode(), sealed), event
+    return Submission(partition, "event", principal, encode_record(record).decode(), sealed, unknown), event
 
 
 def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission, Envelope] | Refusal:

@@ -38,7 +38,9 @@ WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What became of one event: `accepted` (durable, to be decided in its turn) or `rejected` (breaks the contract).
 
-    `outcome` and what follows only where the sender waited for it: done, parked, duplicate, conflict or refused.
+    `unknown` names members that the contract does not know, at most 20: they were sealed and are read by no rule, so a
+    name may be misspelt. `outcome` and what follows only where the sender waited for it: done, parked, duplicate,
+    conflict or refused.
     """
 
     status: str
@@ -47,6 +49,7 @@ class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
     partition: int | None = None
     position: int | None = None
     status_url: str = ""
+    unknown: list[str] = msgspec.field(default_factory=list)
     outcome: str = ""
     first: str = ""
     case: str = ""
@@ -145,6 +148,7 @@ def _result(item: Incoming) -> Accepted:
         partition=row.partition,
         position=row.position,
         status_url=f"/v1/events/status?{asked}",
+        unknown=list(item.ask.submission.unknown),
     )
     if outcome is None or not outcome.done() or outcome.exception() is not None:
         return accepted

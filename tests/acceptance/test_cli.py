@@ -350,6 +350,16 @@ def test_published_twice_it_counts_once() -> None:
     assert len(answer("incident", "list")["incidents"]) == 2
 
 
+def test_a_member_of_misspelt_name_is_taken_and_named() -> None:
+    said = report(1)
+    said["data"]["photo"] = "x"
+    output = run("publish", "-", stdin=jsonl(said, report(2))).stdout
+    assert "cli-1: not in the contract" in output and '["data.photo"]' in output and "cli-2" not in output
+    assert output.endswith("2 done\n")
+    results = json.loads(run("publish", "-", "--json", stdin=jsonl(said, report(2))).stdout)["results"]
+    assert [item.get("unknown") for item in results] == [["data.photo"], None]
+
+
 def test_what_is_not_taken_is_told_with_its_reason_and_kept_with_its_bytes() -> None:
     wrong = report(3, data={"category": "no-such", "source": "patrol", "grid": "WY01-01"})
     output = run("publish", "-", stdin=jsonl(wrong) + '{"specversion": "1.0", "note": "a name"\n', status=1).stdout

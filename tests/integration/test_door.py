@@ -274,6 +274,24 @@ def test_an_event_with_data_in_base64_is_the_same_event_alone_and_in_a_batch(doo
     assert msgspec.json.decode(sealed(door, letter(door, body["dead_letter"]).token)) == bad
 
 
+def test_a_member_of_misspelt_name_is_taken_and_the_answer_names_it(door: Served) -> None:
+    sent = new(46) | {"id": "misspelt"}
+    sent["data"] |= {"photo": "https://files.example/1.jpg", "description": "尘"}
+    told = door.post(sent).json()
+    assert (told["status"], told["unknown"]) == ("accepted", ["data.photo"])
+    assert door.post(sent, Prefer="wait=10").json()["unknown"] == ["data.photo"]
+    assert door.post(in_base64(sent), Prefer="wait=10").json()["unknown"] == ["data.photo"]
+    results = door.batch([sent, new(47), new(48) | {"wether": "dust"}], Prefer="wait=10").json()["results"]
+    assert [item.get("unknown") for item in results] == [["data.photo"], None, ["wether"]]
+    with door.engine.database.read() as connection:
+        texts = [row.body for p in range(door.engine.count) for row in inbox_table.read_all(connection, p)]
+        texts += [str(row.body) for row in connection.exec_driver_sql("SELECT body FROM facts")]
+    assert any(sent["subject"] in text for text in texts)
+    assert not any("photo" in text for text in texts)
+    assert "photo" not in door.client.get("/metrics").text
+    assert "unknown" not in door.get(told["status_url"])
+
+
 @pytest.mark.parametrize(
     ("change", "content", "reason", "field"),
     [
