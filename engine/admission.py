@@ -13,8 +13,8 @@ from engine.inbox import Submission
 from engine.principals import Principal, check
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
-from schemas import sealing
-from schemas.envelope import Envelope, Record, decode_data, decode_envelope, encode_record
+from schemas import binary, sealing
+from schemas.envelope import Envelope, Record, decode_envelope, decode_sent, encode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
@@ -25,23 +25,28 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
     if isinstance(envelope, Refusal):
         return envelope
     document = msgspec.json.decode(raw)
+    if document.get(binary.BASE64) is not None:
+        plain = binary.with_data(document)
+        return plain if isinstance(plain, Refusal) else receive(plain, principal, partitions)
+    document.pop(binary.BASE64, None)  # null is absent
+    data = decode_sent(envelope)
+    if isinstance(data, Refusal):
+        return data
     digest = sealing.digest(document)
     kept, hidden = sealing.split(document)
     event = msgspec.convert(kept | {"data": msgspec.Raw(msgspec.json.encode(kept["data"]))}, Envelope)
-    data = decode_data(event)
-    if isinstance(data, Refusal):
-        return data
     home = home_of(event.subject)
     if event.partitionkey not in (None, home):
         return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
-    sealed = None
+    sealed, unknown = None, tuple[str, ...]()
     if hidden:
+        unknown = tuple(sealing.unknown(event.type, hidden))
         # A resend gets the same token, other content another one; the token itself tells nothing.
         token = hashlib.sha256(f"{event.source}\n{event.id}\n{digest}".encode()).hexdigest()[:32]
         sealed = SealedRow(token, msgspec.json.encode(hidden).decode(), event.subject)
     record = Record(event=event, digest=digest, token=sealed.token if sealed else "")
     partition = partition_of(home, partitions)
-    return Submission(partition, "event", principal, encode_record(record).decode(), sealed), event
+    return Submission(partition, "event", principal, encode_record(record).decode(), sealed, unknown), event
 
 
 def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission, Envelope] | Refusal:

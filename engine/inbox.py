@@ -27,6 +27,8 @@ class Submission(Struct, frozen=True):
     principal: str
     body: str
     sealed: SealedRow | None = None
+    unknown: tuple[str, ...] = ()
+    """Members that the contract does not know, for the answer to the sender. They are not appended."""
 
 
 class Inbox(Protocol):

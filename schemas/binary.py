@@ -1,14 +1,17 @@
-"""CloudEvents in binary mode: attributes in headers, data in the body.
+"""CloudEvents in binary mode, attributes in headers and data in the body; and data in Base64 inside an event.
 
 `structured` makes the structured event of a message that came over HTTP (`ce-` headers, percent-encoded) or Kafka
-(`ce_` headers, UTF-8), so that both modes are decoded alike and give the same digest. `headers` makes the headers of
-what the engine publishes. Source: CloudEvents 1.0.2, HTTP and Kafka protocol bindings.
+(`ce_` headers, UTF-8), so that both modes are decoded alike and give the same digest. `with_data` does so for a
+structured event whose data are in `data_base64`, as official SDKs send bytes. `headers` makes the headers of what the
+engine publishes. Source: CloudEvents 1.0.2, JSON format, HTTP and Kafka protocol bindings.
 """
 
+import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -24,6 +27,7 @@ HTTP, KAFKA = "ce-", "ce_"
 CONTENT_TYPE = "content-type"
 STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
+BASE64 = "data_base64"
 _NAME = re.compile(r"[a-z0-9]{1,40}")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -71,6 +75,23 @@ def structured(headers: Headers, body: bytes) -> bytes | Refusal:
     return msgspec.json.encode(event)
 
 
+def with_data(event: dict[str, Any]) -> bytes | Refusal:
+    """The structured event that says in `data` what this one says in `data_base64`."""
+    if "data" in event:
+        return Refusal(Reason.INVALID, BASE64, "stands beside data: send one of the two")
+    if not isinstance(event[BASE64], str):
+        return Refusal(Reason.INVALID, BASE64, "no text: send the Base64 of the data as JSON, or the JSON as data")
+    try:
+        body = binascii.a2b_base64(event[BASE64], strict_mode=True)
+    except ValueError as error:
+        remedy = "write RFC 4648 with padding and without line breaks, or send JSON as data"
+        return Refusal(Reason.UNDECODABLE, BASE64, f"not Base64 ({str(error).lower()}): {remedy}")
+    if problem := _not_json(body):
+        return Refusal(Reason.UNDECODABLE, BASE64, f"not the Base64 of {JSON}: {problem}")
+    rest = {name: value for name, value in event.items() if name != BASE64}
+    return msgspec.json.encode(rest | {"data": msgspec.Raw(body)})
+
+
 def as_sent(headers: Headers, body: bytes) -> bytes:
     """A message that was refused, in one piece for the dead letter.
 
@@ -97,13 +118,19 @@ def _refused(attributes: dict[str, str], kind: str | None, body: bytes) -> Refus
     if len(body) > MAX_EVENT_BYTES:
         too_large = f"{len(body)} bytes, {MAX_EVENT_BYTES} are allowed: put files elsewhere and send their address"
         return Refusal(Reason.TOO_LARGE, "", too_large)
-    try:
-        if body:
-            body.decode()
-            msgspec.json.decode(body, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refusal(Reason.UNDECODABLE, "data", f"not JSON in UTF-8: {error}")
+    if body and (problem := _not_json(body)):
+        return Refusal(Reason.UNDECODABLE, "data", problem)
     return None
+
+
+def _not_json(body: bytes) -> str:
+    """Why bytes are not one whole JSON value; empty if they are."""
+    try:
+        body.decode()
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return f"not JSON in UTF-8: {error}"
+    return ""
 
 
 def _attributes(headers: Headers) -> Iterator[tuple[str, str]]:

@@ -14,14 +14,15 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from schemas.events import EVENT_TYPES, Code, EventData, Instant
+from schemas.events import EVENT_TYPES, LINK, WEB, Code, EventData, Instant
 from schemas.facts import AnyFact
 from schemas.instants import EARLIEST, SPAN, outside
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144
 SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$(?!\n)"
-_SUBJECT = re.compile(SUBJECT)
+DATASCHEMA = rf"^({WEB}|[Uu][Rr][Nn]:)"
+_SUBJECT, _DATASCHEMA, _LINK = re.compile(SUBJECT), re.compile(DATASCHEMA), re.compile(LINK)
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
 """Spellings that may stand for a value that no store takes. Only events with one of them are read member by member."""
 _ENGINE_TYPES = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFact)) | {
@@ -97,6 +98,9 @@ def decode_envelope(raw: bytes) -> Envelope | Refusal:
         return unknown_type(event.type)
     if not _SUBJECT.match(event.subject):
         return Refusal(Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code")
+    if event.dataschema is not None and not _DATASCHEMA.match(event.dataschema):
+        remedy = "send an address of http or https, or a urn: as `gridpatrol schema` prints it"
+        return Refusal(Reason.INVALID, "dataschema", f"no address of a schema: {remedy}, or leave it out")
     return _untimely(event) or event
 
 
@@ -166,11 +170,31 @@ def decode_data(event: Envelope) -> EventData | Refusal:
     return _untimely(data, "data.") or data
 
 
+def decode_sent(event: Envelope) -> EventData | Refusal:
+    """The data of an event as it was sent, sealed members and all, held to the contract that is published.
+
+    The log is read with `decode_data`, which asks no more of it than the releases did that wrote it.
+    """
+    data = decode_data(event)
+    for i, item in enumerate(getattr(data, "evidence", ())):
+        if not _LINK.match(item.url):
+            remedy = "send https:// or http:// with a host, without a name and password"
+            return Refusal(Reason.INVALID, f"data.evidence[{i}].url", f"no address that can be opened: {remedy}")
+    return data
+
+
 def _refused(reason: Reason, error: msgspec.ValidationError, prefix: str = "") -> Refusal:
-    """A refusal with the field that msgspec's message names: `Expected ... - at `$.data.outcome``."""
-    text, _, where = str(error).partition(" - at `$")
-    if "timezone" in text:
+    """A refusal with the field that msgspec's message names: `Expected ... - at `$.data.outcome``; never its value."""
+    text, at, where = str(error).rpartition(" - at `$")
+    text, where = (text, where) if at else (where, "")
+    if "timezone" in text or "RFC3339" in text:
         text += ": write 2026-03-02T09:00:00+08:00, or with Z for UTC"
+    elif text.startswith("Invalid enum value"):
+        text = "none of the words that the contract lists: `gridpatrol schema TYPE` shows them"
+    elif "of length <=" in text:
+        text += ": shorten it"
+    elif text.startswith("Expected"):
+        text += ": `gridpatrol schema TYPE` shows what is taken"
     field = where.rstrip("`").lstrip(".")
     missing = text.split("`")[1] if "missing required field" in text else ""
     joined = ".".join(part for part in (prefix, field, missing) if part)

@@ -38,7 +38,19 @@ LimitText = Annotated[
         description="a limit as offices write it",
     ),
 ]
-Link = Annotated[str, Meta(min_length=1, max_length=2000, description="an address; the file lies elsewhere")]
+WEB = r"[Hh][Tt][Tt][Pp][Ss]?://([^\s/?#@:\\\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#]|$(?!\n))"
+"""How an address begins that a browser may be sent to: http or https, a host, no name and password before it."""
+LINK = f"^{WEB}"
+Link = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2000,
+        description="an address of http or https; the file lies elsewhere",
+        extra_json_schema={"pattern": LINK},
+    ),
+]
+"""The pattern is asked for at the door only: logs of earlier releases hold other addresses."""
 CaseId = Annotated[str, Meta(min_length=38, max_length=120, description="<home>.<UUIDv7>")]
 Sealed = Annotated[
     str,

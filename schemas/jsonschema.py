@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import defstruct, structs
 
-from schemas.envelope import SUBJECT, Envelope
+from schemas.envelope import DATASCHEMA, SUBJECT, Envelope
 from schemas.events import EVENT_TYPES
 from schemas.facts import Step
 from schemas.instants import SPAN
@@ -28,8 +28,8 @@ ATTRIBUTES = {
     "subject": "The case: `<home>.<UUIDv7>`, minted by its reporter; home is a grid's code.",
     "time": f"When it happened, as the sender's clock had it, with a zone, {SPAN}.",
     "actor": "The code of the post that says it, never a person.",
-    "datacontenttype": "Always JSON.",
-    "dataschema": "The address of this schema, if the sender names it.",
+    "datacontenttype": "Always JSON: as `data`, or its Base64 as `data_base64`, which is read as `data`.",
+    "dataschema": "The address of this schema, of http, https or a urn, if the sender names it.",
     "recordedtime": f"When the sender's system recorded it, if later than it happened, {SPAN}.",
     "partitionkey": "The home, for brokers that route by it.",
     "traceparent": "W3C trace context, copied to the facts.",
@@ -44,6 +44,7 @@ _BARE = defstruct(
 )
 _SCHEMAS = msgspec.json.schema(_BARE)["$defs"]["Attributes"]["properties"]
 _SCHEMAS["subject"]["pattern"] = SUBJECT
+_SCHEMAS["dataschema"]["anyOf"][0]["pattern"] = DATASCHEMA
 PROPERTIES = {name: {**schema, "description": ATTRIBUTES[name]} for name, schema in _SCHEMAS.items()}
 """The schemas of an event's attributes without `data`, by name."""
 

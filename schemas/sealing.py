@@ -5,6 +5,8 @@ The digest of an event is taken before that.
 """
 
 import hashlib
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,14 +20,18 @@ _BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
 _ENVELOPE = frozenset(Envelope.__struct_fields__)
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
-Keep = dict[str, Any] | list[Any] | None
-"""What may stay: members by name (each a Keep), a list with one Keep for the items of an array, or None for a value."""
+SEALED = "sealed"
+Keep = dict[str, Any] | list[Any] | str | None
+"""What may stay: members by name (each a Keep), a list with one Keep for the items of an array, or None for a value.
+SEALED for a member that the contract knows and that may not stay."""
+MOST_UNKNOWN, LONGEST_PATH = 20, 100
+"""So many members that the contract does not know are named, and so much of each."""
 
 
 def _keep(kind: inspect.Type) -> Keep:
     """What may stay of a value of this type."""
     if isinstance(kind, inspect.StructType):
-        return {f.encode_name: _keep(f.type) for f in kind.fields if not _sealed(f.type)}
+        return {f.encode_name: SEALED if _sealed(f.type) else _keep(f.type) for f in kind.fields}
     if isinstance(kind, inspect.VarTupleType | inspect.ListType):
         inner = _keep(kind.item_type)
         return [inner] if inner is not None else None
@@ -63,12 +69,35 @@ def split(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return kept, sealed
 
 
+def unknown(event_type: str, sealed: dict[str, Any]) -> list[str]:
+    """The paths of sealed members that the contract does not know, such as a misspelt one; the first of them.
+
+    They are for the sender alone. Their names are the sender's words, so they enter no log and no metric.
+    """
+    paths = islice(_unknown(sealed, {"data": _KEEP[event_type]}, ""), MOST_UNKNOWN)
+    return [path if len(path) <= LONGEST_PATH else f"{path[: LONGEST_PATH - 1]}…" for path in paths]
+
+
+def _unknown(sealed: Any, keep: Any, path: str) -> Iterator[str]:
+    """The paths of sealed members that have no place in `keep`."""
+    if isinstance(sealed, list):
+        for i, item in enumerate(sealed):
+            yield from _unknown(item, keep[0], f"{path}[{i}]")
+        return
+    for name, member in (sealed or {}).items():
+        here = f"{path}.{name}" if path else name
+        if name not in keep:
+            yield here
+        elif keep[name] != SEALED:
+            yield from _unknown(member, keep[name], here)
+
+
 def _divide(value: Any, keep: Keep) -> tuple[Any, Any]:
     """Split a value by what may stay. A value of a wrong shape stays, since the decoder refuses it by name."""
     if isinstance(keep, dict) and isinstance(value, dict):
         kept, sealed = {}, {}
         for name, member in value.items():
-            if name not in keep:
+            if keep.get(name, SEALED) == SEALED:
                 sealed[name] = member
                 continue
             stays, goes = _divide(member, keep[name])

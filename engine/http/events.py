@@ -38,7 +38,9 @@ WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What became of one event: `accepted` (durable, to be decided in its turn) or `rejected` (breaks the contract).
 
-    `outcome` and what follows only where the sender waited for it: done, parked, duplicate, conflict or refused.
+    `unknown` names members that the contract does not know, at most 20: they were sealed and are read by no rule, so a
+    name may be misspelt. `outcome` and what follows only where the sender waited for it: done, parked, duplicate,
+    conflict or refused.
     """
 
     status: str
@@ -47,6 +49,7 @@ class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
     partition: int | None = None
     position: int | None = None
     status_url: str = ""
+    unknown: list[str] = msgspec.field(default_factory=list)
     outcome: str = ""
     first: str = ""
     case: str = ""
@@ -77,7 +80,8 @@ async def publish(
     """Answers 202 once what was sent is durable. Whether the rules take it is decided right afterwards, in its turn:
     ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Sending the same event
     again is safe: source and id are recognised, and the answer is the outcome of the first. One event may come in
-    binary mode instead: its attributes as `ce-` headers, percent-encoded, and its data alone as `application/json`."""
+    binary mode instead: its attributes as `ce-` headers, percent-encoded, and its data alone as `application/json`.
+    `data_base64` is read as `data` where it is the Base64 of JSON."""
     context.check_open()
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     prefer = WAIT.search(request.headers.get("prefer", ""))
@@ -144,6 +148,7 @@ def _result(item: Incoming) -> Accepted:
         partition=row.partition,
         position=row.position,
         status_url=f"/v1/events/status?{asked}",
+        unknown=list(item.ask.submission.unknown),
     )
     if outcome is None or not outcome.done() or outcome.exception() is not None:
         return accepted

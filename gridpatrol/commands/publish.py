@@ -41,7 +41,8 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
     """Publish the events of FILE (or - for stdin): JSON lines of CloudEvents, or a JSON array.
 
     They go through the server that holds the database; where none runs, they are decided here and now. Sending a file
-    again is safe: what came before is recognised. Exit status 1 if something was not taken.
+    again is safe: what came before is recognised. Exit status 1 if something was not taken. Members that the contract
+    does not know are named: they are sealed, and no rule reads them.
 
     \b
     Examples:
@@ -56,6 +57,9 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
     if as_json:
         options.print_json({"outcomes": outcomes, "results": results})
     else:
+        for item in [item for item in results if item.get("unknown")][:50]:
+            names = msgspec.json.encode(item["unknown"]).decode()  # in quotes: a name may hold whatever a sender wrote
+            click.echo(f"{item['source']} {item['id']}: not in the contract, sealed and read by no rule: {names}")
         for item in failed[:50]:
             where = f" {item['field']}" if item.get("field") else ""
             name = f"{item.get('source', '')} {item.get('id', '')}".strip()
@@ -113,8 +117,10 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
                 dead_letters.write(connection, [admission.letter(raw, item, PRINCIPAL, now_ms(), letter)])
             results.append({"status": "rejected"} | _why(item) | {"dead_letter": letter})
             continue
-        event, place = item[1], next(places)
-        members = {"status": "accepted", "source": event.source, "id": event.id, "case": event.subject}
+        (submission, event), place = item, next(places)
+        members: dict[str, Any] = {"status": "accepted", "source": event.source, "id": event.id, "case": event.subject}
+        if submission.unknown:
+            members["unknown"] = submission.unknown
         answer = answers.get((place.partition, place.position))
         if answer is None:
             results.append(members | {"outcome": "pending"})

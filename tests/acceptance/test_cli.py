@@ -5,6 +5,7 @@ Enters: a month of the sample city, replayed once per test run. Leaves: answers 
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -343,7 +344,20 @@ def test_published_twice_it_counts_once() -> None:
     assert run("publish", "-", stdin=events).stdout.strip() == "2 done"
     assert run("publish", "-", stdin=events).stdout.strip() == "2 duplicate"
     assert run("publish", "-", stdin=json.dumps([report(1)])).stdout.strip() == "1 duplicate"
+    encoded = {name: value for name, value in report(1).items() if name != "data"}
+    encoded["data_base64"] = base64.b64encode(json.dumps(report(1)["data"]).encode()).decode()
+    assert run("publish", "-", stdin=jsonl(encoded)).stdout.strip() == "1 duplicate"
     assert len(answer("incident", "list")["incidents"]) == 2
+
+
+def test_a_member_of_misspelt_name_is_taken_and_named() -> None:
+    said = report(1)
+    said["data"]["photo"] = "x"
+    output = run("publish", "-", stdin=jsonl(said, report(2))).stdout
+    assert "cli-1: not in the contract" in output and '["data.photo"]' in output and "cli-2" not in output
+    assert output.endswith("2 done\n")
+    results = json.loads(run("publish", "-", "--json", stdin=jsonl(said, report(2))).stdout)["results"]
+    assert [item.get("unknown") for item in results] == [["data.photo"], None]
 
 
 def test_what_is_not_taken_is_told_with_its_reason_and_kept_with_its_bytes() -> None:

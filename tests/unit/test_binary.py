@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 from urllib.parse import quote
@@ -128,6 +129,76 @@ def test_a_structured_event_passes_byte_by_byte(headers):
     assert binary.structured(headers, raw) is raw
     assert binary.as_sent(headers, raw) is raw
     assert not binary.is_binary(headers)
+
+
+# ---- data in Base64 -----------------------------------------------------------------------------------------
+
+
+def encoded(said: dict[str, Any], content: bytes | None = None) -> bytes:
+    """The event as official SDKs send it when its data are given as bytes."""
+    content = body(said) if content is None else content
+    rest = {name: value for name, value in said.items() if name != "data"}
+    return msgspec.json.encode(rest | {"data_base64": base64.b64encode(content).decode()})
+
+
+@given(more=MEMBERS, kind=st.sampled_from([{}, {"datacontenttype": "application/json"}]))
+def test_data_in_base64_make_the_same_record_as_their_twin(more, kind):
+    said = sent(**kind)
+    said["data"] = more | said["data"] | {"note": "烟"}
+    twin = admission.receive(msgspec.json.encode(said), "local", 32)
+    assert not isinstance(twin, Refusal)
+    assert admission.receive(encoded(said), "local", 32) == twin
+    spaced = json.dumps(said["data"], indent=2, ensure_ascii=False).encode()
+    assert admission.receive(encoded(said, spaced), "local", 32) == twin
+    spelled = encoded(said).replace(b'"data_base64"', b'"data\\u005fbase64"')
+    assert admission.receive(spelled, "local", 32) == twin
+
+
+def test_the_department_of_an_event_in_base64_is_heard():
+    said = event("incident.reported_up", MEMBER, at("03-02 09:00"), to_department="WY-BUILD")
+    received = admission.receive(encoded(said | {"datacontenttype": "application/json"}), "local", 32)
+    assert not isinstance(received, Refusal)
+    assert json.loads(bytes(received[1].data)) == {"to_department": "WY-BUILD"}
+
+
+def test_base64_that_is_null_is_not_there():
+    said = sent()
+    twin = admission.receive(msgspec.json.encode(said), "local", 32)
+    assert admission.receive(msgspec.json.encode(said | {"data_base64": None}), "local", 32) == twin
+
+
+OUTCOME = base64.b64encode(b'{"outcome": "effective"}').decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "field"),
+    [
+        ({"data_base64": "%%%"}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": "烟"}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": OUTCOME[:-1]}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": OUTCOME[:20] + "\r\n" + OUTCOME[20:]}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": ""}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": base64.b64encode(b"outcome=effective").decode()}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": base64.b64encode(b'{"a": "\xff"}').decode()}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": base64.b64encode(b'{}, "actor": "XA-CHIEF"').decode()}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": base64.b64encode(b"[" * 100_000).decode()}, Reason.UNDECODABLE, "data_base64"),
+        ({"data_base64": 7}, Reason.INVALID, "data_base64"),
+        ({"data_base64": {"outcome": "effective"}}, Reason.INVALID, "data_base64"),
+        ({"data_base64": OUTCOME, "data": {"outcome": "effective"}}, Reason.INVALID, "data_base64"),
+        ({"data_base64": OUTCOME, "data": None}, Reason.INVALID, "data_base64"),
+        ({"data_base64": OUTCOME, "datacontenttype": "text/plain"}, Reason.INVALID, "datacontenttype"),
+        # the data themselves are judged as ever
+        ({"data_base64": base64.b64encode(b"{}").decode()}, Reason.INVALID, "data.outcome"),
+        ({"data_base64": base64.b64encode(b'{"note": "\\u0000"}').decode()}, Reason.INVALID, "data.note"),
+        ({"data_base64": base64.b64encode(b'"{}"').decode()}, Reason.INVALID, "data"),
+    ],
+)
+def test_base64_that_is_no_data_is_refused_by_name(change, reason, field):
+    said = {name: value for name, value in sent().items() if name != "data"} | change
+    refused = admission.receive(msgspec.json.encode(said), "local", 32)
+    assert isinstance(refused, Refusal)
+    assert (refused.reason, refused.field) == (reason, field)
+    assert refused.detail
 
 
 # ---- what is no event ---------------------------------------------------------------------------------------

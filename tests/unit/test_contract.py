@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from schemas import facts
-from schemas.envelope import decode_data, decode_envelope
+from schemas.envelope import Envelope, decode_data, decode_envelope, decode_sent
 from schemas.events import EVENT_TYPES
 from schemas.examples import DATA as EXAMPLES
 from schemas.jsonschema import DIALECT, FOLDER, STEP, documents, write
@@ -30,7 +30,7 @@ def example(kind: str) -> dict[str, Any]:
 
 def decodes(said: dict[str, Any]) -> bool:
     envelope = decode_envelope(msgspec.json.encode(said))
-    return not isinstance(envelope, Refusal) and not isinstance(decode_data(envelope), Refusal)
+    return not isinstance(envelope, Refusal) and not isinstance(decode_sent(envelope), Refusal)
 
 
 def test_there_is_an_example_of_every_event_type():
@@ -74,6 +74,101 @@ def test_schema_and_decoder_refuse_the_same_events(kind):
     for bad in wrong:
         assert not decodes(bad), bad
         assert not schema.is_valid(bad), bad
+
+
+SEALED = [
+    (kind, member)
+    for kind in EXAMPLES
+    for member, part in json.loads(documents()[f"gridpatrol.{kind}.v1.json"])["$defs"][
+        EVENT_TYPES[f"gridpatrol.{kind}.v1"].__name__
+    ]["properties"].items()
+    if any(choice.get("x-sealed") for choice in part.get("anyOf", [part]))
+]
+"""Every member of every type of event whose words are sealed."""
+
+
+@pytest.mark.parametrize(("kind", "member"), SEALED)
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        (None, True),
+        ("", True),
+        ("尘" * 20_000, True),
+        ("😷" * 20_000, True),  # characters count, not their halves
+        ("尘" * 20_001, False),
+        ("😷" * 20_001, False),
+        (7, False),
+        (True, False),
+        (["尘"], False),
+        ({"text": "尘"}, False),
+    ],
+)
+def test_words_that_are_sealed_keep_the_contract_like_all_others(kind, member, value, good):
+    said = example(kind)
+    said["data"] = said["data"] | {member: value}
+    assert validator(said["type"]).is_valid(said) is decodes(said) is good
+
+
+def test_what_is_sealed_is_found_in_every_type():
+    assert {kind for kind, _ in SEALED} == set(EXAMPLES)
+    assert {member for _, member in SEALED} >= {"note", "description", "reporter_name", "reporter_contact", "text"}
+
+
+LINKS = [
+    ("https://files.example/1.jpg", True),
+    ("HTTP://files.example", True),
+    ("https://文件.example:8443?photo=近景 1", True),
+    ("http://[2001:db8::1]:80/1.jpg", True),
+    ("http://127.0.0.1#near", True),
+    ("javascript:alert(1)", False),
+    ("JavaScript://files.example/%0aalert(1)", False),
+    ("data:image/png;base64,AAAA", False),
+    ("file:///etc/passwd", False),
+    ("ftp://files.example/1.jpg", False),
+    (" https://files.example/1.jpg", False),
+    ("https://", False),
+    ("https:///1.jpg", False),
+    ("https://files.example\n", False),
+    ("https://files.example\\@other.example/", False),
+    ("https://who:secret@files.example/1.jpg", False),
+    ("https:files.example", False),
+    ("//files.example/1.jpg", False),
+    ("1.jpg", False),
+    ("", False),
+    ("https://files.example/" + "a" * 1979, False),
+]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if "evidence" in EXAMPLES[kind]])
+@pytest.mark.parametrize(("url", "good"), LINKS)
+def test_the_address_of_a_photo_is_one_that_a_browser_may_open(kind, url, good):
+    said = example(kind)
+    photo = {"url": url, "sha256": "ab" * 32, "kind": "near"}
+    said["data"] = said["data"] | {"evidence": [{**photo, "url": "https://files.example/0.jpg"}, photo]}
+    assert validator(said["type"]).is_valid(said) is decodes(said) is good
+
+
+def test_every_type_that_takes_photos_is_asked_for_their_addresses():
+    asked = {f"gridpatrol.{kind}.v1" for kind in EXAMPLES if "evidence" in EXAMPLES[kind]}
+    holding = {name.removesuffix(".json") for name, body in documents().items() if b'"url"' in body}
+    assert holding - {STEP} == asked
+
+
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [*LINKS[:-1], ("urn:gridpatrol:schema:gridpatrol.incident.accepted.v1", True), (None, True), ("a" * 401, False)],
+)
+def test_the_address_of_a_schema_is_one_that_may_be_opened_or_a_urn(address, good):
+    said = example("incident.accepted") | {"dataschema": address}
+    assert validator(said["type"]).is_valid(said) is decodes(said) is good
+
+
+def test_the_log_of_earlier_releases_may_hold_other_addresses():
+    said = example("evidence.added")
+    said["data"]["evidence"] = [{"url": "javascript:alert(1)", "sha256": "ab" * 32, "kind": "near"}]
+    envelope = decode_envelope(msgspec.json.encode(said))
+    assert isinstance(envelope, Envelope)
+    assert not isinstance(decode_data(envelope), Refusal)
 
 
 def test_members_beyond_the_contract_are_allowed():

@@ -18,6 +18,7 @@ from schemas.envelope import (
     decode_data,
     decode_envelope,
     decode_record,
+    decode_sent,
     encode_record,
     to_ms,
 )
@@ -27,7 +28,8 @@ from tests.support.builders import DUST, HOTLINE, LEAF, MEMBER, at, event, subje
 
 NINE = at("03-02 09:00")
 REPORT = event("report.submitted", MEMBER, NINE, category=DUST, source="patrol", grid=LEAF)
-PHOTO = {"url": "u", "sha256": "AB", "kind": "near"}  # in capitals
+PROOF = {"url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "near"}
+PHOTO = {**PROOF, "sha256": "AB"}  # in capitals
 COMMENT = event("comment.added", MEMBER, NINE, text="@")
 
 
@@ -41,7 +43,7 @@ def raw(said: dict[str, Any], here: str = '"@"', spelled: str = "") -> bytes:
 def refusal(body: bytes) -> Refusal:
     """What the decoder says of an event that it must not take."""
     envelope = decode_envelope(body)
-    found = envelope if isinstance(envelope, Refusal) else decode_data(envelope)
+    found = envelope if isinstance(envelope, Refusal) else decode_sent(envelope)
     assert isinstance(found, Refusal), found
     assert found.detail
     return found
@@ -178,6 +180,11 @@ MALFORMED = [
     (raw(event("rectification.ordered", "P", NINE, stage="@"), spelled="1.5"), Reason.INVALID, "data.stage"),
     (raw(event("evidence.added", MEMBER, NINE, evidence=[])), Reason.INVALID, "data.evidence"),
     (raw(event("evidence.added", MEMBER, NINE, evidence=[PHOTO])), Reason.INVALID, "data.evidence[0].sha256"),
+    (raw(report(evidence=[PROOF, {**PROOF, "url": "javascript:alert(1)"}])), Reason.INVALID, "data.evidence[1].url"),
+    (raw({**REPORT, "dataschema": "javascript:alert(1)"}), Reason.INVALID, "dataschema"),
+    (raw(report(description="尘" * 20_001)), Reason.INVALID, "data.description"),
+    (raw(report(reporter_contact={"phone": "1"})), Reason.INVALID, "data.reporter_contact"),
+    (raw({**COMMENT, "data": {"text": ["@"]}}), Reason.INVALID, "data.text"),
     # types
     (raw({**REPORT, "type": "gridpatrol.report.submitted.v2"}), Reason.UNKNOWN_VERSION, "type"),
     (raw({**REPORT, "type": "gridpatrol.incident.accepted.v17"}), Reason.UNKNOWN_VERSION, "type"),
@@ -230,7 +237,6 @@ def test_a_responsible_unit_is_a_code_and_never_a_name(name):
     assert not isinstance(decode_data(decode_envelope(raw(report(unit="U" * 64)))), Refusal)  # type: ignore[arg-type]
 
 
-PROOF = {"url": "u", "sha256": "ab" * 32, "kind": "near"}
 DATED = [
     # the member, how an event carries an instant there
     ("time", lambda text: {**REPORT, "time": text}),
@@ -274,6 +280,29 @@ def test_refusals_name_the_remedy():
     assert "Z for UTC" in refusal(raw({**REPORT, "time": "2026-03-02T09:00:00"})).detail
     assert "gridpatrol.report.submitted.v1" in refusal(raw({**REPORT, "type": "gridpatrol.report.submitted.v9"})).detail
     assert "remove it" in refusal(raw(COMMENT, spelled='"\\u0000"')).detail
+
+
+SECRET = "13800000000"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        report(description=SECRET * 2000),
+        report(description={"of": SECRET}),
+        report(evidence=[{**PROOF, "url": f"tel:{SECRET}"}]),
+        report(source=SECRET),
+        report(source=f"{SECRET} - at `$.data"),
+        report(grid=f"{SECRET} x"),
+        {**REPORT, "dataschema": f"tel:{SECRET}"},
+        {**REPORT, "specversion": SECRET},
+        {**REPORT, "time": SECRET},
+    ],
+)
+def test_a_refusal_never_quotes_what_it_refuses_and_says_what_to_do(said):
+    found = refusal(raw(said))
+    assert found.field and ":" in found.detail
+    assert SECRET not in found.detail + found.field
 
 
 JSON = st.recursive(

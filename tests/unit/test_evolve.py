@@ -66,7 +66,7 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "incident.rejected": [{"reason": "duplicate"}],
     "incident.withdrawn": [{}],
     "incident.force_closed": [{"reason": "policy"}],
-    "evidence.added": [{"evidence": [{"url": "u", "sha256": "ab" * 32, "kind": "after"}]}],
+    "evidence.added": [{"evidence": [{"url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "after"}]}],
     "comment.added": [{}],
     "incident.acknowledged": [{}],
     "incident.urged": [{}],

@@ -211,7 +211,9 @@ def test_released_events_are_asked_for_their_right_again():
 
 def test_before_its_report_a_case_is_a_placeholder_that_only_waits():
     story = Story()
-    story.parked("evidence.added", MEMBER, evidence=[{"url": "u", "sha256": "ab" * 32, "kind": "near"}])
+    story.parked(
+        "evidence.added", MEMBER, evidence=[{"url": "https://files.example/1.jpg", "sha256": "ab" * 32, "kind": "near"}]
+    )
     assert (story.case.state, story.case.path, story.case.clocks) == ("awaited", (), ())
     assert story.case.next_at == story.now + story.rules.options.parked_ms
     story.done("report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF)

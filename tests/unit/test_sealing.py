@@ -14,7 +14,7 @@ from schemas.envelope import Envelope, decode_data, decode_envelope
 from schemas.events import EVENT_TYPES
 from schemas.examples import DATA as EXAMPLES
 from schemas.refusals import Refusal
-from schemas.sealing import digest, split
+from schemas.sealing import LONGEST_PATH, MOST_UNKNOWN, digest, split, unknown
 from tests.support.builders import DUST, LEAF, MEMBER, at, event
 
 SECRET = "某人 10000000000"
@@ -126,6 +126,47 @@ def test_both_halves_together_are_what_was_sent(data):
     said = {**report(), "data": data}
     kept, sealed = split(said)
     assert recombined(kept, sealed) == said
+
+
+# ---- what the contract does not know ------------------------------------------------------------------------
+
+
+def named(said: dict[str, Any]) -> list[str]:
+    return unknown(said["type"], split(said)[1])
+
+
+@pytest.mark.parametrize(
+    ("said", "paths"),
+    [
+        (report(photo="x"), ["data.photo"]),
+        (event("comment.added", MEMBER, NINE, txet=SECRET), ["data.txet"]),
+        (report(description=SECRET, reporter_name=SECRET, note=SECRET), []),
+        (report(position={"lon": 1.0, "lat": 2.0, "address": SECRET}), ["data.position.address"]),
+        (
+            report(evidence=[{}, {"by": SECRET, "position": {"alt": 1}}]),
+            ["data.evidence[1].by", "data.evidence[1].position.alt"],
+        ),
+        (report(reporter={"name": SECRET}), ["data.reporter"]),
+        (report(photo=None, note=None), ["data.photo"]),
+        ({**report(photo="x"), "recordedTime": "x"}, ["recordedTime", "data.photo"]),
+        (event("incident.closed", MEMBER, NINE, grid=LEAF), ["data.grid"]),
+        (report(**{"": 1}), ["data."]),
+        (report(), []),
+    ],
+)
+def test_a_member_of_misspelt_name_is_named_and_a_sealed_one_is_not(said, paths):
+    assert sorted(named(said)) == sorted(paths)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_no_member_of_the_contract_is_unknown(kind):
+    assert named(event(kind, MEMBER, NINE, **EXAMPLES[kind])) == []
+
+
+def test_of_very_many_unknown_members_the_first_are_named_and_of_long_names_the_beginning():
+    said = report(**{f"{n}" + "x" * 300: 1 for n in range(50)})
+    assert len(named(said)) == MOST_UNKNOWN
+    assert {len(path) for path in named(said)} == {LONGEST_PATH}
 
 
 # ---- the digest -------------------------------------------------------------------------------------------
