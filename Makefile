@@ -10,8 +10,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 # A file at a time, since its tests share fixtures; in the order of setup.cfg, so that the longest come first.
 SPREAD := --dist loadfile --no-loadscope-reorder
-# Drills wait more than they compute, so one process more than there are cores; the longest files start first.
-DRILLERS ?= 3
+# The longest drills start first, so that no process is left alone with one of them at the end.
 LONGEST := $(patsubst %,tests/drill/test_%.py,chaos rebalances growing_up stream_workers cluster_roles)
 DRILLS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/drill/test_*.py))
 
@@ -44,7 +43,7 @@ test: check ## check, then every test but the drills, on SQLite, PostgreSQL and 
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(HOUSE:%=--ignore=%)
 
 drill: setup ## whole installations that are killed, cut off, secured, moved and measured; properties with more examples
-	@$(BIN)/pytest -q -n $(DRILLERS) $(SPREAD) $(DRILLS)
+	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(DRILLS)
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) --hypothesis-profile deep -m hypothesis
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
