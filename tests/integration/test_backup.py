@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command as alembic
 from click.testing import CliRunner, Result
 
 from consumers.alerts import fold
@@ -39,6 +38,7 @@ from gridpatrol.run import backup
 from gridpatrol.run.wiring import DOOR
 from lab.runs import consumers, engine_on, replayed, storm
 from tests.integration.test_copy import rows
+from tests.integration.test_migrations import to
 
 OURS = {"backup", "installation", "feed_epoch"}
 """Names in `meta` that a backup or a restore writes."""
@@ -310,16 +310,16 @@ def test_of_postgresql_a_backup_is_made_by_its_own_tools(postgres_url: str, tmp_
     assert names(tmp_path) == []
 
 
-def test_a_database_of_an_older_release_can_be_backed_up_before_it_is_upgraded(tmp_path: Path, place: str) -> None:
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    with closing(open_database(url)) as database, database.db.connect() as connection, connection.begin():
-        alembic.upgrade(database._config(connection), "0003")
-        connection.exec_driver_sql("INSERT INTO meta VALUES ('a name', 'a value')")
-    assert "of an older release: its pages were checked, and nothing was verified" in made(url, tmp_path / "a.db")
+def test_a_database_of_an_older_release_can_be_backed_up_and_its_backup_be_restored_by_this_one(
+    source: str, tmp_path: Path, place: str
+) -> None:
+    before = stored(source)
+    with closing(open_database(source)) as database:
+        to(database, "0003")
+    assert "of an older release: its pages were checked, and nothing was verified" in made(source, tmp_path / "a.db")
     restored(tmp_path / "a.db", place)
-    with closing(open_database(place)) as database, database.read() as connection:
-        database.check_schema()
-        assert read_meta(connection, "a name") == "a value"
+    assert stored(place)["facts"] == before["facts"]
+    assert "Everything that is stored follows from the facts" in run("verify", "--database", place)
 
 
 # ---- restore ------------------------------------------------------------------------------------------------
