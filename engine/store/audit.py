@@ -8,6 +8,7 @@ the database, and into no export.
 
 import secrets
 from enum import StrEnum
+from itertools import count
 
 from sqlalchemy import Connection
 
@@ -21,6 +22,7 @@ BEGUN, DONE = "begun", "done"
 """Outcomes of an act that has not ended, and of one that has nothing more to say."""
 LONGEST = 200
 """Characters of a text of a row."""
+_numbers = count()
 _COLUMNS = ", ".join(AuditRow.__struct_fields__)
 
 
@@ -46,7 +48,8 @@ class Act(StrEnum):
 def write(connection: Connection, operator: Operator, act: Act, object_: str, outcome: str = DONE) -> str:
     """Write a row about an act on an object (a case, a letter, a record, a hash). Returns the id of the row."""
     at = now_ms()
-    id_ = f"{at:013d}-{secrets.token_hex(6)}"  # in the order of time, and told apart by whoever writes at once
+    # In the order of time, within a millisecond of one process too; other processes write at once under other names.
+    id_ = f"{at:013d}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}"
     texts = (operator.who, act, object_, operator.via, outcome)
     writes.insert(connection, tables.audit, [AuditRow(id_, at, *(text[:LONGEST] for text in texts))])
     return id_
