@@ -1,9 +1,9 @@
 """The audit: a row for each reading of what is sealed, each erasure and each act of an operator.
 
 A row is written in the transaction of its act. Where an act is more than one transaction, the row is written before it
-begins and gets its outcome at the end: one that stays BEGUN is of an act that was not heard of again. A copy of the
-whole database is a reading: its row is written before it. Rows are never deleted. They go into backups and copies of
-the database, and into no export.
+begins and gets its outcome at the end: one that stays BEGUN is of an act that was not heard of again. A copy or a
+backup of the whole database is a reading: its row is written before it. Rows are never deleted. They go into backups
+and copies of the database, and into no export.
 """
 
 import secrets
@@ -41,6 +41,8 @@ class Act(StrEnum):
     FIGURES_REBUILT = "figures.rebuilt"
     FEED_RESTARTED = "feed.restarted"
     TOPICS_CREATED = "topics.created"
+    BACKUP_MADE = "backup.made"
+    BACKUP_RESTORED = "backup.restored"
     DATABASE_UPGRADED = "database.upgraded"
     DATABASE_COPIED = "database.copied"
 
