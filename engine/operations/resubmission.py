@@ -45,7 +45,9 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
     if not letter.token:
         return Submission(partition_of(home_of(letter.case_id), partitions), "release", OPERATOR, letter.case_id)
     if body is None:
-        raise NotReplayable(f"the bytes of letter {letter.id} have been erased")
+        raise NotReplayable(
+            f"letter {letter.id} can no longer be replayed: its bytes were erased, or kept for as long as letters are"
+        )
     if letter.reason == Reason.CONFLICT:
         raise NotReplayable(
             f"letter {letter.id} has the source and id of another event: its sender has to send it with a new id"

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from sqlalchemy import Connection
 
+from engine.clock import now_ms
 from engine.store import tables, writes
-from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow
+from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow, StoredLetterRow
 from engine.store.sealed import LETTER
 from engine.store.sql import execute
 from schemas.refusals import Refusal
@@ -21,9 +22,10 @@ class DeadLetter(NamedTuple):
 
 
 class Letter(LetterRow):
-    """A dead letter as operators read it. `replayed`: how its replay ended; empty: it was never replayed."""
+    """A dead letter as operators read it."""
 
-    replayed: str
+    size: int  # of its sealed bytes; 0: it has none, or not any more, and cannot be replayed
+    replayed: str  # how its replay ended; empty: it was never replayed
 
 
 _COLUMNS = ", ".join(Letter.__struct_fields__)
@@ -55,11 +57,13 @@ def dead_letter(
 
 def write(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """Keep letters. An id stands for the same bytes ever after: what was erased stays erased."""
-    rows = [
-        replace(row, **{name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()}) for row, _ in letters
-    ]
+    rows = []
+    for row, body in letters:
+        texts = {name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()}
+        size = len(body.body.encode()) if body else 0
+        rows.append(StoredLetterRow(**asdict(row) | texts, size=size, kept_at=now_ms()))
     bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body in letters if body]
-    writes.upsert(connection, tables.dead_letters, rows)
+    writes.upsert(connection, tables.dead_letters, rows, but="size")
     writes.insert_missing(connection, tables.sealed, bodies)
 
 
@@ -100,9 +104,9 @@ def read(connection: Connection, id_: str) -> Letter | None:
 
 
 def read_sealed(connection: Connection, token: str) -> str | None:
-    """What was sealed under a token; None once it has been erased."""
+    """What was sealed under a token; None once that is gone."""
     body: str | None = execute(connection, "SELECT body FROM sealed WHERE token = ?", token).scalar_one_or_none()
-    return body or None  # erased: an empty body in its place
+    return body or None  # an empty body in its place
 
 
 def counts(connection: Connection) -> list[tuple[str, int, int]]:

@@ -25,4 +25,5 @@ def blank(connection: Connection, case: str) -> tuple[int, int]:
     sql = f"UPDATE sealed SET body = '' WHERE subject = ? AND body <> '' AND substr(token, 1, {len(LETTER)})"
     events = execute(connection, f"{sql} <> '{LETTER}'", case).rowcount
     letters = execute(connection, f"{sql} = '{LETTER}'", case).rowcount
+    execute(connection, "UPDATE dead_letters SET size = 0 WHERE case_id = ? AND size > 0", case)
     return events, letters

@@ -61,10 +61,11 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
     click.echo("; ".join(f"{reason}: {n}, {unseen} open" for reason, n, unseen in counts) or "No dead letters.")
 
 
-def _members(letter: dead_letters.Letter, clock: LocalClock) -> dict[str, Any]:
+def _members(letter: dead_letters.Letter, clock: LocalClock, with_size: bool = False) -> dict[str, Any]:
     """A letter as JSON shows it."""
     members: dict[str, Any] = msgspec.to_builtins(letter)
-    return members | {"at": clock.instant(letter.at), "at_ms": letter.at}
+    size = members.pop("size")
+    return members | {"at": clock.instant(letter.at), "at_ms": letter.at} | ({"size": size} if with_size else {})
 
 
 @command.command("show")
@@ -87,7 +88,7 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         found = _must_exist(dead_letters.read(connection, letter), letter)
         body = dead_letters.read_sealed(connection, found.token) if with_bytes else None
-        members = _members(found, clock_of(connection))
+        members = _members(found, clock_of(connection), with_size=True)
     if with_bytes:
         log.warning("sealed.read", extra={"letter": letter, "by": options.account()})
         members["bytes"] = body
