@@ -21,6 +21,7 @@ from engine.operations import erasure, resubmission, settlements
 from engine.operations.erasure import Erased, Erasure
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
+from engine.packs import check_pack
 from engine.principals import Principal
 from engine.runtime import Engine
 from engine.slice.types import Answer
@@ -31,6 +32,8 @@ LetterId = Annotated[str, PathParameter(description="The number of a dead letter
 CaseId = Annotated[str, PathParameter(description="The case: `<home>.<UUIDv7>`.")]
 T = TypeVar("T")
 WAIT_S = 30
+SHOWN, MOST = 3, 100
+"""Errors of a pack that one sentence names, and those that the answer lists."""
 
 
 class Activated(Struct, frozen=True):
@@ -41,7 +44,12 @@ class Activated(Struct, frozen=True):
 
 @post("/v1/operator/packs", status_code=202, tags=["operator"], summary="Activate a compiled pack")
 async def activate(context: NamedDependency[DoorContext], data: JSONBody[Pack]) -> Activated:
-    """Keep the pack under its hash, and let every partition activate it."""
+    """Check the pack as `gridpatrol pack check` does, keep it under its hash, and let every partition activate it."""
+    errors = [str(found) for found in await context.aside(lambda: check_pack(data)) if found.severity == "error"]
+    if errors:
+        more = f" and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        detail = f"the pack cannot be activated: {'; '.join(errors[:SHOWN])}{more}"
+        raise Problem(422, "pack_unusable", detail, remedy="see `gridpatrol pack check DIR`", findings=errors[:MOST])
     return Activated(await _act(context, lambda engine: engine.install(data, now_ms())))
 
 
