@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection
 
-from engine.store.sealed import LETTER
-from engine.store.sql import among, execute
+from engine.store.sealed import LETTER, blank
+from engine.store.sql import execute
 
 
 def held(connection: Connection) -> dict[str, int]:
@@ -32,7 +32,4 @@ def oldest(
 
 def empty(connection: Connection, ids: Collection[str]) -> None:
     """Let the bytes of letters go. Their sealed rows stay, so that the same bytes, sent again, bring nothing back."""
-    tokens, value = among(connection, "token", [f"{LETTER}{id_}" for id_ in ids])
-    execute(connection, f"UPDATE sealed SET body = '' WHERE {tokens}", value)
-    letters, value = among(connection, "id", list(ids))
-    execute(connection, f"UPDATE dead_letters SET size = 0 WHERE {letters}", value)
+    blank(connection, [f"{LETTER}{id_}" for id_ in ids])

@@ -1,10 +1,10 @@
-"""Letters know how many bytes are kept of them, so that the oldest can go. Revision 0008, after 0004."""
+"""Letters know how many bytes are kept of them, so that the oldest can go. Revision 0008, after 0007."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0008'
-down_revision = '0004'
+down_revision = '0007'
 branch_labels = None
 depends_on = None
 
