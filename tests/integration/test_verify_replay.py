@@ -5,12 +5,14 @@ The tables below say by which; what plain `verify` does not see is what docs/ope
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from consumers import verify
 from consumers.verify import Mismatch, replayed
@@ -324,6 +326,47 @@ def test_a_slice_that_ended_amid_what_falls_due_is_compared_as_it_stands(sqlite_
             found = {mismatch.what for mismatch in verify.verify(engine.database, live=True)}
             assert found <= {"figure", "outcome", "contribution", "alert", "delivery"}  # nobody folds here
     assert kinds == {True, False}
+
+
+def test_cases_that_wait_to_be_looked_at_under_another_pack_are_as_they_should_be(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    pack = pack_of("weiyang")
+    with engine_on(sqlite_url, 1, consumers=consumers()) as engine:
+        install(engine, pack)
+        Line(engine).report(1)
+        engine.drain()
+        engine.install(replace(pack, options=replace(pack.options, deadlines_move="always")), NOW + 1000)
+        engine.drain()
+        assert verify.verify(engine.database) == []
+        assert replayed.replayed_beside(engine, beside(tmp_path)) == []
+
+
+def test_it_works_while_records_come_in_and_are_decided(sqlite_url: str, tmp_path: Path) -> None:
+    """The snapshot says how far: what comes later is not held against it."""
+    with engine_on(sqlite_url, 4, 5, 5) as engine:
+        install(engine, pack_of("weiyang"))
+        line, done = Line(engine), threading.Event()
+
+        def work() -> None:
+            for number in range(1, 10_000):
+                line.report(number, NOW + number, home=f"WY{number % 12 + 1:02}")
+                engine.drain()
+                if done.is_set():
+                    return
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            with closing(open_at_this_release(sqlite_url)) as beside_it:
+                reader = Engine(beside_it, engine.settings)
+                positions = [row.position for row in reader.rows.values()]
+                for _ in range(3):
+                    assert replayed.replayed_beside(reader, beside(tmp_path)) == []
+        finally:
+            done.set()
+            thread.join()
+        assert sum(row.position for row in engine.rows.values()) > sum(positions), "nothing came in meanwhile"
 
 
 @pytest.mark.parametrize("partitions", [1, 32])
