@@ -164,7 +164,7 @@ def test_verify_replays_the_log_beside_and_leaves_nothing(lived: Run, tmp_path: 
     said = run("verify", "--replay", "--database", url, status=0)
     assert "and these from the log" in said.stdout and "MiB are needed" in said.stderr
     with engine_on(url, 2) as engine, engine.database.begin() as connection:
-        connection.exec_driver_sql("UPDATE dead_letters SET detail = 'another'")
+        connection.exec_driver_sql("UPDATE dead_letters SET principal = 'another'")
     run("verify", "--database", url, status=0)
     said = run("verify", "--replay", "--database", url, status=1)
     assert "1 mismatches (1 letter)" in said.stdout

@@ -125,6 +125,7 @@ def test_every_table_is_compared_or_said_not_to_follow_from_the_log() -> None:
     elsewhere = {
         "inbox": "the log itself: compared with a log that was exported before",
         "meta": "of the installation",
+        "audit": "who read and who acted: in no log",
         "sealed": "what people said, which may be erased",
         "positions": "recounted: the consumers'",
         "contributions": "recounted from the facts",
@@ -175,7 +176,7 @@ EDITS = [
     Edit("case of an event", "seen", "case_id = 'x'", E1, "seen"),
     Edit("arrival of an event", "seen", "arrival = arrival + 1", E1, "seen"),
     Edit("reason of a refusal", "seen", "reason = 'invalid'", AGAIN, "letter", PLAIN),
-    Edit("words of a refusal", "seen", "detail = 'another'", AGAIN, "seen", REPLAY),
+    Edit("field of a refusal", "seen", "field = 'another'", AGAIN, "seen", REPLAY),
     Edit("a lost outcome", "seen", "", CLOSED, "seen"),
     Edit("a lost outcome of what was refused", "seen", "", AGAIN, "seen"),
     # Instants of steps.
@@ -208,7 +209,7 @@ EDITS = [
     Edit("a lost letter of no event", "dead_letters", "", NO_EVENT, "letter"),
     Edit("a lost letter of a record passed over", "dead_letters", "", PASSED, "letter"),
     Edit("reason of a letter", "dead_letters", "reason = 'invalid'", REFUSED, "letter"),
-    Edit("words of a letter", "dead_letters", "detail = 'another'", REFUSED, "letter", REPLAY),
+    Edit("sender of a letter", "dead_letters", "principal = 'another'", REFUSED, "letter", REPLAY),
     # Packs.
     Edit("body of a pack", "packs", OTHER_CHIEF, "1 = 1", "pack"),
     Edit("name of a pack", "packs", "title = 'another'", "1 = 1", "pack"),
@@ -287,12 +288,12 @@ def test_a_log_of_before_and_edits_of_what_it_holds(place: Place, tmp_path: Path
         here = place._replace(other=other, decided=decided)
         for edit in (
             Edit("", "facts", OCCURRED, STEP, "step"),
-            Edit("", "seen", "detail = 'another'", AGAIN, "seen"),
+            Edit("", "seen", "field = 'another'", AGAIN, "seen"),
             Edit("", "seen", "outcome = 'refused'", EARLY, "seen"),
             Edit("", "dead_letters", "", CONFLICT, "letter"),
         ):
             assert edit.what in {mismatch.what for mismatch in found_after(here, edit.sql)[1]}, edit
-        assert found_after(here, "UPDATE seen SET detail = 'another' WHERE id = 'last'")[1] == []
+        assert found_after(here, "UPDATE seen SET field = 'another' WHERE id = 'last'")[1] == []
 
 
 @contextmanager
