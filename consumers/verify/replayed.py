@@ -91,7 +91,7 @@ def again(
     url = f"sqlite:///{folder / 'again.db'}"
     with closing(open_database(url)) as database:
         database.upgrade()
-        second = Engine(database, replace(engine.settings, database=url, partitions=engine.count, kafka=""))
+        second = Engine(database, replace(engine.settings, database=url, partitions=engine.count, kafka="", role="all"))
         replay.replay_log(second, lines, progress, unchecked=log is None, upto=upto)
         settle_clocks(engine, connection, second, stored)
         with database.read() as other:

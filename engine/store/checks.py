@@ -16,7 +16,10 @@ event itself, which is in the body too, has its quotes escaped."""
 
 def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[tuple[int, str, str, str, str]]:
     """(partition, source, id, outcome that follows, outcome that is stored) of events of these types: the last step
-    that an event caused says whether it is done, waits, or was given up; an event without a step was refused."""
+    that an event caused says whether it is done, waits, or was given up; an event without a step was refused.
+
+    SQLite would scan all steps once for each event; after CROSS JOIN it looks up each step's event by its key.
+    """
     if is_sqlite(connection):
         kind, source, id_ = (f"json_extract(s.cause, '$.{name}')" for name in ("type", "source", "id"))
     else:
@@ -27,8 +30,9 @@ def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[
             SELECT e.partition, e.source, e.id,
                    max(s.n * 4 + CASE WHEN s.body LIKE ? THEN 1
                                       WHEN s.body LIKE ? AND s.body NOT LIKE ? THEN 2 ELSE 0 END) AS word
-            FROM facts s JOIN seen e ON e.partition = s.partition AND e.source = {source} AND e.id = {id_}
-            WHERE {of_types} AND s.at >= e.arrival
+            FROM facts s CROSS JOIN seen e
+            WHERE e.partition = s.partition AND e.source = {source} AND e.id = {id_}
+                  AND s.at >= e.arrival AND {of_types}
             GROUP BY e.partition, e.source, e.id),
         following AS (
             SELECT e.partition, e.source, e.id, e.outcome,

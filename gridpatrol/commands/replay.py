@@ -72,7 +72,7 @@ def command(
     """
     settings = settings_of(database=database, pack=pack)
     if settings.database.startswith("sqlite"):
-        settings = replace(settings, kafka="")  # a log in a file of one's own, whatever the roles beside it use
+        settings = replace(settings, kafka="", role="all")  # a log of one's own, whatever the roles beside it use
     with lines_of(file) as lines:
         first = list(itertools.islice(lines, LOOKED_AT))
         everything = itertools.chain(first, lines)

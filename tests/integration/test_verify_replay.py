@@ -9,22 +9,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import event
 
 from consumers import verify
 from consumers.verify import Mismatch, replayed
 from engine.inbox import Submission
 from engine.replay import export_log
 from engine.runtime import Engine
+from engine.store import checks
 from engine.store.database import Connection
 from engine.store.rows import SettlementRow
 from engine.store.tables import metadata
 from lab import runs
 from lab.parts.postgres import fresh_database
 from lab.runs import BEFORE_ALL, consumers, engine_on, install, open_at_this_release, pack_of, storm
+from schemas.events import EVENT_TYPES
 from schemas.partition import partition_of
 from tests.simulation.line import DUE, NOW, Line
 from tests.support.builders import HOUR, subject
@@ -137,6 +140,24 @@ def test_every_table_is_compared_or_said_not_to_follow_from_the_log() -> None:
     }
     compared = {table.table for table in replayed.COMPARED}
     assert compared | set(elsewhere) == set(metadata.tables)
+
+
+def test_each_step_finds_its_event_by_the_key(place: Place) -> None:
+    """Else the time that `verify` takes grows with the square of the log."""
+    if place.engine.database.dialect != "sqlite":
+        pytest.skip("PostgreSQL plans by statistics")
+    asked = list[tuple[str, Any]]()
+
+    def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        asked.append((statement, values))
+
+    with place.engine.database.read() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        checks.outcomes_unlike_steps(connection, tuple(EVENT_TYPES))
+        event.remove(connection, "before_cursor_execute", note)
+        [(statement, values)] = asked
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert "SEARCH e USING PRIMARY KEY (partition=? AND source=? AND id=?)" in plan, plan
 
 
 class Edit(NamedTuple):
