@@ -20,12 +20,12 @@ from msgspec import Struct
 
 from engine.errors import PackUnusable
 from engine.policies import Policies
-from engine.slice.reads import DecodedRecord, decode_row
-from engine.slice.types import SKIP, UNDECIDABLE, settled_stamp
+from engine.slice.reads import DecodedRecord, decode_row, find_seen
+from engine.slice.types import SKIP, UNDECIDABLE, key_of, old_key_of, settled_stamp
 from engine.store import checks, inbox_table, recount, slices
 from engine.store.database import Connection
 from engine.store.rows import PartitionRow
-from schemas import facts
+from schemas import digests, facts
 from schemas.events import EVENT_TYPES
 from workflows.policy import model
 
@@ -47,6 +47,7 @@ class Arrivals(Struct):
     decided: int = 0  # records that are at hand
     since: int = 0  # from which on the outcomes of events are kept
     known: set[int] = msgspec.field(default_factory=set)
+    keys: set[int] = msgspec.field(default_factory=set)  # hashes of the keys of events that came already
 
 
 def findings(connection: Connection) -> Iterator[Finding]:
@@ -115,19 +116,20 @@ def of_records(connection: Connection, row: PartitionRow, verdicts: Verdicts, ar
                 arrivals.clock = arrivals.next
                 decided.append((decode_row(record), arrivals.clock))
         arrivals.decided += len(decided)
-        yield from of_outcomes(connection, decided, verdicts, arrivals.since)
+        yield from of_outcomes(connection, decided, verdicts, arrivals)
         position = page[-1].position + 1
         if position > row.position:
             break
 
 
 def of_outcomes(
-    connection: Connection, decided: Sequence[tuple[DecodedRecord, int]], verdicts: Verdicts, since: int
+    connection: Connection, decided: Sequence[tuple[DecodedRecord, int]], verdicts: Verdicts, arrivals: Arrivals
 ) -> Iterator[Finding]:
-    """Records and their arrivals held against their rows in `seen`, which may be missing of those that arrived before
-    `since`; those that were not taken against the letters."""
-    keys = [(r.row.partition, r.body.event.source, r.body.event.id) for r, _ in decided if r.body is not None]
-    seen = {(s.partition, s.source, s.id): s for s in slices.read_seen(connection, keys)} if keys else {}
+    """Records and their arrivals held against their rows in `seen`, which may be missing of those of long ago; those
+    that were not taken against the letters."""
+    keys = {key_of(r.row.partition, r.body.event) for r, _ in decided if r.body is not None}
+    keys |= {old_key_of(key) for key in keys}
+    seen = {row.key: row for row in slices.read_seen(connection, sorted(keys))} if keys else {}
     refused = set[str]()
     for record, arrival in decided:
         row, body, name = record.row, record.body, f"{record.row.partition}.{record.row.position}"
@@ -137,17 +139,23 @@ def of_outcomes(
             refused.add(name)
         if passed or body is None:
             continue
-        found = seen.get((row.partition, body.event.source, body.event.id))
-        if found is None and arrival >= since:
+        found, sent = find_seen(seen, row.partition, body), digests.all_of(body)
+        first = (own := hash(key_of(row.partition, body.event))) not in arrivals.keys
+        arrivals.keys.add(own)
+        if found is None and arrival >= arrivals.since:
             yield "seen", f"{body.event.source} {body.event.id} (record {name})", "a row with what became of it", "none"
         if found is None or found.position > row.position:
             continue  # or it is of the same event, taken again since
+        known = found.digest.split()
         if found.position < row.position:
-            if found.digest != body.digest:
+            if set(known).isdisjoint(sent):
                 refused.add(name)  # a conflict
             continue
+        # A resend adds forms behind those of the first sending; one that is decided anew keeps what it had before.
+        same = known[: len(sent)] == sent if first else not set(known).isdisjoint(sent)
+        follows = (found.digest if same else " ".join(sent), body.event.subject, arrival)
         stored = (found.digest, found.case_id, found.arrival)
-        for column, right, wrong in zip(OUTCOME, (body.digest, body.event.subject, arrival), stored, strict=True):
+        for column, right, wrong in zip(OUTCOME, follows, stored, strict=True):
             if right != wrong:
                 yield "seen", f"{found.source} {found.id} (record {name}) {column}", repr(right), repr(wrong)
     for name in sorted(refused - checks.letters_among(connection, refused)):

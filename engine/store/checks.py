@@ -14,6 +14,10 @@ RELEASED = '%"why":"released"%'
 event itself, which is in the body too, has its quotes escaped."""
 
 
+OF_ACTOR = ('%"actor":"%', '%"actor":"', '"%')
+"""How the body of a step by nobody names whose event is given up in it, where several actors' wait under one id."""
+
+
 def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[tuple[int, str, str, str, str]]:
     """(partition, source, id, outcome that follows, outcome that is stored) of events of these types: the last step
     that an event caused says whether it is done, waits, or was given up; an event without a step was refused.
@@ -27,19 +31,22 @@ def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[
     of_types, wanted = among(connection, kind, types)
     sql = f"""
         WITH last AS (
-            SELECT e.partition, e.source, e.id,
+            SELECT e.partition, e.source, e.id, e.home, e.actor,
                    max(s.n * 4 + CASE WHEN s.body LIKE ? THEN 1
                                       WHEN s.body LIKE ? AND s.body NOT LIKE ? THEN 2 ELSE 0 END) AS word
             FROM facts s CROSS JOIN seen e
-            WHERE e.partition = s.partition AND e.source = {source} AND e.id = {id_}
+            WHERE e.partition = s.partition AND e.source = {source} AND e.id = {id_} AND e.case_id = s.case_id
+                  AND (e.actor IN (s.post, '') OR s.post = '' AND (s.body NOT LIKE ? OR s.body LIKE ? || e.actor || ?))
                   AND s.at >= e.arrival AND {of_types}
-            GROUP BY e.partition, e.source, e.id),
+            GROUP BY e.partition, e.source, e.id, e.home, e.actor),
         following AS (
             SELECT e.partition, e.source, e.id, e.outcome,
                    CASE l.word - l.word / 4 * 4 WHEN 0 THEN 'done' WHEN 1 THEN 'parked' ELSE 'refused' END AS follows
-            FROM seen e LEFT JOIN last l ON l.partition = e.partition AND l.source = e.source AND l.id = e.id)
+            FROM seen e LEFT JOIN last l ON l.partition = e.partition AND l.source = e.source AND l.id = e.id
+                 AND l.home = e.home AND l.actor = e.actor)
         SELECT partition, source, id, follows, outcome FROM following WHERE follows <> outcome ORDER BY 1, 2, 3"""
-    return [(*row,) for row in execute(connection, sql, PARKED, UNPARKED, RELEASED, wanted)]
+    values = (PARKED, UNPARKED, RELEASED, *OF_ACTOR, wanted)
+    return [(*row,) for row in execute(connection, sql, *values)]
 
 
 def refusals_without_letter(connection: Connection) -> list[tuple[int, str, str, str]]:

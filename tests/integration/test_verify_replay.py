@@ -364,6 +364,22 @@ def test_cases_that_wait_to_be_looked_at_under_another_pack_are_as_they_should_b
         assert replayed.replayed_beside(engine, beside(tmp_path)) == []
 
 
+def test_of_two_actors_whose_events_wait_under_one_id_each_has_its_own_outcome(sqlite_url: str, tmp_path: Path) -> None:
+    with engine_on(sqlite_url, 1, consumers=consumers()) as engine:
+        install(engine, pack_of("weiyang"))
+        line, active = Line(engine), engine.active()
+        assert active is not None
+        for hour, actor in enumerate(("WY01-CHIEF", "WY01-01-MEMBER")):
+            line.say("comment.added", actor, NOW + hour * HOUR, case=subject("WY01", 1), id="one")
+        line.operate("tick", "", NOW + active.options.parked_ms + 1)  # the first has waited in vain
+        engine.drain()
+        with engine.database.read() as connection:
+            found = connection.exec_driver_sql("SELECT actor, outcome FROM seen ORDER BY actor").all()
+        assert [tuple(row) for row in found] == [("WY01-01-MEMBER", "parked"), ("WY01-CHIEF", "refused")]
+        assert verify.verify(engine.database) == []
+        assert replayed.replayed_beside(engine, beside(tmp_path)) == []
+
+
 def test_it_works_while_records_come_in_and_are_decided(sqlite_url: str, tmp_path: Path) -> None:
     """The snapshot says how far: what comes later is not held against it."""
     with engine_on(sqlite_url, 4, 5, 5) as engine:
