@@ -117,7 +117,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
-        self.holds_erased = False  # something that was erased may still be in the journal
+        # Whether something that was erased is still in the journal. None: not known, for a process may have been killed
+        # before it emptied it.
+        self.holds_erased: bool | None = None if self.dialect == "sqlite" else False
         if self.dialect not in ("sqlite", "postgresql"):
             raise DatabaseUnusable(f"{self.dialect}: use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
         if self.dialect == "sqlite" and self.url.database in (None, "", ":memory:"):

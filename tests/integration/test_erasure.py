@@ -5,6 +5,7 @@ People were named in events that were taken, repeated and refused.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.operations.resubmission import NotReplayable, read, resubmission
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.store import dead_letters, outbox, writes
+from engine.store.database import open_database
 from engine.store.exports import steps_of
 from engine.store.sealed import GONE
 from engine.store.tables import metadata, sealed
@@ -220,6 +222,19 @@ def test_a_reader_that_holds_the_journal_is_said_and_what_it_holds_goes_when_it_
         [look_after] = chores(engine.counters)
         look_after(database)
         assert in_files(tmp_path) == set() and not database.holds_erased
+
+
+def test_what_a_process_that_was_killed_had_erased_goes_when_the_next_one_serves(tmp_path: Path) -> None:
+    """It was killed between the erasure and the emptying of the journal."""
+    url = f"sqlite:///{tmp_path / 'killed.db'}"
+    with prepared(url) as engine:
+        name_people(engine)
+        for case in (CASE, OTHER):
+            erasure.erase(engine, case, OPERATOR)
+        assert in_files(tmp_path) == {"killed.db-wal"}
+        with closing(open_database(url)) as next_one:
+            chores(engine.counters)[0](next_one)
+            assert in_files(tmp_path) == set()
 
 
 def test_on_postgresql_the_dead_rows_are_vacuumed_at_once(postgres_url: str) -> None:
