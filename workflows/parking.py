@@ -26,7 +26,7 @@ def park(d: Decision, record: Record, raw: bytes, unborn: int) -> Refusal | None
     case, options, event = d.case, d.rules.options, record.event
     home, asked = home_of(event.subject), bool(record.digests)
     if case.state == AWAITED and (home not in d.register.grids or d.register.home(home) != home):
-        return unknown_code("subject", home, "home")
+        return unknown_code("subject", "home")
     if asked:
         post = d.register.posts[event.actor]
         refused = forbid_early(post, trigger_of(event.type), case, d.rules, d.register, home)
