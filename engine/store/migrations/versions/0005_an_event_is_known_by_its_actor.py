@@ -1,6 +1,6 @@
 """An event is known by its home and actor besides source and id; unborn cases that hold events can be counted.
 
-Revision 0005, after 0007. What came before has no actor: its rows keep both columns empty, and answer for events of their
+Revision 0005, after 0004. What came before has no actor: its rows keep both columns empty, and answer for events of their
 own case as before, until the duplicate window has passed. The table is written anew.
 """
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0005'
-down_revision = '0007'
+down_revision = '0004'
 branch_labels = None
 depends_on = None
 
