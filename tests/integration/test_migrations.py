@@ -237,7 +237,9 @@ def test_letters_of_a_release_that_quoted_what_was_sent_show_no_more_than_those_
             writes.insert(connection, tables.dead_letters, [old])
             connection.execute(sealed.insert().values(token=f"letter:{id_}", body="somebody", subject=old.case_id))
             connection.execute(
-                tables.seen.insert().values(partition=0, source="s", id=id_, reason=reason, detail=detail)
+                tables.seen.insert().values(
+                    partition=0, source="s", id=id_, home="", actor="", reason=reason, detail=detail
+                )
             )
     migrated.upgrade()
     found = contents(migrated, {"dead_letters": "id, type, case_id, detail", "seen": "id, detail"})
