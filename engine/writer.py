@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -25,11 +25,12 @@ from engine.fair_queue import FairQueue
 from engine.inbox import Submission
 from engine.loop import Loop
 from engine.runtime import Engine
-from engine.slice.types import Answer
+from engine.slice.types import Answer, Released, key_of
 from engine.store import dead_letters
 from engine.store.database import DriverError
 from engine.store.dead_letters import DeadLetter
-from engine.store.rows import InboxRow
+from engine.store.rows import InboxRow, SeenKey
+from schemas.envelope import decode_record
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +53,17 @@ OLDEST_S = 10.0
 
 
 class Ask(Struct):
-    """A submission, and the futures that its sender waits for."""
+    """A submission, and the futures that its sender waits for.
+
+    Where an event is parked, `release` is there once `outcome` is known: what became of it afterwards. Only a sender
+    that `follows` is told, until it says itself that it no longer does.
+    """
 
     submission: Submission
     durable: "Future[InboxRow]"
     outcome: "Future[Answer] | None" = None
+    release: "Future[Answer] | None" = None
+    follows: bool = False
 
 
 class Keeping(Struct):
@@ -78,6 +85,7 @@ class Writer(Loop):
         self._letters: FairQueue[Keeping] = FairQueue(LETTERS)
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
         self._waiting: dict[tuple[int, int], Ask] = {}
+        self._parked: dict[SeenKey, list[Ask]] = {}  # whose events are parked, while their senders follow them
         self._at_once = engine.settings.slice_records  # events that a turn of TURN_S can decide
         self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
         self._unstored = engine.counters.unstored.labels("door")
@@ -86,9 +94,12 @@ class Writer(Loop):
 
     # ---- from other threads ---------------------------------------------------------------------------------
 
-    def submit(self, submission: Submission, *, wait: bool = False) -> Ask:
-        """Queue a submission. Full where the writer cannot keep up. After the writer has stopped, `durable` fails."""
-        ask = Ask(submission, Future(), Future() if wait else None)
+    def submit(self, submission: Submission, *, wait: bool = False, follow: bool = False) -> Ask:
+        """Queue a submission. Full where the writer cannot keep up. After the writer has stopped, `durable` fails.
+
+        With `wait` its outcome is told; with `follow` also what becomes of it where it is parked first.
+        """
+        ask = Ask(submission, Future(), Future() if wait else None, follows=wait and follow)
         size = len(submission.body) + (len(submission.sealed.body) if submission.sealed else 0)
         self._queue.put(submission.principal, ask, size)
         if self.failure is not None:
@@ -159,7 +170,7 @@ class Writer(Loop):
         result = self.engine.work(now_ms())
         if result is not None:
             busy = True
-            self.resolve(result.answers)
+            self.resolve(result.answers, result.released)
             self.engine.tell_refused(result)
         busy = bool(self.engine.feed()) or busy
         if result is not None and (decided := sum(result.taken.values())) >= FEWEST:
@@ -235,18 +246,28 @@ class Writer(Loop):
                     raise
         return waiting > 0
 
-    def resolve(self, answers: list[Answer]) -> None:
+    def resolve(self, answers: Sequence[Answer], released: Sequence[Released]) -> None:
         """Resolve the outcomes that are waited for, now that they are committed."""
-        if not self._waiting:
-            return
-        for answer in answers:
+        for answer in answers if self._waiting else ():
             ask = self._waiting.pop((answer.partition, answer.position), None)
-            if ask is not None and ask.outcome is not None:
-                ask.outcome.set_result(answer)
+            if ask is None or ask.outcome is None:
+                continue
+            if ask.follows and "parked" in (answer.outcome, answer.first):
+                ask.release = Future()
+                gone = [key for key, asks in self._parked.items() if not any(other.follows for other in asks)]
+                for key in gone:
+                    del self._parked[key]
+                event = decode_record(ask.submission.body).event
+                self._parked.setdefault(key_of(answer.partition, event), []).append(ask)
+            ask.outcome.set_result(answer)
+        for end in released if self._parked else ():
+            for ask in self._parked.pop(end.key, ()):
+                assert ask.outcome is not None and ask.release is not None
+                ask.release.set_result(ask.outcome.result().after(end))
 
     def _fail_all(self, error: BaseException) -> None:
         """Fail everything that waits or is queued, so that no thread waits for ever."""
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting, self._parked = self._waiting, {}, {}
         for ask in waiting.values():
             if ask.outcome is not None:
                 ask.outcome.set_exception(error)

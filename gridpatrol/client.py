@@ -73,12 +73,12 @@ class Server:
         return self._json("POST", path, body, {"Content-Type": kind, **headers})
 
     def publish(self, batch: bytes, wait_s: int) -> list[dict[str, Any]]:
-        """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event. Who sends faster
-        than it may waits for its turn."""
+        """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event. What is
+        parked is not waited for any further. Who sends faster than it may waits for its turn."""
         while True:
             try:
                 results: list[dict[str, Any]] = self.post(
-                    "/v1/events", batch, "application/cloudevents-batch+json", Prefer=f"wait={wait_s}"
+                    "/v1/events", batch, "application/cloudevents-batch+json", Prefer=f"wait={wait_s}; parked=0"
                 )["results"]
                 return results
             except Refused as refused:
