@@ -31,6 +31,8 @@ COMMANDS = {
     "log": "log",
     "facts": "facts",
     "verify": "verify",
+    "backup": "backup",
+    "restore": "restore",
     "db": "db",
     "topic": "topic",
     "demo": "demo",

@@ -16,7 +16,8 @@ depends_on = None
 PAGE = 5000
 SAID = 'refused by an earlier release, whose words are not kept: they may quote what was sent'
 QUOTING = (
-    """reason = 'failed' OR detail LIKE '%''%' OR detail LIKE '%"%' OR detail LIKE 'principal % may not speak for %' """
+    """(reason = 'failed' AND detail NOT LIKE 'settled: %' AND detail NOT LIKE 'no policy pack %') """
+    """OR detail LIKE '%''%' OR detail LIKE '%"%' OR detail LIKE 'principal % may not speak for %' """
     """OR detail LIKE '% is not taken: %' OR detail LIKE '% is no header of an event: %' OR detail LIKE 'the header %'"""
 )
 """What quoted: Python's own quotes around a value, the text of an exception, an actor, a content type, a header."""
