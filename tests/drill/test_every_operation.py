@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,4 +130,23 @@ def test_a_stream_begins_or_is_refused_as_it_is_described(running: Running) -> N
 
         ask()
     assert {200, 400} <= seen
+    check_well(running)
+
+
+def test_300_mb_of_headers_without_a_token_cost_a_running_server_no_memory(running: Running) -> None:
+    def resident_mb() -> float:
+        text = Path(f"/proc/{running.process.pid}/status").read_text(encoding="ascii")
+        return int(re.findall(r"VmRSS:\s+(\d+) kB", text)[0]) / 1024
+
+    host, port = running.url.removeprefix("http://").split(":")
+    piece, sent, before = (b"X-A: " + b"a" * 1000 + b"\r\n") * 1000, 0, resident_mb()
+    while sent < 300_000_000:
+        with closing(socket.create_connection((host, int(port)), 20)) as flood, suppress(ConnectionError):
+            flood.sendall(b"GET /v1/incidents HTTP/1.1\r\nHost: localhost\r\n")
+            for _ in range(100):
+                flood.sendall(piece)
+                sent += len(piece)
+    assert resident_mb() - before < 30
+    assert 'gridpatrol_connections_cut_total{why="head_bytes"}' in httpx.get(f"{running.url}/metrics").text
+    assert "connection.cut" in running.log.read_text(encoding="utf-8")
     check_well(running)

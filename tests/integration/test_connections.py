@@ -6,6 +6,7 @@ Enters: a real door with small limits, and a small application behind the same p
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import resource
 import socket
@@ -257,6 +258,17 @@ def test_a_body_that_comes_too_slowly_is_not_waited_for_and_a_slow_one_is(door: 
         assert b"400 Bad Request" in heard(slow)
 
 
+def test_who_asks_whether_to_send_a_body_is_told_so_and_has_the_time_for_it(door: Served) -> None:
+    with peer(door) as asking:
+        asking.sendall(REPORT + b"Content-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+        assert heard(asking, b"\r\n\r\n").startswith(b"HTTP/1.1 100 Continue")
+        asking.sendall(b"{}]")
+        assert b"400 Bad Request" in heard(asking)
+    with peer(door) as refused:
+        refused.sendall(REPORT.replace(b"cloudevents+", b"x") + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        assert heard(refused).startswith(b"HTTP/1.1 415"), "and no body is asked for"
+
+
 def test_a_body_that_nobody_reads_is_thrown_away_for_a_moment_only(door: Served) -> None:
     before, memory, sent = cut(door, "unread"), resident(), 0
     with peer(door) as sending:
@@ -323,6 +335,33 @@ def test_beyond_those_that_are_told_so_nobody_is_heard_at_all(door: Served, monk
         wait_until(lambda: opened(door) == SMALL["connections_per_peer"])
         with peer(door) as too_many:
             assert heard(too_many) == b""
+
+
+def test_without_files_for_more_connections_those_that_wait_are_taken_later(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(uvicorn_quirks, "AGAIN_S", 0.05)
+    server = LimitedServer(config_of(endless), Gate(Settings(), Counters()))
+
+    class Full:
+        """A listening socket whose process has no file left, twice."""
+
+        def __init__(self, listening: socket.socket) -> None:
+            self.listening, self.times = listening, 0
+            self.fileno, self.close = listening.fileno, listening.close
+
+        def accept(self) -> Any:
+            self.times += 1
+            if self.times <= 2:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.listening.accept()
+
+    with running(server) as port:
+        acceptor: Any = server.servers[0]
+        acceptor.sockets = [full := Full(acceptor.sockets[0])]
+        with closing(socket.create_connection(("127.0.0.1", port), WITHIN_S)) as waiting:
+            waiting.sendall(ASK)
+            assert waiting.recv(100).startswith(b"HTTP/1.1 200")
+        assert full.times > 2
+    assert caplog.text.count("connections.not_taken") == 2
 
 
 def test_requests_in_advance_are_answered_in_order_up_to_their_limit(door: Served) -> None:
