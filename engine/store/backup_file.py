@@ -7,6 +7,7 @@
 3. A row of `meta` in the copy says of what instant it is, and of which installation.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -21,9 +22,11 @@ from sqlalchemy import Connection
 
 from engine import failpoints
 from engine.errors import GridpatrolError
-from engine.store.database import Database, unusable
+from engine.store.database import FAILURES, Database, unusable
 from engine.store.meta import read_meta, write_meta
 from engine.store.sql import execute
+
+log = logging.getLogger(__name__)
 
 NOTE = "backup"
 """Name in `meta` of a backup's note, as JSON. The note of the last restored one stays, with when that was."""
@@ -70,14 +73,19 @@ class BackupNote(Struct, frozen=True):
 
 
 def installation_of(database: Database) -> str:
-    """What tells this installation from others; the first call makes it up."""
+    """What tells this installation from others; the first call makes it up. Empty where that cannot be written: a
+    database on a full disk needs its backup most of all."""
     with database.read() as connection:
         found = read_meta(connection, INSTALLATION)
     if found is not None:
         return found
-    with database.begin() as connection:
-        write_meta(connection, INSTALLATION, uuid4().hex, keep=True)
-        return read_meta(connection, INSTALLATION) or ""
+    try:
+        with database.begin() as connection:
+            write_meta(connection, INSTALLATION, uuid4().hex, keep=True)
+            return read_meta(connection, INSTALLATION) or ""
+    except FAILURES as error:
+        log.warning("the backup does not say of which installation it is: %s", unusable(error) or error)
+        return ""
 
 
 def describe(connection: Connection, installation: str, at: int) -> BackupNote:

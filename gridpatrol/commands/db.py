@@ -44,7 +44,8 @@ def upgrade(database: str | None) -> None:
 @command.command("restart-feed")
 @options.database
 def restart_feed(database: str | None) -> None:
-    """Begin the alert feed anew, once, after a database was restored from a backup and before its server starts.
+    """Begin the alert feed anew, once, after a database was restored by hand and before its server starts;
+    `gridpatrol restore` does so itself, and checks what it restores.
 
     What was told after the backup is gone from the database, and its numbers are given out again. Subscribers that
     go on after one of them would miss alerts in silence. In a new epoch each of them is sent the event `restarted`,

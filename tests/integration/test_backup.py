@@ -30,6 +30,7 @@ from engine.failpoints import arm
 from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import backup_file
+from engine.store import database as databases
 from engine.store.backup_file import BackupFailed
 from engine.store.database import open_database
 from engine.store.meta import read_meta, write_meta
@@ -198,6 +199,18 @@ def test_a_backup_says_of_when_and_of_which_installation_it_is(source: str, tmp_
         note = backup_file.read_note(connection)
     assert note is not None
     assert (note.installation, note.at, note.restored_at) == (first["note"]["installation"], first["note"]["at"], None)
+
+
+def test_a_database_that_cannot_be_written_is_backed_up_all_the_same(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stored(source)
+    monkeypatch.setattr(databases, "LOCK_S", 0.1)
+    with closing(sqlite3.connect(file_of(source), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # from now on nobody else writes
+        said = made(source, tmp_path / "a.db")
+    assert "does not say of which installation it is: another program holds a lock" in said
+    assert stored(look_into(tmp_path / "a.db")) == before
 
 
 def test_people_see_how_far_each_partition_was_and_what_the_file_must_be(source: str, tmp_path: Path) -> None:
