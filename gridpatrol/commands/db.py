@@ -5,8 +5,9 @@ from contextlib import closing
 import click
 
 from consumers.alerts import fold
+from engine.clock import now_ms
 from engine.lease import Lease
-from engine.store import copying
+from engine.store import backup_file, copying
 from engine.store.database import open_database
 from gridpatrol import options
 from gridpatrol.render.progress import progress
@@ -60,6 +61,8 @@ def restart_feed(database: str | None) -> None:
         lease = Lease(opened)
         try:
             epoch = fold.restart_feed(opened)
+            with opened.begin() as connection:
+                backup_file.mark_restored(connection, now_ms())
         finally:
             lease.close()
     click.echo(f"The alert feed begins anew, as epoch {epoch}.")

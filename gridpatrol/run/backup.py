@@ -18,7 +18,6 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from consumers import verify
 from consumers.alerts import fold
@@ -178,7 +177,7 @@ def restore(settings: Settings, file: Path, digest: str | None, unchecked: bool,
                 )
             if unchecked:
                 check_facts(copy, str(file), show)
-            epoch = begin_anew(copy, note)
+            epoch = begin_anew(copy)
         backup_file.close_whole(part)
     log.info("backup.restored", extra={"file": str(file), "sha256": found, "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
@@ -192,7 +191,7 @@ def restore_in_place(settings: Settings, show: Show) -> Restored:
         check_facts(opened, shown(settings.database), show)
         with opened.read() as connection:
             note = backup_file.read_note(connection)
-        epoch = begin_anew(opened, note)
+        epoch = begin_anew(opened)
     log.info("backup.restored", extra={"database": shown(settings.database), "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
 
@@ -259,7 +258,7 @@ def open_checked(file: Path, part: Path) -> Database:
     return copy
 
 
-def begin_anew(database: Database, note: BackupNote | None) -> str:
+def begin_anew(database: Database) -> str:
     """Begin the feed of alerts anew, forget what was of the server of before, and bring figures and alerts to the last
     step, where no role does that. Returns the feed's epoch; ConsumerAhead."""
     with database.read() as connection:
@@ -270,6 +269,5 @@ def begin_anew(database: Database, note: BackupNote | None) -> str:
     epoch = fold.restart_feed(database)
     with database.begin() as connection:
         remove_meta(connection, DOOR)
-        if note is not None:
-            backup_file.write_note(connection, replace(note, restored_at=now_ms()))
+        backup_file.mark_restored(connection, now_ms())
     return epoch

@@ -26,6 +26,7 @@ from engine.metrics.counters import Counters
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
+from engine.store import backup_file
 from engine.store.database import Database, DriverError, open_database, unusable
 from gridpatrol.run import supervision
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
@@ -57,6 +58,7 @@ def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
             lease = Lease(database, WRITER, shared=True)
             stack.callback(lease.close)
             database.check_schema()
+            backup_file.check_restored(database)
             yield database, lease
     except DriverError as error:
         if (known := unusable(error)) is None:

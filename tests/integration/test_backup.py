@@ -31,11 +31,12 @@ from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import backup_file
 from engine.store import database as databases
-from engine.store.backup_file import BackupFailed
+from engine.store.backup_file import BackupFailed, PutByHand
 from engine.store.database import open_database
 from engine.store.meta import read_meta, write_meta
 from gridpatrol.cli import main
 from gridpatrol.run import backup
+from gridpatrol.run.serve import serve
 from gridpatrol.run.wiring import DOOR
 from lab.runs import consumers, engine_on, replayed, storm
 from tests.integration.test_copy import rows
@@ -533,6 +534,28 @@ def test_one_that_is_of_several_backups_is_refused_and_left_as_it_is(database_ur
     )
     with closing(open_database(database_url)) as database:
         assert fold.epoch(database) == before
+
+
+def test_a_backup_that_was_put_in_place_by_hand_is_not_served_before_it_is_begun_anew(
+    kept: Path, database_url: str
+) -> None:
+    url = database_url if database_url.startswith("postgresql") else f"sqlite:///{kept}"
+    if url == database_url:
+        shutil.copyfile(kept, kept.with_name("copied.db"))
+        run("db", "copy", "--from", f"sqlite:///{kept.with_name('copied.db')}", "--database", url)
+    doors: list[str] = []
+    settings = Settings(database=url, listen="127.0.0.1:0", partitions=4)
+    with pytest.raises(PutByHand, match="is a backup that was put there by hand"):
+        serve(settings, opened=lambda url, _: doors.append(url), seconds=5)
+    run("restore", "--in-place", "--database", url)
+    serve(settings, opened=lambda url, _: doors.append(url), seconds=0.1)
+    assert len(doors) == 1
+
+
+def test_one_whose_feed_was_restarted_counts_as_begun_anew(kept: Path) -> None:
+    run("db", "restart-feed", "--database", f"sqlite:///{kept}")
+    with closing(open_database(f"sqlite:///{kept}")) as database:
+        backup_file.check_restored(database)
 
 
 def test_a_served_database_is_not_begun_anew(source: str) -> None:
