@@ -7,7 +7,6 @@
 3. A row of `meta` in the copy says of what instant it is, and of which installation.
 """
 
-import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -23,11 +22,9 @@ from sqlalchemy import Connection
 
 from engine import failpoints
 from engine.errors import GridpatrolError
-from engine.store.database import FAILURES, Database, unusable
+from engine.store.database import Database, unusable
 from engine.store.meta import read_meta, write_meta
 from engine.store.sql import execute
-
-log = logging.getLogger(__name__)
 
 NOTE = "backup"
 """Name in `meta` of a backup's note, as JSON. The note of the last restored one stays, with when that was."""
@@ -80,20 +77,10 @@ class BackupNote(Struct, frozen=True):
 # ---- the note -----------------------------------------------------------------------------------------------
 
 
-def installation_of(database: Database) -> str:
-    """What tells this installation from others; the first call makes it up. Empty where that cannot be written: a
-    database on a full disk needs its backup most of all."""
-    with database.read() as connection:
-        found = read_meta(connection, INSTALLATION)
-    if found is not None:
-        return found
-    try:
-        with database.begin() as connection:
-            write_meta(connection, INSTALLATION, uuid4().hex, keep=True)
-            return read_meta(connection, INSTALLATION) or ""
-    except FAILURES as error:
-        log.warning("the backup does not say of which installation it is: %s", unusable(error) or error)
-        return ""
+def installation_of(connection: Connection) -> str:
+    """What tells this installation from others; the first call makes it up."""
+    write_meta(connection, INSTALLATION, uuid4().hex, keep=True)
+    return read_meta(connection, INSTALLATION) or ""
 
 
 def describe(connection: Connection, installation: str, at: int) -> BackupNote:

@@ -7,7 +7,9 @@ import click
 from consumers.alerts import fold
 from engine.clock import now_ms
 from engine.lease import Lease
-from engine.store import backup_file, copying
+from engine.operations.auditing import audited
+from engine.store import audit, backup_file, copying
+from engine.store.audit import Act
 from engine.store.database import open_database
 from gridpatrol import options
 from gridpatrol.render.progress import progress
@@ -39,6 +41,9 @@ def upgrade(database: str | None) -> None:
             return
         with closing(Lease(opened)):
             opened.upgrade()
+            if stands is not None:
+                with opened.begin() as connection:
+                    audit.write(connection, options.operator(), Act.DATABASE_UPGRADED, f"{stands} to {wanted}")
     click.echo("The schema is that of this release.")
 
 
@@ -60,7 +65,8 @@ def restart_feed(database: str | None) -> None:
     with reading(settings_of(database=database)) as opened:
         lease = Lease(opened)
         try:
-            epoch = fold.restart_feed(opened)
+            with audited(opened, options.operator(), Act.FEED_RESTARTED, ""):
+                epoch = fold.restart_feed(opened)
             with opened.begin() as connection:
                 backup_file.mark_restored(connection, now_ms())
         finally:
@@ -93,6 +99,8 @@ def copy(source: str, database: str | None, as_json: bool) -> None:
         if is_empty(new):
             new.upgrade()
         new.check_schema()
+        with old.begin() as connection:  # first, for it reads all that is sealed; and so that the copy has the row too
+            audit.write(connection, options.operator(), Act.DATABASE_COPIED, shown(settings.database))
         with progress("copying and reading back", None) as show:
             copied = copying.copy(old, new, show, but_meta=(DOOR,))
     if as_json:

@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import uvicorn
 
 from consumers.alerts import fold
 from engine.errors import AddressTaken, GridpatrolError, SettingsError
 from engine.http.app import create_app
+from engine.http.limits import Gate, room_for
+from engine.http.uvicorn_quirks import LimitedServer
 from engine.metrics.counters import Counters
+from engine.operations.principal_changes import PrincipalChanges
+from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import CHECKED_BYTES
@@ -117,6 +122,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
     with writing(settings, Counters()) as engine:
         engine.database.check_pages(CHECKED_BYTES)
         prepare(engine)
+        engine.chores = [*engine.chores, PrincipalChanges(Principals(settings.principals))]
         writer = Writer(engine)
         writer.start()
         try:
@@ -143,7 +149,8 @@ def _serve(
     try:
         app = create_app(writer, database, closing=closing)
         on_open = (lambda: opened(url, engine)) if opened else None
-        server = Server(app, closing, on_open, certificate)
+        settings = msgspec.structs.replace(engine.settings, connections=room_for(engine.settings.connections))
+        server = Server(app, closing, on_open, Gate(settings, engine.counters), certificate)
         if engine.settings.kafka:
             # A gateway whose writer has stopped ends: its supervisor starts a fresh one. The embedded run goes on, for
             # what is stored can still be read.
@@ -163,24 +170,27 @@ def _serve(
         raise WriterStopped(f"the writer had stopped: {writer.failure}") from writer.failure
 
 
-class Server(uvicorn.Server):
+class Server(LimitedServer):
     """Ends the alert streams before it waits for connections to end, and calls `on_open` when it is open."""
 
     def __init__(
-        self, app: Any, closing: threading.Event, on_open: Callable[[], None] | None, certificate: ssl.SSLContext | None
+        self,
+        app: Any,
+        closing: threading.Event,
+        on_open: Callable[[], None] | None,
+        gate: Gate,
+        certificate: ssl.SSLContext | None,
     ) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ws="none",
-                lifespan="on",
-                timeout_graceful_shutdown=LINGER_S,
-                ssl_context_factory=(lambda *_: certificate) if certificate else None,
-            )
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="on",
+            timeout_graceful_shutdown=LINGER_S,
         )
+        super().__init__(config, gate, certificate)
         self._closing, self._on_open = closing, on_open
 
     def stop(self) -> None:
