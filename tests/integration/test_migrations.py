@@ -5,6 +5,7 @@ Conditions of indexes are compared too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -282,3 +283,9 @@ def test_db_upgrade_has_nothing_to_do_while_servers_of_this_release_run_and_wait
     server.close()
     assert CliRunner().invoke(main, words).exit_code == 0
     migrated.check_schema()
+    listed = CliRunner().invoke(main, ["audit", "list", "--json", *words[2:]])
+    stands, wanted = migrated.revisions()
+    assert [(row["act"], row["object"]) for row in json.loads(listed.stdout)] == [
+        ("database.upgraded", f"0001 to {wanted}")
+    ]
+    assert stands == wanted, "and it is listed without a pack that says how late it is where"
