@@ -186,7 +186,8 @@ def chores(counters: Counters, settings: Settings) -> list[Chore]:
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
             count(fold.tell(database))
-            if database.holds_erased and database.forget_erased(sealed.TABLE):
+            held = database.holds_erased
+            if held is not False and database.forget_erased(sealed.TABLE) and held:
                 log.info("journal.emptied")
 
     return [tell_waiting, LetterRetention(settings)]
