@@ -254,6 +254,13 @@ class Database:
         if found != "ok":
             raise DatabaseUnusable(f"the database is damaged: {' '.join(found.split())}", remedy=RESTORE)
 
+    def size(self) -> int:
+        """Bytes on the disk; of SQLite without what is not yet in the file itself."""
+        if self.dialect == "sqlite":
+            return Path(str(self.url.database)).stat().st_size
+        with self.db.connect() as connection:
+            return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+
     def create_fresh(self) -> None:
         """Create the tables without migrations, for tests, which also compare both ways."""
         metadata.create_all(self.db)
