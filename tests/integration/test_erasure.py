@@ -233,7 +233,7 @@ def test_what_a_process_that_was_killed_had_erased_goes_when_the_next_one_serves
             erasure.erase(engine, case, OPERATOR)
         assert in_files(tmp_path) == {"killed.db-wal"}
         with closing(open_database(url)) as next_one:
-            chores(engine.counters)[0](next_one)
+            chores(engine.counters, engine.settings)[0](next_one)
             assert in_files(tmp_path) == set()
 
 
