@@ -38,6 +38,10 @@ UNABLE_S = 10.0
 """How long after a failure submissions are discouraged. After that the next sender finds out whether it works again."""
 IDLE_S = 0.02
 """How long a turn waits for something to append before it looks for due clocks."""
+TURN_S = 0.2
+"""How long a turn is to last at most where events queue up: a neighbour waits for the rest of one, and for his own."""
+FEWEST = 20
+"""Events that a turn takes on, however slow the machine is."""
 TURN_BYTES = 4 * 1024 * 1024
 """Bytes of events that a turn appends, and bytes of letters that it keeps, at most."""
 LETTERS_A_TURN = 200
@@ -82,6 +86,7 @@ class Writer(Loop):
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
         self._waiting: dict[tuple[int, int], Ask] = {}
         self._parked: dict[SeenKey, list[Ask]] = {}  # whose events are parked, while their senders follow them
+        self._at_once = engine.settings.slice_records  # events that a turn of TURN_S can decide
         self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
         self._unstored = engine.counters.unstored.labels("door")
         engine.counters.queued.set_function(lambda: len(self._queue))
@@ -161,12 +166,15 @@ class Writer(Loop):
     def write_batch(self) -> bool:
         """Append, keep, act, decide, feed, tick: some of each. Whether anything happened."""
         busy = self.append_queued() | self.keep_letters() | self.run_calls()
+        began_s = time.monotonic()
         result = self.engine.work(now_ms())
         if result is not None:
             busy = True
             self.resolve(result.answers, result.released)
             self.engine.tell_refused(result)
         busy = bool(self.engine.feed()) or busy
+        if result is not None and (decided := sum(result.taken.values())) >= FEWEST:
+            self._at_once = max(FEWEST, int(decided * TURN_S / (time.monotonic() - began_s)))
         busy = bool(self.engine.tick(now_ms())) or busy
         self.engine.look_after()
         if busy:
@@ -176,12 +184,13 @@ class Writer(Loop):
     def append_queued(self) -> bool:
         """Append what is queued, up to a batch, in one transaction. With nothing else to do, wait a moment for it.
 
-        No more than a batch lies undecided in the log, for there it is first come, first served: what waits here has
-        its turn by principal.
+        No more than a turn can decide lies undecided in the log, for there it is first come, first served: what waits
+        here has its turn by principal.
         """
-        undecided, most = self.engine.undecided(), self.engine.settings.append_batch
-        if undecided and not self.stop_asked.is_set():
-            most -= undecided
+        settings, undecided = self.engine.settings, self.engine.undecided()
+        most = settings.append_batch
+        if self.engine.heads and not self.stop_asked.is_set():  # it decides them itself
+            most = min(most, min(settings.slice_records, self._at_once) - undecided)
         idle = not undecided and not self._letters and self._calls.empty()
         asks = self._queue.take(most, TURN_BYTES, IDLE_S if idle else 0.0)
         if not asks:

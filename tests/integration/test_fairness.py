@@ -92,7 +92,7 @@ def test_under_a_flood_of_refused_events_a_neighbour_is_decided_and_an_alert_is_
         for done in (1, 2):
             turned.write_batch()
             assert count_kept(engine) == done * LETTERS
-            assert engine.undecided() <= TURN, "what is decided later waits in the queue, where turns are fair"
+            assert engine.undecided() <= SLICE, "what is decided later waits in the queue, where turns are fair"
         assert neighbour.outcome is not None and neighbour.outcome.result(0).outcome == "done"
         assert stored(engine, "alerts") > 0
         assert not flood[-1].durable.done() and not letters[-1].kept.done()
