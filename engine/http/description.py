@@ -90,10 +90,8 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "stream_alerts": (429,),
     "status": (404, 409),
     "show_incident": (404,),
-    "activate": (413, 422),
-    "replay_letter": (404, 409, 413),
-    "settle": (413,),
-    "erase": (413,),
+    "activate": (422,),
+    "replay_letter": (404, 409),
 }
 """What a route answers besides, by the name of its handler."""
 HEADERS: dict[str, dict[str, str]] = {
@@ -199,7 +197,7 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     found: dict[str, Any] = {
         str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
     }
-    wrong = {*ALWAYS, *OF_ROUTE.get(name, ()), *((401, 403) if is_guarded else ())}
+    wrong = {*ALWAYS, *OF_ROUTE.get(name, ()), *((401, 403) if is_guarded else ()), *((413,) if sent(handler) else ())}
     problem = {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}{ProblemDetails.__name__}"}}}
     return found | {str(status): {"description": PROBLEMS[status], "content": problem} for status in sorted(wrong)}
 
