@@ -16,8 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.clock import now_ms
-from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
+from engine.errors import BrokerAway, BrokerRefuses, ClockDoubted, DatabaseUnusable, StaleWriter
 from engine.inbox import Submission
 from engine.loop import Loop
 from engine.runtime import Engine
@@ -55,6 +54,7 @@ class Writer(Loop):
         self._queue: queue.Queue[Ask] = queue.Queue(engine.settings.queue)
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
         self._waiting: dict[tuple[int, int], Ask] = {}
+        self._held: list[Ask] = []  # of partitions whose clocks are a moment ahead of the wall
         self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
         self._unstored = engine.counters.unstored.labels("door")
 
@@ -94,7 +94,7 @@ class Writer(Loop):
         return 0.0  # `append_queued` rests
 
     def is_done(self) -> bool:
-        return self.stop_asked.is_set() and self._queue.empty()
+        return self.stop_asked.is_set() and self._queue.empty() and not self._held
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, (DatabaseUnusable, BrokerAway, BrokerRefuses))
@@ -120,15 +120,16 @@ class Writer(Loop):
     def write_batch(self) -> bool:
         """Append, decide, feed, tick once. Whether anything happened."""
         busy = self.append_queued() | self.run_calls()
-        while (result := self.engine.work(now_ms())) is not None:
+        while (result := self.engine.work(self.engine.now())) is not None:
             busy = True
             self.resolve(result.answers)
             if not self._queue.empty():
                 break
         if busy or not self.engine.backlog():
             busy = bool(self.engine.feed()) or busy
-        busy = bool(self.engine.tick(now_ms())) or busy
+        busy = bool(self.engine.tick(self.engine.now())) or busy
         self.engine.look_after()
+        self.engine.wall.log_changes()
         if busy:
             self.changed.set()
         return busy
@@ -136,21 +137,34 @@ class Writer(Loop):
     def append_queued(self) -> bool:
         """Append what is queued, up to a batch, in one transaction. With nothing else to do, wait a moment for it."""
         idle = not self.engine.backlog() and self._calls.empty()
-        try:
-            asks = [self._queue.get(timeout=IDLE_S) if idle else self._queue.get_nowait()]
-        except queue.Empty:
-            return False
+        asks, self._held = self._held, []
         with suppress(queue.Empty):
+            asks.append(self._queue.get(timeout=IDLE_S) if idle else self._queue.get_nowait())
             while len(asks) < self.engine.settings.append_batch:
                 asks.append(self._queue.get_nowait())
+        due = list[Ask]()
         try:
-            rows = self.engine.append([ask.submission for ask in asks], now_ms())
+            now = self.engine.stamp()
+            for ask in asks:
+                try:
+                    wait_ms = self.engine.wait_ms(ask.submission.partition, now)
+                except ClockDoubted as error:
+                    ask.durable.set_exception(error)
+                    continue
+                (self._held if wait_ms and not self.stop_asked.is_set() else due).append(ask)
+            rows = self.engine.append([ask.submission for ask in due], now) if due else []
         except Exception as error:
             for ask in asks:
-                ask.durable.set_exception(error)
+                if not ask.durable.done():
+                    ask.durable.set_exception(error)
+            self._held = []
+            if isinstance(error, ClockDoubted):
+                return False
             raise
+        if not due:
+            return False
         self._unable = ""
-        for ask, row in zip(asks, rows, strict=True):
+        for ask, row in zip(due, rows, strict=True):
             if ask.outcome is not None:
                 self._waiting[row.partition, row.position] = ask
             ask.durable.set_result(row)
@@ -185,6 +199,9 @@ class Writer(Loop):
         for ask in waiting.values():
             if ask.outcome is not None:
                 ask.outcome.set_exception(error)
+        held, self._held = self._held, []
+        for ask in held:
+            ask.durable.set_exception(error)
         with suppress(queue.Empty):
             while True:
                 self._queue.get_nowait().durable.set_exception(error)

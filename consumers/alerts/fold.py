@@ -140,7 +140,7 @@ def cycle_of(fact: facts.AlertRaised) -> int:
 
 
 def tell(database: Database, now: int | None = None) -> int:
-    """Write the lines of alerts whose quiet hours are over by now. Returns how many."""
+    """Write the lines of alerts whose quiet hours are over by now (ms since 1970). Returns how many."""
     now = now_ms() if now is None else now
     with database.read() as connection:
         last = int(read_meta(connection, alerts.TOLD) or 0)

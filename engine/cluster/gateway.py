@@ -56,6 +56,7 @@ class Gateway(Writer):
         busy = self.append_queued() | self.run_calls()
         busy = self._look_for_outcomes() or busy
         self.engine.look_after()
+        self.engine.wall.log_changes()
         return busy
 
     def _look_for_outcomes(self) -> bool:

@@ -16,12 +16,13 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from engine.errors import ClockDoubted
 from engine.http import alerts, events, health, incidents, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_texts, only_this_machine
 from engine.http.context import DoorContext
 from engine.http.head import with_head
-from engine.http.problems import MEDIA_TYPE, Problem, busy, unanswerable
+from engine.http.problems import MEDIA_TYPE, Problem, busy, doubted, unanswerable
 from engine.metrics import gauges
 from engine.store.database import Database
 from engine.views.questions import Unanswerable
@@ -70,6 +71,7 @@ def create_app(
         exception_handlers={
             Problem: lambda _, problem: answer(problem),
             Unanswerable: lambda _, error: answer(unanswerable(error)),
+            ClockDoubted: lambda _, error: answer(doubted(error)),
             Full: lambda _, __: answer(busy("more is waiting to be written than may wait")),
             HTTPException: lambda _, error: answer(refused_by_framework(error)),
             Exception: answer_failure,

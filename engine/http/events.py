@@ -83,6 +83,7 @@ async def publish(
     binary mode instead: its attributes as `ce-` headers, percent-encoded, and its data alone as `application/json`.
     `data_base64` is read as `data` where it is the Base64 of JSON."""
     context.check_open()
+    context.check_clock()
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     prefer = WAIT.search(request.headers.get("prefer", ""))
     wait_s = min(int(prefer[1]), LONGEST_WAIT_S) if prefer else None

@@ -4,11 +4,13 @@ What is refused is kept with its bytes, under an id that the same bytes of the s
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from msgspec import Struct
 
 from engine import admission
+from engine.errors import ClockDoubted
 from engine.http.context import DURABLE_S, DoorContext, done_within
 from engine.http.problems import busy
 from engine.principals import Principal
@@ -60,8 +62,8 @@ async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool
         # Events become durable in the order in which they were queued: after the last one none is waited for.
         if item.ask is not None and not await done_within(item.ask.durable, DURABLE_S):
             raise busy(f"not durable within {DURABLE_S} s: whether it will be is not known")
-        if item.ask is not None and item.ask.durable.exception() is not None:
-            raise busy(f"could not be made durable: {item.ask.durable.exception()}")
+        if item.ask is not None and (error := item.ask.durable.exception()) is not None:
+            raise error if isinstance(error, ClockDoubted) else busy(f"could not be made durable: {error}")
 
 
 async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
@@ -92,9 +94,9 @@ async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
 
 async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: int) -> bool:
     """Wait for the outcomes, all of them together no longer than asked; whether every one is known."""
-    until = context.now() + wait_s * 1000
+    until_s = time.monotonic() + wait_s
     outcomes = [item.ask.outcome for item in incoming if item.ask is not None and item.ask.outcome is not None]
     for outcome in outcomes:
-        if not await done_within(outcome, max(0, until - context.now()) / 1000):
+        if not await done_within(outcome, max(0, until_s - time.monotonic())):
             return False
     return all(outcome.exception() is None for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""What operators do to a running engine: packs, dead letters, settlements, erasing.
+"""What operators do to a running engine: packs, dead letters, settlements, the clock, erasing.
 
 Each action runs on the writer's own thread. `gridpatrol` commands that write use these routes when a server holds the
 lease.
@@ -8,16 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from litestar import Request, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.clock import now_ms
-from engine.errors import GridpatrolError
+from engine.errors import ClockDoubted, GridpatrolError
 from engine.http.context import DoorContext, done_within
 from engine.http.problems import Problem, busy
-from engine.operations import erasure, resubmission, settlements
+from engine.operations import clocks, erasure, resubmission, settlements
+from engine.operations.clocks import ClockSettlement, ClockState
 from engine.operations.erasure import Erased, Erasure
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
@@ -40,7 +41,7 @@ class Activated(Struct, frozen=True):
 @post("/v1/operator/packs", status_code=202, tags=["operator"], summary="Activate a compiled pack")
 async def activate(context: NamedDependency[DoorContext], data: JSONBody[Pack]) -> Activated:
     """Keep the pack under its hash, and let every partition activate it."""
-    return Activated(await _act(context, lambda engine: engine.install(data, now_ms())))
+    return Activated(await _act(context, lambda engine: engine.install(data, engine.stamp(engine.rows))))
 
 
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
@@ -75,6 +76,24 @@ async def settle(context: NamedDependency[DoorContext], data: JSONBody[Settled])
     return data
 
 
+@get("/v1/operator/clock", tags=["operator"], summary="The clocks, and what stands still because of them")
+async def show_clock(context: NamedDependency[DoorContext]) -> ClockState:
+    """The wall clock of this process and whether it is believed, the partitions' clocks, and what operators said."""
+    return await _act(context, clocks.show)
+
+
+@post("/v1/operator/clock", status_code=200, tags=["operator"], summary="Settle that the wall clock is right")
+async def settle_clock(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[ClockSettlement]
+) -> ClockState:
+    """Believe the wall clock of this process as it is. The other processes of a cluster believe theirs a minute later,
+    if they lie less than a day from it."""
+    check_text(data.why, "why")
+    check_text(data.by, "by")
+    by = f"{request.user.name}: {data.by}" if context.principals.asked else data.by
+    return await _act(context, lambda engine: clocks.settle(engine, replace(data, by=by)))
+
+
 @post(
     "/v1/operator/incidents/{incident:str}/erasures",
     status_code=200,
@@ -93,7 +112,7 @@ async def erase(
     return await _act(context, lambda engine: erasure.erase(engine, incident, by))
 
 
-ROUTES = [activate, replay_letter, settle, erase]
+ROUTES = [activate, replay_letter, settle, show_clock, settle_clock, erase]
 
 
 async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
@@ -101,6 +120,8 @@ async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
     context.check_open()
     try:
         return await _done(context.writer.call(action))
+    except ClockDoubted:
+        raise
     except (ValueError, GridpatrolError) as error:
         raise Problem(400, "invalid", str(error)) from error
 

@@ -6,7 +6,6 @@ from typing import Any
 import click
 import msgspec
 
-from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.operations import resubmission
 from engine.principals import Principals
@@ -127,21 +126,21 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
             _must_exist(dead_letters.read(connection, id_), id_)
     try:
         with writing(settings) as engine:
-            engine.drain(now_ms())
+            engine.drain(engine.now())
             outcomes = list[resubmission.Replayed]()
             for id_ in letter:
                 found = resubmission.read(engine, id_)
                 assert found is not None
                 principals = Principals(engine.settings.principals)
                 submission = resubmission.resubmission(*found, engine.count, principals)
-                row = engine.append([submission], now_ms())[0]
+                row = engine.append([submission], engine.stamp([submission.partition]))[0]
                 answer: Answer | None = None
-                while (result := engine.work(now_ms())) is not None:
+                while (result := engine.work(engine.now())) is not None:
                     here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
                     answer = next(here, answer)
                 outcomes.append(resubmission.outcome_of(id_, answer))
                 resubmission.write_outcome(engine, outcomes[-1])
-            engine.drain(now_ms())
+            engine.drain(engine.now())
     except LeaseTaken:
         server = writer_of(settings)
         answers = [server.post(f"/v1/operator/letters/{id_}/replays") for id_ in letter]

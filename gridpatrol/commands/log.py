@@ -21,20 +21,25 @@ def command() -> None:
 
 @command.command("export")
 @options.output
+@click.option(
+    "--settle-after", type=options.INSTANT, help="Settle records that are stamped later: they came with the one before."
+)
 @options.database
-def export(output: str, database: str | None) -> None:
+def export(output: str, settle_after: int | None, database: str | None) -> None:
     """Write the log: packs, settlements and records with their stamps. What is sealed stays in the database.
 
-    Works while a server runs. Replayed into an empty database it gives the same facts.
+    Works while a server runs. Replayed into an empty database it gives the same facts; with --settle-after, those that
+    would have been without the clock that was ahead.
 
     \b
     Examples:
       gridpatrol log export -o log.jsonl
       gridpatrol replay log.jsonl --database sqlite:///var/copy.db
+      gridpatrol log export --settle-after 2026-11-22T10:00+08:00 -o settled.jsonl
     """
     settings = settings_of(database=database)
     with reading(settings) as opened, whole_log(settings, opened) as engine, options.whole_file(output) as out:
-        for line in replay.export_log(engine):
+        for line in replay.export_log(engine, settle_after):
             out.write(line + b"\n")
 
 

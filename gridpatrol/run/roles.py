@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from consumers.alerts.publish import AlertPublisher
-from engine.clock import now_ms
 from engine.cluster import clients, preflight, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.inbox import KafkaInbox
@@ -27,6 +26,7 @@ from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import Database, DriverError, open_database, unusable
+from engine.wall_clock import WallClock
 from gridpatrol.run import supervision
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
@@ -108,7 +108,7 @@ def install_first(settings: Settings, database: Database, engine: Engine, inbox:
             # gateway that installed it may have been stopped in the middle.
             ends = inbox.ends()
             if not all(ends[p] > engine.rows[p].position for p in without):
-                engine.install(read_pack(settings.pack), now_ms())
+                engine.install(read_pack(settings.pack), engine.stamp(engine.rows))
     finally:
         lease.close()
 
@@ -134,15 +134,19 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease):
         names = Topics(settings.kafka_prefix)
         preflight.require(settings, database, (names.alerts, names.deadletter))
-        fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters)]
+        wall = WallClock(database)
+        counters.clock_doubted.set_function(lambda: bool(wall.belief.doubt))
+        fold, looks = consumer_of_alerts(counters, wall), [lease.keep, *chores(counters, wall)]
 
         def look_after(database: Database) -> None:
+            wall.look({}, ())
+            wall.log_changes()
             for look in looks:
                 look(database)
 
         publisher = Publisher(settings, settings.role)
         teller = AlertPublisher(database, publisher, names, counters, fold, look_after)
-        status = StatusServer(settings.listen, counters.registry, lambda: teller.away)
+        status = StatusServer(settings.listen, counters.registry, lambda: teller.away or str(wall.doubt() or ""))
         teller.start()
         _spare_the_collector()
         opened(status.url)
