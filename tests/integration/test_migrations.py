@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from click.testing import CliRunner
 from sqlalchemy import inspect
@@ -23,7 +24,7 @@ from engine.lease import Lease
 from engine.operations import erasure
 from engine.settings import Settings
 from engine.store import tables, writes
-from engine.store.database import Database, open_database
+from engine.store.database import MIGRATIONS, Database, open_database
 from engine.store.dead_letters import DeadLetter, write
 from engine.store.rows import LetterRow
 from engine.store.tables import metadata, sealed
@@ -133,8 +134,11 @@ def test_an_empty_database_has_no_schema_of_any_release(empty_database_url: str)
 
 def to(database: Database, revision: str) -> None:
     """Put the schema back to a revision; what lies in it stays."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
     with database.db.connect() as connection, connection.begin():
-        command.downgrade(database._config(connection), revision)
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
 
 
 def columns_of(database: Database) -> dict[str, str]:

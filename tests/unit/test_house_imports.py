@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -130,3 +132,11 @@ def test_a_second_name_of_a_module_is_found() -> None:
         "a/d.py": "def g():\n    from a import c as see",
     }
     assert names_of_modules(Source(path, text) for path, text in texts.items()) == {"a.c": {"c", "see"}}
+
+
+def test_a_start_loads_no_library_that_only_few_commands_need() -> None:
+    """Alembic is for a schema to be changed, shapely (and numpy) for a place to be found: half a start's time."""
+    code = "import sys, gridpatrol.run.wiring, gridpatrol.commands.serve; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "sqlalchemy" in loaded
+    assert {"alembic", "mako", "shapely", "numpy", "litestar", "kafka"}.isdisjoint(loaded)

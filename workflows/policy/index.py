@@ -5,13 +5,15 @@ Of two policies in a decision, one is the *rules* pinned to the case, the other 
 
 from functools import cached_property
 from operator import itemgetter
-
-from shapely import MultiPolygon, Point, STRtree
+from typing import TYPE_CHECKING
 
 from schemas.events import Position
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
 from workflows.policy.model import Category, Department, Grid, LimitRow, Pack, Post, RoleRow, RungRow
+
+if TYPE_CHECKING:
+    from shapely import STRtree
 
 DUE = RungRow("*", "due", "at")
 """The rung of the deadline itself. Every ladder has it, even if it alerts no post."""
@@ -80,15 +82,21 @@ class Policy:
 
         Only WGS 84 and CGCS2000 (the same at this accuracy) are looked up; other systems are not converted.
         """
+        if position.crs not in ("WGS84", "CGCS2000"):
+            return ()
+        from shapely import Point  # with numpy a tenth of a command's start: only who locates something waits for it
+
         tree, codes = self._map
-        if position.crs not in ("WGS84", "CGCS2000") or not codes:
+        if not codes:
             return ()
         found = tree.query(Point(position.lon, position.lat), predicate="intersects")
         return tuple(sorted(codes[int(index)] for index in found))
 
     @cached_property
-    def _map(self) -> tuple[STRtree, list[str]]:
+    def _map(self) -> "tuple[STRtree, list[str]]":
         """The borders of the leaf grids in a spatial index, and the code of each."""
+        from shapely import MultiPolygon, STRtree
+
         parents = {grid.parent for grid in self.pack.grids}
         leaves = [grid for grid in self.pack.grids if grid.code not in parents and grid.polygon]
         borders = [MultiPolygon([(rings[0], rings[1:]) for rings in grid.polygon]) for grid in leaves]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from workflows.policy.lint.context import LintContext
-from workflows.policy.lint.geometry import lint_geometry
 from workflows.policy.lint.register import (
     lint_calendars_of_grids,
     lint_chiefs,
@@ -59,5 +58,8 @@ def lint(pack: Pack, day: int = 0, rows: Mapping[str, Sequence[int]] | None = No
     for check in CHECKS:
         check(context)
     lint_calendars(context, day)
-    lint_geometry(context, day)
+    if pack.polygons != "none":
+        from workflows.policy.lint.geometry import lint_geometry  # shapely, for those who check a pack
+
+        lint_geometry(context, day)
     return context.problems

@@ -20,8 +20,6 @@ Shapes = dict[str, MultiPolygon]
 
 def lint_geometry(context: LintContext, day: int) -> None:
     """All rules about polygons, for the grids valid on `day`; without a day, for those without an end."""
-    if context.pack.polygons == "none":
-        return
     shapes: Shapes = {}
     for grid in context.pack.grids:
         if grid.polygon and (sound := _sound_shape(context, grid)) is not None:
