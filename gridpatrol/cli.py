@@ -24,6 +24,7 @@ COMMANDS = {
     "alert": "alert",
     "performance": "performance",
     "deadletter": "deadletter",
+    "audit": "audit",
     "pack": "pack",
     "principal": "principal",
     "schema": "schema",

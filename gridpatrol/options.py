@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from engine import files
+from engine.principals import Operator
 from engine.views.questions import BadQuestion, check_text
 from schemas.envelope import to_ms
 
@@ -119,8 +120,13 @@ class TextType(click.ParamType):
 TEXT = TextType()
 
 
+def operator() -> Operator:
+    """Who acts on a database by a command of this machine, for the audit."""
+    return Operator(f"local:{account()}", "cli")
+
+
 def account() -> str:
-    """Who runs the command, for lines in the log: the account's name on this machine, or its number."""
+    """Who runs the command: the account's name on this machine, or its number."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

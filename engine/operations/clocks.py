@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from engine.clock import BOOT_CLOCK
+from engine.principals import Operator
 from engine.runtime import Engine
-from engine.store import clocks
+from engine.store import audit, clocks
+from engine.store.audit import Act
 from engine.store.clocks import ClockWord
 from engine.wall_clock import JUMP_MS, evidence_of
 
@@ -21,7 +23,6 @@ class ClockSettlement(Struct, frozen=True):
     """
 
     why: str = ""
-    by: str = ""
     stand_still: bool = False
 
 
@@ -81,17 +82,19 @@ def show(engine: Engine) -> ClockState:
     )
 
 
-def settle(engine: Engine, said: ClockSettlement) -> ClockState:
+def settle(engine: Engine, said: ClockSettlement, operator: Operator) -> ClockState:
     """Believe the wall as it is, and keep the word: other processes hold their own clocks against it."""
     engine.now()
     wall = engine.wall.belief.last.wall
     with engine.database.begin() as connection:
         ahead = {p: clock for p, clock in clocks.read(connection).items() if clock - wall > JUMP_MS}
-        word = ClockWord(wall, said.by, said.why, ahead, ahead if said.stand_still else {})
+        word = ClockWord(wall, operator.who, said.why, ahead, ahead if said.stand_still else {})
         clocks.add_word(connection, word)
+        still = f"still: {', '.join(map(str, sorted(word.still)))}" if word.still else audit.DONE
+        audit.write(connection, operator, Act.CLOCK_SETTLED, "clock", still)
         if clocks.is_replayed(connection):
             clocks.note_replayed(connection, "")
     engine.wall.belief.settle()
     engine.wall.look_again()
-    log.warning("clock.settled", extra={"wall": wall, "by": said.by, "why": said.why, "still": sorted(word.still)})
+    log.warning("clock.settled", extra={"wall": wall, "by": operator.who, "why": said.why, "still": sorted(word.still)})
     return show(engine)

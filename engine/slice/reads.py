@@ -41,8 +41,8 @@ def decode_row(row: InboxRow) -> DecodedRecord:
         return DecodedRecord(row)
     try:
         body = decode_record(row.body)
-    except (msgspec.DecodeError, ValueError) as error:
-        return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", str(error)))
+    except (msgspec.DecodeError, ValueError):
+        return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", "no event: only a door writes to the log"))
     data = decode_data(body.event) if body.event.type else None
     if isinstance(data, Refusal):
         return DecodedRecord(row, body, refusal=data)

@@ -114,6 +114,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
+        self.holds_erased = False  # something that was erased may still be in the journal
         if self.dialect not in ("sqlite", "postgresql"):
             raise DatabaseUnusable(f"{self.dialect}: use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
         if self.dialect == "sqlite" and self.url.database in (None, "", ":memory:"):
@@ -164,6 +165,30 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.db.dispose()
+
+    # ---- what was erased ------------------------------------------------------------------------------------
+
+    def forget_erased(self, table: str, within_s: float = 0.0) -> bool:
+        """Take what a committed transaction has erased of a table out of what the database keeps beside its rows.
+
+        SQLite overwrites it in its file at once, and has it in its journal (`-wal`) until that is emptied, which waits
+        for readers; False where one reads for longer than `within_s`: `look_after` then tries it again. PostgreSQL has
+        it in dead rows, which are vacuumed; its journal, archives and backups are its own.
+        """
+        if self.dialect == "postgresql":
+            with self.db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql(f"VACUUM {table}")
+            return True
+        pooled = self.db.raw_connection()  # outside of any transaction, or its own would hold the journal
+        try:
+            cursor = pooled.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
+            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {LOCK_S * 1000}")
+        finally:
+            pooled.close()
+        self.holds_erased = bool(busy)
+        return not busy
 
     # ---- the schema -----------------------------------------------------------------------------------------
 
@@ -223,12 +248,14 @@ class Database:
 
 
 def _open_sqlite(raw: Any, _record: object) -> None:
-    """Leave transactions to `_begin_sqlite`. Write ahead, durably."""
+    """Leave transactions to `_begin_sqlite`. Write ahead, durably; what goes is overwritten, in pages that stay and in
+    pages that are given back."""
     raw.isolation_level = None
     cursor = raw.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()

@@ -82,12 +82,12 @@ def settle(stand_still: bool, why: str, database: str | None) -> None:
       gridpatrol clock settle --stand-still --why 'the clock was two hours ahead'
     """
     settings = settings_of(database=database)
-    said = ClockSettlement(why, options.account(), stand_still)
+    said = ClockSettlement(why, stand_still)
     with reading(settings):
         pass
     try:
         with writing(settings, listening=False) as engine:
-            state = clocks.settle(engine, said)
+            state = clocks.settle(engine, said, options.operator())
     except LeaseTaken:
         answer = writer_of(settings).post("/v1/operator/clock", msgspec.json.encode(said))
         state = msgspec.convert(answer, ClockState, str_keys=True)

@@ -74,7 +74,7 @@ def settle(
     try:
         with writing(settings) as engine:
             try:
-                settlements.settle(engine, verdict)
+                settlements.settle(engine, verdict, options.operator())
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
             engine.drain(None)

@@ -4,6 +4,7 @@
 its consumers, on a schema of this release.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -19,17 +20,21 @@ from engine import logs
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.metrics.counters import Counters
+from engine.operations.auditing import audited
 from engine.packs import check_folder, folder_of
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
-from engine.store import inbox_table
+from engine.store import inbox_table, sealed
+from engine.store.audit import Act
 from engine.store.database import Database, open_database
 from engine.store.meta import read_meta
 from engine.wall_clock import WallClock
 from gridpatrol import options
 from gridpatrol.client import Server
 from workflows.policy.index import Policy
-from workflows.policy.model import Pack
+from workflows.policy.model import Pack, digest
+
+log = logging.getLogger(__name__)
 
 BEFORE_ALL = 1
 """The stamp of a pack that was active before the first event of a replayed file, whenever that was."""
@@ -67,7 +72,7 @@ def server_of(settings: Settings, database: Database | None = None) -> Server:
         with database.read() as connection:
             address = read_meta(connection, DOOR)
     there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"
-    return Server(there, token=options.token(), ca=settings.tls_ca)
+    return Server(there, token=options.token(), ca=settings.tls_ca, account=options.account())
 
 
 def writer_of(settings: Settings) -> Server:
@@ -173,7 +178,7 @@ def consumer_of_alerts(counters: Counters, wall: WallClock) -> Consumer:
 
 
 def chores(counters: Counters, wall: WallClock) -> list[Chore]:
-    """The telling of alerts whose quiet hours are over."""
+    """The telling of alerts whose quiet hours are over; and of what was erased, the end in a journal that was held."""
     last_s, count = 0.0, _counter_of_alerts(counters)
 
     def tell_waiting(database: Database) -> None:
@@ -181,6 +186,8 @@ def chores(counters: Counters, wall: WallClock) -> list[Chore]:
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
             count(fold.tell(database, wall.known_instant()))
+            if database.holds_erased and database.forget_erased(sealed.TABLE):
+                log.info("journal.emptied")
 
     return [tell_waiting]
 
@@ -204,7 +211,9 @@ def install_if_empty(engine: Engine, stamp: int | None = None) -> Policy:
     engine.drain(None if stamp else engine.now())
     active = engine.active()
     if active is None:
-        engine.install(read_pack(engine.settings.pack), stamp or engine.stamp(engine.rows))
+        pack = read_pack(engine.settings.pack)
+        with audited(engine.database, options.operator(), Act.PACK_ACTIVATED, digest(pack)):
+            engine.install(pack, stamp or engine.stamp(engine.rows))
         engine.drain(None)
         active = engine.active()
     assert active is not None

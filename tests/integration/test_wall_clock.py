@@ -196,7 +196,7 @@ def test_a_server_that_was_off_for_eight_days_is_told_with_one_command_that_its_
             assert "gridpatrol clock settle" in doubted(door)["remedy"]
             shown = msgspec.convert(door.get("/v1/operator/clock"), ClockState)
             assert shown.doubt and shown.remedy and not shown.words
-            said = door.client.post("/v1/operator/clock", json={"why": "off over the holidays", "by": "ops"})
+            said = door.client.post("/v1/operator/clock", json={"why": "off over the holidays"})
             assert said.status_code == 200 and said.json()["doubt"] == ""
             assert door.post(report(2, machine.wall()), Prefer="wait=10").json()["outcome"] == "done"
             assert any(getattr(line, "why", "") == "off over the holidays" for line in caplog.records)
@@ -205,7 +205,7 @@ def test_a_server_that_was_off_for_eight_days_is_told_with_one_command_that_its_
         assert fresh.doubt() is None, "it is not asked again"
         with engine.database.read() as connection:
             [word] = clocks.read_words(connection)
-        assert (word.by, word.why, word.still) == ("ops", "off over the holidays", {})
+        assert (word.by, word.why, word.still) == ("local", "off over the holidays", {})
 
 
 def test_another_process_hears_the_word_and_believes_its_own_clock_if_it_agrees(

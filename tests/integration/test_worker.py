@@ -32,7 +32,7 @@ from schemas import asyncapi, facts
 from tests.integration.test_isolation import refuse
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from tests.support.builders import instant, subject
+from tests.support.builders import OPERATOR, instant, subject
 
 HOUR = 3_600_000
 HOMES = tuple(f"WY{number:02}" for number in range(1, 13))
@@ -348,7 +348,7 @@ def test_a_stamp_an_hour_ahead_halts_its_partition_visibly_until_it_is_settled_a
     cluster.gateway.append([said], now)
     cluster.turn(lambda: bool(line.facts(9, others[0])))
     word = "skip" if verdict == "skip" else f"stamp:{now + 2}"
-    settle(cluster.result(), Settled(sick, position, word, "an operator"))
+    settle(cluster.result(), Settled(sick, position, word, "an operator"), OPERATOR)
     cluster.turn(lambda: bool(line.facts(3)))
     cluster.settle()
     assert not cluster.result().rows[sick].halted and not worker.ready()
