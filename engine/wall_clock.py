@@ -169,9 +169,9 @@ class WallClock:
         return self.belief.now()
 
     def known_instant(self) -> int:
-        """The same, and 0 where nothing is known of it: at a start with a wall that is doubted."""
+        """The same, and the latest that the database knows of while a wall is doubted from a start on."""
         now = self.instant()
-        return now if self.belief.is_known() else 0
+        return now if self.belief.is_known() else self.evidence.latest
 
     def look(self, rows: Mapping[int, PartitionRow], owned: Collection[int]) -> int:
         """Judge the clocks, and the partitions that are `owned` by theirs. Returns the instant to decide at."""

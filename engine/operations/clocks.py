@@ -8,9 +8,10 @@ from msgspec import Struct
 from engine.clock import BOOT_CLOCK
 from engine.principals import Operator
 from engine.runtime import Engine
-from engine.store import audit, clocks
+from engine.store import alerts, audit, clocks
 from engine.store.audit import Act
 from engine.store.clocks import ClockWord
+from engine.store.meta import read_meta, write_meta
 from engine.wall_clock import JUMP_MS, evidence_of
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,8 @@ def settle(engine: Engine, said: ClockSettlement, operator: Operator) -> ClockSt
         audit.write(connection, operator, Act.CLOCK_SETTLED, "clock", still)
         if clocks.is_replayed(connection):
             clocks.note_replayed(connection, "")
+        if int(read_meta(connection, alerts.TOLD, lock=True) or 0) - wall > JUMP_MS:
+            write_meta(connection, alerts.TOLD, str(wall))  # else no quiet hours end before the wall gets there
     engine.wall.belief.settle()
     engine.wall.look_again()
     log.warning("clock.settled", extra={"wall": wall, "by": operator.who, "why": said.why, "still": sorted(word.still)})

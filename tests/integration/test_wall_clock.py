@@ -18,11 +18,12 @@ import pytest
 from engine.clock import Reading, boot_ms, now_ms
 from engine.errors import ClockDoubted
 from engine.inbox import Submission
-from engine.operations.clocks import ClockState
+from engine.operations.clocks import ClockSettlement, ClockState, settle
 from engine.runtime import Engine
-from engine.store import clocks, inbox_table
+from engine.store import alerts, clocks, inbox_table
+from engine.store.meta import read_meta, write_meta
 from engine.wall_clock import DAY_MS, EVEN_MS, JUMP_MS, WallClock
-from tests.support.builders import BARE, HOTLINE, event, subject
+from tests.support.builders import BARE, HOTLINE, OPERATOR, event, subject
 from tests.support.serving import Served, prepared, served, tell, wait_until
 
 HOUR = 3_600_000
@@ -165,7 +166,20 @@ def test_quiet_hours_do_not_end_by_a_clock_that_is_doubted(sqlite_url: str, mach
         assert engine.wall.known_instant() == pytest.approx(now_ms(), abs=5_000)
         fresh = WallClock(engine.database, machine.read)
         fresh.look(engine.rows, engine.heads)
-        assert fresh.known_instant() == 0, "after a start nothing is known: what was told last counts"
+        latest = max(row.clock for row in engine.rows.values())
+        assert fresh.known_instant() == latest, "from a start on, only the log is known"
+
+
+def test_an_instant_that_a_clock_ahead_has_left_to_the_alerts_goes_back_with_an_operators_word(
+    sqlite_url: str, machine: Machine
+) -> None:
+    """It says up to when all alerts are told. In the future it would end all quiet hours at once until then."""
+    with engine_of(sqlite_url, machine) as engine:
+        with engine.database.begin() as connection:
+            write_meta(connection, alerts.TOLD, str(now_ms() + 400 * DAY_MS))
+        settle(engine, ClockSettlement("it was ahead"), OPERATOR)
+        with engine.database.read() as connection:
+            assert int(read_meta(connection, alerts.TOLD) or 0) == pytest.approx(now_ms(), abs=5_000)
 
 
 def test_an_operator_is_refused_a_pack_and_a_letter_while_the_clock_is_doubted(door: Served, machine: Machine) -> None:
@@ -184,9 +198,9 @@ def test_an_operator_is_refused_a_pack_and_a_letter_while_the_clock_is_doubted(d
 
 
 def test_a_server_that_was_off_for_eight_days_is_told_with_one_command_that_its_clock_is_right(
-    sqlite_url: str, machine: Machine, caplog: pytest.LogCaptureFixture
+    database_url: str, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with engine_of(sqlite_url, machine) as engine:
+    with engine_of(database_url, machine) as engine:
         machine.slept = 8 * DAY_MS
         engine.wall = WallClock(engine.database, machine.read)
         with pytest.raises(ClockDoubted, match=r"8 d later than what this database knows.*`gridpatrol clock settle`"):
