@@ -32,6 +32,8 @@ COMMANDS = {
     "log": "log",
     "facts": "facts",
     "verify": "verify",
+    "backup": "backup",
+    "restore": "restore",
     "db": "db",
     "topic": "topic",
     "demo": "demo",

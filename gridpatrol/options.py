@@ -6,7 +6,7 @@ import pwd
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -101,6 +101,11 @@ class InstantType(click.ParamType):
 
 
 INSTANT = InstantType()
+
+
+def utc(ms: int) -> str:
+    """An instant (ms UTC) for people, in whole seconds: `2026-03-02T01:00:00Z`."""
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class TextType(click.ParamType):

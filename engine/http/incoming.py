@@ -38,10 +38,11 @@ class Incoming(Struct):
     letter: str = ""
 
 
-async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool) -> None:
+async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool, follow: bool) -> None:
     """Submit what keeps the contract, keep the rest as dead letters, and return when all of it is durable.
 
-    With `wait` the writer is asked for the outcomes as well. Raises Problem where the writer cannot keep up.
+    With `wait` the writer is asked for the outcomes as well, with `follow` for what becomes of parked events too.
+    Raises Problem where the writer cannot keep up.
     """
     for number, item in enumerate(incoming, 1):
         size, most = len(item.raw), context.settings.event_bytes
@@ -54,7 +55,7 @@ async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool
                 item.refusal = admitted
             else:
                 submission, item.event = admitted
-                item.ask = context.writer.submit(submission, wait=wait)
+                item.ask = context.writer.submit(submission, wait=wait, follow=follow)
         if number % BREATH == 0:
             await asyncio.sleep(0)
     await keep(context, [item for item in incoming if item.refusal is not None])
@@ -93,10 +94,21 @@ async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
 
 
 async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: int) -> bool:
-    """Wait for the outcomes, all of them together no longer than asked; whether every one is known."""
+    """Wait for the outcomes, all of them together no longer than asked; whether every one is known.
+
+    What is parked is known. Its sender is told what becomes of it if that is so within the same time.
+    """
     until_s = time.monotonic() + wait_s
-    outcomes = [item.ask.outcome for item in incoming if item.ask is not None and item.ask.outcome is not None]
-    for outcome in outcomes:
-        if not await done_within(outcome, max(0, until_s - time.monotonic())):
-            return False
-    return all(outcome.exception() is None for outcome in outcomes)
+    asks = [item.ask for item in incoming if item.ask is not None and item.ask.outcome is not None]
+    try:
+        for ask in asks:
+            assert ask.outcome is not None
+            if not await done_within(ask.outcome, max(0, until_s - time.monotonic())):
+                return False
+        for ask in asks:
+            if ask.release is not None and time.monotonic() < until_s:
+                await done_within(ask.release, until_s - time.monotonic())
+    finally:
+        for ask in asks:
+            ask.follows = False
+    return all(ask.outcome.exception() is None for ask in asks if ask.outcome is not None)

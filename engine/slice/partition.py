@@ -16,12 +16,13 @@ from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import SKIP, STAMP, UNDECIDABLE, Batch, Limits, firing_name
 from engine.slice.writes import SliceWrites
 from engine.store.rows import InboxRow
+from schemas import digests
 from schemas.envelope import Record
-from schemas.events import EventData
+from schemas.events import EventData, ReportSubmitted
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 from workflows import decide
-from workflows.case import Case
+from workflows.case import AWAITED, Case
 from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
@@ -215,19 +216,21 @@ class PartitionRun:
     def _repeat(self, record: DecodedRecord, body: Record, arrival: int) -> bool:
         """Answer an event that came before within the pack's window; False: it did not.
 
-        It gets the answer of the first arrival. The same key with other content is a conflict, and kept. A replayed
+        It gets the answer of the first arrival. The same key with another meaning is a conflict, and kept. A replayed
         dead letter is decided anew.
         """
-        first = self.reads.seen.get((self.row.partition, body.event.source, body.event.id))
+        first = self.reads.find_seen(self.row.partition, body)
         window = self.active.options.duplicate_window_ms if self.active else 0
         if first is None or arrival - first.arrival > window or (body.letter and first.outcome == "refused"):
             return False
-        if body.digest != first.digest:
-            refusal = Refusal(Reason.CONFLICT, "id", "this source and id came before with other content: send a new id")
-            self.writes.refuse(record, arrival, refusal, "conflict")
+        sent = digests.all_of(body)
+        if set(sent).isdisjoint(first.digest.split()):
+            other = "this source and id came before from this actor with another meaning: send a new id"
+            self.writes.refuse(record, arrival, Refusal(Reason.CONFLICT, "id", other), "conflict")
         else:
+            self.writes.complete(first, sent)
             refused = Refusal(Reason(first.reason), first.field, first.detail) if first.reason else None
-            self.writes.answer(record, "duplicate", refused, first.outcome)
+            self.writes.answer(record, "duplicate", refused, first.outcome, self.reads.cases.get(first.case_id))
         return True
 
     def _take_event(self, record: DecodedRecord, body: Record, data: EventData, arrival: int) -> None:
@@ -240,14 +243,18 @@ class PartitionRun:
         rules, register = self._policies(case)
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         try:
-            result = decide.take(case, incoming, rules, register, self.reads.neighbours(data, subject, register))
+            nearby = self.reads.neighbours(data, subject, register)
+            # Only an event that would begin the waiting of an unborn case asks how many there are.
+            begins = case.state == AWAITED and not case.parked and not isinstance(data, ReportSubmitted)
+            unborn = self.reads.unborn(home_of(subject)) if begins and body.digests else 0
+            result = decide.take(case, incoming, rules, register, nearby, unborn)
         except Exception as error:
             log.exception("record %d.%d failed in deciding", record.row.partition, record.row.position)
             failed = Refusal(Reason.FAILED, "", f"{type(error).__name__}: {error}")
             return self.writes.refuse(record, arrival, failed)
         own, *parked = result.outcomes
         self.writes.remember(record, arrival, own)
-        self.writes.answer(record, own.outcome, own.refusal)
+        self.writes.answer(record, own.outcome, own.refusal, case=result.case)
         if own.refusal:
             self.writes.bury(record, arrival, own.refusal)
         self.writes.book(self.row, result, arrival, parked, register.clock_of_days)

@@ -12,16 +12,16 @@ import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.slice.types import SKIP, UNDECIDABLE, Batch
+from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, old_key_of
 from engine.store import slices
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow, SeenRow
+from engine.store.rows import InboxRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
 from schemas.events import EventData, ReportSubmitted
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
-from workflows.case import Case
+from workflows.case import AWAITED, Case
 from workflows.duplicates import correlation_keys
 from workflows.policy.index import Policy
 
@@ -66,11 +66,13 @@ class SliceReads:
         self.due_at: dict[str, int | None] = {}  # when each case in memory comes up
         self.recalculate: set[str] = set()  # cases that come up only to be looked at under a newer pack
         self.open_under: dict[str, dict[str, None]] = {}  # correlation key within a home -> open cases
-        self.seen: dict[tuple[int, str, str], SeenRow] = {}
+        self.seen: dict[SeenKey, SeenRow] = {}
+        self._unborn: dict[str, int] = {}  # by home: unborn cases that hold events, more than when the slice began
+        self._unborn_before: dict[str, int] = {}  # by home: those of then
 
     def read(self, batches: Sequence[Batch]) -> None:
         """Decode all records, then fetch what they touch, each table once: cases, seen events, neighbours."""
-        ids, keys, nearby = set[str](), list[tuple[int, str, str]](), set[str]()
+        ids, keys, nearby = set[str](), set[SeenKey](), set[str]()
         for batch in batches:
             partition = batch.row.partition
             self.due[partition] = DueCases(self, partition)
@@ -86,12 +88,13 @@ class SliceReads:
                         continue
                 event = record.body.event
                 ids.add(event.subject)
-                keys.append((partition, event.source, event.id))
+                key = key_of(partition, event)
+                keys.update((key, old_key_of(key)))
                 if register and isinstance(record.data, ReportSubmitted):
                     nearby.update(_nearby(record.data, event.subject, register))
         if ids:
             self.load(slices.read_cases(self.connection, ids))
-            self.seen = {(r.partition, r.source, r.id): r for r in slices.read_seen(self.connection, keys)}
+            self.seen = {row.key: row for row in slices.read_seen(self.connection, sorted(keys))}
         if nearby:
             self.load(slices.read_nearby(self.connection, nearby))
 
@@ -109,6 +112,8 @@ class SliceReads:
 
     def keep(self, case: Case, partition: int) -> None:
         """Take in a case as it stands after a step."""
+        home, before = home_of(case.id), self.cases.get(case.id)
+        self._unborn[home] = self._unborn.get(home, 0) + is_unborn(case) - (before is not None and is_unborn(before))
         self.cases[case.id] = case
         self.due_at[case.id] = case.next_at
         if case.next_at is not None:
@@ -119,11 +124,29 @@ class SliceReads:
             if case.closed is None:
                 neighbours[case.id] = None
 
+    def unborn(self, home: str) -> int:
+        """The unborn cases of a home that hold early events, as they stand within this slice."""
+        if home not in self._unborn_before:
+            self._unborn_before[home] = slices.count_unborn(self.connection, home)
+        return self._unborn_before[home] + self._unborn.get(home, 0)
+
     def find_case(self, id_: str) -> Case | None:
         """A case that the records of this slice did not name as a subject."""
         if id_ not in self.cases:
             self.load(slices.read_cases(self.connection, [id_]))
         return self.cases.get(id_)
+
+    def find_seen(self, partition: int, body: Record) -> SeenRow | None:
+        """What is known of an event: under its own key, or else in a row of a release that kept no home and actor.
+
+        Such a row may be another actor's. A resend has the subject of its event, so the row speaks for its own case
+        only, but to records of that release, which are answered as they were then.
+        """
+        key = key_of(partition, body.event)
+        own, old = self.seen.get(key), self.seen.get(old_key_of(key))
+        if own is None and old is not None and (not body.digests or old.case_id == body.event.subject):
+            return old
+        return own
 
     def neighbours(self, data: EventData, subject: str, register: Policy) -> tuple[Case, ...]:
         """The open cases under a report's keys, as they stand within this slice."""
@@ -199,6 +222,11 @@ class DueCases:
     def beyond(self, before: int) -> bool:
         """Whether a case that was not fetched may be due before an instant."""
         return self._horizon is not None and self._horizon[0] < before
+
+
+def is_unborn(case: Case) -> bool:
+    """Whether a case waits for its report and holds early events; a quarantined one does not count."""
+    return case.state == AWAITED and case.next_at is not None
 
 
 def _nearby(report: ReportSubmitted, subject: str, register: Policy) -> list[str]:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL, create_engine, event, exc, inspect, make_url, text
 from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
-from sqlalchemy import create_engine, event, exc, inspect, make_url, text
 
 from engine import files
 from engine.errors import DatabaseUnusable, SchemaMismatch
@@ -95,11 +95,12 @@ def refuses(error: Exception) -> bool:
 def unusable(error: Exception) -> DatabaseUnusable | None:
     """What people are told of an error that a file, a disk or a server causes; None: it is a defect, or no error of the
     driver."""
-    if not isinstance(error, exc.DBAPIError):
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    of_sqlite = isinstance(original, sqlite3.Error)
+    if not (of_sqlite or isinstance(error, exc.DBAPIError)):
         return None
-    of_sqlite = isinstance(error.orig, sqlite3.Error)
-    cause = " ".join(str(error.orig).split()).rstrip(".?")
-    shown = cause if of_sqlite else getattr(error.orig, "sqlstate", None) or ""
+    cause = " ".join(str(original).split()).rstrip(".?")
+    shown = cause if of_sqlite else getattr(original, "sqlstate", None) or ""
     for signs, what, remedy in FAULTS:
         if any(sign in shown for sign in signs):
             return DatabaseUnusable(f"{what}: {cause}", remedy=remedy)
@@ -265,6 +266,17 @@ def _begin_sqlite(connection: Connection) -> None:
     """Writers take the write lock at once: a lock upgrade in mid-transaction could not wait."""
     write = connection.get_execution_options().get("gridpatrol_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def url_of_file(path: Path) -> str:
+    """The URL of a SQLite file, whatever characters its name has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def file_of(url: str) -> Path | None:
+    """The SQLite file that a URL names; None: it is a server's database."""
+    parts = make_url(url)
+    return Path(parts.database or "") if parts.get_backend_name() == "sqlite" else None
 
 
 def open_database(url: str) -> Database:

@@ -344,6 +344,7 @@ def unseen(connection: Connection, partition: int, since: int, types: Sequence[s
     sql = f"""
         SELECT s.case_id, s.n, {source}, {id_} FROM facts s LEFT JOIN seen e
              ON e.partition = s.partition AND e.source = {source} AND e.id = {id_}
+             AND ((e.actor = s.post AND e.home = substr(s.case_id, 1, length(s.case_id) - 37)) OR e.actor = '')
         WHERE s.partition = ? AND s.at >= ? AND e.id IS NULL AND {parked} AND {of_types} ORDER BY s.n"""
     rows = execute(connection, sql, partition, since, UNPARKED, wanted)
     return [(*row,) for row in rows]
@@ -380,6 +381,18 @@ def positions(connection: Connection) -> list[tuple[str, int, int, int]]:
         FROM (SELECT 'performance' AS consumer UNION ALL SELECT 'alerts') AS c CROSS JOIN partitions p
         LEFT JOIN positions s ON s.consumer = c.consumer AND s.partition = p.partition
         ORDER BY 1, 2"""
+    return [(*row,) for row in execute(connection, sql)]
+
+
+def marks_ahead(connection: Connection) -> list[tuple[str, int, int, int]]:
+    """(topic, partition, up to where it was published, where that ends) of what was published beyond its end."""
+    sql = """
+        SELECT s.consumer, s.partition, s.n, p.n FROM positions s JOIN partitions p ON p.partition = s.partition
+        WHERE s.consumer = 'facts.topic' AND s.n > p.n
+        UNION ALL
+        SELECT s.consumer, s.partition, s.n, d.last
+        FROM positions s CROSS JOIN (SELECT coalesce(max(number), 0) AS last FROM deliveries) AS d
+        WHERE s.consumer = 'alerts.topic' AND s.n > d.last ORDER BY 1, 2"""
     return [(*row,) for row in execute(connection, sql)]
 
 

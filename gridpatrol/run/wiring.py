@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,7 +25,7 @@ from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import inbox_table, sealed
 from engine.store.audit import Act
-from engine.store.database import Database, open_database
+from engine.store.database import Database, file_of, open_database
 from engine.store.meta import read_meta
 from engine.wall_clock import WallClock
 from gridpatrol import options
@@ -94,8 +93,8 @@ def is_empty(database: Database) -> bool:
 
 def exists(url: str) -> bool:
     """Whether a SQLite file is there. A server's database is asked when it is opened."""
-    kind, _, path = url.partition(":///")
-    return not kind.startswith("sqlite") or Path(path).is_file()
+    file = file_of(url)
+    return file is None or file.is_file()
 
 
 class LogIsTopic(LeaseTaken):

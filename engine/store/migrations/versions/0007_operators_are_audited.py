@@ -1,6 +1,6 @@
 """Operators are audited; and letters of earlier releases, which quoted what was sent, show as much as those of this one.
 
-Revision 0007, after 0004. What was sent stays in the sealed bytes, and a replay says anew why it is refused.
+Revision 0007, after 0005. What was sent stays in the sealed bytes, and a replay says anew why it is refused.
 """
 
 import re
@@ -9,14 +9,15 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0007'
-down_revision = '0004'
+down_revision = '0005'
 branch_labels = None
 depends_on = None
 
 PAGE = 5000
 SAID = 'refused by an earlier release, whose words are not kept: they may quote what was sent'
 QUOTING = (
-    """reason = 'failed' OR detail LIKE '%''%' OR detail LIKE '%"%' OR detail LIKE 'principal % may not speak for %' """
+    """(reason = 'failed' AND detail NOT LIKE 'settled: %' AND detail NOT LIKE 'no policy pack %') """
+    """OR detail LIKE '%''%' OR detail LIKE '%"%' OR detail LIKE 'principal % may not speak for %' """
     """OR detail LIKE '% is not taken: %' OR detail LIKE '% is no header of an event: %' OR detail LIKE 'the header %'"""
 )
 """What quoted: Python's own quotes around a value, the text of an exception, an actor, a content type, a header."""
