@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from engine.errors import ClockDoubted
+from engine.quotas import OverQuota
 from engine.views.event_status import AmbiguousEvent, UnknownEvent
 from engine.views.incident_detail import UnknownCase
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
@@ -82,4 +83,16 @@ def busy(detail: str, remedy: str = "") -> Problem:
         detail,
         remedy=remedy or "send the same again: what was taken already is recognised",
         headers={"Retry-After": "1"},
+    )
+
+
+def over_quota(error: OverQuota) -> Problem:
+    """A principal asks for more than it may; nothing of it was looked at."""
+    return Problem(
+        429,
+        "over_quota",
+        error.message,
+        remedy=error.remedy,
+        headers={"Retry-After": str(error.wait_s)},
+        quota=error.quota,
     )

@@ -19,7 +19,16 @@ from prometheus_client.registry import Collector
 from engine.clock import now_ms
 from engine.metrics import definitions as d
 from engine.policies import Policies
-from engine.store import dead_letters, figures, inbox_table, incident_queries, outbox, positions, unpublished_figures
+from engine.store import (
+    dead_letters,
+    figures,
+    inbox_table,
+    incident_queries,
+    letter_bytes,
+    outbox,
+    positions,
+    unpublished_figures,
+)
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
@@ -115,6 +124,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     waiting = {str(reason): 0 for reason in Reason}
     waiting |= {reason: unreplayed for reason, _, unreplayed in dead_letters.counts(connection)}
     yield d.DEAD_LETTERS.values({(reason,): count for reason, count in sorted(waiting.items())})
+    yield d.LETTER_BYTES.value(sum(letter_bytes.held(connection).values()))
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
 

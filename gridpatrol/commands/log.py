@@ -6,7 +6,7 @@ An exported log is JSON lines, which `gridpatrol replay` turns into the same fac
 import click
 import msgspec
 
-from engine import replay
+from engine import log_file, replay
 from engine.errors import LeaseTaken
 from engine.operations import settlements
 from engine.operations.settlements import Settled
@@ -29,7 +29,10 @@ def export(output: str, settle_after: int | None, database: str | None) -> None:
     """Write the log: packs, settlements and records with their stamps. What is sealed stays in the database.
 
     Works while a server runs. Replayed into an empty database it gives the same facts; with --settle-after, those that
-    would have been without the clock that was ahead.
+    would have been without the clock that was ahead. Checkpoints and a footer in the file prove that nothing of it is
+    missing or changed by accident. The digest that is printed last proves that it is this log and no other: keep it
+    where the file does not lie, and give it to `gridpatrol replay --expect`. The same log has the same digest, whatever
+    database or broker holds it.
 
     \b
     Examples:
@@ -37,10 +40,13 @@ def export(output: str, settle_after: int | None, database: str | None) -> None:
       gridpatrol replay log.jsonl --database sqlite:///var/copy.db
       gridpatrol log export --settle-after 2026-11-22T10:00+08:00 -o settled.jsonl
     """
-    settings = settings_of(database=database)
+    settings, line = settings_of(database=database), b""
     with reading(settings) as opened, whole_log(settings, opened) as engine, options.whole_file(output) as out:
         for line in replay.export_log(engine, settle_after):
             out.write(line + b"\n")
+    footer = log_file.item_of(line, 0).footer
+    assert footer is not None
+    click.echo(f"{footer.records} records in {footer.lines + 1} lines. Digest: {footer.digest}", err=output == "-")
 
 
 @command.command("settle")

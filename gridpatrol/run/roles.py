@@ -27,6 +27,7 @@ from engine.operations.principal_changes import PrincipalChanges
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
+from engine.store import backup_file
 from engine.store.audit import Act
 from engine.store.database import Database, DriverError, open_database, unusable
 from engine.wall_clock import WallClock
@@ -62,6 +63,7 @@ def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
             lease = Lease(database, WRITER, shared=True)
             stack.callback(lease.close)
             database.check_schema()
+            backup_file.check_restored(database)
             yield database, lease
     except DriverError as error:
         if (known := unusable(error)) is None:
@@ -144,7 +146,7 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         preflight.require(settings, database, (names.alerts, names.deadletter))
         wall = WallClock(database)
         counters.clock_doubted.set_function(lambda: bool(wall.belief.doubt))
-        fold, looks = consumer_of_alerts(counters, wall), [lease.keep, *chores(counters, wall)]
+        fold, looks = consumer_of_alerts(counters, wall), [lease.keep, *chores(counters, settings, wall)]
 
         def look_after(database: Database) -> None:
             wall.look({}, ())

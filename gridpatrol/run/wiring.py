@@ -20,10 +20,11 @@ from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
+from engine.operations.retention import LetterRetention
 from engine.packs import check_folder, folder_of
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
-from engine.store import inbox_table, sealed
+from engine.store import backup_file, inbox_table, sealed
 from engine.store.audit import Act
 from engine.store.database import Database, file_of, open_database
 from engine.store.meta import read_meta
@@ -150,6 +151,7 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
         if is_empty(database):
             database.upgrade()
         database.check_schema()
+        backup_file.check_restored(database)
         with database.read() as connection:
             if read_meta(connection, inbox_table.TOPIC) is not None:
                 raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
@@ -157,7 +159,7 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
         if not listening:
             yield Engine(database, settings, (), counters, (), None, wall)
         else:
-            looks = [lease.keep, *chores(counters, wall)]
+            looks = [lease.keep, *chores(counters, settings, wall)]
             yield Engine(database, settings, consumers(counters, wall), counters, looks, None, wall)
     finally:
         if lease is not None:
@@ -176,8 +178,9 @@ def consumer_of_alerts(counters: Counters, wall: WallClock) -> Consumer:
     return lambda database: fold.consume(database, now=wall.known_instant(), heard=count)
 
 
-def chores(counters: Counters, wall: WallClock) -> list[Chore]:
-    """The telling of alerts whose quiet hours are over; and of what was erased, the end in a journal that was held."""
+def chores(counters: Counters, settings: Settings, wall: WallClock) -> list[Chore]:
+    """The telling of alerts whose quiet hours are over; of what was erased, the end in a journal that was held; the
+    emptying of old dead letters."""
     last_s, count = 0.0, _counter_of_alerts(counters)
 
     def tell_waiting(database: Database) -> None:
@@ -185,10 +188,11 @@ def chores(counters: Counters, wall: WallClock) -> list[Chore]:
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
             count(fold.tell(database, wall.known_instant()))
-            if database.holds_erased and database.forget_erased(sealed.TABLE):
+            held = database.holds_erased
+            if held is not False and database.forget_erased(sealed.TABLE) and held:
                 log.info("journal.emptied")
 
-    return [tell_waiting]
+    return [tell_waiting, LetterRetention(settings, wall.known_instant)]
 
 
 def _counter_of_alerts(counters: Counters) -> Callable[[int], None]:

@@ -68,7 +68,7 @@ def city(month: Path) -> str:
     """A database that holds the month. Tests that change something take a copy."""
     url = f"sqlite:///{month.parent / 'city.db'}"
     handlers = logging.getLogger().handlers[:]
-    run("replay", month, "--until", END.isoformat(), "--database", url)
+    run("replay", month, "--until", END.isoformat(), "--database", url, status=1)  # some are refused on purpose
     logging.getLogger().handlers[:] = handlers
     return url
 
@@ -275,14 +275,14 @@ def test_a_database_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> 
 
 def test_a_replay_that_stopped_in_between_and_went_on_tells_the_same_facts(month: Path, city: str) -> None:
     database = "sqlite:///halves.db"
-    run("replay", month, "--until", "2026-03-15T00:00+08:00", "--database", database)
+    run("replay", month, "--until", "2026-03-15T00:00+08:00", "--database", database, status=1)
     some = facts(database)
-    run("replay", month, "--until", END.isoformat(), "--database", database)
+    run("replay", month, "--until", END.isoformat(), "--database", database, status=1)
     assert len(some) < len(facts(database)) and facts(database, "--without-n") == facts(city, "--without-n")
 
 
 def test_the_same_replay_again_decides_nothing(month: Path, copy: str) -> None:
-    done = answer("replay", month, "--until", END.isoformat(), "--database", copy)
+    done = answer("replay", month, "--until", END.isoformat(), "--database", copy, status=1)
     assert done["outcomes"] == {} and done["skipped"] > 100
 
 
@@ -303,7 +303,7 @@ def test_with_one_partition_each_incident_has_the_same_facts(
     month: Path, city: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRIDPATROL_PARTITIONS", "1")
-    run("replay", month, "--until", END.isoformat(), "--database", "sqlite:///one.db")
+    run("replay", month, "--until", END.isoformat(), "--database", "sqlite:///one.db", status=1)
     assert facts("sqlite:///one.db", "--without-n") == facts(city, "--without-n")
     assert facts("sqlite:///one.db") != facts(city)
 
@@ -348,6 +348,18 @@ def test_published_twice_it_counts_once() -> None:
     encoded["data_base64"] = base64.b64encode(json.dumps(report(1)["data"]).encode()).decode()
     assert run("publish", "-", stdin=jsonl(encoded)).stdout.strip() == "1 duplicate"
     assert len(answer("incident", "list")["incidents"]) == 2
+
+
+def test_what_comes_early_is_told_what_it_waits_for_and_what_comes_with_its_report_what_became_of_it() -> None:
+    comment = {"type": "gridpatrol.comment.added.v1", "data": {}}
+    early = [report(number) | comment | {"id": f"early-{number}"} for number in (1, 2)]
+    output = run("publish", "-", stdin=jsonl(*early, report(1))).stdout
+    assert "early-2: came early; parked until 20" in output and "early-1" not in output
+    assert "waits for gridpatrol.report.submitted.v1\n" in output
+    assert output.endswith("2 done, 1 parked\n")
+    item = json.loads(run("publish", "-", "--json", stdin=jsonl(early[1])).stdout)["results"][0]
+    assert (item["outcome"], item["first"]) == ("duplicate", "parked")
+    assert item["waits_for"] == ["gridpatrol.report.submitted.v1"] and item["until"].endswith("Z")
 
 
 def test_a_member_of_misspelt_name_is_taken_and_named() -> None:
