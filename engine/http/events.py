@@ -19,8 +19,8 @@ from engine.http.context import DoorContext
 from engine.http.incoming import Incoming, decided, keep, take
 from engine.http.problems import Problem, refused
 from engine.principals import Principal
-from engine.slice.types import Answer
-from engine.views.event_status import EventStatus, event_status, event_status_in_topic
+from engine.slice.types import PENDING, Answer
+from engine.views.event_status import STANDS, EventStatus, event_status, event_status_in_topic
 from engine.views.questions import MOST_DIGITS, BadQuestion
 from schemas import binary
 from schemas.partition import home_of, partition_of
@@ -40,7 +40,7 @@ class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `unknown` names members that the contract does not know, at most 20: they were sealed and are read by no rule, so a
     name may be misspelt. `outcome` and what follows only where the sender waited for it: done, parked, duplicate,
-    conflict or refused.
+    conflict, refused, or pending where its case stands (`detail` says why).
     """
 
     status: str
@@ -161,7 +161,7 @@ def _result(item: Incoming) -> Accepted:
         case=event.subject,
         reason=why.reason if answer.refusal else "",
         field=why.field,
-        detail=why.detail,
+        detail=why.detail if answer.outcome != PENDING else STANDS,
     )
 
 

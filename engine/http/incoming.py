@@ -13,6 +13,7 @@ from engine.http.context import DURABLE_S, DoorContext, done_within
 from engine.http.problems import busy
 from engine.principals import Principal
 from engine.runtime import Engine
+from engine.slice.types import PENDING
 from engine.store import dead_letters
 from engine.store.dead_letters import DeadLetter
 from engine.writer import Ask
@@ -97,4 +98,5 @@ async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: in
     for outcome in outcomes:
         if not await done_within(outcome, max(0, until - context.now()) / 1000):
             return False
-    return all(outcome.exception() is None for outcome in outcomes)
+    answers = [outcome.result() for outcome in outcomes if outcome.exception() is None]
+    return len(answers) == len(outcomes) and all(answer.outcome != PENDING for answer in answers)

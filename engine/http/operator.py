@@ -17,10 +17,11 @@ from engine.clock import now_ms
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext, done_within
 from engine.http.problems import Problem, busy
-from engine.operations import erasure, resubmission, settlements
+from engine.operations import erasure, resubmission, settlements, tries
 from engine.operations.erasure import Erased, Erasure
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
+from engine.operations.tries import Asked, Wanted
 from engine.principals import Principal
 from engine.runtime import Engine
 from engine.slice.types import Answer
@@ -75,6 +76,15 @@ async def settle(context: NamedDependency[DoorContext], data: JSONBody[Settled])
     return data
 
 
+@post("/v1/operator/tries", status_code=202, tags=["operator"], summary="Try cases again that stand")
+async def try_again(context: NamedDependency[DoorContext], data: JSONBody[Wanted]) -> Asked:
+    """Decide what waits for cases on which a rule has failed: these, or all. A partition that a defect has halted goes
+    on where none is named."""
+    for case in data.cases:
+        check_text(case, "cases")
+    return await _act(context, lambda engine: tries.ask(engine, data))
+
+
 @post(
     "/v1/operator/incidents/{incident:str}/erasures",
     status_code=200,
@@ -93,7 +103,7 @@ async def erase(
     return await _act(context, lambda engine: erasure.erase(engine, incident, by))
 
 
-ROUTES = [activate, replay_letter, settle, erase]
+ROUTES = [activate, replay_letter, settle, try_again, erase]
 
 
 async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:

@@ -48,6 +48,14 @@ class Counters:
             ("way",),
             registry=self.registry,
         )
+        self.defects = Counter(
+            "gridpatrol_defects_total",
+            "Rules and code that failed: a case stands since (case), or a partition (partition).",
+            ("what",),
+            registry=self.registry,
+        )
+        for what in ("case", "partition"):
+            self.defects.labels(what)
         self.deliveries = Counter(
             "gridpatrol_alert_deliveries_total",
             "Alerts told, by channel and outcome.",
@@ -61,6 +69,7 @@ class Counters:
             self.events.labels(type_ or "undecodable", outcome).inc(number)
         for (clock, level), number in result.counts.breaches.items():
             self.breaches.labels(clock, str(level)).inc(number)
+        self.defects.labels("case").inc(result.counts.stood)
         for late_ms in result.counts.lateness:
             self.lateness.observe(late_ms / 1000)
 

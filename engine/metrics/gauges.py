@@ -19,7 +19,16 @@ from prometheus_client.registry import Collector
 from engine.clock import now_ms
 from engine.metrics import definitions as d
 from engine.policies import Policies
-from engine.store import dead_letters, figures, inbox_table, incident_queries, outbox, positions, unpublished_figures
+from engine.store import (
+    dead_letters,
+    figures,
+    inbox_table,
+    incident_queries,
+    outbox,
+    positions,
+    standing,
+    unpublished_figures,
+)
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
@@ -109,6 +118,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         lines, letters = outbox.count_unpublished(connection)
         changes = unpublished_figures.count(connection)
         yield d.MESSAGES_UNPUBLISHED.values({("alerts",): lines, ("deadletter",): letters, ("performance",): changes})
+    yield d.CASES_STANDING.values({(str(p),): count for p, count in standing.counts(connection)})
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})
     # Every reason has a series, so that an alert rule sees a rise from nothing.

@@ -14,6 +14,8 @@ SKIP, STAMP = "skip", "stamp:"
 UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
 """Verdicts of isolation: the record moves time, but is not decided; a firing before it cannot be stored."""
 
+PENDING = "pending"
+"""The outcome of an event whose case stands: it is in the log, and not decided yet."""
 
 AlsoWrite = Callable[[Connection, dict[int, int]], None]
 """Writes in the slice's transaction. It gets the number of records that were taken, by partition."""
@@ -33,6 +35,7 @@ class SliceCounts(Struct):
     events: dict[tuple[str, str], int]  # (type, outcome)
     breaches: dict[tuple[str, int], int]  # (clock, level)
     lateness: list[int]  # ms from a due instant to the arrival that released its firing
+    stood: int = 0  # cases that began to stand
 
 
 class Answer(Struct, frozen=True):
@@ -40,7 +43,7 @@ class Answer(Struct, frozen=True):
 
     partition: int
     position: int
-    outcome: str  # done, parked, refused, duplicate, conflict
+    outcome: str  # done, parked, refused, duplicate, conflict; pending: its case stands
     refusal: Refusal | None = None
     first: str = ""  # of a duplicate: the outcome of the first arrival
 

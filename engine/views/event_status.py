@@ -3,18 +3,21 @@
 import msgspec
 from msgspec import Struct
 
+from engine.slice.types import PENDING
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Connection
 from engine.views.questions import Unanswerable
 from schemas.envelope import decode_record
 from schemas.refusals import Reason
 
+STANDS = "its case stands after a defect of the engine: nothing is lost, it is decided once that is mended"
 MOST_CANDIDATES = 20
 """Undecided records that mention an event and are looked at to find it."""
 
 
 class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The outcome of an event: done, parked, duplicate, conflict, refused, or pending (in the log, not decided yet).
+    """The outcome of an event: done, parked, duplicate, conflict, refused, or pending (in the log, not decided yet;
+    then `detail` says so if it waits because a rule of the engine failed on its case).
 
     `first` is what became of the first event of this source and id, where this one is a duplicate of it.
     """
@@ -71,7 +74,7 @@ def event_status(
         position=seen.position,
         reason=seen.reason,
         field=seen.field,
-        detail=seen.detail,
+        detail=seen.detail if seen.outcome != PENDING else STANDS,
     )
     if position is None or position == seen.position:
         return status
@@ -94,9 +97,7 @@ def event_status_in_topic(
 ) -> EventStatus:
     """The same where the log is a topic, which is not searched: the place that was given out is believed."""
     if incident_queries.read_position(connection, partition) <= position:
-        return EventStatus(
-            outcome="pending", source=source, id=id_, case=subject, partition=partition, position=position
-        )
+        return EventStatus(outcome=PENDING, source=source, id=id_, case=subject, partition=partition, position=position)
     return event_status(connection, source, id_, partition, position)
 
 
@@ -107,7 +108,7 @@ def _pending(connection: Connection, source: str, id_: str) -> EventStatus:
         event = decode_record(row.body).event  # a door has admitted it: it can be decoded
         if (event.source, event.id) == (source, id_):
             return EventStatus(
-                outcome="pending",
+                outcome=PENDING,
                 source=source,
                 id=id_,
                 case=event.subject,

@@ -24,6 +24,7 @@ from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease, LeaseName
 from engine.metrics.counters import Counters
 from engine.principals import Principals
+from engine.rehearsals import rehearse_active
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import Database, DriverError, open_database, unusable
@@ -119,7 +120,8 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease), named(settings, database) as name:
         origin = topics.open_inbox(settings, database)
         member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
-        status = StatusServer(settings.listen, counters.registry, member.ready)
+        rehearse_active(member.engine, now_ms())
+        status = StatusServer(settings.listen, counters.registry, member.ready, member.remark)
         _spare_the_collector()
         opened(status.url)
         try:

@@ -22,6 +22,7 @@ from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.metrics.counters import Counters
 from engine.packs import check_folder, folder_of
+from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import inbox_table
@@ -29,6 +30,7 @@ from engine.store.database import Database, open_database
 from engine.store.meta import read_meta
 from gridpatrol import options
 from gridpatrol.client import Server
+from workflows.policy import model
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack
 
@@ -199,11 +201,15 @@ def read_pack(name: str) -> Pack:
 
 
 def install_if_empty(engine: Engine, stamp: int | None = None) -> Policy:
-    """The active pack. On an empty database the pack of the settings becomes it, through the log."""
+    """The active pack. On an empty database the pack of the settings becomes it, through the log. The rules are tried
+    under it before the log is touched."""
+    rehearse_active(engine, stamp or now_ms())
     engine.drain(None if stamp else now_ms())
     active = engine.active()
     if active is None:
-        engine.install(read_pack(engine.settings.pack), stamp or now_ms())
+        pack = read_pack(engine.settings.pack)
+        rehearse(Policy(pack, model.digest(pack)), stamp or now_ms())
+        engine.install(pack, stamp or now_ms())
         engine.drain(None)
         active = engine.active()
     assert active is not None

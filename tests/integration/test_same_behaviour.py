@@ -71,6 +71,7 @@ def test_the_database_is_opened_verified_and_read_as_before(tmp_path: Path) -> N
 
 def test_figures_that_are_folded_anew_are_those_of_before(tmp_path: Path) -> None:
     url = f"sqlite:///{laid('run.db', tmp_path)}"
+    gridpatrol("db", "upgrade", "--database", url)
     gridpatrol("performance", "rebuild", "--database", url)
     wanted = {command: text for command, text in answers().items() if command.startswith("performance")}
     check_same_answers(answers_of(url, list(wanted)), wanted)
@@ -82,6 +83,7 @@ def test_what_is_damaged_is_found(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE figures SET value = value + 1 WHERE measure = 'on_time'")
         connection.commit()
+    gridpatrol("db", "upgrade", "--database", f"sqlite:///{path}")
     gridpatrol("verify", "--database", f"sqlite:///{path}", status=1)
 
 
