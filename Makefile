@@ -12,7 +12,9 @@ WORKERS ?= 2
 SPREAD := --dist loadfile --no-loadscope-reorder
 # The longest drills start first, so that no process is left alone with one of them at the end.
 LONGEST := $(patsubst %,tests/drill/test_%.py,chaos rebalances growing_up stream_workers cluster_roles)
-DRILLS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/drill/test_*.py))
+# Drills that only compute: they wait for nothing, so they and the deep properties fill the time in which others wait.
+COMPUTES := $(patsubst %,tests/drill/test_%.py,city_figures city_streams importer_memory proof)
+DRILLS := $(LONGEST) $(filter-out $(LONGEST) $(COMPUTES),$(wildcard tests/drill/test_*.py))
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -43,8 +45,11 @@ test: check ## check, then every test but the drills, on SQLite, PostgreSQL and 
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(HOUSE:%=--ignore=%)
 
 drill: setup ## whole installations that are killed, cut off, secured, moved and measured; properties with more examples
-	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(DRILLS)
-	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) --hypothesis-profile deep -m hypothesis
+	@beside=$$(mktemp); \
+	( nice -n 19 $(BIN)/pytest -q $(COMPUTES); one=$$?; \
+	  nice -n 19 $(BIN)/pytest -q --hypothesis-profile deep -m hypothesis && exit $$one ) >$$beside 2>&1 & \
+	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(DRILLS); status=$$?; \
+	wait $$! || status=1; cat $$beside; rm $$beside; exit $$status
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
 	@$(BIN)/python -m lab.chaos.run --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \

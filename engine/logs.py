@@ -16,7 +16,7 @@ from structlog.typing import EventDict, ExcInfo, Processor
 
 from engine.errors import SettingsError
 
-_CHATTY = ("alembic.runtime.migration", "uvicorn.error", "uvicorn.access", "httpx", "kafka", "aiokafka", "faust")
+_CHATTY = ("alembic", "uvicorn.error", "uvicorn.access", "httpx", "kafka", "aiokafka", "faust")
 """Libraries whose lines at INFO are noise in our log."""
 _REPEATING = ("kafka", "aiokafka")
 """Libraries that repeat a line for every try while a broker is away."""

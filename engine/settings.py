@@ -17,6 +17,25 @@ FILE = Path("gridpatrol.toml")
 ROLES = ("all", "gateway", "worker", "performance", "alerts")
 WITH_DOOR = ("all", "gateway")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+AT_LEAST_ONE = (
+    "partitions",
+    "slice_records",
+    "slice_steps",
+    "tick_every_ms",
+    "append_batch",
+    "queue",
+    "connections",
+    "connections_per_peer",
+    "pipelined",
+    "url_bytes",
+    "head_bytes",
+    "head_lines",
+    "head_ms",
+    "body_bytes_per_s",
+    "bodies_bytes",
+    "idle_ms",
+    "reader_ms",
+)
 SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
@@ -41,6 +60,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue: int = 20_000  # events waiting to be appended; more are answered with "come again"
     event_bytes: int = MAX_EVENT_BYTES  # an event's size; the contract allows no more than this
     batch_events: int = 1000  # events of one HTTP batch
+    connections: int = 1000  # open at the door; more are told to come again
+    connections_per_peer: int = 500  # of one address, which behind a proxy is the proxy's
+    pipelined: int = 16  # requests of one connection that wait for their answers
+    url_bytes: int = 49_152  # of a request's address
+    head_bytes: int = 65_536  # of request line and headers
+    head_lines: int = 100  # headers of a request
+    head_ms: int = 10_000  # within which they are there, and before them the TLS handshake
+    body_bytes_per_s: int = 500  # a body that comes more slowly, over head_ms, is not waited for
+    bodies_bytes: int = 134_217_728  # of all bodies under way; one address has half of it
+    idle_ms: int = 5_000  # between two requests of a connection
+    reader_ms: int = 30_000  # who takes nothing of an answer for so long is cut off
     log_format: str = "text"  # text or json
     log_level: str = "INFO"
     kafka: str = ""  # brokers, host:port with commas between; empty: the log is a table
@@ -57,7 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """SettingsError, with the value, for what cannot work."""
-        for name in ("partitions", "slice_records", "slice_steps", "tick_every_ms", "append_batch", "queue"):
+        for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 1 <= self.event_bytes <= MAX_EVENT_BYTES:

@@ -13,13 +13,13 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from engine.http.context import DoorContext
 from engine.http.problems import Problem, busy
 from engine.store import alerts
-from engine.views.alerts import AlertPage, AlertQuestion, FeedStart, alert_page, feed_lines, feed_start
+from engine.views.alerts import MOST, AlertPage, AlertQuestion, FeedStart, alert_page, feed_lines, feed_start
 
 SUBSCRIBERS = 200
 HEARTBEAT_S = 15
@@ -27,19 +27,26 @@ LOOK_S = 0.5
 """How often the feed is looked at when the writer does not say that it grew."""
 PAUSE_S = 0.05
 
+Status = Annotated[str, QueryParameter(description="firing, acknowledged, withdrawn or resolved.")]
+Grid = Annotated[str, QueryParameter(description="Code of a grid: alerts of cases in its subtree.")]
+ClockName = Annotated[str, QueryParameter(description="Alerts of a clock of this name.")]
+CaseId = Annotated[str, QueryParameter(description="Alerts of this case.")]
+Limit = Annotated[int, QueryParameter(description="Alerts of a page.", schema_extra={"minimum": 1, "maximum": MOST})]
+Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
+LastId = Annotated[str, QueryParameter(description="What the header `Last-Event-ID` says, where it cannot be set.")]
 Since = Annotated[str, QueryParameter(description="RFC 3339: alerts that were raised at this instant or later.")]
 
 
 @get("/v1/alerts", summary="Alerts, the latest first", tags=["alerts"])
 async def list_alerts(
     context: NamedDependency[DoorContext],
-    status: FromQuery[str] = "",
-    grid: FromQuery[str] = "",
-    clock: FromQuery[str] = "",
-    case: FromQuery[str] = "",
+    status: Status = "",
+    grid: Grid = "",
+    clock: ClockName = "",
+    case: CaseId = "",
     since: Since = "",
-    limit: FromQuery[int] = 100,
-    cursor: FromQuery[str] = "",
+    limit: Limit = 100,
+    cursor: Cursor = "",
 ) -> AlertPage:
     """Alerts of a subtree by status: firing, acknowledged, withdrawn or resolved."""
     question = AlertQuestion(status=status, grid=grid, clock=clock, case=case, since=since, limit=limit, cursor=cursor)
@@ -108,8 +115,8 @@ async def stream_alerts(
     request: Request[Any, Any, Any],
     context: NamedDependency[DoorContext],
     feed: NamedDependency[Feed],
-    grid: FromQuery[str] = "",
-    last_event_id: FromQuery[str] = "",
+    grid: Grid = "",
+    last_event_id: LastId = "",
 ) -> Stream:
     """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. An id of
     another epoch (the database was restored), or none of this feed's, is answered with the event `restarted`, then

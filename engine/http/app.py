@@ -20,6 +20,7 @@ from engine.http import alerts, events, health, incidents, openapi, operator, pe
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_texts, only_this_machine
 from engine.http.context import DoorContext
+from engine.http.description import describe
 from engine.http.head import with_head
 from engine.http.problems import MEDIA_TYPE, Problem, busy, unanswerable
 from engine.metrics import gauges
@@ -36,7 +37,8 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
     (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *performance.ROUTES]),
     (needs("operator"), operator.ROUTES),
 ]
-ROUTES = [*UNGUARDED, *(route for _, routes in GUARDED for route in routes)]
+BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]
+ROUTES = [*UNGUARDED, *BEHIND_GUARDS]
 
 
 def create_app(
@@ -77,7 +79,7 @@ def create_app(
         openapi_config=None,
         state=State(
             {
-                "description": cache(lambda: openapi.describe(ROUTES, dependencies)),
+                "description": cache(lambda: describe(UNGUARDED, BEHIND_GUARDS, dependencies)),
                 "principals": context.principals,
             }
         ),

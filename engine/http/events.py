@@ -5,13 +5,13 @@ contract or is not its sender's to send.
 """
 
 import re
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import QueryParameter
 from msgspec import Struct
 
 from engine.http.auth import needs
@@ -26,6 +26,16 @@ from schemas import binary
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
+Source = Annotated[str, QueryParameter(description="`source` of the event.")]
+EventId = Annotated[str, QueryParameter(description="`id` of the event.")]
+Subject = Annotated[str, QueryParameter(description="`subject` of the event, as in a `status_url`.")]
+Position = Annotated[
+    int | None,
+    QueryParameter(
+        description="Its place in the log, as in a `status_url`.",
+        schema_extra={"minimum": 0, "maximum": 10**MOST_DIGITS - 1},
+    ),
+]
 SINGLE = ("application/cloudevents+json", "application/json")
 BATCH = "application/cloudevents-batch+json"
 MOST_BYTES = 16 * 1024 * 1024
@@ -168,10 +178,10 @@ def _result(item: Incoming) -> Accepted:
 @get("/v1/events/status", summary="What became of an event", tags=["events"])
 async def status(
     context: NamedDependency[DoorContext],
-    source: FromQuery[str],
-    id: FromQuery[str],
-    subject: FromQuery[str] = "",
-    position: FromQuery[int | None] = None,
+    source: Source,
+    id: EventId,
+    subject: Subject = "",
+    position: Position = None,
 ) -> EventStatus:
     """The outcome of an event by source and id. With `subject` and `position`, as in a `status_url`, of that very
     sending: a resend is then told apart from the first."""

@@ -68,7 +68,7 @@ async def readyz(context: NamedDependency[DoorContext]) -> Ready:
     return await context.read(ask)
 
 
-@get("/metrics", summary="Prometheus metrics", tags=["operations"], include_in_schema=False)
+@get("/metrics", summary="Prometheus metrics", tags=["operations"])
 async def metrics(request: Request[Any, Any, Any], context: NamedDependency[DoorContext]) -> Response[bytes]:
     """Counters of this process, and gauges read from the store just now."""
     encode, kind = choose_encoder(request.headers.get("accept", ""))

@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from engine.http.context import DoorContext
+from engine.views import incident_list
 from engine.views.incident_detail import IncidentDetail, incident_detail
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
 
@@ -34,24 +35,33 @@ State = Annotated[
 ]
 Sort = Annotated[str, QueryParameter(description="due_at, opened_at or id; with - in front downwards.")]
 
+Category = Annotated[str, QueryParameter(description="Code of a category.")]
+Group = Annotated[str, QueryParameter(description="A group of categories.")]
+Overdue = Annotated[bool, QueryParameter(description="Only cases whose deadline has passed.")]
+Limit = Annotated[
+    int, QueryParameter(description="Cases of a page.", schema_extra={"minimum": 1, "maximum": incident_list.MOST})
+]
+Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
+Id = Annotated[str, PathParameter(description="The case: `<home>.<UUIDv7>`.")]
+
 OPEN = {"true": True, "false": False, "all": None}
 
 
 @get("/v1/incidents", summary="The overdue desk: cases by what falls due", tags=["incidents"])
 async def list_incidents(
     context: NamedDependency[DoorContext],
-    overdue: FromQuery[bool] = False,
+    overdue: Overdue = False,
     open: Open = "true",
     grid: Grid = "",
     clock: ClockName = "",
     owner: Owner = "",
     state_: State = "",
-    category: FromQuery[str] = "",
-    group: FromQuery[str] = "",
+    category: Category = "",
+    group: Group = "",
     due_before: Before = "",
     sort: Sort = "due_at",
-    limit: FromQuery[int] = 50,
-    cursor: FromQuery[str] = "",
+    limit: Limit = 50,
+    cursor: Cursor = "",
 ) -> IncidentPage:
     """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page."""
     question = IncidentQuestion(
@@ -73,7 +83,7 @@ async def list_incidents(
 
 
 @get("/v1/incidents/{id:str}", summary="One case in full", tags=["incidents"])
-async def show_incident(context: NamedDependency[DoorContext], id: FromPath[str]) -> IncidentDetail:
+async def show_incident(context: NamedDependency[DoorContext], id: Id) -> IncidentDetail:
     """State, owner, clocks with what is left of them, what may be said next and by whom, and the whole history."""
     now = context.now()
     return await context.read(lambda connection: incident_detail(connection, context.policies, id, now))

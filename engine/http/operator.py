@@ -6,11 +6,11 @@ lease.
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from litestar import Request, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody, PathParameter
 from msgspec import Struct
 
 from engine.clock import now_ms
@@ -28,6 +28,8 @@ from engine.slice.types import Answer
 from engine.views.questions import check_text
 from workflows.policy.model import Pack
 
+LetterId = Annotated[str, PathParameter(description="The number of a dead letter.")]
+CaseId = Annotated[str, PathParameter(description="The case: `<home>.<UUIDv7>`.")]
 T = TypeVar("T")
 WAIT_S = 30
 
@@ -45,7 +47,7 @@ async def activate(context: NamedDependency[DoorContext], data: JSONBody[Pack]) 
 
 
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
-async def replay_letter(context: NamedDependency[DoorContext], letter: FromPath[str]) -> Replayed:
+async def replay_letter(context: NamedDependency[DoorContext], letter: LetterId) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
     found = await _act(context, lambda engine: resubmission.read(engine, letter))
     if found is None:
@@ -94,7 +96,7 @@ async def try_again(context: NamedDependency[DoorContext], data: JSONBody[Wanted
 async def erase(
     request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
-    incident: FromPath[str],
+    incident: CaseId,
     data: JSONBody[Erasure],
 ) -> Erased:
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""

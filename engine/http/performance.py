@@ -1,40 +1,46 @@
 """Figures at the door, by grid, period and kind."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import QueryParameter
 
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext
-from engine.views.performance import PerformanceQuestion, performance_page
+from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 
+Grid = Annotated[str, QueryParameter(description="Code of a grid: the subtree that is summed up; the root by default.")]
 By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
 Period = Annotated[str, QueryParameter(description="day, week, month, quarter, half, year or all; a month by default.")]
 Day = Annotated[str, QueryParameter(description="A local day, YYYYMMDD or YYYY-MM-DD; without one: today.")]
 From = Annotated[str, QueryParameter(name="from", description="First local day, instead of a period.")]
 To = Annotated[str, QueryParameter(name="to", description="Last local day, inclusive.")]
+Level = Annotated[str, QueryParameter(description="With by=grid: the rows are the grids of this level.")]
+Department = Annotated[str, QueryParameter(description="Code of a department.")]
+Group = Annotated[str, QueryParameter(description="A group of categories.")]
+Category = Annotated[str, QueryParameter(description="Code of a category.")]
+Post = Annotated[str, QueryParameter(description="Code of a post.")]
 Published = Annotated[str, QueryParameter(description="true: each row also as it stood after the days of grace.")]
 
 
 @get("/v1/performance", summary="Figures of a subtree", tags=["performance"])
 async def performance(
     context: NamedDependency[DoorContext],
-    grid: FromQuery[str] = "",
+    grid: Grid = "",
     by: By = "",
     period: Period = "",
     day: Day = "",
     from_: From = "",
     to: To = "",
-    level: FromQuery[str] = "",
-    department: FromQuery[str] = "",
-    group: FromQuery[str] = "",
-    category: FromQuery[str] = "",
-    post: FromQuery[str] = "",
+    level: Level = "",
+    department: Department = "",
+    group: Group = "",
+    category: Category = "",
+    post: Post = "",
     published: Published = "",
-) -> Any:
+) -> PerformancePage:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations, exact, with the number of cases behind each."""
     question = PerformanceQuestion(
         grid=grid,

@@ -6,10 +6,12 @@ It shows nothing about incidents or people, so it may listen to other machines.
 import json
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -21,6 +23,10 @@ log = logging.getLogger(__name__)
 
 SILENT_S = 10.0
 """How long a connection may say nothing: each has a thread."""
+WHOLE_S = 20.0
+"""How long it may take as a whole, also if it says a little all the time."""
+MOST_AT_ONCE = 16
+"""Connections at the same time: a scraper and a few probes need one each. More are closed unheard."""
 
 Ready = Callable[[], str]
 """Why the role does not work just now; empty: it does. Or a remark on a role that works."""
@@ -38,6 +44,31 @@ class StatusServer:
 
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
             daemon_threads = True
+            room = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+            def process_request(self, request: Any, client_address: Any) -> None:
+                if self.room.acquire(blocking=False):
+                    super().process_request(request, client_address)
+                else:
+                    self.shutdown_request(request)
+
+            def process_request_thread(self, request: Any, client_address: Any) -> None:
+                def end() -> None:
+                    with suppress(OSError):  # it has ended by itself
+                        request.shutdown(socket.SHUT_RDWR)
+
+                late = threading.Timer(WHOLE_S, end)
+                late.daemon = True
+                late.start()
+                try:
+                    super().process_request_thread(request, client_address)
+                finally:
+                    late.cancel()
+                    self.room.release()
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                if not isinstance(sys.exception(), OSError):  # else who asked has hung up
+                    log.exception("a question about health could not be answered")
 
         class Handler(BaseHTTPRequestHandler):
             """One request."""

@@ -62,6 +62,17 @@ class Counters:
             ("channel", "outcome"),
             registry=self.registry,
         )
+        self.connections = Gauge(
+            "gridpatrol_connections_open",
+            "Connections that the door has let in.",
+            registry=self.registry,
+        )
+        self.cut = Counter(
+            "gridpatrol_connections_cut_total",
+            "Connections that the door cut off because of a limit, by which one.",
+            ("why",),
+            registry=self.registry,
+        )
 
     def count(self, result: "SliceResult") -> None:
         """Take in what a slice did."""

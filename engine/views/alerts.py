@@ -126,10 +126,32 @@ class FeedStart(NamedTuple):
     restarted: bool
 
 
+class FeedLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A line of the feed: who was alerted that something is or was due, and what became of it: `what` is firing,
+    acknowledged, resolved or withdrawn. `id` is stable; `recipients` maps each post to the id of its delivery."""
+
+    id: str
+    alert: str
+    what: str
+    case: str
+    kind: str
+    clock: str
+    level: int
+    path: str
+    category: str
+    recipients: dict[str, str]
+    due_at: str
+    raised_at: str
+    due: str | None = None
+    by: str = ""
+    why: str
+    told_at: str
+
+
 class FeedLines(NamedTuple):
     """The next lines of a subtree by their numbers, and the number to go on after. With `full` there may be more."""
 
-    lines: list[tuple[int, dict[str, Any]]]
+    lines: list[tuple[int, FeedLine]]
     after: int
     full: bool
 
@@ -165,5 +187,6 @@ def feed_lines(connection: Connection, policies: Policies, path: str, after: int
     for row in rows:
         line: dict[str, Any] = msgspec.json.decode(row.body)
         line |= {name: names.instant(line[name]) for name in INSTANTS if name in line}
-        lines.append((row.number, line | {"why": row.reason, "told_at": names.instant(row.told_at)}))
+        line |= {"why": row.reason, "told_at": names.instant(row.told_at)}
+        lines.append((row.number, msgspec.convert(line, FeedLine)))
     return FeedLines(lines, last, full)

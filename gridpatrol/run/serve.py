@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import uvicorn
 
 from consumers.alerts import fold
 from engine.errors import AddressTaken, GridpatrolError, SettingsError
 from engine.http.app import create_app
+from engine.http.limits import Gate, room_for
+from engine.http.uvicorn_quirks import LimitedServer
 from engine.metrics.counters import Counters
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -143,7 +146,8 @@ def _serve(
     try:
         app = create_app(writer, database, closing=closing)
         on_open = (lambda: opened(url, engine)) if opened else None
-        server = Server(app, closing, on_open, certificate)
+        settings = msgspec.structs.replace(engine.settings, connections=room_for(engine.settings.connections))
+        server = Server(app, closing, on_open, Gate(settings, engine.counters), certificate)
         if engine.settings.kafka:
             # A gateway whose writer has stopped ends: its supervisor starts a fresh one. The embedded run goes on, for
             # what is stored can still be read.
@@ -163,24 +167,27 @@ def _serve(
         raise WriterStopped(f"the writer had stopped: {writer.failure}") from writer.failure
 
 
-class Server(uvicorn.Server):
+class Server(LimitedServer):
     """Ends the alert streams before it waits for connections to end, and calls `on_open` when it is open."""
 
     def __init__(
-        self, app: Any, closing: threading.Event, on_open: Callable[[], None] | None, certificate: ssl.SSLContext | None
+        self,
+        app: Any,
+        closing: threading.Event,
+        on_open: Callable[[], None] | None,
+        gate: Gate,
+        certificate: ssl.SSLContext | None,
     ) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ws="none",
-                lifespan="on",
-                timeout_graceful_shutdown=LINGER_S,
-                ssl_context_factory=(lambda *_: certificate) if certificate else None,
-            )
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="on",
+            timeout_graceful_shutdown=LINGER_S,
         )
+        super().__init__(config, gate, certificate)
         self._closing, self._on_open = closing, on_open
 
     def stop(self) -> None:

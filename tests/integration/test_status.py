@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -79,4 +80,39 @@ def test_an_address_that_is_none_is_not_found(capfd: pytest.CaptureFixture[str])
         with socket.create_connection((host, int(port)), timeout=10) as asking:
             asking.sendall(b"GET http://[ HTTP/1.0\r\n\r\n")
             assert b" 404 " in asking.recv(100)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_connection_that_says_a_little_all_the_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "WHOLE_S", 0.3)
+    with serving("127.0.0.1:0") as opened:
+        host, _, port = opened.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as dripping, pytest.raises(ConnectionError):
+            for _ in range(200):
+                dripping.sendall(b"G")
+                time.sleep(0.02)
+
+
+def test_connections_beyond_those_that_probes_need_are_closed_unheard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "WHOLE_S", 0.5)
+    with serving("127.0.0.1:0") as opened:
+        host, _, port = opened.url.removeprefix("http://").rpartition(":")
+        many = [socket.create_connection((host, int(port)), timeout=10) for _ in range(status.MOST_AT_ONCE)]
+        with socket.create_connection((host, int(port)), timeout=10) as one_more:
+            assert one_more.recv(1) == b""
+        for connection in many:
+            assert connection.recv(1) == b"", "it has ended in its time"
+            connection.close()
+        with urlopen(f"{opened.url}/healthz", timeout=10) as answer:
+            assert answer.status == 200
+
+
+def test_a_peer_that_resets_its_connection_leaves_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving("127.0.0.1:0") as opened:
+        host, _, port = opened.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as leaving:
+            leaving.sendall(b"GET /me")
+            leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # a reset
+        with urlopen(f"{opened.url}/healthz", timeout=10) as answer:
+            assert answer.status == 200
     assert "Traceback" not in capfd.readouterr().err

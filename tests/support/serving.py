@@ -6,6 +6,7 @@ had come at an instant of the past.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from consumers.alerts import fold
 from engine import admission
 from engine.clock import now_ms
 from engine.http.app import create_app
+from engine.http.limits import Gate
+from engine.http.uvicorn_quirks import LimitedServer
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.writer import Writer
@@ -88,19 +91,33 @@ def served(engine: Engine, **parts: Any) -> Iterator[Served]:
     writer, closing = Writer(engine), threading.Event()
     writer.start()
     app = create_app(writer, engine.database, closing=closing, **parts)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False, ws="none"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    with running(LimitedServer(config_of(app), Gate(engine.settings, engine.counters))) as port:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as client:
+                yield Served(engine, writer, client, closing)
+        finally:
+            closing.set()
+    writer.stop()
+
+
+def config_of(app: Any, **more: Any) -> uvicorn.Config:
+    """uvicorn's settings for a test."""
+    return uvicorn.Config(app, log_level="warning", access_log=False, ws="none", **more)
+
+
+@contextmanager
+def running(server: uvicorn.Server) -> Iterator[int]:
+    """A real HTTP server on a port of loopback; the port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    port: int = listening.getsockname()[1]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     wait_until(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as client:
-            yield Served(engine, writer, client, closing)
+        yield port
     finally:
-        closing.set()
         server.should_exit = True
         thread.join(WITHIN_S)
-        writer.stop()
 
 
 def wait_until(true: Callable[[], Any]) -> Any:

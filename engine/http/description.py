@@ -1,0 +1,239 @@
+"""The description of the door: OpenAPI 3.1, with a schema of everything that is asked, sent and answered.
+
+What the framework knows of the routes (paths, parameters, words) it tells; bodies and answers are made from the structs
+that are decoded and encoded, by msgspec. Events have the schemas of the contract, their parts among the components: a
+program that reads this document meets no `$id` and no reference but `#/components/...`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from types import UnionType
+from typing import Any, get_args
+
+import msgspec
+from litestar import Litestar, Response
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import License, Tag
+from litestar.response import Stream
+
+from engine.http.events import BATCH, SINGLE
+from engine.http.problems import MEDIA_TYPE
+from engine.views.alerts import FeedLine
+from schemas import examples, jsonschema
+from schemas.events import EVENT_TYPES
+
+VERSION = version("gridpatrol")
+TITLE = "gridpatrol"
+ABOUT = (
+    "Incidents of four-level grid management (四级网格化管理). Events come in as CloudEvents 1.0; what becomes of "
+    "them is decided in the order in which they arrived. Errors are problem documents (RFC 9457). Instants are RFC "
+    "3339 with the offset of the policy pack's zone."
+)
+TAGS = {
+    "events": "What people and systems say, and what became of it.",
+    "incidents": "Cases: what falls due, what is late, and one case in full.",
+    "alerts": "Who was told that something is or was due.",
+    "performance": "Figures with their numerators and denominators.",
+    "operator": "What operators do to a running engine.",
+    "operations": "Probes, metrics, and this description.",
+}
+SCHEMAS = "#/components/schemas/"
+OF_DATA = "Data"
+"""Ends the name of each part of an event's schema: `Accepted` is what the door answers, `AcceptedData` an event's."""
+
+
+class ProblemDetails(msgspec.Struct, kw_only=True):
+    """Why there is no other answer (RFC 9457). `reason` is for programs and stays as it is; `field` is the member or
+    parameter that is wrong, `remedy` what to do, `dead_letter` the number under which a refused event was kept."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str
+    field: str = ""
+    remedy: str = ""
+    dead_letter: str = ""
+    right: str = ""
+
+
+PROBLEMS = {
+    400: "The request cannot be read, or asks for what there is not: `field` names it.",
+    401: "The door asks for a token, and this request has none that it knows.",
+    403: "Who asks may not do this.",
+    404: "There is none of this name.",
+    405: "This route has no such method: `Allow` names those that it has.",
+    408: "The request came too slowly, or not to its end.",
+    409: "There is more than one, or it is not in a state for this.",
+    413: "The request is larger than any may be, or its event is.",
+    414: "The address is too long.",
+    415: "The content type is none that is taken here.",
+    421: "A door without tokens answers to names of this machine only.",
+    422: "The batch has too many events.",
+    431: "Request line and headers are too long.",
+    500: "A defect of the server: its log says more.",
+    503: "Not now: send the same again after `Retry-After`.",
+}
+"""What each status other than success means."""
+ALWAYS = (400, 405, 408, 414, 421, 431, 500, 503)
+"""What any route may answer: the limits of the wire, the framework, the guards of the whole door."""
+OF_ROUTE: dict[str, tuple[int, ...]] = {
+    "publish": (413, 415, 422),
+    "status": (404, 409),
+    "show_incident": (404,),
+    "activate": (413,),
+    "replay_letter": (404, 409, 413),
+    "settle": (413,),
+    "erase": (413,),
+}
+"""What a route answers besides, by the name of its handler."""
+HEADERS: dict[str, dict[str, str]] = {
+    "publish": {"Prefer": "`wait=N`: answer when the outcome is known, after N seconds at most (RFC 7240)."},
+    "stream_alerts": {"Last-Event-ID": "The id of the last line that was heard: what was told since comes first."},
+}
+"""Headers that change an answer."""
+STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
+`data` is a `FeedLine`, its `id` the place in the feed. An event `restarted` tells that the feed has begun anew.
+Comments keep the connection open."""
+
+
+def describe(
+    unguarded: Sequence[HTTPRouteHandler], guarded: Sequence[HTTPRouteHandler], dependencies: Mapping[str, Provide]
+) -> dict[str, Any]:
+    """The OpenAPI document of these routes; those that are guarded ask for a token, where the door does.
+
+    A second application makes it: one that describes itself also serves pages that load scripts from elsewhere.
+    """
+    config = OpenAPIConfig(
+        TITLE,
+        VERSION,
+        description=ABOUT,
+        license=License("Apache-2.0", identifier="Apache-2.0"),
+        tags=[Tag(name, description) for name, description in TAGS.items()],
+        use_handler_docstrings=True,
+        operation_id_creator=lambda handler, *_: handler.handler_name,
+    )
+    routes = [*unguarded, *guarded]
+    app = Litestar(routes, dependencies=dict(dependencies), openapi_config=config, logging_config=None)
+    document: dict[str, Any] = app.openapi_schema.to_schema()
+    handlers = {handler.handler_name: handler for handler in routes}
+    open_names = {handler.handler_name for handler in unguarded}
+    kinds = {kind for handler in routes for kind in [*answered(handler), *sent(handler)] if has_components(kind)}
+    in_order = sorted(kinds, key=str)
+    shapes, parts = msgspec.json.schema_components(
+        [*in_order, FeedLine, ProblemDetails], ref_template=SCHEMAS + "{name}"
+    )
+    shape_of = dict(zip(in_order, shapes, strict=False))
+    document["components"] = {
+        "schemas": parts | event_schemas(),
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A principal's token."}},
+    }
+    for path in document["paths"].values():
+        for operation in path.values():
+            handler = handlers[operation["operationId"]]
+            name = handler.handler_name
+            operation["responses"] = responses(handler, shape_of, name not in open_names)
+            operation["security"] = (
+                [] if name in open_names else [{}, {"token": []}]
+            )  # without principals none is asked
+            if name == "publish":
+                operation["requestBody"] = body_of_events()
+            elif "requestBody" in operation:
+                [kind] = sent(handler)
+                content = {"application/json": {"schema": shape_of[kind]}}
+                operation["requestBody"] = {"required": True, "content": content}
+            for header, text in HEADERS.get(name, {}).items():
+                shown = {"name": header, "in": "header", "description": text, "schema": {"type": "string"}}
+                operation.setdefault("parameters", []).append(shown)
+    document["servers"] = [{"url": "/", "description": "this door"}]
+    # As other languages read it: lists for tuples.
+    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
+    return described
+
+
+def answered(handler: HTTPRouteHandler) -> list[Any]:
+    """The types that a route may answer with."""
+    returned = handler.parsed_fn_signature.return_type
+    if returned.is_subclass_of(Response) and returned.inner_types:
+        returned = returned.inner_types[0]
+    return list(get_args(returned.annotation)) if isinstance(returned.annotation, UnionType) else [returned.annotation]
+
+
+def sent(handler: HTTPRouteHandler) -> list[Any]:
+    """The type of the body that a route decodes; none for most."""
+    data = handler.parsed_fn_signature.parameters.get("data")
+    return [data.annotation] if data is not None else []
+
+
+def has_components(kind: Any) -> bool:
+    """Whether a type is a struct of ours; what else is answered are texts."""
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded: bool) -> dict[str, Any]:
+    """The answers of a route by status."""
+    structs = [shape_of[kind] for kind in answered(handler) if kind in shape_of]
+    statuses = [handler.status_code]
+    if structs:
+        media = "application/json"
+        shape = structs[0] if len(structs) == 1 else {"anyOf": structs}
+    elif answered(handler) == [Stream]:
+        media, shape = "text/event-stream", {"type": "string", "description": STREAMED.replace("\n", " ")}
+    elif answered(handler) == [dict[str, Any]]:
+        media, shape = "application/json", {"type": "object", "description": "an OpenAPI document"}
+    else:
+        media, shape = "text/plain", {"type": "string"}
+    name = handler.handler_name
+    if name == "publish":
+        statuses = [200, 202]
+    text = {200: "The answer.", 202: "Taken, and durable; what comes of it is decided in its turn."}
+    found: dict[str, Any] = {
+        str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
+    }
+    wrong = {*ALWAYS, *OF_ROUTE.get(name, ()), *((401, 403) if is_guarded else ())}
+    problem = {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}{ProblemDetails.__name__}"}}}
+    return found | {str(status): {"description": PROBLEMS[status], "content": problem} for status in sorted(wrong)}
+
+
+def body_of_events() -> dict[str, Any]:
+    """What may be published: one event in either content type, or several."""
+    one = {"$ref": f"{SCHEMAS}Event"}
+    sample = examples.event(next(iter(examples.DATA)))
+    content: dict[str, Any] = {kind: {"schema": one, "example": sample} for kind in SINGLE}
+    content[BATCH] = {"schema": {"type": "array", "items": one}, "example": [sample]}
+    return {"required": True, "content": content}
+
+
+@cache
+def event_schemas() -> dict[str, Any]:
+    """The schemas of all events by their types, `Event` for any of them, and their parts."""
+    found: dict[str, Any] = {}
+    for name, document in jsonschema.documents().items():
+        if (event := name.removesuffix(".json")) in EVENT_TYPES:
+            text = re.sub(r'"#/\$defs/(\w+)"', rf'"{SCHEMAS}\1{OF_DATA}"', document.decode())
+            schema: dict[str, Any] = msgspec.json.decode(text)
+            found |= {f"{part}{OF_DATA}": shape for part, shape in schema.pop("$defs").items()}
+            found[event] = {member: value for member, value in schema.items() if member not in ("$schema", "$id")}
+    which = {name: f"{SCHEMAS}{name}" for name in EVENT_TYPES}
+    found["Event"] = {
+        "description": "A CloudEvent of any type that the door takes.",
+        "oneOf": [{"$ref": reference} for reference in which.values()],
+        "discriminator": {"propertyName": "type", "mapping": which},
+    }
+    return found
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every reference in a document."""
+    if isinstance(value, dict):
+        if isinstance(reference := value.get("$ref"), str):
+            yield reference
+        for member in value.values():
+            yield from references(member)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)

@@ -1,0 +1,123 @@
+"""The door's description: valid OpenAPI, complete, and such that programs which read it need to know nothing else."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from litestar.di import Provide
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from engine.http import description
+from engine.http.app import BEHIND_GUARDS, UNGUARDED
+from engine.http.description import PROBLEMS, describe, references
+from engine.http.events import BATCH, SINGLE
+from engine.views.alerts import FeedLine
+from schemas import examples
+from schemas.events import EVENT_TYPES
+from schemas.messages import Line
+
+
+@cache
+def document() -> dict[str, Any]:
+    given = {name: Provide(lambda: None, sync_to_thread=False) for name in ("context", "feed")}
+    return describe(UNGUARDED, BEHIND_GUARDS, given)
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    """Every operation with its method and path."""
+    found = [(f"{m.upper()} {path}", one) for path, ways in document()["paths"].items() for m, one in ways.items()]
+    assert len(found) == len([*UNGUARDED, *BEHIND_GUARDS])
+    return found
+
+
+OPERATIONS = dict(operations())
+each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
+
+
+def test_a_public_linter_finds_nothing_to_say() -> None:
+    assert [f"{list(error.path)}: {error.message}" for error in OpenAPIV31SpecValidator(document()).iter_errors()] == []
+
+
+def test_every_reference_leads_to_a_component_and_nothing_is_a_resource_of_its_own() -> None:
+    text = msgspec.json.encode(document()).decode()
+    assert '"$id"' not in text and '"$defs"' not in text and '"$schema"' not in text
+    schemas = document()["components"]["schemas"]
+    met = set(references(document()))
+    assert {reference.removeprefix("#/components/schemas/") for reference in met} <= set(schemas)
+    assert len(met) > 60
+
+
+@each_operation
+def test_an_operation_is_named_explained_and_ordered(operation: dict[str, Any]) -> None:
+    assert operation["operationId"].isidentifier() and operation["summary"] and operation["description"]
+    assert len(operation["tags"]) == 1 and set(operation["tags"]) <= set(description.TAGS)
+    for parameter in operation.get("parameters", []):
+        assert parameter["description"] and parameter["schema"], parameter["name"]
+        assert parameter["in"] != "path" or parameter["required"]
+
+
+def test_operations_have_names_of_their_own() -> None:
+    names = [operation["operationId"] for _, operation in operations()]
+    assert len(set(names)) == len(names)
+
+
+@each_operation
+def test_every_answer_has_a_schema(operation: dict[str, Any]) -> None:
+    answers = operation["responses"]
+    assert "default" not in answers, "it would take every status for described"
+    assert {status for status in answers if status < "4"} & {"200", "202"}
+    assert {"400", "503"} <= set(answers)
+    for status, answer in answers.items():
+        assert answer["description"] and answer["content"], status
+        for media, shown in answer["content"].items():
+            assert shown["schema"], (status, media)
+            assert (media == "application/problem+json") == (status >= "4")
+            assert status < "4" or shown["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
+    assert ({"401", "403"} <= set(answers)) == bool(operation["security"])
+
+
+def test_figures_and_the_stream_have_a_schema_that_names_their_members() -> None:
+    paths, schemas = document()["paths"], document()["components"]["schemas"]
+    page = paths["/v1/performance"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert {"rows", "standing"} <= set(schemas[page["$ref"].rpartition("/")[2]]["properties"])
+    stream = paths["/v1/alerts/stream"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    assert "`FeedLine`" in stream["description"]
+    assert {"recipients", "due_at", "told_at"} <= set(schemas["FeedLine"]["properties"])
+
+
+def test_a_line_of_the_feed_has_every_member_of_the_line_that_is_stored() -> None:
+    stored, shown = ({field.name for field in msgspec.structs.fields(kind)} for kind in (Line, FeedLine))
+    assert shown == stored | {"why", "told_at"}
+
+
+def test_every_event_is_a_component_whose_parts_are_components() -> None:
+    schemas = document()["components"]["schemas"]
+    body = document()["paths"]["/v1/events"]["post"]["requestBody"]["content"]
+    assert set(body) == {*SINGLE, BATCH}
+    assert {body[kind]["schema"]["$ref"] for kind in SINGLE} == {"#/components/schemas/Event"}
+    assert set(schemas["Event"]["discriminator"]["mapping"]) == set(EVENT_TYPES)
+    assert [one["$ref"].removeprefix("#/components/schemas/") for one in schemas["Event"]["oneOf"]] == list(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("kind", sorted(examples.DATA))
+def test_an_example_of_each_event_is_valid_as_it_is_described_and_of_one_type_only(kind: str) -> None:
+    judge = Draft202012Validator({"$ref": "#/components/schemas/Event", **document()})
+    event = examples.event(kind)
+    judge.validate(event)
+    assert not judge.is_valid(event | {"type": "gridpatrol.nothing.v1"})
+    assert not judge.is_valid({name: value for name, value in event.items() if name != "actor"})
+
+
+def test_the_examples_of_the_description_are_what_it_describes() -> None:
+    body = document()["paths"]["/v1/events"]["post"]["requestBody"]["content"]
+    for shown in body.values():
+        Draft202012Validator({**shown["schema"], "components": document()["components"]}).validate(shown["example"])
+
+
+def test_each_status_that_an_operation_names_is_explained_once() -> None:
+    named = {int(status) for _, operation in operations() for status in operation["responses"] if status >= "4"}
+    assert named == set(PROBLEMS)
