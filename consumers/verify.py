@@ -9,7 +9,8 @@ one snapshot step by step, and never writes.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
    case is without steps and no step is without its case. Of a case that stands nothing is due.
 3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without the fold's
-   code; every consumer has read every partition to its end; and the feed has every line.
+   code; every consumer has read every partition to its end; the feed has every line; and nothing was published that is
+   not there.
 """
 
 from collections.abc import Callable, Iterator
@@ -73,6 +74,8 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
     for consumer, partition, position, end in recount.positions(connection):
         if position > end or (position < end and not live):
             yield Mismatch("position", f"{consumer} in partition {partition}", f"n {end}", f"n {position}")
+    for topic, partition, position, end in recount.marks_ahead(connection):
+        yield Mismatch("position", f"{topic} in partition {partition}", f"at most {end}", str(position))
 
 
 # ---- the log -----------------------------------------------------------------------------------------

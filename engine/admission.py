@@ -37,7 +37,7 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
     event = msgspec.convert(kept | {"data": msgspec.Raw(msgspec.json.encode(kept["data"]))}, Envelope)
     home = home_of(event.subject)
     if event.partitionkey not in (None, home):
-        return Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
+        return Refusal(Reason.MISROUTED, "partitionkey", "must be the home of the subject: leave it out, or send that")
     sealed, unknown = None, tuple[str, ...]()
     if hidden:
         unknown = tuple(sealing.unknown(event.type, hidden))

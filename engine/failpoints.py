@@ -27,6 +27,8 @@ NAMES = (
     "replay.before_commit",
     "replay.after_commit",
     "copy.before_commit",
+    "backup.between_pages",
+    "file.before_rename",
     "relay.before_send",
     "relay.before_mark",
     "figures.before_flush",

@@ -4,7 +4,6 @@ It is a lock of the operating system beside the SQLite file, or an advisory lock
 the process, so kill -9 frees them.
 """
 
-import fcntl
 import os
 import time
 from contextlib import ExitStack, suppress
@@ -35,6 +34,24 @@ WRITER = LeaseName("writes to", ".lease", 0x67726964)  # "grid"
 TELLER = LeaseName("tells the alerts of", ".alerts.lease", 0x616C7274)  # "alrt"
 
 
+def lock_file(database: Path, name: LeaseName = WRITER, *, shared: bool = False) -> IO[str]:
+    """The lock beside a SQLite file, which may be missing yet, held until it is closed. LeaseTaken names who has it."""
+    path = Path(f"{database}{name.ending}")
+    try:
+        file = os.fdopen(files.opener(str(path), os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+")
+    except OSError as error:
+        raise DatabaseUnusable(f"{path} cannot be written: {error.strerror}", remedy=WRITABLE) from error
+    if not files.lock(file, shared=shared):
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise LeaseTaken(f"process {holder} {name.does} {database}")
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
 class Lease:
     """Held from construction until `close`, or until the process ends. LeaseTaken names the holder where it is known.
 
@@ -54,21 +71,7 @@ class Lease:
         if database.dialect != "sqlite":
             self._lock_row(database)
             return
-        path = Path(f"{database.url.database}{name.ending}")
-        try:
-            self._file = os.fdopen(files.opener(str(path), os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+")
-        except OSError as error:
-            raise DatabaseUnusable(f"{path} cannot be written: {error.strerror}", remedy=WRITABLE) from error
-        try:
-            fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise LeaseTaken(f"process {holder} {name.does} {str(path).removesuffix(name.ending)}") from error
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        self._file = lock_file(Path(str(database.url.database)), name, shared=shared)
         if name is WRITER:
             files.close_to_others(Path(str(database.url.database)))
 

@@ -169,9 +169,15 @@ class Partitions:
             if row.halted:
                 raise PartitionHalted(f"partition {row.partition} stands still: {row.halted}")
 
-    def settle(self, *rows: SettlementRow) -> None:
+    def settle(self, *rows: SettlementRow, also_write: Callable[[Connection], object] | None = None) -> None:
         """Keep verdicts on records of one partition, an operator's or isolation's. A halted partition goes on."""
-        self._mark(rows[0].partition, "", lambda connection: inbox_table.write_settlements(connection, rows))
+
+        def write(connection: Connection) -> None:
+            inbox_table.write_settlements(connection, rows)
+            if also_write is not None:
+                also_write(connection)
+
+        self._mark(rows[0].partition, "", write)
         self.settlements |= {(row.partition, row.position): row.verdict for row in rows}
 
     def halt(self, partition: int, why: str, error: Exception | None = None) -> None:

@@ -8,6 +8,7 @@ tokens are added and withdrawn while the door is open. A change that cannot be u
 import hashlib
 import hmac
 import logging
+import pwd
 import re
 import secrets
 import stat
@@ -16,7 +17,7 @@ import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -72,6 +73,17 @@ class Principal(Struct, frozen=True):
         return {"actors": bool(self.codes or self.patterns), "reads": self.reads, "operator": self.operator}[right]
 
 
+class Operator(NamedTuple):
+    """Who acts as an operator, `PRINCIPAL:ACCOUNT` or a principal alone, and by which way: `cli`, `http` or `file`.
+
+    At a door the principal is the one of the token, and the account is what the command says of itself. Of a file that
+    was edited it is the file's owner.
+    """
+
+    who: str
+    via: str
+
+
 LOCAL = Principal("local", patterns=("*",), reads=True, operator=True)
 """The principal of a door that asks for no token."""
 
@@ -80,7 +92,7 @@ def check(principal: Principal, event: Envelope) -> Refusal | None:
     """A refusal of an event whose actor the principal may not speak for; else None."""
     if principal.may_speak(event.actor):
         return None
-    detail = f"principal {principal.name} may not speak for {event.actor}: its `actors` name no such post"
+    detail = f"principal {principal.name} may not speak for this post: its `actors` do not name it"
     return Refusal(Reason.FORBIDDEN, "actor", detail)
 
 
@@ -114,6 +126,7 @@ class Principals:
         self.path = Path(path) if path else None
         self._names: dict[str, Principal] = {}
         self._tokens: list[tuple[bytes, Principal]] = []
+        self._digests: dict[str, str] = {}
         self._looked, self._state = time.monotonic(), self._look()
         if self.path is not None:
             self._take(self.path)
@@ -136,6 +149,21 @@ class Principals:
         """The principal of a name, as a topic or a record has it."""
         self._refresh()
         return self._names.get(name)
+
+    def digests(self) -> dict[str, str]:
+        """A digest of what the file says of each principal, tokens included; another one after a change."""
+        self._refresh()
+        return self._digests
+
+    def owner(self) -> str:
+        """The account that owns the file, or its number; empty where there is none."""
+        try:
+            owner = self.path.stat().st_uid if self.path else -1
+            return pwd.getpwuid(owner).pw_name if owner >= 0 else ""
+        except OSError:
+            return ""
+        except KeyError:
+            return str(owner)
 
     def __iter__(self) -> Iterator[Principal]:
         """All of them, in the order of the file."""
@@ -168,9 +196,11 @@ class Principals:
 
     def _take(self, path: Path) -> None:
         names: dict[str, Principal] = {}
+        digests: dict[str, str] = {}
         tokens: dict[str, tuple[str, Principal]] = {}  # by digest: where it stands, and whose it is
         for name, entry in _entries(path).items():
             here = f"principal.{name}"
+            digests[name] = hashlib.sha256(msgspec.json.encode(entry)).hexdigest()
             for actor in entry.actors:
                 if not actor or len(actor) > 64 or re.search(r"[\s|/]", actor):
                     raise SettingsError(f"{path}: {here}.actors: {actor!r} is neither a post's code nor a pattern")
@@ -187,7 +217,7 @@ class Principals:
                         f"{path}: {place} is the same token as {tokens[digest][0]}: each is given out once"
                     )
                 tokens[digest] = place, names[name]
-        self._names = names
+        self._names, self._digests = names, digests
         self._tokens = [(digest.encode(), principal) for digest, (_, principal) in tokens.items()]
 
 

@@ -40,9 +40,10 @@ class Refused(GridpatrolError):
 
 
 class Server:
-    """A running server by its address. `token`: by which it knows who speaks; `ca`: who signed its certificate."""
+    """A running server by its address. `token`: by which it knows who speaks; `ca`: who signed its certificate;
+    `account`: who runs the command, for the server's audit."""
 
-    def __init__(self, url: str, timeout_s: float = 60, token: str = "", ca: str = "") -> None:
+    def __init__(self, url: str, timeout_s: float = 60, token: str = "", ca: str = "", account: str = "") -> None:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         host = parts.hostname or "127.0.0.1"
@@ -55,6 +56,8 @@ class Server:
         self._address = (EVERYWHERE.get(host, host), parts.port or (443 if self._tls else 80))
         self._timeout_s = timeout_s
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
+        if account.isascii() and account.isprintable():
+            self._authorization["Gridpatrol-Account"] = account
         self._open: http.client.HTTPConnection | None = None  # of the request under way
 
     def get(self, path: str, **query: Any) -> Any:

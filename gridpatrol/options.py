@@ -6,7 +6,7 @@ import pwd
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from engine import files
+from engine.principals import Operator
 from engine.views.questions import BadQuestion, check_text
 from schemas.envelope import to_ms
 
@@ -102,6 +103,11 @@ class InstantType(click.ParamType):
 INSTANT = InstantType()
 
 
+def utc(ms: int) -> str:
+    """An instant (ms UTC) for people, in whole seconds: `2026-03-02T01:00:00Z`."""
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class TextType(click.ParamType):
     """A text of a question to a database. What only some databases take is a mistake of the command line on all."""
 
@@ -119,8 +125,13 @@ class TextType(click.ParamType):
 TEXT = TextType()
 
 
+def operator() -> Operator:
+    """Who acts on a database by a command of this machine, for the audit."""
+    return Operator(f"local:{account()}", "cli")
+
+
 def account() -> str:
-    """Who runs the command, for lines in the log: the account's name on this machine, or its number."""
+    """Who runs the command: the account's name on this machine, or its number."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from schemas.envelope import MAX_EVENT_BYTES
+from schemas.envelope import MAX_EVENT_BYTES, MEMBERS, not_json
 from schemas.instants import EARLIEST
 from schemas.refusals import Reason, Refusal
 
@@ -58,7 +58,7 @@ def structured(headers: Headers, body: bytes) -> bytes | Refusal:
         if _media(kind) in (None, STRUCTURED, JSON):
             return body
         remedy = f"send one event as {STRUCTURED}, or in binary mode"
-        return Refusal(Reason.UNDECODABLE, "", f"{kind} is not taken: {remedy}")
+        return Refusal(Reason.UNDECODABLE, "", f"this content type is not taken: {remedy}")
     try:
         attributes = dict(_attributes(headers))
     except _HeaderError as bad:
@@ -111,10 +111,10 @@ def _refused(attributes: dict[str, str], kind: str | None, body: bytes) -> Refus
     """Why headers and body are no event in binary mode; None if they are one."""
     version = attributes.get("specversion")
     if version != "1.0":
-        found = "is missing beside other attributes" if version is None else f"{version!r} is not known"
+        found = "is missing beside other attributes" if version is None else "is not known"
         return Refusal(Reason.INVALID, "specversion", f"{found}: send 1.0 as ce-specversion (in Kafka ce_specversion)")
     if _media(kind) not in (None, JSON):
-        return Refusal(Reason.INVALID, "datacontenttype", f"{kind} is not taken: data is {JSON}")
+        return Refusal(Reason.INVALID, "datacontenttype", f"this type of data is not taken: send {JSON}")
     if len(body) > MAX_EVENT_BYTES:
         too_large = f"{len(body)} bytes, {MAX_EVENT_BYTES} are allowed: put files elsewhere and send their address"
         return Refusal(Reason.TOO_LARGE, "", too_large)
@@ -129,12 +129,13 @@ def _not_json(body: bytes) -> str:
         body.decode()
         msgspec.json.decode(body, type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return f"not JSON in UTF-8: {error}"
+        return not_json(error)
     return ""
 
 
 def _attributes(headers: Headers) -> Iterator[tuple[str, str]]:
-    """The attributes by name, and the content type under its header's name. Raises _HeaderError."""
+    """The attributes by name, and the content type under its header's name. Raises _HeaderError, which names attributes
+    of the contract only."""
     seen, prefixes = set[str](), set[str]()
     for name, value in _pairs(headers):
         prefix, attribute = name[: len(HTTP)], name[len(HTTP) :]
@@ -143,11 +144,10 @@ def _attributes(headers: Headers) -> Iterator[tuple[str, str]]:
         elif prefix not in (HTTP, KAFKA):
             continue
         elif not _NAME.fullmatch(attribute) or attribute in ("data", "datacontenttype"):
-            raise _HeaderError(
-                attribute[:40], f"{name[:40]} is no header of an event: data is the body, its type Content-Type"
-            )
+            remedy = "a name has letters and digits only; data is the body, its type Content-Type"
+            raise _HeaderError(_named(attribute), f"no header of an event: {remedy}")
         if attribute in seen:
-            raise _HeaderError(attribute, f"the header {name} stands there more than once")
+            raise _HeaderError(_named(attribute), "a header stands there more than once: send each once")
         seen.add(attribute)
         prefixes.add(prefix)
         yield attribute, _value(attribute, prefix, value)
@@ -171,11 +171,16 @@ def _value(attribute: str, prefix: str, value: str | bytes) -> str:
             return text
         if not text.isascii() or _BAD_PERCENT.search(text):
             remedy = "write whatever is not printable ASCII, blanks, quotes and % itself as %XX of its UTF-8"
-            raise _HeaderError(attribute, f"the header's value is not percent-encoded: {remedy}")
+            raise _HeaderError(_named(attribute), f"the header's value is not percent-encoded: {remedy}")
         quoted = _QUOTED.fullmatch(text)
         return unquote_to_bytes(re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text).decode()
     except UnicodeDecodeError as error:
-        raise _HeaderError(attribute, f"the header's value is not UTF-8: {error}") from error
+        raise _HeaderError(_named(attribute), "the header's value is not UTF-8: encode it so") from error
+
+
+def _named(attribute: str) -> str:
+    """An attribute of the contract; empty for any other, whose name may be somebody's words."""
+    return attribute if attribute in MEMBERS or attribute == CONTENT_TYPE else ""
 
 
 def _content_type(headers: Headers) -> str | None:

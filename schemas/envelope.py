@@ -14,7 +14,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from schemas.events import EVENT_TYPES, LINK, WEB, Code, EventData, Instant
+from schemas.events import EVENT_TYPES, LINK, WEB, Code, EventData, Instant, trigger_of
 from schemas.facts import AnyFact
 from schemas.instants import EARLIEST, SPAN, outside
 from schemas.refusals import Reason, Refusal
@@ -32,6 +32,8 @@ _ENGINE_TYPES = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFac
     "figure",
 }
 """The types that only the engine uses: facts, published messages, causes of steps."""
+_KNOWN_TYPES = _ENGINE_TYPES | {"clock.due"} | {trigger_of(name) for name in EVENT_TYPES}
+_VERSION = re.compile(r"\.v[0-9]{1,3}$(?!\n)")
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -64,6 +66,9 @@ class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
     letter: str = ""  # the dead letter that this replays
 
 
+_, _parts = msgspec.json.schema_components(EVENT_TYPES.values())
+MEMBERS = frozenset(Envelope.__struct_fields__).union(*(part.get("properties", {}) for part in _parts.values()))
+"""The names of all members of the contract, for refusals: what a sender calls another member may be personal too."""
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 decode_record = msgspec.json.Decoder(Record).decode
 encode_record = msgspec.json.Encoder().encode
@@ -93,15 +98,27 @@ def decode_envelope(raw: bytes) -> Envelope | Refusal:
     except msgspec.ValidationError as error:
         return _refused(Reason.INVALID, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refusal(Reason.UNDECODABLE, "", f"not JSON in UTF-8: {error}")
+        return Refusal(Reason.UNDECODABLE, "", not_json(error))
     if event.type not in EVENT_TYPES:
         return unknown_type(event.type)
-    if not _SUBJECT.match(event.subject):
+    if not is_subject(event.subject):
         return Refusal(Reason.INVALID, "subject", "must be <home>.<UUIDv7>, minted by the sender; home is a grid code")
     if event.dataschema is not None and not _DATASCHEMA.match(event.dataschema):
         remedy = "send an address of http or https, or a urn: as `gridpatrol schema` prints it"
         return Refusal(Reason.INVALID, "dataschema", f"no address of a schema: {remedy}, or leave it out")
     return _untimely(event) or event
+
+
+def not_json(error: Exception) -> str:
+    """Why bytes are not the JSON that is asked for, by the error of their decoder, and without any of them."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not JSON in UTF-8: at byte {error.start} no character begins"
+    return f"not JSON in UTF-8: {error}"
+
+
+def is_subject(text: str) -> bool:
+    """Whether a text has the form of a case's id."""
+    return _SUBJECT.match(text) is not None
 
 
 def _untimely(struct: Struct, prefix: str = "") -> Refusal | None:
@@ -113,7 +130,8 @@ def _untimely(struct: Struct, prefix: str = "") -> Refusal | None:
 
 
 def _unstorable(raw: bytes) -> Refusal | None:
-    """The first text or number of an event that some store would refuse, named by its member."""
+    """The first text or number of an event that some store would refuse, named by the last member on its way that the
+    contract knows."""
     try:
         members = list(_members(json.loads(raw, parse_int=_whole), ""))
     except (ValueError, RecursionError):
@@ -134,15 +152,16 @@ def _whole(digits: str) -> float:
     return value if -(2**63) <= value < 2**63 else math.inf
 
 
-def _members(value: object, path: str) -> Iterator[tuple[str, object]]:
-    """Every scalar and key inside a JSON value, with its path."""
+def _members(value: object, path: str, known: bool = True) -> Iterator[tuple[str, object]]:
+    """Every scalar and key inside a JSON value, with its path as far as the contract knows it."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield path, name
-            yield from _members(member, f"{path}.{name}".lstrip("."))
+            here = known and name in MEMBERS
+            yield from _members(member, f"{path}.{name}".lstrip(".") if here else path, here)
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _members(item, f"{path}[{i}]")
+            yield from _members(item, f"{path}[{i}]" if known else path, known)
     else:
         yield path, value
 
@@ -159,6 +178,11 @@ def unknown_type(name: str) -> Refusal:
     return Refusal(Reason.UNKNOWN_TYPE, "type", "not in the contract: see `gridpatrol schema`")
 
 
+def is_known_type(name: str) -> bool:
+    """Whether a type is one of the contract or of the engine, in any version; another may be somebody's words."""
+    return _VERSION.sub("", name).removeprefix("gridpatrol.") in _KNOWN_TYPES
+
+
 def decode_data(event: Envelope) -> EventData | Refusal:
     """The data of an event by its type. Unknown members are left out here; the door has sealed them."""
     try:
@@ -166,7 +190,7 @@ def decode_data(event: Envelope) -> EventData | Refusal:
     except msgspec.ValidationError as error:
         return _refused(Reason.INVALID, error, "data")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refusal(Reason.UNDECODABLE, "data", f"not JSON: {error}")
+        return Refusal(Reason.UNDECODABLE, "data", not_json(error))
     return _untimely(data, "data.") or data
 
 

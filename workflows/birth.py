@@ -24,7 +24,7 @@ def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str
     register = d.register
     if data.grid is not None:
         if data.grid not in register.grids:
-            return unknown_code("data.grid", data.grid, "grid")
+            return unknown_code("data.grid", "grid")
         grid = data.grid
     else:
         found = register.locate(data.position) if data.position else ()
@@ -32,7 +32,7 @@ def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str
         near = [code for code in (own,) if code in register.grids and register.home(code) == home]
         grid = own if own in here else next(iter(here or near), home)
     if grid not in register.grids:
-        return unknown_code("subject", home, "home")
+        return unknown_code("subject", "home")
     if not register.stands(register.grids[grid], d.judged(0)):
         return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
     if register.home(grid) != home:

@@ -115,7 +115,7 @@ def _decide(
     post = register.posts.get(event.actor)
     if post is None or post.vacant or not register.stands(post, incoming.arrival):
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
-        return Refusal(Reason.UNKNOWN_CODE, "actor", f"{event.actor!r} is {why}")
+        return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
     instant = believed(to_ms(event.time), incoming.first_arrival or incoming.arrival, rules.options.offline_ms)
     d = Decision(case, rules, register, incoming.arrival, instant, event.actor)
     d.token = incoming.record.token
@@ -126,7 +126,7 @@ def _decide(
     except CalendarError as error:
         return Refusal(Reason.INVALID, "time", str(error))
     except LimitError as error:
-        return Refusal(Reason.INVALID, "data.limit", str(error))
+        return Refusal(Reason.INVALID, "data.limit", error.rule)
 
 
 def _birth(d: Decision, data: EventData, post: Post, home: str, nearby: tuple[Case, ...]) -> Decision | Refusal | None:
@@ -134,10 +134,10 @@ def _birth(d: Decision, data: EventData, post: Post, home: str, nearby: tuple[Ca
     if not isinstance(data, ReportSubmitted):
         return None
     if data.category not in d.rules.categories:
-        return effects.unknown_code("data.category", data.category, "category")
+        return effects.unknown_code("data.category", "category")
     for code in data.touches:
         if code not in d.register.grids:
-            return effects.unknown_code("data.touches", code, "grid")
+            return effects.unknown_code("data.touches", "grid")
     grid = birth.place(d, data, post.grid, home)
     if isinstance(grid, Refusal):
         return grid
@@ -218,7 +218,7 @@ def _park(case: Case, incoming: IncomingEvent, rules: Policy, register: Policy) 
     if len(case.parked) >= options.parked_cap:
         return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
     if case.state == AWAITED and (home not in register.grids or register.home(home) != home):
-        return effects.unknown_code("subject", home, "home")
+        return effects.unknown_code("subject", "home")
     d = Decision(case, rules, register, incoming.arrival, incoming.arrival, event.actor)
     d.tell(
         facts.Parked(

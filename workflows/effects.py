@@ -67,7 +67,7 @@ def dispatch(d: Decision, data: events.Dispatched, speaker: Speaker) -> Refusal 
 def arrive(d: Decision, data: events.DepartmentArrived, speaker: Speaker) -> Refusal | None:
     """A department is on site; the grid of the place assists from here (配合处理, M18)."""
     if data.department not in d.register.departments:
-        return unknown_code("data.department", data.department, "department")
+        return unknown_code("data.department", "department")
     d.tell(facts.Arrived(department=data.department))
     units = dict.fromkeys((*d.case.assisting, d.case.path[-1]))
     if data.department != d.case.owner.department:
@@ -96,7 +96,7 @@ def complete_rectification(d: Decision, data: events.RectificationCompleted, spe
     """The responsible unit says that a stage is done."""
     running = d.case.clock("rectify", data.stage)
     if running is None:
-        return Refusal(Reason.IMPOSSIBLE, "data.stage", f"stage {data.stage} was not ordered or is already done")
+        return Refusal(Reason.IMPOSSIBLE, "data.stage", "this stage was not ordered, or is already done")
     sla.stop(d, running, "rectification.completed")
     d.tell(facts.Rectified(stage=data.stage))
     return None
@@ -191,7 +191,7 @@ def reassign(d: Decision, data: events.Reassigned, speaker: Speaker) -> Refusal 
     else:
         grid = data.to_grid or ""
         if grid not in d.register.grids:
-            return unknown_code("data.to_grid", grid, "grid")
+            return unknown_code("data.to_grid", "grid")
     assign(d, Owner(grid, d.register.grids[grid].level, data.to_department or ""), "reassigned")
     return None
 
@@ -221,7 +221,7 @@ def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) 
     clock = d.case.clock(data.clock)
     if clock is None:
         names = ", ".join(c.name for c in d.case.clocks)
-        return Refusal(Reason.INVALID, "data.clock", f"no clock {data.clock!r} runs; running: {names}")
+        return Refusal(Reason.INVALID, "data.clock", f"no clock of this name runs; running: {names}")
     sla.retarget(d, clock, due=to_ms(data.due) if data.due else None, limit=limit, why="ordered")
     return None
 
@@ -232,7 +232,7 @@ def _limit(text: str | None, field: str) -> Limit | Refusal | None:
     try:
         return parse_limit(text)
     except LimitError as error:
-        return Refusal(Reason.INVALID, field, str(error))
+        return Refusal(Reason.INVALID, field, error.rule)
 
 
 def merge(d: Decision, data: events.Merged, speaker: Speaker) -> Refusal | None:
@@ -282,16 +282,16 @@ def urge(d: Decision, data: events.Urged, speaker: Speaker) -> Refusal | None:
 # ---- what several effects share ----------------------------------------------------------------------------
 
 
-def unknown_code(field: str, code: str, what: str) -> Refusal:
-    """The refusal of a code that the pack does not know."""
-    return Refusal(Reason.UNKNOWN_CODE, field, f"{code!r} is no {what} of the active pack")
+def unknown_code(field: str, what: str) -> Refusal:
+    """The refusal of a code that the pack does not know. The code is not quoted: it may be anything, also a name."""
+    return Refusal(Reason.UNKNOWN_CODE, field, f"this is no {what} of the active pack: send the code of one")
 
 
 def check_department(d: Decision, department: str, field: str) -> Refusal | None:
     """Refuse an unknown department, and one that the place does not lie below: it could not handle the case."""
     known = d.register.departments.get(department)
     if known is None:
-        return unknown_code(field, department, "department")
+        return unknown_code(field, "department")
     if known.grid not in d.case.path:
         return Refusal(Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}")
     return None

@@ -92,11 +92,16 @@ class Relay:
         self._written_s = time.monotonic()
 
     def reload(self, owned: Sequence[int]) -> None:
-        """Begin again at the marks of these partitions."""
+        """Begin again at the marks of these partitions. A mark after the last step is of another backup than the steps:
+        from the last one on they are published, for a second time perhaps."""
         self.publisher.forget()
         self._waiting.clear()
         with self.database.read() as connection:
-            marks = read_positions(connection, NAME)
+            marks, ends = read_positions(connection, NAME), steps.read_ends(connection)
+        for partition in owned:
+            if (mark := marks.get(partition, 0)) > (end := ends.get(partition, 0)):
+                log.error("steps up to %d.%d were published, and the store has %d", partition, mark, end)
+                marks[partition] = end
         self._marked = {p: marks.get(p, 0) for p in owned}
         self._sent, self._acknowledged = dict(self._marked), dict(self._marked)
 

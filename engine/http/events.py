@@ -23,6 +23,7 @@ from engine.slice.types import PENDING, Answer
 from engine.views.event_status import STANDS, EventStatus, event_status, event_status_in_topic
 from engine.views.questions import MOST_DIGITS, BadQuestion
 from schemas import binary
+from schemas.envelope import not_json
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
@@ -109,7 +110,8 @@ async def publish(
             incoming = [Incoming(event, request.user)]
     else:
         remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}, or ce- headers"
-        raise Problem(415, "content_type", f"{kind or 'no content type'} is not taken here", remedy=remedy)
+        what = "this content type" if kind else "no content type"
+        raise Problem(415, "content_type", f"{what} is not taken here", remedy=remedy)
     await take(context, incoming, wait=wait_s is not None)
     if kind != BATCH and incoming[0].refusal is not None:
         raise refused(incoming[0].refusal, incoming[0].letter)
@@ -126,7 +128,8 @@ async def _decode_batch(context: DoorContext, sender: Principal, body: bytes) ->
     try:
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        refusal = Refusal(Reason.UNDECODABLE, "", f"a batch is a JSON array of events: {error}")
+        why = "" if isinstance(error, msgspec.ValidationError) else f": {not_json(error)}"
+        refusal = Refusal(Reason.UNDECODABLE, "", f"a batch is a JSON array of events{why}")
         whole = Incoming(body, sender, refusal=refusal)
         await keep(context, [whole])
         raise refused(refusal, whole.letter) from error

@@ -18,20 +18,24 @@ from engine.errors import GridpatrolError
 from engine.http.context import DoorContext, done_within
 from engine.http.problems import Problem, busy
 from engine.operations import erasure, resubmission, settlements, tries
+from engine.operations.auditing import audited
 from engine.operations.erasure import Erased, Erasure
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
 from engine.operations.tries import Asked, Wanted
-from engine.principals import Principal
+from engine.principals import Operator, Principal
 from engine.runtime import Engine
 from engine.slice.types import Answer
+from engine.store.audit import Act
 from engine.views.questions import check_text
-from workflows.policy.model import Pack
+from workflows.policy.model import Pack, digest
 
 LetterId = Annotated[str, PathParameter(description="The number of a dead letter.")]
 CaseId = Annotated[str, PathParameter(description="The case: `<home>.<UUIDv7>`.")]
 T = TypeVar("T")
 WAIT_S = 30
+ACCOUNT = "gridpatrol-account"
+"""The header in which a command names the account that runs it."""
 
 
 class Activated(Struct, frozen=True):
@@ -41,14 +45,25 @@ class Activated(Struct, frozen=True):
 
 
 @post("/v1/operator/packs", status_code=202, tags=["operator"], summary="Activate a compiled pack")
-async def activate(context: NamedDependency[DoorContext], data: JSONBody[Pack]) -> Activated:
+async def activate(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[Pack]
+) -> Activated:
     """Keep the pack under its hash, and let every partition activate it."""
-    return Activated(await _act(context, lambda engine: engine.install(data, now_ms())))
+    operator = operator_of(request)
+
+    def install(engine: Engine) -> str:
+        with audited(engine.database, operator, Act.PACK_ACTIVATED, digest(data)):
+            return engine.install(data, now_ms())
+
+    return Activated(await _act(context, install))
 
 
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
-async def replay_letter(context: NamedDependency[DoorContext], letter: LetterId) -> Replayed:
+async def replay_letter(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], letter: LetterId
+) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
+    operator = operator_of(request)
     found = await _act(context, lambda engine: resubmission.read(engine, letter))
     if found is None:
         raise Problem(
@@ -57,7 +72,8 @@ async def replay_letter(context: NamedDependency[DoorContext], letter: LetterId)
     try:
         submission = resubmission.resubmission(*found, context.writer.engine.count, context.principals)
     except resubmission.NotReplayable as error:
-        raise Problem(409, "not_replayable", str(error)) from error
+        raise Problem(409, "not_replayable", error.message, remedy=error.remedy) from error
+    row = await _act(context, lambda engine: resubmission.begin(engine, letter, operator))
     ask = context.writer.submit(submission, wait=submission.kind == "event")
     await _done(ask.durable)
     if ask.outcome is None:
@@ -65,26 +81,32 @@ async def replay_letter(context: NamedDependency[DoorContext], letter: LetterId)
     else:
         answer: Answer = await _done(ask.outcome)
         outcome = resubmission.outcome_of(letter, answer)
-    await _act(context, lambda engine: resubmission.write_outcome(engine, outcome))
+    await _act(context, lambda engine: resubmission.write_outcome(engine, outcome, row))
     return outcome
 
 
 @post("/v1/operator/settlements", status_code=200, tags=["operator"], summary="Settle a record that halts")
-async def settle(context: NamedDependency[DoorContext], data: JSONBody[Settled]) -> Settled:
+async def settle(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[Settled]
+) -> Settled:
     """Keep an operator's word on a record, and let its partition go on."""
+    operator = operator_of(request)
     check_text(data.verdict, "verdict")
     check_text(data.detail, "detail")
-    await _act(context, lambda engine: settlements.settle(engine, data))
+    await _act(context, lambda engine: settlements.settle(engine, data, operator))
     return data
 
 
 @post("/v1/operator/tries", status_code=202, tags=["operator"], summary="Try cases again that stand")
-async def try_again(context: NamedDependency[DoorContext], data: JSONBody[Wanted]) -> Asked:
+async def try_again(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[Wanted]
+) -> Asked:
     """Decide what waits for cases on which a rule has failed: these, or all. A partition that a defect has halted goes
     on where none is named."""
+    operator = operator_of(request)
     for case in data.cases:
         check_text(case, "cases")
-    return await _act(context, lambda engine: tries.ask(engine, data))
+    return await _act(context, lambda engine: tries.ask(engine, data, operator))
 
 
 @post(
@@ -101,11 +123,37 @@ async def erase(
 ) -> Erased:
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
     check_text(data.by, "by")
-    by = f"{request.user.name}: {data.by}" if context.principals.asked else data.by
-    return await _act(context, lambda engine: erasure.erase(engine, incident, by))
+    operator = operator_of(request, data.by)
+    erased = await _act(context, lambda engine: erasure.erase(engine, incident, operator))
+    return await context.aside(lambda: erasure.forget(context.database, erased))
 
 
-ROUTES = [activate, replay_letter, settle, try_again, erase]
+@post(
+    "/v1/operator/letters/{letter:str}/erasures",
+    status_code=200,
+    tags=["operator"],
+    summary="Erase what is sealed of a letter",
+)
+async def erase_letter(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    letter: LetterId,
+    data: JSONBody[Erasure],
+) -> Erased:
+    """Blank the bytes of a dead letter, which can then no longer be replayed. Its row stays."""
+    check_text(data.by, "by")
+    operator = operator_of(request, data.by)
+    erased = await _act(context, lambda engine: erasure.erase_letter(engine, letter, operator))
+    return await context.aside(lambda: erasure.forget(context.database, erased))
+
+
+ROUTES = [activate, replay_letter, settle, try_again, erase, erase_letter]
+
+
+def operator_of(request: Request[Principal, Any, Any], account: str = "") -> Operator:
+    """Who asks, for the audit: the principal, and the account on its machine as a command names it."""
+    said = account or request.headers.get(ACCOUNT, "")
+    return Operator(f"{request.user.name}:{said}" if said and said.isprintable() else request.user.name, "http")
 
 
 async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:

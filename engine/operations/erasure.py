@@ -1,4 +1,4 @@
-"""Erasing personal data: sealed bodies of a case go, everything that was decided stays.
+"""Erasing personal data: sealed bodies of a case or of a letter go, everything that was decided stays.
 
 Log, facts and figures carry tokens only, so none of them changes. A body is stored before its event is in the log. If
 the event never gets there (a crash, brokers that were away), the sealed row waits for the resend; no token leads to it,
@@ -7,13 +7,24 @@ and it is erased with the rest of its case.
 
 import logging
 
+import msgspec
 from msgspec import Struct
 
 from engine.errors import GridpatrolError
+from engine.principals import Operator
 from engine.runtime import Engine
-from engine.store import sealed
+from engine.store import audit, dead_letters, exports, sealed
+from engine.store.audit import Act
+from engine.store.database import FAILURES, Database
+from schemas.envelope import decode_record
+from schemas.facts import decode_cause
 
 log = logging.getLogger(__name__)
+
+HELD_S = 0.5
+"""How long an erasure waits for readers of the database: meanwhile nothing is written."""
+HELD = "a reader holds the journal of the database, where it still lies: it goes when that reader ends"
+KEPT = "the rows that are dead now could not be vacuumed: PostgreSQL does so by itself later"
 
 
 class Erasure(Struct, frozen=True):
@@ -22,12 +33,16 @@ class Erasure(Struct, frozen=True):
     by: str
 
 
-class Erased(Struct, frozen=True):
-    """How many sealed bodies of a case's events and of its dead letters were erased; none that were erased before."""
+class Erased(Struct, frozen=True, omit_defaults=True):
+    """How many sealed bodies were erased, of a case's events and of dead letters; none that were erased before.
+
+    `left` says where something of it still lies in the database; absent: nowhere.
+    """
 
     incident: str
     events: int
     letters: int
+    left: str = ""
 
 
 class UnknownIncident(GridpatrolError):
@@ -36,14 +51,64 @@ class UnknownIncident(GridpatrolError):
     remedy = "See `gridpatrol incident list --all` and `gridpatrol deadletter list` for what there is."
 
 
-def erase(engine: Engine, incident: str, by: str) -> Erased:
+class UnknownLetter(GridpatrolError):
+    """There is no such dead letter."""
+
+    remedy = "See `gridpatrol deadletter list`."
+
+
+def erase(engine: Engine, incident: str, operator: Operator) -> Erased:
     """Blank what was sealed of every event of a case, also of refused ones. Later events are sealed anew.
     UnknownIncident for a case of which nothing has come in."""
     with engine.database.begin() as connection:
         if not sealed.knows(connection, incident):
             raise UnknownIncident(f"no event of {incident!r} has come in")
-        erased = Erased(incident, *sealed.blank(connection, incident))
+        erased = Erased(incident, *sealed.blank_case(connection, incident))
+        audit.write(connection, operator, Act.INCIDENT_ERASED, incident, _counted(erased))
+    return _logged(erased, operator)
+
+
+def erase_letter(engine: Engine, id_: str, operator: Operator) -> Erased:
+    """Blank the bytes of a dead letter, and what was sealed of its event unless a step of its case has taken that.
+    UnknownLetter where there is none."""
+    with engine.database.begin() as connection:
+        letter = dead_letters.read(connection, id_)
+        if letter is None:
+            raise UnknownLetter(f"there is no dead letter {id_!r}")
+        body = dead_letters.read_sealed(connection, letter.token)
+        taken = {decode_cause(step.cause).token for step in exports.steps_of(connection, letter.case_id)}
+        words = set[str]()
+        if body is not None and letter.partition is not None:
+            try:
+                words = {decode_record(body).token} - taken - {""}
+            except msgspec.DecodeError:
+                words = set()  # it never was an event, so nothing else was sealed of it
+        erased = Erased(
+            letter.case_id, sealed.blank(connection, words), sealed.blank(connection, {letter.token} - {""})
+        )
+        audit.write(connection, operator, Act.LETTER_ERASED, id_, _counted(erased))
+    return _logged(erased, operator)
+
+
+def forget(database: Database, erased: Erased) -> Erased:
+    """Take what was erased out of the journal of SQLite, and out of the dead rows of PostgreSQL. It may take a while,
+    and no act waits for it: what could not be done at once is said."""
+    left = HELD
+    try:
+        if database.forget_erased(sealed.TABLE, HELD_S):
+            left = ""
+    except FAILURES as error:
+        log.warning("what was erased is still in the database: %s", error)
+        left = KEPT
+    return msgspec.structs.replace(erased, left=left)
+
+
+def _counted(erased: Erased) -> str:
+    return f"{erased.events} events, {erased.letters} letters"
+
+
+def _logged(erased: Erased, operator: Operator) -> Erased:
     # A warning, so that the line is there at every level at which an installation would log.
-    extra = {"incident": incident, "by": by, "events": erased.events, "letters": erased.letters}
+    extra = {"incident": erased.incident, "by": operator.who, "events": erased.events, "letters": erased.letters}
     log.warning("sealed.erased", extra=extra)
     return erased

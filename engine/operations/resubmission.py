@@ -9,10 +9,11 @@ from msgspec import Struct
 from engine import admission
 from engine.errors import GridpatrolError
 from engine.inbox import Submission
-from engine.principals import LOCAL, OURS, Principal, Principals, check
+from engine.principals import LOCAL, OURS, Operator, Principal, Principals, check
 from engine.runtime import Engine
 from engine.slice.types import Answer
-from engine.store import dead_letters
+from engine.store import audit, dead_letters
+from engine.store.audit import Act
 from engine.store.dead_letters import Letter
 from schemas.envelope import decode_record, encode_record
 from schemas.partition import home_of, partition_of
@@ -35,6 +36,8 @@ class Replayed(Struct, frozen=True):
 class NotReplayable(GridpatrolError):
     """This letter cannot be replayed."""
 
+    remedy = "Its sender has to send the event again."
+
 
 def resubmission(letter: Letter, body: str | None, partitions: int, principals: Principals) -> Submission:
     """The record that replays a letter; NotReplayable. A firing that failed is released: its case's clocks run again.
@@ -45,10 +48,12 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
     if not letter.token:
         return Submission(partition_of(home_of(letter.case_id), partitions), "release", OPERATOR, letter.case_id)
     if body is None:
-        raise NotReplayable(f"the bytes of letter {letter.id} have been erased")
+        gone = "its bytes are gone, erased or kept for as long as they may be"
+        raise NotReplayable(f"letter {letter.id} can no longer be replayed: {gone}")
     if letter.reason == Reason.CONFLICT:
         raise NotReplayable(
-            f"letter {letter.id} has the source and id of another event: its sender has to send it with a new id"
+            f"letter {letter.id} has the source and id of another event",
+            remedy="Its sender has to send it with a new id.",
         )
     if letter.partition is None:
         # Bytes that were refused come in again as they were sent: this release may know their type.
@@ -56,22 +61,32 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
         if principals.asked and letter.principal not in OURS:
             sender = principals.named(letter.principal)
         if sender is None:
-            raise NotReplayable(f"letter {letter.id} came from {letter.principal!r}, which is no principal any more")
+            raise NotReplayable(
+                f"letter {letter.id} came from {letter.principal!r}, which is no principal any more",
+                remedy="Name it in the file of principals again, or let another send the event.",
+            )
         received = admission.receive(body.encode(), OPERATOR, partitions)
         if not isinstance(received, Refusal):
             received = check(sender, received[1]) or received
         if isinstance(received, Refusal):
             where = f" ({received.field})" if received.field else ""
-            raise NotReplayable(f"letter {letter.id} is still refused: {received.reason}{where}: {received.detail}")
+            why = f"{received.reason}{where}: {received.detail}"
+            raise NotReplayable(f"letter {letter.id} is still refused: {why}", remedy="")
         submission, _ = received
         record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id)
         return msgspec.structs.replace(submission, body=encode_record(record).decode())
     try:
         record = msgspec.structs.replace(decode_record(body), letter=letter.id)
     except msgspec.DecodeError as error:
-        raise NotReplayable(f"letter {letter.id} is no event: {error}") from error
+        raise NotReplayable(f"letter {letter.id} is no event") from error
     partition = partition_of(home_of(record.event.subject), partitions)
     return Submission(partition, "event", OPERATOR, encode_record(record).decode())
+
+
+def begin(engine: Engine, id_: str, operator: Operator) -> str:
+    """Audit that a letter is to be replayed, before its record goes into the log. Returns the row for its outcome."""
+    with engine.database.begin() as connection:
+        return audit.write(connection, operator, Act.LETTER_REPLAYED, id_, audit.BEGUN)
 
 
 def read(engine: Engine, id_: str) -> tuple[Letter, str | None] | None:
@@ -91,7 +106,8 @@ def outcome_of(id_: str, answer: Answer | None) -> Replayed:
     return Replayed(id_, answer.outcome, why.reason, why.field, why.detail)
 
 
-def write_outcome(engine: Engine, outcome: Replayed) -> None:
-    """Keep how a replay ended."""
+def write_outcome(engine: Engine, outcome: Replayed, row: str) -> None:
+    """Keep how a replay ended, with the letter and in the audit."""
     with engine.database.begin() as connection:
         dead_letters.write_replayed(connection, outcome.letter, outcome.outcome)
+        audit.end(connection, row, " ".join(filter(None, (outcome.outcome, outcome.reason))))

@@ -2,7 +2,11 @@
 
 from msgspec import Struct
 
+from engine.principals import Operator
 from engine.runtime import Engine
+from engine.store import audit
+from engine.store.audit import Act
+from engine.store.database import Connection
 from engine.store.rows import SettlementRow
 
 MOST = 10_000
@@ -20,7 +24,7 @@ class Settled(Struct, frozen=True):
     through: int | None = None
 
 
-def settle(engine: Engine, settled: Settled) -> None:
+def settle(engine: Engine, settled: Settled, operator: Operator) -> None:
     """Keep the verdict, and let the partition go on. Only records that wait can be settled, else ValueError."""
     partition, first = settled.partition, settled.position
     last = first if settled.through is None else settled.through
@@ -37,4 +41,9 @@ def settle(engine: Engine, settled: Settled) -> None:
     if not (settled.verdict == "skip" or (kind == "stamp" and stamp.isascii() and stamp.isdigit())):
         raise ValueError(f"the verdict is skip or stamp:<ms>, got {settled.verdict!r}")
     rows = [SettlementRow(partition, at, settled.verdict, settled.detail) for at in range(first, last + 1)]
-    engine.partitions.settle(*rows)
+    records = f"{partition}.{first}" if first == last else f"{partition}.{first} to {partition}.{last}"
+
+    def write(connection: Connection) -> None:
+        audit.write(connection, operator, Act.RECORD_SETTLED, records, settled.verdict)
+
+    engine.partitions.settle(*rows, also_write=write)

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from engine.failures import HALTED
+from engine.principals import Operator
 from engine.runtime import Engine
-from engine.store import standing
+from engine.store import audit, standing
+from engine.store.audit import Act
 
 
 class Wanted(Struct, frozen=True):
@@ -21,12 +23,14 @@ class Asked(Struct, frozen=True):
     cases: int
 
 
-def ask(engine: Engine, wanted: Wanted) -> Asked:
+def ask(engine: Engine, wanted: Wanted, operator: Operator) -> Asked:
     """Let the owners try again. ValueError where a case that was named does not stand."""
     with engine.database.begin() as connection:
         strange = set(wanted.cases) - standing.find(connection, set(wanted.cases))
         if strange:
             raise ValueError(f"{len(strange)} of the cases named do not stand: see `gridpatrol log standing`")
         asked = Asked(standing.ask(connection, wanted.cases, HALTED))
+        for case in wanted.cases or ("all",):
+            audit.write(connection, operator, Act.CASES_TRIED, case)
     engine.reload()
     return asked

@@ -227,9 +227,9 @@ class PartitionRun:
         if refusal is None and body is not None:  # subject, key and partition must agree
             home = home_of(body.event.subject)
             if body.event.partitionkey not in (None, home):
-                refusal = Refusal(Reason.MISROUTED, "partitionkey", f"must be the home of the subject, {home!r}")
+                refusal = Refusal(Reason.MISROUTED, "partitionkey", "must be the home of the subject")
             elif partition_of(home, self.count) != self.row.partition:
-                refusal = Refusal(Reason.MISROUTED, "subject", f"home {home!r} belongs to another partition")
+                refusal = Refusal(Reason.MISROUTED, "subject", "its home belongs to another partition")
         if refusal or body is None or (record.data is None and record.failure is None):
             return self.writes.refuse(record, arrival, refusal or Refusal(Reason.UNDECODABLE, "", "no event"))
         if self._repeat(record, body, arrival):

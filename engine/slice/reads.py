@@ -43,7 +43,7 @@ def decode_row(row: InboxRow) -> DecodedRecord:
     try:
         body = decode_record(row.body)
     except (msgspec.DecodeError, ValueError):
-        return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", "the record is no event as a door writes it"))
+        return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", "no event: only a door writes to the log"))
     try:
         data = decode_data(body.event) if body.event.type else None
     except Exception as error:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL, create_engine, event, exc, inspect, make_url, text
 from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
-from sqlalchemy import create_engine, event, exc, inspect, make_url, text
 
 from engine import files
 from engine.errors import DatabaseUnusable, SchemaMismatch
@@ -95,11 +95,12 @@ def refuses(error: Exception) -> bool:
 def unusable(error: Exception) -> DatabaseUnusable | None:
     """What people are told of an error that a file, a disk or a server causes; None: it is a defect, or no error of the
     driver."""
-    if not isinstance(error, exc.DBAPIError):
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    of_sqlite = isinstance(original, sqlite3.Error)
+    if not (of_sqlite or isinstance(error, exc.DBAPIError)):
         return None
-    of_sqlite = isinstance(error.orig, sqlite3.Error)
-    cause = " ".join(str(error.orig).split()).rstrip(".?")
-    shown = cause if of_sqlite else getattr(error.orig, "sqlstate", None) or ""
+    cause = " ".join(str(original).split()).rstrip(".?")
+    shown = cause if of_sqlite else getattr(original, "sqlstate", None) or ""
     for signs, what, remedy in FAULTS:
         if any(sign in shown for sign in signs):
             return DatabaseUnusable(f"{what}: {cause}", remedy=remedy)
@@ -114,6 +115,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
+        self.holds_erased = False  # something that was erased may still be in the journal
         if self.dialect not in ("sqlite", "postgresql"):
             raise DatabaseUnusable(f"{self.dialect}: use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
         if self.dialect == "sqlite" and self.url.database in (None, "", ":memory:"):
@@ -164,6 +166,30 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.db.dispose()
+
+    # ---- what was erased ------------------------------------------------------------------------------------
+
+    def forget_erased(self, table: str, within_s: float = 0.0) -> bool:
+        """Take what a committed transaction has erased of a table out of what the database keeps beside its rows.
+
+        SQLite overwrites it in its file at once, and has it in its journal (`-wal`) until that is emptied, which waits
+        for readers; False where one reads for longer than `within_s`: `look_after` then tries it again. PostgreSQL has
+        it in dead rows, which are vacuumed; its journal, archives and backups are its own.
+        """
+        if self.dialect == "postgresql":
+            with self.db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql(f"VACUUM {table}")
+            return True
+        pooled = self.db.raw_connection()  # outside of any transaction, or its own would hold the journal
+        try:
+            cursor = pooled.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
+            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {LOCK_S * 1000}")
+        finally:
+            pooled.close()
+        self.holds_erased = bool(busy)
+        return not busy
 
     # ---- the schema -----------------------------------------------------------------------------------------
 
@@ -223,12 +249,14 @@ class Database:
 
 
 def _open_sqlite(raw: Any, _record: object) -> None:
-    """Leave transactions to `_begin_sqlite`. Write ahead, durably."""
+    """Leave transactions to `_begin_sqlite`. Write ahead, durably; what goes is overwritten, in pages that stay and in
+    pages that are given back."""
     raw.isolation_level = None
     cursor = raw.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
@@ -238,6 +266,17 @@ def _begin_sqlite(connection: Connection) -> None:
     """Writers take the write lock at once: a lock upgrade in mid-transaction could not wait."""
     write = connection.get_execution_options().get("gridpatrol_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def url_of_file(path: Path) -> str:
+    """The URL of a SQLite file, whatever characters its name has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def file_of(url: str) -> Path | None:
+    """The SQLite file that a URL names; None: it is a server's database."""
+    parts = make_url(url)
+    return Path(parts.database or "") if parts.get_backend_name() == "sqlite" else None
 
 
 def open_database(url: str) -> Database:

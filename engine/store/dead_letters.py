@@ -1,4 +1,9 @@
-"""Dead letters: what was refused, with its reason and its bytes, until an operator has dealt with it."""
+"""Dead letters: what was refused, with its reason and its bytes, until an operator has dealt with it.
+
+The bytes lie sealed. Beside them stand only names that the contract knows (of the event's type, its case and its place
+in its sender's books) and a refusal that quotes nothing, so that a letter may be listed, logged and published. A letter
+whose bytes are gone, erased or past their time, keeps its row: its sealed body is empty, and `replayed` says so.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,6 +15,7 @@ from engine.store import tables, writes
 from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow
 from engine.store.sealed import LETTER
 from engine.store.sql import execute
+from schemas.envelope import is_known_type, is_subject
 from schemas.refusals import Refusal
 
 
@@ -21,7 +27,8 @@ class DeadLetter(NamedTuple):
 
 
 class Letter(LetterRow):
-    """A dead letter as operators read it. `replayed`: how its replay ended; empty: it was never replayed."""
+    """A dead letter as operators read it. `replayed`: how its replay ended; empty: it was never replayed; GONE: it can
+    no longer be, since its bytes are gone."""
 
     replayed: str
 
@@ -46,8 +53,14 @@ def dead_letter(
     type_: str = "",
     case_id: str = "",
 ) -> DeadLetter:
-    """What was refused at an instant (ms UTC), and why. `body` None: there are no bytes to keep."""
+    """What was refused at an instant (ms UTC), and why. `body` None: there are no bytes to keep.
+
+    With bytes the names are a sender's, and one that breaks the contract stays sealed with the rest.
+    """
     token = "" if body is None else f"{LETTER}{id_}"
+    if body is not None:
+        source, event_id = (name if len(name) <= LETTER_TEXTS["source"] else "" for name in (source, event_id))
+        type_, case_id = type_ if is_known_type(type_) else "", case_id if is_subject(case_id) else ""
     reason = (why.reason, why.field, why.detail)
     row = LetterRow(id_, at, partition, position, *reason, source, event_id, type_, case_id, principal, token)
     return DeadLetter(row, None if body is None else SealedRow(token, body, case_id))

@@ -25,3 +25,8 @@ def write_meta(connection: Connection, name: str, value: str, *, keep: bool = Fa
     """Set a value; with `keep`, only where there is none yet."""
     write = writes.insert_missing if keep else writes.upsert
     write(connection, tables.meta, [MetaRow(name, value)])
+
+
+def remove_meta(connection: Connection, name: str) -> None:
+    """Take a value away, if there is one."""
+    execute(connection, "DELETE FROM meta WHERE name = ?", name)

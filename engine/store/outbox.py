@@ -24,7 +24,8 @@ _LETTER = ", ".join(
 
 
 class Backlog(NamedTuple):
-    """Whether there are steps that a consumer has not read, and lines and letters that are not published."""
+    """Whether there are steps that a consumer has not read (or that it has read and the store does not have), and lines
+    and letters that are not published."""
 
     steps: bool
     lines: bool
@@ -34,7 +35,7 @@ class Backlog(NamedTuple):
 def read_backlog(connection: Connection, consumer: str) -> Backlog:
     """What there is to do, in one query that touches nothing: it is asked many times a second."""
     sql = """
-        SELECT EXISTS (SELECT 1 FROM partitions p WHERE p.n > coalesce(
+        SELECT EXISTS (SELECT 1 FROM partitions p WHERE p.n <> coalesce(
                    (SELECT s.n FROM positions s WHERE s.consumer = ? AND s.partition = p.partition), 0)),
                (SELECT coalesce(max(number), 0) FROM deliveries) > coalesce(
                    (SELECT n FROM positions WHERE consumer = ? AND partition = 0), 0),

@@ -383,6 +383,18 @@ def positions(connection: Connection) -> list[tuple[str, int, int, int]]:
     return [(*row,) for row in execute(connection, sql)]
 
 
+def marks_ahead(connection: Connection) -> list[tuple[str, int, int, int]]:
+    """(topic, partition, up to where it was published, where that ends) of what was published beyond its end."""
+    sql = """
+        SELECT s.consumer, s.partition, s.n, p.n FROM positions s JOIN partitions p ON p.partition = s.partition
+        WHERE s.consumer = 'facts.topic' AND s.n > p.n
+        UNION ALL
+        SELECT s.consumer, s.partition, s.n, d.last
+        FROM positions s CROSS JOIN (SELECT coalesce(max(number), 0) AS last FROM deliveries) AS d
+        WHERE s.consumer = 'alerts.topic' AND s.n > d.last ORDER BY 1, 2"""
+    return [(*row,) for row in execute(connection, sql)]
+
+
 def page_of_steps(connection: Connection, case: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
     """Steps by case and sequence number, after one of them."""
     sql = """SELECT case_id, seq, partition, n, policy, path, category, grp, department, post, cause, body

@@ -113,6 +113,18 @@ class SealedRow(Struct):
     subject: str
 
 
+class AuditRow(Struct):
+    """What was done by whom: `act` on `object`, by the way `via`, and how it ended."""
+
+    id: str
+    at: int
+    who: str
+    act: str
+    object: str
+    via: str
+    outcome: str
+
+
 class PartitionRow(Struct):
     """A partition: position in the log, clock (ms UTC), number of its last step, and `version`, the fence."""
 

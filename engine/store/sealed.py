@@ -1,14 +1,22 @@
-"""Erasing what is sealed of a case.
+"""Erasing what is sealed: of a case, of some letters.
 
-Each sealed row names its case, so nothing has to be searched, whether the log is a table or a topic.
+Each sealed row names its case, so nothing has to be searched, whether the log is a table or a topic. An erased row
+stays, with an empty body, so that the same event, sent again, brings nothing back.
 """
+
+from collections.abc import Collection
 
 from sqlalchemy import Connection
 
-from engine.store.sql import execute, is_sqlite
+from engine.store import tables
+from engine.store.sql import among, execute
+from schemas.facts import decode_cause
 
+TABLE = tables.sealed.name
 LETTER = "letter:"
 """How the token of a dead letter's bytes begins. The token of an event never begins so."""
+GONE = "gone"
+"""How a letter ends (`replayed`) whose bytes went while it was open: nobody can replay it any more."""
 
 
 def knows(connection: Connection, case: str) -> bool:
@@ -17,12 +25,30 @@ def knows(connection: Connection, case: str) -> bool:
     return bool(execute(connection, sql, case, case).scalar_one())
 
 
-def blank(connection: Connection, case: str) -> tuple[int, int]:
-    """Erase what is sealed of a case; of how many events and dead letters that was. The rows stay, so that the same
-    event, sent again, brings nothing back."""
-    if is_sqlite(connection):  # what is erased is overwritten in the file as well
-        execute(connection, "PRAGMA secure_delete = ON")
-    sql = f"UPDATE sealed SET body = '' WHERE subject = ? AND body <> '' AND substr(token, 1, {len(LETTER)})"
-    events = execute(connection, f"{sql} <> '{LETTER}'", case).rowcount
-    letters = execute(connection, f"{sql} = '{LETTER}'", case).rowcount
-    return events, letters
+def blank_case(connection: Connection, case: str) -> tuple[int, int]:
+    """Erase what is sealed of a case; of how many events and dead letters that was.
+
+    Letters of a case are those that name it, and those that name none and have source and id of one of its events: the
+    sender put the subject right and sent it again.
+    """
+    sql = "SELECT token FROM sealed WHERE subject = ? AND body <> ''"
+    tokens: list[str] = list(execute(connection, sql, case).scalars())
+    letters = {token for token in tokens if token.startswith(LETTER)}
+    causes = map(decode_cause, execute(connection, "SELECT cause FROM facts WHERE case_id = ?", case).scalars())
+    sent = {(cause.source, cause.id) for cause in causes if cause.actor}
+    sent |= set(map(tuple, execute(connection, "SELECT source, event_id FROM dead_letters WHERE case_id = ?", case)))
+    condition, ids = among(connection, "event_id", sorted({id_ for _, id_ in sent if id_}))
+    sql = f"SELECT source, event_id, token FROM dead_letters WHERE case_id = '' AND {condition}"
+    letters |= {token for source, id_, token in execute(connection, sql, ids) if (source, id_) in sent and token}
+    return blank(connection, set(tokens) - letters), blank(connection, letters)
+
+
+def blank(connection: Connection, tokens: Collection[str]) -> int:
+    """Erase what is sealed under these tokens, of events or of letters; how many had something left. Letters that are
+    open end as GONE."""
+    condition, wanted = among(connection, "token", sorted(tokens))
+    count = execute(connection, f"UPDATE sealed SET body = '' WHERE body <> '' AND {condition}", wanted).rowcount
+    letters = sorted(token.removeprefix(LETTER) for token in tokens if token.startswith(LETTER))
+    condition, wanted = among(connection, "id", letters)
+    execute(connection, f"UPDATE dead_letters SET replayed = ? WHERE replayed = '' AND {condition}", GONE, wanted)
+    return count

@@ -20,6 +20,15 @@ class FactsGap(GridpatrolError):
     remedy = "Run `gridpatrol verify` to see what is missing, and restore the store from a backup."
 
 
+class ConsumerAhead(GridpatrolError):
+    """A consumer has taken in steps that the store does not have: they are of different backups. It would pass over the
+    next steps in silence, so it takes in none."""
+
+    remedy = (
+        "Restore the whole database from one backup. Figures alone: `gridpatrol performance rebuild` folds them anew."
+    )
+
+
 SILENT_MS = 20_000
 """How long a transaction on PostgreSQL may hold a consumer's positions without a statement."""
 
@@ -73,18 +82,24 @@ def read_ranges(connection: Connection, reader: str, wanted: list[StepRange]) ->
     return rows
 
 
-def hold(connection: Connection, consumer: str, partitions: Collection[int] | None = None) -> Positions:
+def hold(
+    connection: Connection, consumer: str, partitions: Collection[int] | None = None, *, ahead: bool = False
+) -> Positions:
     """Where a consumer stands, held against others of its name until the transaction ends.
 
-    Of these partitions, or of all that have steps; numbers without steps are left out.
+    Of these partitions, or of all; those without steps are left out. ConsumerAhead where it stands after the last step,
+    unless it may be `ahead`.
     """
-    ends = {p: n for p, n in read_ends(connection).items() if partitions is None or p in partitions}
-    last = _lock(connection, consumer, sorted(ends))
-    new = [PositionRow(consumer, p, 0) for p in ends if p not in last]
+    stands = _lock(connection, consumer, partitions)
+    new = [PositionRow(consumer, p, 0) for p in stands.ends if p not in stands.last]
     if new:  # what does not exist cannot be locked
         writes.insert_missing(connection, positions, new)
-        last = _lock(connection, consumer, sorted(ends))
-    return Positions(last, ends)
+        stands = _lock(connection, consumer, partitions)
+    for partition, n in stands.last.items():
+        if n > (end := stands.ends.get(partition, 0)) and not ahead:
+            raise ConsumerAhead(f"{consumer} has taken in steps up to {n} of partition {partition}, which has {end}")
+    known = [p for p in stands.ends if p in stands.last]
+    return Positions({p: stands.last[p] for p in known}, {p: stands.ends[p] for p in known})
 
 
 def read_ends(connection: Connection) -> dict[int, int]:
@@ -93,16 +108,24 @@ def read_ends(connection: Connection) -> dict[int, int]:
     return {partition: n for partition, n in execute(connection, sql)}
 
 
-def _lock(connection: Connection, consumer: str, partitions: list[int]) -> dict[int, int]:
-    """Rows are locked in the order of partitions, so that two who want several of them never wait in a circle."""
+def _lock(connection: Connection, consumer: str, partitions: Collection[int] | None) -> Positions:
+    """Rows are locked in the order of partitions, so that two who want several of them never wait in a circle.
+
+    The ends are read under the lock: whoever had it before may have taken in steps that came meanwhile.
+    """
     lock = ""
     if not is_sqlite(connection):
         # The server ends a transaction that holds them and falls silent: its machine may be gone.
         execute(connection, f"SET LOCAL idle_in_transaction_session_timeout = {SILENT_MS}")
         lock = " FOR UPDATE"
-    condition, ids = among(connection, "partition", partitions)
-    sql = f"SELECT partition, n FROM positions WHERE consumer = ? AND {condition} ORDER BY partition{lock}"
-    return {partition: n for partition, n in execute(connection, sql, consumer, ids)}
+    condition, values = "", list[object]()
+    if partitions is not None:
+        among_these, wanted = among(connection, "partition", sorted(partitions))
+        condition, values = f" AND {among_these}", [wanted]
+    sql = f"SELECT partition, n FROM positions WHERE consumer = ?{condition} ORDER BY partition{lock}"
+    last = {partition: n for partition, n in execute(connection, sql, consumer, *values)}
+    ends = {p: n for p, n in read_ends(connection).items() if partitions is None or p in partitions}
+    return Positions(last, ends)
 
 
 def step_of(row: StepRow) -> facts.Step:
@@ -134,11 +157,11 @@ def move_on(connection: Connection, consumer: str, taken: Sequence[StepRow | fac
 
 def forget(connection: Connection, consumer: str) -> None:
     """Let a consumer begin again. A process that reads for it at this moment is waited for."""
-    hold(connection, consumer)
+    hold(connection, consumer, ahead=True)
     execute(connection, "UPDATE positions SET n = 0 WHERE consumer = ?", consumer)
 
 
 def read_behind(connection: Connection, consumer: str) -> dict[int, int]:
-    """Where a consumer stands, of the partitions that have more."""
+    """Where a consumer stands, of the partitions that have more; or fewer, and then it is not to go on."""
     last = read_positions(connection, consumer)
-    return {p: last.get(p, 0) for p, n in read_ends(connection).items() if last.get(p, 0) < n}
+    return {p: last.get(p, 0) for p, n in read_ends(connection).items() if last.get(p, 0) != n}

@@ -235,6 +235,19 @@ Index(
     postgresql_where=text("NOT published"),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    _key("id"),
+    _big("at"),
+    _text("who"),
+    _text("act"),  # sealed.read, incident.erased, ...
+    _text("object"),  # a case, a letter, a record, a hash
+    _text("via"),  # cli, http
+    _text("outcome"),
+)
+Index("audit_at", audit.c.at, audit.c.id)
+
 positions = Table("positions", metadata, _key("consumer"), _key("partition", Integer), _big("n"))
 
 contributions = Table(

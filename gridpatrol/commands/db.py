@@ -6,7 +6,9 @@ import click
 
 from consumers.alerts import fold
 from engine.lease import Lease
-from engine.store import copying
+from engine.operations.auditing import audited
+from engine.store import audit, copying
+from engine.store.audit import Act
 from engine.store.database import open_database
 from gridpatrol import options
 from gridpatrol.render.progress import progress
@@ -38,6 +40,9 @@ def upgrade(database: str | None) -> None:
             return
         with closing(Lease(opened)):
             opened.upgrade()
+            if stands is not None:
+                with opened.begin() as connection:
+                    audit.write(connection, options.operator(), Act.DATABASE_UPGRADED, f"{stands} to {wanted}")
     click.echo("The schema is that of this release.")
 
 
@@ -58,7 +63,8 @@ def restart_feed(database: str | None) -> None:
     with reading(settings_of(database=database)) as opened:
         lease = Lease(opened)
         try:
-            epoch = fold.restart_feed(opened)
+            with audited(opened, options.operator(), Act.FEED_RESTARTED, ""):
+                epoch = fold.restart_feed(opened)
         finally:
             lease.close()
     click.echo(f"The alert feed begins anew, as epoch {epoch}.")
@@ -89,6 +95,8 @@ def copy(source: str, database: str | None, as_json: bool) -> None:
         if is_empty(new):
             new.upgrade()
         new.check_schema()
+        with old.begin() as connection:  # first, for it reads all that is sealed; and so that the copy has the row too
+            audit.write(connection, options.operator(), Act.DATABASE_COPIED, shown(settings.database))
         with progress("copying and reading back", None) as show:
             copied = copying.copy(old, new, show, but_meta=(DOOR,))
     if as_json:

@@ -2,13 +2,16 @@
 
 import logging
 from typing import Any
+from urllib.parse import quote
 
 import click
 import msgspec
 
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
-from engine.operations import resubmission
+from engine.operations import erasure, resubmission
+from engine.operations.auditing import read_sealed
+from engine.operations.erasure import Erased, Erasure
 from engine.principals import Principals
 from engine.slice.types import Answer
 from engine.store import dead_letters
@@ -73,7 +76,7 @@ def _members(letter: dead_letters.Letter, clock: LocalClock) -> dict[str, Any]:
     "--bytes",
     "with_bytes",
     is_flag=True,
-    help="Show the sealed bytes as well: they may name people, so the log says who looked.",
+    help="Show the sealed bytes as well: they may name people, so `gridpatrol audit list` says who looked.",
 )
 @options.database
 @options.as_json
@@ -84,13 +87,16 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
     Example:
       gridpatrol deadletter show 17.42 --bytes
     """
-    with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = _must_exist(dead_letters.read(connection, letter), letter)
-        body = dead_letters.read_sealed(connection, found.token) if with_bytes else None
-        members = _members(found, clock_of(connection))
+    with reading(settings_of(database=database)) as opened:
+        with opened.read() as connection:
+            found = _must_exist(dead_letters.read(connection, letter), letter)
+            members = _members(found, clock_of(connection))
+        body = read_sealed(opened, found, options.operator()) if with_bytes else None
     if with_bytes:
-        log.warning("sealed.read", extra={"letter": letter, "by": options.account()})
+        log.warning("sealed.read", extra={"letter": letter, "by": options.operator().who})
         members["bytes"] = body
+        if body is None and found.token:
+            options.say("Its bytes are gone: this letter can no longer be replayed.")
     if as_json:
         options.print_json(members)
         return
@@ -134,13 +140,14 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
                 assert found is not None
                 principals = Principals(engine.settings.principals)
                 submission = resubmission.resubmission(*found, engine.count, principals)
+                audited = resubmission.begin(engine, id_, options.operator())
                 row = engine.append([submission], now_ms())[0]
                 answer: Answer | None = None
                 while (result := engine.work(now_ms())) is not None:
                     here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
                     answer = next(here, answer)
                 outcomes.append(resubmission.outcome_of(id_, answer))
-                resubmission.write_outcome(engine, outcomes[-1])
+                resubmission.write_outcome(engine, outcomes[-1], audited)
             engine.drain(now_ms())
     except LeaseTaken:
         server = writer_of(settings)
@@ -153,3 +160,35 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
             why = f" ({done.reason} {done.field}: {done.detail})" if done.reason else ""
             click.echo(f"{done.letter}: {done.outcome}{why}")
     ctx.exit(1 if any(done.reason for done in outcomes) else 0)
+
+
+@command.command("erase")
+@click.argument("letter", type=options.TEXT)
+@options.server
+@options.token_file
+@options.database
+@options.as_json
+def erase_letter(letter: str, database: str | None, as_json: bool) -> None:
+    """Erase what is sealed of one LETTER: its bytes, and the words of its event that no incident has taken.
+
+    The letter stays, and can no longer be replayed. What names an incident goes with `gridpatrol incident erase`; this
+    is for letters that name none.
+
+    \b
+    Example:
+      gridpatrol deadletter erase door-0f3a9c5e2b7d41c8a6f0e1d2c3b4a596
+    """
+    settings = settings_of(database=database)
+    server = writer_of(settings)
+    try:
+        with writing(settings, listening=False) as engine:
+            erased = erasure.forget(engine.database, erasure.erase_letter(engine, letter, options.operator()))
+    except LeaseTaken:
+        route = f"/v1/operator/letters/{quote(letter, safe='')}/erasures"
+        erased = msgspec.convert(server.post(route, msgspec.json.encode(Erasure(options.account()))), Erased)
+    if as_json:
+        options.print_json(erased)
+        return
+    click.echo(f"{letter}: erased what was sealed of it" if erased.letters else f"{letter}: nothing of it was sealed")
+    if erased.left:
+        options.say(f"Not all of it is gone yet: {erased.left}.")

@@ -119,7 +119,7 @@ def erase_incident(incident: str, database: str | None, as_json: bool) -> None:
     server = writer_of(settings)
     try:
         with writing(settings, listening=False) as engine:
-            erased = erasure.erase(engine, incident, wish.by)
+            erased = erasure.forget(engine.database, erasure.erase(engine, incident, options.operator()))
     except LeaseTaken:
         route = f"/v1/operator/incidents/{quote(incident, safe='')}/erasures"
         erased = msgspec.convert(server.post(route, msgspec.json.encode(wish)), Erased)
@@ -127,3 +127,5 @@ def erase_incident(incident: str, database: str | None, as_json: bool) -> None:
         options.print_json(erased)
     else:
         click.echo(f"{incident}: erased what was sealed of {erased.events} events and {erased.letters} dead letters")
+        if erased.left:
+            options.say(f"Not all of it is gone yet: {erased.left}.")

@@ -73,7 +73,7 @@ def settle(
     try:
         with writing(settings) as engine:
             try:
-                settlements.settle(engine, verdict)
+                settlements.settle(engine, verdict, options.operator())
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
             engine.drain(None)
@@ -163,7 +163,7 @@ def retry(ctx: click.Context, case: tuple[str, ...], database: str | None) -> No
     try:
         with writing(settings) as engine:
             try:
-                asked = tries.ask(engine, Wanted(case))
+                asked = tries.ask(engine, Wanted(case), options.operator())
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
             engine.drain(now_ms())

@@ -8,8 +8,10 @@ import msgspec
 
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
+from engine.operations.auditing import audited
 from engine.packs import check_folder, folder_of
 from engine.store import inbox_table, slices
+from engine.store.audit import Act
 from gridpatrol import options
 from gridpatrol.run.wiring import read_pack, reading, settings_of, writer_of, writing
 from workflows.clocks.calendar import Calendar
@@ -71,7 +73,8 @@ def activate(folder: str, database: str | None) -> None:
     try:
         with writing(settings) as engine:
             engine.drain(now_ms())
-            digest = engine.install(pack, now_ms())
+            with audited(engine.database, options.operator(), Act.PACK_ACTIVATED, model.digest(pack)):
+                digest = engine.install(pack, now_ms())
             engine.drain(now_ms())
     except LeaseTaken:
         digest = writer_of(settings).post("/v1/operator/packs", model.encode(pack))["hash"]

@@ -7,8 +7,10 @@ import click
 from consumers.performance import consume
 from engine.clock import now_ms
 from engine.lease import WRITER, Lease
+from engine.operations.auditing import audited
 from engine.policies import Policies
 from engine.store import inbox_table
+from engine.store.audit import Act
 from engine.views.performance import GROUPINGS, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion
 from gridpatrol import options
@@ -87,7 +89,8 @@ def rebuild(database: str | None, as_json: bool) -> None:
     with reading(settings) as opened:
         with opened.read() as connection:
             published = inbox_table.read_origin(connection) is not None
-        with closing(Lease(opened, WRITER, shared=published)):
+        lease = Lease(opened, WRITER, shared=published)
+        with closing(lease), audited(opened, options.operator(), Act.FIGURES_REBUILT, ""):
             total = consume.rebuild(opened, note=published)
             with progress("folding", total) as show:
                 folded = 0

@@ -4,7 +4,9 @@ from functools import partial
 
 import click
 
+from engine.operations.auditing import audited
 from engine.principals import Principals
+from engine.store.audit import Act
 from engine.store.database import open_database
 from gridpatrol import options
 from gridpatrol.run.wiring import settings_of
@@ -59,11 +61,13 @@ def create(
     try:
         opened.check_schema()
         going_on = partial(adopt_topic, lose=lose) if adopt else None
-        done = topics.create(settings, opened, replication, every, going_on)
+        how = "create --adopt --lose-undecided" if adopt and lose else "create --adopt" if adopt else "create"
+        with audited(opened, options.operator(), Act.TOPICS_CREATED, how):
+            done = topics.create(settings, opened, replication, every, going_on)
     finally:
         opened.close()
-    for name, how in done.items():
-        click.echo(f"{how:8} {name}")
+    for name, what in done.items():
+        click.echo(f"{what:8} {name}")
     if unheard := sorted(set(systems) - set(named)):
         file = settings.principals or "GRIDPATROL_PRINCIPALS is not set"
         click.echo(

@@ -23,15 +23,20 @@ from engine.errors import GridpatrolError
 from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease, LeaseName
 from engine.metrics.counters import Counters
+from engine.operations.auditing import audited
+from engine.operations.principal_changes import PrincipalChanges
 from engine.principals import Principals
 from engine.rehearsals import rehearse_active
 from engine.runtime import Engine
 from engine.settings import Settings
+from engine.store.audit import Act
 from engine.store.database import Database, DriverError, open_database, unusable
+from gridpatrol import options
 from gridpatrol.run import supervision
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
+from workflows.policy.model import digest
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +91,8 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
     with store(settings) as (database, lease), ExitStack() as stack:
         inbox = KafkaInbox(settings, database, topics.open_inbox(settings, database))
         stack.callback(inbox.close)
-        engine = Engine(database, settings, (), counters, [lease.keep], inbox)
+        principals = PrincipalChanges(Principals(settings.principals))
+        engine = Engine(database, settings, (), counters, [lease.keep, principals], inbox)
         install_first(settings, database, engine, inbox)
         writer = Gateway(engine)
         writer.start()
@@ -109,7 +115,9 @@ def install_first(settings: Settings, database: Database, engine: Engine, inbox:
             # gateway that installed it may have been stopped in the middle.
             ends = inbox.ends()
             if not all(ends[p] > engine.rows[p].position for p in without):
-                engine.install(read_pack(settings.pack), now_ms())
+                pack = read_pack(settings.pack)
+                with audited(database, options.operator(), Act.PACK_ACTIVATED, digest(pack)):
+                    engine.install(pack, now_ms())
     finally:
         lease.close()
 

@@ -21,6 +21,8 @@ from engine.http.app import create_app
 from engine.http.limits import Gate, room_for
 from engine.http.uvicorn_quirks import LimitedServer
 from engine.metrics.counters import Counters
+from engine.operations.principal_changes import PrincipalChanges
+from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import CHECKED_BYTES
@@ -120,6 +122,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
     with writing(settings, Counters()) as engine:
         engine.database.check_pages(CHECKED_BYTES)
         prepare(engine)
+        engine.chores = [*engine.chores, PrincipalChanges(Principals(settings.principals))]
         writer = Writer(engine)
         writer.start()
         try:

@@ -4,12 +4,12 @@
 its consumers, on a schema of this release.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,18 +21,21 @@ from engine.clock import now_ms
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.metrics.counters import Counters
+from engine.operations.auditing import audited
 from engine.packs import check_folder, folder_of
 from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
-from engine.store import inbox_table
-from engine.store.database import Database, open_database
+from engine.store import inbox_table, sealed
+from engine.store.audit import Act
+from engine.store.database import Database, file_of, open_database
 from engine.store.meta import read_meta
 from gridpatrol import options
 from gridpatrol.client import Server
-from workflows.policy import model
 from workflows.policy.index import Policy
-from workflows.policy.model import Pack
+from workflows.policy.model import Pack, digest
+
+log = logging.getLogger(__name__)
 
 BEFORE_ALL = 1
 """The stamp of a pack that was active before the first event of a replayed file, whenever that was."""
@@ -70,7 +73,7 @@ def server_of(settings: Settings, database: Database | None = None) -> Server:
         with database.read() as connection:
             address = read_meta(connection, DOOR)
     there = address or f"{'https' if settings.tls_cert else 'http'}://{settings.listen}"
-    return Server(there, token=options.token(), ca=settings.tls_ca)
+    return Server(there, token=options.token(), ca=settings.tls_ca, account=options.account())
 
 
 def writer_of(settings: Settings) -> Server:
@@ -92,8 +95,8 @@ def is_empty(database: Database) -> bool:
 
 def exists(url: str) -> bool:
     """Whether a SQLite file is there. A server's database is asked when it is opened."""
-    kind, _, path = url.partition(":///")
-    return not kind.startswith("sqlite") or Path(path).is_file()
+    file = file_of(url)
+    return file is None or file.is_file()
 
 
 class LogIsTopic(LeaseTaken):
@@ -174,7 +177,7 @@ def consumer_of_alerts(counters: Counters) -> Consumer:
 
 
 def chores(counters: Counters) -> list[Chore]:
-    """The telling of alerts whose quiet hours are over."""
+    """The telling of alerts whose quiet hours are over; and of what was erased, the end in a journal that was held."""
     last_s, count = 0.0, _counter_of_alerts(counters)
 
     def tell_waiting(database: Database) -> None:
@@ -182,6 +185,8 @@ def chores(counters: Counters) -> list[Chore]:
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
             count(fold.tell(database))
+            if database.holds_erased and database.forget_erased(sealed.TABLE):
+                log.info("journal.emptied")
 
     return [tell_waiting]
 
@@ -208,8 +213,9 @@ def install_if_empty(engine: Engine, stamp: int | None = None) -> Policy:
     active = engine.active()
     if active is None:
         pack = read_pack(engine.settings.pack)
-        rehearse(Policy(pack, model.digest(pack)), stamp or now_ms())
-        engine.install(pack, stamp or now_ms())
+        rehearse(Policy(pack, digest(pack)), stamp or now_ms())
+        with audited(engine.database, options.operator(), Act.PACK_ACTIVATED, digest(pack)):
+            engine.install(pack, stamp or now_ms())
         engine.drain(None)
         active = engine.active()
     assert active is not None

@@ -31,7 +31,7 @@ from tests.conftest import IN_CI
 from tests.integration.test_worker import breached, check_once, gauges, membership, report, ticks
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from tests.support.builders import subject
+from tests.support.builders import OPERATOR, subject
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_a_broker_whose_clock_goes_back_five_seconds_and_then_ahead_an_hour(
         report(cluster, 10, 1)
         first = worker.engine.rows[0].position
         assert first == cluster.ends()[0] - 4
-        settle(cluster.result(), Settled(0, first, f"stamp:{now_ms()}", "the clock was ahead", first + 2))
+        settle(cluster.result(), Settled(0, first, f"stamp:{now_ms()}", "the clock was ahead", first + 2), OPERATOR)
         cluster.settle()
         assert line.letters() == []
         check_once(cluster, 10)

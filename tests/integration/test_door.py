@@ -363,9 +363,7 @@ def test_whatever_an_event_calls_itself_it_is_kept_and_the_others_of_its_batch_a
     first, *refused, last = answer.json()["results"]
     assert (first["outcome"], last["outcome"]) == ("done", "done")
     kept = [letter(door, item["dead_letter"]) for item in refused]
-    assert kept[0].case_id == long[:120]
-    assert [kept[1].source, kept[2].event_id, kept[3].type] == [long[:200]] * 3
-    assert long[:20] not in kept[4].detail and len(kept[5].field) == 200
+    assert long[:20] not in str(kept), "names that break the contract are sealed with the rest"
     assert all(long in sealed(door, row.token) for row in kept)
 
 

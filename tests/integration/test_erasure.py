@@ -16,16 +16,20 @@ from consumers.performance import consume
 from engine import admission
 from engine.clock import now_ms
 from engine.operations import erasure
-from engine.operations.erasure import Erased
+from engine.operations.erasure import Erased, UnknownLetter
 from engine.operations.resubmission import NotReplayable, read, resubmission
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.store import dead_letters, writes
+from engine.store.exports import steps_of
+from engine.store.sealed import GONE
 from engine.store.tables import sealed
+from gridpatrol.run.wiring import chores
 from lab.runs import facts
-from schemas.refusals import Refusal
+from schemas.facts import decode_cause
+from schemas.refusals import Reason, Refusal
 from tests.integration.test_door import report
-from tests.support.builders import DAY, HOUR, STREET, event, subject
+from tests.support.builders import DAY, HOTLINE, HOUR, OPERATOR, STREET, changed, event, subject, weiyang
 from tests.support.serving import prepared, served, tell
 
 CASE, OTHER = subject("WY01", 1), subject("WY01", 11)
@@ -71,7 +75,7 @@ def test_what_is_sealed_of_a_case_is_erased_and_a_resend_brings_nothing_back(dat
     with prepared(database_url) as engine:
         remark, last = name_people(engine)
         before, sealed_before = facts(engine), bodies(engine)
-        erased = erasure.erase(engine, CASE, "somebody")
+        erased = erasure.erase(engine, CASE, OPERATOR)
         assert (erased.events, erased.letters) == (4, 3)
         left = bodies(engine)
         assert left.keys() == sealed_before.keys()
@@ -81,7 +85,7 @@ def test_what_is_sealed_of_a_case_is_erased_and_a_resend_brings_nothing_back(dat
         assert tell(engine, remark, last) == "duplicate"
         keep_bad(engine)
         assert bodies(engine) == left, "a resend has brought something back"
-        assert erasure.erase(engine, CASE, "somebody") == Erased(CASE, 0, 0)
+        assert erasure.erase(engine, CASE, OPERATOR) == Erased(CASE, 0, 0)
         assert facts(engine) == before
         assert verify.verify(engine.database) == []
 
@@ -97,7 +101,7 @@ def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str)
         with engine.database.begin() as connection:
             writes.insert_missing(connection, sealed, [late[0].sealed])
             connection.exec_driver_sql("DELETE FROM inbox")
-        erased = erasure.erase(engine, CASE, "somebody")
+        erased = erasure.erase(engine, CASE, OPERATOR)
         assert (erased.events, erased.letters) == (5, 3)
         assert [NAME in body for body in bodies(engine).values() if body] == [True]  # of the other case
 
@@ -105,11 +109,55 @@ def test_nothing_is_searched_in_a_log_that_may_lie_in_a_topic(database_url: str)
 def test_dead_letters_of_an_erased_case_stay_and_say_why_they_cannot_be_replayed(database_url: str) -> None:
     with prepared(database_url) as engine:
         name_people(engine)
-        erasure.erase(engine, CASE, "somebody")
+        erasure.erase(engine, CASE, OPERATOR)
         found = read(engine, "door-bad")
         assert found is not None and found[1] is None
-        with pytest.raises(NotReplayable, match="erased"):
+        assert found[0].replayed == GONE, "nobody has to look at it any more"
+        with pytest.raises(NotReplayable, match="can no longer be replayed"):
             resubmission(*found, engine.count, Principals())
+
+
+def test_what_was_sent_again_under_the_right_subject_is_erased_with_its_letter_that_named_no_case(
+    database_url: str,
+) -> None:
+    """The subject was somebody's name at first. Other letters without a case stay: nothing says whose they are."""
+    with prepared(database_url) as engine:
+        right = report(CASE, now_ms(), reporter_name=NAME) | {"id": "again"}
+        for id_, said in (("a", right), ("b", right | {"source": "app/other"}), ("c", right | {"id": "another"})):
+            raw = msgspec.json.encode(said | {"subject": NAME})
+            refusal = admission.receive(raw, "app", engine.count)
+            assert isinstance(refusal, Refusal)
+            with engine.database.begin() as connection:
+                dead_letters.write(connection, [admission.letter(raw, refusal, "app", now_ms(), id_)])
+        assert tell(engine, right, now_ms()) == "done"
+        assert erasure.erase(engine, CASE, OPERATOR) == Erased(CASE, 1, 1)
+        assert {token for token, body in bodies(engine).items() if body} == {"letter:b", "letter:c"}
+        assert erasure.erase(engine, CASE, OPERATOR) == Erased(CASE, 0, 0)
+
+
+def test_a_replayed_letter_finds_its_words_again(database_url: str) -> None:
+    """Of a record of the log, and of bytes that the door refused: the step that takes it leads to what was said."""
+    with prepared(database_url) as engine:
+        said = report(CASE, now_ms(), reporter_name=NAME) | {"id": "early"}
+        said["data"]["category"] = "D9-99"
+        assert tell(engine, said, now_ms()) == "refused"
+        other = msgspec.json.encode(report(OTHER, now_ms(), reporter_name=NAME) | {"id": "forged"})
+        forbidden = admission.letter(other, Refusal(Reason.FORBIDDEN, "actor", ""), "app", now_ms(), "door-1")
+        with engine.database.begin() as connection:
+            dead_letters.write(connection, [forbidden])
+            ids = [letter.id for letter in dead_letters.listed(connection)]
+        category = msgspec.structs.replace(weiyang().categories["D3-04"], code="D9-99")
+        engine.install(changed(categories=(*weiyang().pack.categories, category)).pack, now_ms())
+        engine.drain(now_ms())
+        for id_ in ids:
+            found = read(engine, id_)
+            assert found is not None
+            engine.append([resubmission(*found, engine.count, Principals())], now_ms())
+        engine.drain(now_ms())
+        with engine.database.read() as connection:
+            for case in (CASE, OTHER):
+                cause = decode_cause(steps_of(connection, case)[0].cause)
+                assert NAME in str(dead_letters.read_sealed(connection, cause.token))
 
 
 def test_an_erasure_says_in_the_log_who_asked_for_which_case_and_never_what_it_was(
@@ -117,10 +165,10 @@ def test_an_erasure_says_in_the_log_who_asked_for_which_case_and_never_what_it_w
 ) -> None:
     with prepared(sqlite_url) as engine:
         name_people(engine)
-        erasure.erase(engine, CASE, "somebody")
+        erasure.erase(engine, CASE, OPERATOR)
     [line] = [line for line in caplog.records if line.message == "sealed.erased"]
     extra = vars(line)
-    assert (extra["incident"], extra["by"], extra["events"], extra["letters"]) == (CASE, "somebody", 4, 3)
+    assert (extra["incident"], extra["by"], extra["events"], extra["letters"]) == (CASE, "local:somebody", 4, 3)
     assert NAME not in str(extra)
 
 
@@ -128,8 +176,90 @@ def test_on_sqlite_nothing_of_it_is_left_in_the_files(tmp_path: Path) -> None:
     with prepared(f"sqlite:///{tmp_path / 'erased.db'}") as engine:
         name_people(engine)
         for case in (CASE, OTHER):
-            erasure.erase(engine, case, "somebody")
+            erasure.erase(engine, case, OPERATOR)
     assert all(NAME.encode() not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def in_files(folder: Path) -> set[str]:
+    """The files of a database in which the name stands."""
+    return {file.name for file in folder.iterdir() if NAME.encode() in file.read_bytes()}
+
+
+def test_while_a_database_is_open_nothing_is_left_in_its_pages_nor_in_its_journal(tmp_path: Path) -> None:
+    """Short texts and long ones, in pages that were split and given back while others came in between."""
+    with prepared(f"sqlite:///{tmp_path / 'open.db'}") as engine:
+        cases = [subject("WY01", number) for number in range(1, 80)]
+        for number, case in enumerate(cases):
+            long = f"{NAME} " * (number * 7 + 1)
+            assert tell(engine, report(case, now_ms(), reporter_name=NAME, description=long), now_ms()) == "done"
+            if number % 9 == 8:
+                erasure.erase(engine, cases[number - 4], OPERATOR)
+        assert in_files(tmp_path) == {"open.db", "open.db-wal"} or in_files(tmp_path) == {"open.db-wal"}
+        last = Erased("", 0, 0)
+        for case in cases:
+            last = erasure.erase(engine, case, OPERATOR)
+        assert erasure.forget(engine.database, last).left == ""
+        assert in_files(tmp_path) == set()
+        assert (tmp_path / "open.db-wal").stat().st_size == 0
+
+
+def test_a_reader_that_holds_the_journal_is_said_and_what_it_holds_goes_when_it_ends(tmp_path: Path) -> None:
+    with prepared(f"sqlite:///{tmp_path / 'held.db'}") as engine:
+        database = engine.database
+        name_people(engine)
+        with database.read() as reader:
+            reader.exec_driver_sql("SELECT count(*) FROM sealed").scalar_one()
+            for case in (CASE, OTHER):
+                erased = erasure.forget(database, erasure.erase(engine, case, OPERATOR))
+            assert erased.left == erasure.HELD and database.holds_erased
+            assert in_files(tmp_path) != set()
+            assert NAME in str(reader.exec_driver_sql("SELECT body FROM sealed").all()), "its own snapshot"
+        [look_after] = chores(engine.counters)
+        look_after(database)
+        assert in_files(tmp_path) == set() and not database.holds_erased
+
+
+def test_on_postgresql_the_dead_rows_are_vacuumed_at_once(postgres_url: str) -> None:
+    with prepared(postgres_url) as engine:
+        name_people(engine)
+        assert erasure.forget(engine.database, erasure.erase(engine, CASE, OPERATOR)).left == ""
+        with engine.database.read() as connection:
+            vacuumed = "SELECT last_vacuum IS NOT NULL FROM pg_stat_user_tables WHERE relname = 'sealed'"
+            assert connection.exec_driver_sql(vacuumed).scalar_one()
+
+
+def test_a_letter_is_erased_with_the_words_that_no_case_has_taken(database_url: str) -> None:
+    with prepared(database_url) as engine:
+        name_people(engine)
+        with engine.database.read() as connection:
+            stranger = next(row for row in dead_letters.listed(connection) if row.event_id == "stranger")
+        assert erasure.erase_letter(engine, stranger.id, OPERATOR) == Erased(CASE, 1, 1)
+        assert erasure.erase_letter(engine, "door-bad", OPERATOR) == Erased(CASE, 0, 1)
+        assert erasure.erase_letter(engine, "door-bad", OPERATOR) == Erased(CASE, 0, 0)
+        # Left are two reports, a remark and what contradicts it.
+        assert sum(NAME in body for body in bodies(engine).values()) == 4
+        with pytest.raises(UnknownLetter):
+            erasure.erase_letter(engine, "door-none", OPERATOR)
+
+
+def test_the_words_of_a_case_stay_when_the_letter_of_the_event_that_it_took_goes(database_url: str) -> None:
+    """The event was refused at first, and taken when its letter was replayed."""
+    with prepared(database_url) as engine:
+        said = report(CASE, now_ms(), reporter_name=NAME) | {"actor": "NOBODY"}
+        assert tell(engine, said, now_ms()) == "refused"
+        with engine.database.read() as connection:
+            [letter] = dead_letters.listed(connection)
+        hotline = weiyang().posts[HOTLINE]
+        posts = (*weiyang().pack.posts, msgspec.structs.replace(hotline, code="NOBODY"))
+        engine.install(changed(posts=posts).pack, now_ms())
+        engine.drain(now_ms())
+        found = read(engine, letter.id)
+        assert found is not None
+        engine.append([resubmission(*found, engine.count, Principals())], now_ms())
+        engine.drain(now_ms())
+        assert len(facts(engine)) > 0
+        assert erasure.erase_letter(engine, letter.id, OPERATOR) == Erased(CASE, 0, 1)
+        assert [NAME in body for body in bodies(engine).values() if body] == [True]
 
 
 def test_a_running_server_erases_and_a_case_that_nobody_knows_is_told_so(database_url: str) -> None:

@@ -33,7 +33,7 @@ from gridpatrol.run.serve import serve
 from lab import runs
 from lab.parts.postgres import fresh_database
 from tests.integration.test_erasure import OTHER, name_people
-from tests.support.builders import noise
+from tests.support.builders import OPERATOR, noise, subject
 from tests.support.serving import prepared
 
 
@@ -185,7 +185,7 @@ def test_what_was_sealed_before_learns_its_case_from_the_log_and_from_the_letter
     """As if the run had been one of this release. A record that is no event is passed over; erased rows as well."""
     with prepared(empty_database_url) as engine:
         name_people(engine)
-        erasure.erase(engine, OTHER, "somebody")
+        erasure.erase(engine, OTHER, OPERATOR)
         database = engine.database
         names = {"sealed": "token, body, subject"}
         before = contents(database, names)
@@ -209,9 +209,45 @@ def test_a_letter_that_was_called_anything_is_upgraded_with_the_rest(migrated: D
     migrated.upgrade()
     names = {"dead_letters": "id, case_id", "sealed": "token, body, subject"}
     assert contents(migrated, names) == {
-        "dead_letters": [("a", long[:120])],
-        "sealed": [("letter:a", "{}", long[:120])],
+        "dead_letters": [("a", "")],  # a subject that is none may be anybody's words
+        "sealed": [("letter:a", "{}", "")],
     }
+
+
+def test_letters_of_a_release_that_quoted_what_was_sent_show_no_more_than_those_of_this_one(migrated: Database) -> None:
+    to(migrated, "0004")
+    quoting = {
+        "a": ("unknown_code", "'somebody' is no category of the active pack"),
+        "b": ("forbidden", "principal app may not speak for somebody: its `actors` name no such post"),
+        "c": ("failed", "KeyError: somebody"),
+        "d": ("undecodable", "text/somebody is not taken: send one event"),
+        "e": ("invalid", "the header ce-somebody stands there more than once"),
+    }
+    plain = ("impossible", "in state closed (结案) it takes: comment.added, evidence.added")
+    kept = quoting | {"f": plain}
+    case = subject("WY01", 1)
+    names = {id_: {"type": "gridpatrol.report.submitted.v1", "case_id": case} for id_ in kept}
+    names["a"] |= {"type": "somebody.v1"}
+    names["b"] |= {"case_id": "somebody"}
+    with migrated.begin() as connection:
+        for id_, (reason, detail) in kept.items():
+            old = msgspec.structs.replace(
+                letter(id_), reason=reason, detail=detail, token=f"letter:{id_}", **names[id_]
+            )
+            writes.insert(connection, tables.dead_letters, [old])
+            connection.execute(sealed.insert().values(token=f"letter:{id_}", body="somebody", subject=old.case_id))
+            connection.execute(
+                tables.seen.insert().values(partition=0, source="s", id=id_, reason=reason, detail=detail)
+            )
+    migrated.upgrade()
+    found = contents(migrated, {"dead_letters": "id, type, case_id, detail", "seen": "id, detail"})
+    assert "somebody" not in str(found)
+    assert [row[:3] for row in found["dead_letters"]] == [
+        (id_, "" if id_ == "a" else "gridpatrol.report.submitted.v1", "" if id_ == "b" else case) for id_ in kept
+    ]
+    assert ("f", plain[1]) in found["seen"] and found["dead_letters"][-1][-1] == plain[1]
+    sealed_rows = contents(migrated, {"sealed": "token, body, subject"})["sealed"]
+    assert ("letter:b", "somebody", "") in sealed_rows and ("letter:a", "somebody", case) in sealed_rows
 
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:

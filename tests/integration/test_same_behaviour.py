@@ -8,6 +8,7 @@ same facts, figures, alerts, dead letters and texts. The real city is compared i
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -33,10 +34,21 @@ SEED = 311
 FROM_FACTS = ("incident list", "performance", "alert")
 """Commands whose answers follow from the log alone: no sealed text, nothing that never entered it."""
 
+LETTERS = "deadletter list --limit 10000 --json"
+
 
 def answers() -> dict[str, str]:
     """What reading commands of that release printed of its database."""
     found: dict[str, str] = json.loads(kept("answers.json"))
+    return found
+
+
+def unquoted(said: dict[str, str]) -> dict[str, str]:
+    """Answers without the refusals that quoted what was sent: an upgrade takes them from the letters."""
+    quoting = re.compile(r"""("detail": )"[^"\n]*'[^\n]*",""")
+    since = r'\1"refused by an earlier release, whose words are not kept: they may quote what was sent",'
+    found = {command: quoting.sub(since, text) for command, text in said.items()}
+    assert [command for command, text in said.items() if found[command] != text] == [LETTERS]
     return found
 
 
@@ -63,7 +75,7 @@ def test_the_database_is_opened_verified_and_read_as_before(tmp_path: Path) -> N
     gridpatrol("db", "upgrade", "--database", url)
     gridpatrol("verify", "--database", url)
     check_same_lines(facts_of(url, tmp_path), kept("facts.jsonl"))
-    check_same_answers(answers_of(url, list(answers())), answers())
+    check_same_answers(answers_of(url, list(answers())), unquoted(answers()))
     log = tmp_path / "log.jsonl"
     gridpatrol("log", "export", "--database", url, "-o", log)
     check_same_lines(log.read_bytes(), kept("log.jsonl"))
@@ -80,6 +92,7 @@ def test_figures_that_are_folded_anew_are_those_of_before(tmp_path: Path) -> Non
 def test_what_is_damaged_is_found(tmp_path: Path) -> None:
     """Or `verify` above would say nothing."""
     path = laid("run.db", tmp_path)
+    gridpatrol("db", "upgrade", "--database", f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE figures SET value = value + 1 WHERE measure = 'on_time'")
         connection.commit()

@@ -22,7 +22,7 @@ from lab import runs
 from lab.runs import engine_on, install, pack_of
 from schemas import facts
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on, sample
-from tests.support.builders import DAY, HOUR, instant, subject, weiyang
+from tests.support.builders import DAY, HOUR, OPERATOR, instant, subject, weiyang
 
 MINUTE = 60_000
 
@@ -314,8 +314,8 @@ def test_all_that_a_clock_has_stamped_ahead_is_named_and_settled_with_one_word(l
     assert stands.halted.endswith(f"clock, and so are those through {last}")
     for wrong, why in ((first - 1, "one of the"), (first + 4, "not in the log"), (first + MOST, "one of the")):
         with pytest.raises(ValueError, match=why):
-            settle(line.engine, Settled(0, first, "skip", through=wrong))
-    settle(line.engine, Settled(0, first, f"stamp:{NOW + 2}", "an operator", through=last))
+            settle(line.engine, Settled(0, first, "skip", through=wrong), OPERATOR)
+    settle(line.engine, Settled(0, first, f"stamp:{NOW + 2}", "an operator", through=last), OPERATOR)
     while line.engine.work(NOW + MINUTE) is not None:
         pass
     assert [line.steps(n)[0].at for n in range(1, 6)] == [NOW, *[NOW + 2] * 3, NOW + MINUTE]

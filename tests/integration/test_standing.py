@@ -33,7 +33,7 @@ from lab.runs import engine_on, pack_of, replayed, storm
 from schemas import facts
 from tests.integration.test_isolation import damage, refuse, relent, tick
 from tests.simulation.line import DUE, NOW, Line, line_on, sample
-from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, MEMBER, event, subject
+from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, MEMBER, OPERATOR, event, subject
 from tests.support.recorded import gridpatrol
 from tests.support.serving import prepared, served, wait_until
 from workflows import birth, effects, sla
@@ -286,9 +286,9 @@ def test_where_three_who_speak_fail_at_one_line_the_partition_halts_and_nothing_
             replay_log(again, export_log(line.engine))
         line = restarted(line)
         assert work(line) == [] and line.engine.rows[0].halted  # the same release: it stands on
-        assert ask(line.engine, Wanted()).cases == 4
+        assert ask(line.engine, Wanted(), OPERATOR).cases == 4
         assert work(line) == [] and line.engine.rows[0].halted
-    assert ask(line.engine, Wanted()).cases == 4  # an operator, without a restart
+    assert ask(line.engine, Wanted(), OPERATOR).cases == 4  # an operator, without a restart
     assert sorted(work(line)) == ["done"] * 5
     assert line.engine.rows[0].halted == ""
     check_as_clean(line, tmp_path)
@@ -425,8 +425,8 @@ def test_what_the_database_refuses_of_a_try_is_settled_as_ever(line: Line) -> No
 def test_only_a_case_that_stands_can_be_asked_for(line: Line) -> None:
     a_case_that_stands(line)
     with pytest.raises(ValueError, match="do not stand"):
-        ask(line.engine, Wanted((subject("WY01", 9),)))
-    assert ask(line.engine, Wanted((subject(),))).cases == 1
+        ask(line.engine, Wanted((subject("WY01", 9),)), OPERATOR)
+    assert ask(line.engine, Wanted((subject(),)), OPERATOR).cases == 1
 
 
 # ---- what people see ----------------------------------------------------------------------------------------

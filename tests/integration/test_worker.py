@@ -35,7 +35,7 @@ from tests.integration.test_isolation import refuse
 from tests.integration.test_standing import broken
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from tests.support.builders import instant, subject
+from tests.support.builders import OPERATOR, instant, subject
 
 HOUR = 3_600_000
 HOMES = tuple(f"WY{number:02}" for number in range(1, 13))
@@ -351,7 +351,7 @@ def test_a_stamp_an_hour_ahead_halts_its_partition_visibly_until_it_is_settled_a
     cluster.gateway.append([said], now)
     cluster.turn(lambda: bool(line.facts(9, others[0])))
     word = "skip" if verdict == "skip" else f"stamp:{now + 2}"
-    settle(cluster.result(), Settled(sick, position, word, "an operator"))
+    settle(cluster.result(), Settled(sick, position, word, "an operator"), OPERATOR)
     cluster.turn(lambda: bool(line.facts(3)))
     cluster.settle()
     assert not cluster.result().rows[sick].halted and not worker.ready()
@@ -537,7 +537,7 @@ def test_cases_that_stand_are_tried_again_by_an_operator_s_word_and_by_whoever_t
         comment("a1", "a2")
         cluster.settle()
         assert stand() == 2 and not worker.ready() and "cases of partition" in worker.remark()
-    assert ask(cluster.result(), Wanted()).cases == 2  # through a gateway: the owner hears of it within a second
+    assert ask(cluster.result(), Wanted(), OPERATOR).cases == 2  # the owner hears of it
     cluster.turn(lambda: stand() == 0)
     with broken("comment.added"):
         comment("b1", "b2")

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.packs import load_pack
+from engine.principals import Operator
 from lab.events import DAY, HOUR, at, event, instant, subject
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
@@ -39,6 +40,8 @@ BARE = "D3-04"  # street level, not dissuaded
 METRO = "D2-02"  # district level, dissuaded first
 OUTLET = "D2-14"  # district level, not dissuaded
 SEWERS = "D1-01"  # city level
+
+OPERATOR = Operator("local:somebody", "cli")
 
 
 @cache

@@ -211,10 +211,10 @@ def test_base64_that_is_no_data_is_refused_by_name(change, reason, field):
         ([("ce-data", "{}")], "data"),
         ([("ce-datacontenttype", "application/json")], "datacontenttype"),
         ([("ce-", "x")], ""),
-        ([("ce-two_words", "x")], "two_words"),
-        ([("ce-weather", "100%")], "weather"),
-        ([("ce-weather", "%C0%A0")], "weather"),  # an overlong blank, refused by the standard
-        ([("ce-weather", "\u00e9")], "weather"),  # Latin-1 or half of UTF-8: nobody can tell
+        ([("ce-two_words", "x")], ""),  # what a sender calls its header may be personal: it is not named
+        ([("ce-weather", "100%")], ""),
+        ([("ce-weather", "%C0%A0")], ""),  # an overlong blank, refused by the standard
+        ([("ce-weather", "\u00e9")], ""),  # Latin-1 or half of UTF-8: nobody can tell
         ([("ce_weather", "x")], ""),  # one binding or the other
         ([("content-type", "application/xml")], "datacontenttype"),
         ([("content-type", "")], "datacontenttype"),
@@ -229,7 +229,7 @@ def test_headers_that_are_no_event_are_refused_by_field(more, field):
 
 def test_a_header_of_kafka_that_is_no_text_is_refused():
     refused = refusal([*kafka(sent()), ("ce_weather", b"\xff")])
-    assert (refused.reason, refused.field) == (Reason.INVALID, "weather")
+    assert (refused.reason, refused.field) == (Reason.INVALID, "")
 
 
 @pytest.mark.parametrize("version", [None, "0.3", "1.0.2", "2.0", ""])

@@ -157,12 +157,12 @@ def test_every_token_is_another_and_has_256_bits():
     assert all(token.startswith("gp_") for token in made)
 
 
-def test_a_forged_actor_is_refused_with_both_names_and_a_true_one_is_stamped_with_the_principal():
+def test_a_forged_actor_is_refused_and_a_true_one_is_stamped_with_the_principal():
     raw = event_bytes(HOTLINE)
     refused = admit(raw, Principal("app", patterns=("WY??-*",)), 32)
     assert isinstance(refused, Refusal)
     assert (refused.reason, refused.field) == (Reason.FORBIDDEN, "actor")
-    assert "app" in refused.detail and HOTLINE in refused.detail
+    assert "app" in refused.detail and HOTLINE not in refused.detail
     taken = admit(raw, Principal("hotline", frozenset({HOTLINE})), 32)
     assert not isinstance(taken, Refusal)
     assert taken[0].principal == "hotline"

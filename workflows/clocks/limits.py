@@ -39,12 +39,14 @@ class DayMeaning(StrEnum):
 
 
 class LimitError(ValueError):
-    """A limit that cannot be read, or not be used here. `text` is what was given, `remedy` what to do about it."""
+    """A limit that cannot be read, or not be used here. `text` is what was given, `remedy` what to do about it, `rule`
+    both the problem and the remedy without the text, for answers that quote nothing."""
 
     def __init__(self, text: str, problem: str, remedy: str) -> None:
         super().__init__(f"limit {text!r}: {problem}. {remedy}")
         self.text = text
         self.remedy = remedy
+        self.rule = f"{problem}. {remedy}"
 
 
 class Limit(msgspec.Struct, frozen=True, order=True):
@@ -101,7 +103,7 @@ def parse_limit(text: str) -> Limit:
     amount, unit = form.groups()
     kind = _KINDS.get(" ".join(unit.replace("_", " ").split()))
     if kind is None:
-        raise LimitError(text, f"{unit.strip()!r} does not say which clock runs", ACCEPTED)
+        raise LimitError(text, "the unit does not say which clock runs", ACCEPTED)
     milli = Decimal(amount) * 1000
     if milli != int(milli):
         raise LimitError(text, "more than three decimals", "Round it to thousandths, or use a smaller unit.")

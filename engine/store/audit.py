@@ -1,0 +1,77 @@
+"""The audit: a row for each reading of what is sealed, each erasure and each act of an operator.
+
+A row is written in the transaction of its act. Where an act is more than one transaction, the row is written before it
+begins and gets its outcome at the end: one that stays BEGUN is of an act that was not heard of again. A copy of the
+whole database is a reading: its row is written before it. Rows are never deleted. They go into backups and copies of
+the database, and into no export.
+"""
+
+import secrets
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from engine.clock import now_ms
+from engine.principals import Operator
+from engine.store import tables, writes
+from engine.store.rows import AuditRow
+from engine.store.sql import execute
+
+BEGUN, DONE = "begun", "done"
+"""Outcomes of an act that has not ended, and of one that has nothing more to say."""
+LONGEST = 200
+"""Characters of a text of a row."""
+_COLUMNS = ", ".join(AuditRow.__struct_fields__)
+
+
+class Act(StrEnum):
+    """What was done. The values stand in rows for ever."""
+
+    SEALED_READ = "sealed.read"
+    INCIDENT_ERASED = "incident.erased"
+    LETTER_ERASED = "letter.erased"
+    LETTER_REPLAYED = "letter.replayed"
+    RECORD_SETTLED = "record.settled"
+    CASES_TRIED = "cases.tried"
+    PACK_ACTIVATED = "pack.activated"
+    PRINCIPAL_ADDED = "principal.added"
+    PRINCIPAL_CHANGED = "principal.changed"
+    PRINCIPAL_REMOVED = "principal.removed"
+    FIGURES_REBUILT = "figures.rebuilt"
+    FEED_RESTARTED = "feed.restarted"
+    TOPICS_CREATED = "topics.created"
+    DATABASE_UPGRADED = "database.upgraded"
+    DATABASE_COPIED = "database.copied"
+
+
+def write(connection: Connection, operator: Operator, act: Act, object_: str, outcome: str = DONE) -> str:
+    """Write a row about an act on an object (a case, a letter, a record, a hash). Returns the id of the row."""
+    at = now_ms()
+    id_ = f"{at:013d}-{secrets.token_hex(6)}"  # in the order of time, and told apart by whoever writes at once
+    texts = (operator.who, act, object_, operator.via, outcome)
+    writes.insert(connection, tables.audit, [AuditRow(id_, at, *(text[:LONGEST] for text in texts))])
+    return id_
+
+
+def end(connection: Connection, id_: str, outcome: str = DONE) -> None:
+    """Write how an act has ended."""
+    execute(connection, "UPDATE audit SET outcome = ? WHERE id = ?", outcome[:LONGEST], id_)
+
+
+def listed(
+    connection: Connection,
+    *,
+    act: str = "",
+    object_: str = "",
+    since: int | None = None,
+    until: int | None = None,
+    limit: int = 50,
+) -> list[AuditRow]:
+    """Rows, the latest first: of an act, about an object, from an instant on and before another (ms UTC)."""
+    terms, values = ["1 = 1"], list[object]()
+    for condition, value in (("act = ?", act), ("object = ?", object_), ("at >= ?", since), ("at < ?", until)):
+        if value not in ("", None):
+            terms.append(condition)
+            values.append(value)
+    sql = f"SELECT {_COLUMNS} FROM audit WHERE {' AND '.join(terms)} ORDER BY at DESC, id DESC LIMIT ?"
+    return [AuditRow(*row) for row in execute(connection, sql, *values, limit)]
