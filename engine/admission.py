@@ -13,7 +13,7 @@ from engine.inbox import Submission
 from engine.principals import Principal, check
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
-from schemas import binary, sealing
+from schemas import binary, digests, sealing
 from schemas.envelope import Envelope, Record, decode_envelope, decode_sent, encode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
@@ -25,14 +25,22 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
     if isinstance(envelope, Refusal):
         return envelope
     document = msgspec.json.decode(raw)
+    sent = digest = digests.as_sent(document)
     if document.get(binary.BASE64) is not None:
         plain = binary.with_data(document)
-        return plain if isinstance(plain, Refusal) else receive(plain, principal, partitions)
-    document.pop(binary.BASE64, None)  # null is absent
+        if isinstance(plain, Refusal):
+            return plain
+        envelope, document = decode_envelope(plain), msgspec.json.decode(plain)
+        if isinstance(envelope, Refusal):
+            return envelope
+        digest = digests.as_sent(document)
+    elif binary.BASE64 in document:
+        del document[binary.BASE64]  # null is absent
+        digest = digests.as_sent(document)
     data = decode_sent(envelope)
     if isinstance(data, Refusal):
         return data
-    digest = sealing.digest(document)
+    meaning = digests.meaning(envelope, document.get("data", {}))
     kept, hidden = sealing.split(document)
     event = msgspec.convert(kept | {"data": msgspec.Raw(msgspec.json.encode(kept["data"]))}, Envelope)
     home = home_of(event.subject)
@@ -44,7 +52,9 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
         # A resend gets the same token, other content another one; the token itself tells nothing.
         token = hashlib.sha256(f"{event.source}\n{event.id}\n{digest}".encode()).hexdigest()[:32]
         sealed = SealedRow(token, msgspec.json.encode(hidden).decode(), event.subject)
-    record = Record(event=event, digest=digest, token=sealed.token if sealed else "")
+    # Releases that did not know `data_base64` took the digest with it.
+    forms = (meaning,) if sent == digest else (meaning, sent)
+    record = Record(event=event, digest=digest, token=sealed.token if sealed else "", digests=forms)
     partition = partition_of(home, partitions)
     return Submission(partition, "event", principal, encode_record(record).decode(), sealed, unknown), event
 

@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -21,8 +21,9 @@ from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWrit
 from engine.inbox import Submission
 from engine.loop import Loop
 from engine.runtime import Engine
-from engine.slice.types import Answer
-from engine.store.rows import InboxRow
+from engine.slice.types import Answer, Released, key_of
+from engine.store.rows import InboxRow, SeenKey
+from schemas.envelope import decode_record
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,17 @@ IDLE_S = 0.02
 
 
 class Ask(Struct):
-    """A submission, and the futures that its sender waits for."""
+    """A submission, and the futures that its sender waits for.
+
+    Where an event is parked, `release` is there once `outcome` is known: what became of it afterwards. Only a sender
+    that `follows` is told, until it says itself that it no longer does.
+    """
 
     submission: Submission
     durable: "Future[InboxRow]"
     outcome: "Future[Answer] | None" = None
+    release: "Future[Answer] | None" = None
+    follows: bool = False
 
 
 class Full(Exception):
@@ -55,14 +62,18 @@ class Writer(Loop):
         self._queue: queue.Queue[Ask] = queue.Queue(engine.settings.queue)
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
         self._waiting: dict[tuple[int, int], Ask] = {}
+        self._parked: dict[SeenKey, list[Ask]] = {}  # whose events are parked, while their senders follow them
         self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
         self._unstored = engine.counters.unstored.labels("door")
 
     # ---- from other threads ---------------------------------------------------------------------------------
 
-    def submit(self, submission: Submission, *, wait: bool = False) -> Ask:
-        """Queue a submission. Full where the writer cannot keep up. After the writer has stopped, `durable` fails."""
-        ask = Ask(submission, Future(), Future() if wait else None)
+    def submit(self, submission: Submission, *, wait: bool = False, follow: bool = False) -> Ask:
+        """Queue a submission. Full where the writer cannot keep up. After the writer has stopped, `durable` fails.
+
+        With `wait` its outcome is told; with `follow` also what becomes of it where it is parked first.
+        """
+        ask = Ask(submission, Future(), Future() if wait else None, follows=wait and follow)
         try:
             self._queue.put_nowait(ask)
         except queue.Full as error:
@@ -122,7 +133,7 @@ class Writer(Loop):
         busy = self.append_queued() | self.run_calls()
         while (result := self.engine.work(now_ms())) is not None:
             busy = True
-            self.resolve(result.answers)
+            self.resolve(result.answers, result.released)
             if not self._queue.empty():
                 break
         if busy or not self.engine.backlog():
@@ -170,18 +181,28 @@ class Writer(Loop):
                     raise
         return acted
 
-    def resolve(self, answers: list[Answer]) -> None:
+    def resolve(self, answers: Sequence[Answer], released: Sequence[Released]) -> None:
         """Resolve the outcomes that are waited for, now that they are committed."""
-        if not self._waiting:
-            return
-        for answer in answers:
+        for answer in answers if self._waiting else ():
             ask = self._waiting.pop((answer.partition, answer.position), None)
-            if ask is not None and ask.outcome is not None:
-                ask.outcome.set_result(answer)
+            if ask is None or ask.outcome is None:
+                continue
+            if ask.follows and "parked" in (answer.outcome, answer.first):
+                ask.release = Future()
+                gone = [key for key, asks in self._parked.items() if not any(other.follows for other in asks)]
+                for key in gone:
+                    del self._parked[key]
+                event = decode_record(ask.submission.body).event
+                self._parked.setdefault(key_of(answer.partition, event), []).append(ask)
+            ask.outcome.set_result(answer)
+        for end in released if self._parked else ():
+            for ask in self._parked.pop(end.key, ()):
+                assert ask.outcome is not None and ask.release is not None
+                ask.release.set_result(ask.outcome.result().after(end))
 
     def _fail_all(self, error: BaseException) -> None:
         """Fail everything that waits or is queued, so that no thread waits for ever."""
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting, self._parked = self._waiting, {}, {}
         for ask in waiting.values():
             if ask.outcome is not None:
                 ask.outcome.set_exception(error)

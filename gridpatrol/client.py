@@ -69,9 +69,11 @@ class Server:
         return self._json("POST", path, body, {"Content-Type": kind, **headers})
 
     def publish(self, batch: bytes, wait_s: int) -> list[dict[str, Any]]:
-        """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event."""
+        """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event.
+
+        What is parked is not waited for any further."""
         results: list[dict[str, Any]] = self.post(
-            "/v1/events", batch, "application/cloudevents-batch+json", Prefer=f"wait={wait_s}"
+            "/v1/events", batch, "application/cloudevents-batch+json", Prefer=f"wait={wait_s}; parked=0"
         )["results"]
         return results
 

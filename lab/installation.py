@@ -176,7 +176,8 @@ class Installation:
     ) -> dict[str, Any]:
         """Publish a batch at a gateway's door; its answer."""
         raws = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
-        headers = {"Content-Type": "application/cloudevents-batch+json"} | ({"Prefer": f"wait={wait}"} if wait else {})
+        headers = {"Content-Type": "application/cloudevents-batch+json"}
+        headers |= {"Prefer": f"wait={wait}; parked=0"} if wait else {}
         headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
         asked = urllib.request.Request(f"{self[gateway].address()}/v1/events", b"[" + b",".join(raws) + b"]", headers)
         with urllib.request.urlopen(asked, timeout=60) as answer:

@@ -135,7 +135,7 @@ def check_whole(engine: Engine) -> None:
 def answers(engine: Engine, shapes: bool = True) -> list[tuple[object, ...]]:
     """What became of every event: the first answers, and the dead letters; those of bad shape if wanted."""
     with engine.database.read() as connection:
-        seen = "SELECT source, id, digest, arrival, outcome, reason, field, case_id FROM seen"
+        seen = "SELECT source, id, digest, arrival, outcome, reason, field, case_id, actor FROM seen"
         rows = [tuple(row) for row in connection.exec_driver_sql(seen)]
         kept = "SELECT 'letter', at, reason, field, source, event_id, type, case_id FROM dead_letters"
         kept += "" if shapes else " WHERE partition IS NOT NULL"

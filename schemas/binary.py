@@ -9,7 +9,6 @@ engine publishes. Source: CloudEvents 1.0.2, JSON format, HTTP and Kafka protoco
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -17,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from schemas.envelope import MAX_EVENT_BYTES, MEMBERS, not_json
-from schemas.instants import EARLIEST
+from schemas.instants import written
 from schemas.refusals import Reason, Refusal
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str | bytes | None]]
@@ -199,9 +198,8 @@ def _media(kind: str | None) -> str | None:
 
 def headers(*, type: str, id: str, subject: str, at_ms: int, source: str = "/gridpatrol") -> list[tuple[str, bytes]]:
     """The Kafka headers of a message that the engine publishes; `at_ms` is its instant, milliseconds UTC."""
-    instant = (EARLIEST + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     first, last = _shared(type, source)
-    own = [(name, value.encode()) for name, value in ((_ID, id), (_SUBJECT, subject), (_TIME, instant)) if value]
+    own = [(name, value.encode()) for name, value in ((_ID, id), (_SUBJECT, subject), (_TIME, written(at_ms))) if value]
     return [*first, *own, last]
 
 

@@ -58,12 +58,16 @@ class Envelope(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The body of an event's record in the log: the sealed event, with its digest and token."""
+    """The body of an event's record in the log: the sealed event, with its digests and token.
+
+    A record without `digests` is of an older release, and is decided as that release decided it.
+    """
 
     event: Envelope
-    digest: str  # SHA-256 of what was sent, before sealing and without tracing
+    digest: str  # form 1, which has no name; `schemas.digests`
     token: str = ""  # of the sealed members, if there were any
     letter: str = ""  # the dead letter that this replays
+    digests: tuple[str, ...] = ()  # in the other forms, and any other of form 1
 
 
 _, _parts = msgspec.json.schema_components(EVENT_TYPES.values())

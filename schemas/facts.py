@@ -209,11 +209,15 @@ class Parked(Fact, frozen=True, tag="incident.parked"):
 
 
 class Unparked(Fact, frozen=True, tag="incident.unparked"):
-    """A parked event waits no longer: `released` into this step, or `expired` or `overtaken` and dead-lettered."""
+    """A parked event waits no longer: `released` into this step, or `expired` or `overtaken` and dead-lettered.
+
+    `actor` is told only where events of several actors wait with this case under one source and id.
+    """
 
     source: str
     id: str
     why: str
+    actor: str = ""
 
 
 class Quarantined(Fact, frozen=True, tag="incident.quarantined"):

@@ -1,10 +1,10 @@
-"""The years from which instants are taken, and the search for an instant outside them in a decoded struct.
+"""The years from which instants are taken, the search for an instant outside them in a decoded struct, and their text.
 
 Deadlines, local days and calendars are computed from instants. A year 1 or 9999 is a wrong clock or a placeholder,
 leaves no room to compute in, and cannot be written in every zone, so it is refused before it enters the log.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from msgspec import Struct, inspect
@@ -13,6 +13,11 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 SPAN = "from 1970-01-01 to 2200-01-01 UTC"
 """The years in words. Both ends belong to them."""
+
+
+def written(ms: int) -> str:
+    """RFC 3339 of an instant in milliseconds UTC: `2026-03-02T01:00:00.000Z`."""
+    return (EARLIEST + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def outside(struct: Struct) -> str:

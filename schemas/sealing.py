@@ -1,24 +1,19 @@
 """Splits an event into the members that stay in the log and those that are sealed.
 
 Sealed are identity, contact and free text, and every member that the contract does not know, since it may hold either.
-The digest of an event is taken before that.
+The digests of an event are taken before that (`schemas.digests`).
 """
 
-import hashlib
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import msgspec
 from msgspec import inspect
 
 from schemas.envelope import Envelope
 from schemas.events import EVENT_TYPES
 
-_BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
-"""Attributes that tell no events apart: tracing, when it was recorded, and the data's type, which is always JSON."""
 _ENVELOPE = frozenset(Envelope.__struct_fields__)
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 SEALED = "sealed"
 Keep = dict[str, Any] | list[Any] | str | None
@@ -50,12 +45,6 @@ def _sealed(kind: inspect.Type) -> bool:
 
 
 _KEEP = {name: _keep(inspect.type_info(struct)) for name, struct in EVENT_TYPES.items()}
-
-
-def digest(event: dict[str, Any]) -> str:
-    """SHA-256 of an event as it was sent, in either mode, without `_BESIDE`; the order of members does not count."""
-    counted = {k: v for k, v in event.items() if k not in _BESIDE}
-    return hashlib.sha256(_canonical(counted)).hexdigest()
 
 
 def split(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from schemas import facts
+from schemas.envelope import decode_record
 
 AWAITED = "awaited"
 """The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
@@ -48,6 +49,11 @@ class Waiting(Struct, frozen=True, array_like=True):
     id: str
     type: str
     event: str
+
+    @property
+    def actor(self) -> str:
+        """The post that said it."""
+        return decode_record(self.event).event.actor
 
 
 class Owner(Struct, frozen=True, array_like=True):
@@ -212,7 +218,9 @@ def _parked(case: Case, fact: facts.Parked) -> None:
 
 
 def _unparked(case: Case, fact: facts.Unparked) -> None:
-    case.parked = tuple(w for w in case.parked if (w.source, w.id) != (fact.source, fact.id))
+    case.parked = tuple(
+        w for w in case.parked if (w.source, w.id) != (fact.source, fact.id) or (fact.actor and w.actor != fact.actor)
+    )
 
 
 def _quarantined(case: Case, fact: facts.Quarantined) -> None:

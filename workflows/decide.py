@@ -15,7 +15,7 @@ from schemas.events import EventData, ReportSubmitted, Resumed, VerificationReco
 from schemas.facts import AnyFact
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, routing, sla
+from workflows import birth, effects, parking, routing, sla
 from workflows.case import AWAITED, Case, Clock, Waiting, responsible
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -45,6 +45,7 @@ class EventOutcome(Struct, frozen=True):
 
     source: str
     id: str
+    actor: str
     outcome: str
     refusal: Refusal | None = None
     raw: bytes = b""
@@ -71,16 +72,29 @@ class Result(Struct):
 # ---- an event arrives -------------------------------------------------------------------------------------
 
 
-def take(case: Case, incoming: IncomingEvent, rules: Policy, register: Policy, nearby: tuple[Case, ...] = ()) -> Result:
-    """Decide one event, then every parked one that it releases. `nearby`: open cases under its correlation key."""
-    event, decision = incoming.record.event, _decide(case, incoming, rules, register, nearby)
+def take(
+    case: Case,
+    incoming: IncomingEvent,
+    rules: Policy,
+    register: Policy,
+    nearby: tuple[Case, ...] = (),
+    unborn: int = 0,
+) -> Result:
+    """Decide one event, then every parked one that it releases.
+
+    `nearby`: open cases under its correlation key. `unborn`: cases of its home that hold early events without a report.
+    """
+    record = incoming.record
+    event, decision = record.event, _decide(case, incoming, rules, register, nearby)
     early = decision is None
     if decision is None:
-        decision = _park(case, incoming, rules, register)
+        waiting = Decision(case, rules, register, incoming.arrival, incoming.arrival, event.actor)
+        decision = parking.park(waiting, record, incoming.raw, unborn) or waiting
     if isinstance(decision, Refusal):
-        return Result(case, [], [EventOutcome(event.source, event.id, "refused", decision, incoming.raw)])
+        refused = EventOutcome(event.source, event.id, event.actor, "refused", decision, incoming.raw)
+        return Result(case, [], [refused])
     result = _one_step(decision, cause_of(incoming))
-    result.outcomes.append(EventOutcome(event.source, event.id, "parked" if early else "done"))
+    result.outcomes.append(EventOutcome(event.source, event.id, event.actor, "parked" if early else "done"))
     return result if early else _release(result, case.cycle, rules, register, incoming.arrival)
 
 
@@ -212,27 +226,6 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
 # ---- parked events ----------------------------------------------------------------------------------------
 
 
-def _park(case: Case, incoming: IncomingEvent, rules: Policy, register: Policy) -> Decision | Refusal:
-    """An early event waits with its case; a case holds a limited number. The home of an unborn case must be known."""
-    options, event, home = rules.options, incoming.record.event, home_of(incoming.record.event.subject)
-    if len(case.parked) >= options.parked_cap:
-        return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
-    if case.state == AWAITED and (home not in register.grids or register.home(home) != home):
-        return effects.unknown_code("subject", "home")
-    d = Decision(case, rules, register, incoming.arrival, incoming.arrival, event.actor)
-    d.tell(
-        facts.Parked(
-            source=event.source,
-            id=event.id,
-            type=event.type,
-            arrival=d.arrival,
-            until=d.arrival + options.parked_ms,
-            event=incoming.raw.decode(),
-        )
-    )
-    return d
-
-
 def _release(result: Result, cycle: int, rules: Policy, register: Policy, arrival: int) -> Result:
     """Give every parked event its turn, in arrival order, until none can go.
 
@@ -266,19 +259,22 @@ def _retry(result: Result, waiting: Waiting, rules: Policy, register: Policy, ar
         _give_up(result, waiting, why, Decision(case, rules, register, arrival, arrival))
         return True
     _unpark(result, decision, waiting, "released", cause_of(incoming))
-    result.outcomes.append(EventOutcome(waiting.source, waiting.id, "done"))
+    result.outcomes.append(EventOutcome(waiting.source, waiting.id, record.event.actor, "done"))
     return True
 
 
 def _give_up(result: Result, waiting: Waiting, refusal: Refusal, d: Decision, why: str = "overtaken") -> None:
     """A parked event becomes a dead letter, with a step that says so."""
     _unpark(result, d, waiting, why, facts.Cause(type=waiting.type, source=waiting.source, id=waiting.id))
-    result.outcomes.append(EventOutcome(waiting.source, waiting.id, "refused", refusal, waiting.event.encode()))
+    raw = waiting.event.encode()
+    result.outcomes.append(EventOutcome(waiting.source, waiting.id, waiting.actor, "refused", refusal, raw))
 
 
 def _unpark(result: Result, d: Decision, waiting: Waiting, why: str, cause: facts.Cause) -> None:
     """Add a step in which a parked event stops waiting; what the event then does stands in the same step."""
-    d.tell(facts.Unparked(source=waiting.source, id=waiting.id, why=why))
+    actors = {other.actor for other in d.case.parked if (other.source, other.id) == (waiting.source, waiting.id)}
+    actor = waiting.actor if len(actors) > 1 else ""
+    d.tell(facts.Unparked(source=waiting.source, id=waiting.id, why=why, actor=actor))
     step = _one_step(d, cause)
     result.steps += step.steps
     result.case = step.case

@@ -4,6 +4,7 @@ What comes in over HTTP or over an intake topic goes into the inbox topic; the g
 waits for an outcome gets what the owner of the partition made of the event, read from the database.
 """
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -11,22 +12,30 @@ from typing import Any
 from engine.cluster.inbox import KafkaInbox
 from engine.errors import StaleWriter
 from engine.runtime import Engine
-from engine.slice.types import Answer
-from engine.store import dead_letters, incident_queries
+from engine.slice.types import Answer, Released, key_of, old_key_of
+from engine.store import dead_letters, incident_queries, slices
 from engine.store.database import FAILURES, Connection
+from engine.store.rows import SeenRow
+from engine.views.event_status import wait_of_seen
 from engine.writer import Writer
-from schemas.envelope import decode_record
+from schemas.envelope import Envelope, decode_record
 from schemas.refusals import Reason, Refusal
 
 STOP_S = 5.0
 """How long the brokers may take at a stop. The senders of what is still on its way were not told that it is stored, and
 send it again."""
+LOOK_S = 0.25
+"""How often it is looked what became of parked events whose senders follow them."""
 TRIES = 5
 """How often an operator's action is tried when the partition's owner moves on in between."""
 
 
 class Gateway(Writer):
     """Appends to the inbox topic, and answers when others have decided."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._looked_s = 0.0  # when it was looked for parked events
 
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
         """Run an operator's action on the partitions as the database has them just now."""
@@ -62,31 +71,42 @@ class Gateway(Writer):
         """Resolve the outcomes of records that have been decided meanwhile."""
         # A sender that gave up waiting has cancelled its future.
         self._waiting = {place: ask for place, ask in self._waiting.items() if ask.outcome and not ask.outcome.done()}
-        if not self._waiting:
+        look = bool(self._parked) and time.monotonic() - self._looked_s >= LOOK_S
+        if not self._waiting and not look:
             return False
-        answers = []
+        answers, released = list[Answer](), list[Released]()
         try:
             with self.engine.database.read() as connection:
-                decided = incident_queries.read_positions(connection)
+                decided = incident_queries.read_positions(connection) if self._waiting else {}
                 for (partition, position), ask in self._waiting.items():
                     if position < decided[partition]:
                         event = decode_record(ask.submission.body).event
-                        answers.append(read_answer(connection, partition, position, event.source, event.id))
+                        answers.append(read_answer(connection, partition, position, event))
+                if look:
+                    self._looked_s = time.monotonic()
+                    known = slices.read_seen(connection, sorted(self._parked))
+                    released = [Released(s.key, s.outcome, refusal_of(s)) for s in known if s.outcome != "parked"]
         except FAILURES:
             return False  # asked again in the next batch
-        self.resolve(answers)
-        return bool(answers)
+        self.resolve(answers, released)
+        return bool(answers or released)
 
 
-def read_answer(connection: Connection, partition: int, position: int, source: str, id_: str) -> Answer:
+def refusal_of(seen: SeenRow) -> Refusal | None:
+    """Why an event was refused; None if it was not."""
+    return Refusal(Reason(seen.reason), seen.field, seen.detail) if seen.reason else None
+
+
+def read_answer(connection: Connection, partition: int, position: int, event: Envelope) -> Answer:
     """The outcome of an event at a position that has been decided: of the first one, or of a repetition."""
-    found = incident_queries.read_event(connection, source, id_, partition)
-    seen = found[0] if found else None
+    key = key_of(partition, event)
+    rows = {row.key: row for row in slices.read_seen(connection, [key, old_key_of(key)])}
+    seen = rows.get(key) or rows.get(old_key_of(key))
+    wait = wait_of_seen(connection, seen) if seen is not None else None
     if seen is not None and seen.position == position:
-        refusal = Refusal(Reason(seen.reason), seen.field, seen.detail) if seen.reason else None
-        return Answer(partition, position, seen.outcome, refusal)
+        return Answer(partition, position, seen.outcome, refusal_of(seen), wait=wait)
     letter = dead_letters.read(connection, f"{partition}.{position}")
     if letter is not None:
         refusal = Refusal(Reason(letter.reason), letter.field, letter.detail)
         return Answer(partition, position, "conflict" if refusal.reason == Reason.CONFLICT else "refused", refusal)
-    return Answer(partition, position, "duplicate", None, seen.outcome if seen else "")
+    return Answer(partition, position, "duplicate", None, seen.outcome if seen else "", wait)

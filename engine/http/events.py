@@ -20,16 +20,18 @@ from engine.http.incoming import Incoming, decided, keep, take
 from engine.http.problems import Problem, refused
 from engine.principals import Principal
 from engine.slice.types import PENDING, Answer
-from engine.views.event_status import STANDS, EventStatus, event_status, event_status_in_topic
+from engine.views.event_status import STANDS, AskedEvent, EventStatus, event_status, event_status_in_topic
 from engine.views.questions import MOST_DIGITS, BadQuestion
 from schemas import binary
 from schemas.envelope import not_json
+from schemas.instants import written
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
 Source = Annotated[str, QueryParameter(description="`source` of the event.")]
 EventId = Annotated[str, QueryParameter(description="`id` of the event.")]
 Subject = Annotated[str, QueryParameter(description="`subject` of the event, as in a `status_url`.")]
+Actor = Annotated[str, QueryParameter(description="`actor` of the event, where others use its source and id.")]
 Position = Annotated[
     int | None,
     QueryParameter(
@@ -42,8 +44,8 @@ BATCH = "application/cloudevents-batch+json"
 MOST_BYTES = 16 * 1024 * 1024
 """A request's size, whatever it holds."""
 LONGEST_WAIT_S = 30
-WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
-"""Seconds of `Prefer: wait=N` (RFC 7240)."""
+WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(\s*;\s*parked\s*=\s*"?0"?(?=\s*(?:[,;]|$)))?', re.IGNORECASE)
+"""Seconds of `Prefer: wait=N` (RFC 7240), and whether `parked=0` says that they are not for what is parked."""
 
 
 class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -51,7 +53,8 @@ class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `unknown` names members that the contract does not know, at most 20: they were sealed and are read by no rule, so a
     name may be misspelt. `outcome` and what follows only where the sender waited for it: done, parked, duplicate,
-    conflict, refused, or pending where its case stands (`detail` says why).
+    conflict, refused, or pending where its case stands (`detail` says why). While an event is parked, or the one that
+    it is a duplicate of, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
     """
 
     status: str
@@ -63,6 +66,8 @@ class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
     unknown: list[str] = msgspec.field(default_factory=list)
     outcome: str = ""
     first: str = ""
+    waits_for: list[str] = msgspec.field(default_factory=list)
+    until: str = ""
     case: str = ""
     reason: str = ""
     field: str = ""
@@ -89,14 +94,17 @@ async def publish(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext]
 ) -> Response[Accepted | Batch]:
     """Answers 202 once what was sent is durable. Whether the rules take it is decided right afterwards, in its turn:
-    ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Sending the same event
-    again is safe: source and id are recognised, and the answer is the outcome of the first. One event may come in
-    binary mode instead: its attributes as `ce-` headers, percent-encoded, and its data alone as `application/json`.
+    ask the `status_url`, or send `Prefer: wait=5` to get the outcome (then the answer is 200). Of an event that is
+    parked it tells what became of it within those seconds; `Prefer: wait=5; parked=0` does not wait for that. Sending
+    the same event again is safe: it is recognised by source, id and actor, however it was written down or stamped on
+    its way, and the answer is the outcome of the first. One event may come in binary mode instead: its attributes as
+    `ce-` headers, percent-encoded, and its data alone as `application/json`.
     `data_base64` is read as `data` where it is the Base64 of JSON."""
     context.check_open()
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     prefer = WAIT.search(request.headers.get("prefer", ""))
     wait_s = min(int(prefer[1]), LONGEST_WAIT_S) if prefer else None
+    follow = prefer is not None and prefer[2] is None
     # Kafka's spelling of attributes (`ce_`) means nothing over HTTP.
     headers = [(name, value) for name, value in request.headers.multi_items() if not name.startswith(binary.KAFKA)]
     if kind == BATCH:
@@ -112,7 +120,7 @@ async def publish(
         remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}, or ce- headers"
         what = "this content type" if kind else "no content type"
         raise Problem(415, "content_type", f"{what} is not taken here", remedy=remedy)
-    await take(context, incoming, wait=wait_s is not None)
+    await take(context, incoming, wait=wait_s is not None, follow=follow)
     if kind != BATCH and incoming[0].refusal is not None:
         raise refused(incoming[0].refusal, incoming[0].letter)
     complete = wait_s is not None and await decided(context, incoming, wait_s)
@@ -153,7 +161,8 @@ def _result(item: Incoming) -> Accepted:
         )
     assert item.event is not None and item.ask is not None
     event, row, outcome = item.event, item.ask.durable.result(), item.ask.outcome
-    asked = urlencode({"source": event.source, "id": event.id, "subject": event.subject, "position": row.position})
+    names = {"source": event.source, "id": event.id, "subject": event.subject, "actor": event.actor}
+    asked = urlencode(names | {"position": row.position})
     accepted = Accepted(
         status="accepted",
         source=event.source,
@@ -165,12 +174,15 @@ def _result(item: Incoming) -> Accepted:
     )
     if outcome is None or not outcome.done() or outcome.exception() is not None:
         return accepted
-    answer: Answer = outcome.result()
-    why = answer.refusal or Refusal(Reason.INVALID, "", "")
+    release = item.ask.release
+    answer: Answer = release.result() if release is not None and release.done() else outcome.result()
+    why, early = answer.refusal or Refusal(Reason.INVALID, "", ""), answer.wait
     return msgspec.structs.replace(
         accepted,
         outcome=answer.outcome,
         first=answer.first,
+        waits_for=list(early.waits_for) if early else [],
+        until=written(early.until) if early else "",
         case=event.subject,
         reason=why.reason if answer.refusal else "",
         field=why.field,
@@ -184,20 +196,19 @@ async def status(
     source: Source,
     id: EventId,
     subject: Subject = "",
+    actor: Actor = "",
     position: Position = None,
 ) -> EventStatus:
-    """The outcome of an event by source and id. With `subject` and `position`, as in a `status_url`, of that very
-    sending: a resend is then told apart from the first."""
+    """The outcome of an event by source and id, and by subject and actor where others use the same. With `position`, as
+    in a `status_url`, of that very sending: a resend is then told apart from the first."""
     if position is not None and not 0 <= position < 10**MOST_DIGITS:
         raise BadQuestion("position", "no log is that long", "take it from the `status_url` of the answer")
     partition = partition_of(home_of(subject), context.writer.engine.count) if subject else None
     if position is not None and partition is None:
         raise BadQuestion("position", "the subject tells the partition of a position", "give the subject as well")
-    if partition is None or position is None or not context.settings.kafka:
-        return await context.read(lambda connection: event_status(connection, source, id, partition, position))
-    return await context.read(
-        lambda connection: event_status_in_topic(connection, source, id, subject, partition, position)
-    )
+    asked = AskedEvent(source, id, subject, actor, partition, position)
+    question = event_status_in_topic if context.settings.kafka else event_status
+    return await context.read(lambda connection: question(connection, asked))
 
 
 ROUTES = [publish, status]

@@ -37,10 +37,11 @@ class Incoming(Struct):
     letter: str = ""
 
 
-async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool) -> None:
+async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool, follow: bool) -> None:
     """Submit what keeps the contract, keep the rest as dead letters, and return when all of it is durable.
 
-    With `wait` the writer is asked for the outcomes as well. Raises Problem where the writer cannot keep up.
+    With `wait` the writer is asked for the outcomes as well, with `follow` for what becomes of parked events too.
+    Raises Problem where the writer cannot keep up.
     """
     for number, item in enumerate(incoming, 1):
         size, most = len(item.raw), context.settings.event_bytes
@@ -53,7 +54,7 @@ async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool
                 item.refusal = admitted
             else:
                 submission, item.event = admitted
-                item.ask = context.writer.submit(submission, wait=wait)
+                item.ask = context.writer.submit(submission, wait=wait, follow=follow)
         if number % BREATH == 0:
             await asyncio.sleep(0)
     await keep(context, [item for item in incoming if item.refusal is not None])
@@ -92,11 +93,22 @@ async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
 
 
 async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: int) -> bool:
-    """Wait for the outcomes, all of them together no longer than asked; whether every one is known."""
+    """Wait for the outcomes, all of them together no longer than asked; whether every one is known.
+
+    What is parked is known. Its sender is told what becomes of it if that is so within the same time.
+    """
     until = context.now() + wait_s * 1000
-    outcomes = [item.ask.outcome for item in incoming if item.ask is not None and item.ask.outcome is not None]
-    for outcome in outcomes:
-        if not await done_within(outcome, max(0, until - context.now()) / 1000):
-            return False
-    answers = [outcome.result() for outcome in outcomes if outcome.exception() is None]
-    return len(answers) == len(outcomes) and all(answer.outcome != PENDING for answer in answers)
+    asks = [item.ask for item in incoming if item.ask is not None and item.ask.outcome is not None]
+    try:
+        for ask in asks:
+            assert ask.outcome is not None
+            if not await done_within(ask.outcome, max(0, until - context.now()) / 1000):
+                return False
+        for ask in asks:
+            if ask.release is not None and context.now() < until:
+                await done_within(ask.release, (until - context.now()) / 1000)
+    finally:
+        for ask in asks:
+            ask.follows = False
+    outcomes = [ask.outcome for ask in asks if ask.outcome is not None]
+    return all(outcome.exception() is None and outcome.result().outcome != PENDING for outcome in outcomes)

@@ -76,9 +76,11 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
         record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id)
         return msgspec.structs.replace(submission, body=encode_record(record).decode())
     try:
-        record = msgspec.structs.replace(decode_record(body), letter=letter.id)
+        record = decode_record(body)
     except msgspec.DecodeError as error:
         raise NotReplayable(f"letter {letter.id} is no event") from error
+    # It is decided as this release decides, whatever release wrote it down.
+    record = msgspec.structs.replace(record, letter=letter.id, digests=record.digests or (record.digest,))
     partition = partition_of(home_of(record.event.subject), partitions)
     return Submission(partition, "event", OPERATOR, encode_record(record).decode())
 

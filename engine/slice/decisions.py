@@ -7,8 +7,10 @@ from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import firing_name
 from engine.slice.writes import SliceWrites
 from engine.store.rows import PartitionRow
+from schemas.events import ReportSubmitted
+from schemas.partition import home_of
 from workflows import decide
-from workflows.case import Case
+from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.policy.index import Policy
@@ -40,11 +42,14 @@ class Decisions:
         if nearby is None:
             nearby = self.reads.neighbours(data, case.id, register)
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
-        result = decide.take(case, incoming, rules, register, nearby)
+        # Only an event that would begin the waiting of an unborn case asks how many there are.
+        begins = case.state == AWAITED and not case.parked and not isinstance(data, ReportSubmitted)
+        unborn = self.reads.unborn(home_of(case.id)) if begins and body.digests else 0
+        result = decide.take(case, incoming, rules, register, nearby, unborn)
         own, *parked = result.outcomes
         self.writes.book(self.row, result, arrival, parked, register.clock_of_days)
         self.writes.remember(record, arrival, own)
-        self.writes.answer(record, own.outcome, own.refusal)
+        self.writes.answer(record, own.outcome, own.refusal, case=result.case)
         if own.refusal:
             self.writes.bury(record, arrival, own.refusal)
 

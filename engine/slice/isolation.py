@@ -55,7 +55,7 @@ def _isolate(
     if not is_permanent(error):
         partitions.halt(batch.row.partition, f"{HALTED}{named(error)}", error)
         moved = partitions.rows[batch.row.partition]
-        return SliceResult([moved], [], {}, [], [], SliceCounts({}, {}, []), {}, finished=False)
+        return SliceResult([moved], [], {}, [], [], [], SliceCounts({}, {}, []), {}, finished=False)
     until = max(batch.records[0].stamp, batch.row.clock) if batch.records else batch.until or 0
     if batch.next_due is not None and batch.next_due < until:
         return _fire(partitions, replace(batch, records=[], until=until), now, error)

@@ -21,6 +21,7 @@ from engine.slice.types import SKIP, STAMP, UNDECIDABLE, Batch, Limits
 from engine.slice.writes import SliceWrites
 from engine.store import standing
 from engine.store.rows import ArrivalsRow, InboxRow, StandingRow, WaitingRow
+from schemas import digests
 from schemas.envelope import Record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
@@ -253,20 +254,22 @@ class PartitionRun:
     def _repeat(self, record: DecodedRecord, body: Record, arrival: int) -> bool:
         """Answer an event that came before within the pack's window; False: it did not.
 
-        It gets the answer of the first arrival. The same key with other content is a conflict, and kept. A replayed
+        It gets the answer of the first arrival. The same key with another meaning is a conflict, and kept. A replayed
         dead letter is decided anew.
         """
-        first = self.reads.seen.get((self.row.partition, body.event.source, body.event.id))
+        first = self.reads.find_seen(self.row.partition, body)
         active = self.decisions.active
         window = active.options.duplicate_window_ms if active else 0
         if first is None or arrival - first.arrival > window or (body.letter and first.outcome == "refused"):
             return False
-        if body.digest != first.digest:
-            refusal = Refusal(Reason.CONFLICT, "id", "this source and id came before with other content: send a new id")
-            self.writes.refuse(record, arrival, refusal, "conflict")
+        sent = digests.all_of(body)
+        if set(sent).isdisjoint(first.digest.split()):
+            other = "this source and id came before from this actor with another meaning: send a new id"
+            self.writes.refuse(record, arrival, Refusal(Reason.CONFLICT, "id", other), "conflict")
         else:
+            self.writes.complete(first, sent)
             refused = Refusal(Reason(first.reason), first.field, first.detail) if first.reason else None
-            self.writes.answer(record, "duplicate", refused, first.outcome)
+            self.writes.answer(record, "duplicate", refused, first.outcome, self.reads.cases.get(first.case_id))
         return True
 
     # ---- activation -----------------------------------------------------------------------------------------

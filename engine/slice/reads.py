@@ -7,21 +7,22 @@ changes cases and seen events here, when it enters their rows (`keep`, `seen`). 
 
 import heapq
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.slice.types import SKIP, UNDECIDABLE, Batch
+from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, keys_of, old_key_of
 from engine.store import slices, standing
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow, SeenRow
+from engine.store.rows import InboxRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
 from schemas.events import EventData, ReportSubmitted
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
-from workflows.case import Case
+from workflows.case import AWAITED, Case
 from workflows.duplicates import correlation_keys
 from workflows.policy.index import Policy
 
@@ -72,11 +73,13 @@ class SliceReads:
         self.due_at: dict[str, int | None] = {}  # when each case in memory comes up
         self.recalculate: set[str] = set()  # cases that come up only to be looked at under a newer pack
         self.open_under: dict[str, dict[str, None]] = {}  # correlation key within a home -> open cases
-        self.seen: dict[tuple[int, str, str], SeenRow] = {}
+        self.seen: dict[SeenKey, SeenRow] = {}
+        self._unborn: dict[str, int] = {}  # by home: unborn cases that hold events, more than when the slice began
+        self._unborn_before: dict[str, int] = {}  # by home: those of then
 
     def read(self, batches: Sequence[Batch]) -> None:
         """Decode all records, then fetch what they touch, each table once: cases, seen events, neighbours."""
-        ids, keys, released = set[str](), list[tuple[int, str, str]](), set[str]()
+        ids, keys, released = set[str](), set[SeenKey](), set[str]()
         reports = list[tuple[list[DecodedRecord], Policy | None]]()
         for batch in batches:
             partition = batch.row.partition
@@ -97,7 +100,7 @@ class SliceReads:
                         continue
                 event = record.body.event
                 ids.add(event.subject)
-                keys.append((partition, event.source, event.id))
+                keys.update(keys_of(partition, event))
                 told.append(record)
         if (ids or released) and any(batch.row.standing for batch in batches):
             self.standing = standing.find(self.connection, ids | released)
@@ -107,10 +110,10 @@ class SliceReads:
         for told, register in reports:
             self.read_neighbours(told, register)
 
-    def read_seen(self, keys: Sequence[tuple[int, str, str]]) -> None:
-        """Fetch what is known of events: (partition, source, id)."""
+    def read_seen(self, keys: AbstractSet[SeenKey]) -> None:
+        """Fetch what is known of events."""
         if keys:
-            self.seen = {(r.partition, r.source, r.id): r for r in slices.read_seen(self.connection, keys)}
+            self.seen = {row.key: row for row in slices.read_seen(self.connection, sorted(keys))}
 
     def read_neighbours(self, records: Iterable[DecodedRecord], register: Policy | None) -> None:
         """Fetch the open cases under the reports' keys. A report whose keys cannot be told has a failure then."""
@@ -142,6 +145,8 @@ class SliceReads:
 
     def keep(self, case: Case, partition: int) -> None:
         """Take in a case as it stands after a step."""
+        home, before = home_of(case.id), self.cases.get(case.id)
+        self._unborn[home] = self._unborn.get(home, 0) + is_unborn(case) - (before is not None and is_unborn(before))
         self.cases[case.id] = case
         self.due_at[case.id] = case.next_at
         if case.next_at is not None:
@@ -158,11 +163,29 @@ class SliceReads:
             raise self.broken[id_]
         return self.cases.get(id_)
 
+    def unborn(self, home: str) -> int:
+        """The unborn cases of a home that hold early events, as they stand within this slice."""
+        if home not in self._unborn_before:
+            self._unborn_before[home] = slices.count_unborn(self.connection, home)
+        return self._unborn_before[home] + self._unborn.get(home, 0)
+
     def find_case(self, id_: str) -> Case | None:
         """A case that the records of this slice did not name as a subject."""
         if id_ not in self.cases:
             self.load(slices.read_cases(self.connection, [id_]))
         return self.case(id_)
+
+    def find_seen(self, partition: int, body: Record) -> SeenRow | None:
+        """What is known of an event: under its own key, or else in a row of a release that kept no home and actor.
+
+        Such a row may be another actor's. A resend has the subject of its event, so the row speaks for its own case
+        only, but to records of that release, which are answered as they were then.
+        """
+        key = key_of(partition, body.event)
+        own, old = self.seen.get(key), self.seen.get(old_key_of(key))
+        if own is None and old is not None and (not body.digests or old.case_id == body.event.subject):
+            return old
+        return own
 
     def neighbours(self, data: EventData, subject: str, register: Policy) -> tuple[Case, ...]:
         """The open cases under a report's keys, as they stand within this slice."""
@@ -248,6 +271,11 @@ class DueCases:
     def beyond(self, before: int) -> bool:
         """Whether a case that was not fetched may be due before an instant."""
         return self._horizon is not None and self._horizon[0] < before
+
+
+def is_unborn(case: Case) -> bool:
+    """Whether a case waits for its report and holds early events; a quarantined one does not count."""
+    return case.state == AWAITED and case.next_at is not None
 
 
 def _nearby(report: ReportSubmitted, subject: str, register: Policy) -> list[str]:

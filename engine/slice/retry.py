@@ -19,7 +19,7 @@ from engine.policies import Policies
 from engine.slice.decisions import Decisions
 from engine.slice.reads import DecodedRecord, DueCases, SliceReads, decode_row
 from engine.slice.timeline import Timeline
-from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, firing_name
+from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, firing_name, keys_of
 from engine.slice.writes import SliceWrites
 from engine.store import slices, standing
 from engine.store.database import Connection, Database
@@ -156,7 +156,7 @@ def try_again(
             raise Refused(SettlementRow(*place, verdict, failures.named(refused))) from refused
         next_due = slices.read_next_due(connection, row.partition)
     counts, due = writes.counts, {row.partition: next_due}
-    result = SliceResult([moved], writes.steps, {}, writes.answers, [], counts, due, ended)
+    result = SliceResult([moved], writes.steps, {}, writes.answers, writes.released, [], counts, due, ended)
     return result, not ended and error is None
 
 
@@ -177,7 +177,7 @@ def read(
         nearby = msgspec.json.decode(row.nearby, type=list[str]) if row.nearby else None
         waiting.append(WaitingRecord(decode_row(record), row.arrival, nearby))
     events = [each.record.body.event for each in waiting if each.record.body is not None]
-    reads.read_seen([(stands.partition, event.source, event.id) for event in events])
+    reads.read_seen({key for event in events for key in keys_of(stands.partition, event)})
     reads.load(slices.read_cases(connection, {name for each in waiting for name in each.nearby or ()}))
     unknown = [each.record for each in waiting if each.nearby is None]
     reads.read_neighbours(unknown, reads.policy(stands.pack) if stands.pack else None)

@@ -55,5 +55,13 @@ def run_slice(
         failpoints.hit("slice.before_commit")
     failpoints.hit("slice.after_commit")
     return SliceResult(
-        moved, writes.steps, writes.taken, writes.answers, writes.appended, writes.counts, next_due, finished
+        moved,
+        writes.steps,
+        writes.taken,
+        writes.answers,
+        writes.released,
+        writes.appended,
+        writes.counts,
+        next_due,
+        finished,
     )

@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow, StepRow
+from engine.store.rows import InboxRow, PartitionRow, SeenKey, StepRow
+from schemas.envelope import Envelope
+from schemas.partition import home_of
 from schemas.refusals import Refusal
 from workflows.case import Case
+from workflows.parking import Wait
 
 SKIP, STAMP = "skip", "stamp:"
 """Verdicts of an operator: pass the record over, its stamp too; decide it at this instant (ms)."""
@@ -46,6 +49,21 @@ class Answer(Struct, frozen=True):
     outcome: str  # done, parked, refused, duplicate, conflict; pending: its case stands
     refusal: Refusal | None = None
     first: str = ""  # of a duplicate: the outcome of the first arrival
+    wait: Wait | None = None  # of an event that is parked, and of its duplicate
+
+    def after(self, end: "Released") -> "Answer":
+        """The answer once the event waits no longer."""
+        if self.outcome == "duplicate":
+            return Answer(self.partition, self.position, "duplicate", end.refusal, end.outcome)
+        return Answer(self.partition, self.position, end.outcome, end.refusal)
+
+
+class Released(Struct, frozen=True):
+    """What became of a parked event, by its idempotency key: done or refused."""
+
+    key: SeenKey
+    outcome: str
+    refusal: Refusal | None = None
 
 
 class SliceResult(Struct):
@@ -55,6 +73,7 @@ class SliceResult(Struct):
     steps: list[StepRow]
     taken: dict[int, int]  # records decided, by partition
     answers: list[Answer]
+    released: list[Released]
     appended: list[InboxRow]  # records and ticks of a replay that entered the log in this slice
     counts: SliceCounts
     next_due: dict[int, int | None]  # nothing of these partitions is due earlier
@@ -72,6 +91,22 @@ class Batch(Struct):
     next_due: int | None  # nothing of the partition is due before this; None: nothing is due at all
     ticking: bool = False
     until: int | None = None
+
+
+def key_of(partition: int, event: Envelope) -> SeenKey:
+    """The idempotency key of an event."""
+    return partition, event.source, event.id, home_of(event.subject), event.actor
+
+
+def old_key_of(key: SeenKey) -> SeenKey:
+    """The key of the same event in a release that kept no home and actor."""
+    return (*key[:3], "", "")
+
+
+def keys_of(partition: int, event: Envelope) -> tuple[SeenKey, SeenKey]:
+    """Both keys under which an event may be known."""
+    key = key_of(partition, event)
+    return key, old_key_of(key)
 
 
 def firing_name(case: Case) -> str:

@@ -7,15 +7,26 @@ of the slice sees (`SliceReads`). The database gets everything in `write`, each 
 from collections.abc import Sequence
 
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
-from engine.slice.types import PENDING, Answer, Batch, SliceCounts
+from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
 from engine.store import dead_letters, inbox_table, slices, standing
 from engine.store.dead_letters import DeadLetter, dead_letter
-from engine.store.rows import ArrivalsRow, CaseRow, InboxRow, PartitionRow, SeenRow, StandingRow, StepRow, WaitingRow
-from schemas import facts
+from engine.store.rows import (
+    ArrivalsRow,
+    CaseRow,
+    InboxRow,
+    PartitionRow,
+    SeenKey,
+    SeenRow,
+    StandingRow,
+    StepRow,
+    WaitingRow,
+)
+from schemas import digests, facts
 from schemas.envelope import decode_record
+from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
-from workflows import decide
+from workflows import decide, parking
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
 
@@ -28,8 +39,8 @@ class SliceWrites:
         self.appended: list[InboxRow] = []
         self.steps: list[StepRow] = []
         self.cases: dict[str, CaseRow] = {}
-        self.seen: dict[tuple[int, str, str], SeenRow] = {}
-        self.seen_later: list[tuple[str, str, str, str, int, str, str]] = []  # as slices.update_seen takes them
+        self.seen: dict[SeenKey, SeenRow] = {}
+        self.seen_later: list[tuple[str, str, str, str, int, str, str, str, str, str]] = []  # as slices.update_seen
         self.letters: list[DeadLetter] = []
         self.standing: dict[str, StandingRow] = {}  # cases that begin to stand
         self.waiting: list[WaitingRow] = []  # what comes for cases that stand
@@ -37,6 +48,7 @@ class SliceWrites:
         self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
         self.taken: dict[int, int] = {}  # records decided, by partition
         self.answers: list[Answer] = []
+        self.released: list[Released] = []
         self.counts = SliceCounts({}, {}, [])
 
     def write(self, moved: Sequence[PartitionRow]) -> None:
@@ -67,30 +79,37 @@ class SliceWrites:
         """Answer a record that no case sees, and keep it as a dead letter."""
         if record.body is not None and outcome == "refused":
             event = record.body.event
-            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, "refused", refusal))
+            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, event.actor, "refused", refusal))
         self.answer(record, outcome, refusal)
         self.bury(record, arrival, refusal)
 
-    def answer(self, record: DecodedRecord, outcome: str, refusal: Refusal | None, first: str = "") -> None:
-        """Say what became of a record's event, and count it."""
+    def answer(
+        self, record: DecodedRecord, outcome: str, refusal: Refusal | None, first: str = "", case: Case | None = None
+    ) -> None:
+        """Say what became of a record's event, and count it. `case`: the one that it may be parked with."""
         row, events = record.row, self.counts.events
         kind = record.body.event.type if record.body else ""
         events[kind, outcome] = events.get((kind, outcome), 0) + 1
-        self.answers.append(Answer(row.partition, row.position, outcome, refusal, first))
+        wait = None
+        if record.body and case is not None and "parked" in (outcome, first):
+            event = record.body.event
+            wait = parking.wait_of(case, event.source, event.id, event.actor)
+        self.answers.append(Answer(row.partition, row.position, outcome, refusal, first, wait))
 
     def remember(self, record: DecodedRecord, arrival: int, outcome: decide.EventOutcome) -> None:
-        """Keep the outcome under the event's source and id, for the same event again."""
+        """Keep the outcome under the event's key, for the same event again. What was known of it adds its digests."""
         assert record.body is not None
         row, event, refusal = record.row, record.body.event, outcome.refusal
-        key = (row.partition, event.source, event.id)
-        found = self.reads.seen.get(key)
-        if found is not None and found.position > row.position:
+        before, sent = self.reads.find_seen(row.partition, record.body), digests.all_of(record.body)
+        if before is not None and before.position > row.position:
             return  # this one has waited, and the same key came again beyond the window: that answer stands
+        known = before.digest if before is not None and not set(sent).isdisjoint(before.digest.split()) else ""
+        key = key_of(row.partition, event)
+        if not record.body.digests:  # as its release kept it
+            key = before.key if before is not None else old_key_of(key)
         self.reads.seen[key] = self.seen[key] = SeenRow(
-            row.partition,
-            event.source,
-            event.id,
-            record.body.digest,
+            *key,
+            digests.completed(known, sent) if known else " ".join(sent),
             arrival,
             row.position,
             outcome.outcome,
@@ -99,6 +118,12 @@ class SliceWrites:
             refusal.detail if refusal else "",
             event.subject,
         )
+
+    def complete(self, first: SeenRow, sent: Sequence[str]) -> None:
+        """Add to what is known of an event the digests of a resend in forms that its first sending did not have."""
+        first.digest, before = digests.completed(first.digest, sent), first.digest
+        if first.digest != before:
+            self.seen[first.key] = first
 
     # ---- dead letters ---------------------------------------------------------------------------------------
 
@@ -169,18 +194,21 @@ class SliceWrites:
             self.reads.keep(case, partition.partition)
             self.cases[case.id] = row
         for outcome, _ in settled:
-            self._settle_parked(outcome, partition.partition)
+            self._settle_parked(outcome, case, partition.partition)
 
-    def _settle_parked(self, outcome: decide.EventOutcome, partition: int) -> None:
+    def _settle_parked(self, outcome: decide.EventOutcome, case: Case, partition: int) -> None:
         """A parked event was released or given up: its answer changes."""
-        refusal, key = outcome.refusal, (partition, outcome.source, outcome.id)
+        refusal = outcome.refusal
         reason, field, detail = (refusal.reason, refusal.field, refusal.detail) if refusal else ("", "", "")
-        seen = self.reads.seen.get(key)
+        key = partition, outcome.source, outcome.id, home_of(case.id), outcome.actor
+        own, old = self.reads.seen.get(key), self.reads.seen.get(old_key_of(key))
+        seen = old if own is None and old is not None and old.case_id == case.id else own
         if seen is not None:
             seen.outcome, seen.reason, seen.field, seen.detail = outcome.outcome, reason, field, detail
-            self.seen[key] = seen
+            self.seen[seen.key] = seen
         else:
-            self.seen_later.append((outcome.outcome, reason, field, detail, *key))
+            self.seen_later.append((outcome.outcome, reason, field, detail, *key, case.id))
+        self.released.append(Released(key, outcome.outcome, refusal))
 
     # ---- cases that stand -----------------------------------------------------------------------------------
 
@@ -198,7 +226,7 @@ class SliceWrites:
         self.waiting.append(WaitingRow(row.partition, row.position, case_id, arrival, *body, nearby))
         if record.body is not None:
             event = record.body.event
-            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, PENDING))
+            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, event.actor, PENDING))
             self.answer(record, PENDING, None)
 
 

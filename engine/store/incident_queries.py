@@ -139,14 +139,23 @@ def read_case(connection: Connection, id_: str) -> str | None:
 # ---- events -------------------------------------------------------------------------------------------------
 
 
-def read_event(connection: Connection, source: str, id_: str, partition: int | None = None) -> list[SeenRow]:
-    """What became of an event, in each partition that has seen it. Without a partition all are asked."""
+def read_event(
+    connection: Connection, source: str, id_: str, partition: int | None = None, actor: str = ""
+) -> list[SeenRow]:
+    """What became of events of this source and id, in order of arrival: in one partition or in all, of one actor or of
+    all. Rows of a release that kept no actor are found for each."""
     names = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
-    where, values = ("WHERE p.partition = ?", [partition]) if partition is not None else ("", [])
+    terms, values = ["s.source = ?", "s.id = ?"], list[object]((source, id_))
+    if partition is not None:
+        terms.append("p.partition = ?")
+        values.append(partition)
+    if actor:
+        terms.append("s.actor IN (?, '')")
+        values.append(actor)
     sql = f"""
-        SELECT {names} FROM partitions p JOIN seen s ON s.partition = p.partition AND s.source = ? AND s.id = ?
-        {where} ORDER BY s.arrival, s.partition"""
-    return [SeenRow(*row) for row in execute(connection, sql, source, id_, *values)]
+        SELECT {names} FROM partitions p JOIN seen s ON s.partition = p.partition
+        WHERE {" AND ".join(terms)} ORDER BY s.arrival, s.partition, s.position"""
+    return [SeenRow(*row) for row in execute(connection, sql, *values)]
 
 
 def read_position(connection: Connection, partition: int) -> int:

@@ -344,6 +344,7 @@ def unseen(connection: Connection, partition: int, since: int, types: Sequence[s
     sql = f"""
         SELECT s.case_id, s.n, {source}, {id_} FROM facts s LEFT JOIN seen e
              ON e.partition = s.partition AND e.source = {source} AND e.id = {id_}
+             AND ((e.actor = s.post AND e.home = substr(s.case_id, 1, length(s.case_id) - 37)) OR e.actor = '')
         WHERE s.partition = ? AND s.at >= ? AND e.id IS NULL AND {parked} AND {of_types} ORDER BY s.n"""
     rows = execute(connection, sql, partition, since, UNPARKED, wanted)
     return [(*row,) for row in rows]

@@ -14,12 +14,19 @@ class InboxRow(Struct):
     body: str
 
 
+SeenKey = tuple[int, str, str, str, str]
+"""The idempotency key of an event: partition, source, id, home, actor. Releases that did not know the last two left
+them empty."""
+
+
 class SeenRow(Struct):
-    """What became of an event, by its idempotency key."""
+    """What became of an event, by its idempotency key. `digest`: its digests, with blanks between."""
 
     partition: int
     source: str
     id: str
+    home: str
+    actor: str
     digest: str
     arrival: int
     position: int
@@ -28,6 +35,11 @@ class SeenRow(Struct):
     field: str
     detail: str
     case_id: str
+
+    @property
+    def key(self) -> SeenKey:
+        """The idempotency key."""
+        return self.partition, self.source, self.id, self.home, self.actor
 
 
 class CaseRow(Struct):

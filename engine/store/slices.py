@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
-from engine.store.rows import CaseRow, PartitionRow, SeenRow, StepRow
+from engine.store.rows import CaseRow, PartitionRow, SeenKey, SeenRow, StepRow
 from engine.store.sql import among, execute, execute_many, is_sqlite, rows_as
-from engine.store.tables import cases, facts, partitions, seen
+from engine.store.tables import UNBORN, cases, facts, partitions, seen
 
 
 def read_partitions(connection: Connection) -> list[PartitionRow]:
@@ -57,6 +57,14 @@ def read_next_due(connection: Connection, partition: int) -> int | None:
     return instant
 
 
+def count_unborn(connection: Connection, home: str) -> int:
+    """The cases of a home that hold early events and wait for their report."""
+    # `/` comes after `.`; a code may hold a dot, so the home of a longer id that begins alike is another one.
+    sql = f"SELECT count(*) FROM cases WHERE {UNBORN} AND id > ? AND id < ? AND length(id) = ?"
+    count: int = execute(connection, sql, f"{home}.", f"{home}/", len(home) + 37).scalar_one()
+    return count
+
+
 def read_nearby(connection: Connection, keys: Iterable[str]) -> list[tuple[str, int | None, str]]:
     """Open cases under correlation keys: (id, next_at, body)."""
     condition, wanted = among(connection, "key", sorted(keys))
@@ -64,13 +72,13 @@ def read_nearby(connection: Connection, keys: Iterable[str]) -> list[tuple[str, 
     return [(*row,) for row in rows]
 
 
-def read_seen(connection: Connection, keys: Sequence[tuple[int, str, str]]) -> list[SeenRow]:
-    """What is known of these events: (partition, source, id)."""
+def read_seen(connection: Connection, keys: Sequence[SeenKey]) -> list[SeenRow]:
+    """What is known of these events."""
     names = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
-    asked, values = rows_as(connection, "k", {"partition": "int", "source": "text", "id": "text"}, keys)
-    sql = f"""
-        SELECT {names} FROM {asked} CROSS JOIN seen s
-        WHERE s.partition = k.partition AND s.source = k.source AND s.id = k.id"""
+    kinds = {"partition": "int"} | dict.fromkeys(("source", "id", "home", "actor"), "text")
+    asked, values = rows_as(connection, "k", kinds, keys)
+    same = " AND ".join(f"s.{name} = k.{name}" for name in kinds)
+    sql = f"SELECT {names} FROM {asked} CROSS JOIN seen s WHERE {same}"
     return [SeenRow(*row) for row in execute(connection, sql, *values)]
 
 
@@ -89,11 +97,14 @@ def write_seen(connection: Connection, rows: Sequence[SeenRow]) -> None:
     writes.upsert(connection, seen, rows)
 
 
-def update_seen(connection: Connection, rows: Sequence[tuple[str, str, str, str, int, str, str]]) -> None:
-    """What became of parked events: (outcome, reason, field, detail, partition, source, id)."""
+def update_seen(
+    connection: Connection, rows: Sequence[tuple[str, str, str, str, int, str, str, str, str, str]]
+) -> None:
+    """What became of parked events: (outcome, reason, field, detail, partition, source, id, home, actor, case)."""
     sql = """
         UPDATE seen SET outcome = ?, reason = ?, field = ?, detail = ?
-        WHERE partition = ? AND source = ? AND id = ?"""
+        WHERE partition = ? AND source = ? AND id = ? AND home IN (?, '') AND actor IN (?, '')
+        AND case_id = ? AND outcome = 'parked'"""
     if rows:
         execute_many(connection, sql, rows)
 

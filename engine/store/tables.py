@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, false, text
 from sqlalchemy.types import TypeEngine
 
+from workflows.case import AWAITED
+
 metadata = MetaData()
 
 BYTES = Text().with_variant(Text(collation="C"), "postgresql")
@@ -25,6 +27,9 @@ def _text(name: str) -> Column[Any]:
 def _big(name: str) -> Column[Any]:
     return Column(name, BigInteger, nullable=False, server_default="0")
 
+
+UNBORN = f"state = '{AWAITED}' AND next_at IS NOT NULL"
+"""Of a case: its report is missing, and it holds early events."""
 
 meta = Table("meta", metadata, _key("name"), _text("value"))
 """Single values of the installation, such as the number of partitions and the epoch of the alert feed."""
@@ -69,7 +74,9 @@ seen = Table(
     _key("partition", Integer),
     _key("source"),
     _key("id"),
-    _text("digest"),
+    _key("home"),  # empty, like the actor, in a row of a release that kept neither: it answers for its own case only
+    _key("actor"),
+    _text("digest"),  # in every form, with blanks between
     _big("arrival"),
     _big("position"),
     _text("outcome"),  # done, parked, refused
@@ -129,6 +136,12 @@ Index(
     cases.c.id,
     sqlite_where=text("open AND due_at IS NULL"),
     postgresql_where=text("open AND due_at IS NULL"),
+)
+Index(
+    "cases_unborn",
+    cases.c.id,
+    sqlite_where=text(UNBORN),
+    postgresql_where=text(UNBORN),
 )
 Index("cases_opened", cases.c.opened_at, cases.c.id)
 Index("cases_state", cases.c.state, cases.c.id)

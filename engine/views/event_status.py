@@ -6,20 +6,38 @@ from msgspec import Struct
 from engine.slice.types import PENDING
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Connection
+from engine.store.rows import SeenRow
 from engine.views.questions import Unanswerable
 from schemas.envelope import decode_record
+from schemas.instants import written
+from schemas.partition import home_of
 from schemas.refusals import Reason
+from workflows import case as cases
+from workflows.parking import Wait, wait_of
 
 STANDS = "its case stands after a defect of the engine: nothing is lost, it is decided once that is mended"
 MOST_CANDIDATES = 20
 """Undecided records that mention an event and are looked at to find it."""
 
 
+class AskedEvent(Struct, frozen=True):
+    """Which event is asked for: by source and id, and as far as it is known by its subject, its actor and its place in
+    the log. A subject gives the partition."""
+
+    source: str
+    id: str
+    subject: str = ""
+    actor: str = ""
+    partition: int | None = None
+    position: int | None = None
+
+
 class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The outcome of an event: done, parked, duplicate, conflict, refused, or pending (in the log, not decided yet;
     then `detail` says so if it waits because a rule of the engine failed on its case).
 
-    `first` is what became of the first event of this source and id, where this one is a duplicate of it.
+    `first` is what became of the first event of this source, id and actor, where this one is a duplicate of it. While
+    that is parked, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
     """
 
     outcome: str
@@ -32,6 +50,8 @@ class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
     field: str = ""
     detail: str = ""
     first: str = ""
+    waits_for: list[str] = msgspec.field(default_factory=list)
+    until: str = ""
 
 
 class UnknownEvent(Unanswerable):
@@ -43,29 +63,69 @@ class UnknownEvent(Unanswerable):
 
 
 class AmbiguousEvent(Unanswerable):
-    """This source and id came for several homes, which are of different partitions."""
+    """This source and id came for several homes, or from several actors."""
 
-    def __init__(self) -> None:
-        super().__init__("subject", "this source and id came for several homes", "give the subject as well")
+    def __init__(self, subject: str) -> None:
+        if subject:
+            super().__init__("actor", "this source and id came from several actors", "give the actor as well")
+        else:
+            remedy = "give the subject and the actor as well"
+            super().__init__("subject", "this source and id came for several homes or from several actors", remedy)
 
 
-def event_status(
-    connection: Connection, source: str, id_: str, partition: int | None, position: int | None
-) -> EventStatus:
+def event_status(connection: Connection, asked: AskedEvent) -> EventStatus:
     """The outcome of the first sending, or of the one at a position of a partition. Raises Unanswerable."""
+    partition, position = asked.partition, asked.position
     if (
         partition is not None
         and position is not None
         and incident_queries.read_position(connection, partition) <= position
     ):
-        return _pending(connection, source, id_)
-    found = incident_queries.read_event(connection, source, id_, partition)
-    if len(found) > 1:
-        raise AmbiguousEvent()
-    if not found:
-        return _pending(connection, source, id_)
-    seen = found[0]
-    status = EventStatus(
+        return _pending(connection, asked)
+    rows = incident_queries.read_event(connection, asked.source, asked.id, partition, asked.actor)
+    if asked.subject:
+        home = home_of(asked.subject)
+        rows = [row for row in rows if row.home == home or (not row.home and row.case_id == asked.subject)]
+    letter = None
+    if partition is not None and position is not None:
+        if here := [row for row in rows if row.position == position]:
+            return _status(connection, here[0])
+        letter = dead_letters.read(connection, f"{partition}.{position}")
+    if letter is None:
+        # A row without an actor is of an older release: for an actor it answers where no row of its own does.
+        found = [row for row in rows if row.actor and asked.actor] or rows
+        if len(found) > 1:
+            raise AmbiguousEvent(asked.subject)
+        if not found:
+            return _pending(connection, asked)
+        status = _status(connection, found[0])
+        if position is None:
+            return status
+        return msgspec.structs.replace(status, outcome="duplicate", first=status.outcome, position=position)
+    assert letter.partition is not None and letter.position is not None
+    return EventStatus(
+        outcome="conflict" if letter.reason == Reason.CONFLICT else "refused",
+        source=asked.source,
+        id=asked.id,
+        case=letter.case_id,
+        partition=letter.partition,
+        position=letter.position,
+        reason=letter.reason,
+        field=letter.field,
+        detail=letter.detail,
+    )
+
+
+def wait_of_seen(connection: Connection, seen: SeenRow) -> Wait | None:
+    """What a parked event waits for; None of any other."""
+    body = incident_queries.read_case(connection, seen.case_id) if seen.outcome == "parked" else None
+    return wait_of(cases.decode(body), seen.source, seen.id, seen.actor) if body else None
+
+
+def _status(connection: Connection, seen: SeenRow) -> EventStatus:
+    """What is known of a first sending."""
+    wait = wait_of_seen(connection, seen)
+    return EventStatus(
         outcome=seen.outcome,
         source=seen.source,
         id=seen.id,
@@ -75,44 +135,40 @@ def event_status(
         reason=seen.reason,
         field=seen.field,
         detail=seen.detail if seen.outcome != PENDING else STANDS,
-    )
-    if position is None or position == seen.position:
-        return status
-    letter = dead_letters.read(connection, f"{seen.partition}.{position}")
-    if letter is None:
-        return msgspec.structs.replace(status, outcome="duplicate", first=seen.outcome, position=position)
-    return msgspec.structs.replace(
-        status,
-        outcome="conflict" if letter.reason == Reason.CONFLICT else "refused",
-        case=letter.case_id,
-        position=position,
-        reason=letter.reason,
-        field=letter.field,
-        detail=letter.detail,
+        waits_for=list(wait.waits_for) if wait else [],
+        until=written(wait.until) if wait else "",
     )
 
 
-def event_status_in_topic(
-    connection: Connection, source: str, id_: str, subject: str, partition: int, position: int
-) -> EventStatus:
+def event_status_in_topic(connection: Connection, asked: AskedEvent) -> EventStatus:
     """The same where the log is a topic, which is not searched: the place that was given out is believed."""
-    if incident_queries.read_position(connection, partition) <= position:
-        return EventStatus(outcome=PENDING, source=source, id=id_, case=subject, partition=partition, position=position)
-    return event_status(connection, source, id_, partition, position)
+    partition, position = asked.partition, asked.position
+    if partition is None or position is None or incident_queries.read_position(connection, partition) > position:
+        return event_status(connection, asked)
+    return EventStatus(
+        outcome=PENDING,
+        source=asked.source,
+        id=asked.id,
+        case=asked.subject,
+        partition=partition,
+        position=position,
+    )
 
 
-def _pending(connection: Connection, source: str, id_: str) -> EventStatus:
+def _pending(connection: Connection, asked: AskedEvent) -> EventStatus:
     """An event that is in the log and not decided yet. Raises UnknownEvent."""
-    texts = [msgspec.json.encode(text).decode() for text in (source, id_)]
+    words = [word for word in (asked.source, asked.id, asked.subject, asked.actor) if word]
+    texts = [msgspec.json.encode(word).decode() for word in words]
     for row in incident_queries.read_waiting(connection, texts, MOST_CANDIDATES):
         event = decode_record(row.body).event  # a door has admitted it: it can be decoded
-        if (event.source, event.id) == (source, id_):
-            return EventStatus(
-                outcome=PENDING,
-                source=source,
-                id=id_,
-                case=event.subject,
-                partition=row.partition,
-                position=row.position,
-            )
-    raise UnknownEvent(source, id_)
+        if (event.source, event.id) != (asked.source, asked.id) or asked.actor not in ("", event.actor):
+            continue
+        return EventStatus(
+            outcome=PENDING,
+            source=event.source,
+            id=event.id,
+            case=event.subject,
+            partition=row.partition,
+            position=row.position,
+        )
+    raise UnknownEvent(asked.source, asked.id)

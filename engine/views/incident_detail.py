@@ -238,8 +238,8 @@ def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
     """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
     taken = definition.triggers(case.state) if definition else ["report.submitted"]
-    # The machine has a trigger of its own for a check by a level above the deciding one. People send the same event.
-    triggers = sorted({name.replace("verification.checked", "verification.recorded") for name in taken})
+    aliases = definition.aliases if definition else {}
+    triggers = sorted({aliases.get(name, name) for name in taken})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
     for row in rules.pack.roles:
         if row.trigger in roles:

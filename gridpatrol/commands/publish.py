@@ -18,12 +18,14 @@ from engine.errors import LeaseTaken
 from engine.principals import LOCAL
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.slice.types import Answer
+from engine.slice.types import Answer, Released, key_of
 from engine.store import dead_letters
+from engine.store.rows import SeenKey
 from gridpatrol import options
 from gridpatrol.client import Server
 from gridpatrol.run.event_file import events_of, lines_of
 from gridpatrol.run.wiring import exists, install_if_empty, server_of, settings_of, writer_of, writing
+from schemas.instants import written
 from schemas.refusals import Refusal
 
 PRINCIPAL = LOCAL.name
@@ -42,7 +44,7 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
 
     They go through the server that holds the database; where none runs, they are decided here and now. Sending a file
     again is safe: what came before is recognised. Exit status 1 if something was not taken. Members that the contract
-    does not know are named: they are sealed, and no rule reads them.
+    does not know are named: they are sealed, and no rule reads them. What came early is named with what it waits for.
 
     \b
     Examples:
@@ -60,6 +62,9 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
         for item in [item for item in results if item.get("unknown")][:50]:
             names = msgspec.json.encode(item["unknown"]).decode()  # in quotes: a name may hold whatever a sender wrote
             click.echo(f"{item['source']} {item['id']}: not in the contract, sealed and read by no rule: {names}")
+        for item in [item for item in results if item.get("until")][:50]:
+            types = " or ".join(item["waits_for"])
+            click.echo(f"{item['source']} {item['id']}: came early; parked until {item['until']}, waits for {types}")
         for item in failed[:50]:
             where = f" {item['field']}" if item.get("field") else ""
             name = f"{item.get('source', '')} {item.get('id', '')}".strip()
@@ -106,8 +111,10 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
     taken = [item for item in received if not isinstance(item, Refusal)]
     places = iter(engine.append([submission for submission, _ in taken], now_ms()) if taken else [])
     answers: dict[tuple[int, int], Answer] = {}
+    ends: dict[SeenKey, Released] = {}
     while (result := engine.work(now_ms())) is not None:
         answers |= {(answer.partition, answer.position): answer for answer in result.answers}
+        ends |= {end.key: end for end in result.released}
     results = list[dict[str, Any]]()
     for raw, item in zip(raws, received, strict=True):
         if isinstance(item, Refusal):
@@ -125,6 +132,10 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
         if answer is None:
             results.append(members | {"outcome": "pending"})
         else:
+            end = ends.get(key_of(place.partition, event)) if answer.wait else None
+            answer = answer.after(end) if end else answer
+            if answer.wait:
+                members |= {"waits_for": list(answer.wait.waits_for), "until": written(answer.wait.until)}
             why = _why(answer.refusal) if answer.refusal else {}
             results.append(members | {"outcome": answer.outcome, "first": answer.first} | why)
     return results

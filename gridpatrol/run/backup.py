@@ -29,7 +29,8 @@ from engine.failures import away
 from engine.lease import Lease, lock_file
 from engine.metrics.counters import Counters
 from engine.settings import Settings
-from engine.store import backup_file, inbox_table
+from engine.store import audit, backup_file, inbox_table
+from engine.store.audit import Act
 from engine.store.backup_file import BackupFailed, BackupNote
 from engine.store.database import Database, file_of, open_database, url_of_file
 from engine.store.meta import remove_meta
@@ -97,6 +98,9 @@ def make(settings: Settings, file: Path, show: Show) -> Backup:
             raise NothingThere(f"nothing has been stored at {shown(settings.database)}")
         stands, wanted = source.revisions()
         installation = backup_file.installation_of(source)
+        if stands == wanted:  # an older release's tables have no audit
+            with source.begin() as connection:
+                audit.write(connection, options.operator(), Act.BACKUP_MADE, str(file))
         with files.whole(file) as part:
             with source.read() as connection:
                 note = backup_file.describe(connection, installation, now_ms())
@@ -178,7 +182,7 @@ def restore(settings: Settings, file: Path, digest: str | None, unchecked: bool,
                 )
             if unchecked:
                 check_facts(copy, str(file), show)
-            epoch = begin_anew(copy, note)
+            epoch = begin_anew(copy, note, str(file))
         backup_file.close_whole(part)
     log.info("backup.restored", extra={"file": str(file), "sha256": found, "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
@@ -192,7 +196,7 @@ def restore_in_place(settings: Settings, show: Show) -> Restored:
         check_facts(opened, shown(settings.database), show)
         with opened.read() as connection:
             note = backup_file.read_note(connection)
-        epoch = begin_anew(opened, note)
+        epoch = begin_anew(opened, note, shown(settings.database))
     log.info("backup.restored", extra={"database": shown(settings.database), "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
 
@@ -259,9 +263,9 @@ def open_checked(file: Path, part: Path) -> Database:
     return copy
 
 
-def begin_anew(database: Database, note: BackupNote | None) -> str:
+def begin_anew(database: Database, note: BackupNote | None, source: str) -> str:
     """Begin the feed of alerts anew, forget what was of the server of before, and bring figures and alerts to the last
-    step, where no role does that. Returns the feed's epoch; ConsumerAhead."""
+    step, where no role does that. The audit says what was restored. Returns the feed's epoch; ConsumerAhead."""
     with database.read() as connection:
         has_roles = inbox_table.read_origin(connection) is not None
     for consumer in () if has_roles else consumers(Counters()):
@@ -270,6 +274,7 @@ def begin_anew(database: Database, note: BackupNote | None) -> str:
     epoch = fold.restart_feed(database)
     with database.begin() as connection:
         remove_meta(connection, DOOR)
+        audit.write(connection, options.operator(), Act.BACKUP_RESTORED, source)
         if note is not None:
             backup_file.write_note(connection, replace(note, restored_at=now_ms()))
     return epoch

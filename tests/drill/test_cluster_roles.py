@@ -76,7 +76,7 @@ def ask(place: Installation, said: dict[str, Any], gateway: str = "gateway-1", *
 
 def outcome(place: Installation, said: dict[str, Any], gateway: str = "gateway-1") -> dict[str, Any]:
     """Publish one event and wait for what becomes of it."""
-    return ask(place, said, gateway, Prefer="wait=25")
+    return ask(place, said, gateway, Prefer="wait=25; parked=0")
 
 
 def status(place: Installation, path: str, gateway: str = "gateway-1") -> dict[str, Any]:

@@ -150,7 +150,7 @@ class Cluster:
 def tell(url: str, *events: dict[str, Any], wait_s: int = 20) -> list[str]:
     """Publish, and what became of each event; its status where nobody waits."""
     headers = {"Content-Type": "application/cloudevents-batch+json"}
-    headers |= {"Prefer": f"wait={wait_s}"} if wait_s else {}
+    headers |= {"Prefer": f"wait={wait_s}; parked=0"} if wait_s else {}
     answer = httpx.post(f"{url}/v1/events", content=json.dumps(events), headers=headers, timeout=60)
     assert answer.status_code in (200, 202), answer.text
     return [result.get("outcome") or result["status"] for result in answer.json()["results"]]

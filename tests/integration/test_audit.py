@@ -192,6 +192,17 @@ def test_the_audit_goes_into_copies_and_into_no_export(sqlite_url: str, tmp_path
         assert who not in gridpatrol(command, "export", database=sqlite_url)
 
 
+def test_a_backup_and_its_restore_are_in_the_audit_of_what_was_restored(sqlite_url: str, tmp_path: Path) -> None:
+    with prepared(sqlite_url) as engine:
+        assert tell(engine, report(OTHER, now_ms()), now_ms()) == "done"
+    file, place = tmp_path / "a.db", f"sqlite:///{tmp_path / 'restored.db'}"
+    gridpatrol("backup", file, database=sqlite_url)
+    gridpatrol("restore", file, database=place)
+    for url, told in ((sqlite_url, ["backup.made"]), (place, ["backup.restored", "backup.made"])):
+        listed = json.loads(gridpatrol("audit", "list", "--json", database=url))
+        assert [(row["act"], row["object"]) for row in listed] == [(act, str(file)) for act in told]
+
+
 def test_a_change_of_the_file_of_principals_is_audited_once_whoever_finds_it(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,9 +132,10 @@ def look_into(kept: Path) -> str:
 
 
 def stored(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row but those of `meta` that a backup writes."""
+    """Every row but those of `meta` that a backup writes, and those of the audit that say so."""
     found = rows(url)
     found["meta"] = [row for row in found["meta"] if row[0] not in OURS]
+    found["audit"] = [row for row in found["audit"] if not row[3].startswith("backup.")]
     return found
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +24,7 @@ from engine.views.questions import Unanswerable
 from engine.writer import Writer
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
-from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject
+from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject, weiyang
 from tests.support.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
 
 PROBLEM = "application/problem+json"
@@ -137,13 +139,91 @@ def test_what_the_rules_refuse_is_accepted_and_then_refused_with_the_reason(door
     assert door.get(body["status_url"])["detail"] == body["detail"]
 
 
-def test_an_early_event_is_parked_and_says_so(door: Served) -> None:
-    sent = event("incident.accepted", "WY03-CHIEF", now_ms(), case=subject("WY03", 13), id="early")
-    assert door.post(sent, Prefer="wait=10").json()["outcome"] == "parked"
+def accept_early(number: int) -> dict[str, Any]:
+    """The acceptance of a case before its report."""
+    case = subject("WY03", number)
+    return event("incident.accepted", "WY03-CHIEF", now_ms(), case=case, id=f"{case}.early")
+
+
+def test_an_early_event_is_parked_and_says_what_it_waits_for_and_until_when(door: Served) -> None:
+    sent, before = accept_early(13), now_ms()
+    answer = door.post(sent, Prefer="wait=10; parked=0")
+    body = answer.json()
+    assert (answer.status_code, body["outcome"]) == (200, "parked")
+    assert body["waits_for"] == ["gridpatrol.report.submitted.v1"]
+    until = datetime.fromisoformat(body["until"]).timestamp() * 1000
+    assert 0 <= until - before - weiyang().options.parked_ms < 60_000
+    again = door.post(sent, Prefer="wait=10; parked=0").json()
+    status = door.get(body["status_url"])
+    assert (again["outcome"], again["first"], status["outcome"]) == ("duplicate", "parked", "parked")
+    assert [(told["waits_for"], told["until"]) for told in (again, status)] == [(body["waits_for"], body["until"])] * 2
     assert door.post(new(13), Prefer="wait=10").json()["outcome"] == "done"
-    status = door.get("/v1/events/status", source=sent["source"], id="early", subject=sent["subject"])
-    assert status["outcome"] == "done"
+    status = door.get("/v1/events/status", source=sent["source"], id=sent["id"], subject=sent["subject"])
+    assert status["outcome"] == "done" and status.keys().isdisjoint({"waits_for", "until"})
     assert door.get(f"/v1/incidents/{sent['subject']}")["state"] == "accepted"
+
+
+def test_who_waits_for_an_early_event_is_told_what_became_of_it_when_its_report_comes(door: Served) -> None:
+    sent = accept_early(14)
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(door.post, sent, Prefer="wait=15")
+        wait_until(lambda: door.writer._parked)
+        others = [
+            threads.submit(door.post, sent, Prefer="wait=15"),
+            threads.submit(door.batch, [sent], Prefer="wait=15"),
+        ]
+        wait_until(lambda: [len(asks) for asks in door.writer._parked.values()] == [3])
+        assert not first.done()
+        began = time.monotonic()
+        assert door.post(new(14), Prefer="wait=10").json()["outcome"] == "done"
+        told, again, batch = first.result().json(), others[0].result().json(), others[1].result().json()
+    assert time.monotonic() - began < 5
+    assert (told["outcome"], told.keys() & {"waits_for", "until"}) == ("done", set())
+    assert [(one["outcome"], one["first"]) for one in (again, batch["results"][0])] == [("duplicate", "done")] * 2
+    assert door.writer._parked == {}
+
+
+def test_a_batch_in_the_wrong_order_is_told_what_became_of_each(door: Served) -> None:
+    late = accept_early(15)
+    refused = event("handling.completed", "WY-CHIEF", now_ms(), case=late["subject"], id=f"{late['id']}.2")
+    answer = door.batch([late, refused, new(15)], Prefer="wait=10")
+    assert answer.status_code == 200
+    results = answer.json()["results"]
+    assert [result["outcome"] for result in results] == ["done", "refused", "done"]
+    assert "may not say handling.completed" in results[1]["detail"]
+
+
+def test_who_waits_in_vain_is_told_that_the_event_is_parked_and_leaves_nothing_behind(door: Served) -> None:
+    sent, began = accept_early(16), time.monotonic()
+    answer = door.post(sent, Prefer="wait=1")
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "parked") and answer.json()["until"]
+    assert 0.9 < time.monotonic() - began < 5
+    assert not any(ask.follows for asks in door.writer._parked.values() for ask in asks)
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(door.post, accept_early(116), Prefer="wait=1")
+        wait_until(lambda: [key[2] for key in door.writer._parked] == [accept_early(116)["id"]])
+        other.result()
+
+
+def test_nobody_else_uses_up_the_ids_of_a_source(door: Served) -> None:
+    case = new(117)
+    comment = event("comment.added", "WY03-CHIEF", now_ms(), case=case["subject"], id="a guess")
+    assert door.post(case, Prefer="wait=10").json()["outcome"] == "done"
+    assert door.post(comment, Prefer="wait=10").json()["outcome"] == "done"
+    mine = door.post(comment | {"actor": "WY03-01-MEMBER"}, Prefer="wait=10").json()
+    assert mine["outcome"] == "done"
+    asked = {"source": "app/test", "id": "a guess", "subject": case["subject"]}
+    body = problem(door.client.get("/v1/events/status", params=asked), 409)
+    assert "actor" in body["remedy"]
+    assert door.get("/v1/events/status", **asked, actor="WY03-01-MEMBER")["position"] == mine["position"]
+    assert door.get(mine["status_url"])["position"] == mine["position"]
+
+
+def test_an_event_that_a_relay_stamped_anew_is_a_duplicate(door: Served) -> None:
+    sent = new(118)
+    assert door.post(sent | {"knativearrivaltime": "1"}, Prefer="wait=10").json()["outcome"] == "done"
+    again = door.post(sent | {"knativearrivaltime": "2"}, Prefer="wait=10").json()
+    assert (again["outcome"], again["first"]) == ("duplicate", "done")
 
 
 @pytest.mark.parametrize(

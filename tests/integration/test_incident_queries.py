@@ -227,7 +227,7 @@ def test_what_waits_is_counted_and_found_and_what_is_decided_is_not(database: Da
 
 
 def test_an_event_is_found_in_every_partition_that_has_seen_it(database: Database) -> None:
-    seen = [SeenRow(p, "app", "e", "d", NOW - p, 0, "done", "", "", "", f"case{p}") for p in (0, 2)]
+    seen = [SeenRow(p, "app", "e", "", "", "d", NOW - p, 0, "done", "", "", "", f"case{p}") for p in (0, 2)]
     with database.begin() as connection:
         writes.insert(connection, partitions, [PartitionRow(p, 0, 0, 0, 0, "", "[]") for p in range(3)])
         slices.write_seen(connection, seen)

@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from click.testing import CliRunner
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from engine.errors import SchemaMismatch
 from engine.lease import Lease
@@ -236,9 +236,8 @@ def test_letters_of_a_release_that_quoted_what_was_sent_show_no_more_than_those_
             )
             writes.insert(connection, tables.dead_letters, [old])
             connection.execute(sealed.insert().values(token=f"letter:{id_}", body="somebody", subject=old.case_id))
-            connection.execute(
-                tables.seen.insert().values(partition=0, source="s", id=id_, reason=reason, detail=detail)
-            )
+            seen = "INSERT INTO seen (partition, source, id, reason, detail) VALUES (0, 's', :id, :reason, :detail)"
+            connection.execute(text(seen), {"id": id_, "reason": reason, "detail": detail})
     migrated.upgrade()
     found = contents(migrated, {"dead_letters": "id, type, case_id, detail", "seen": "id, detail"})
     assert "somebody" not in str(found)

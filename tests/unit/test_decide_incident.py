@@ -257,7 +257,7 @@ def test_evidence_may_be_added_at_any_time_even_after_the_end():
 def test_sealed_text_leaves_its_token_in_the_facts():
     story = Story().reported(BARE)
     said = arrived(event("comment.added", STREET, story.now), story.now)
-    record = Record(event=said.record.event, digest="d", token="t-17")
+    record = Record(event=said.record.event, digest="d", token="t-17", digests=("2:d",))
     result = take(
         story.case, IncomingEvent(record, said.data, story.now, encode_record(record)), story.rules, story.rules
     )

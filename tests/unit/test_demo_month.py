@@ -17,10 +17,11 @@ import pytest
 from engine.packs import folder_of
 from gridpatrol.demo.incident_script import MAIN_LINE
 from gridpatrol.demo.month import write_month
+from schemas.digests import as_sent
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record, to_ms
 from schemas.events import EVENT_TYPES
 from schemas.refusals import Refusal
-from schemas.sealing import digest, split
+from schemas.sealing import split
 from tests.support.builders import weiyang
 from workflows.case import Case
 from workflows.decide import IncomingEvent, fire, take
@@ -61,7 +62,7 @@ def decided(events: list[dict[str, Any]], end: str) -> Decided:
     digests: dict[tuple[str, str], str] = {}
     for event in events:
         key = event["source"], event["id"]
-        if digests.setdefault(key, digest(event)) != digest(event):
+        if digests.setdefault(key, as_sent(event)) != as_sent(event):
             answers[key] = "conflict"
         elif key not in answers:
             answers[key] = _outcome(cases, event, answers)
@@ -78,7 +79,7 @@ def _outcome(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[
     data = decode_data(envelope)
     if isinstance(data, Refusal):
         return str(data.reason)
-    record = Record(event=envelope, digest=digest(event))
+    record = Record(event=envelope, digest=as_sent(event), digests=("2:of this release",))
     case = _fired(cases.get(envelope.subject, Case(id=envelope.subject)), arrival(event), answers)
     result = take(case, IncomingEvent(record, data, arrival(event), encode_record(record)), weiyang(), weiyang())
     cases[envelope.subject] = result.case

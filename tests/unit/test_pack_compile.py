@@ -69,6 +69,13 @@ def test_a_rule_that_changes_changes_the_hash():
     assert model.digest(compiled(**{"limits.csv": changed})) != model.digest(compiled())
 
 
+def test_an_option_that_is_given_as_it_is_by_default_does_not_change_the_hash():
+    given = TEXTS["pack.toml"].replace("parked_cap = 8", f"parked_cap = 8\nunborn_cap = {model.UNBORN_CAP}")
+    assert "unborn_cap" in given and model.digest(compiled(**{"pack.toml": given})) == model.digest(compiled())
+    given = given.replace(str(model.UNBORN_CAP), "500")
+    assert compiled(**{"pack.toml": given}).options.unborn_cap == 500
+
+
 def test_what_the_files_say_stands_in_the_pack():
     pack = compiled()
     assert (pack.code, pack.zone, [level.name_en for level in pack.levels]) == (

@@ -363,6 +363,11 @@ ONE_FINDING = {
         "error pack.toml options: parked_cap is 0",
         "above 0",
     ),
+    "no room for cases without a report": (
+        ("pack.toml", "parked_cap = 8", "parked_cap = 8\nunborn_cap = 0"),
+        "error pack.toml options: unborn_cap is 0",
+        "above 0",
+    ),
     "a radius without a window": (
         ("pack.toml", 'similar_window = "6 hours"\n', ""),
         "error pack.toml options.similar_window: a radius without a window",

@@ -6,15 +6,21 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas import facts
+from schemas.envelope import decode_record, encode_record
+from schemas.events import EVENT_TYPES
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
+    CENTRE,
     DAY,
+    DISTRICT,
     DUST,
     HOTLINE,
     LEAF,
+    LEAF_CHIEF,
     MEMBER,
     STREET,
     Story,
@@ -23,9 +29,13 @@ from tests.support.builders import (
     changed,
     event,
     subject,
+    weiyang,
 )
 from workflows.case import Case
-from workflows.decide import take
+from workflows.decide import IncomingEvent, take
+from workflows.definitions import DEFINITIONS
+from workflows.parking import wait_of, waits_for
+from workflows.policy.model import RoleRow
 
 REPORT: dict[str, Any] = {"category": DUST, "source": "patrol", "grid": LEAF}
 LINE: list[tuple[str, str, dict[str, Any]]] = [
@@ -197,13 +207,179 @@ def test_patience_has_an_end_and_each_waits_for_its_own():
 
 
 def test_released_events_are_asked_for_their_right_again():
-    """Whoever spoke too early may not be allowed to speak any more, or not here."""
+    """Who might have owned the case by then does not, and the rule says so."""
     story = Story().reported(BARE)
-    story.parked("handling.completed", "WY02-CHIEF", id="stranger")
+    story.parked("handling.completed", DISTRICT, id="district")
     result = story.done("incident.accepted", STREET)
     settled = result.outcomes[-1]
     assert settled.refusal is not None
-    assert (settled.id, settled.refusal.reason) == ("stranger", Reason.FORBIDDEN)
+    assert (settled.id, settled.refusal.reason) == ("district", Reason.FORBIDDEN)
+    assert "handle (level 1/2/3, scope owner)" in settled.refusal.detail
+
+
+# ---- a right to speak comes before a place ----------------------------------------------------------------
+
+
+def test_closings_by_a_member_of_another_street_are_refused_and_the_streets_own_still_waits():
+    story = Story().reported(BARE)
+    for _ in range(story.rules.options.parked_cap):
+        refused = story.refused(Reason.FORBIDDEN, "incident.closed", "WY02-01-MEMBER")
+    assert refused.field == "actor" and "close (level 4, scope place)" in refused.detail
+    story.parked("incident.closed", MEMBER)
+
+
+@pytest.mark.parametrize(
+    ("kind", "actor", "data", "why"),
+    [
+        ("incident.closed", STREET, {}, "its level is not of the rule"),
+        ("incident.closed", "WY01-02-MEMBER", {}, "its grid is not the place, and never will be"),
+        ("verification.recorded", HOTLINE, {"outcome": "solved"}, "its role may not say it"),
+        ("handling.completed", "WY02-CHIEF", {}, "its grid is on no line with the place"),
+        ("handling.completed", "WY02-01-MEMBER", {}, "nor that one"),
+    ],
+)
+def test_what_a_post_may_never_say_here_gets_no_place(kind, actor, data, why):
+    story = Story().reported(BARE)
+    assert "may not say" in story.refused(Reason.FORBIDDEN, kind, actor, **data).detail, why
+
+
+@pytest.mark.parametrize("actor", [STREET, DISTRICT, "XA-CHIEF", "WY-BUILD-H"])
+def test_who_may_own_the_case_by_then_gets_a_place(actor):
+    Story().reported(BARE).parked("handling.completed", actor)
+
+
+def test_the_present_owner_gets_a_place_wherever_it_stands():
+    """By order of the centre a case may go to a grid that is on no line with its place."""
+    story = Story().reported(BARE)
+    story.done("incident.reassigned", CENTRE, to_grid="WY02")
+    story.parked("handling.completed", "WY02-CHIEF", id="early")
+    result = story.done("incident.accepted", "WY02-CHIEF")
+    assert [(s.id, s.outcome) for s in result.outcomes[1:]] == [("early", "done")]
+
+
+@pytest.mark.parametrize(
+    ("home", "kind", "actor", "taken"),
+    [
+        ("WY01", "incident.closed", MEMBER, True),
+        ("WY01", "incident.closed", "WY01-02-MEMBER", True),  # the place is not known yet
+        ("WY01", "incident.accepted", DISTRICT, True),
+        ("WY01", "incident.withdrawn", HOTLINE, True),
+        ("WY01", "incident.closed", "WY02-01-MEMBER", False),
+        ("WY01", "incident.accepted", "WY02-CHIEF", False),
+        ("WY01", "incident.closed", STREET, False),
+        ("XA", "incident.closed", "WY02-01-MEMBER", True),
+    ],
+)
+def test_before_the_report_the_home_stands_for_the_place(home, kind, actor, taken):
+    story = Story(home=home)
+    if taken:
+        story.parked(kind, actor)
+    else:
+        assert "may not say" in story.refused(Reason.FORBIDDEN, kind, actor).detail
+
+
+def test_a_rule_for_any_place_lets_in_from_any_place():
+    """What release would take is not refused for having come early."""
+    rows = tuple(RoleRow("anywhere", row.trigger, row.role) for row in weiyang().pack.roles)
+    story = Story(changed(roles=rows)).reported(BARE)
+    story.parked("incident.closed", "WY02-01-MEMBER")
+
+
+def test_who_will_have_reported_is_not_known_before_the_report():
+    story = Story()
+    story.parked("incident.withdrawn", LEAF_CHIEF)
+    settled = story.done("report.submitted", MEMBER, **REPORT).outcomes[-1]
+    assert settled.refusal is not None and settled.refusal.reason is Reason.FORBIDDEN
+
+
+def test_an_event_of_an_older_release_waits_without_being_asked():
+    """Its log gives the facts that it gave."""
+    story = Story().reported(BARE)
+    said = arrived(event("incident.closed", "WY02-01-MEMBER", story.now), story.now)
+    older = structs.replace(said.record, digests=())
+    incoming = IncomingEvent(older, said.data, story.now, encode_record(older))
+    assert take(story.case, incoming, story.rules, story.register).outcomes[0].outcome == "parked"
+    assert take(story.case, said, story.rules, story.register).outcomes[0].outcome == "refused"
+
+
+def test_what_waits_holds_the_event_and_none_of_its_newer_digests():
+    """So the fact is the same whether an older release wrote it or this one."""
+    story = Story().reported(BARE)
+    story.parked("incident.closed", MEMBER)
+    [waiting] = story.case.parked
+    assert decode_record(waiting.event).digests == () and waiting.actor == MEMBER
+
+
+def test_two_actors_may_wait_under_one_id_and_each_is_released_for_itself():
+    story = Story().reported(BARE).accepted().handled()
+    story.parked("incident.closed", MEMBER, id="x")
+    story.parked("incident.closed", LEAF_CHIEF, id="x")
+    result = story.done("verification.recorded", MEMBER, outcome="solved")
+    assert [(s.id, s.actor, s.outcome) for s in result.outcomes[1:]] == [
+        ("x", MEMBER, "done"),
+        ("x", LEAF_CHIEF, "refused"),
+    ]
+    assert [fact.actor for fact in story.history(facts.Unparked)] == [MEMBER, ""]
+    assert (story.case.state, story.case.parked) == ("closed", ())
+
+
+@pytest.mark.parametrize(("others", "taken"), [(2, True), (3, False)])
+def test_the_unborn_cases_of_a_home_that_hold_events_are_capped(others, taken):
+    rules = changed(options={"unborn_cap": 3})
+    said = arrived(event("incident.closed", MEMBER, at("03-02 09:00")), at("03-02 09:00"))
+    result = take(Case(id=subject()), said, rules, rules, unborn=others)
+    if taken:
+        assert take(result.case, said, rules, rules, unborn=3).outcomes[0].outcome == "parked", "it counts once"
+    else:
+        refusal = result.outcomes[0].refusal
+        assert refusal is not None and (refusal.reason, refusal.field) == (Reason.OVER_LIMIT, "subject")
+        assert refusal.detail.startswith("events of 3 cases of WY01")
+
+
+# ---- what it waits for ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "wanted"),
+    [
+        ("discovered", "handling.completed", ["incident.accepted", "incident.dispatched"]),
+        ("reported", "incident.closed", ["verification.recorded"]),
+        ("accepted", "verification.recorded", ["handling.completed", "verification.recorded"]),
+        ("suspended", "incident.closed", ["verification.recorded"]),
+        ("suspended", "incident.accepted", ["incident.resumed"]),
+        ("dissuading", "incident.accepted", ["incident.reported_up"]),
+    ],
+)
+def test_it_waits_for_what_brings_the_case_to_a_state_that_takes_it(state, kind, wanted):
+    types = waits_for("incident", state, f"gridpatrol.{kind}.v1")
+    assert types == tuple(f"gridpatrol.{name}.v1" for name in wanted)
+
+
+def test_before_the_report_it_waits_for_the_report():
+    assert waits_for("", "awaited", "gridpatrol.incident.closed.v1") == ("gridpatrol.report.submitted.v1",)
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=lambda definition: definition.name)
+def test_whatever_may_wait_waits_for_an_event_of_the_contract(definition):
+    kinds = {name.removeprefix("gridpatrol.").removesuffix(".v1"): name for name in EVENT_TYPES}
+    waits = {
+        (state, kind): waits_for(definition.name, state, kinds[kind])
+        for state, ahead in definition.ahead.items()
+        for kind in ahead & kinds.keys()
+    }
+    assert waits and all(types and set(types) <= EVENT_TYPES.keys() for types in waits.values())
+
+
+def test_the_wait_of_an_event_says_until_when_and_changes_with_the_case():
+    story = Story().found(DUST)
+    story.parked("handling.completed", STREET, id="early")
+    first = wait_of(story.case, "app/test", "early", STREET)
+    assert first is not None and first.until == story.now + story.rules.options.parked_ms
+    assert wait_of(story.case, "app/test", "early", MEMBER) is wait_of(story.case, "app/test", "e", "") is None
+    story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
+    story.done("incident.reported_up", MEMBER)
+    later = wait_of(story.case, "app/test", "early", "")
+    assert later is not None and later.until == first.until
 
 
 # ---- before the report ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from schemas.envelope import Envelope, decode_data, decode_envelope
 from schemas.events import EVENT_TYPES
 from schemas.examples import DATA as EXAMPLES
 from schemas.refusals import Refusal
-from schemas.sealing import LONGEST_PATH, MOST_UNKNOWN, digest, split, unknown
+from schemas.sealing import LONGEST_PATH, MOST_UNKNOWN, split, unknown
 from tests.support.builders import DUST, LEAF, MEMBER, at, event
 
 SECRET = "某人 10000000000"
@@ -167,40 +167,3 @@ def test_of_very_many_unknown_members_the_first_are_named_and_of_long_names_the_
     said = report(**{f"{n}" + "x" * 300: 1 for n in range(50)})
     assert len(named(said)) == MOST_UNKNOWN
     assert {len(path) for path in named(said)} == {LONGEST_PATH}
-
-
-# ---- the digest -------------------------------------------------------------------------------------------
-
-
-def test_the_digest_ignores_tracing_and_the_order_of_members():
-    said = report(position={"lon": 1.5, "lat": 2.5})
-    other = dict(reversed(list(said.items())))
-    other["data"] = dict(reversed(list(said["data"].items())))
-    other["data"]["position"] = {"lat": 2.5, "lon": 1.5}
-    other |= {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "tracestate": "a=b"}
-    other["recordedtime"] = said["time"]
-    assert digest(said) == digest(other)
-
-
-def test_the_digest_is_the_same_whether_or_not_it_is_said_that_data_is_json():
-    assert digest(report()) == digest({**report(), "datacontenttype": "application/json"})
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        report(note="x"),
-        report(touches=[]),
-        {**report(), "time": "2026-03-02T09:00:01+08:00"},
-        {**report(), "actor": "WY01-01-CHIEF"},
-        {**report(), "weather": "dust"},
-    ],
-)
-def test_the_digest_sees_every_other_difference_sealed_ones_too(other):
-    assert digest(other) != digest(report())
-
-
-@given(MEMBERS, MEMBERS)
-def test_equal_digests_mean_equal_events(a, b):
-    same = json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
-    assert (digest({**report(), "data": a}) == digest({**report(), "data": b})) is same

@@ -148,4 +148,7 @@ GUARDS = (
     was_handling,
 )
 
-INCIDENT = define("incident", "网格事件", STATES, TRANSITIONS, {g.__name__: g for g in GUARDS})
+ALIASES = {"verification.checked": "verification.recorded"}
+"""The machine has a trigger of its own for a check by a level above the deciding one. People send the same event."""
+
+INCIDENT = define("incident", "网格事件", STATES, TRANSITIONS, {g.__name__: g for g in GUARDS}, ALIASES)

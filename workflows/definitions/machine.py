@@ -3,7 +3,7 @@
 All cases of a kind share one machine. `auto_transitions` is off, so no state can be jumped to.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -53,7 +53,8 @@ class Transition(Struct, frozen=True):
 class Definition(Struct, frozen=True):
     """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
 
-    `ahead` maps a state to the triggers that may still come in the same cycle.
+    `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
+    triggers that later states take. `aliases`: a trigger of the machine's own -> that of the event which people send.
     """
 
     name: str
@@ -62,8 +63,10 @@ class Definition(Struct, frozen=True):
     rows: tuple[Transition, ...]
     guards: dict[str, Guard]
     table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
+    forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
+    aliases: Mapping[str, str] = {}
 
     def destination(self, trigger: str, case: Case, data: EventData, speaker: Speaker) -> str | None:
         """The state to which a trigger leads (`=`: the same); None if no row's guards agree."""
@@ -76,9 +79,20 @@ class Definition(Struct, frozen=True):
         """The triggers that a state takes."""
         return sorted({trigger for trigger, source in self.table if source == state})
 
+    def leading(self, state: str, trigger: str) -> set[str]:
+        """The triggers that move a case, from a state or from one ahead of it, into a state that takes `trigger`."""
+        takers = {source for name, source in self.table if name == trigger} - {state}
+        sources = {state, *_reached(self.forward, state, takers)} - takers
+        return {name for name, source, dest in self.forward if source in sources and dest in takers}
+
 
 def define(
-    name: str, zh: str, states: Iterable[State], rows: Iterable[Transition], guards: Mapping[str, Guard]
+    name: str,
+    zh: str,
+    states: Iterable[State],
+    rows: Iterable[Transition],
+    guards: Mapping[str, Guard],
+    aliases: Mapping[str, str] = {},
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError if a row names an unknown state or guard."""
     by_name, kept = {s.name: s for s in states}, tuple(rows)
@@ -108,29 +122,31 @@ def define(
         for event in machine.events.values()
         for source, in_order in event.transitions.items()
     }
-    return Definition(name, zh, by_name, kept, dict(guards), table, _ahead(by_name, table), machine)
+    forward = _forward(by_name, table)
+    reached = {start: _reached(forward, start) for start in by_name}
+    ahead = {start: frozenset(name for name, source in table if source in found) for start, found in reached.items()}
+    return Definition(name, zh, by_name, kept, dict(guards), table, forward, ahead, machine, aliases)
 
 
-def _ahead(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> dict[str, frozenset[str]]:
-    """Triggers that a later state of the same cycle takes: an event with one of them has come early, and may wait.
+def _forward(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> frozenset[tuple[str, str, str]]:
+    """Moves towards states that come later in the same cycle: an event that one of those takes has come early, and may
+    wait.
 
     Only steps forward on the main line count, and steps from beside it back onto it. An event that its case has left
     behind is answered at once and does not wait.
     """
+    moves = {(name, source, dest) for (name, source), targets in table.items() for dest, _ in targets if dest != "="}
+    ranks = {name: state.rank for name, state in states.items()}
+    return frozenset(move for move in moves if ranks[move[2]] > ranks[move[1]])
 
-    def forward(source: str, dest: str) -> bool:
-        a, b = states[source], states[source if dest == "=" else dest]
-        return b.rank > a.rank if a.rank else b.rank > 0
 
-    edges = {(s, dest) for (_, s), targets in table.items() for dest, _ in targets if forward(s, dest)}
-    result = {}
-    for start in states:
-        reached, frontier = set[str](), {start}
-        while frontier:
-            frontier = {d for s, d in edges if s in frontier} - reached
-            reached |= frontier
-        result[start] = frozenset(trigger for trigger, source in table if source in reached)
-    return result
+def _reached(forward: Iterable[tuple[str, str, str]], start: str, ends: Collection[str] = ()) -> set[str]:
+    """The states that moves lead to from one of them, without going on from `ends`."""
+    reached, frontier = set[str](), {start}
+    while frontier:
+        frontier = {dest for _, source, dest in forward if source in frontier - set(ends)} - reached
+        reached |= frontier
+    return reached
 
 
 def mermaid(definition: Definition) -> str:

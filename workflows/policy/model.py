@@ -125,6 +125,10 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     # assists; reporter: the post that reported it
 
 
+UNBORN_CAP = 10_000
+"""How many cases of a home may hold early events before their report, unless the pack says it."""
+
+
 class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The pack's choices. Durations are milliseconds."""
 
@@ -132,6 +136,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     offline_ms: int  # offline allowance: how late an occurred instant is still believed
     parked_ms: int  # how long an early event waits
     parked_cap: int = 32  # how many wait per case at most
+    unborn_cap: int = UNBORN_CAP  # how many cases of a home hold early events before their report, at most
     duplicate_window_ms: int = 90 * 86_400_000  # window W for resends
     rework_level: int  # the level a failed verification reports to again (M35)
     default_level: int  # where a report goes without other authority (M16)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from workflows.clocks.limits import DAY_MS, HOUR_MS
-from workflows.policy.model import Level, Options
+from workflows.policy.model import UNBORN_CAP, Level, Options
 from workflows.policy.problems import Problems
 
 FILE = "pack.toml"
@@ -77,6 +77,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     offline_allowance: str = "72 hours"
     parked_time: str = "7 days"
     parked_cap: int = 32
+    unborn_cap: int = UNBORN_CAP
     duplicate_window: str = "90 days"
     rework_level: int
     default_level: int
@@ -158,6 +159,8 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         offline_ms=duration("offline_allowance", given.offline_allowance),
         parked_ms=duration("parked_time", given.parked_time),
         parked_cap=given.parked_cap,
+        # A default is left out of the encoding, and so out of the hash, only where it is the very object.
+        unborn_cap=UNBORN_CAP if given.unborn_cap == UNBORN_CAP else given.unborn_cap,
         duplicate_window_ms=duration("duplicate_window", given.duplicate_window),
         rework_level=given.rework_level,
         default_level=given.default_level,

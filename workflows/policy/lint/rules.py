@@ -206,7 +206,7 @@ def lint_options(context: LintContext) -> None:
             text = f"{getattr(options, column)} is no level of [[levels]]"
             remedy = one_of([str(n) for n in sorted(context.levels)])
             context.problems.error(FILE, 0, f"options.{column}", text, remedy)
-    for column in ("offline_ms", "parked_ms", "parked_cap", "duplicate_window_ms", "loop_alarm", "min_n"):
+    for column in ("offline_ms", "parked_ms", "parked_cap", "unborn_cap", "duplicate_window_ms", "loop_alarm", "min_n"):
         if getattr(options, column) < 1:
             text = f"{column.removesuffix('_ms')} is {getattr(options, column)}"
             context.problems.error(FILE, 0, "options", text, "write a number or a duration above 0")

@@ -1,0 +1,80 @@
+"""The waiting room of a case: which early event gets a place in it, and what it then waits for.
+
+`decide` releases what waits, and asks then whether it may be said.
+"""
+
+from msgspec import Struct, structs
+
+from schemas import facts
+from schemas.envelope import Record, encode_record
+from schemas.events import trigger_of
+from schemas.partition import home_of
+from schemas.refusals import Reason, Refusal
+from workflows.case import AWAITED, Case
+from workflows.decision import Decision
+from workflows.definitions import DEFINITIONS
+from workflows.effects import unknown_code
+from workflows.permissions import forbid_early
+
+
+def park(d: Decision, record: Record, raw: bytes, unborn: int) -> Refusal | None:
+    """Give an early event a place with its case, or refuse it: what can never be taken, and what is too much.
+
+    A case holds a limited number of events, and a home a limited number of cases whose report is missing: `unborn` is
+    how many it holds already. A record of an older release is parked as that release did it, and asked for no right.
+    """
+    case, options, event = d.case, d.rules.options, record.event
+    home, asked = home_of(event.subject), bool(record.digests)
+    if case.state == AWAITED and (home not in d.register.grids or d.register.home(home) != home):
+        return unknown_code("subject", "home")
+    if asked:
+        post = d.register.posts[event.actor]
+        refused = forbid_early(post, trigger_of(event.type), case, d.rules, d.register, home)
+        if refused:
+            return refused
+    if len(case.parked) >= options.parked_cap:
+        return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
+    if asked and not case.parked and case.state == AWAITED and unborn >= options.unborn_cap:
+        more = f"events of {unborn} cases of {home} are waiting for their reports already: send the report first"
+        return Refusal(Reason.OVER_LIMIT, "subject", more)
+    d.tell(
+        facts.Parked(
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            arrival=d.arrival,
+            until=d.arrival + options.parked_ms,
+            # Whoever sends it again is answered by what is known of the event, not by this copy of it.
+            event=(encode_record(structs.replace(record, digests=())) if asked else raw).decode(),
+        )
+    )
+    return None
+
+
+def waits_for(definition: str, state: str, event_type: str) -> tuple[str, ...]:
+    """What an early event waits for: the types of the events that bring a case to a state that takes it.
+
+    An unborn case waits for its report first, whatever it will be; `definition` is empty then.
+    """
+    known = DEFINITIONS.get(definition)
+    if known is None:
+        triggers = {trigger for each in DEFINITIONS.values() for trigger in each.triggers(state)}
+    else:
+        trigger = trigger_of(event_type)
+        triggers = {known.aliases.get(name, name) for name in known.leading(state, trigger)}
+    return tuple(sorted(f"gridpatrol.{trigger}.v1" for trigger in triggers))
+
+
+class Wait(Struct, frozen=True):
+    """What a parked event waits for (types of events, any of which ends it), and until when (ms UTC)."""
+
+    waits_for: tuple[str, ...]
+    until: int
+
+
+def wait_of(case: Case, source: str, id_: str, actor: str) -> Wait | None:
+    """The wait of an event that is parked with a case; None if it is not. An empty actor stands for any."""
+    for waiting in case.parked:
+        if (waiting.source, waiting.id) == (source, id_) and actor in ("", waiting.actor):
+            return Wait(waits_for(case.definition, case.state, waiting.type), waiting.until)
+    return None
