@@ -120,7 +120,7 @@ class Walk:
             actor=post.code,
             data=raw,
         )
-        record = Record(event=event, digest="")
+        record = Record(event=event, digest="", digests=("",))  # as this release keeps it
         incoming = decide.IncomingEvent(record, data, at, encode_record(record))
         return decide.take(case, incoming, self.policy, self.policy, (case,))
 

@@ -26,7 +26,7 @@ from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.refusals import Refusal
 from tests.support.builders import DAY, at, changed, event, instant, subject, weiyang
-from workflows import birth, decide, effects, routing, sla
+from workflows import birth, decide, effects, parking, routing, sla
 from workflows.case import Case, encode
 from workflows.clocks.limits import DayMeaning, LimitError
 from workflows.clocks.timescales import CalendarError
@@ -91,7 +91,8 @@ RULES = (
     (birth, "report place first_owner total_clock touched similar correlation_key"),
     (routing, "upward next_above copies checks recipients concerned"),
     (effects, "raise_to assign tell_evidence check_department unknown_code"),
-    (decide, "_birth _proceed _move _park _release _retry _give_up _unpark _ring recalculate quarantine"),
+    (decide, "_birth _proceed _move _release _retry _give_up _unpark _ring recalculate quarantine"),
+    (parking, "park"),
 )
 """What a rehearsal must have called, besides every effect and every guard."""
 
@@ -286,7 +287,7 @@ def story(seed: int, length: int) -> Iterator[Any]:
         data = envelope if isinstance(envelope, Refusal) else decode_data(envelope)
         if isinstance(envelope, Refusal) or isinstance(data, Refusal):
             continue
-        record = Record(event=envelope, digest="d")
+        record = Record(event=envelope, digest="d", digests=("2:d",) if random.random() < 0.8 else ())
         before = encode(case)
         result = decide.take(
             case, decide.IncomingEvent(record, data, now, encode_record(record)), rules, register, (case,)

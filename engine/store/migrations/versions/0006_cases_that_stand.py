@@ -1,13 +1,13 @@
 """A case on which a rule fails stands, and what follows for it waits beside the log.
 
-Revision 0006, after 0007. Nothing stands in a database of before.
+Revision 0006, after 0005. Nothing stands in a database of before.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0006'
-down_revision = '0007'
+down_revision = '0005'
 branch_labels = None
 depends_on = None
 
