@@ -55,6 +55,9 @@ class Inbox(Protocol):
     def end(self, partition: int) -> int:
         """The position after the last record in the log."""
 
+    def ends(self) -> list[int]:
+        """The same of every partition."""
+
     def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
         """Everything that a partition ever took in; LogMismatch where the log's beginning is gone."""
 
@@ -110,6 +113,9 @@ class TableInbox:
 
     def end(self, partition: int) -> int:
         return self.heads[partition]
+
+    def ends(self) -> list[int]:
+        return [self.heads[partition] for partition in sorted(self.heads)]
 
     def read_all(self, connection: Connection, partition: int) -> Iterator[InboxRow]:
         return inbox_table.read_all(connection, partition)

@@ -22,6 +22,8 @@ _REPEATING = ("kafka", "aiokafka")
 """Libraries that repeat a line for every try while a broker is away."""
 REPEAT_S = 30.0
 """How often such a line is let through."""
+TALLY_S = 10.0
+"""How often a line is written that a sender can cause as often as it likes."""
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Categories of characters that are no ink: controls, formats, halves of characters, ends of lines and paragraphs."""
 
@@ -86,3 +88,24 @@ class _Sparing(logging.Filter):
             return False
         self._last_s[line] = time.monotonic()
         return True
+
+
+class Tally:
+    """Lines that a sender can cause as often as it likes: each kind is written once in a while, with its number.
+
+    The kinds are those of the values, which are to come from a bounded set.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._kinds: dict[tuple[str, ...], tuple[float, int]] = {}  # when it was written, and how many came since
+
+    def tell(self, line: str, times: int = 1, **what: str) -> None:
+        """Count a line of these values, and write it unless it was written just now."""
+        kind, now_s = (line, *what.values()), time.monotonic()
+        last_s, before = self._kinds.get(kind, (now_s - TALLY_S, 0))
+        if now_s - last_s < TALLY_S:
+            self._kinds[kind] = last_s, before + times
+        else:
+            self._kinds[kind] = now_s, 0
+            self._log.warning(line, extra=what | {"times": before + times})

@@ -4,15 +4,19 @@ A folder is named by its path, or by the name of a shipped pack. This file only 
 a pack is pure and lives in `workflows.policy`.
 """
 
+import logging
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
 from engine.errors import GridpatrolError
 from workflows.policy.compile import compile_rows
+from workflows.policy.index import Policy
 from workflows.policy.lint import lint
-from workflows.policy.model import Pack
+from workflows.policy.model import Pack, digest, encode
 from workflows.policy.problems import Finding, Problems, has_errors
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".toml", ".csv", ".geojson")
 MAX_BYTES = 64 * 1024 * 1024  # a province's polygons fit; a video does not
@@ -95,6 +99,23 @@ def check_folder(path: str | Path, day: int = 0) -> tuple[Pack | None, list[Find
     if compiled.pack is not None:
         found += lint(compiled.pack, day, compiled.rows)
     return compiled.pack, found
+
+
+def check_pack(pack: Pack) -> list[Finding]:
+    """Lint a compiled pack that somebody sends, and index it as decisions need it. With an error among the findings it
+    must not be activated: every partition would stumble over it."""
+    problems = Problems()
+    try:
+        problems += lint(pack)
+        if not has_errors(problems):
+            Policy(pack, digest(pack))
+    except Exception as error:
+        log.exception("a pack that was sent cannot be checked")
+        name = type(error).__name__
+        problems.error("pack", 0, "", f"is no pack that `gridpatrol pack` compiled ({name})", "compile its folder anew")
+    if b"\\u0000" in encode(pack):
+        problems.error("pack", 0, "", "has U+0000 in a text, which no database takes", "remove the character")
+    return problems
 
 
 def load_pack(path: str | Path) -> Pack:

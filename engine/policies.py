@@ -1,5 +1,7 @@
 """Compiled packs by hash. A `Policy` is built once per process and pack."""
 
+from hashlib import sha256
+
 from engine.errors import PackUnusable
 from engine.store import inbox_table
 from engine.store.database import Connection
@@ -14,7 +16,8 @@ class Policies:
         self._known: dict[str, Policy] = {}
 
     def get(self, connection: Connection, digest: str) -> Policy:
-        """The policy of a pack's hash; PackUnusable if the store does not hold the pack."""
+        """The policy of a pack's hash; PackUnusable if the store does not hold the pack, or another under
+        this hash."""
         found = self._known.get(digest)
         if found is None:
             body = inbox_table.read_pack(connection, digest)
@@ -22,6 +25,11 @@ class Policies:
                 raise PackUnusable(
                     f"the log names pack {digest[:12]}, which this database does not hold",
                     remedy="Run `gridpatrol pack activate DIR` with the folder that it was made of.",
+                )
+            if sha256(body.encode()).hexdigest() != digest:
+                raise PackUnusable(
+                    f"pack {digest[:12]} in this database is not what its hash says",
+                    remedy="Restore the database from a backup: whatever is decided under this pack would be wrong.",
                 )
             found = self._known[digest] = Policy(model.decode(body.encode()), digest)
         return found

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import SettingsError
+from engine.quotas import UNLIMITED, Quota
 from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
 from schemas.topics import Topics
@@ -56,13 +57,14 @@ Right = Literal["actors", "reads", "operator"]
 
 
 class Principal(Struct, frozen=True):
-    """The posts that it may speak for (codes, or shell patterns of codes), and what else it may do."""
+    """The posts that it may speak for (codes, or shell patterns of codes), what else it may do, and how much."""
 
     name: str
     codes: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
     reads: bool = False
     operator: bool = False
+    quota: Quota = Quota()
 
     def may_speak(self, actor: str) -> bool:
         """Whether an event may name this post as its actor. Upper and lower case are told apart."""
@@ -84,7 +86,7 @@ class Operator(NamedTuple):
     via: str
 
 
-LOCAL = Principal("local", patterns=("*",), reads=True, operator=True)
+LOCAL = Principal("local", patterns=("*",), reads=True, operator=True, quota=UNLIMITED)
 """The principal of a door that asks for no token."""
 
 
@@ -206,7 +208,8 @@ class Principals:
                     raise SettingsError(f"{path}: {here}.actors: {actor!r} is neither a post's code nor a pattern")
             patterns = tuple(actor for actor in entry.actors if _PATTERN.search(actor))
             codes = frozenset(entry.actors) - set(patterns)
-            names[name] = Principal(name, codes, patterns, entry.reads, entry.operator)
+            quota = Quota(**{member: getattr(entry, member) for member in Quota.__struct_fields__})
+            names[name] = Principal(name, codes, patterns, entry.reads, entry.operator, quota)
             for number, digest in enumerate(entry.tokens):
                 place = f"{here}.tokens[{number}]"
                 if not _DIGEST.fullmatch(digest):  # it is not shown: it may be the token itself
@@ -221,11 +224,11 @@ class Principals:
         self._tokens = [(digest.encode(), principal) for digest, (_, principal) in tokens.items()]
 
 
-class _Entry(Struct, forbid_unknown_fields=True):
+class _Entry(Quota, forbid_unknown_fields=True, frozen=True):
     """A principal as the file has it."""
 
-    actors: list[str] = []
-    tokens: list[str] = []
+    actors: list[str] = msgspec.field(default_factory=list)
+    tokens: list[str] = msgspec.field(default_factory=list)
     reads: bool = False
     operator: bool = False
 

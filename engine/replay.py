@@ -6,14 +6,14 @@ have appended. An exported log is laid into the table as it is; nothing ticks. A
 last slice committed.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
 import msgspec
 from msgspec import Struct
 
-from engine import admission, failpoints
+from engine import admission, failpoints, log_file
 from engine.errors import LogMismatch
 from engine.runtime import Engine
 from engine.slice import isolation
@@ -21,7 +21,7 @@ from engine.slice.types import Batch
 from engine.store import dead_letters, inbox_table, writes
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
-from engine.store.rows import InboxRow, PackRow, SealedRow, SettlementRow
+from engine.store.rows import InboxRow, SealedRow
 from engine.store.tables import sealed
 from schemas.envelope import to_ms
 from schemas.refusals import Refusal
@@ -141,63 +141,54 @@ def _note(reader: str, waiting: dict[int, list[InboxRow]], connection: Connectio
 # ---- exported logs ------------------------------------------------------------------------------------------
 
 
-class Header(Struct, frozen=True):
-    """First line of an exported log."""
-
-    log: str  # format: gridpatrol/1
-    partitions: int
-
-
-FORMAT = "gridpatrol/1"
-
-
 def export_log(engine: Engine) -> Iterator[bytes]:
-    """A run's log, line by line: header, packs, settlements, records by partition. What is sealed stays sealed."""
-    yield msgspec.json.encode(Header(FORMAT, engine.count))
+    """A run's log, line by line and with its proof. What is sealed stays sealed."""
+    ends = engine.inbox.ends()  # read first: the snapshot then holds the packs and settlements of all these records
     with engine.database.read() as connection:
-        for pack in inbox_table.read_packs(connection):
-            yield msgspec.json.encode({"pack": pack})
-        for settlement in inbox_table.read_settlements(connection):
-            yield msgspec.json.encode({"settlement": settlement})
-        for partition in range(engine.count):
-            for row in engine.inbox.read_all(connection, partition):
-                yield msgspec.json.encode({"record": row})
+        yield from log_file.with_proof(log_lines(engine, connection, ends))
 
 
-def is_log(first: bytes) -> bool:
-    """Whether a file's first line is that of an exported log."""
-    return first.lstrip().startswith(b'{"log":')
+def log_lines(engine: Engine, connection: Connection, ends: Sequence[int]) -> Iterator[bytes]:
+    """Header, packs, settlements, and the records of each partition before these positions. The same log gives the same
+    lines, wherever it is stored."""
+    yield msgspec.json.encode(log_file.Header(log_file.FORMAT, engine.count))
+    for pack in inbox_table.read_packs(connection):
+        yield msgspec.json.encode({"pack": pack})
+    for settlement in inbox_table.read_settlements(connection):
+        yield msgspec.json.encode({"settlement": settlement})
+    for partition, end in enumerate(ends):
+        for row in engine.inbox.read_all(connection, partition):
+            if row.position >= end:
+                break
+            yield msgspec.json.encode({"record": row})
 
 
-def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lambda done: None) -> int:
+def replay_log(
+    engine: Engine,
+    lines: Iterable[bytes],
+    progress: Progress = lambda done: None,
+    *,
+    unchecked: bool = False,
+    upto: Mapping[int, int] | None = None,
+) -> int:
     """Lay an exported log into an empty database and decide it. The number of records.
 
-    Packs and settlements come first, as exported; the records are decided as they come. A second call with the same log
-    goes on where the first was interrupted.
+    Packs and settlements come first, as exported; the records are decided as they come, each when the proof behind it
+    agrees, or as they stand (`unchecked`). `log_file.examine` says beforehand whether all of it will. Records from the
+    positions `upto` on are passed over. A second call with the same log goes on where the first was interrupted.
     """
-    rows = iter(lines)
-    try:
-        header = msgspec.json.decode(next(rows), type=Header)
-    except (StopIteration, msgspec.DecodeError) as error:
-        raise LogMismatch("the first line is no header of an exported log") from error
-    if header.log != FORMAT:
-        raise LogMismatch(f"format {header.log!r} is not {FORMAT!r}")
-    if engine.count != header.partitions:
+    log = log_file.LogLines(lines, unchecked=unchecked)
+    if engine.count != log.header.partitions:
         raise LogMismatch(
-            f"the log has {header.partitions} partitions, this database {engine.count}: "
-            f"start with an empty database and GRIDPATROL_PARTITIONS={header.partitions}"
+            f"the log has {log.header.partitions} partitions, this database {engine.count}: "
+            f"start with an empty database and GRIDPATROL_PARTITIONS={log.header.partitions}"
         )
-    count, chunk, next_ = 0, list[InboxRow](), dict.fromkeys(engine.rows, 0)
-    for number, line in enumerate(rows, 2):
-        item = _item(line, number)
+    count, chunk = 0, list[InboxRow]()
+    for item in log:
         if item.record is not None:
-            row = item.record
-            wanted = next_.get(row.partition)  # None: there is no such partition
-            if row.position != wanted:
-                place = f"{row.partition}.{row.position}"
-                raise LogMismatch(f"line {number} of the log: record {place}, where position {wanted} comes next")
-            next_[row.partition] = row.position + 1
-            chunk.append(row)
+            if upto is not None and item.record.position >= upto[item.record.partition]:
+                continue
+            chunk.append(item.record)
             count += 1
         elif item.pack is not None:
             with engine.database.begin() as connection:
@@ -211,24 +202,6 @@ def replay_log(engine: Engine, lines: Iterable[bytes], progress: Progress = lamb
     _lay(engine, chunk)
     progress(count)
     return count
-
-
-class _Item(Struct, forbid_unknown_fields=True):
-    """A line of an exported log after its header: one of these."""
-
-    record: InboxRow | None = None
-    pack: PackRow | None = None
-    settlement: SettlementRow | None = None
-
-
-def _item(line: bytes, number: int) -> _Item:
-    try:
-        item = msgspec.json.decode(line, type=_Item)
-    except msgspec.DecodeError as error:
-        raise LogMismatch(f"line {number} of the log cannot be read: {error}") from error
-    if (item.record, item.pack, item.settlement) == (None, None, None):
-        raise LogMismatch(f"line {number} of the log is neither pack, settlement nor record")
-    return item
 
 
 def _lay(engine: Engine, chunk: list[InboxRow]) -> None:

@@ -4,6 +4,8 @@ It appends events (`append`), decides slices (`work`), ticks where the log is si
 One thread calls it, under a lease.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -11,6 +13,7 @@ import msgspec
 from engine.errors import StaleWriter
 from engine.failures import away
 from engine.inbox import Inbox, Submission, TableInbox
+from engine.logs import Tally
 from engine.metrics.counters import Counters
 from engine.partitions import Partitions
 from engine.policies import Policies
@@ -23,6 +26,8 @@ from engine.store.rows import InboxRow, PackRow, PartitionRow
 from schemas.partition import home_of, partition_of
 from workflows.policy import model
 from workflows.policy.index import Policy
+
+log = logging.getLogger(__name__)
 
 CLOCKS_APART_MS = 2_000
 """Longest wait for the next tick where the log's clock lags behind what is due, so that a tick releases nothing."""
@@ -55,6 +60,7 @@ class Engine:
         self.policies = Policies()
         self.partitions = Partitions(database, self.inbox, self.policies, settings, self.counters)
         self.ticked: dict[int, tuple[int, int]] = {}  # when, and how long until the next one, by partition
+        self.tally = Tally(log)
         self._slices = 0
 
     # ---- memory ---------------------------------------------------------------------------------------------
@@ -100,6 +106,11 @@ class Engine:
         rows = self.rows
         return [p for p, head in self.heads.items() if head > rows[p].position and not rows[p].halted]
 
+    def undecided(self) -> int:
+        """How many records are not decided yet, those of halted partitions left out."""
+        rows = self.rows
+        return sum(self.heads[partition] - rows[partition].position for partition in self.backlog())
+
     def work(self, now: int | None) -> SliceResult | None:
         """One slice over the partitions that have something to decide, or another try of a case that stands; None when
         there is nothing."""
@@ -120,6 +131,12 @@ class Engine:
             if left <= 0:
                 break
         return isolation.decide(self.partitions, batches, now)
+
+    def tell_refused(self, result: SliceResult) -> None:
+        """Let the log say how many events of a slice the rules refused, by reason."""
+        reasons = Counter(str(answer.refusal.reason) for answer in result.answers if answer.refusal)
+        for reason, times in reasons.items():
+            self.tally.tell("event.refused", times, reason=reason, by="rules")
 
     # ---- ticks ----------------------------------------------------------------------------------------------
 

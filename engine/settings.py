@@ -24,6 +24,9 @@ AT_LEAST_ONE = (
     "tick_every_ms",
     "append_batch",
     "queue",
+    "letter_days",
+    "letter_bytes",
+    "letter_bytes_each",
     "connections",
     "connections_per_peer",
     "pipelined",
@@ -57,9 +60,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stamp_ahead_ms: int = 30_000  # a stamp further ahead halts its partition
     tick_every_ms: int = 200  # at most one tick per partition in this time
     append_batch: int = 1000  # events appended in one transaction
-    queue: int = 20_000  # events waiting to be appended; more are answered with "come again"
+    queue: int = 20_000  # events waiting to be appended; nobody has more waiting than there are free places
     event_bytes: int = MAX_EVENT_BYTES  # an event's size; the contract allows no more than this
     batch_events: int = 1000  # events of one HTTP batch
+    letter_days: int = 180  # days for which the bytes of a dead letter are kept
+    letter_bytes: int = 1 << 30  # bytes of dead letters that are kept in all; the oldest go first
+    letter_bytes_each: int = 1 << 28  # bytes of dead letters that are kept of one principal
     connections: int = 1000  # open at the door; more are told to come again
     connections_per_peer: int = 500  # of one address, which behind a proxy is the proxy's
     pipelined: int = 16  # requests of one connection that wait for their answers

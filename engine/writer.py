@@ -1,8 +1,10 @@
 """The writer: one thread that owns all writing of this process.
 
-Other threads submit to a bounded queue and get a future for «durable» and, if asked, one for the outcome. Each batch
-appends what is queued in one transaction (group commit), decides a slice, feeds the consumers, and appends ticks where
-something is due. Errors of the database are waited out, and no record is skipped.
+Other threads submit to a queue that is fair between principals and get a future for «durable» and, if asked, one for
+the outcome. A turn appends some of what is queued in one transaction (group commit), keeps some of what the door
+refused in another, decides one slice, feeds the consumers, and appends ticks where something is due. Each of these has
+its bound, so nobody's load holds up his neighbours, the clocks or the alerts. Errors of the database are waited out,
+and no record is skipped.
 """
 
 import logging
@@ -18,10 +20,15 @@ from msgspec import Struct
 
 from engine.clock import now_ms
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
+from engine.failures import away
+from engine.fair_queue import FairQueue
 from engine.inbox import Submission
 from engine.loop import Loop
 from engine.runtime import Engine
 from engine.slice.types import Answer, Released, key_of
+from engine.store import dead_letters
+from engine.store.database import DriverError
+from engine.store.dead_letters import DeadLetter
 from engine.store.rows import InboxRow, SeenKey
 from schemas.envelope import decode_record
 
@@ -30,7 +37,19 @@ log = logging.getLogger(__name__)
 UNABLE_S = 10.0
 """How long after a failure submissions are discouraged. After that the next sender finds out whether it works again."""
 IDLE_S = 0.02
-"""How long a batch waits for something to append before it looks for due clocks."""
+"""How long a turn waits for something to append before it looks for due clocks."""
+TURN_S = 0.2
+"""How long a turn is to last at most where events queue up: a neighbour waits for the rest of one, and for his own."""
+FEWEST = 20
+"""Events that a turn takes on, however slow the machine is."""
+TURN_BYTES = 4 * 1024 * 1024
+"""Bytes of events that a turn appends, and bytes of letters that it keeps, at most."""
+LETTERS_A_TURN = 200
+"""Letters that a turn keeps at most."""
+LETTERS = 4_000
+"""Letters that may wait to be kept; more are told to come again."""
+OLDEST_S = 10.0
+"""When an event has waited for so long to be written, the door is not ready."""
 
 
 class Ask(Struct):
@@ -47,8 +66,11 @@ class Ask(Struct):
     follows: bool = False
 
 
-class Full(Exception):
-    """The queue is full: come again in a moment."""
+class Keeping(Struct):
+    """A dead letter that is to be kept, and the future that its sender waits for."""
+
+    letter: DeadLetter
+    kept: "Future[None]"
 
 
 class Writer(Loop):
@@ -58,13 +80,17 @@ class Writer(Loop):
     def __init__(self, engine: Engine) -> None:
         super().__init__("writer")
         self.engine = engine
-        self.changed = threading.Event()  # set after each batch that changed something
-        self._queue: queue.Queue[Ask] = queue.Queue(engine.settings.queue)
+        self.changed = threading.Event()  # set after each turn that changed something
+        self._queue: FairQueue[Ask] = FairQueue(engine.settings.queue)
+        self._letters: FairQueue[Keeping] = FairQueue(LETTERS)
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
         self._waiting: dict[tuple[int, int], Ask] = {}
         self._parked: dict[SeenKey, list[Ask]] = {}  # whose events are parked, while their senders follow them
+        self._at_once = engine.settings.slice_records  # events that a turn of TURN_S can decide
         self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
         self._unstored = engine.counters.unstored.labels("door")
+        engine.counters.queued.set_function(lambda: len(self._queue))
+        engine.counters.queue_oldest.set_function(self._queue.oldest_s)
 
     # ---- from other threads ---------------------------------------------------------------------------------
 
@@ -74,16 +100,22 @@ class Writer(Loop):
         With `wait` its outcome is told; with `follow` also what becomes of it where it is parked first.
         """
         ask = Ask(submission, Future(), Future() if wait else None, follows=wait and follow)
-        try:
-            self._queue.put_nowait(ask)
-        except queue.Full as error:
-            raise Full from error
+        size = len(submission.body) + (len(submission.sealed.body) if submission.sealed else 0)
+        self._queue.put(submission.principal, ask, size)
         if self.failure is not None:
             self._fail_all(self.failure)
         return ask
 
+    def keep(self, letter: DeadLetter) -> Keeping:
+        """Queue a dead letter. Full where its principal has many waiting already."""
+        keeping = Keeping(letter, Future())
+        self._letters.put(letter.row.principal, keeping, len(letter.sealed.body) if letter.sealed else 0)
+        if self.failure is not None:
+            self._fail_all(self.failure)
+        return keeping
+
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
-        """Run an operator's action between two batches, on the writer's own thread."""
+        """Run an operator's action between two turns, on the writer's own thread."""
         future: Future[Any] = Future()
         self._calls.put((action, future))
         if self.failure is not None:
@@ -91,8 +123,11 @@ class Writer(Loop):
         return future
 
     def unable(self) -> str:
-        """Why nothing can be stored just now; empty: it can, or it is time to try."""
-        return self._unable if time.monotonic() - self._unable_s < UNABLE_S else ""
+        """Why nothing can be stored just now, or not soon enough; empty: it can, or it is time to try."""
+        if time.monotonic() - self._unable_s < UNABLE_S and self._unable:
+            return self._unable
+        oldest_s = self._queue.oldest_s()
+        return f"an event has been waiting for {oldest_s:.0f} s to be written" if oldest_s >= OLDEST_S else ""
 
     # ---- the loop -------------------------------------------------------------------------------------------
 
@@ -105,7 +140,7 @@ class Writer(Loop):
         return 0.0  # `append_queued` rests
 
     def is_done(self) -> bool:
-        return self.stop_asked.is_set() and self._queue.empty()
+        return self.stop_asked.is_set() and not self._queue and not self._letters
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, (DatabaseUnusable, BrokerAway, BrokerRefuses))
@@ -129,15 +164,17 @@ class Writer(Loop):
         self._fail_all(error)
 
     def write_batch(self) -> bool:
-        """Append, decide, feed, tick once. Whether anything happened."""
-        busy = self.append_queued() | self.run_calls()
-        while (result := self.engine.work(now_ms())) is not None:
+        """Append, keep, act, decide, feed, tick: some of each. Whether anything happened."""
+        busy = self.append_queued() | self.keep_letters() | self.run_calls()
+        began_s = time.monotonic()
+        result = self.engine.work(now_ms())
+        if result is not None:
             busy = True
             self.resolve(result.answers, result.released)
-            if not self._queue.empty():
-                break
-        if busy or not self.engine.backlog():
-            busy = bool(self.engine.feed()) or busy
+            self.engine.tell_refused(result)
+        busy = bool(self.engine.feed()) or busy
+        if result is not None and (decided := sum(result.taken.values())) >= FEWEST:
+            self._at_once = max(FEWEST, int(decided * TURN_S / (time.monotonic() - began_s)))
         busy = bool(self.engine.tick(now_ms())) or busy
         self.engine.look_after()
         if busy:
@@ -145,15 +182,19 @@ class Writer(Loop):
         return busy
 
     def append_queued(self) -> bool:
-        """Append what is queued, up to a batch, in one transaction. With nothing else to do, wait a moment for it."""
-        idle = not self.engine.backlog() and self._calls.empty()
-        try:
-            asks = [self._queue.get(timeout=IDLE_S) if idle else self._queue.get_nowait()]
-        except queue.Empty:
+        """Append what is queued, up to a batch, in one transaction. With nothing else to do, wait a moment for it.
+
+        No more than a turn can decide lies undecided in the log, for there it is first come, first served: what waits
+        here has its turn by principal.
+        """
+        settings, undecided = self.engine.settings, self.engine.undecided()
+        most = settings.append_batch
+        if self.engine.heads and not self.stop_asked.is_set():  # it decides them itself
+            most = min(most, min(settings.slice_records, self._at_once) - undecided)
+        idle = not undecided and not self._letters and self._calls.empty()
+        asks = self._queue.take(most, TURN_BYTES, IDLE_S if idle else 0.0)
+        if not asks:
             return False
-        with suppress(queue.Empty):
-            while len(asks) < self.engine.settings.append_batch:
-                asks.append(self._queue.get_nowait())
         try:
             rows = self.engine.append([ask.submission for ask in asks], now_ms())
         except Exception as error:
@@ -167,19 +208,43 @@ class Writer(Loop):
             ask.durable.set_result(row)
         return True
 
+    def keep_letters(self) -> bool:
+        """Keep some of the letters that wait, in one transaction; each in its own where the database refuses one."""
+        group = self._letters.take(LETTERS_A_TURN, TURN_BYTES)
+        try:
+            self._write_letters(group)
+        except DriverError:  # not of a database that is away
+            for one in group:
+                try:
+                    self._write_letters([one])
+                except Exception as error:
+                    one.kept.set_exception(error)
+        except DatabaseUnusable as error:
+            for one in group:
+                one.kept.set_exception(error)
+        return bool(group)
+
+    def _write_letters(self, group: list[Keeping]) -> None:
+        """Keep letters in one transaction, each id once."""
+        if group:
+            letters = {one.letter.row.id: one.letter for one in group}
+            with away(), self.engine.database.begin() as connection:
+                dead_letters.write(connection, list(letters.values()))
+        for one in group:
+            one.kept.set_result(None)
+
     def run_calls(self) -> bool:
-        """Run the operators' actions that are queued."""
-        acted = False
-        while not self._calls.empty():
+        """Run the operators' actions that are queued by now."""
+        waiting = self._calls.qsize()
+        for _ in range(waiting):
             action, future = self._calls.get_nowait()
-            acted = True
             try:
                 future.set_result(action(self.engine))
             except BaseException as error:
                 future.set_exception(error)
                 if not isinstance(error, Exception):
                     raise
-        return acted
+        return waiting > 0
 
     def resolve(self, answers: Sequence[Answer], released: Sequence[Released]) -> None:
         """Resolve the outcomes that are waited for, now that they are committed."""
@@ -206,9 +271,12 @@ class Writer(Loop):
         for ask in waiting.values():
             if ask.outcome is not None:
                 ask.outcome.set_exception(error)
-        with suppress(queue.Empty):
-            while True:
-                self._queue.get_nowait().durable.set_exception(error)
+        while asks := self._queue.take(self.engine.settings.queue, TURN_BYTES):
+            for ask in asks:
+                ask.durable.set_exception(error)
+        while keepings := self._letters.take(LETTERS, TURN_BYTES):
+            for keeping in keepings:
+                keeping.kept.set_exception(error)
         with suppress(queue.Empty):
             while True:
                 self._calls.get_nowait()[1].set_exception(error)

@@ -9,6 +9,7 @@ import http.client
 import json
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -17,6 +18,8 @@ from engine.errors import GridpatrolError, SettingsError
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Who listens everywhere listens here too."""
+TOO_MANY = 429
+"""The status of who has sent more than its quota."""
 
 
 class ServerAway(GridpatrolError):
@@ -32,11 +35,12 @@ class ServerUnknown(GridpatrolError):
 
 
 class Refused(GridpatrolError):
-    """The server refused a request; `status` is that of HTTP."""
+    """The server refused a request; `status` is that of HTTP, `wait_s` says when to come again (0: it does not)."""
 
-    def __init__(self, status: int, message: str, remedy: str = "") -> None:
+    def __init__(self, status: int, message: str, remedy: str = "", wait_s: int = 0) -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
+        self.wait_s = wait_s
 
 
 class Server:
@@ -69,13 +73,18 @@ class Server:
         return self._json("POST", path, body, {"Content-Type": kind, **headers})
 
     def publish(self, batch: bytes, wait_s: int) -> list[dict[str, Any]]:
-        """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event.
-
-        What is parked is not waited for any further."""
-        results: list[dict[str, Any]] = self.post(
-            "/v1/events", batch, "application/cloudevents-batch+json", Prefer=f"wait={wait_s}; parked=0"
-        )["results"]
-        return results
+        """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event. Who sends faster
+        than it may waits for its turn. What is parked is not waited for any further."""
+        while True:
+            try:
+                results: list[dict[str, Any]] = self.post(
+                    "/v1/events", batch, "application/cloudevents-batch+json", Prefer=f"wait={wait_s}; parked=0"
+                )["results"]
+                return results
+            except Refused as refused:
+                if refused.status != TOO_MANY:
+                    raise
+                time.sleep(max(1, refused.wait_s))
 
     def answers(self) -> bool:
         """Whether a server is there at all."""
@@ -91,7 +100,7 @@ class Server:
         connection, answer = self._ask("GET", _with_query(path, query), headers=headers)
         try:
             if answer.status != 200:
-                raise _refused(answer.status, answer.read())
+                raise _refused(answer, answer.read())
             id_, data = "", list[str]()
             for raw in answer:  # comments keep the line alive and mean nothing
                 name, _, value = raw.decode().rstrip("\r\n").partition(":")
@@ -126,7 +135,7 @@ class Server:
         finally:
             connection.close()
         if answer.status >= 400:
-            raise _refused(answer.status, raw)
+            raise _refused(answer, raw)
         return json.loads(raw) if raw else None
 
     def _ask(
@@ -156,14 +165,16 @@ def _with_query(path: str, query: dict[str, Any]) -> str:
     return f"{path}?{asked}" if asked else path
 
 
-def _refused(status: int, raw: bytes) -> Refused:
+def _refused(answer: http.client.HTTPResponse, raw: bytes) -> Refused:
     """The error of a problem document."""
     try:
         document = json.loads(raw)
     except ValueError:
         document = None
     members = document if isinstance(document, dict) else {}
-    detail = members.get("detail") or members.get("title")
+    status, detail = answer.status, members.get("detail") or members.get("title")
+    wait = answer.getheader("Retry-After", "")
     # Other remedies are for programs that speak HTTP; what is wrong here is not the request but who asks.
     remedy = str(members.get("remedy", "")) if status in (401, 403) else ""
-    return Refused(status, str(detail or f"the server answered {status}").rstrip("."), remedy)
+    text = str(detail or f"the server answered {status}").rstrip(".")
+    return Refused(status, text, remedy, int(wait) if wait.isascii() and wait.isdigit() else 0)

@@ -61,8 +61,8 @@ class Gateway(Writer):
         super().stop()
 
     def write_batch(self) -> bool:
-        """Append, act, and look for outcomes that are waited for. Whether anything happened."""
-        busy = self.append_queued() | self.run_calls()
+        """Append, keep, act, and look for outcomes that are waited for. Whether anything happened."""
+        busy = self.append_queued() | self.keep_letters() | self.run_calls()
         busy = self._look_for_outcomes() or busy
         self.engine.look_after()
         return busy

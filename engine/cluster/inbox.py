@@ -87,7 +87,6 @@ class KafkaInbox:
         return self.ends()[partition]
 
     def ends(self) -> list[int]:
-        """The next position of each partition."""
         bases = self.origin.bases
         with Reader(self.settings) as reader:
             found = reader.ends([TopicPartition(self.topic, p) for p in range(len(bases))])

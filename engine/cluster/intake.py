@@ -10,7 +10,8 @@ forwards some events twice; the owner of the partition tells them apart by sourc
 
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -21,21 +22,23 @@ from engine import admission, failpoints
 from engine.clock import now_ms
 from engine.cluster import clients, kafka_quirks
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable
+from engine.fair_queue import Full
 from engine.inbox import Submission
 from engine.loop import Loop
 from engine.metrics.counters import intake_records
 from engine.principals import Principals
-from engine.runtime import Engine
+from engine.quotas import Quota, Quotas
 from engine.settings import Settings
-from engine.store import dead_letters
-from engine.store.database import DriverError, refuses
+from engine.store.database import DriverError
 from engine.store.dead_letters import DeadLetter
-from engine.writer import Ask, Full, Writer
+from engine.writer import Ask, Keeping, Writer
 from schemas import binary
 from schemas.refusals import Reason, Refusal
 from schemas.topics import Topics
 
 log = logging.getLogger(__name__)
+
+Queued = TypeVar("Queued", Ask, Keeping)
 
 WAIT_S = 60.0
 """How long a fetched group of events may take to become durable."""
@@ -57,6 +60,7 @@ class Intake(Loop):
         self.principals = principals
         self.topics = Topics(settings.kafka_prefix)
         self.systems: dict[str, str] = {}  # whose topic it is
+        self.quotas = Quotas()
         self._found: list[str] = []  # topics that are there and listened to
         self._looked_s = self._member_s = 0.0
         self._consumer: KafkaConsumer | None = None
@@ -81,12 +85,14 @@ class Intake(Loop):
             self.check_place(self._consumer)
             return 0.0
         try:
-            asks = [self._forward(place.topic, message) for place, some in fetched.items() for message in some]
+            queued = [self._forward(place.topic, message) for place, some in fetched.items() for message in some]
         except Full:
             return 0.0  # it is to stop; the next owner of the partitions forwards what was fetched
-        for ask in asks:
-            if ask is not None:
-                ask.durable.result(WAIT_S)
+        for one in queued:
+            if isinstance(one, Ask):
+                one.durable.result(WAIT_S)
+            elif one is not None:
+                self.await_kept(one)
         failpoints.hit("intake.before_commit")
         ends = {place: OffsetAndMetadata(some[-1].offset + 1, "", -1) for place, some in fetched.items()}
         self._consumer.commit(ends)
@@ -156,8 +162,11 @@ class Intake(Loop):
 
     # ---- one message ------------------------------------------------------------------------------------------
 
-    def _forward(self, topic: str, message: Any) -> Ask | None:
-        """Queue a message for the inbox, or keep it as a dead letter."""
+    def _forward(self, topic: str, message: Any) -> Ask | Keeping | None:
+        """Queue a message for the inbox, or as a dead letter; None where its principal has more refused than is kept.
+
+        How much a system may send at all is for the brokers to hold it to.
+        """
         system = self.systems[topic]
         principal = self.principals.named(system)
         headers = [(name, value) for name, value in message.headers or ()]
@@ -168,40 +177,43 @@ class Intake(Loop):
         elif not isinstance(raw, Refusal):
             received = admission.admit(raw, principal, self.writer.engine.count)
         if isinstance(received, Refusal):
-            self.records.labels(system, "refused").inc()
+            kept = self.quotas.may_keep(system, principal.quota if principal else Quota(), len(message.value or b""))
+            self.records.labels(system, "refused" if kept else "not_kept").inc()
+            if not kept:
+                return None
             sent = raw if isinstance(raw, bytes) else binary.as_sent(headers, message.value or b"")
-            self.keep_letter(sent, received, system, TopicPartition(topic, message.partition), message.offset)
-            return None
+            return self.keep_letter(sent, received, system, TopicPartition(topic, message.partition), message.offset)
         self.records.labels(system, "forwarded").inc()
         return self.submit(received[0])
 
     def submit(self, submission: Submission) -> Ask:
         """Queue a submission as soon as there is room; Full where there is none and the loop is to stop."""
+        return self.when_there_is_room(lambda: self.writer.submit(submission))
+
+    def keep_letter(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> Keeping:
+        """Queue a dead letter under the message's own place: fetched twice, it is kept once."""
+        id_ = f"intake-{system}-{place.partition}-{offset}"
+        letter = admission.letter(raw, refusal, system, now_ms(), id_)
+        return self.when_there_is_room(lambda: self.writer.keep(letter))
+
+    def await_kept(self, keeping: Keeping) -> None:
+        """Wait until a letter is kept: without its names, where the database refuses those."""
+        try:
+            keeping.kept.result(WAIT_S)
+        except DriverError as error:
+            # The names of a sender or an event may be anything, and must not hold up the other senders.
+            row, sealed = keeping.letter
+            reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            log.error("intake: letter %s is kept without its names: %s", row.id, reason)
+            bare = {name: "" for name in ("field", "detail", "source", "event_id", "type", "case_id")}
+            letter = DeadLetter(replace(row, **bare), sealed and replace(sealed, subject=""))
+            self.when_there_is_room(lambda: self.writer.keep(letter)).kept.result(WAIT_S)
+
+    def when_there_is_room(self, queue: Callable[[], Queued]) -> Queued:
+        """Queue something as soon as there is room; Full where there is none and the loop is to stop."""
         while True:
             try:
-                return self.writer.submit(submission)
+                return queue()
             except Full:
                 if self.stop_asked.wait(0.05):
                     raise
-
-    def keep_letter(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> None:
-        """Keep a dead letter under the message's own place: fetched twice, it is kept once."""
-        id_ = f"intake-{system}-{place.partition}-{offset}"
-        letter = admission.letter(raw, refusal, system, now_ms(), id_)
-        try:
-            self._write(letter)
-        except DriverError as error:
-            if not refuses(error):
-                raise
-            # The names of a sender or an event may be anything, and must not hold up the other senders.
-            reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            log.error("intake: letter %s is kept without its names: %s", id_, reason)
-            bare = {name: "" for name in ("field", "detail", "source", "event_id", "type", "case_id")}
-            self._write(DeadLetter(replace(letter.row, **bare), letter.sealed and replace(letter.sealed, subject="")))
-
-    def _write(self, letter: DeadLetter) -> None:
-        def write(engine: Engine) -> None:
-            with engine.database.begin() as connection:
-                dead_letters.write(connection, [letter])
-
-        self.writer.call(write).result(WAIT_S)

@@ -141,6 +141,7 @@ class Worker(Loop):
         try:
             while (result := self.engine.work(now_ms())) is not None:
                 self._await_publishing()
+                self.engine.tell_refused(result)
                 if self.engine.backlog():
                     # The next slice often waits for the database: steps are sent meanwhile.
                     self._sending = self._beside.submit(self.relay.take, result.steps)

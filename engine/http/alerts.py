@@ -5,7 +5,8 @@ table: a slow subscriber reads at its own pace and holds up no other. One look a
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
@@ -16,13 +17,19 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from engine.http.auth import still_has
 from engine.http.context import DoorContext
 from engine.http.problems import Problem, busy
+from engine.principals import Principal
+from engine.quotas import OverQuota
 from engine.store import alerts
 from engine.views.alerts import MOST, AlertPage, AlertQuestion, FeedStart, alert_page, feed_lines, feed_start
 
 SUBSCRIBERS = 200
+"""Streams of all principals together."""
 HEARTBEAT_S = 15
+STILL_S = 0.5
+"""How often it is asked whether the token of a stream is still known."""
 LOOK_S = 0.5
 """How often the feed is looked at when the writer does not say that it grew."""
 PAUSE_S = 0.05
@@ -59,26 +66,38 @@ class Feed:
 
     def __init__(self, context: DoorContext) -> None:
         self.context = context
-        self.listeners = 0
+        self.listeners = Counter[str]()  # by principal
         self.head = 0
         self._grown = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
-    def check_room(self) -> None:
-        """Refuse one more when enough listen."""
-        if self.listeners >= SUBSCRIBERS:
+    def check_room(self, principal: Principal) -> None:
+        """Refuse one more where a principal has as many streams as it may, or where enough listen."""
+        name, most = principal.name, principal.quota.streams
+        if most and self.listeners[name] >= most:
+            message = f"principal {name} has {most} alert streams open already, and may open no more"
+            raise OverQuota("streams", message, HEARTBEAT_S)
+        if self.listeners.total() >= SUBSCRIBERS:
             raise busy(f"{SUBSCRIBERS} subscribers listen already", "come again later, or read /v1/alerts")
 
-    def join(self) -> None:
-        """Count one more listener; the first one starts the looking."""
-        self.listeners += 1
+    def join(self, principal: Principal) -> bool:
+        """Count one more listener; the first one starts the looking. False where others were faster and there is no
+        room any more."""
+        try:
+            self.check_room(principal)
+        except (OverQuota, Problem):
+            return False
+        self.listeners[principal.name] += 1
+        self.context.counters.subscribers.inc()
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._look())
+        return True
 
-    def leave(self) -> None:
+    def leave(self, principal: Principal) -> None:
         """Count one less; the last one ends the looking."""
-        self.listeners -= 1
-        if not self.listeners and self._watch is not None:
+        self.listeners[principal.name] -= 1
+        self.context.counters.subscribers.dec()
+        if not self.listeners.total() and self._watch is not None:
             self._watch.cancel()
             self._watch = None
 
@@ -112,7 +131,7 @@ class Feed:
     "/v1/alerts/stream", summary="The alert feed as Server-Sent Events", tags=["alerts"], media_type="text/event-stream"
 )
 async def stream_alerts(
-    request: Request[Any, Any, Any],
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     feed: NamedDependency[Feed],
     grid: Grid = "",
@@ -120,39 +139,43 @@ async def stream_alerts(
 ) -> Stream:
     """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. An id of
     another epoch (the database was restored), or none of this feed's, is answered with the event `restarted`, then
-    with the whole epoch."""
+    with the whole epoch. The stream ends when its token is withdrawn."""
     last = request.headers.get("last-event-id") or last_event_id
     start = await context.read(lambda connection: feed_start(connection, context.policies, grid, last))
-    feed.check_room()
+    feed.check_room(request.user)
     return Stream(
-        stream(context, feed, start),
+        stream(context, feed, start, request.user, lambda: still_has(request, "reads")),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def stream(context: DoorContext, feed: Feed, start: FeedStart) -> AsyncIterator[str]:
+async def stream(
+    context: DoorContext, feed: Feed, start: FeedStart, principal: Principal, may_listen: Callable[[], bool]
+) -> AsyncIterator[str]:
     """What was missed, then each line as it is told, and a comment now and then so that the connection stays open."""
     loop, (path, epoch, after, restarted) = asyncio.get_running_loop(), start
-    feed.join()  # here and not before: a stream that is never read never begins, and never leaves either
+    if not feed.join(principal):  # here and not before: a stream that is never read never begins, and never leaves
+        return
     try:
         yield f"retry: 2000\n: epoch {epoch}\n\n"
         if restarted:
             yield f'event: restarted\ndata: {{"epoch":"{epoch}"}}\n\n'
-        spoke = loop.time()
-        while not context.closing.is_set():
-            ask = partial(feed_lines, policies=context.policies, path=path, after=after)
-            lines, after, full = await context.read(ask)
-            for number, line in lines:
-                yield f"id: {epoch}-{number}\nevent: alert\ndata: {msgspec.json.encode(line).decode()}\n\n"
-                spoke = loop.time()
-            if not full and feed.head <= after:
-                await feed.wait(max(0.0, spoke + HEARTBEAT_S - loop.time()))
+        spoke, more = loop.time(), True
+        while not context.closing.is_set() and may_listen():
+            if more or feed.head > after:
+                ask = partial(feed_lines, policies=context.policies, path=path, after=after)
+                lines, after, more = await context.read(ask)
+                for number, line in lines:
+                    yield f"id: {epoch}-{number}\nevent: alert\ndata: {msgspec.json.encode(line).decode()}\n\n"
+                    spoke = loop.time()
+            if not more and feed.head <= after:
+                await feed.wait(min(STILL_S, max(0.0, spoke + HEARTBEAT_S - loop.time())))
             if loop.time() - spoke >= HEARTBEAT_S:
                 yield ": still here\n\n"
                 spoke = loop.time()
     finally:
-        feed.leave()
+        feed.leave(principal)
 
 
 ROUTES = [list_alerts, stream_alerts]

@@ -16,17 +16,20 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from engine.fair_queue import Full
 from engine.http import alerts, events, health, incidents, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_texts, only_this_machine
 from engine.http.context import DoorContext
 from engine.http.description import describe
 from engine.http.head import with_head
-from engine.http.problems import MEDIA_TYPE, Problem, busy, unanswerable
+from engine.http.problems import MEDIA_TYPE, Problem, busy, over_quota, unanswerable
+from engine.http.watching import DENIED, Watch, with_counts
 from engine.metrics import gauges
+from engine.quotas import OverQuota
 from engine.store.database import Database
 from engine.views.questions import Unanswerable
-from engine.writer import Full, Writer
+from engine.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +73,9 @@ def create_app(
         dependencies=dependencies,
         guards=[only_this_machine, no_foreign_page, only_texts, only_known_parameters],
         exception_handlers={
-            Problem: lambda _, problem: answer(problem),
+            Problem: answer_problem,
             Unanswerable: lambda _, error: answer(unanswerable(error)),
+            OverQuota: lambda request, error: answer_problem(request, over_quota(error)),
             Full: lambda _, __: answer(busy("more is waiting to be written than may wait")),
             HTTPException: lambda _, error: answer(refused_by_framework(error)),
             Exception: answer_failure,
@@ -81,13 +85,14 @@ def create_app(
             {
                 "description": cache(lambda: describe(UNGUARDED, BEHIND_GUARDS, dependencies)),
                 "principals": context.principals,
+                "watch": context.watch,
             }
         ),
         request_max_body_size=events.MOST_BYTES,
         logging_config=None,
         on_shutdown=[leave],
     )
-    app.asgi_handler = with_head(app.asgi_handler)
+    app.asgi_handler = with_head(with_counts(app.asgi_handler, context.counters))
     return app
 
 
@@ -99,6 +104,14 @@ def answer(problem: Problem) -> Response[bytes]:
     return Response(
         msgspec.json.encode(problem.body()), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
     )
+
+
+def answer_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    """A problem as a response; one that says who may what is counted and told to the log."""
+    if problem.status in DENIED:
+        watch: Watch = request.app.state["watch"]
+        watch.denied(request.scope, problem.status, str(problem.members.get("quota") or problem.reason))
+    return answer(problem)
 
 
 HINTS = {

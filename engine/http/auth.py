@@ -77,11 +77,11 @@ def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
     if not principals.asked:
         connection.scope["user"] = LOCAL
         return
-    scheme, token = connection.headers.get("authorization", "").partition(" ")[::2]
+    token = token_of(connection)
     remedy = "send `Authorization: Bearer TOKEN`; operators make one by `gridpatrol principal token NAME`"
-    if scheme.lower() != "bearer" or not token.strip():
+    if not token:
         raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
-    principal = principals.of_token(token.strip())
+    principal = principals.of_token(token)
     if principal is None:
         raise Problem(
             401,
@@ -91,6 +91,21 @@ def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
             headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
         )
     connection.scope["user"] = principal
+
+
+def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The token of a request; empty: it shows none."""
+    scheme, token = connection.headers.get("authorization", "").partition(" ")[::2]
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def still_has(connection: ASGIConnection[Any, Any, Any, Any], right: Right) -> bool:
+    """Whether the token of a request that takes long still stands for a principal with a right."""
+    principals = _principals(connection)
+    if not principals.asked:
+        return True
+    principal = principals.of_token(token_of(connection))
+    return principal is not None and principal.has(right)
 
 
 def needs(right: Right) -> Guard:

@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 from engine.clock import now_ms
 from engine.http.problems import Problem, busy
+from engine.http.watching import Watch
 from engine.policies import Policies
 from engine.principals import Principals
+from engine.quotas import Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
 from engine.writer import Writer
@@ -45,11 +47,13 @@ class DoorContext:
         self.writer = writer
         self.database = database
         self.settings: Settings = writer.engine.settings
+        self.counters = writer.engine.counters
         self.policies = Policies()
         self.principals = Principals(self.settings.principals)
+        self.quotas = Quotas()
+        self.watch = Watch(self.counters)
         self.shut = shut
         self.closing = closing or threading.Event()
-        self.refused = 0  # events that are being kept as dead letters at this moment
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="gridpatrol-door")
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ contract or is not its sender's to send.
 """
 
 import re
+from contextlib import nullcontext
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -101,34 +102,38 @@ async def publish(
     `ce-` headers, percent-encoded, and its data alone as `application/json`.
     `data_base64` is read as `data` where it is the Base64 of JSON."""
     context.check_open()
+    sender = request.user
+    context.quotas.check_events(sender.name, sender.quota)
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     prefer = WAIT.search(request.headers.get("prefer", ""))
     wait_s = min(int(prefer[1]), LONGEST_WAIT_S) if prefer else None
     follow = prefer is not None and prefer[2] is None
     # Kafka's spelling of attributes (`ce_`) means nothing over HTTP.
     headers = [(name, value) for name, value in request.headers.multi_items() if not name.startswith(binary.KAFKA)]
-    if kind == BATCH:
-        incoming = await _decode_batch(context, request.user, await request.body())
-    elif kind in SINGLE or binary.is_binary(headers):
-        raw = await request.body()
-        event = binary.structured(headers, raw)  # as it came, or in binary mode made structured
-        if isinstance(event, Refusal):
-            incoming = [Incoming(binary.as_sent(headers, raw), request.user, refusal=event)]
+    # What a batch holds in memory, it holds until it is answered.
+    with context.quotas.batch(sender.name, sender.quota) if kind == BATCH else nullcontext():
+        if kind == BATCH:
+            incoming = await _decode_batch(context, sender, await request.body())
+        elif kind in SINGLE or binary.is_binary(headers):
+            raw = await request.body()
+            event = binary.structured(headers, raw)  # as it came, or in binary mode made structured
+            if isinstance(event, Refusal):
+                incoming = [Incoming(binary.as_sent(headers, raw), sender, refusal=event)]
+            else:
+                incoming = [Incoming(event, sender)]
         else:
-            incoming = [Incoming(event, request.user)]
-    else:
-        remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}, or ce- headers"
-        what = "this content type" if kind else "no content type"
-        raise Problem(415, "content_type", f"{what} is not taken here", remedy=remedy)
-    await take(context, incoming, wait=wait_s is not None, follow=follow)
-    if kind != BATCH and incoming[0].refusal is not None:
-        raise refused(incoming[0].refusal, incoming[0].letter)
-    complete = wait_s is not None and await decided(context, incoming, wait_s)
-    results = [_result(item) for item in incoming]
-    rejected = sum(result.status == "rejected" for result in results)
-    body = Batch(len(results) - rejected, rejected, results) if kind == BATCH else results[0]
-    applied = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
-    return Response(body, status_code=200 if complete else 202, headers=applied)
+            remedy = f"send a structured CloudEvent as {SINGLE[0]} (or {SINGLE[1]}), several as {BATCH}, or ce- headers"
+            what = "this content type" if kind else "no content type"
+            raise Problem(415, "content_type", f"{what} is not taken here", remedy=remedy)
+        await take(context, incoming, wait=wait_s is not None, follow=follow)
+        if kind != BATCH and incoming[0].refusal is not None:
+            raise refused(incoming[0].refusal, incoming[0].letter)
+        complete = wait_s is not None and await decided(context, incoming, wait_s)
+        results = [_result(item) for item in incoming]
+        rejected = sum(result.status == "rejected" for result in results)
+        body = Batch(len(results) - rejected, rejected, results) if kind == BATCH else results[0]
+        applied = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
+        return Response(body, status_code=200 if complete else 202, headers=applied)
 
 
 async def _decode_batch(context: DoorContext, sender: Principal, body: bytes) -> list[Incoming]:

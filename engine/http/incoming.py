@@ -7,23 +7,20 @@ import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine import admission
 from engine.http.context import DURABLE_S, DoorContext, done_within
 from engine.http.problems import busy
 from engine.principals import Principal
-from engine.runtime import Engine
 from engine.slice.types import PENDING
-from engine.store import dead_letters
-from engine.store.dead_letters import DeadLetter
-from engine.writer import Ask
+from engine.writer import Ask, Keeping
 from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
 
-REFUSED_AT_ONCE = 64
-"""Refused events that may wait to be kept; beyond that a sender gets 503."""
 BREATH = 50
-"""Events of a batch that are decoded before other requests get their turn."""
+"""Events of a batch that are looked at before other requests get their turn."""
+NOT_KEPT = "it was not kept, for this principal has had more events refused than are kept"
 
 
 class Incoming(Struct):
@@ -40,9 +37,12 @@ class Incoming(Struct):
 async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool, follow: bool) -> None:
     """Submit what keeps the contract, keep the rest as dead letters, and return when all of it is durable.
 
-    With `wait` the writer is asked for the outcomes as well, with `follow` for what becomes of parked events too.
-    Raises Problem where the writer cannot keep up.
+    All of it comes from one sender. With `wait` the writer is asked for the outcomes as well, with `follow` for what
+    becomes of parked events too. Raises Problem where the writer cannot keep up.
     """
+    if incoming:
+        sender = incoming[0].sender
+        context.quotas.spend_events(sender.name, sender.quota, len(incoming) - 1)
     for number, item in enumerate(incoming, 1):
         size, most = len(item.raw), context.settings.event_bytes
         if item.refusal is None and size > most:
@@ -67,29 +67,28 @@ async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool
 
 
 async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
-    """Keep what was refused, once per content; of what is too large, as much as an event may have."""
-    kept: dict[str, DeadLetter] = {}
-    for item in refused:
+    """Keep what was refused, once per content; of what is too large, as much as an event may have.
+
+    Of a principal that has more refused than its quota keeps, the rest is answered and counted only.
+    """
+    kept: dict[str, Keeping] = {}
+    for number, item in enumerate(refused, 1):
         assert item.refusal is not None
-        item.letter = admission.letter_id(item.raw, item.sender.name)
-        raw = item.raw[: context.settings.event_bytes]
-        kept[item.letter] = admission.letter(raw, item.refusal, item.sender.name, context.now(), item.letter)
-    if not kept:
-        return
-    if context.refused >= REFUSED_AT_ONCE:
-        raise busy("more refused events are waiting to be kept than may wait")
-
-    def write(engine: Engine) -> None:
-        with engine.database.begin() as connection:
-            dead_letters.write(connection, list(kept.values()))
-
-    context.refused += 1
-    try:
-        written = context.writer.call(write)
-        if not await done_within(written, DURABLE_S) or written.exception() is not None:
+        refusal, sender, raw = item.refusal, item.sender, item.raw[: context.settings.event_bytes]
+        id_ = admission.letter_id(item.raw, sender.name)
+        if id_ in kept or context.quotas.may_keep(sender.name, sender.quota, len(raw)):
+            item.letter = id_
+            if id_ not in kept:
+                letter = admission.letter(raw, refusal, sender.name, context.now(), id_)
+                kept[id_] = context.writer.keep(letter)
+        else:
+            item.refusal = replace(refusal, detail=f"{refusal.detail}; {NOT_KEPT}")
+        context.watch.refused(sender.name, str(refusal.reason), bool(item.letter))
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+    for keeping in kept.values():
+        if not await done_within(keeping.kept, DURABLE_S) or keeping.kept.exception() is not None:
             raise busy("what was refused could not be kept")
-    finally:
-        context.refused -= 1
 
 
 async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: int) -> bool:

@@ -23,6 +23,7 @@ from engine.operations.erasure import Erased, Erasure
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
 from engine.operations.tries import Asked, Wanted
+from engine.packs import check_pack
 from engine.principals import Operator, Principal
 from engine.runtime import Engine
 from engine.slice.types import Answer
@@ -34,6 +35,8 @@ LetterId = Annotated[str, PathParameter(description="The number of a dead letter
 CaseId = Annotated[str, PathParameter(description="The case: `<home>.<UUIDv7>`.")]
 T = TypeVar("T")
 WAIT_S = 30
+SHOWN, MOST = 3, 100
+"""Errors of a pack that one sentence names, and those that the answer lists."""
 ACCOUNT = "gridpatrol-account"
 """The header in which a command names the account that runs it."""
 
@@ -48,8 +51,13 @@ class Activated(Struct, frozen=True):
 async def activate(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[Pack]
 ) -> Activated:
-    """Keep the pack under its hash, and let every partition activate it."""
+    """Check the pack as `gridpatrol pack check` does, keep it under its hash, and let every partition activate it."""
     operator = operator_of(request)
+    errors = [str(found) for found in await context.aside(lambda: check_pack(data)) if found.severity == "error"]
+    if errors:
+        more = f" and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        detail = f"the pack cannot be activated: {'; '.join(errors[:SHOWN])}{more}"
+        raise Problem(422, "pack_unusable", detail, remedy="see `gridpatrol pack check DIR`", findings=errors[:MOST])
 
     def install(engine: Engine) -> str:
         with audited(engine.database, operator, Act.PACK_ACTIVATED, digest(data)):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from engine.quotas import OverQuota
 from engine.views.event_status import AmbiguousEvent, UnknownEvent
 from engine.views.incident_detail import UnknownCase
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
@@ -75,4 +76,16 @@ def busy(detail: str, remedy: str = "") -> Problem:
         detail,
         remedy=remedy or "send the same again: what was taken already is recognised",
         headers={"Retry-After": "1"},
+    )
+
+
+def over_quota(error: OverQuota) -> Problem:
+    """A principal asks for more than it may; nothing of it was looked at."""
+    return Problem(
+        429,
+        "over_quota",
+        error.message,
+        remedy=error.remedy,
+        headers={"Retry-After": str(error.wait_s)},
+        quota=error.quota,
     )

@@ -56,6 +56,35 @@ class Counters:
         )
         for what in ("case", "partition"):
             self.defects.labels(what)
+        self.queued = Gauge(
+            "gridpatrol_queue_events", "Events at this door that wait to be written.", registry=self.registry
+        )
+        self.queue_oldest = Gauge(
+            "gridpatrol_queue_oldest_seconds",
+            "How long the event has waited to be written that has waited longest.",
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "gridpatrol_refused_total",
+            "Events that this door refused, by reason and whether they were kept; the rules refuse others.",
+            ("reason", "kept"),
+            registry=self.registry,
+        )
+        self.denied = Counter(
+            "gridpatrol_denied_total",
+            "Requests that this door did not allow: nobody known, no right, over a quota.",
+            ("status", "reason"),
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "gridpatrol_http_requests_total",
+            "Requests that this door answered, by route, method and class of status; HEAD counts as GET.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.subscribers = Gauge(
+            "gridpatrol_subscribers", "Alert streams that are open at this door.", registry=self.registry
+        )
         self.deliveries = Counter(
             "gridpatrol_alert_deliveries_total",
             "Alerts told, by channel and outcome.",

@@ -75,3 +75,4 @@ MESSAGES_UNPUBLISHED = Gauge(
 )
 CONSUMER_LAG = Gauge("gridpatrol_consumer_lag_steps", "Steps that a consumer has not taken in yet.", ("consumer",))
 DEAD_LETTERS = Gauge("gridpatrol_dead_letters", "Dead letters that nobody has replayed, by reason.", ("reason",))
+LETTER_BYTES = Gauge("gridpatrol_dead_letter_bytes", "Bytes of dead letters that are kept; old ones go.")

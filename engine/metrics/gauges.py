@@ -24,6 +24,7 @@ from engine.store import (
     figures,
     inbox_table,
     incident_queries,
+    letter_bytes,
     outbox,
     positions,
     standing,
@@ -125,6 +126,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     waiting = {str(reason): 0 for reason in Reason}
     waiting |= {reason: unreplayed for reason, _, unreplayed in dead_letters.counts(connection)}
     yield d.DEAD_LETTERS.values({(reason,): count for reason, count in sorted(waiting.items())})
+    yield d.LETTER_BYTES.value(sum(letter_bytes.held(connection).values()))
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
 

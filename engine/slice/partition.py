@@ -17,7 +17,7 @@ from engine.principals import OURS
 from engine.slice import timeline
 from engine.slice.decisions import Decisions
 from engine.slice.reads import DecodedRecord, SliceReads
-from engine.slice.types import SKIP, STAMP, UNDECIDABLE, Batch, Limits
+from engine.slice.types import SKIP, UNDECIDABLE, Batch, Limits, settled_stamp
 from engine.slice.writes import SliceWrites
 from engine.store import standing
 from engine.store.rows import ArrivalsRow, InboxRow, StandingRow, WaitingRow
@@ -133,11 +133,8 @@ class PartitionRun:
         return self.reads.verdict(self.row.partition, position)
 
     def _stamp(self, row: InboxRow) -> int:
-        """A record's stamp, or the one that was settled. A record that is passed over does not move the clock."""
-        verdict = self._verdict(self.row.position if self.batch.ticking else row.position)
-        if SKIP in verdict:
-            return 0
-        return next((int(word.removeprefix(STAMP)) for word in verdict if word.startswith(STAMP)), row.stamp)
+        """The stamp that counts for a record."""
+        return settled_stamp(row.stamp, self._verdict(self.row.position if self.batch.ticking else row.position))
 
     def _is_ahead(self, row: InboxRow, now: int) -> bool:
         """Whether a record has a stamp of a clock that is wrong: too far ahead of ours, and not settled."""

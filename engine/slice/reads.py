@@ -6,7 +6,7 @@ changes cases and seen events here, when it enters their rows (`keep`, `seen`). 
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -176,16 +176,8 @@ class SliceReads:
         return self.case(id_)
 
     def find_seen(self, partition: int, body: Record) -> SeenRow | None:
-        """What is known of an event: under its own key, or else in a row of a release that kept no home and actor.
-
-        Such a row may be another actor's. A resend has the subject of its event, so the row speaks for its own case
-        only, but to records of that release, which are answered as they were then.
-        """
-        key = key_of(partition, body.event)
-        own, old = self.seen.get(key), self.seen.get(old_key_of(key))
-        if own is None and old is not None and (not body.digests or old.case_id == body.event.subject):
-            return old
-        return own
+        """What is known of an event."""
+        return find_seen(self.seen, partition, body)
 
     def neighbours(self, data: EventData, subject: str, register: Policy) -> tuple[Case, ...]:
         """The open cases under a report's keys, as they stand within this slice."""
@@ -216,6 +208,19 @@ class SliceReads:
     def verdict(self, partition: int, position: int) -> list[str]:
         """What operators or isolation have settled about the record at a position."""
         return self.settlements.get((partition, position), "").split()
+
+
+def find_seen(seen: Mapping[SeenKey, SeenRow], partition: int, body: Record) -> SeenRow | None:
+    """What these rows know of an event: under its own key, or else in a row of a release that kept no home and actor.
+
+    Such a row may be another actor's. A resend has the subject of its event, so the row speaks for its own case
+    only, but to records of that release, which are answered as they were then.
+    """
+    key = key_of(partition, body.event)
+    own, old = seen.get(key), seen.get(old_key_of(key))
+    if own is None and old is not None and (not body.digests or old.case_id == body.event.subject):
+        return old
+    return own
 
 
 class DueCases:

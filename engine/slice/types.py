@@ -20,6 +20,14 @@ UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
 PENDING = "pending"
 """The outcome of an event whose case stands: it is in the log, and not decided yet."""
 
+
+def settled_stamp(stamp: int, verdict: Sequence[str]) -> int:
+    """A record's stamp, or the one that was settled. A record that is passed over does not move the clock."""
+    if SKIP in verdict:
+        return 0
+    return next((int(word.removeprefix(STAMP)) for word in verdict if word.startswith(STAMP)), stamp)
+
+
 AlsoWrite = Callable[[Connection, dict[int, int]], None]
 """Writes in the slice's transaction. It gets the number of records that were taken, by partition."""
 

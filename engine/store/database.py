@@ -67,6 +67,8 @@ FAULTS = (
 """What is wrong with a file, a disk or a server, and what to do: by words of SQLite and by states of PostgreSQL."""
 LOCK_S = 30
 """How long SQLite waits for a lock."""
+VACUUM_S = 20
+"""How long a vacuum may take while somebody waits for it; what it has done stays done."""
 CHECKED_BYTES = 1 << 30
 """A SQLite file of up to this size is read whole before a server opens its door: that takes seconds."""
 AWAY = (exc.OperationalError, exc.InterfaceError)
@@ -115,7 +117,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
-        self.holds_erased = False  # something that was erased may still be in the journal
+        # Whether something that was erased is still in the journal. None: not known, for a process may have been killed
+        # before it emptied it.
+        self.holds_erased: bool | None = None if self.dialect == "sqlite" else False
         if self.dialect not in ("sqlite", "postgresql"):
             raise DatabaseUnusable(f"{self.dialect}: use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
         if self.dialect == "sqlite" and self.url.database in (None, "", ":memory:"):
@@ -173,12 +177,19 @@ class Database:
         """Take what a committed transaction has erased of a table out of what the database keeps beside its rows.
 
         SQLite overwrites it in its file at once, and has it in its journal (`-wal`) until that is emptied, which waits
-        for readers; False where one reads for longer than `within_s`: `look_after` then tries it again. PostgreSQL has
-        it in dead rows, which are vacuumed; its journal, archives and backups are its own.
+        for readers; False where one reads for longer than `within_s`, and it may be asked again. PostgreSQL has it in
+        dead rows, which are vacuumed: an error of FAILURES where somebody holds the table for as long, or it takes
+        VACUUM_S. Its journal, archives and backups are its own.
         """
         if self.dialect == "postgresql":
             with self.db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql(f"VACUUM {table}")
+                connection.exec_driver_sql(f"SET lock_timeout = {int(within_s * 1000)}")
+                connection.exec_driver_sql(f"SET statement_timeout = {VACUUM_S * 1000}")
+                try:
+                    connection.exec_driver_sql(f"VACUUM {table}")
+                finally:
+                    connection.exec_driver_sql("RESET lock_timeout")
+                    connection.exec_driver_sql("RESET statement_timeout")
             return True
         pooled = self.db.raw_connection()  # outside of any transaction, or its own would hold the journal
         try:
@@ -242,6 +253,13 @@ class Database:
             found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
         if found != "ok":
             raise DatabaseUnusable(f"the database is damaged: {' '.join(found.split())}", remedy=RESTORE)
+
+    def size(self) -> int:
+        """Bytes on the disk; of SQLite without what is not yet in the file itself."""
+        if self.dialect == "sqlite":
+            return Path(str(self.url.database)).stat().st_size
+        with self.db.connect() as connection:
+            return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
 
     def create_fresh(self) -> None:
         """Create the tables without migrations, for tests, which also compare both ways."""

@@ -8,11 +8,12 @@ whose bytes are gone, erased or past their time, keeps its row: its sealed body 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from sqlalchemy import Connection
 
+from engine.clock import now_ms
 from engine.store import tables, writes
-from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow
+from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow, StoredLetterRow
 from engine.store.sealed import LETTER
 from engine.store.sql import execute
 from schemas.envelope import is_known_type, is_subject
@@ -68,11 +69,13 @@ def dead_letter(
 
 def write(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """Keep letters. An id stands for the same bytes ever after: what was erased stays erased."""
-    rows = [
-        replace(row, **{name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()}) for row, _ in letters
-    ]
+    rows = []
+    for row, body in letters:
+        texts = {name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()}
+        size = len(body.body.encode()) if body else 0
+        rows.append(StoredLetterRow(**asdict(row) | texts, size=size, kept_at=now_ms()))
     bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body in letters if body]
-    writes.upsert(connection, tables.dead_letters, rows)
+    writes.upsert(connection, tables.dead_letters, rows, but="size")
     writes.insert_missing(connection, tables.sealed, bodies)
 
 
@@ -113,9 +116,9 @@ def read(connection: Connection, id_: str) -> Letter | None:
 
 
 def read_sealed(connection: Connection, token: str) -> str | None:
-    """What was sealed under a token; None once it has been erased."""
+    """What was sealed under a token; None once that is gone."""
     body: str | None = execute(connection, "SELECT body FROM sealed WHERE token = ?", token).scalar_one_or_none()
-    return body or None  # erased: an empty body in its place
+    return body or None  # an empty body in its place
 
 
 def counts(connection: Connection) -> list[tuple[str, int, int]]:

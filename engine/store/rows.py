@@ -104,6 +104,13 @@ class LetterRow(Struct):
     token: str
 
 
+class StoredLetterRow(LetterRow):
+    """A dead letter as it is written."""
+
+    size: int  # of its sealed bytes; 0: it has none, or not any more
+    kept_at: int  # by the wall clock: `at` may lie in the past of a history that is replayed
+
+
 LETTER_TEXTS = {
     "field": 200,
     "detail": 1000,

@@ -51,4 +51,5 @@ def blank(connection: Connection, tokens: Collection[str]) -> int:
     letters = sorted(token.removeprefix(LETTER) for token in tokens if token.startswith(LETTER))
     condition, wanted = among(connection, "id", letters)
     execute(connection, f"UPDATE dead_letters SET replayed = ? WHERE replayed = '' AND {condition}", GONE, wanted)
+    execute(connection, f"UPDATE dead_letters SET size = 0 WHERE size > 0 AND {condition}", wanted)
     return count

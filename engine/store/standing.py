@@ -9,11 +9,21 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection
 
 from engine.store import tables, writes
+from engine.store.meta import read_meta, write_meta
 from engine.store.rows import ArrivalsRow, StandingRow, WaitingRow
 from engine.store.sql import among, execute, is_sqlite
 
 _STANDING = ", ".join(StandingRow.__struct_fields__)
 _WAITING = ", ".join(WaitingRow.__struct_fields__)
+
+
+TRIED = "tried"
+"""Name in `meta` where a case that stood has gone on: its steps have later numbers than without the defect."""
+
+
+def have_gone_on(connection: Connection) -> bool:
+    """Whether a case that stood has ever gone on."""
+    return read_meta(connection, TRIED) is not None
 
 
 # ---- within a slice -----------------------------------------------------------------------------------------
@@ -85,7 +95,9 @@ def read_arrivals(connection: Connection, partition: int, position: int) -> list
 
 
 def go_on(connection: Connection, row: StandingRow) -> None:
-    """A case stands no more. What nobody needs any more goes with it."""
+    """A case stands no more. What nobody needs any more goes with it; that steps have come later than their arrivals
+    stays known."""
+    write_meta(connection, TRIED, "1")
     execute(connection, "DELETE FROM standing WHERE case_id = ?", row.case_id)
     forget(connection, row, None)
     left = "(SELECT min(position) FROM standing WHERE partition = ?)"
@@ -124,6 +136,16 @@ def listed(connection: Connection, limit: int) -> list[tuple[StandingRow, int]]:
         SELECT {columns}, (SELECT count(*) FROM waiting w WHERE w.case_id = s.case_id AND w.partition = s.partition)
         FROM standing s ORDER BY s.arrival, s.case_id LIMIT ?"""
     return [(StandingRow(*row[:-1]), row[-1]) for row in execute(connection, sql, limit)]
+
+
+def lost(connection: Connection) -> list[tuple[int, str, str]]:
+    """(partition, source, id) of events that are pending and wait for no case that stands."""
+    sql = """
+        SELECT e.partition, e.source, e.id FROM seen e LEFT JOIN waiting w
+            ON w.partition = e.partition AND w.position = e.position AND w.case_id = e.case_id
+        LEFT JOIN standing s ON s.case_id = w.case_id
+        WHERE e.outcome = 'pending' AND s.case_id IS NULL ORDER BY 1, 2, 3"""
+    return [(partition, source, id_) for partition, source, id_ in execute(connection, sql)]
 
 
 def counts(connection: Connection) -> list[tuple[int, int]]:

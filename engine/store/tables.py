@@ -238,8 +238,27 @@ dead_letters = Table(
     _text("token"),  # of the sealed bytes
     _text("replayed"),  # how it ended: empty while open
     Column("published", Boolean, nullable=False, server_default=false()),  # it is on its topic
+    _big("size"),  # bytes that are sealed of it; 0: none, or not any more
+    _big("kept_at"),  # when it was kept last, by the wall clock
 )
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
+Index(
+    "dead_letters_kept",
+    dead_letters.c.kept_at,
+    dead_letters.c.id,
+    dead_letters.c.size,
+    sqlite_where=text("size > 0"),
+    postgresql_where=text("size > 0"),
+)
+Index(
+    "dead_letters_kept_of",
+    dead_letters.c.principal,
+    dead_letters.c.kept_at,
+    dead_letters.c.id,
+    dead_letters.c.size,
+    sqlite_where=text("size > 0"),
+    postgresql_where=text("size > 0"),
+)
 Index(
     "dead_letters_unpublished",
     dead_letters.c.at,

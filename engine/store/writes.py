@@ -21,9 +21,9 @@ def insert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None
     _write(connection, table, rows, "")
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
-    """New rows, or the existing ones replaced. No key may occur twice in `rows`."""
-    _write(connection, table, rows, "replace")
+def upsert(connection: Connection, table: Table, rows: Sequence[Struct], but: str = "") -> None:
+    """New rows, or the existing ones replaced, all columns but one. No key may occur twice in `rows`."""
+    _write(connection, table, rows, f"replace {but}")
 
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[Struct]) -> None:
@@ -53,10 +53,11 @@ def _statement(table: Table, fields: tuple[str, ...], sqlite: bool, conflict: st
     names, tail = ", ".join(fields), ""
     if conflict:
         keys = [column.name for column in table.primary_key]
+        stay = {*keys, conflict.removeprefix("replace ")}
         if conflict == "keep":
             action = "NOTHING"
-        elif conflict == "replace":
-            action = "UPDATE SET " + ", ".join(f"{f} = excluded.{f}" for f in fields if f not in keys)
+        elif conflict.startswith("replace "):
+            action = "UPDATE SET " + ", ".join(f"{f} = excluded.{f}" for f in fields if f not in stay)
         else:
             column = conflict.removeprefix("increase ")
             action = f"UPDATE SET {column} = {table.name}.{column} + excluded.{column}"

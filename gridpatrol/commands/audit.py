@@ -1,12 +1,15 @@
 """`gridpatrol audit`: who read what is sealed, erased it, or acted as an operator."""
 
+from collections.abc import Callable
+
 import click
 import msgspec
 
 from engine.store import audit
 from engine.store.audit import Act
+from engine.views.questions import NoActivePack
 from gridpatrol import options
-from gridpatrol.render.tables import clock_of, table
+from gridpatrol.render.tables import clock_of, minute, table
 from gridpatrol.run.wiring import reading, settings_of
 
 
@@ -39,9 +42,13 @@ def list_acts(
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         rows = audit.listed(connection, act=act or "", object_=object_, since=since, until=until, limit=limit)
-        clock = clock_of(connection)
+        instant: Callable[[int], str]
+        try:
+            instant = clock_of(connection).instant
+        except NoActivePack:  # topics were created, or a database upgraded, before there was one
+            instant = options.utc
     if as_json:
-        options.print_json([msgspec.to_builtins(row) | {"at": clock.instant(row.at), "at_ms": row.at} for row in rows])
+        options.print_json([msgspec.to_builtins(row) | {"at": instant(row.at), "at_ms": row.at} for row in rows])
         return
-    cells = [(clock.minute(row.at), row.who, row.act, row.object, row.via, row.outcome) for row in rows]
+    cells = [(minute(instant(row.at)), row.who, row.act, row.object, row.via, row.outcome) for row in rows]
     table(("at", "who", "act", "object", "via", "outcome"), cells)

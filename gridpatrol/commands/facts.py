@@ -3,6 +3,8 @@
 Sorted by case and without numbers, two runs over the same log give the same bytes, however the work was divided.
 """
 
+from hashlib import sha256
+
 import click
 import msgspec
 
@@ -30,7 +32,7 @@ def command() -> None:
 @click.option("--without-n", is_flag=True, help="Leave out partition and number, which differ between runs.")
 @options.database
 def export(output: str, order: str, without_n: bool, database: str | None) -> None:
-    """Write every step as a JSON line.
+    """Write every step as a JSON line. The last words are how many they are, and the SHA-256 of the file.
 
     \b
     Examples:
@@ -38,13 +40,18 @@ def export(output: str, order: str, without_n: bool, database: str | None) -> No
       diff <(gridpatrol facts export --without-n --database A) <(gridpatrol facts export --without-n --database B)
     """
     read = exports.steps_by_case if order == "case" else exports.steps_by_number
+    count, digest = 0, sha256()
     with (
         reading(settings_of(database=database)) as opened,
         opened.read() as connection,
         options.whole_file(output) as out,
     ):
         for step in read(connection):
-            out.write(line(step, without_n))
+            written = line(step, without_n)
+            count += 1
+            digest.update(written)
+            out.write(written)
+    click.echo(f"{count} steps. SHA-256: {digest.hexdigest()}", err=output == "-")
 
 
 def line(step: StepRow, without_n: bool) -> bytes:

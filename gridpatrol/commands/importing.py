@@ -30,8 +30,13 @@ def command() -> None:
 )
 @click.option("--pack", default="boston311", show_default=True, metavar="DIR", help="The pack whose tree is meant.")
 @click.option("--show", default=20, show_default=True, metavar="N", help="How many problems to list.")
-def import_boston311(file: Path | None, output: str, deadlines: Literal["city", "pack"], pack: str, show: int) -> None:
+@click.pass_context
+def import_boston311(
+    ctx: click.Context, file: Path | None, output: str, deadlines: Literal["city", "pack"], pack: str, show: int
+) -> None:
     """Boston's record of service requests (CSV or CSV.gz, any size); without FILE the seven weeks that are shipped.
+
+    Exit status 1 if a line was not imported; the others are written all the same.
 
     \b
     Examples:
@@ -56,3 +61,4 @@ def import_boston311(file: Path | None, output: str, deadlines: Literal["city", 
                 show_count(count)
     left_out = sum(n for (imported, _), n in remarks.items() if not imported)
     say(f"{count} events; {left_out} lines not imported, {remarks.total() - left_out} imported with a remark.")
+    ctx.exit(1 if left_out else 0)

@@ -2,14 +2,17 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import click
 import msgspec
 
 from engine import replay
-from engine.errors import LogMismatch
+from engine.errors import GridpatrolError, LogMismatch
 from engine.runtime import Engine
 from engine.store.positions import read_positions
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty
@@ -40,6 +43,40 @@ class lines_of:
     def __exit__(self, *_: object) -> None:
         if self._file is not sys.stdin.buffer:
             self._file.close()
+
+
+LOOKED_AT = 100
+"""So many lines say what a file is."""
+
+
+class NoEvents(GridpatrolError):
+    """A file holds neither events nor a log."""
+
+    remedy = (
+        "Give it JSON lines of CloudEvents, as `gridpatrol import` writes them, or a file that `gridpatrol log export` "
+        "wrote."
+    )
+
+
+def check_events(first: Sequence[bytes]) -> None:
+    """NoEvents where none of a file's first lines is anything like an event: it would become letters only."""
+    for line in first:
+        try:
+            if "specversion" in msgspec.json.decode(line, type=dict[str, msgspec.Raw]):
+                return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    raise NoEvents(f"none of the first {len(first)} lines is an event" if first else "the file is empty")
+
+
+@contextmanager
+def read_again(file: Path, lines: Iterable[bytes]) -> Iterator[IO[bytes]]:
+    """A file that can be read more than once. What comes over stdin is written aside, where nobody else can read it."""
+    with TemporaryFile(prefix="gridpatrol-") if str(file) == "-" else file.open("rb") as whole:
+        if str(file) == "-":
+            whole.writelines(lines)
+            whole.seek(0)
+        yield whole
 
 
 def count_lines(file: Path) -> int | None:

@@ -144,7 +144,7 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease):
         names = Topics(settings.kafka_prefix)
         preflight.require(settings, database, (names.alerts, names.deadletter))
-        fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters)]
+        fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters, settings)]
 
         def look_after(database: Database) -> None:
             for look in looks:

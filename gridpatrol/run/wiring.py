@@ -22,6 +22,7 @@ from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
+from engine.operations.retention import LetterRetention
 from engine.packs import check_folder, folder_of
 from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
@@ -159,7 +160,7 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
         if not listening:
             yield Engine(database, settings, (), counters)
         else:
-            yield Engine(database, settings, consumers(counters), counters, [lease.keep, *chores(counters)])
+            yield Engine(database, settings, consumers(counters), counters, [lease.keep, *chores(counters, settings)])
     finally:
         if lease is not None:
             lease.close()
@@ -176,8 +177,9 @@ def consumer_of_alerts(counters: Counters) -> Consumer:
     return partial(fold.consume, heard=_counter_of_alerts(counters))
 
 
-def chores(counters: Counters) -> list[Chore]:
-    """The telling of alerts whose quiet hours are over; and of what was erased, the end in a journal that was held."""
+def chores(counters: Counters, settings: Settings) -> list[Chore]:
+    """The telling of alerts whose quiet hours are over; of what was erased, the end in a journal that was held; the
+    emptying of old dead letters."""
     last_s, count = 0.0, _counter_of_alerts(counters)
 
     def tell_waiting(database: Database) -> None:
@@ -185,10 +187,11 @@ def chores(counters: Counters) -> list[Chore]:
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
             count(fold.tell(database))
-            if database.holds_erased and database.forget_erased(sealed.TABLE):
+            held = database.holds_erased
+            if held is not False and database.forget_erased(sealed.TABLE) and held:
                 log.info("journal.emptied")
 
-    return [tell_waiting]
+    return [tell_waiting, LetterRetention(settings)]
 
 
 def _counter_of_alerts(counters: Counters) -> Callable[[int], None]:

@@ -78,11 +78,11 @@ class Door:
         if line is None:
             line = self._own.line = http.client.HTTPConnection(self.host, timeout=90)
         status = 503
-        while status == 503:
+        while status in (429, 503):
             line.request("POST", "/v1/events", body, {"Content-Type": kind})
             answer = line.getresponse()
             status, results = answer.status, answer.read()
-            if status == 503:
+            if status in (429, 503):
                 time.sleep(0.05)  # too busy: it asks for patience
         if status != 202 or (len(events) > 1 and b'"rejected":0' not in results):
             raise RuntimeError(f"the load was not taken: {status} {results[:400]!r}")

@@ -68,7 +68,7 @@ def city(month: Path) -> str:
     """A database that holds the month. Tests that change something take a copy."""
     url = f"sqlite:///{month.parent / 'city.db'}"
     handlers = logging.getLogger().handlers[:]
-    run("replay", month, "--until", END.isoformat(), "--database", url)
+    run("replay", month, "--until", END.isoformat(), "--database", url, status=1)  # some are refused on purpose
     logging.getLogger().handlers[:] = handlers
     return url
 
@@ -275,14 +275,14 @@ def test_a_database_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> 
 
 def test_a_replay_that_stopped_in_between_and_went_on_tells_the_same_facts(month: Path, city: str) -> None:
     database = "sqlite:///halves.db"
-    run("replay", month, "--until", "2026-03-15T00:00+08:00", "--database", database)
+    run("replay", month, "--until", "2026-03-15T00:00+08:00", "--database", database, status=1)
     some = facts(database)
-    run("replay", month, "--until", END.isoformat(), "--database", database)
+    run("replay", month, "--until", END.isoformat(), "--database", database, status=1)
     assert len(some) < len(facts(database)) and facts(database, "--without-n") == facts(city, "--without-n")
 
 
 def test_the_same_replay_again_decides_nothing(month: Path, copy: str) -> None:
-    done = answer("replay", month, "--until", END.isoformat(), "--database", copy)
+    done = answer("replay", month, "--until", END.isoformat(), "--database", copy, status=1)
     assert done["outcomes"] == {} and done["skipped"] > 100
 
 
@@ -303,7 +303,7 @@ def test_with_one_partition_each_incident_has_the_same_facts(
     month: Path, city: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRIDPATROL_PARTITIONS", "1")
-    run("replay", month, "--until", END.isoformat(), "--database", "sqlite:///one.db")
+    run("replay", month, "--until", END.isoformat(), "--database", "sqlite:///one.db", status=1)
     assert facts("sqlite:///one.db", "--without-n") == facts(city, "--without-n")
     assert facts("sqlite:///one.db") != facts(city)
 

@@ -118,12 +118,12 @@ def test_killed_in_the_middle_of_a_replay_and_started_again_it_tells_the_same_fa
     file = tmp_path / "month.jsonl"
     write_month(file, folder_of("weiyang"), datetime(2026, 3, 31, 2, tzinfo=UTC), seed=7, incidents=80)
     until = ("--until", "2026-03-31T02:00Z")
-    run(tmp_path, "replay", str(file), *until, "--database", "sqlite:///whole.db")
+    run(tmp_path, "replay", str(file), *until, "--database", "sqlite:///whole.db", status=1)  # some are refused
     killed = ("replay", str(file), *until, "--database", "sqlite:///killed.db")
     for place in ("replay.after_commit:kill", "slice.before_commit:kill@2"):
         done = run(tmp_path, *killed, status=None, GRIDPATROL_FAILPOINT=place, GRIDPATROL_SLICE_RECORDS="100")
         assert done.returncode == -signal.SIGKILL
-    run(tmp_path, *killed)
+    run(tmp_path, *killed, status=1)
     whole, again = (
         run(tmp_path, "facts", "export", "--database", f"sqlite:///{name}.db").stdout for name in ("whole", "killed")
     )

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from engine.clock import now_ms
 from engine.http import alerts, performance
@@ -26,7 +27,9 @@ from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject, weiyang
 from tests.support.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
+from workflows.policy import model
 
+JSON = {"Content-Type": "application/json"}
 PROBLEM = "application/problem+json"
 LATE, ACCEPTED, FRESH, REJECTED, PAUSED, UNBORN = (subject("WY01", n) for n in range(1, 7))
 ELSEWHERE = subject("WY02", 7)
@@ -699,6 +702,35 @@ def test_a_writer_that_has_stopped_is_shown_and_takes_nothing(database_url: str)
         assert problem(door.client.get("/readyz"), 503)["reason"] == "writer_stopped"
         assert problem(door.post(new(51)), 503)["remedy"]
         assert door.get("/v1/incidents")["incidents"] == []  # what is stored can still be read
+
+
+@pytest.mark.parametrize(
+    ("broken", "finding"),
+    [
+        ({"levels": ()}, "pack.toml levels"),
+        ({"grids": ()}, "grids.csv"),
+        ({"calendars": ()}, "pack.toml calendars"),
+        ({"grids": tuple(replace(g, parent=g.parent or "WY") for g in weiyang().pack.grids)}, "parent"),
+        ({"title_en": "a\0b"}, "U+0000"),
+    ],
+    ids=["no levels", "no grids", "no calendar", "a circle", "U+0000"],
+)
+def test_a_pack_that_no_partition_can_work_with_is_refused_and_never_in_the_log(
+    sqlite_url: str, broken: dict[str, Any], finding: str
+) -> None:
+    with prepared(sqlite_url) as engine, served(engine) as door:
+        active, heads = engine.active(), dict(engine.heads)
+        sent = model.encode(replace(weiyang().pack, **broken))
+        body = problem(door.client.post("/v1/operator/packs", content=sent, headers=JSON), 422)
+        assert body["reason"] == "pack_unusable" and "pack check" in body["remedy"]
+        assert any(finding in line for line in body["findings"]), body["findings"]
+        other = model.encode(replace(weiyang().pack, title_en="Another"))
+        answer = door.client.post("/v1/operator/packs", content=other, headers=JSON)
+        assert answer.status_code == 202, answer.text
+        wait_until(lambda: (now := engine.active()) and active and now.hash != active.hash)
+        assert {p: head - heads[p] for p, head in engine.heads.items()} == dict.fromkeys(heads, 1)
+        with engine.database.read() as connection:
+            assert dead_letters.listed(connection) == []
 
 
 def test_a_door_that_is_shut_says_why(sqlite_url: str) -> None:

@@ -5,13 +5,16 @@ People were named in events that were taken, repeated and refused.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from consumers import verify
+from consumers.alerts.publish import letter_of
 from consumers.performance import consume
 from engine import admission
 from engine.clock import now_ms
@@ -20,13 +23,15 @@ from engine.operations.erasure import Erased, UnknownLetter
 from engine.operations.resubmission import NotReplayable, read, resubmission
 from engine.principals import Principals
 from engine.runtime import Engine
-from engine.store import dead_letters, writes
+from engine.store import dead_letters, outbox, writes
+from engine.store.database import open_database
 from engine.store.exports import steps_of
 from engine.store.sealed import GONE
-from engine.store.tables import sealed
+from engine.store.tables import metadata, sealed
 from gridpatrol.run.wiring import chores
 from lab.runs import facts
 from schemas.facts import decode_cause
+from schemas.messages import encode_letter
 from schemas.refusals import Reason, Refusal
 from tests.integration.test_door import report
 from tests.support.builders import DAY, HOTLINE, HOUR, OPERATOR, STREET, changed, event, subject, weiyang
@@ -214,9 +219,22 @@ def test_a_reader_that_holds_the_journal_is_said_and_what_it_holds_goes_when_it_
             assert erased.left == erasure.HELD and database.holds_erased
             assert in_files(tmp_path) != set()
             assert NAME in str(reader.exec_driver_sql("SELECT body FROM sealed").all()), "its own snapshot"
-        [look_after] = chores(engine.counters)
+        look_after, _ = chores(engine.counters, engine.settings)
         look_after(database)
         assert in_files(tmp_path) == set() and not database.holds_erased
+
+
+def test_what_a_process_that_was_killed_had_erased_goes_when_the_next_one_serves(tmp_path: Path) -> None:
+    """It was killed between the erasure and the emptying of the journal."""
+    url = f"sqlite:///{tmp_path / 'killed.db'}"
+    with prepared(url) as engine:
+        name_people(engine)
+        for case in (CASE, OTHER):
+            erasure.erase(engine, case, OPERATOR)
+        assert in_files(tmp_path) == {"killed.db-wal"}
+        with closing(open_database(url)) as next_one:
+            chores(engine.counters, engine.settings)[0](next_one)
+            assert in_files(tmp_path) == set()
 
 
 def test_on_postgresql_the_dead_rows_are_vacuumed_at_once(postgres_url: str) -> None:
@@ -226,6 +244,59 @@ def test_on_postgresql_the_dead_rows_are_vacuumed_at_once(postgres_url: str) -> 
         with engine.database.read() as connection:
             vacuumed = "SELECT last_vacuum IS NOT NULL FROM pg_stat_user_tables WHERE relname = 'sealed'"
             assert connection.exec_driver_sql(vacuumed).scalar_one()
+
+
+def test_on_postgresql_a_table_that_somebody_holds_is_said(postgres_url: str) -> None:
+    with prepared(postgres_url) as engine:
+        name_people(engine)
+        erased = erasure.erase(engine, CASE, OPERATOR)
+        with engine.database.begin() as connection:
+            connection.exec_driver_sql("LOCK TABLE sealed IN SHARE UPDATE EXCLUSIVE MODE")
+            assert erasure.forget(engine.database, erased).left == erasure.KEPT
+        assert erasure.forget(engine.database, erased).left == ""
+
+
+def words_of(engine: Engine) -> dict[str, str]:
+    """Everything that is stored, by table, but what is sealed and the log itself, which holds codes as they came."""
+    with engine.database.read() as connection:
+        return {
+            table.name: str(connection.execute(select(table)).all())
+            for table in metadata.sorted_tables
+            if table.name not in ("sealed", "inbox")
+        }
+
+
+def test_of_what_is_refused_no_word_stands_outside_of_the_seal(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In no table, answer, list, message, metric or line of the log; by whatever way it came. Source, id and actor are
+    the key by which an event is known again."""
+    good = report(CASE, now_ms())
+    bad = [
+        good | {"id": "1", "data": good["data"] | {"category": NAME, "reporter_name": NAME}},
+        good | {"id": "2", "data": good["data"] | {"grid": NAME, "note": NAME}},
+        good | {"id": "4", "subject": NAME},
+        good | {"id": "5", "type": NAME},
+        good | {"id": "6", "data": good["data"] | {"source": NAME, NAME: NAME}},
+        good | {"id": "7", "data": {NAME: f"{NAME}\x00"}},
+        good | {"id": "8", "partitionkey": NAME},
+        good | {"id": "9", "time": NAME},
+        good | {"id": "10", "data": good["data"] | {"department": NAME}},
+    ]
+    headers = {"content-type": "application/json", "ce-specversion": NAME, f"ce-{NAME}": NAME}
+    with prepared(database_url) as engine, served(engine) as door:
+        answers = [door.post(said, Prefer="wait=5").text for said in bad]
+        answers.append(door.batch(bad, Prefer="wait=5").text)
+        answers.append(door.client.post("/v1/events", content=NAME, headers=headers).text)
+        answers.append(door.client.post("/v1/events", content=NAME, headers={"content-type": NAME}).text)
+        assert all("refused" in answer or '"reason"' in answer for answer in answers)
+        answers.append(door.client.get("/metrics").text)
+        with engine.database.read() as connection:
+            answers += [encode_letter(letter_of(row)).decode() for row in outbox.read_letters(connection, 100)]
+        stored = words_of(engine)
+    assert stored["dead_letters"].count("'letter:") == len(bad) + 1, "each is kept once"
+    assert NAME not in caplog.text
+    assert [text for text in (*answers, *stored.values()) if NAME in text] == []
 
 
 def test_a_letter_is_erased_with_the_words_that_no_case_has_taken(database_url: str) -> None:

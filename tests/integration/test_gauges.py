@@ -328,6 +328,8 @@ def live_page(tmp_path_factory: pytest.TempPathFactory) -> str:
         assert consume.consume(engine.database) > 0
         engine.counters.deliveries.labels("feed", "told").inc()
         with served(engine) as door:
+            assert door.post({"what": "is this"}).status_code == 400
+            assert door.client.get("/v1/incidents", headers={"Host": "elsewhere"}).status_code == 421
             wait_until(lambda: "gridpatrol_clock_breaches_total{" in door.client.get("/metrics").text)
             return door.client.get("/metrics").text
 

@@ -24,11 +24,11 @@ from engine.clock import now_ms
 from engine.cluster import kafka_quirks, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
+from engine.fair_queue import Full
 from engine.inbox import Submission
 from engine.principals import Principals
 from engine.store import dead_letters
 from engine.store.rows import LETTER_TEXTS
-from engine.writer import Full
 from lab.parts.topics import Sent, by_kafka_python
 from schemas.refusals import Reason, Refusal
 from tests.integration.test_door import report
@@ -184,7 +184,8 @@ def test_a_letter_whose_names_the_database_refuses_is_kept_without_them(
 ) -> None:
     monkeypatch.setitem(LETTER_TEXTS, "case_id", 1_000_000)
     raw = json.dumps({"subject": noise(10_000), "id": "x"}).encode()
-    intake.keep_letter(raw, Refusal(Reason.INVALID, "subject", "no"), "hotline", TopicPartition("any", 3), 7)
+    place = TopicPartition("any", 3)
+    intake.await_kept(intake.keep_letter(raw, Refusal(Reason.INVALID, "subject", "no"), "hotline", place, 7))
     with cluster.database.read() as connection:
         kept = dead_letters.read(connection, "intake-hotline-3-7")
         assert kept is not None

@@ -15,6 +15,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from consumers.verify.replayed import replayed_beside
 from engine.clock import now_ms
 from engine.cluster import adopt, inbox, topics
 from engine.cluster.adopt import UndecidedLost
@@ -82,6 +83,7 @@ def test_what_one_run_isolated_the_replay_of_its_log_isolates_as_well(
         cluster.settle()
         assert sorted(letter[2] for letter in line.letters()) == ["e17", "e34", "e51"]
         cluster.check_export(tmp_path)
+        assert replayed_beside(cluster.result(), tmp_path) == []  # read from the topic
 
 
 def test_a_home_has_the_partition_that_kafka_itself_would_choose(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@ Conditions of indexes are compared too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from click.testing import CliRunner
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect
 
 from engine.errors import SchemaMismatch
 from engine.lease import Lease
@@ -26,7 +27,8 @@ from engine.settings import Settings
 from engine.store import tables, writes
 from engine.store.database import MIGRATIONS, Database, open_database
 from engine.store.dead_letters import DeadLetter, write
-from engine.store.rows import LetterRow
+from engine.store.rows import LetterRow, SeenRow
+from engine.store.sql import execute
 from engine.store.tables import metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.run.serve import serve
@@ -236,8 +238,8 @@ def test_letters_of_a_release_that_quoted_what_was_sent_show_no_more_than_those_
             )
             writes.insert(connection, tables.dead_letters, [old])
             connection.execute(sealed.insert().values(token=f"letter:{id_}", body="somebody", subject=old.case_id))
-            seen = "INSERT INTO seen (partition, source, id, reason, detail) VALUES (0, 's', :id, :reason, :detail)"
-            connection.execute(text(seen), {"id": id_, "reason": reason, "detail": detail})
+            known = "INSERT INTO seen (partition, source, id, reason, detail) VALUES (0, 's', ?, ?, ?)"
+            execute(connection, known, id_, reason, detail)
     migrated.upgrade()
     found = contents(migrated, {"dead_letters": "id, type, case_id, detail", "seen": "id, detail"})
     assert "somebody" not in str(found)
@@ -247,6 +249,35 @@ def test_letters_of_a_release_that_quoted_what_was_sent_show_no_more_than_those_
     assert ("f", plain[1]) in found["seen"] and found["dead_letters"][-1][-1] == plain[1]
     sealed_rows = contents(migrated, {"sealed": "token, body, subject"})["sealed"]
     assert ("letter:b", "somebody", "") in sealed_rows and ("letter:a", "somebody", case) in sealed_rows
+
+
+def test_what_was_known_before_has_no_actor_and_goes_back_as_it_was(migrated: Database) -> None:
+    """Back again, an older release knows an event by source and id: the first of each, and the form of its digest."""
+    to(migrated, "0004")
+    columns = "partition, source, id, digest, arrival, position, outcome"
+    old = f"INSERT INTO seen ({columns}) VALUES (0, 's', ?, ?, 5, ?, 'done')"
+    with migrated.begin() as connection:
+        for number, id_ in enumerate("ab"):
+            execute(connection, old, id_, id_ * 64, number)
+    migrated.upgrade()
+    assert contents(migrated, {"seen": "id, home, actor, digest, outcome"})["seen"] == [
+        ("a", "", "", "a" * 64, "done"),
+        ("b", "", "", "b" * 64, "done"),
+    ]
+    rows = [
+        SeenRow(0, "s", "b", "WY01", "M", f"{'c' * 64} 2:{'d' * 64}", 6, 2, "done", "", "", "", ""),
+        SeenRow(0, "s", "c", "WY01", "M", f"{'c' * 64} 2:{'d' * 64}", 6, 3, "done", "", "", "", ""),
+        SeenRow(0, "s", "c", "WY01", "C", f"{'e' * 64} 2:{'f' * 64}", 6, 4, "done", "", "", "", ""),
+    ]
+    with migrated.begin() as connection:
+        writes.insert(connection, tables.seen, rows)
+    to(migrated, "0004")
+    assert contents(migrated, {"seen": "id, digest, position"})["seen"] == [
+        ("a", "a" * 64, 0),
+        ("b", "b" * 64, 1),
+        ("c", "c" * 64, 3),
+    ]
+    migrated.upgrade()
 
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:
@@ -282,3 +313,9 @@ def test_db_upgrade_has_nothing_to_do_while_servers_of_this_release_run_and_wait
     server.close()
     assert CliRunner().invoke(main, words).exit_code == 0
     migrated.check_schema()
+    listed = CliRunner().invoke(main, ["audit", "list", "--json", *words[2:]])
+    stands, wanted = migrated.revisions()
+    assert [(row["act"], row["object"]) for row in json.loads(listed.stdout)] == [
+        ("database.upgraded", f"0001 to {wanted}")
+    ]
+    assert stands == wanted, "and it is listed without a pack that says how late it is where"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from engine import logs
-from engine.logs import escaped
+from engine.logs import Tally, escaped
 
 FORGED = "2026-11-28T07:00:00.000000Z [info     ] operator.asked"
 log = logging.getLogger("engine.http.app")
@@ -66,3 +67,24 @@ def test_a_line_for_machines_has_the_text_as_it_came(capsys: pytest.CaptureFixtu
     log.info("operator.asked", extra={"path": f"/v1/x\n{FORGED}"})
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and json.loads(said)["path"] == f"/v1/x\n{FORGED}"
+
+
+def test_what_a_sender_can_cause_as_often_as_it_likes_is_told_once_in_a_while_with_its_number(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [50.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    tally = Tally(log)
+    for second in range(25):
+        now[0] = 50.0 + second
+        tally.tell("door.denied", reason="no_token")
+        tally.tell("door.denied", 3, reason="no_right")
+    lines = [(vars(record)["reason"], vars(record)["times"]) for record in caplog.records]
+    assert lines == [
+        ("no_token", 1),
+        ("no_right", 3),
+        ("no_token", 10),
+        ("no_right", 30),
+        ("no_token", 10),
+        ("no_right", 30),
+    ]

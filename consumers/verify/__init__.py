@@ -4,8 +4,7 @@ A mismatch says what is wrong, where, what the facts say and what was found. The
 one snapshot step by step, and never writes.
 
 1. The log: records have no gaps per partition, as far as it has decided; steps are numbered without gaps per partition
-   and per case. For every event that made a step its outcome is stored, as long as a resend counts as one: older rows
-   may vanish at any time.
+   and per case. What was made of the records agrees with them and among itself: see `consumers.verify.records`.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
    case is without steps and no step is without its case. Of a case that stands nothing is due.
 3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without the fold's
@@ -19,12 +18,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from engine.policies import Policies
+from consumers.verify import records
 from engine.store import inbox_table, recount, standing
 from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow
 from schemas import facts
-from schemas.events import EVENT_TYPES
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode, responsible
 
@@ -106,17 +104,8 @@ def _log(connection: Connection) -> Iterator[Mismatch]:
     for partition, stand in standing.counts(connection):
         if stand != (rows := len(standing.read_ids(connection, partition))):
             yield Mismatch("standing", f"partition {partition}", f"{rows} cases", f"{stand} cases")
-    # Events that made a step and have no outcome, within the shortest window for resends that was ever active.
-    policies, arrived = Policies(), recount.clocks(connection)
-    for partition, packs in recount.activations(connection).items():
-        activated: list[tuple[str, int]] = msgspec.json.decode(packs)
-        windows = [policies.get(connection, digest).options.duplicate_window_ms for digest, _ in activated]
-        if not windows:
-            continue  # before the first activation nothing is decided
-        since = arrived[partition] - min(windows)
-        for case, n, source, id_ in recount.unseen(connection, partition, since, tuple(EVENT_TYPES)):
-            place = f"{source} {id_} (partition {partition}, n {n}, case {case})"
-            yield Mismatch("seen", place, "a row with what became of it", "none")
+    for what, where, expected, wrong in records.findings(connection):
+        yield Mismatch(what, where, expected, wrong)
 
 
 # ---- the cases ---------------------------------------------------------------------------------------
@@ -182,8 +171,8 @@ def _compare(connection: Connection, folded: list[_Replayed], packs: dict[int, s
         activated: list[tuple[str, int]] = msgspec.json.decode(packs.get(item.partition, "[]"))
         fields = _row(item, len(packs), nothing_due=id_ in stand)
         for name, expected, found in zip(COLUMNS, fields, row, strict=True):
-            # A pack was activated at this very instant, and the case is still to be looked at under it.
-            waits = name == "next_at" and any(at == found for _, at in activated)
+            # A pack was activated a millisecond later, and the case is still to be looked at under it.
+            waits = name == "next_at" and any(at - 1 == found for _, at in activated)
             if expected != found and not waits:
                 yield Mismatch("case", f"{id_} {name}", repr(expected), repr(found))
 

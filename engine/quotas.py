@@ -1,0 +1,120 @@
+"""What one principal may ask of one door: events per second, refused events that are kept, batches at once, streams.
+
+Credit for events grows with time, up to a burst. A request is looked at while there is credit, and may overdraw it;
+then the principal waits until it is paid back. Each door counts for itself, in memory.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from engine.errors import GridpatrolError
+
+LETTER_BYTES = 4096
+"""Bytes of a refused event that cost as much as one event more."""
+
+
+Rate = Annotated[float, Meta(ge=0, le=1e9)]
+Limit = Annotated[int, Meta(ge=0, le=10**9)]
+Burst = Annotated[int, Meta(ge=1, le=10**9)]
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """What a principal may do, as its table in the file has it. 0 of the first and of the last two: no limit."""
+
+    events_per_s: Rate = 200  # events, on average
+    events_burst: Burst = 20_000  # events beyond that, after a silence
+    refused_per_s: Rate = 1  # refused events that are kept with their bytes, on average; more are counted only
+    refused_burst: Burst = 5_000
+    batches: Limit = 8  # batches that are taken in at once
+    streams: Limit = 20  # alert streams that are open at once
+
+
+UNLIMITED = Quota(events_per_s=0, batches=0, streams=0)
+"""That of a door that asks for no token: everybody there is the same principal. Refused events are kept in bounds."""
+
+
+class OverQuota(GridpatrolError):
+    """A principal asks for more than it may; `quota` is the member that says so, `wait_s` when to come again."""
+
+    def __init__(self, quota: str, message: str, wait_s: float = 1.0) -> None:
+        self.quota = quota
+        self.wait_s = max(1, ceil(wait_s))
+        super().__init__(message, remedy=f"send the same again in {self.wait_s} s")
+
+
+class Credit:
+    """How much of a rate is left. It may be overdrawn."""
+
+    def __init__(self) -> None:
+        self._spent, self._at_s = 0.0, time.monotonic()
+
+    def left(self, per_s: float, burst: float) -> float:
+        """What may be spent now, where so much grows each second; a burst is there at the beginning."""
+        now_s = time.monotonic()
+        self._spent = max(0.0, self._spent - per_s * (now_s - self._at_s))
+        self._at_s = now_s
+        return burst - self._spent
+
+    def spend(self, number: float) -> None:
+        """Spend, whether there is so much left or not."""
+        self._spent += number
+
+
+class Quotas:
+    """What principals have used of their quotas, by name. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._events: dict[str, Credit] = {}
+        self._refused: dict[str, Credit] = {}
+        self._batches = Counter[str]()
+
+    def check_events(self, name: str, quota: Quota) -> None:
+        """Count a request as one event. OverQuota for a principal that has sent more events than it may."""
+        if not quota.events_per_s:
+            return
+        with self._lock:
+            credit = self._events.setdefault(name, Credit())
+            left = credit.left(quota.events_per_s, quota.events_burst)
+            if left >= 1:
+                credit.spend(1)
+        if left < 1:
+            rate = f"{quota.events_per_s:g} events per second, and {quota.events_burst} at once after a silence"
+            message = f"principal {name} has sent more events than it may: {rate}"
+            raise OverQuota("events_per_s", message, (1 - left) / quota.events_per_s)
+
+    def spend_events(self, name: str, quota: Quota, number: int) -> None:
+        """Count events of a request beyond the first."""
+        if quota.events_per_s:
+            with self._lock:
+                self._events.setdefault(name, Credit()).spend(number)
+
+    def may_keep(self, name: str, quota: Quota, size: int) -> bool:
+        """Whether a refused event of so many bytes is kept, and then counted as such."""
+        with self._lock:
+            credit = self._refused.setdefault(name, Credit())
+            if credit.left(quota.refused_per_s, quota.refused_burst) < 1:
+                return False
+            credit.spend(1 + size // LETTER_BYTES)
+            return True
+
+    @contextmanager
+    def batch(self, name: str, quota: Quota) -> Iterator[None]:
+        """A batch is being taken in. OverQuota where as many are as may be."""
+        with self._lock:
+            if quota.batches and self._batches[name] >= quota.batches:
+                message = f"principal {name} sends {quota.batches} batches at once already, and may send no more"
+                raise OverQuota("batches", message)
+            self._batches[name] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._batches[name] -= 1

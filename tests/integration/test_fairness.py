@@ -1,0 +1,162 @@
+"""A flood of one principal, turn by turn of the writer: counts, not times.
+
+In: a writer that a test turns by hand, with thousands of events and letters of one principal before it. Out: after how
+many turns a neighbour's event is decided and a due alert is told, and how much a turn does at most.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine import admission, writer
+from engine.clock import now_ms
+from engine.fair_queue import Full
+from engine.inbox import Submission
+from engine.principals import LOCAL
+from engine.runtime import Engine
+from engine.store import dead_letters
+from engine.store.dead_letters import DeadLetter
+from engine.writer import Writer
+from schemas.refusals import Reason, Refusal
+from tests.integration.test_door import new, problem, report
+from tests.support.builders import DAY, STREET, event, subject
+from tests.support.serving import prepared, served, tell, wait_until
+
+TURN, SLICE, LETTERS = 40, 20, 10
+"""Events that a turn appends, records that it decides, letters that it keeps."""
+
+
+def submission(engine: Engine, said: dict[str, Any], principal: str) -> Submission:
+    received = admission.receive(msgspec.json.encode(said), principal, engine.count)
+    assert not isinstance(received, Refusal), received
+    return received[0]
+
+
+def refused_by_the_rules(number: int) -> dict[str, Any]:
+    """Of good shape, and of a category that nobody knows: a letter each."""
+    case, data = subject("WY09", number), {"category": "no-such", "source": "patrol", "grid": "WY09-01"}
+    return event("report.submitted", STREET, now_ms(), case=case, id=f"f{number}", **data)
+
+
+def letter(number: int, principal: str = "flood") -> DeadLetter:
+    raw = msgspec.json.encode({"id": f"bad {number}"})
+    id_ = admission.letter_id(raw, principal)
+    return admission.letter(raw, Refusal(Reason.INVALID, "type", "no"), principal, now_ms(), id_)
+
+
+def stored(engine: Engine, table: str) -> int:
+    with engine.database.read() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+def count_kept(engine: Engine) -> int:
+    """Letters that the door has kept."""
+    with engine.database.read() as connection:
+        return sum(not one.id[0].isdigit() for one in dead_letters.listed(connection, limit=10_000))
+
+
+def hanging(writer: Writer) -> tuple[Future[Any], threading.Event]:
+    """Let a writer hang until it may go on."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def hang(_: Engine) -> None:
+        began.set()
+        go_on.wait(20)
+
+    future = writer.call(hang)
+    assert began.wait(10)
+    return future, go_on
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "LETTERS_A_TURN", LETTERS)
+
+
+def test_under_a_flood_of_refused_events_a_neighbour_is_decided_and_an_alert_is_told_within_two_turns(
+    database_url: str,
+) -> None:
+    with prepared(database_url, append_batch=TURN, slice_records=SLICE) as engine:
+        late, then = subject("WY01", 1), now_ms() - 20 * DAY
+        assert tell(engine, report(late, then), then) == "done"  # deadlines have passed, and nothing has moved its time
+        assert stored(engine, "alerts") == engine.undecided() == 0
+        turned = Writer(engine)
+        flood = [turned.submit(submission(engine, refused_by_the_rules(n), "flood")) for n in range(10 * TURN)]
+        letters = [turned.keep(letter(n)) for n in range(100)]
+        neighbour = turned.submit(submission(engine, new(1), "neighbour"), wait=True)
+        for done in (1, 2):
+            turned.write_batch()
+            assert count_kept(engine) == done * LETTERS
+            assert engine.undecided() <= SLICE, "what is decided later waits in the queue, where turns are fair"
+        assert neighbour.outcome is not None and neighbour.outcome.result(0).outcome == "done"
+        assert stored(engine, "alerts") > 0
+        assert not flood[-1].durable.done() and not letters[-1].kept.done()
+        while not flood[-1].durable.done() or not letters[-1].kept.done():
+            turned.write_batch()
+        engine.drain(now_ms())
+        assert count_kept(engine) == 100 and stored(engine, "dead_letters") == 100 + len(flood)
+
+
+def test_one_letter_that_the_database_refuses_holds_up_none_of_its_group(database_url: str) -> None:
+    with prepared(database_url) as engine:
+        turned = Writer(engine)
+        good, other = turned.keep(letter(1)), turned.keep(letter(2, "neighbour"))
+        row, sealed = letter(3)
+        bad = turned.keep(DeadLetter(msgspec.structs.replace(row, at=None), sealed))
+        turned.write_batch()
+        assert bad.kept.exception(0) is not None
+        assert good.kept.exception(0) is None and other.kept.exception(0) is None
+        assert stored(engine, "dead_letters") == 2
+
+
+def test_the_same_letter_twice_in_a_group_is_kept_once(database_url: str) -> None:
+    with prepared(database_url) as engine:
+        turned = Writer(engine)
+        both = [turned.keep(letter(1)) for _ in range(2)]
+        turned.write_batch()
+        assert [one.kept.exception(0) for one in both] == [None, None]
+        assert stored(engine, "dead_letters") == 1
+
+
+def test_a_writer_that_stops_has_kept_what_was_queued(sqlite_url: str) -> None:
+    with prepared(sqlite_url, append_batch=TURN) as engine:
+        turned = Writer(engine)
+        queued: list[Future[Any]] = [turned.keep(letter(n)).kept for n in range(3 * LETTERS)]
+        queued += [turned.submit(submission(engine, new(n), "app")).durable for n in range(3 * TURN)]
+        turned.start()
+        turned.stop()
+        assert all(future.exception(0) is None for future in queued)
+
+
+def test_a_principal_that_fills_the_queue_is_told_to_come_again_and_no_other_is(sqlite_url: str) -> None:
+    with prepared(sqlite_url, queue=10) as engine:
+        turned = Writer(engine)
+        with pytest.raises(Full):
+            for number in range(10):
+                turned.submit(submission(engine, new(number), "flood"))
+        turned.submit(submission(engine, new(10), LOCAL.name))
+
+
+def test_the_door_is_not_ready_while_an_event_waits_too_long_to_be_written(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with prepared(sqlite_url) as engine, served(engine) as door:
+        hangs, go_on = hanging(door.writer)
+        waits = door.writer.submit(submission(engine, new(1), "app"))
+        assert door.client.get("/readyz").status_code == 200
+        monkeypatch.setattr(writer, "OLDEST_S", 0.05)
+        wait_until(lambda: door.client.get("/readyz").status_code == 503)
+        assert "has been waiting" in problem(door.client.get("/readyz"), 503)["detail"]
+        page = door.client.get("/metrics").text
+        assert "gridpatrol_queue_events 1.0" in page
+        [oldest] = [line for line in page.splitlines() if line.startswith("gridpatrol_queue_oldest_seconds ")]
+        assert float(oldest.split()[1]) >= 0.05
+        go_on.set()
+        waits.durable.result(10)
+        hangs.result(10)
+        assert door.client.get("/readyz").status_code == 200
