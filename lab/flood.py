@@ -106,7 +106,7 @@ class Flood:
                 results = json.loads(body)["results"]
                 self.answers["events kept"] += sum("dead_letter" in item for item in results)
                 self.answers["events not kept"] += sum("not kept" in item.get("detail", "") for item in results)
-                self.answers["events taken"] += sum(item["status"] != "rejected" for item in results)
+                self.answers["events taken"] += sum("position" in item for item in results)
 
 
 class Neighbour:

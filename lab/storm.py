@@ -60,6 +60,8 @@ class Storm:
             spot = self.rng.randrange(3) * 0.0002
             data["position"] = {"lon": round(108.93 + spot, 6), "lat": 34.3}
         patrol = data["source"] == "patrol"
+        if patrol:
+            data.pop("deadline", None)  # who finds it on patrol orders none
         self._say("report.submitted", f"{self.leaf}-MEMBER" if patrol else "WY-12345", when, **data)
 
     def _plot(self) -> Iterator[tuple[str, str, dict[str, Any]]]:

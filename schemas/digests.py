@@ -15,11 +15,12 @@ from msgspec import NODEFAULT, inspect
 
 from schemas.envelope import Envelope, Record, to_ms
 from schemas.events import EVENT_TYPES, Instant
-from schemas.instants import written
 
 _BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
 """Attributes that form 1 leaves out: tracing, when it was recorded, and the data's type, which is always JSON."""
 _canonical = msgspec.json.Encoder(order="deterministic").encode
+_text = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""Of values of this kind the same text in every release of Python."""
 MEANING = "2:"
 """The name of form 2."""
 
@@ -43,9 +44,8 @@ def meaning(event: Envelope, data: object) -> str:
     the contract does not tell them apart. Members of the data that it does not know count as they stand; no other
     attribute of the envelope counts.
     """
-    meant = [event.type, event.subject, event.actor, written(to_ms(event.time)), _meant(data, _SHAPES[event.type])]
-    text = json.dumps(meant, sort_keys=True, separators=(",", ":"))
-    return MEANING + hashlib.sha256(text.encode()).hexdigest()
+    meant = [event.type, event.subject, event.actor, to_ms(event.time), _meant(data, _SHAPES[event.type])]
+    return MEANING + hashlib.sha256(_text(meant).encode()).hexdigest()
 
 
 def all_of(record: Record) -> list[str]:
@@ -82,7 +82,7 @@ def _meant(value: Any, shape: Shape) -> Any:
         return value + 0.0  # a double, and never -0
     if shape == INSTANT and isinstance(value, str):
         try:
-            return written(to_ms(msgspec.convert(value, Instant)))
+            return to_ms(msgspec.convert(value, Instant))
         except msgspec.ValidationError:
             return value
     return value

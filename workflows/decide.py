@@ -22,7 +22,7 @@ from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
 from workflows.definitions import DEFINITIONS
 from workflows.definitions.machine import Definition, Speaker
-from workflows.permissions import forbid
+from workflows.permissions import claim_of, forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
@@ -89,7 +89,7 @@ def take(
     early = decision is None
     if decision is None:
         waiting = Decision(case, rules, register, incoming.arrival, incoming.arrival, event.actor)
-        decision = parking.park(waiting, record, incoming.raw, unborn) or waiting
+        decision = parking.park(waiting, record, incoming.raw, unborn, claim_of(incoming.data)) or waiting
     if isinstance(decision, Refusal):
         refused = EventOutcome(event.source, event.id, event.actor, "refused", decision, incoming.raw)
         return Result(case, [], [refused])
@@ -156,7 +156,7 @@ def _birth(d: Decision, data: EventData, post: Post, home: str, nearby: tuple[Ca
     if isinstance(grid, Refusal):
         return grid
     birth.report(d, data, grid, nearby)  # told first: the rules below ask the case for its place
-    refused = forbid(post, "report.submitted", d.case, d.rules, d.register)
+    refused = forbid(post, "report.submitted", d.case, d.rules, d.register, claim_of(data))
     if refused is None and data.department is not None:
         refused = effects.check_department(d, data.department, "data.department")
     if refused:
@@ -187,7 +187,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
         now = ", ".join(definition.triggers(state)) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
-    refused = forbid(post, trigger_of(event_type), d.case, d.rules, d.register)
+    refused = forbid(post, trigger_of(event_type), d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
     effect = effects.EFFECTS.get(trigger)

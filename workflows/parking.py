@@ -14,10 +14,10 @@ from workflows.case import AWAITED, Case
 from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS
 from workflows.effects import unknown_code
-from workflows.permissions import forbid_early
+from workflows.permissions import NOTHING, Claim, forbid_early
 
 
-def park(d: Decision, record: Record, raw: bytes, unborn: int) -> Refusal | None:
+def park(d: Decision, record: Record, raw: bytes, unborn: int, claim: Claim = NOTHING) -> Refusal | None:
     """Give an early event a place with its case, or refuse it: what can never be taken, and what is too much.
 
     A case holds a limited number of events, and a home a limited number of cases whose report is missing: `unborn` is
@@ -29,7 +29,7 @@ def park(d: Decision, record: Record, raw: bytes, unborn: int) -> Refusal | None
         return unknown_code("subject", "home")
     if asked:
         post = d.register.posts[event.actor]
-        refused = forbid_early(post, trigger_of(event.type), case, d.rules, d.register, home)
+        refused = forbid_early(post, trigger_of(event.type), case, d.rules, d.register, home, claim)
         if refused:
             return refused
     if len(case.parked) >= options.parked_cap:

@@ -1,20 +1,51 @@
-"""Who may say what: the roles table of the pack. A refusal names the rules that would have allowed it."""
+"""Who may say what, and claim what: the roles table of the pack. A refusal names the rules that would allow it."""
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
+from msgspec import UNSET
+
+from schemas.events import DeadlineOrdered, EventData, ReportSubmitted
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case
 from workflows.policy.index import Policy
 from workflows.policy.model import Post, RoleRow
+from workflows.sla import TOTAL
 
 
-def forbid(post: Post, trigger: str, case: Case, rules: Policy, register: Policy) -> Refusal | None:
-    """Why a post may not pull a trigger on a case; None if it may. `case.path` must be known."""
-    return _forbid(post, trigger, rules, register, partial(_in_scope, post=post, case=case, register=register))
+class Claim(NamedTuple):
+    """What an event claims: where a report comes from, and the clock whose deadline it orders. Empty: nothing."""
+
+    source: str = ""
+    clock: str = ""
+    ordered_by: str = ""
+    """The field that orders the deadline."""
 
 
-def forbid_early(post: Post, trigger: str, case: Case, rules: Policy, register: Policy, home: str) -> Refusal | None:
+NOTHING = Claim()
+
+
+def claim_of(data: EventData) -> Claim:
+    """What the data of an event claim. A report that says of its deadline that there is none orders that, too."""
+    if isinstance(data, ReportSubmitted):
+        clock = "" if data.deadline is UNSET else TOTAL
+        return Claim(data.source, clock, "data.deadline")
+    if isinstance(data, DeadlineOrdered):
+        return Claim("", data.clock, "data.clock")
+    return NOTHING
+
+
+def forbid(
+    post: Post, trigger: str, case: Case, rules: Policy, register: Policy, claim: Claim = NOTHING
+) -> Refusal | None:
+    """Why a post may not pull a trigger on a case, or claim this; None if it may. `case.path` must be known."""
+    return _forbid(post, trigger, rules, register, partial(_in_scope, post=post, case=case, register=register), claim)
+
+
+def forbid_early(
+    post: Post, trigger: str, case: Case, rules: Policy, register: Policy, home: str, claim: Claim = NOTHING
+) -> Refusal | None:
     """Why a post will never be allowed to pull a trigger on a case in this cycle; None if that cannot be said yet.
 
     Role and level are asked for at once, and of the scope what stands already: the place and the reporter of a case
@@ -30,19 +61,20 @@ def forbid_early(post: Post, trigger: str, case: Case, rules: Policy, register: 
             return _in_scope(row, post, case, register)
         return bool(post.department) or row.scope != "department"
 
-    return _forbid(post, trigger, rules, register, may_come)
+    return _forbid(post, trigger, rules, register, may_come, claim)
 
 
 def _forbid(
-    post: Post, trigger: str, rules: Policy, register: Policy, in_scope: Callable[[RoleRow], bool]
+    post: Post, trigger: str, rules: Policy, register: Policy, in_scope: Callable[[RoleRow], bool], claim: Claim
 ) -> Refusal | None:
-    """The refusal of a trigger where no row of the roles table allows it."""
+    """The refusal of a trigger where no row of the roles table allows it, or none with this claim."""
     grid = register.grids.get(post.grid)
     level = grid.level if grid else 0
     rows = rules.role_rows(trigger, post.role)
-    for row in rows:
-        if (not row.levels or level in row.levels) and in_scope(row):
-            return None
+    here = [row for row in rows if (not row.levels or level in row.levels) and in_scope(row)]
+    claims = [_too_much(row, claim) for row in here]
+    if here:
+        return None if None in claims else claims[0]
     if not rows:
         others = sorted({m.role for m in rules.pack.roles if m.trigger == trigger})
         said_by = ", ".join(others) or "nobody"
@@ -56,6 +88,18 @@ def _forbid(
         "actor",
         f"post {post.code} (role {post.role}, level {level}) may not say {trigger} here: {'; '.join(names)}",
     )
+
+
+def _too_much(row: RoleRow, claim: Claim) -> Refusal | None:
+    """Why a row does not allow a claim; None if it does."""
+    if claim.source and row.sources and claim.source not in row.sources:
+        detail = f"rule {row.rule} lets role {row.role} report from these sources only: {', '.join(row.sources)}"
+        return Refusal(Reason.FORBIDDEN, "data.source", detail)
+    if claim.clock and row.deadlines and claim.clock not in row.deadlines:
+        clocks = ", ".join(row.deadlines)
+        detail = f"rule {row.rule} lets role {row.role} order deadlines of these clocks only: {clocks}"
+        return Refusal(Reason.FORBIDDEN, claim.ordered_by, detail)
+    return None
 
 
 def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy) -> bool:

@@ -46,7 +46,7 @@ from engine.lease import WRITER, Lease
 from engine.metrics import gauges
 from engine.metrics.counters import FoldCounters
 from engine.settings import Settings
-from engine.store import steps
+from engine.store import backup_file, steps
 from engine.store.database import FAILURES, Database, open_database, refuses
 from schemas import facts
 from schemas.topics import Topics
@@ -88,6 +88,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         lease = Lease(database, WRITER, shared=True)
         stack.callback(lease.close)
         database.check_schema()
+        backup_file.check_restored(database)
         preflight.require(settings, database, (topics.facts, topics.performance), topics.group(consume.NAME))
         counts = FoldCounters()
         gauges.register(counts.registry, database, figures_only=True)

@@ -153,8 +153,9 @@ def of_outcomes(
             if set(known).isdisjoint(sent):
                 refused.add(name)  # a conflict
             continue
-        # A resend adds forms behind those of the first sending; one that is decided anew keeps what it had before.
-        same = known[: len(sent)] == sent if first else not set(known).isdisjoint(sent)
+        # A resend adds forms behind those of the first sending, of which an older release kept fewer. An event that is
+        # decided anew keeps what was known of it before.
+        same = known != [] and known[: len(sent)] == sent[: len(known)] if first else not set(known).isdisjoint(sent)
         follows = (found.digest if same else " ".join(sent), body.event.subject, arrival)
         stored = (found.digest, found.case_id, found.arrival)
         for column, right, wrong in zip(OUTCOME, follows, stored, strict=True):

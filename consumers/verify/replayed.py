@@ -49,7 +49,7 @@ COMPARED = (
     ComparedTable("facts", "step"),
     ComparedTable("cases", "case"),
     ComparedTable("seen", "seen", but=("detail",)),
-    ComparedTable("dead_letters", "letter", but=("detail", "replayed", "published")),
+    ComparedTable("dead_letters", "letter", but=("detail", "replayed", "published", "size", "kept_at")),
     ComparedTable("partitions", "partition", but=("version", "halted", "standing")),
 )
 LATER = {

@@ -129,7 +129,8 @@ def describe(
     )
     shape_of = dict(zip(in_order, shapes, strict=False))
     document["components"] = {
-        "schemas": parts | event_schemas(),
+        # Generators name their classes after the title, where there is one.
+        "schemas": {name: shape | {"title": name} for name, shape in (parts | event_schemas()).items()},
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A principal's token."}},
     }
     for path in document["paths"].values():
@@ -150,8 +151,7 @@ def describe(
                 shown = {"name": header, "in": "header", "description": text, "schema": {"type": "string"}}
                 operation.setdefault("parameters", []).append(shown)
     document["servers"] = [{"url": "/", "description": "this door"}]
-    # As other languages read it: lists for tuples.
-    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
+    described: dict[str, Any] = for_generators(document)
     return described
 
 
@@ -210,21 +210,37 @@ def body_of_events() -> dict[str, Any]:
 
 @cache
 def event_schemas() -> dict[str, Any]:
-    """The schemas of all events by their types, `Event` for any of them, and their parts."""
+    """The schemas of all events, `Event` for any of them, and their parts. Names are of letters and digits: generators
+    make classes of them, and one that meets a dot makes a folder."""
     found: dict[str, Any] = {}
-    for name, document in jsonschema.documents().items():
-        if (event := name.removesuffix(".json")) in EVENT_TYPES:
-            text = re.sub(r'"#/\$defs/(\w+)"', rf'"{SCHEMAS}\1{OF_DATA}"', document.decode())
-            schema: dict[str, Any] = msgspec.json.decode(text)
-            found |= {f"{part}{OF_DATA}": shape for part, shape in schema.pop("$defs").items()}
-            found[event] = {member: value for member, value in schema.items() if member not in ("$schema", "$id")}
-    which = {name: f"{SCHEMAS}{name}" for name in EVENT_TYPES}
+    documents = jsonschema.documents()
+    which = {name: f"{kind.__name__}Event" for name, kind in EVENT_TYPES.items()}
+    for event, name in which.items():
+        text = re.sub(r'"#/\$defs/(\w+)"', rf'"{SCHEMAS}\1{OF_DATA}"', documents[f"{event}.json"].decode())
+        schema: dict[str, Any] = msgspec.json.decode(text)
+        found |= {f"{part}{OF_DATA}": shape for part, shape in schema.pop("$defs").items()}
+        found[name] = {member: value for member, value in schema.items() if member not in ("$schema", "$id")}
     found["Event"] = {
         "description": "A CloudEvent of any type that the door takes.",
-        "oneOf": [{"$ref": reference} for reference in which.values()],
-        "discriminator": {"propertyName": "type", "mapping": which},
+        "oneOf": [{"$ref": f"{SCHEMAS}{name}"} for name in which.values()],
+        "discriminator": {
+            "propertyName": "type",
+            "mapping": {event: f"{SCHEMAS}{name}" for event, name in which.items()},
+        },
     }
     return found
+
+
+def for_generators(value: Any) -> Any:
+    """A document as programs of other languages read it: lists for tuples, and no `items: false` behind the items of a
+    tuple, where `maxItems` says the same. A generator takes no `false` for a schema."""
+    if isinstance(value, dict):
+        return {
+            name: for_generators(member)
+            for name, member in value.items()
+            if not (name == "items" and member is False and "maxItems" in value)
+        }
+    return [for_generators(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def references(value: Any) -> Iterator[str]:

@@ -13,11 +13,9 @@ from msgspec import Struct
 from engine.errors import GridpatrolError
 from engine.principals import Operator
 from engine.runtime import Engine
-from engine.store import audit, dead_letters, exports, sealed
+from engine.store import audit, dead_letters, sealed
 from engine.store.audit import Act
 from engine.store.database import FAILURES, Database
-from schemas.envelope import decode_record
-from schemas.facts import decode_cause
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +73,7 @@ def erase_letter(engine: Engine, id_: str, operator: Operator) -> Erased:
         letter = dead_letters.read(connection, id_)
         if letter is None:
             raise UnknownLetter(f"there is no dead letter {id_!r}")
-        body = dead_letters.read_sealed(connection, letter.token)
-        taken = {decode_cause(step.cause).token for step in exports.steps_of(connection, letter.case_id)}
-        words = set[str]()
-        if body is not None and letter.partition is not None:
-            try:
-                words = {decode_record(body).token} - taken - {""}
-            except msgspec.DecodeError:
-                words = set()  # it never was an event, so nothing else was sealed of it
+        words = sealed.untaken(connection, [id_])
         erased = Erased(
             letter.case_id, sealed.blank(connection, words), sealed.blank(connection, {letter.token} - {""})
         )

@@ -16,6 +16,7 @@ from engine.store import audit, dead_letters
 from engine.store.audit import Act
 from engine.store.dead_letters import Letter
 from schemas.envelope import decode_record, encode_record
+from schemas.instants import written
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
@@ -24,13 +25,18 @@ OPERATOR = "operator"
 
 
 class Replayed(Struct, frozen=True):
-    """What became of a replayed letter: done, parked, refused, duplicate, or `released` for a failed firing."""
+    """What became of a replayed letter: done, parked, refused, duplicate, or `released` for a failed firing.
+
+    Of a parked one, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
+    """
 
     letter: str
     outcome: str
     reason: str = ""
     field: str = ""
     detail: str = ""
+    waits_for: tuple[str, ...] = ()
+    until: str = ""
 
 
 class NotReplayable(GridpatrolError):
@@ -102,10 +108,12 @@ def outcome_of(id_: str, answer: Answer | None) -> Replayed:
     """What an answer says of the replay of a letter; None: a firing was released, which has no answer of its own."""
     if answer is None:
         return Replayed(id_, "released")
-    why = answer.refusal
-    if why is None:
-        return Replayed(id_, answer.outcome)
-    return Replayed(id_, answer.outcome, why.reason, why.field, why.detail)
+    why, wait = answer.refusal, answer.wait
+    if why is not None:
+        return Replayed(id_, answer.outcome, why.reason, why.field, why.detail)
+    if wait is not None:
+        return Replayed(id_, answer.outcome, waits_for=wait.waits_for, until=written(wait.until))
+    return Replayed(id_, answer.outcome)
 
 
 def write_outcome(engine: Engine, outcome: Replayed, row: str) -> None:

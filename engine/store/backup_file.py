@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from engine import failpoints
@@ -40,6 +41,13 @@ class BackupFailed(GridpatrolError):
     """The copy could not be written. Nothing has its name."""
 
     remedy = "Make room where it is written, or name a file on another disk."
+
+
+class PutByHand(GridpatrolError):
+    """The database is a backup that nobody has restored: its feed would give out again the numbers of alerts that its
+    subscribers have heard, and they would miss the new ones in silence."""
+
+    remedy = "Run `gridpatrol restore --in-place` once, before its server starts."
 
 
 class PartitionEnd(Struct, frozen=True):
@@ -69,15 +77,10 @@ class BackupNote(Struct, frozen=True):
 # ---- the note -----------------------------------------------------------------------------------------------
 
 
-def installation_of(database: Database) -> str:
+def installation_of(connection: Connection) -> str:
     """What tells this installation from others; the first call makes it up."""
-    with database.read() as connection:
-        found = read_meta(connection, INSTALLATION)
-    if found is not None:
-        return found
-    with database.begin() as connection:
-        write_meta(connection, INSTALLATION, uuid4().hex, keep=True)
-        return read_meta(connection, INSTALLATION) or ""
+    write_meta(connection, INSTALLATION, uuid4().hex, keep=True)
+    return read_meta(connection, INSTALLATION) or ""
 
 
 def describe(connection: Connection, installation: str, at: int) -> BackupNote:
@@ -95,6 +98,21 @@ def read_note(connection: Connection) -> BackupNote | None:
 def write_note(connection: Connection, note: BackupNote) -> None:
     """Keep it in the backup, or in the database that was restored from it."""
     write_meta(connection, NOTE, msgspec.json.encode(note).decode())
+
+
+def mark_restored(connection: Connection, at: int) -> None:
+    """The database has begun anew at this instant (ms UTC), if it ever was a backup."""
+    note = read_note(connection)
+    if note is not None:
+        write_note(connection, replace(note, restored_at=at))
+
+
+def check_restored(database: Database) -> None:
+    """PutByHand where the database is a backup, and no restore has begun it anew."""
+    with database.read() as connection:
+        note = read_note(connection)
+    if note is not None and note.restored_at is None:
+        raise PutByHand(f"{database.url.render_as_string(hide_password=True)} is a backup that was put there by hand")
 
 
 # ---- the file -----------------------------------------------------------------------------------------------

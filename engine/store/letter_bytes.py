@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection
 
-from engine.store.sealed import LETTER, blank
-from engine.store.sql import execute
+from engine.store.sealed import LETTER, blank, untaken
+from engine.store.sql import among, execute
 
 
 def held(connection: Connection) -> dict[str, int]:
@@ -31,5 +31,11 @@ def oldest(
 
 
 def empty(connection: Connection, ids: Collection[str]) -> None:
-    """Let the bytes of letters go. Their sealed rows stay, so that the same bytes, sent again, bring nothing back."""
+    """Let the bytes of letters go, and what was sealed of their events unless a case has taken it.
+
+    The sealed rows of letters stay, so that the same bytes, sent again, bring nothing back. Those of events do not:
+    whoever sends one again when it can be taken is to be heard.
+    """
+    condition, words = among(connection, "token", sorted(untaken(connection, ids)))
     blank(connection, [f"{LETTER}{id_}" for id_ in ids])
+    execute(connection, f"DELETE FROM sealed WHERE {condition}", words)

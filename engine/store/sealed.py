@@ -5,11 +5,14 @@ stays, with an empty body, so that the same event, sent again, brings nothing ba
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 
+import msgspec
 from sqlalchemy import Connection
 
 from engine.store import tables
 from engine.store.sql import among, execute
+from schemas.envelope import decode_record
 from schemas.facts import decode_cause
 
 TABLE = tables.sealed.name
@@ -41,6 +44,22 @@ def blank_case(connection: Connection, case: str) -> tuple[int, int]:
     sql = f"SELECT source, event_id, token FROM dead_letters WHERE case_id = '' AND {condition}"
     letters |= {token for source, id_, token in execute(connection, sql, ids) if (source, id_) in sent and token}
     return blank(connection, set(tokens) - letters), blank(connection, letters)
+
+
+def untaken(connection: Connection, letters: Collection[str]) -> set[str]:
+    """Tokens of what was sealed of the events in these letters (by id), where no step of their cases has taken it."""
+    condition, ids = among(connection, "d.id", sorted(letters))
+    sql = f"""
+        SELECT d.case_id, s.body FROM dead_letters d JOIN sealed s ON s.token = d.token
+        WHERE d.partition IS NOT NULL AND s.body <> '' AND {condition}"""
+    tokens, cases = set[str](), set[str]()
+    for case, body in execute(connection, sql, ids):
+        with suppress(msgspec.DecodeError):  # a record that never was an event: nothing else was sealed of it
+            tokens.add(decode_record(body).token)
+            cases.add(case)
+    condition, known = among(connection, "case_id", sorted(cases))
+    causes = execute(connection, f"SELECT cause FROM facts WHERE {condition}", known).scalars()
+    return tokens - {decode_cause(cause).token for cause in causes} - {""}
 
 
 def blank(connection: Connection, tokens: Collection[str]) -> int:

@@ -21,6 +21,7 @@ from workflows.clocks.explain import amount_text
 from workflows.clocks.limits import Kind, Limit, limit_text
 from workflows.clocks.timescales import CalendarError
 from workflows.definitions import DEFINITIONS
+from workflows.parking import waits_for
 from workflows.policy.index import Policy
 
 
@@ -75,13 +76,14 @@ class AllowedTrigger(Struct, frozen=True):
 
 
 class ParkedEvent(Struct, frozen=True):
-    """An early event that waits for its state."""
+    """An early event that waits for its state: for an event of one of the types of `waits_for`, until an instant."""
 
     source: str
     id: str
     type: str
     arrived_at: str
     until: str
+    waits_for: tuple[str, ...]
 
 
 class Cause(Struct, frozen=True):
@@ -174,7 +176,14 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
         merged_into=case.merged_into,
         quarantined=case.quarantined,
         parked=[
-            ParkedEvent(early.source, early.id, early.type, names.instant(early.arrival), names.instant(early.until))
+            ParkedEvent(
+                early.source,
+                early.id,
+                early.type,
+                names.instant(early.arrival),
+                names.instant(early.until),
+                waits_for(case.definition, case.state, early.type),
+            )
             for early in case.parked
         ],
         history=[history_step(step, names) for step in steps],

@@ -5,9 +5,10 @@ from contextlib import closing
 import click
 
 from consumers.alerts import fold
+from engine.clock import now_ms
 from engine.lease import Lease
 from engine.operations.auditing import audited
-from engine.store import audit, copying
+from engine.store import audit, backup_file, copying
 from engine.store.audit import Act
 from engine.store.database import open_database
 from gridpatrol import options
@@ -49,7 +50,8 @@ def upgrade(database: str | None) -> None:
 @command.command("restart-feed")
 @options.database
 def restart_feed(database: str | None) -> None:
-    """Begin the alert feed anew, once, after a database was restored from a backup and before its server starts.
+    """Begin the alert feed anew, once, after a database was restored by hand and before its server starts;
+    `gridpatrol restore` does so itself, and checks what it restores.
 
     What was told after the backup is gone from the database, and its numbers are given out again. Subscribers that
     go on after one of them would miss alerts in silence. In a new epoch each of them is sent the event `restarted`,
@@ -65,6 +67,8 @@ def restart_feed(database: str | None) -> None:
         try:
             with audited(opened, options.operator(), Act.FEED_RESTARTED, ""):
                 epoch = fold.restart_feed(opened)
+            with opened.begin() as connection:
+                backup_file.mark_restored(connection, now_ms())
         finally:
             lease.close()
     click.echo(f"The alert feed begins anew, as epoch {epoch}.")

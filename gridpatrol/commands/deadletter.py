@@ -158,6 +158,8 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
     else:
         for done in outcomes:
             why = f" ({done.reason} {done.field}: {done.detail})" if done.reason else ""
+            if done.until:
+                why = f" until {done.until}, waits for {' or '.join(done.waits_for)}"
             click.echo(f"{done.letter}: {done.outcome}{why}")
     ctx.exit(1 if any(done.reason for done in outcomes) else 0)
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from gridpatrol.demo.hours import Gap
 from gridpatrol.demo.locality import WEIGHTS, Locality
 from workflows.case import Case, Owner
+from workflows.permissions import NOTHING, Claim
 from workflows.policy.model import Category, Post
 from workflows.routing import next_above, upward
 
@@ -112,8 +113,8 @@ class IncidentScript:
         self.events.append(event)
         return event
 
-    def _speaker(self, trigger: str, levels: tuple[int, ...] = (), role: str = "") -> Post:
-        posts = self.locality.speakers(trigger, self.case, levels, role)
+    def _speaker(self, trigger: str, levels: tuple[int, ...] = (), role: str = "", claim: Claim = NOTHING) -> Post:
+        posts = self.locality.speakers(trigger, self.case, levels, role, claim)
         if not posts:
             raise LookupError(f"nobody may say {trigger} of a case owned by {self.case.owner.grid}")
         return self.rng.choices(posts, [WEIGHTS.get(post.role, 1) for post in posts])[0]
@@ -138,7 +139,7 @@ class IncidentScript:
         else:
             levels = {"patrol": (self.locality.leaf_level,), "inspection": (2, 3)}.get(self.source, ())
             role = {"supervision": "supervisor", "petition": "office"}.get(self.source, "")
-            finder = self._speaker("report.submitted", levels, role)
+            finder = self._speaker("report.submitted", levels, role, Claim(self.source))
         data: dict[str, Any] = {"category": self.category.code, "source": self.source}
         # A place by code, by position or by both.
         if self.source == "sensor" or self.chance(0.7):

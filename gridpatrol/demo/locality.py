@@ -12,7 +12,7 @@ from engine.packs import load_pack
 from gridpatrol.demo.hours import Gap
 from workflows.case import Case
 from workflows.clocks.limits import Kind
-from workflows.permissions import forbid
+from workflows.permissions import NOTHING, Claim, forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Category, Post
 
@@ -39,15 +39,18 @@ class Locality:
         """The level of a post's grid."""
         return self.policy.grids[post.grid].level
 
-    def speakers(self, trigger: str, case: Case, levels: tuple[int, ...] = (), role: str = "") -> list[Post]:
-        """The posts that may say it of this case, all or those of some levels or of a role, in the pack's order."""
+    def speakers(
+        self, trigger: str, case: Case, levels: tuple[int, ...] = (), role: str = "", claim: Claim = NOTHING
+    ) -> list[Post]:
+        """The posts that may say and claim it of this case, all or those of some levels or of a role, in the pack's
+        order."""
         return [
             post
             for post in self.posts
             if (not levels or self.level(post) in levels)
             and (not role or post.role == role)
             and self.policy.role_rows(trigger, post.role)  # spares the wording of most refusals
-            and forbid(post, trigger, case, self.policy, self.policy) is None
+            and forbid(post, trigger, case, self.policy, self.policy, claim) is None
         ]
 
     def limit(self, clock: str, level: int, category: Category) -> Gap:

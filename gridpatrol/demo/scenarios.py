@@ -24,6 +24,8 @@ SOURCES = {
     "supervision": 3,
     "petition": 2,
 }
+FINDERS = ("patrol", "inspection")
+"""Sources of those who find a problem themselves: they order no deadline."""
 COMMON = {"dust": 4, "area_source": 4, "coal": 2}
 """Groups of problems that are found more often; the others count once."""
 
@@ -44,7 +46,7 @@ def draw(
     return IncidentScript(locality, rng, category, rng.choice(locality.leaves), source, slow, offline)
 
 
-def fit_for(locality: Locality, rng: Random, state: str, urgent: bool = False) -> IncidentScript:
+def fit_for(locality: Locality, rng: Random, state: str, urgent: bool = False, source: str = "") -> IncidentScript:
     """A problem whose way leads through a state; urgent: handled within hours that run by night as well."""
     early, fitting = state in ("discovered", "dissuading"), list(locality.categories)
     if early:
@@ -53,7 +55,8 @@ def fit_for(locality: Locality, rng: Random, state: str, urgent: bool = False) -
         fitting = [c for c in fitting if c.level < locality.leaf_level - 1]
     elif urgent:
         fitting = [c for c in fitting if not locality.limit("handle", c.level, c).working]
-    source = rng.choice(("patrol", "hotline", "public", "camera"))  # an inspector accepts at once
+    # An inspector accepts at once.
+    source = source or rng.choice(("patrol", "hotline", "public", "camera"))
     return draw(locality, rng, fitting, "patrol" if early else source if state == "reported" else "")
 
 

@@ -32,7 +32,7 @@ from gridpatrol.demo.events import CloudEventWriter, mint
 from gridpatrol.demo.incident_script import MAIN_LINE, OPEN, IncidentScript, Later, PlannedEvent
 from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.next_step import ORIGIN, advance, beside, revive
-from gridpatrol.demo.scenarios import draw, fit_for, main_line
+from gridpatrol.demo.scenarios import FINDERS, draw, fit_for, main_line
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Traffic:
             script = draw(self.locality, self.rng, self.locality.categories)
             script.found()
             planned, at = script.events[0], self._ms()
-            if self.rng.random() < 0.15:
+            if script.source not in FINDERS and self.rng.random() < 0.35:
                 planned.data["deadline"] = Later(self.rng.uniform(1, 10))  # minutes, so that deadlines fall due
             elif script.source == "patrol" and self.rng.random() < 0.08:
                 at -= self.rng.randint(5, 90) * 60_000  # the phone had no network until now
@@ -146,7 +146,7 @@ class Traffic:
             if fresh:
                 scripts.append(self._drive_to("reported"))
             if not any(line["overdue"] for line in self.open.values()):
-                scripts.append(self._drive_to("reported", deadline=Later(1.5 / 60)))
+                scripts.append(self._drive_to("reported", "hotline", deadline=Later(1.5 / 60)))
             if not scripts:
                 return
             at, events = self._ms(), list[dict[str, Any]]()
@@ -159,9 +159,9 @@ class Traffic:
             fresh = False
             time.sleep(0.1)
 
-    def _drive_to(self, state: str, **extra: Any) -> IncidentScript:
-        """A new incident that has come as far as a state, all in one breath."""
-        script = fit_for(self.locality, self.rng, state)
+    def _drive_to(self, state: str, source: str = "", **extra: Any) -> IncidentScript:
+        """A new incident that has come as far as a state, all in one breath; where it comes from, if that matters."""
+        script = fit_for(self.locality, self.rng, state, source=source)
         for _ in main_line(script):
             if script.state == state:
                 break

@@ -18,7 +18,6 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from consumers import verify
 from consumers.alerts import fold
@@ -32,7 +31,7 @@ from engine.settings import Settings
 from engine.store import audit, backup_file, inbox_table
 from engine.store.audit import Act
 from engine.store.backup_file import BackupFailed, BackupNote
-from engine.store.database import Database, file_of, open_database, url_of_file
+from engine.store.database import FAILURES, Database, file_of, open_database, unusable, url_of_file
 from engine.store.meta import remove_meta
 from gridpatrol import options
 from gridpatrol.run.wiring import DOOR, NothingThere, consumers, exists, is_empty, reading, shown
@@ -97,11 +96,8 @@ def make(settings: Settings, file: Path, show: Show) -> Backup:
         if is_empty(source):
             raise NothingThere(f"nothing has been stored at {shown(settings.database)}")
         stands, wanted = source.revisions()
-        installation = backup_file.installation_of(source)
-        if stands == wanted:  # an older release's tables have no audit
-            with source.begin() as connection:
-                audit.write(connection, options.operator(), Act.BACKUP_MADE, str(file))
         with files.whole(file) as part:
+            installation = sign(source, str(file), audited=stands == wanted)
             with source.read() as connection:
                 note = backup_file.describe(connection, installation, now_ms())
                 needed, free = ROOM * backup_file.count_bytes(connection), shutil.disk_usage(part.parent).free
@@ -116,6 +112,22 @@ def make(settings: Settings, file: Path, show: Show) -> Backup:
     made = Backup(str(file), file.stat().st_size, digest, note, mismatches)
     log.info("backup.made", extra={"file": made.file, "sha256": digest, "by": options.account()})
     return made
+
+
+def sign(source: Database, file: str, *, audited: bool) -> str:
+    """Say in the audit, and so in the backup itself, who makes it; an older release's tables have none. Returns what
+    tells the installation from others.
+
+    A database that cannot be written needs its backup most of all: it is empty then, and the log warns.
+    """
+    try:
+        with source.begin() as connection:
+            if audited:
+                audit.write(connection, options.operator(), Act.BACKUP_MADE, file)
+            return backup_file.installation_of(connection)
+    except FAILURES as error:
+        log.warning("who makes the backup, and of which installation, is not in it: %s", unusable(error) or error)
+        return ""
 
 
 def read_back(part: Path, note: BackupNote, show: Show, *, of_this_release: bool) -> int | None:
@@ -182,7 +194,7 @@ def restore(settings: Settings, file: Path, digest: str | None, unchecked: bool,
                 )
             if unchecked:
                 check_facts(copy, str(file), show)
-            epoch = begin_anew(copy, note, str(file))
+            epoch = begin_anew(copy, str(file))
         backup_file.close_whole(part)
     log.info("backup.restored", extra={"file": str(file), "sha256": found, "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
@@ -196,7 +208,7 @@ def restore_in_place(settings: Settings, show: Show) -> Restored:
         check_facts(opened, shown(settings.database), show)
         with opened.read() as connection:
             note = backup_file.read_note(connection)
-        epoch = begin_anew(opened, note, shown(settings.database))
+        epoch = begin_anew(opened, shown(settings.database))
     log.info("backup.restored", extra={"database": shown(settings.database), "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
 
@@ -263,7 +275,7 @@ def open_checked(file: Path, part: Path) -> Database:
     return copy
 
 
-def begin_anew(database: Database, note: BackupNote | None, source: str) -> str:
+def begin_anew(database: Database, source: str) -> str:
     """Begin the feed of alerts anew, forget what was of the server of before, and bring figures and alerts to the last
     step, where no role does that. The audit says what was restored. Returns the feed's epoch; ConsumerAhead."""
     with database.read() as connection:
@@ -275,6 +287,5 @@ def begin_anew(database: Database, note: BackupNote | None, source: str) -> str:
     with database.begin() as connection:
         remove_meta(connection, DOOR)
         audit.write(connection, options.operator(), Act.BACKUP_RESTORED, source)
-        if note is not None:
-            backup_file.write_note(connection, replace(note, restored_at=now_ms()))
+        backup_file.mark_restored(connection, now_ms())
     return epoch

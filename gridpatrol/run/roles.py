@@ -29,6 +29,7 @@ from engine.principals import Principals
 from engine.rehearsals import rehearse_active
 from engine.runtime import Engine
 from engine.settings import Settings
+from engine.store import backup_file
 from engine.store.audit import Act
 from engine.store.database import Database, DriverError, open_database, unusable
 from gridpatrol import options
@@ -63,6 +64,7 @@ def store(settings: Settings) -> Iterator[tuple[Database, Lease]]:
             lease = Lease(database, WRITER, shared=True)
             stack.callback(lease.close)
             database.check_schema()
+            backup_file.check_restored(database)
             yield database, lease
     except DriverError as error:
         if (known := unusable(error)) is None:

@@ -27,7 +27,7 @@ from engine.packs import check_folder, folder_of
 from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
-from engine.store import inbox_table, sealed
+from engine.store import backup_file, inbox_table, sealed
 from engine.store.audit import Act
 from engine.store.database import Database, file_of, open_database
 from engine.store.meta import read_meta
@@ -153,6 +153,7 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
         if is_empty(database):
             database.upgrade()
         database.check_schema()
+        backup_file.check_restored(database)
         with database.read() as connection:
             if read_meta(connection, inbox_table.TOPIC) is not None:
                 raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")

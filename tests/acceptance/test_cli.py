@@ -350,6 +350,18 @@ def test_published_twice_it_counts_once() -> None:
     assert len(answer("incident", "list")["incidents"]) == 2
 
 
+def test_what_comes_early_is_told_what_it_waits_for_and_what_comes_with_its_report_what_became_of_it() -> None:
+    comment = {"type": "gridpatrol.comment.added.v1", "data": {}}
+    early = [report(number) | comment | {"id": f"early-{number}"} for number in (1, 2)]
+    output = run("publish", "-", stdin=jsonl(*early, report(1))).stdout
+    assert "early-2: came early; parked until 20" in output and "early-1" not in output
+    assert "waits for gridpatrol.report.submitted.v1\n" in output
+    assert output.endswith("2 done, 1 parked\n")
+    item = json.loads(run("publish", "-", "--json", stdin=jsonl(early[1])).stdout)["results"][0]
+    assert (item["outcome"], item["first"]) == ("duplicate", "parked")
+    assert item["waits_for"] == ["gridpatrol.report.submitted.v1"] and item["until"].endswith("Z")
+
+
 def test_a_member_of_misspelt_name_is_taken_and_named() -> None:
     said = report(1)
     said["data"]["photo"] = "x"

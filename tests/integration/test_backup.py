@@ -30,11 +30,13 @@ from engine.failpoints import arm
 from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import backup_file
-from engine.store.backup_file import BackupFailed
+from engine.store import database as databases
+from engine.store.backup_file import BackupFailed, PutByHand
 from engine.store.database import open_database
 from engine.store.meta import read_meta, write_meta
 from gridpatrol.cli import main
 from gridpatrol.run import backup
+from gridpatrol.run.serve import serve
 from gridpatrol.run.wiring import DOOR
 from lab.runs import consumers, engine_on, replayed, storm
 from tests.integration.test_copy import rows
@@ -199,6 +201,18 @@ def test_a_backup_says_of_when_and_of_which_installation_it_is(source: str, tmp_
         note = backup_file.read_note(connection)
     assert note is not None
     assert (note.installation, note.at, note.restored_at) == (first["note"]["installation"], first["note"]["at"], None)
+
+
+def test_a_database_that_cannot_be_written_is_backed_up_all_the_same(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stored(source)
+    monkeypatch.setattr(databases, "LOCK_S", 0.1)
+    with closing(sqlite3.connect(file_of(source), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # from now on nobody else writes
+        said = made(source, tmp_path / "a.db")
+    assert "and of which installation, is not in it: another program holds a lock" in said
+    assert stored(look_into(tmp_path / "a.db")) == before
 
 
 def test_people_see_how_far_each_partition_was_and_what_the_file_must_be(source: str, tmp_path: Path) -> None:
@@ -521,6 +535,28 @@ def test_one_that_is_of_several_backups_is_refused_and_left_as_it_is(database_ur
     )
     with closing(open_database(database_url)) as database:
         assert fold.epoch(database) == before
+
+
+def test_a_backup_that_was_put_in_place_by_hand_is_not_served_before_it_is_begun_anew(
+    kept: Path, database_url: str
+) -> None:
+    url = database_url if database_url.startswith("postgresql") else f"sqlite:///{kept}"
+    if url == database_url:
+        shutil.copyfile(kept, kept.with_name("copied.db"))
+        run("db", "copy", "--from", f"sqlite:///{kept.with_name('copied.db')}", "--database", url)
+    doors: list[str] = []
+    settings = Settings(database=url, listen="127.0.0.1:0", partitions=4)
+    with pytest.raises(PutByHand, match="is a backup that was put there by hand"):
+        serve(settings, opened=lambda url, _: doors.append(url), seconds=5)
+    run("restore", "--in-place", "--database", url)
+    serve(settings, opened=lambda url, _: doors.append(url), seconds=0.1)
+    assert len(doors) == 1
+
+
+def test_one_whose_feed_was_restarted_counts_as_begun_anew(kept: Path) -> None:
+    run("db", "restart-feed", "--database", f"sqlite:///{kept}")
+    with closing(open_database(f"sqlite:///{kept}")) as database:
+        backup_file.check_restored(database)
 
 
 def test_a_served_database_is_not_begun_anew(source: str) -> None:

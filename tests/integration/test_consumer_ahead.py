@@ -39,7 +39,7 @@ EACH: list[tuple[str, Consumer]] = [("performance", consume.consume), ("alerts",
 def db(database_url: str) -> Iterator[Database]:
     """A run whose consumers are at its end."""
     with engine_on(database_url, 4, consumers=consumers()) as engine:
-        replayed(engine, storm(5, 20))
+        replayed(engine, storm(5, 4))
         yield engine.database
 
 
@@ -125,7 +125,7 @@ def test_the_alerts_role_looks_at_it_and_waits(db: Database) -> None:
 def test_who_waited_for_another_process_takes_its_new_steps_for_no_other_backup(postgres_url: str) -> None:
     """Each transaction is to see the steps that the one before it took in."""
     with engine_on(postgres_url, 4, consumers=consumers()) as engine:
-        replayed(engine, storm(5, 20), until=None)
+        replayed(engine, storm(5, 4))
         db, was = engine.database, end(engine.database)
         found: list[Any] = []
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 from engine.clock import now_ms
@@ -638,13 +639,42 @@ def test_the_description_names_every_route_and_the_schema_of_every_event(door: S
         "/readyz",
     }
     assert wanted <= set(described["paths"])
-    assert set(EVENT_TYPES) <= set(described["components"]["schemas"])
+    assert set(EVENT_TYPES) == set(described["components"]["schemas"]["Event"]["discriminator"]["mapping"])
     body = described["paths"]["/v1/events"]["post"]["requestBody"]["content"]
     assert "application/cloudevents-batch+json" in body
     for reference in references(described["paths"]):
         assert reference.rpartition("/")[2] in described["components"]["schemas"], reference
     asked = {p["name"] for p in described["paths"]["/v1/incidents"]["get"]["parameters"]}
     assert {"overdue", "grid", "clock", "owner", "due_before", "sort", "cursor", "state"} <= asked
+
+
+def test_what_the_door_answers_is_described_to_the_last_member(door: Served) -> None:
+    described = door.get("/openapi.json")
+    for shape in described["components"]["schemas"].values():
+        if "properties" in shape:
+            shape["additionalProperties"] = False
+    month = "/v1/performance?by=grid&from=2026-03-01&to=2026-03-31&published=true"
+    asked = {
+        "/v1/incidents/{id}": [f"/v1/incidents/{case}" for case in (LATE, ACCEPTED, REJECTED, PAUSED)],
+        "/v1/incidents": ["/v1/incidents?open=all"],
+        "/v1/alerts": ["/v1/alerts"],
+        "/v1/performance": ["/v1/performance?by=grid", month],
+        "/v1/events/status": [f"/v1/events/status?source=app/test&id={LATE}.r"],
+        "/readyz": ["/readyz"],
+        "/healthz": ["/healthz"],
+    }
+    for path, addresses in asked.items():
+        shape = described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        judge = Draft202012Validator({**shape, "components": described["components"]})
+        for address in addresses:
+            answer = door.get(address)
+            judge.validate(answer)
+            assert answer, address
+    shape = {"$ref": "#/components/schemas/FeedLine", "components": described["components"]}
+    assert door.get("/v1/alerts")["alerts"], "no alert was told, so no line of the feed is judged"
+    with door.client.stream("GET", "/v1/alerts/stream", headers={"Last-Event-ID": "0-0"}) as stream:
+        lines = (line.removeprefix("data: ") for line in stream.iter_lines() if line.startswith('data: {"id"'))
+        Draft202012Validator(shape).validate(msgspec.json.decode(next(lines)))
 
 
 def references(value: Any) -> Iterator[str]:

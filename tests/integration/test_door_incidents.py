@@ -219,6 +219,7 @@ def test_a_case_whose_report_has_not_come_shows_what_waits_for_it(door: Served) 
     case = door.get(f"/v1/incidents/{UNBORN}")
     assert (case["state"], case["opened_at"], case["owner"], case["category"]) == ("awaited", None, None, None)
     [waiting] = case["parked"]
+    assert waiting["waits_for"] == ["gridpatrol.report.submitted.v1"]
     assert (waiting["id"], waiting["type"]) == ("early", "gridpatrol.incident.accepted.v1")
     assert [row["trigger"] for row in case["allowed"]] == ["report.submitted"]
     [parked] = [fact for step in case["history"] for fact in step["facts"] if fact["fact"] == "incident.parked"]

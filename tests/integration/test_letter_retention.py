@@ -25,9 +25,11 @@ from engine.settings import Settings
 from engine.store import dead_letters
 from gridpatrol.run.wiring import chores
 from schemas.refusals import Reason, Refusal
+from tests.integration.test_door import report
+from tests.integration.test_erasure import NAME, bodies
 from tests.integration.test_migrations import to
-from tests.support.builders import DAY, subject
-from tests.support.serving import prepared
+from tests.support.builders import DAY, event, subject
+from tests.support.serving import prepared, tell
 
 NO = Refusal(Reason.INVALID, "type", "no")
 CASE = subject("WY01", 1)
@@ -168,3 +170,20 @@ def test_the_oldest_are_found_along_an_index(sqlite_url: str) -> None:
             sql = f"SELECT id, size FROM dead_letters WHERE size > 0 AND {condition} ORDER BY kept_at, id LIMIT 5"
             [row] = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
             assert f"INDEX {name} " in row[3] + " " and "TEMP" not in row[3]
+
+
+def test_the_words_of_a_refused_event_go_with_its_letter_and_those_of_a_case_stay(engine: Engine) -> None:
+    """And whoever sends the event again, after it can be taken, is heard."""
+    case = report(CASE, now_ms(), reporter_name=NAME)
+    assert tell(engine, case, now_ms()) == "done"
+    said = event("incident.accepted", "NOBODY", now_ms(), case=CASE, id="refused", note=NAME)
+    assert tell(engine, said, now_ms()) == "refused"
+    raw = msgspec.json.encode(case | {"id": "forged"})
+    with engine.database.begin() as connection:
+        dead_letters.write(connection, [admission.letter(raw, NO, "app", now_ms(), "door-1")])
+        connection.exec_driver_sql("UPDATE dead_letters SET kept_at = 1")
+    assert sum(NAME in body for body in bodies(engine).values()) == 3
+    assert emptied(engine) == 2
+    assert [NAME in body for body in bodies(engine).values() if body] == [True], "of the case"
+    assert tell(engine, said, now_ms()) == "duplicate"
+    assert sum(NAME in body for body in bodies(engine).values()) == 2

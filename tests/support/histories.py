@@ -179,7 +179,7 @@ def live(number: int, plot: Sequence[Choice]) -> Life:
         ("patrol", f"{leaf}-MEMBER", "incident"),
     )[first.variant]
     data: dict[str, Any] = {"category": ("D3-01", "D3-04")[first.trigger % 2], "source": source, "grid": leaf}
-    if first.trigger % 4 > 1:
+    if first.trigger % 4 > 1 and source != "patrol":  # who finds it on patrol orders no deadline
         ordered = None if first.trigger % 4 == 2 else instant(teller.now + first.after)
         data["deadline"] = ordered
     teller.say("report.submitted", by, late=first.late, definition=definition, **data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -15,10 +16,12 @@ from engine.http import description
 from engine.http.app import BEHIND_GUARDS, UNGUARDED
 from engine.http.description import PROBLEMS, describe, references
 from engine.http.events import BATCH, SINGLE
+from engine.http.problems import UNANSWERABLE
 from engine.views.alerts import FeedLine
 from schemas import examples
 from schemas.events import EVENT_TYPES
 from schemas.messages import Line
+from tests.support.source_files import ROOT
 
 
 @cache
@@ -99,8 +102,18 @@ def test_every_event_is_a_component_whose_parts_are_components() -> None:
     body = document()["paths"]["/v1/events"]["post"]["requestBody"]["content"]
     assert set(body) == {*SINGLE, BATCH}
     assert {body[kind]["schema"]["$ref"] for kind in SINGLE} == {"#/components/schemas/Event"}
-    assert set(schemas["Event"]["discriminator"]["mapping"]) == set(EVENT_TYPES)
-    assert [one["$ref"].removeprefix("#/components/schemas/") for one in schemas["Event"]["oneOf"]] == list(EVENT_TYPES)
+    mapping = schemas["Event"]["discriminator"]["mapping"]
+    assert list(mapping) == list(EVENT_TYPES)
+    assert [one["$ref"] for one in schemas["Event"]["oneOf"]] == list(mapping.values())
+    for event, reference in mapping.items():
+        assert schemas[reference.removeprefix("#/components/schemas/")]["properties"]["type"]["const"] == event
+
+
+def test_names_of_components_are_names_of_classes_and_no_schema_is_a_bare_false() -> None:
+    schemas = document()["components"]["schemas"]
+    assert [name for name in schemas if not name.isidentifier()] == []
+    assert {name: shape["title"] for name, shape in schemas.items()} == {name: name for name in schemas}
+    assert '"items":false' not in msgspec.json.encode(document()).decode()
 
 
 @pytest.mark.parametrize("kind", sorted(examples.DATA))
@@ -116,6 +129,13 @@ def test_the_examples_of_the_description_are_what_it_describes() -> None:
     body = document()["paths"]["/v1/events"]["post"]["requestBody"]["content"]
     for shown in body.values():
         Draft202012Validator({**shown["schema"], "components": document()["components"]}).validate(shown["example"])
+
+
+def test_every_status_that_the_door_answers_with_is_described() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "engine" / "http").glob("*.py")]
+    raised = {int(status) for text in texts for status in re.findall(r"\bProblem\(\s*(\d{3})", text)}
+    assert {400, 401, 415, 503} <= raised
+    assert raised | {status for status, _ in UNANSWERABLE.values()} <= set(PROBLEMS)
 
 
 def test_each_status_that_an_operation_names_is_explained_once() -> None:

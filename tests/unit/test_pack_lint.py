@@ -338,6 +338,39 @@ ONE_FINDING = {
         "error roles.csv:32 rule: is empty",
         "fill in the rule",
     ),
+    "a source that there is not": (
+        (
+            "roles.csv",
+            ",patrol;inspection;supervision;public;petition;hotline;sensor;camera;transfer,total\nreport-a",
+            ",patrol;rumour,total\nreport-a",
+        ),
+        "error roles.csv:2 sources: rule 'report': 'rumour' is none of the sources",
+        "patrol, inspection, supervision",
+    ),
+    "a clock that there is not": (
+        ("roles.csv", "dissuade;report;accept;handle;rectify;verify;close;total", "total;parking"),
+        "error roles.csv:23 deadlines: rule 'deadline': 'parking' is none of the deadlines",
+        "none, dissuade, report",
+    ),
+    "none beside a clock": (
+        ("roles.csv", "dissuade;report;accept;handle;rectify;verify;close;total", "total;none"),
+        "error roles.csv:23 deadlines: rule 'deadline': 'none' stands beside others",
+        "none alone",
+    ),
+    "sources of what is no report": (
+        (
+            "roles.csv",
+            "dissuade,dissuasion.recorded,member;chief,3,place,\n",
+            "dissuade,dissuasion.recorded,member;chief,3,place,,patrol\n",
+        ),
+        "error roles.csv:5 sources: rule 'dissuade': dissuasion.recorded claims no sources",
+        "report.submitted",
+    ),
+    "a rule that lets a role claim any deadline": (
+        ("roles.csv", ",,dissuade;report;accept;handle;rectify;verify;close;total", ""),
+        "warning roles.csv deadlines: deadline: may claim any",
+        "say which deadlines",
+    ),
     "a trigger that nobody may say": (
         ("roles.csv", "urge,incident.urged,supervisor;office;sponsor,,place,\n", ""),
         "warning roles.csv trigger: nobody may say incident.urged",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.refusals import Reason
@@ -20,13 +21,15 @@ from tests.support.builders import (
     MEMBER,
     STREET,
     Story,
+    at,
     changed,
+    instant,
     weiyang,
 )
 from workflows.case import Case, Owner
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
-from workflows.policy.model import Post, RoleRow
+from workflows.policy.model import Post, RoleRow, encode
 
 PATH = ("XA", "WY", "WY01", "WY01-01")
 CASE = Case(id="a", path=PATH, owner=Owner("WY01", 3, "WY-URBAN"), assisting=("WY-GREEN",), by=MEMBER)
@@ -94,6 +97,56 @@ def test_what_nobody_may_say_is_said_to_be_so():
 def test_every_event_of_the_contract_has_somebody_who_may_say_it(name):
     """`一二级: 组织、指挥、督查、协调; 三四级: 巡查、发现、上报、及时处置` (M37): each duty has its roles."""
     assert [row for row in weiyang().pack.roles if row.trigger == trigger_of(name)]
+
+
+# ---- what may be claimed ----------------------------------------------------------------------------------
+
+
+def test_who_patrols_claims_no_supervision_and_orders_no_deadline():
+    """The two columns of the sample pack: a refusal names the rule and the field."""
+    patrol: dict[str, Any] = {"category": BARE, "grid": LEAF}
+    for source in ("supervision", "hotline", "sensor"):
+        refused = Story().refused(Reason.FORBIDDEN, "report.submitted", MEMBER, source=source, **patrol)
+        assert refused.field == "data.source"
+        assert "rule patrol-report lets role member report from these sources only: patrol, public" in refused.detail
+        assert source not in refused.detail
+    for deadline in (None, "2199-01-01T00:00:00Z", instant(at("03-03 09:00"))):
+        refused = Story().refused(
+            Reason.FORBIDDEN, "report.submitted", MEMBER, source="patrol", deadline=deadline, **patrol
+        )
+        assert refused.field == "data.deadline"
+        assert "rule patrol-report lets role member order deadlines of these clocks only: none" in refused.detail
+    Story().done("report.submitted", MEMBER, source="patrol", **patrol)
+    Story().done("report.submitted", HOTLINE, source="hotline", deadline=None, **patrol)
+    Story().done("report.submitted", "WY-SUPERVISOR", source="supervision", **patrol)
+
+
+def test_an_order_of_a_deadline_is_for_the_clocks_that_its_rule_names():
+    story = Story().reported(BARE).accepted()
+    refused = story.refused(Reason.FORBIDDEN, "deadline.ordered", "WY01-SPONSOR", clock="close", limit="2工作日")
+    assert refused.field == "data.clock"
+    assert "rule order-deadline-sponsor" in refused.detail and "handle, rectify, total" in refused.detail
+    story.done("deadline.ordered", "WY01-SPONSOR", clock="total", limit="9工作日")
+    story.done("deadline.ordered", DISTRICT, clock="handle", limit="9工作时")
+
+
+def test_an_empty_cell_allows_any_claim_as_before_there_were_these_columns():
+    old = changed(roles=tuple(structs.replace(row, sources=(), deadlines=()) for row in weiyang().pack.roles))
+    assert b"sources" not in encode(old.pack) and b"deadlines" not in encode(old.pack), "hashes are what they were"
+    story = Story(old)
+    story.done("report.submitted", MEMBER, source="supervision", category=BARE, grid=LEAF, deadline=None)
+
+
+def test_one_of_several_rows_is_enough_for_a_claim_and_none_adds_to_another():
+    """A row that allows the source and one that allows the deadline do not allow both."""
+    first = RoleRow("a", "report.submitted", "member", (4,), "place", ("patrol",), ("total",))
+    second = RoleRow("b", "report.submitted", "member", (), "any", ("sensor",), ("none",))
+    said: dict[str, Any] = {"category": BARE, "grid": LEAF}
+    rules = changed(roles=(first, second))
+    Story(rules).done("report.submitted", MEMBER, source="patrol", deadline=None, **said)
+    Story(rules).done("report.submitted", MEMBER, source="sensor", **said)
+    refused = Story(rules).refused(Reason.FORBIDDEN, "report.submitted", MEMBER, source="sensor", deadline=None, **said)
+    assert refused.field in ("data.source", "data.deadline")
 
 
 # ---- in the life of a case --------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ CATEGORIES = Columns(
 )
 LIMITS = Columns("limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis"))
 RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act"))
-ROLES = Columns("roles.csv", ("rule", "trigger", "role"), ("levels", "scope", "note"))
+ROLES = Columns("roles.csv", ("rule", "trigger", "role"), ("levels", "scope", "note", "sources", "deadlines"))
 TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
 
@@ -206,7 +206,6 @@ def _role_rows(row: Row) -> list[RoleRow]:
     scope = row.choice("scope", scopes) if row.text("scope") else "any"
     if not row.words("role"):
         row.bad("role", "is empty", "name a role, or several such as member;chief")
-    entries = [
-        {"rule": rule, "trigger": trigger, "role": role, "levels": levels, "scope": scope} for role in row.words("role")
-    ]
-    return msgspec.convert(entries, list[RoleRow])
+    claims = {"sources": row.words("sources"), "deadlines": row.words("deadlines")}
+    said = {"rule": rule, "trigger": trigger, "levels": levels, "scope": scope} | claims
+    return msgspec.convert([said | {"role": role} for role in row.words("role")], list[RoleRow])

@@ -112,6 +112,10 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
 
 
+NO_DEADLINE = "none"
+"""The word in `deadlines` of a role that may order none."""
+
+
 class RoleRow(Struct, frozen=True, omit_defaults=True):
     """One row of the roles table: a role that may pull a trigger, at which levels and in which relation to the case."""
 
@@ -123,6 +127,8 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     # owner: the actor's grid or department owns the case; place: the actor's grid contains the place;
     # above: the actor's grid is the owner's or lies above it; department: the actor's department leads or
     # assists; reporter: the post that reported it
+    sources: tuple[str, ...] = ()  # where its reports may come from; empty: anywhere
+    deadlines: tuple[str, ...] = ()  # clocks whose deadline it may order, in a report too; `none`; empty: any
 
 
 UNBORN_CAP = 10_000

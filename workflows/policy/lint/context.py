@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from schemas.events import EVENT_TYPES, trigger_of
+from schemas.events import EVENT_TYPES, Source, trigger_of
 from workflows.policy.model import Category, Department, Grid, Pack
 from workflows.policy.problems import Problems
 
@@ -13,6 +13,12 @@ CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close"
 ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake")
 TELL = ("owner", "owner_chief", "reporter", "sponsor", "upper_chief", "handler", "supervisor", "office")
 TRIGGERS = tuple(trigger_of(event_type) for event_type in EVENT_TYPES)
+_MEMBERS = {trigger_of(event_type): set(data.__struct_fields__) for event_type, data in EVENT_TYPES.items()}
+CLAIM_SOURCES = tuple(trigger for trigger, members in _MEMBERS.items() if "source" in members)
+"""Triggers that claim where a problem comes from."""
+CLAIM_DEADLINES = tuple(t for t, members in _MEMBERS.items() if "deadline" in members or {"clock", "due"} <= members)
+"""Triggers that order a deadline of a clock."""
+SOURCES = tuple(Source)
 
 
 class LintContext:

@@ -9,8 +9,19 @@ from itertools import pairwise
 
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.figures import to_date, to_day
-from workflows.policy.lint.context import CLOCKS, ROLES, TELL, TRIGGERS, LintContext, one_of, overlap
-from workflows.policy.model import LimitRow
+from workflows.policy.lint.context import (
+    CLAIM_DEADLINES,
+    CLAIM_SOURCES,
+    CLOCKS,
+    ROLES,
+    SOURCES,
+    TELL,
+    TRIGGERS,
+    LintContext,
+    one_of,
+    overlap,
+)
+from workflows.policy.model import NO_DEADLINE, LimitRow, RoleRow
 from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
@@ -168,7 +179,7 @@ def lint_rungs(context: LintContext) -> None:
 
 
 def lint_roles(context: LintContext) -> None:
-    """Every row names a known trigger, role and level; every trigger has a row."""
+    """Every row names a known trigger, role and level, and says what it may claim; every trigger has a row."""
     staffed = {post.role for post in context.pack.posts if not post.vacant}
     for index, row in enumerate(context.pack.roles):
         if row.trigger not in TRIGGERS:
@@ -188,11 +199,36 @@ def lint_roles(context: LintContext) -> None:
             if level not in context.levels:
                 text = f"rule {row.rule!r}: {level} is no level of pack.toml"
                 context.error(ROLES_FILE, index, "levels", text, one_of([str(n) for n in sorted(context.levels)]))
+        _lint_claims(context, index, row)
+    for column, triggers in (("sources", CLAIM_SOURCES), ("deadlines", CLAIM_DEADLINES)):
+        silent_rules = [row.rule for row in context.pack.roles if row.trigger in triggers and not getattr(row, column)]
+        if silent_rules:
+            listed = ", ".join(dict.fromkeys(silent_rules))
+            context.problems.warning(ROLES_FILE, 0, column, f"{listed}: may claim any", f"say which {column} they may")
     named = {row.trigger for row in context.pack.roles}
     silent = [trigger for trigger in TRIGGERS if trigger not in named]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
         context.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")
+
+
+def _lint_claims(context: LintContext, index: int, row: RoleRow) -> None:
+    """Sources and deadlines are known ones, and stand where something claims them."""
+    for column, triggers, words in (
+        ("sources", CLAIM_SOURCES, SOURCES),
+        ("deadlines", CLAIM_DEADLINES, (NO_DEADLINE, *CLOCKS)),
+    ):
+        claims = getattr(row, column)
+        if claims and row.trigger not in triggers:
+            text = f"rule {row.rule!r}: {row.trigger} claims no {column}"
+            context.error(ROLES_FILE, index, column, text, f"leave it empty, or move it to {' or '.join(triggers)}")
+        for word in claims:
+            if word not in words:
+                text = f"rule {row.rule!r}: {word!r} is none of the {column}"
+                context.error(ROLES_FILE, index, column, text, one_of(words))
+        if NO_DEADLINE in claims and len(claims) > 1:
+            text = f"rule {row.rule!r}: {NO_DEADLINE!r} stands beside others"
+            context.error(ROLES_FILE, index, column, text, f"write {NO_DEADLINE} alone, or the clocks")
 
 
 # ---- options and calendars ----------------------------------------------------------------------------
