@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 import unicodedata
+from collections.abc import Mapping
 from typing import TextIO
 
 import structlog
@@ -100,12 +101,13 @@ class Tally:
         self._log = log
         self._kinds: dict[tuple[str, ...], tuple[float, int]] = {}  # when it was written, and how many came since
 
-    def tell(self, line: str, times: int = 1, **what: str) -> None:
-        """Count a line of these values, and write it unless it was written just now."""
+    def tell(self, line: str, times: int = 1, *, example: Mapping[str, str] | None = None, **what: str) -> None:
+        """Count a line of these values, and write it unless it was written just now. An `example` goes with the line
+        and makes no kind of its own: its values may be any."""
         kind, now_s = (line, *what.values()), time.monotonic()
         last_s, before = self._kinds.get(kind, (now_s - TALLY_S, 0))
         if now_s - last_s < TALLY_S:
             self._kinds[kind] = last_s, before + times
         else:
             self._kinds[kind] = now_s, 0
-            self._log.warning(line, extra=what | {"times": before + times})
+            self._log.warning(line, extra={**what, **(example or {}), "times": before + times})

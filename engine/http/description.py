@@ -48,7 +48,8 @@ OF_DATA = "Data"
 
 class ProblemDetails(msgspec.Struct, kw_only=True):
     """Why there is no other answer (RFC 9457). `reason` is for programs and stays as it is; `field` is the member or
-    parameter that is wrong, `remedy` what to do, `dead_letter` the number under which a refused event was kept."""
+    parameter that is wrong, `remedy` what to do, `dead_letter` the number under which a refused event was kept, `right`
+    or `quota` what the principal lacks, `findings` what is wrong with a pack."""
 
     type: str
     title: str
@@ -59,6 +60,8 @@ class ProblemDetails(msgspec.Struct, kw_only=True):
     remedy: str = ""
     dead_letter: str = ""
     right: str = ""
+    quota: str = ""
+    findings: list[str] = msgspec.field(default_factory=list)
 
 
 PROBLEMS = {
@@ -73,7 +76,8 @@ PROBLEMS = {
     414: "The address is too long.",
     415: "The content type is none that is taken here.",
     421: "A door without tokens answers to names of this machine only.",
-    422: "The batch has too many events.",
+    422: "The batch has too many events, or the pack cannot be used.",
+    429: "The principal asks for more than its quota: send the same again after `Retry-After`.",
     431: "Request line and headers are too long.",
     500: "A defect of the server: its log says more.",
     503: "Not now: send the same again after `Retry-After`.",
@@ -82,13 +86,12 @@ PROBLEMS = {
 ALWAYS = (400, 405, 408, 414, 421, 431, 500, 503)
 """What any route may answer: the limits of the wire, the framework, the guards of the whole door."""
 OF_ROUTE: dict[str, tuple[int, ...]] = {
-    "publish": (413, 415, 422),
+    "publish": (413, 415, 422, 429),
+    "stream_alerts": (429,),
     "status": (404, 409),
     "show_incident": (404,),
-    "activate": (413,),
-    "replay_letter": (404, 409, 413),
-    "settle": (413,),
-    "erase": (413,),
+    "activate": (422,),
+    "replay_letter": (404, 409),
 }
 """What a route answers besides, by the name of its handler."""
 HEADERS: dict[str, dict[str, str]] = {
@@ -194,7 +197,7 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     found: dict[str, Any] = {
         str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
     }
-    wrong = {*ALWAYS, *OF_ROUTE.get(name, ()), *((401, 403) if is_guarded else ())}
+    wrong = {*ALWAYS, *OF_ROUTE.get(name, ()), *((401, 403) if is_guarded else ()), *((413,) if sent(handler) else ())}
     problem = {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}{ProblemDetails.__name__}"}}}
     return found | {str(status): {"description": PROBLEMS[status], "content": problem} for status in sorted(wrong)}
 

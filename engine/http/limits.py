@@ -8,7 +8,6 @@ it. A `Gate` counts the connections of a process, and what their bodies hold. Bo
 
 import logging
 import resource
-import time
 from collections import Counter
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
@@ -16,6 +15,7 @@ from ipaddress import IPv6Address, ip_address
 import msgspec
 
 from engine.http.problems import MEDIA_TYPE, Problem, busy
+from engine.logs import Tally
 from engine.metrics.counters import Counters
 from engine.settings import Settings
 
@@ -28,8 +28,6 @@ LINGER_BYTES = 32 * 1024 * 1024
 """How much of that is read and thrown away."""
 LINGERING_AT_MOST = 64
 """Connections beyond the limit that are told so at the same time; those beyond are closed without a word."""
-LINE_EVERY_S = 10.0
-"""How often the log says that connections were cut off for one reason."""
 OTHER_FILES = 200
 """Files that a process has open beside the connections of its door."""
 
@@ -152,8 +150,7 @@ class Gate:
         self.peers: Counter[str] = Counter()
         self.bodies: Counter[str] = Counter()
         self._counters = counters
-        self._unsaid: Counter[Cut] = Counter()
-        self._said_s: dict[Cut, float] = {}
+        self._tally = Tally(log)
         for why in Cut:
             counters.cut.labels(why.value)
 
@@ -187,11 +184,7 @@ class Gate:
     def count(self, why: Cut, peer: str) -> None:
         """Count a connection that is cut off, and say so in the log now and then."""
         self._counters.cut.labels(why.value).inc()
-        self._unsaid[why] += 1
-        now = time.monotonic()
-        if now - self._said_s.get(why, -LINE_EVERY_S) >= LINE_EVERY_S:
-            self._said_s[why] = now
-            log.warning("connection.cut", extra={"why": why.value, "peer": peer, "times": self._unsaid.pop(why)})
+        self._tally.tell("connection.cut", why=why.value, example={"peer": peer})
 
     def look_every_s(self) -> float:
         """How often connections are looked at: in time for the shortest of the limits."""

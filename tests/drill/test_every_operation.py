@@ -74,6 +74,7 @@ def check_well(running: Running) -> None:
         running.get(path)
     log = running.log.read_text(encoding="utf-8")
     assert "Traceback" not in log, log[log.index("Traceback") :][:4000]
+    assert [line for line in log.splitlines() if "[error" in line] == []
 
 
 def test_every_operation_answers_as_it_is_described_whatever_it_is_asked(running: Running, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import resource
 
 import pytest
 
+from engine import logs
 from engine.http import limits
 from engine.http.limits import Cut, Gate, Meter, OverLimit, answer, on_the_wire, peer_of
 from engine.metrics.counters import Counters
@@ -157,9 +158,10 @@ def test_a_flood_is_counted_in_full_and_logged_in_a_line(caplog: pytest.LogCaptu
         for _ in range(500):
             gate.count(Cut.MALFORMED, "192.0.2.1")
         assert len(caplog.records) == 1
-        monkeypatch.setattr(limits, "LINE_EVERY_S", 0.0)
+        monkeypatch.setattr(logs, "TALLY_S", 0.0)
         gate.count(Cut.MALFORMED, "192.0.2.2")
-    assert [record.__dict__["times"] for record in caplog.records] == [1, 500]
+    told = [(record.__dict__["times"], record.__dict__["peer"]) for record in caplog.records]
+    assert told == [(1, "192.0.2.1"), (500, "192.0.2.2")]
     assert counters.registry.get_sample_value("gridpatrol_connections_cut_total", {"why": "malformed"}) == 501
 
 
