@@ -114,7 +114,10 @@ class Worker(Loop):
         """Fetch, decide, publish, tick once."""
         self.inbox.poll(IDLE_MS, self.engine.rows)
         if self.inbox.taken_over:
+            before = set(self.inbox.heads)
             self.engine.reload()
+            if set(self.inbox.heads) - before:
+                self.engine.wall.ask_again()
             self.inbox.check_reach()
             self.relay.reload(list(self.inbox.heads))
         for partition, why in self.inbox.lost.items():
@@ -131,14 +134,15 @@ class Worker(Loop):
         self._decide()
         self.relay.catch_up(self.engine.rows)
         self.relay.settle()
-        self.engine.tick(now_ms())
+        self.engine.tick(self.engine.now())
         self.engine.look_after()
+        self.engine.wall.log_changes()
 
     def _decide(self) -> None:
         """Decide slices of the records at hand, for a while, and publish each when it is committed."""
         until = time.monotonic() + POLL_S
         try:
-            while (result := self.engine.work(now_ms())) is not None:
+            while (result := self.engine.work(self.engine.now())) is not None:
                 self._await_publishing()
                 self.engine.tell_refused(result)
                 if self.engine.backlog():
@@ -169,7 +173,11 @@ class Worker(Loop):
             return f"its last turn began {still:.0f} s ago: it waits for a lock of the database, or for the brokers"
         if not self.inbox.heads:
             return "no partitions yet"
-        why = {p: self.engine.rows[p].halted for p in self.inbox.heads}
+        wall = self.engine.wall
+        if (doubt := wall.doubt()) is not None:
+            return str(doubt)
+        refused = {p: str(wall.refusal(p)) for p in wall.refused}
+        why = {p: self.engine.rows[p].halted or refused.get(p, "") for p in self.inbox.heads}
         return "" if not all(why.values()) else "; ".join(f"partition {p} stands still: {w}" for p, w in why.items())
 
     def state(self) -> WorkerState:

@@ -102,6 +102,7 @@ async def publish(
     `ce-` headers, percent-encoded, and its data alone as `application/json`.
     `data_base64` is read as `data` where it is the Base64 of JSON."""
     context.check_open()
+    context.check_clock()
     sender = request.user
     context.quotas.check_events(sender.name, sender.quota)
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()

@@ -21,7 +21,7 @@ class Alive(Struct, frozen=True):
 
 
 class Halted(Struct, frozen=True):
-    """A partition that stands still until an operator settles a record."""
+    """A partition that stands still until an operator settles a record, or its clock."""
 
     partition: int
     why: str
@@ -45,11 +45,14 @@ async def healthz() -> Alive:
 
 @get("/readyz", summary="The door takes events", tags=["operations"])
 async def readyz(context: NamedDependency[DoorContext]) -> Ready:
-    """200 when the writer runs, database and brokers take what comes in and a pack is active; else 503 with what is
-    missing."""
+    """200 when the writer runs, the wall clock is believed, database and brokers take what comes in and a pack is
+    active; else 503 with what is missing."""
     context.check_open()
+    context.check_clock()
     if why := context.writer.unable():
         raise busy(why)
+    wall = context.writer.engine.wall
+    refusals = [Halted(p, str(wall.refusal(p))) for p in sorted(wall.refused)]
 
     def ask(connection: Connection) -> Ready:
         pack = incident_queries.read_active(connection)
@@ -57,7 +60,8 @@ async def readyz(context: NamedDependency[DoorContext]) -> Ready:
             raise NoActivePack()
         in_table = inbox_table.read_origin(connection) is None
         backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
-        return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
+        halted = [Halted(*row) for row in incident_queries.read_halted(connection)]
+        return Ready("ready", pack, [*halted, *refusals], backlog)
 
     return await context.read(ask)
 

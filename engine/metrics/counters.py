@@ -48,6 +48,16 @@ class Counters:
             ("way",),
             registry=self.registry,
         )
+        self.clock_doubted = Gauge(
+            "gridpatrol_clock_doubted",
+            "1 while this process does not believe the wall clock of its machine.",
+            registry=self.registry,
+        )
+        self.partitions_ahead = Gauge(
+            "gridpatrol_partitions_ahead",
+            "Partitions of this process whose clocks are further ahead of the wall clock than nobody has accepted.",
+            registry=self.registry,
+        )
         self.queued = Gauge(
             "gridpatrol_queue_events", "Events at this door that wait to be written.", registry=self.registry
         )

@@ -34,6 +34,7 @@ class Act(StrEnum):
     LETTER_ERASED = "letter.erased"
     LETTER_REPLAYED = "letter.replayed"
     RECORD_SETTLED = "record.settled"
+    CLOCK_SETTLED = "clock.settled"
     PACK_ACTIVATED = "pack.activated"
     PRINCIPAL_ADDED = "principal.added"
     PRINCIPAL_CHANGED = "principal.changed"

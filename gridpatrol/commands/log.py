@@ -21,23 +21,28 @@ def command() -> None:
 
 @command.command("export")
 @options.output
+@click.option(
+    "--settle-after", type=options.INSTANT, help="Settle records that are stamped later: they came with the one before."
+)
 @options.database
-def export(output: str, database: str | None) -> None:
+def export(output: str, settle_after: int | None, database: str | None) -> None:
     """Write the log: packs, settlements and records with their stamps. What is sealed stays in the database.
 
-    Works while a server runs. Replayed into an empty database it gives the same facts. Checkpoints and a footer in the
-    file prove that nothing of it is missing or changed by accident. The digest that is printed last proves that it is
-    this log and no other: keep it where the file does not lie, and give it to `gridpatrol replay --expect`. The same
-    log has the same digest, whatever database or broker holds it.
+    Works while a server runs. Replayed into an empty database it gives the same facts; with --settle-after, those that
+    would have been without the clock that was ahead. Checkpoints and a footer in the file prove that nothing of it is
+    missing or changed by accident. The digest that is printed last proves that it is this log and no other: keep it
+    where the file does not lie, and give it to `gridpatrol replay --expect`. The same log has the same digest, whatever
+    database or broker holds it.
 
     \b
     Examples:
       gridpatrol log export -o log.jsonl
       gridpatrol replay log.jsonl --database sqlite:///var/copy.db
+      gridpatrol log export --settle-after 2026-11-22T10:00+08:00 -o settled.jsonl
     """
     settings, line = settings_of(database=database), b""
     with reading(settings) as opened, whole_log(settings, opened) as engine, options.whole_file(output) as out:
-        for line in replay.export_log(engine):
+        for line in replay.export_log(engine, settle_after):
             out.write(line + b"\n")
     footer = log_file.item_of(line, 0).footer
     assert footer is not None
