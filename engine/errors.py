@@ -74,6 +74,12 @@ class LogMismatch(GridpatrolError):
     """An exported log does not fit: it is damaged, or of another number of partitions."""
 
 
+class PartitionHalted(GridpatrolError):
+    """A partition stands still, and what is done cannot leave it behind."""
+
+    remedy = "See `gridpatrol log standing`. Nothing is lost: begin again with a release without the defect."
+
+
 class StaleWriter(GridpatrolError):
     """Another writer has moved a partition on. The memory of this one is void and has to be read again."""
 

@@ -39,6 +39,7 @@ class Replayed(Struct):
     rejected: int = 0  # by shape: kept as dead letters
     beyond: int = 0  # after `until`
     outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    standing: int = 0  # cases on which a rule has failed
     end: int = 0  # the instant up to which clocks have run (ms)
 
 
@@ -57,6 +58,7 @@ def replay_events(
     `name` identifies the file for resuming. Clocks run to `until` (ms), or to the last arrival.
     """
     engine.drain()  # records that stand in the log already come first
+    engine.partitions.check_running()
     reader, result = f"replay:{name}", Replayed()
     with engine.database.begin() as connection:
         clocks.note_replayed(connection, name)
@@ -75,6 +77,8 @@ def replay_events(
     while late := [p for p, due in partitions.next_due.items() if due is not None and due < result.end]:
         batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late]
         isolation.decide(partitions, batches, None)
+        partitions.check_running()
+    result.standing = sum(row.standing for row in engine.rows.values())
     engine.feed()
     progress(result.lines)
     return result
@@ -121,6 +125,7 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
     while waiting:
         batches = [Batch(partitions.rows[p], rows, partitions.next_due[p], ticking=True) for p, rows in waiting.items()]
         decided = isolation.decide(partitions, batches, None, partial(_note, reader, waiting))
+        partitions.check_running()
         failpoints.hit("replay.after_commit")
         for answer in decided.answers:
             result.outcomes[answer.outcome] = result.outcomes.get(answer.outcome, 0) + 1
@@ -240,4 +245,5 @@ def _lay(engine: Engine, chunk: list[InboxRow]) -> None:
     engine.inbox.noted(new)
     while engine.work(None) is not None:
         pass
+    engine.partitions.check_running()
     engine.feed()

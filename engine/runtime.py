@@ -152,7 +152,10 @@ class Engine:
         return sum(self.heads[partition] - rows[partition].position for partition in self.backlog())
 
     def work(self, now: int | None) -> SliceResult | None:
-        """One slice over the partitions that have something to decide; None when there is nothing."""
+        """One slice over the partitions that have something to decide, or another try of a case that stands; None when
+        there is nothing."""
+        if (tried := self.partitions.try_again()) is not None:
+            return tried
         waiting = self.backlog()
         if not waiting:
             return None

@@ -15,6 +15,7 @@ from engine.errors import ClockDoubted
 from engine.http.context import DURABLE_S, DoorContext, done_within
 from engine.http.problems import busy
 from engine.principals import Principal
+from engine.slice.types import PENDING
 from engine.writer import Ask, Keeping
 from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
@@ -110,4 +111,5 @@ async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: in
     finally:
         for ask in asks:
             ask.follows = False
-    return all(ask.outcome.exception() is None for ask in asks if ask.outcome is not None)
+    outcomes = [ask.outcome for ask in asks if ask.outcome is not None]
+    return all(outcome.exception() is None and outcome.result().outcome != PENDING for outcome in outcomes)

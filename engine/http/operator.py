@@ -16,12 +16,13 @@ from msgspec import Struct
 from engine.errors import ClockDoubted, GridpatrolError
 from engine.http.context import DoorContext, done_within
 from engine.http.problems import Problem, busy
-from engine.operations import clocks, erasure, resubmission, settlements
+from engine.operations import clocks, erasure, resubmission, settlements, tries
 from engine.operations.auditing import audited
 from engine.operations.clocks import ClockSettlement, ClockState
 from engine.operations.erasure import Erased, Erasure
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
+from engine.operations.tries import Asked, Wanted
 from engine.packs import check_pack
 from engine.principals import Operator, Principal
 from engine.runtime import Engine
@@ -121,6 +122,18 @@ async def settle_clock(
     return await _act(context, lambda engine: clocks.settle(engine, data, operator))
 
 
+@post("/v1/operator/tries", status_code=202, tags=["operator"], summary="Try cases again that stand")
+async def try_again(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[Wanted]
+) -> Asked:
+    """Decide what waits for cases on which a rule has failed: these, or all. A partition that a defect has halted goes
+    on where none is named."""
+    operator = operator_of(request)
+    for case in data.cases:
+        check_text(case, "cases")
+    return await _act(context, lambda engine: tries.ask(engine, data, operator))
+
+
 @post(
     "/v1/operator/incidents/{incident:str}/erasures",
     status_code=200,
@@ -159,7 +172,7 @@ async def erase_letter(
     return await context.aside(lambda: erasure.forget(context.database, erased))
 
 
-ROUTES = [activate, replay_letter, settle, show_clock, settle_clock, erase, erase_letter]
+ROUTES = [activate, replay_letter, settle, show_clock, settle_clock, try_again, erase, erase_letter]
 
 
 def operator_of(request: Request[Principal, Any, Any], account: str = "") -> Operator:

@@ -35,6 +35,7 @@ class Act(StrEnum):
     LETTER_REPLAYED = "letter.replayed"
     RECORD_SETTLED = "record.settled"
     CLOCK_SETTLED = "clock.settled"
+    CASES_TRIED = "cases.tried"
     PACK_ACTIVATED = "pack.activated"
     PRINCIPAL_ADDED = "principal.added"
     PRINCIPAL_CHANGED = "principal.changed"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from consumers.alerts.publish import AlertPublisher
+from engine.clock import now_ms
 from engine.cluster import clients, preflight, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.inbox import KafkaInbox
@@ -25,6 +26,7 @@ from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
 from engine.operations.principal_changes import PrincipalChanges
 from engine.principals import Principals
+from engine.rehearsals import rehearse_active
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import backup_file
@@ -129,7 +131,8 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease), named(settings, database) as name:
         origin = topics.open_inbox(settings, database)
         member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
-        status = StatusServer(settings.listen, counters.registry, member.ready)
+        rehearse_active(member.engine, now_ms())
+        status = StatusServer(settings.listen, counters.registry, member.ready, member.remark)
         _spare_the_collector()
         opened(status.url)
         try:

@@ -22,6 +22,7 @@ from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
 from engine.operations.retention import LetterRetention
 from engine.packs import check_folder, folder_of
+from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import backup_file, inbox_table, sealed
@@ -210,11 +211,14 @@ def read_pack(name: str) -> Pack:
 
 
 def install_if_empty(engine: Engine, stamp: int | None = None) -> Policy:
-    """The active pack. On an empty database the pack of the settings becomes it, through the log."""
+    """The active pack. On an empty database the pack of the settings becomes it, through the log. The rules are tried
+    under it before the log is touched."""
+    rehearse_active(engine, stamp or engine.now())
     engine.drain(None if stamp else engine.now())
     active = engine.active()
     if active is None:
         pack = read_pack(engine.settings.pack)
+        rehearse(Policy(pack, digest(pack)), stamp or engine.now())
         with audited(engine.database, options.operator(), Act.PACK_ACTIVATED, digest(pack)):
             engine.install(pack, stamp or engine.stamp(engine.rows))
         engine.drain(None)
