@@ -56,6 +56,14 @@ class AddressTaken(GridpatrolError):
     remedy = "Stop it, or choose another with --listen 127.0.0.1:PORT or GRIDPATROL_LISTEN."
 
 
+class ClockDoubted(GridpatrolError):
+    """The wall clock of this machine is not believed, or a partition is ahead of it. `retry_s`: when to ask again."""
+
+    def __init__(self, message: str, *, remedy: str, retry_s: int) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_s = retry_s
+
+
 class PackUnusable(GridpatrolError):
     """The pack folder cannot be compiled, or a pack named in the log is not in the store."""
 
@@ -64,6 +72,12 @@ class PackUnusable(GridpatrolError):
 
 class LogMismatch(GridpatrolError):
     """An exported log does not fit: it is damaged, or of another number of partitions."""
+
+
+class PartitionHalted(GridpatrolError):
+    """A partition stands still, and what is done cannot leave it behind."""
+
+    remedy = "See `gridpatrol log standing`. Nothing is lost: begin again with a release without the defect."
 
 
 class StaleWriter(GridpatrolError):

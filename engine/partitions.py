@@ -1,23 +1,28 @@
 """The partitions in memory: their rows as this process last committed them, and what moves the rows on.
 
-A slice (`run`), verdicts (`settle`) and a standstill (`halt`) each commit first and change memory afterwards. After an
-error memory is void, since it is not known what was committed: `reload` reads it again.
+A slice (`run`), another try of a case that stands (`try_again`), verdicts (`settle`) and a standstill (`halt`) each
+commit first and change memory afterwards. After an error memory is void, since it is not known what was committed:
+`reload` reads it again.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
-from engine.errors import StaleWriter
-from engine.failures import away
+from engine.errors import DatabaseUnusable, PartitionHalted, StaleWriter
+from engine.failures import HALTED, away, is_permanent
 from engine.inbox import Inbox
 from engine.metrics.counters import Counters
 from engine.policies import Policies
 from engine.settings import Settings
+from engine.slice import retry
+from engine.slice.partition import VOICES
 from engine.slice.run import run_slice
 from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
-from engine.store import inbox_table, slices
+from engine.store import inbox_table, slices, standing
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
 from engine.store.rows import PartitionRow, SettlementRow
@@ -44,6 +49,8 @@ class Partitions:
         ] = {}  # of those that are ours: nothing is due earlier; None: nothing at all
         self.settlements: dict[tuple[int, int], str] = {}  # verdicts by (partition, position)
         self.unread: int | None = None  # steps that the consumers have not read; None: unknown
+        self.tries: dict[int, deque[str]] = {}  # cases that stand and are to be tried again, by partition that is ours
+        self._known: set[int] = set()  # partitions of which this process has seen what stands
         self.reload()
 
     def reload(self) -> None:
@@ -57,7 +64,22 @@ class Partitions:
             self.inbox.reload(connection, self.rows)
             self.next_due = {p: slices.read_next_due(connection, p) for p in self.inbox.heads}
             self.settlements = {(s.partition, s.position): s.verdict for s in inbox_table.read_settlements(connection)}
+            self.find_tries(connection)
         self.unread = None
+
+    def find_tries(self, connection: Connection) -> None:
+        """Of a partition that has just become ours everything that stands is tried again once: this may be the release
+        that is without the defect. After that only what an operator asks for."""
+        ours = self.inbox.heads.keys()
+        self._known &= ours
+        self.tries = {p: left for p, left in self.tries.items() if p in ours}
+        for p in ours:
+            first, row = p not in self._known, self.rows[p]
+            found = standing.read_ids(connection, p, asked_only=not first) if row.standing else []
+            if found or (first and row.halted.startswith(HALTED)):
+                left = self.tries.setdefault(p, deque())
+                left.extend(id_ for id_ in found if id_ not in left)
+            self._known.add(p)
 
     def run(
         self,
@@ -78,13 +100,74 @@ class Partitions:
                 now,
                 also_write,
             )
+        self.inbox.noted(result.appended)
+        self._take_over(result)
+        return result
+
+    def _take_over(self, result: SliceResult) -> None:
+        """Follow what was committed."""
+        halts = [r for r in result.partitions if r.halted.startswith(HALTED) and not self.rows[r.partition].halted]
+        self.counters.defects.labels("partition").inc(len(halts))
         self.rows |= {row.partition: row for row in result.partitions}
         self.next_due |= result.next_due
-        self.inbox.noted(result.appended)
         if self.unread is not None:
             self.unread += len(result.steps)
         self.counters.count(result)
-        return result
+
+    def try_again(self) -> SliceResult | None:
+        """Try one case again that stands. Where all of a partition have been tried, it goes on if a defect had halted
+        it, unless too many stand at one place still. None: there is nothing to try."""
+        while self.tries:
+            partition, left = next(iter(self.tries.items()))
+            if left:
+                result, more = self.try_case(partition, left[0])
+                if not more:
+                    left.popleft()
+                if result is not None:
+                    return result
+                continue
+            del self.tries[partition]
+            with self.database.read() as connection:
+                crowd = standing.read_crowd(connection, partition, VOICES)
+            halted = f"{HALTED}{crowd[0]} ({crowd[1]})" if crowd else ""
+            was = self.rows[partition].halted
+            if was != halted and (not was or was.startswith(HALTED)):
+                self._mark(partition, halted, lambda connection: None)
+        return None
+
+    def try_case(self, partition: int, case_id: str) -> tuple[SliceResult | None, bool]:
+        """One try, and whether there is more to do. What the database refuses of it is settled, as in a slice."""
+        steps = self.limits.steps
+        while True:
+            row, limits = self.rows[partition], replace(self.limits, steps=steps)
+            try:
+                with self.counters.commits.time(), away():
+                    result, more = retry.try_again(self.database, row, case_id, self.policies, self.settlements, limits)
+                break
+            except retry.Refused as refused:
+                found = refused.settlement
+                log.error(
+                    "record %d.%d: settled with %r, after %s", partition, found.position, found.verdict, found.detail
+                )
+                self._mark(partition, row.halted, partial(inbox_table.write_settlements, rows=[found]))
+                self.settlements[partition, found.position] = found.verdict
+                steps = self.limits.steps
+            except DatabaseUnusable:
+                raise  # its caller waits until the database is back, and reloads then
+            except Exception as error:
+                self.reload()
+                if steps == 1 or not is_permanent(error):
+                    raise
+                steps = 1
+        if result is not None:
+            self._take_over(result)
+        return result, more
+
+    def check_running(self) -> None:
+        """PartitionHalted where a partition stands still: a replay does not go on without it."""
+        for row in self.rows.values():
+            if row.halted:
+                raise PartitionHalted(f"partition {row.partition} stands still: {row.halted}")
 
     def settle(self, *rows: SettlementRow, also_write: Callable[[Connection], object] | None = None) -> None:
         """Keep verdicts on records of one partition, an operator's or isolation's. A halted partition goes on."""
@@ -97,9 +180,10 @@ class Partitions:
         self._mark(rows[0].partition, "", write)
         self.settlements |= {(row.partition, row.position): row.verdict for row in rows}
 
-    def halt(self, partition: int, why: str) -> None:
-        """Let a partition stand still, visibly."""
-        log.error("partition %d halts: %s", partition, why)
+    def halt(self, partition: int, why: str, error: Exception | None = None) -> None:
+        """Let a partition stand still, visibly; because of an error, with its traceback in the log."""
+        log.error("partition %d halts: %s", partition, why, exc_info=error)
+        self.counters.defects.labels("partition").inc(error is not None)
         self._mark(partition, why, lambda connection: None)
 
     def _mark(self, partition: int, halted: str, also_write: Callable[[Connection], None]) -> None:

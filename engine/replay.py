@@ -12,16 +12,17 @@ from itertools import groupby
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine import admission, failpoints, log_file
 from engine.errors import LogMismatch
 from engine.runtime import Engine
 from engine.slice import isolation
-from engine.slice.types import Batch
-from engine.store import dead_letters, inbox_table, writes
+from engine.slice.types import SKIP, STAMP, Batch
+from engine.store import clocks, dead_letters, inbox_table, writes
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, read_positions, write_positions
-from engine.store.rows import InboxRow, SealedRow
+from engine.store.rows import InboxRow, SealedRow, SettlementRow
 from engine.store.tables import sealed
 from schemas.envelope import to_ms
 from schemas.refusals import Refusal
@@ -38,6 +39,7 @@ class Replayed(Struct):
     rejected: int = 0  # by shape: kept as dead letters
     beyond: int = 0  # after `until`
     outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    standing: int = 0  # cases on which a rule has failed
     end: int = 0  # the instant up to which clocks have run (ms)
 
 
@@ -56,8 +58,10 @@ def replay_events(
     `name` identifies the file for resuming. Clocks run to `until` (ms), or to the last arrival.
     """
     engine.drain()  # records that stand in the log already come first
+    engine.partitions.check_running()
     reader, result = f"replay:{name}", Replayed()
-    with engine.database.read() as connection:
+    with engine.database.begin() as connection:
+        clocks.note_replayed(connection, name)
         done = read_positions(connection, reader)
     chunk: list[_Line] = []
     for line in _read(engine, lines, reader, done, until, result):
@@ -73,6 +77,8 @@ def replay_events(
     while late := [p for p, due in partitions.next_due.items() if due is not None and due < result.end]:
         batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late]
         isolation.decide(partitions, batches, None)
+        partitions.check_running()
+    result.standing = sum(row.standing for row in engine.rows.values())
     engine.feed()
     progress(result.lines)
     return result
@@ -119,6 +125,7 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
     while waiting:
         batches = [Batch(partitions.rows[p], rows, partitions.next_due[p], ticking=True) for p, rows in waiting.items()]
         decided = isolation.decide(partitions, batches, None, partial(_note, reader, waiting))
+        partitions.check_running()
         failpoints.hit("replay.after_commit")
         for answer in decided.answers:
             result.outcomes[answer.outcome] = result.outcomes.get(answer.outcome, 0) + 1
@@ -136,26 +143,50 @@ def _note(reader: str, waiting: dict[int, list[InboxRow]], connection: Connectio
 # ---- exported logs ------------------------------------------------------------------------------------------
 
 
-def export_log(engine: Engine) -> Iterator[bytes]:
-    """A run's log, line by line and with its proof. What is sealed stays sealed."""
+def export_log(engine: Engine, settle_after: int | None = None) -> Iterator[bytes]:
+    """A run's log, line by line and with its proof. What is sealed stays sealed.
+
+    With `settle_after` (ms since 1970) records that are stamped later are settled as come with the one before them.
+    """
     ends = engine.inbox.ends()  # read first: the snapshot then holds the packs and settlements of all these records
     with engine.database.read() as connection:
-        yield from log_file.with_proof(log_lines(engine, connection, ends))
+        yield from log_file.with_proof(log_lines(engine, connection, ends, settle_after))
 
 
-def log_lines(engine: Engine, connection: Connection, ends: Sequence[int]) -> Iterator[bytes]:
+def log_lines(
+    engine: Engine, connection: Connection, ends: Sequence[int], settle_after: int | None = None
+) -> Iterator[bytes]:
     """Header, packs, settlements, and the records of each partition before these positions. The same log gives the same
     lines, wherever it is stored."""
     yield msgspec.json.encode(log_file.Header(log_file.FORMAT, engine.count))
     for pack in inbox_table.read_packs(connection):
         yield msgspec.json.encode({"pack": pack})
-    for settlement in inbox_table.read_settlements(connection):
+    settled = {(row.partition, row.position): row for row in inbox_table.read_settlements(connection)}
+    for ahead in later_than(engine, connection, ends, settle_after) if settle_after is not None else ():
+        known = settled.get((ahead.partition, ahead.position))
+        words = known.verdict.split() if known else []
+        if not any(word == SKIP or word.startswith(STAMP) for word in words):  # what an operator said stays
+            settled[ahead.partition, ahead.position] = replace(ahead, verdict=" ".join([*words, ahead.verdict]))
+    for _, settlement in sorted(settled.items()):
         yield msgspec.json.encode({"settlement": settlement})
     for partition, end in enumerate(ends):
         for row in engine.inbox.read_all(connection, partition):
             if row.position >= end:
                 break
             yield msgspec.json.encode({"record": row})
+
+
+def later_than(engine: Engine, connection: Connection, ends: Sequence[int], instant: int) -> Iterator[SettlementRow]:
+    """Verdicts on records that are stamped later than an instant (ms since 1970): they came with the one before."""
+    for partition, end in enumerate(ends):
+        came = instant
+        for row in engine.inbox.read_all(connection, partition):
+            if row.position >= end:
+                break
+            if row.stamp > instant:
+                yield SettlementRow(partition, row.position, f"{STAMP}{came}", "stamped ahead; settled for an export")
+            else:
+                came = row.stamp
 
 
 def replay_log(
@@ -214,4 +245,5 @@ def _lay(engine: Engine, chunk: list[InboxRow]) -> None:
     engine.inbox.noted(new)
     while engine.work(None) is not None:
         pass
+    engine.partitions.check_running()
     engine.feed()

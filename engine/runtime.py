@@ -5,8 +5,9 @@ One thread calls it, under a lease.
 """
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -20,9 +21,10 @@ from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import isolation
 from engine.slice.types import Batch, SliceResult
-from engine.store import inbox_table
+from engine.store import clocks, inbox_table
 from engine.store.database import Database
 from engine.store.rows import InboxRow, PackRow, PartitionRow
+from engine.wall_clock import WallClock
 from schemas.partition import home_of, partition_of
 from workflows.policy import model
 from workflows.policy.index import Policy
@@ -50,8 +52,10 @@ class Engine:
         counters: Counters | None = None,
         chores: Sequence[Chore] = (),
         inbox: Inbox | None = None,
+        wall: WallClock | None = None,
     ) -> None:
         self.database = database
+        self.wall = wall or WallClock(database)
         self.inbox: Inbox = inbox or TableInbox(database)
         self.settings = settings
         self.consumers = consumers
@@ -62,6 +66,8 @@ class Engine:
         self.ticked: dict[int, tuple[int, int]] = {}  # when, and how long until the next one, by partition
         self.tally = Tally(log)
         self._slices = 0
+        self.counters.clock_doubted.set_function(lambda: bool(self.wall.belief.doubt))
+        self.counters.partitions_ahead.set_function(lambda: len(self.wall.refused))
 
     # ---- memory ---------------------------------------------------------------------------------------------
 
@@ -88,23 +94,57 @@ class Engine:
         """The partition of a subject."""
         return partition_of(home_of(subject), self.count)
 
+    # ---- time -----------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """The instant for deciding, in ms since 1970, after a look at the clocks and at our partitions."""
+        return self.wall.look(self.rows, self.heads)
+
+    def stamp(self, partitions: Iterable[int] = ()) -> int:
+        """The wall's instant, for appending to these partitions. One that is a little ahead is waited for, up to 30 s.
+
+        ClockDoubted where the wall is not believed, or one of them is further ahead.
+        """
+        partitions = list(partitions)
+        while True:
+            now = self.now()
+            if (doubt := self.wall.doubt()) is not None:
+                raise doubt
+            wait_ms = max((self.wait_ms(partition, now) for partition in partitions), default=0)
+            if not wait_ms:
+                return now
+            time.sleep(min(wait_ms, 1000) / 1000)
+
+    def wait_ms(self, partition: int, now: int) -> int:
+        """How long an append to a partition is to wait, because its clock is a little ahead of the wall. ClockDoubted
+        where it is further ahead. Of partitions that others decide nothing is known here: 0."""
+        if partition in self.wall.refused:
+            raise self.wall.refusal(partition)
+        return self.wall.wait_ms(self.rows[partition], now) if partition in self.heads else 0
+
     # ---- the log --------------------------------------------------------------------------------------------
 
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
         """Append durably, in order; position and stamp are given by the log. After a StaleWriter memory is fresh."""
         try:
             with away():
-                return self.inbox.append(wanted, now)
+                rows = self.inbox.append(wanted, now)
         except StaleWriter:
             self.reload()
             raise
+        if self.wall.evidence.replayed and any(item.kind == "event" for item in wanted):
+            with away(), self.database.begin() as connection:
+                clocks.note_replayed(connection, "")
+            self.wall.look_again()
+        return rows
 
     # ---- deciding -------------------------------------------------------------------------------------------
 
     def backlog(self) -> list[int]:
-        """Partitions with records that are not decided yet, halted ones left out."""
-        rows = self.rows
-        return [p for p, head in self.heads.items() if head > rows[p].position and not rows[p].halted]
+        """Partitions with records that are not decided yet; those that stand still are left out."""
+        rows, refused = self.rows, self.wall.refused
+        waiting = [p for p, head in self.heads.items() if head > rows[p].position and not rows[p].halted]
+        return [p for p in waiting if p not in refused] if refused else waiting
 
     def undecided(self) -> int:
         """How many records are not decided yet, those of halted partitions left out."""
@@ -112,7 +152,10 @@ class Engine:
         return sum(self.heads[partition] - rows[partition].position for partition in self.backlog())
 
     def work(self, now: int | None) -> SliceResult | None:
-        """One slice over the partitions that have something to decide; None when there is nothing."""
+        """One slice over the partitions that have something to decide, or another try of a case that stands; None when
+        there is nothing."""
+        if (tried := self.partitions.try_again()) is not None:
+            return tried
         waiting = self.backlog()
         if not waiting:
             return None
@@ -138,11 +181,16 @@ class Engine:
     # ---- ticks ----------------------------------------------------------------------------------------------
 
     def tick(self, now: int) -> int:
-        """Append a tick where everything is read and something is due before now. The number of ticks."""
+        """Append a tick where everything is read and something is due before now. The number of ticks.
+
+        None while the wall clock is doubted.
+        """
         late = {}
-        for partition, due in self.partitions.next_due.items():
+        for partition, due in self.partitions.next_due.items() if not self.wall.belief.doubt else ():
             row = self.rows[partition]
-            if due is None or due >= now or row.halted or not self.inbox.caught_up(partition, row.position):
+            if due is None or due >= now or row.halted or partition in self.wall.refused:
+                continue
+            if not self.inbox.caught_up(partition, row.position):
                 continue
             at, distance = self.ticked.get(partition, (0, 0))
             if not at <= now < at + distance:  # a clock that went back does not hold the next tick up

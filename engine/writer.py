@@ -18,8 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.clock import now_ms
-from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, StaleWriter
+from engine.errors import BrokerAway, BrokerRefuses, ClockDoubted, DatabaseUnusable, StaleWriter
 from engine.failures import away
 from engine.fair_queue import FairQueue
 from engine.inbox import Submission
@@ -85,6 +84,7 @@ class Writer(Loop):
         self._letters: FairQueue[Keeping] = FairQueue(LETTERS)
         self._calls: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]]] = queue.Queue()
         self._waiting: dict[tuple[int, int], Ask] = {}
+        self._held: list[Ask] = []  # of partitions whose clocks are a moment ahead of the wall
         self._parked: dict[SeenKey, list[Ask]] = {}  # whose events are parked, while their senders follow them
         self._at_once = engine.settings.slice_records  # events that a turn of TURN_S can decide
         self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
@@ -140,7 +140,7 @@ class Writer(Loop):
         return 0.0  # `append_queued` rests
 
     def is_done(self) -> bool:
-        return self.stop_asked.is_set() and not self._queue and not self._letters
+        return self.stop_asked.is_set() and not (self._queue or self._letters or self._held)
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, (DatabaseUnusable, BrokerAway, BrokerRefuses))
@@ -167,7 +167,7 @@ class Writer(Loop):
         """Append, keep, act, decide, feed, tick: some of each. Whether anything happened."""
         busy = self.append_queued() | self.keep_letters() | self.run_calls()
         began_s = time.monotonic()
-        result = self.engine.work(now_ms())
+        result = self.engine.work(self.engine.now())
         if result is not None:
             busy = True
             self.resolve(result.answers, result.released)
@@ -175,8 +175,9 @@ class Writer(Loop):
         busy = bool(self.engine.feed()) or busy
         if result is not None and (decided := sum(result.taken.values())) >= FEWEST:
             self._at_once = max(FEWEST, int(decided * TURN_S / (time.monotonic() - began_s)))
-        busy = bool(self.engine.tick(now_ms())) or busy
+        busy = bool(self.engine.tick(self.engine.now())) or busy
         self.engine.look_after()
+        self.engine.wall.log_changes()
         if busy:
             self.changed.set()
         return busy
@@ -192,17 +193,34 @@ class Writer(Loop):
         if self.engine.heads and not self.stop_asked.is_set():  # it decides them itself
             most = min(most, min(settings.slice_records, self._at_once) - undecided)
         idle = not undecided and not self._letters and self._calls.empty()
-        asks = self._queue.take(most, TURN_BYTES, IDLE_S if idle else 0.0)
+        asks, self._held = self._held, []
+        room = most if len(asks) < settings.queue else 0
+        asks += self._queue.take(room, TURN_BYTES, IDLE_S if idle else 0.0)
         if not asks:
             return False
+        due = list[Ask]()
         try:
-            rows = self.engine.append([ask.submission for ask in asks], now_ms())
+            now = self.engine.stamp()
+            for ask in asks:
+                try:
+                    wait_ms = self.engine.wait_ms(ask.submission.partition, now)
+                except ClockDoubted as error:
+                    ask.durable.set_exception(error)
+                    continue
+                (self._held if wait_ms and not self.stop_asked.is_set() else due).append(ask)
+            rows = self.engine.append([ask.submission for ask in due], now) if due else []
         except Exception as error:
             for ask in asks:
-                ask.durable.set_exception(error)
+                if not ask.durable.done():
+                    ask.durable.set_exception(error)
+            self._held = []
+            if isinstance(error, ClockDoubted):
+                return False
             raise
+        if not due:
+            return False
         self._unable = ""
-        for ask, row in zip(asks, rows, strict=True):
+        for ask, row in zip(due, rows, strict=True):
             if ask.outcome is not None:
                 self._waiting[row.partition, row.position] = ask
             ask.durable.set_result(row)
@@ -271,6 +289,9 @@ class Writer(Loop):
         for ask in waiting.values():
             if ask.outcome is not None:
                 ask.outcome.set_exception(error)
+        held, self._held = self._held, []
+        for ask in held:
+            ask.durable.set_exception(error)
         while asks := self._queue.take(self.engine.settings.queue, TURN_BYTES):
             for ask in asks:
                 ask.durable.set_exception(error)

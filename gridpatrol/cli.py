@@ -28,6 +28,7 @@ COMMANDS = {
     "pack": "pack",
     "principal": "principal",
     "schema": "schema",
+    "clock": "clock",
     "log": "log",
     "facts": "facts",
     "verify": "verify",

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Annotated, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, inspect
 
 from schemas.events import EVENT_TYPES, LINK, WEB, Code, EventData, Instant, trigger_of
 from schemas.facts import AnyFact
@@ -192,7 +192,7 @@ def decode_data(event: Envelope) -> EventData | Refusal:
     try:
         data = _DATA[event.type](event.data)
     except msgspec.ValidationError as error:
-        return _refused(Reason.INVALID, error, "data")
+        return _refused(Reason.INVALID, error, "data", EVENT_TYPES[event.type])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(Reason.UNDECODABLE, "data", not_json(error))
     return _untimely(data, "data.") or data
@@ -211,14 +211,29 @@ def decode_sent(event: Envelope) -> EventData | Refusal:
     return data
 
 
-def _refused(reason: Reason, error: msgspec.ValidationError, prefix: str = "") -> Refusal:
+def words_of(contract: type[Struct], path: str) -> list[str]:
+    """The words that the contract lists for a member, by its path below a struct, such as `.evidence[...].kind`."""
+    found: list[inspect.Type] = [inspect.type_info(contract)]
+    for name in re.findall(r"[a-z_]+", path):
+        structs = [kind for kind in found if isinstance(kind, inspect.StructType)]
+        inner = [field.type for kind in structs for field in kind.fields if field.encode_name == name]
+        inner = [part for kind in inner for part in (kind.types if isinstance(kind, inspect.UnionType) else (kind,))]
+        found = [getattr(kind, "item_type", kind) for kind in inner]
+    listed = [list(kind.values) for kind in found if isinstance(kind, inspect.LiteralType)]
+    listed += [[word.value for word in kind.cls] for kind in found if isinstance(kind, inspect.EnumType)]
+    return [str(word) for words in listed for word in words]
+
+
+def _refused(
+    reason: Reason, error: msgspec.ValidationError, prefix: str = "", contract: type[Struct] = Envelope
+) -> Refusal:
     """A refusal with the field that msgspec's message names: `Expected ... - at `$.data.outcome``; never its value."""
     text, at, where = str(error).rpartition(" - at `$")
     text, where = (text, where) if at else (where, "")
     if "timezone" in text or "RFC3339" in text:
         text += ": write 2026-03-02T09:00:00+08:00, or with Z for UTC"
     elif text.startswith("Invalid enum value"):
-        text = "none of the words that the contract lists: `gridpatrol schema TYPE` shows them"
+        text = f"must be one of: {', '.join(words_of(contract, where))}"
     elif "of length <=" in text:
         text += ": shorten it"
     elif text.startswith("Expected"):

@@ -140,7 +140,7 @@ def cycle_of(fact: facts.AlertRaised) -> int:
 
 
 def tell(database: Database, now: int | None = None) -> int:
-    """Write the lines of alerts whose quiet hours are over by now. Returns how many."""
+    """Write the lines of alerts whose quiet hours are over by now (ms since 1970). Returns how many."""
     now = now_ms() if now is None else now
     with database.read() as connection:
         last = int(read_meta(connection, alerts.TOLD) or 0)
@@ -155,7 +155,8 @@ def tell(database: Database, now: int | None = None) -> int:
 def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryRow]]:
     """The instant up to which every alert has its line now, and the lines for those that have waited long enough.
 
-    That instant never goes back with the wall clock, or an alert could fall between two passes.
+    That instant never goes back with the wall clock, or an alert could fall between two passes. An operator's word on
+    the clock sets one back that was ahead: what was told too early is then told again, under the same ids.
     """
     write_meta(connection, alerts.TOLD, "0", keep=True)
     last = int(read_meta(connection, alerts.TOLD, lock=True) or 0)

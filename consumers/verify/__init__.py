@@ -6,7 +6,7 @@ one snapshot step by step, and never writes.
 1. The log: records have no gaps per partition, as far as it has decided; steps are numbered without gaps per partition
    and per case. What was made of the records agrees with them and among itself: see `consumers.verify.records`.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
-   case is without steps and no step is without its case.
+   case is without steps and no step is without its case. Of a case that stands nothing is due.
 3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without the fold's
    code; every consumer has read every partition to its end; the feed has every line; and nothing was published that is
    not there.
@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from consumers.verify import records
-from engine.store import inbox_table, recount
+from engine.store import inbox_table, recount, standing
 from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow
 from schemas import facts
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 class Mismatch(Struct, frozen=True):
     """Something stored that does not follow from the facts."""
 
-    what: str  # inbox, log, step, seen, case, figure, outcome, contribution, alert, delivery, position
+    what: str  # inbox, log, step, seen, standing, case, figure, outcome, contribution, alert, delivery, position
     where: str
     expected: str
     found: str
@@ -101,6 +101,9 @@ def _log(connection: Connection) -> Iterator[Mismatch]:
         yield Mismatch("log", f"partition {partition}", expected, f"{stored} steps from {lowest} to {highest}")
     for case, seq, times in recount.doubled_steps(connection):
         yield Mismatch("step", f"{case} seq {seq}", "once", f"{times} times")
+    for partition, stand in standing.counts(connection):
+        if stand != (rows := len(standing.read_ids(connection, partition))):
+            yield Mismatch("standing", f"partition {partition}", f"{rows} cases", f"{stand} cases")
     for what, where, expected, wrong in records.findings(connection):
         yield Mismatch(what, where, expected, wrong)
 
@@ -158,22 +161,24 @@ def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
 
 def _compare(connection: Connection, folded: list[_Replayed], packs: dict[int, str]) -> Iterator[Mismatch]:
     """Rows of replayed cases that differ from them."""
-    rows = recount.case_rows(connection, COLUMNS, [item.case.id for item in folded])
+    ids = [item.case.id for item in folded]
+    rows, stand = recount.case_rows(connection, COLUMNS, ids), standing.find(connection, ids)
     for item in folded:
         id_, row = item.case.id, rows.get(item.case.id)
         if row is None:
             yield Mismatch("case", id_, f"a row in state {item.case.state}", "none")
             continue
         activated: list[tuple[str, int]] = msgspec.json.decode(packs.get(item.partition, "[]"))
-        for name, expected, found in zip(COLUMNS, _row(item, len(packs)), row, strict=True):
+        fields = _row(item, len(packs), nothing_due=id_ in stand)
+        for name, expected, found in zip(COLUMNS, fields, row, strict=True):
             # A pack was activated a millisecond later, and the case is still to be looked at under it.
             waits = name == "next_at" and any(at - 1 == found for _, at in activated)
             if expected != found and not waits:
                 yield Mismatch("case", f"{id_} {name}", repr(expected), repr(found))
 
 
-def _row(item: _Replayed, partitions: int) -> tuple[Any, ...]:
-    """The columns of a case, from the case alone."""
+def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]:
+    """The columns of a case, from the case alone, and whether it stands, so that nothing of it is due."""
     case, home = item.case, home_of(item.case.id)
     return (
         partition_of(home, partitions),
@@ -191,7 +196,7 @@ def _row(item: _Replayed, partitions: int) -> tuple[Any, ...]:
         case.seq,
         case.opened,
         case.closed,
-        case.next_at,
+        None if nothing_due else case.next_at,
         case.due_at,
         any(clock.provisional for clock in case.clocks),
         encode(case).decode(),

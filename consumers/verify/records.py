@@ -4,8 +4,8 @@
 2. A record of an event can be read, and the row of its outcome names its digest, its case and its arrival; or the
    record has its dead letter. Rows of outcomes may vanish as soon as no resend counts as one.
 3. The position of a partition is above all that has an outcome, and its clock is the latest stamp that it has decided.
-   Every step carries the arrival of a record, and none an earlier one than the step before it; an event that waits says
-   when it came.
+   Every step carries the arrival of a record, and none an earlier one than the step before it, of its case alone where
+   one that stood has gone on; an event that waits says when it came.
 4. An event is done, waits or was refused as its last step says. What was refused has its dead letter.
 
 A log that is a topic is not read: what 2 and 3 say of records then goes for the part of it that is a table.
@@ -22,7 +22,7 @@ from engine.errors import PackUnusable
 from engine.policies import Policies
 from engine.slice.reads import DecodedRecord, decode_row, find_seen
 from engine.slice.types import SKIP, UNDECIDABLE, key_of, old_key_of, settled_stamp
-from engine.store import checks, inbox_table, recount, slices
+from engine.store import checks, inbox_table, recount, slices, standing
 from engine.store.database import Connection
 from engine.store.rows import PartitionRow
 from schemas import digests, facts
@@ -82,6 +82,8 @@ def findings(connection: Connection) -> Iterator[Finding]:
         yield from of_steps(connection, row.partition, arrivals.known if whole else None)
     for partition, source, id_, follows, wrong in checks.outcomes_unlike_steps(connection, tuple(EVENT_TYPES)):
         yield "seen", f"{source} {id_} (partition {partition}) outcome", follows, wrong
+    for partition, source, id_ in standing.lost(connection):
+        yield "seen", f"{source} {id_} (partition {partition})", "a case that stands, for which it waits", "none"
     for partition, source, id_, reason in checks.refusals_without_letter(connection):
         yield "letter", f"{source} {id_} (partition {partition})", f"a dead letter with the reason {reason}", "none"
 
@@ -165,10 +167,12 @@ def of_outcomes(
 
 def of_steps(connection: Connection, partition: int, known: set[int] | None) -> Iterator[Finding]:
     """Steps that carry no arrival of a record, or an earlier one than the step before. `known`: all arrivals."""
-    last = 0
+    last, later = 0, standing.have_gone_on(connection)
+    for n, before, at in checks.steps_before_their_own(connection, partition) if later else ():
+        yield "step", f"partition {partition}, n {n}, at", f"{before} or later, as of the step before", str(at)
     for n, at, waiting in checks.times_of_steps(connection, partition):
         where = f"partition {partition}, n {n}, at"
-        if at < last:
+        if at < last and not later:
             yield "step", where, f"{last} or later, as of the step before", str(at)
         if known is not None and at not in known:
             yield "step", where, "the arrival of a record", str(at)

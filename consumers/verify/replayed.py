@@ -10,7 +10,7 @@ What follows from no log is not compared: sealed texts, letters about bytes that
 of a letter ended, what was published and told. Figures, outcomes and alerts follow from the facts: `consumers.verify`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from engine import replay
 from engine.errors import LogMismatch, PackUnusable
 from engine.runtime import Engine
 from engine.slice.types import Batch, settled_stamp
-from engine.store import compare, inbox_table, slices
+from engine.store import compare, inbox_table, slices, standing
 from engine.store.database import Connection, open_database
 from engine.store.rows import PartitionRow
 
@@ -40,6 +40,7 @@ class ComparedTable(NamedTuple):
     table: str
     what: str
     but: tuple[str, ...] = ()  # columns that do not follow from the log, or are worded by the release that decides
+    key: tuple[str, ...] = ()  # by which its rows are found; empty: its own
 
 
 COMPARED = (
@@ -49,8 +50,13 @@ COMPARED = (
     ComparedTable("cases", "case"),
     ComparedTable("seen", "seen", but=("detail",)),
     ComparedTable("dead_letters", "letter", but=("detail", "replayed", "published", "size", "kept_at")),
-    ComparedTable("partitions", "partition", but=("version", "halted")),
+    ComparedTable("partitions", "partition", but=("version", "halted", "standing")),
 )
+LATER = {
+    "facts": ComparedTable("facts", "step", but=("n",), key=("case_id", "seq")),
+    "partitions": ComparedTable("partitions", "partition", but=("version", "halted", "standing", "n")),
+}
+"""How they are compared where cases stand or have gone on: their steps have other numbers, or are missing yet."""
 RECORDS = ComparedTable("inbox", "inbox")
 """The log itself, where it was read from a file."""
 
@@ -61,6 +67,8 @@ class Decided(NamedTuple):
     stored: Mapping[int, PartitionRow]
     again: Mapping[int, PartitionRow]
     since: Mapping[int, int]  # outcomes of events that arrived before this instant (ms) may be gone, by partition
+    stand: Set[str] = frozenset()  # cases whose records are not decided since a defect
+    later: bool = False  # some stand or have stood
 
     def ends_early(self, partition: int) -> bool:
         """Whether the replayed log, of a file, ends before what is stored."""
@@ -95,7 +103,9 @@ def again(
         replay.replay_log(second, lines, progress, unchecked=log is None, upto=upto)
         settle_clocks(engine, connection, second, stored)
         with database.read() as other:
-            yield other, Decided(stored, second.rows, outcomes_kept_since(connection))
+            stand = {case for p in stored for case in standing.read_ids(connection, p)}
+            later = bool(stand) or standing.have_gone_on(connection)
+            yield other, Decided(stored, second.rows, outcomes_kept_since(connection), stand, later)
 
 
 def mismatches(connection: Connection, other: Connection, decided: Decided, *, records: bool) -> Iterator[Mismatch]:
@@ -103,7 +113,7 @@ def mismatches(connection: Connection, other: Connection, decided: Decided, *, r
     if records and inbox_table.read_origin(connection) is None:
         yield from differences(RECORDS, connection, other, decided)
     for table in COMPARED:
-        yield from differences(table, connection, other, decided)
+        yield from differences(LATER.get(table.table, table) if decided.later else table, connection, other, decided)
 
 
 def settle_clocks(engine: Engine, connection: Connection, second: Engine, stored: Mapping[int, PartitionRow]) -> None:
@@ -131,18 +141,20 @@ def differences(
     table: ComparedTable, connection: Connection, other: Connection, decided: Decided
 ) -> Iterator[Mismatch]:
     """What differs in one table, or stands on one side only."""
-    columns = compare.columns_of(table.table, table.but)
+    columns = compare.columns_of(table.table, table.but, table.key)
     for key, stored, again in paired(
         compare.rows(connection, table.table, columns), compare.rows(other, table.table, columns), columns.keys
     ):
         where = " ".join(str(part) for part in key)
         if stored is None:
             row = dict(zip(columns.names, again or (), strict=True))
+            if is_later(table.table, row, decided):
+                continue
             if table.table != "seen" or row["arrival"] >= decided.since.get(row["partition"], 0):
                 yield Mismatch(table.what, where, "a row", "none")
             continue
         row = dict(zip(columns.names, stored, strict=True))
-        if not follows(table.table, row, decided):
+        if is_later(table.table, row, decided) or not follows(table.table, row, decided):
             continue
         if again is None:
             yield Mismatch(table.what, where, "no row that the log gives", "a row")
@@ -169,6 +181,14 @@ def paired(
         two = next(right, None) if there is not None else two
 
 
+def is_later(table: str, row: Mapping[str, Any], decided: Decided) -> bool:
+    """Whether a row is of a case that stands, or is a letter that is named after the number of a step where cases stand
+    or have gone on."""
+    if table == "dead_letters" and decided.later and row["position"] is None:
+        return True
+    return row.get("case_id" if table != "cases" else "id") in decided.stand
+
+
 def follows(table: str, row: Mapping[str, Any], decided: Decided) -> bool:
     """Whether a stored row follows from the part of the log that was replayed."""
     partition = row.get("partition")
@@ -180,7 +200,7 @@ def follows(table: str, row: Mapping[str, Any], decided: Decided) -> bool:
     if table in ("cases", "partitions"):
         return False  # they have moved on; the fold of their steps says whether they are right
     if table == "facts":
-        return bool(row["n"] <= end.n)
+        return "n" in row and bool(row["n"] <= end.n)
     if row["position"] is None:  # the letter of a firing or of a parked event is named after its step: 17.n42
         return int(row["id"].rpartition("n")[2]) <= end.n
     return bool(row["position"] < end.position)

@@ -62,9 +62,11 @@ class Gateway(Writer):
 
     def write_batch(self) -> bool:
         """Append, keep, act, and look for outcomes that are waited for. Whether anything happened."""
+        self.engine.now()
         busy = self.append_queued() | self.keep_letters() | self.run_calls()
         busy = self._look_for_outcomes() or busy
         self.engine.look_after()
+        self.engine.wall.log_changes()
         return busy
 
     def _look_for_outcomes(self) -> bool:

@@ -19,9 +19,8 @@ from kafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
 from engine import admission, failpoints
-from engine.clock import now_ms
 from engine.cluster import clients, kafka_quirks
-from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable
+from engine.errors import BrokerAway, BrokerRefuses, ClockDoubted, DatabaseUnusable
 from engine.fair_queue import Full
 from engine.inbox import Submission
 from engine.loop import Loop
@@ -47,7 +46,7 @@ LOOK_S = 5.0
 STOP_S = 15.0
 """How long events that were fetched may take to be forwarded at a stop. After that another gateway forwards them, since
 their offsets were not committed."""
-EXPECTED = (BrokerAway, BrokerRefuses, DatabaseUnusable, KafkaError, OSError)
+EXPECTED = (BrokerAway, BrokerRefuses, ClockDoubted, DatabaseUnusable, KafkaError, OSError)
 
 
 class Intake(Loop):
@@ -77,6 +76,8 @@ class Intake(Loop):
 
     def run_once(self) -> float:
         """Fetch, forward, wait until it is durable, commit the offsets."""
+        if self.writer.engine.wall.belief.doubt:  # what systems publish waits in their topics
+            raise ClockDoubted("the wall clock of this machine is not believed", remedy="see /readyz", retry_s=1)
         self._follow()
         if self._consumer is None:
             return self.away_s
@@ -193,7 +194,7 @@ class Intake(Loop):
     def keep_letter(self, raw: bytes, refusal: Refusal, system: str, place: TopicPartition, offset: int) -> Keeping:
         """Queue a dead letter under the message's own place: fetched twice, it is kept once."""
         id_ = f"intake-{system}-{place.partition}-{offset}"
-        letter = admission.letter(raw, refusal, system, now_ms(), id_)
+        letter = admission.letter(raw, refusal, system, self.writer.engine.wall.belief.now(), id_)
         return self.when_there_is_room(lambda: self.writer.keep(letter))
 
     def await_kept(self, keeping: Keeping) -> None:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 IDLE_MS = kafka_quirks.MIN_POLL_MS
 """How long a fetch waits for something."""
 LOOK_S = 1.0
-"""How often a halted partition is looked at."""
+"""How often a partition is looked at that is halted, or in which a case stands."""
 STILL_S = 60.0
 """A batch that takes longer than everything that it waits for: the worker does not work."""
 POLL_S = 0.5
@@ -114,15 +114,19 @@ class Worker(Loop):
         """Fetch, decide, publish, tick once."""
         self.inbox.poll(IDLE_MS, self.engine.rows)
         if self.inbox.taken_over:
+            before = set(self.inbox.heads)
             self.engine.reload()
+            if set(self.inbox.heads) - before:
+                self.engine.wall.ask_again()
             self.inbox.check_reach()
             self.relay.reload(list(self.inbox.heads))
         for partition, why in self.inbox.lost.items():
             if not self.engine.rows[partition].halted:
                 self.engine.partitions.halt(partition, why)  # in the database, where everybody sees it
-        halted = [p for p in self.inbox.heads if self.engine.rows[p].halted]
+        rows = self.engine.rows
+        halted = [p for p in self.inbox.heads if rows[p].halted or rows[p].standing]
         if halted and time.monotonic() - self._looked_s >= LOOK_S:
-            # An operator may have settled it.
+            # An operator may have settled it, or want another try of what stands.
             self._looked_s = time.monotonic()
             with self.engine.database.read() as connection:
                 versions = {row.partition: row.version for row in slices.read_partitions(connection)}
@@ -131,14 +135,15 @@ class Worker(Loop):
         self._decide()
         self.relay.catch_up(self.engine.rows)
         self.relay.settle()
-        self.engine.tick(now_ms())
+        self.engine.tick(self.engine.now())
         self.engine.look_after()
+        self.engine.wall.log_changes()
 
     def _decide(self) -> None:
         """Decide slices of the records at hand, for a while, and publish each when it is committed."""
         until = time.monotonic() + POLL_S
         try:
-            while (result := self.engine.work(now_ms())) is not None:
+            while (result := self.engine.work(self.engine.now())) is not None:
                 self._await_publishing()
                 self.engine.tell_refused(result)
                 if self.engine.backlog():
@@ -169,8 +174,19 @@ class Worker(Loop):
             return f"its last turn began {still:.0f} s ago: it waits for a lock of the database, or for the brokers"
         if not self.inbox.heads:
             return "no partitions yet"
-        why = {p: self.engine.rows[p].halted for p in self.inbox.heads}
+        wall = self.engine.wall
+        if (doubt := wall.doubt()) is not None:
+            return str(doubt)
+        refused = {p: str(wall.refusal(p)) for p in wall.refused}
+        why = {p: self.engine.rows[p].halted or refused.get(p, "") for p in self.inbox.heads}
         return "" if not all(why.values()) else "; ".join(f"partition {p} stands still: {w}" for p, w in why.items())
+
+    def remark(self) -> str:
+        """What does not go on while this worker works; empty: everything does."""
+        rows = [self.engine.rows[p] for p in sorted(self.inbox.heads)]
+        halted = [f"partition {row.partition} stands still: {row.halted}" for row in rows if row.halted]
+        cases = [f"{row.standing} cases of partition {row.partition} stand" for row in rows if row.standing]
+        return "; ".join([*halted, *cases])
 
     def state(self) -> WorkerState:
         """The state that its gauges show. It is read beside the loop."""

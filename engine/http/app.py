@@ -16,6 +16,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from engine.errors import ClockDoubted
 from engine.fair_queue import Full
 from engine.http import alerts, events, health, incidents, openapi, operator, performance
 from engine.http.alerts import Feed
@@ -23,7 +24,7 @@ from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_pa
 from engine.http.context import DoorContext
 from engine.http.description import describe
 from engine.http.head import with_head
-from engine.http.problems import MEDIA_TYPE, Problem, busy, over_quota, unanswerable
+from engine.http.problems import MEDIA_TYPE, Problem, busy, doubted, over_quota, unanswerable
 from engine.http.watching import DENIED, Watch, with_counts
 from engine.metrics import gauges
 from engine.quotas import OverQuota
@@ -76,6 +77,7 @@ def create_app(
             Problem: answer_problem,
             Unanswerable: lambda _, error: answer(unanswerable(error)),
             OverQuota: lambda request, error: answer_problem(request, over_quota(error)),
+            ClockDoubted: lambda request, error: answer_problem(request, doubted(error)),
             Full: lambda _, __: answer(busy("more is waiting to be written than may wait")),
             HTTPException: lambda _, error: answer(refused_by_framework(error)),
             Exception: answer_failure,

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from engine.clock import now_ms
-from engine.http.problems import Problem, busy
+from engine.http.problems import Problem, busy, doubted
 from engine.http.watching import Watch
 from engine.policies import Policies
 from engine.principals import Principals
@@ -97,6 +97,11 @@ class DoorContext:
                 "the writer has stopped: nothing can be taken",
                 remedy="see /readyz and the log, then start the server again",
             )
+
+    def check_clock(self) -> None:
+        """Refuse to take anything while the wall clock is not believed."""
+        if (doubt := self.writer.engine.wall.doubt()) is not None:
+            raise doubted(doubt)
 
 
 async def done_within(future: "Future[Any]", timeout_s: float) -> bool:

@@ -20,8 +20,8 @@ from engine.http.context import DoorContext
 from engine.http.incoming import Incoming, decided, keep, take
 from engine.http.problems import Problem, refused
 from engine.principals import Principal
-from engine.slice.types import Answer
-from engine.views.event_status import AskedEvent, EventStatus, event_status, event_status_in_topic
+from engine.slice.types import PENDING, Answer
+from engine.views.event_status import STANDS, AskedEvent, EventStatus, event_status, event_status_in_topic
 from engine.views.questions import MOST_DIGITS, BadQuestion
 from schemas import binary
 from schemas.envelope import not_json
@@ -54,8 +54,8 @@ class Accepted(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `unknown` names members that the contract does not know, at most 20: they were sealed and are read by no rule, so a
     name may be misspelt. `outcome` and what follows only where the sender waited for it: done, parked, duplicate,
-    conflict or refused. While an event is parked, or the one that it is a duplicate of, `waits_for` names the types of
-    events that end its wait, and `until` is the instant that does.
+    conflict, refused, or pending where its case stands (`detail` says why). While an event is parked, or the one that
+    it is a duplicate of, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
     """
 
     status: str
@@ -102,6 +102,7 @@ async def publish(
     `ce-` headers, percent-encoded, and its data alone as `application/json`.
     `data_base64` is read as `data` where it is the Base64 of JSON."""
     context.check_open()
+    context.check_clock()
     sender = request.user
     context.quotas.check_events(sender.name, sender.quota)
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
@@ -191,7 +192,7 @@ def _result(item: Incoming) -> Accepted:
         case=event.subject,
         reason=why.reason if answer.refusal else "",
         field=why.field,
-        detail=why.detail,
+        detail=why.detail if answer.outcome != PENDING else STANDS,
     )
 
 

@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 
 from engine.http.context import DoorContext
 from engine.http.problems import busy
-from engine.store import inbox_table, incident_queries
+from engine.store import inbox_table, incident_queries, standing
 from engine.store.database import Connection
 from engine.views.questions import NoActivePack
 
@@ -21,20 +21,23 @@ class Alive(Struct, frozen=True):
 
 
 class Halted(Struct, frozen=True):
-    """A partition that stands still until an operator settles a record."""
+    """A partition that stands still until an operator acts, or a release without the defect runs."""
 
     partition: int
     why: str
 
 
 class Ready(Struct, frozen=True, omit_defaults=True):
-    """The door takes events. Partitions that stand still are listed: the others go on. `backlog` counts undecided
-    records where the log is a table; where it is a topic, the owners of its partitions have metrics for that."""
+    """The door takes events. Partitions that stand still are listed: the others go on. `standing` counts cases on which
+    a rule has failed: what comes for them waits, and `remark` says what to do. `backlog` counts undecided records where
+    the log is a table; where it is a topic, the owners of its partitions have metrics for that."""
 
     status: str
     pack: str
     halted: list[Halted]
     backlog: int | None = None
+    standing: int = 0
+    remark: str = ""
 
 
 @get("/healthz", summary="The process is alive", tags=["operations"])
@@ -45,11 +48,14 @@ async def healthz() -> Alive:
 
 @get("/readyz", summary="The door takes events", tags=["operations"])
 async def readyz(context: NamedDependency[DoorContext]) -> Ready:
-    """200 when the writer runs, database and brokers take what comes in and a pack is active; else 503 with what is
-    missing."""
+    """200 when the writer runs, the wall clock is believed, database and brokers take what comes in and a pack is
+    active; else 503 with what is missing."""
     context.check_open()
+    context.check_clock()
     if why := context.writer.unable():
         raise busy(why)
+    wall = context.writer.engine.wall
+    refusals = [Halted(p, str(wall.refusal(p))) for p in sorted(wall.refused)]
 
     def ask(connection: Connection) -> Ready:
         pack = incident_queries.read_active(connection)
@@ -57,7 +63,10 @@ async def readyz(context: NamedDependency[DoorContext]) -> Ready:
             raise NoActivePack()
         in_table = inbox_table.read_origin(connection) is None
         backlog = sum(count for _, count in incident_queries.count_waiting(connection)) if in_table else None
-        return Ready("ready", pack, [Halted(*row) for row in incident_queries.read_halted(connection)], backlog)
+        halted = [Halted(*row) for row in incident_queries.read_halted(connection)]
+        stand = sum(count for _, count in standing.counts(connection))
+        remark = f"{stand} cases stand after a defect: see `gridpatrol log standing`" if stand else ""
+        return Ready("ready", pack, [*halted, *refusals], backlog, stand, remark)
 
     return await context.read(ask)
 

@@ -4,15 +4,18 @@ What is refused is kept with its bytes, under an id that the same bytes of the s
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine import admission
+from engine.errors import ClockDoubted
 from engine.http.context import DURABLE_S, DoorContext, done_within
 from engine.http.problems import busy
 from engine.principals import Principal
+from engine.slice.types import PENDING
 from engine.writer import Ask, Keeping
 from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
@@ -61,8 +64,8 @@ async def take(context: DoorContext, incoming: Sequence[Incoming], *, wait: bool
         # Events become durable in the order in which they were queued: after the last one none is waited for.
         if item.ask is not None and not await done_within(item.ask.durable, DURABLE_S):
             raise busy(f"not durable within {DURABLE_S} s: whether it will be is not known")
-        if item.ask is not None and item.ask.durable.exception() is not None:
-            raise busy(f"could not be made durable: {item.ask.durable.exception()}")
+        if item.ask is not None and (error := item.ask.durable.exception()) is not None:
+            raise error if isinstance(error, ClockDoubted) else busy(f"could not be made durable: {error}")
 
 
 async def keep(context: DoorContext, refused: Sequence[Incoming]) -> None:
@@ -95,17 +98,18 @@ async def decided(context: DoorContext, incoming: Sequence[Incoming], wait_s: in
 
     What is parked is known. Its sender is told what becomes of it if that is so within the same time.
     """
-    until = context.now() + wait_s * 1000
+    until_s = time.monotonic() + wait_s
     asks = [item.ask for item in incoming if item.ask is not None and item.ask.outcome is not None]
     try:
         for ask in asks:
             assert ask.outcome is not None
-            if not await done_within(ask.outcome, max(0, until - context.now()) / 1000):
+            if not await done_within(ask.outcome, max(0, until_s - time.monotonic())):
                 return False
         for ask in asks:
-            if ask.release is not None and context.now() < until:
-                await done_within(ask.release, (until - context.now()) / 1000)
+            if ask.release is not None and time.monotonic() < until_s:
+                await done_within(ask.release, until_s - time.monotonic())
     finally:
         for ask in asks:
             ask.follows = False
-    return all(ask.outcome.exception() is None for ask in asks if ask.outcome is not None)
+    outcomes = [ask.outcome for ask in asks if ask.outcome is not None]
+    return all(outcome.exception() is None and outcome.result().outcome != PENDING for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""What operators do to a running engine: packs, dead letters, settlements, erasing.
+"""What operators do to a running engine: packs, dead letters, settlements, the clock, erasing.
 
 Each action runs on the writer's own thread. `gridpatrol` commands that write use these routes when a server holds the
 lease.
@@ -8,20 +8,21 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Annotated, Any, TypeVar
 
-from litestar import Request, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 from msgspec import Struct
 
-from engine.clock import now_ms
-from engine.errors import GridpatrolError
+from engine.errors import ClockDoubted, GridpatrolError
 from engine.http.context import DoorContext, done_within
 from engine.http.problems import Problem, busy
-from engine.operations import erasure, resubmission, settlements
+from engine.operations import clocks, erasure, resubmission, settlements, tries
 from engine.operations.auditing import audited
+from engine.operations.clocks import ClockSettlement, ClockState
 from engine.operations.erasure import Erased, Erasure
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
+from engine.operations.tries import Asked, Wanted
 from engine.packs import check_pack
 from engine.principals import Operator, Principal
 from engine.runtime import Engine
@@ -60,7 +61,7 @@ async def activate(
 
     def install(engine: Engine) -> str:
         with audited(engine.database, operator, Act.PACK_ACTIVATED, digest(data)):
-            return engine.install(data, now_ms())
+            return engine.install(data, engine.stamp(engine.rows))
 
     return Activated(await _act(context, install))
 
@@ -104,6 +105,35 @@ async def settle(
     return data
 
 
+@get("/v1/operator/clock", tags=["operator"], summary="The clocks, and what stands still because of them")
+async def show_clock(context: NamedDependency[DoorContext]) -> ClockState:
+    """The wall clock of this process and whether it is believed, the partitions' clocks, and what operators said."""
+    return await _act(context, clocks.show)
+
+
+@post("/v1/operator/clock", status_code=200, tags=["operator"], summary="Settle that the wall clock is right")
+async def settle_clock(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[ClockSettlement]
+) -> ClockState:
+    """Believe the wall clock of this process as it is. The other processes of a cluster believe theirs a minute later,
+    if they lie less than a day from it."""
+    check_text(data.why, "why")
+    operator = operator_of(request)
+    return await _act(context, lambda engine: clocks.settle(engine, data, operator))
+
+
+@post("/v1/operator/tries", status_code=202, tags=["operator"], summary="Try cases again that stand")
+async def try_again(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[Wanted]
+) -> Asked:
+    """Decide what waits for cases on which a rule has failed: these, or all. A partition that a defect has halted goes
+    on where none is named."""
+    operator = operator_of(request)
+    for case in data.cases:
+        check_text(case, "cases")
+    return await _act(context, lambda engine: tries.ask(engine, data, operator))
+
+
 @post(
     "/v1/operator/incidents/{incident:str}/erasures",
     status_code=200,
@@ -142,7 +172,7 @@ async def erase_letter(
     return await context.aside(lambda: erasure.forget(context.database, erased))
 
 
-ROUTES = [activate, replay_letter, settle, erase, erase_letter]
+ROUTES = [activate, replay_letter, settle, show_clock, settle_clock, try_again, erase, erase_letter]
 
 
 def operator_of(request: Request[Principal, Any, Any], account: str = "") -> Operator:
@@ -156,6 +186,8 @@ async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
     context.check_open()
     try:
         return await _done(context.writer.call(action))
+    except ClockDoubted:
+        raise
     except (ValueError, GridpatrolError) as error:
         raise Problem(400, "invalid", str(error)) from error
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from engine.errors import ClockDoubted
 from engine.quotas import OverQuota
 from engine.views.event_status import AmbiguousEvent, UnknownEvent
 from engine.views.incident_detail import UnknownCase
@@ -66,6 +67,12 @@ def unanswerable(error: Unanswerable) -> Problem:
     """A view's error as the door words it."""
     status, reason = UNANSWERABLE[type(error)]
     return Problem(status, reason, error.message, field=error.field, remedy=error.remedy)
+
+
+def doubted(error: ClockDoubted) -> Problem:
+    """Not now: no stamp can be given, for the wall clock is not believed or a partition is ahead of it."""
+    headers = {"Retry-After": str(error.retry_s)}
+    return Problem(503, "clock", error.message, remedy=error.remedy, headers=headers)
 
 
 def busy(detail: str, remedy: str = "") -> Problem:

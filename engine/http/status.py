@@ -29,13 +29,13 @@ MOST_AT_ONCE = 16
 """Connections at the same time: a scraper and a few probes need one each. More are closed unheard."""
 
 Ready = Callable[[], str]
-"""Why the role does not work just now; empty: it does."""
+"""Why the role does not work just now; empty: it does. Or a remark on a role that works."""
 
 
 class StatusServer:
     """A small HTTP server in a thread of its own; `close` it. Raises AddressTaken."""
 
-    def __init__(self, listen: str, registry: CollectorRegistry, ready: Ready) -> None:
+    def __init__(self, listen: str, registry: CollectorRegistry, ready: Ready, remark: Ready = lambda: "") -> None:
         host, _, port = listen.rpartition(":")
         host = host.strip("[]")
 
@@ -80,7 +80,7 @@ class StatusServer:
                     path = urlsplit(self.path).path
                 except ValueError:  # no address at all, such as `http://[`
                     path = ""
-                code, kind, body = answer(path, self.headers.get("accept", ""), registry, ready)
+                code, kind, body = answer(path, self.headers.get("accept", ""), registry, ready, remark)
                 self.send_response(code)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -109,7 +109,9 @@ class StatusServer:
         self._server.server_close()
 
 
-def answer(path: str, accept: str, registry: CollectorRegistry, ready: Ready) -> tuple[int, str, bytes]:
+def answer(
+    path: str, accept: str, registry: CollectorRegistry, ready: Ready, remark: Ready = lambda: ""
+) -> tuple[int, str, bytes]:
     """Status, content type and body."""
     if path == "/metrics":
         encode, kind = choose_encoder(accept)
@@ -118,6 +120,8 @@ def answer(path: str, accept: str, registry: CollectorRegistry, ready: Ready) ->
         return 200, "application/json", b'{"status":"ok"}'
     if path == "/readyz":
         why = ready()
-        body = {"status": "ready"} if not why else {"status": "waiting", "detail": why}
+        body = {"status": "waiting", "detail": why} if why else {"status": "ready"}
+        if not why and (said := remark()):
+            body["detail"] = said
         return (503 if why else 200), "application/json", json.dumps(body, ensure_ascii=False).encode()
     return 404, "application/json", b'{"detail":"see /healthz, /readyz and /metrics"}'

@@ -48,6 +48,24 @@ class Counters:
             ("way",),
             registry=self.registry,
         )
+        self.clock_doubted = Gauge(
+            "gridpatrol_clock_doubted",
+            "1 while this process does not believe the wall clock of its machine.",
+            registry=self.registry,
+        )
+        self.partitions_ahead = Gauge(
+            "gridpatrol_partitions_ahead",
+            "Partitions of this process whose clocks are further ahead of the wall clock than nobody has accepted.",
+            registry=self.registry,
+        )
+        self.defects = Counter(
+            "gridpatrol_defects_total",
+            "Rules and code that failed: a case stands since (case), or a partition (partition).",
+            ("what",),
+            registry=self.registry,
+        )
+        for what in ("case", "partition"):
+            self.defects.labels(what)
         self.queued = Gauge(
             "gridpatrol_queue_events", "Events at this door that wait to be written.", registry=self.registry
         )
@@ -101,6 +119,7 @@ class Counters:
             self.events.labels(type_ or "undecodable", outcome).inc(number)
         for (clock, level), number in result.counts.breaches.items():
             self.breaches.labels(clock, str(level)).inc(number)
+        self.defects.labels("case").inc(result.counts.stood)
         for late_ms in result.counts.lateness:
             self.lateness.observe(late_ms / 1000)
 

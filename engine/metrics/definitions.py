@@ -55,6 +55,11 @@ INBOX_OLDEST = Gauge("gridpatrol_inbox_oldest_seconds", "How long the oldest und
 PARTITIONS = Gauge("gridpatrol_partitions", "Partitions of the installation, fixed for good.")
 PARTITIONS_OWNED = Gauge("gridpatrol_partitions_owned", "Partitions that this process decides.")
 PARTITIONS_HALTED = Gauge("gridpatrol_partitions_halted", "Partitions that stand still until somebody acts.")
+CASES_STANDING = Gauge(
+    "gridpatrol_cases_standing",
+    "Cases on which a rule has failed; what comes for them waits, and the others go on.",
+    ("partition",),
+)
 BACKPRESSURE = Gauge(
     "gridpatrol_backpressure", "1 while nothing is fetched: database or brokers are away, or enough is at hand."
 )

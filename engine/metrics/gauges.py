@@ -27,6 +27,7 @@ from engine.store import (
     letter_bytes,
     outbox,
     positions,
+    standing,
     unpublished_figures,
 )
 from engine.store.database import FAILURES, Connection, Database
@@ -118,6 +119,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         lines, letters = outbox.count_unpublished(connection)
         changes = unpublished_figures.count(connection)
         yield d.MESSAGES_UNPUBLISHED.values({("alerts",): lines, ("deadletter",): letters, ("performance",): changes})
+    yield d.CASES_STANDING.values({(str(p),): count for p, count in standing.counts(connection)})
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})
     # Every reason has a series, so that an alert rule sees a rise from nothing.

@@ -5,6 +5,7 @@ A letter without its bytes still says what was refused, when, of whom and why; i
 
 import logging
 import time
+from collections.abc import Callable
 
 from engine.clock import now_ms
 from engine.settings import Settings
@@ -24,13 +25,14 @@ class LetterRetention:
     """A chore: it empties letters that are older than `letter_days`, and the oldest where those of one principal, or of
     all, have more bytes than they may."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], int] = now_ms) -> None:
         self.settings = settings
+        self._now = now  # in ms UTC: a clock that has jumped must not empty them
         self._next_s = 0.0
 
     def __call__(self, database: Database) -> None:
         if time.monotonic() >= self._next_s:
-            emptied = self.empty(database, now_ms())
+            emptied = self.empty(database, self._now())
             self._next_s = time.monotonic() + (0.0 if emptied else EVERY_S)
 
     def empty(self, database: Database, now: int) -> int:

@@ -1,9 +1,12 @@
-"""Isolation of what no retry cures: the record, or the firing, that the database or a rule cannot take.
+"""Isolation of what no retry cures: the record, or the firing, that the database does not take.
 
 Where a slice fails for good, smaller ones are tried: half of the partitions, half of the records, at last one record;
 what falls due before it is fired apart, in ever smaller slices. The culprit gets a verdict beside the log, so that a
 replay of the exported log passes it in the same way: a record becomes a dead letter, a firing stands its case's clocks
 still. Each call moves the line on; the caller hands in the rest again.
+
+A case whose rule fails stands, and never gets here. Any other defect is found in the same way, and halts its partition
+before the record: nothing is settled, and a release without the defect goes on there.
 """
 
 import logging
@@ -12,9 +15,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from engine.errors import DatabaseUnusable
-from engine.failures import is_permanent
+from engine.failures import HALTED, is_defect, is_permanent, named
 from engine.partitions import Partitions
-from engine.slice.types import UNDECIDABLE, AlsoWrite, Batch, SliceResult, firing_name
+from engine.slice.types import UNDECIDABLE, AlsoWrite, Batch, SliceCounts, SliceResult, firing_name
 from engine.store import slices
 from engine.store.rows import PartitionRow, SettlementRow
 from workflows import case as cases
@@ -32,7 +35,7 @@ def decide(
         raise  # its caller waits until the database is back, and reloads then
     except Exception as error:
         partitions.reload()
-        if not is_permanent(error):
+        if not is_permanent(error) and not is_defect(error):
             raise
         return _isolate(partitions, batches, now, also_write, error)
 
@@ -49,6 +52,10 @@ def _isolate(
     if len(batch.records) > 1:
         half = batch.records[: len(batch.records) // 2]
         return decide(partitions, [replace(batch, records=half, until=None)], now, also_write)
+    if not is_permanent(error):
+        partitions.halt(batch.row.partition, f"{HALTED}{named(error)}", error)
+        moved = partitions.rows[batch.row.partition]
+        return SliceResult([moved], [], {}, [], [], [], SliceCounts({}, {}, []), {}, finished=False)
     until = max(batch.records[0].stamp, batch.row.clock) if batch.records else batch.until or 0
     if batch.next_due is not None and batch.next_due < until:
         return _fire(partitions, replace(batch, records=[], until=until), now, error)
@@ -81,7 +88,6 @@ def _settle(partitions: Partitions, row: PartitionRow, word: str, error: Excepti
     words = partitions.settlements.get((row.partition, row.position), "").split()
     if word in words:
         raise error
-    message = str(getattr(error, "orig", None) or error).partition("\n")[0]  # without the rows: not for logs
-    detail = f"{type(error).__name__}: {message}"[:500]
+    detail = named(error)  # never its text, which may quote a row
     log.error("record %d.%d: settled with %r, after %s", row.partition, row.position, word, detail)
     partitions.settle(SettlementRow(row.partition, row.position, " ".join([*words, word]), detail))

@@ -11,21 +11,26 @@ from itertools import takewhile
 import msgspec
 from msgspec.structs import replace
 
+from engine import failures
 from engine.errors import LogMismatch
+from engine.principals import OURS
+from engine.slice import timeline
+from engine.slice.decisions import Decisions
 from engine.slice.reads import DecodedRecord, SliceReads
-from engine.slice.types import SKIP, UNDECIDABLE, Batch, Limits, firing_name, settled_stamp
+from engine.slice.types import SKIP, UNDECIDABLE, Batch, Limits, settled_stamp
 from engine.slice.writes import SliceWrites
-from engine.store.rows import InboxRow
+from engine.store import standing
+from engine.store.rows import ArrivalsRow, InboxRow, StandingRow, WaitingRow
 from schemas import digests
 from schemas.envelope import Record
-from schemas.events import EventData, ReportSubmitted
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
-from workflows import decide
-from workflows.case import AWAITED, Case
-from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
+
+VOICES = 3
+"""Cases that stand at one place in the code: where so many have spoken, it is no odd value of one of them, and the
+partition halts."""
 
 
 class PartitionRun:
@@ -45,13 +50,22 @@ class PartitionRun:
         self.now = now
         self.row = replace(batch.row, version=batch.row.version + 1)
         self.due = reads.due[self.row.partition]
-        self.active = reads.active_policy(self.row)
+        self.decisions = Decisions(reads, writes, self.row, reads.active_policy(self.row))
+        self.points: list[tuple[int, int]] = []  # (position, arrival) where the arrival changed
         self.ended = False  # no further record in this slice
 
     # ---- the walk through the records -----------------------------------------------------------------------
 
     def run(self) -> bool:
         """Decide the records in order. Whether all was done."""
+        done = self.walk()
+        if self.row.standing and self.points:
+            body = timeline.packed(self.points)
+            self.writes.arrivals.append(ArrivalsRow(self.row.partition, self.points[0][0], body))
+        return done
+
+    def walk(self) -> bool:
+        """The same, without a note of the arrivals for cases that stand."""
         records, until = self.reads.records[self.row.partition], self.batch.until
         stamps = [stamp for record in records for stamp in (record.row.stamp, self._stamp(record.row))]
         last = max([self.row.clock, *stamps, until or 0])
@@ -100,13 +114,20 @@ class PartitionRun:
             self.writes.appended.append(record.row)
         self.row.clock = arrival
         self._decide(record, arrival)
-        self.row.position += 1
+        self._pass(arrival)
         self.writes.taken[row.partition] = self.writes.taken.get(row.partition, 0) + 1
         return True
 
     def _is_full(self) -> bool:
         """Whether the turn has made as many steps as it may, or ends for another reason."""
         return self.ended or self.row.n - self.batch.row.n >= self.limits.steps
+
+    def _pass(self, arrival: int) -> None:
+        """The record at the position is done."""
+        if not self.points or self.points[-1][1] != arrival:
+            self.points.append((self.row.position, arrival))
+        self.row.clock = arrival
+        self.row.position += 1
 
     def _verdict(self, position: int) -> list[str]:
         return self.reads.verdict(self.row.partition, position)
@@ -134,32 +155,40 @@ class PartitionRun:
         return True
 
     def _fire(self, id_: str, due: int, arrival: int) -> None:
-        """One firing of one case, dated at its due instant; one that fails stands the case's clocks still, visibly."""
-        case = self.reads.cases[id_]
-        rules, register = self._policies(case)
+        """One firing of one case, dated at its due instant. A case whose rule fails stands from here on."""
         self.writes.counts.lateness.append(arrival - due)
-        fire = decide.recalculate if id_ in self.reads.recalculate else decide.fire
-        self.reads.recalculate.discard(id_)
-        failed = ""
-        if firing_name(case) in self.reads.unstorable:
-            failed = "the database refuses it"
-        else:
-            try:
-                result = fire(case, due + 1, rules, register)
-            except Exception as error:
-                log.exception("firing of case %s at %d failed", id_, due)
-                failed = f"{type(error).__name__}: {error}"
-        if failed:
-            log.error("case %s: its clocks stand still from %d until it is released: %s", id_, due, failed)
-            result = decide.quarantine(case, due, rules, register, detail=failed)
-            self.writes.bury_firing(self.row, case, arrival, failed)
-        self.writes.book(self.row, result, arrival, result.outcomes, register.clock_of_days)
+        try:
+            self.decisions.fire(id_, due, arrival)
+        except Exception as error:
+            case = self.reads.cases.get(id_)
+            self._stand(id_, error, arrival, case.by if case is not None else "")
 
-    def _policies(self, case: Case) -> tuple[Policy, Policy]:
-        """The rules pinned to a case, and the active register."""
-        if self.active is None:
-            raise LookupError("no pack is active in this partition")
-        return self.reads.policy(case.policy) if case.policy else self.active, self.active
+    def _stand(self, id_: str, error: Exception, arrival: int, voice: str) -> None:
+        """A rule has failed on a case, which stands from the next record on. Where that happens to several who speak,
+        the partition halts."""
+        if not failures.is_defect(error):
+            raise error
+        partition, position, active = self.row.partition, self.row.position, self.decisions.active
+        where, kind = failures.place(error), type(error).__name__
+        extra = {"case": id_, "partition": partition, "position": position, "place": where}
+        log.error("case.stands", extra=extra, exc_info=error)
+        stands = StandingRow(
+            id_,
+            partition,
+            position,
+            arrival,
+            self.reads.due_at.get(id_),
+            active.hash if active else "",
+            where,
+            kind,
+            voice,
+        )
+        self.writes.stand(stands)
+        self.row.standing += 1
+        here = {row.voice for row in self.writes.standing.values() if (row.partition, row.place) == (partition, where)}
+        if len(here | standing.read_voices(self.reads.connection, partition, where)) >= VOICES:
+            self.row.halted, self.ended = f"{failures.HALTED}{where} ({kind})", True
+            log.error("partition.halts", extra=extra)
 
     # ---- ticks of a replay ----------------------------------------------------------------------------------
 
@@ -176,8 +205,7 @@ class PartitionRun:
         done = self._fire_before(at)
         if self.row.n > before:
             self.writes.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
-            self.row.clock = at
-            self.row.position += 1
+            self._pass(at)
         return done
 
     # ---- one record -----------------------------------------------------------------------------------------
@@ -192,23 +220,33 @@ class PartitionRun:
         if kind == "pack":
             return self._activate(record.row.body, arrival)
         if kind == "release":
-            case = self.reads.find_case(record.row.body)
-            if case is not None and case.quarantined:  # an operator lets its clocks run again
-                rules, register = self._policies(case)
-                lifted = decide.quarantine(case, arrival, rules, register, on=False)
-                self.writes.book(self.row, lifted, arrival, (), register.clock_of_days)
-            return
-        body, data, refusal = record.body, record.data, record.refusal
+            return self._decide_of(record.row.body, record, arrival)
+        body, refusal = record.body, record.refusal
         if refusal is None and body is not None:  # subject, key and partition must agree
             home = home_of(body.event.subject)
             if body.event.partitionkey not in (None, home):
                 refusal = Refusal(Reason.MISROUTED, "partitionkey", "must be the home of the subject")
             elif partition_of(home, self.count) != self.row.partition:
                 refusal = Refusal(Reason.MISROUTED, "subject", "its home belongs to another partition")
-        if refusal or body is None or data is None:
+        if refusal or body is None or (record.data is None and record.failure is None):
             return self.writes.refuse(record, arrival, refusal or Refusal(Reason.UNDECODABLE, "", "no event"))
-        if not self._repeat(record, body, arrival):
-            self._take_event(record, body, data, arrival)
+        if self._repeat(record, body, arrival):
+            return
+        if self.decisions.active is None:
+            refusal = Refusal(Reason.FAILED, "", "no policy pack is active: run `gridpatrol pack activate DIR`")
+            return self.writes.refuse(record, arrival, refusal)
+        self._decide_of(body.event.subject, record, arrival)
+
+    def _decide_of(self, id_: str, record: DecodedRecord, arrival: int) -> None:
+        """Decide a record of a case. Where the case stands, or a rule fails on it now, the record waits."""
+        if id_ not in self.reads.standing:
+            try:
+                if record.row.kind == "release":
+                    return self.decisions.release(id_, arrival)
+                return self.decisions.take(record, arrival)
+            except Exception as error:
+                self._stand(id_, error, arrival, voice_of(record))
+        self.writes.wait(record, id_, arrival, self.reads.names_nearby(record, id_, self.decisions.active))
 
     def _repeat(self, record: DecodedRecord, body: Record, arrival: int) -> bool:
         """Answer an event that came before within the pack's window; False: it did not.
@@ -217,7 +255,8 @@ class PartitionRun:
         dead letter is decided anew.
         """
         first = self.reads.find_seen(self.row.partition, body)
-        window = self.active.options.duplicate_window_ms if self.active else 0
+        active = self.decisions.active
+        window = active.options.duplicate_window_ms if active else 0
         if first is None or arrival - first.arrival > window or (body.letter and first.outcome == "refused"):
             return False
         sent = digests.all_of(body)
@@ -230,32 +269,6 @@ class PartitionRun:
             self.writes.answer(record, "duplicate", refused, first.outcome, self.reads.cases.get(first.case_id))
         return True
 
-    def _take_event(self, record: DecodedRecord, body: Record, data: EventData, arrival: int) -> None:
-        """Decide an event. One that fails in deciding becomes a dead letter: it never stops the line."""
-        subject = body.event.subject
-        case = self.reads.cases.get(subject) or Case(id=subject)
-        if self.active is None:
-            refusal = Refusal(Reason.FAILED, "", "no policy pack is active: run `gridpatrol pack activate DIR`")
-            return self.writes.refuse(record, arrival, refusal)
-        rules, register = self._policies(case)
-        incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
-        try:
-            nearby = self.reads.neighbours(data, subject, register)
-            # Only an event that would begin the waiting of an unborn case asks how many there are.
-            begins = case.state == AWAITED and not case.parked and not isinstance(data, ReportSubmitted)
-            unborn = self.reads.unborn(home_of(subject)) if begins and body.digests else 0
-            result = decide.take(case, incoming, rules, register, nearby, unborn)
-        except Exception as error:
-            log.exception("record %d.%d failed in deciding", record.row.partition, record.row.position)
-            failed = Refusal(Reason.FAILED, "", f"{type(error).__name__}: {error}")
-            return self.writes.refuse(record, arrival, failed)
-        own, *parked = result.outcomes
-        self.writes.remember(record, arrival, own)
-        self.writes.answer(record, own.outcome, own.refusal, case=result.case)
-        if own.refusal:
-            self.writes.bury(record, arrival, own.refusal)
-        self.writes.book(self.row, result, arrival, parked, register.clock_of_days)
-
     # ---- activation -----------------------------------------------------------------------------------------
 
     def _activate(self, digest: str, arrival: int) -> None:
@@ -263,10 +276,19 @@ class PartitionRun:
 
         Cases to be looked at again come up just before the activation, so before any record after it.
         """
-        self.active = self.reads.policy(digest)
+        self.decisions.active = active = self.reads.policy(digest)
         activations: list[list[object]] = msgspec.json.decode(self.row.packs)
-        move = self.active.options.deadlines_move
+        move = active.options.deadlines_move
         if activations and move != "never":
             self.writes.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
         self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
+        if self.row.standing:
+            place = (self.row.partition, self.row.position)
+            self.writes.waiting.append(WaitingRow(*place, "", arrival, "pack", "", digest))
         self.ended = True
+
+
+def voice_of(record: DecodedRecord) -> str:
+    """Who has spoken: the principal, or the actor where the engine's own principals speak for all."""
+    principal = record.row.principal
+    return record.body.event.actor if record.body is not None and principal in OURS else principal

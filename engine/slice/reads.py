@@ -7,13 +7,14 @@ changes cases and seen events here, when it enters their rows (`keep`, `seen`). 
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, old_key_of
-from engine.store import slices
+from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, keys_of, old_key_of
+from engine.store import slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
@@ -33,6 +34,7 @@ class DecodedRecord(Struct):
     body: Record | None = None
     data: EventData | None = None
     refusal: Refusal | None = None
+    failure: Exception | None = None  # of our own code: its case stands
 
 
 def decode_row(row: InboxRow) -> DecodedRecord:
@@ -43,7 +45,10 @@ def decode_row(row: InboxRow) -> DecodedRecord:
         body = decode_record(row.body)
     except (msgspec.DecodeError, ValueError):
         return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", "no event: only a door writes to the log"))
-    data = decode_data(body.event) if body.event.type else None
+    try:
+        data = decode_data(body.event) if body.event.type else None
+    except Exception as error:
+        return DecodedRecord(row, body, failure=error)
     if isinstance(data, Refusal):
         return DecodedRecord(row, body, refusal=data)
     return DecodedRecord(row, body, data)
@@ -63,6 +68,8 @@ class SliceReads:
         self.records: dict[int, list[DecodedRecord]] = {}
         self.due: dict[int, DueCases] = {}
         self.cases: dict[str, Case] = {}
+        self.broken: dict[str, Exception] = {}  # cases whose body cannot be read, and why
+        self.standing: set[str] = set()  # of the cases that the records name, and those that begin to stand
         self.due_at: dict[str, int | None] = {}  # when each case in memory comes up
         self.recalculate: set[str] = set()  # cases that come up only to be looked at under a newer pack
         self.open_under: dict[str, dict[str, None]] = {}  # correlation key within a home -> open cases
@@ -72,14 +79,19 @@ class SliceReads:
 
     def read(self, batches: Sequence[Batch]) -> None:
         """Decode all records, then fetch what they touch, each table once: cases, seen events, neighbours."""
-        ids, keys, nearby = set[str](), set[SeenKey](), set[str]()
+        ids, keys, released = set[str](), set[SeenKey](), set[str]()
+        reports = list[tuple[list[DecodedRecord], Policy | None]]()
         for batch in batches:
             partition = batch.row.partition
             self.due[partition] = DueCases(self, partition)
             records = self.records[partition] = [decode_row(row) for row in batch.records]
             register = self.active_policy(batch.row)
             placed = not batch.ticking or len(records) == 1  # in a replay the place of later records is not known yet
+            told = list[DecodedRecord]()
+            reports.append((told, register))
             for record in records:
+                if record.row.kind == "release":
+                    released.add(record.row.body)
                 if record.body is None:
                     continue
                 if placed:  # of a record that is passed over the case may be what cannot be read
@@ -88,13 +100,30 @@ class SliceReads:
                         continue
                 event = record.body.event
                 ids.add(event.subject)
-                key = key_of(partition, event)
-                keys.update((key, old_key_of(key)))
-                if register and isinstance(record.data, ReportSubmitted):
-                    nearby.update(_nearby(record.data, event.subject, register))
+                keys.update(keys_of(partition, event))
+                told.append(record)
+        if (ids or released) and any(batch.row.standing for batch in batches):
+            self.standing = standing.find(self.connection, ids | released)
         if ids:
             self.load(slices.read_cases(self.connection, ids))
+        self.read_seen(keys)
+        for told, register in reports:
+            self.read_neighbours(told, register)
+
+    def read_seen(self, keys: AbstractSet[SeenKey]) -> None:
+        """Fetch what is known of events."""
+        if keys:
             self.seen = {row.key: row for row in slices.read_seen(self.connection, sorted(keys))}
+
+    def read_neighbours(self, records: Iterable[DecodedRecord], register: Policy | None) -> None:
+        """Fetch the open cases under the reports' keys. A report whose keys cannot be told has a failure then."""
+        nearby = set[str]()
+        for record in records:
+            if register is not None and record.body is not None and isinstance(record.data, ReportSubmitted):
+                try:
+                    nearby.update(_nearby(record.data, record.body.event.subject, register))
+                except Exception as error:
+                    record.failure = error
         if nearby:
             self.load(slices.read_nearby(self.connection, nearby))
 
@@ -103,8 +132,12 @@ class SliceReads:
         for id_, next_at, body in rows:
             if id_ in self.cases:
                 continue
-            case = self.cases[id_] = cases.decode(body)
             self.due_at[id_] = next_at
+            try:
+                case = self.cases[id_] = cases.decode(body)
+            except Exception as error:
+                self.broken[id_] = error
+                continue
             if next_at is not None and next_at != case.next_at:
                 self.recalculate.add(id_)
             if case.key and case.closed is None:
@@ -124,6 +157,12 @@ class SliceReads:
             if case.closed is None:
                 neighbours[case.id] = None
 
+    def case(self, id_: str) -> Case | None:
+        """A case in memory, None if there is none. If its body cannot be read, the error is raised."""
+        if id_ in self.broken:
+            raise self.broken[id_]
+        return self.cases.get(id_)
+
     def unborn(self, home: str) -> int:
         """The unborn cases of a home that hold early events, as they stand within this slice."""
         if home not in self._unborn_before:
@@ -134,7 +173,7 @@ class SliceReads:
         """A case that the records of this slice did not name as a subject."""
         if id_ not in self.cases:
             self.load(slices.read_cases(self.connection, [id_]))
-        return self.cases.get(id_)
+        return self.case(id_)
 
     def find_seen(self, partition: int, body: Record) -> SeenRow | None:
         """What is known of an event."""
@@ -146,6 +185,16 @@ class SliceReads:
             return ()
         keys = _nearby(data, subject, register)
         return tuple(self.cases[id_] for key in keys for id_ in self.open_under.get(key, ()))
+
+    def names_nearby(self, record: DecodedRecord, subject: str, register: Policy | None) -> str:
+        """The neighbours of a report that waits, as a JSON list of ids; empty where they cannot be told."""
+        if record.data is None or register is None:
+            return ""
+        try:
+            nearby = self.neighbours(record.data, subject, register)
+        except Exception:
+            return ""  # a defect of its own: they are looked up when the report is decided
+        return msgspec.json.encode([case.id for case in nearby]).decode()
 
     def policy(self, digest: str) -> Policy:
         """The compiled pack with this hash."""

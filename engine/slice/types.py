@@ -17,6 +17,9 @@ SKIP, STAMP = "skip", "stamp:"
 UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
 """Verdicts of isolation: the record moves time, but is not decided; a firing before it cannot be stored."""
 
+PENDING = "pending"
+"""The outcome of an event whose case stands: it is in the log, and not decided yet."""
+
 
 def settled_stamp(stamp: int, verdict: Sequence[str]) -> int:
     """A record's stamp, or the one that was settled. A record that is passed over does not move the clock."""
@@ -43,6 +46,7 @@ class SliceCounts(Struct):
     events: dict[tuple[str, str], int]  # (type, outcome)
     breaches: dict[tuple[str, int], int]  # (clock, level)
     lateness: list[int]  # ms from a due instant to the arrival that released its firing
+    stood: int = 0  # cases that began to stand
 
 
 class Answer(Struct, frozen=True):
@@ -50,7 +54,7 @@ class Answer(Struct, frozen=True):
 
     partition: int
     position: int
-    outcome: str  # done, parked, refused, duplicate, conflict
+    outcome: str  # done, parked, refused, duplicate, conflict; pending: its case stands
     refusal: Refusal | None = None
     first: str = ""  # of a duplicate: the outcome of the first arrival
     wait: Wait | None = None  # of an event that is parked, and of its duplicate
@@ -105,6 +109,12 @@ def key_of(partition: int, event: Envelope) -> SeenKey:
 def old_key_of(key: SeenKey) -> SeenKey:
     """The key of the same event in a release that kept no home and actor."""
     return (*key[:3], "", "")
+
+
+def keys_of(partition: int, event: Envelope) -> tuple[SeenKey, SeenKey]:
+    """Both keys under which an event may be known."""
+    key = key_of(partition, event)
+    return key, old_key_of(key)
 
 
 def firing_name(case: Case) -> str:

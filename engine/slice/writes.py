@@ -7,10 +7,20 @@ of the slice sees (`SliceReads`). The database gets everything in `write`, each 
 from collections.abc import Sequence
 
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
-from engine.slice.types import Answer, Batch, Released, SliceCounts, key_of, old_key_of
-from engine.store import dead_letters, inbox_table, slices
+from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
+from engine.store import dead_letters, inbox_table, slices, standing
 from engine.store.dead_letters import DeadLetter, dead_letter
-from engine.store.rows import CaseRow, InboxRow, PartitionRow, SeenKey, SeenRow, StepRow
+from engine.store.rows import (
+    ArrivalsRow,
+    CaseRow,
+    InboxRow,
+    PartitionRow,
+    SeenKey,
+    SeenRow,
+    StandingRow,
+    StepRow,
+    WaitingRow,
+)
 from schemas import digests, facts
 from schemas.envelope import decode_record
 from schemas.partition import home_of
@@ -32,6 +42,9 @@ class SliceWrites:
         self.seen: dict[SeenKey, SeenRow] = {}
         self.seen_later: list[tuple[str, str, str, str, int, str, str, str, str, str]] = []  # as slices.update_seen
         self.letters: list[DeadLetter] = []
+        self.standing: dict[str, StandingRow] = {}  # cases that begin to stand
+        self.waiting: list[WaitingRow] = []  # what comes for cases that stand
+        self.arrivals: list[ArrivalsRow] = []  # of partitions in which a case stands
         self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
         self.taken: dict[int, int] = {}  # records decided, by partition
         self.answers: list[Answer] = []
@@ -44,6 +57,7 @@ class SliceWrites:
         inbox_table.append(connection, self.appended)
         slices.write_steps(connection, self.steps)
         slices.write_cases(connection, list(self.cases.values()))
+        standing.write(connection, list(self.standing.values()), self.waiting, self.arrivals)
         slices.write_seen(connection, list(self.seen.values()))
         slices.update_seen(connection, self.seen_later)
         dead_letters.write(connection, self.letters)
@@ -87,6 +101,8 @@ class SliceWrites:
         assert record.body is not None
         row, event, refusal = record.row, record.body.event, outcome.refusal
         before, sent = self.reads.find_seen(row.partition, record.body), digests.all_of(record.body)
+        if before is not None and before.position > row.position:
+            return  # this one has waited, and the same key came again beyond the window: that answer stands
         known = before.digest if before is not None and not set(sent).isdisjoint(before.digest.split()) else ""
         key = key_of(row.partition, event)
         if not record.body.digests:  # as its release kept it
@@ -131,10 +147,10 @@ class SliceWrites:
         )
 
     def bury_firing(self, partition: PartitionRow, case: Case, arrival: int, detail: str) -> None:
-        """Keep a firing that failed, without bytes. The letter is named after the step that is booked next."""
+        """Keep a firing that stood its case's clocks still, without bytes. The letter is named after its step."""
         self.letters.append(
             dead_letter(
-                f"{partition.partition}.n{partition.n + 1}",
+                f"{partition.partition}.n{partition.n}",
                 arrival,
                 Refusal(Reason.FAILED, "", detail),
                 "owner",
@@ -155,42 +171,33 @@ class SliceWrites:
         parked: Sequence[decide.EventOutcome],
         days: Calendar,
     ) -> None:
-        """Enter what was decided of a case. Each step gets the partition's next number, which `partition` counts."""
-        for step in result.steps:
-            partition.n += 1
-            case = step.case
-            self.steps.append(
-                StepRow(
-                    partition.partition,
-                    partition.n,
-                    case.id,
-                    case.seq,
-                    arrival,
-                    days.local_day(step.instant),
-                    case.policy,
-                    path_text(case.path),
-                    case.category,
-                    case.group,
-                    step.department,
-                    step.cause.actor,
-                    facts.encode_cause(step.cause).decode(),
-                    facts.encode_facts(step.facts).decode(),
-                )
-            )
-            for fact in step.facts:
-                if isinstance(fact, facts.ClockRung) and fact.breach:
-                    key = (fact.clock, fact.level)
-                    self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
-        if result.steps:
-            case = result.case
-            self.reads.keep(case, partition.partition)
-            correlation = scoped(case.key, case.id) if case.key and case.closed is None else None
-            self.cases[case.id] = case_row(case, partition.partition, correlation)
-        for back, outcome in enumerate(reversed(parked)):  # the last steps are theirs, one each
-            self._settle_parked(outcome, result.case, partition.partition, arrival, partition.n - back)
+        """Enter what was decided of a case. Each step gets the partition's next number, which `partition` counts.
 
-    def _settle_parked(self, outcome: decide.EventOutcome, case: Case, partition: int, arrival: int, n: int) -> None:
-        """A parked event was released or given up in step `n`: its answer changes, and it may become a dead letter."""
+        All rows are made before the first is entered: what cannot be made a row leaves nothing behind.
+        """
+        n, case, steps, breaches = partition.n, result.case, list[StepRow](), list[tuple[str, int]]()
+        for n, step in enumerate(result.steps, partition.n + 1):
+            steps.append(step_row(partition.partition, n, step, arrival, days))
+            breaches += [(f.clock, f.level) for f in step.facts if isinstance(f, facts.ClockRung) and f.breach]
+        correlation = scoped(case.key, case.id) if case.key and case.closed is None else None
+        row = case_row(case, partition.partition, correlation)
+        # The last steps are those of parked events, one each.
+        settled = [(outcome, n - back) for back, outcome in enumerate(reversed(parked))]
+        letters = [parked_letter(*each, case, partition.partition, arrival) for each in settled if each[0].refusal]
+        # From here on nothing fails.
+        partition.n = n
+        self.steps += steps
+        self.letters += letters
+        for key in breaches:
+            self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
+        if steps:
+            self.reads.keep(case, partition.partition)
+            self.cases[case.id] = row
+        for outcome, _ in settled:
+            self._settle_parked(outcome, case, partition.partition)
+
+    def _settle_parked(self, outcome: decide.EventOutcome, case: Case, partition: int) -> None:
+        """A parked event was released or given up: its answer changes."""
         refusal = outcome.refusal
         reason, field, detail = (refusal.reason, refusal.field, refusal.detail) if refusal else ("", "", "")
         key = partition, outcome.source, outcome.id, home_of(case.id), outcome.actor
@@ -202,23 +209,64 @@ class SliceWrites:
         else:
             self.seen_later.append((outcome.outcome, reason, field, detail, *key, case.id))
         self.released.append(Released(key, outcome.outcome, refusal))
-        if refusal is None:
-            return
-        event = decode_record(outcome.raw).event
-        self.letters.append(
-            dead_letter(
-                f"{partition}.n{n}",
-                arrival,
-                refusal,
-                "",
-                outcome.raw.decode(),
-                partition=partition,
-                source=event.source,
-                event_id=event.id,
-                type_=event.type,
-                case_id=case.id,
-            )
-        )
+
+    # ---- cases that stand -----------------------------------------------------------------------------------
+
+    def stand(self, row: StandingRow) -> None:
+        """A case begins to stand: for the rest of the slice nothing of it is due."""
+        self.standing[row.case_id] = row
+        self.counts.stood += 1
+        self.reads.standing.add(row.case_id)
+        self.reads.due_at[row.case_id] = None
+
+    def wait(self, record: DecodedRecord, case_id: str, arrival: int, nearby: str = "") -> None:
+        """Keep a record of a case that stands. Its sender hears that it is in the log, and not decided yet."""
+        row = record.row
+        body = (row.kind, row.principal, row.body)
+        self.waiting.append(WaitingRow(row.partition, row.position, case_id, arrival, *body, nearby))
+        if record.body is not None:
+            event = record.body.event
+            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, event.actor, PENDING))
+            self.answer(record, PENDING, None)
+
+
+def step_row(partition: int, n: int, step: decide.DecidedStep, arrival: int, days: Calendar) -> StepRow:
+    """A decided step as its row."""
+    case = step.case
+    return StepRow(
+        partition,
+        n,
+        case.id,
+        case.seq,
+        arrival,
+        days.local_day(step.instant),
+        case.policy,
+        path_text(case.path),
+        case.category,
+        case.group,
+        step.department,
+        step.cause.actor,
+        facts.encode_cause(step.cause).decode(),
+        facts.encode_facts(step.facts).decode(),
+    )
+
+
+def parked_letter(outcome: decide.EventOutcome, n: int, case: Case, partition: int, arrival: int) -> DeadLetter:
+    """The dead letter of a parked event that was given up in step `n`."""
+    assert outcome.refusal is not None
+    event = decode_record(outcome.raw).event
+    return dead_letter(
+        f"{partition}.n{n}",
+        arrival,
+        outcome.refusal,
+        "",
+        outcome.raw.decode(),
+        partition=partition,
+        source=event.source,
+        event_id=event.id,
+        type_=event.type,
+        case_id=case.id,
+    )
 
 
 def path_text(path: Sequence[str]) -> str:

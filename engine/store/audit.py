@@ -34,6 +34,8 @@ class Act(StrEnum):
     LETTER_ERASED = "letter.erased"
     LETTER_REPLAYED = "letter.replayed"
     RECORD_SETTLED = "record.settled"
+    CLOCK_SETTLED = "clock.settled"
+    CASES_TRIED = "cases.tried"
     PACK_ACTIVATED = "pack.activated"
     PRINCIPAL_ADDED = "principal.added"
     PRINCIPAL_CHANGED = "principal.changed"

@@ -44,7 +44,8 @@ def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[
                    CASE l.word - l.word / 4 * 4 WHEN 0 THEN 'done' WHEN 1 THEN 'parked' ELSE 'refused' END AS follows
             FROM seen e LEFT JOIN last l ON l.partition = e.partition AND l.source = e.source AND l.id = e.id
                  AND l.home = e.home AND l.actor = e.actor)
-        SELECT partition, source, id, follows, outcome FROM following WHERE follows <> outcome ORDER BY 1, 2, 3"""
+        SELECT partition, source, id, follows, outcome FROM following
+        WHERE follows <> outcome AND outcome <> 'pending' ORDER BY 1, 2, 3"""
     values = (PARKED, UNPARKED, RELEASED, *OF_ACTOR, wanted)
     return [(*row,) for row in execute(connection, sql, *values)]
 
@@ -72,6 +73,14 @@ def letters_among(connection: Connection, ids: Collection[str]) -> set[str]:
     """Which of these dead letters there are."""
     condition, wanted = among(connection, "id", ids)
     return set(execute(connection, f"SELECT id FROM dead_letters WHERE {condition}", wanted).scalars())
+
+
+def steps_before_their_own(connection: Connection, partition: int) -> list[tuple[int, int, int]]:
+    """(n, arrival of the step before, arrival) of steps that are dated before an earlier step of their case."""
+    sql = """
+        SELECT s.n, p.at, s.at FROM facts s JOIN facts p ON p.case_id = s.case_id AND p.seq = s.seq - 1
+        WHERE s.partition = ? AND s.at < p.at ORDER BY s.n"""
+    return [(n, before, at) for n, before, at in execute(connection, sql, partition)]
 
 
 def times_of_steps(connection: Connection, partition: int, page: int = 5000) -> Iterator[tuple[int, int, str | None]]:

@@ -18,10 +18,10 @@ class Columns(NamedTuple):
     keys: int
 
 
-def columns_of(table: str, but: Collection[str]) -> Columns:
-    """All columns of a table but these, its key first."""
+def columns_of(table: str, but: Collection[str], key: tuple[str, ...] = ()) -> Columns:
+    """All columns of a table but these, its key first, or another one."""
     found = metadata.tables[table]
-    keys = tuple(column.name for column in found.primary_key.columns)
+    keys = key or tuple(column.name for column in found.primary_key.columns)
     rest = tuple(column.name for column in found.columns if column.name not in (*keys, *but))
     return Columns(keys + rest, len(keys))
 

@@ -154,6 +154,44 @@ class PartitionRow(Struct):
     version: int
     halted: str
     packs: str
+    standing: int = 0  # cases
+
+
+class StandingRow(Struct):
+    """A case that stands: a rule failed on it, and nothing of it has been decided since."""
+
+    case_id: str
+    partition: int
+    position: int
+    arrival: int
+    next_at: int | None
+    pack: str
+    place: str
+    kind: str
+    voice: str
+    tries: int = 0
+    asked: bool = False
+
+
+class WaitingRow(Struct):
+    """A record that is decided when its case goes on, or a pack's activation meanwhile."""
+
+    partition: int
+    position: int
+    case_id: str
+    arrival: int
+    kind: str
+    principal: str
+    body: str
+    nearby: str = ""
+
+
+class ArrivalsRow(Struct):
+    """The arrivals of the records of one slice, as `engine.slice.standing` packs them."""
+
+    partition: int
+    position: int
+    body: str
 
 
 class SettlementRow(Struct):

@@ -110,8 +110,10 @@ def update_seen(
 
 
 def await_recalculation(connection: Connection, partition: int, at: int, provisional_only: bool) -> None:
-    """Let open cases with deadlines come up at `at`, to be looked at under a newer pack."""
+    """Let open cases with deadlines come up at `at`, to be looked at under a newer pack. Those that stand have their
+    turn when they go on."""
     which = "provisional" if provisional_only else "due_at IS NOT NULL"
     sql = f"""
-        UPDATE cases SET next_at = ? WHERE partition = ? AND open AND {which} AND (next_at IS NULL OR next_at > ?)"""
-    execute(connection, sql, at, partition, at)
+        UPDATE cases SET next_at = ? WHERE partition = ? AND open AND {which} AND (next_at IS NULL OR next_at > ?)
+        AND id NOT IN (SELECT case_id FROM standing WHERE partition = ?)"""
+    execute(connection, sql, at, partition, at, partition)

@@ -44,6 +44,7 @@ partitions = Table(
     _big("version"),  # +1 per transaction: the fence
     _text("halted"),  # why it stands still; empty: it runs
     _text("packs"),  # JSON: [[hash, arrival], ...] as activated
+    _big("standing"),  # how many of its cases stand
 )
 
 inbox = Table(
@@ -165,6 +166,48 @@ facts = Table(
     sqlite_with_rowid=False,
 )
 Index("facts_case", facts.c.case_id, facts.c.seq)
+
+standing = Table(
+    "standing",
+    metadata,
+    _key("case_id"),
+    Column("partition", Integer, nullable=False),
+    _big("position"),  # of the first record that is not decided for this case; firings before it may be owed too
+    _big("arrival"),  # since when it stands
+    Column("next_at", BigInteger),  # what is due next, hidden from the column of that name in `cases`
+    _text("pack"),  # hash of the pack that was active before `position`
+    _text("place"),  # where a rule failed: module:function:line
+    _text("kind"),  # class of the error
+    _text("voice"),  # who said what it failed on
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("asked", Boolean, nullable=False, server_default=false()),  # an operator wants another try
+    sqlite_with_rowid=False,
+)
+Index("standing_partition", standing.c.partition, standing.c.position)
+
+waiting = Table(
+    "waiting",
+    metadata,
+    _key("partition", Integer),
+    _key("position", BigInteger),
+    _text("case_id"),  # empty: a pack's activation, which concerns all that stand
+    _big("arrival"),
+    _text("kind"),  # event, release, pack
+    _text("principal"),
+    _text("body"),
+    _text("nearby"),  # JSON: cases under a report's correlation key at its arrival; empty: not known
+    sqlite_with_rowid=False,
+)
+Index("waiting_case", waiting.c.case_id, waiting.c.partition, waiting.c.position)
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    _key("partition", Integer),
+    _key("position", BigInteger),  # of the first record of a slice that passed while a case stood
+    _text("body"),  # JSON: where the arrival changes, steps of position and arrival in turns
+    sqlite_with_rowid=False,
+)
 
 packs = Table("packs", metadata, _key("hash"), _text("code"), _text("title"), _text("body"))
 

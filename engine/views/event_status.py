@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Struct
 
+from engine.slice.types import PENDING
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Connection
 from engine.store.rows import SeenRow
@@ -14,6 +15,7 @@ from schemas.refusals import Reason
 from workflows import case as cases
 from workflows.parking import Wait, wait_of
 
+STANDS = "its case stands after a defect of the engine: nothing is lost, it is decided once that is mended"
 MOST_CANDIDATES = 20
 """Undecided records that mention an event and are looked at to find it."""
 
@@ -31,7 +33,8 @@ class AskedEvent(Struct, frozen=True):
 
 
 class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The outcome of an event: done, parked, duplicate, conflict, refused, or pending (in the log, not decided yet).
+    """The outcome of an event: done, parked, duplicate, conflict, refused, or pending (in the log, not decided yet;
+    then `detail` says so if it waits because a rule of the engine failed on its case).
 
     `first` is what became of the first event of this source, id and actor, where this one is a duplicate of it. While
     that is parked, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
@@ -131,7 +134,7 @@ def _status(connection: Connection, seen: SeenRow) -> EventStatus:
         position=seen.position,
         reason=seen.reason,
         field=seen.field,
-        detail=seen.detail,
+        detail=seen.detail if seen.outcome != PENDING else STANDS,
         waits_for=list(wait.waits_for) if wait else [],
         until=written(wait.until) if wait else "",
     )
@@ -143,7 +146,7 @@ def event_status_in_topic(connection: Connection, asked: AskedEvent) -> EventSta
     if partition is None or position is None or incident_queries.read_position(connection, partition) > position:
         return event_status(connection, asked)
     return EventStatus(
-        outcome="pending",
+        outcome=PENDING,
         source=asked.source,
         id=asked.id,
         case=asked.subject,
@@ -161,7 +164,7 @@ def _pending(connection: Connection, asked: AskedEvent) -> EventStatus:
         if (event.source, event.id) != (asked.source, asked.id) or asked.actor not in ("", event.actor):
             continue
         return EventStatus(
-            outcome="pending",
+            outcome=PENDING,
             source=event.source,
             id=event.id,
             case=event.subject,

@@ -7,7 +7,6 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.operations import erasure, resubmission
 from engine.operations.auditing import read_sealed
@@ -133,7 +132,7 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
             _must_exist(dead_letters.read(connection, id_), id_)
     try:
         with writing(settings) as engine:
-            engine.drain(now_ms())
+            engine.drain(engine.now())
             outcomes = list[resubmission.Replayed]()
             for id_ in letter:
                 found = resubmission.read(engine, id_)
@@ -141,14 +140,14 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
                 principals = Principals(engine.settings.principals)
                 submission = resubmission.resubmission(*found, engine.count, principals)
                 audited = resubmission.begin(engine, id_, options.operator())
-                row = engine.append([submission], now_ms())[0]
+                row = engine.append([submission], engine.stamp([submission.partition]))[0]
                 answer: Answer | None = None
-                while (result := engine.work(now_ms())) is not None:
+                while (result := engine.work(engine.now())) is not None:
                     here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
                     answer = next(here, answer)
                 outcomes.append(resubmission.outcome_of(id_, answer))
                 resubmission.write_outcome(engine, outcomes[-1], audited)
-            engine.drain(now_ms())
+            engine.drain(engine.now())
     except LeaseTaken:
         server = writer_of(settings)
         answers = [server.post(f"/v1/operator/letters/{id_}/replays") for id_ in letter]

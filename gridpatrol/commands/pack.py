@@ -72,10 +72,10 @@ def activate(folder: str, database: str | None) -> None:
     pack = read_pack(folder)
     try:
         with writing(settings) as engine:
-            engine.drain(now_ms())
+            engine.drain(engine.now())
             with audited(engine.database, options.operator(), Act.PACK_ACTIVATED, model.digest(pack)):
-                digest = engine.install(pack, now_ms())
-            engine.drain(now_ms())
+                digest = engine.install(pack, engine.stamp(engine.rows))
+            engine.drain(engine.now())
     except LeaseTaken:
         digest = writer_of(settings).post("/v1/operator/packs", model.encode(pack))["hash"]
     click.echo(f"{pack.code} is active: {digest}")

@@ -13,7 +13,6 @@ import click
 import msgspec
 
 from engine import admission
-from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.principals import LOCAL
 from engine.runtime import Engine
@@ -84,7 +83,7 @@ def _publish(settings: Settings, lines: Iterable[bytes], named: bool) -> Iterato
             install_if_empty(engine)
             while chunk := list(islice(raws, engine.settings.append_batch)):
                 yield from _decide(engine, chunk)
-            engine.drain(now_ms())
+            engine.drain(engine.now())
             return
     except LeaseTaken:
         server = writer_of(settings)
@@ -109,10 +108,11 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
     """Append a group of events under the lease, decide them, and answer each."""
     received = [admission.receive(raw, PRINCIPAL, engine.count) for raw in raws]
     taken = [item for item in received if not isinstance(item, Refusal)]
-    places = iter(engine.append([submission for submission, _ in taken], now_ms()) if taken else [])
+    now = engine.stamp(submission.partition for submission, _ in taken)
+    places = iter(engine.append([submission for submission, _ in taken], now) if taken else [])
     answers: dict[tuple[int, int], Answer] = {}
     ends: dict[SeenKey, Released] = {}
-    while (result := engine.work(now_ms())) is not None:
+    while (result := engine.work(engine.now())) is not None:
         answers |= {(answer.partition, answer.position): answer for answer in result.answers}
         ends |= {end.key: end for end in result.released}
     results = list[dict[str, Any]]()
@@ -121,7 +121,7 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
             # What breaks the contract is kept as the door keeps it, under the same id.
             letter = admission.letter_id(raw, PRINCIPAL)
             with engine.database.begin() as connection:
-                dead_letters.write(connection, [admission.letter(raw, item, PRINCIPAL, now_ms(), letter)])
+                dead_letters.write(connection, [admission.letter(raw, item, PRINCIPAL, now, letter)])
             results.append({"status": "rejected"} | _why(item) | {"dead_letter": letter})
             continue
         (submission, event), place = item, next(places)

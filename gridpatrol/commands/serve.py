@@ -55,6 +55,8 @@ def announce(url: str, engine: Engine) -> None:
     if policy is not None:
         click.echo(f"  pack       {policy.pack.code} {policy.pack.title_en} ({policy.hash[:12]})")
     click.echo(f"  database   {engine.database.url.render_as_string(hide_password=True)}")
+    if (doubt := engine.wall.doubt()) is not None:
+        click.echo(f"  {doubt}")
     for path in (
         "/v1/incidents?overdue=true",
         "/v1/alerts/stream",

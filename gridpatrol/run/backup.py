@@ -33,6 +33,7 @@ from engine.store.audit import Act
 from engine.store.backup_file import BackupFailed, BackupNote
 from engine.store.database import FAILURES, Database, file_of, open_database, unusable, url_of_file
 from engine.store.meta import remove_meta
+from engine.wall_clock import WallClock
 from gridpatrol import options
 from gridpatrol.run.wiring import DOOR, NothingThere, consumers, exists, is_empty, reading, shown
 
@@ -280,7 +281,9 @@ def begin_anew(database: Database, source: str) -> str:
     step, where no role does that. The audit says what was restored. Returns the feed's epoch; ConsumerAhead."""
     with database.read() as connection:
         has_roles = inbox_table.read_origin(connection) is not None
-    for consumer in () if has_roles else consumers(Counters()):
+    wall = WallClock(database)
+    wall.look({}, ())
+    for consumer in () if has_roles else consumers(Counters(), wall):
         while consumer(database):
             pass
     epoch = fold.restart_feed(database)

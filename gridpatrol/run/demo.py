@@ -22,7 +22,7 @@ from engine.clock import now_ms
 from engine.packs import folder_of
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import incident_queries
+from engine.store import clocks, incident_queries
 from engine.store.meta import read_meta, write_meta
 from gridpatrol.demo.events import mint
 from gridpatrol.demo.month import write_month
@@ -61,9 +61,10 @@ def run(settings: Settings, folder: Path | None, seconds: float | None, rate: fl
 def prepare(engine: Engine, folder: Path) -> None:
     """Bring the database to where the demo goes on: a month that it has begun to its end, an empty one through a new
     month that ends now."""
-    install_if_empty(engine, 1 if not any(engine.heads.values()) else None)
-    with engine.database.read() as connection:
+    with engine.database.begin() as connection:
         done = read_meta(connection, DONE)
+        clocks.note_replayed(connection, "demo")  # however long the city was not visited, its time goes on from here
+    install_if_empty(engine, 1 if not any(engine.heads.values()) else None)
     if done is not None:
         return
     note = folder / "month.json"

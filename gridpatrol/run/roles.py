@@ -26,11 +26,13 @@ from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
 from engine.operations.principal_changes import PrincipalChanges
 from engine.principals import Principals
+from engine.rehearsals import rehearse_active
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import backup_file
 from engine.store.audit import Act
 from engine.store.database import Database, DriverError, open_database, unusable
+from engine.wall_clock import WallClock
 from gridpatrol import options
 from gridpatrol.run import supervision
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
@@ -118,7 +120,7 @@ def install_first(settings: Settings, database: Database, engine: Engine, inbox:
             if not all(ends[p] > engine.rows[p].position for p in without):
                 pack = read_pack(settings.pack)
                 with audited(database, options.operator(), Act.PACK_ACTIVATED, digest(pack)):
-                    engine.install(pack, now_ms())
+                    engine.install(pack, engine.stamp(engine.rows))
     finally:
         lease.close()
 
@@ -129,7 +131,8 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease), named(settings, database) as name:
         origin = topics.open_inbox(settings, database)
         member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
-        status = StatusServer(settings.listen, counters.registry, member.ready)
+        rehearse_active(member.engine, now_ms())
+        status = StatusServer(settings.listen, counters.registry, member.ready, member.remark)
         _spare_the_collector()
         opened(status.url)
         try:
@@ -144,15 +147,19 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     with store(settings) as (database, lease):
         names = Topics(settings.kafka_prefix)
         preflight.require(settings, database, (names.alerts, names.deadletter))
-        fold, looks = consumer_of_alerts(counters), [lease.keep, *chores(counters, settings)]
+        wall = WallClock(database)
+        counters.clock_doubted.set_function(lambda: bool(wall.belief.doubt))
+        fold, looks = consumer_of_alerts(counters, wall), [lease.keep, *chores(counters, settings, wall)]
 
         def look_after(database: Database) -> None:
+            wall.look({}, ())
+            wall.log_changes()
             for look in looks:
                 look(database)
 
         publisher = Publisher(settings, settings.role)
         teller = AlertPublisher(database, publisher, names, counters, fold, look_after)
-        status = StatusServer(settings.listen, counters.registry, lambda: teller.away)
+        status = StatusServer(settings.listen, counters.registry, lambda: teller.away or str(wall.doubt() or ""))
         teller.start()
         _spare_the_collector()
         opened(status.url)

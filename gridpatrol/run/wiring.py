@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,19 +16,20 @@ import msgspec
 from consumers.alerts import fold
 from consumers.performance import consume
 from engine import logs
-from engine.clock import now_ms
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
 from engine.operations.retention import LetterRetention
 from engine.packs import check_folder, folder_of
+from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import backup_file, inbox_table, sealed
 from engine.store.audit import Act
 from engine.store.database import Database, file_of, open_database
 from engine.store.meta import read_meta
+from engine.wall_clock import WallClock
 from gridpatrol import options
 from gridpatrol.client import Server
 from workflows.policy.index import Policy
@@ -156,28 +156,30 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
         with database.read() as connection:
             if read_meta(connection, inbox_table.TOPIC) is not None:
                 raise LogIsTopic(f"the log of {database.url.render_as_string(hide_password=True)} is a topic")
-        counters = counters or Counters()
+        counters, wall = counters or Counters(), WallClock(database)
         if not listening:
-            yield Engine(database, settings, (), counters)
+            yield Engine(database, settings, (), counters, (), None, wall)
         else:
-            yield Engine(database, settings, consumers(counters), counters, [lease.keep, *chores(counters, settings)])
+            looks = [lease.keep, *chores(counters, settings, wall)]
+            yield Engine(database, settings, consumers(counters, wall), counters, looks, None, wall)
     finally:
         if lease is not None:
             lease.close()
         database.close()
 
 
-def consumers(counters: Counters) -> list[Consumer]:
+def consumers(counters: Counters, wall: WallClock) -> list[Consumer]:
     """The listeners to the steps, in the order in which they are fed."""
-    return [consume.consume, consumer_of_alerts(counters)]
+    return [consume.consume, consumer_of_alerts(counters, wall)]
 
 
-def consumer_of_alerts(counters: Counters) -> Consumer:
+def consumer_of_alerts(counters: Counters, wall: WallClock) -> Consumer:
     """Folds steps into alerts, and counts those that it tells."""
-    return partial(fold.consume, heard=_counter_of_alerts(counters))
+    count = _counter_of_alerts(counters)
+    return lambda database: fold.consume(database, now=wall.known_instant(), heard=count)
 
 
-def chores(counters: Counters, settings: Settings) -> list[Chore]:
+def chores(counters: Counters, settings: Settings, wall: WallClock) -> list[Chore]:
     """The telling of alerts whose quiet hours are over; of what was erased, the end in a journal that was held; the
     emptying of old dead letters."""
     last_s, count = 0.0, _counter_of_alerts(counters)
@@ -186,12 +188,12 @@ def chores(counters: Counters, settings: Settings) -> list[Chore]:
         nonlocal last_s
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
-            count(fold.tell(database))
+            count(fold.tell(database, wall.known_instant()))
             held = database.holds_erased
             if held is not False and database.forget_erased(sealed.TABLE) and held:
                 log.info("journal.emptied")
 
-    return [tell_waiting, LetterRetention(settings)]
+    return [tell_waiting, LetterRetention(settings, wall.known_instant)]
 
 
 def _counter_of_alerts(counters: Counters) -> Callable[[int], None]:
@@ -209,13 +211,16 @@ def read_pack(name: str) -> Pack:
 
 
 def install_if_empty(engine: Engine, stamp: int | None = None) -> Policy:
-    """The active pack. On an empty database the pack of the settings becomes it, through the log."""
-    engine.drain(None if stamp else now_ms())
+    """The active pack. On an empty database the pack of the settings becomes it, through the log. The rules are tried
+    under it before the log is touched."""
+    rehearse_active(engine, stamp or engine.now())
+    engine.drain(None if stamp else engine.now())
     active = engine.active()
     if active is None:
         pack = read_pack(engine.settings.pack)
+        rehearse(Policy(pack, digest(pack)), stamp or engine.now())
         with audited(engine.database, options.operator(), Act.PACK_ACTIVATED, digest(pack)):
-            engine.install(pack, stamp or now_ms())
+            engine.install(pack, stamp or engine.stamp(engine.rows))
         engine.drain(None)
         active = engine.active()
     assert active is not None

@@ -15,13 +15,16 @@ from pathlib import Path
 import pytest
 
 from engine import failpoints
-from engine.clock import now_ms
+from engine.clock import Reading, boot_ms, now_ms
 from engine.cluster import kafka_quirks, partition_consumer, topics
 from engine.cluster.worker import Worker
 from engine.errors import LogMismatch, StaleWriter
 from engine.failpoints import Interrupted
 from engine.inbox import Submission
+from engine.operations import clocks
+from engine.operations.clocks import ClockSettlement
 from engine.operations.settlements import Settled, settle
+from engine.wall_clock import DAY_MS, EVEN_MS
 from lab.installation import Role
 from lab.parts.kafka import Broker, running_broker
 from lab.parts.postgres import fresh_database, own_server
@@ -177,6 +180,40 @@ def test_a_broker_whose_clock_goes_back_five_seconds_and_then_ahead_an_hour(
         assert line.letters() == []
         check_once(cluster, 10)
         cluster.check_export(tmp_path)
+
+
+def test_a_worker_on_a_machine_whose_clock_is_wrong_takes_over_decides_and_lets_nothing_fall_due(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The broker's clock is right. When the worker's is set right, and by an operator's word, deadlines fire."""
+    first = cluster.worker("one")
+    due = now_ms() + 8_000
+    report(cluster, 1, 4, due)
+    cluster.settle()
+    cluster.end(first)
+    ticked = ticks(cluster)
+    shifted, slept = [400 * DAY_MS], [0]
+    second = cluster.worker("two")
+    second.engine.wall.read = lambda: Reading(now_ms() + shifted[0] + slept[0], boot_ms() + slept[0])
+    report(cluster, 5, 4)
+    cluster.settle()
+    said = second.ready()
+    assert "400 d later than what this database knows" in said and "`gridpatrol clock settle`" in said
+    cluster.turn(lambda: now_ms() > due + 500)
+    assert breached(cluster) == [] and ticks(cluster) == ticked
+    clocks.settle(cluster.result(), ClockSettlement("the gateway's clock is right"), OPERATOR)
+    slept[0] += EVEN_MS
+    second.engine.wall.look_again()
+    cluster.turn(lambda: now_ms() > due + 1_000)
+    assert "400 d later" in second.ready(), "its own clock is as wrong as before"
+    shifted[0] = 0
+    second.try_once()
+    slept[0] += EVEN_MS
+    second.engine.wall.look_again()
+    cluster.turn(lambda: bool(breached(cluster)))
+    assert second.ready() == ""
+    check_once(cluster, 8)
+    cluster.check_export(tmp_path)
 
 
 def clock_of(folder: Path) -> Clock:

@@ -67,6 +67,7 @@ def test_each_route_of_operators_leaves_a_row_with_who_asked_and_what_became_of_
                 {"partition": partition, "position": position, "verdict": "skip"},
                 ("record.settled", f"{partition}.{position}", "skip"),
             ),
+            "/v1/operator/clock": ("", {"why": "checked"}, ("clock.settled", "clock", "done")),
             "/v1/operator/packs": ("", pack, ("pack.activated", model.digest(pack), "done")),
             "/v1/operator/letters/{letter:str}/replays": (
                 letter,
@@ -108,6 +109,7 @@ def test_each_command_of_operators_leaves_a_row(database_url: str, tmp_path: Pat
         (("deadletter", "erase", "door-bad"), ("letter.erased", "door-bad", "0 events, 1 letters")),
         (("deadletter", "show", "door-bad", "--bytes"), ("sealed.read", "door-bad", "gone")),
         (("log", "settle", partition, position, "--skip"), ("record.settled", f"{partition}.{position}", "skip")),
+        (("clock", "settle"), ("clock.settled", "clock", "done")),
         (("incident", "erase", CASE), ("incident.erased", CASE, "2 events, 1 letters")),
         (("pack", "activate", "weiyang"), ("pack.activated", weiyang().hash, "done")),
         (("performance", "rebuild"), ("figures.rebuilt", "", "done")),

@@ -219,7 +219,7 @@ def test_a_reader_that_holds_the_journal_is_said_and_what_it_holds_goes_when_it_
             assert erased.left == erasure.HELD and database.holds_erased
             assert in_files(tmp_path) != set()
             assert NAME in str(reader.exec_driver_sql("SELECT body FROM sealed").all()), "its own snapshot"
-        look_after, _ = chores(engine.counters, engine.settings)
+        look_after, _ = chores(engine.counters, engine.settings, engine.wall)
         look_after(database)
         assert in_files(tmp_path) == set() and not database.holds_erased
 
@@ -233,7 +233,7 @@ def test_what_a_process_that_was_killed_had_erased_goes_when_the_next_one_serves
             erasure.erase(engine, case, OPERATOR)
         assert in_files(tmp_path) == {"killed.db-wal"}
         with closing(open_database(url)) as next_one:
-            chores(engine.counters, engine.settings)[0](next_one)
+            chores(engine.counters, engine.settings, engine.wall)[0](next_one)
             assert in_files(tmp_path) == set()
 
 

@@ -20,20 +20,23 @@ from kafka.errors import KafkaTimeoutError
 from kafka.future import Future
 from kafka.structs import MemberState
 
-from engine.clock import now_ms
+from engine.clock import Reading, boot_ms, now_ms
 from engine.cluster import kafka_quirks, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
+from engine.errors import ClockDoubted
 from engine.fair_queue import Full
 from engine.inbox import Submission
 from engine.principals import Principals
 from engine.store import dead_letters
 from engine.store.rows import LETTER_TEXTS
+from engine.wall_clock import DAY_MS, EVEN_MS
 from lab.parts.topics import Sent, by_kafka_python
 from schemas.refusals import Reason, Refusal
 from tests.integration.test_door import report
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.support.builders import HOTLINE, noise, subject
+from tests.support.serving import wait_until
 
 FILE = f'[principal.hotline]\nactors = ["{HOTLINE}"]\n'
 
@@ -174,6 +177,29 @@ def test_what_no_writer_takes_is_given_up_when_it_is_to_stop(cluster: Cluster, t
     assert not ends(submit, within_s=0.5)
     intake.stop_asked.set()
     assert ends(submit)
+
+
+def test_a_gateway_that_doubts_its_clock_takes_nothing_and_what_systems_publish_waits(
+    intake: Intake, cluster: Cluster
+) -> None:
+    shifted, slept = [0], [0]
+    cluster.gateway.wall.read = lambda: Reading(now_ms() + shifted[0] + slept[0], boot_ms() + slept[0])
+    publish(intake, 1)
+    turn(intake, lambda: forwarded(intake) == 1)
+    shifted[0] = 400 * DAY_MS
+    publish(intake, 2)
+    wait_until(lambda: cluster.gateway.wall.belief.doubt)
+    ask = intake.writer.submit(Submission(0, "event", "hotline", "{}"))
+    with pytest.raises(ClockDoubted, match="400 d later than a moment before"):
+        ask.durable.result(5)
+    for _ in range(3):
+        intake.try_once()
+    assert "not believed" in intake.away and forwarded(intake) == 1
+    shifted[0] = 0
+    time.sleep(0.2)  # some looks of the gateway: else the machine was asleep when its clock was set right
+    slept[0] = EVEN_MS
+    wait_until(lambda: not cluster.gateway.wall.belief.doubt)
+    turn(intake, lambda: forwarded(intake) == 2)
 
 
 # ---- what the database does not take ----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """A failure that no retry cures is isolated to one record or one firing; its neighbours go on, in a replay as well.
 
-Cases that cannot be decided have an unknown state, or a calendar that begins too late; a trigger of the database
-refuses steps. Each leaves one dead letter, or one case whose clocks stand still, both in the exported log.
+A trigger of the database refuses steps, or a calendar begins too late for a firing. Each leaves one dead letter, or one
+case whose clocks stand still, both in the exported log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from engine.clock import now_ms
 from engine.errors import DatabaseUnusable
-from engine.failures import is_permanent
+from engine.failures import is_defect, is_permanent
 from engine.inbox import Submission
 from engine.replay import export_log, replay_log
 from engine.store.database import Database
@@ -106,18 +106,6 @@ def test_after_a_poisoned_record_the_case_takes_what_comes_later(line: Line) -> 
     assert line.of(facts.ClockStopped)[-1].result == "on_time"
 
 
-def test_a_record_that_fails_in_deciding_is_dead_lettered_with_the_reason(line: Line) -> None:
-    line.report(1)
-    line.report(2)
-    line.engine.drain()
-    damage(line, 1, '"state":"reported"', '"state":"nowhere"')
-    line.close(1, NOW + 1)
-    line.close(2, NOW + 1)
-    line.engine.drain()
-    assert [letter[:3] for letter in line.letters()] == [("failed", subject(), "e3")]
-    assert line.of(facts.ClockStopped, 2)
-
-
 def damage(line: Line, number: int, was: str, becomes: str) -> None:
     """Change the stored body of a case, as nothing of ours would."""
     mark = "?" if line.engine.database.dialect == "sqlite" else "%s"
@@ -137,7 +125,7 @@ def test_a_case_that_cannot_be_read_costs_its_own_records_only(line: Line) -> No
     for number in range(1, 8):
         line.close(1 if number == 4 else 2, NOW + number)
     line.engine.drain()
-    assert ("failed", subject(), "e6") in [letter[:3] for letter in line.letters()]
+    assert line.engine.rows[0].standing == 1 and subject() not in [letter[1] for letter in line.letters()]
     assert [s for s in line.of(facts.ClockStopped, 2) if s.clock == "total"]
 
 
@@ -270,7 +258,26 @@ def test_a_database_that_is_away_is_no_poison(sqlite_url: str) -> None:
         assert line.facts() and not line.letters()
 
 
-@pytest.mark.parametrize("error", [NameError("x"), AttributeError("x"), ImportError("x"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [NameError("x"), AttributeError("x"), ImportError("x"), ValueError("x"), KeyError("x")]
+)
 def test_a_defect_of_the_engine_is_no_poison(error: Exception) -> None:
-    assert not is_permanent(error)
-    assert is_permanent(ValueError("a value that no rule can take"))
+    assert not is_permanent(error) and is_defect(error)
+
+
+@pytest.mark.parametrize("error", [OverflowError("x"), UnicodeEncodeError("utf-8", "x", 0, 1, "x")])
+def test_a_value_that_a_driver_cannot_hand_over_is_poison(error: Exception) -> None:
+    assert is_permanent(error)
+
+
+def test_a_full_memory_is_neither(sqlite_url: str) -> None:
+    assert not is_permanent(MemoryError()) and not is_defect(MemoryError())
+
+
+def test_what_is_settled_quotes_nothing_of_the_rows(line: Line) -> None:
+    refuse(line.engine.database, "facts", f"NEW.body LIKE '%{POISON}%'")
+    line.report(1, reference=POISON)
+    line.engine.drain()
+    with line.engine.database.read() as connection:
+        [detail] = connection.exec_driver_sql("SELECT detail FROM settlements").scalars()
+    assert detail in ("IntegrityError SQLITE_CONSTRAINT_TRIGGER", "CheckViolation 23514")

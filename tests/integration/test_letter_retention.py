@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import admission
-from engine.clock import now_ms
+from engine.clock import Reading, boot_ms, now_ms
 from engine.metrics import gauges
 from engine.operations import erasure, retention
 from engine.operations.resubmission import NotReplayable, read, resubmission
@@ -138,9 +138,20 @@ def test_a_metric_says_how_many_bytes_are_kept(engine: Engine) -> None:
 
 def test_whoever_looks_after_the_database_looks_after_its_letters(engine: Engine) -> None:
     keep(engine, "old", kept_at=1)
-    engine.chores = chores(engine.counters, engine.settings)
+    engine.chores = chores(engine.counters, engine.settings, engine.wall)
     engine.look_after()
     assert left(engine) == {"old": 0}
+
+
+def test_a_clock_that_jumps_a_year_ahead_empties_no_letter(engine: Engine) -> None:
+    ahead = 0
+    engine.wall.read = lambda: Reading(now_ms() + ahead, boot_ms())
+    engine.now()
+    keep(engine, "of today", kept_at=now_ms())
+    ahead = 400 * DAY
+    engine.chores = chores(engine.counters, engine.settings, engine.wall)
+    engine.look_after()
+    assert left(engine) == {"of today": 100}
 
 
 def test_letters_of_an_older_release_learn_their_size_and_count_from_the_upgrade(empty_database_url: str) -> None:

@@ -105,6 +105,7 @@ def test_what_is_damaged_is_found(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE figures SET value = value + 1 WHERE measure = 'on_time'")
         connection.commit()
+    gridpatrol("db", "upgrade", "--database", f"sqlite:///{path}")
     gridpatrol("verify", "--database", f"sqlite:///{path}", status=1)
 
 

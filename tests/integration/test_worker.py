@@ -25,11 +25,14 @@ from engine.cluster.worker import Worker
 from engine.errors import Fenced, Stalled
 from engine.failpoints import Interrupted
 from engine.operations.settlements import Settled, settle
+from engine.operations.tries import Wanted, ask
+from engine.replay import replay_log
 from engine.store.rows import InboxRow, SettlementRow
 from lab import runs
 from lab.runs import engine_on, pack_of
 from schemas import asyncapi, facts
 from tests.integration.test_isolation import refuse
+from tests.integration.test_standing import broken
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
 from tests.support.builders import OPERATOR, instant, subject
@@ -514,6 +517,42 @@ def test_poison_and_what_the_database_refuses_is_isolated_and_its_neighbours_go_
 
 
 # ---- much at once -------------------------------------------------------------------------------------------
+
+
+def test_cases_that_stand_are_tried_again_by_an_operator_s_word_and_by_whoever_takes_their_partition_over(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    def stand() -> int:
+        return sum(row.standing for row in cluster.result().rows.values())
+
+    def comment(*ids: str) -> None:
+        for number, id_ in enumerate(ids, 1):
+            home = HOMES[number]
+            line.say("comment.added", f"{home}-01-MEMBER", now_ms(), case=subject(home, number), id=id_)
+
+    line = report(cluster, 1, 8)
+    worker = cluster.worker()
+    cluster.settle()
+    with broken("comment.added"):
+        comment("a1", "a2")
+        cluster.settle()
+        assert stand() == 2 and not worker.ready() and "cases of partition" in worker.remark()
+    assert ask(cluster.result(), Wanted(), OPERATOR).cases == 2  # the owner hears of it
+    cluster.turn(lambda: stand() == 0)
+    with broken("comment.added"):
+        comment("b1", "b2")
+        cluster.settle()
+        assert stand() == 2
+    cluster.end(worker)
+    time.sleep(cluster.settings.kafka_session_ms / 1000 + 0.5)
+    cluster.worker("another")  # perhaps of another release
+    cluster.turn(lambda: stand() == 0)
+    cluster.settle()
+    check_once(cluster, 8)
+    with engine_on(f"sqlite:///{tmp_path / 'clean.db'}", 2) as clean:
+        replay_log(clean, cluster.export())
+        assert runs.facts(clean) == runs.facts(cluster.result())
+        assert runs.answers(clean, shapes=False) == runs.answers(cluster.result(), shapes=False)
 
 
 @pytest.mark.parametrize(("limit", "most_at_hand"), [("ENOUGH", 100), ("HEAVY", 200)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -169,6 +170,39 @@ def test_the_log_of_earlier_releases_may_hold_other_addresses():
     envelope = decode_envelope(msgspec.json.encode(said))
     assert isinstance(envelope, Envelope)
     assert not isinstance(decode_data(envelope), Refusal)
+
+
+def listed(schema: dict[str, Any], part: dict[str, Any]) -> Iterator[tuple[Any, list[str]]]:
+    """A value with a word that is not listed, for each list of words below a part of a schema; and the list."""
+    if "$ref" in part:
+        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+    if "enum" in part:
+        yield "unheard of", part["enum"]
+    for inner in (*part.get("anyOf", ()), *part.get("allOf", ())):
+        yield from listed(schema, inner)
+    for wrong, words in listed(schema, part["items"]) if "items" in part else ():
+        yield [wrong], words
+    for name, member in part.get("properties", {}).items():
+        for wrong, words in listed(schema, member):
+            yield {name: wrong}, words
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_a_word_that_is_not_listed_is_answered_with_those_that_are(kind):
+    name = f"gridpatrol.{kind}.v1"
+    schema = json.loads(documents()[f"{name}.json"])
+    for wrong, words in listed(schema, schema["properties"]["data"]):
+        envelope = decode_envelope(msgspec.json.encode(example(kind) | {"data": wrong}))
+        assert isinstance(envelope, Envelope)
+        refusal = decode_data(envelope)
+        assert isinstance(refusal, Refusal)
+        said = refusal.detail.removeprefix("must be one of: ")
+        assert sorted(said.split(", ")) == sorted(words) and "unheard" not in refusal.detail, wrong
+
+
+def test_most_types_have_a_list_of_words():
+    schemas = [json.loads(documents()[f"gridpatrol.{kind}.v1.json"]) for kind in EXAMPLES]
+    assert sum(any(True for _ in listed(schema, schema["properties"]["data"])) for schema in schemas) > 8
 
 
 def test_members_beyond_the_contract_are_allowed():

@@ -1,6 +1,6 @@
 """Operators are audited; and letters of earlier releases, which quoted what was sent, show as much as those of this one.
 
-Revision 0007, after 0005. What was sent stays in the sealed bytes, and a replay says anew why it is refused.
+Revision 0007, after 0006. What was sent stays in the sealed bytes, and a replay says anew why it is refused.
 """
 
 import re
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0007'
-down_revision = '0005'
+down_revision = '0006'
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,205 @@
+"""Another try of a case that stands: what waits is decided as if it had not waited, in one transaction.
+
+The records of the case are decided at their own arrivals, under the pack that was active then. Before each, what was
+due before it fires, released by the record that would have released it. So the facts of the case are those of a log
+that was decided without the defect, and only their numbers are later ones.
+
+A try goes as far as it can. Where the rule fails again, or a slice is full, the case stands on from there.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine import failpoints, failures
+from engine.policies import Policies
+from engine.slice.decisions import Decisions
+from engine.slice.reads import DecodedRecord, DueCases, SliceReads, decode_row
+from engine.slice.timeline import Timeline
+from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, firing_name, keys_of
+from engine.slice.writes import SliceWrites
+from engine.store import slices, standing
+from engine.store.database import Connection, Database
+from engine.store.rows import InboxRow, PartitionRow, SettlementRow, StandingRow, WaitingRow
+from schemas.refusals import Reason, Refusal
+
+log = logging.getLogger(__name__)
+
+
+class WaitingRecord(Struct):
+    """A record that waits, decoded. `nearby`: cases that a report is compared with; None: those that are there now."""
+
+    record: DecodedRecord
+    arrival: int
+    nearby: list[str] | None
+
+
+class CaseRun:
+    """One case's way through what waits for it. `position`: up to where in the log it has come."""
+
+    def __init__(self, row: StandingRow, reads: SliceReads, decisions: Decisions, timeline: Timeline) -> None:
+        self.stands = row
+        self.reads = reads
+        self.decisions = decisions
+        self.timeline = timeline
+        self.position = row.position
+        self.trying = ""  # how isolation would name what is being decided, with the position of its record
+
+    def run(self, waiting: Sequence[WaitingRecord], steps: int) -> bool:
+        """Decide what waits, up to so many steps. Whether all of it was decided; what a rule raises comes out."""
+        id_, left, row = self.stands.case_id, list(reversed(waiting)), self.decisions.row
+        last = row.n + steps
+        while row.n < last:
+            due = self.reads.due_at.get(id_)
+            at = self.timeline.releasing(due, self.position) if due is not None else None
+            if due is not None and at is not None and (not left or at <= left[-1].record.row.position):
+                self.position = at
+                self.trying = self.firing()
+                self.decisions.fire(id_, due, self.timeline.arrival(at))
+            elif left:
+                self.position, self.trying = left[-1].record.row.position, UNDECIDABLE
+                self.decide(left.pop())
+                self.position += 1
+            else:
+                return True
+        return False
+
+    def firing(self) -> str:
+        """The name of the next firing."""
+        case = self.reads.cases.get(self.stands.case_id)
+        return firing_name(case) if case is not None else ""
+
+    def decide(self, item: WaitingRecord) -> None:
+        """Decide one record that waits, or activate a pack."""
+        row, id_ = item.record.row, self.stands.case_id
+        if row.kind == "pack":
+            return self.activate(row.body, item.arrival)
+        passed = [word for word in self.reads.verdict(row.partition, row.position) if word in (SKIP, UNDECIDABLE)]
+        if passed:
+            refusal = Refusal(Reason.FAILED, "", f"settled: {passed[0]}")
+            return self.decisions.writes.refuse(item.record, item.arrival, refusal)
+        if row.kind == "release":
+            return self.decisions.release(id_, item.arrival)
+        nearby = item.nearby
+        near = None if nearby is None else tuple(self.reads.cases[i] for i in nearby if i in self.reads.cases)
+        self.decisions.take(item.record, item.arrival, near)
+
+    def activate(self, digest: str, arrival: int) -> None:
+        """A pack becomes active, and the case comes up to be looked at under it as `await_recalculation` says."""
+        id_ = self.stands.case_id
+        self.decisions.active = active = self.reads.policy(digest)
+        case, at, due = self.reads.case(id_), arrival - 1, self.reads.due_at.get(id_)
+        if case is None or case.closed is not None or (due is not None and due <= at):
+            return
+        provisional = any(clock.provisional for clock in case.clocks)
+        moves = {"never": False, "provisional": provisional}.get(active.options.deadlines_move, case.due_at is not None)
+        if moves:
+            self.reads.due_at[id_] = at
+            self.reads.recalculate.add(id_)
+
+
+class Refused(Exception):
+    """The database refuses what a try has decided; `settlement` is what lets the next try pass it."""
+
+    def __init__(self, settlement: SettlementRow) -> None:
+        super().__init__(settlement.verdict)
+        self.settlement = settlement
+
+
+def try_again(
+    database: Database,
+    row: PartitionRow,
+    case_id: str,
+    policies: Policies,
+    settlements: dict[tuple[int, int], str],
+    limits: Limits,
+) -> tuple[SliceResult | None, bool]:
+    """One more try of a case, in one transaction, and whether it has more to do: the limit of steps was reached.
+
+    None where the case stands no more. Refused where the database does not take what was decided, with `limits` of one
+    step.
+    """
+    with database.begin() as connection:
+        slices.lock_partitions(connection, [row])
+        stands = standing.read(connection, case_id)
+        if stands is None:
+            return None, False
+        moved = replace(row, version=row.version + 1)
+        rows = standing.read_waiting(connection, stands, limits.records + 1)
+        further = rows.pop().position if len(rows) > limits.records else row.position
+        reads, waiting = read(connection, stands, rows, policies, settlements)
+        writes = SliceWrites(reads)
+        decisions = Decisions(reads, writes, moved, reads.policy(stands.pack) if stands.pack else None)
+        found = standing.read_arrivals(connection, row.partition, stands.position)
+        case_run = CaseRun(stands, reads, decisions, Timeline(found, further))
+        ended, error = False, None
+        try:
+            ended = case_run.run(waiting, limits.steps) and further == row.position
+        except Exception as raised:
+            if not failures.is_defect(raised):
+                raise
+            error = raised
+        try:
+            write(connection, stands, case_run, ended, error)
+            failpoints.hit("slice.before_commit")
+        except Exception as refused:
+            if limits.steps > 1 or not failures.is_permanent(refused) or not case_run.trying:
+                raise
+            place = (row.partition, case_run.position - (case_run.trying == UNDECIDABLE))
+            words = settlements.get(place, "").split()
+            if case_run.trying in words:
+                raise
+            verdict = " ".join([*words, case_run.trying])
+            raise Refused(SettlementRow(*place, verdict, failures.named(refused))) from refused
+        next_due = slices.read_next_due(connection, row.partition)
+    counts, due = writes.counts, {row.partition: next_due}
+    result = SliceResult([moved], writes.steps, {}, writes.answers, writes.released, [], counts, due, ended)
+    return result, not ended and error is None
+
+
+def read(
+    connection: Connection,
+    stands: StandingRow,
+    rows: Sequence[WaitingRow],
+    policies: Policies,
+    settlements: dict[tuple[int, int], str],
+) -> tuple[SliceReads, list[WaitingRecord]]:
+    """The case with what is hidden of it, its neighbours, and the records that wait."""
+    reads, id_ = SliceReads(connection, policies, settlements, 0), stands.case_id
+    reads.due[stands.partition] = DueCases(reads, stands.partition)
+    reads.load((id_, stands.next_at, body) for id_, _, body in slices.read_cases(connection, [id_]))
+    waiting = []
+    for row in rows:
+        record = InboxRow(row.partition, row.position, row.arrival, row.kind, row.principal, row.body)
+        nearby = msgspec.json.decode(row.nearby, type=list[str]) if row.nearby else None
+        waiting.append(WaitingRecord(decode_row(record), row.arrival, nearby))
+    events = [each.record.body.event for each in waiting if each.record.body is not None]
+    reads.read_seen({key for event in events for key in keys_of(stands.partition, event)})
+    reads.load(slices.read_cases(connection, {name for each in waiting for name in each.nearby or ()}))
+    unknown = [each.record for each in waiting if each.nearby is None]
+    reads.read_neighbours(unknown, reads.policy(stands.pack) if stands.pack else None)
+    return reads, waiting
+
+
+def write(connection: Connection, stands: StandingRow, case_run: CaseRun, ended: bool, error: Exception | None) -> None:
+    """What was decided, and how the case stands on, if it does."""
+    row, reads, writes = case_run.decisions.row, case_run.reads, case_run.decisions.writes
+    row.standing -= ended
+    writes.write([row])
+    due = reads.due_at.get(stands.case_id)
+    extra = {"case": stands.case_id, "partition": stands.partition}
+    if ended:
+        log.warning("case.goes_on", extra=extra)
+        standing.set_next_at(connection, stands.case_id, due)
+        return standing.go_on(connection, stands)
+    active = case_run.decisions.active
+    on = replace(stands, position=case_run.position, next_at=due, pack=active.hash if active else "")
+    if error is not None:
+        on.place, on.kind = failures.place(error), type(error).__name__
+        on.tries, on.asked = on.tries + 1, False
+        log.error("case.stands", extra=extra | {"position": on.position, "place": on.place}, exc_info=error)
+    standing.write(connection, [on], (), ())
+    standing.forget(connection, stands, on.position)

@@ -1,0 +1,238 @@
+"""A rehearsal of the rules: every trigger of every state and every clock's firing, tried once under a pack.
+
+It walks from a report of each kind, by what posts of the pack may say, until it has seen every state that can be
+reached so; in each it says everything that the contract has, and lets fire whatever is due. The data are made from the
+contract's types. Whether something is refused does not matter: what counts is that no rule raises an error. Pure: the
+same pack gives the same rehearsal.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Struct, inspect
+
+from schemas import facts
+from schemas.envelope import Envelope, Record, encode_record
+from schemas.events import EVENT_TYPES, EventData, ReportSubmitted, VerificationRecorded, trigger_of
+from workflows import decide, sla
+from workflows.case import AWAITED, Case
+from workflows.clocks.limits import LimitError
+from workflows.clocks.timescales import CalendarError
+from workflows.decision import Decision
+from workflows.definitions import DEFINITIONS
+from workflows.permissions import forbid
+from workflows.policy.index import Policy
+from workflows.policy.model import Post
+
+DAY_MS = 86_400_000
+MINUTE_MS = 60_000
+FIRINGS = 12
+"""How many firings of a case are tried in one state: the ladders of its clocks, without all of their repeats."""
+PACKS = (CalendarError, LimitError)
+"""What a pack is to blame for: the engine tells it from a defect."""
+
+
+class Rehearsed(Struct):
+    """What was tried, by definition: its states, (trigger, state), and clocks that fired."""
+
+    states: set[tuple[str, str]]
+    triggers: set[tuple[str, str, str]]
+    clocks: set[tuple[str, str]]
+
+
+def rehearse(policy: Policy, at: int) -> Rehearsed:
+    """Try everything under a pack, about an instant (ms). Whatever a rule raises comes out.
+
+    Where the calendars of the pack do not reach that instant, one that they reach is taken.
+    """
+    done = Rehearsed(set(), set(), set())
+    at = max([at, *(calendar.day_start(calendar.data.first_day) for calendar in policy.calendars.values())]) + DAY_MS
+    for name in DEFINITIONS:
+        Walk(policy, name, at, done).walk(at)
+    return done
+
+
+class Walk:
+    """The way through the states of one definition. One case stands for all of a state."""
+
+    def __init__(self, policy: Policy, name: str, at: int, done: Rehearsed) -> None:
+        self.policy = policy
+        self.definition = DEFINITIONS[name]
+        self.done = done
+        self.samples = Samples(policy, name, at)
+        self.found: dict[str, Case] = {}
+        self.fired: set[tuple[str, ...]] = set()  # states with the clocks that ran in them
+
+    def walk(self, at: int) -> None:
+        """Visit every state once, those that nothing leads to as well."""
+        self.visit(Case(id=self.samples.subject(0)), at)
+        born = next((case for case in self.found.values() if case.opened and case.closed is None), None)
+        for state in self.definition.states.values():
+            if state.name not in self.found and born is not None:
+                # Cases of an earlier pack may be there, so it is entered as if there had been a way.
+                d = Decision(born, self.policy, self.policy, at, at)
+                d.tell(facts.Moved(trigger="", was=d.case.state, state=state.name, judged=at))
+                sla.arrange(d, state, "")
+                self.visit(d.case, at)
+
+    def visit(self, case: Case, at: int) -> None:
+        """Say everything in this case's state, let fire what is due, and go on to the states that come of it."""
+        if case.state in self.found:
+            return
+        self.found[case.state] = case
+        self.done.states.add((self.definition.name, case.state))
+        self.fire(case, at)
+        others = list(self.say_all(case, at))
+        for after in others:
+            self.fire(after, at)  # an order starts clocks that no state has
+            self.visit(after, at + MINUTE_MS)
+
+    def say_all(self, case: Case, at: int) -> Iterator[Case]:
+        """Say everything that the contract has; the cases that come of it."""
+        takes = self.definition.triggers(case.state)
+        for kind, samples in self.samples.events.items():
+            # What the state does not take is refused or parked, whatever it says.
+            taken = trigger_of(kind) in takes or isinstance(samples[0][0], VerificationRecorded)
+            wanted = samples if taken else samples[:1]
+            self.done.triggers.add((self.definition.name, trigger_of(kind), case.state))
+            for post in self.speakers(case, kind):
+                for data, raw in wanted:
+                    result = self.say(case, kind, data, raw, post, at)
+                    if result.outcomes[0].outcome == "done":
+                        yield result.case
+                    elif result.case.parked and case.state == AWAITED:
+                        self.fire(result.case, at)  # waits in vain
+                        born = self.samples.report
+                        post = self.speakers(case, born)[0]
+                        self.say(result.case, born, *self.samples.events[born][0], post, at)  # is released
+
+    def say(self, case: Case, kind: str, data: EventData, raw: msgspec.Raw, post: Post, at: int) -> decide.Result:
+        """Say one thing."""
+        event = Envelope(
+            specversion="1.0",
+            id=kind,
+            source="rehearsal",
+            type=kind,
+            subject=case.id,
+            time=self.samples.now,
+            actor=post.code,
+            data=raw,
+        )
+        record = Record(event=event, digest="", digests=("",))  # as this release keeps it
+        incoming = decide.IncomingEvent(record, data, at, encode_record(record))
+        return decide.take(case, incoming, self.policy, self.policy, (case,))
+
+    def speakers(self, case: Case, kind: str) -> list[Post]:
+        """The deepest and the highest post that may say something of a case; any post if none may.
+
+        A case has no place before its birth: there it is asked for the role alone.
+        """
+        trigger, posts = trigger_of(kind), self.samples.posts
+        if case.opened:
+            may = [p for p in posts if forbid(p, trigger, case, self.policy, self.policy) is None]
+        else:
+            may = [p for p in posts if self.policy.role_rows(trigger, p.role)]
+        return [may[0], may[-1]] if len(may) > 1 else may or posts[:1]
+
+    def fire(self, case: Case, at: int) -> None:
+        """Let fire what is due, look at it under the pack again, and stop its clocks."""
+        kept = (case.state, *sorted(clock.name for clock in case.clocks), *(waiting.type for waiting in case.parked))
+        if kept in self.fired:
+            return
+        self.fired.add(kept)
+        decide.quarantine(case, at, self.policy, self.policy)
+        try:
+            decide.recalculate(case, at, self.policy, self.policy)
+            for _ in range(FIRINGS):
+                if case.next_at is None:
+                    return
+                self.done.clocks |= {(self.definition.name, c.name) for c in case.clocks if c.next == case.next_at}
+                case = decide.fire(case, case.next_at + 1, self.policy, self.policy).case
+        except PACKS:
+            return
+
+
+class Samples:
+    """Data of events, made from their types: with what is required, with everything, and with each word of a list."""
+
+    def __init__(self, policy: Policy, definition: str, at: int) -> None:
+        pack = policy.pack
+        self.definition = definition
+        leaf = min((g for g in pack.grids if policy.stands(g, at)), key=lambda g: (-g.level, g.code)).code
+        path, self.home = policy.path(leaf), policy.home(leaf)
+        lead = next((d.code for d in pack.departments if d.grid in path), "none")
+        near = [p for p in pack.posts if p.grid in path and not p.vacant and policy.stands(p, at)]
+        near = [p for p in near if p.department in ("", lead)] or near
+        # The deepest first: who finds a problem on patrol opens more of the ways.
+        near.sort(key=lambda post: -policy.grids[post.grid].level)
+        self.posts = list({(post.role, post.grid): post for post in near}.values())
+        self.now = datetime.fromtimestamp(at / 1000, UTC)
+        self.later = (self.now + timedelta(days=10)).isoformat()
+        self.words: dict[str, Sequence[str]] = {
+            "category": [c.code for _, c in sorted({(-c.level, c.dissuade): c for c in pack.categories}.items())],
+            "grid": [leaf],
+            "to_grid": [path[0], path[-1]],
+            "touches": [g.code for g in pack.grids if g.level == len(path) and g.code != leaf][:1],
+            "department": [lead],
+            "to_department": [lead, "none"],
+            "lead": [lead, "none"],
+            "assisting": [lead],
+            "limit": ["1工作日", "1自然日"],
+            "clock": sorted({row.clock for row in pack.limits}) or ["none"],
+            "unit": ["U-1"],
+            "into": [self.subject(1)],
+        }
+        self.events = {
+            kind: [
+                (msgspec.convert(made, struct), msgspec.Raw(msgspec.json.encode(made))) for made in self.made(struct)
+            ]
+            for kind, struct in EVENT_TYPES.items()
+        }
+        self.report = next(kind for kind, struct in EVENT_TYPES.items() if struct is ReportSubmitted)
+
+    def subject(self, number: int) -> str:
+        """A case of the place."""
+        return f"{self.home}.00000000-0000-7000-8000-{number:012}"
+
+    def made(self, struct: type[EventData]) -> Iterator[dict[str, Any]]:
+        """Members of an event's data, as JSON has them."""
+        info = inspect.type_info(struct)
+        assert isinstance(info, inspect.StructType)
+        choices = {field.name: self._values(field.encode_name, field.type) for field in info.fields}
+        least = {field.name: choices[field.name][0] for field in info.fields if field.required}
+        if struct is ReportSubmitted:
+            choices["definition"] = [self.definition]
+            least["definition"] = self.definition
+        yield least
+        yield {name: values[0] for name, values in choices.items() if values}
+        for name, values in choices.items():
+            yield from (least | {name: value} for value in values)
+
+    def _values(self, name: str, kind: inspect.Type) -> list[Any]:
+        """What a member may be, as JSON has it."""
+        match kind:
+            case inspect.Metadata(type=inner):
+                return self._values(name, inner)
+            case inspect.UnionType(types=types):
+                return [value for each in types for value in self._values(name, each)]
+            case inspect.LiteralType(values=values):
+                return list(values)
+            case inspect.EnumType(cls=cls):
+                return [word.value for word in cls]
+            case inspect.VarTupleType(item_type=item):
+                return [self._values(name, item)[:2]]
+            case inspect.StructType(fields=fields):
+                return [{f.name: found[0] for f in fields if (found := self._values(f.name, f.type))}]
+            case inspect.DateTimeType():
+                return [self.later]
+            case inspect.IntType(ge=ge):
+                return [ge or 0]
+            case inspect.FloatType():
+                return [0.0]
+            case inspect.NoneType():
+                return [None]
+            case inspect.StrType():
+                return list(self.words.get(name, ["0" * 64 if name == "sha256" else "https://example.org/1"]))
+        return []
