@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from click.testing import CliRunner, Result
 
-from engine.log_file import with_proof
+from engine.log_file import RECORD, with_proof
 from engine.replay import export_log
 from gridpatrol.cli import main
 from lab.runs import consumers, engine_on, install, pack_of
@@ -101,7 +101,8 @@ def test_a_file_that_is_damaged_or_no_log_is_refused_before_anything_is_decided(
 def test_a_forged_log_is_refused_by_the_digest_that_was_kept(lived: Run, tmp_path: Path) -> None:
     with engine_on(lived.url, 2) as engine:
         items = [line for line in export_log(engine) if not line.startswith((b'{"checkpoint":', b'{"footer":'))]
-    forged = b"\n".join(with_proof(line.replace(b'"hotline', b'"public') for line in items)) + b"\n"
+    edited = (line.replace(b"hotline", b"public") if line.startswith(RECORD) else line for line in items)
+    forged = b"\n".join(with_proof(edited)) + b"\n"
     assert "not the one that is expected" in refused_log(forged, tmp_path, "--expect", lived.digest)
     (tmp_path / "forged.jsonl").write_bytes(forged)
     found = run("verify", "--replay", "--log", tmp_path / "forged.jsonl", "--database", lived.url, status=1).stdout
