@@ -7,7 +7,6 @@ import click
 import msgspec
 
 from engine import log_file, replay
-from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.operations import settlements, tries
 from engine.operations.settlements import Settled
@@ -177,7 +176,7 @@ def retry(ctx: click.Context, case: tuple[str, ...], database: str | None) -> No
                 asked = tries.ask(engine, Wanted(case), options.operator())
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
-            engine.drain(now_ms())
+            engine.drain(engine.now())
             left = sum(row.standing for row in engine.rows.values())
             click.echo(f"Cases tried again: {asked.cases}. Cases that stand now: {left}.")
     except LeaseTaken:
