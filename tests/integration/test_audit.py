@@ -68,7 +68,7 @@ def test_each_route_of_operators_leaves_a_row_with_who_asked_and_what_became_of_
                 ("record.settled", f"{partition}.{position}", "skip"),
             ),
             "/v1/operator/clock": ("", {"why": "checked"}, ("clock.settled", "clock", "done")),
-            "/v1/operator/tries": ("", {"cases": []}, ("cases.tried", "all", "done")),
+            "/v1/operator/tries": ("", {}, ("cases.tried", "all", "done")),
             "/v1/operator/packs": ("", pack, ("pack.activated", model.digest(pack), "done")),
             "/v1/operator/letters/{letter:str}/replays": (
                 letter,
