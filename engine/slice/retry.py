@@ -189,6 +189,8 @@ def write(connection: Connection, stands: StandingRow, case_run: CaseRun, ended:
     row, reads, writes = case_run.decisions.row, case_run.reads, case_run.decisions.writes
     row.standing -= ended
     writes.write([row])
+    if writes.steps:
+        standing.note_late_steps(connection)
     due = reads.due_at.get(stands.case_id)
     extra = {"case": stands.case_id, "partition": stands.partition}
     if ended:

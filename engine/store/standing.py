@@ -18,12 +18,17 @@ _WAITING = ", ".join(WaitingRow.__struct_fields__)
 
 
 TRIED = "tried"
-"""Name in `meta` where a case that stood has gone on: its steps have later numbers than without the defect."""
+"""Name in `meta` where a case that stood has been decided on: its steps have later numbers than without the defect."""
 
 
 def have_gone_on(connection: Connection) -> bool:
-    """Whether a case that stood has ever gone on."""
+    """Whether a case that stood has ever been decided on, also if it stands again or still."""
     return read_meta(connection, TRIED) is not None
+
+
+def note_late_steps(connection: Connection) -> None:
+    """A try has made steps: that some have come later than their arrivals stays known."""
+    write_meta(connection, TRIED, "1")
 
 
 # ---- within a slice -----------------------------------------------------------------------------------------
@@ -95,9 +100,7 @@ def read_arrivals(connection: Connection, partition: int, position: int) -> list
 
 
 def go_on(connection: Connection, row: StandingRow) -> None:
-    """A case stands no more. What nobody needs any more goes with it; that steps have come later than their arrivals
-    stays known."""
-    write_meta(connection, TRIED, "1")
+    """A case stands no more. What nobody needs any more goes with it."""
     execute(connection, "DELETE FROM standing WHERE case_id = ?", row.case_id)
     forget(connection, row, None)
     left = "(SELECT min(position) FROM standing WHERE partition = ?)"

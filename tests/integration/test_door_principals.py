@@ -53,6 +53,9 @@ ASKING = [
     ("POST", "/v1/operator/letters/x/replays", "operator"),
     ("POST", "/v1/operator/letters/x/erasures", "operator"),
     ("POST", "/v1/operator/settlements", "operator"),
+    ("GET", "/v1/operator/clock", "operator"),
+    ("POST", "/v1/operator/clock", "operator"),
+    ("POST", "/v1/operator/tries", "operator"),
     ("POST", "/v1/operator/incidents/x/erasures", "operator"),
 ]
 HOLDS = {"actors": {"hotline", "app"}, "reads": {"supervision"}, "operator": {"ops"}, "": set(TOKENS) - {"new"}}

@@ -125,7 +125,7 @@ def test_lines_out_of_order_arrive_when_the_latest_before_them_did(sqlite_url: s
         said = [
             event("comment.added", "WY01-01-MEMBER", NOW + HOUR, id="a"),
             event("comment.added", "WY01-01-MEMBER", NOW, id="b"),
-            event("comment.added", "WY01-01-MEMBER", NOW, id="c", case=subject("WY02")),
+            event("comment.added", "WY02-01-MEMBER", NOW, id="c", case=subject("WY02")),
         ]
         replay_events(line.engine, [json.dumps(item).encode() for item in said], "order")
         assert [step.at for step in runs.steps(line.engine)] == [NOW + HOUR] * 3

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from consumers.verify import verify
@@ -502,6 +502,12 @@ def without_proposals(told: dict[str, list[bytes]]) -> dict[str, list[list[facts
     breaks=st.lists(
         st.tuples(st.sets(st.sampled_from(TRIGGERS)), st.booleans(), st.integers(1, 4)), min_size=1, max_size=4
     ),
+)
+@example(  # a try that decides something, and stands again
+    seed=0,
+    count=1,
+    limits=(500, 1000),
+    breaks=[({"comment.added", "handling.completed", "incident.dispatched"}, False, 1), (set(), True, 1)],
 )
 def test_any_defects_in_any_log_leave_the_facts_that_it_should_have(
     tmp_path_factory: pytest.TempPathFactory,
