@@ -41,7 +41,7 @@ check: setup ## ruff, mypy and the tests of the house's shape
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q $(HOUSE)
 
-test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (eight minutes)
+test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (nine minutes)
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(HOUSE:%=--ignore=%)
 
 drill: setup ## whole installations that are killed, cut off, secured, moved and measured; properties with more examples
