@@ -1,6 +1,7 @@
 """What the processes count as they go. Names and labels are a contract with dashboards and alert rules."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -18,17 +19,10 @@ class Counters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.events = Counter(
-            "gridpatrol_events_total",
-            "Events decided, by type and outcome.",
-            ("type", "outcome"),
-            registry=self.registry,
-        )
-        self.breaches = Counter(
-            "gridpatrol_clock_breaches_total",
-            "Deadlines that passed, by clock and level.",
-            ("clock", "level"),
-            registry=self.registry,
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        self.events = counter("gridpatrol_events_total", "Events decided, by type and outcome.", ("type", "outcome"))
+        self.breaches = counter(
+            "gridpatrol_clock_breaches_total", "Deadlines that passed, by clock and level.", ("clock", "level")
         )
         self.lateness = Histogram(
             "gridpatrol_timer_lateness_seconds",
@@ -42,75 +36,53 @@ class Counters:
             buckets=COMMIT_S,
             registry=self.registry,
         )
-        self.unstored = Counter(
+        self.unstored = counter(
             "gridpatrol_unstored_total",
             "Times that what came in could not be stored, database or brokers being away.",
             ("way",),
-            registry=self.registry,
         )
-        self.clock_doubted = Gauge(
-            "gridpatrol_clock_doubted",
-            "1 while this process does not believe the wall clock of its machine.",
-            registry=self.registry,
+        self.clock_doubted = gauge(
+            "gridpatrol_clock_doubted", "1 while this process does not believe the wall clock of its machine."
         )
-        self.partitions_ahead = Gauge(
+        self.partitions_ahead = gauge(
             "gridpatrol_partitions_ahead",
-            "Partitions of this process whose clocks are further ahead of the wall clock than nobody has accepted.",
-            registry=self.registry,
+            "Partitions of this process whose clocks are further ahead of the wall clock than an operator has accepted.",
         )
-        self.defects = Counter(
+        self.defects = counter(
             "gridpatrol_defects_total",
             "Rules and code that failed: a case stands since (case), or a partition (partition).",
             ("what",),
-            registry=self.registry,
         )
         for what in ("case", "partition"):
             self.defects.labels(what)
-        self.queued = Gauge(
-            "gridpatrol_queue_events", "Events at this door that wait to be written.", registry=self.registry
+        self.queued = gauge("gridpatrol_queue_events", "Events at this door that wait to be written.")
+        self.queue_oldest = gauge(
+            "gridpatrol_queue_oldest_seconds", "How long the event has waited to be written that has waited longest."
         )
-        self.queue_oldest = Gauge(
-            "gridpatrol_queue_oldest_seconds",
-            "How long the event has waited to be written that has waited longest.",
-            registry=self.registry,
-        )
-        self.refused = Counter(
+        self.refused = counter(
             "gridpatrol_refused_total",
             "Events that this door refused, by reason and whether they were kept; the rules refuse others.",
             ("reason", "kept"),
-            registry=self.registry,
         )
-        self.denied = Counter(
+        self.denied = counter(
             "gridpatrol_denied_total",
             "Requests that this door did not allow: nobody known, no right, over a quota.",
             ("status", "reason"),
-            registry=self.registry,
         )
-        self.requests = Counter(
+        self.requests = counter(
             "gridpatrol_http_requests_total",
             "Requests that this door answered, by route, method and class of status; HEAD counts as GET.",
             ("route", "method", "status"),
-            registry=self.registry,
         )
-        self.subscribers = Gauge(
-            "gridpatrol_subscribers", "Alert streams that are open at this door.", registry=self.registry
+        self.subscribers = gauge("gridpatrol_subscribers", "Alert streams that are open at this door.")
+        self.deliveries = counter(
+            "gridpatrol_alert_deliveries_total", "Alerts told, by channel and outcome.", ("channel", "outcome")
         )
-        self.deliveries = Counter(
-            "gridpatrol_alert_deliveries_total",
-            "Alerts told, by channel and outcome.",
-            ("channel", "outcome"),
-            registry=self.registry,
-        )
-        self.connections = Gauge(
-            "gridpatrol_connections_open",
-            "Connections that the door has let in.",
-            registry=self.registry,
-        )
-        self.cut = Counter(
+        self.connections = gauge("gridpatrol_connections_open", "Connections that the door has let in.")
+        self.cut = counter(
             "gridpatrol_connections_cut_total",
             "Connections that the door cut off because of a limit, by which one.",
             ("why",),
-            registry=self.registry,
         )
 
     def count(self, result: "SliceResult") -> None:
