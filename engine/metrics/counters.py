@@ -46,7 +46,7 @@ class Counters:
         )
         self.partitions_ahead = gauge(
             "gridpatrol_partitions_ahead",
-            "Partitions of this process whose clocks are further ahead of the wall clock than an operator has accepted.",
+            "Partitions of this process that are ahead of the wall clock by more than an operator has accepted.",
         )
         self.defects = counter(
             "gridpatrol_defects_total",
