@@ -7,10 +7,12 @@
 - `postgres_server`: the server behind it, started once per run.
 - `kafka_server`, `kafka_prefix`: a broker, started once per run, and a prefix for the test's own topics.
 - `kafka_parts`, `postgres_parts`: what a broker or a server is run from, for tests that kill one of their own.
+- `as_it_was`: nobody's settings, for tests that run commands in this process, and what commands set is set back.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from engine import failpoints
 from engine.store.database import open_database
 from lab.parts import kafka, kafka_jars
 from lab.parts.postgres import PostgresUnavailable, binaries_of_the_wheel, fresh_database, running_server
@@ -45,6 +48,19 @@ def forget_what_a_power_cut_would_lose(connection: Any, record: ConnectionPoolEn
     if isinstance(connection, sqlite3.Connection) and "forgetful" not in record.info:
         connection.execute("PRAGMA synchronous=OFF")
         record.info["forgetful"] = True
+
+
+@pytest.fixture
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody's settings, and afterwards no failpoint, and the logs of the test run as they were."""
+    for name in [name for name in os.environ if name.startswith("GRIDPATROL_") and "TEST" not in name]:
+        monkeypatch.delenv(name)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    failpoints.arm("")
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -30,16 +30,9 @@ SUBJECT = "WY01.019ca8f8-5a00-7000-8000-0000000000{:02x}"
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Nobody's settings, an empty folder to work in, and the logs of the test run left as they were."""
-    for name in ("DATABASE", "LISTEN", "PACK", "PARTITIONS", "FAILPOINT"):
-        monkeypatch.delenv(f"GRIDPATROL_{name}", raising=False)
+def folder_of_its_own(as_it_was: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def run(*words: Any, stdin: str | None = None, status: int = 0) -> Result:

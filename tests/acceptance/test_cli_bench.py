@@ -6,9 +6,8 @@ Enters: a few events. Leaves: figures that hang together.
 from __future__ import annotations
 
 import json
-import logging
 import os
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,16 +18,9 @@ from gridpatrol.run import city
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[None]:
-    """The logs of the test run left as they were, and nobody's settings but the tests' server."""
-    for name in [name for name in os.environ if name.startswith("GRIDPATROL_") and "TEST" not in name]:
-        monkeypatch.delenv(name)
+def folder_of_its_own(as_it_was: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_the_bench_measures_both_databases_or_says_why_not() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from engine.settings import Settings
 from tests.integration.test_copy import copy, fill, is_empty, rows
 
 
@@ -21,16 +18,7 @@ def urls(request: pytest.FixtureRequest, sqlite_url: str, empty_postgres_url: st
     return (sqlite_url, empty_postgres_url) if request.param == "to postgresql" else (empty_postgres_url, sqlite_url)
 
 
-@pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody's settings, and the logs of the test run left as they were."""
-    for name in Settings.__struct_fields__:
-        monkeypatch.delenv(f"GRIDPATROL_{name.upper()}", raising=False)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
 def test_a_copy_that_is_killed_leaves_the_target_empty_and_can_be_started_again(urls: tuple[str, str]) -> None:

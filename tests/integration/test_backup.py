@@ -8,13 +8,11 @@ file that is something else.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import resource
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +24,6 @@ from click.testing import CliRunner, Result
 from consumers.alerts import fold
 from engine import files
 from engine.errors import SchemaMismatch
-from engine.failpoints import arm
 from engine.lease import Lease
 from engine.settings import Settings
 from engine.store import backup_file
@@ -46,17 +43,7 @@ OURS = {"backup", "installation", "feed_epoch"}
 """Names in `meta` that a backup or a restore writes."""
 
 
-@pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody's settings, no failpoint, and the logs of the test run left as they were."""
-    for name in Settings.__struct_fields__:
-        monkeypatch.delenv(f"GRIDPATROL_{name.upper()}", raising=False)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    arm("")
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ Copied are runs with incidents, letters, alerts and figures, from either databas
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +16,6 @@ from click.testing import CliRunner
 from sqlalchemy import select, update
 
 from engine.lease import Lease
-from engine.settings import Settings
 from engine.store import copying
 from engine.store.copying import CopyFailed, TargetNotEmpty
 from engine.store.database import Database, open_database
@@ -33,16 +31,7 @@ HARD = "街道 café e\u0301 😀 \U0010ffff \ufeff\u2028\uffff \\N \\. \t\r\n\x
 """Text with everything that quoting, escaping or a codec could lose."""
 
 
-@pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody's settings, and the logs of the test run left as they were."""
-    for name in Settings.__struct_fields__:
-        monkeypatch.delenv(f"GRIDPATROL_{name.upper()}", raising=False)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
 @pytest.fixture(params=["to postgresql", "to sqlite"])

@@ -27,16 +27,7 @@ CHANGE = "INSERT INTO meta (name, value) VALUES ('a test', 'a value')"
 PAGE = 4096
 
 
-@pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody's settings, and the logs of the test run left as they were."""
-    for name in Settings.__struct_fields__:
-        monkeypatch.delenv(f"GRIDPATROL_{name.upper()}", raising=False)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
 def sentence(*words: str) -> str:
