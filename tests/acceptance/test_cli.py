@@ -31,7 +31,8 @@ SUBJECT = "WY01.019ca8f8-5a00-7000-8000-0000000000{:02x}"
 
 @pytest.fixture(autouse=True)
 def folder_of_its_own(as_it_was: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty folder to work in."""
+    """An empty folder to work in, and no server: one that runs on this machine by default would be published to."""
+    monkeypatch.setenv("GRIDPATROL_LISTEN", "127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
 
 
