@@ -26,7 +26,7 @@ from gridpatrol.cli import main
 from gridpatrol.demo.month import write_month
 
 END = datetime(2026, 3, 31, 2, 0, tzinfo=UTC)  # a Tuesday, 10:00 on the spot
-SUBJECT = "WY01.019ca8f8-5a00-7000-8000-0000000000{:02x}"
+SUBJECT = "WY01.019ca8f8-5a00-7000-8000-{:012x}"
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ from schemas.refusals import Refusal
 
 GRIDPATROL = [sys.executable, "-m", "gridpatrol"]
 WITHIN_S = 60
-SUBJECT = "WY01.019ca8f8-5a00-7000-8000-0000000000{:02x}"
+SUBJECT = "WY01.019ca8f8-5a00-7000-8000-{:012x}"
 
 
 def environment(**more: str) -> dict[str, str]:
