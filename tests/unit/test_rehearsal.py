@@ -309,7 +309,7 @@ def test_whatever_is_said_to_a_case_in_whatever_state_no_rule_fails(seed: int) -
 
 def test_the_fuzz_reaches_every_state_and_fires_every_clock() -> None:
     states, clocks = set(), set()
-    for seed in range(30):
+    for seed in range(64):
         for result, _ in story(seed, 40):
             states.add((result.case.definition, result.case.state))
             clocks |= {f.clock for step in result.steps for f in step.facts if isinstance(f, facts.ClockRung)}
