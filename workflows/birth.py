@@ -10,9 +10,9 @@ from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
 from workflows.case import Case, Owner
 from workflows.decision import Decision
-from workflows.definitions.machine import Speaker
 from workflows.duplicates import correlation_key, similar
 from workflows.effects import assign, tell_evidence, unknown_code
+from workflows.machine import Speaker
 
 
 def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str | Refusal:

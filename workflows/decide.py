@@ -21,7 +21,7 @@ from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
 from workflows.definitions import DEFINITIONS
-from workflows.definitions.machine import Definition, Speaker
+from workflows.machine import Definition, Speaker
 from workflows.permissions import claim_of, forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Post

@@ -13,7 +13,7 @@ from workflows import routing, sla
 from workflows.case import Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
-from workflows.definitions.machine import Speaker
+from workflows.machine import Speaker
 
 # ---- the main line ----------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from schemas.events import EVENT_TYPES, Accepted, trigger_of
 from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS
 from workflows.definitions.incident import INCIDENT
-from workflows.definitions.machine import Definition, Speaker, State, Transition, define, mermaid
+from workflows.machine import Definition, Speaker, State, Transition, define, mermaid
 
 TRIGGERS = sorted({trigger_of(name) for name in EVENT_TYPES} | {"verification.checked"})
 NOBODY = Speaker("", "", 0, "", 4)

@@ -20,7 +20,7 @@ shows that both agree.
 
 from schemas.events import DissuasionRecorded, EventData, ReportSubmitted, Source, VerificationRecorded
 from workflows.case import AWAITED, Case
-from workflows.definitions.machine import Speaker, State, Transition, define
+from workflows.machine import Speaker, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),

@@ -6,7 +6,7 @@
 """
 
 from workflows.case import AWAITED
-from workflows.definitions.machine import State, Transition, define
+from workflows.machine import State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
