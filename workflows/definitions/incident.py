@@ -11,8 +11,11 @@
    is possible.
 4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Unsolved
    starts a new cycle at the rework level, without limit. Verified and closed are two acts (M36).
-5. Suspended stops work and pauses its clocks; the total clock always runs.
-6. Evidence, comments, acknowledgements and urging never move a case.
+5. A clock is fulfilled by what its work was for (`FULFILS`). Dissuasion that works leaves nothing to report, who gets
+   a case back decides anew by reporting or dispatching it, and what is handled is rectified. Whatever else ends a clock
+   is no merit and no delay: the work was passed on, or it is void. A return takes back no deadline that was missed.
+6. Suspended stops work and pauses its clocks; the total clock always runs.
+7. Evidence, comments, acknowledgements and urging never move a case.
 
 `transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
 shows that both agree.
@@ -151,4 +154,19 @@ GUARDS = (
 ALIASES = {"verification.checked": "verification.recorded"}
 """The machine has a trigger of its own for a check by a level above the deciding one. People send the same event."""
 
-INCIDENT = define("incident", "网格事件", STATES, TRANSITIONS, {g.__name__: g for g in GUARDS}, ALIASES)
+FULFILS = {
+    "dissuasion.recorded": ("dissuade", "report"),
+    "incident.reported_up": ("report", "accept"),
+    "incident.accepted": ("accept",),
+    "incident.dispatched": ("accept",),
+    "handling.completed": ("handle", "rectify"),
+    "rectification.completed": ("rectify",),
+    "verification.checked": ("verify",),
+    "verification.recorded": ("verify",),
+    "incident.closed": ("close", "total"),
+}
+RETURNS = ("incident.returned",)
+
+INCIDENT = define(
+    "incident", "网格事件", STATES, TRANSITIONS, {g.__name__: g for g in GUARDS}, ALIASES, FULFILS, RETURNS
+)

@@ -11,6 +11,7 @@ from transitions import Machine
 
 from schemas.events import EventData
 from workflows.case import AWAITED, Case
+from workflows.decision import Ending
 
 Guard = Callable[[Case, EventData, "Speaker"], bool]
 """A condition of a transition: a pure function of the case, the event's data and its speaker."""
@@ -55,6 +56,7 @@ class Definition(Struct, frozen=True):
 
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
     triggers that later states take. `aliases`: a trigger of the machine's own -> that of the event which people send.
+    `fulfils`: a trigger -> the clocks that it fulfils. `returns`: the triggers by which work is given back.
     """
 
     name: str
@@ -67,6 +69,12 @@ class Definition(Struct, frozen=True):
     ahead: dict[str, frozenset[str]]
     machine: Any
     aliases: Mapping[str, str] = {}
+    fulfils: Mapping[str, tuple[str, ...]] = {}
+    returns: Collection[str] = ()
+
+    def ending(self, trigger: str) -> Ending:
+        """How a trigger ends clocks."""
+        return Ending(trigger, self.fulfils.get(trigger, ()), trigger in self.returns)
 
     def destination(self, trigger: str, case: Case, data: EventData, speaker: Speaker) -> str | None:
         """The state to which a trigger leads (`=`: the same); None if no row's guards agree."""
@@ -93,14 +101,22 @@ def define(
     rows: Iterable[Transition],
     guards: Mapping[str, Guard],
     aliases: Mapping[str, str] = {},
+    fulfils: Mapping[str, tuple[str, ...]] = {},
+    returns: Collection[str] = (),
 ) -> Definition:
-    """Validate with `transitions`, and compile. ValueError if a row names an unknown state or guard."""
+    """Validate with `transitions`, and compile.
+
+    ValueError if a row names an unknown state or guard, or if what fulfils a clock or gives work back is no trigger.
+    """
     by_name, kept = {s.name: s for s in states}, tuple(rows)
+    strange = {*fulfils, *returns} - {row.trigger for row in kept}
+    if strange:
+        raise ValueError(f"{name}: {min(strange)!r} fulfils a clock or gives work back, but is no trigger")
     for row in kept:
-        strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
-        strange += [s for s in (*row.sources, row.dest) if s not in (*by_name, "=")]
-        if strange:
-            raise ValueError(f"{name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
+        unknown = [g for g in row.guards if g.removeprefix("not ") not in guards]
+        unknown += [s for s in (*row.sources, row.dest) if s not in (*by_name, "=")]
+        if unknown:
+            raise ValueError(f"{name}: row {row.trigger} names {unknown[0]!r}, which is no state or guard")
     transitions = [
         {
             "trigger": row.trigger,
@@ -125,7 +141,9 @@ def define(
     forward = _forward(by_name, table)
     reached = {start: _reached(forward, start) for start in by_name}
     ahead = {start: frozenset(name for name, source in table if source in found) for start, found in reached.items()}
-    return Definition(name, zh, by_name, kept, dict(guards), table, forward, ahead, machine, aliases)
+    return Definition(
+        name, zh, by_name, kept, dict(guards), table, forward, ahead, machine, aliases, fulfils, frozenset(returns)
+    )
 
 
 def _forward(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> frozenset[tuple[str, str, str]]:

@@ -2,7 +2,8 @@
 
 1. Reported to the responsible department at once; accepting and arriving are optional steps of handling.
 2. Closing needs no check on site, since the systems of record know only an opening and a closing.
-3. Side lines as for an incident, without escalation, checks and cycles.
+3. Side lines as for an incident, without escalation, checks and cycles. Arriving and handling show that a request was
+   accepted, and closing it fulfils all that was still to do.
 """
 
 from workflows.case import AWAITED
@@ -48,4 +49,14 @@ TRANSITIONS = (
     Transition("comment.added", (*OPEN, *ENDED), "="),
 )
 
-SERVICE_REQUEST = define("service_request", "热线工单", STATES, TRANSITIONS, {})
+FULFILS = {
+    "incident.accepted": ("accept",),
+    "incident.dispatched": ("accept",),
+    "department.arrived": ("accept",),
+    "handling.completed": ("accept", "handle"),
+    "incident.closed": ("accept", "handle", "close", "total"),
+}
+
+SERVICE_REQUEST = define(
+    "service_request", "热线工单", STATES, TRANSITIONS, {}, fulfils=FULFILS, returns=("incident.returned",)
+)
