@@ -1,4 +1,4 @@
-"""What release f28de43 wrote is read and answered in the same way, to the byte; its log is decided by the present rules.
+"""What release f28de43 wrote is read and answered the same way, to the byte; its log is decided by the present rules.
 
 In: a log, a database and answers of that release (`tests/fixtures/f28de43/`), and a month of demo traffic. Out: of the
 database the same facts, figures, alerts, dead letters and texts; of the log the facts and answers that were recorded
