@@ -14,7 +14,7 @@ from workflows.case import Clock
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import DAY_MS, Kind, Limit, limit_text, parse_limit
 from workflows.decision import Decision
-from workflows.definitions.machine import State
+from workflows.machine import State
 from workflows.policy.model import RungRow
 
 TOTAL = "total"
