@@ -12,7 +12,7 @@ from transitions import Machine
 from schemas.events import EventData
 from schemas.refusals import Refusal
 from workflows.case import AWAITED, Case
-from workflows.decision import Decision
+from workflows.decision import Decision, Ending
 from workflows.policy.index import Policy
 
 Guard = Callable[[Case, EventData, "Speaker"], bool]
@@ -82,7 +82,8 @@ class Definition(Struct, frozen=True):
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
     triggers that later states take. `effects` and `births` are by trigger, `aliases` by triggers that nobody sends.
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
-    day; empty: there is none.
+    day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
+    work is given back.
     """
 
     name: str
@@ -95,10 +96,16 @@ class Definition(Struct, frozen=True):
     aliases: dict[str, Alias]
     escalates: str
     resumes: str
+    fulfils: dict[str, tuple[str, ...]]
+    returns: frozenset[str]
     table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
+
+    def ending(self, trigger: str) -> Ending:
+        """How a trigger ends clocks."""
+        return Ending(trigger, self.fulfils.get(trigger, ()), trigger in self.returns)
 
     def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
         """The trigger that is meant by an event of this trigger: mostly itself."""
@@ -142,6 +149,8 @@ def define(
     aliases: Mapping[str, Alias] = {},
     escalates: str = "",
     resumes: str = "",
+    fulfils: Mapping[str, tuple[str, ...]] = {},
+    returns: Collection[str] = (),
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger."""
     by_name, kept, answers = {s.name: s for s in states}, tuple(rows), {g.__name__: g for g in guards}
@@ -154,7 +163,8 @@ def define(
     if bearing != set(births):
         odd = sorted(bearing ^ set(births))[0]
         raise ValueError(f"{name}: {odd!r} has a row from {AWAITED!r} or a birth, and not both")
-    for what, named in (("effect", effects), ("alias", aliases), ("side line", filter(None, (escalates, resumes)))):
+    side_lines = [*filter(None, (escalates, resumes)), *returns]
+    for what, named in (("effect", effects), ("alias", aliases), ("side line", side_lines), ("clock", fulfils)):
         unknown = [trigger for trigger in named if trigger not in pulled]
         if unknown:
             raise ValueError(f"{name}: the {what} of {unknown[0]!r}, which no row takes")
@@ -193,6 +203,8 @@ def define(
         dict(aliases),
         escalates,
         resumes,
+        dict(fulfils),
+        frozenset(returns),
         table,
         forward,
         ahead,
