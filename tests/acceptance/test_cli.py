@@ -395,6 +395,15 @@ def test_a_dead_letter_is_replayed_once_its_reason_is_gone(tmp_path: Path) -> No
     assert run("verify").stdout.startswith("Everything")
 
 
+def test_of_several_letters_those_that_can_be_are_replayed_and_the_others_named() -> None:
+    run("publish", "-", stdin=jsonl(report(7), report(7, time="2026-03-02T09:00:00Z"), report(8, actor="NO")), status=1)
+    letters = {letter["reason"]: letter["id"] for letter in answer("deadletter", "list")}
+    output = run("deadletter", "replay", letters["conflict"], letters["unknown_code"], status=1).stdout
+    first, second = output.splitlines()
+    assert first.startswith(f"{letters['conflict']}: not replayable: ") and "send it with a new id" in first
+    assert second.startswith(f"{letters['unknown_code']}: refused (unknown_code actor")
+
+
 def test_a_letter_that_is_not_there_is_said() -> None:
     run("publish", "-", stdin=jsonl(report(5)))
     assert "There is no dead letter" in run("deadletter", "replay", "99.99", status=2).stderr
