@@ -356,6 +356,17 @@ def test_what_comes_early_is_told_what_it_waits_for_and_what_comes_with_its_repo
     assert item["waits_for"] == ["gridpatrol.report.submitted.v1"] and item["until"].endswith("Z")
 
 
+def test_what_came_early_in_a_long_file_is_told_as_it_stands_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDPATROL_APPEND_BATCH", "1")
+    comment = {"type": "gridpatrol.comment.added.v1", "data": {}}
+    early = [report(number) | comment | {"id": f"early-{number}"} for number in (1, 2)]
+    closed = {"type": "gridpatrol.incident.closed.v1", "data": {}, "id": "closed"}
+    output = run("publish", "-", "--json", stdin=jsonl(*early, early[0], report(1) | closed, report(1))).stdout
+    results = [(item["outcome"], item["first"], "until" in item) for item in json.loads(output)["results"]]
+    parked, released, again = ("parked", "", True), ("done", "", False), ("duplicate", "done", False)
+    assert results == [released, parked, again, parked, released]
+
+
 def test_a_member_of_misspelt_name_is_taken_and_named() -> None:
     said = report(1)
     said["data"]["photo"] = "x"
