@@ -19,6 +19,7 @@ from tests.support.builders import (
     DISTRICT,
     DUST,
     HOTLINE,
+    HOUR,
     LEAF,
     LEAF_CHIEF,
     MEMBER,
@@ -28,10 +29,12 @@ from tests.support.builders import (
     STREET,
     Story,
     changed,
+    undissuaded,
     weiyang,
 )
 from workflows import routing
 from workflows.case import Case, Owner
+from workflows.policy.index import Policy
 from workflows.policy.model import Grid
 
 STAFF = "WY01-STAFF1"  # of the street office
@@ -42,8 +45,8 @@ def owner(story: Story) -> tuple[str, int, str]:
     return story.case.owner.grid, story.case.owner.level, story.case.owner.department
 
 
-def dissuaded_in_vain(category: str = DUST) -> Story:
-    story = Story().found(category)
+def dissuaded_in_vain(category: str = DUST, rules: Policy | None = None, **data: Any) -> Story:
+    story = Story(rules).found(category, **data)
     story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
     return story
 
@@ -109,9 +112,38 @@ def test_level_4_copies_the_leader_who_sponsors_its_grid():
     assert story.case.owner.grid == "WY01"
 
 
+def test_whatever_a_leaf_finds_it_dissuades_first():
+    """`发现环境问题及时劝阻，劝阻无果及时上报三级网格` (section six, four): not only what its duties name."""
+    for category in weiyang().categories:
+        story = Story().found(category)
+        assert (story.case.state, owner(story)) == ("discovered", (LEAF, 4, "")), category
+        assert story.case.clock("dissuade") is not None, category
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_what_dissuasion_solves_is_found_solved_checked_and_closed_in_one_visit(offline):
+    """`情况现场检查、问题现场整改、结果现场上报` (M69): nobody above has to act, be the phone heard late or not."""
+    story = Story()
+    visit = (
+        ("report.submitted", {"category": BARE, "source": "patrol"}),
+        ("dissuasion.recorded", {"outcome": "effective"}),
+        ("verification.recorded", {"outcome": "solved"}),
+        ("incident.closed", {}),
+    )
+    begun = story.now
+    for minutes, (kind, data) in enumerate(visit):
+        said = begun + minutes * 60_000
+        story.done(kind, MEMBER, begun + 8 * HOUR if offline else said, occurred=said, **data)
+    assert (story.case.state, story.case.judged) == ("closed", begun + 3 * 60_000)
+    assert [(fact.level, fact.by, fact.checks) for fact in story.history(facts.Handled)] == [(4, MEMBER, (4,))]
+    outcomes = {fact.clock: fact.result for fact in story.history(facts.ClockStopped)}
+    assert outcomes == dict.fromkeys(("dissuade", "verify", "close", "total"), "on_time")
+    assert not story.history(facts.Copied)
+
+
 def test_a_problem_without_dissuasion_is_reported_and_copied_at_once():
-    """`同时上报包抓领导` holds for a report that needs no dissuasion first, too."""
-    story = Story().found(BARE)
+    """`同时上报包抓领导` holds for a report that needs no dissuasion first, too, where a pack has such problems."""
+    story = Story(undissuaded()).found(BARE)
     assert story.case.state == "reported"
     assert story.one(facts.Copied).posts == ("WY01-01-SPONSOR",)
 
@@ -190,7 +222,7 @@ def test_level_3_reports_to_level_1_what_belongs_there():
 
 def test_an_escalation_for_want_of_authority_goes_to_the_level_that_has_it():
     """`如属于一级网格处置`: level 3 holds it by mistake, the catalogue gives it to level 1."""
-    story = Story().found(SEWERS)
+    story = Story().reported(SEWERS)
     story.done("incident.reassigned", CENTRE, to_grid="WY01")
     story.done("incident.accepted", STREET)
     story.done("incident.escalated", STREET, reason="authority")
@@ -248,7 +280,8 @@ def test_by_level_each_case_has_one_owner():
 )
 def test_what_crosses_the_border_of_street_offices_goes_to_level_2(touches, grid):
     """`对街道办事处跨界问题上报二级网格管理机构` (M31): to the lowest grid that contains all of it."""
-    story = Story().found(BARE, touches=list(touches))
+    story = dissuaded_in_vain(BARE, touches=list(touches))
+    story.done("incident.reported_up", MEMBER)
     assert story.case.owner.grid == grid
 
 
@@ -262,7 +295,8 @@ def test_level_3_does_not_keep_what_it_finds_across_its_border():
 def test_what_crosses_the_border_of_districts_goes_to_level_1():
     """`对区县跨界问题上报一级网格管理机构`, `协调解决区县跨界污染问题` (M30, M32)."""
     rules = changed(grids=(*weiyang().pack.grids, Grid("BL", "邻区（示例）", 2, "XA"), Grid("BL01", "邻街", 3, "BL")))
-    story = Story(rules).found(BARE, touches=["BL01"])
+    story = dissuaded_in_vain(BARE, rules, touches=["BL01"])
+    story.done("incident.reported_up", MEMBER)
     assert story.case.owner.grid == "XA"
     story = Story(rules).reported(BARE, touches=["BL01"])
     assert story.case.owner == Owner("XA", 1)
