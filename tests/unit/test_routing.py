@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas import facts
 from schemas.events import Position
@@ -35,7 +36,7 @@ from tests.support.builders import (
 from workflows import routing
 from workflows.case import Case, Owner
 from workflows.policy.index import Policy
-from workflows.policy.model import Grid
+from workflows.policy.model import Grid, encode
 
 STAFF = "WY01-STAFF1"  # of the street office
 PATH = ("XA", "WY", "WY01", "WY01-01")
@@ -212,12 +213,77 @@ def test_level_3_reports_to_level_2_and_its_departments_and_copies_its_sponsor()
     assert story.case.state == "reported"
 
 
-def test_level_3_reports_to_level_1_what_belongs_there():
-    """`如属于一级、二级网格处置或确需一级、二级网格协调解决的工作事项` (M25)."""
+def test_level_3_reports_to_level_1_what_belongs_there_and_copies_level_2_and_the_departments_of_both():
+    """`应迅速将情况上报到一级、二级网格及市、区相关职能部门协调处置，同时上报包抓领导` (M17, M25)."""
+    copied = facts.Copied(posts=("WY01-SPONSOR", "WY-CHIEF", "WY-OFFICE"), departments=("XA-FUNC", "WY-BUILD"))
     story = Story()
     story.done("report.submitted", STAFF, story.now, category=SEWERS, source="inspection", grid=LEAF)
     assert owner(story) == ("XA", 1, "")
+    assert story.one(facts.Copied) == copied
+    story = Story().reported(SEWERS)  # the same where it was held and is escalated
+    story.done("incident.reassigned", CENTRE, to_grid="WY01")
+    story.accepted()
+    story.done("incident.escalated", STREET, reason="authority")
+    assert owner(story) == ("XA", 1, "")
+    assert story.one(facts.Copied) == copied
+
+
+OFFICE = ("WY01-CHIEF", "WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3")  # of level 3
+
+
+@pytest.mark.parametrize(
+    ("category", "to", "posts"),
+    [
+        (DUST, {}, ()),
+        (METRO, {}, OFFICE),
+        (SEWERS, {}, ("WY-CHIEF", "WY-OFFICE", *OFFICE)),
+        (DUST, {"to_grid": "WY"}, OFFICE),
+        (DUST, {"to_department": "WY-BUILD"}, OFFICE),
+        (METRO, {"to_grid": "WY01"}, ()),
+    ],
+)
+def test_a_report_that_passes_over_levels_copies_them(category, to, posts):
+    """`直接上报到有处置权的上级网格或相关职能部门` (M16): those between hear of it at once.
+
+    The leaf reports to a grid or to a department, so no department gets a copy.
+    """
+    story = dissuaded_in_vain(category)
+    story.done("incident.reported_up", MEMBER, **to)
+    assert story.one(facts.Copied) == facts.Copied(posts=("WY01-01-SPONSOR", *posts))
+
+
+def test_a_grid_that_holds_a_case_from_elsewhere_passes_over_the_levels_of_the_place():
+    story = Story().reported(BARE)
+    story.done("incident.reassigned", CENTRE, to_grid="WY02")
+    story.accepted("WY02-CHIEF")
+    story.done("incident.escalated", "WY02-CHIEF", reason="coordination", to_grid="XA")
+    assert story.one(facts.Copied).posts == ("WY02-SPONSOR", "WY-CHIEF", "WY-OFFICE")
+
+
+def test_a_copy_goes_to_posts_that_stand_and_a_grid_that_has_gone_gets_none():
+    """The register counts that is active when it is said: who is vacant then, and grids that are no more."""
+    pack = weiyang().pack
+    vacant = changed(posts=tuple(structs.replace(p, vacant=p.code == "WY-OFFICE") for p in pack.posts))
+    gone = changed(
+        grids=tuple(g for g in pack.grids if not g.code.startswith("WY01")),
+        posts=tuple(p for p in pack.posts if not p.code.startswith("WY01")),
+    )
+    case = structs.replace(Story().reported(SEWERS).case, by="")
+    city = Owner("XA", 1)
+    assert routing.copies("WY01", case, city, weiyang(), vacant, 0)[0] == ("WY01-SPONSOR", "WY-CHIEF")
+    assert routing.copies("WY01", case, city, weiyang(), gone, 0) == ((), ("XA-FUNC",))
+
+
+def test_a_pack_that_says_nothing_of_it_copies_no_level_that_is_passed_over():
+    """As before there was this option: what older packs and logs meant they still mean."""
+    rules = changed(options={"copy_passed": False})
+    assert b"copy_passed" not in encode(rules.pack), "hashes are what they were"
+    story = Story(rules)
+    story.done("report.submitted", STAFF, story.now, category=SEWERS, source="inspection", grid=LEAF)
     assert story.one(facts.Copied) == facts.Copied(posts=("WY01-SPONSOR",), departments=("XA-FUNC",))
+    story = dissuaded_in_vain(METRO, rules)
+    story.done("incident.reported_up", MEMBER)
+    assert story.one(facts.Copied) == facts.Copied(posts=("WY01-01-SPONSOR",))
 
 
 def test_an_escalation_for_want_of_authority_goes_to_the_level_that_has_it():
