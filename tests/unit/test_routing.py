@@ -333,6 +333,44 @@ def test_by_level_each_case_has_one_owner():
     story.done("incident.accepted", DISTRICT)
 
 
+# ---- sponsors ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sponsor", "source", "category", "grid", "copied"),
+    [
+        ("WY01-SPONSOR", "inspection", BARE, "WY01", None),
+        ("WY01-SPONSOR", "inspection", OUTLET, "WY", facts.Copied((), ("WY-BUILD", "WY-EPB"))),
+        ("WY01-01-SPONSOR", "supervision", BARE, "WY01", None),
+        ("WY01-01-SPONSOR", "supervision", METRO, "WY", facts.Copied(OFFICE)),
+    ],
+)
+def test_what_a_sponsor_finds_is_reported_and_the_grid_has_to_accept_it(sponsor, source, category, grid, copied):
+    """`区级领导…实地检查`, `街道办事处领导…实地督查`: `检查、督促和指导` (M45, M47, M128), not handling."""
+    story = Story()
+    story.done("report.submitted", sponsor, story.now, category=category, source=source, grid=LEAF)
+    assert (story.case.state, story.case.owner.grid, story.case.by) == ("reported", grid, sponsor)
+    assert story.of(facts.Copied) == ([copied] if copied else []), "not to who reported it"
+    assert story.case.clock("accept") is not None
+    story.refused(Reason.FORBIDDEN, "incident.accepted", sponsor)
+    story.accepted(STREET if grid == "WY01" else DISTRICT)
+
+
+def test_a_sponsor_reports_from_its_own_grid_what_it_inspected_and_may_take_it_back():
+    for sponsor, grid, source in (
+        ("WY01-SPONSOR", "WY02-01", "inspection"),
+        ("WY01-02-SPONSOR", LEAF, "supervision"),
+        ("WY01-SPONSOR", LEAF, "patrol"),
+        ("WY01-01-SPONSOR", LEAF, "inspection"),
+    ):
+        story = Story(home=grid[:4])
+        refused = story.refused(Reason.FORBIDDEN, "report.submitted", sponsor, category=BARE, source=source, grid=grid)
+        assert refused.field == ("data.source" if grid == LEAF and sponsor != "WY01-02-SPONSOR" else "actor")
+    story = Story()
+    story.done("report.submitted", "WY01-SPONSOR", story.now, category=BARE, source="inspection", grid=LEAF)
+    story.done("incident.withdrawn", "WY01-SPONSOR")
+
+
 # ---- across borders ---------------------------------------------------------------------------------------
 
 

@@ -56,7 +56,8 @@ class Post(Struct, frozen=True, omit_defaults=True):
 
     code: str
     title: str
-    # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake
+    # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake,
+    # inspection 纪检监察, which reads and says nothing
     role: str
     grid: str
     department: str = ""
