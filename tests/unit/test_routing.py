@@ -125,7 +125,7 @@ def test_whatever_a_leaf_finds_it_dissuades_first():
 def test_what_dissuasion_solves_is_found_solved_checked_and_closed_in_one_visit(offline):
     """`情况现场检查、问题现场整改、结果现场上报` (M69): nobody above has to act, be the phone heard late or not."""
     story = Story()
-    visit = (
+    visit: tuple[tuple[str, dict[str, Any]], ...] = (
         ("report.submitted", {"category": BARE, "source": "patrol"}),
         ("dissuasion.recorded", {"outcome": "effective"}),
         ("verification.recorded", {"outcome": "solved"}),
