@@ -208,6 +208,7 @@ def _speaker(d: Decision, post: Post) -> Speaker:
         dissuade=bool(category and category.dissuade),
         authority=routing.upward(d.case, d.rules, d.register).level,
         checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
+        role=post.role,
     )
 
 
