@@ -134,7 +134,7 @@ def _write(connection: Connection, news: Sequence[facts.Step], note: bool) -> No
     stored = figures.read_contributions(connection, {step.case for step in news})
     held: dict[str, Contribution | None] = {case: decode(body) for case, body in stored.items()}
     partition: dict[str, int] = {}
-    total: defaultdict[Cell, int] = defaultdict(int)
+    total: defaultdict[tuple[str, Cell], int] = defaultdict(int)
     stopped: list[OutcomeRow] = []
     for step in news:
         before = held.get(step.case)
@@ -142,10 +142,14 @@ def _write(connection: Connection, news: Sequence[facts.Step], note: bool) -> No
         if after is not before:
             held[step.case], partition[step.case] = after, step.partition
         for cell, value in cells.items():
-            total[cell] += value
+            total[step.definition, cell] += value
         stopped += outcomes
     contributions = [ContributionRow(c, p, encode(held[c]).decode()) for c, p in sorted(partition.items())]
-    changes = [Figure(measure, *place, value) for (measure, place), value in sorted(total.items()) if value]
+    changes = [
+        Figure(definition, measure, *place, value)
+        for (definition, (measure, place)), value in sorted(total.items())
+        if value
+    ]
     figures.write_fold(connection, contributions, changes, stopped)
     if note:
         unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)
