@@ -35,6 +35,14 @@ def fold_from_store(database: Database, partitions: Collection[int] | None = Non
     return _from_store(database, limit, partitions, note=True)
 
 
+def fold_rest(database: Database, show: Callable[[int], object], *, note: bool) -> None:
+    """Fold every step that the figures do not have yet. `show` is told after each transaction how many they were."""
+    folded = 0
+    while more := _from_store(database, WIDE, None, note):
+        folded += more
+        show(folded)
+
+
 def _from_store(database: Database, limit: int, partitions: Collection[int] | None, note: bool) -> int:
     with database.begin() as connection:
         rows = steps.read_new(connection, NAME, limit, partitions)
