@@ -12,7 +12,7 @@ from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows.case import AWAITED, Case
 from workflows.decision import Decision
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, births_before
 from workflows.effects import unknown_code
 from workflows.permissions import NOTHING, Claim, forbid_early
 
@@ -54,14 +54,13 @@ def park(d: Decision, record: Record, raw: bytes, unborn: int, claim: Claim = NO
 def waits_for(definition: str, state: str, event_type: str) -> tuple[str, ...]:
     """What an early event waits for: the types of the events that bring a case to a state that takes it.
 
-    An unborn case waits for its report first, whatever it will be; `definition` is empty then.
+    An unborn case waits for what begins it, whatever it will be; `definition` is empty then.
     """
-    known = DEFINITIONS.get(definition)
+    known, trigger = DEFINITIONS.get(definition), trigger_of(event_type)
     if known is None:
-        triggers = {trigger for each in DEFINITIONS.values() for trigger in each.triggers(state)}
+        triggers = births_before(trigger)
     else:
-        trigger = trigger_of(event_type)
-        triggers = {known.aliases.get(name, name) for name in known.leading(state, trigger)}
+        triggers = {known.event_of(name) for name in known.leading(state, trigger)}
     return tuple(sorted(f"gridpatrol.{trigger}.v1" for trigger in triggers))
 
 

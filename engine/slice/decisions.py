@@ -7,12 +7,12 @@ from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import firing_name
 from engine.slice.writes import SliceWrites
 from engine.store.rows import PartitionRow
-from schemas.events import ReportSubmitted
 from schemas.partition import home_of
 from workflows import decide
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
+from workflows.definitions import born_by
 from workflows.policy.index import Policy
 
 
@@ -43,7 +43,7 @@ class Decisions:
             nearby = self.reads.neighbours(data, case.id, register)
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         # Only an event that would begin the waiting of an unborn case asks how many there are.
-        begins = case.state == AWAITED and not case.parked and not isinstance(data, ReportSubmitted)
+        begins = case.state == AWAITED and not case.parked and born_by(data) is None
         unborn = self.reads.unborn(home_of(case.id)) if begins and body.digests else 0
         result = decide.take(case, incoming, rules, register, nearby, unborn)
         own, *parked = result.outcomes

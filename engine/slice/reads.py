@@ -18,12 +18,12 @@ from engine.store import slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
-from schemas.events import EventData, ReportSubmitted
+from schemas.events import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
 from workflows.case import AWAITED, Case
-from workflows.duplicates import correlation_keys
+from workflows.definitions import born_by
 from workflows.policy.index import Policy
 
 
@@ -119,9 +119,9 @@ class SliceReads:
         """Fetch the open cases under the reports' keys. A report whose keys cannot be told has a failure then."""
         nearby = set[str]()
         for record in records:
-            if register is not None and record.body is not None and isinstance(record.data, ReportSubmitted):
+            if register is not None and record.body is not None and record.data is not None:
                 try:
-                    nearby.update(_nearby(record.data, record.body.event.subject, register))
+                    nearby.update(keys_nearby(record.data, record.body.event.subject, register))
                 except Exception as error:
                     record.failure = error
         if nearby:
@@ -181,9 +181,7 @@ class SliceReads:
 
     def neighbours(self, data: EventData, subject: str, register: Policy) -> tuple[Case, ...]:
         """The open cases under a report's keys, as they stand within this slice."""
-        if not isinstance(data, ReportSubmitted):
-            return ()
-        keys = _nearby(data, subject, register)
+        keys = keys_nearby(data, subject, register)
         return tuple(self.cases[id_] for key in keys for id_ in self.open_under.get(key, ()))
 
     def names_nearby(self, record: DecodedRecord, subject: str, register: Policy | None) -> str:
@@ -283,9 +281,13 @@ def is_unborn(case: Case) -> bool:
     return case.state == AWAITED and case.next_at is not None
 
 
-def _nearby(report: ReportSubmitted, subject: str, register: Policy) -> list[str]:
-    """The keys under which open cases of the same home may be the same problem."""
-    return [scoped(key, subject) for key in correlation_keys(report, register.options.similar_radius_m) if key]
+def keys_nearby(data: EventData, subject: str, register: Policy) -> list[str]:
+    """The keys under which open cases of the same home may be the same as the one that an event begins."""
+    born = born_by(data)
+    if born is None:
+        return []
+    definition, trigger = born
+    return [scoped(key, subject) for key in definition.births[trigger].keys(data, register)]
 
 
 def scoped(key: str, subject: str) -> str:
