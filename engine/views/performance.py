@@ -152,7 +152,7 @@ def select(
         raise BadQuestion("grid", "the active pack has no grid of this code")
     deepest = policy.leaf_level
     if level is not None and not 1 <= level <= deepest:
-        raise BadQuestion("level", f"the active pack has no such level, only levels 1 to {deepest}")
+        raise BadQuestion("level", f"level: the active pack has no such level, only levels 1 to {deepest}")
     path = policy.path(grid) if grid is not None else ()
     return Selection(
         path="".join(f"/{code}" for code in path) + "/",

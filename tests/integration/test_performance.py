@@ -231,7 +231,7 @@ def test_a_reading_is_of_a_subtree_a_category_and_a_period(db):
     (week,) = figure_rows(db, policy, period="week", day=20260311)
     assert week.counts["closed_late"] == 1
     assert "closable" not in week.counts
-    with pytest.raises(BadQuestion, match="'NOWHERE' is no grid"):
+    with pytest.raises(BadQuestion, match="no grid of this code"):
         figure_rows(db, policy, grid="NOWHERE")
 
 
