@@ -17,7 +17,7 @@ from workflows import case as cases
 from workflows import sla
 from workflows.case import Case, Clock
 from workflows.clocks.calendar import Calendar
-from workflows.clocks.explain import amount_text
+from workflows.clocks.explain import amount_text, rough
 from workflows.clocks.limits import Kind, Limit, limit_text
 from workflows.clocks.timescales import CalendarError
 from workflows.definitions import DEFINITIONS
@@ -235,7 +235,7 @@ def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) 
     except CalendarError:
         return None
     wall = None if clock.since is None else clock.due - now
-    zh, en = (amount_text(calendar, kind, abs(ms), lang) for lang in ("zh", "en"))
+    zh, en = (amount_text(calendar, kind, rough(kind, abs(ms)), lang) for lang in ("zh", "en"))
     late = ms < 0 or (wall is not None and wall < 0)
     return Remaining(kind, ms, f"超期{zh}" if late else f"剩余{zh}", f"{en} overdue" if late else f"{en} left", wall)
 
@@ -246,9 +246,10 @@ def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) 
 def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
     """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
-    taken = definition.triggers(case.state) if definition else ["report.submitted"]
-    aliases = definition.aliases if definition else {}
-    triggers = sorted({aliases.get(name, name) for name in taken})
+    if definition is None:  # what begins a case of any kind
+        triggers = sorted({birth for each in DEFINITIONS.values() for birth in each.births})
+    else:
+        triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
     for row in rules.pack.roles:
         if row.trigger in roles:

@@ -36,7 +36,7 @@ def command(ctx: click.Context, file: Path, database: str | None, as_json: bool)
         options.print_json(made)
     else:
         heads = ("partition", "next record", "last step", "clock")
-        rows = [(p.partition, p.position, p.n, options.utc(p.clock)) for p in made.note.partitions if p.position]
+        rows = [(p.partition, p.position, p.n, options.utc(p.clock)) for p in made.note.partitions if p.n]
         table(heads, rows, right=(0, 1, 2))
         click.echo(f"{file} is the database as of {options.utc(made.note.at)}: {made.note.steps} steps,")
         click.echo(f"{backup.megabytes(made.bytes)}, SHA-256 {made.sha256}")

@@ -54,10 +54,13 @@ def show(database: str | None, as_json: bool) -> None:
     if state.doubt:
         click.echo(f"{state.doubt}. {state.remedy[0].upper()}{state.remedy[1:]}.")
     rows = list[tuple[Any, ...]]()
-    for row in state.partitions:
-        ahead = f"{spell_length(row.ahead)} ahead" if row.ahead >= SECOND_MS else ""
-        rows.append((row.partition, spell_instant(row.clock) if row.clock else "", ahead, STANDS[row.stands]))
-    table(("partition", "clock", "", ""), rows)
+    for row in state.partitions:  # the rest needs nobody's eyes; --json has all
+        if row.stands or row.ahead >= SECOND_MS:
+            ahead = f"{spell_length(row.ahead)} ahead" if row.ahead >= SECOND_MS else ""
+            rows.append((row.partition, spell_instant(row.clock), ahead, STANDS[row.stands]))
+    if rows:
+        table(("partition", "clock", "", ""), rows)
+    click.echo(f"{len(state.partitions) - len(rows)} of {len(state.partitions)} partitions go on.")
     for word in state.words[-5:]:
         still = f"; standing still: {', '.join(map(str, sorted(word.still)))}" if word.still else ""
         click.echo(f"{word.by or 'an operator'} said at {spell_instant(word.at)} that it is right: {word.why}{still}")

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.calendar_samples import ALL_DAY, NEW_YORK, at, boston, china, china_data, with_days
 from workflows.clocks.calendar import Calendar, DayRule
-from workflows.clocks.explain import Explanation, explain, render
-from workflows.clocks.limits import DayMeaning, parse_limit
+from workflows.clocks.explain import Explanation, explain, render, rough
+from workflows.clocks.limits import DayMeaning, Kind, parse_limit
 from workflows.clocks.spans import PieceReason
 
 HOUR = 3_600_000
@@ -202,3 +202,16 @@ def test_a_deadline_beyond_the_known_holidays_says_that_it_is_provisional_and_wh
 def test_seconds_are_shown_only_where_there_are_any() -> None:
     text = render(explain(china(), at("2026-03-02T09:00:05") + 250, parse_limit("1工作时")), "en")
     assert "09:00:05.250 - 10:00:05.250" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "told"),
+    [
+        (Kind.urgent_hour, 3 * HOUR + 47_290, 3 * HOUR),
+        (Kind.working_hour, 59_999, 59_999),
+        (Kind.working_day, 170_585_436, 164_160_000),
+        (Kind.working_day, 3 * HOUR + 61_000, 3 * HOUR + 60_000),
+    ],
+)
+def test_what_is_left_is_told_without_the_milliseconds(kind: Kind, amount: int, told: int) -> None:
+    assert rough(kind, amount) == told

@@ -176,6 +176,12 @@ def amount_text(calendar: Calendar, kind: Kind, amount: int, lang: str) -> str:
     return ("" if lang == "zh" else " ").join(parts) or f"0{names[2]}"
 
 
+def rough(kind: Kind, amount: int) -> int:
+    """An amount as people ask for it: tenths of a working day, else whole minutes, and less than that as it is."""
+    grain = DAY_MS // 10 if kind is Kind.working_day and amount >= DAY_MS else MINUTE_MS
+    return amount // grain * grain or amount
+
+
 def render(explanation: Explanation, lang: str = "zh") -> str:
     """Lines that can be read aloud on the telephone, in `zh` or `en`."""
     x, zh = explanation, lang == "zh"
