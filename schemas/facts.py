@@ -317,7 +317,13 @@ class ClockContradicted(ClockFact, frozen=True, tag="clock.contradicted"):
 
 
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
-    """The outcome of a clock: on_time, overdue or without_deadline. `elapsed` is wall milliseconds from the start."""
+    """The outcome of a clock. `elapsed` is wall milliseconds from the start, `consumed` counts in the limit's own kind.
+
+    Fulfilled it is `on_time`, `overdue` or `without_deadline`. A trigger that does not fulfil it leaves it `passed_on`,
+    where somebody else owns the case next, or `void`: neither on time nor overdue. `lapsed` says of those two that the
+    deadline was missed all the same, `claimed` of one on time that it came after its deadline: it rests on the sender's
+    word, within the offline allowance.
+    """
 
     judged: Ms
     started: Ms
@@ -326,6 +332,8 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     consumed: int = 0
     due: Ms | None = None
     why: str = ""  # the trigger that stopped it
+    lapsed: bool = False
+    claimed: bool = False
 
 
 # ---- its alerts --------------------------------------------------------------------------------------------

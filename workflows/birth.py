@@ -1,8 +1,9 @@
-"""The birth of a case: where it is, who owns it first, which clock runs from the start."""
+"""The birth of a case by a report: where it is, who owns it first, which clock runs from the start."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from schemas import events, facts
 from schemas.envelope import to_ms
@@ -10,9 +11,10 @@ from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
 from workflows.case import Case, Owner
 from workflows.decision import Decision
-from workflows.definitions.machine import Speaker
-from workflows.duplicates import correlation_key, similar
-from workflows.effects import assign, tell_evidence, unknown_code
+from workflows.duplicates import correlation_key, correlation_keys, similar
+from workflows.effects import assign, check_department, tell_evidence, unknown_code
+from workflows.machine import Speaker
+from workflows.policy.index import Policy
 
 
 def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str | Refusal:
@@ -49,8 +51,16 @@ def touched(d: Decision, data: events.ReportSubmitted, grid: str) -> tuple[str, 
     return tuple(code for code in found if code != grid) if grid in found else ()
 
 
-def report(d: Decision, data: events.ReportSubmitted, grid: str, nearby: Sequence[Case]) -> None:
+def report(d: Decision, data: events.ReportSubmitted, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
     """Tell what the problem is, where it is, and which open cases may be the same one."""
+    if data.category not in d.rules.categories:
+        return unknown_code("data.category", "category")
+    for code in data.touches:
+        if code not in d.register.grids:
+            return unknown_code("data.touches", "grid")
+    grid = place(d, data, own, home)
+    if isinstance(grid, Refusal):
+        return grid
     category, position = d.rules.categories[data.category], data.position
     judged = d.judged(0)
     key = correlation_key(data, d.rules.options.similar_radius_m)
@@ -78,25 +88,32 @@ def report(d: Decision, data: events.ReportSubmitted, grid: str, nearby: Sequenc
     same = similar(d, nearby)
     if same:
         d.tell(facts.Similar(cases=same))
+    return None
 
 
-def first_owner(d: Decision, data: events.ReportSubmitted, speaker: Speaker, dest: str) -> None:
-    """Assign the first owner: the finder where it dissuades or handles itself, else the level with authority."""
-    if dest == "discovered":
-        return assign(d, Owner(d.case.path[-1], len(d.case.path)), "found")
-    if dest == "accepted":
-        return assign(d, Owner(speaker.grid, speaker.level), "found")
+def report_keys(data: events.ReportSubmitted, register: Policy) -> Sequence[str]:
+    """The keys under which open cases may be the same problem."""
+    return [key for key in correlation_keys(data, register.options.similar_radius_m) if key]
+
+
+def assign_by_authority(d: Decision, data: events.ReportSubmitted, speaker: Speaker, state: str) -> Refusal | None:
+    """The first owner is the level with authority, with the department that the sender's system names."""
+    refused = check_department(d, data.department, "data.department")
+    if refused:
+        return refused
     owner = routing.upward(d.case, d.rules, d.register)
     inspected = data.source in (events.Source.PATROL, events.Source.INSPECTION, events.Source.SUPERVISION)
     sender = speaker.grid if inspected and speaker.level > owner.level else ""
     assign(d, Owner(owner.grid, owner.level, data.department or ""), "reported", sender)
+    return None
 
 
-def total_clock(d: Decision, data: events.ReportSubmitted) -> None:
-    """Start the clock of the whole case. A deadline in the report comes first (null: none), then the pack's limit."""
-    if data.deadline is UNSET:
+def total_clock(d: Decision, data: events.EventData) -> None:
+    """Start the clock of the whole case. A deadline in the event comes first (null: none), then the pack's limit."""
+    deadline: datetime | UnsetType | None = getattr(data, "deadline", UNSET)
+    if deadline is UNSET:
         sla.start(d, sla.TOTAL, 0)
-    elif data.deadline is None:
+    elif deadline is None:
         sla.start(d, sla.TOTAL, 0, endless=True)
     else:
-        sla.start(d, sla.TOTAL, 0, ordered=to_ms(data.deadline))
+        sla.start(d, sla.TOTAL, 0, ordered=to_ms(deadline))

@@ -7,11 +7,13 @@
 milliseconds UTC.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
-from schemas.events import EventData, ReportSubmitted, Resumed, VerificationRecorded, trigger_of
+from schemas.events import EventData, Resumed, trigger_of
 from schemas.facts import AnyFact
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
@@ -20,9 +22,9 @@ from workflows.case import AWAITED, Case, Clock, Waiting, responsible
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
-from workflows.definitions import DEFINITIONS
-from workflows.definitions.machine import Definition, Speaker
-from workflows.permissions import claim_of, forbid
+from workflows.definitions import DEFINITIONS, born_by
+from workflows.machine import Definition, Speaker
+from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
@@ -78,18 +80,18 @@ def take(
     rules: Policy,
     register: Policy,
     nearby: tuple[Case, ...] = (),
-    unborn: int = 0,
+    room: Callable[[], parking.Room] = parking.Room,
 ) -> Result:
     """Decide one event, then every parked one that it releases.
 
-    `nearby`: open cases under its correlation key. `unborn`: cases of its home that hold early events without a report.
+    `nearby`: open cases under its correlation key. `room`: what waits in its home; only asked of an early event.
     """
     record = incoming.record
     event, decision = record.event, _decide(case, incoming, rules, register, nearby)
     early = decision is None
     if decision is None:
         waiting = Decision(case, rules, register, incoming.arrival, incoming.arrival, event.actor)
-        decision = parking.park(waiting, record, incoming.raw, unborn, claim_of(incoming.data)) or waiting
+        decision = parking.park(waiting, record, incoming.raw, room, claim_of(incoming.data)) or waiting
     if isinstance(decision, Refusal):
         refused = EventOutcome(event.source, event.id, event.actor, "refused", decision, incoming.raw)
         return Result(case, [], [refused])
@@ -130,8 +132,11 @@ def _decide(
     if post is None or post.vacant or not register.stands(post, incoming.arrival):
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
-    instant = believed(to_ms(event.time), incoming.first_arrival or incoming.arrival, rules.options.offline_ms)
-    d = Decision(case, rules, register, incoming.arrival, instant, event.actor)
+    came = incoming.first_arrival or incoming.arrival
+    allowance = offline_allowance(post, trigger_of(event.type), rules, register)
+    d = Decision(
+        case, rules, register, incoming.arrival, believed(to_ms(event.time), came, allowance), event.actor, came
+    )
     d.token = incoming.record.token
     try:
         if case.state == AWAITED:
@@ -144,29 +149,25 @@ def _decide(
 
 
 def _birth(d: Decision, data: EventData, post: Post, home: str, nearby: tuple[Case, ...]) -> Decision | Refusal | None:
-    """A report begins a case; an event that comes before its report waits for it."""
-    if not isinstance(data, ReportSubmitted):
+    """Some events begin a case, such as a report; one that comes before it waits for it."""
+    born = born_by(data)
+    if born is None:
         return None
-    if data.category not in d.rules.categories:
-        return effects.unknown_code("data.category", "category")
-    for code in data.touches:
-        if code not in d.register.grids:
-            return effects.unknown_code("data.touches", "grid")
-    grid = birth.place(d, data, post.grid, home)
-    if isinstance(grid, Refusal):
-        return grid
-    birth.report(d, data, grid, nearby)  # told first: the rules below ask the case for its place
-    refused = forbid(post, "report.submitted", d.case, d.rules, d.register, claim_of(data))
-    if refused is None and data.department is not None:
-        refused = effects.check_department(d, data.department, "data.department")
+    definition, trigger = born
+    begins = definition.births[trigger]
+    # Told first: the rules below ask the case for its place.
+    refused = begins.begin(d, data, post.grid, home, nearby)
+    refused = refused or forbid(post, trigger, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
-    definition, speaker = DEFINITIONS[data.definition], _speaker(d, post)
-    dest = definition.destination("report.submitted", d.case, data, speaker)
+    speaker = _speaker(d, post)
+    dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
-        return Refusal(Reason.IMPOSSIBLE, "type", "this definition takes no report")
-    birth.first_owner(d, data, speaker, dest)
-    _move(d, definition, "report.submitted", dest)
+        return Refusal(Reason.IMPOSSIBLE, "type", "no case begins like this")
+    refused = begins.assign(d, data, speaker, dest)
+    if refused:
+        return refused
+    _move(d, definition, trigger, dest)
     birth.total_clock(d, data)
     return d
 
@@ -175,11 +176,10 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition, state = DEFINITIONS[d.case.definition], d.case.state
     speaker = _speaker(d, post)
-    trigger = trigger_of(event_type)
-    if isinstance(data, VerificationRecorded) and speaker.level < speaker.leaf_level:
-        trigger = "verification.checked"  # by a level above the one that decides
-    if trigger == "report.submitted":
+    said = trigger_of(event_type)
+    if born_by(data) is not None:
         return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
+    trigger = definition.meant(said, d.case, data, speaker)
     dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
         if trigger in definition.ahead[state]:
@@ -187,10 +187,11 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
         now = ", ".join(definition.triggers(state)) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
-    refused = forbid(post, trigger_of(event_type), d.case, d.rules, d.register, claim_of(data))
+    refused = forbid(post, said, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
-    effect = effects.EFFECTS.get(trigger)
+    d.ending = definition.ending(trigger)
+    effect = definition.effects.get(trigger)
     refused = effect(d, data, speaker) if effect else None
     if refused:
         return refused
@@ -210,6 +211,7 @@ def _speaker(d: Decision, post: Post) -> Speaker:
         dissuade=bool(category and category.dissuade),
         authority=routing.upward(d.case, d.rules, d.register).level,
         checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
+        role=post.role,
     )
 
 
@@ -220,7 +222,7 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
     was, state = d.case.state, definition.states[dest]
     d.tell(facts.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
     if dest != was or d.case.owner != d.before:
-        sla.arrange(d, state, trigger)
+        sla.arrange(d, state)
 
 
 # ---- parked events ----------------------------------------------------------------------------------------
@@ -305,10 +307,11 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
         return result
     # The day until which the case was suspended has come: it is taken up again, by nobody.
     definition, nobody = DEFINITIONS[d.case.definition], Speaker("", "", 0, "", len(d.case.path))
-    dest = definition.destination("incident.resumed", d.case, Resumed(), nobody)
+    dest = definition.destination(definition.resumes, d.case, Resumed(), nobody)
     d.tell(facts.Resumed())
+    d.ending = definition.ending(definition.resumes)
     if dest is not None:
-        _move(d, definition, "incident.resumed", dest)
+        _move(d, definition, definition.resumes, dest)
     cause = facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant)
     return _release(_one_step(d, cause), case.cycle, rules, register, due)
 
@@ -318,11 +321,12 @@ def _ring(d: Decision, clock: Clock) -> facts.Cause:
     row = sla.ring(d, clock)
     if row.act == "escalate":
         definition = DEFINITIONS[d.case.definition]
-        transitions = definition.table.get(("incident.escalated", d.case.state))
+        transitions = definition.table.get((definition.escalates, d.case.state))
         to = routing.next_above(d.case, "timeout", d.rules, d.register)
         if transitions and to:
+            d.ending = definition.ending(definition.escalates)
             effects.raise_to(d, to, "timeout", d.case.owner.grid)
-            _move(d, definition, "incident.escalated", transitions[0][0])
+            _move(d, definition, definition.escalates, transitions[0][0])
     rung = f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}"
     return facts.Cause(type=DUE, source=f"{clock.name}.{clock.level}", id=rung, occurred=d.instant)
 

@@ -4,6 +4,9 @@ Telling a fact applies it at once, so each rule sees what the rules before it to
 """
 
 import copy
+from collections.abc import Collection
+
+from msgspec import Struct
 
 from schemas import facts
 from workflows.case import Case, apply
@@ -11,20 +14,35 @@ from workflows.clocks.calendar import Calendar
 from workflows.policy.index import Policy
 
 
+class Ending(Struct, frozen=True):
+    """How a trigger ends the clocks that do not go on: those named in `fulfils` are done, the others were given up.
+
+    `returned`: said by who gives the work back, which takes back no deadline that was missed.
+    """
+
+    trigger: str = ""
+    fulfils: Collection[str] = ()
+    returned: bool = False
+
+
 class Decision:
     """The facts about one case from one record or one firing, with `case` as it is after them."""
 
-    __slots__ = ("arrival", "before", "by", "case", "facts", "instant", "register", "rules", "token")
+    __slots__ = ("arrival", "before", "by", "came", "case", "ending", "facts", "instant", "register", "rules", "token")
 
-    def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
+    def __init__(
+        self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "", came: int = 0
+    ) -> None:
         self.case = copy.copy(case)
         self.before = case.owner  # the owner before this decision
         self.rules = rules
         self.register = register
         self.arrival = arrival
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
+        self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.by = by
         self.token = ""
+        self.ending = Ending()  # what the trigger means for clocks that end
         self.facts: list[facts.AnyFact] = []
 
     def tell(self, fact: facts.AnyFact) -> None:

@@ -1,6 +1,7 @@
 """What a trigger does besides moving the case: owners, copies, checks, cycles, orders. Birth is in `birth.py`.
 
-Each effect tells facts into the decision, or answers with a refusal; then the decision is dropped with its facts.
+Each effect tells facts into the decision, or answers with a refusal; then the decision is dropped with its facts. The
+definitions say which trigger has which effect.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from workflows import routing, sla
 from workflows.case import Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
-from workflows.definitions.machine import Speaker
+from workflows.machine import Speaker
 
 # ---- the main line ----------------------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ def order_rectification(d: Decision, data: events.RectificationOrdered, speaker:
     d.tell(facts.Ordered(stage=data.stage, unit=data.unit or d.case.unit))
     running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
     if running is not None:
-        sla.stop(d, running, "rectification.ordered")
+        sla.stop(d, running)
     sla.start(d, "rectify", data.stage, ordered=to_ms(data.due) if data.due else None, limit=limit)
     return None
 
@@ -97,7 +98,7 @@ def complete_rectification(d: Decision, data: events.RectificationCompleted, spe
     running = d.case.clock("rectify", data.stage)
     if running is None:
         return Refusal(Reason.IMPOSSIBLE, "data.stage", "this stage was not ordered, or is already done")
-    sla.stop(d, running, "rectification.completed")
+    sla.stop(d, running)
     d.tell(facts.Rectified(stage=data.stage))
     return None
 
@@ -133,7 +134,7 @@ def _rework(d: Decision) -> None:
     looped = cycle >= options.loop_alarm
     for clock in d.case.clocks:
         if clock.name != sla.TOTAL:
-            sla.stop(d, clock, "verification.recorded")
+            sla.stop(d, clock)
     d.tell(facts.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(facts.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
@@ -287,8 +288,10 @@ def unknown_code(field: str, what: str) -> Refusal:
     return Refusal(Reason.UNKNOWN_CODE, field, f"this is no {what} of the active pack: send the code of one")
 
 
-def check_department(d: Decision, department: str, field: str) -> Refusal | None:
+def check_department(d: Decision, department: str | None, field: str) -> Refusal | None:
     """Refuse an unknown department, and one that the place does not lie below: it could not handle the case."""
+    if department is None:
+        return None
     known = d.register.departments.get(department)
     if known is None:
         return unknown_code(field, "department")
@@ -298,10 +301,14 @@ def check_department(d: Decision, department: str, field: str) -> Refusal | None
 
 
 def assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
-    """Pass ownership. With a `sender` (a grid), copies of its report go to the posts and departments that get one."""
+    """Pass ownership. With a `sender` (a grid), copies of its report go to the posts and departments that get one.
+
+    Who says it needs none: a sponsor reports of its own grid.
+    """
     d.tell(facts.Assigned(grid=owner.grid, level=owner.level, department=owner.department, why=why))
     if sender:
         posts, departments = routing.copies(sender, d.case, owner, d.rules, d.register, d.arrival)
+        posts = tuple(code for code in posts if code != d.by)
         if posts or departments:
             d.tell(facts.Copied(posts=posts, departments=departments))
 
@@ -320,31 +327,3 @@ def tell_evidence(d: Decision, evidence: Iterable[events.Evidence]) -> None:
                 lat=item.position.lat if item.position else None,
             )
         )
-
-
-EFFECTS: dict[str, Callable[[Decision, Any, Speaker], Refusal | None]] = {
-    "dissuasion.recorded": dissuade,
-    "incident.reported_up": report_up,
-    "incident.returned": send_back,
-    "incident.dispatched": dispatch,
-    "department.arrived": arrive,
-    "rectification.ordered": order_rectification,
-    "rectification.completed": complete_rectification,
-    "incident.escalated": escalate,
-    "handling.completed": handle,
-    "verification.checked": check,
-    "verification.recorded": check,
-    "incident.suspended": suspend,
-    "incident.resumed": take_up,
-    "deadline.ordered": order_deadline,
-    "incident.reassigned": reassign,
-    "incident.merged": merge,
-    "incident.rejected": note("rejected"),
-    "incident.withdrawn": note("withdrawn"),
-    "incident.force_closed": note("force_closed"),
-    "evidence.added": add_evidence,
-    "comment.added": note("comment"),
-    "incident.acknowledged": acknowledge,
-    "incident.urged": urge,
-}
-"""Effects by trigger. A trigger without one only moves the case."""

@@ -1,9 +1,9 @@
 """A rehearsal of the rules: every trigger of every state and every clock's firing, tried once under a pack.
 
-It walks from a report of each kind, by what posts of the pack may say, until it has seen every state that can be
-reached so; in each it says everything that the contract has, and lets fire whatever is due. The data are made from the
-contract's types. Whether something is refused does not matter: what counts is that no rule raises an error. Pure: the
-same pack gives the same rehearsal.
+It walks from the birth of a case of each kind, by what posts of the pack may say, until it has seen every state that
+can be reached so; in each it says everything that the contract has, and lets fire whatever is due. The data are made
+from the contract's types. Whether something is refused does not matter: what counts is that no rule raises an error.
+Pure: the same pack gives the same rehearsal.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from msgspec import Struct, inspect
 
 from schemas import facts
 from schemas.envelope import Envelope, Record, encode_record
-from schemas.events import EVENT_TYPES, EventData, ReportSubmitted, VerificationRecorded, trigger_of
+from schemas.events import EVENT_TYPES, EventData, trigger_of
 from workflows import decide, sla
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
@@ -74,7 +74,7 @@ class Walk:
                 # Cases of an earlier pack may be there, so it is entered as if there had been a way.
                 d = Decision(born, self.policy, self.policy, at, at)
                 d.tell(facts.Moved(trigger="", was=d.case.state, state=state.name, judged=at))
-                sla.arrange(d, state, "")
+                sla.arrange(d, state)
                 self.visit(d.case, at)
 
     def visit(self, case: Case, at: int) -> None:
@@ -91,22 +91,22 @@ class Walk:
 
     def say_all(self, case: Case, at: int) -> Iterator[Case]:
         """Say everything that the contract has; the cases that come of it."""
-        takes = self.definition.triggers(case.state)
+        takes = {self.definition.event_of(trigger) for trigger in self.definition.triggers(case.state)}
         for kind, samples in self.samples.events.items():
             # What the state does not take is refused or parked, whatever it says.
-            taken = trigger_of(kind) in takes or isinstance(samples[0][0], VerificationRecorded)
-            wanted = samples if taken else samples[:1]
+            wanted = samples if trigger_of(kind) in takes else samples[:1]
             self.done.triggers.add((self.definition.name, trigger_of(kind), case.state))
             for post in self.speakers(case, kind):
                 for data, raw in wanted:
                     result = self.say(case, kind, data, raw, post, at)
                     if result.outcomes[0].outcome == "done":
-                        yield result.case
+                        if result.case.definition == self.definition.name:
+                            yield result.case
                     elif result.case.parked and case.state == AWAITED:
                         self.fire(result.case, at)  # waits in vain
-                        born = self.samples.report
-                        post = self.speakers(case, born)[0]
-                        self.say(result.case, born, *self.samples.events[born][0], post, at)  # is released
+                        for born in (f"gridpatrol.{trigger}.v1" for trigger in self.definition.births):
+                            post = self.speakers(case, born)[0]
+                            self.say(result.case, born, *self.samples.events[born][0], post, at)  # is released
 
     def say(self, case: Case, kind: str, data: EventData, raw: msgspec.Raw, post: Post, at: int) -> decide.Result:
         """Say one thing."""
@@ -190,7 +190,6 @@ class Samples:
             ]
             for kind, struct in EVENT_TYPES.items()
         }
-        self.report = next(kind for kind, struct in EVENT_TYPES.items() if struct is ReportSubmitted)
 
     def subject(self, number: int) -> str:
         """A case of the place."""
@@ -202,7 +201,7 @@ class Samples:
         assert isinstance(info, inspect.StructType)
         choices = {field.name: self._values(field.encode_name, field.type) for field in info.fields}
         least = {field.name: choices[field.name][0] for field in info.fields if field.required}
-        if struct is ReportSubmitted:
+        if "definition" in choices:
             choices["definition"] = [self.definition]
             least["definition"] = self.definition
         yield least

@@ -25,6 +25,8 @@ NAMES = {
     "due": "int",
     "elapsed": "int",
     "breach": "flag",
+    "lapsed": "flag",
+    "claimed": "flag",
     "source": "text",
     "reason": "text",
     "outcome": "text",
@@ -59,6 +61,8 @@ COUNTED_BY = (
     "result",
     "why",
     "breach",
+    "lapsed",
+    "claimed",
     "source",
     "reason",
     "outcome",
@@ -120,7 +124,7 @@ lapses AS (
            min(CASE WHEN fact <> 'clock.contradicted' THEN seq END) AS seq
     FROM facts_read
     WHERE fact = 'clock.contradicted' OR (fact = 'clock.rung' AND breach)
-          OR (fact = 'clock.stopped' AND result = 'overdue')
+          OR (fact = 'clock.stopped' AND (result = 'overdue' OR lapsed))
     GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
@@ -139,6 +143,9 @@ counted(measure, case_id, seq) AS (
     UNION ALL SELECT 'extended', case_id, seq FROM facts_read
               WHERE fact = 'clock.retargeted' AND clock = 'total' AND why = 'ordered'
     UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
+    UNION ALL SELECT result || ':' || clock, case_id, seq FROM facts_read
+              WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
+    UNION ALL SELECT 'claimed:' || clock, case_id, seq FROM facts_read WHERE fact = 'clock.stopped' AND claimed
     UNION ALL SELECT 'overdue', case_id, seq FROM overdue
     UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id
@@ -424,6 +431,23 @@ def cases_without_steps(connection: Connection) -> list[str]:
     """Cases that no fact speaks of."""
     sql = """SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
              ORDER BY id"""
+    return [row[0] for row in execute(connection, sql)]
+
+
+def parked_rows(connection: Connection, ids: list[str]) -> dict[str, dict[str, tuple[str, int, int]]]:
+    """What is counted of events that wait with these cases: by case and principal the home, partition and number."""
+    condition, wanted = among(connection, "case_id", ids)
+    found: dict[str, dict[str, tuple[str, int, int]]] = {}
+    sql = f"SELECT case_id, principal, home, partition, number FROM parked WHERE {condition} ORDER BY 1, 2"
+    for case, principal, *counted in execute(connection, sql, wanted):
+        found.setdefault(case, {})[principal] = (*counted,)
+    return found
+
+
+def parked_without_steps(connection: Connection) -> list[str]:
+    """Cases of which events are counted as waiting, and no fact speaks."""
+    sql = """SELECT DISTINCT case_id FROM parked WHERE NOT EXISTS (SELECT 1 FROM facts s
+             WHERE s.case_id = parked.case_id) ORDER BY case_id"""
     return [row[0] for row in execute(connection, sql)]
 
 

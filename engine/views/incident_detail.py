@@ -246,9 +246,10 @@ def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) 
 def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
     """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
-    taken = definition.triggers(case.state) if definition else ["report.submitted"]
-    aliases = definition.aliases if definition else {}
-    triggers = sorted({aliases.get(name, name) for name in taken})
+    if definition is None:  # what begins a case of any kind
+        triggers = sorted({birth for each in DEFINITIONS.values() for birth in each.births})
+    else:
+        triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
     for row in rules.pack.roles:
         if row.trigger in roles:

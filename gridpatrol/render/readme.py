@@ -28,7 +28,7 @@ from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import explain, render
 from workflows.clocks.limits import parse_limit
 from workflows.definitions import DEFINITIONS
-from workflows.definitions.machine import mermaid
+from workflows.machine import mermaid
 
 README = Path(__file__).parents[2] / "README.md"
 DOCS = README.parent / "docs"

@@ -37,7 +37,8 @@ from tests.simulation.line import DUE, NOW, Line, line_on, sample
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, MEMBER, OPERATOR, event, subject
 from tests.support.recorded import gridpatrol
 from tests.support.serving import prepared, served, wait_until
-from workflows import birth, effects, sla
+from workflows import birth, sla
+from workflows.definitions import DEFINITIONS
 
 SECRET = "text of an exception"
 
@@ -64,7 +65,9 @@ def broken(*triggers: str, rung: bool = False, error: Exception | None = None, *
     fault = Break(error or NameError(SECRET), **chosen)
     with pytest.MonkeyPatch.context() as patch:
         for trigger in triggers:
-            patch.setitem(effects.EFFECTS, trigger, fault.around(effects.EFFECTS[trigger]))
+            for definition in DEFINITIONS.values():
+                if trigger in definition.effects:
+                    patch.setitem(definition.effects, trigger, fault.around(definition.effects[trigger]))
         if rung:
             patch.setattr(sla, "ring", fault.around(sla.ring))
         yield

@@ -46,7 +46,7 @@ READS_THE_CLOCK = {"engine/clock.py", "gridpatrol/demo/traffic.py"}
 
 # A folder becomes a compiled pack in engine/packs.py, which opens no store.
 DEMO_MAY_IMPORT = ("gridpatrol.demo.", "gridpatrol.client.", "engine.packs.", "workflows.")
-DECIDES = ("workflows.decide", "workflows.definitions")
+DECIDES = ("workflows.decide", "workflows.definitions", "workflows.machine")
 CLIENT_MAY_IMPORT = {"engine.errors.GridpatrolError", "engine.errors.SettingsError"}
 
 

@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from transitions import MachineError
 
 from schemas.events import EVENT_TYPES, Accepted, trigger_of
+from workflows import effects
 from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS
 from workflows.definitions.incident import INCIDENT
-from workflows.definitions.machine import Definition, Speaker, State, Transition, define, mermaid
+from workflows.machine import Alias, Birth, Definition, Speaker, State, Transition, define, mermaid
 
 TRIGGERS = sorted({trigger_of(name) for name in EVENT_TYPES} | {"verification.checked"})
 NOBODY = Speaker("", "", 0, "", 4)
+BEGINS = Birth(lambda *_: None, lambda *_: None)
+"""A birth that tells nothing."""
 
 
 class Model:
@@ -93,7 +96,7 @@ def test_the_table_is_asked_with_the_guards_themselves():
         Transition("go", (AWAITED,), "shut", ("not ready",)),
         Transition("stay", ("open",), "="),
     )
-    definition = define("door", "门", states, rows, {"ready": ready})
+    definition = define("door", "门", states, rows, (ready,), births={"go": BEGINS}, effects={})
     case = Case(id="a")
     assert definition.destination("go", case, Accepted(), NOBODY) == "shut"
     case.cycle = 1
@@ -113,7 +116,25 @@ def test_the_table_is_asked_with_the_guards_themselves():
 def test_a_row_that_names_what_is_not_there_is_refused(row, at_fault):
     states = (State(AWAITED, "待到", 1), State("open", "开", 2))
     with pytest.raises(ValueError, match=at_fault):
-        define("door", "门", states, (row,), {})
+        define("door", "门", states, (row,), (), births={"go": BEGINS}, effects={})
+
+
+@pytest.mark.parametrize(
+    ("more", "at_fault"),
+    [
+        ({"births": {}}, "'go' has a row from 'awaited' or a birth, and not both"),
+        ({"births": {"go": BEGINS, "come": BEGINS}}, "'come' has a row"),
+        ({"effects": {"knock": effects.take_up}}, "the effect of 'knock', which no row takes"),
+        ({"aliases": {"knock": Alias("go", lambda *_: True)}}, "the alias of 'knock'"),
+        ({"escalates": "knock"}, "the side line of 'knock'"),
+        ({"resumes": "knock"}, "the side line of 'knock'"),
+    ],
+)
+def test_what_a_definition_says_of_a_trigger_that_no_row_takes_is_refused(more: dict[str, Any], at_fault: str) -> None:
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    rest: dict[str, Any] = {"births": {"go": BEGINS}, "effects": {}}
+    with pytest.raises(ValueError, match=at_fault):
+        define("door", "门", states, (Transition("go", (AWAITED,), "open"),), (), **rest | more)
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

@@ -1,10 +1,34 @@
-"""Kinds of case. Each is one readable file: a table of states and of what moves between them.
+"""Kinds of case. Each is one readable file: a table of states, what moves between them, and what that does.
 
-`DEFINITIONS` is the one list of them. `machine` validates and compiles a table; it knows no kind of case.
+`DEFINITIONS` is the one list of them. `workflows.machine` validates and compiles a table; it knows no kind of case.
 """
 
+from schemas.events import EVENT_TYPES, EventData, trigger_of
 from workflows.definitions.incident import INCIDENT
-from workflows.definitions.machine import Definition
 from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.machine import Definition
 
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in (INCIDENT, SERVICE_REQUEST)}
+
+_BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
+    struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}
+    for trigger, struct in ((trigger_of(event_type), struct) for event_type, struct in EVENT_TYPES.items())
+}
+
+
+def born_by(data: EventData) -> tuple[Definition, str] | None:
+    """The definition of the case that an event begins, and the trigger; None for an event that begins none.
+
+    An event that may begin cases of several kinds names one in its member `definition`.
+    """
+    kinds = _BORN[type(data)]
+    if not kinds:
+        return None
+    named = getattr(data, "definition", "")
+    return kinds[named] if named else next(iter(kinds.values()))
+
+
+def births_before(trigger: str) -> set[str]:
+    """What begins the cases that take a trigger: an event that comes before its case waits for one of these."""
+    kinds = [d for d in DEFINITIONS.values() if trigger in {d.event_of(taken) for taken, _ in d.table}]
+    return {birth for definition in kinds for birth in definition.births}

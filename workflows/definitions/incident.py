@@ -5,22 +5,28 @@
 1. A leaf grid that finds a problem on patrol dissuades first, where the category asks for it (M14). Effective
    dissuasion goes straight to verification; otherwise it is reported up (M15, M16).
 2. Found or told elsewhere, it starts at the level that will handle it: reported, or, where an inspecting grid
-   has the authority itself, accepted (M21, M23).
+   has the authority itself, accepted (M21, M23). What a sponsor finds is reported (M128).
 3. The owner accepts, dispatches to a department or handles it itself (M18, M24); it can return what is not
    its duty and escalate what is beyond it (M25, M30-M32). After a return only a new decision on who handles
    is possible.
 4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Unsolved
    starts a new cycle at the rework level, without limit. Verified and closed are two acts (M36).
-5. Suspended stops work and pauses its clocks; the total clock always runs.
-6. Evidence, comments, acknowledgements and urging never move a case.
+5. A clock is fulfilled by what its work was for (`FULFILS`). Dissuasion that works leaves nothing to report, who gets
+   a case back decides anew by reporting or dispatching it, and what is handled is rectified. Whatever else ends a clock
+   is no merit and no delay: the work was passed on, or it is void. A return takes back no deadline that was missed.
+6. Suspended stops work and pauses its clocks; the total clock always runs.
+7. Evidence, comments, acknowledgements and urging never move a case.
 
 `transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
 shows that both agree.
 """
 
 from schemas.events import DissuasionRecorded, EventData, ReportSubmitted, Source, VerificationRecorded
-from workflows.case import AWAITED, Case
-from workflows.definitions.machine import Speaker, State, Transition, define
+from schemas.refusals import Refusal
+from workflows import birth, effects
+from workflows.case import AWAITED, Case, Owner
+from workflows.decision import Decision
+from workflows.machine import Alias, Birth, Effect, Speaker, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -95,9 +101,17 @@ def dissuades_first(case: Case, data: EventData, speaker: Speaker) -> bool:
 
 
 def found_by_its_handler(case: Case, data: EventData, speaker: Speaker) -> bool:
-    """An inspecting grid above the leaves that has the authority over what it found (M21, M23)."""
+    """An inspecting grid above the leaves that has the authority over what it found (M21, M23).
+
+    A sponsor looks on (检查、督促和指导): the grid that it sponsors has to accept what it found.
+    """
     inspected = isinstance(data, ReportSubmitted) and data.source in (Source.INSPECTION, Source.SUPERVISION)
-    return inspected and speaker.level < speaker.leaf_level and speaker.level == speaker.authority
+    return (
+        inspected
+        and speaker.role != "sponsor"
+        and speaker.level < speaker.leaf_level
+        and speaker.level == speaker.authority
+    )
 
 
 def effective(case: Case, data: EventData, speaker: Speaker) -> bool:
@@ -148,7 +162,80 @@ GUARDS = (
     was_handling,
 )
 
-ALIASES = {"verification.checked": "verification.recorded"}
+
+def by_a_level_above(case: Case, data: EventData, speaker: Speaker) -> bool:
+    """Said by a level above the one whose check decides."""
+    return isinstance(data, VerificationRecorded) and speaker.level < speaker.leaf_level
+
+
+ALIASES = {"verification.checked": Alias("verification.recorded", by_a_level_above)}
 """The machine has a trigger of its own for a check by a level above the deciding one. People send the same event."""
 
-INCIDENT = define("incident", "网格事件", STATES, TRANSITIONS, {g.__name__: g for g in GUARDS}, ALIASES)
+FULFILS = {
+    "dissuasion.recorded": ("dissuade", "report"),
+    "incident.reported_up": ("report", "accept"),
+    "incident.accepted": ("accept",),
+    "incident.dispatched": ("accept",),
+    "handling.completed": ("handle", "rectify"),
+    "rectification.completed": ("rectify",),
+    "verification.checked": ("verify",),
+    "verification.recorded": ("verify",),
+    "incident.closed": ("close", "total"),
+}
+
+
+def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str) -> Refusal | None:
+    """The first owner is the finder where it dissuades or handles itself, else the level with authority."""
+    if state not in ("discovered", "accepted"):
+        return birth.assign_by_authority(d, data, speaker, state)
+    refused = effects.check_department(d, data.department, "data.department")
+    if refused:
+        return refused
+    leaf = Owner(d.case.path[-1], len(d.case.path))
+    effects.assign(d, leaf if state == "discovered" else Owner(speaker.grid, speaker.level), "found")
+    return None
+
+
+BIRTHS = {"report.submitted": Birth(birth.report, first_owner, birth.report_keys)}
+
+EFFECTS: dict[str, Effect] = {
+    "dissuasion.recorded": effects.dissuade,
+    "incident.reported_up": effects.report_up,
+    "incident.returned": effects.send_back,
+    "incident.dispatched": effects.dispatch,
+    "department.arrived": effects.arrive,
+    "rectification.ordered": effects.order_rectification,
+    "rectification.completed": effects.complete_rectification,
+    "incident.escalated": effects.escalate,
+    "handling.completed": effects.handle,
+    "verification.checked": effects.check,
+    "verification.recorded": effects.check,
+    "incident.suspended": effects.suspend,
+    "incident.resumed": effects.take_up,
+    "deadline.ordered": effects.order_deadline,
+    "incident.reassigned": effects.reassign,
+    "incident.merged": effects.merge,
+    "incident.rejected": effects.note("rejected"),
+    "incident.withdrawn": effects.note("withdrawn"),
+    "incident.force_closed": effects.note("force_closed"),
+    "evidence.added": effects.add_evidence,
+    "comment.added": effects.note("comment"),
+    "incident.acknowledged": effects.acknowledge,
+    "incident.urged": effects.urge,
+}
+"""Effects by trigger. A trigger without one only moves the case."""
+
+INCIDENT = define(
+    "incident",
+    "网格事件",
+    STATES,
+    TRANSITIONS,
+    GUARDS,
+    births=BIRTHS,
+    effects=EFFECTS,
+    aliases=ALIASES,
+    escalates="incident.escalated",
+    fulfils=FULFILS,
+    returns=("incident.returned",),
+    resumes="incident.resumed",
+)

@@ -2,11 +2,13 @@
 
 1. Reported to the responsible department at once; accepting and arriving are optional steps of handling.
 2. Closing needs no check on site, since the systems of record know only an opening and a closing.
-3. Side lines as for an incident, without escalation, checks and cycles.
+3. Side lines as for an incident, without escalation, checks and cycles. Arriving and handling show that a request was
+   accepted, and closing it fulfils all that was still to do.
 """
 
+from workflows import birth, effects
 from workflows.case import AWAITED
-from workflows.definitions.machine import State, Transition, define
+from workflows.machine import Birth, Effect, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -48,4 +50,43 @@ TRANSITIONS = (
     Transition("comment.added", (*OPEN, *ENDED), "="),
 )
 
-SERVICE_REQUEST = define("service_request", "热线工单", STATES, TRANSITIONS, {})
+FULFILS = {
+    "incident.accepted": ("accept",),
+    "incident.dispatched": ("accept",),
+    "department.arrived": ("accept",),
+    "handling.completed": ("accept", "handle"),
+    "incident.closed": ("accept", "handle", "close", "total"),
+}
+BIRTHS = {"report.submitted": Birth(birth.report, birth.assign_by_authority, birth.report_keys)}
+
+EFFECTS: dict[str, Effect] = {
+    "incident.returned": effects.send_back,
+    "incident.dispatched": effects.dispatch,
+    "department.arrived": effects.arrive,
+    "handling.completed": effects.handle,
+    "incident.suspended": effects.suspend,
+    "incident.resumed": effects.take_up,
+    "deadline.ordered": effects.order_deadline,
+    "incident.reassigned": effects.reassign,
+    "incident.merged": effects.merge,
+    "incident.rejected": effects.note("rejected"),
+    "incident.withdrawn": effects.note("withdrawn"),
+    "incident.force_closed": effects.note("force_closed"),
+    "evidence.added": effects.add_evidence,
+    "comment.added": effects.note("comment"),
+    "incident.acknowledged": effects.acknowledge,
+    "incident.urged": effects.urge,
+}
+
+SERVICE_REQUEST = define(
+    "service_request",
+    "热线工单",
+    STATES,
+    TRANSITIONS,
+    (),
+    births=BIRTHS,
+    effects=EFFECTS,
+    resumes="incident.resumed",
+    fulfils=FULFILS,
+    returns=("incident.returned",),
+)

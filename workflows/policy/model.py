@@ -56,7 +56,8 @@ class Post(Struct, frozen=True, omit_defaults=True):
 
     code: str
     title: str
-    # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake
+    # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake,
+    # inspection 纪检监察, which reads and says nothing
     role: str
     grid: str
     department: str = ""
@@ -76,6 +77,7 @@ class Category(Struct, frozen=True, omit_defaults=True):
     department: str = ""  # the department that leads where one is needed
     dissuade: bool = False  # informing and dissuading comes first when found on patrol (M14)
     source: str = ""  # the phrase of the source text
+    unnamed: bool = False  # stands for what the source counts of its level and group, and does not name
 
 
 class Authority(Struct, frozen=True):
@@ -112,6 +114,8 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
 
 
+NO_ALLOWANCE = "none"
+"""The word in `allowance` of an act that is done at a desk: its sender's instant counts for nothing."""
 NO_DEADLINE = "none"
 """The word in `deadlines` of a role that may order none."""
 
@@ -129,6 +133,7 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     # assists; reporter: the post that reported it
     sources: tuple[str, ...] = ()  # where its reports may come from; empty: anywhere
     deadlines: tuple[str, ...] = ()  # clocks whose deadline it may order, in a report too; `none`; empty: any
+    offline_ms: int | None = None  # how late what it says is still believed; None: as the options have it
 
 
 UNBORN_CAP = 10_000
@@ -158,6 +163,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     quiet_exempt: tuple[str, ...] = ()  # clocks whose alerts do not wait
     grace_days: int = 3  # after a period's end, later facts restate it
     min_n: int = 10  # least number of cases for a ranking
+    copy_passed: bool = False  # levels that a report passes over get a copy (M17)
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -13,6 +13,7 @@ from workflows.policy.lint.context import (
     CLAIM_DEADLINES,
     CLAIM_SOURCES,
     CLOCKS,
+    READS,
     ROLES,
     SOURCES,
     TELL,
@@ -71,6 +72,24 @@ def lint_authority(context: LintContext) -> None:
             remedy = "give each level one entry"
             context.problems.error(FILE, 0, "authority", f"level {authority.level} is unknown or named twice", remedy)
         seen.add(authority.level)
+
+
+def lint_unnamed(context: LintContext) -> None:
+    """What a level is declared to handle beyond what the catalogue names can be reported, each in one way."""
+    first: dict[tuple[int, str], int] = {}
+    for index, category in enumerate(context.pack.categories):
+        if category.unnamed and first.setdefault((category.level, category.group), index) != index:
+            at = context.row(CATEGORIES, first[category.level, category.group])
+            text = f"row {at} stands for the unnamed problems of level {category.level} and {category.group!r} already"
+            context.error(CATEGORIES, index, "unnamed", text, "keep one of them")
+    for authority in context.pack.authority:
+        groups = {category.group for category in context.pack.categories if category.level == authority.level}
+        lost = sorted(group for group in groups if (authority.level, group) not in first)
+        if authority.named < authority.declared and lost:
+            text = f"level {authority.level} declares {authority.declared} problems, {authority.named} have a name: "
+            text += f"another one of {', '.join(lost)} cannot be reported"
+            remedy = "add a row with yes here for each of these groups (其他…)"
+            context.problems.warning(CATEGORIES, 0, "unnamed", text, remedy)
 
 
 # ---- limits -------------------------------------------------------------------------------------------
@@ -192,6 +211,9 @@ def lint_roles(context: LintContext) -> None:
             )
         if row.role not in ROLES:
             context.error(ROLES_FILE, index, "role", f"{row.role!r} is no role", one_of(ROLES))
+        elif row.role == READS:
+            remedy = "take the role out; who watches deadlines, urges and orders is a supervisor"
+            context.error(ROLES_FILE, index, "role", f"rule {row.rule!r}: {READS} reads and says nothing", remedy)
         elif row.role not in staffed:
             remedy = "add a post with this role to posts.csv, or take the role out"
             context.warning(ROLES_FILE, index, "role", f"rule {row.rule!r}: no post has the role {row.role}", remedy)

@@ -3,17 +3,22 @@
 All cases of a kind share one machine. `auto_transitions` is off, so no state can be jumped to.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 from transitions import Machine
 
 from schemas.events import EventData
+from schemas.refusals import Refusal
 from workflows.case import AWAITED, Case
+from workflows.decision import Decision, Ending
+from workflows.policy.index import Policy
 
 Guard = Callable[[Case, EventData, "Speaker"], bool]
 """A condition of a transition: a pure function of the case, the event's data and its speaker."""
+Effect = Callable[[Decision, Any, "Speaker"], Refusal | None]
+"""What a trigger does besides moving the case: it tells facts, or refuses, and then none of them counts."""
 
 
 class Speaker(Struct, frozen=True):
@@ -27,6 +32,7 @@ class Speaker(Struct, frozen=True):
     dissuade: bool = False  # the category asks for dissuasion first
     authority: int = 0  # the level with authority over the category
     checks: tuple[int, ...] = ()  # levels that will check on site once this is handled
+    role: str = ""
 
 
 class State(Struct, frozen=True):
@@ -50,11 +56,35 @@ class Transition(Struct, frozen=True):
     guards: tuple[str, ...] = ()  # "not x" negates
 
 
+class Birth(Struct, frozen=True):
+    """How an event begins a case.
+
+    `begin(decision, data, the speaker's own grid, home, nearby)` tells what the case is and where it lies; nearby are
+    the open cases under the same keys. Once it is known that the speaker may say so, `assign(decision, data, speaker,
+    state)` gives it its first owner, as the state asks for. `keys(data, register)`: the correlation keys under which
+    other open cases may be the same; the engine looks them up.
+    """
+
+    begin: Callable[[Decision, Any, str, str, Sequence[Case]], Refusal | None]
+    assign: Callable[[Decision, Any, Speaker, str], Refusal | None]
+    keys: Callable[[Any, Policy], Sequence[str]] = lambda data, register: ()
+
+
+class Alias(Struct, frozen=True):
+    """The event that people send for a trigger of the machine's own, and when they mean that."""
+
+    event: str
+    when: Guard
+
+
 class Definition(Struct, frozen=True):
     """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
 
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
-    triggers that later states take. `aliases`: a trigger of the machine's own -> that of the event which people send.
+    triggers that later states take. `effects` and `births` are by trigger, `aliases` by triggers that nobody sends.
+    `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
+    day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
+    work is given back.
     """
 
     name: str
@@ -62,11 +92,33 @@ class Definition(Struct, frozen=True):
     states: dict[str, State]
     rows: tuple[Transition, ...]
     guards: dict[str, Guard]
+    effects: dict[str, Effect]
+    births: dict[str, Birth]
+    aliases: dict[str, Alias]
+    escalates: str
+    resumes: str
+    fulfils: dict[str, tuple[str, ...]]
+    returns: frozenset[str]
     table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
-    aliases: Mapping[str, str] = {}
+
+    def ending(self, trigger: str) -> Ending:
+        """How a trigger ends clocks."""
+        return Ending(trigger, self.fulfils.get(trigger, ()), trigger in self.returns)
+
+    def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
+        """The trigger that is meant by an event of this trigger: mostly itself."""
+        for trigger, alias in self.aliases.items():
+            if alias.event == said and alias.when(case, data, speaker):
+                return trigger
+        return said
+
+    def event_of(self, trigger: str) -> str:
+        """The trigger of the event that people send to pull a trigger: mostly itself."""
+        alias = self.aliases.get(trigger)
+        return alias.event if alias is not None else trigger
 
     def destination(self, trigger: str, case: Case, data: EventData, speaker: Speaker) -> str | None:
         """The state to which a trigger leads (`=`: the same); None if no row's guards agree."""
@@ -76,7 +128,7 @@ class Definition(Struct, frozen=True):
         return None
 
     def triggers(self, state: str) -> list[str]:
-        """The triggers that a state takes."""
+        """The triggers that a state takes, in the order of their names."""
         return sorted({trigger for trigger, source in self.table if source == state})
 
     def leading(self, state: str, trigger: str) -> set[str]:
@@ -91,16 +143,32 @@ def define(
     zh: str,
     states: Iterable[State],
     rows: Iterable[Transition],
-    guards: Mapping[str, Guard],
-    aliases: Mapping[str, str] = {},
+    guards: Iterable[Guard],
+    *,
+    births: Mapping[str, Birth],
+    effects: Mapping[str, Effect],
+    aliases: Mapping[str, Alias] = {},
+    escalates: str = "",
+    resumes: str = "",
+    fulfils: Mapping[str, tuple[str, ...]] = {},
+    returns: Collection[str] = (),
 ) -> Definition:
-    """Validate with `transitions`, and compile. ValueError if a row names an unknown state or guard."""
-    by_name, kept = {s.name: s for s in states}, tuple(rows)
+    """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger."""
+    by_name, kept, answers = {s.name: s for s in states}, tuple(rows), {g.__name__: g for g in guards}
     for row in kept:
-        strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
+        strange = [g for g in row.guards if g.removeprefix("not ") not in answers]
         strange += [s for s in (*row.sources, row.dest) if s not in (*by_name, "=")]
         if strange:
             raise ValueError(f"{name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
+    pulled, bearing = {row.trigger for row in kept}, {row.trigger for row in kept if AWAITED in row.sources}
+    if bearing != set(births):
+        odd = sorted(bearing ^ set(births))[0]
+        raise ValueError(f"{name}: {odd!r} has a row from {AWAITED!r} or a birth, and not both")
+    side_lines = [*filter(None, (escalates, resumes)), *returns]
+    for what, named in (("effect", effects), ("alias", aliases), ("side line", side_lines), ("clock", fulfils)):
+        unknown = [trigger for trigger in named if trigger not in pulled]
+        if unknown:
+            raise ValueError(f"{name}: the {what} of {unknown[0]!r}, which no row takes")
     transitions = [
         {
             "trigger": row.trigger,
@@ -117,7 +185,7 @@ def define(
     )
     table = {
         (event.name, source): tuple(
-            (t.dest or "=", tuple((guards[c.func], c.target) for c in t.conditions)) for t in in_order
+            (t.dest or "=", tuple((answers[c.func], c.target) for c in t.conditions)) for t in in_order
         )
         for event in machine.events.values()
         for source, in_order in event.transitions.items()
@@ -125,7 +193,24 @@ def define(
     forward = _forward(by_name, table)
     reached = {start: _reached(forward, start) for start in by_name}
     ahead = {start: frozenset(name for name, source in table if source in found) for start, found in reached.items()}
-    return Definition(name, zh, by_name, kept, dict(guards), table, forward, ahead, machine, aliases)
+    return Definition(
+        name,
+        zh,
+        by_name,
+        kept,
+        answers,
+        dict(effects),
+        dict(births),
+        dict(aliases),
+        escalates,
+        resumes,
+        dict(fulfils),
+        frozenset(returns),
+        table,
+        forward,
+        ahead,
+        machine,
+    )
 
 
 def _forward(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> frozenset[tuple[str, str, str]]:
