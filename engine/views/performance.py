@@ -98,7 +98,7 @@ def performance_page(
     since, until = _days(question, policy.clock_of_days.local_day(now))
     level = parse_whole(question.level) if question.level else None
     if question.level and level is None:
-        raise BadQuestion("level", f"level is no whole number of at most {MOST_DIGITS} digits")
+        raise BadQuestion("level", f"level: this is no whole number of at most {MOST_DIGITS} digits")
     published = question.published.lower()
     if published not in ("", "0", "1", "true", "false"):
         raise BadQuestion("published", "published is neither true nor false")

@@ -357,7 +357,7 @@ def literal(text: str) -> str:
     [
         ({"level": "99"}, "no such level, only levels 1 to 4"),
         ({"level": "0"}, "no such level"),
-        ({"level": "9" * 5000}, "level is no whole number of at most 18 digits"),
+        ({"level": "9" * 5000}, "level: this is no whole number of at most 18 digits"),
         ({"level": "-1"}, "is no whole number"),
         ({"day": "9999-12-31", "period": "week"}, "not of the years 1900 to 2999"),
         ({"day": "0001-01-01", "period": "week"}, "not of the years 1900 to 2999"),
