@@ -26,6 +26,8 @@ from gridpatrol.cli import main
 from gridpatrol.demo.month import write_month
 
 END = datetime(2026, 3, 31, 2, 0, tzinfo=UTC)  # a Tuesday, 10:00 on the spot
+CELL = "definition, measure, day, path, department, category, grp, post"
+"""What names a figure."""
 SUBJECT = "WY01.019ca8f8-5a00-7000-8000-{:012x}"
 
 
@@ -428,8 +430,7 @@ def test_verify_shouts_when_one_figure_is_off_by_one(copy: str) -> None:
     database = open_database(copy)
     with database.begin() as connection:
         changed = connection.exec_driver_sql(
-            "UPDATE figures SET value = value + 1 WHERE (measure, day, path, department, category, grp, post) = "
-            "(SELECT measure, day, path, department, category, grp, post FROM figures ORDER BY measure, day LIMIT 1)"
+            f"UPDATE figures SET value = value + 1 WHERE ({CELL}) = (SELECT {CELL} FROM figures ORDER BY day LIMIT 1)"
         ).rowcount
     assert changed == 1
     database.close()

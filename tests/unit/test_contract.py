@@ -238,6 +238,7 @@ def test_a_step_as_it_is_published_satisfies_its_schema():
             at=story.now,
             day=20260302,
             policy=story.rules.hash,
+            definition="incident",
             path="/XA/WY/WY01/WY01-01/",
             category=DUST,
             group="dust",
