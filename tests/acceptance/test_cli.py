@@ -436,7 +436,10 @@ def test_a_pack_with_an_error_is_told_with_file_row_and_remedy_and_cannot_be_act
 
 def test_both_shipped_packs_can_be_activated() -> None:
     for name in ("weiyang", "boston311"):
-        assert "It can be activated" in run("pack", "check", name).stdout
+        told = run("pack", "check", name).stdout
+        assert "It can be activated" in told
+        fixings = [line[:3] for line in told.splitlines() if line.startswith("定")]
+        assert fixings == ["定区域", "定人员", "定职责", "定标准", "定流程", "定考核"]
 
 
 # ---- verify, settle, schema ----------------------------------------------------------------------------------
