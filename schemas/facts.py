@@ -430,6 +430,7 @@ class Step(Struct, frozen=True, omit_defaults=True, kw_only=True):
     at: Ms  # arrival of the record that caused or released it
     day: int  # local day of the effect, YYYYMMDD
     policy: str
+    definition: str  # the kind of case; empty before its report
     path: str  # ancestor path, codes joined by '/', with a slash at both ends
     category: str
     group: str

@@ -81,6 +81,7 @@ class Contribution(Struct, frozen=True, array_like=True):
 class Figure(Struct, frozen=True):
     """A row of the table `figures`, or a change to one."""
 
+    definition: str
     measure: str
     day: int
     path: str
@@ -100,6 +101,7 @@ class OutcomeRow(Struct, frozen=True):
     cycle: int
     target: int
     partition: int
+    definition: str
     path: str
     department: str
     category: str
@@ -181,6 +183,7 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped) -> OutcomeRow:
         fact.cycle,
         fact.target,
         step.partition,
+        step.definition,
         step.path,
         step.department,
         step.category,

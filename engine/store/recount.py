@@ -74,7 +74,7 @@ ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "d
 UNPARKED = '"incident.unparked"'
 """How the body of a step shows that an event left the waiting room in it."""
 
-CELL = ("measure", "day", "path", "department", "category", "grp", "post")
+CELL = ("definition", "measure", "day", "path", "department", "category", "grp", "post")
 OUTCOME = (
     "case_id",
     "clock",
@@ -82,6 +82,7 @@ OUTCOME = (
     "cycle",
     "target",
     "partition",
+    "definition",
     "path",
     "department",
     "category",
@@ -104,6 +105,7 @@ ALERT = (
     "clock",
     "level",
     "cycle",
+    "definition",
     "path",
     "category",
     "recipients",
@@ -116,7 +118,9 @@ ALERT = (
     "ended_by",
 )
 
-_DIMENSIONS = "s.partition, s.case_id, s.seq, s.at, s.day, s.path, s.department, s.category, s.grp, s.post"
+_DIMENSIONS = (
+    "s.partition, s.case_id, s.seq, s.at, s.day, s.definition, s.path, s.department, s.category, s.grp, s.post"
+)
 
 _COUNTED = """
 lapses AS (
@@ -154,7 +158,7 @@ counted(measure, case_id, seq) AS (
               WHERE e.ending = 'closed'
     UNION ALL SELECT e.result, e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
               WHERE e.ending = 'closed' AND o.case_id IS NULL),
-cells AS (SELECT c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
+cells AS (SELECT s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
 """
 
@@ -225,7 +229,7 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
     facts_read, values = _facts_read(connection, "performance", ("clock.stopped",), STOPPED_BY)
-    expected = """SELECT case_id, clock, level, cycle, target, partition, path, department, category, grp,
+    expected = """SELECT case_id, clock, level, cycle, target, partition, definition, path, department, category, grp,
                          post, started, due, judged, at, day, result, coalesce(why, ''), elapsed
                   FROM facts_read WHERE fact = 'clock.stopped'"""
     return _one_sided(connection, facts_read, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
@@ -273,7 +277,7 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
                  AND (e.of_all = 1 OR (e.clock = coalesce(r.clock, '') AND e.level = r.level
                                        AND e.cycle = r.of_cycle)))"""
     expected = """SELECT r.alert, r.partition, r.case_id, r.kind, coalesce(r.clock, ''), r.level, r.of_cycle,
-                         r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
+                         r.definition, r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
                          coalesce(m.how, 'firing'), m.at, coalesce(m.who, '')
                   FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1"""
     found = f"SELECT {', '.join(ALERT)} FROM alerts"
@@ -405,7 +409,7 @@ def marks_ahead(connection: Connection) -> list[tuple[str, int, int, int]]:
 
 def page_of_steps(connection: Connection, case: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
     """Steps by case and sequence number, after one of them."""
-    sql = """SELECT case_id, seq, partition, n, policy, path, category, grp, department, post, cause, body
+    sql = """SELECT case_id, seq, partition, n, policy, definition, path, category, grp, department, post, cause, body
              FROM facts WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"""
     rows = execute(connection, sql, case, seq, limit)
     return [(*row,) for row in rows]
