@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ from schemas.refusals import Refusal
 from tests.support.builders import DUST, HOUR, MEMBER, STREET, Story, at, event
 
 
+@cache
 def validator(name: str) -> jsonschema.Draft202012Validator:
     schema = json.loads(documents()[f"{name}.json"])
     jsonschema.Draft202012Validator.check_schema(schema)
