@@ -14,9 +14,10 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Raw, Struct, inspect
 
-from schemas.events import EVENT_TYPES, LINK, WEB, Code, EventData, Instant, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
 from schemas.facts import AnyFact
 from schemas.instants import EARLIEST, SPAN, outside
+from schemas.members import LINK, WEB, Code, EventData, Instant
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144

@@ -5,8 +5,10 @@ from datetime import datetime
 
 from msgspec import UNSET, UnsetType
 
-from schemas import events, facts
+from schemas import facts
 from schemas.envelope import to_ms
+from schemas.kinds import incident
+from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
 from workflows.case import Case, Owner
@@ -17,7 +19,7 @@ from workflows.machine import Speaker
 from workflows.policy.index import Policy
 
 
-def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str | Refusal:
+def place(d: Decision, data: incident.ReportSubmitted, own: str, home: str) -> str | Refusal:
     """The grid of the place, which must lie in the home; a refusal names the field.
 
     It is the grid that was sent, else the leaf around the position, else the speaker's `own`, else the home. On a
@@ -43,7 +45,7 @@ def place(d: Decision, data: events.ReportSubmitted, own: str, home: str) -> str
     return grid
 
 
-def touched(d: Decision, data: events.ReportSubmitted, grid: str) -> tuple[str, ...]:
+def touched(d: Decision, data: incident.ReportSubmitted, grid: str) -> tuple[str, ...]:
     """The other grids in which the problem lies: as sent, else those on whose common border it was measured."""
     if data.touches or data.position is None:
         return data.touches
@@ -51,7 +53,7 @@ def touched(d: Decision, data: events.ReportSubmitted, grid: str) -> tuple[str, 
     return tuple(code for code in found if code != grid) if grid in found else ()
 
 
-def report(d: Decision, data: events.ReportSubmitted, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
+def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
     """Tell what the problem is, where it is, and which open cases may be the same one."""
     if data.category not in d.rules.categories:
         return unknown_code("data.category", "category")
@@ -91,24 +93,24 @@ def report(d: Decision, data: events.ReportSubmitted, own: str, home: str, nearb
     return None
 
 
-def report_keys(data: events.ReportSubmitted, register: Policy) -> Sequence[str]:
+def report_keys(data: incident.ReportSubmitted, register: Policy) -> Sequence[str]:
     """The keys under which open cases may be the same problem."""
     return [key for key in correlation_keys(data, register.options.similar_radius_m) if key]
 
 
-def assign_by_authority(d: Decision, data: events.ReportSubmitted, speaker: Speaker, state: str) -> Refusal | None:
+def assign_by_authority(d: Decision, data: incident.ReportSubmitted, speaker: Speaker, state: str) -> Refusal | None:
     """The first owner is the level with authority, with the department that the sender's system names."""
     refused = check_department(d, data.department, "data.department")
     if refused:
         return refused
     owner = routing.upward(d.case, d.rules, d.register)
-    inspected = data.source in (events.Source.PATROL, events.Source.INSPECTION, events.Source.SUPERVISION)
+    inspected = data.source in (Source.PATROL, Source.INSPECTION, Source.SUPERVISION)
     sender = speaker.grid if inspected and speaker.level > owner.level else ""
     assign(d, Owner(owner.grid, owner.level, data.department or ""), "reported", sender)
     return None
 
 
-def total_clock(d: Decision, data: events.EventData) -> None:
+def total_clock(d: Decision, data: EventData) -> None:
     """Start the clock of the whole case. A deadline in the event comes first (null: none), then the pack's limit."""
     deadline: datetime | UnsetType | None = getattr(data, "deadline", UNSET)
     if deadline is UNSET:

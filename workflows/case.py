@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from schemas import facts
 from schemas.envelope import decode_record
+from schemas.members import Fact
 
 AWAITED = "awaited"
 """The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
@@ -140,14 +141,14 @@ def responsible(before: Owner, after: Owner) -> Owner:
     return before if before.grid else after
 
 
-def evolve(case: Case, fact: facts.Fact) -> Case:
+def evolve(case: Case, fact: Fact) -> Case:
     """The case after a fact. The given one stays as it was."""
     after = copy.copy(case)
     apply(after, fact)
     return after
 
 
-def apply(case: Case, fact: facts.Fact) -> None:
+def apply(case: Case, fact: Fact) -> None:
     """`evolve` in place, for the owner of a private copy. Values inside a case are replaced, never changed."""
     handler = _HANDLERS.get(type(fact))
     if handler is not None:
@@ -318,7 +319,7 @@ def _alert_ended(case: Case, fact: facts.AlertEnded) -> None:
     _change_clock(case, fact, alert_open=False, acknowledged=fact.how == "acknowledged")
 
 
-_HANDLERS: dict[type[facts.Fact], Callable[[Case, Any], None]] = {
+_HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Reported: _reported,
     facts.Moved: _moved,
     facts.Assigned: _assigned,

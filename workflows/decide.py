@@ -11,8 +11,10 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
-from schemas.events import EventData, Resumed, trigger_of
+from schemas.events import trigger_of
 from schemas.facts import AnyFact
+from schemas.kinds.incident import Resumed
+from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import birth, effects, parking, routing, sla

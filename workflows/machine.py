@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from transitions import Machine
 
-from schemas.events import EventData
+from schemas.members import EventData
 from schemas.refusals import Refusal
 from workflows.case import AWAITED, Case
 from workflows.decision import Decision

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from schemas.events import DeadlineOrdered, EventData, ReportSubmitted
+from schemas.events import DeadlineOrdered
+from schemas.kinds.incident import ReportSubmitted
+from schemas.members import EventData
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case
 from workflows.policy.index import Policy

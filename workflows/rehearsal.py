@@ -15,7 +15,8 @@ from msgspec import Struct, inspect
 
 from schemas import facts
 from schemas.envelope import Envelope, Record, encode_record
-from schemas.events import EVENT_TYPES, EventData, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
+from schemas.members import EventData
 from workflows import decide, sla
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError

@@ -34,6 +34,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas import facts
+from schemas.members import Fact
 
 TOTAL = "total"
 CLOSED = "closed"
@@ -209,7 +210,7 @@ def _key(fact: facts.ClockFact) -> tuple[str, int, int, int]:
     return fact.clock, fact.level, fact.cycle, fact.target
 
 
-_JUDGES: dict[type[facts.Fact], Callable[[Contribution, Any, Place], Contribution]] = {
+_JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = {
     facts.ClockRung: lambda before, fact, place: _lapsed(before, fact, place) if fact.breach else before,
     # An overdue outcome is a lapse even if no rung could fire, as in a case that stood in quarantine.
     facts.ClockStopped: lambda before, fact, place: (
@@ -224,7 +225,7 @@ _JUDGES: dict[type[facts.Fact], Callable[[Contribution, Any, Place], Contributio
 # ---- what is counted once ----------------------------------------------------------------------------
 
 
-_COUNTS: dict[type[facts.Fact], Callable[[Any], tuple[str, ...]]] = {
+_COUNTS: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
     facts.Reported: lambda fact: (f"reported:{fact.source}",),
     facts.Dissuaded: lambda fact: ("dissuaded_on_spot",) if fact.outcome == "effective" else (),
     facts.Escalated: lambda fact: (f"escalated:{fact.reason}",),

@@ -12,6 +12,7 @@ from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
 from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts
+from schemas.members import Fact
 from workflows.definitions import DEFINITIONS
 
 EVIDENCE = "证据 evidence:"
@@ -74,7 +75,7 @@ class StepText:
         return "" if due is None else f" until {self.clock.short(due)}"
 
 
-def _of_way(fact: facts.Fact, step: StepText) -> str:
+def _of_way(fact: Fact, step: StepText) -> str:
     """What is said of the incident's way from unit to unit, and of what stands beside it."""
     names = step.names
     match fact:
@@ -114,7 +115,7 @@ def _of_way(fact: facts.Fact, step: StepText) -> str:
     return ""
 
 
-def _of_work(fact: facts.Fact, step: StepText) -> str:
+def _of_work(fact: Fact, step: StepText) -> str:
     """What is said of the work on site."""
     match fact:
         case facts.Assisting():
@@ -141,7 +142,7 @@ def _of_work(fact: facts.Fact, step: StepText) -> str:
     return ""
 
 
-def _of_clock(fact: facts.Fact, step: StepText) -> str:
+def _of_clock(fact: Fact, step: StepText) -> str:
     """What is said of clocks and alerts."""
     clock = both(CLOCKS, fact.clock) if isinstance(fact, facts.ClockFact) else ""
     match fact:

@@ -7,7 +7,7 @@ open case is asked after each event and each firing.
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -239,7 +239,7 @@ def test_every_event_type_is_said_in_these_lives():
     assert {f"gridpatrol.{kind}.v1" for kind in DATA} | {"gridpatrol.report.submitted.v1"} == set(EVENT_TYPES)
 
 
-@pytest.mark.parametrize("kind", facts.AnyFact.__args__)
+@pytest.mark.parametrize("kind", get_args(facts.AnyFact))
 def test_every_fact_has_a_tag_of_its_own_and_survives_encoding(kind):
     required = {
         field.name: {int: 7, str: "x", bool: True}.get(field.type, ("a",) if "tuple" in str(field.type) else 7)
@@ -252,7 +252,7 @@ def test_every_fact_has_a_tag_of_its_own_and_survives_encoding(kind):
     body = facts.encode_facts((fact,))
     assert facts.decode_facts(body) == (fact,)
     assert body.startswith(f'[{{"fact":"{kind.__struct_config__.tag}"'.encode())
-    assert [k.__struct_config__.tag for k in facts.AnyFact.__args__].count(kind.__struct_config__.tag) == 1
+    assert [k.__struct_config__.tag for k in get_args(facts.AnyFact)].count(kind.__struct_config__.tag) == 1
 
 
 def test_defaults_are_left_out_and_fields_stand_in_their_order():

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transitions import MachineError
 
-from schemas.events import EVENT_TYPES, Accepted, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
+from schemas.kinds.incident import Accepted
 from workflows import effects
 from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas import facts
-from schemas.events import Position
+from schemas.members import Position
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,

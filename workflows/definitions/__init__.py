@@ -3,7 +3,8 @@
 `DEFINITIONS` is the one list of them. `workflows.machine` validates and compiles a table; it knows no kind of case.
 """
 
-from schemas.events import EVENT_TYPES, EventData, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
+from schemas.members import EventData
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.machine import Definition

@@ -18,7 +18,8 @@
 shows that both agree.
 """
 
-from schemas.events import DissuasionRecorded, EventData, ReportSubmitted, Source, VerificationRecorded
+from schemas.kinds.incident import DissuasionRecorded, ReportSubmitted, VerificationRecorded
+from schemas.members import EventData, Source
 from schemas.refusals import Refusal
 from workflows import birth, effects
 from workflows.case import AWAITED, Case, Owner

@@ -7,7 +7,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from schemas.events import Position
+from schemas.members import Position
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
 from workflows.policy.model import Category, Department, Grid, LimitRow, Pack, Post, RoleRow, RungRow

@@ -5,7 +5,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from schemas.events import EVENT_TYPES, Source, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
+from schemas.members import Source
 from workflows.policy.model import Category, Department, Grid, Pack
 from workflows.policy.problems import Problems
 
