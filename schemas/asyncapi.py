@@ -14,7 +14,7 @@ from msgspec import Struct
 from schemas import binary, examples, facts, jsonschema, messages
 from schemas.channels import LARGEST, OPERATIONS, TOPICS, Topic
 from schemas.envelope import MAX_EVENT_BYTES
-from schemas.events import EVENT_TYPES, EVENTS, trigger_of
+from schemas.events import EVENT_TYPES, EVENTS, OLDER_NAMES, trigger_of
 from schemas.jsonschema import ATTRIBUTES, PROPERTIES, REQUIRED, STEP
 
 FOLDER = Path(__file__).parent / "asyncapi"
@@ -226,7 +226,8 @@ def _both_modes(name: str, data: str) -> dict[str, Any]:
     """An event in structured mode, and in binary mode, where its attributes are headers."""
     kind = trigger_of(name)
     event = examples.event(kind)
-    summary, bindings = _summary(EVENT_TYPES[name]), _key("Free; best the home of the subject.", examples.HOME)
+    summary = f"An older name of {OLDER_NAMES[kind]}." if kind in OLDER_NAMES else _summary(EVENT_TYPES[name])
+    bindings = _key("Free; best the home of the subject.", examples.HOME)
     content = {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json"}}
     structured = {
         "name": name,

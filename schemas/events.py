@@ -47,16 +47,26 @@ class Urged(EventData, frozen=True, kw_only=True):
 
 
 OF_ANY_CASE = {
-    "deadline.ordered": EventType(DeadlineOrdered, "延期/督办", {"clock": "handle", "due": LATER}),
-    "evidence.added": EventType(EvidenceAdded, "补充证据", {"evidence": [PHOTO]}),
-    "comment.added": EventType(CommentAdded, "备注", {"text": "…"}),
-    "incident.acknowledged": EventType(Acknowledged, "知悉", {"clock": "total"}),
-    "incident.urged": EventType(Urged, "催办", {}),
+    "case.deadline_ordered": EventType(DeadlineOrdered, "延期/督办", {"clock": "handle", "due": LATER}),
+    "case.evidence_added": EventType(EvidenceAdded, "补充证据", {"evidence": [PHOTO]}),
+    "case.commented": EventType(CommentAdded, "备注", {"text": "…"}),
+    "case.acknowledged": EventType(Acknowledged, "知悉", {"clock": "total"}),
+    "case.urged": EventType(Urged, "催办", {}),
 }
 """What may be said to a case of any kind."""
+OLDER_NAMES = {
+    "deadline.ordered": "case.deadline_ordered",
+    "evidence.added": "case.evidence_added",
+    "comment.added": "case.commented",
+    "incident.acknowledged": "case.acknowledged",
+    "incident.urged": "case.urged",
+}
+"""Names that the incident's events had before there were other kinds: they mean the same, for any case."""
 EVENTS: dict[str, EventType] = {
-    trigger: event for kind in KINDS for trigger, event in kind.events.items()
-} | OF_ANY_CASE
+    **{trigger: event for kind in KINDS for trigger, event in kind.events.items()},
+    **OF_ANY_CASE,
+    **{older: OF_ANY_CASE[name] for older, name in OLDER_NAMES.items()},
+}
 """Every event of the contract, by its trigger."""
 EVENT_TYPES: dict[str, type[EventData]] = {f"gridpatrol.{trigger}.v1": event.data for trigger, event in EVENTS.items()}
 """The struct of every event type that the door takes."""
@@ -65,3 +75,8 @@ EVENT_TYPES: dict[str, type[EventData]] = {f"gridpatrol.{trigger}.v1": event.dat
 def trigger_of(event_type: str) -> str:
     """The trigger that an event type pulls: `gridpatrol.incident.accepted.v1` -> `incident.accepted`."""
     return event_type.removeprefix("gridpatrol.").rsplit(".v", 1)[0]
+
+
+def canonical(trigger: str) -> str:
+    """The name that rules ask for: of a trigger with an older name the present one."""
+    return OLDER_NAMES.get(trigger, trigger)

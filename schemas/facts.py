@@ -40,6 +40,22 @@ class Reported(Fact, frozen=True, tag="incident.reported"):
     key: str = ""  # correlation key: category and map cell
 
 
+class Born(Fact, frozen=True, tag="case.born"):
+    """The birth of a case that no report began. `path` runs from the root to the grid in which it lies."""
+
+    definition: str
+    policy: str  # hash of the pack whose rules are pinned
+    by: str  # post
+    path: tuple[str, ...]
+    occurred: Ms
+    judged: Ms
+    about: str = ""  # another case of the home that this one speaks of
+    category: str = ""  # where its kind has one
+    group: str = ""
+    reference: str = ""
+    key: str = ""  # correlation key, where its kind has one
+
+
 class Moved(Fact, frozen=True, tag="incident.moved"):
     """The state machine took a trigger."""
 
@@ -360,6 +376,7 @@ class AlertEnded(Fact, frozen=True, tag="alert.ended"):
 
 SHARED: tuple[type[Fact], ...] = (
     Reported,
+    Born,
     Moved,
     Assigned,
     Assisting,

@@ -12,7 +12,8 @@ from msgspec import Struct, structs
 
 from schemas import facts
 from schemas.envelope import decode_record
-from schemas.members import Fact
+from schemas.kinds import KINDS, AnyOwn
+from schemas.members import Fact, OwnFact
 
 AWAITED = "awaited"
 """The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
@@ -100,6 +101,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     targets: tuple[tuple[str, int, int], ...] = ()  # (clock, level, last target) of this cycle
     parked: tuple[Waiting, ...] = ()
     quarantined: bool = False
+    about: str = ""  # another case of the home that this one speaks of
+    own: AnyOwn = None  # what only its kind keeps
 
     @property
     def next_at(self) -> int | None:
@@ -167,6 +170,17 @@ def _reported(case: Case, fact: facts.Reported) -> None:
     for name in _GIVEN_AT_BIRTH:
         setattr(case, name, getattr(fact, name))
     case.opened = case.judged = fact.judged
+
+
+def _born(case: Case, fact: facts.Born) -> None:
+    case.definition, case.policy, case.by, case.path = fact.definition, fact.policy, fact.by, fact.path
+    case.about, case.category, case.group = fact.about, fact.category, fact.group
+    case.reference, case.key = fact.reference, fact.key
+    case.opened = case.judged = fact.judged
+
+
+def _kept(case: Case, fact: OwnFact) -> None:
+    case.own = fact.keep(case.own)
 
 
 def _moved(case: Case, fact: facts.Moved) -> None:
@@ -321,6 +335,7 @@ def _alert_ended(case: Case, fact: facts.AlertEnded) -> None:
 
 _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Reported: _reported,
+    facts.Born: _born,
     facts.Moved: _moved,
     facts.Assigned: _assigned,
     facts.Assisting: _assisting,
@@ -341,5 +356,6 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.ClockStopped: _clock_stopped,
     facts.AlertRaised: _alert_raised,
     facts.AlertEnded: _alert_ended,
+    **{fact: _kept for kind in KINDS for fact in kind.facts if issubclass(fact, OwnFact)},
 }
 """A fact without an entry changes nothing in the case: it is history."""

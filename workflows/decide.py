@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
-from schemas.events import trigger_of
+from schemas.events import canonical, trigger_of
 from schemas.facts import AnyFact
 from schemas.kinds.incident import Resumed
 from schemas.members import EventData
@@ -173,10 +173,10 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition, state = DEFINITIONS[d.case.definition], d.case.state
     speaker = _speaker(d, post)
-    said = trigger_of(event_type)
+    name = trigger_of(event_type)
     if born_by(data) is not None:
         return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
-    trigger = definition.meant(said, d.case, data, speaker)
+    trigger = definition.meant(canonical(name), d.case, data, speaker)
     dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
         if trigger in definition.ahead[state]:
@@ -184,7 +184,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
         now = ", ".join(definition.triggers(state)) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
-    refused = forbid(post, said, d.case, d.rules, d.register, claim_of(data))
+    refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
     effect = definition.effects.get(trigger)

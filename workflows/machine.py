@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import Struct
 from transitions import Machine
 
-from schemas.members import EventData
+from schemas.events import OF_ANY_CASE
+from schemas.members import EventData, Kind
 from schemas.refusals import Refusal
 from workflows.case import AWAITED, Case
 from workflows.decision import Decision
@@ -131,7 +132,7 @@ class Definition(Struct, frozen=True):
 
 
 def define(
-    name: str,
+    kind: Kind,
     zh: str,
     states: Iterable[State],
     rows: Iterable[Transition],
@@ -143,18 +144,30 @@ def define(
     escalates: str = "",
     resumes: str = "",
 ) -> Definition:
-    """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger."""
+    """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger.
+
+    A trigger is an event of the kind, or of any case, or an alias; each event of the kind stands in some row.
+    """
+    name, heard = kind.name, {*kind.events, *OF_ANY_CASE, *aliases}
     by_name, kept, answers = {s.name: s for s in states}, tuple(rows), {g.__name__: g for g in guards}
     for row in kept:
         strange = [g for g in row.guards if g.removeprefix("not ") not in answers]
         strange += [s for s in (*row.sources, row.dest) if s not in (*by_name, "=")]
         if strange:
             raise ValueError(f"{name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
+        if row.trigger not in heard:
+            raise ValueError(f"{name}: row {row.trigger!r} is no event of this kind, and nothing that any case is told")
     pulled, bearing = {row.trigger for row in kept}, {row.trigger for row in kept if AWAITED in row.sources}
     if bearing != set(births):
         odd = sorted(bearing ^ set(births))[0]
         raise ValueError(f"{name}: {odd!r} has a row from {AWAITED!r} or a birth, and not both")
-    for what, named in (("effect", effects), ("alias", aliases), ("side line", filter(None, (escalates, resumes)))):
+    said_of = {
+        "event": kind.events,
+        "effect": effects,
+        "alias": aliases,
+        "side line": filter(None, (escalates, resumes)),
+    }
+    for what, named in said_of.items():
         unknown = [trigger for trigger in named if trigger not in pulled]
         if unknown:
             raise ValueError(f"{name}: the {what} of {unknown[0]!r}, which no row takes")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import facts
-from schemas.events import EVENT_TYPES
+from schemas.events import EVENT_TYPES, OLDER_NAMES, canonical
 from tests.support.builders import (
     BARE,
     CENTRE,
@@ -71,6 +71,7 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "incident.acknowledged": [{}],
     "incident.urged": [{}],
 }
+DATA |= {name: DATA[older] for older, name in OLDER_NAMES.items()}
 POSTS = (MEMBER, LEAF_CHIEF, STREET, DISTRICT, CITY, CENTRE, "WY-OFFICE", "WY-URBAN-H", "WY-EPB-H", HOTLINE)
 REPORTS = [
     ({"category": DUST, "source": "patrol"}, MEMBER),
@@ -97,7 +98,7 @@ REMARKS = {"evidence.added", "comment.added", "incident.acknowledged", "incident
 
 def heard(story: Story, kind: str) -> list[str]:
     """Those who may say it, mostly; a few who may not."""
-    roles = {row.role for row in RULES.pack.roles if row.trigger == kind}
+    roles = {row.role for row in RULES.pack.roles if canonical(row.trigger) == canonical(kind)}
     likely = [post for post in POSTS if RULES.posts[post].role in roles]
     if story.case.path:
         posts = RULES.posts

@@ -13,16 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transitions import MachineError
 
-from schemas.events import EVENT_TYPES, trigger_of
+from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds.incident import Accepted
+from schemas.members import EventData, EventType, Kind
 from workflows import effects
 from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS
 from workflows.definitions.incident import INCIDENT
 from workflows.machine import Alias, Birth, Definition, Speaker, State, Transition, define, mermaid
 
-TRIGGERS = sorted({trigger_of(name) for name in EVENT_TYPES} | {"verification.checked"})
+TRIGGERS = sorted({canonical(trigger_of(name)) for name in EVENT_TYPES} | {"verification.checked"})
 NOBODY = Speaker("", "", 0, "", 4)
+DOOR = Kind("door", {"go": EventType(EventData, "去", {}), "stay": EventType(EventData, "留", {})})
 BEGINS = Birth(lambda *_: None, lambda *_: None)
 """A birth that tells nothing."""
 
@@ -97,7 +99,7 @@ def test_the_table_is_asked_with_the_guards_themselves():
         Transition("go", (AWAITED,), "shut", ("not ready",)),
         Transition("stay", ("open",), "="),
     )
-    definition = define("door", "门", states, rows, (ready,), births={"go": BEGINS}, effects={})
+    definition = define(DOOR, "门", states, rows, (ready,), births={"go": BEGINS}, effects={})
     case = Case(id="a")
     assert definition.destination("go", case, Accepted(), NOBODY) == "shut"
     case.cycle = 1
@@ -117,7 +119,7 @@ def test_the_table_is_asked_with_the_guards_themselves():
 def test_a_row_that_names_what_is_not_there_is_refused(row, at_fault):
     states = (State(AWAITED, "待到", 1), State("open", "开", 2))
     with pytest.raises(ValueError, match=at_fault):
-        define("door", "门", states, (row,), (), births={"go": BEGINS}, effects={})
+        define(DOOR, "门", states, (row,), (), births={"go": BEGINS}, effects={})
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,21 @@ def test_a_row_that_names_what_is_not_there_is_refused(row, at_fault):
 )
 def test_what_a_definition_says_of_a_trigger_that_no_row_takes_is_refused(more: dict[str, Any], at_fault: str) -> None:
     states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    rows = (Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "="))
     rest: dict[str, Any] = {"births": {"go": BEGINS}, "effects": {}}
+    assert define(DOOR, "门", states, rows, (), **rest)
     with pytest.raises(ValueError, match=at_fault):
-        define("door", "门", states, (Transition("go", (AWAITED,), "open"),), (), **rest | more)
+        define(DOOR, "门", states, rows, (), **rest | more)
+
+
+def test_rows_and_events_of_a_kind_are_the_same_triggers() -> None:
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    born, stays = Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "=")
+    with pytest.raises(ValueError, match="the event of 'stay', which no row takes"):
+        define(DOOR, "门", states, (born,), (), births={"go": BEGINS}, effects={})
+    with pytest.raises(ValueError, match="row 'knock' is no event of this kind"):
+        knocks = Transition("knock", ("open",), "=")
+        define(DOOR, "门", states, (born, stays, knocks), (), births={"go": BEGINS}, effects={})
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -163,12 +177,12 @@ def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name
     definition = DEFINITIONS[name]
     for state in definition.states.values():
         if state.terminal:
-            assert definition.triggers(state.name) == ["comment.added", "evidence.added"]
+            assert definition.triggers(state.name) == ["case.commented", "case.evidence_added"]
 
 
 def test_every_event_type_has_a_row_in_the_incident():
     rows = {trigger for trigger, _ in INCIDENT.table}
-    assert {trigger_of(name) for name in EVENT_TYPES} <= rows
+    assert {canonical(trigger_of(name)) for name in EVENT_TYPES} <= rows
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

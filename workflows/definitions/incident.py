@@ -18,6 +18,7 @@
 shows that both agree.
 """
 
+from schemas.kinds import incident
 from schemas.kinds.incident import DissuasionRecorded, ReportSubmitted, VerificationRecorded
 from schemas.members import EventData, Source
 from schemas.refusals import Refusal
@@ -76,15 +77,15 @@ TRANSITIONS = (
     Transition("incident.resumed", ("suspended",), "accepted", ("was_accepted",)),
     Transition("incident.resumed", ("suspended",), "handling", ("was_handling",)),
     Transition("incident.resumed", ("suspended",), "returned"),
-    Transition("deadline.ordered", OPEN, "="),
+    Transition("case.deadline_ordered", OPEN, "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("discovered", "dissuading", "reported", "accepted", "returned"), "rejected"),
     Transition("incident.withdrawn", ("discovered", "dissuading", "reported"), "withdrawn"),
     Transition("incident.force_closed", OPEN, "force_closed"),
-    Transition("incident.acknowledged", OPEN, "="),
-    Transition("incident.urged", OPEN, "="),
-    Transition("evidence.added", (*OPEN, *ENDED), "="),
-    Transition("comment.added", (*OPEN, *ENDED), "="),
+    Transition("case.acknowledged", OPEN, "="),
+    Transition("case.urged", OPEN, "="),
+    Transition("case.evidence_added", (*OPEN, *ENDED), "="),
+    Transition("case.commented", (*OPEN, *ENDED), "="),
 )
 
 
@@ -190,21 +191,21 @@ EFFECTS: dict[str, Effect] = {
     "verification.recorded": effects.check,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
-    "deadline.ordered": effects.order_deadline,
+    "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
     "incident.merged": effects.merge,
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
-    "evidence.added": effects.add_evidence,
-    "comment.added": effects.note("comment"),
-    "incident.acknowledged": effects.acknowledge,
-    "incident.urged": effects.urge,
+    "case.evidence_added": effects.add_evidence,
+    "case.commented": effects.note("comment"),
+    "case.acknowledged": effects.acknowledge,
+    "case.urged": effects.urge,
 }
 """Effects by trigger. A trigger without one only moves the case."""
 
 INCIDENT = define(
-    "incident",
+    incident.INCIDENT,
     "网格事件",
     STATES,
     TRANSITIONS,

@@ -5,6 +5,7 @@
 3. Side lines as for an incident, without escalation, checks and cycles.
 """
 
+from schemas.kinds import service_request
 from workflows import birth, effects
 from workflows.case import AWAITED
 from workflows.machine import Birth, Effect, State, Transition, define
@@ -38,15 +39,15 @@ TRANSITIONS = (
     Transition("incident.reassigned", (*AT_WORK, "returned"), "reported"),
     Transition("incident.suspended", (*AT_WORK, "returned"), "suspended"),
     Transition("incident.resumed", ("suspended",), "reported"),
-    Transition("deadline.ordered", OPEN, "="),
+    Transition("case.deadline_ordered", OPEN, "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("reported", "handling", "returned"), "rejected"),
     Transition("incident.withdrawn", ("reported", "handling"), "withdrawn"),
     Transition("incident.force_closed", OPEN, "force_closed"),
-    Transition("incident.acknowledged", OPEN, "="),
-    Transition("incident.urged", OPEN, "="),
-    Transition("evidence.added", (*OPEN, *ENDED), "="),
-    Transition("comment.added", (*OPEN, *ENDED), "="),
+    Transition("case.acknowledged", OPEN, "="),
+    Transition("case.urged", OPEN, "="),
+    Transition("case.evidence_added", (*OPEN, *ENDED), "="),
+    Transition("case.commented", (*OPEN, *ENDED), "="),
 )
 
 BIRTHS = {"report.submitted": Birth(birth.report, birth.assign_by_authority, birth.report_keys)}
@@ -58,20 +59,20 @@ EFFECTS: dict[str, Effect] = {
     "handling.completed": effects.handle,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
-    "deadline.ordered": effects.order_deadline,
+    "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
     "incident.merged": effects.merge,
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
-    "evidence.added": effects.add_evidence,
-    "comment.added": effects.note("comment"),
-    "incident.acknowledged": effects.acknowledge,
-    "incident.urged": effects.urge,
+    "case.evidence_added": effects.add_evidence,
+    "case.commented": effects.note("comment"),
+    "case.acknowledged": effects.acknowledge,
+    "case.urged": effects.urge,
 }
 
 SERVICE_REQUEST = define(
-    "service_request",
+    service_request.SERVICE_REQUEST,
     "热线工单",
     STATES,
     TRANSITIONS,

@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
 
+from schemas.events import OLDER_NAMES, canonical
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
@@ -205,8 +206,8 @@ def lint_roles(context: LintContext) -> None:
         if silent_rules:
             listed = ", ".join(dict.fromkeys(silent_rules))
             context.problems.warning(ROLES_FILE, 0, column, f"{listed}: may claim any", f"say which {column} they may")
-    named = {row.trigger for row in context.pack.roles}
-    silent = [trigger for trigger in TRIGGERS if trigger not in named]
+    named = {canonical(row.trigger) for row in context.pack.roles}
+    silent = [trigger for trigger in TRIGGERS if trigger not in OLDER_NAMES and trigger not in named]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
         context.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")
