@@ -331,7 +331,12 @@ class ClockContradicted(ClockFact, frozen=True, tag="clock.contradicted"):
 
 
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
-    """The outcome of a clock: on_time, overdue or without_deadline. `elapsed` is wall milliseconds from the start."""
+    """The outcome of a clock. `elapsed` is wall milliseconds from the start, `consumed` counts in the limit's own kind.
+
+    Fulfilled it is `on_time`, `overdue` or `without_deadline`. A trigger that does not fulfil it leaves it `passed_on`,
+    where somebody else owns the case next, or `void`: neither on time nor overdue. `lapsed` says of those two that the
+    deadline was missed all the same.
+    """
 
     judged: Ms
     started: Ms
@@ -340,6 +345,7 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     consumed: int = 0
     due: Ms | None = None
     why: str = ""  # the trigger that stopped it
+    lapsed: bool = False
 
 
 # ---- its alerts --------------------------------------------------------------------------------------------

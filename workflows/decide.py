@@ -187,6 +187,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
+    d.ending = definition.ending(trigger)
     effect = definition.effects.get(trigger)
     refused = effect(d, data, speaker) if effect else None
     if refused:
@@ -217,7 +218,7 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
     was, state = d.case.state, definition.states[dest]
     d.tell(facts.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
     if dest != was or d.case.owner != d.before:
-        sla.arrange(d, state, trigger)
+        sla.arrange(d, state)
 
 
 # ---- parked events ----------------------------------------------------------------------------------------
@@ -304,6 +305,7 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
     definition, nobody = DEFINITIONS[d.case.definition], Speaker("", "", 0, "", len(d.case.path))
     dest = definition.destination(definition.resumes, d.case, Resumed(), nobody)
     d.tell(facts.Resumed())
+    d.ending = definition.ending(definition.resumes)
     if dest is not None:
         _move(d, definition, definition.resumes, dest)
     cause = facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant)
@@ -318,6 +320,7 @@ def _ring(d: Decision, clock: Clock) -> facts.Cause:
         transitions = definition.table.get((definition.escalates, d.case.state))
         to = routing.next_above(d.case, "timeout", d.rules, d.register)
         if transitions and to:
+            d.ending = definition.ending(definition.escalates)
             effects.raise_to(d, to, "timeout", d.case.owner.grid)
             _move(d, definition, definition.escalates, transitions[0][0])
     rung = f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}"

@@ -4,6 +4,9 @@ Telling a fact applies it at once, so each rule sees what the rules before it to
 """
 
 import copy
+from collections.abc import Collection
+
+from msgspec import Struct
 
 from schemas import facts
 from workflows.case import Case, apply
@@ -11,10 +14,21 @@ from workflows.clocks.calendar import Calendar
 from workflows.policy.index import Policy
 
 
+class Ending(Struct, frozen=True):
+    """How a trigger ends the clocks that do not go on: those named in `fulfils` are done, the others were given up.
+
+    `returned`: said by who gives the work back, which takes back no deadline that was missed.
+    """
+
+    trigger: str = ""
+    fulfils: Collection[str] = ()
+    returned: bool = False
+
+
 class Decision:
     """The facts about one case from one record or one firing, with `case` as it is after them."""
 
-    __slots__ = ("arrival", "before", "by", "case", "facts", "instant", "register", "rules", "token")
+    __slots__ = ("arrival", "before", "by", "case", "ending", "facts", "instant", "register", "rules", "token")
 
     def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
         self.case = copy.copy(case)
@@ -25,6 +39,7 @@ class Decision:
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
         self.by = by
         self.token = ""
+        self.ending = Ending()  # what the trigger means for clocks that end
         self.facts: list[facts.AnyFact] = []
 
     def tell(self, fact: facts.AnyFact) -> None:

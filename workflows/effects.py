@@ -90,7 +90,7 @@ def order_rectification(d: Decision, data: incident.RectificationOrdered, speake
     d.tell(facts.Ordered(stage=data.stage, unit=data.unit or d.case.unit))
     running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
     if running is not None:
-        sla.stop(d, running, "rectification.ordered")
+        sla.stop(d, running)
     sla.start(d, "rectify", data.stage, ordered=to_ms(data.due) if data.due else None, limit=limit)
     return None
 
@@ -100,7 +100,7 @@ def complete_rectification(d: Decision, data: incident.RectificationCompleted, s
     running = d.case.clock("rectify", data.stage)
     if running is None:
         return Refusal(Reason.IMPOSSIBLE, "data.stage", "this stage was not ordered, or is already done")
-    sla.stop(d, running, "rectification.completed")
+    sla.stop(d, running)
     d.tell(facts.Rectified(stage=data.stage))
     return None
 
@@ -136,7 +136,7 @@ def _rework(d: Decision) -> None:
     looped = cycle >= options.loop_alarm
     for clock in d.case.clocks:
         if clock.name != sla.TOTAL:
-            sla.stop(d, clock, "verification.recorded")
+            sla.stop(d, clock)
     d.tell(facts.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(facts.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))

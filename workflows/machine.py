@@ -13,7 +13,7 @@ from schemas.events import OF_ANY_CASE
 from schemas.members import EventData, Kind
 from schemas.refusals import Refusal
 from workflows.case import AWAITED, Case
-from workflows.decision import Decision
+from workflows.decision import Decision, Ending
 from workflows.policy.index import Policy
 
 Guard = Callable[[Case, EventData, "Speaker"], bool]
@@ -83,7 +83,8 @@ class Definition(Struct, frozen=True):
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
     triggers that later states take. `effects` and `births` are by trigger, `aliases` by triggers that nobody sends.
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
-    day; empty: there is none.
+    day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
+    work is given back.
     """
 
     name: str
@@ -96,10 +97,16 @@ class Definition(Struct, frozen=True):
     aliases: dict[str, Alias]
     escalates: str
     resumes: str
+    fulfils: dict[str, tuple[str, ...]]
+    returns: frozenset[str]
     table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
+
+    def ending(self, trigger: str) -> Ending:
+        """How a trigger ends clocks."""
+        return Ending(trigger, self.fulfils.get(trigger, ()), trigger in self.returns)
 
     def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
         """The trigger that is meant by an event of this trigger: mostly itself."""
@@ -143,6 +150,8 @@ def define(
     aliases: Mapping[str, Alias] = {},
     escalates: str = "",
     resumes: str = "",
+    fulfils: Mapping[str, tuple[str, ...]] = {},
+    returns: Collection[str] = (),
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger.
 
@@ -165,7 +174,8 @@ def define(
         "event": kind.events,
         "effect": effects,
         "alias": aliases,
-        "side line": filter(None, (escalates, resumes)),
+        "side line": [*filter(None, (escalates, resumes)), *returns],
+        "clock": fulfils,
     }
     for what, named in said_of.items():
         unknown = [trigger for trigger in named if trigger not in pulled]
@@ -206,6 +216,8 @@ def define(
         dict(aliases),
         escalates,
         resumes,
+        dict(fulfils),
+        frozenset(returns),
         table,
         forward,
         ahead,

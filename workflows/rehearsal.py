@@ -75,7 +75,7 @@ class Walk:
                 # Cases of an earlier pack may be there, so it is entered as if there had been a way.
                 d = Decision(born, self.policy, self.policy, at, at)
                 d.tell(facts.Moved(trigger="", was=d.case.state, state=state.name, judged=at))
-                sla.arrange(d, state, "")
+                sla.arrange(d, state)
                 self.visit(d.case, at)
 
     def visit(self, case: Case, at: int) -> None:

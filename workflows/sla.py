@@ -229,20 +229,26 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
     _tell_skipped(d, clock.name, clock.level, clock.cycle, target, armed)
 
 
-def stop(d: Decision, clock: Clock, why: str) -> None:
-    """End a clock with its outcome.
+def stop(d: Decision, clock: Clock) -> None:
+    """End a clock with its outcome: fulfilled, passed on to another owner, or void.
 
     If the deadline's rung has fired and the judged instant is not after the deadline, the rung stays, with a fact
-    beside it that contradicts it.
+    beside it that contradicts it. A return contradicts nothing: whoever gives work back after its deadline has missed
+    it, whatever instant the return names.
     """
     judged = d.judged(clock.judged)
     done = (
         judged if clock.since is not None or not clock.runs else clock.runs[-1][1]
     )  # a paused one ended with its last run
-    result = "without_deadline" if clock.due is None else "on_time" if done <= clock.due else "overdue"
+    in_time, fulfilled = clock.due is None or done <= clock.due, clock.name in d.ending.fulfils
+    contradicted = clock.breached and in_time and (fulfilled or not d.ending.returned)
+    if fulfilled:
+        result = "without_deadline" if clock.due is None else "on_time" if in_time else "overdue"
+    else:
+        result = "passed_on" if d.case.owner != d.before else "void"
     limit = limit_of(clock)
     kind = limit.kind if limit else Kind.urgent_hour
-    if clock.breached and result == "on_time":
+    if contradicted:
         d.tell(
             facts.ClockContradicted(
                 clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged
@@ -263,7 +269,8 @@ def stop(d: Decision, clock: Clock, why: str) -> None:
             elapsed=judged - clock.started,
             consumed=consumed(clock, done, kind, d.calendar(clock.calendar)),
             due=clock.due,
-            why=why,
+            why=d.ending.trigger,
+            lapsed=not fulfilled and not contradicted and (clock.breached or not in_time),
         )
     )
 
@@ -276,7 +283,7 @@ def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
 # ---- what a state asks for --------------------------------------------------------------------------------
 
 
-def arrange(d: Decision, state: State, why: str) -> None:
+def arrange(d: Decision, state: State) -> None:
     """Let the clocks follow the case into its state: stop, pause, resume and start what the state says.
 
     The budget for handling belongs to a level, whichever of its owners works. The one for accepting belongs to each
@@ -286,15 +293,15 @@ def arrange(d: Decision, state: State, why: str) -> None:
     for clock in d.case.clocks:
         if clock.name == TOTAL:
             if state.terminal:
-                stop(d, clock, why)
+                stop(d, clock)
         elif state.holds:
             pause(d, clock)
         elif clock.name == "accept" and other:
-            stop(d, clock, why)
+            stop(d, clock)
         elif clock.name in state.keeps or (clock.name in state.clocks and clock.level == level):
             resume(d, clock)
         else:
-            stop(d, clock, why)
+            stop(d, clock)
     for name in state.clocks:
         if d.case.clock(name, level) is None:
             start(d, name, level)

@@ -16,11 +16,13 @@ cells, and adds an outcome for each clock that it stops.
 4. A missed deadline may be taken back: a later arrival can show that it was met. So these cells follow from
    the case's lapses, which are its contribution; a change adds new minus old:
 
-   - `breach:<clock>`   a clock's deadline passed, at the due day
+   - `breach:<clock>`   a clock's deadline passed, at the due day. It stays where the work was passed on afterwards
    - `overdue`          the first total deadline missed, at its day. An order that moves the deadline later
      does not erase it, nor does an ending other than closing
 
-5. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
+5. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
+   its end. What it had consumed by then stands in its fact.
+6. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
    应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
    whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
    deadline had passed before. Closed among the closable are on_time + overdue_closed, so no rate exceeds
@@ -39,6 +41,8 @@ from schemas.members import Fact
 TOTAL = "total"
 CLOSED = "closed"
 """The one ending that counts as closed (结案). An ending's measure is its trigger without `incident.`."""
+UNFULFILLED = ("passed_on", "void")
+"""Results of clocks whose work was not done: somebody else owns the case next, or the work has gone."""
 
 
 class Place(NamedTuple):
@@ -142,6 +146,8 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact))
+                if fact.result in UNFULFILLED:
+                    _add(cells, [(f"{fact.result}:{fact.clock}", place)], 1)
                 if fact.clock != TOTAL:
                     continue
                 # The end of the case. What contradicts its deadline stands before it in the same step, so nothing moves
@@ -212,9 +218,9 @@ def _key(fact: facts.ClockFact) -> tuple[str, int, int, int]:
 
 _JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = {
     facts.ClockRung: lambda before, fact, place: _lapsed(before, fact, place) if fact.breach else before,
-    # An overdue outcome is a lapse even if no rung could fire, as in a case that stood in quarantine.
+    # A deadline that was missed is a lapse even if no rung could fire, as in a case that stood in quarantine.
     facts.ClockStopped: lambda before, fact, place: (
-        _lapsed(before, fact, place) if fact.result == "overdue" else before
+        _lapsed(before, fact, place) if fact.result == "overdue" or fact.lapsed else before
     ),
     facts.ClockContradicted: lambda before, fact, _: Contribution(
         tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact))

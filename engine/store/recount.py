@@ -25,6 +25,7 @@ NAMES = {
     "due": "int",
     "elapsed": "int",
     "breach": "flag",
+    "lapsed": "flag",
     "source": "text",
     "reason": "text",
     "outcome": "text",
@@ -59,6 +60,7 @@ COUNTED_BY = (
     "result",
     "why",
     "breach",
+    "lapsed",
     "source",
     "reason",
     "outcome",
@@ -120,7 +122,7 @@ lapses AS (
            min(CASE WHEN fact <> 'clock.contradicted' THEN seq END) AS seq
     FROM facts_read
     WHERE fact = 'clock.contradicted' OR (fact = 'clock.rung' AND breach)
-          OR (fact = 'clock.stopped' AND result = 'overdue')
+          OR (fact = 'clock.stopped' AND (result = 'overdue' OR lapsed))
     GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
@@ -139,6 +141,8 @@ counted(measure, case_id, seq) AS (
     UNION ALL SELECT 'extended', case_id, seq FROM facts_read
               WHERE fact = 'clock.retargeted' AND clock = 'total' AND why = 'ordered'
     UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
+    UNION ALL SELECT result || ':' || clock, case_id, seq FROM facts_read
+              WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
     UNION ALL SELECT 'overdue', case_id, seq FROM overdue
     UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id

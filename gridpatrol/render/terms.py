@@ -28,6 +28,8 @@ RESULTS = {
     "on_time": ("按期", "on time"),
     "overdue": ("超期", "overdue"),
     "without_deadline": ("无时限", "without a deadline"),
+    "passed_on": ("已移交", "passed on"),
+    "void": ("作废", "void"),
 }
 RUNGS = {
     "warn": ("预警", "warning"),

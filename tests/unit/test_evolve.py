@@ -169,7 +169,11 @@ def never_backwards(story: Story) -> None:
             last.pop(key)
             done = paused.pop(key, judged)
             late = fact.due is not None and done > fact.due
-            assert fact.result == ("without_deadline" if fact.due is None else "overdue" if late else "on_time")
+            if fact.result in ("passed_on", "void"):
+                assert fact.lapsed or not late
+            else:
+                assert fact.result == ("without_deadline" if fact.due is None else "overdue" if late else "on_time")
+                assert not fact.lapsed
         if isinstance(fact, facts.ClockRung):
             name = rung_of(fact)
             assert name not in fired, "a rung fired twice"

@@ -142,6 +142,23 @@ def test_a_rejection_after_the_deadline_leaves_the_case_overdue():
     assert "overdue_closed" not in found
 
 
+def test_a_case_whose_clocks_stood_still_is_overdue_when_it_is_rejected_late():
+    teller = reported(5 * DAY)
+    teller.quarantine(True)
+    assert teller.say("incident.rejected", "WY-DISPATCH", 9 * DAY, reason="not_found")
+    found = measures(teller.steps)
+    assert (found["overdue"], found["void:total"], found["rejected"]) == (1, 1, 1)
+
+
+def test_work_that_is_given_back_is_counted_as_passed_on_and_a_lapse_before_it_stays():
+    teller = reported(None)
+    assert teller.say("incident.returned", STREET, DAY, reason="not_our_duty")
+    assert measures(teller.steps)["passed_on:accept"] == 1
+    (accept,) = (o for o in fold.fold(None, teller.steps[-1]).outcomes if o.clock == "accept")
+    assert (accept.result, accept.why) == ("passed_on", "incident.returned")
+    assert measures(teller.steps)["breach:accept"] == 1
+
+
 def test_a_case_whose_clocks_stood_still_is_overdue_when_it_is_closed_late():
     teller = reported(5 * DAY)
     teller.quarantine(True)

@@ -30,6 +30,7 @@ from tests.support.builders import (
     at,
     changed,
     instant,
+    subject,
     weiyang,
 )
 from workflows import sla
@@ -178,7 +179,7 @@ def test_another_owner_of_the_same_level_accepts_on_a_clock_of_its_own():
     story = Story(small(limits=limits(("accept", "1工作时")))).reported(BARE)
     story.done("incident.reassigned", CENTRE, at("03-02 09:50"), to_grid="WY02")
     assert story.case.owner.grid == "WY02"
-    assert story.one(facts.ClockStopped).result == "on_time"
+    assert story.one(facts.ClockStopped).result == "passed_on"
     again = clock(story, "accept")
     assert (again.level, again.target, again.due) == (3, 1, at("03-02 10:50"))
     story.done("incident.reassigned", CENTRE, at("03-02 10:00"), to_grid="WY02")  # nothing new: nothing anew
@@ -197,7 +198,7 @@ def test_without_a_limit_only_the_clock_of_the_whole_case_runs():
     assert [c.name for c in story.case.clocks] == ["total"]
     assert (clock(story, "total").due, story.case.next_at, story.case.due_at) == (None, None, None)
     story.done("incident.rejected", STREET, reason="not_found")
-    assert story.one(facts.ClockStopped).result == "without_deadline"
+    assert story.one(facts.ClockStopped).result == "void"
 
 
 def test_suspending_pauses_the_clocks_of_the_work_while_the_total_clock_runs():
@@ -254,7 +255,7 @@ def test_a_paused_clock_that_is_stopped_was_done_when_it_paused():
     story.done("deadline.ordered", DISTRICT, at("03-05 10:00"), clock="handle", limit="2工作时")
     story.done("incident.force_closed", DISTRICT, at("03-09 10:00"), reason="policy")
     stopped = next(x for x in story.of(facts.ClockStopped) if x.clock == "handle")
-    assert (stopped.result, stopped.consumed) == ("on_time", HOUR)
+    assert (stopped.result, stopped.consumed, stopped.lapsed) == ("void", HOUR, False)
 
 
 @given(
@@ -451,6 +452,84 @@ def test_overdue_is_not_contradicted():
 # ---- re-targeting -----------------------------------------------------------------------------------------
 
 
+# ---- what fulfils a clock ----------------------------------------------------------------------------------
+
+
+def result_of(story: Story, name: str) -> facts.ClockStopped:
+    return next(fact for fact in story.of(facts.ClockStopped) if fact.clock == name)
+
+
+def test_a_department_that_says_it_is_not_its_duty_was_neither_on_time_nor_late():
+    story = handling()
+    story.done("incident.dispatched", STREET, at("03-02 10:00"), lead="WY-URBAN")
+    story.done("incident.returned", "WY-URBAN-H", at("03-02 11:00"), reason="not_our_duty")
+    stopped = result_of(story, "handle")
+    assert (stopped.result, stopped.why, stopped.consumed) == ("passed_on", "incident.returned", 2 * HOUR)
+    assert not stopped.lapsed
+
+
+@pytest.mark.parametrize(
+    ("kind", "actor", "data", "results"),
+    [
+        ("incident.rejected", STREET, {"reason": "unfounded"}, {"handle": "void", "total": "void"}),
+        ("incident.merged", STREET, {"into": subject(number=9)}, {"handle": "void", "total": "void"}),
+        ("incident.force_closed", DISTRICT, {"reason": "policy"}, {"handle": "void", "total": "void"}),
+        ("incident.escalated", STREET, {"reason": "coordination"}, {"handle": "passed_on"}),
+        ("incident.reassigned", CENTRE, {"to_grid": "WY02"}, {"handle": "passed_on"}),
+        ("incident.reassigned", CENTRE, {"to_grid": "WY01"}, {"handle": "void"}),
+        ("handling.completed", STREET, {}, {"handle": "on_time"}),
+    ],
+)
+def test_only_what_its_work_was_for_fulfils_a_clock(kind, actor, data, results):
+    rules = small(limits=limits(("handle", "4工作时"), ("total", "3工作日")))
+    story = handling(rules)
+    story.done(kind, actor, at("03-02 10:00"), **data)
+    assert {fact.clock: fact.result for fact in story.of(facts.ClockStopped)} == results
+
+
+def test_withdrawing_ones_own_report_fulfils_nothing():
+    story = Story(small(limits=limits(("dissuade", "1工作时"), ("total", "3工作日")))).found(DUST)
+    story.done("incident.withdrawn", MEMBER)
+    assert {fact.clock: fact.result for fact in story.of(facts.ClockStopped)} == {"dissuade": "void", "total": "void"}
+
+
+def test_a_leaf_that_reports_again_what_came_back_has_decided_in_time():
+    rules = small(limits=limits(("accept", "1工作时")))
+    story = Story(rules).found(DUST)
+    story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
+    story.done("incident.reported_up", MEMBER)
+    story.done("incident.returned", STREET, reason="insufficient")
+    assert result_of(story, "accept").result == "passed_on"
+    story.done("incident.reported_up", MEMBER)
+    assert [(fact.level, fact.result) for fact in story.of(facts.ClockStopped)] == [(4, "on_time")]
+
+
+def test_a_return_takes_back_no_deadline_that_was_missed():
+    """Said at ten by the sender's clock, and arrived after the deadline: whoever gives work back has missed it."""
+    rules = small(limits=limits(("handle", "4工作时")), options={"offline_ms": DAY})
+    story = handling(rules)
+    story.done("incident.returned", STREET, at("03-02 17:00"), occurred=at("03-02 10:00"), reason="not_our_duty")
+    stopped = result_of(story, "handle")
+    assert (stopped.result, stopped.judged, stopped.lapsed) == ("passed_on", at("03-02 10:00"), True)
+    assert not story.of(facts.ClockContradicted)
+
+
+def test_an_order_that_came_before_the_deadline_takes_the_lapse_back_also_when_it_arrives_after_it():
+    rules = small(limits=limits(("handle", "4工作时")), options={"offline_ms": DAY})
+    story = handling(rules)
+    story.done("incident.reassigned", CENTRE, at("03-02 17:00"), occurred=at("03-02 10:00"), to_grid="WY02")
+    stopped = result_of(story, "handle")
+    assert (stopped.result, stopped.lapsed) == ("passed_on", False)
+    assert story.one(facts.ClockContradicted).clock == "handle"
+
+
+def test_what_had_lapsed_before_it_was_passed_on_stays_missed():
+    story = handling()
+    story.done("incident.escalated", STREET, at("03-03 17:00"), reason="coordination")
+    stopped = result_of(story, "handle")
+    assert (stopped.result, stopped.lapsed) == ("passed_on", True)
+
+
 def test_an_ordered_limit_keeps_what_was_consumed():
     """延期: four hours become eight, and the two that have gone stay gone."""
     story = handling()
@@ -547,7 +626,7 @@ def test_a_report_may_say_that_there_is_no_deadline():
     started = story.one(facts.ClockStarted)
     assert (started.due, started.basis) == (None, "none")
     story.done("incident.rejected", STREET, reason="unfounded")
-    assert story.one(facts.ClockStopped).result == "without_deadline"
+    assert story.one(facts.ClockStopped).result == "void"
 
 
 def test_a_report_that_says_nothing_gets_the_packs_deadline():

@@ -11,8 +11,11 @@
    is possible.
 4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Unsolved
    starts a new cycle at the rework level, without limit. Verified and closed are two acts (M36).
-5. Suspended stops work and pauses its clocks; the total clock always runs.
-6. Evidence, comments, acknowledgements and urging never move a case.
+5. A clock is fulfilled by what its work was for (`FULFILS`). Dissuasion that works leaves nothing to report, who gets
+   a case back decides anew by reporting or dispatching it, and what is handled is rectified. Whatever else ends a clock
+   is no merit and no delay: the work was passed on, or it is void. A return takes back no deadline that was missed.
+6. Suspended stops work and pauses its clocks; the total clock always runs.
+7. Evidence, comments, acknowledgements and urging never move a case.
 
 `transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
 shows that both agree.
@@ -162,6 +165,18 @@ def by_a_level_above(case: Case, data: EventData, speaker: Speaker) -> bool:
 ALIASES = {"verification.checked": Alias("verification.recorded", by_a_level_above)}
 """The machine has a trigger of its own for a check by a level above the deciding one. People send the same event."""
 
+FULFILS = {
+    "dissuasion.recorded": ("dissuade", "report"),
+    "incident.reported_up": ("report", "accept"),
+    "incident.accepted": ("accept",),
+    "incident.dispatched": ("accept",),
+    "handling.completed": ("handle", "rectify"),
+    "rectification.completed": ("rectify",),
+    "verification.checked": ("verify",),
+    "verification.recorded": ("verify",),
+    "incident.closed": ("close", "total"),
+}
+
 
 def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str) -> Refusal | None:
     """The first owner is the finder where it dissuades or handles itself, else the level with authority."""
@@ -214,5 +229,7 @@ INCIDENT = define(
     effects=EFFECTS,
     aliases=ALIASES,
     escalates="incident.escalated",
+    fulfils=FULFILS,
+    returns=("incident.returned",),
     resumes="incident.resumed",
 )

@@ -2,7 +2,8 @@
 
 1. Reported to the responsible department at once; accepting and arriving are optional steps of handling.
 2. Closing needs no check on site, since the systems of record know only an opening and a closing.
-3. Side lines as for an incident, without escalation, checks and cycles.
+3. Side lines as for an incident, without escalation, checks and cycles. Arriving and handling show that a request was
+   accepted, and closing it fulfils all that was still to do.
 """
 
 from schemas.kinds import service_request
@@ -50,6 +51,13 @@ TRANSITIONS = (
     Transition("case.commented", (*OPEN, *ENDED), "="),
 )
 
+FULFILS = {
+    "incident.accepted": ("accept",),
+    "incident.dispatched": ("accept",),
+    "department.arrived": ("accept",),
+    "handling.completed": ("accept", "handle"),
+    "incident.closed": ("accept", "handle", "close", "total"),
+}
 BIRTHS = {"report.submitted": Birth(birth.report, birth.assign_by_authority, birth.report_keys)}
 
 EFFECTS: dict[str, Effect] = {
@@ -80,4 +88,6 @@ SERVICE_REQUEST = define(
     births=BIRTHS,
     effects=EFFECTS,
     resumes="incident.resumed",
+    fulfils=FULFILS,
+    returns=("incident.returned",),
 )
