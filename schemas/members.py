@@ -107,6 +107,11 @@ class Fact(Struct, frozen=True, omit_defaults=True, tag_field="fact", kw_only=Tr
     """Base of all facts."""
 
 
+def tag_of(fact: type[Fact]) -> str:
+    """What a fact is called in the log and in topics: `incident.reported`."""
+    return str(fact.__struct_config__.tag)
+
+
 # ---- kinds of case ----------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from schemas.members import EventData, Source
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
-from workflows.case import Case, Owner
+from workflows.case import TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.duplicates import correlation_key, correlation_keys, similar
 from workflows.effects import assign, check_department, tell_evidence, unknown_code
@@ -161,8 +161,8 @@ def total_clock(d: Decision, data: EventData) -> None:
     """Start the clock of the whole case. A deadline in the event comes first (null: none), then the pack's limit."""
     deadline: datetime | UnsetType | None = getattr(data, "deadline", UNSET)
     if deadline is UNSET:
-        sla.start(d, sla.TOTAL, 0)
+        sla.start(d, TOTAL, 0)
     elif deadline is None:
-        sla.start(d, sla.TOTAL, 0, endless=True)
+        sla.start(d, TOTAL, 0, endless=True)
     else:
-        sla.start(d, sla.TOTAL, 0, ordered=to_ms(deadline))
+        sla.start(d, TOTAL, 0, ordered=to_ms(deadline))

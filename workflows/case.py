@@ -19,6 +19,10 @@ AWAITED = "awaited"
 """The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
 
 
+TOTAL = "total"
+"""The clock of the whole case, which a case of any kind has from its birth to its end."""
+
+
 class Clock(Struct, frozen=True, array_like=True):
     """A running or paused clock: its limit, and a ledger of its earlier runs."""
 
@@ -321,7 +325,7 @@ def _clock_rung(case: Case, fact: facts.ClockRung) -> None:
 
 def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
     case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
-    if fact.clock == "total":
+    if fact.clock == TOTAL:
         case.closed = fact.judged
 
 

@@ -13,7 +13,7 @@ from schemas.kinds import incident
 from schemas.members import Evidence
 from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
-from workflows.case import Owner
+from workflows.case import TOTAL, Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
 from workflows.machine import Speaker
@@ -80,31 +80,6 @@ def arrive(d: Decision, data: incident.DepartmentArrived, speaker: Speaker) -> R
     return None
 
 
-def order_rectification(d: Decision, data: incident.RectificationOrdered, speaker: Speaker) -> Refusal | None:
-    """Order the responsible unit to rectify: a stage with a clock of its own (M24)."""
-    limit = _limit(data.limit, "data.limit")
-    if isinstance(limit, Refusal):
-        return limit
-    if limit is not None and data.due is not None:
-        return Refusal(Reason.INVALID, "data", "give due or limit, not both")
-    d.tell(facts.Ordered(stage=data.stage, unit=data.unit or d.case.unit))
-    running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
-    if running is not None:
-        sla.stop(d, running)
-    sla.start(d, "rectify", data.stage, ordered=to_ms(data.due) if data.due else None, limit=limit)
-    return None
-
-
-def complete_rectification(d: Decision, data: incident.RectificationCompleted, speaker: Speaker) -> Refusal | None:
-    """The responsible unit says that a stage is done."""
-    running = d.case.clock("rectify", data.stage)
-    if running is None:
-        return Refusal(Reason.IMPOSSIBLE, "data.stage", "this stage was not ordered, or is already done")
-    sla.stop(d, running)
-    d.tell(facts.Rectified(stage=data.stage))
-    return None
-
-
 def handle(d: Decision, data: incident.HandlingCompleted, speaker: Speaker) -> Refusal | None:
     """Handled; the levels below are to check on site (M33, M34)."""
     owner = d.case.owner
@@ -135,7 +110,7 @@ def _rework(d: Decision) -> None:
     cycle, options = d.case.cycle + 1, d.rules.options
     looped = cycle >= options.loop_alarm
     for clock in d.case.clocks:
-        if clock.name != sla.TOTAL:
+        if clock.name != TOTAL:
             sla.stop(d, clock)
     d.tell(facts.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
@@ -216,7 +191,7 @@ def take_up(d: Decision, data: incident.Resumed, speaker: Speaker) -> Refusal | 
 
 def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) -> Refusal | None:
     """Give a running clock a new deadline (延期)."""
-    limit = _limit(data.limit, "data.limit")
+    limit = parse_ordered(data.limit, "data.limit")
     if isinstance(limit, Refusal):
         return limit
     if (limit is None) == (data.due is None):
@@ -229,7 +204,8 @@ def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) 
     return None
 
 
-def _limit(text: str | None, field: str) -> Limit | Refusal | None:
+def parse_ordered(text: str | None, field: str) -> Limit | Refusal | None:
+    """The limit that an order names; None if it names none."""
     if text is None:
         return None
     try:

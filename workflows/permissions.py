@@ -10,10 +10,9 @@ from schemas.events import DeadlineOrdered, canonical
 from schemas.kinds.incident import ReportSubmitted
 from schemas.members import BirthData, EventData
 from schemas.refusals import Reason, Refusal
-from workflows.case import Case
+from workflows.case import TOTAL, Case
 from workflows.policy.index import Policy
 from workflows.policy.model import Post, RoleRow
-from workflows.sla import TOTAL
 
 
 class Claim(NamedTuple):

@@ -11,7 +11,7 @@ cells, and adds an outcome for each clock that it stops.
    - `on_time`          closed with no total deadline missed
    - `closed_late`      closed with one missed; and `overdue_closed` at the day of that deadline
    - `without_deadline` closed without ever having a deadline
-   - `rejected`, `merged`, `withdrawn`, `force_closed`: under the name of the trigger
+   - `rejected`, `merged`, `withdrawn`, `force_closed`: as the definition names the ending
 
 4. A missed deadline may be taken back: a later arrival can show that it was met. So these cells follow from
    the case's lapses, which are its contribution; a change adds new minus old:
@@ -37,10 +37,10 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.members import Fact
+from workflows.case import TOTAL
+from workflows.definitions import ENDINGS, MEASURES
+from workflows.figures import CLOSED, Measure
 
-TOTAL = "total"
-CLOSED = "closed"
-"""The one ending that counts as closed (结案). An ending's measure is its trigger without `incident.`."""
 UNFULFILLED = ("passed_on", "void")
 """Results of clocks whose work was not done: somebody else owns the case next, or the work has gone."""
 
@@ -141,7 +141,7 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
     for fact in step.facts:
         kind = type(fact)
         if kind in _COUNTS:
-            _add(cells, ((measure, place) for measure in _COUNTS[kind](fact)), 1)
+            _add(cells, ((name, place) for name in counted(fact)), 1)
         elif kind in _JUDGES:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
@@ -152,7 +152,7 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
                     continue
                 # The end of the case. What contradicts its deadline stands before it in the same step, so nothing moves
                 # later.
-                ending, overdue = fact.why.removeprefix("incident."), after.overdue
+                ending, overdue = ENDINGS[fact.why], after.overdue
                 if ending != CLOSED:
                     _add(cells, [(ending, place)], 1)
                 elif overdue is None:
@@ -231,18 +231,13 @@ _JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = 
 # ---- what is counted once ----------------------------------------------------------------------------
 
 
-_COUNTS: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
-    facts.Reported: lambda fact: (f"reported:{fact.source}",),
-    facts.Dissuaded: lambda fact: ("dissuaded_on_spot",) if fact.outcome == "effective" else (),
-    facts.Escalated: lambda fact: (f"escalated:{fact.reason}",),
-    facts.Handled: lambda fact: ("handled",),
-    facts.Checked: lambda fact: (
-        ("verified", *(["rework"] if fact.outcome == "unsolved" else [])) if fact.decides else ()
-    ),
-    facts.Returned: lambda fact: ("returned",),
-    facts.Suspended: lambda fact: ("suspended",),
-    facts.Urged: lambda fact: ("urged",),
-    facts.ClockRetargeted: lambda fact: ("extended",) if fact.clock == TOTAL and fact.why == "ordered" else (),
+_COUNTS: dict[type[Fact], list[Measure]] = {
+    fact: [measure for measure in MEASURES if measure.fact is fact] for fact in {measure.fact for measure in MEASURES}
 }
-"""What is counted: `verified` are the checks that decide, `rework` those of them that found it unsolved, and
-`extended` are orders that moved the total deadline."""
+
+
+def counted(fact: Fact) -> Iterator[str]:
+    """The measures that a fact counts for, as the definitions declare them."""
+    for measure in _COUNTS[type(fact)]:
+        if all(getattr(fact, member) == value for member, value in measure.where):
+            yield f"{measure.name}:{getattr(fact, measure.per)}" if measure.per else measure.name

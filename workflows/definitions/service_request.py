@@ -6,10 +6,12 @@
    accepted, and closing it fulfils all that was still to do.
 """
 
+from schemas import facts
 from schemas.kinds import service_request
 from workflows import birth, effects
-from workflows.case import AWAITED
-from workflows.machine import Birth, Effect, State, Transition, define
+from workflows.case import AWAITED, TOTAL
+from workflows.figures import Measure
+from workflows.machine import Birth, Effect, NamedClock, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -56,9 +58,24 @@ FULFILS = {
     "incident.dispatched": ("accept",),
     "department.arrived": ("accept",),
     "handling.completed": ("accept", "handle"),
-    "incident.closed": ("accept", "handle", "close", "total"),
+    "incident.closed": ("accept", "handle", "close", TOTAL),
 }
 BIRTHS = {"report.submitted": Birth(birth.report, birth.assign_by_authority, birth.report_keys)}
+
+CLOCKS = (
+    NamedClock("accept", "受理", "accept"),
+    NamedClock("handle", "处置", "handle"),
+    NamedClock("close", "结案", "close"),
+)
+
+MEASURES = (
+    Measure("reported", facts.Reported, per="source"),
+    Measure("handled", facts.Handled),
+    Measure("returned", facts.Returned),
+    Measure("suspended", facts.Suspended),
+    Measure("urged", facts.Urged),
+    Measure("extended", facts.ClockRetargeted, where=(("clock", TOTAL), ("why", "ordered"))),
+)
 
 EFFECTS: dict[str, Effect] = {
     "incident.returned": effects.send_back,
@@ -87,6 +104,8 @@ SERVICE_REQUEST = define(
     (),
     births=BIRTHS,
     effects=EFFECTS,
+    clocks=CLOCKS,
+    measures=MEASURES,
     resumes="incident.resumed",
     fulfils=FULFILS,
     returns=("incident.returned",),

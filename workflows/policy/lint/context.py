@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.members import Source
+from workflows.definitions import CLOCKS as WORDS_OF_CLOCKS
 from workflows.policy.model import Category, Department, Grid, Pack
 from workflows.policy.problems import Problems
 
-CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close", "total")
+CLOCKS = tuple(WORDS_OF_CLOCKS)
 ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake")
 TELL = ("owner", "owner_chief", "reporter", "sponsor", "upper_chief", "handler", "supervisor", "office")
 TRIGGERS = tuple(trigger_of(event_type) for event_type in EVENT_TYPES)
