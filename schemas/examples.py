@@ -65,6 +65,7 @@ STEP = facts.Step(
     at=AT + 180_000,
     day=20260302,
     policy=PACK,
+    definition="incident",
     path="/XA/WY/WY01/WY01-01/",
     category="D3-01",
     group="dust",
@@ -120,6 +121,7 @@ LINE = PublishedAlert(
     number=204,
     told_at=AT + 194_580_250,
     why="rung overdue",
+    definition="incident",
 )
 LETTER = DeadLetter(
     id="3.4711",
@@ -143,5 +145,6 @@ CELL = Cell(
     category="D3-01",
     group="dust",
     post=CHIEF,
+    definition="incident",
     value=12,
 )

@@ -11,6 +11,7 @@ from schemas import events, facts
 from schemas.envelope import to_ms
 from schemas.kinds import incident
 from schemas.members import Evidence
+from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
 from workflows.case import TOTAL, Owner
@@ -218,6 +219,9 @@ def merge(d: Decision, data: incident.Merged, speaker: Speaker) -> Refusal | Non
     """Link the case to the one that goes on."""
     if data.into == d.case.id:
         return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
+    if home_of(data.into) != home_of(d.case.id):
+        remedy = "name one of the same home, or close this one as a duplicate with a reference"
+        return Refusal(Reason.INVALID, "data.into", f"a case of another home does not go on for this one: {remedy}")
     d.tell(facts.Linked(into=data.into))
     return None
 

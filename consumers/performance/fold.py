@@ -21,7 +21,8 @@ cells, and adds an outcome for each clock that it stops.
      does not erase it, nor does an ending other than closing
 
 5. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
-   its end. What it had consumed by then stands in its fact.
+   its end. What it had consumed by then stands in its fact. `claimed:<clock>` counts those on time that came after
+   their deadline and rest on the sender's word.
 6. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
    应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
    whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
@@ -38,7 +39,7 @@ from msgspec import Struct
 from schemas import facts
 from schemas.members import Fact
 from workflows.case import TOTAL
-from workflows.definitions import ENDINGS, MEASURES
+from workflows.definitions import DEFINITIONS, ENDINGS
 from workflows.figures import CLOSED, Measure
 
 UNFULFILLED = ("passed_on", "void")
@@ -81,6 +82,7 @@ class Contribution(Struct, frozen=True, array_like=True):
 class Figure(Struct, frozen=True):
     """A row of the table `figures`, or a change to one."""
 
+    definition: str
     measure: str
     day: int
     path: str
@@ -100,6 +102,7 @@ class OutcomeRow(Struct, frozen=True):
     cycle: int
     target: int
     partition: int
+    definition: str
     path: str
     department: str
     category: str
@@ -138,14 +141,17 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
     cells: dict[Cell, int] = {}
     outcomes: list[OutcomeRow] = []
     before = after = contribution or NOTHING
+    declared = _COUNTS.get(step.definition, {})
     for fact in step.facts:
         kind = type(fact)
-        if kind in _COUNTS:
-            _add(cells, ((name, place) for name in counted(fact)), 1)
-        elif kind in _JUDGES:
+        if kind in declared:
+            _add(cells, ((name, place) for name in counted(fact, declared[kind])), 1)
+        if kind in _JUDGES:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact))
+                if fact.claimed:
+                    _add(cells, [(f"claimed:{fact.clock}", place)], 1)
                 if fact.result in UNFULFILLED:
                     _add(cells, [(f"{fact.result}:{fact.clock}", place)], 1)
                 if fact.clock != TOTAL:
@@ -179,6 +185,7 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped) -> OutcomeRow:
         fact.cycle,
         fact.target,
         step.partition,
+        step.definition,
         step.path,
         step.department,
         step.category,
@@ -231,13 +238,18 @@ _JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = 
 # ---- what is counted once ----------------------------------------------------------------------------
 
 
-_COUNTS: dict[type[Fact], list[Measure]] = {
-    fact: [measure for measure in MEASURES if measure.fact is fact] for fact in {measure.fact for measure in MEASURES}
+_COUNTS: dict[str, dict[type[Fact], list[Measure]]] = {
+    name: {
+        fact: [measure for measure in definition.measures if measure.fact is fact]
+        for fact in {measure.fact for measure in definition.measures}
+    }
+    for name, definition in DEFINITIONS.items()
 }
+"""What each kind of case counts, by the type of the fact."""
 
 
-def counted(fact: Fact) -> Iterator[str]:
-    """The measures that a fact counts for, as the definitions declare them."""
-    for measure in _COUNTS[type(fact)]:
+def counted(fact: Fact, measures: Iterable[Measure]) -> Iterator[str]:
+    """Those of the measures for which a fact counts."""
+    for measure in measures:
         if all(getattr(fact, member) == value for member, value in measure.where):
             yield f"{measure.name}:{getattr(fact, measure.per)}" if measure.per else measure.name
