@@ -4,7 +4,7 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from transitions import Machine
@@ -15,6 +15,7 @@ from workflows.case import AWAITED, Case
 from workflows.decision import Decision, Ending
 from workflows.policy.index import Policy
 
+Listed = Literal["always", "asked", "never"]
 Guard = Callable[[Case, EventData, "Speaker"], bool]
 """A condition of a transition: a pure function of the case, the event's data and its speaker."""
 Effect = Callable[[Decision, Any, "Speaker"], Refusal | None]
@@ -83,7 +84,7 @@ class Definition(Struct, frozen=True):
     triggers that later states take. `effects` and `births` are by trigger, `aliases` by triggers that nobody sends.
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
-    work is given back.
+    work is given back. `listed` says whether lists show such cases: always, only where they are asked for, or never.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Definition(Struct, frozen=True):
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
+    listed: Listed = "always"
 
     def ending(self, trigger: str) -> Ending:
         """How a trigger ends clocks."""
@@ -151,6 +153,7 @@ def define(
     resumes: str = "",
     fulfils: Mapping[str, tuple[str, ...]] = {},
     returns: Collection[str] = (),
+    listed: Listed = "always",
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger."""
     by_name, kept, answers = {s.name: s for s in states}, tuple(rows), {g.__name__: g for g in guards}
@@ -209,6 +212,7 @@ def define(
         forward,
         ahead,
         machine,
+        listed,
     )
 
 

@@ -10,6 +10,9 @@ from workflows.machine import Definition
 
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in (INCIDENT, SERVICE_REQUEST)}
 
+REFERENCE = next(iter(DEFINITIONS))
+"""The kind of case that is meant where none is named."""
+
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
     struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}
     for trigger, struct in ((trigger_of(event_type), struct) for event_type, struct in EVENT_TYPES.items())
