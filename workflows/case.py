@@ -55,6 +55,11 @@ class Waiting(Struct, frozen=True, array_like=True):
         """The post that said it."""
         return decode_record(self.event).event.actor
 
+    @property
+    def principal(self) -> str:
+        """Who sent it; empty where that is not counted."""
+        return decode_record(self.event).principal
+
 
 class Owner(Struct, frozen=True, array_like=True):
     """The owner of a case: a grid, and perhaps a department of it."""

@@ -309,7 +309,7 @@ def test_what_was_told_of_cases_learns_their_kind_and_figures_of_two_kinds_are_f
         for table in ("facts", "figures", "outcomes", "alerts", "deliveries"):
             found = contents(database, {table: "DISTINCT definition"})[table]
             assert {str(kind) for (kind,) in found} - {""} == set(kinds), table
-        to(database, "0008")
+        to(database, "0009")
         database.upgrade()
         stands = contents(database, {"positions": "consumer, n", "figures": "definition"})
         assert (len(stands["figures"]) == 0) == folded
@@ -327,7 +327,7 @@ def test_a_topic_of_figures_gets_them_by_kind_and_those_of_before_become_nothing
         database = engine.database
         with database.begin() as connection:
             inbox_table.write_origin(connection, inbox_table.Origin("cluster", "topic", [0] * 4))
-        to(database, "0008")
+        to(database, "0009")
         database.upgrade()
         with database.begin() as connection:
             noted = unpublished_figures.figures_of(connection, unpublished_figures.read(connection, 1000))

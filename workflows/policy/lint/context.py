@@ -10,7 +10,9 @@ from workflows.policy.model import Category, Department, Grid, Pack
 from workflows.policy.problems import Problems
 
 CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close", "total")
-ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake")
+ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection")
+READS = "inspection"
+"""The role that reads and says nothing."""
 TELL = ("owner", "owner_chief", "reporter", "sponsor", "upper_chief", "handler", "supervisor", "office")
 TRIGGERS = tuple(trigger_of(event_type) for event_type in EVENT_TYPES)
 _MEMBERS = {trigger_of(event_type): set(data.__struct_fields__) for event_type, data in EVENT_TYPES.items()}

@@ -1,6 +1,6 @@
 """Steps, figures, outcomes and alerts carry the definition of their case.
 
-Revision 0009, after 0008. Steps before the report of their case keep it empty. Figures are exact where all cases are of one
+Revision 0010, after 0009. Steps before the report of their case keep it empty. Figures are exact where all cases are of one
 definition; else contributions, figures and outcomes go, and the fold begins again by itself. Figures that a topic has are
 published again: under their keys of before they are 0. The table of figures is written anew.
 """
@@ -8,8 +8,8 @@ published again: under their keys of before they are 0. The table of figures is 
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0009'
-down_revision = '0008'
+revision = '0010'
+down_revision = '0009'
 branch_labels = None
 depends_on = None
 
