@@ -321,7 +321,8 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
 
     Fulfilled it is `on_time`, `overdue` or `without_deadline`. A trigger that does not fulfil it leaves it `passed_on`,
     where somebody else owns the case next, or `void`: neither on time nor overdue. `lapsed` says of those two that the
-    deadline was missed all the same.
+    deadline was missed all the same, `claimed` of one on time that it came after its deadline: it rests on the sender's
+    word, within the offline allowance.
     """
 
     judged: Ms
@@ -332,6 +333,7 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     due: Ms | None = None
     why: str = ""  # the trigger that stopped it
     lapsed: bool = False
+    claimed: bool = False
 
 
 # ---- its alerts --------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ cells, and adds an outcome for each clock that it stops.
      does not erase it, nor does an ending other than closing
 
 5. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
-   its end. What it had consumed by then stands in its fact.
+   its end. What it had consumed by then stands in its fact. `claimed:<clock>` counts those on time that came after
+   their deadline and rest on the sender's word.
 6. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
    应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
    whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
@@ -147,6 +148,8 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact))
+                if fact.claimed:
+                    _add(cells, [(f"claimed:{fact.clock}", place)], 1)
                 if fact.result in UNFULFILLED:
                     _add(cells, [(f"{fact.result}:{fact.clock}", place)], 1)
                 if fact.clock != TOTAL:

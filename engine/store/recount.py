@@ -26,6 +26,7 @@ NAMES = {
     "elapsed": "int",
     "breach": "flag",
     "lapsed": "flag",
+    "claimed": "flag",
     "source": "text",
     "reason": "text",
     "outcome": "text",
@@ -61,6 +62,7 @@ COUNTED_BY = (
     "why",
     "breach",
     "lapsed",
+    "claimed",
     "source",
     "reason",
     "outcome",
@@ -147,6 +149,7 @@ counted(measure, case_id, seq) AS (
     UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
     UNION ALL SELECT result || ':' || clock, case_id, seq FROM facts_read
               WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
+    UNION ALL SELECT 'claimed:' || clock, case_id, seq FROM facts_read WHERE fact = 'clock.stopped' AND claimed
     UNION ALL SELECT 'overdue', case_id, seq FROM overdue
     UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id

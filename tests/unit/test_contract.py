@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ from schemas.refusals import Refusal
 from tests.support.builders import DUST, HOUR, MEMBER, STREET, Story, at, event
 
 
+@cache
 def validator(name: str) -> jsonschema.Draft202012Validator:
     schema = json.loads(documents()[f"{name}.json"])
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -146,6 +148,23 @@ def test_the_address_of_a_photo_is_one_that_a_browser_may_open(kind, url, good):
     said = example(kind)
     photo = {"url": url, "sha256": "ab" * 32, "kind": "near"}
     said["data"] = said["data"] | {"evidence": [{**photo, "url": "https://files.example/0.jpg"}, photo]}
+    assert validator(said["type"]).is_valid(said) is decodes(said) is good
+
+
+@pytest.mark.parametrize(
+    ("into", "good"),
+    [
+        ("WY01.019ca8f8-5a00-7000-8000-000000000002", True),
+        ("the same heap as yesterday, see 13800000000", False),
+        ("WY01.019ca8f8-5a00-4000-8000-000000000002", False),
+        ("WY/01.019ca8f8-5a00-7000-8000-000000000002", False),
+        ("WY01.019CA8F8-5A00-7000-8000-000000000002", False),
+        ("WY01.019ca8f8-5a00-7000-8000-000000000002\n", False),
+    ],
+)
+def test_a_case_is_merged_into_an_id_and_no_free_text(into, good):
+    said = example("incident.merged")
+    said["data"] = said["data"] | {"into": into}
     assert validator(said["type"]).is_valid(said) is decodes(said) is good
 
 
