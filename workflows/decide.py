@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
-from schemas.events import EventData, Resumed, trigger_of
+from schemas.events import canonical, trigger_of
 from schemas.facts import AnyFact
+from schemas.kinds.incident import Resumed
+from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import birth, effects, parking, routing, sla
@@ -24,7 +26,7 @@ from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
 from workflows.definitions import DEFINITIONS, born_by
 from workflows.machine import Definition, Speaker
-from workflows.permissions import claim_of, forbid
+from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
@@ -132,8 +134,11 @@ def _decide(
     if post is None or post.vacant or not register.stands(post, incoming.arrival):
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
-    instant = believed(to_ms(event.time), incoming.first_arrival or incoming.arrival, rules.options.offline_ms)
-    d = Decision(case, rules, register, incoming.arrival, instant, event.actor)
+    came = incoming.first_arrival or incoming.arrival
+    allowance = offline_allowance(post, trigger_of(event.type), rules, register)
+    d = Decision(
+        case, rules, register, incoming.arrival, believed(to_ms(event.time), came, allowance), event.actor, came
+    )
     d.token = incoming.record.token
     try:
         if case.state == AWAITED:
@@ -173,10 +178,10 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition, state = DEFINITIONS[d.case.definition], d.case.state
     speaker = _speaker(d, post)
-    said = trigger_of(event_type)
+    name = trigger_of(event_type)
     if born_by(data) is not None:
         return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
-    trigger = definition.meant(said, d.case, data, speaker)
+    trigger = definition.meant(canonical(name), d.case, data, speaker)
     dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
         if trigger in definition.ahead[state]:
@@ -184,7 +189,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
         now = ", ".join(definition.triggers(state)) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
-    refused = forbid(post, said, d.case, d.rules, d.register, claim_of(data))
+    refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
     d.ending = definition.ending(trigger)

@@ -28,15 +28,18 @@ class Ending(Struct, frozen=True):
 class Decision:
     """The facts about one case from one record or one firing, with `case` as it is after them."""
 
-    __slots__ = ("arrival", "before", "by", "case", "ending", "facts", "instant", "register", "rules", "token")
+    __slots__ = ("arrival", "before", "by", "came", "case", "ending", "facts", "instant", "register", "rules", "token")
 
-    def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
+    def __init__(
+        self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "", came: int = 0
+    ) -> None:
         self.case = copy.copy(case)
         self.before = case.owner  # the owner before this decision
         self.rules = rules
         self.register = register
         self.arrival = arrival
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
+        self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.by = by
         self.token = ""
         self.ending = Ending()  # what the trigger means for clocks that end

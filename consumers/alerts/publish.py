@@ -150,7 +150,7 @@ class AlertPublisher(Loop):
 def line_of(row: DeliveryRow, epoch: str) -> messages.PublishedAlert:
     """A line of the feed as it is published."""
     line = messages.decode_line(row.body)
-    fields = {name: getattr(line, name) for name in line.__struct_fields__}
+    fields = {name: getattr(line, name) for name in line.__struct_fields__} | {"definition": row.definition}
     return messages.PublishedAlert(**fields, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
 
 

@@ -11,6 +11,9 @@ from sqlalchemy import Connection
 
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.sql import among, execute, is_sqlite
+from schemas.members import tag_of
+from workflows.definitions import DEFINITIONS, ENDINGS, MEASURES
+from workflows.figures import Measure
 
 NAMES = {
     "fact": "text",
@@ -26,53 +29,30 @@ NAMES = {
     "elapsed": "int",
     "breach": "flag",
     "lapsed": "flag",
-    "source": "text",
-    "reason": "text",
-    "outcome": "text",
-    "decides": "flag",
+    "claimed": "flag",
     "how": "text",
     "by": "text",
     "alert": "text",
     "kind": "text",
     "due_at": "int",
     "not_before": "int",
+} | {
+    member: "flag" if isinstance(dict(measure.where).get(member), bool) else "text"
+    for measure in MEASURES
+    for member in measure.members
 }
 """The members of facts that anything is counted by."""
-COUNTED = (
-    "incident.reported",
-    "incident.dissuaded",
-    "incident.escalated",
-    "incident.handled",
-    "incident.checked",
-    "incident.returned",
-    "incident.suspended",
-    "incident.urged",
-    "clock.retargeted",
-    "clock.rung",
-    "clock.contradicted",
-    "clock.stopped",
-)
-COUNTED_BY = (
-    "clock",
-    "level",
-    "cycle",
-    "target",
-    "result",
-    "why",
-    "breach",
-    "lapsed",
-    "source",
-    "reason",
-    "outcome",
-    "decides",
-)
+OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.stopped")
+COUNTED = (*OF_CLOCKS, *dict.fromkeys(tag_of(measure.fact) for measure in MEASURES))
+LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed")
+COUNTED_BY = tuple(dict.fromkeys((*LAPSED_BY, *(member for measure in MEASURES for member in measure.members))))
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
 ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
 UNPARKED = '"incident.unparked"'
 """How the body of a step shows that an event left the waiting room in it."""
 
-CELL = ("measure", "day", "path", "department", "category", "grp", "post")
+CELL = ("definition", "measure", "day", "path", "department", "category", "grp", "post")
 OUTCOME = (
     "case_id",
     "clock",
@@ -80,6 +60,7 @@ OUTCOME = (
     "cycle",
     "target",
     "partition",
+    "definition",
     "path",
     "department",
     "category",
@@ -102,6 +83,7 @@ ALERT = (
     "clock",
     "level",
     "cycle",
+    "definition",
     "path",
     "category",
     "recipients",
@@ -114,9 +96,28 @@ ALERT = (
     "ended_by",
 )
 
-_DIMENSIONS = "s.partition, s.case_id, s.seq, s.at, s.day, s.path, s.department, s.category, s.grp, s.post"
+_DIMENSIONS = (
+    "s.partition, s.case_id, s.seq, s.at, s.day, s.definition, s.path, s.department, s.category, s.grp, s.post"
+)
 
-_COUNTED = """
+
+def _ending() -> str:
+    """The SQL of the measure of an ending, by the trigger."""
+    return "CASE why " + " ".join(f"WHEN '{trigger}' THEN '{name}'" for trigger, name in ENDINGS.items()) + " END"
+
+
+def _declared(measure: Measure) -> str:
+    """The SQL of what some kinds of case count: a row for each fact of theirs."""
+    name = f"'{measure.name}:' || coalesce({measure.per}, '')" if measure.per else f"'{measure.name}'"
+    kinds = ", ".join(f"'{name}'" for name, definition in DEFINITIONS.items() if measure in definition.measures)
+    terms = [f"fact = '{tag_of(measure.fact)}'", f"definition IN ({kinds})"]
+    for member, value in measure.where:
+        yes = member if value else f"NOT {member}"
+        terms.append(f"coalesce({member}, '') = '{value}'" if isinstance(value, str) else yes)
+    return f"UNION ALL SELECT {name}, case_id, seq FROM facts_read WHERE {' AND '.join(terms)}"
+
+
+_COUNTED = f"""
 lapses AS (
     SELECT case_id, clock, level, cycle, target,
            min(CASE WHEN fact <> 'clock.contradicted' THEN seq END) AS seq
@@ -126,23 +127,14 @@ lapses AS (
     GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
-ended AS (SELECT case_id, seq, result, replace(why, 'incident.', '') AS ending
+ended AS (SELECT case_id, seq, result, {_ending()} AS ending
           FROM facts_read WHERE fact = 'clock.stopped' AND clock = 'total'),
 counted(measure, case_id, seq) AS (
-    SELECT replace(fact, 'incident.', ''), case_id, seq
-    FROM facts_read WHERE fact IN ('incident.handled', 'incident.returned', 'incident.suspended', 'incident.urged')
-    UNION ALL SELECT 'reported:' || source, case_id, seq FROM facts_read WHERE fact = 'incident.reported'
-    UNION ALL SELECT 'dissuaded_on_spot', case_id, seq FROM facts_read
-              WHERE fact = 'incident.dissuaded' AND outcome = 'effective'
-    UNION ALL SELECT 'escalated:' || reason, case_id, seq FROM facts_read WHERE fact = 'incident.escalated'
-    UNION ALL SELECT 'verified', case_id, seq FROM facts_read WHERE fact = 'incident.checked' AND decides
-    UNION ALL SELECT 'rework', case_id, seq FROM facts_read
-              WHERE fact = 'incident.checked' AND decides AND outcome = 'unsolved'
-    UNION ALL SELECT 'extended', case_id, seq FROM facts_read
-              WHERE fact = 'clock.retargeted' AND clock = 'total' AND why = 'ordered'
-    UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
+    SELECT 'breach:' || clock, case_id, seq FROM lapses
+    {" ".join(map(_declared, MEASURES))}
     UNION ALL SELECT result || ':' || clock, case_id, seq FROM facts_read
               WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
+    UNION ALL SELECT 'claimed:' || clock, case_id, seq FROM facts_read WHERE fact = 'clock.stopped' AND claimed
     UNION ALL SELECT 'overdue', case_id, seq FROM overdue
     UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id
@@ -151,7 +143,7 @@ counted(measure, case_id, seq) AS (
               WHERE e.ending = 'closed'
     UNION ALL SELECT e.result, e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
               WHERE e.ending = 'closed' AND o.case_id IS NULL),
-cells AS (SELECT c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
+cells AS (SELECT s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
 """
 
@@ -222,7 +214,7 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
     facts_read, values = _facts_read(connection, "performance", ("clock.stopped",), STOPPED_BY)
-    expected = """SELECT case_id, clock, level, cycle, target, partition, path, department, category, grp,
+    expected = """SELECT case_id, clock, level, cycle, target, partition, definition, path, department, category, grp,
                          post, started, due, judged, at, day, result, coalesce(why, ''), elapsed
                   FROM facts_read WHERE fact = 'clock.stopped'"""
     return _one_sided(connection, facts_read, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
@@ -270,7 +262,7 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
                  AND (e.of_all = 1 OR (e.clock = coalesce(r.clock, '') AND e.level = r.level
                                        AND e.cycle = r.of_cycle)))"""
     expected = """SELECT r.alert, r.partition, r.case_id, r.kind, coalesce(r.clock, ''), r.level, r.of_cycle,
-                         r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
+                         r.definition, r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
                          coalesce(m.how, 'firing'), m.at, coalesce(m.who, '')
                   FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1"""
     found = f"SELECT {', '.join(ALERT)} FROM alerts"
@@ -402,7 +394,7 @@ def marks_ahead(connection: Connection) -> list[tuple[str, int, int, int]]:
 
 def page_of_steps(connection: Connection, case: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
     """Steps by case and sequence number, after one of them."""
-    sql = """SELECT case_id, seq, partition, n, policy, path, category, grp, department, post, cause, body
+    sql = """SELECT case_id, seq, partition, n, policy, definition, path, category, grp, department, post, cause, body
              FROM facts WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"""
     rows = execute(connection, sql, case, seq, limit)
     return [(*row,) for row in rows]

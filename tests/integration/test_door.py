@@ -24,6 +24,8 @@ from engine.inbox import Submission
 from engine.store import dead_letters, inbox_table
 from engine.views.questions import Unanswerable
 from engine.writer import Writer
+from gridpatrol.client import Server
+from gridpatrol.commands.publish import publish_there
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject, weiyang
@@ -195,6 +197,13 @@ def test_a_batch_in_the_wrong_order_is_told_what_became_of_each(door: Served) ->
     results = answer.json()["results"]
     assert [result["outcome"] for result in results] == ["done", "refused", "done"]
     assert "may not say handling.completed" in results[1]["detail"]
+
+
+def test_a_file_that_is_published_in_several_batches_is_answered_as_all_of_it_stands(door: Served) -> None:
+    said = [new(130) | {"id": "early", "type": "gridpatrol.comment.added.v1", "data": {}}, new(130), new(131)]
+    said.append(new(132) | {"id": "earlier", "type": "gridpatrol.comment.added.v1", "data": {}})
+    results = publish_there(Server(str(door.client.base_url)), map(msgspec.json.encode, said), 1)
+    assert [(item["outcome"], "until" in item) for item in results] == [("done", False)] * 3 + [("parked", True)]
 
 
 def test_who_waits_in_vain_is_told_that_the_event_is_parked_and_leaves_nothing_behind(door: Served) -> None:
@@ -790,23 +799,23 @@ def test_figures_are_answered_for_the_days_that_are_asked_for(door: Served) -> N
     found = door.get("/v1/performance", **given)
     assert (found["grid"], found["by"], found["since"], found["until"]) == ("WY", "grid", "2026-03-01", "2026-03-31")
     for asked, why in (
-        ({"by": "colour"}, "by: 'colour' is none of grid, department, group, category, post, day"),
-        ({"grid": "NOWHERE"}, "'NOWHERE' is no grid of the active pack"),
-        ({"period": "decade"}, "'decade' is no period: choose one of day, week, month, quarter, half, year"),
-        ({"published": "maybe"}, "published: 'maybe' is neither true nor false"),
+        ({"by": "colour"}, "by is none of grid, department, group, category, post, day"),
+        ({"grid": "NOWHERE"}, "the active pack has no grid of this code"),
+        ({"period": "decade"}, "no such period: choose one of day, week, month, quarter, half, year"),
+        ({"published": "maybe"}, "published is neither true nor false"),
         ({"period": "day", "from": "2026-03-01"}, "give either a period or from and to"),
     ):
         body = problem(door.client.get("/v1/performance", params=asked), 400)
-        assert (body["reason"], body["detail"]) == ("query", why)
+        assert (body["reason"], body["field"], body["detail"]) == ("query", next(iter(asked)), why)
 
 
 def test_a_stream_ends_when_the_door_closes(sqlite_url: str) -> None:
     path = "/v1/alerts/stream"
     with prepared(sqlite_url) as engine, served(engine) as door, door.client.stream("GET", path) as answer:
         rows = answer.iter_lines()
-        next(rows)
+        assert next(rows) == "retry: 2000"
         door.closing.set()
-        assert not [row for row in rows if row.startswith("data")]
+        assert "event: alert" not in list(rows)
 
 
 def test_a_defect_of_ours_is_a_problem_too_and_tells_nothing_of_itself(door: Served, monkeypatch, caplog) -> None:

@@ -1,12 +1,14 @@
 """Lints the rules of a pack: categories and authority, limits, rungs, roles, options, calendars.
 
-These are duty, standard, process and assessment of 六定 (M11).
+These belong to duty, standard, process and assessment of 六定 (M11), which `fixings` counts.
 """
 
 from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
 
+from schemas.events import OLDER_NAMES, canonical
+from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
@@ -22,6 +24,7 @@ from workflows.policy.lint.context import (
     one_of,
     overlap,
 )
+from workflows.policy.lint.fixings import held
 from workflows.policy.model import NO_DEADLINE, LimitRow, RoleRow
 from workflows.policy.settings import FILE
 
@@ -104,6 +107,9 @@ def lint_limits(context: LintContext) -> None:
         if row.level and row.level not in context.levels:
             remedy = one_of([str(n) for n in sorted(context.levels)]) + ", or leave it empty for any"
             context.error(LIMITS, index, "level", f"{row.level} is no level of pack.toml", remedy)
+        if row.level and row.clock == TOTAL:
+            text = "the clock of the whole case runs at no level: this row can never hold"
+            context.warning(LIMITS, index, "level", text, "leave the level empty, or give the level's clocks limits")
         category = context.categories.get(row.category)
         if row.category and category is None:
             text = f"{row.category!r} is no category"
@@ -147,11 +153,7 @@ def lint_coverage(context: LintContext) -> None:
     """A clock that has a limit for some categories has one for all of them. One finding per clock."""
     for clock in CLOCKS:
         rows = [row for row in context.pack.limits if row.clock == clock]
-        without = [
-            category.code
-            for category in context.pack.categories
-            if not any(r.category in ("", category.code) and r.group in ("", category.group) for r in rows)
-        ]
+        without = [category.code for category in context.pack.categories if not held(context, category, clock)]
         if rows and without:
             text = f"clock {clock}: {len(without)} of {len(context.pack.categories)} categories have no limit"
             listed = ", ".join(without[:3])
@@ -227,8 +229,8 @@ def lint_roles(context: LintContext) -> None:
         if silent_rules:
             listed = ", ".join(dict.fromkeys(silent_rules))
             context.problems.warning(ROLES_FILE, 0, column, f"{listed}: may claim any", f"say which {column} they may")
-    named = {row.trigger for row in context.pack.roles}
-    silent = [trigger for trigger in TRIGGERS if trigger not in named]
+    named = {canonical(row.trigger) for row in context.pack.roles}
+    silent = [trigger for trigger in TRIGGERS if trigger not in OLDER_NAMES and trigger not in named]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
         context.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")
@@ -281,8 +283,9 @@ def lint_options(context: LintContext) -> None:
             context.problems.warning(FILE, 0, "options.barred_verifiers", text, one_of(kinds - {""}))
 
 
-def lint_calendars(context: LintContext, day: int) -> None:
-    """There is a calendar, each has its own code, and as of `day` the holidays are known far enough ahead."""
+def lint_calendars(context: LintContext) -> None:
+    """There is a calendar, each has its own code, and as of the day the holidays are known far enough ahead."""
+    day = context.day
     if not context.pack.calendars:
         context.problems.error(FILE, 0, "calendars", "the pack has no calendar", "add [[calendars]]")
     codes = [calendar.code for calendar in context.pack.calendars]
