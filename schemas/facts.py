@@ -61,6 +61,30 @@ class Assigned(Fact, frozen=True, tag="incident.assigned"):
     why: str = ""
 
 
+class Unit(Struct, frozen=True, omit_defaults=True):
+    """Who holds work, or is charged with it: a grid by its ancestor path (`/XA/WY/`), perhaps a department of it."""
+
+    path: str
+    department: str = ""
+
+    @property
+    def grid(self) -> str:
+        """The code of its grid."""
+        return self.path.split("/")[-2]
+
+    @property
+    def level(self) -> int:
+        """The level of its grid."""
+        return self.path.count("/") - 1
+
+
+class Held(Fact, frozen=True, tag="case.held"):
+    """Who must act from here on (经手方): the owner, the leaf of the place, or the level whose check is next."""
+
+    unit: Unit
+    since: Ms
+
+
 class Assisting(Fact, frozen=True, tag="incident.assisting"):
     """These units assist the owner (配合处理)."""
 
@@ -130,6 +154,12 @@ class Checked(Fact, frozen=True, tag="incident.checked"):
     outcome: str
     by: str
     decides: bool = False
+
+
+class TurnPassed(Fact, frozen=True, tag="incident.turn_passed"):
+    """A level let the time for its check pass: the next one's turn has come. The check stays owed."""
+
+    level: int
 
 
 class Reworked(Fact, frozen=True, tag="incident.reworked"):
@@ -251,6 +281,8 @@ class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
     rung: str = ""
     next: Ms | None = None
     repeat: int = 0
+    runs: tuple[tuple[Ms, Ms], ...] = ()  # what its holder had consumed of it before, in this cycle
+    holder: Unit | None = None  # who ordered it; empty: whoever holds the case at its level
 
 
 class ClockPaused(ClockFact, frozen=True, tag="clock.paused"):
@@ -302,6 +334,7 @@ class ClockRung(ClockFact, frozen=True, tag="clock.rung"):
     next_rung: str = ""
     next: Ms | None = None
     next_repeat: int = 0
+    charged: Unit | None = None  # of a breach: to whom the missed deadline is due
 
 
 class ClockSkipped(ClockFact, frozen=True, tag="clock.skipped"):
@@ -314,6 +347,12 @@ class ClockContradicted(ClockFact, frozen=True, tag="clock.contradicted"):
     """A later arrival shows that work was done by the deadline although a rung had fired. The rung stays."""
 
     judged: Ms
+
+
+class ClockRecharged(ClockFact, frozen=True, tag="clock.recharged"):
+    """A missed deadline is due to another unit: a later arrival shows who held the work before it."""
+
+    charged: Unit
 
 
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
@@ -332,6 +371,7 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     due: Ms | None = None
     why: str = ""  # the trigger that stopped it
     lapsed: bool = False
+    charged: Unit | None = None  # to whom the outcome is due; None: as the step says, in facts of earlier releases
 
 
 # ---- its alerts --------------------------------------------------------------------------------------------
@@ -370,6 +410,7 @@ AnyFact = (
     Reported
     | Moved
     | Assigned
+    | Held
     | Assisting
     | Copied
     | Dissuaded
@@ -380,6 +421,7 @@ AnyFact = (
     | Rectified
     | Handled
     | Checked
+    | TurnPassed
     | Reworked
     | Suspended
     | Resumed
@@ -399,6 +441,7 @@ AnyFact = (
     | ClockRung
     | ClockSkipped
     | ClockContradicted
+    | ClockRecharged
     | ClockStopped
     | ClockRecalculated
     | AlertRaised

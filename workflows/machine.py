@@ -13,6 +13,7 @@ from schemas.events import EventData
 from schemas.refusals import Refusal
 from workflows.case import AWAITED, Case
 from workflows.decision import Decision, Ending
+from workflows.holding import Hands
 from workflows.policy.index import Policy
 
 Guard = Callable[[Case, EventData, "Speaker"], bool]
@@ -35,7 +36,10 @@ class Speaker(Struct, frozen=True):
 
 
 class State(Struct, frozen=True):
-    """A state: its names, its rank on the main line (0: beside it), and the clocks that run in it."""
+    """A state: its names, its rank on the main line (0: beside it), the clocks that run in it, and who must act.
+
+    The clocks in `owed` go on for levels that let the turn of their check pass: they owe it still.
+    """
 
     name: str
     zh: str
@@ -44,6 +48,8 @@ class State(Struct, frozen=True):
     keeps: tuple[str, ...] = ()  # clocks that go on if they run, but do not start here
     holds: bool = False  # clocks pause here instead of stopping
     terminal: bool = False
+    hands: Hands = "owner"
+    owed: tuple[str, ...] = ()
 
 
 class Transition(Struct, frozen=True):
@@ -83,7 +89,8 @@ class Definition(Struct, frozen=True):
     triggers that later states take. `effects` and `births` are by trigger, `aliases` by triggers that nobody sends.
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
-    work is given back.
+    work is given back. `lapses` is the trigger that a clock pulls when a level lets the turn of its check pass;
+    `checking` are the clocks of checks.
     """
 
     name: str
@@ -98,14 +105,17 @@ class Definition(Struct, frozen=True):
     resumes: str
     fulfils: dict[str, tuple[str, ...]]
     returns: frozenset[str]
+    lapses: str
+    checking: frozenset[str]
     table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
 
-    def ending(self, trigger: str) -> Ending:
-        """How a trigger ends clocks."""
-        return Ending(trigger, self.fulfils.get(trigger, ()), trigger in self.returns)
+    def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
+        """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
+        takes_back = rightful and trigger not in self.returns
+        return Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
 
     def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
         """The trigger that is meant by an event of this trigger: mostly itself."""
@@ -151,6 +161,7 @@ def define(
     resumes: str = "",
     fulfils: Mapping[str, tuple[str, ...]] = {},
     returns: Collection[str] = (),
+    lapses: str = "",
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger."""
     by_name, kept, answers = {s.name: s for s in states}, tuple(rows), {g.__name__: g for g in guards}
@@ -163,7 +174,7 @@ def define(
     if bearing != set(births):
         odd = sorted(bearing ^ set(births))[0]
         raise ValueError(f"{name}: {odd!r} has a row from {AWAITED!r} or a birth, and not both")
-    side_lines = [*filter(None, (escalates, resumes)), *returns]
+    side_lines = [*filter(None, (escalates, resumes, lapses)), *returns]
     for what, named in (("effect", effects), ("alias", aliases), ("side line", side_lines), ("clock", fulfils)):
         unknown = [trigger for trigger in named if trigger not in pulled]
         if unknown:
@@ -205,6 +216,8 @@ def define(
         resumes,
         dict(fulfils),
         frozenset(returns),
+        lapses,
+        frozenset(clock for state in by_name.values() if state.hands == "check" for clock in state.clocks),
         table,
         forward,
         ahead,
