@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from engine.errors import GridpatrolError
+from gridpatrol import collector
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 
@@ -54,7 +55,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"gridpatrol.commands.{COMMANDS[cmd_name]}").command
+        with collector.loading():
+            command: click.Command = import_module(f"gridpatrol.commands.{COMMANDS[cmd_name]}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

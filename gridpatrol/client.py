@@ -94,24 +94,26 @@ class Server:
             return False
         return True
 
-    def follow(self, path: str, last_id: str, **query: Any) -> Iterator[tuple[str, str]]:
-        """(id, data) of Server-Sent Events until the server ends the stream."""
+    def follow(self, path: str, last_id: str, **query: Any) -> Iterator[tuple[str, str, str]]:
+        """(event, id, data) of Server-Sent Events until the server ends the stream."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
         connection, answer = self._ask("GET", _with_query(path, query), headers=headers)
         try:
             if answer.status != 200:
                 raise _refused(answer, answer.read())
-            id_, data = "", list[str]()
+            event, id_, data = "", "", list[str]()
             for raw in answer:  # comments keep the line alive and mean nothing
                 name, _, value = raw.decode().rstrip("\r\n").partition(":")
                 value = value.removeprefix(" ")
                 if name == "id":
                     id_ = value
+                elif name == "event":
+                    event = value
                 elif name == "data":
                     data.append(value)
                 elif not name and not value and data:
-                    yield id_, "\n".join(data)
-                    data = []
+                    yield event, id_, "\n".join(data)
+                    event, data = "", []
         except (OSError, http.client.HTTPException):
             return  # the line broke: the caller takes it up again
         finally:

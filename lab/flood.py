@@ -160,7 +160,7 @@ class Neighbour:
             self.failed[outcome] += 1
 
     def hear(self) -> None:
-        for _, text in Server(self.url, timeout_s=600, token=self.token).follow("/v1/alerts/stream", ""):
+        for _, _, text in Server(self.url, timeout_s=600, token=self.token).follow("/v1/alerts/stream", ""):
             line, now = json.loads(text), time.time()
             due = self._due.get(line.get("case", ""))
             if due is not None and now >= due:

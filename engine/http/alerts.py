@@ -137,9 +137,10 @@ async def stream_alerts(
     grid: Grid = "",
     last_event_id: LastId = "",
 ) -> Stream:
-    """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. An id of
-    another epoch (the database was restored), or none of this feed's, is answered with the event `restarted`, then
-    with the whole epoch. The stream ends when its token is withdrawn."""
+    """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. The first
+    event is `opened` and has the place from which on lines follow, so that who has heard nothing yet can come back to
+    it. An id of another epoch (the database was restored), or none of this feed's, is answered with `restarted`
+    instead, then with the whole epoch. The stream ends when its token is withdrawn."""
     last = request.headers.get("last-event-id") or last_event_id
     start = await context.read(lambda connection: feed_start(connection, context.policies, grid, last))
     feed.check_room(request.user)
@@ -158,9 +159,8 @@ async def stream(
     if not feed.join(principal):  # here and not before: a stream that is never read never begins, and never leaves
         return
     try:
-        yield f"retry: 2000\n: epoch {epoch}\n\n"
-        if restarted:
-            yield f'event: restarted\ndata: {{"epoch":"{epoch}"}}\n\n'
+        event = "restarted" if restarted else "opened"
+        yield f'retry: 2000\nid: {epoch}-{after}\nevent: {event}\ndata: {{"epoch":"{epoch}","number":{after}}}\n\n'
         spoke, more = loop.time(), True
         while not context.closing.is_set() and may_listen():
             if more or feed.head > after:

@@ -100,7 +100,8 @@ HEADERS: dict[str, dict[str, str]] = {
 }
 """Headers that change an answer."""
 STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
-`data` is a `FeedLine`, its `id` the place in the feed. An event `restarted` tells that the feed has begun anew.
+`data` is a `FeedLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after
+which lines follow, or `restarted` where the feed has begun anew.
 Comments keep the connection open."""
 
 

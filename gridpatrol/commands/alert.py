@@ -81,10 +81,15 @@ def follow(grid: str, since: str, count: int | None, listen: str | None, databas
     last, printed = since, 0
     while True:
         try:
-            for id_, data in server.follow("/v1/alerts/stream", last, grid=grid or None):
+            for event, id_, data in server.follow("/v1/alerts/stream", last, grid=grid or None):
                 if not id_ or id_ == last:
                     continue
-                last, printed = id_, printed + 1
+                last = id_
+                if event != "alert":
+                    begins = "The feed has begun anew" if event == "restarted" else "Alerts are followed"
+                    options.say(f"{begins} after {id_}; --since {id_} goes on from here.")
+                    continue
+                printed += 1
                 place = {"last_event_id": id_}  # beside the `id` of the alert, which is the same in every sending
                 click.echo(json.dumps(place | json.loads(data), ensure_ascii=False) if as_json else feed_line(data))
                 if printed == count:

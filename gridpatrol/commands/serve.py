@@ -5,6 +5,7 @@ import click
 from engine.runtime import Engine
 from engine.settings import ROLES
 from gridpatrol import options
+from gridpatrol.run import process
 from gridpatrol.run.wiring import settings_of
 
 
@@ -39,12 +40,10 @@ def command(
       GRIDPATROL_LISTEN=127.0.0.1:0 gridpatrol serve     (any free port; it is printed)
       gridpatrol serve --kafka broker-1:9092 --role worker --instance worker-1 --listen 127.0.0.1:8421
     """
-    from gridpatrol.run.serve import serve  # the HTTP server takes a third of a second to import
-
     settings = settings_of(
         listen=listen, database=database, pack=pack, role=role, kafka=kafka, instance=instance, log_format=log_format
     )
-    serve(settings, opened=announce, seconds=seconds)
+    process.run(settings, opened=announce, seconds=seconds)
     options.say("Stopped; everything that was taken is stored.")
 
 

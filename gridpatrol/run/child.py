@@ -17,7 +17,7 @@ import msgspec
 from engine import logs
 from engine.settings import Settings
 from gridpatrol.cli import PLAIN
-from gridpatrol.run.serve import serve
+from gridpatrol.run import process
 from gridpatrol.run.supervision import STOP_S
 
 
@@ -38,7 +38,7 @@ def main() -> int:
     threading.Thread(target=end_with_parent, name="gridpatrol-parent", daemon=True).start()
     logs.configure(settings.log_format, settings.log_level)
     try:
-        serve(settings)
+        process.run(settings)
     except PLAIN as error:
         click.echo(f"gridpatrol {settings.role}: {error}", err=True)
         return 1

@@ -4,7 +4,6 @@ A gateway, a worker, the performance or the alerts role, until SIGINT or SIGTERM
 each, started again when one ends.
 """
 
-import gc
 import logging
 import threading
 import zlib
@@ -33,7 +32,7 @@ from engine.store import backup_file
 from engine.store.audit import Act
 from engine.store.database import Database, DriverError, open_database, unusable
 from engine.wall_clock import WallClock
-from gridpatrol import options
+from gridpatrol import collector, options
 from gridpatrol.run import supervision
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
@@ -41,9 +40,6 @@ from schemas.topics import Topics
 from workflows.policy.model import digest
 
 log = logging.getLogger(__name__)
-
-NEW_OBJECTS = 50_000
-"""How many more than have gone, before the garbage collector looks at them: about as many as a slice makes."""
 
 Opened = Callable[[str], None]
 """Called with the address when a role works."""
@@ -103,7 +99,7 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         intake = Intake(settings, writer, Principals(settings.principals))
         intake.start()
         stack.callback(intake.stop)
-        _spare_the_collector()
+        collector.spare()
         yield writer
 
 
@@ -133,7 +129,7 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
         rehearse_active(member.engine, now_ms())
         status = StatusServer(settings.listen, counters.registry, member.ready, member.remark)
-        _spare_the_collector()
+        collector.spare()
         opened(status.url)
         try:
             member.run()
@@ -161,7 +157,7 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         teller = AlertPublisher(database, publisher, names, counters, fold, look_after)
         status = StatusServer(settings.listen, counters.registry, lambda: teller.away or str(wall.doubt() or ""))
         teller.start()
-        _spare_the_collector()
+        collector.spare()
         opened(status.url)
         while teller.is_alive() and not stop.wait(0.2):
             pass
@@ -173,9 +169,10 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
 
 def performance(settings: Settings, stop: threading.Event, opened: Opened) -> None:
     """Fold steps into figures."""
-    from consumers.performance import faust_app  # faust takes a second to import
+    with collector.loading():
+        from consumers.performance import faust_app  # faust takes a second to import
 
-    _spare_the_collector()
+    collector.spare()
     faust_app.run(settings, stop, opened)
 
 
@@ -184,14 +181,6 @@ def run(settings: Settings, opened: Opened, seconds: float | None = None) -> Non
     stop = threading.Event()
     with stopped_by_signals(stop), stopped_after(seconds, stop.set):
         ROLE[settings.role](settings, stop, opened)
-
-
-def _spare_the_collector() -> None:
-    """Let the garbage collector look at new objects only, and not several times in a slice: that is up to a tenth of a
-    worker's time. What a role has loaded stays."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS, 20, 20)
 
 
 # ---- all of them --------------------------------------------------------------------------------------------

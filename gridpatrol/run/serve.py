@@ -28,6 +28,7 @@ from engine.settings import Settings
 from engine.store.database import CHECKED_BYTES
 from engine.store.meta import write_meta
 from engine.writer import Writer
+from gridpatrol import collector
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
 from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
@@ -93,12 +94,8 @@ def serve(
 ) -> None:
     """Serve until a signal, or for so many seconds. `prepare` runs before the door opens, `opened` when it does.
 
-    With a role of the distributed run: that role. The door of a gateway opens like that of the embedded run.
+    The door of a gateway opens like that of the embedded run.
     """
-    if settings.kafka and settings.role != "gateway":
-        from gridpatrol.run import roles  # Kafka's client takes a while to import, and may not be installed
-
-        return roles.run(settings, lambda url: log.info("serving", extra={"url": url, "role": settings.role}), seconds)
     certificate = certified(settings)
     taken = take_address(settings.listen)
     try:
@@ -114,7 +111,8 @@ def serve(
 def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
     """The running writer behind the door: to the table, or to the topic."""
     if settings.kafka:
-        from gridpatrol.run import roles
+        with collector.loading():
+            from gridpatrol.run import roles  # Kafka's client may not be installed
 
         with roles.gateway(settings, Counters()) as gateway:
             yield gateway

@@ -84,8 +84,23 @@ def test_a_subscriber_of_another_epoch_is_told_so_and_hears_the_whole_one(door: 
 
 def test_a_subscriber_goes_on_after_the_last_line_that_it_heard(door: Served) -> None:
     _, first, second, third = lines(door, last="gone-1", count=4)
-    assert lines(door, last=first["id"], count=2) == [second, third]
-    assert lines(door, last_event_id=second["id"], count=1) == [third]
+    assert lines(door, last=first["id"], count=3)[1:] == [second, third]
+    assert lines(door, last_event_id=second["id"], count=2)[1:] == [third]
+
+
+def test_a_subscriber_who_has_heard_nothing_yet_comes_back_to_where_the_stream_opened(door: Served) -> None:
+    wait_until(lambda: door.get("/v1/alerts", case=ACCEPTED)["alerts"])
+    [opened] = lines(door, grid="WY01")
+    assert opened["event"] == "opened"
+    epoch, number = opened["id"].split("-")
+    assert json.loads(opened["data"]) == {"epoch": epoch, "number": int(number)}
+    case = subject("WY01", 77)
+    for said in (report(case, now_ms()), event("incident.urged", "WY-CHIEF", now_ms(), case=case, id=f"{case}.u")):
+        assert door.post(said, Prefer="wait=5").json()["outcome"] == "done"
+    wait_until(lambda: door.get("/v1/alerts", case=case)["alerts"])
+    again, line = lines(door, last=opened["id"], count=2, grid="WY01")
+    assert (again["event"], again["id"], line["event"]) == ("opened", opened["id"], "alert")
+    assert json.loads(line["data"])["case"] == case
 
 
 @pytest.mark.parametrize("digits", ["9" * 5000, "9" * 23, "9" * 19, "9" * 18, "1000000", "-1", "+1", "１", ""])
@@ -106,7 +121,7 @@ def test_the_place_of_the_last_line_is_no_reason_to_begin_again(door: Served) ->
     epoch = lines(door, last="gone-1", count=2)[1]["id"].rpartition("-")[0]
     with door.client.stream("GET", "/v1/alerts/stream", params={"last_event_id": f"{epoch}-{head}"}) as answer:
         rows = answer.iter_lines()
-        assert [next(rows) for _ in range(3)] == ["retry: 2000", f": epoch {epoch}", ""]
+        assert [next(rows) for _ in range(3)] == ["retry: 2000", f"id: {epoch}-{head}", "event: opened"]
         assert place_in_feed(f"{epoch}-{head}", epoch, head) == head
         assert place_in_feed(f"{epoch}-{head + 1}", epoch, head) is None
 
@@ -161,7 +176,7 @@ def test_a_stream_tells_what_happens_while_it_is_open(door: Served) -> None:
             headers = CLOUDEVENT | {"Prefer": "wait=10"}
             answer = other.post("/v1/events", content=msgspec.json.encode(urge), headers=headers).json()
         assert answer["outcome"] == "done", answer
-        data = next(line for line in rows if line.startswith("data:"))
+        data = next(line for line in rows if line.startswith(f'data: {{"id":"{case}'))
     body = msgspec.json.decode(data.removeprefix("data:"))
     assert (body["case"], body["kind"]) == (case, "urge")
 

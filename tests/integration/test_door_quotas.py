@@ -137,6 +137,8 @@ def listening(stack: ExitStack, door: Served, name: str) -> Iterator[str]:
     """The lines of a stream that has begun; it lives as long as the iterator."""
     rows = stack.enter_context(door.client.stream("GET", FEED, headers=bearer(name))).iter_lines()
     assert next(rows) == "retry: 2000"
+    while next(rows):  # what it opens with
+        pass
     return rows
 
 

@@ -67,17 +67,47 @@ def test_weiyang_says_that_next_years_table_is_due():
     assert "its horizon 2026-12-31 ends in 39 days" in told[0]
 
 
-def test_weiyang_names_15_of_45_and_18_of_56_problems_and_invents_none():
+PLAN = (
+    "督促解决城市污水处理厂和污水处理管网建设进展缓慢等问题",
+    "(1)市政工地、地铁工地、水务工程、料场无序、渣土清运、道路清扫、道路破损等扬尘污染问题;(2)餐饮油烟、机动车冒黑烟等低空面源污染"
+    "问题;(3)煤质超标、烟气污染物超标等燃煤污染问题;(4)工业企业违规建设、超标排污问题;(5)水源地乱设排污口问题;(6)沿河镇(街道办事处)"
+    "污水处理厂建设进展缓慢等45项问题",
+    "(1)建筑工地、绿化工地、拆迁工地、裸露场地、乱堆物料、垃圾倾倒等扬尘污染问题;(2)露天烧烤、秸秆焚烧、鞭炮燃放等面源污染问题;"
+    "(3)废弃黄标车清理;(4)煤炭堆场覆盖不到位、冒黑烟等燃煤污染问题;(5)污处设施运行,环境风险企业、畜禽养殖企业监管,十五小、新五小"
+    "非法企业关闭取缔等问题;(6)水源地倾倒垃圾、污泥等56项问题",
+)
+"""What the plan says of the problems of levels 1, 2 and 3, word by word (section five, one to three)."""
+DUTY = "对工地扬尘、焚烧垃圾、树叶、秸秆、冒黑烟等行为应进行告知劝阻"
+"""What it says of level 4, word by word (section five, four): two of them stand in no other list."""
+
+
+def test_weiyang_names_15_of_45_and_20_of_56_problems_in_the_words_of_the_plan_and_invents_none():
     pack = load_pack("weiyang")
-    assert [(a.level, a.declared, a.named) for a in pack.authority] == [(2, 45, 15), (3, 56, 18)]
-    assert Counter(category.level for category in pack.categories) == {1: 1, 2: 15, 3: 18}
-    assert all(category.source for category in pack.categories)
+    assert [(a.level, a.declared, a.named) for a in pack.authority] == [(2, 45, 15), (3, 56, 20)]
+    named = [category for category in pack.categories if not category.unnamed]
+    assert Counter(category.level for category in named) == {1: 1, 2: 15, 3: 20}
+    assert [c.name_zh for c in named if c.source not in PLAN[c.level - 1]] == ["焚烧垃圾", "焚烧树叶"]
+    assert all(category.source in PLAN[category.level - 1] + DUTY for category in pack.categories)
+
+
+def test_every_problem_that_weiyang_counts_and_does_not_name_can_be_reported():
+    """One row for each level and group, and one for what fits no group; the codes of the rest of a group end in 99."""
+    pack = load_pack("weiyang")
+    rows = [category for category in pack.categories if category.unnamed]
+    assert [category.code for category in rows] == [c.code for c in pack.categories if c.code.endswith("-99")]
+    assert all(c.name_zh.startswith("其他") and c.source in ("等问题", "等45项问题", "等56项问题") for c in rows)
+    named = {(category.level, category.group) for category in pack.categories if not category.unnamed}
+    slots = [(category.level, category.group) for category in rows]
+    assert len(set(slots)) == len(slots) == 14
+    assert set(slots) == named | {(2, "other"), (3, "other")}
+    assert {"D2-DUST-99": "其他扬尘", "D3-DUST-99": "其他扬尘"}.items() <= {c.code: c.name_zh for c in rows}.items()
 
 
 def test_weiyang_dissuades_in_the_behaviours_that_the_plan_names_and_in_no_other():
     dissuaded = {category.name_zh for category in load_pack("weiyang").categories if category.dissuade}
     sites = {f"{site}工地扬尘" for site in ("市政", "地铁", "建筑", "绿化", "拆迁")}
-    assert dissuaded == sites | {"水务工程扬尘", "秸秆焚烧", "机动车冒黑烟", "冒黑烟"}
+    burning = {"焚烧垃圾", "焚烧树叶", "秸秆焚烧"}
+    assert dissuaded == sites | burning | {"水务工程扬尘", "机动车冒黑烟", "冒黑烟"}
 
 
 def test_every_limit_of_weiyang_is_called_our_proposal():

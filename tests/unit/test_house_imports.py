@@ -140,3 +140,11 @@ def test_a_start_loads_no_library_that_only_few_commands_need() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "sqlalchemy" in loaded
     assert {"alembic", "mako", "shapely", "numpy", "litestar", "kafka"}.isdisjoint(loaded)
+
+
+def test_a_role_without_a_door_loads_no_http_server() -> None:
+    """A quarter of its start. It has a small server of its own for probes, out of the standard library."""
+    code = "import sys, gridpatrol.run.process, gridpatrol.run.roles; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "kafka" in loaded
+    assert {"litestar", "uvicorn", "faust"}.isdisjoint(loaded)

@@ -194,6 +194,16 @@ ONE_FINDING = {
         "error pack.toml authority: level 2 declares 2 problems, the catalogue names 3",
         "surplus rows",
     ),
+    "unnamed problems of a group that cannot be reported": (
+        ("categories.csv", "other-air,其他废气,Other air,air,2,,no,,yes\n", ""),
+        "warning categories.csv unnamed: level 2 declares 5 problems, 3 have a name: another one of air cannot",
+        "其他…",
+    ),
+    "two rows for the unnamed problems of a group": (
+        ("categories.csv", "Other air,air,2,", "Other air,waste,2,"),
+        "error categories.csv:7 unnamed: row 6 stands for the unnamed problems of level 2 and 'waste' already",
+        "keep one",
+    ),
     "a limit for an unknown clock": (
         ("limits.csv", "close,,,,", "end,,,,"),
         "error limits.csv:12 clock: 'end' is no clock",
@@ -251,7 +261,7 @@ ONE_FINDING = {
     ),
     "a clock with limits for some problems only": (
         ("limits.csv", "total,,,,", "total,,oil,,"),
-        "warning limits.csv category: clock total: 3 of 4 categories have no limit (litter",
+        "warning limits.csv category: clock total: 5 of 6 categories have no limit (litter",
         "add a row",
     ),
     "a rung of an unknown clock": (

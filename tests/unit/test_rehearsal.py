@@ -312,10 +312,12 @@ def test_whatever_is_said_to_a_case_in_whatever_state_no_rule_fails(seed: int) -
 
 
 def test_the_fuzz_reaches_every_state_and_fires_every_clock() -> None:
+    """Within 200 stories; which of them do depends on the sample pack, so no number of them is asked for."""
     states, clocks = set(), set()
-    for seed in range(30):
+    for seed in range(200):
         for result, _ in story(seed, 40):
             states.add((result.case.definition, result.case.state))
             clocks |= {f.clock for step in result.steps for f in step.facts if isinstance(f, facts.ClockRung)}
-    assert len(states) >= 18
-    assert clocks >= {"total", "accept", "handle", "rectify"}
+        if len(states) >= 18 and clocks >= {"total", "accept", "handle", "rectify"}:
+            return
+    raise AssertionError(f"reached only {sorted(states)} and {sorted(clocks)}")

@@ -27,7 +27,7 @@ GRIDS = Columns(
 DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
 POSTS = Columns("posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to"))
 CATEGORIES = Columns(
-    "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source")
+    "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
 )
 LIMITS = Columns("limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis"))
 RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act"))
@@ -86,7 +86,7 @@ def _assemble(
         return tuple(entry for _, entry in made)
 
     categories = each(CATEGORIES, _category)
-    named = [category.level for category in categories]
+    named = [category.level for category in categories if not category.unnamed]
     grids = each(GRIDS, lambda row: _grid(row, polygons))
     if grids:  # else their table is missing or cannot be read, and every polygon would be lost
         name_lost_polygons(polygons, grids, problems)
@@ -165,6 +165,7 @@ def _category(row: Row) -> Category:
         department=row.text("department"),
         dissuade=row.yes("dissuade"),
         source=row.text("source"),
+        unnamed=row.yes("unnamed"),
     )
 
 

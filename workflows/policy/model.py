@@ -76,6 +76,7 @@ class Category(Struct, frozen=True, omit_defaults=True):
     department: str = ""  # the department that leads where one is needed
     dissuade: bool = False  # informing and dissuading comes first when found on patrol (M14)
     source: str = ""  # the phrase of the source text
+    unnamed: bool = False  # stands for what the source counts of its level and group, and does not name
 
 
 class Authority(Struct, frozen=True):

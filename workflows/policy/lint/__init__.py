@@ -24,6 +24,7 @@ from workflows.policy.lint.rules import (
     lint_options,
     lint_roles,
     lint_rungs,
+    lint_unnamed,
 )
 from workflows.policy.model import Pack
 from workflows.policy.problems import Finding
@@ -41,6 +42,7 @@ CHECKS = (
     lint_chiefs,
     lint_categories,
     lint_authority,
+    lint_unnamed,
     lint_limits,
     lint_coverage,
     lint_rungs,

@@ -73,6 +73,24 @@ def lint_authority(context: LintContext) -> None:
         seen.add(authority.level)
 
 
+def lint_unnamed(context: LintContext) -> None:
+    """What a level is declared to handle beyond what the catalogue names can be reported, each in one way."""
+    first: dict[tuple[int, str], int] = {}
+    for index, category in enumerate(context.pack.categories):
+        if category.unnamed and first.setdefault((category.level, category.group), index) != index:
+            at = context.row(CATEGORIES, first[category.level, category.group])
+            text = f"row {at} stands for the unnamed problems of level {category.level} and {category.group!r} already"
+            context.error(CATEGORIES, index, "unnamed", text, "keep one of them")
+    for authority in context.pack.authority:
+        groups = {category.group for category in context.pack.categories if category.level == authority.level}
+        lost = sorted(group for group in groups if (authority.level, group) not in first)
+        if authority.named < authority.declared and lost:
+            text = f"level {authority.level} declares {authority.declared} problems, {authority.named} have a name: "
+            text += f"another one of {', '.join(lost)} cannot be reported"
+            remedy = "add a row with yes here for each of these groups (其他…)"
+            context.problems.warning(CATEGORIES, 0, "unnamed", text, remedy)
+
+
 # ---- limits -------------------------------------------------------------------------------------------
 
 
