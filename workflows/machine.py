@@ -137,8 +137,8 @@ class Definition(Struct, frozen=True):
         return None
 
     def triggers(self, state: str) -> list[str]:
-        """The triggers that a state takes, in the order of their names."""
-        return sorted({trigger for trigger, source in self.table if source == state})
+        """The triggers that a state takes from people."""
+        return sorted({trigger for trigger, source in self.table if source == state and trigger != self.lapses})
 
     def leading(self, state: str, trigger: str) -> set[str]:
         """The triggers that move a case, from a state or from one ahead of it, into a state that takes `trigger`."""

@@ -20,7 +20,7 @@ from workflows.definitions import DEFINITIONS
 from workflows.definitions.incident import INCIDENT
 from workflows.machine import Alias, Birth, Definition, Speaker, State, Transition, define, mermaid
 
-TRIGGERS = sorted({trigger_of(name) for name in EVENT_TYPES} | {"verification.checked"})
+TRIGGERS = sorted({trigger_of(name) for name in EVENT_TYPES} | {"verification.checked", "verification.lapsed"})
 NOBODY = Speaker("", "", 0, "", 4)
 BEGINS = Birth(lambda *_: None, lambda *_: None)
 """A birth that tells nothing."""
