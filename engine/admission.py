@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 from engine.inbox import Submission
-from engine.principals import Principal, check
+from engine.principals import OURS, Principal, check
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
 from schemas import binary, digests, sealing
@@ -19,8 +19,13 @@ from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
 
-def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, Envelope] | Refusal:
-    """Check the shape, seal, and address to its partition. The rules decide on it later, when its record is read."""
+def receive(
+    raw: bytes, principal: str, partitions: int, parked: int | None = None
+) -> tuple[Submission, Envelope] | Refusal:
+    """Check the shape, seal, and address to its partition. The rules decide on it later, when its record is read.
+
+    `parked`: how many events of the principal may wait in the home, 0 for no limit; None: they are not counted as its.
+    """
     envelope = decode_envelope(raw)
     if isinstance(envelope, Refusal):
         return envelope
@@ -54,14 +59,22 @@ def receive(raw: bytes, principal: str, partitions: int) -> tuple[Submission, En
         sealed = SealedRow(token, msgspec.json.encode(hidden).decode(), event.subject)
     # Releases that did not know `data_base64` took the digest with it.
     forms = (meaning,) if sent == digest else (meaning, sent)
-    record = Record(event=event, digest=digest, token=sealed.token if sealed else "", digests=forms)
+    record = Record(
+        event=event,
+        digest=digest,
+        token=sealed.token if sealed else "",
+        digests=forms,
+        principal=principal if parked is not None else "",
+        parked=parked or 0,
+    )
     partition = partition_of(home, partitions)
     return Submission(partition, "event", principal, encode_record(record).decode(), sealed, unknown), event
 
 
 def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission, Envelope] | Refusal:
-    """`receive`, for a principal that may speak for some posts only."""
-    received = receive(raw, principal.name, partitions)
+    """`receive`, for a principal that may speak for some posts only and whose events wait up to its quota."""
+    parked = None if principal.name in OURS else principal.quota.parked
+    received = receive(raw, principal.name, partitions, parked)
     if isinstance(received, Refusal):
         return received
     return check(principal, received[1]) or received

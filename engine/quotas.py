@@ -1,7 +1,10 @@
-"""What one principal may ask of one door: events per second, refused events that are kept, batches at once, streams.
+"""What one principal may use: events per second, refused events that are kept, batches at once, streams, parked events.
 
 Credit for events grows with time, up to a burst. A request is looked at while there is credit, and may overdraw it;
 then the principal waits until it is paid back. Each door counts for itself, in memory.
+
+Whether an event comes early is known at its place in the log only. So the door stamps on the record how many of its
+principal's events may wait, and the rules count them (`workflows/parking.py`): whatever comes, by whichever door.
 """
 
 import threading
@@ -26,7 +29,7 @@ Burst = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 class Quota(Struct, frozen=True, kw_only=True):
-    """What a principal may do, as its table in the file has it. 0 of the first and of the last two: no limit."""
+    """What a principal may do, as its table in the file has it. 0 of the first and of the last three: no limit."""
 
     events_per_s: Rate = 200  # events, on average
     events_burst: Burst = 20_000  # events beyond that, after a silence
@@ -34,9 +37,10 @@ class Quota(Struct, frozen=True, kw_only=True):
     refused_burst: Burst = 5_000
     batches: Limit = 8  # batches that are taken in at once
     streams: Limit = 20  # alert streams that are open at once
+    parked: Limit = 1000  # early events that wait in one home at once
 
 
-UNLIMITED = Quota(events_per_s=0, batches=0, streams=0)
+UNLIMITED = Quota(events_per_s=0, batches=0, streams=0, parked=0)
 """That of a door that asks for no token: everybody there is the same principal. Refused events are kept in bounds."""
 
 

@@ -27,6 +27,7 @@ class Storm:
     def __init__(self, seed: int, cases: int = 60) -> None:
         self.rng = Random(seed)
         self.sent: list[tuple[int, int, dict[str, Any]]] = []
+        self.patrol = False  # found by the leaf itself, which dissuades first
         for number in range(1, cases + 1):
             self._case(number)
 
@@ -59,15 +60,15 @@ class Storm:
         if self.rng.random() < 0.4:
             spot = self.rng.randrange(3) * 0.0002
             data["position"] = {"lon": round(108.93 + spot, 6), "lat": 34.3}
-        patrol = data["source"] == "patrol"
-        if patrol:
+        self.patrol = data["source"] == "patrol"
+        if self.patrol:
             data.pop("deadline", None)  # who finds it on patrol orders none
-        self._say("report.submitted", f"{self.leaf}-MEMBER" if patrol else "WY-12345", when, **data)
+        self._say("report.submitted", f"{self.leaf}-MEMBER" if self.patrol else "WY-12345", when, **data)
 
     def _plot(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """The main line, now and then with a side line, an early word, or a second cycle."""
         chief, member = f"{self.home}-CHIEF", f"{self.leaf}-MEMBER"
-        if self.rng.random() < 0.3:
+        if self.rng.random() < (0.8 if self.patrol else 0.1):
             yield "dissuasion.recorded", member, {"outcome": self.rng.choice(("effective", "ineffective"))}
             yield "incident.reported_up", member, {}
         line = [

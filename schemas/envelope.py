@@ -68,6 +68,8 @@ class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
     token: str = ""  # of the sealed members, if there were any
     letter: str = ""  # the dead letter that this replays
     digests: tuple[str, ...] = ()  # in the other forms, and any other of form 1
+    principal: str = ""  # who sent it, if that is one of those with quotas
+    parked: int = 0  # how many of its events may wait in the home; 0: it has no limit of its own
 
 
 _, _parts = msgspec.json.schema_components(EVENT_TYPES.values())

@@ -59,6 +59,11 @@ class Waiting(Struct, frozen=True, array_like=True):
         """The post that said it."""
         return decode_record(self.event).event.actor
 
+    @property
+    def principal(self) -> str:
+        """Who sent it; empty where that is not counted."""
+        return decode_record(self.event).principal
+
 
 class Holding(Struct, frozen=True, array_like=True):
     """Who held a case from an instant on."""

@@ -7,6 +7,8 @@
 milliseconds UTC.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from schemas import facts
@@ -78,18 +80,18 @@ def take(
     rules: Policy,
     register: Policy,
     nearby: tuple[Case, ...] = (),
-    unborn: int = 0,
+    room: Callable[[], parking.Room] = parking.Room,
 ) -> Result:
     """Decide one event, then every parked one that it releases.
 
-    `nearby`: open cases under its correlation key. `unborn`: cases of its home that hold early events without a report.
+    `nearby`: open cases under its correlation key. `room`: what waits in its home; only asked of an early event.
     """
     record = incoming.record
     event, decision = record.event, _decide(case, incoming, rules, register, nearby)
     early = decision is None
     if decision is None:
         waiting = Decision(case, rules, register, incoming.arrival, incoming.arrival, event.actor)
-        decision = parking.park(waiting, record, incoming.raw, unborn, claim_of(incoming.data)) or waiting
+        decision = parking.park(waiting, record, incoming.raw, room, claim_of(incoming.data)) or waiting
     if isinstance(decision, Refusal):
         refused = EventOutcome(event.source, event.id, event.actor, "refused", decision, incoming.raw)
         return Result(case, [], [refused])
@@ -206,6 +208,7 @@ def _speaker(d: Decision, post: Post) -> Speaker:
         dissuade=bool(category and category.dissuade),
         authority=routing.upward(d.case, d.rules, d.register).level,
         checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
+        role=post.role,
     )
 
 

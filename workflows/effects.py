@@ -308,10 +308,14 @@ def check_department(d: Decision, department: str | None, field: str) -> Refusal
 
 
 def assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
-    """Pass ownership. With a `sender` (a grid), copies of its report go to the posts and departments that get one."""
+    """Pass ownership. With a `sender` (a grid), copies of its report go to the posts and departments that get one.
+
+    Who says it needs none: a sponsor reports of its own grid.
+    """
     d.tell(facts.Assigned(grid=owner.grid, level=owner.level, department=owner.department, why=why))
     if sender:
         posts, departments = routing.copies(sender, d.case, owner, d.rules, d.register, d.arrival)
+        posts = tuple(code for code in posts if code != d.by)
         if posts or departments:
             d.tell(facts.Copied(posts=posts, departments=departments))
 

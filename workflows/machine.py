@@ -33,6 +33,7 @@ class Speaker(Struct, frozen=True):
     dissuade: bool = False  # the category asks for dissuasion first
     authority: int = 0  # the level with authority over the category
     checks: tuple[int, ...] = ()  # levels that will check on site once this is handled
+    role: str = ""
 
 
 class State(Struct, frozen=True):

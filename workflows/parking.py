@@ -3,6 +3,8 @@
 `decide` releases what waits, and asks then whether it may be said.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct, structs
 
 from schemas import facts
@@ -15,13 +17,23 @@ from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS, births_before
 from workflows.effects import unknown_code
 from workflows.permissions import NOTHING, Claim, forbid_early
+from workflows.policy.model import Options
+
+REMEDY = "send what they wait for, then this one again"
 
 
-def park(d: Decision, record: Record, raw: bytes, unborn: int, claim: Claim = NOTHING) -> Refusal | None:
+class Room(Struct, frozen=True):
+    """What waits in a home already: the cases whose report is missing, and the events of one principal."""
+
+    unborn: int = 0  # counted for an event that would begin the waiting of such a case
+    own: int = 0
+
+
+def park(d: Decision, record: Record, raw: bytes, room: Callable[[], Room], claim: Claim = NOTHING) -> Refusal | None:
     """Give an early event a place with its case, or refuse it: what can never be taken, and what is too much.
 
-    A case holds a limited number of events, and a home a limited number of cases whose report is missing: `unborn` is
-    how many it holds already. A record of an older release is parked as that release did it, and asked for no right.
+    A record of an older release is parked as that release did it: it is asked for no right, and only its case limits
+    it.
     """
     case, options, event = d.case, d.rules.options, record.event
     home, asked = home_of(event.subject), bool(record.digests)
@@ -34,9 +46,8 @@ def park(d: Decision, record: Record, raw: bytes, unborn: int, claim: Claim = NO
             return refused
     if len(case.parked) >= options.parked_cap:
         return Refusal(Reason.OVER_LIMIT, "subject", f"{options.parked_cap} events of this case are waiting already")
-    if asked and not case.parked and case.state == AWAITED and unborn >= options.unborn_cap:
-        more = f"events of {unborn} cases of {home} are waiting for their reports already: send the report first"
-        return Refusal(Reason.OVER_LIMIT, "subject", more)
+    if asked and (full := no_place(record, case, options, room())):
+        return Refusal(Reason.OVER_LIMIT, "subject", full)
     d.tell(
         facts.Parked(
             source=event.source,
@@ -49,6 +60,28 @@ def park(d: Decision, record: Record, raw: bytes, unborn: int, claim: Claim = NO
         )
     )
     return None
+
+
+def no_place(record: Record, case: Case, options: Options, room: Room) -> str:
+    """Why a case that has a place left has none for this event; empty: it has.
+
+    A home holds a limited number of cases whose report is missing, and a principal has a quota of waiting events in it.
+    Of what it shares with others, the places of a case and those of a home, it gets a further one only while more are
+    left than it has. So a flood takes half of what the others left, and who has nothing waiting finds a place.
+    """
+    home, who = home_of(case.id), record.principal
+    begins = case.state == AWAITED and not case.parked
+    left = options.unborn_cap - room.unborn
+    if begins and left <= 0:
+        return f"events of {room.unborn} cases of {home} are waiting for their reports already: send the report first"
+    if who and record.parked and room.own >= record.parked:
+        return f"{room.own} events of its principal are waiting in {home} already: {REMEDY}"
+    if who and begins and room.own >= left:
+        return f"{room.own} events of its principal are waiting in {home}, and {left} places are left to all: {REMEDY}"
+    own, left = sum(waiting.principal == who for waiting in case.parked), options.parked_cap - len(case.parked)
+    if who and own >= left:
+        return f"{own} events of its principal are waiting for this case, and {left} places are left to all: {REMEDY}"
+    return ""
 
 
 def waits_for(definition: str, state: str, event_type: str) -> tuple[str, ...]:

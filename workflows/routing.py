@@ -49,6 +49,16 @@ def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owne
     return Owner(ancestor(case.path, level), level)
 
 
+STAFF = ("chief", "member", "office")
+"""The roles that a copy to a grid reaches: those that may act for it."""
+
+
+def passed_over(sender: str, case: Case, to: Owner, register: Policy) -> tuple[str, ...]:
+    """The grids above the place that lie between the one that reports and the new owner, from the top down."""
+    grid = register.grids.get(sender)
+    return case.path[to.level : max(grid.level - 1, 0)] if grid else ()
+
+
 def copies(
     sender: str, case: Case, to: Owner, rules: Policy, register: Policy, at: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -56,12 +66,17 @@ def copies(
 
     The sponsors of the sending grid get one (同时上报包抓领导, M17). A leaf reports to a grid or to a department. The
     grids above it report to both, so the departments of the receiving grid that the problem concerns get one too
-    (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26).
+    (上报到一级、二级网格及市、区相关职能部门; 同时上报市级相关职能部门, M26). Where the pack says so, levels that the
+    report passes over count as receiving: their posts get one, and their departments where it goes to departments.
     """
-    posts = tuple(p for p in register.posts_at(sender, "sponsor") if register.stands(register.posts[p], at))
+    passed = passed_over(sender, case, to, register) if rules.options.copy_passed else ()
+    told = [*register.posts_at(sender, "sponsor")]
+    told += [post for grid in passed for role in STAFF for post in register.posts_at(grid, role)]
+    posts = tuple(code for code in told if register.stands(register.posts[code], at))
     if sender == case.path[-1] and len(case.path) == rules.leaf_level:
         return posts, ()
-    return posts, tuple(code for code in concerned(case, to.grid, rules, register) if code != to.department)
+    lanes = [code for grid in (to.grid, *passed) for code in concerned(case, grid, rules, register)]
+    return posts, tuple(code for code in lanes if code != to.department)
 
 
 def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ one snapshot step by step, and never writes.
 1. The log: records have no gaps per partition, as far as it has decided; steps are numbered without gaps per partition
    and per case. What was made of the records agrees with them and among itself: see `consumers.verify.records`.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
-   case is without steps and no step is without its case. Of a case that stands nothing is due.
+   case is without steps and no step is without its case. Of a case that stands nothing is due. The events that wait
+   with it are counted, by principal.
 3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without the fold's
    code; every consumer has read every partition to its end; the feed has every line; and nothing was published that is
    not there.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,7 +38,7 @@ Progress = Callable[[int, int], None]
 class Mismatch(Struct, frozen=True):
     """Something stored that does not follow from the facts."""
 
-    what: str  # inbox, log, step, seen, standing, case, figure, outcome, contribution, alert, delivery, position
+    what: str  # inbox, log, step, seen, standing, case, parked, figure, outcome, contribution, alert, delivery, ...
     where: str
     expected: str
     found: str
@@ -137,6 +139,8 @@ def _cases(connection: Connection, progress: Progress | None) -> Iterator[Mismat
     yield from _compare(connection, [open_] if open_ is not None else [], packs)
     for case in recount.cases_without_steps(connection):
         yield Mismatch("case", case, "no case that no fact speaks of", "a row")
+    for case in recount.parked_without_steps(connection):
+        yield Mismatch("parked", case, "no case that no fact speaks of", "a row")
 
 
 def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
@@ -163,8 +167,13 @@ def _compare(connection: Connection, folded: list[_Replayed], packs: dict[int, s
     """Rows of replayed cases that differ from them."""
     ids = [item.case.id for item in folded]
     rows, stand = recount.case_rows(connection, COLUMNS, ids), standing.find(connection, ids)
+    counted = recount.parked_rows(connection, ids)
     for item in folded:
         id_, row = item.case.id, rows.get(item.case.id)
+        waiting = Counter(filter(None, (early.principal for early in item.case.parked)))
+        right = {principal: (home_of(id_), item.partition, number) for principal, number in waiting.items()}
+        if (wrong := counted.get(id_, {})) != right:
+            yield Mismatch("parked", id_, repr(right), repr(wrong))
         if row is None:
             yield Mismatch("case", id_, f"a row in state {item.case.state}", "none")
             continue

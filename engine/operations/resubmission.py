@@ -85,8 +85,9 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
         record = decode_record(body)
     except msgspec.DecodeError as error:
         raise NotReplayable(f"letter {letter.id} is no event") from error
-    # It is decided as this release decides, whatever release wrote it down.
-    record = msgspec.structs.replace(record, letter=letter.id, digests=record.digests or (record.digest,))
+    # It is decided as this release decides, whatever release wrote it down, and an operator's events have no quota.
+    forms = record.digests or (record.digest,)
+    record = msgspec.structs.replace(record, letter=letter.id, digests=forms, principal="", parked=0)
     partition = partition_of(home_of(record.event.subject), partitions)
     return Submission(partition, "event", OPERATOR, encode_record(record).decode())
 

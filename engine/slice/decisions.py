@@ -3,16 +3,16 @@
 What a rule raises comes out, and then nothing of the decision has been entered. The caller lets the case stand.
 """
 
+from functools import partial
+
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import firing_name
 from engine.slice.writes import SliceWrites
 from engine.store.rows import PartitionRow
-from schemas.partition import home_of
 from workflows import decide
-from workflows.case import AWAITED, Case
+from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
-from workflows.definitions import born_by
 from workflows.policy.index import Policy
 
 
@@ -42,10 +42,8 @@ class Decisions:
         if nearby is None:
             nearby = self.reads.neighbours(data, case.id, register)
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
-        # Only an event that would begin the waiting of an unborn case asks how many there are.
-        begins = case.state == AWAITED and not case.parked and born_by(data) is None
-        unborn = self.reads.unborn(home_of(case.id)) if begins and body.digests else 0
-        result = decide.take(case, incoming, rules, register, nearby, unborn)
+        room = partial(self.reads.room, case, body.principal)
+        result = decide.take(case, incoming, rules, register, nearby, room)
         own, *parked = result.outcomes
         self.writes.book(self.row, result, arrival, parked, register.clock_of_days)
         self.writes.remember(record, arrival, own)

@@ -252,7 +252,7 @@ class PartitionRun:
         """Answer an event that came before within the pack's window; False: it did not.
 
         It gets the answer of the first arrival. The same key with another meaning is a conflict, and kept. A replayed
-        dead letter is decided anew.
+        dead letter is decided anew, and so is what was refused for want of room: there may be some now.
         """
         first = self.reads.find_seen(self.row.partition, body)
         active = self.decisions.active
@@ -263,6 +263,8 @@ class PartitionRun:
         if set(sent).isdisjoint(first.digest.split()):
             other = "this source and id came before from this actor with another meaning: send a new id"
             self.writes.refuse(record, arrival, Refusal(Reason.CONFLICT, "id", other), "conflict")
+        elif first.reason == Reason.OVER_LIMIT and body.digests:
+            return False
         else:
             self.writes.complete(first, sent)
             refused = Refusal(Reason(first.reason), first.field, first.detail) if first.reason else None

@@ -6,6 +6,7 @@ changes cases and seen events here, when it enters their rows (`keep`, `seen`). 
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -16,14 +17,15 @@ from engine.policies import Policies
 from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, keys_of, old_key_of
 from engine.store import slices, standing
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow, SeenKey, SeenRow
+from engine.store.rows import InboxRow, ParkedRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
 from schemas.events import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
-from workflows.case import AWAITED, Case
+from workflows.case import AWAITED, Case, Waiting
 from workflows.definitions import born_by
+from workflows.parking import Room
 from workflows.policy.index import Policy
 
 
@@ -76,6 +78,9 @@ class SliceReads:
         self.seen: dict[SeenKey, SeenRow] = {}
         self._unborn: dict[str, int] = {}  # by home: unborn cases that hold events, more than when the slice began
         self._unborn_before: dict[str, int] = {}  # by home: those of then
+        self.parked: dict[tuple[str, str], ParkedRow] = {}  # by case and principal: where another number waits now
+        self._own = Counter[tuple[str, str]]()  # by home and principal: waiting events, more than when the slice began
+        self._own_before: dict[tuple[str, str], int] = {}  # by home and principal: those of then
 
     def read(self, batches: Sequence[Batch]) -> None:
         """Decode all records, then fetch what they touch, each table once: cases, seen events, neighbours."""
@@ -147,6 +152,9 @@ class SliceReads:
         """Take in a case as it stands after a step."""
         home, before = home_of(case.id), self.cases.get(case.id)
         self._unborn[home] = self._unborn.get(home, 0) + is_unborn(case) - (before is not None and is_unborn(before))
+        waited = before.parked if before is not None else ()
+        if case.parked is not waited:
+            self.count_parked(case, waited, partition)
         self.cases[case.id] = case
         self.due_at[case.id] = case.next_at
         if case.next_at is not None:
@@ -163,11 +171,28 @@ class SliceReads:
             raise self.broken[id_]
         return self.cases.get(id_)
 
-    def unborn(self, home: str) -> int:
-        """The unborn cases of a home that hold early events, as they stand within this slice."""
-        if home not in self._unborn_before:
-            self._unborn_before[home] = slices.count_unborn(self.connection, home)
-        return self._unborn_before[home] + self._unborn.get(home, 0)
+    def count_parked(self, case: Case, waited: Iterable[Waiting], partition: int) -> None:
+        """Take in that other events wait with a case than did before."""
+        home, were = home_of(case.id), Counter(waiting.principal for waiting in waited)
+        are = Counter(waiting.principal for waiting in case.parked)
+        for principal in {*were, *are} - {""}:
+            self._own[home, principal] += are[principal] - were[principal]
+            self.parked[case.id, principal] = ParkedRow(case.id, principal, home, partition, are[principal])
+
+    def room(self, case: Case, principal: str) -> Room:
+        """What waits in the home of a case, as it stands within this slice: unborn cases, if this would be another one,
+        and events of a principal."""
+        home, unborn, own = home_of(case.id), 0, 0
+        if case.state == AWAITED and not case.parked:
+            if home not in self._unborn_before:
+                self._unborn_before[home] = slices.count_unborn(self.connection, home)
+            unborn = self._unborn_before[home] + self._unborn.get(home, 0)
+        if principal:
+            key = home, principal
+            if key not in self._own_before:
+                self._own_before[key] = slices.count_parked(self.connection, *key)
+            own = self._own_before[key] + self._own[key]
+        return Room(unborn, own)
 
     def find_case(self, id_: str) -> Case | None:
         """A case that the records of this slice did not name as a subject."""

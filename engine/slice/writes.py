@@ -57,6 +57,7 @@ class SliceWrites:
         inbox_table.append(connection, self.appended)
         slices.write_steps(connection, self.steps)
         slices.write_cases(connection, list(self.cases.values()))
+        slices.write_parked(connection, list(self.reads.parked.values()))
         standing.write(connection, list(self.standing.values()), self.waiting, self.arrivals)
         slices.write_seen(connection, list(self.seen.values()))
         slices.update_seen(connection, self.seen_later)
@@ -254,12 +255,13 @@ def step_row(partition: int, n: int, step: decide.DecidedStep, arrival: int, day
 def parked_letter(outcome: decide.EventOutcome, n: int, case: Case, partition: int, arrival: int) -> DeadLetter:
     """The dead letter of a parked event that was given up in step `n`."""
     assert outcome.refusal is not None
-    event = decode_record(outcome.raw).event
+    record = decode_record(outcome.raw)
+    event = record.event
     return dead_letter(
         f"{partition}.n{n}",
         arrival,
         outcome.refusal,
-        "",
+        record.principal,
         outcome.raw.decode(),
         partition=partition,
         source=event.source,

@@ -447,6 +447,23 @@ def cases_without_steps(connection: Connection) -> list[str]:
     return [row[0] for row in execute(connection, sql)]
 
 
+def parked_rows(connection: Connection, ids: list[str]) -> dict[str, dict[str, tuple[str, int, int]]]:
+    """What is counted of events that wait with these cases: by case and principal the home, partition and number."""
+    condition, wanted = among(connection, "case_id", ids)
+    found: dict[str, dict[str, tuple[str, int, int]]] = {}
+    sql = f"SELECT case_id, principal, home, partition, number FROM parked WHERE {condition} ORDER BY 1, 2"
+    for case, principal, *counted in execute(connection, sql, wanted):
+        found.setdefault(case, {})[principal] = (*counted,)
+    return found
+
+
+def parked_without_steps(connection: Connection) -> list[str]:
+    """Cases of which events are counted as waiting, and no fact speaks."""
+    sql = """SELECT DISTINCT case_id FROM parked WHERE NOT EXISTS (SELECT 1 FROM facts s
+             WHERE s.case_id = parked.case_id) ORDER BY case_id"""
+    return [row[0] for row in execute(connection, sql)]
+
+
 def count_steps(connection: Connection) -> int:
     """How many steps are stored."""
     value: int = execute(connection, "SELECT count(*) FROM facts").scalar_one()

@@ -67,6 +67,16 @@ class CaseRow(Struct):
     body: str
 
 
+class ParkedRow(Struct):
+    """How many events of a principal wait with a case; 0: none any more."""
+
+    case_id: str
+    principal: str
+    home: str
+    partition: int
+    number: int
+
+
 class StepRow(Struct):
     """A step: `cause` and `body` are canonical JSON."""
 

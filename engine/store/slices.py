@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
-from engine.store.rows import CaseRow, PartitionRow, SeenKey, SeenRow, StepRow
+from engine.store.rows import CaseRow, ParkedRow, PartitionRow, SeenKey, SeenRow, StepRow
 from engine.store.sql import among, execute, execute_many, is_sqlite, rows_as
-from engine.store.tables import UNBORN, cases, facts, partitions, seen
+from engine.store.tables import UNBORN, cases, facts, parked, partitions, seen
 
 
 def read_partitions(connection: Connection) -> list[PartitionRow]:
@@ -65,6 +65,12 @@ def count_unborn(connection: Connection, home: str) -> int:
     return count
 
 
+def count_parked(connection: Connection, home: str, principal: str) -> int:
+    """The events of a principal that wait in a home."""
+    sql = "SELECT coalesce(sum(number), 0) FROM parked WHERE home = ? AND principal = ?"
+    return int(execute(connection, sql, home, principal).scalar_one())
+
+
 def read_nearby(connection: Connection, keys: Iterable[str]) -> list[tuple[str, int | None, str]]:
     """Open cases under correlation keys: (id, next_at, body)."""
     condition, wanted = among(connection, "key", sorted(keys))
@@ -90,6 +96,13 @@ def write_steps(connection: Connection, rows: Sequence[StepRow]) -> None:
 def write_cases(connection: Connection, rows: Sequence[CaseRow]) -> None:
     """The cases as they are now."""
     writes.upsert(connection, cases, sorted(rows, key=attrgetter("id")))
+
+
+def write_parked(connection: Connection, rows: Sequence[ParkedRow]) -> None:
+    """How many events of principals wait with cases now. Where none does, there is no row."""
+    writes.upsert(connection, parked, [row for row in rows if row.number])
+    if gone := [(row.case_id, row.principal) for row in rows if not row.number]:
+        execute_many(connection, "DELETE FROM parked WHERE case_id = ? AND principal = ?", gone)
 
 
 def write_seen(connection: Connection, rows: Sequence[SeenRow]) -> None:

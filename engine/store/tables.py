@@ -146,6 +146,18 @@ Index(
 Index("cases_opened", cases.c.opened_at, cases.c.id)
 Index("cases_state", cases.c.state, cases.c.id)
 
+parked = Table(
+    "parked",
+    metadata,
+    _key("case_id"),
+    _key("principal"),  # of those with quotas
+    _text("home"),
+    Column("partition", Integer, nullable=False),
+    Column("number", Integer, nullable=False),  # of its events that wait with the case
+    sqlite_with_rowid=False,
+)
+Index("parked_of", parked.c.home, parked.c.principal, parked.c.number)
+
 facts = Table(
     "facts",
     metadata,

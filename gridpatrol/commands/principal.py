@@ -64,6 +64,7 @@ def list_principals(file: str | None, as_json: bool) -> None:
         names = [*one.patterns, *sorted(one.codes)]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         speaks_for = ", ".join(names[:5]) + more or "nobody"
-        quota = [f"{number:g}" if number else "no limit" for number in (one.quota.events_per_s, one.quota.streams)]
+        limits = (one.quota.events_per_s, one.quota.streams, one.quota.parked)
+        quota = [f"{number:g}" if number else "no limit" for number in limits]
         rows.append((one.name, speaks_for, "yes" if one.reads else "", "yes" if one.operator else "", *quota))
-    table(("principal", "speaks for", "reads", "operator", "events/s", "streams"), rows)
+    table(("principal", "speaks for", "reads", "operator", "events/s", "streams", "parked"), rows)

@@ -161,7 +161,7 @@ class IncidentScript:
         self.state = "reported"
         if self.source == "patrol" and self.category.dissuade:
             self.state, to = "discovered", Owner(self.leaf, len(self.case.path))
-        elif self.source in ("inspection", "supervision") and level == to.level < len(self.case.path):
+        elif finder.role != "sponsor" and self.source in ("inspection", "supervision") and level == to.level:
             self.state = "accepted"
         self.case = replace(self.case, by=finder.code, owner=to)
 

@@ -155,7 +155,8 @@ def _report(engine: Engine) -> str:
         for p in policy.pack.posts
         if p.role == "member" and not p.vacant and policy.grids[p.grid].level == policy.leaf_level
     )
-    category = next(c for c in policy.pack.categories if c.dissuade)
+    level = policy.options.default_level
+    category = next(c for c in policy.pack.categories if c.dissuade and c.level == level)
     subject = mint(policy.home(post.grid), now, Random(now))
     event = {
         "specversion": "1.0",

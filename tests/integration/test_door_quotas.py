@@ -35,6 +35,7 @@ events_burst = 20
 refused_per_s = 0.001
 refused_burst = 5
 batches = 1
+parked = 2
 [principal.neighbour]
 actors = ["{HOTLINE}"]
 tokens = ["{digest_of(TOKENS["neighbour"])}"]
@@ -103,6 +104,20 @@ def test_of_refused_events_so_many_are_kept_and_each_is_answered(door: Served) -
     assert problem(door.post(bad(12), **bearer("neighbour")), 400)["dead_letter"]
     assert value(door, 'gridpatrol_refused_total{kept="yes",reason="unknown_type"}') == 6
     assert value(door, 'gridpatrol_refused_total{kept="no",reason="unknown_type"}') == 6
+
+
+def test_early_events_find_a_place_up_to_the_quota_and_the_neighbour_s_find_theirs(door: Served) -> None:
+    early = [new(n) | {"type": "gridpatrol.comment.added.v1", "data": {}} for n in range(4)]
+    results = door.batch(early[:3], Prefer="wait=10; parked=0", **bearer("app")).json()["results"]
+    assert [item["outcome"] for item in results] == ["parked", "parked", "refused"]
+    assert (results[2]["reason"], results[2]["field"]) == ("over_limit", "subject")
+    assert "send what they wait for, then this one again" in results[2]["detail"]
+    body = door.post(early[3], Prefer="wait=10; parked=0", **bearer("neighbour")).json()
+    assert body["outcome"] == "parked"
+    report = door.post(new(0) | {"id": "report"}, Prefer="wait=10", **bearer("app")).json()
+    assert report["outcome"] == "done"
+    again = door.post(early[2], Prefer="wait=10; parked=0", **bearer("app")).json()
+    assert again["outcome"] == "parked", "there is a place now"
 
 
 def test_a_second_batch_waits_for_the_first_and_single_events_do_not(door: Served, file: Path) -> None:

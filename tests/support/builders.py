@@ -35,10 +35,10 @@ CITY = "XA-CHIEF"
 CENTRE = "WY-DISPATCH"
 HOTLINE = "WY-12345"
 
-DUST = "D3-01"  # street level, dissuaded first
-BARE = "D3-04"  # street level, not dissuaded
-METRO = "D2-02"  # district level, dissuaded first
-OUTLET = "D2-14"  # district level, not dissuaded
+DUST = "D3-01"  # street level
+BARE = "D3-04"  # street level
+METRO = "D2-02"  # district level
+OUTLET = "D2-14"  # district level
 SEWERS = "D1-01"  # city level
 
 OPERATOR = Operator("local:somebody", "cli")
@@ -58,6 +58,12 @@ def changed(policy: Policy | None = None, *, options: dict[str, Any] | None = No
         fields["options"] = msgspec.structs.replace(pack.options, **options)
     pack = msgspec.structs.replace(pack, **fields)
     return Policy(pack, model.digest(pack))
+
+
+def undissuaded(policy: Policy | None = None) -> Policy:
+    """A pack (the sample) in which what is found on patrol is reported at once."""
+    pack = (policy or weiyang()).pack
+    return changed(policy, categories=tuple(msgspec.structs.replace(c, dissuade=False) for c in pack.categories))
 
 
 def noise(length: int) -> str:

@@ -215,7 +215,9 @@ def test_an_order_after_the_deadline_charges_nobody_else():
 
 def test_who_neither_held_the_work_nor_stands_above_takes_no_lapse_back():
     """A reporter that withdraws: the street was late, whatever instant the reporter names."""
-    story = Story(rules(("accept", "1工作时"))).found(BARE, at("03-02 09:00"))
+    story = Story(rules(("accept", "1工作时"))).found(DUST, at("03-02 09:00"))
+    story.done("dissuasion.recorded", MEMBER, at("03-02 09:00"), outcome="ineffective")
+    story.done("incident.reported_up", MEMBER, at("03-02 09:00"))
     story.until(at("03-02 11:00"))
     story.done("incident.withdrawn", MEMBER, at("03-02 11:00"), occurred=at("03-02 09:30"))
     stopped = next(fact for fact in story.of(facts.ClockStopped) if fact.clock == "accept")

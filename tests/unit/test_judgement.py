@@ -10,7 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import facts
-from tests.support.builders import BARE, DISTRICT, DUST, HOTLINE, HOUR, LEAF, MEMBER, STREET, Story, at, changed
+from tests.support.builders import (
+    BARE,
+    DISTRICT,
+    DUST,
+    HOTLINE,
+    HOUR,
+    LEAF,
+    MEMBER,
+    STREET,
+    Story,
+    at,
+    changed,
+    undissuaded,
+)
 from tests.unit.test_sla import clock, limits, small
 from workflows.decision import believed
 
@@ -96,7 +109,7 @@ def test_a_parked_event_is_believed_by_the_arrival_at_which_it_came():
 
 
 def test_a_report_from_yesterday_begins_its_clocks_when_it_happened():
-    story = Story(RULES)
+    story = Story(undissuaded(RULES))
     story.done(
         "report.submitted",
         MEMBER,

@@ -391,6 +391,11 @@ ONE_FINDING = {
         "warning roles.csv:3 role: rule 'report-above': no post has the role dispatcher",
         "add a post",
     ),
+    "a rule that lets speak who only reads": (
+        ("roles.csv", "urge,incident.urged,supervisor;office;sponsor", "urge,incident.urged,supervisor;inspection"),
+        "error roles.csv:32 role: rule 'urge': inspection reads and says nothing",
+        "take the role out",
+    ),
     "a partition level out of range": (
         ("pack.toml", "partition_level = 2", "partition_level = 4"),
         "error pack.toml options.partition_level: 4 is no level",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from schemas import facts
@@ -34,7 +37,7 @@ from tests.support.builders import (
 from workflows.case import Case
 from workflows.decide import IncomingEvent, take
 from workflows.definitions import DEFINITIONS
-from workflows.parking import wait_of, waits_for
+from workflows.parking import Room, no_place, wait_of, waits_for
 from workflows.policy.model import RoleRow
 
 REPORT: dict[str, Any] = {"category": DUST, "source": "patrol", "grid": LEAF}
@@ -327,13 +330,27 @@ def test_two_actors_may_wait_under_one_id_and_each_is_released_for_itself():
 def test_the_unborn_cases_of_a_home_that_hold_events_are_capped(others, taken):
     rules = changed(options={"unborn_cap": 3})
     said = arrived(event("incident.closed", MEMBER, at("03-02 09:00")), at("03-02 09:00"))
-    result = take(Case(id=subject()), said, rules, rules, unborn=others)
+    result = take(Case(id=subject()), said, rules, rules, room=lambda: Room(unborn=others))
     if taken:
-        assert take(result.case, said, rules, rules, unborn=3).outcomes[0].outcome == "parked", "it counts once"
+        again = take(result.case, said, rules, rules, room=lambda: Room(unborn=3))
+        assert again.outcomes[0].outcome == "parked", "it counts once"
     else:
         refusal = result.outcomes[0].refusal
         assert refusal is not None and (refusal.reason, refusal.field) == (Reason.OVER_LIMIT, "subject")
         assert refusal.detail.startswith("events of 3 cases of WY01")
+
+
+@given(floods=st.lists(st.integers(0, 3), max_size=200))
+def test_as_many_floods_as_there_may_be_leave_a_place_to_who_has_none(floods: list[int]) -> None:
+    """Each takes half of what is left at most, so four of them leave the sixteenth part."""
+    options = structs.replace(weiyang().pack.options, unborn_cap=16)
+    said = arrived(event("incident.closed", MEMBER, at("03-02 09:00")), at("03-02 09:00")).record
+    case, own = Case(id=subject()), Counter[int]()
+    for number in floods:
+        room = Room(unborn=own.total(), own=own[number])
+        own[number] += not no_place(structs.replace(said, principal=f"flood {number}"), case, options, room)
+    assert no_place(structs.replace(said, principal="neighbour"), case, options, Room(unborn=own.total())) == ""
+    assert len(set(floods)) != 1 or own.total() == min(8, len(floods)), "one alone has half"
 
 
 # ---- what it waits for ------------------------------------------------------------------------------------

@@ -193,6 +193,16 @@ def test_a_neighbouring_grid_does_not_check_nor_close():
     story.done("incident.closed", CENTRE)
 
 
+def test_discipline_inspection_has_posts_that_read_and_say_nothing():
+    """`配合市纪检监察部门…进行监督考核` (M39): at the city and at the district."""
+    posts = [post for post in weiyang().pack.posts if post.role == "inspection"]
+    assert [post.grid for post in posts] == ["XA", "WY"]
+    for name in EVENT_TYPES:
+        for post in posts:
+            refused = forbid(post, trigger_of(name), CASE, weiyang(), weiyang())
+            assert refused is not None and "role inspection may not say" in refused.detail
+
+
 def test_only_the_reporter_withdraws():
     story = Story().found(BARE)
     story.refused(Reason.FORBIDDEN, "incident.withdrawn", LEAF_CHIEF)

@@ -7,9 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from engine import admission
 from engine.errors import SettingsError
 from engine.principals import LOCAL, Principal
 from engine.quotas import LETTER_BYTES, OverQuota, Quota, Quotas
+from schemas.envelope import decode_record
+from tests.support.builders import MEMBER, event
+from tests.support.rewriting import written_down
 from tests.unit.test_principals import read
 
 FEW = Quota(events_per_s=2, events_burst=10, refused_per_s=0.5, refused_burst=3, batches=2)
@@ -113,3 +117,14 @@ def test_quotas_stand_in_the_file_beside_the_rights(tmp_path) -> None:
 def test_a_quota_that_cannot_be_is_named(tmp_path, line: str) -> None:
     with pytest.raises(SettingsError, match=rf"principal\.app.*{line.split()[0]}"):
         read(tmp_path, f"[principal.app]\n{line}")
+
+
+@pytest.mark.parametrize(("principal", "stamped"), [("app", ("app", 7)), ("local", ("", 0))])
+def test_a_door_writes_on_the_record_whose_event_it_is_and_how_many_of_his_may_wait(
+    principal: str, stamped: tuple[str, int]
+) -> None:
+    sender = LOCAL if principal == LOCAL.name else Principal(principal, patterns=("*",), quota=Quota(parked=7))
+    received = admission.admit(written_down(event("comment.added", MEMBER, 1_800_000_000_000)), sender, 1)
+    assert isinstance(received, tuple), received
+    record = decode_record(received[0].body)
+    assert (record.principal, record.parked) == stamped

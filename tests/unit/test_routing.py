@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas import facts
 from schemas.events import Position
@@ -19,6 +20,7 @@ from tests.support.builders import (
     DISTRICT,
     DUST,
     HOTLINE,
+    HOUR,
     LEAF,
     LEAF_CHIEF,
     MEMBER,
@@ -28,12 +30,14 @@ from tests.support.builders import (
     STREET,
     Story,
     changed,
+    undissuaded,
     weiyang,
 )
 from workflows import routing
 from workflows.case import Case, Owner
 from workflows.holding import present
-from workflows.policy.model import Grid
+from workflows.policy.index import Policy
+from workflows.policy.model import Grid, encode
 
 STAFF = "WY01-STAFF1"  # of the street office
 PATH = ("XA", "WY", "WY01", "WY01-01")
@@ -43,8 +47,8 @@ def owner(story: Story) -> tuple[str, int, str]:
     return story.case.owner.grid, story.case.owner.level, story.case.owner.department
 
 
-def dissuaded_in_vain(category: str = DUST) -> Story:
-    story = Story().found(category)
+def dissuaded_in_vain(category: str = DUST, rules: Policy | None = None, **data: Any) -> Story:
+    story = Story(rules).found(category, **data)
     story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
     return story
 
@@ -110,9 +114,38 @@ def test_level_4_copies_the_leader_who_sponsors_its_grid():
     assert story.case.owner.grid == "WY01"
 
 
+def test_whatever_a_leaf_finds_it_dissuades_first():
+    """`发现环境问题及时劝阻，劝阻无果及时上报三级网格` (section six, four): not only what its duties name."""
+    for category in weiyang().categories:
+        story = Story().found(category)
+        assert (story.case.state, owner(story)) == ("discovered", (LEAF, 4, "")), category
+        assert story.case.clock("dissuade") is not None, category
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_what_dissuasion_solves_is_found_solved_checked_and_closed_in_one_visit(offline):
+    """`情况现场检查、问题现场整改、结果现场上报` (M69): nobody above has to act, be the phone heard late or not."""
+    story = Story()
+    visit: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("report.submitted", {"category": BARE, "source": "patrol"}),
+        ("dissuasion.recorded", {"outcome": "effective"}),
+        ("verification.recorded", {"outcome": "solved"}),
+        ("incident.closed", {}),
+    )
+    begun = story.now
+    for minutes, (kind, data) in enumerate(visit):
+        said = begun + minutes * 60_000
+        story.done(kind, MEMBER, begun + 8 * HOUR if offline else said, occurred=said, **data)
+    assert (story.case.state, story.case.judged) == ("closed", begun + 3 * 60_000)
+    assert [(fact.level, fact.by, fact.checks) for fact in story.history(facts.Handled)] == [(4, MEMBER, (4,))]
+    outcomes = {fact.clock: fact.result for fact in story.history(facts.ClockStopped)}
+    assert outcomes == dict.fromkeys(("dissuade", "verify", "close", "total"), "on_time")
+    assert not story.history(facts.Copied)
+
+
 def test_a_problem_without_dissuasion_is_reported_and_copied_at_once():
-    """`同时上报包抓领导` holds for a report that needs no dissuasion first, too."""
-    story = Story().found(BARE)
+    """`同时上报包抓领导` holds for a report that needs no dissuasion first, too, where a pack has such problems."""
+    story = Story(undissuaded()).found(BARE)
     assert story.case.state == "reported"
     assert story.one(facts.Copied).posts == ("WY01-01-SPONSOR",)
 
@@ -181,17 +214,82 @@ def test_level_3_reports_to_level_2_and_its_departments_and_copies_its_sponsor()
     assert story.case.state == "reported"
 
 
-def test_level_3_reports_to_level_1_what_belongs_there():
-    """`如属于一级、二级网格处置或确需一级、二级网格协调解决的工作事项` (M25)."""
+def test_level_3_reports_to_level_1_what_belongs_there_and_copies_level_2_and_the_departments_of_both():
+    """`应迅速将情况上报到一级、二级网格及市、区相关职能部门协调处置，同时上报包抓领导` (M17, M25)."""
+    copied = facts.Copied(posts=("WY01-SPONSOR", "WY-CHIEF", "WY-OFFICE"), departments=("XA-FUNC", "WY-BUILD"))
     story = Story()
     story.done("report.submitted", STAFF, story.now, category=SEWERS, source="inspection", grid=LEAF)
     assert owner(story) == ("XA", 1, "")
+    assert story.one(facts.Copied) == copied
+    story = Story().reported(SEWERS)  # the same where it was held and is escalated
+    story.done("incident.reassigned", CENTRE, to_grid="WY01")
+    story.accepted()
+    story.done("incident.escalated", STREET, reason="authority")
+    assert owner(story) == ("XA", 1, "")
+    assert story.one(facts.Copied) == copied
+
+
+OFFICE = ("WY01-CHIEF", "WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3")  # of level 3
+
+
+@pytest.mark.parametrize(
+    ("category", "to", "posts"),
+    [
+        (DUST, {}, ()),
+        (METRO, {}, OFFICE),
+        (SEWERS, {}, ("WY-CHIEF", "WY-OFFICE", *OFFICE)),
+        (DUST, {"to_grid": "WY"}, OFFICE),
+        (DUST, {"to_department": "WY-BUILD"}, OFFICE),
+        (METRO, {"to_grid": "WY01"}, ()),
+    ],
+)
+def test_a_report_that_passes_over_levels_copies_them(category, to, posts):
+    """`直接上报到有处置权的上级网格或相关职能部门` (M16): those between hear of it at once.
+
+    The leaf reports to a grid or to a department, so no department gets a copy.
+    """
+    story = dissuaded_in_vain(category)
+    story.done("incident.reported_up", MEMBER, **to)
+    assert story.one(facts.Copied) == facts.Copied(posts=("WY01-01-SPONSOR", *posts))
+
+
+def test_a_grid_that_holds_a_case_from_elsewhere_passes_over_the_levels_of_the_place():
+    story = Story().reported(BARE)
+    story.done("incident.reassigned", CENTRE, to_grid="WY02")
+    story.accepted("WY02-CHIEF")
+    story.done("incident.escalated", "WY02-CHIEF", reason="coordination", to_grid="XA")
+    assert story.one(facts.Copied).posts == ("WY02-SPONSOR", "WY-CHIEF", "WY-OFFICE")
+
+
+def test_a_copy_goes_to_posts_that_stand_and_a_grid_that_has_gone_gets_none():
+    """The register counts that is active when it is said: who is vacant then, and grids that are no more."""
+    pack = weiyang().pack
+    vacant = changed(posts=tuple(structs.replace(p, vacant=p.code == "WY-OFFICE") for p in pack.posts))
+    gone = changed(
+        grids=tuple(g for g in pack.grids if not g.code.startswith("WY01")),
+        posts=tuple(p for p in pack.posts if not p.code.startswith("WY01")),
+    )
+    case = structs.replace(Story().reported(SEWERS).case, by="")
+    city = Owner("XA", 1)
+    assert routing.copies("WY01", case, city, weiyang(), vacant, 0)[0] == ("WY01-SPONSOR", "WY-CHIEF")
+    assert routing.copies("WY01", case, city, weiyang(), gone, 0) == ((), ("XA-FUNC",))
+
+
+def test_a_pack_that_says_nothing_of_it_copies_no_level_that_is_passed_over():
+    """As before there was this option: what older packs and logs meant they still mean."""
+    rules = changed(options={"copy_passed": False})
+    assert b"copy_passed" not in encode(rules.pack), "hashes are what they were"
+    story = Story(rules)
+    story.done("report.submitted", STAFF, story.now, category=SEWERS, source="inspection", grid=LEAF)
     assert story.one(facts.Copied) == facts.Copied(posts=("WY01-SPONSOR",), departments=("XA-FUNC",))
+    story = dissuaded_in_vain(METRO, rules)
+    story.done("incident.reported_up", MEMBER)
+    assert story.one(facts.Copied) == facts.Copied(posts=("WY01-01-SPONSOR",))
 
 
 def test_an_escalation_for_want_of_authority_goes_to_the_level_that_has_it():
     """`如属于一级网格处置`: level 3 holds it by mistake, the catalogue gives it to level 1."""
-    story = Story().found(SEWERS)
+    story = Story().reported(SEWERS)
     story.done("incident.reassigned", CENTRE, to_grid="WY01")
     story.done("incident.accepted", STREET)
     story.done("incident.escalated", STREET, reason="authority")
@@ -236,6 +334,44 @@ def test_by_level_each_case_has_one_owner():
     story.done("incident.accepted", DISTRICT)
 
 
+# ---- sponsors ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sponsor", "source", "category", "grid", "copied"),
+    [
+        ("WY01-SPONSOR", "inspection", BARE, "WY01", None),
+        ("WY01-SPONSOR", "inspection", OUTLET, "WY", facts.Copied((), ("WY-BUILD", "WY-EPB"))),
+        ("WY01-01-SPONSOR", "supervision", BARE, "WY01", None),
+        ("WY01-01-SPONSOR", "supervision", METRO, "WY", facts.Copied(OFFICE)),
+    ],
+)
+def test_what_a_sponsor_finds_is_reported_and_the_grid_has_to_accept_it(sponsor, source, category, grid, copied):
+    """`区级领导…实地检查`, `街道办事处领导…实地督查`: `检查、督促和指导` (M45, M47, M128), not handling."""
+    story = Story()
+    story.done("report.submitted", sponsor, story.now, category=category, source=source, grid=LEAF)
+    assert (story.case.state, story.case.owner.grid, story.case.by) == ("reported", grid, sponsor)
+    assert story.of(facts.Copied) == ([copied] if copied else []), "not to who reported it"
+    assert story.case.clock("accept") is not None
+    story.refused(Reason.FORBIDDEN, "incident.accepted", sponsor)
+    story.accepted(STREET if grid == "WY01" else DISTRICT)
+
+
+def test_a_sponsor_reports_from_its_own_grid_what_it_inspected_and_may_take_it_back():
+    for sponsor, grid, source in (
+        ("WY01-SPONSOR", "WY02-01", "inspection"),
+        ("WY01-02-SPONSOR", LEAF, "supervision"),
+        ("WY01-SPONSOR", LEAF, "patrol"),
+        ("WY01-01-SPONSOR", LEAF, "inspection"),
+    ):
+        story = Story(home=grid[:4])
+        refused = story.refused(Reason.FORBIDDEN, "report.submitted", sponsor, category=BARE, source=source, grid=grid)
+        assert refused.field == ("data.source" if grid == LEAF and sponsor != "WY01-02-SPONSOR" else "actor")
+    story = Story()
+    story.done("report.submitted", "WY01-SPONSOR", story.now, category=BARE, source="inspection", grid=LEAF)
+    story.done("incident.withdrawn", "WY01-SPONSOR")
+
+
 # ---- across borders ---------------------------------------------------------------------------------------
 
 
@@ -249,7 +385,8 @@ def test_by_level_each_case_has_one_owner():
 )
 def test_what_crosses_the_border_of_street_offices_goes_to_level_2(touches, grid):
     """`对街道办事处跨界问题上报二级网格管理机构` (M31): to the lowest grid that contains all of it."""
-    story = Story().found(BARE, touches=list(touches))
+    story = dissuaded_in_vain(BARE, touches=list(touches))
+    story.done("incident.reported_up", MEMBER)
     assert story.case.owner.grid == grid
 
 
@@ -263,7 +400,8 @@ def test_level_3_does_not_keep_what_it_finds_across_its_border():
 def test_what_crosses_the_border_of_districts_goes_to_level_1():
     """`对区县跨界问题上报一级网格管理机构`, `协调解决区县跨界污染问题` (M30, M32)."""
     rules = changed(grids=(*weiyang().pack.grids, Grid("BL", "邻区（示例）", 2, "XA"), Grid("BL01", "邻街", 3, "BL")))
-    story = Story(rules).found(BARE, touches=["BL01"])
+    story = dissuaded_in_vain(BARE, rules, touches=["BL01"])
+    story.done("incident.reported_up", MEMBER)
     assert story.case.owner.grid == "XA"
     story = Story(rules).reported(BARE, touches=["BL01"])
     assert story.case.owner == Owner("XA", 1)

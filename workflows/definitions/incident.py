@@ -5,7 +5,7 @@
 1. A leaf grid that finds a problem on patrol dissuades first, where the category asks for it (M14). Effective
    dissuasion goes straight to verification; otherwise it is reported up (M15, M16).
 2. Found or told elsewhere, it starts at the level that will handle it: reported, or, where an inspecting grid
-   has the authority itself, accepted (M21, M23).
+   has the authority itself, accepted (M21, M23). What a sponsor finds is reported (M128).
 3. The owner accepts, dispatches to a department or handles it itself (M18, M24); it can return what is not
    its duty and escalate what is beyond it (M25, M30-M32). After a return only a new decision on who handles
    is possible.
@@ -106,9 +106,17 @@ def dissuades_first(case: Case, data: EventData, speaker: Speaker) -> bool:
 
 
 def found_by_its_handler(case: Case, data: EventData, speaker: Speaker) -> bool:
-    """An inspecting grid above the leaves that has the authority over what it found (M21, M23)."""
+    """An inspecting grid above the leaves that has the authority over what it found (M21, M23).
+
+    A sponsor looks on (检查、督促和指导): the grid that it sponsors has to accept what it found.
+    """
     inspected = isinstance(data, ReportSubmitted) and data.source in (Source.INSPECTION, Source.SUPERVISION)
-    return inspected and speaker.level < speaker.leaf_level and speaker.level == speaker.authority
+    return (
+        inspected
+        and speaker.role != "sponsor"
+        and speaker.level < speaker.leaf_level
+        and speaker.level == speaker.authority
+    )
 
 
 def effective(case: Case, data: EventData, speaker: Speaker) -> bool:

@@ -56,7 +56,8 @@ class Post(Struct, frozen=True, omit_defaults=True):
 
     code: str
     title: str
-    # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake
+    # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake,
+    # inspection 纪检监察, which reads and says nothing
     role: str
     grid: str
     department: str = ""
@@ -159,6 +160,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     quiet_exempt: tuple[str, ...] = ()  # clocks whose alerts do not wait
     grace_days: int = 3  # after a period's end, later facts restate it
     min_n: int = 10  # least number of cases for a ranking
+    copy_passed: bool = False  # levels that a report passes over get a copy (M17)
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):

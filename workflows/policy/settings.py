@@ -82,6 +82,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     rework_level: int
     default_level: int
     checks: Literal["all", "last"] = "all"
+    copy_passed: bool = False
     verifier_differs: bool = False
     barred_verifiers: tuple[str, ...] = ()
     loop_alarm: int = 3
@@ -165,6 +166,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         rework_level=given.rework_level,
         default_level=given.default_level,
         checks=given.checks,
+        copy_passed=given.copy_passed,
         verifier_differs=given.verifier_differs,
         barred_verifiers=given.barred_verifiers,
         loop_alarm=given.loop_alarm,

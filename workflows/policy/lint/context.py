@@ -10,7 +10,9 @@ from workflows.policy.model import Category, Department, Grid, Pack
 from workflows.policy.problems import Problems
 
 CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close", "total")
-ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake")
+ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection")
+READS = "inspection"
+"""The role that reads and says nothing."""
 TELL = (
     "holder",
     "holder_chief",
