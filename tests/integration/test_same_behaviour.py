@@ -64,6 +64,14 @@ def as_of_then(log: Path) -> bytes:
     return b"".join(plain).replace(b"gridpatrol/2", b"gridpatrol/1", 1)
 
 
+def as_answered_then(said: dict[str, str]) -> dict[str, str]:
+    """Answers without what they say since: which measures count at the unit that is charged."""
+    charged = re.compile(r',\s*"charged": \[[^\]]*\]')
+    found = {command: charged.sub("", text) for command, text in said.items()}
+    assert all(command.startswith("performance") for command, text in said.items() if found[command] != text)
+    return found
+
+
 def unquoted(said: dict[str, str]) -> dict[str, str]:
     """Answers without the refusals that quoted what was sent: an upgrade takes them from the letters."""
     quoting = re.compile(r"""("detail": )"[^"\n]*'[^\n]*",""")
@@ -98,7 +106,7 @@ def test_the_database_is_opened_verified_and_read_as_before(tmp_path: Path) -> N
     gridpatrol("db", "upgrade", "--database", url)
     gridpatrol("verify", "--database", url)
     check_same_lines(facts_of(url, tmp_path), kept("facts.jsonl"))
-    check_same_answers(answers_of(url, list(answers())), unquoted(answers()))
+    check_same_answers(as_answered_then(answers_of(url, list(answers()))), unquoted(answers()))
     log = tmp_path / "log.jsonl"
     gridpatrol("log", "export", "--database", url, "-o", log)
     check_same_lines(as_of_then(log), kept("log.jsonl"))
@@ -109,7 +117,7 @@ def test_figures_that_are_folded_anew_are_those_of_before(tmp_path: Path) -> Non
     gridpatrol("db", "upgrade", "--database", url)
     gridpatrol("performance", "rebuild", "--database", url)
     wanted = {command: text for command, text in answers().items() if command.startswith("performance")}
-    check_same_answers(answers_of(url, list(wanted)), wanted)
+    check_same_answers(as_answered_then(answers_of(url, list(wanted))), wanted)
 
 
 def test_what_is_damaged_is_found(tmp_path: Path) -> None:
