@@ -183,18 +183,10 @@ class Writer(Loop):
         return busy
 
     def append_queued(self) -> bool:
-        """Append what is queued, up to a batch, in one transaction. With nothing else to do, wait a moment for it.
-
-        No more than a turn can decide lies undecided in the log, for there it is first come, first served: what waits
-        here has its turn by principal.
-        """
-        settings, undecided = self.engine.settings, self.engine.undecided()
-        most = settings.append_batch
-        if self.engine.heads and not self.stop_asked.is_set():  # it decides them itself
-            most = min(most, min(settings.slice_records, self._at_once) - undecided)
-        idle = not undecided and not self._letters and self._calls.empty()
+        """Append what is queued and has room, in one transaction. With nothing else to do, wait a moment for it."""
+        idle = not self.engine.undecided() and not self._letters and self._calls.empty()
         asks, self._held = self._held, []
-        room = most if len(asks) < settings.queue else 0
+        room = self.room() if len(asks) < self.engine.settings.queue else 0
         asks += self._queue.take(room, TURN_BYTES, IDLE_S if idle else 0.0)
         if not asks:
             return False
@@ -208,7 +200,7 @@ class Writer(Loop):
                     ask.durable.set_exception(error)
                     continue
                 (self._held if wait_ms and not self.stop_asked.is_set() else due).append(ask)
-            rows = self.engine.append([ask.submission for ask in due], now) if due else []
+            rows = self.append([ask.submission for ask in due], now) if due else []
         except Exception as error:
             for ask in asks:
                 if not ask.durable.done():
@@ -225,6 +217,21 @@ class Writer(Loop):
                 self._waiting[row.partition, row.position] = ask
             ask.durable.set_result(row)
         return True
+
+    def room(self) -> int:
+        """How many events may be appended now.
+
+        No more than a turn can decide lies undecided in the log, for there it is first come, first served: what waits
+        here has its turn by principal.
+        """
+        settings = self.engine.settings
+        if self.stop_asked.is_set():
+            return settings.append_batch
+        return min(settings.append_batch, min(settings.slice_records, self._at_once) - self.engine.undecided())
+
+    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+        """Append what was queued, durably and in order."""
+        return self.engine.append(wanted, now)
 
     def keep_letters(self) -> bool:
         """Keep some of the letters that wait, in one transaction; each in its own where the database refuses one."""

@@ -146,7 +146,7 @@ def answers(engine: Engine, shapes: bool = True) -> list[tuple[object, ...]]:
 def derived(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
     """What the consumers made of the facts. The feed's own lines follow the wall clock and are left out."""
     queries = {
-        "figures": "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0",
+        "figures": "SELECT * FROM figures WHERE value <> 0",
         "outcomes": "SELECT case_id, clock, level, cycle, target, due, stopped, result, elapsed FROM outcomes",
         "alerts": "SELECT id, kind, due_at, raised_at, status, ended_at, ended_by FROM alerts",
         "told": "SELECT alert, what FROM deliveries",

@@ -14,13 +14,12 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Raw, Struct, inspect
 
-from schemas.events import EVENT_TYPES, LINK, WEB, Code, EventData, Instant, trigger_of
+from schemas.events import EVENT_TYPES, LINK, SUBJECT, WEB, Code, EventData, Instant, Merged, trigger_of
 from schemas.facts import AnyFact
 from schemas.instants import EARLIEST, SPAN, outside
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144
-SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$(?!\n)"
 DATASCHEMA = rf"^({WEB}|[Uu][Rr][Nn]:)"
 _SUBJECT, _DATASCHEMA, _LINK = re.compile(SUBJECT), re.compile(DATASCHEMA), re.compile(LINK)
 _SUSPECT = re.compile(rb"\\u0000|\\u[dD]|[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
@@ -210,6 +209,8 @@ def decode_sent(event: Envelope) -> EventData | Refusal:
         if not _LINK.match(item.url):
             remedy = "send https:// or http:// with a host, without a name and password"
             return Refusal(Reason.INVALID, f"data.evidence[{i}].url", f"no address that can be opened: {remedy}")
+    if isinstance(data, Merged) and not is_subject(data.into):
+        return Refusal(Reason.INVALID, "data.into", "no id of a case: send that of the one which goes on")
     return data
 
 

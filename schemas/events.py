@@ -51,7 +51,12 @@ Link = Annotated[
     ),
 ]
 """The pattern is asked for at the door only: logs of earlier releases hold other addresses."""
-CaseId = Annotated[str, Meta(min_length=38, max_length=120, description="<home>.<UUIDv7>")]
+SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$(?!\n)"
+CaseId = Annotated[
+    str,
+    Meta(min_length=38, max_length=120, description="<home>.<UUIDv7>", extra_json_schema={"pattern": SUBJECT}),
+]
+"""The pattern is asked for at the door only: logs of earlier releases hold other texts."""
 Sealed = Annotated[
     str,
     Meta(

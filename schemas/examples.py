@@ -113,6 +113,7 @@ STEP = facts.Step(
     at=AT + 180_000,
     day=20260302,
     policy=PACK,
+    definition="incident",
     path="/XA/WY/WY01/WY01-01/",
     category="D3-01",
     group="dust",
@@ -168,6 +169,7 @@ LINE = PublishedAlert(
     number=204,
     told_at=AT + 194_580_250,
     why="rung overdue",
+    definition="incident",
 )
 LETTER = DeadLetter(
     id="3.4711",
@@ -191,5 +193,6 @@ CELL = Cell(
     category="D3-01",
     group="dust",
     post=CHIEF,
+    definition="incident",
     value=12,
 )

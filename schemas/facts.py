@@ -360,7 +360,8 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
 
     Fulfilled it is `on_time`, `overdue` or `without_deadline`. A trigger that does not fulfil it leaves it `passed_on`,
     where somebody else owns the case next, or `void`: neither on time nor overdue. `lapsed` says of those two that the
-    deadline was missed all the same.
+    deadline was missed all the same, `claimed` of one on time that it came after its deadline: it rests on the sender's
+    word, within the offline allowance.
     """
 
     judged: Ms
@@ -371,6 +372,7 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     due: Ms | None = None
     why: str = ""  # the trigger that stopped it
     lapsed: bool = False
+    claimed: bool = False
     charged: Unit | None = None  # to whom the outcome is due; None: as the step says, in facts of earlier releases
 
 
@@ -471,6 +473,7 @@ class Step(Struct, frozen=True, omit_defaults=True, kw_only=True):
     at: Ms  # arrival of the record that caused or released it
     day: int  # local day of the effect, YYYYMMDD
     policy: str
+    definition: str  # the kind of case; empty before its report
     path: str  # ancestor path, codes joined by '/', with a slash at both ends
     category: str
     group: str

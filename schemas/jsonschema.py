@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import defstruct, structs
 
-from schemas.envelope import DATASCHEMA, SUBJECT, Envelope
-from schemas.events import EVENT_TYPES
+from schemas.envelope import DATASCHEMA, Envelope
+from schemas.events import EVENT_TYPES, SUBJECT
 from schemas.facts import Step
 from schemas.instants import SPAN
 

@@ -37,6 +37,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     raised_at: Ms
     due: Annotated[Ms, Meta(description="the clock's deadline, milliseconds UTC")] | None = None
     by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
+    definition: Annotated[str, Meta(description="the kind of case, such as incident")] = ""
 
 
 class PublishedAlert(Line, frozen=True, omit_defaults=True, kw_only=True):
@@ -82,12 +83,17 @@ class Cell(Struct, frozen=True, kw_only=True):
     category: str
     group: str
     post: str
+    definition: Annotated[
+        str, Meta(description="the kind of case; empty in cells of a release that told none, which are 0 now")
+    ] = ""
     value: Annotated[int, Meta(description="the absolute value; the last message of a key counts")]
 
 
 def cell_key(cell: Cell) -> str:
-    """The key of a cell: its dimensions as a JSON list in the order of the fields, without blanks."""
-    return msgspec.json.encode(msgspec.structs.astuple(cell)[:-1]).decode()
+    """The key of a cell: its dimensions as a JSON list in the order of the fields, without blanks. A cell of a release
+    that told no definition has a key without one."""
+    *key, definition, _ = msgspec.structs.astuple(cell)
+    return msgspec.json.encode([*key, definition] if definition else key).decode()
 
 
 encode_line = msgspec.json.Encoder().encode

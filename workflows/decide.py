@@ -24,7 +24,7 @@ from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, believed
 from workflows.definitions import DEFINITIONS, born_by
 from workflows.machine import Definition, Speaker
-from workflows.permissions import claim_of, forbid
+from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
@@ -132,8 +132,11 @@ def _decide(
     if post is None or post.vacant or not register.stands(post, incoming.arrival):
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
-    instant = believed(to_ms(event.time), incoming.first_arrival or incoming.arrival, rules.options.offline_ms)
-    d = Decision(case, rules, register, incoming.arrival, instant, event.actor)
+    came = incoming.first_arrival or incoming.arrival
+    allowance = offline_allowance(post, trigger_of(event.type), rules, register)
+    d = Decision(
+        case, rules, register, incoming.arrival, believed(to_ms(event.time), came, allowance), event.actor, came
+    )
     d.token = incoming.record.token
     try:
         if case.state == AWAITED:

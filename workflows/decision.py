@@ -40,6 +40,7 @@ class Decision:
         "arrival",
         "before",
         "by",
+        "came",
         "case",
         "ending",
         "facts",
@@ -50,7 +51,9 @@ class Decision:
         "token",
     )
 
-    def __init__(self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "") -> None:
+    def __init__(
+        self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "", came: int = 0
+    ) -> None:
         self.case = copy.copy(case)
         self.origin = case  # as it was before this decision
         self.before = case.owner
@@ -58,6 +61,7 @@ class Decision:
         self.register = register
         self.arrival = arrival
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
+        self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.by = by
         self.token = ""
         self.ending = Ending()  # what the trigger means for clocks that end

@@ -9,6 +9,7 @@ from typing import Any
 
 from schemas import events, facts
 from schemas.envelope import to_ms
+from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import holding, routing, sla
 from workflows.case import Owner
@@ -246,6 +247,9 @@ def merge(d: Decision, data: events.Merged, speaker: Speaker) -> Refusal | None:
     """Link the case to the one that goes on."""
     if data.into == d.case.id:
         return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
+    if home_of(data.into) != home_of(d.case.id):
+        remedy = "name one of the same home, or close this one as a duplicate with a reference"
+        return Refusal(Reason.INVALID, "data.into", f"a case of another home does not go on for this one: {remedy}")
     d.tell(facts.Linked(into=data.into))
     return None
 

@@ -36,6 +36,18 @@ def claim_of(data: EventData) -> Claim:
     return NOTHING
 
 
+def offline_allowance(post: Post, trigger: str, rules: Policy, register: Policy) -> int:
+    """How late, in ms, the instant is still believed at which a post says to have pulled a trigger (R10).
+
+    An act in the field has an allowance, since phones go offline; one at a desk has none, so that no desk sets itself
+    on time. It is the widest of the rows that role and level have.
+    """
+    usual, grid = rules.options.offline_ms, register.grids.get(post.grid)
+    level = grid.level if grid else 0
+    rows = [row for row in rules.role_rows(trigger, post.role) if not row.levels or level in row.levels]
+    return max((usual if row.offline_ms is None else row.offline_ms for row in rows), default=usual)
+
+
 def forbid(
     post: Post, trigger: str, case: Case, rules: Policy, register: Policy, claim: Claim = NOTHING
 ) -> Refusal | None:

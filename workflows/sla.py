@@ -293,6 +293,7 @@ def stop(d: Decision, clock: Clock) -> None:
             due=clock.due,
             why=d.ending.trigger,
             lapsed=not fulfilled and not contradicted and (clock.breached or not in_time),
+            claimed=result == "on_time" and clock.since is not None and (clock.due or 0) < d.came,
             charged=due_to,
         )
     )

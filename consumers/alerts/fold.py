@@ -98,6 +98,7 @@ class _Board:
             fact.clock,
             fact.level,
             cycle_of(fact),
+            step.definition,
             step.path,
             step.category,
             msgspec.json.encode(fact.to).decode(),
@@ -188,9 +189,10 @@ def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> Delivery
         raised_at=row.raised_at,
         due=row.due,
         by=row.ended_by,
+        definition=row.definition,
     )
     text = encode_line(body).decode()
-    return DeliveryRow(number, row.id, what, row.path, CHANNEL, row.recipients, why, now, text)
+    return DeliveryRow(number, row.id, what, row.definition, row.path, CHANNEL, row.recipients, why, now, text)
 
 
 # ---- the feed's place --------------------------------------------------------------------------------

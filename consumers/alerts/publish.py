@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 CONSUMER = "alerts"
 """Whose position says what there is to fold."""
 BATCH = 500
-"""Lines or letters that are sent between two marks."""
+"""Lines that are sent between two marks."""
+LETTERS = 100
+"""Letters that are sent between two marks: alerts wait for no more of them, however many there are."""
 IDLE_S = 0.05
 """The rest after a batch that found nothing to do."""
 STANDBY_S = 0.25
@@ -112,7 +114,7 @@ class AlertPublisher(Loop):
             self._publish_lines()
         if backlog.letters:
             with self.database.read() as connection:
-                rows = outbox.read_letters(connection, BATCH)
+                rows = outbox.read_letters(connection, min(BATCH, LETTERS))
             failpoints.hit("alerts.before_publish")
             for row in rows:
                 headers = binary.headers(type=messages.LETTER, id=row.id, subject=row.case_id, at_ms=row.at)
@@ -148,7 +150,7 @@ class AlertPublisher(Loop):
 def line_of(row: DeliveryRow, epoch: str) -> messages.PublishedAlert:
     """A line of the feed as it is published."""
     line = messages.decode_line(row.body)
-    fields = {name: getattr(line, name) for name in line.__struct_fields__}
+    fields = {name: getattr(line, name) for name in line.__struct_fields__} | {"definition": row.definition}
     return messages.PublishedAlert(**fields, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
 
 

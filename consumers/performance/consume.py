@@ -35,6 +35,14 @@ def fold_from_store(database: Database, partitions: Collection[int] | None = Non
     return _from_store(database, limit, partitions, note=True)
 
 
+def fold_rest(database: Database, show: Callable[[int], object], *, note: bool) -> None:
+    """Fold every step that the figures do not have yet. `show` is told after each transaction how many they were."""
+    folded = 0
+    while more := _from_store(database, WIDE, None, note):
+        folded += more
+        show(folded)
+
+
 def _from_store(database: Database, limit: int, partitions: Collection[int] | None, note: bool) -> int:
     with database.begin() as connection:
         rows = steps.read_new(connection, NAME, limit, partitions)
@@ -134,7 +142,7 @@ def _write(connection: Connection, news: Sequence[facts.Step], note: bool) -> No
     stored = figures.read_contributions(connection, {step.case for step in news})
     held: dict[str, Contribution | None] = {case: decode(body) for case, body in stored.items()}
     partition: dict[str, int] = {}
-    total: defaultdict[Cell, int] = defaultdict(int)
+    total: defaultdict[tuple[str, Cell], int] = defaultdict(int)
     stopped: list[OutcomeRow] = []
     for step in news:
         before = held.get(step.case)
@@ -142,10 +150,14 @@ def _write(connection: Connection, news: Sequence[facts.Step], note: bool) -> No
         if after is not before:
             held[step.case], partition[step.case] = after, step.partition
         for cell, value in cells.items():
-            total[cell] += value
+            total[step.definition, cell] += value
         stopped += outcomes
     contributions = [ContributionRow(c, p, encode(held[c]).decode()) for c, p in sorted(partition.items())]
-    changes = [Figure(measure, *place, value) for (measure, place), value in sorted(total.items()) if value]
+    changes = [
+        Figure(definition, measure, *place, value)
+        for (definition, (measure, place)), value in sorted(total.items())
+        if value
+    ]
     figures.write_fold(connection, contributions, changes, stopped)
     if note:
         unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)

@@ -24,7 +24,8 @@ cells, and adds an outcome for each clock that it stops.
      does not erase it, nor does an ending other than closing
 
 5. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
-   its end and the unit charged. What it had consumed by then stands in its fact.
+   its end and the unit charged. What it had consumed by then stands in its fact. `claimed:<clock>` counts there those
+   on time that came after their deadline and rest on the sender's word.
 6. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
    应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
    whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
@@ -84,6 +85,7 @@ class Contribution(Struct, frozen=True, array_like=True):
 class Figure(Struct, frozen=True):
     """A row of the table `figures`, or a change to one."""
 
+    definition: str
     measure: str
     day: int
     path: str
@@ -103,6 +105,7 @@ class OutcomeRow(Struct, frozen=True):
     cycle: int
     target: int
     partition: int
+    definition: str
     path: str
     department: str
     category: str
@@ -149,6 +152,8 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact))
+                if fact.claimed:
+                    _add(cells, [(f"claimed:{fact.clock}", charged_at(place, fact.charged))], 1)
                 if fact.result in UNFULFILLED:
                     _add(cells, [(f"{fact.result}:{fact.clock}", charged_at(place, fact.charged))], 1)
                 if fact.clock != TOTAL:
@@ -182,6 +187,7 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped) -> OutcomeRow:
         fact.cycle,
         fact.target,
         step.partition,
+        step.definition,
         step.path,
         step.department,
         step.category,

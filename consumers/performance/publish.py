@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from zlib import crc32
 
-import msgspec
-
 from engine import failpoints
 from engine.clock import now_ms
 from engine.cluster.publisher import Header, Publisher
@@ -78,11 +76,11 @@ def _messages(
     """
     ids: dict[tuple[object, ...], str] = {}  # of each cell: partition and number of the last note, and its place there
     for note in rows:
-        for place, key in enumerate(msgspec.json.decode(note.cells), 1):
-            ids[tuple(key)] = f"{note.partition}.{note.n}.{place}"
+        for place, dimensions in enumerate(unpublished_figures.keys_of(note), 1):
+            ids[dimensions] = f"{note.partition}.{note.n}.{place}"
     shared = binary.headers(type=messages.CELL, id="", subject="", at_ms=now_ms())
     for row in found:
-        measure, day, path, department, category, group, post, value = row
+        measure, day, path, department, category, group, post, definition, value = row
         cell = messages.Cell(
             measure=measure,
             day=day,
@@ -91,6 +89,7 @@ def _messages(
             category=category,
             group=group,
             post=post,
+            definition=definition,
             value=value,
         )
         key = messages.cell_key(cell)

@@ -30,7 +30,7 @@ from workflows.case import Case, apply, encode, responsible
 
 PAGE = 2000
 COLUMNS = tuple(name for name in CaseRow.__struct_fields__ if name != "id")
-DIMENSIONS = ("policy", "path", "category", "grp", "department", "post")
+DIMENSIONS = ("policy", "definition", "path", "category", "grp", "department", "post")
 Progress = Callable[[int, int], None]
 """Called with the number of steps looked at, and of all."""
 
@@ -145,7 +145,7 @@ def _cases(connection: Connection, progress: Progress | None) -> Iterator[Mismat
 
 def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
     """Apply a step to its case, and compare the step's dimensions with it."""
-    id_, seq, partition, n, policy, path, category, group, department, post, cause, body = row
+    id_, seq, partition, n, *found, cause, body = row
     case, where = folding.case, f"{id_} seq {seq} (partition {partition}, n {n})"
     if seq != case.seq + 1:
         yield Mismatch("step", where, f"seq {case.seq + 1}", f"seq {seq}")
@@ -156,8 +156,8 @@ def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
         apply(case, fact)
     case.seq = seq
     actor = facts.decode_cause(cause).actor
-    expected = (case.policy, _path(case), case.category, case.group, responsible(before, case.owner).department, actor)
-    found = (policy, path, category, group, department, post)
+    unit = responsible(before, case.owner).department
+    expected = (case.policy, case.definition, _path(case), case.category, case.group, unit, actor)
     for name, right, wrong in zip(DIMENSIONS, expected, found, strict=True):
         if right != wrong:
             yield Mismatch("step", f"{where} {name}", repr(right), repr(wrong))

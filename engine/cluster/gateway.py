@@ -1,21 +1,24 @@
 """The gateway: the writer of a process that owns no partition.
 
 What comes in over HTTP or over an intake topic goes into the inbox topic; the gateway decides nothing. A sender that
-waits for an outcome gets what the owner of the partition made of the event, read from the database.
+waits for an outcome gets what the owner of the partition made of the event, read from the database. The database also
+says how far the workers have come, so that the gateway goes ahead of them by a moment only (`backlog`).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from engine.cluster.backlog import Backlog
 from engine.cluster.inbox import KafkaInbox
 from engine.errors import StaleWriter
+from engine.inbox import Submission
 from engine.runtime import Engine
 from engine.slice.types import Answer, Released, key_of, old_key_of
 from engine.store import dead_letters, incident_queries, slices
 from engine.store.database import FAILURES, Connection
-from engine.store.rows import SeenRow
+from engine.store.rows import InboxRow, SeenRow
 from engine.views.event_status import wait_of_seen
 from engine.writer import Writer
 from schemas.envelope import Envelope, decode_record
@@ -25,7 +28,12 @@ STOP_S = 5.0
 """How long the brokers may take at a stop. The senders of what is still on its way were not told that it is stored, and
 send it again."""
 LOOK_S = 0.25
-"""How often it is looked what became of parked events whose senders follow them."""
+"""How often it is looked for what may take long: what becomes of parked events whose senders follow them, and whether
+partitions that stand still go on."""
+HELD_S = 5.0
+"""No event is held back for longer: the log takes it, whatever lies undecided there."""
+REST_S = 0.01
+"""How long is rested where events are held back, before it is looked again how far the workers have come."""
 TRIES = 5
 """How often an operator's action is tried when the partition's owner moves on in between."""
 
@@ -35,7 +43,8 @@ class Gateway(Writer):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._looked_s = 0.0  # when it was looked for parked events
+        self.backlog = Backlog(engine.settings.slice_records)
+        self._looked_s = 0.0  # when it was looked for what may take long
 
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
         """Run an operator's action on the partitions as the database has them just now."""
@@ -60,36 +69,54 @@ class Gateway(Writer):
         inbox.close()  # ends the wait for an answer
         super().stop()
 
+    def run_once(self) -> float:
+        """Append, keep, act, and tell outcomes."""
+        return REST_S if not self.write_batch() and self._queue else 0.0  # else `append_queued` rests
+
     def write_batch(self) -> bool:
         """Append, keep, act, and look for outcomes that are waited for. Whether anything happened."""
         self.engine.now()
         busy = self.append_queued() | self.keep_letters() | self.run_calls()
-        busy = self._look_for_outcomes() or busy
+        busy = self.look() or busy
         self.engine.look_after()
         self.engine.wall.log_changes()
         return busy
 
-    def _look_for_outcomes(self) -> bool:
-        """Resolve the outcomes of records that have been decided meanwhile."""
+    def room(self) -> int:
+        most = self.engine.settings.append_batch
+        if self.stop_asked.is_set() or self._queue.oldest_s() >= HELD_S:
+            return most
+        return min(most, self.backlog.room())
+
+    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+        rows = super().append(wanted, now)
+        self.backlog.add(rows, time.monotonic())
+        return rows
+
+    def look(self) -> bool:
+        """Look how far the workers have come, and resolve the outcomes of what they have decided meanwhile. Whether
+        any was."""
         # A sender that gave up waiting has cancelled its future.
         self._waiting = {place: ask for place, ask in self._waiting.items() if ask.outcome and not ask.outcome.done()}
-        look = bool(self._parked) and time.monotonic() - self._looked_s >= LOOK_S
-        if not self._waiting and not look:
+        slowly = bool(self._parked) or self.backlog.stands()
+        slowly = slowly and time.monotonic() - self._looked_s >= LOOK_S
+        if not (self._waiting or slowly or self.backlog.undecided()):
             return False
-        answers, released = list[Answer](), list[Released]()
+        decided, answers, released = dict[int, int](), list[Answer](), list[Released]()
         try:
             with self.engine.database.read() as connection:
-                decided = incident_queries.read_positions(connection) if self._waiting else {}
+                decided = incident_queries.read_positions(connection)
                 for (partition, position), ask in self._waiting.items():
                     if position < decided[partition]:
                         event = decode_record(ask.submission.body).event
                         answers.append(read_answer(connection, partition, position, event))
-                if look:
+                if slowly:
                     self._looked_s = time.monotonic()
                     known = slices.read_seen(connection, sorted(self._parked))
                     released = [Released(s.key, s.outcome, refusal_of(s)) for s in known if s.outcome != "parked"]
         except FAILURES:
-            return False  # asked again in the next batch
+            decided, answers, released = {}, [], []  # asked again in the next batch
+        self.backlog.look(decided, time.monotonic())
         self.resolve(answers, released)
         return bool(answers or released)
 

@@ -48,6 +48,7 @@ class Message(Struct, frozen=True):
     at: int
     day: int
     policy: str
+    definition: str
     path: str
     category: str
     group: str
@@ -67,6 +68,7 @@ def message(row: StepRow) -> bytes:
         row.at,
         row.day,
         row.policy,
+        row.definition,
         row.path,
         row.category,
         row.grp,

@@ -30,7 +30,7 @@ SUBSCRIBERS = 200
 HEARTBEAT_S = 15
 STILL_S = 0.5
 """How often it is asked whether the token of a stream is still known."""
-LOOK_S = 0.5
+LOOK_S = 0.2
 """How often the feed is looked at when the writer does not say that it grew."""
 PAUSE_S = 0.05
 
@@ -107,7 +107,7 @@ class Feed:
             await asyncio.wait_for(self._grown.wait(), timeout_s)
 
     async def _look(self) -> None:
-        """Look when the writer has done something, and every half second: others may write to this database."""
+        """Look when the writer has done something, and every LOOK_S: others may write to this database."""
         changed, loop = self.context.writer.changed, asyncio.get_running_loop()
         looked = 0.0
         while not self.context.closing.is_set():

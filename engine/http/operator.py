@@ -26,8 +26,8 @@ from engine.operations.tries import Asked, Wanted
 from engine.packs import check_pack
 from engine.principals import Operator, Principal
 from engine.runtime import Engine
-from engine.slice.types import Answer
 from engine.store.audit import Act
+from engine.store.rows import InboxRow
 from engine.views.questions import check_text
 from workflows.policy.model import Pack, digest
 
@@ -83,12 +83,13 @@ async def replay_letter(
         raise Problem(409, "not_replayable", error.message, remedy=error.remedy) from error
     row = await _act(context, lambda engine: resubmission.begin(engine, letter, operator))
     ask = context.writer.submit(submission, wait=submission.kind == "event")
-    await _done(ask.durable)
-    if ask.outcome is None:
-        outcome = resubmission.outcome_of(letter, None)  # a released firing has no answer of its own
-    else:
-        answer: Answer = await _done(ask.outcome)
-        outcome = resubmission.outcome_of(letter, answer)
+    appended: InboxRow = await _done(ask.durable)
+    stands = bool(context.writer.engine.rows[appended.partition].halted)  # then nobody waits for it
+    waits, answer = stands, None
+    if ask.outcome is not None:  # a released firing has no answer of its own
+        waits = not await done_within(ask.outcome, 0 if stands else WAIT_S)
+        answer = None if waits else ask.outcome.result()
+    outcome = resubmission.outcome_of(letter, answer, waits=waits)
     await _act(context, lambda engine: resubmission.write_outcome(engine, outcome, row))
     return outcome
 

@@ -11,7 +11,7 @@ from engine.errors import GridpatrolError
 from engine.inbox import Submission
 from engine.principals import LOCAL, OURS, Operator, Principal, Principals, check
 from engine.runtime import Engine
-from engine.slice.types import Answer
+from engine.slice.types import PENDING, Answer
 from engine.store import audit, dead_letters
 from engine.store.audit import Act
 from engine.store.dead_letters import Letter
@@ -22,10 +22,12 @@ from schemas.refusals import Reason, Refusal
 
 OPERATOR = "operator"
 """The principal of an operator's records."""
+WAITS = "it is in the log: it is decided once its partition goes on"
 
 
 class Replayed(Struct, frozen=True):
-    """What became of a replayed letter: done, parked, refused, duplicate, or `released` for a failed firing.
+    """What became of a replayed letter: done, parked, refused, duplicate, `released` for a failed firing, or pending:
+    in the log, and not decided yet.
 
     Of a parked one, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
     """
@@ -105,8 +107,27 @@ def read(engine: Engine, id_: str) -> tuple[Letter, str | None] | None:
         return (letter, dead_letters.read_sealed(connection, letter.token)) if letter else None
 
 
-def outcome_of(id_: str, answer: Answer | None) -> Replayed:
-    """What an answer says of the replay of a letter; None: a firing was released, which has no answer of its own."""
+def replay(engine: Engine, id_: str, operator: Operator) -> Replayed:
+    """Replay a letter that there is, and decide it, by whoever holds the lease. NotReplayable."""
+    found = read(engine, id_)
+    assert found is not None
+    submission = resubmission(*found, engine.count, Principals(engine.settings.principals))
+    audited = begin(engine, id_, operator)
+    row = engine.append([submission], engine.stamp([submission.partition]))[0]
+    answer: Answer | None = None
+    while (result := engine.work(engine.now())) is not None:
+        here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
+        answer = next(here, answer)
+    outcome = outcome_of(id_, answer, waits=engine.rows[row.partition].position <= row.position)
+    write_outcome(engine, outcome, audited)
+    return outcome
+
+
+def outcome_of(id_: str, answer: Answer | None, *, waits: bool = False) -> Replayed:
+    """What an answer says of the replay of a letter. None: its record `waits` in the log, or a firing was released,
+    which has no answer of its own."""
+    if waits:
+        return Replayed(id_, PENDING, detail=WAITS)
     if answer is None:
         return Replayed(id_, "released")
     why, wait = answer.refusal, answer.wait

@@ -242,6 +242,7 @@ def step_row(partition: int, n: int, step: decide.DecidedStep, arrival: int, day
         arrival,
         days.local_day(step.instant),
         case.policy,
+        case.definition,
         path_text(case.path),
         case.category,
         case.group,

@@ -28,6 +28,7 @@ class AlertRow(Struct):
     clock: str
     level: int
     cycle: int
+    definition: str
     path: str
     category: str
     recipients: str
@@ -46,6 +47,7 @@ class DeliveryRow(Struct):
     number: int
     alert: str
     what: str
+    definition: str
     path: str
     channel: str
     recipients: str

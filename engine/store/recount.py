@@ -26,6 +26,7 @@ NAMES = {
     "elapsed": "int",
     "breach": "flag",
     "lapsed": "flag",
+    "claimed": "flag",
     "source": "text",
     "reason": "text",
     "outcome": "text",
@@ -64,6 +65,7 @@ COUNTED_BY = (
     "why",
     "breach",
     "lapsed",
+    "claimed",
     "source",
     "reason",
     "outcome",
@@ -77,7 +79,7 @@ ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "d
 UNPARKED = '"incident.unparked"'
 """How the body of a step shows that an event left the waiting room in it."""
 
-CELL = ("measure", "day", "path", "department", "category", "grp", "post")
+CELL = ("definition", "measure", "day", "path", "department", "category", "grp", "post")
 OUTCOME = (
     "case_id",
     "clock",
@@ -85,6 +87,7 @@ OUTCOME = (
     "cycle",
     "target",
     "partition",
+    "definition",
     "path",
     "department",
     "category",
@@ -107,6 +110,7 @@ ALERT = (
     "clock",
     "level",
     "cycle",
+    "definition",
     "path",
     "category",
     "recipients",
@@ -119,7 +123,9 @@ ALERT = (
     "ended_by",
 )
 
-_DIMENSIONS = "s.partition, s.case_id, s.seq, s.at, s.day, s.path, s.department, s.category, s.grp, s.post"
+_DIMENSIONS = (
+    "s.partition, s.case_id, s.seq, s.at, s.day, s.definition, s.path, s.department, s.category, s.grp, s.post"
+)
 
 _COUNTED = """
 missed AS (
@@ -161,11 +167,13 @@ counted(measure, case_id, seq) AS (
 charged(measure, case_id, seq, path, department) AS (
     SELECT 'breach:' || clock, case_id, seq, charged_path, charged_department FROM lapses
     UNION ALL SELECT result || ':' || clock, case_id, seq, charged_path, charged_department FROM facts_read
-              WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')),
-cells AS (SELECT c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
+              WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
+    UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department FROM facts_read
+              WHERE fact = 'clock.stopped' AND claimed),
+cells AS (SELECT s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq
           UNION ALL
-          SELECT c.measure, s.day, coalesce(c.path, s.path),
+          SELECT s.definition, c.measure, s.day, coalesce(c.path, s.path),
                  CASE WHEN c.path IS NULL THEN s.department ELSE coalesce(c.department, '') END, s.category, s.grp,
                  CASE WHEN c.path IS NULL THEN s.post ELSE '' END
           FROM charged c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
@@ -238,7 +246,7 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
     facts_read, values = _facts_read(connection, "performance", ("clock.stopped",), STOPPED_BY)
-    expected = """SELECT case_id, clock, level, cycle, target, partition, path, department, category, grp,
+    expected = """SELECT case_id, clock, level, cycle, target, partition, definition, path, department, category, grp,
                          post, started, due, judged, at, day, result, coalesce(why, ''), elapsed
                   FROM facts_read WHERE fact = 'clock.stopped'"""
     return _one_sided(connection, facts_read, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
@@ -286,7 +294,7 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
                  AND (e.of_all = 1 OR (e.clock = coalesce(r.clock, '') AND e.level = r.level
                                        AND e.cycle = r.of_cycle)))"""
     expected = """SELECT r.alert, r.partition, r.case_id, r.kind, coalesce(r.clock, ''), r.level, r.of_cycle,
-                         r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
+                         r.definition, r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
                          coalesce(m.how, 'firing'), m.at, coalesce(m.who, '')
                   FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1"""
     found = f"SELECT {', '.join(ALERT)} FROM alerts"
@@ -418,7 +426,7 @@ def marks_ahead(connection: Connection) -> list[tuple[str, int, int, int]]:
 
 def page_of_steps(connection: Connection, case: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
     """Steps by case and sequence number, after one of them."""
-    sql = """SELECT case_id, seq, partition, n, policy, path, category, grp, department, post, cause, body
+    sql = """SELECT case_id, seq, partition, n, policy, definition, path, category, grp, department, post, cause, body
              FROM facts WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"""
     rows = execute(connection, sql, case, seq, limit)
     return [(*row,) for row in rows]

@@ -87,6 +87,7 @@ class StepRow(Struct):
     at: int
     day: int
     policy: str
+    definition: str
     path: str
     category: str
     grp: str

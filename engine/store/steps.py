@@ -138,6 +138,7 @@ def step_of(row: StepRow) -> facts.Step:
         at=row.at,
         day=row.day,
         policy=row.policy,
+        definition=row.definition,
         path=row.path,
         category=row.category,
         group=row.grp,

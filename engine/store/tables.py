@@ -175,6 +175,7 @@ facts = Table(
     _text("post"),
     _text("cause"),
     _text("body"),
+    _text("definition"),  # empty before the report of its case
     sqlite_with_rowid=False,
 )
 Index("facts_case", facts.c.case_id, facts.c.seq)
@@ -301,6 +302,7 @@ contributions = Table(
 figures = Table(
     "figures",
     metadata,
+    _key("definition"),
     _key("measure"),
     _key("day", Integer),
     _key("path"),
@@ -342,6 +344,7 @@ outcomes = Table(
     _text("result"),
     _text("why"),
     _big("elapsed"),
+    _text("definition"),
 )
 Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
 
@@ -365,6 +368,7 @@ alerts = Table(
     _text("status"),  # firing, acknowledged, withdrawn, resolved
     Column("ended_at", BigInteger),
     _text("ended_by"),
+    _text("definition"),
 )
 Index("alerts_case", alerts.c.case_id, alerts.c.clock)
 Index("alerts_raised", alerts.c.raised_at, alerts.c.id)
@@ -381,4 +385,5 @@ deliveries = Table(
     _text("reason"),
     _big("told_at"),
     _text("body"),
+    _text("definition"),
 )

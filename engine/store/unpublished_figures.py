@@ -21,7 +21,8 @@ SILENT_MS = 60_000
 """How long the publisher may be silent within its transaction; longer than its brokers may take."""
 GONE = -1
 """Stands for the partition in notes of figures that a fold from the beginning may not make again."""
-_KEY = "measure, day, path, department, category, grp, post"
+KEY = ("measure", "day", "path", "department", "category", "grp", "post", "definition")
+"""What names a figure, in the order of the members of its message."""
 
 
 class UnpublishedRow(Struct):
@@ -42,24 +43,26 @@ class FigureRow(NamedTuple):
     category: str
     grp: str
     post: str
+    definition: str
     value: int
 
 
 def note(connection: Connection, partition: int, n: int, changes: Sequence[Struct]) -> None:
-    """These figures have changed; their last field, the change, is left out."""
+    """These figures have changed, by their columns."""
     if changes:
-        keys = [msgspec.structs.astuple(change)[:-1] for change in changes]
+        keys = [[getattr(change, name) for name in KEY] for change in changes]
         writes.upsert(connection, untold, [UnpublishedRow(partition, n, to_json(keys))])
 
 
 def note_all(connection: Connection) -> None:
     """Every figure, before all of them are folded anew: one that does not come back has become 0."""
     execute(connection, "DELETE FROM untold WHERE partition <> ?", GONE)
+    names = ", ".join(KEY)
     sql = f"""
         INSERT INTO untold (partition, n, cells)
         SELECT ?, batch + (SELECT coalesce(max(n), 0) + 1 FROM untold),
-               CAST(json_agg(json_build_array({_KEY})) AS text)
-        FROM (SELECT {_KEY}, (row_number() OVER () - 1) / 1000 AS batch FROM figures) AS numbered GROUP BY batch"""
+               CAST(json_agg(json_build_array({names})) AS text)
+        FROM (SELECT {names}, (row_number() OVER () - 1) / 1000 AS batch FROM figures) AS numbered GROUP BY batch"""
     execute(connection, sql, GONE)
 
 
@@ -75,12 +78,17 @@ def read(connection: Connection, limit: int) -> list[UnpublishedRow]:
     return [UnpublishedRow(*row) for row in execute(connection, sql, limit)]
 
 
+def keys_of(row: UnpublishedRow) -> list[tuple[Any, ...]]:
+    """The keys in a note. Those of a release that told no definition have an empty one, and no figure any more."""
+    return [(*key, "")[: len(KEY)] for key in msgspec.json.decode(row.cells)]
+
+
 def figures_of(connection: Connection, rows: Sequence[UnpublishedRow]) -> list[FigureRow]:
     """The figures of these notes as they stand now, each once."""
-    keys: list[Any] = list({tuple(key): None for row in rows for key in msgspec.json.decode(row.cells)})
-    columns = ", ".join(f"w.value ->> {k} AS {name}" for k, name in enumerate(_KEY.split(", ")) if name != "day")
-    match = " AND ".join(f"f.{name} = w.{name}" for name in _KEY.split(", "))
-    names = ", ".join(f"w.{name}" for name in _KEY.split(", "))
+    keys = list({key: None for row in rows for key in keys_of(row)})
+    columns = ", ".join(f"w.value ->> {k} AS {name}" for k, name in enumerate(KEY) if name != "day")
+    match = " AND ".join(f"f.{name} = w.{name}" for name in KEY)
+    names = ", ".join(f"w.{name}" for name in KEY)
     sql = f"""
         SELECT {names}, coalesce(f.value, 0)
         FROM (SELECT {columns}, CAST(w.value ->> 1 AS integer) AS day

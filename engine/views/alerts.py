@@ -134,6 +134,7 @@ class FeedLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     alert: str
     what: str
     case: str
+    definition: str
     kind: str
     clock: str
     level: int
@@ -187,6 +188,6 @@ def feed_lines(connection: Connection, policies: Policies, path: str, after: int
     for row in rows:
         line: dict[str, Any] = msgspec.json.decode(row.body)
         line |= {name: names.instant(line[name]) for name in INSTANTS if name in line}
-        line |= {"why": row.reason, "told_at": names.instant(row.told_at)}
+        line |= {"definition": row.definition, "why": row.reason, "told_at": names.instant(row.told_at)}
         lines.append((row.number, msgspec.convert(line, FeedLine)))
     return FeedLines(lines, last, full)

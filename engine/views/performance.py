@@ -25,7 +25,7 @@ Durations = tuple[int, int | None, int | None]
 """Number of closed cases, median and 90th percentile of their elapsed time in ms."""
 
 
-CHARGED = ("breach", "passed_on", "void")
+CHARGED = ("breach", "claimed", "passed_on", "void")
 """Measures of clocks; behind a colon follows the clock's name."""
 
 

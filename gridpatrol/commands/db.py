@@ -5,12 +5,14 @@ from contextlib import closing
 import click
 
 from consumers.alerts import fold
+from consumers.performance import consume
 from engine.clock import now_ms
 from engine.lease import Lease
 from engine.operations.auditing import audited
-from engine.store import audit, backup_file, copying
+from engine.store import audit, backup_file, copying, inbox_table, steps
 from engine.store.audit import Act
 from engine.store.database import open_database
+from engine.store.positions import read_positions
 from gridpatrol import options
 from gridpatrol.render.progress import progress
 from gridpatrol.render.tables import table
@@ -27,6 +29,7 @@ def command() -> None:
 def upgrade(database: str | None) -> None:
     """Bring the tables to this release, with all servers of the database stopped. Creates them if it is empty.
 
+    What a release of before counted in another way is counted anew; interrupted, the next start of a server goes on.
     Where they are of this release already, nothing is done and servers may run.
 
     \b
@@ -44,6 +47,10 @@ def upgrade(database: str | None) -> None:
             if stands is not None:
                 with opened.begin() as connection:
                     audit.write(connection, options.operator(), Act.DATABASE_UPGRADED, f"{stands} to {wanted}")
+                    published = inbox_table.read_origin(connection) is not None
+                    last, ends = read_positions(connection, consume.NAME), steps.read_ends(connection)
+                with progress("folding", total := sum(ends.values()) - sum(last.values())) as show:
+                    consume.fold_rest(opened, lambda folded: show(min(folded, total)), note=published)
     click.echo("The schema is that of this release.")
 
 

@@ -1,6 +1,7 @@
 """`gridpatrol deadletter`: what was not taken, why, and another try."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -11,14 +12,18 @@ from engine.errors import LeaseTaken
 from engine.operations import erasure, resubmission
 from engine.operations.auditing import read_sealed
 from engine.operations.erasure import Erased, Erasure
-from engine.principals import Principals
-from engine.slice.types import Answer
+from engine.operations.resubmission import NotReplayable, Replayed
+from engine.settings import Settings
 from engine.store import dead_letters
 from gridpatrol import options
+from gridpatrol.client import Refused
 from gridpatrol.render.tables import LocalClock, clock_of, table
 from gridpatrol.run.wiring import reading, settings_of, writer_of, writing
 
 log = logging.getLogger(__name__)
+
+NOT_REPLAYABLE = "not_replayable"
+"""The door's reason, and the outcome here, of a letter that cannot be replayed."""
 
 
 @click.group("deadletter")
@@ -120,6 +125,8 @@ def _must_exist(letter: dead_letters.Letter | None, id_: str) -> dead_letters.Le
 def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as_json: bool) -> None:
     """Decide dead letters anew, under the pack and the incident as they are now.
 
+    What cannot be replayed is named, and the others are. Exit status 1 if there was any, or if any was refused again.
+
     \b
     Examples:
       gridpatrol deadletter replay 17.42 17.43
@@ -130,37 +137,53 @@ def replay(ctx: click.Context, letter: tuple[str, ...], database: str | None, as
     with reading(settings) as opened, opened.read() as connection:
         for id_ in letter:
             _must_exist(dead_letters.read(connection, id_), id_)
+    outcomes = list[Replayed]()
+    try:
+        for done in each_replayed(settings, letter):
+            outcomes.append(done)
+            if not as_json:
+                click.echo(line_of(done))
+    finally:  # what was done is told, also where the server went away in between
+        if as_json:
+            options.print_json(outcomes)
+    ctx.exit(1 if any(done.reason for done in outcomes) else 0)
+
+
+def each_replayed(settings: Settings, letters: tuple[str, ...]) -> Iterator[Replayed]:
+    """Replay letters one after another, under the lease or through who holds it; what cannot be replayed is no end."""
     try:
         with writing(settings) as engine:
             engine.drain(engine.now())
-            outcomes = list[resubmission.Replayed]()
-            for id_ in letter:
-                found = resubmission.read(engine, id_)
-                assert found is not None
-                principals = Principals(engine.settings.principals)
-                submission = resubmission.resubmission(*found, engine.count, principals)
-                audited = resubmission.begin(engine, id_, options.operator())
-                row = engine.append([submission], engine.stamp([submission.partition]))[0]
-                answer: Answer | None = None
-                while (result := engine.work(engine.now())) is not None:
-                    here = (a for a in result.answers if (a.partition, a.position) == (row.partition, row.position))
-                    answer = next(here, answer)
-                outcomes.append(resubmission.outcome_of(id_, answer))
-                resubmission.write_outcome(engine, outcomes[-1], audited)
+            for id_ in letters:
+                try:
+                    yield resubmission.replay(engine, id_, options.operator())
+                except NotReplayable as error:
+                    why = f"{error.message}. {error.remedy}".strip()
+                    yield Replayed(id_, NOT_REPLAYABLE, NOT_REPLAYABLE, detail=why)
             engine.drain(engine.now())
+            return
     except LeaseTaken:
         server = writer_of(settings)
-        answers = [server.post(f"/v1/operator/letters/{id_}/replays") for id_ in letter]
-        outcomes = [msgspec.convert(answer, resubmission.Replayed) for answer in answers]
-    if as_json:
-        options.print_json(outcomes)
-    else:
-        for done in outcomes:
-            why = f" ({done.reason} {done.field}: {done.detail})" if done.reason else ""
-            if done.until:
-                why = f" until {done.until}, waits for {' or '.join(done.waits_for)}"
-            click.echo(f"{done.letter}: {done.outcome}{why}")
-    ctx.exit(1 if any(done.reason for done in outcomes) else 0)
+    for id_ in letters:
+        try:
+            answer = server.post(f"/v1/operator/letters/{quote(id_, safe='')}/replays")
+        except Refused as refused:
+            if refused.status not in (404, 409):
+                raise
+            yield Replayed(id_, NOT_REPLAYABLE, NOT_REPLAYABLE, detail=f"{refused.message}.")
+        else:
+            yield msgspec.convert(answer, Replayed)
+
+
+def line_of(done: Replayed) -> str:
+    """What became of a replayed letter, in a line."""
+    if done.outcome == NOT_REPLAYABLE:
+        return f"{done.letter}: not replayable: {done.detail}"
+    if done.reason:
+        return f"{done.letter}: {done.outcome} ({done.reason} {done.field}: {done.detail})"
+    if done.until:
+        return f"{done.letter}: {done.outcome} until {done.until}, waits for {' or '.join(done.waits_for)}"
+    return f"{done.letter}: {done.outcome}" + (f" ({done.detail})" if done.detail else "")
 
 
 @command.command("erase")

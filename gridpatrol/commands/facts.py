@@ -63,6 +63,7 @@ def line(step: StepRow, without_n: bool) -> bytes:
         "at": step.at,
         "day": step.day,
         "policy": step.policy,
+        "definition": step.definition,
         "path": step.path,
         "category": step.category,
         "group": step.grp,

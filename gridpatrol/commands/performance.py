@@ -93,10 +93,7 @@ def rebuild(database: str | None, as_json: bool) -> None:
         with closing(lease), audited(opened, options.operator(), Act.FIGURES_REBUILT, ""):
             total = consume.rebuild(opened, note=published)
             with progress("folding", total) as show:
-                folded = 0
-                while more := consume.fold_from_store(opened) if published else consume.consume(opened, 2000):
-                    folded += more
-                    show(min(folded, total))
+                consume.fold_rest(opened, lambda folded: show(min(folded, total)), note=published)
     if as_json:
         options.print_json({"steps": total, "database": shown(settings.database)})
     else:

@@ -4,7 +4,8 @@ Each event is answered with what became of it; exit status 1 if something was no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import click
 import msgspec
 
 from engine import admission
-from engine.errors import LeaseTaken
+from engine.errors import GridpatrolError, LeaseTaken
 from engine.principals import LOCAL
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.slice.types import Answer, Released, key_of
+from engine.slice.types import Answer
 from engine.store import dead_letters
-from engine.store.rows import SeenKey
+from engine.store.database import Connection
+from engine.views.event_status import AskedEvent, event_status
 from gridpatrol import options
 from gridpatrol.client import Server
 from gridpatrol.run.event_file import events_of, lines_of
@@ -29,6 +31,8 @@ from schemas.refusals import Refusal
 
 PRINCIPAL = LOCAL.name
 WAIT_S = 30
+TOLD = ("outcome", "first", "waits_for", "until", "reason", "field", "detail")
+"""Members of a result that say what became of its event."""
 
 
 @click.command("publish")
@@ -52,7 +56,7 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
     """
     settings = settings_of(listen=listen, database=database)
     with lines_of(file) as lines:
-        results = list(_publish(settings, lines, named=database is not None))
+        results = publish(settings, lines, named=database is not None)
     outcomes = Counter(str(item.get("outcome") or item["status"]) for item in results)
     failed = [item for item in results if item.get("reason")]
     if as_json:
@@ -72,26 +76,47 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
     ctx.exit(1 if failed else 0)
 
 
-def _publish(settings: Settings, lines: Iterable[bytes], named: bool) -> Iterator[dict[str, Any]]:
+def publish(settings: Settings, lines: Iterable[bytes], named: bool) -> list[dict[str, Any]]:
     """Results in the order of the events. A database that nobody has named and nobody has made is the server's."""
     raws = events_of(lines)
     if not named and not exists(settings.database) and server_of(settings).answers():
-        yield from _publish_there(server_of(settings), raws, settings.batch_events)
-        return
+        return publish_there(server_of(settings), raws, settings.batch_events)
     try:
         with writing(settings) as engine:
             install_if_empty(engine)
+            results = list[dict[str, Any]]()
             while chunk := list(islice(raws, engine.settings.append_batch)):
-                yield from _decide(engine, chunk)
+                results += _decide(engine, chunk)
             engine.drain(engine.now())
-            return
+            with engine.database.read() as connection:
+                return [told_anew(item, partial(status_of, connection)) for item in results]
     except LeaseTaken:
         server = writer_of(settings)
-    yield from _publish_there(server, raws, settings.batch_events)
+    return publish_there(server, raws, settings.batch_events)
 
 
-def _publish_there(server: Server, raws: Iterator[bytes], batch: int) -> Iterator[dict[str, Any]]:
+def told_anew(item: dict[str, Any], ask: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """A result, and of an event that waited what became of it since: what it waited for may have come after it."""
+    if not item.get("until"):
+        return item
+    try:
+        status = ask(item)
+    except GridpatrolError:  # all of it was taken: what was told of it then still says more than an error
+        return item
+    kept = {name: value for name, value in item.items() if name not in ("waits_for", "until")}
+    return kept | {name: status[name] for name in TOLD if name in status}
+
+
+def status_of(connection: Connection, item: dict[str, Any]) -> dict[str, Any]:
+    """What is known of an event that was decided here."""
+    names = AskedEvent(*(item[name] for name in ("source", "id", "case", "actor", "partition", "position")))
+    status: dict[str, Any] = msgspec.to_builtins(event_status(connection, names))
+    return status
+
+
+def publish_there(server: Server, raws: Iterator[bytes], batch: int) -> list[dict[str, Any]]:
     """Through the door, in batches."""
+    results = list[dict[str, Any]]()
     while chunk := list(islice(raws, min(batch, 500))):
         items = list[bytes]()
         for raw in chunk:
@@ -101,7 +126,8 @@ def _publish_there(server: Server, raws: Iterator[bytes], batch: int) -> Iterato
             except (msgspec.DecodeError, UnicodeDecodeError):
                 # It would spoil its whole batch: it travels as a text, and is refused alone.
                 items.append(msgspec.json.encode(raw.decode("utf-8", "backslashreplace")))
-        yield from server.publish(b"[" + b",".join(items) + b"]", WAIT_S)
+        results += server.publish(b"[" + b",".join(items) + b"]", WAIT_S)
+    return [told_anew(item, lambda waited: server.get(waited["status_url"])) for item in results]
 
 
 def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
@@ -111,10 +137,8 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
     now = engine.stamp(submission.partition for submission, _ in taken)
     places = iter(engine.append([submission for submission, _ in taken], now) if taken else [])
     answers: dict[tuple[int, int], Answer] = {}
-    ends: dict[SeenKey, Released] = {}
     while (result := engine.work(engine.now())) is not None:
         answers |= {(answer.partition, answer.position): answer for answer in result.answers}
-        ends |= {end.key: end for end in result.released}
     results = list[dict[str, Any]]()
     for raw, item in zip(raws, received, strict=True):
         if isinstance(item, Refusal):
@@ -132,9 +156,8 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
         if answer is None:
             results.append(members | {"outcome": "pending"})
         else:
-            end = ends.get(key_of(place.partition, event)) if answer.wait else None
-            answer = answer.after(end) if end else answer
             if answer.wait:
+                members |= {"actor": event.actor, "partition": place.partition, "position": place.position}
                 members |= {"waits_for": list(answer.wait.waits_for), "until": written(answer.wait.until)}
             why = _why(answer.refusal) if answer.refusal else {}
             results.append(members | {"outcome": answer.outcome, "first": answer.first} | why)

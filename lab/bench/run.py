@@ -32,7 +32,7 @@ from lab.installation import Installation
 
 STAGES = 23
 """How often `run` says what is done next."""
-EVENTS, FEWEST = 30_000, 4_000
+EVENTS, FEWEST = 30_000, 2_000
 SINGLES = 1_500
 """Events sent one by one. They are decided first, before the clock runs: caches fill, statements are prepared."""
 SINGLE_SENDERS, BULK, BULK_SENDERS = 8, 250, 2
@@ -41,8 +41,9 @@ IDLE_S, SATURATED_S, LOAD_S, REST_S = 3.0, 8.0, 15.0, 2.0
 LOADS = (25, 50, 75)
 """Per cent of what all roles take together."""
 CROWD = 1_000_000
-"""Open incidents among which a worker is killed; a tenth of it on smaller scales."""
+"""Open incidents among which a worker is killed; a tenth of it on smaller scales, a hundredth under a tenth."""
 KILLS = 3
+"""How often, so that the slowest one counts; once on smaller scales."""
 SESSION_MS = 10_000
 """After so long without a word a process loses its partitions: the default."""
 TOGETHER = ("gateway-1", "worker-1", "performance-1", "alerts-1")
@@ -289,7 +290,8 @@ class Bench:
 
     def _recovered(self, installation: Installation) -> None:
         """A worker killed among very many open incidents, under half of the load that all roles take together."""
-        number = CROWD if self.scale >= 1 else CROWD // 10
+        number = CROWD if self.scale >= 1 else CROWD // 10 if self.scale >= 0.1 else CROWD // 100
+        kills = KILLS if self.scale >= 1 else 1
         self.told(f"{number:,} open incidents are made")
         self.figures["cluster.recovery_open_incidents"] = crowd(url_of(installation), number)
         session = {"GRIDPATROL_KAFKA_SESSION_MS": str(SESSION_MS)}
@@ -299,7 +301,7 @@ class Bench:
         until(lambda: len(partitions_of(first)) == PARTITIONS, "worker-1 to own every partition")
         with self._loaded(installation):
             self.told("a worker is killed and started again")
-            runs = [self._killed(installation, lambda: first.start(**session)) for _ in range(KILLS)]
+            runs = [self._killed(installation, lambda: first.start(**session)) for _ in range(kills)]
             self.told("a worker is killed, another takes over")
             installation.start("worker-2", **session)
             until(lambda: 0 < len(partitions_of(first)) < PARTITIONS, "worker-2 to own some partitions")

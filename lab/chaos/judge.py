@@ -47,8 +47,8 @@ SAME = {
     "partitions": "SELECT partition, position, clock, n, halted, packs FROM partitions ORDER BY partition",
     "dead letters": "SELECT id, at, partition, position, reason, field, detail, source, event_id, type, case_id, "
     "principal, token FROM dead_letters WHERE partition IS NOT NULL ORDER BY id",
-    "figures": "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0 "
-    "ORDER BY 1, 2, 3, 4, 5, 6, 7",
+    "figures": "SELECT definition, measure, day, path, department, category, grp, post, value FROM figures "
+    "WHERE value <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8",
     "outcomes": "SELECT * FROM outcomes ORDER BY case_id, clock, level, cycle, target",
     "alerts": "SELECT * FROM alerts ORDER BY id",
 }
@@ -95,7 +95,8 @@ def judge(settings: Settings, ledger: Ledger, folder: Path, at_ms: int) -> Verdi
         case.verdict.complain("not done", unfinished(database, settings, at_ms))
         logged = check_log(case)
         check_promises(case, logged)
-        steps = [StepRow(*row) for row in case.rows("SELECT * FROM facts ORDER BY partition, n")]
+        columns = ", ".join(StepRow.__struct_fields__)
+        steps = [StepRow(*row) for row in case.rows(f"SELECT {columns} FROM facts ORDER BY partition, n")]
         check_effects(case, steps)
         check_due(case, steps)
         check_facts_topic(case, steps)
@@ -371,14 +372,10 @@ def check_other_topics(case: Case) -> None:
     for item in _read(case, case.topics.performance):
         cell = messages.decode_cell(item.value)
         cells[messages.cell_key(cell)] = cell.value
-    figures = {
-        messages.cell_key(
-            messages.Cell(
-                measure=r[0], day=r[1], path=r[2], department=r[3], category=r[4], group=r[5], post=r[6], value=0
-            )
-        ): r[7]
-        for r in case.rows("SELECT measure, day, path, department, category, grp, post, value FROM figures")
-    }
+    names = "measure, day, path, department, category, grp, post, definition, value"
+    members, found = messages.Cell.__struct_fields__, case.rows(f"SELECT {names} FROM figures")
+    stored = [messages.Cell(**dict(zip(members, row, strict=True))) for row in found]
+    figures = {messages.cell_key(cell): cell.value for cell in stored}
     _compare(
         case, "figures", {item for item in figures.items() if item[1]}, {item for item in cells.items() if item[1]}
     )

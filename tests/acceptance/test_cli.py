@@ -26,6 +26,8 @@ from gridpatrol.cli import main
 from gridpatrol.demo.month import write_month
 
 END = datetime(2026, 3, 31, 2, 0, tzinfo=UTC)  # a Tuesday, 10:00 on the spot
+CELL = "definition, measure, day, path, department, category, grp, post"
+"""What names a figure."""
 SUBJECT = "WY01.019ca8f8-5a00-7000-8000-{:012x}"
 
 
@@ -356,6 +358,17 @@ def test_what_comes_early_is_told_what_it_waits_for_and_what_comes_with_its_repo
     assert item["waits_for"] == ["gridpatrol.report.submitted.v1"] and item["until"].endswith("Z")
 
 
+def test_what_came_early_in_a_long_file_is_told_as_it_stands_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDPATROL_APPEND_BATCH", "1")
+    comment = {"type": "gridpatrol.comment.added.v1", "data": {}}
+    early = [report(number) | comment | {"id": f"early-{number}"} for number in (1, 2)]
+    closed = {"type": "gridpatrol.incident.closed.v1", "data": {}, "id": "closed"}
+    output = run("publish", "-", "--json", stdin=jsonl(*early, early[0], report(1) | closed, report(1))).stdout
+    results = [(item["outcome"], item["first"], "until" in item) for item in json.loads(output)["results"]]
+    parked, released, again = ("parked", "", True), ("done", "", False), ("duplicate", "done", False)
+    assert results == [released, parked, again, parked, released]
+
+
 def test_a_member_of_misspelt_name_is_taken_and_named() -> None:
     said = report(1)
     said["data"]["photo"] = "x"
@@ -395,6 +408,15 @@ def test_a_dead_letter_is_replayed_once_its_reason_is_gone(tmp_path: Path) -> No
     assert run("verify").stdout.startswith("Everything")
 
 
+def test_of_several_letters_those_that_can_be_are_replayed_and_the_others_named() -> None:
+    run("publish", "-", stdin=jsonl(report(7), report(7, time="2026-03-02T09:00:00Z"), report(8, actor="NO")), status=1)
+    letters = {letter["reason"]: letter["id"] for letter in answer("deadletter", "list")}
+    output = run("deadletter", "replay", letters["conflict"], letters["unknown_code"], status=1).stdout
+    first, second = output.splitlines()
+    assert first.startswith(f"{letters['conflict']}: not replayable: ") and "send it with a new id" in first
+    assert second.startswith(f"{letters['unknown_code']}: refused (unknown_code actor")
+
+
 def test_a_letter_that_is_not_there_is_said() -> None:
     run("publish", "-", stdin=jsonl(report(5)))
     assert "There is no dead letter" in run("deadletter", "replay", "99.99", status=2).stderr
@@ -414,7 +436,10 @@ def test_a_pack_with_an_error_is_told_with_file_row_and_remedy_and_cannot_be_act
 
 def test_both_shipped_packs_can_be_activated() -> None:
     for name in ("weiyang", "boston311"):
-        assert "It can be activated" in run("pack", "check", name).stdout
+        told = run("pack", "check", name).stdout
+        assert "It can be activated" in told
+        fixings = [line[:3] for line in told.splitlines() if line.startswith("定")]
+        assert fixings == ["定区域", "定人员", "定职责", "定标准", "定流程", "定考核"]
 
 
 # ---- verify, settle, schema ----------------------------------------------------------------------------------
@@ -425,8 +450,7 @@ def test_verify_shouts_when_one_figure_is_off_by_one(copy: str) -> None:
     database = open_database(copy)
     with database.begin() as connection:
         changed = connection.exec_driver_sql(
-            "UPDATE figures SET value = value + 1 WHERE (measure, day, path, department, category, grp, post) = "
-            "(SELECT measure, day, path, department, category, grp, post FROM figures ORDER BY measure, day LIMIT 1)"
+            f"UPDATE figures SET value = value + 1 WHERE ({CELL}) = (SELECT {CELL} FROM figures ORDER BY day LIMIT 1)"
         ).rowcount
     assert changed == 1
     database.close()

@@ -1,6 +1,6 @@
 """The benchmark of the distributed run on a small scale, so that it keeps working; its figures are for people.
 
-Enters: a hundredth of the events, on a broker, a database and roles of its own. Leaves: figures that hang together.
+Enters: a fifteenth of the events, on a broker, a database and roles of its own. Leaves: figures that hang together.
 """
 
 from __future__ import annotations

@@ -408,7 +408,7 @@ def _topics_tell_what_is_new(county: County, was: Before) -> None:
 
 
 SAME = {
-    "figures": "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0",
+    "figures": "SELECT * FROM figures WHERE value <> 0",
     "outcomes": "SELECT * FROM outcomes",
     "contributions": "SELECT * FROM contributions",
     "alerts": "SELECT * FROM alerts",

@@ -162,8 +162,8 @@ def test_rebuilding_while_workers_work_gives_the_same_figures_and_publishes_them
     with stage.database.begin() as connection:  # what a defect might have left behind
         connection.exec_driver_sql("UPDATE figures SET value = value + 7 WHERE measure = 'handled'")
         connection.exec_driver_sql(
-            "INSERT INTO figures (measure, day, path, department, category, grp, post, value)"
-            " VALUES ('invented', 20260301, '/', '', '', '', '', 5)"
+            "INSERT INTO figures (definition, measure, day, path, department, category, grp, post, value)"
+            " VALUES ('incident', 'invented', 20260301, '/', '', '', '', '', 5)"
         )
     sender = threading.Thread(target=stage.send, args=(second,))
     sender.start()

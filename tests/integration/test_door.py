@@ -24,6 +24,8 @@ from engine.inbox import Submission
 from engine.store import dead_letters, inbox_table
 from engine.views.questions import Unanswerable
 from engine.writer import Writer
+from gridpatrol.client import Server
+from gridpatrol.commands.publish import publish_there
 from lab.parts.postgres import fresh_database
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject, weiyang
@@ -195,6 +197,13 @@ def test_a_batch_in_the_wrong_order_is_told_what_became_of_each(door: Served) ->
     results = answer.json()["results"]
     assert [result["outcome"] for result in results] == ["done", "refused", "done"]
     assert "may not say handling.completed" in results[1]["detail"]
+
+
+def test_a_file_that_is_published_in_several_batches_is_answered_as_all_of_it_stands(door: Served) -> None:
+    said = [new(130) | {"id": "early", "type": "gridpatrol.comment.added.v1", "data": {}}, new(130), new(131)]
+    said.append(new(132) | {"id": "earlier", "type": "gridpatrol.comment.added.v1", "data": {}})
+    results = publish_there(Server(str(door.client.base_url)), map(msgspec.json.encode, said), 1)
+    assert [(item["outcome"], "until" in item) for item in results] == [("done", False)] * 3 + [("parked", True)]
 
 
 def test_who_waits_in_vain_is_told_that_the_event_is_parked_and_leaves_nothing_behind(door: Served) -> None:

@@ -1,12 +1,14 @@
 """A flood of one principal, turn by turn of the writer: counts, not times.
 
-In: a writer that a test turns by hand, with thousands of events and letters of one principal before it. Out: after how
-many turns a neighbour's event is decided and a due alert is told, and how much a turn does at most.
+In: a writer that a test turns by hand, with thousands of events and letters of one principal before it; a gateway, and
+a worker that is turned as well, or is not there. Out: after how many turns a neighbour's event is decided and a due
+alert is told, how much a turn does at most, and how much lies before a neighbour's event in the log.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,15 +17,19 @@ import pytest
 
 from engine import admission, writer
 from engine.clock import now_ms
+from engine.cluster import backlog
+from engine.cluster import gateway as gateways
+from engine.cluster.gateway import Gateway
 from engine.fair_queue import Full
 from engine.inbox import Submission
 from engine.principals import LOCAL
 from engine.runtime import Engine
 from engine.store import dead_letters
 from engine.store.dead_letters import DeadLetter
-from engine.writer import Writer
+from engine.writer import Ask, Writer
 from schemas.refusals import Reason, Refusal
 from tests.integration.test_door import new, problem, report
+from tests.simulation.cluster import Cluster, cluster_on
 from tests.support.builders import DAY, STREET, event, subject
 from tests.support.serving import prepared, served, tell, wait_until
 
@@ -100,6 +106,75 @@ def test_under_a_flood_of_refused_events_a_neighbour_is_decided_and_an_alert_is_
             turned.write_batch()
         engine.drain(now_ms())
         assert count_kept(engine) == 100 and stored(engine, "dead_letters") == 100 + len(flood)
+
+
+# ---- at a gateway -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """Two partitions; nothing becomes late there by the clock of the machine that tests."""
+    monkeypatch.setattr(backlog, "STILL_S", 1e9)
+    monkeypatch.setattr(gateways, "HELD_S", 1e9)
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=SLICE) as made:
+        yield made
+
+
+def flooded(cluster: Cluster) -> tuple[Gateway, list[Ask]]:
+    """A gateway with ten turns of one principal's events before it."""
+    turned = Gateway(cluster.gateway)
+    bad = [submission(cluster.gateway, refused_by_the_rules(number), "flood") for number in range(10 * SLICE)]
+    return turned, [turned.submit(one) for one in bad]
+
+
+def durable(asks: list[Ask]) -> int:
+    return sum(ask.durable.done() for ask in asks)
+
+
+def test_at_a_gateway_a_neighbours_event_enters_the_log_behind_one_turn_of_anothers_flood(cluster: Cluster) -> None:
+    cluster.install()
+    worker = cluster.worker()
+    cluster.settle()
+    turned, flood = flooded(cluster)
+    turned.write_batch()
+    assert durable(flood) == SLICE
+    neighbour = turned.submit(submission(cluster.gateway, new(1), "neighbour"), wait=True)
+    for _ in range(5):
+        turned.write_batch()
+    assert durable(flood) == SLICE and not neighbour.durable.done(), "nothing of it is decided, and nothing is added"
+    cluster.settle()
+    for _ in range(2):  # it hears of that, and appends
+        turned.write_batch()
+    assert neighbour.durable.done() and durable(flood) < 2 * SLICE
+    while turned.write_batch() or durable(flood) != len(flood):
+        worker.try_once()
+        assert turned.backlog.undecided() <= SLICE
+    cluster.settle()
+    assert neighbour.outcome is not None and neighbour.outcome.result(0).outcome == "done"
+    assert stored(cluster.gateway, "dead_letters") == len(flood)
+
+
+@pytest.mark.parametrize("why", ["nobody decides", "held back for too long", "it is to stop"])
+def test_a_gateway_holds_nothing_back_for_ever(why: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    turned, flood = flooded(cluster)
+    for _ in range(3):
+        turned.write_batch()
+    assert durable(flood) == SLICE
+    if why == "nobody decides":
+        monkeypatch.setattr(backlog, "STILL_S", 0)
+    elif why == "held back for too long":
+        monkeypatch.setattr(gateways, "HELD_S", 0)
+    else:
+        turned.stop_asked.set()
+    for _ in range(11):
+        turned.write_batch()
+    assert durable(flood) == len(flood)
+    assert turned.backlog.stands() == (why == "nobody decides")
+
+
+# ---- letters, and the ends of a queue ---------------------------------------------------------------------------
 
 
 def test_one_letter_that_the_database_refuses_holds_up_none_of_its_group(database_url: str) -> None:

@@ -302,7 +302,9 @@ def test_what_the_topics_do_not_have_yet_is_counted_while_the_log_is_one(databas
         return found
 
     assert unpublished("alerts") is None
-    lines = [alerts.DeliveryRow(n, f"a{n}", "firing", "/XA/", "feed", "[]", "", 1, "{}") for n in range(1, 6)]
+    lines = [
+        alerts.DeliveryRow(n, f"a{n}", "firing", "incident", "/XA/", "feed", "[]", "", 1, "{}") for n in range(1, 6)
+    ]
     rows = [LetterRow(f"l{n}", 1, None, None, "forbidden", "", "", "", "", "", "", "", "") for n in range(3)]
     with database.begin() as connection:
         inbox_table.write_origin(connection, inbox_table.Origin("cluster", "topic", [0, 0]))

@@ -38,7 +38,8 @@ def db(database_url):
 def stored(database) -> dict[tuple[str, tuple[object, ...]], int]:
     with database.read() as connection:
         rows = connection.exec_driver_sql(
-            "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0"
+            "SELECT measure, day, path, department, category, grp, post, CAST(sum(value) AS BIGINT) FROM figures "
+            "GROUP BY measure, day, path, department, category, grp, post HAVING sum(value) <> 0"
         )
         return {(row[0], tuple(row[1:7])): row[7] for row in rows}
 

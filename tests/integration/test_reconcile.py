@@ -177,11 +177,16 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         ("UPDATE figures SET department = 'WY-OTHER' WHERE measure = 'closed_late'", "figure", "department WY-OTHER"),
         ("DELETE FROM figures WHERE measure = 'overdue'", "figure", "measure overdue"),
         (
-            "INSERT INTO figures (measure, day, path, department, category, grp, post, value) "
-            "VALUES ('closed_late', 20260303, '/XA/', '', 'D3-01', 'dust', '', 1)",
+            "INSERT INTO figures (definition, measure, day, path, department, category, grp, post, value) "
+            "VALUES ('incident', 'closed_late', 20260303, '/XA/', '', 'D3-01', 'dust', '', 1)",
             "figure",
             "measure closed_late, day 20260303",
         ),
+        # Figures and facts of another kind of case.
+        ("UPDATE figures SET definition = 'incident' WHERE measure = 'closed_late'", "figure", "definition incident"),
+        (f"UPDATE facts SET definition = '' WHERE {LAST}", "step", "definition"),
+        (f"UPDATE outcomes SET definition = '' WHERE case_id = {CLOSED}", "outcome", "definition"),
+        ("UPDATE alerts SET definition = '' WHERE kind = 'due'", "alert", "definition"),
         # Outcomes.
         (f"DELETE FROM outcomes WHERE case_id = {CLOSED} AND clock = 'total'", "outcome", "total"),
         (f"UPDATE outcomes SET elapsed = elapsed + 1 WHERE case_id = {CLOSED}", "outcome", "elapsed"),

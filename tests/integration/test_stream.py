@@ -141,7 +141,8 @@ class Stage:
 
     def figures(self) -> dict[str, int]:
         """Every figure under the key of its message, as it stands; one of zero may as well be absent."""
-        sql = "SELECT measure, day, path, department, category, grp, post, value FROM figures WHERE value <> 0"
+        names = ", ".join((*unpublished_figures.KEY, "value"))
+        sql = f"SELECT {names} FROM figures WHERE value <> 0"
         with self.database.read() as connection:
             rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
         return {msgspec.json.encode(row[:-1]).decode(): row[-1] for row in rows}

@@ -66,6 +66,11 @@ def undissuaded(policy: Policy | None = None) -> Policy:
     return changed(policy, categories=tuple(msgspec.structs.replace(c, dissuade=False) for c in pack.categories))
 
 
+def in_the_field() -> tuple[model.RoleRow, ...]:
+    """The roles of the sample pack, all with the offline allowance of the options."""
+    return tuple(msgspec.structs.replace(row, offline_ms=None) for row in weiyang().pack.roles)
+
+
 def noise(length: int) -> str:
     """The same text that does not compress: an index takes much more of one that does."""
     return "".join(map(chr, Random(1).choices(range(0x4E00, 0x9FA5), k=length)))

@@ -18,7 +18,7 @@ from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow
 from schemas import facts
 from schemas.partition import home_of
-from tests.support.builders import arrived, at, event, instant, subject, weiyang
+from tests.support.builders import arrived, at, changed, event, in_the_field, instant, subject
 from workflows import decide
 from workflows.case import Case
 from workflows.definitions import DEFINITIONS
@@ -61,11 +61,14 @@ class Life(NamedTuple):
     case: Case
 
 
+IN_THE_FIELD = changed(roles=in_the_field())
+
+
 class Teller:
     """Says things to one case and keeps its steps, firings included, as the engine would write them."""
 
     def __init__(self, number: int = 1, rules: Policy | None = None, home: str = "WY01", start: int = 0) -> None:
-        self.rules = rules or weiyang()
+        self.rules = rules or IN_THE_FIELD
         self.case = Case(id=subject(home, number))
         self.now = start or at("03-02 09:00")
         self.steps: list[facts.Step] = []
@@ -104,6 +107,7 @@ class Teller:
                     at=arrival,
                     day=day,
                     policy=case.policy,
+                    definition=case.definition,
                     path=path_text(case.path),
                     category=case.category,
                     group=case.group,
@@ -245,6 +249,7 @@ def step_row(step: facts.Step) -> StepRow:
         step.at,
         step.day,
         step.policy,
+        step.definition,
         step.path,
         step.category,
         step.group,

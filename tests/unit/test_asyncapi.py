@@ -246,9 +246,14 @@ def test_the_key_of_a_figure_tells_cells_apart():
         "D3-01",
         "dust",
         "WY01-CHIEF",
+        "incident",
     ]
     assert " " not in key
     again = msgspec.structs.replace(examples.CELL, value=13)
     assert messages.cell_key(again) == key
     moved = msgspec.structs.replace(examples.CELL, department="WY01-CHIEF", post="")
     assert messages.cell_key(moved) != key
+    other = msgspec.structs.replace(examples.CELL, definition="service_request")
+    assert messages.cell_key(other) != key
+    of_before = msgspec.structs.replace(examples.CELL, definition="")
+    assert json.loads(messages.cell_key(of_before)) == json.loads(key)[:-1]

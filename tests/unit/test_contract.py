@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ from schemas.refusals import Refusal
 from tests.support.builders import DUST, HOUR, MEMBER, STREET, Story, at, event
 
 
+@cache
 def validator(name: str) -> jsonschema.Draft202012Validator:
     schema = json.loads(documents()[f"{name}.json"])
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -149,6 +151,23 @@ def test_the_address_of_a_photo_is_one_that_a_browser_may_open(kind, url, good):
     assert validator(said["type"]).is_valid(said) is decodes(said) is good
 
 
+@pytest.mark.parametrize(
+    ("into", "good"),
+    [
+        ("WY01.019ca8f8-5a00-7000-8000-000000000002", True),
+        ("the same heap as yesterday, see 13800000000", False),
+        ("WY01.019ca8f8-5a00-4000-8000-000000000002", False),
+        ("WY/01.019ca8f8-5a00-7000-8000-000000000002", False),
+        ("WY01.019CA8F8-5A00-7000-8000-000000000002", False),
+        ("WY01.019ca8f8-5a00-7000-8000-000000000002\n", False),
+    ],
+)
+def test_a_case_is_merged_into_an_id_and_no_free_text(into, good):
+    said = example("incident.merged")
+    said["data"] = said["data"] | {"into": into}
+    assert validator(said["type"]).is_valid(said) is decodes(said) is good
+
+
 def test_every_type_that_takes_photos_is_asked_for_their_addresses():
     asked = {f"gridpatrol.{kind}.v1" for kind in EXAMPLES if "evidence" in EXAMPLES[kind]}
     holding = {name.removesuffix(".json") for name, body in documents().items() if b'"url"' in body}
@@ -238,6 +257,7 @@ def test_a_step_as_it_is_published_satisfies_its_schema():
             at=story.now,
             day=20260302,
             policy=story.rules.hash,
+            definition="incident",
             path="/XA/WY/WY01/WY01-01/",
             category=DUST,
             group="dust",

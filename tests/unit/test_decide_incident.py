@@ -182,6 +182,7 @@ def test_the_traceparent_of_an_event_goes_with_its_step():
 def test_a_merged_case_points_to_the_one_that_goes_on():
     story = Story().reported(BARE).accepted()
     story.refused(Reason.INVALID, "incident.merged", STREET, into=subject())
+    story.refused(Reason.INVALID, "incident.merged", STREET, into=subject("WY02", 2))
     story.done("incident.merged", STREET, into=subject(number=2))
     assert story.one(facts.Linked).into == story.case.merged_into == subject(number=2)
     assert story.case.state == "merged"

@@ -28,6 +28,7 @@ from tests.support.builders import (
     Story,
     at,
     changed,
+    in_the_field,
     subject,
 )
 from workflows.case import Case, Owner, decode, encode, evolve
@@ -47,7 +48,7 @@ def rules(*limits: tuple[str, str], rungs: tuple[RungRow, ...] = (), **options: 
     rows = tuple(LimitRow(clock, parse_limit(text)) for clock, text in limits)
     ladder = rungs or (RungRow("*", "due", "at", tell=("holder", "holder_chief")),)
     settings = {"quiet_from": 0, "quiet_to": 0, "quiet_exempt": (), "offline_ms": DAY, **options}
-    return changed(options=settings, limits=rows, rungs=ladder)
+    return changed(options=settings, limits=rows, rungs=ladder, roles=in_the_field())
 
 
 def units(story: Story, kind: type[facts.Fact]) -> list[tuple[str, int, Unit | None]]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas import facts
 from tests.support.builders import (
     BARE,
+    DAY,
     DISTRICT,
     DUST,
     HOTLINE,
@@ -23,9 +24,12 @@ from tests.support.builders import (
     at,
     changed,
     undissuaded,
+    weiyang,
 )
 from tests.unit.test_sla import clock, limits, small
 from workflows.decision import believed
+from workflows.permissions import offline_allowance
+from workflows.policy.model import RoleRow
 
 OFFLINE = 4 * HOUR
 RULES = small(limits=limits(("accept", "1工作时"), ("handle", "4工作时")), options={"offline_ms": OFFLINE})
@@ -180,3 +184,43 @@ def test_whatever_the_phones_say_no_fact_goes_back_behind_its_clock(delays):
                 key = (fact.clock, fact.level)
                 assert last.get(key, 0) <= fact.judged <= now
                 last[key] = fact.judged
+
+
+# ---- what is done at a desk -------------------------------------------------------------------------------
+
+
+def test_no_desk_sets_itself_on_time():
+    """In Weiyang an act at a desk is judged at its arrival, whatever instant it names."""
+    story = Story(small(roles=weiyang().pack.roles, limits=limits(("accept", "1工作时"))))
+    story.done("report.submitted", HOTLINE, at("03-02 09:00"), category=BARE, source="hotline", grid=LEAF)
+    story.done("incident.accepted", STREET, at("03-02 11:00"), occurred=at("03-02 09:30"))
+    stopped = story.one(facts.ClockStopped)
+    assert (stopped.judged, stopped.result, stopped.claimed) == (at("03-02 11:00"), "overdue", False)
+    assert story.steps[-1].cause.occurred == at("03-02 09:30")
+
+
+def test_what_a_member_did_offline_in_time_is_on_time_and_marked_as_claimed():
+    story = Story(small(roles=weiyang().pack.roles, limits=limits(("dissuade", "0.5紧急工作时"))))
+    story.found(DUST, at("03-02 09:00"))
+    story.done("dissuasion.recorded", MEMBER, at("03-02 11:00"), occurred=at("03-02 09:10"), outcome="effective")
+    stopped = next(fact for fact in story.of(facts.ClockStopped) if fact.clock == "dissuade")
+    assert (stopped.judged, stopped.result, stopped.claimed) == (at("03-02 09:10"), "on_time", True)
+
+
+def test_what_came_before_its_deadline_claims_nothing_however_long_it_waited_for_its_turn():
+    story = reported()
+    story.parked("handling.completed", STREET, at("03-02 09:50"), occurred=at("03-02 09:40"))
+    story.done("incident.accepted", "WY01-STAFF1", at("03-02 12:00"), occurred=at("03-02 09:30"))
+    assert [(s.clock, s.result, s.claimed) for s in story.history(facts.ClockStopped)] == [
+        ("accept", "on_time", True),  # it came at noon, its deadline was ten
+        ("handle", "on_time", False),
+    ]
+
+
+def test_the_widest_allowance_of_a_role_counts_and_an_empty_one_is_that_of_the_pack():
+    rows = [RoleRow(name, "incident.accepted", "chief", offline_ms=ms) for name, ms in (("a", 0), ("b", HOUR))]
+    rules = changed(options={"offline_ms": DAY}, roles=(*rows, RoleRow("c", "incident.accepted", "chief", (3,))))
+    street, district = rules.posts[STREET], rules.posts[DISTRICT]
+    assert offline_allowance(district, "incident.accepted", rules, rules) == HOUR
+    assert offline_allowance(street, "incident.accepted", rules, rules) == DAY
+    assert offline_allowance(street, "incident.closed", rules, rules) == DAY  # it may not say it, and hears that

@@ -184,6 +184,12 @@ def test_rows_are_counted_as_a_spreadsheet_does():
             '"half a day"',
             "error pack.toml:32 offline_allowance: 'half a day' is not a",
         ),
+        (
+            "roles.csv",
+            "deadlines\nreport,report.submitted,member;chief,3,place,,",
+            "allowance\nreport,report.submitted,chief,3,place,,,half a day\nmore,report.submitted,chief,3,place,,",
+            "error roles.csv:2 allowance: 'half a day' is not a duration",
+        ),
         ("pack.toml", '"23:00-06:30"', '"night"', "error pack.toml:45 quiet: 'night' is not a span of hours"),
         (
             "pack.toml",

@@ -29,6 +29,7 @@ from tests.support.builders import (
     Story,
     at,
     changed,
+    in_the_field,
     instant,
     subject,
     weiyang,
@@ -77,8 +78,9 @@ LADDER = (
 
 
 def small(**more: Any) -> Policy:
-    """The sample pack with one limit (handle: 4 working hours), one ladder, and no quiet hours."""
-    fields = {"limits": limits(("handle", "4工作时")), "rungs": LADDER, **more}
+    """The sample pack with one limit (handle: 4 working hours), one ladder, no quiet hours, and everything said in the
+    field."""
+    fields = {"limits": limits(("handle", "4工作时")), "rungs": LADDER, "roles": in_the_field(), **more}
     options = {"quiet_from": 0, "quiet_to": 0, "quiet_exempt": (), **fields.pop("options", {})}
     return changed(options=options, **fields)
 

@@ -12,9 +12,20 @@ import msgspec
 from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, read_table
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
-from workflows.policy.model import Authority, Category, Department, Grid, LimitRow, Pack, Post, RoleRow, RungRow
+from workflows.policy.model import (
+    NO_ALLOWANCE,
+    Authority,
+    Category,
+    Department,
+    Grid,
+    LimitRow,
+    Pack,
+    Post,
+    RoleRow,
+    RungRow,
+)
 from workflows.policy.problems import Finding, Problems, has_errors
-from workflows.policy.settings import FILE, Settings, levels_of, line_of, options_of, read_settings
+from workflows.policy.settings import FILE, Settings, levels_of, line_of, options_of, parse_duration, read_settings
 
 T = TypeVar("T")
 
@@ -31,7 +42,9 @@ CATEGORIES = Columns(
 )
 LIMITS = Columns("limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis"))
 RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act"))
-ROLES = Columns("roles.csv", ("rule", "trigger", "role"), ("levels", "scope", "note", "sources", "deadlines"))
+ROLES = Columns(
+    "roles.csv", ("rule", "trigger", "role"), ("levels", "scope", "note", "sources", "deadlines", "allowance")
+)
 TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
 
@@ -208,5 +221,11 @@ def _role_rows(row: Row) -> list[RoleRow]:
     if not row.words("role"):
         row.bad("role", "is empty", "name a role, or several such as member;chief")
     claims = {"sources": row.words("sources"), "deadlines": row.words("deadlines")}
-    said = {"rule": rule, "trigger": trigger, "levels": levels, "scope": scope} | claims
+    offline_ms, allowance = None, row.text("allowance")
+    if allowance:
+        offline_ms = 0 if allowance == NO_ALLOWANCE else parse_duration(allowance)
+        if offline_ms is None:
+            remedy = f'write "72 hours", or {NO_ALLOWANCE} for an act that is believed at its arrival only'
+            row.bad("allowance", f"{allowance!r} is not a duration", remedy)
+    said = {"rule": rule, "trigger": trigger, "levels": levels, "scope": scope, "offline_ms": offline_ms} | claims
     return msgspec.convert([said | {"role": role} for role in row.words("role")], list[RoleRow])

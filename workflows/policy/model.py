@@ -114,6 +114,8 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
 
 
+NO_ALLOWANCE = "none"
+"""The word in `allowance` of an act that is done at a desk: its sender's instant counts for nothing."""
 NO_DEADLINE = "none"
 """The word in `deadlines` of a role that may order none."""
 
@@ -131,6 +133,7 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     # assists; reporter: the post that reported it
     sources: tuple[str, ...] = ()  # where its reports may come from; empty: anywhere
     deadlines: tuple[str, ...] = ()  # clocks whose deadline it may order, in a report too; `none`; empty: any
+    offline_ms: int | None = None  # how late what it says is still believed; None: as the options have it
 
 
 UNBORN_CAP = 10_000
