@@ -4,11 +4,21 @@
 """
 
 from schemas.events import EVENT_TYPES, EventData, trigger_of
+from workflows.case import Case
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.holding import Holder, holder_of
 from workflows.machine import Definition
 
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in (INCIDENT, SERVICE_REQUEST)}
+
+
+def held_by(case: Case) -> Holder:
+    """Who must act on a case: what its state says, and nobody where it is over or its report is missing."""
+    definition = DEFINITIONS.get(case.definition)
+    state = definition.states.get(case.state) if definition is not None else None
+    return Holder() if state is None or state.terminal else holder_of(case, state.hands)
+
 
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
     struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}
