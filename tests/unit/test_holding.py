@@ -51,7 +51,7 @@ def rules(*limits: tuple[str, str], rungs: tuple[RungRow, ...] = (), **options: 
     return changed(options=settings, limits=rows, rungs=ladder, roles=in_the_field())
 
 
-def units(story: Story, kind: type[facts.Fact]) -> list[tuple[str, int, Unit | None]]:
+def units(story: Story, kind: type[Any]) -> list[tuple[str, int, Unit | None]]:
     """What was charged in all facts of a kind: clock, level, unit."""
     return [(fact.clock, fact.level, fact.charged) for fact in story.history(kind) if fact.charged]
 
