@@ -75,6 +75,30 @@ class Assigned(Fact, frozen=True, tag="incident.assigned"):
     why: str = ""
 
 
+class Unit(Struct, frozen=True, omit_defaults=True):
+    """Who holds work, or is charged with it: a grid by its ancestor path (`/XA/WY/`), perhaps a department of it."""
+
+    path: str
+    department: str = ""
+
+    @property
+    def grid(self) -> str:
+        """The code of its grid."""
+        return self.path.split("/")[-2]
+
+    @property
+    def level(self) -> int:
+        """The level of its grid."""
+        return self.path.count("/") - 1
+
+
+class Held(Fact, frozen=True, tag="case.held"):
+    """Who must act from here on (经手方): the owner, the leaf of the place, or the level whose check is next."""
+
+    unit: Unit
+    since: Ms
+
+
 class Assisting(Fact, frozen=True, tag="incident.assisting"):
     """These units assist the owner (配合处理)."""
 
@@ -144,6 +168,12 @@ class Checked(Fact, frozen=True, tag="incident.checked"):
     outcome: str
     by: str
     decides: bool = False
+
+
+class TurnPassed(Fact, frozen=True, tag="incident.turn_passed"):
+    """A level let the time for its check pass: the next one's turn has come. The check stays owed."""
+
+    level: int
 
 
 class Reworked(Fact, frozen=True, tag="incident.reworked"):
@@ -265,6 +295,8 @@ class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
     rung: str = ""
     next: Ms | None = None
     repeat: int = 0
+    runs: tuple[tuple[Ms, Ms], ...] = ()  # what its holder had consumed of it before, in this cycle
+    holder: Unit | None = None  # who ordered it; empty: whoever holds the case at its level
 
 
 class ClockPaused(ClockFact, frozen=True, tag="clock.paused"):
@@ -316,6 +348,7 @@ class ClockRung(ClockFact, frozen=True, tag="clock.rung"):
     next_rung: str = ""
     next: Ms | None = None
     next_repeat: int = 0
+    charged: Unit | None = None  # of a breach: to whom the missed deadline is due
 
 
 class ClockSkipped(ClockFact, frozen=True, tag="clock.skipped"):
@@ -328,6 +361,12 @@ class ClockContradicted(ClockFact, frozen=True, tag="clock.contradicted"):
     """A later arrival shows that work was done by the deadline although a rung had fired. The rung stays."""
 
     judged: Ms
+
+
+class ClockRecharged(ClockFact, frozen=True, tag="clock.recharged"):
+    """A missed deadline is due to another unit: a later arrival shows who held the work before it."""
+
+    charged: Unit
 
 
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
@@ -348,6 +387,7 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     why: str = ""  # the trigger that stopped it
     lapsed: bool = False
     claimed: bool = False
+    charged: Unit | None = None  # to whom the outcome is due; None: as the step says, in facts of earlier releases
 
 
 # ---- its alerts --------------------------------------------------------------------------------------------
@@ -387,6 +427,7 @@ SHARED: tuple[type[Fact], ...] = (
     Born,
     Moved,
     Assigned,
+    Held,
     Assisting,
     Copied,
     Dissuaded,
@@ -397,6 +438,7 @@ SHARED: tuple[type[Fact], ...] = (
     Rectified,
     Handled,
     Checked,
+    TurnPassed,
     Reworked,
     Suspended,
     Resumed,
@@ -416,6 +458,7 @@ SHARED: tuple[type[Fact], ...] = (
     ClockRung,
     ClockSkipped,
     ClockContradicted,
+    ClockRecharged,
     ClockStopped,
     ClockRecalculated,
     AlertRaised,

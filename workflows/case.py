@@ -19,6 +19,8 @@ AWAITED = "awaited"
 """The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
 
 
+MOST_HOLDINGS = 64
+"""So many changes of hands a case remembers; the earliest count as one."""
 TOTAL = "total"
 """The clock of the whole case, which a case of any kind has from its birth to its end."""
 
@@ -67,6 +69,22 @@ class Waiting(Struct, frozen=True, array_like=True):
         return decode_record(self.event).principal
 
 
+class Holding(Struct, frozen=True, array_like=True):
+    """Who held a case from an instant on."""
+
+    since: int
+    unit: facts.Unit
+
+
+class UnitOfClock(Struct, frozen=True, array_like=True):
+    """A unit beside a clock: who ordered it, or to whom its missed deadline is due. `runs`: what the unit consumed."""
+
+    clock: str
+    level: int
+    unit: facts.Unit
+    runs: tuple[tuple[int, int], ...] = ()
+
+
 class Owner(Struct, frozen=True, array_like=True):
     """The owner of a case: a grid, and perhaps a department of it."""
 
@@ -110,6 +128,11 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     targets: tuple[tuple[str, int, int], ...] = ()  # (clock, level, last target) of this cycle
     parked: tuple[Waiting, ...] = ()
     quarantined: bool = False
+    holdings: tuple[Holding, ...] = ()
+    passed: tuple[int, ...] = ()  # levels that let the turn of their check pass
+    ordered: tuple[UnitOfClock, ...] = ()  # who ordered the clocks that an order started
+    charges: tuple[UnitOfClock, ...] = ()  # to whom the missed deadlines of its clocks are due
+    ledger: tuple[UnitOfClock, ...] = ()  # what holders consumed of clocks that they gave up in this cycle
     about: str = ""  # another case of the home that this one speaks of
     own: AnyOwn = None  # what only its kind keeps
 
@@ -138,6 +161,19 @@ class Case(Struct, omit_defaults=True, kw_only=True):
             if clock.name == name and (level is None or clock.level == level):
                 return clock
         return None
+
+    def orderer(self, clock: str, level: int) -> facts.Unit | None:
+        """Who ordered a clock; None: no order started it."""
+        return next((each.unit for each in self.ordered if (each.clock, each.level) == (clock, level)), None)
+
+    def charge(self, clock: str, level: int) -> facts.Unit | None:
+        """To whom the missed deadline of a clock is due; None: it has missed none, or an earlier release told it."""
+        return next((each.unit for each in self.charges if (each.clock, each.level) == (clock, level)), None)
+
+    def consumed_before(self, clock: str, level: int, unit: facts.Unit) -> tuple[tuple[int, int], ...]:
+        """The runs of a clock under a unit that gave it up in this cycle."""
+        key = clock, level, unit
+        return next((each.runs for each in self.ledger if (each.clock, each.level, each.unit) == key), ())
 
     def last_target(self, name: str, level: int) -> int:
         """The last target of a clock in this cycle, counted from 0; -1 if it never had one."""
@@ -212,16 +248,27 @@ def _assisting(case: Case, fact: facts.Assisting) -> None:
 
 
 def _handled(case: Case, fact: facts.Handled) -> None:
-    case.checks, case.handled_by = fact.checks, fact.by
+    case.checks, case.handled_by, case.passed = fact.checks, fact.by, ()
 
 
 def _checked(case: Case, fact: facts.Checked) -> None:
     case.checks = tuple(level for level in case.checks if level != fact.level)
 
 
+def _turn_passed(case: Case, fact: facts.TurnPassed) -> None:
+    case.passed = (*case.passed, fact.level)
+
+
+def _held(case: Case, fact: facts.Held) -> None:
+    holdings = (*case.holdings, Holding(fact.since, fact.unit))
+    if len(holdings) > MOST_HOLDINGS:  # the first two count as the second
+        holdings = (Holding(holdings[0].since, holdings[1].unit), *holdings[2:])
+    case.holdings = holdings
+
+
 def _reworked(case: Case, fact: facts.Reworked) -> None:
     case.cycle, case.checks, case.handled_by = fact.cycle, (), ""
-    case.trail, case.targets = (), ()
+    case.trail, case.targets, case.passed, case.ledger = (), (), (), ()
 
 
 def _suspended(case: Case, fact: facts.Suspended) -> None:
@@ -267,9 +314,16 @@ def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
         rung=fact.rung,
         next=fact.next,
         repeat=fact.repeat,
+        runs=fact.runs,
     )
     case.clocks = (*case.clocks, clock)
+    if fact.holder is not None:
+        case.ordered = (*case.ordered, UnitOfClock(fact.clock, fact.level, fact.holder))
     _set_target(case, fact)
+
+
+def _without(found: tuple[UnitOfClock, ...], fact: facts.ClockFact) -> tuple[UnitOfClock, ...]:
+    return tuple(each for each in found if (each.clock, each.level) != (fact.clock, fact.level))
 
 
 def _set_target(case: Case, fact: facts.ClockFact) -> None:
@@ -319,6 +373,7 @@ def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
         breached=False,
         acknowledged=False,
     )
+    case.charges = _without(case.charges, fact)
     _set_target(case, fact)
 
 
@@ -326,12 +381,40 @@ def _clock_rung(case: Case, fact: facts.ClockRung) -> None:
     clock = case.clock(fact.clock, fact.level)
     breached = fact.breach or (clock is not None and clock.breached)
     _change_clock(case, fact, rung=fact.next_rung, next=fact.next, repeat=fact.next_repeat, breached=breached)
+    if fact.charged is not None:
+        _clock_recharged(case, fact)
+
+
+def _clock_recharged(case: Case, fact: facts.ClockRung | facts.ClockRecharged) -> None:
+    assert fact.charged is not None
+    case.charges = (*_without(case.charges, fact), UnitOfClock(fact.clock, fact.level, fact.charged))
 
 
 def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
+    clock = case.clock(fact.clock, fact.level)
+    if fact.result in ("passed_on", "void") and clock is not None:
+        _keep_ledger(case, clock, fact.judged)
+    case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
     case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
     if fact.clock == TOTAL:
         case.closed = fact.judged
+
+
+def _keep_ledger(case: Case, clock: Clock, end: int) -> None:
+    """Whoever gets the work back goes on with what was left: keep what each holder consumed of a clock."""
+    if not case.holdings or case.orderer(clock.name, clock.level) is not None:
+        return
+    runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, end))
+    ends = [*(holding.since for holding in case.holdings[1:]), end]
+    for holding, until in zip(case.holdings, ends, strict=True):
+        shares = [(max(a, holding.since), min(b, until)) for a, b in runs]
+        shares = [(a, b) for a, b in shares if a < b]
+        if not shares or clock.level != holding.unit.level:
+            continue
+        before = case.consumed_before(clock.name, clock.level, holding.unit)
+        kept = UnitOfClock(clock.name, clock.level, holding.unit, tuple(sorted({*before, *shares})))
+        others = (e for e in case.ledger if (e.clock, e.level, e.unit) != (clock.name, clock.level, holding.unit))
+        case.ledger = (*others, kept)
 
 
 def _alert_raised(case: Case, fact: facts.AlertRaised) -> None:
@@ -350,6 +433,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Assisting: _assisting,
     facts.Handled: _handled,
     facts.Checked: _checked,
+    facts.TurnPassed: _turn_passed,
+    facts.Held: _held,
     facts.Reworked: _reworked,
     facts.Suspended: _suspended,
     facts.Resumed: _resumed,
@@ -362,6 +447,7 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.ClockResumed: _clock_resumed,
     facts.ClockRetargeted: _clock_retargeted,
     facts.ClockRung: _clock_rung,
+    facts.ClockRecharged: _clock_recharged,
     facts.ClockStopped: _clock_stopped,
     facts.AlertRaised: _alert_raised,
     facts.AlertEnded: _alert_ended,

@@ -19,7 +19,7 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, parking, routing, sla
+from workflows import birth, effects, holding, parking, routing, sla
 from workflows.case import AWAITED, Case, Clock, Waiting, responsible
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -192,7 +192,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
-    d.ending = definition.ending(trigger)
+    d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))
     effect = definition.effects.get(trigger)
     refused = effect(d, data, speaker) if effect else None
     if refused:
@@ -219,12 +219,12 @@ def _speaker(d: Decision, post: Post) -> Speaker:
 
 def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
     """Take the case to its next state, and its clocks with it."""
-    if dest == "=":
-        return
-    was, state = d.case.state, definition.states[dest]
-    d.tell(facts.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
-    if dest != was or d.case.owner != d.before:
-        sla.arrange(d, state)
+    was = d.case.state
+    if dest != "=":
+        d.tell(facts.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
+    before, after = d.origin, d.case
+    if (was, before.owner, before.checks, before.passed) != (after.state, after.owner, after.checks, after.passed):
+        sla.arrange(d, definition.states[after.state])
 
 
 # ---- parked events ----------------------------------------------------------------------------------------
@@ -320,9 +320,11 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
 
 def _ring(d: Decision, clock: Clock) -> facts.Cause:
     """Fire a rung. Where the pack says so it also escalates the case, if it can be escalated and a level is above."""
-    row = sla.ring(d, clock)
+    definition = DEFINITIONS[d.case.definition]
+    row, breach = sla.ring(d, clock)
+    if breach and clock.level == holding.turn(d.case) != len(d.case.path):
+        _pass_turn(d, definition, clock)
     if row.act == "escalate":
-        definition = DEFINITIONS[d.case.definition]
         transitions = definition.table.get((definition.escalates, d.case.state))
         to = routing.next_above(d.case, "timeout", d.rules, d.register)
         if transitions and to:
@@ -331,6 +333,15 @@ def _ring(d: Decision, clock: Clock) -> facts.Cause:
             _move(d, definition, definition.escalates, transitions[0][0])
     rung = f"{clock.cycle}|{clock.target}|{row.rung}|{clock.repeat}"
     return facts.Cause(type=DUE, source=f"{clock.name}.{clock.level}", id=rung, occurred=d.instant)
+
+
+def _pass_turn(d: Decision, definition: Definition, clock: Clock) -> None:
+    """A level let the time for its check pass: the next one's turn has come, the check stays owed."""
+    nobody = Speaker("", "", clock.level, "", len(d.case.path))
+    dest = definition.destination(definition.lapses, d.case, Resumed(), nobody)
+    if clock.name in definition.checking and dest is not None:
+        d.tell(facts.TurnPassed(level=clock.level))
+        _move(d, definition, definition.lapses, dest)
 
 
 def quarantine(

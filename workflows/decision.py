@@ -9,7 +9,7 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from schemas import facts
-from workflows.case import Case, apply
+from workflows.case import Case, Clock, apply
 from workflows.clocks.calendar import Calendar
 from workflows.policy.index import Policy
 
@@ -17,24 +17,46 @@ from workflows.policy.index import Policy
 class Ending(Struct, frozen=True):
     """How a trigger ends the clocks that do not go on: those named in `fulfils` are done, the others were given up.
 
-    `returned`: said by who gives the work back, which takes back no deadline that was missed.
+    A clock of a check is done by its own level's check alone. `takes_back`: what arrives late and is dated before a
+    missed deadline shows that it was not missed by who held the work. That holds for what the holder says or is ordered
+    from above, but for no return: who gives work back after its deadline has missed it.
     """
 
     trigger: str = ""
     fulfils: Collection[str] = ()
-    returned: bool = False
+    by_level: Collection[str] = ()
+    level: int = 0
+    takes_back: bool = True
+
+    def done(self, clock: Clock) -> bool:
+        """Whether it fulfils a clock."""
+        return clock.name in self.fulfils and (clock.name not in self.by_level or clock.level == self.level)
 
 
 class Decision:
     """The facts about one case from one record or one firing, with `case` as it is after them."""
 
-    __slots__ = ("arrival", "before", "by", "came", "case", "ending", "facts", "instant", "register", "rules", "token")
+    __slots__ = (
+        "arrival",
+        "before",
+        "by",
+        "came",
+        "case",
+        "ending",
+        "facts",
+        "instant",
+        "origin",
+        "register",
+        "rules",
+        "token",
+    )
 
     def __init__(
         self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "", came: int = 0
     ) -> None:
         self.case = copy.copy(case)
-        self.before = case.owner  # the owner before this decision
+        self.origin = case  # as it was before this decision
+        self.before = case.owner
         self.rules = rules
         self.register = register
         self.arrival = arrival

@@ -13,7 +13,7 @@ from schemas.kinds import incident
 from schemas.members import Evidence
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import routing, sla
+from workflows import holding, routing, sla
 from workflows.case import TOTAL, Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
@@ -99,6 +99,9 @@ def check(d: Decision, data: incident.VerificationRecorded, speaker: Speaker) ->
         barred = "the head of an enterprise does not verify in its own grid: the member checks"
         return Refusal(Reason.FORBIDDEN, "actor", barred)
     decides = speaker.level >= len(d.case.path)
+    if not decides and speaker.level not in d.case.checks:
+        owing = ", ".join(map(str, d.case.checks))
+        return Refusal(Reason.IMPOSSIBLE, "actor", f"level {speaker.level} owes no check; owing: {owing or 'nobody'}")
     d.tell(facts.Checked(level=speaker.level, outcome=data.outcome, by=d.by, decides=decides))
     tell_evidence(d, data.evidence)
     if decides and data.outcome == "unsolved":
@@ -117,7 +120,8 @@ def _rework(d: Decision) -> None:
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(facts.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
     if looped:
-        posts = routing.recipients(("upper_chief", "supervisor", "sponsor"), d.case, d.register, d.arrival)
+        words, unit = ("upper_chief", "supervisor", "sponsor"), holding.present(d.case, d.register)
+        posts = routing.recipients(words, d.case, d.register, d.arrival, unit)
         if posts:
             alert = f"{d.case.id}|loop|{cycle}"
             now = d.judged(d.case.judged)
@@ -253,9 +257,10 @@ def acknowledge(d: Decision, data: events.Acknowledged, speaker: Speaker) -> Ref
 
 
 def urge(d: Decision, data: events.Urged, speaker: Speaker) -> Refusal | None:
-    """Urge the owner with an alert that belongs to no clock."""
+    """Urge who must act with an alert that belongs to no clock."""
     d.tell(facts.Urged(by=d.by))
-    posts = routing.recipients(("owner", "owner_chief"), d.case, d.register, d.arrival)
+    unit = holding.present(d.case, d.register)
+    posts = routing.recipients(("holder", "holder_chief"), d.case, d.register, d.arrival, unit)
     if posts:
         alert = f"{d.case.id}|urge|{d.case.seq + 1}"
         d.tell(facts.AlertRaised(alert=alert, kind="urge", to=posts, due_at=d.judged(d.case.judged)))

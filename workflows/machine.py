@@ -17,6 +17,7 @@ from schemas.refusals import Refusal
 from workflows.case import AWAITED, TOTAL, Case
 from workflows.decision import Decision, Ending
 from workflows.figures import CLOSED, Measure
+from workflows.holding import Hands
 from workflows.policy.index import Policy
 
 Listed = Literal["always", "asked", "never"]
@@ -41,7 +42,10 @@ class Speaker(Struct, frozen=True):
 
 
 class State(Struct, frozen=True):
-    """A state: its names, its rank on the main line (0: beside it), and the clocks that run in it."""
+    """A state: its names, its rank on the main line (0: beside it), the clocks that run in it, and who must act.
+
+    The clocks in `owed` go on for levels that let the turn of their check pass: they owe it still.
+    """
 
     name: str
     zh: str
@@ -50,6 +54,8 @@ class State(Struct, frozen=True):
     keeps: tuple[str, ...] = ()  # clocks that go on if they run, but do not start here
     holds: bool = False  # clocks pause here instead of stopping
     terminal: bool = False
+    hands: Hands = "owner"
+    owed: tuple[str, ...] = ()
 
 
 class Transition(Struct, frozen=True):
@@ -104,7 +110,9 @@ class Definition(Struct, frozen=True):
     `sentences` says what a fact of this kind alone means, with its members in braces.
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
-    work is given back. `listed` says whether lists show such cases: always, only where they are asked for, or never.
+    work is given back. `lapses` is the trigger that a clock pulls when a level lets the turn of its check pass;
+    `checking` are the clocks of checks. `listed` says whether lists show such cases: always, only where they are asked
+    for, or never.
     """
 
     name: str
@@ -123,15 +131,18 @@ class Definition(Struct, frozen=True):
     resumes: str
     fulfils: dict[str, tuple[str, ...]]
     returns: frozenset[str]
+    lapses: str
+    checking: frozenset[str]
     table: Table
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
     listed: Listed = "always"
 
-    def ending(self, trigger: str) -> Ending:
-        """How a trigger ends clocks."""
-        return Ending(trigger, self.fulfils.get(trigger, ()), trigger in self.returns)
+    def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
+        """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
+        takes_back = rightful and trigger not in self.returns
+        return Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
 
     def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
         """The trigger that is meant by an event of this trigger: mostly itself."""
@@ -153,8 +164,8 @@ class Definition(Struct, frozen=True):
         return None
 
     def triggers(self, state: str) -> list[str]:
-        """The triggers that a state takes, in the order of their names."""
-        return sorted({trigger for trigger, source in self.table if source == state})
+        """The triggers that a state takes from people."""
+        return sorted({trigger for trigger, source in self.table if source == state and trigger != self.lapses})
 
     def leading(self, state: str, trigger: str) -> set[str]:
         """The triggers that move a case, from a state or from one ahead of it, into a state that takes `trigger`."""
@@ -181,6 +192,7 @@ def define(
     fulfils: Mapping[str, tuple[str, ...]] = {},
     returns: Collection[str] = (),
     listed: Listed = "always",
+    lapses: str = "",
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -197,7 +209,7 @@ def define(
         "event": kind.events,
         "effect": effects,
         "alias": aliases,
-        "side line": [*filter(None, (escalates, resumes)), *returns],
+        "side line": [*filter(None, (escalates, resumes, lapses)), *returns],
         "clock": fulfils,
     }.items():
         unknown = [trigger for trigger in triggers if trigger not in pulled]
@@ -227,6 +239,8 @@ def define(
         resumes,
         dict(fulfils),
         frozenset(returns),
+        lapses,
+        frozenset(clock for state in by_name.values() if state.hands == "check" for clock in state.clocks),
         table,
         forward,
         ahead,

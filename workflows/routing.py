@@ -5,6 +5,7 @@ Ownership and copies are apart: an escalation passes ownership and sends copies.
 
 from itertools import takewhile
 
+from schemas.facts import Unit
 from workflows.case import Case, Owner
 from workflows.policy.index import Policy
 
@@ -94,20 +95,27 @@ def checks(case: Case, rules: Policy) -> tuple[int, ...]:
     return below if rules.options.checks == "all" else below[-1:]
 
 
-def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int) -> tuple[str, ...]:
+def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int, holder: Unit) -> tuple[str, ...]:
     """The posts behind the words of a rung's `tell` that exist at an instant, in order, each once.
 
-    Words are owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office.
+    Words are holder, holder_chief, owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office. A
+    rung that names the holder or its chief means those above it; one that names neither counts from the owner.
     """
-    owner, path = case.owner, register.path(case.owner.grid) if case.owner.grid in register.grids else ()
-    upper = path[-2] if len(path) > 1 else owner.grid
+    owner, from_holder = case.owner, not {"holder", "holder_chief"}.isdisjoint(words)
+    base = holder.grid if from_holder else owner.grid
+    path = register.path(base) if base in register.grids else ()
+    upper = path[-2] if len(path) > 1 else base
     posts: list[str] = []
     for word in words:
         match word:
-            case "owner":
-                of_department = register.posts_of(owner.department) if owner.department else []
-                members, chiefs = register.posts_at(owner.grid, "member"), register.posts_at(owner.grid, "chief")
-                posts += of_department or [*members, *chiefs]
+            case "holder" | "owner":
+                grid, department = (
+                    (holder.grid, holder.department) if word == "holder" else (owner.grid, owner.department)
+                )
+                of_department = register.posts_of(department) if department else []
+                posts += of_department or [*register.posts_at(grid, "member"), *register.posts_at(grid, "chief")]
+            case "holder_chief":
+                posts += register.posts_at(holder.grid, "chief")
             case "owner_chief":
                 posts += register.posts_at(owner.grid, "chief")
             case "reporter":
@@ -115,9 +123,9 @@ def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int) ->
             case "handler":
                 posts += register.posts_of(owner.department)
             case "sponsor":
-                posts += register.posts_at(owner.grid, "sponsor")
+                posts += register.posts_at(base, "sponsor")
             case "upper_chief":
                 posts += register.posts_at(upper, "chief")
-            case _:  # supervisor, office: the nearest one from the owner upwards
+            case _:  # supervisor, office: the nearest one upwards
                 posts += next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
     return tuple(code for code in dict.fromkeys(posts) if register.stands(register.posts[code], at))

@@ -9,7 +9,8 @@ from functools import lru_cache
 from msgspec import Struct
 
 from schemas import facts
-from workflows import routing
+from schemas.facts import Unit
+from workflows import holding, routing
 from workflows.case import TOTAL, Clock
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import DAY_MS, Kind, Limit, limit_text, parse_limit
@@ -97,8 +98,12 @@ def consumed(clock: Clock, until: int, kind: Kind, calendar: Calendar) -> int:
 
 def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
     """The deadline of a clock that runs since `since` under a limit, less what its ledger consumed."""
+    return _deadline(clock.runs, limit, since, calendar)
+
+
+def _deadline(runs: tuple[tuple[int, int], ...], limit: Limit, since: int, calendar: Calendar) -> int:
     left = calendar.budget(limit)
-    for begin, end in clock.runs:
+    for begin, end in runs:
         left = calendar.left_at(end, begin, left, limit.kind)
     return calendar.due_after(since, left, limit.kind)
 
@@ -107,12 +112,20 @@ def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
 
 
 def start(
-    d: Decision, name: str, level: int, *, ordered: int | None = None, limit: Limit | None = None, endless: bool = False
+    d: Decision,
+    name: str,
+    level: int,
+    *,
+    ordered: int | None = None,
+    limit: Limit | None = None,
+    endless: bool = False,
+    holder: Unit | None = None,
 ) -> None:
     """Start a clock at the judged instant, with an ordered instant or limit, else with the pack's limit.
 
     A clock without any limit does not start, except those in `OWN`, which have an outcome all the same. `endless`
-    leaves out the pack's limit.
+    leaves out the pack's limit. `holder` is who orders it. Without one it is the case's holder's, who goes on with what
+    was left where it gave up this clock before in the same cycle.
     """
     case, rules = d.case, d.rules
     judged = d.judged(case.judged)
@@ -126,7 +139,10 @@ def start(
         if name not in OWN:
             return
         basis = "none"
+    runs = () if holder else case.consumed_before(name, level, holding.present(case, d.register))
     due = calendar.deadline(judged, limit) if limit is not None else ordered
+    if runs and limit is not None:
+        due = max(judged, _deadline(runs, limit, judged, calendar))
     armed = arm(d, name, due, calendar, judged)
     target = case.last_target(name, level) + 1
     d.tell(
@@ -144,6 +160,8 @@ def start(
             rung=armed.rung,
             next=armed.next,
             repeat=armed.repeat,
+            runs=runs,
+            holder=holder,
         )
     )
     _tell_skipped(d, name, level, case.cycle, target, armed)
@@ -229,7 +247,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
 
 
 def stop(d: Decision, clock: Clock) -> None:
-    """End a clock with its outcome: fulfilled, passed on to another owner, or void.
+    """End a clock with its outcome: fulfilled, passed on to another holder, or void.
 
     If the deadline's rung has fired and the judged instant is not after the deadline, the rung stays, with a fact
     beside it that contradicts it. A return contradicts nothing: whoever gives work back after its deadline has missed
@@ -239,14 +257,18 @@ def stop(d: Decision, clock: Clock) -> None:
     done = (
         judged if clock.since is not None or not clock.runs else clock.runs[-1][1]
     )  # a paused one ended with its last run
-    in_time, fulfilled = clock.due is None or done <= clock.due, clock.name in d.ending.fulfils
-    contradicted = clock.breached and in_time and (fulfilled or not d.ending.returned)
+    in_time, fulfilled = clock.due is None or done <= clock.due, d.ending.done(clock)
+    contradicted = clock.breached and in_time and (fulfilled or d.ending.takes_back)
     if fulfilled:
         result = "without_deadline" if clock.due is None else "on_time" if in_time else "overdue"
     else:
-        result = "passed_on" if d.case.owner != d.before else "void"
+        result = "passed_on" if holding.has_changed(d) else "void"
     limit = limit_of(clock)
     kind = limit.kind if limit else Kind.urgent_hour
+    late = clock.due is not None and clock.due < done
+    due_to = d.case.charge(clock.name, clock.level) or holding.charged(
+        d, clock, clock.due if late and clock.due else done
+    )
     if contradicted:
         d.tell(
             facts.ClockContradicted(
@@ -271,6 +293,7 @@ def stop(d: Decision, clock: Clock) -> None:
             why=d.ending.trigger,
             lapsed=not fulfilled and not contradicted and (clock.breached or not in_time),
             claimed=result == "on_time" and clock.since is not None and (clock.due or 0) < d.came,
+            charged=due_to,
         )
     )
 
@@ -286,10 +309,12 @@ def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
 def arrange(d: Decision, state: State) -> None:
     """Let the clocks follow the case into its state: stop, pause, resume and start what the state says.
 
-    The budget for handling belongs to a level, whichever of its owners works. The one for accepting belongs to each
-    owner: it begins anew with another one.
+    A clock of a state is its holder's, so it has the level of the holder. The budget for handling belongs to a level,
+    whichever of its owners works. The one for accepting belongs to each owner: it begins anew with another one.
     """
-    level, other = level_of_work(d, state), d.case.owner != d.before
+    if not state.terminal:
+        holding.hold(d, state.hands)
+    level, other = holding.holder_of(d.case, state.hands).level, d.case.owner != d.before
     for clock in d.case.clocks:
         if clock.name == TOTAL:
             if state.terminal:
@@ -300,6 +325,8 @@ def arrange(d: Decision, state: State) -> None:
             stop(d, clock)
         elif clock.name in state.keeps or (clock.name in state.clocks and clock.level == level):
             resume(d, clock)
+        elif clock.name in state.owed and clock.level in d.case.passed and clock.level in d.case.checks:
+            continue
         else:
             stop(d, clock)
     for name in state.clocks:
@@ -307,17 +334,14 @@ def arrange(d: Decision, state: State) -> None:
             start(d, name, level)
 
 
-def level_of_work(d: Decision, state: State) -> int:
-    """The level whose clocks run: the owner's, and the leaf's where the leaf has to act."""
-    at_leaf = any(name in ("dissuade", "report", "verify", "close") for name in state.clocks)
-    return len(d.case.path) if at_leaf else d.case.owner.level
-
-
 # ---- what falls due ---------------------------------------------------------------------------------------
 
 
-def ring(d: Decision, clock: Clock) -> RungRow:
-    """Fire the clock's next rung at its instant, alert its posts, and arm the rung after it."""
+def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
+    """Fire the clock's next rung at its instant, alert its posts, and arm the rung after it.
+
+    Returns the rung, and whether it is the first that says overdue.
+    """
     ladder, index, now = d.rules.ladder(clock.name), position(d, clock), clock.next or 0
     row, repeat = ladder[index] if index < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
     coming: tuple[RungRow, int, int] | None = None
@@ -326,6 +350,7 @@ def ring(d: Decision, clock: Clock) -> RungRow:
         instant = rung_instant(later, again, clock.due, d.calendar(clock.calendar))
         coming = (later, again, max(instant, now))  # a rung is never before the one below it
     overdue = row.offset != "before"
+    breach = overdue and not clock.breached
     d.tell(
         facts.ClockRung(
             clock=clock.name,
@@ -337,13 +362,14 @@ def ring(d: Decision, clock: Clock) -> RungRow:
             due_at=now,
             due=clock.due,
             overdue=overdue,
-            breach=overdue and not clock.breached,
+            breach=breach,
             next_rung=coming[0].rung if coming else "",
             next=coming[2] if coming else None,
             next_repeat=coming[1] if coming else 0,
+            charged=holding.charged(d, clock, now if clock.due is None else min(now, clock.due)) if breach else None,
         )
     )
-    posts = routing.recipients(row.tell, d.case, d.register, d.arrival)
+    posts = routing.recipients(row.tell, d.case, d.register, d.arrival, holding.holder_of_clock(d, clock))
     if posts and not (clock.acknowledged and row.every is not None):
         d.tell(
             facts.AlertRaised(
@@ -357,7 +383,7 @@ def ring(d: Decision, clock: Clock) -> RungRow:
                 not_before=not_before(d, clock.name, now),
             )
         )
-    return row
+    return row, breach
 
 
 def not_before(d: Decision, clock: str, instant: int) -> int | None:

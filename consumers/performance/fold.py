@@ -3,8 +3,10 @@
 A case has a contribution: what it counts so far in cells that may still move. A step changes the contribution and the
 cells, and adds an outcome for each clock that it stops.
 
-1. A cell is (measure, local day, path of the place, department, category, group, post): the finest grain. Reading rolls
-   it up. Day, owner and post are those of the step that carries the fact.
+1. A cell is (measure, local day, path, department, category, group, post): the finest grain. Reading rolls it up. What
+   is said of the problem counts where it lies, with the department and post of the step that carries the fact. What is
+   said of a clock counts at the unit that the fact charges with it, and has no post. Facts of releases that charged
+   nobody count where the problem lies.
 2. Sums of other measures are not stored; `workflows.figures.with_sums` adds them when figures are read.
 3. Most measures count facts, once and for all. Every ending of a case counts at its day:
 
@@ -16,13 +18,14 @@ cells, and adds an outcome for each clock that it stops.
 4. A missed deadline may be taken back: a later arrival can show that it was met. So these cells follow from
    the case's lapses, which are its contribution; a change adds new minus old:
 
-   - `breach:<clock>`   a clock's deadline passed, at the due day. It stays where the work was passed on afterwards
+   - `breach:<clock>`   a clock's deadline passed, at the due day and the unit charged. It stays where the work was
+     passed on afterwards
    - `overdue`          the first total deadline missed, at its day. An order that moves the deadline later
      does not erase it, nor does an ending other than closing
 
 5. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
-   its end. What it had consumed by then stands in its fact. `claimed:<clock>` counts those on time that came after
-   their deadline and rest on the sender's word.
+   its end and the unit charged. What it had consumed by then stands in its fact. `claimed:<clock>` counts there those
+   on time that came after their deadline and rest on the sender's word.
 6. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
    应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
    whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
@@ -58,13 +61,14 @@ class Place(NamedTuple):
 
 
 class Lapse(NamedTuple):
-    """A deadline that was missed: the clock, and where that counts."""
+    """A deadline that was missed: the clock, where the problem lies, and the unit that is charged with it."""
 
     clock: str
     level: int
     cycle: int
     target: int
     place: Place
+    charged: facts.Unit | None = None
 
 
 class Contribution(Struct, frozen=True, array_like=True):
@@ -151,9 +155,9 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
             if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact))
                 if fact.claimed:
-                    _add(cells, [(f"claimed:{fact.clock}", place)], 1)
+                    _add(cells, [(f"claimed:{fact.clock}", charged_at(place, fact.charged))], 1)
                 if fact.result in UNFULFILLED:
-                    _add(cells, [(f"{fact.result}:{fact.clock}", place)], 1)
+                    _add(cells, [(f"{fact.result}:{fact.clock}", charged_at(place, fact.charged))], 1)
                 if fact.clock != TOTAL:
                     continue
                 # The end of the case. What contradicts its deadline stands before it in the same step, so nothing moves
@@ -208,15 +212,20 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped) -> OutcomeRow:
 def movable(contribution: Contribution) -> Iterator[Cell]:
     """The cells that follow from a case's lapses."""
     for lapse in contribution.lapses:
-        yield f"breach:{lapse.clock}", lapse.place
+        yield f"breach:{lapse.clock}", charged_at(lapse.place, lapse.charged)
     if contribution.overdue is not None:
         yield "overdue", contribution.overdue
 
 
-def _lapsed(contribution: Contribution, fact: facts.ClockFact, place: Place) -> Contribution:
+def charged_at(place: Place, unit: facts.Unit | None) -> Place:
+    """Where something counts with which a unit is charged."""
+    return place if unit is None else place._replace(path=unit.path, department=unit.department, post="")
+
+
+def _lapsed(contribution: Contribution, fact: facts.ClockRung | facts.ClockStopped, place: Place) -> Contribution:
     if any(lapse[:4] == _key(fact) for lapse in contribution.lapses):
         return contribution
-    return Contribution((*contribution.lapses, Lapse(*_key(fact), place)))
+    return Contribution((*contribution.lapses, Lapse(*_key(fact), place, fact.charged)))
 
 
 def _key(fact: facts.ClockFact) -> tuple[str, int, int, int]:
@@ -228,6 +237,9 @@ _JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = 
     # A deadline that was missed is a lapse even if no rung could fire, as in a case that stood in quarantine.
     facts.ClockStopped: lambda before, fact, place: (
         _lapsed(before, fact, place) if fact.result == "overdue" or fact.lapsed else before
+    ),
+    facts.ClockRecharged: lambda before, fact, _: Contribution(
+        tuple(lapse._replace(charged=fact.charged) if lapse[:4] == _key(fact) else lapse for lapse in before.lapses)
     ),
     facts.ClockContradicted: lambda before, fact, _: Contribution(
         tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact))

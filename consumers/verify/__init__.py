@@ -27,6 +27,7 @@ from engine.store.rows import CaseRow
 from schemas import facts
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode, responsible
+from workflows.definitions import held_by
 
 PAGE = 2000
 COLUMNS = tuple(name for name in CaseRow.__struct_fields__ if name != "id")
@@ -188,7 +189,7 @@ def _compare(connection: Connection, folded: list[_Replayed], packs: dict[int, s
 
 def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]:
     """The columns of a case, from the case alone, and whether it stands, so that nothing of it is due."""
-    case, home = item.case, home_of(item.case.id)
+    case, home, holder = item.case, home_of(item.case.id), held_by(item.case)
     return (
         partition_of(home, partitions),
         case.definition,
@@ -198,6 +199,8 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         _path(case),
         case.owner.grid,
         case.owner.department,
+        holder.grid,
+        holder.department,
         case.category,
         case.group,
         f"{home}|{case.key}" if case.key and case.closed is None else None,

@@ -27,6 +27,14 @@ ClockName = Annotated[
     ),
 ]
 Owner = Annotated[str, QueryParameter(description="Code of the owner's grid or department.")]
+HolderCode = Annotated[
+    str,
+    QueryParameter(
+        name="holder",
+        description="Code of a grid, department or post: cases on which it must act now, as their states say. "
+        "A post acts for its department, else for its grid.",
+    ),
+]
 Before = Annotated[str, QueryParameter(description="RFC 3339 with a zone: deadlines before this instant.")]
 State = Annotated[
     str,
@@ -59,6 +67,7 @@ async def list_incidents(
     grid: Grid = "",
     clock: ClockName = "",
     owner: Owner = "",
+    holder: HolderCode = "",
     state_: State = "",
     category: Category = "",
     group: Group = "",
@@ -75,6 +84,7 @@ async def list_incidents(
         grid=grid,
         clock=clock,
         owner=owner,
+        holder=holder,
         state=state_,
         category=category,
         group=group,

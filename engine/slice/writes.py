@@ -29,6 +29,7 @@ from workflows import case as cases
 from workflows import decide, parking
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
+from workflows.definitions import held_by
 
 
 class SliceWrites:
@@ -279,6 +280,7 @@ def path_text(path: Sequence[str]) -> str:
 
 def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
     """A case as its row; `key` is the correlation key within its home, None of a closed case."""
+    holder = held_by(case)
     return CaseRow(
         case.id,
         partition,
@@ -289,6 +291,8 @@ def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
         path_text(case.path),
         case.owner.grid,
         case.owner.department,
+        holder.grid,
+        holder.department,
         case.category,
         case.group,
         key,

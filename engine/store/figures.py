@@ -14,7 +14,7 @@ from engine.store.sql import among, execute, is_sqlite
 from engine.store.tables import contributions, figures, outcomes
 from workflows.case import Clock
 
-By = Literal["", "grid", "department", "group", "category", "post", "day"]
+By = Literal["", "grid", "level", "department", "group", "category", "post", "day"]
 COLUMN = {"department": "department", "group": "grp", "category": "category", "post": "post", "day": "day"}
 DUE = Clock.__struct_fields__.index("due")
 """Where a clock's deadline stands in the body of a case."""
@@ -32,8 +32,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     """What to read: one kind of case, a subtree by its path, local days (YYYYMMDD, inclusive), dimensions; and what to
     group by.
 
-    With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. `upto` reads as if
-    nothing had arrived after that instant (ms UTC).
+    With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. With `by` level
+    they are the levels of the cells themselves. `upto` reads as if nothing had arrived after that instant (ms UTC).
     """
 
     definition: str
@@ -84,6 +84,8 @@ def key_of(connection: Connection, selection: Selection) -> str:
     """The SQL of the group's key."""
     if not selection.by:
         return "''"
+    if selection.by == "level":
+        return "CAST(length(path) - length(replace(path, '/', '')) - 1 AS TEXT)"
     if selection.by != "grid":
         return f"CAST({COLUMN[selection.by]} AS TEXT)"
     names = [segment(connection, "path", level) for level in range(selection.level, 0, -1)]

@@ -35,6 +35,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     prefix: str = ""  # of the path: a subtree of the grid
     definitions: tuple[str, ...] = ()
     owner: str = ""  # code of the owner's grid or department
+    holder: tuple[str, str] | None = None  # who must act: a grid, or any, and a department of it, or any; none at all
     states: tuple[str, ...] = ()
     category: str = ""
     group: str = ""
@@ -110,6 +111,13 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
         ask(f"definition IN ({', '.join('?' * len(filters.definitions))})", *filters.definitions)
     if filters.owner:
         ask("(grid = ? OR department = ?)", filters.owner, filters.owner)
+    if filters.holder is not None:
+        grid, department = filters.holder
+        ask("holder <> ''")
+        if grid:
+            ask("holder = ?", grid)
+        if department or grid:
+            ask("holder_department = ?", department)
     if filters.states:
         ask(f"state IN ({', '.join('?' * len(filters.states))})", *filters.states)
     if filters.category:

@@ -36,16 +36,21 @@ NAMES = {
     "kind": "text",
     "due_at": "int",
     "not_before": "int",
+    "charged.path": "text",
+    "charged.department": "text",
 } | {
     member: "flag" if isinstance(dict(measure.where).get(member), bool) else "text"
     for measure in MEASURES
     for member in measure.members
 }
-"""The members of facts that anything is counted by."""
-OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.stopped")
+"""The members of facts that anything is counted by; those of a member of theirs behind a dot."""
+OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped")
 COUNTED = (*OF_CLOCKS, *dict.fromkeys(tag_of(measure.fact) for measure in MEASURES))
 LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed")
-COUNTED_BY = tuple(dict.fromkeys((*LAPSED_BY, *(member for measure in MEASURES for member in measure.members))))
+CHARGED_BY = ("charged.path", "charged.department")
+COUNTED_BY = tuple(
+    dict.fromkeys((*LAPSED_BY, *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
+)
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
 ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
@@ -118,24 +123,25 @@ def _declared(measure: Measure) -> str:
 
 
 _COUNTED = f"""
+missed AS (
+    SELECT *, row_number() OVER (PARTITION BY case_id, clock, level, cycle, target
+               ORDER BY CASE WHEN fact = 'clock.stopped' THEN 1 ELSE 0 END, seq DESC, item DESC) AS back
+    FROM facts_read
+    WHERE fact IN ('clock.contradicted', 'clock.recharged') OR (fact = 'clock.rung' AND breach)
+          OR (fact = 'clock.stopped' AND (result = 'overdue' OR lapsed))),
 lapses AS (
     SELECT case_id, clock, level, cycle, target,
-           min(CASE WHEN fact <> 'clock.contradicted' THEN seq END) AS seq
-    FROM facts_read
-    WHERE fact = 'clock.contradicted' OR (fact = 'clock.rung' AND breach)
-          OR (fact = 'clock.stopped' AND (result = 'overdue' OR lapsed))
-    GROUP BY case_id, clock, level, cycle, target
+           min(CASE WHEN fact IN ('clock.rung', 'clock.stopped') THEN seq END) AS seq,
+           max(CASE WHEN back = 1 THEN charged_path END) AS charged_path,
+           max(CASE WHEN back = 1 THEN charged_department END) AS charged_department
+    FROM missed GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
 ended AS (SELECT case_id, seq, result, {_ending()} AS ending
           FROM facts_read WHERE fact = 'clock.stopped' AND clock = 'total'),
 counted(measure, case_id, seq) AS (
-    SELECT 'breach:' || clock, case_id, seq FROM lapses
+    SELECT 'overdue', case_id, seq FROM overdue
     {" ".join(map(_declared, MEASURES))}
-    UNION ALL SELECT result || ':' || clock, case_id, seq FROM facts_read
-              WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
-    UNION ALL SELECT 'claimed:' || clock, case_id, seq FROM facts_read WHERE fact = 'clock.stopped' AND claimed
-    UNION ALL SELECT 'overdue', case_id, seq FROM overdue
     UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id
               WHERE e.ending = 'closed'
@@ -143,8 +149,19 @@ counted(measure, case_id, seq) AS (
               WHERE e.ending = 'closed'
     UNION ALL SELECT e.result, e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
               WHERE e.ending = 'closed' AND o.case_id IS NULL),
+charged(measure, case_id, seq, path, department) AS (
+    SELECT 'breach:' || clock, case_id, seq, charged_path, charged_department FROM lapses
+    UNION ALL SELECT result || ':' || clock, case_id, seq, charged_path, charged_department FROM facts_read
+              WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
+    UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department FROM facts_read
+              WHERE fact = 'clock.stopped' AND claimed),
 cells AS (SELECT s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
-          FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
+          FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq
+          UNION ALL
+          SELECT s.definition, c.measure, s.day, coalesce(c.path, s.path),
+                 CASE WHEN c.path IS NULL THEN s.department ELSE coalesce(c.department, '') END, s.category, s.grp,
+                 CASE WHEN c.path IS NULL THEN s.post ELSE '' END
+          FROM charged c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
 """
 
 
@@ -152,7 +169,7 @@ def _facts_read(
     connection: Connection, consumer: str, facts: tuple[str, ...], members: tuple[str, ...], upto: int | None = None
 ) -> tuple[str, list[Any]]:
     """The facts of some kinds that a consumer has read, one row each; perhaps only of early arrivals."""
-    names = ", ".join(f"{_member(connection, name)} AS {name}" for name in ("fact", *members))
+    names = ", ".join(f"{_member(connection, name)} AS {name.replace('.', '_')}" for name in ("fact", *members))
     if is_sqlite(connection):
         item, each = "j.key", "json_each(s.body) j"
         recipients = "json_extract(j.value, '$.to')"
@@ -176,7 +193,7 @@ def _member(connection: Connection, name: str) -> str:
         return f"coalesce({value}, 0)" if kind == "flag" or name in ("level", "cycle") else value
     if kind == "flag":
         return f"coalesce(j.value ->> '{name}', '') = 'true'"
-    value = f"(j.value ->> '{name}')"
+    value = f"(j.value #>> '{{{name.replace('.', ',')}}}')"
     value = f"CAST({value} AS bigint)" if kind == "int" else value
     return f"coalesce({value}, 0)" if name in ("level", "cycle") else value
 

@@ -54,6 +54,8 @@ class CaseRow(Struct):
     path: str
     grid: str
     department: str
+    holder: str
+    holder_department: str
     category: str
     grp: str
     key: str | None

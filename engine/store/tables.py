@@ -110,6 +110,8 @@ cases = Table(
     Column("due_at", BigInteger),
     Column("provisional", Boolean, nullable=False),
     _text("body"),
+    _text("holder"),  # grid of who must act; empty: nobody
+    _text("holder_department"),
     sqlite_with_rowid=False,
 )
 Index(
@@ -148,6 +150,15 @@ Index(
     cases.c.id,
     sqlite_where=text(UNBORN),
     postgresql_where=text(UNBORN),
+)
+Index(
+    "cases_held",
+    cases.c.holder,
+    cases.c.holder_department,
+    cases.c.due_at,
+    cases.c.id,
+    sqlite_where=text("holder <> ''"),
+    postgresql_where=text("holder <> ''"),
 )
 Index("cases_opened", cases.c.opened_at, cases.c.id)
 Index("cases_state", cases.c.state, cases.c.id)

@@ -14,6 +14,7 @@ from engine.views.questions import BadQuestion, check_definition, check_limit, p
 from workflows import case as cases
 from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS, REFERENCE
+from workflows.policy.index import Policy
 
 MOST = 500
 """Cases of a page at most."""
@@ -30,6 +31,7 @@ class IncidentQuestion(Struct, frozen=True, kw_only=True):
     grid: str = ""
     clock: str = ""
     owner: str = ""
+    holder: str = ""  # code of a grid, a department or a post
     state: str = ""
     category: str = ""
     group: str = ""
@@ -85,6 +87,19 @@ class IncidentPage(Struct, frozen=True):
     as_of: str
 
 
+def work_of(code: str, register: Policy) -> tuple[str, str] | None:
+    """The holder behind a code, as a grid and a department: of a post what it stands for. Raises BadQuestion."""
+    if not code:
+        return None
+    post = register.posts.get(code)
+    if code in register.departments or (post is not None and post.department):
+        return "", code if post is None else post.department
+    if code in register.grids or post is not None:
+        return code if post is None else post.grid, ""
+    remedy = "send the code of a grid, a department or a post of the active pack"
+    raise BadQuestion("holder", "nobody of this code can hold a case", remedy)
+
+
 def incident_page(connection: Connection, policies: Policies, question: IncidentQuestion, now: int) -> IncidentPage:
     """The cases that are asked for. Raises Unanswerable."""
     names = active_names(connection, policies)
@@ -128,6 +143,7 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
         definitions=(question.definition,) if question.definition else all_listed,
         prefix=prefix_of(names, question.grid) if question.grid else "",
         owner=question.owner,
+        holder=work_of(question.holder, names.register),
         states=states,
         category=question.category,
         group=question.group,

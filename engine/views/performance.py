@@ -29,6 +29,10 @@ Durations = tuple[int, int | None, int | None]
 """Number of closed cases, median and 90th percentile of their elapsed time in ms."""
 
 
+CHARGED = ("breach", "claimed", "passed_on", "void")
+"""Measures of clocks; behind a colon follows the clock's name."""
+
+
 class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     """What is asked, as texts; empty asks nothing. Without any day it is the present month, without a definition the
     pack's main one."""
@@ -79,7 +83,11 @@ class OpenCases(Struct, frozen=True):
 
 class PerformancePage(Struct, frozen=True, kw_only=True):
     """An answer, about cases of one definition. `rows` are the period's figures, `standing` the open cases as of now,
-    both one row per key."""
+    both one row per key.
+
+    Measures in `charged` speak of clocks: they count at the unit that is charged with the clock. All others speak of
+    the problem and count where it lies. A unit's own clocks are a row of their own beside those of the grids below it.
+    """
 
     pack: str
     definition: str
@@ -90,6 +98,7 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     as_of: str
     rows: list[FigureRow]
     standing: list[OpenCases]
+    charged: tuple[str, ...] = CHARGED
 
 
 def performance_page(

@@ -51,11 +51,14 @@ class StepText:
         self.instant = step.at
         self.state = ""
         self.sentences = list[str]()
+        self.named = set[str]()  # grids to which it was assigned in this step
         for fact in known:
             if isinstance(fact, facts.Moved):
                 self.state, self.instant = fact.state, fact.judged
             elif isinstance(fact, facts.ClockRung):
                 self.instant = fact.due_at
+            elif isinstance(fact, facts.Assigned):
+                self.named.add(fact.grid)
             own = definition.sentences.get(type(fact), "") if definition else ""
             sentence = own.format(**structs.asdict(fact)) if own else ""
             sentence = sentence or _of_way(fact, self) or _of_work(fact, self) or _of_clock(fact, self)
@@ -96,6 +99,8 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.Assigned():
             department = f" · {names.department(fact.department).name}" if fact.department else ""
             return f"→ {names.grid(fact.grid).name}{department}"
+        case facts.Held() if fact.unit.grid not in step.named:
+            return f"经手 in the hands of {names.grid(fact.unit.grid).name}"
         case facts.Copied():
             to = [names.post(code).name for code in fact.posts]
             to += [names.department(code).name for code in fact.departments]
@@ -148,6 +153,8 @@ def _of_work(fact: Fact, step: StepText) -> str:
         case facts.Checked():
             decides = " (决定 decides)" if fact.decides else ""
             return f"现场核查 L{fact.level} checked: {both(WORDS, fact.outcome)}{decides}"
+        case facts.TurnPassed():
+            return f"核查未到 L{fact.level} let its turn pass and still owes its check"
         case facts.Reworked():
             loop = " (反复 loop)" if fact.looped else ""
             return f"第{fact.cycle + 1}轮 cycle {fact.cycle + 1} begins{loop}"
@@ -173,6 +180,9 @@ def _of_clock(fact: Fact, step: StepText) -> str:
             return f"{clock} now {due}"
         case facts.ClockContradicted():
             return f"{clock}: 实际按期 was done in time after all"
+        case facts.ClockRecharged():
+            department = f" · {step.names.department(fact.charged.department).name}" if fact.charged.department else ""
+            return f"{clock} 改记 due to {step.names.grid(fact.charged.grid).name}{department}"
         case facts.AlertRaised() if fact.to:
             later = f" at {step.clock.short(fact.not_before)}" if fact.not_before is not None else ""
             return f"告警 tells {step.posts(fact.to)}{later}"

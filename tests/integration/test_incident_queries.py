@@ -17,7 +17,9 @@ from engine.store.database import Database, open_database
 from engine.store.incident_queries import After, Filters
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from engine.store.tables import partitions
-from tests.support.builders import subject
+from engine.views.incident_list import work_of
+from engine.views.questions import BadQuestion
+from tests.support.builders import subject, weiyang
 from workflows.case import Case, Clock, Owner
 
 NOW = 1_772_413_200_000
@@ -250,3 +252,41 @@ def test_the_active_pack_is_the_last_one_activated(database: Database) -> None:
     with database.read() as connection:
         assert incident_queries.read_active(connection) == "new"
         assert incident_queries.read_halted(connection) == [(0, "stands")]
+
+
+# ---- who must act -------------------------------------------------------------------------------------------
+
+
+def test_the_work_of_a_grid_and_of_its_departments_are_apart(database: Database) -> None:
+    """A case is found under who must act as its state says, whoever owns it, and under nobody once it is over."""
+    district, department = Owner("WY", 2), Owner("WY", 2, "WY-URBAN")
+    write(database, case(1, owner=district), case(2, owner=department), case(3, owner=district, state="verified"))
+    write(database, case(4, owner=district, state="feedback", checks=(3, 4)))
+    write(database, case(5, owner=district, state="verifying", checks=(3, 4), passed=(3,)))
+    write(database, case(6, owner=district, state="closed", closed=NOW))
+    assert ask(database, "id", holder=("WY", "")) == [1]
+    assert ask(database, "id", holder=("", "WY-URBAN")) == [2]
+    assert ask(database, "id", holder=("WY01", "")) == [4]
+    assert ask(database, "id", holder=("WY01-01", "")) == [3, 5]
+    assert ask(database, "id", open=None, holder=("XA", "")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("", None),
+        ("WY", ("WY", "")),
+        ("WY-URBAN", ("", "WY-URBAN")),
+        ("WY-URBAN-H", ("", "WY-URBAN")),
+        ("WY01-01-MEMBER", ("WY01-01", "")),
+        ("WY-CHIEF", ("WY", "")),
+    ],
+)
+def test_a_post_acts_for_its_department_else_for_its_grid(code: str, found: tuple[str, str] | None) -> None:
+    assert work_of(code, weiyang()) == found
+
+
+def test_a_code_that_nobody_has_is_refused_by_the_name_of_what_was_asked() -> None:
+    with pytest.raises(BadQuestion) as refused:
+        work_of("nobody", weiyang())
+    assert refused.value.field == "holder"

@@ -10,13 +10,19 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from engine.packs import folder_of
 from gridpatrol.demo.month import write_month
+from schemas import facts
 from tests.support import recorded
+from tests.support.builders import weiyang
 from tests.support.recorded import (
     answers_of,
     check_same_answers,
@@ -58,6 +64,14 @@ def as_of_then(log: Path) -> bytes:
     return b"".join(plain).replace(b"gridpatrol/2", b"gridpatrol/1", 1)
 
 
+def as_answered_then(said: dict[str, str]) -> dict[str, str]:
+    """Answers without what they say since: which measures count at the unit that is charged."""
+    charged = re.compile(r',\s*"charged": \[[^\]]*\]')
+    found = {command: charged.sub("", text) for command, text in said.items()}
+    assert all(command.startswith("performance") for command, text in said.items() if found[command] != text)
+    return found
+
+
 def unquoted(said: dict[str, str]) -> dict[str, str]:
     """Answers without the refusals that quoted what was sent: an upgrade takes them from the letters."""
     quoting = re.compile(r"""("detail": )"[^"\n]*'[^\n]*",""")
@@ -92,7 +106,7 @@ def test_the_database_is_opened_verified_and_read_as_before(tmp_path: Path) -> N
     gridpatrol("db", "upgrade", "--database", url)
     gridpatrol("verify", "--database", url)
     check_same_lines(facts_of(url, tmp_path), kept("facts.jsonl"))
-    check_same_answers(answers_of(url, list(answers())), unquoted(answers()))
+    check_same_answers(as_answered_then(answers_of(url, list(answers()))), unquoted(answers()))
     log = tmp_path / "log.jsonl"
     gridpatrol("log", "export", "--database", url, "-o", log)
     check_same_lines(as_of_then(log), kept("log.jsonl"))
@@ -103,7 +117,7 @@ def test_figures_that_are_folded_anew_are_those_of_before(tmp_path: Path) -> Non
     gridpatrol("db", "upgrade", "--database", url)
     gridpatrol("performance", "rebuild", "--database", url)
     wanted = {command: text for command, text in answers().items() if command.startswith("performance")}
-    check_same_answers(answers_of(url, list(wanted)), wanted)
+    check_same_answers(as_answered_then(answers_of(url, list(wanted))), wanted)
 
 
 def test_what_is_damaged_is_found(tmp_path: Path) -> None:
@@ -117,12 +131,74 @@ def test_what_is_damaged_is_found(tmp_path: Path) -> None:
     gridpatrol("verify", "--database", f"sqlite:///{path}", status=1)
 
 
-def test_the_month_of_the_demo_has_the_same_events_facts_and_answers(tmp_path: Path) -> None:
-    file, url = tmp_path / "month.jsonl", f"sqlite:///{tmp_path / 'month.db'}"
+@pytest.fixture(scope="module")
+def month_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The database of the demo's month."""
+    folder = tmp_path_factory.mktemp("month")
+    file, url = folder / "month.jsonl", f"sqlite:///{folder / 'month.db'}"
     write_month(file, folder_of("weiyang"), datetime.fromisoformat(END), SEED)
     assert recorded.digest(file.read_bytes()) == sums()["month.jsonl"], "the month itself is another"
     gridpatrol("replay", file, "--until", END, "--database", url, status=1)  # twelve of them are refused on purpose
-    assert recorded.digest(facts_of(url, tmp_path)) == sums()["month.facts.jsonl"]
-    alerts = gridpatrol("alert", "list", "--limit", "10000", "--json", "--database", url)
+    return url
+
+
+def test_the_month_of_the_demo_has_the_recorded_facts_and_answers(month_url: str, tmp_path: Path) -> None:
+    assert recorded.digest(facts_of(month_url, tmp_path)) == sums()["month.facts.jsonl"]
+    alerts = gridpatrol("alert", "list", "--limit", "10000", "--json", "--database", month_url)
     assert recorded.digest(alerts.encode()) == sums()["month.alerts.json"]
-    gridpatrol("verify", "--database", url)
+    gridpatrol("verify", "--database", month_url)
+
+
+def test_every_alert_of_a_check_or_a_closing_reaches_a_post_of_the_level_that_must_act(
+    month_url: str, tmp_path: Path
+) -> None:
+    policy, told = weiyang(), Counter[str]()
+    for step in map(facts.decode_step, facts_of(month_url, tmp_path).splitlines()):
+        for fact in step.facts:
+            if isinstance(fact, facts.AlertRaised) and fact.clock in ("verify", "close"):
+                grid = step.path.split("/")[fact.level]
+                assert grid in {policy.posts[post].grid for post in fact.to}, (step.case, fact)
+                told[fact.clock] += 1
+    assert told["verify"] > 100 and told["close"] > 0, told
+
+
+def test_no_unit_is_charged_with_a_clock_that_it_did_not_hold(month_url: str, tmp_path: Path) -> None:
+    """Told a second time from the facts alone: who held a case when, who ordered, and which clocks ran meanwhile."""
+    held: dict[str, list[tuple[int, facts.Unit]]] = {}
+    runs: dict[tuple[str, str, int], list[list[Any]]] = {}
+    ordered: dict[tuple[str, str, int], facts.Unit] = {}
+    charged = Counter[str]()
+    steps = map(facts.decode_step, facts_of(month_url, tmp_path).splitlines())
+    for step in sorted(steps, key=lambda step: (step.case, step.seq)):
+        for fact in step.facts:
+            if isinstance(fact, facts.Held):
+                held.setdefault(step.case, []).append((fact.since, fact.unit))
+            if not isinstance(fact, facts.ClockFact):
+                continue
+            clock = step.case, fact.clock, fact.level
+            match fact:
+                case facts.ClockStarted():
+                    runs[clock] = [[*run] for run in fact.runs] + [[fact.judged, None]]
+                    if fact.holder is not None:
+                        ordered[clock] = fact.holder
+                case facts.ClockPaused() if runs[clock][-1][1] is None:
+                    runs[clock][-1][1] = fact.judged
+                case facts.ClockResumed():
+                    runs[clock].append([fact.judged, None])
+            unit = getattr(fact, "charged", None)
+            if unit is None:
+                assert not isinstance(fact, facts.ClockStopped) and not getattr(fact, "breach", False), fact
+                continue
+            charged[fact.clock] += 1
+            if clock in ordered:
+                assert unit == ordered[clock]
+                continue
+            spans = zip(held[step.case], [*held[step.case][1:], (None, unit)], strict=True)
+            its = [(since, until) for (since, who), (until, _) in spans if who == unit]
+            assert any(
+                (end is None or since <= end) and (until is None or begin is None or begin <= until)
+                for since, until in its
+                for begin, end in runs[clock]
+            ), (step.case, step.seq, fact)
+            assert fact.level in (0, unit.level), fact
+    assert set(charged) >= {"accept", "handle", "rectify", "verify", "close", "total"}, charged

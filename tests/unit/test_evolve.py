@@ -247,7 +247,9 @@ def test_every_event_type_is_said_in_these_lives():
 @pytest.mark.parametrize("kind", get_args(facts.AnyFact))
 def test_every_fact_has_a_tag_of_its_own_and_survives_encoding(kind):
     required = {
-        field.name: {int: 7, str: "x", bool: True}.get(field.type, ("a",) if "tuple" in str(field.type) else 7)
+        field.name: {int: 7, str: "x", bool: True, facts.Unit: facts.Unit("/x/")}.get(
+            field.type, ("a",) if "tuple" in str(field.type) else 7
+        )
         for field in msgspec.structs.fields(kind)
         if field.required
     }

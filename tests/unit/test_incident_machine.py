@@ -26,7 +26,9 @@ from workflows.definitions.incident import INCIDENT
 from workflows.figures import Measure
 from workflows.machine import Alias, Birth, Definition, NamedClock, Speaker, State, Transition, define, mermaid
 
-TRIGGERS = sorted({canonical(trigger_of(name)) for name in EVENT_TYPES} | {"verification.checked"})
+TRIGGERS = sorted(
+    {canonical(trigger_of(name)) for name in EVENT_TYPES} | {"verification.checked", "verification.lapsed"}
+)
 NOBODY = Speaker("", "", 0, "", 4)
 DOOR = Kind("door", {"go": EventType(EventData, "去", {}), "stay": EventType(EventData, "留", {})})
 

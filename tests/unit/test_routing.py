@@ -35,6 +35,7 @@ from tests.support.builders import (
 )
 from workflows import routing
 from workflows.case import Case, Owner
+from workflows.holding import present
 from workflows.policy.index import Policy
 from workflows.policy.model import Grid, encode
 
@@ -648,12 +649,13 @@ def test_after_level_3_level_4_checks():
     assert (story.case.state, story.case.checks) == ("verifying", (4,))
 
 
-def test_the_checks_above_the_last_may_come_in_any_order_and_do_not_decide():
-    """`反馈二级、三级、四级网格现场核查`: level 4's is last and decides."""
+def test_the_checks_above_the_last_come_from_the_top_and_do_not_decide():
+    """`反馈二级、三级、四级网格现场核查`: level 3's waits for its turn, level 4's is last and decides."""
     story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
-    story.done("verification.recorded", STAFF, outcome="unsolved")
-    assert story.one(facts.Checked).decides is False
-    story.done("verification.recorded", DISTRICT, outcome="solved")
+    story.parked("verification.recorded", STAFF, outcome="unsolved")
+    result = story.done("verification.recorded", DISTRICT, outcome="solved")
+    assert [s.outcome for s in result.outcomes] == ["done", "done"]
+    assert [(c.level, c.decides) for c in story.of(facts.Checked)] == [(2, False), (3, False)]
     assert (story.case.state, story.case.cycle) == ("verifying", 0)
     story.done("verification.recorded", MEMBER, outcome="solved")
     assert story.one(facts.Checked).decides is True
@@ -760,8 +762,10 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
     story.done("incident.dispatched", STREET, lead="WY-URBAN")
     case, register = story.case, story.register
     posts = {
-        word: routing.recipients((word,), case, register, 0)
+        word: routing.recipients((word,), case, register, 0, present(case, register))
         for word in (
+            "holder",
+            "holder_chief",
             "owner",
             "owner_chief",
             "reporter",
@@ -773,6 +777,8 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
         )
     }
     assert posts == {
+        "holder": ("WY-URBAN-H",),
+        "holder_chief": (STREET,),
         "owner": ("WY-URBAN-H",),
         "owner_chief": (STREET,),
         "reporter": (HOTLINE,),
@@ -782,19 +788,27 @@ def test_the_words_of_a_rung_are_posts_near_the_owner():
         "supervisor": ("WY-SUPERVISOR", "WY-SUPERVISOR-2"),
         "office": ("WY-OFFICE",),
     }
-    both = routing.recipients(("owner_chief", "upper_chief", "owner_chief"), case, register, 0)
+    unit = present(case, register)
+    both = routing.recipients(("owner_chief", "upper_chief", "owner_chief"), case, register, 0, unit)
     assert both == (STREET, DISTRICT)
+
+
+def test_a_rung_that_tells_the_holder_means_those_above_it_and_any_other_those_above_the_owner():
+    case, register, leaf = Case(id="a", path=PATH, owner=Owner("XA", 1)), weiyang(), facts.Unit("/XA/WY/WY01/WY01-01/")
+    assert routing.recipients(("holder_chief", "upper_chief"), case, register, 0, leaf) == (LEAF_CHIEF, STREET)
+    assert routing.recipients(("owner_chief", "upper_chief"), case, register, 0, leaf) == (CITY,)
 
 
 def test_a_grid_without_department_is_told_through_its_members_and_chief():
     story = Story().reported(BARE)
-    told = routing.recipients(("owner",), story.case, story.register, 0)
+    told = routing.recipients(("owner",), story.case, story.register, 0, present(story.case, story.register))
     assert told == ("WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3", STREET)
 
 
 def test_an_owner_that_a_newer_register_no_longer_has_is_nobody_to_tell():
     case = Case(id="a", path=PATH, owner=Owner("gone", 3))
-    assert routing.recipients(("owner", "upper_chief", "supervisor"), case, weiyang(), 0) == ()
+    told = routing.recipients(("owner", "upper_chief", "supervisor"), case, weiyang(), 0, present(case, weiyang()))
+    assert told == ()
 
 
 def test_what_came_back_to_a_leaf_is_dispatched_at_the_level_with_authority() -> None:

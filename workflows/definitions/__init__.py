@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.members import EventData
-from workflows.case import TOTAL
+from workflows.case import TOTAL, Case
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.figures import Measure
+from workflows.holding import Holder, holder_of
 from workflows.machine import Definition
 
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in (INCIDENT, SERVICE_REQUEST)}
@@ -28,6 +29,14 @@ MEASURES: tuple[Measure, ...] = tuple(
 """What all kinds count. Those that count the same under the same name stand here once."""
 REFERENCE = next(iter(DEFINITIONS))
 """The kind of case that is meant where none is named."""
+
+
+def held_by(case: Case) -> Holder:
+    """Who must act on a case: what its state says, and nobody where it is over or its report is missing."""
+    definition = DEFINITIONS.get(case.definition)
+    state = definition.states.get(case.state) if definition is not None else None
+    return Holder() if state is None or state.terminal else holder_of(case, state.hands)
+
 
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
     struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}

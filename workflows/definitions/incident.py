@@ -9,8 +9,10 @@
 3. The owner accepts, dispatches to a department or handles it itself (M18, M24); it can return what is not
    its duty and escalate what is beyond it (M25, M30-M32). After a return only a new decision on who handles
    is possible.
-4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Unsolved
-   starts a new cycle at the rework level, without limit. Verified and closed are two acts (M36).
+4. Handled means: the levels below check on site, from the top down; the last one decides (M33-M35). Each has its turn,
+   on a clock of its own; a level that lets it pass owes its check until the case is closed, and the next one's turn has
+   come. A check before its turn waits. Unsolved starts a new cycle at the rework level, without limit. Verified and
+   closed are two acts (M36): the case is in the hands of the leaf of its place until somebody closes it.
 5. A clock is fulfilled by what its work was for (`FULFILS`). Dissuasion that works leaves nothing to report, who gets
    a case back decides anew by reporting or dispatching it, and what is handled is rectified. Whatever else ends a clock
    is no merit and no delay: the work was passed on, or it is void. A return takes back no deadline that was missed.
@@ -37,18 +39,19 @@ from workflows import birth, effects, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.figures import Measure
+from workflows.holding import Holder, turn, unit_of
 from workflows.machine import Alias, Birth, Effect, NamedClock, Speaker, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
-    State("discovered", "发现", 2, ("dissuade",)),
-    State("dissuading", "劝阻", 3, ("report",)),
+    State("discovered", "发现", 2, ("dissuade",), hands="place"),
+    State("dissuading", "劝阻", 3, ("report",), hands="place"),
     State("reported", "上报", 4, ("accept",)),
     State("accepted", "受理", 5, ("handle",), keeps=("rectify",)),
     State("handling", "处置", 6, ("handle",), keeps=("rectify",)),
-    State("feedback", "反馈", 7, ("verify",)),
-    State("verifying", "核查", 8, ("verify",)),
-    State("verified", "核查通过", 9, ("close",)),
+    State("feedback", "反馈", 7, ("verify",), hands="check", owed=("verify",)),
+    State("verifying", "核查", 8, ("verify",), hands="check", owed=("verify",)),
+    State("verified", "核查通过", 9, ("close",), hands="place", owed=("verify",)),
     State("closed", "结案", 10, terminal=True),
     State("returned", "退回", clocks=("accept",)),
     State("suspended", "挂账", holds=True),
@@ -76,8 +79,10 @@ TRANSITIONS = (
     Transition("rectification.completed", ("handling",), "="),
     Transition("handling.completed", ("accepted", "handling"), "feedback", ("checks_above_the_last",)),
     Transition("handling.completed", ("accepted", "handling"), "verifying"),
-    Transition("verification.checked", ("feedback",), "verifying", ("last_but_one_check",)),
-    Transition("verification.checked", ("feedback", "verifying"), "="),
+    Transition("verification.checked", ("feedback",), "verifying", ("not before_its_turn", "last_but_one_check")),
+    Transition("verification.checked", ("feedback", "verifying", "verified"), "=", ("not before_its_turn",)),
+    Transition("verification.lapsed", ("feedback",), "verifying", ("last_but_one_check",)),
+    Transition("verification.lapsed", ("feedback",), "="),
     Transition("verification.recorded", ("verifying",), "verified", ("solved",)),
     Transition("verification.recorded", ("verifying",), "reported"),
     Transition("incident.closed", ("verified",), "closed"),
@@ -135,9 +140,14 @@ def checks_above_the_last(case: Case, data: EventData, speaker: Speaker) -> bool
     return len(speaker.checks) > 1
 
 
+def before_its_turn(case: Case, data: EventData, speaker: Speaker) -> bool:
+    """A level checks that owes it while the turn of one above it is not over."""
+    return speaker.level in case.checks and speaker.level > turn(case)
+
+
 def last_but_one_check(case: Case, data: EventData, speaker: Speaker) -> bool:
-    """After this check only the deciding one is outstanding."""
-    return len([level for level in case.checks if level != speaker.level]) <= 1
+    """After this check, or this turn, none but the deciding one is waited for."""
+    return len([level for level in case.checks if level not in (speaker.level, *case.passed)]) <= 1
 
 
 def solved(case: Case, data: EventData, speaker: Speaker) -> bool:
@@ -166,6 +176,7 @@ GUARDS = (
     found_by_its_handler,
     effective,
     checks_above_the_last,
+    before_its_turn,
     last_but_one_check,
     solved,
     was_reported,
@@ -179,8 +190,17 @@ def by_a_level_above(case: Case, data: EventData, speaker: Speaker) -> bool:
     return isinstance(data, VerificationRecorded) and speaker.level < speaker.leaf_level
 
 
-ALIASES = {"verification.checked": Alias("verification.recorded", by_a_level_above)}
-"""The machine has a trigger of its own for a check by a level above the deciding one. People send the same event."""
+def never(case: Case, data: EventData, speaker: Speaker) -> bool:
+    """Said by nobody: a clock pulls it."""
+    return False
+
+
+ALIASES = {
+    "verification.checked": Alias("verification.recorded", by_a_level_above),
+    "verification.lapsed": Alias("verification.recorded", never),
+}
+"""The machine has triggers of its own for a check by a level above the deciding one, for which people send the same
+event, and for the turn of a level that passes without one."""
 
 FULFILS = {
     "dissuasion.recorded": ("dissuade", "report"),
@@ -221,7 +241,9 @@ def order_rectification(d: Decision, data: RectificationOrdered, speaker: Speake
     running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
     if running is not None:
         sla.stop(d, running)
-    sla.start(d, "rectify", data.stage, ordered=to_ms(data.due) if data.due else None, limit=limit)
+    orderer = unit_of(Holder(speaker.grid, speaker.level, speaker.department), d.case, d.register)
+    due = to_ms(data.due) if data.due else None
+    sla.start(d, "rectify", data.stage, ordered=due, limit=limit, holder=orderer)
     return None
 
 
@@ -300,6 +322,7 @@ INCIDENT = define(
     aliases=ALIASES,
     escalates="incident.escalated",
     fulfils=FULFILS,
+    lapses="verification.lapsed",
     returns=("incident.returned",),
     resumes="incident.resumed",
 )

@@ -110,7 +110,7 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     limit: Limit | None = None  # distance from the deadline, by its own kind of clock; None with "at"
     every: Limit | None = None  # repeat distance, after the first time
     times: int = 1  # how often it fires at most
-    tell: tuple[str, ...] = ()  # owner, owner_chief, reporter, sponsor, upper_chief, handler, supervisor, office
+    tell: tuple[str, ...] = ()  # words of routing.recipients
     act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
 
 

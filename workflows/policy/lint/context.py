@@ -15,7 +15,18 @@ CLOCKS = tuple(WORDS_OF_CLOCKS)
 ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection")
 READS = "inspection"
 """The role that reads and says nothing."""
-TELL = ("owner", "owner_chief", "reporter", "sponsor", "upper_chief", "handler", "supervisor", "office")
+TELL = (
+    "holder",
+    "holder_chief",
+    "owner",
+    "owner_chief",
+    "reporter",
+    "sponsor",
+    "upper_chief",
+    "handler",
+    "supervisor",
+    "office",
+)
 TRIGGERS = tuple(trigger_of(event_type) for event_type in EVENT_TYPES)
 _MEMBERS = {trigger_of(event_type): set(data.__struct_fields__) for event_type, data in EVENT_TYPES.items()}
 CLAIM_SOURCES = tuple(trigger for trigger, members in _MEMBERS.items() if "source" in members)

@@ -1,0 +1,133 @@
+"""Who must act on a case, and to whom its clocks are due.
+
+1. A state says who holds the case: its owner, the leaf of its place, or the level whose check is next. It follows from
+   the case; a fact tells each change of hands, so a case knows who held it when.
+2. A clock of a level belongs to those who held the case at that level, the clock of the whole case to whoever held it,
+   and a clock that an order started to who ordered.
+3. A missed deadline is charged to the unit under which most of the budget was consumed, ties to the last. It is charged
+   again only by what arrives later and is judged before it, and that is said by who held the work or from above.
+"""
+
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from schemas import facts
+from schemas.facts import Unit
+from workflows.case import Case, Clock, Owner
+from workflows.clocks.limits import Kind, parse_limit
+from workflows.decision import Decision
+from workflows.policy.index import Policy
+from workflows.policy.model import Post
+
+Hands = Literal["owner", "place", "check"]
+"""Who holds a case in a state. `place`: the leaf in which the problem lies. `check`: the level whose turn it is."""
+
+
+class Holder(NamedTuple):
+    """Who must act: a grid of a level, and perhaps a department of it. All empty: nobody."""
+
+    grid: str = ""
+    level: int = 0
+    department: str = ""
+
+
+def turn(case: Case) -> int:
+    """The level whose check on site is next: the uppermost that owes one and has not let its turn pass."""
+    waited_for = [level for level in case.checks if level not in case.passed]
+    return next(iter(waited_for or case.checks[-1:]), len(case.path))
+
+
+def holder_of(case: Case, hands: Hands) -> Holder:
+    """Who must act on a case that is in such hands."""
+    if hands == "owner":
+        return Holder(case.owner.grid, case.owner.level, case.owner.department)
+    level = len(case.path) if hands == "place" else min(turn(case), len(case.path))
+    return Holder(case.path[level - 1], level) if level else Holder()
+
+
+def unit_of(holder: Holder | Owner, case: Case, register: Policy) -> Unit:
+    """A holder as figures know it, by its path. A grid that the register has no more is taken as one of the place's."""
+    known = register.path(holder.grid) if holder.grid in register.grids else case.path[: holder.level]
+    return Unit(path=f"/{'/'.join(known)}/" if known else "/", department=holder.department)
+
+
+def present(case: Case, register: Policy) -> Unit:
+    """Who holds a case now; its owner where no fact has told a holder yet."""
+    return case.holdings[-1].unit if case.holdings else unit_of(case.owner, case, register)
+
+
+def has_changed(d: Decision) -> bool:
+    """Whether somebody else holds the case than before this decision."""
+    before = d.origin.holdings
+    if not before:
+        return d.case.owner != d.before
+    return d.case.holdings[-1].unit != before[-1].unit
+
+
+def hold(d: Decision, hands: Hands) -> None:
+    """Tell a change of hands, if there is one, and charge anew what it shows to have been another's."""
+    unit = unit_of(holder_of(d.case, hands), d.case, d.register)
+    if d.case.holdings and d.case.holdings[-1].unit == unit:
+        return
+    since = d.judged(d.case.judged)
+    d.tell(facts.Held(unit=unit, since=since))
+    for clock in d.case.clocks:
+        told = d.case.charge(clock.name, clock.level)
+        if told is None or clock.due is None or since >= clock.due or not d.ending.takes_back:
+            continue
+        found = charged(d, clock, clock.due)
+        if found != told:
+            d.tell(
+                facts.ClockRecharged(
+                    clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, charged=found
+                )
+            )
+
+
+def may_order(d: Decision, post: Post) -> bool:
+    """Whether a post is of the case's holder, or of a grid above it."""
+    unit = present(d.case, d.register)
+    beside = post.grid == unit.grid and post.department not in ("", unit.department)
+    return post.grid in unit.path.split("/") and not beside
+
+
+def holder_of_clock(d: Decision, clock: Clock) -> Unit:
+    """Whose a clock is now: whom its rungs tell."""
+    return (_holders(d, clock) or [(0, None, _without_holdings(d, clock))])[-1][2]
+
+
+def charged(d: Decision, clock: Clock, until: int) -> Unit:
+    """The unit under which most of a clock was consumed up to an instant; ties go to the last one that held it."""
+    holders = _holders(d, clock)
+    if len(holders) < 2:
+        return holders[0][2] if holders else _without_holdings(d, clock)
+    limit = parse_limit(clock.limit) if clock.limit else None
+    kind, calendar = limit.kind if limit else Kind.urgent_hour, d.calendar(clock.calendar)
+    runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
+    shares: dict[Unit, int] = {}
+    for since, upto, unit in holders:
+        shares.setdefault(unit, 0)
+        for begin, end in runs:
+            a, b = max(begin, since), min(end, until if upto is None else upto)
+            shares[unit] += calendar.elapsed(a, b, kind) if a < b else 0
+    most = max(shares.values())
+    return next(unit for _, _, unit in reversed(holders) if shares[unit] == most)
+
+
+def _holders(d: Decision, clock: Clock) -> list[tuple[int, int | None, Unit]]:
+    """Who held a clock, with the instants from and to (None: still); empty where no fact has told it."""
+    ordered = d.case.orderer(clock.name, clock.level)
+    if ordered is not None:
+        return [(0, None, ordered)]
+    held = d.case.holdings
+    spans: list[tuple[int, int | None, Unit]] = [(this.since, then.since, this.unit) for this, then in pairwise(held)]
+    spans += [(last.since, None, last.unit) for last in held[-1:]]
+    return [span for span in spans if clock.level in (0, span[2].level)]
+
+
+def _without_holdings(d: Decision, clock: Clock) -> Unit:
+    """Of a clock that an earlier release started: the place's grid of its level, and its owner's department there."""
+    owner = d.case.owner
+    if clock.level in (0, owner.level) or clock.level > len(d.case.path):
+        return unit_of(owner, d.case, d.register)
+    return unit_of(Holder(d.case.path[clock.level - 1], clock.level), d.case, d.register)
