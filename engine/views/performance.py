@@ -82,7 +82,7 @@ class OpenCases(Struct, frozen=True):
 
 
 class PerformancePage(Struct, frozen=True, kw_only=True):
-    """An answer, about cases of one definition. `rows` are the period's figures, `standing` the open cases as of now,
+    """An answer about cases of one definition. `rows` are the period's figures, `standing` the open cases as of now,
     both one row per key.
 
     Measures in `charged` speak of clocks: they count at the unit that is charged with the clock. All others speak of
