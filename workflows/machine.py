@@ -5,7 +5,7 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from string import Formatter
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import NODEFAULT, Struct, structs
 from transitions import Machine
@@ -20,6 +20,7 @@ from workflows.figures import CLOSED, Measure
 from workflows.holding import Hands
 from workflows.policy.index import Policy
 
+Listed = Literal["always", "asked", "never"]
 Guard = Callable[[Case, EventData, "Speaker"], bool]
 """A condition of a transition: a pure function of the case, the event's data and its speaker."""
 Effect = Callable[[Decision, Any, "Speaker"], Refusal | None]
@@ -110,7 +111,8 @@ class Definition(Struct, frozen=True):
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
     work is given back. `lapses` is the trigger that a clock pulls when a level lets the turn of its check pass;
-    `checking` are the clocks of checks.
+    `checking` are the clocks of checks. `listed` says whether lists show such cases: always, only where they are asked
+    for, or never.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Definition(Struct, frozen=True):
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
+    listed: Listed = "always"
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
@@ -189,6 +192,7 @@ def define(
     fulfils: Mapping[str, tuple[str, ...]] = {},
     returns: Collection[str] = (),
     lapses: str = "",
+    listed: Listed = "always",
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -241,6 +245,7 @@ def define(
         forward,
         ahead,
         machine,
+        listed,
     )
 
 

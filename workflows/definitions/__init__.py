@@ -27,6 +27,8 @@ MEASURES: tuple[Measure, ...] = tuple(
     dict.fromkeys(measure for definition in DEFINITIONS.values() for measure in definition.measures)
 )
 """What all kinds count. Those that count the same under the same name stand here once."""
+REFERENCE = next(iter(DEFINITIONS))
+"""The kind of case that is meant where none is named."""
 
 
 def held_by(case: Case) -> Holder:
