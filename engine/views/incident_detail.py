@@ -13,6 +13,7 @@ from engine.views.incident_list import IncidentHead, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names
 from engine.views.questions import Unanswerable
 from schemas import facts
+from schemas.events import canonical
 from workflows import case as cases
 from workflows import sla
 from workflows.case import Case, Clock
@@ -252,8 +253,8 @@ def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
         triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
     for row in rules.pack.roles:
-        if row.trigger in roles and (not case.definition or row.definition in ("", case.definition)):
-            roles[row.trigger].append(AllowedRole(row.role, row.levels, row.scope, row.rule))
+        if canonical(row.trigger) in roles and (not case.definition or row.definition in ("", case.definition)):
+            roles[canonical(row.trigger)].append(AllowedRole(row.role, row.levels, row.scope, row.rule))
     return [AllowedTrigger(name, f"gridpatrol.{name}.v1", by) for name, by in roles.items()]
 
 

@@ -17,11 +17,14 @@ from engine.store.database import Connection
 from engine.store.figures import By, Selection
 from engine.views.names import Names, active_names
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
-from workflows.definitions import REFERENCE
-from workflows.figures import BEGINNING, EVER, Rate, period_bounds, publication_day, rates, with_sums
+from workflows.case import TOTAL
+from workflows.definitions import ENDINGS, REFERENCE
+from workflows.figures import BEGINNING, CLOSED, EVER, Rate, period_bounds, publication_day, rates, with_sums
 from workflows.policy.index import Policy
 
 GROUPINGS: tuple[By, ...] = get_args(By)
+CLOSING = tuple(sorted(trigger for trigger, measure in ENDINGS.items() if measure == CLOSED))
+"""The triggers that close a case."""
 Durations = tuple[int, int | None, int | None]
 """Number of closed cases, median and 90th percentile of their elapsed time in ms."""
 
@@ -256,7 +259,7 @@ def open_cases(connection: Connection, names: Names, selection: Selection, at_ms
 def _rows(
     connection: Connection, names: Names, selection: Selection, sums: list[tuple[str, str, int]]
 ) -> list[FigureRow]:
-    durations = figures.durations(connection, selection, "total", "incident.closed")
+    durations = figures.durations(connection, selection, TOTAL, CLOSING)
     counts: dict[str, dict[str, int]] = {} if selection.by else {"": {}}
     for key, measure, value in sums:
         counts.setdefault(key, {})[measure] = value

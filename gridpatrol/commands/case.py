@@ -1,4 +1,4 @@
-"""`gridpatrol case`: the list and the story of cases of any kind; `gridpatrol incident` is the short way to incidents."""
+"""`gridpatrol case`: the list and the story of cases of any kind. `gridpatrol incident` is the short way."""
 
 import click
 
