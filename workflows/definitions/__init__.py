@@ -15,8 +15,6 @@ from workflows.machine import Definition
 
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in (INCIDENT, SERVICE_REQUEST)}
 
-REFERENCE = next(iter(DEFINITIONS))
-"""The kind of case that is meant where none is named."""
 CLOCKS: dict[str, tuple[str, str]] = {
     **{clock.name: (clock.zh, clock.en) for each in DEFINITIONS.values() for clock in each.clocks.values()},
     TOTAL: ("全程", "total"),
@@ -28,6 +26,8 @@ MEASURES: tuple[Measure, ...] = tuple(
     dict.fromkeys(measure for definition in DEFINITIONS.values() for measure in definition.measures)
 )
 """What all kinds count. Those that count the same under the same name stand here once."""
+REFERENCE = next(iter(DEFINITIONS))
+"""The kind of case that is meant where none is named."""
 
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
     struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}
