@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "importing",
     "publish": "publish",
     "incident": "incident",
+    "case": "case",
     "deadline": "deadline",
     "alert": "alert",
     "performance": "performance",

@@ -135,7 +135,7 @@ def _decide(
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
     came = incoming.first_arrival or incoming.arrival
-    allowance = offline_allowance(post, trigger_of(event.type), rules, register)
+    allowance = offline_allowance(post, trigger_of(event.type), rules, register, case.definition)
     d = Decision(
         case, rules, register, incoming.arrival, believed(to_ms(event.time), came, allowance), event.actor, came
     )

@@ -94,8 +94,9 @@ def rate(numerator: int, denominator: int) -> Rate:
 BEGINNING, EVER = 0, 99_991_231
 """The days of a reading without a first day, or without a last one."""
 MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
-"""Periods of whole months, with their length. Beside them `day`, and `week` from Monday to Sunday."""
-PERIODS = ("day", "week", *MONTHS)
+"""Periods of whole months, with their length. Beside them `day`, `week` from Monday to Sunday, and `half_month`: to the
+15th, and from the 16th on."""
+PERIODS = ("day", "week", "half_month", *MONTHS)
 
 
 def period_bounds(day: int, period: str) -> tuple[int, int]:
@@ -106,12 +107,15 @@ def period_bounds(day: int, period: str) -> tuple[int, int]:
     if period == "week":
         monday = when - timedelta(days=when.weekday())
         return to_day(monday), to_day(monday + timedelta(days=6))
-    months = MONTHS.get(period)
+    if period == "half_month" and when.day <= 15:
+        return to_day(when.replace(day=1)), to_day(when.replace(day=15))
+    months = MONTHS.get("month" if period == "half_month" else period)
     if months is None:
         raise ValueError(f"no such period: choose one of {', '.join(PERIODS)}")
     first = (when.month - 1) // months * months
     year, month = divmod(when.year * 12 + first + months, 12)
-    return to_day(date(when.year, first + 1, 1)), to_day(date(year, month + 1, 1) - timedelta(days=1))
+    begin = date(when.year, first + 1, 16 if period == "half_month" else 1)
+    return to_day(begin), to_day(date(year, month + 1, 1) - timedelta(days=1))
 
 
 def publication_day(last: int, grace_days: int) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from schemas.events import DeadlineOrdered, canonical
+from schemas.events import DeadlineOrdered
 from schemas.kinds.incident import ReportSubmitted
 from schemas.members import BirthData, EventData
 from schemas.refusals import Reason, Refusal
@@ -37,7 +37,7 @@ def claim_of(data: EventData) -> Claim:
     return NOTHING
 
 
-def offline_allowance(post: Post, trigger: str, rules: Policy, register: Policy) -> int:
+def offline_allowance(post: Post, trigger: str, rules: Policy, register: Policy, definition: str = "") -> int:
     """How late, in ms, the instant is still believed at which a post says to have pulled a trigger (R10).
 
     An act in the field has an allowance, since phones go offline; one at a desk has none, so that no desk sets itself
@@ -45,7 +45,8 @@ def offline_allowance(post: Post, trigger: str, rules: Policy, register: Policy)
     """
     usual, grid = rules.options.offline_ms, register.grids.get(post.grid)
     level = grid.level if grid else 0
-    rows = [row for row in rules.role_rows(trigger, post.role) if not row.levels or level in row.levels]
+    known = rules.role_rows(trigger, post.role, definition)
+    rows = [row for row in known if not row.levels or level in row.levels]
     return max((usual if row.offline_ms is None else row.offline_ms for row in rows), default=usual)
 
 
@@ -53,7 +54,8 @@ def forbid(
     post: Post, trigger: str, case: Case, rules: Policy, register: Policy, claim: Claim = NOTHING
 ) -> Refusal | None:
     """Why a post may not pull a trigger on a case, or claim this; None if it may. `case.path` must be known."""
-    return _forbid(post, trigger, rules, register, partial(_in_scope, post=post, case=case, register=register), claim)
+    in_scope = partial(_in_scope, post=post, case=case, register=register)
+    return _forbid(post, trigger, case.definition, rules, register, in_scope, claim)
 
 
 def forbid_early(
@@ -74,22 +76,29 @@ def forbid_early(
             return _in_scope(row, post, case, register)
         return bool(post.department) or row.scope != "department"
 
-    return _forbid(post, trigger, rules, register, may_come, claim)
+    return _forbid(post, trigger, case.definition, rules, register, may_come, claim)
 
 
 def _forbid(
-    post: Post, trigger: str, rules: Policy, register: Policy, in_scope: Callable[[RoleRow], bool], claim: Claim
+    post: Post,
+    trigger: str,
+    definition: str,
+    rules: Policy,
+    register: Policy,
+    in_scope: Callable[[RoleRow], bool],
+    claim: Claim,
 ) -> Refusal | None:
     """The refusal of a trigger where no row of the roles table allows it, or none with this claim."""
     grid = register.grids.get(post.grid)
     level = grid.level if grid else 0
-    rows = rules.role_rows(trigger, post.role)
+    rows = rules.role_rows(trigger, post.role, definition)
     here = [row for row in rows if (not row.levels or level in row.levels) and in_scope(row)]
     claims = [_too_much(row, claim) for row in here]
     if here:
         return None if None in claims else claims[0]
     if not rows:
-        others = sorted({m.role for m in rules.pack.roles if canonical(m.trigger) == canonical(trigger)})
+        roles = {row.role for row in rules.pack.roles}
+        others = sorted(role for role in roles if rules.role_rows(trigger, role, definition))
         said_by = ", ".join(others) or "nobody"
         return Refusal(Reason.FORBIDDEN, "actor", f"role {post.role} may not say {trigger}; it is said by: {said_by}")
     names = []

@@ -55,7 +55,7 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
     if due is None:
         return Arming()
     past: list[tuple[RungRow, int, int]] = []
-    for row, repeat in d.rules.ladder(clock)[start:]:
+    for row, repeat in d.rules.ladder(clock, d.case.definition)[start:]:
         instant = rung_instant(row, repeat, due, calendar)
         if instant >= d.arrival:
             if not past:
@@ -72,7 +72,7 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
 
 def position(d: Decision, clock: Clock) -> int:
     """The index of a clock's next rung on its ladder; the ladder's length when none is left."""
-    ladder = d.rules.ladder(clock.name)
+    ladder = d.rules.ladder(clock.name, d.case.definition)
     for index, (row, repeat) in enumerate(ladder):
         if row.rung == clock.rung and repeat == clock.repeat:
             return index
@@ -132,7 +132,8 @@ def start(
     code = d.register.calendar_of(case.path[-1] if name == TOTAL else case.owner.grid)
     calendar, basis = d.calendar(code), "ordered"
     if ordered is None and limit is None and not endless:
-        row = rules.limit(name, level, case.category, case.group, calendar.local_day(judged))
+        day = calendar.local_day(judged)
+        row = rules.limit(name, level, case.category, case.group, day, case.definition)
         if row is not None:
             limit, basis = row.limit, row.basis
     if ordered is None and limit is None:
@@ -342,7 +343,7 @@ def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
 
     Returns the rung, and whether it is the first that says overdue.
     """
-    ladder, index, now = d.rules.ladder(clock.name), position(d, clock), clock.next or 0
+    ladder, index, now = d.rules.ladder(clock.name, d.case.definition), position(d, clock), clock.next or 0
     row, repeat = ladder[index] if index < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
     coming: tuple[RungRow, int, int] | None = None
     if index + 1 < len(ladder) and clock.due is not None:

@@ -14,7 +14,9 @@ from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 Definition = Annotated[str, QueryParameter(description="The kind of case; without one the main kind of the pack.")]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: the subtree that is summed up; the root by default.")]
 By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
-Period = Annotated[str, QueryParameter(description="day, week, month, quarter, half, year or all; a month by default.")]
+Period = Annotated[
+    str, QueryParameter(description="day, week, half_month, month, quarter, half, year or all; a month by default.")
+]
 Day = Annotated[str, QueryParameter(description="A local day, YYYYMMDD or YYYY-MM-DD; without one: today.")]
 From = Annotated[str, QueryParameter(name="from", description="First local day, instead of a period.")]
 To = Annotated[str, QueryParameter(name="to", description="Last local day, inclusive.")]

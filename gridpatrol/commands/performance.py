@@ -36,7 +36,10 @@ def command() -> None:
 )
 @click.option("--level", type=options.TEXT, default="", help="With --by grid: the grids of this level below.")
 @click.option(
-    "--period", type=options.TEXT, default="", help="day, week, month, quarter, half, year or all; default: month."
+    "--period",
+    type=options.TEXT,
+    default="",
+    help="day, week, half_month, month, quarter, half, year or all; default: month.",
 )
 @click.option(
     "--day", type=options.TEXT, default="", metavar="DAY", help="The period that holds this local day; default: today."

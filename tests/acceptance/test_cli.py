@@ -231,6 +231,23 @@ def test_a_story_has_one_line_per_step_from_the_first_report_on(city: str) -> No
     assert any("全程 total" in line for line in lines) and any("until" in line for line in lines)
 
 
+def test_cases_are_listed_and_shown_whatever_their_kind(city: str) -> None:
+    both = ("case", "list", "--all", "--limit", 500, "--at", END.isoformat(), "--database", city)
+    of_kind = "--definition"
+    listed = answer(*both)["incidents"]
+    assert listed == answer("incident", *both[1:])["incidents"]
+    kinds = {kind: answer(*both, of_kind, kind)["incidents"] for kind in ("incident", "service_request")}
+    assert {kind: {line["definition"] for line in lines} for kind, lines in kinds.items() if lines} == {
+        kind: {kind} for kind in {line["definition"] for line in listed}
+    }
+    assert sum(map(len, kinds.values())) == len(listed) > 50
+    id_ = listed[0]["id"]
+    shown = [answer(group, "show", id_, "--database", city)["history"] for group in ("case", "incident")]
+    assert shown[0] == shown[1] and len(shown[0]) > 1
+    refused = run("case", "list", of_kind, "duties", "--database", city, status=1).stderr
+    assert "no such kind of case" in refused and "incident, service_request" in refused
+
+
 def test_an_incident_that_is_not_there_is_said_in_one_sentence(city: str) -> None:
     output = run("incident", "show", SUBJECT.format(1), "--database", city, status=1).stderr
     assert len(output.strip().splitlines()) == 1 and "no case of this id" in output

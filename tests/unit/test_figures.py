@@ -20,6 +20,9 @@ from workflows.figures import PERIODS, Rate, period_bounds, publication_day, rat
         (20251231, "week", 20251229, 20260104),
         (20240215, "month", 20240201, 20240229),
         (20261231, "month", 20261201, 20261231),
+        (20260215, "half_month", 20260201, 20260215),
+        (20260216, "half_month", 20260216, 20260228),
+        (20261231, "half_month", 20261216, 20261231),
         (20260531, "quarter", 20260401, 20260630),
         (20260701, "half", 20260701, 20261231),
         (20260701, "year", 20260101, 20261231),
@@ -49,7 +52,7 @@ def test_a_fact_restates_a_month_once_its_days_of_grace_are_over(arrived, late):
 
 
 def test_an_unknown_period_is_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match="no such period: choose one of day, week, month"):
+    with pytest.raises(ValueError, match="no such period: choose one of day, week, half_month, month"):
         period_bounds(20260302, "decade")
 
 

@@ -40,6 +40,20 @@ def test_the_small_pack_has_nothing_to_find():
 
 # file, old, new -> how the finding begins, and a word of its remedy
 ONE_FINDING = {
+    "a limit for a kind of case that there is not": (
+        (
+            "limits.csv",
+            "basis\ndissuade,,,,1 urgent hour,,,test\n",
+            "basis,definition\ndissuade,,,,1 urgent hour,,,test,duties\n",
+        ),
+        "error limits.csv:2 definition: 'duties' is no kind of case",
+        "service_request",
+    ),
+    "figures of a kind of case that there is not": (
+        ("pack.toml", "[options]\n", '[options]\nmain_definition = "duties"\n'),
+        "error pack.toml options.main_definition: 'duties' is no kind of case",
+        "service_request",
+    ),
     "a code that stands twice": (
         ("grids.csv", "N2,Market,3,N,housing,,,,\n", "N2,Market,3,N,housing,,,,\nN2,Fair,3,N,housing,,,,\n"),
         "error grids.csv:7 code: 'N2' stands in row 6 already",

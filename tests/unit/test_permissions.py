@@ -74,6 +74,15 @@ def test_one_of_several_rows_is_enough():
     assert may(STREET, "x", rules=rules) and may(CITY, "x", rules=rules) and not may(DISTRICT, "x", rules=rules)
 
 
+def test_a_row_for_a_kind_of_case_allows_it_for_that_kind_alone():
+    both, row = only("any"), RoleRow("rule", "x", "chief")
+    rules = changed(roles=(structs.replace(row, definition="service_request"),))
+    kinds = {name: structs.replace(CASE, definition=name) for name in ("incident", "service_request", "")}
+    found = {name: may("WY-CHIEF", row.trigger, case, rules) for name, case in kinds.items()}
+    assert found == {"incident": False, "service_request": True, "": True}  # what is not born yet may be of any kind
+    assert all(may("WY-CHIEF", row.trigger, case, both) for case in kinds.values())
+
+
 def test_a_refusal_names_the_roles_that_may_say_it():
     refused = forbid(weiyang().posts[HOTLINE], "incident.accepted", CASE, weiyang(), weiyang())
     assert refused is not None

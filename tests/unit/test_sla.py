@@ -328,6 +328,16 @@ def test_a_star_stands_for_every_clock_without_a_ladder_of_its_own():
     assert [row.clock for row, _ in rules.ladder("handle")] == ["handle"] * 5
 
 
+def test_a_kind_of_case_has_the_rungs_of_its_own_alone_and_else_those_of_every_kind():
+    own = msgspec.structs.replace(rung("handle", "soon", "before", "1工作时"), definition="service_request")
+    rules = small(rungs=(*LADDER, own))
+    assert [row.rung for row, _ in rules.ladder("handle", "service_request")] == ["soon", "due"]
+    assert rules.ladder("handle", "incident") == small().ladder("handle")
+    every = small(rungs=(*LADDER, msgspec.structs.replace(own, clock="*")))
+    assert [row.rung for row, _ in every.ladder("handle", "service_request")] == ["soon", "due"]
+    assert every.ladder("handle", "incident") == small().ladder("handle")
+
+
 def test_a_rung_is_due_before_an_event_that_comes_later_and_not_at_its_own_instant():
     story = handling()
     story.done("comment.added", STREET, at("03-02 15:00"))
@@ -692,6 +702,23 @@ def test_the_most_specific_limit_holds_category_then_group_then_level(category, 
     rules = small(limits=rows)
     row = rules.limit("handle", level, category, rules.categories[category].group, 20260302)
     assert row is not None and row.limit == parse_limit(text)
+
+
+def test_a_limit_of_a_kind_of_case_goes_before_those_of_every_kind():
+    """A service request is no incident, whatever its category: what the pack says of its kind holds."""
+    rows = limits(
+        ("total", "5工作日"),
+        ("total", "1工作时", {"category": "D3-04"}),
+        ("total", "9工作日", {"definition": "service_request"}),
+        ("total", "7工作日", {"definition": "service_request", "group": "smoke"}),
+    )
+    rules = small(limits=rows)
+    found = [rules.limit("total", 3, "D3-04", "dust", 20260302, kind) for kind in ("incident", "service_request", "")]
+    assert [row and row.limit for row in found] == [parse_limit(text) for text in ("1工作时", "9工作日", "1工作时")]
+    story = Story(rules)
+    said = {"category": "D3-04", "source": "hotline", "grid": LEAF}
+    story.done("report.submitted", HOTLINE, at("03-02 09:00"), **said, definition="service_request")
+    assert story.one(facts.ClockStarted).limit == "9工作日"
 
 
 # ---- the horizon ------------------------------------------------------------------------------------------

@@ -40,10 +40,14 @@ POSTS = Columns("posts.csv", ("code", "title", "role", "grid"), ("department", "
 CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
 )
-LIMITS = Columns("limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis"))
-RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act"))
+LIMITS = Columns(
+    "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis", "definition")
+)
+RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition"))
 ROLES = Columns(
-    "roles.csv", ("rule", "trigger", "role"), ("levels", "scope", "note", "sources", "deadlines", "allowance")
+    "roles.csv",
+    ("rule", "trigger", "role"),
+    ("levels", "scope", "note", "sources", "deadlines", "allowance", "definition"),
 )
 TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -196,6 +200,7 @@ def _limit(row: Row) -> LimitRow | None:
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
         basis=row.text("basis"),
+        definition=row.text("definition"),
     )
 
 
@@ -210,6 +215,7 @@ def _rung(row: Row) -> RungRow:
         times=row.number_in("times", 1),
         tell=row.words("tell"),
         act="escalate" if act else "",
+        definition=row.text("definition"),
     )
 
 
@@ -228,4 +234,5 @@ def _role_rows(row: Row) -> list[RoleRow]:
             remedy = f'write "72 hours", or {NO_ALLOWANCE} for an act that is believed at its arrival only'
             row.bad("allowance", f"{allowance!r} is not a duration", remedy)
     said = {"rule": rule, "trigger": trigger, "levels": levels, "scope": scope, "offline_ms": offline_ms} | claims
+    said["definition"] = row.text("definition")
     return msgspec.convert([said | {"role": role} for role in row.words("role")], list[RoleRow])

@@ -61,10 +61,10 @@ class Policy:
         self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
         for role_row in pack.roles:
             self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
-        self._limits: dict[tuple[str, str, str], list[LimitRow]] = {}
+        self._limits: dict[tuple[str, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
-            self._limits.setdefault((limit.clock, limit.category, limit.group), []).append(limit)
-        self._ladders: dict[str, tuple[tuple[RungRow, int], ...]] = {}
+            self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
+        self._ladders: dict[tuple[str, str], tuple[tuple[RungRow, int], ...]] = {}
 
     # ---- the register -------------------------------------------------------------------------------------
 
@@ -129,9 +129,12 @@ class Policy:
 
     # ---- the rules ----------------------------------------------------------------------------------------
 
-    def limit(self, clock: str, level: int, category: str, group: str, day: int) -> LimitRow | None:
+    def limit(
+        self, clock: str, level: int, category: str, group: str, day: int, definition: str = ""
+    ) -> LimitRow | None:
         """The limit of a clock that starts on local `day`: the most specific row valid then, or none."""
-        for key in ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", "")):
+        places = ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", ""))
+        for key in [(kind, *place) for kind in (definition, "") for place in places]:
             rows = [
                 row
                 for row in self._limits.get(key, ())
@@ -141,10 +144,18 @@ class Policy:
                 return max(rows, key=lambda row: row.level)
         return None
 
-    def ladder(self, clock: str) -> tuple[tuple[RungRow, int], ...]:
-        """The rungs of a clock as (row, repeat from 0), in order of time whatever their order in the pack."""
-        if clock not in self._ladders:
-            rows = [r for r in self.pack.rungs if r.clock == clock] or [r for r in self.pack.rungs if r.clock == "*"]
+    def ladder(self, clock: str, definition: str = "") -> tuple[tuple[RungRow, int], ...]:
+        """The rungs of a clock as (row, repeat from 0), in order of time whatever their order in the pack.
+
+        They are those of the kind of case, else those of every kind; and of these the clock's own, else those of `*`.
+        """
+        if (definition, clock) not in self._ladders:
+            found = [
+                [row for row in self.pack.rungs if (row.definition, row.clock) == (kind, name)]
+                for kind in (definition, "")
+                for name in (clock, "*")
+            ]
+            rows = next(filter(None, found), [])
             if not any(r.offset == "at" for r in rows):
                 rows.append(DUE)
             rungs = []
@@ -153,9 +164,11 @@ class Policy:
                 for k in range(row.times if row.every else 1):
                     distance = -first if row.offset == "before" else first + k * every if row.offset == "after" else 0
                     rungs.append((distance, row, k))
-            self._ladders[clock] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
-        return self._ladders[clock]
+            self._ladders[definition, clock] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
+        return self._ladders[definition, clock]
 
-    def role_rows(self, trigger: str, role: str) -> list[RoleRow]:
-        """The rows of the roles table for a role and a trigger."""
-        return self._role_rows.get((canonical(trigger), role), [])
+    def role_rows(self, trigger: str, role: str, definition: str = "") -> list[RoleRow]:
+        """The rows of the roles table for a role and a trigger: of this kind of case and of every kind. Those of all
+        kinds where the kind is not known yet, and empty."""
+        rows = self._role_rows.get((canonical(trigger), role), [])
+        return [row for row in rows if row.definition in ("", definition)] if definition else rows

@@ -89,7 +89,7 @@ class Authority(Struct, frozen=True):
 
 
 class LimitRow(Struct, frozen=True, omit_defaults=True):
-    """One limit. Empty selectors match all; the most specific row wins: category, then group, then level."""
+    """One limit. Empty selectors match all; the most specific row wins: definition, then category, group and level."""
 
     clock: str  # dissuade report accept handle rectify verify total
     limit: Limit
@@ -99,6 +99,7 @@ class LimitRow(Struct, frozen=True, omit_defaults=True):
     valid_from: int = 0  # local day YYYYMMDD of the clock's start, inclusive
     valid_to: int = 0  # inclusive; 0: open
     basis: str = ""  # where the figure comes from, e.g. "our proposal"
+    definition: str = ""  # the kind of case; empty: every one that has the clock
 
 
 class RungRow(Struct, frozen=True, omit_defaults=True):
@@ -112,6 +113,7 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     times: int = 1  # how often it fires at most
     tell: tuple[str, ...] = ()  # words of routing.recipients
     act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
+    definition: str = ""  # the kind of case; empty: every one that has the clock
 
 
 NO_ALLOWANCE = "none"
@@ -134,6 +136,7 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     sources: tuple[str, ...] = ()  # where its reports may come from; empty: anywhere
     deadlines: tuple[str, ...] = ()  # clocks whose deadline it may order, in a report too; `none`; empty: any
     offline_ms: int | None = None  # how late what it says is still believed; None: as the options have it
+    definition: str = ""  # the kind of case; empty: every one that has the trigger
 
 
 UNBORN_CAP = 10_000

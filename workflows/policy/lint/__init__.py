@@ -21,6 +21,7 @@ from workflows.policy.lint.rules import (
     lint_calendars,
     lint_categories,
     lint_coverage,
+    lint_definitions,
     lint_limits,
     lint_options,
     lint_roles,
@@ -48,6 +49,7 @@ CHECKS = (
     lint_coverage,
     lint_rungs,
     lint_roles,
+    lint_definitions,
     lint_options,
     lint_fixings,
 )

@@ -101,7 +101,7 @@ def lint_unnamed(context: LintContext) -> None:
 
 def lint_limits(context: LintContext) -> None:
     """Every limit names a known clock, level, category and group; those with equal selectors follow each other."""
-    equals: dict[tuple[str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
+    equals: dict[tuple[str, str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
     for index, row in enumerate(context.pack.limits):
         if row.clock not in CLOCKS:
             context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS))
@@ -129,13 +129,15 @@ def lint_limits(context: LintContext) -> None:
         if not row.basis:
             remedy = "say where the figure comes from, or write: our proposal"
             context.warning(LIMITS, index, "basis", "does not say where the figure comes from", remedy)
-        equals[row.clock, row.level, row.category, row.group].append((index, row))
+        equals[row.definition, row.clock, row.level, row.category, row.group].append((index, row))
     for rows in equals.values():
         rows.sort(key=lambda entry: entry[1].valid_from)
         for (first, earlier), (index, later) in pairwise(rows):
             at = context.row(LIMITS, first)
             if overlap(earlier.valid_from, earlier.valid_to, later.valid_from, later.valid_to):
-                text = f"holds on days on which row {at} holds for the same clock, level, category and group"
+                text = (
+                    f"holds on days on which row {at} holds for the same kind of case, clock, level, category and group"
+                )
                 context.error(LIMITS, index, "valid_from", text, f"end row {at} the day before this one begins")
             elif to_day(to_date(earlier.valid_to) + timedelta(days=1)) < later.valid_from:
                 text = f"no limit holds between {earlier.valid_to} (row {at}) and {later.valid_from}"
@@ -166,12 +168,13 @@ def lint_coverage(context: LintContext) -> None:
 
 def lint_rungs(context: LintContext) -> None:
     """Every rung has a known clock, a distance and repeats that fit, and alerts known recipients."""
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str, str], int] = {}
     for index, rung in enumerate(context.pack.rungs):
         if rung.clock not in (*CLOCKS, "*"):
             context.error(RUNGS, index, "clock", f"{rung.clock!r} is no clock", one_of(("*", *CLOCKS)))
-        if seen.setdefault((rung.clock, rung.rung), index) != index:
-            first = context.row(RUNGS, seen[rung.clock, rung.rung])
+        key = rung.definition, rung.clock, rung.rung
+        if seen.setdefault(key, index) != index:
+            first = context.row(RUNGS, seen[key])
             text = f"{rung.clock} {rung.rung} stands in row {first} already"
             context.error(RUNGS, index, "rung", text, "give each rung of a clock its own name")
         if rung.offset == "at" and rung.limit is not None:
@@ -254,6 +257,21 @@ def _lint_claims(context: LintContext, index: int, row: RoleRow) -> None:
         if NO_DEADLINE in claims and len(claims) > 1:
             text = f"rule {row.rule!r}: {NO_DEADLINE!r} stands beside others"
             context.error(ROLES_FILE, index, column, text, f"write {NO_DEADLINE} alone, or the clocks")
+
+
+def lint_definitions(context: LintContext) -> None:
+    """Rows for one kind of case name one that there is."""
+    pack = context.pack
+    tables = (
+        (LIMITS, [row.definition for row in pack.limits]),
+        (RUNGS, [row.definition for row in pack.rungs]),
+        (ROLES_FILE, [row.definition for row in pack.roles]),
+    )
+    for file, names in tables:
+        for index, name in enumerate(names):
+            if name and name not in DEFINITIONS:
+                remedy = one_of(tuple(DEFINITIONS)) + ", or leave it empty for every kind"
+                context.error(file, index, "definition", f"{name!r} is no kind of case", remedy)
 
 
 # ---- options and calendars ----------------------------------------------------------------------------
