@@ -14,7 +14,7 @@ from msgspec import Struct
 from schemas import binary, examples, facts, jsonschema, messages
 from schemas.channels import LARGEST, OPERATIONS, TOPICS, Topic
 from schemas.envelope import MAX_EVENT_BYTES
-from schemas.events import EVENT_TYPES, trigger_of
+from schemas.events import EVENT_TYPES, EVENTS, OLDER_NAMES, trigger_of
 from schemas.jsonschema import ATTRIBUTES, PROPERTIES, REQUIRED, STEP
 
 FOLDER = Path(__file__).parent / "asyncapi"
@@ -31,32 +31,7 @@ alerts, dead letters and figures, which others receive. Every message but the in
 taken in structured and in binary mode. All that is sent is sent at least once: read by the rule of its topic. Topic
 names may have a prefix that tells installations apart. The same events are taken over HTTP: see /openapi.json there."""
 
-CHINESE = {
-    "report.submitted": "发现",
-    "dissuasion.recorded": "告知劝阻",
-    "incident.reported_up": "上报",
-    "incident.accepted": "受理",
-    "incident.returned": "退回",
-    "incident.dispatched": "派遣",
-    "department.arrived": "部门到场",
-    "rectification.ordered": "督促整改",
-    "rectification.completed": "整改完成",
-    "incident.escalated": "提级",
-    "handling.completed": "处置完成",
-    "verification.recorded": "现场核查",
-    "incident.closed": "结案",
-    "incident.suspended": "挂账",
-    "incident.resumed": "恢复",
-    "deadline.ordered": "延期/督办",
-    "incident.reassigned": "改派",
-    "incident.merged": "合并",
-    "incident.rejected": "不予立案",
-    "incident.withdrawn": "撤回",
-    "incident.force_closed": "强制结案",
-    "evidence.added": "补充证据",
-    "comment.added": "备注",
-    "incident.acknowledged": "知悉",
-    "incident.urged": "催办",
+CHINESE = {trigger: event.zh for trigger, event in EVENTS.items()} | {
     "step": "事实",
     "alert": "预警",
     "deadletter": "死信",
@@ -251,7 +226,8 @@ def _both_modes(name: str, data: str) -> dict[str, Any]:
     """An event in structured mode, and in binary mode, where its attributes are headers."""
     kind = trigger_of(name)
     event = examples.event(kind)
-    summary, bindings = _summary(EVENT_TYPES[name]), _key("Free; best the home of the subject.", examples.HOME)
+    summary = f"An older name of {OLDER_NAMES[kind]}." if kind in OLDER_NAMES else _summary(EVENT_TYPES[name])
+    bindings = _key("Free; best the home of the subject.", examples.HOME)
     content = {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json"}}
     structured = {
         "name": name,

@@ -14,7 +14,8 @@ import msgspec
 from msgspec import NODEFAULT, inspect
 
 from schemas.envelope import Envelope, Record, to_ms
-from schemas.events import EVENT_TYPES, Instant
+from schemas.events import EVENT_TYPES
+from schemas.members import Instant
 
 _BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
 """Attributes that form 1 leaves out: tracing, when it was recorded, and the data's type, which is always JSON."""

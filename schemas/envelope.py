@@ -14,9 +14,11 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Raw, Struct, inspect
 
-from schemas.events import EVENT_TYPES, LINK, SUBJECT, WEB, Code, EventData, Instant, Merged, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
 from schemas.facts import AnyFact
 from schemas.instants import EARLIEST, SPAN, outside
+from schemas.kinds.incident import Merged
+from schemas.members import LINK, SUBJECT, WEB, BirthData, Code, EventData, Instant
 from schemas.refusals import Reason, Refusal
 
 MAX_EVENT_BYTES = 262_144
@@ -211,6 +213,8 @@ def decode_sent(event: Envelope) -> EventData | Refusal:
             return Refusal(Reason.INVALID, f"data.evidence[{i}].url", f"no address that can be opened: {remedy}")
     if isinstance(data, Merged) and not is_subject(data.into):
         return Refusal(Reason.INVALID, "data.into", "no id of a case: send that of the one which goes on")
+    if isinstance(data, BirthData) and data.about is not None and not is_subject(data.about):
+        return Refusal(Reason.INVALID, "data.about", "no id of a case: send that of the one which it speaks of")
     return data
 
 

@@ -10,68 +10,20 @@ from msgspec import Raw, convert, json
 
 from schemas import facts
 from schemas.envelope import Envelope, Record
+from schemas.events import EVENTS
 from schemas.messages import Cell, DeadLetter, PublishedAlert
 from schemas.refusals import Reason
 
 HOME = "WY01"
 SUBJECT = "WY01.0195539a-2b80-7c3d-9f21-5a6b7c8d9e0f"
-OTHER = "WY01.0195539a-1f40-7a11-8c02-1d2e3f405162"
 MEMBER, CHIEF = "WY01-01-MEMBER", "WY01-CHIEF"
 TIME = "2026-03-02T09:00:00+08:00"
 AT = 1_772_413_200_000
 """`TIME` in milliseconds UTC."""
-LATER = "2026-03-09T18:00:00.000+08:00"
 PACK = "7d051fc77be449cfed9f8dca056ed86e7717e68892965ce8c5c9cb15e4d3f135"
 TOKEN = "5b0a1f6c9d3e48728a4c6f1e0d9b2a73"
-PHOTO = {
-    "url": "https://files.example/1.jpg",
-    "sha256": "ab" * 32,
-    "kind": "near",
-    "taken_at": "2026-03-02T08:59:00.000+08:00",
-    "position": {"lon": 108.845, "lat": 34.385, "accuracy_m": 12.5},
-}
 
-DATA: dict[str, dict[str, Any]] = {
-    "report.submitted": {
-        "category": "D3-01",
-        "source": "patrol",
-        "grid": "WY01-01",
-        "unit": "SITE-0042",
-        "touches": ["WY01-02"],
-        "deadline": LATER,
-        "reference": "2026-17",
-        "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"},
-        "evidence": [PHOTO],
-        "description": "围挡外裸土未覆盖",
-        "reporter_name": "…",
-        "reporter_contact": "…",
-        "note": "…",
-    },
-    "dissuasion.recorded": {"outcome": "ineffective"},
-    "incident.reported_up": {"to_department": "WY-BUILD"},
-    "incident.accepted": {},
-    "incident.returned": {"reason": "not_our_area"},
-    "incident.dispatched": {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]},
-    "department.arrived": {"department": "WY-BUILD"},
-    "rectification.ordered": {"stage": 2, "unit": "SITE-0042", "limit": "7工作日", "requirement": "…"},
-    "rectification.completed": {"stage": 2},
-    "incident.escalated": {"reason": "cross_boundary", "to_grid": "WY"},
-    "handling.completed": {"evidence": [{**PHOTO, "kind": "after"}]},
-    "verification.recorded": {"outcome": "solved", "evidence": []},
-    "incident.closed": {},
-    "incident.suspended": {"reason": "season", "until": LATER},
-    "incident.resumed": {},
-    "deadline.ordered": {"clock": "handle", "due": LATER},
-    "incident.reassigned": {"to_grid": "WY02"},
-    "incident.merged": {"into": OTHER},
-    "incident.rejected": {"reason": "duplicate"},
-    "incident.withdrawn": {},
-    "incident.force_closed": {"reason": "policy"},
-    "evidence.added": {"evidence": [PHOTO]},
-    "comment.added": {"text": "…"},
-    "incident.acknowledged": {"clock": "total"},
-    "incident.urged": {},
-}
+DATA: dict[str, dict[str, Any]] = {trigger: event.example for trigger, event in EVENTS.items()}
 """The data of one event of every type, with every kind of member at least once."""
 _BY_MEMBERS = (
     "report.submitted",

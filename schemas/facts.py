@@ -6,17 +6,15 @@ without any look-up. Every instant is an integer, milliseconds UTC.
 Canonical encoding: declared field order, defaults left out, ids as text, coordinates as they were sent.
 """
 
-from typing import Annotated
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-Ms = Annotated[int, Meta(description="milliseconds since 1970-01-01T00:00Z")]
-
-
-class Fact(Struct, frozen=True, omit_defaults=True, tag_field="fact", kw_only=True):
-    """Base of all facts."""
-
+from schemas.kinds import KINDS
+from schemas.members import Fact, Ms
 
 # ---- the case ---------------------------------------------------------------------------------------------
 
@@ -40,6 +38,22 @@ class Reported(Fact, frozen=True, tag="incident.reported"):
     unit: str = ""
     reference: str = ""
     key: str = ""  # correlation key: category and map cell
+
+
+class Born(Fact, frozen=True, tag="case.born"):
+    """The birth of a case that no report began. `path` runs from the root to the grid in which it lies."""
+
+    definition: str
+    policy: str  # hash of the pack whose rules are pinned
+    by: str  # post
+    path: tuple[str, ...]
+    occurred: Ms
+    judged: Ms
+    about: str = ""  # another case of the home that this one speaks of
+    category: str = ""  # where its kind has one
+    group: str = ""
+    reference: str = ""
+    key: str = ""  # correlation key, where its kind has one
 
 
 class Moved(Fact, frozen=True, tag="incident.moved"):
@@ -368,44 +382,51 @@ class AlertEnded(Fact, frozen=True, tag="alert.ended"):
     by: str = ""
 
 
-AnyFact = (
-    Reported
-    | Moved
-    | Assigned
-    | Assisting
-    | Copied
-    | Dissuaded
-    | Escalated
-    | Returned
-    | Arrived
-    | Ordered
-    | Rectified
-    | Handled
-    | Checked
-    | Reworked
-    | Suspended
-    | Resumed
-    | Linked
-    | Similar
-    | Evidenced
-    | Noted
-    | Acknowledged
-    | Urged
-    | Parked
-    | Unparked
-    | Quarantined
-    | ClockStarted
-    | ClockPaused
-    | ClockResumed
-    | ClockRetargeted
-    | ClockRung
-    | ClockSkipped
-    | ClockContradicted
-    | ClockStopped
-    | ClockRecalculated
-    | AlertRaised
-    | AlertEnded
+SHARED: tuple[type[Fact], ...] = (
+    Reported,
+    Born,
+    Moved,
+    Assigned,
+    Assisting,
+    Copied,
+    Dissuaded,
+    Escalated,
+    Returned,
+    Arrived,
+    Ordered,
+    Rectified,
+    Handled,
+    Checked,
+    Reworked,
+    Suspended,
+    Resumed,
+    Linked,
+    Similar,
+    Evidenced,
+    Noted,
+    Acknowledged,
+    Urged,
+    Parked,
+    Unparked,
+    Quarantined,
+    ClockStarted,
+    ClockPaused,
+    ClockResumed,
+    ClockRetargeted,
+    ClockRung,
+    ClockSkipped,
+    ClockContradicted,
+    ClockStopped,
+    ClockRecalculated,
+    AlertRaised,
+    AlertEnded,
 )
+"""The facts that any kind of case may tell."""
+if TYPE_CHECKING:
+    AnyFact = Fact
+else:
+    AnyFact = reduce(or_, SHARED + tuple(fact for kind in KINDS for fact in kind.facts))
+"""Any fact. The decoder needs all of them by name."""
 
 
 class Cause(Struct, frozen=True, omit_defaults=True):

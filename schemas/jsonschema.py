@@ -12,9 +12,10 @@ import msgspec
 from msgspec import defstruct, structs
 
 from schemas.envelope import DATASCHEMA, Envelope
-from schemas.events import EVENT_TYPES, SUBJECT
+from schemas.events import EVENT_TYPES
 from schemas.facts import Step
 from schemas.instants import SPAN
+from schemas.members import SUBJECT
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 STEP = "gridpatrol.step.v1"

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.facts import Ms
+from schemas.members import Ms
 from schemas.refusals import Reason
 
 LINE = "gridpatrol.alert.told.v1"

@@ -12,9 +12,15 @@ from msgspec import Struct, structs
 
 from schemas import facts
 from schemas.envelope import decode_record
+from schemas.kinds import KINDS, AnyOwn
+from schemas.members import Fact, OwnFact
 
 AWAITED = "awaited"
 """The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
+
+
+TOTAL = "total"
+"""The clock of the whole case, which a case of any kind has from its birth to its end."""
 
 
 class Clock(Struct, frozen=True, array_like=True):
@@ -104,6 +110,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     targets: tuple[tuple[str, int, int], ...] = ()  # (clock, level, last target) of this cycle
     parked: tuple[Waiting, ...] = ()
     quarantined: bool = False
+    about: str = ""  # another case of the home that this one speaks of
+    own: AnyOwn = None  # what only its kind keeps
 
     @property
     def next_at(self) -> int | None:
@@ -145,14 +153,14 @@ def responsible(before: Owner, after: Owner) -> Owner:
     return before if before.grid else after
 
 
-def evolve(case: Case, fact: facts.Fact) -> Case:
+def evolve(case: Case, fact: Fact) -> Case:
     """The case after a fact. The given one stays as it was."""
     after = copy.copy(case)
     apply(after, fact)
     return after
 
 
-def apply(case: Case, fact: facts.Fact) -> None:
+def apply(case: Case, fact: Fact) -> None:
     """`evolve` in place, for the owner of a private copy. Values inside a case are replaced, never changed."""
     handler = _HANDLERS.get(type(fact))
     if handler is not None:
@@ -171,6 +179,17 @@ def _reported(case: Case, fact: facts.Reported) -> None:
     for name in _GIVEN_AT_BIRTH:
         setattr(case, name, getattr(fact, name))
     case.opened = case.judged = fact.judged
+
+
+def _born(case: Case, fact: facts.Born) -> None:
+    case.definition, case.policy, case.by, case.path = fact.definition, fact.policy, fact.by, fact.path
+    case.about, case.category, case.group = fact.about, fact.category, fact.group
+    case.reference, case.key = fact.reference, fact.key
+    case.opened = case.judged = fact.judged
+
+
+def _kept(case: Case, fact: OwnFact) -> None:
+    case.own = fact.keep(case.own)
 
 
 def _moved(case: Case, fact: facts.Moved) -> None:
@@ -311,7 +330,7 @@ def _clock_rung(case: Case, fact: facts.ClockRung) -> None:
 
 def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
     case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
-    if fact.clock == "total":
+    if fact.clock == TOTAL:
         case.closed = fact.judged
 
 
@@ -323,8 +342,9 @@ def _alert_ended(case: Case, fact: facts.AlertEnded) -> None:
     _change_clock(case, fact, alert_open=False, acknowledged=fact.how == "acknowledged")
 
 
-_HANDLERS: dict[type[facts.Fact], Callable[[Case, Any], None]] = {
+_HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Reported: _reported,
+    facts.Born: _born,
     facts.Moved: _moved,
     facts.Assigned: _assigned,
     facts.Assisting: _assisting,
@@ -345,5 +365,6 @@ _HANDLERS: dict[type[facts.Fact], Callable[[Case, Any], None]] = {
     facts.ClockStopped: _clock_stopped,
     facts.AlertRaised: _alert_raised,
     facts.AlertEnded: _alert_ended,
+    **{fact: _kept for kind in KINDS for fact in kind.facts if issubclass(fact, OwnFact)},
 }
 """A fact without an entry changes nothing in the case: it is history."""

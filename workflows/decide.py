@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
-from schemas.events import EventData, Resumed, trigger_of
+from schemas.events import canonical, trigger_of
 from schemas.facts import AnyFact
+from schemas.kinds.incident import Resumed
+from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import birth, effects, parking, routing, sla
@@ -176,10 +178,10 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition, state = DEFINITIONS[d.case.definition], d.case.state
     speaker = _speaker(d, post)
-    said = trigger_of(event_type)
+    name = trigger_of(event_type)
     if born_by(data) is not None:
         return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
-    trigger = definition.meant(said, d.case, data, speaker)
+    trigger = definition.meant(canonical(name), d.case, data, speaker)
     dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
         if trigger in definition.ahead[state]:
@@ -187,7 +189,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
         now = ", ".join(definition.triggers(state)) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
-    refused = forbid(post, said, d.case, d.rules, d.register, claim_of(data))
+    refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
     d.ending = definition.ending(trigger)

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from schemas import events
+from schemas.kinds import incident
 from workflows.case import Case
 from workflows.decision import Decision
 
 METRES_PER_DEGREE = 111_320
 
 
-def correlation_keys(report: events.ReportSubmitted, radius_m: int) -> list[str]:
+def correlation_keys(report: incident.ReportSubmitted, radius_m: int) -> list[str]:
     """The keys under which cases within the radius can lie: the key of the report's cell and of cells near it."""
     if not radius_m or report.position is None:
         return []
@@ -28,7 +28,7 @@ def correlation_keys(report: events.ReportSubmitted, radius_m: int) -> list[str]
     return list(dict.fromkeys(correlation_key(at, radius_m) for at in moved))
 
 
-def correlation_key(report: events.ReportSubmitted, radius_m: int) -> str:
+def correlation_key(report: incident.ReportSubmitted, radius_m: int) -> str:
     """Category and map cell of a report; empty if the pack proposes no duplicates or there is no position."""
     if not radius_m or report.position is None:
         return ""

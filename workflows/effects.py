@@ -9,10 +9,12 @@ from typing import Any
 
 from schemas import events, facts
 from schemas.envelope import to_ms
+from schemas.kinds import incident
+from schemas.members import Evidence
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
-from workflows.case import Owner
+from workflows.case import TOTAL, Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
 from workflows.machine import Speaker
@@ -20,7 +22,7 @@ from workflows.machine import Speaker
 # ---- the main line ----------------------------------------------------------------------------------------
 
 
-def dissuade(d: Decision, data: events.DissuasionRecorded, speaker: Speaker) -> Refusal | None:
+def dissuade(d: Decision, data: incident.DissuasionRecorded, speaker: Speaker) -> Refusal | None:
     """Effective dissuasion counts as handling on the spot; the leaf's own check decides (M14, M15)."""
     d.tell(facts.Dissuaded(outcome=data.outcome, level=speaker.level))
     if data.outcome == "effective":
@@ -28,7 +30,7 @@ def dissuade(d: Decision, data: events.DissuasionRecorded, speaker: Speaker) -> 
     return None
 
 
-def report_up(d: Decision, data: events.ReportedUp, speaker: Speaker) -> Refusal | None:
+def report_up(d: Decision, data: incident.ReportedUp, speaker: Speaker) -> Refusal | None:
     """Report to the upper grid with authority, or to the grid or department that was named (M15-M17)."""
     owner = routing.upward(d.case, d.rules, d.register)
     if data.to_grid is not None:
@@ -49,7 +51,7 @@ def report_up(d: Decision, data: events.ReportedUp, speaker: Speaker) -> Refusal
     return None
 
 
-def dispatch(d: Decision, data: events.Dispatched, speaker: Speaker) -> Refusal | None:
+def dispatch(d: Decision, data: incident.Dispatched, speaker: Speaker) -> Refusal | None:
     """One department leads, others assist, and so does the grid of the place (M18).
 
     A leaf finds and checks, it does not handle: a case that was returned to it goes to the level with authority.
@@ -66,7 +68,7 @@ def dispatch(d: Decision, data: events.Dispatched, speaker: Speaker) -> Refusal 
     return None
 
 
-def arrive(d: Decision, data: events.DepartmentArrived, speaker: Speaker) -> Refusal | None:
+def arrive(d: Decision, data: incident.DepartmentArrived, speaker: Speaker) -> Refusal | None:
     """A department is on site; the grid of the place assists from here (配合处理, M18)."""
     if data.department not in d.register.departments:
         return unknown_code("data.department", "department")
@@ -79,32 +81,7 @@ def arrive(d: Decision, data: events.DepartmentArrived, speaker: Speaker) -> Ref
     return None
 
 
-def order_rectification(d: Decision, data: events.RectificationOrdered, speaker: Speaker) -> Refusal | None:
-    """Order the responsible unit to rectify: a stage with a clock of its own (M24)."""
-    limit = _limit(data.limit, "data.limit")
-    if isinstance(limit, Refusal):
-        return limit
-    if limit is not None and data.due is not None:
-        return Refusal(Reason.INVALID, "data", "give due or limit, not both")
-    d.tell(facts.Ordered(stage=data.stage, unit=data.unit or d.case.unit))
-    running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
-    if running is not None:
-        sla.stop(d, running)
-    sla.start(d, "rectify", data.stage, ordered=to_ms(data.due) if data.due else None, limit=limit)
-    return None
-
-
-def complete_rectification(d: Decision, data: events.RectificationCompleted, speaker: Speaker) -> Refusal | None:
-    """The responsible unit says that a stage is done."""
-    running = d.case.clock("rectify", data.stage)
-    if running is None:
-        return Refusal(Reason.IMPOSSIBLE, "data.stage", "this stage was not ordered, or is already done")
-    sla.stop(d, running)
-    d.tell(facts.Rectified(stage=data.stage))
-    return None
-
-
-def handle(d: Decision, data: events.HandlingCompleted, speaker: Speaker) -> Refusal | None:
+def handle(d: Decision, data: incident.HandlingCompleted, speaker: Speaker) -> Refusal | None:
     """Handled; the levels below are to check on site (M33, M34)."""
     owner = d.case.owner
     d.tell(facts.Handled(level=owner.level, by=d.by, checks=speaker.checks, department=owner.department))
@@ -112,7 +89,7 @@ def handle(d: Decision, data: events.HandlingCompleted, speaker: Speaker) -> Ref
     return None
 
 
-def check(d: Decision, data: events.VerificationRecorded, speaker: Speaker) -> Refusal | None:
+def check(d: Decision, data: incident.VerificationRecorded, speaker: Speaker) -> Refusal | None:
     """A check on site. The last level's decides, and `unsolved` starts a new cycle (M35)."""
     options, post = d.rules.options, d.register.posts[speaker.post]
     if options.verifier_differs and speaker.post == d.case.handled_by:
@@ -134,7 +111,7 @@ def _rework(d: Decision) -> None:
     cycle, options = d.case.cycle + 1, d.rules.options
     looped = cycle >= options.loop_alarm
     for clock in d.case.clocks:
-        if clock.name != sla.TOTAL:
+        if clock.name != TOTAL:
             sla.stop(d, clock)
     d.tell(facts.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
@@ -151,7 +128,7 @@ def _rework(d: Decision) -> None:
 # ---- side lines -------------------------------------------------------------------------------------------
 
 
-def escalate(d: Decision, data: events.Escalated, speaker: Speaker) -> Refusal | None:
+def escalate(d: Decision, data: incident.Escalated, speaker: Speaker) -> Refusal | None:
     """Ownership moves up and copies go out (M25, M26, M30-M32)."""
     to = routing.next_above(d.case, data.reason, d.rules, d.register)
     if to is None:
@@ -172,7 +149,7 @@ def raise_to(d: Decision, to: Owner, reason: str, sender: str) -> None:
     assign(d, to, "escalated", sender)
 
 
-def send_back(d: Decision, data: events.Returned, speaker: Speaker) -> Refusal | None:
+def send_back(d: Decision, data: incident.Returned, speaker: Speaker) -> Refusal | None:
     """Return the case to the owner before; from the first owner it goes back to the grid that reported it."""
     trail = d.case.trail
     back = trail[-1] if trail else Owner(d.case.path[-1], len(d.case.path))
@@ -181,7 +158,7 @@ def send_back(d: Decision, data: events.Returned, speaker: Speaker) -> Refusal |
     return None
 
 
-def reassign(d: Decision, data: events.Reassigned, speaker: Speaker) -> Refusal | None:
+def reassign(d: Decision, data: incident.Reassigned, speaker: Speaker) -> Refusal | None:
     """Assign another owner by order (M55)."""
     if (data.to_grid is None) == (data.to_department is None):
         return Refusal(Reason.INVALID, "data", "name either to_grid or to_department")
@@ -198,7 +175,7 @@ def reassign(d: Decision, data: events.Reassigned, speaker: Speaker) -> Refusal 
     return None
 
 
-def suspend(d: Decision, data: events.Suspended, speaker: Speaker) -> Refusal | None:
+def suspend(d: Decision, data: incident.Suspended, speaker: Speaker) -> Refusal | None:
     """Put the case aside until an instant, or until it is resumed."""
     until = to_ms(data.until) if data.until else None
     if until is not None and until <= d.arrival:
@@ -207,7 +184,7 @@ def suspend(d: Decision, data: events.Suspended, speaker: Speaker) -> Refusal | 
     return None
 
 
-def take_up(d: Decision, data: events.Resumed, speaker: Speaker) -> Refusal | None:
+def take_up(d: Decision, data: incident.Resumed, speaker: Speaker) -> Refusal | None:
     """Take the case up again. The guards have read already from which state it was suspended."""
     d.tell(facts.Resumed())
     return None
@@ -215,7 +192,7 @@ def take_up(d: Decision, data: events.Resumed, speaker: Speaker) -> Refusal | No
 
 def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) -> Refusal | None:
     """Give a running clock a new deadline (延期)."""
-    limit = _limit(data.limit, "data.limit")
+    limit = parse_ordered(data.limit, "data.limit")
     if isinstance(limit, Refusal):
         return limit
     if (limit is None) == (data.due is None):
@@ -228,7 +205,8 @@ def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) 
     return None
 
 
-def _limit(text: str | None, field: str) -> Limit | Refusal | None:
+def parse_ordered(text: str | None, field: str) -> Limit | Refusal | None:
+    """The limit that an order names; None if it names none."""
     if text is None:
         return None
     try:
@@ -237,7 +215,7 @@ def _limit(text: str | None, field: str) -> Limit | Refusal | None:
         return Refusal(Reason.INVALID, field, error.rule)
 
 
-def merge(d: Decision, data: events.Merged, speaker: Speaker) -> Refusal | None:
+def merge(d: Decision, data: incident.Merged, speaker: Speaker) -> Refusal | None:
     """Link the case to the one that goes on."""
     if data.into == d.case.id:
         return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
@@ -317,7 +295,7 @@ def assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
             d.tell(facts.Copied(posts=posts, departments=departments))
 
 
-def tell_evidence(d: Decision, evidence: Iterable[events.Evidence]) -> None:
+def tell_evidence(d: Decision, evidence: Iterable[Evidence]) -> None:
     """One fact for each photo or file."""
     for item in evidence:
         d.tell(

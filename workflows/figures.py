@@ -18,7 +18,30 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from schemas.members import Fact
+
 # ---- measures ------------------------------------------------------------------------------------------------
+
+
+class Measure(Struct, frozen=True):
+    """What a kind of case counts: the facts of a type whose members have these values, each once, at its step's day.
+
+    With `per` it is one measure for each value of that member: `reported:patrol`, `reported:hotline`.
+    """
+
+    name: str
+    fact: type[Fact]
+    per: str = ""
+    where: tuple[tuple[str, str | bool], ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members of the fact that it asks for."""
+        return (*(member for member, _ in self.where), *filter(None, (self.per,)))
+
+
+CLOSED = "closed"
+"""The measure of those endings that count as closing (结案). Any other ending has its own."""
 
 
 class Rate(Struct, frozen=True):
@@ -43,7 +66,7 @@ def with_sums(counts: Mapping[str, int]) -> dict[str, int]:
     on_time = counts.get("on_time", 0)
     sums = {
         "reported": sum(value for measure, value in counts.items() if measure.startswith("reported:")),
-        "closed": on_time + counts.get("closed_late", 0) + counts.get("without_deadline", 0),
+        CLOSED: on_time + counts.get("closed_late", 0) + counts.get("without_deadline", 0),
         "closable": on_time + counts.get("overdue", 0),
     }
     return {**counts, **{measure: value for measure, value in sums.items() if value}}
@@ -85,7 +108,7 @@ def period_bounds(day: int, period: str) -> tuple[int, int]:
         return to_day(monday), to_day(monday + timedelta(days=6))
     months = MONTHS.get(period)
     if months is None:
-        raise ValueError(f"{period!r} is no period: choose one of {', '.join(PERIODS)}")
+        raise ValueError(f"no such period: choose one of {', '.join(PERIODS)}")
     first = (when.month - 1) // months * months
     year, month = divmod(when.year * 12 + first + months, 12)
     return to_day(date(when.year, first + 1, 1)), to_day(date(year, month + 1, 1) - timedelta(days=1))

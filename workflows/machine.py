@@ -4,15 +4,19 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from string import Formatter
 from typing import Any
 
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct, structs
 from transitions import Machine
 
-from schemas.events import EventData
+from schemas.events import OF_ANY_CASE
+from schemas.facts import SHARED
+from schemas.members import EventData, Fact, Kind
 from schemas.refusals import Refusal
-from workflows.case import AWAITED, Case
+from workflows.case import AWAITED, TOTAL, Case
 from workflows.decision import Decision, Ending
+from workflows.figures import CLOSED, Measure
 from workflows.policy.index import Policy
 
 Guard = Callable[[Case, EventData, "Speaker"], bool]
@@ -56,6 +60,15 @@ class Transition(Struct, frozen=True):
     guards: tuple[str, ...] = ()  # "not x" negates
 
 
+class NamedClock(Struct, frozen=True):
+    """A clock of a kind of case, with its words. One that is `ordered` is started by an effect, not by a state."""
+
+    name: str
+    zh: str
+    en: str
+    ordered: bool = False
+
+
 class Birth(Struct, frozen=True):
     """How an event begins a case.
 
@@ -77,11 +90,17 @@ class Alias(Struct, frozen=True):
     when: Guard
 
 
+Table = dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
+"""(trigger, state) -> where it leads, each with its guards and the answers they need."""
+
+
 class Definition(Struct, frozen=True):
     """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
 
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
     triggers that later states take. `effects` and `births` are by trigger, `aliases` by triggers that nobody sends.
+    `endings` has the measure of each trigger that ends a case: `closed` where it fulfils the clock of the whole case.
+    `sentences` says what a fact of this kind alone means, with its members in braces.
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
     work is given back.
@@ -95,11 +114,15 @@ class Definition(Struct, frozen=True):
     effects: dict[str, Effect]
     births: dict[str, Birth]
     aliases: dict[str, Alias]
+    clocks: dict[str, NamedClock]
+    measures: tuple[Measure, ...]
+    endings: dict[str, str]
+    sentences: dict[type[Fact], str]
     escalates: str
     resumes: str
     fulfils: dict[str, tuple[str, ...]]
     returns: frozenset[str]
-    table: dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
+    table: Table
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
@@ -139,7 +162,7 @@ class Definition(Struct, frozen=True):
 
 
 def define(
-    name: str,
+    kind: Kind,
     zh: str,
     states: Iterable[State],
     rows: Iterable[Transition],
@@ -147,49 +170,40 @@ def define(
     *,
     births: Mapping[str, Birth],
     effects: Mapping[str, Effect],
+    clocks: Iterable[NamedClock] = (),
+    measures: Iterable[Measure] = (),
+    sentences: Mapping[type[Fact], str] = {},
     aliases: Mapping[str, Alias] = {},
     escalates: str = "",
     resumes: str = "",
     fulfils: Mapping[str, tuple[str, ...]] = {},
     returns: Collection[str] = (),
 ) -> Definition:
-    """Validate with `transitions`, and compile. ValueError for what names an unknown state, guard or trigger."""
-    by_name, kept, answers = {s.name: s for s in states}, tuple(rows), {g.__name__: g for g in guards}
-    for row in kept:
-        strange = [g for g in row.guards if g.removeprefix("not ") not in answers]
-        strange += [s for s in (*row.sources, row.dest) if s not in (*by_name, "=")]
-        if strange:
-            raise ValueError(f"{name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
-    pulled, bearing = {row.trigger for row in kept}, {row.trigger for row in kept if AWAITED in row.sources}
-    if bearing != set(births):
-        odd = sorted(bearing ^ set(births))[0]
-        raise ValueError(f"{name}: {odd!r} has a row from {AWAITED!r} or a birth, and not both")
-    side_lines = [*filter(None, (escalates, resumes)), *returns]
-    for what, named in (("effect", effects), ("alias", aliases), ("side line", side_lines), ("clock", fulfils)):
-        unknown = [trigger for trigger in named if trigger not in pulled]
+    """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
+
+    A trigger is an event of the kind, or of any case, or an alias; each event of the kind stands in some row. `fulfils`
+    says which clocks a trigger fulfils.
+    """
+    name, by_name, kept = kind.name, {s.name: s for s in states}, tuple(rows)
+    answers, counted = {g.__name__: g for g in guards}, tuple(measures)
+    named_clocks = {clock.name: clock for clock in clocks}
+    check_rows(kind, by_name, kept, answers, {*births}, {*aliases})
+    pulled = dict.fromkeys(row.trigger for row in kept)
+    ends = dict.fromkeys(row.trigger for row in kept if row.dest != "=" and by_name[row.dest].terminal)
+    for what, triggers in {
+        "event": kind.events,
+        "effect": effects,
+        "alias": aliases,
+        "side line": [*filter(None, (escalates, resumes)), *returns],
+        "clock": fulfils,
+    }.items():
+        unknown = [trigger for trigger in triggers if trigger not in pulled]
         if unknown:
             raise ValueError(f"{name}: the {what} of {unknown[0]!r}, which no row takes")
-    transitions = [
-        {
-            "trigger": row.trigger,
-            "source": list(row.sources),
-            "dest": None if row.dest == "=" else row.dest,  # None: an internal transition, no move
-            # Guards stay names in the machine, so that a test's model can answer them.
-            "conditions": [g for g in row.guards if not g.startswith("not ")],
-            "unless": [g.removeprefix("not ") for g in row.guards if g.startswith("not ")],
-        }
-        for row in kept
-    ]
-    machine: Any = Machine(
-        model=None, states=list(by_name), transitions=transitions, initial=AWAITED, auto_transitions=False
-    )
-    table = {
-        (event.name, source): tuple(
-            (t.dest or "=", tuple((answers[c.func], c.target) for c in t.conditions)) for t in in_order
-        )
-        for event in machine.events.values()
-        for source, in_order in event.transitions.items()
-    }
+    check_clocks(kind, by_name, named_clocks, fulfils)
+    check_measures(kind, counted, {measure_of_ending(trigger, fulfils) for trigger in ends})
+    check_words(kind, zh, by_name, named_clocks, sentences)
+    machine, table = compile_rows(by_name, kept, answers)
     forward = _forward(by_name, table)
     reached = {start: _reached(forward, start) for start in by_name}
     ahead = {start: frozenset(name for name, source in table if source in found) for start, found in reached.items()}
@@ -202,6 +216,10 @@ def define(
         dict(effects),
         dict(births),
         dict(aliases),
+        named_clocks,
+        counted,
+        {trigger: measure_of_ending(trigger, fulfils) for trigger in ends},
+        dict(sentences),
         escalates,
         resumes,
         dict(fulfils),
@@ -211,6 +229,127 @@ def define(
         ahead,
         machine,
     )
+
+
+def compile_rows(
+    states: Mapping[str, State], rows: Iterable[Transition], guards: Mapping[str, Guard]
+) -> tuple[Any, Table]:
+    """The rows as a machine of `transitions`, which validates them, and as the table that deciding asks."""
+    transitions = [
+        {
+            "trigger": row.trigger,
+            "source": list(row.sources),
+            "dest": None if row.dest == "=" else row.dest,  # None: an internal transition, no move
+            # Guards stay names in the machine, so that a test's model can answer them.
+            "conditions": [g for g in row.guards if not g.startswith("not ")],
+            "unless": [g.removeprefix("not ") for g in row.guards if g.startswith("not ")],
+        }
+        for row in rows
+    ]
+    machine: Any = Machine(
+        model=None, states=list(states), transitions=transitions, initial=AWAITED, auto_transitions=False
+    )
+    table = {
+        (event.name, source): tuple(
+            (t.dest or "=", tuple((guards[c.func], c.target) for c in t.conditions)) for t in in_order
+        )
+        for event in machine.events.values()
+        for source, in_order in event.transitions.items()
+    }
+    return machine, table
+
+
+def measure_of_ending(trigger: str, fulfils: Mapping[str, tuple[str, ...]]) -> str:
+    """The measure of an ending: `closed` if it fulfils the clock of the whole case, else the trigger's own word."""
+    return CLOSED if TOTAL in fulfils.get(trigger, ()) else trigger.rpartition(".")[2]
+
+
+def check_rows(
+    kind: Kind,
+    states: Mapping[str, State],
+    rows: Iterable[Transition],
+    guards: Collection[str],
+    births: set[str],
+    aliases: set[str],
+) -> None:
+    """ValueError for a row with an unknown state, guard or trigger, and for a birth without a row or the reverse."""
+    heard = {*kind.events, *OF_ANY_CASE, *aliases}
+    for row in rows:
+        strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
+        strange += [s for s in (*row.sources, row.dest) if s not in (*states, "=")]
+        if strange:
+            raise ValueError(f"{kind.name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
+        if row.trigger not in heard:
+            raise ValueError(f"{kind.name}: row {row.trigger!r} is no event of this kind, nor of any case")
+    bearing = {row.trigger for row in rows if AWAITED in row.sources}
+    if bearing != births:
+        odd = sorted(bearing ^ births)[0]
+        raise ValueError(f"{kind.name}: {odd!r} has a row from {AWAITED!r} or a birth, and not both")
+
+
+def check_clocks(
+    kind: Kind,
+    states: Mapping[str, State],
+    clocks: Mapping[str, NamedClock],
+    fulfils: Mapping[str, tuple[str, ...]],
+) -> None:
+    """ValueError for a clock that is named and not declared, and for one that is declared and never runs."""
+    run = {clock for state in states.values() for clock in state.clocks}
+    named = run | {clock for state in states.values() for clock in state.keeps}
+    named |= {clock for ended in fulfils.values() for clock in ended if clock != TOTAL}
+    unknown, idle = (
+        sorted(named - set(clocks)),
+        [c.name for c in clocks.values() if c.name not in run and not c.ordered],
+    )
+    if unknown or TOTAL in clocks:
+        raise ValueError(f"{kind.name}: {(unknown or [TOTAL])[0]!r} is not one of the clocks that it declares")
+    if idle:
+        raise ValueError(f"{kind.name}: no state runs the clock {idle[0]!r}, and none is ordered")
+
+
+def check_measures(kind: Kind, measures: Iterable[Measure], endings: Collection[str]) -> None:
+    """ValueError for a measure of a fact that the kind does not tell, or of a member that the fact does not have, and
+    for two of one name."""
+    known = set[str]()
+    for measure in measures:
+        if measure.name in endings:
+            raise ValueError(f"{kind.name}: {measure.name!r} is the measure of an ending, and counts nothing else")
+        if measure.name in known:
+            raise ValueError(f"{kind.name}: measure {measure.name!r} is declared twice")
+        known.add(measure.name)
+        fact = measure.fact
+        if fact not in (*SHARED, *kind.facts):
+            raise ValueError(f"{kind.name}: measure {measure.name!r} counts {fact.__name__}, which is no fact of it")
+        # What is left out of a fact reads as nothing, or as no: the recount by SQL knows no other default.
+        plain = {field.name for field in structs.fields(fact) if field.default in (NODEFAULT, "", False)}
+        strange = [member for member in measure.members if member not in plain]
+        if strange:
+            raise ValueError(f"{kind.name}: measure {measure.name!r} asks {fact.__name__} for {strange[0]!r}")
+
+
+def check_words(
+    kind: Kind,
+    zh: str,
+    states: Mapping[str, State],
+    clocks: Mapping[str, NamedClock],
+    sentences: Mapping[type[Fact], str],
+) -> None:
+    """ValueError for what has no words: the kind, a state, an event, a clock, or a fact of the kind's own."""
+    words = {"it": zh} | {f"the state {state.name!r}": state.zh for state in states.values()}
+    words |= {f"the event {trigger!r}": event.zh for trigger, event in kind.events.items()}
+    words |= {f"the clock {clock.name!r}": clock.zh and clock.en for clock in clocks.values()}
+    words |= {f"the fact {fact.__name__}": sentences.get(fact, "") for fact in kind.facts}
+    silent = [what for what, said in words.items() if not said]
+    if silent:
+        raise ValueError(f"{kind.name}: {silent[0]} has no words")
+    strange = [fact.__name__ for fact in sentences if fact not in kind.facts]
+    if strange:
+        raise ValueError(f"{kind.name}: a sentence for {strange[0]}, which is no fact of its own")
+    for fact, text in sentences.items():
+        named = [member for _, member, _, _ in Formatter().parse(text) if member is not None]
+        unknown = [member for member in named if member not in fact.__struct_fields__]
+        if unknown:
+            raise ValueError(f"{kind.name}: the sentence of {fact.__name__} names {unknown[0]!r}, which it has not")
 
 
 def _forward(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> frozenset[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from schemas import facts
 from schemas.envelope import Record, encode_record
-from schemas.events import trigger_of
+from schemas.events import canonical, trigger_of
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows.case import AWAITED, Case
@@ -89,7 +89,7 @@ def waits_for(definition: str, state: str, event_type: str) -> tuple[str, ...]:
 
     An unborn case waits for what begins it, whatever it will be; `definition` is empty then.
     """
-    known, trigger = DEFINITIONS.get(definition), trigger_of(event_type)
+    known, trigger = DEFINITIONS.get(definition), canonical(trigger_of(event_type))
     if known is None:
         triggers = births_before(trigger)
     else:

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from schemas.events import DeadlineOrdered, EventData, ReportSubmitted
+from schemas.events import DeadlineOrdered, canonical
+from schemas.kinds.incident import ReportSubmitted
+from schemas.members import BirthData, EventData
 from schemas.refusals import Reason, Refusal
-from workflows.case import Case
+from workflows.case import TOTAL, Case
 from workflows.policy.index import Policy
 from workflows.policy.model import Post, RoleRow
-from workflows.sla import TOTAL
 
 
 class Claim(NamedTuple):
@@ -28,9 +29,9 @@ NOTHING = Claim()
 
 def claim_of(data: EventData) -> Claim:
     """What the data of an event claim. A report that says of its deadline that there is none orders that, too."""
-    if isinstance(data, ReportSubmitted):
+    if isinstance(data, ReportSubmitted | BirthData):
         clock = "" if data.deadline is UNSET else TOTAL
-        return Claim(data.source, clock, "data.deadline")
+        return Claim(data.source if isinstance(data, ReportSubmitted) else "", clock, "data.deadline")
     if isinstance(data, DeadlineOrdered):
         return Claim("", data.clock, "data.clock")
     return NOTHING
@@ -88,7 +89,7 @@ def _forbid(
     if here:
         return None if None in claims else claims[0]
     if not rows:
-        others = sorted({m.role for m in rules.pack.roles if m.trigger == trigger})
+        others = sorted({m.role for m in rules.pack.roles if canonical(m.trigger) == canonical(trigger)})
         said_by = ", ".join(others) or "nobody"
         return Refusal(Reason.FORBIDDEN, "actor", f"role {post.role} may not say {trigger}; it is said by: {said_by}")
     names = []

@@ -15,7 +15,8 @@ from msgspec import Struct, inspect
 
 from schemas import facts
 from schemas.envelope import Envelope, Record, encode_record
-from schemas.events import EVENT_TYPES, EventData, trigger_of
+from schemas.events import EVENT_TYPES, canonical, trigger_of
+from schemas.members import EventData
 from workflows import decide, sla
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
@@ -94,8 +95,9 @@ class Walk:
         takes = {self.definition.event_of(trigger) for trigger in self.definition.triggers(case.state)}
         for kind, samples in self.samples.events.items():
             # What the state does not take is refused or parked, whatever it says.
-            wanted = samples if trigger_of(kind) in takes else samples[:1]
-            self.done.triggers.add((self.definition.name, trigger_of(kind), case.state))
+            trigger = canonical(trigger_of(kind))
+            wanted = samples if trigger in takes else samples[:1]
+            self.done.triggers.add((self.definition.name, trigger, case.state))
             for post in self.speakers(case, kind):
                 for data, raw in wanted:
                     result = self.say(case, kind, data, raw, post, at)

@@ -10,14 +10,13 @@ from msgspec import Struct
 
 from schemas import facts
 from workflows import routing
-from workflows.case import Clock
+from workflows.case import TOTAL, Clock
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import DAY_MS, Kind, Limit, limit_text, parse_limit
 from workflows.decision import Decision
 from workflows.machine import State
 from workflows.policy.model import RungRow
 
-TOTAL = "total"
 OWN = (TOTAL, "rectify")
 """Clocks that no state starts: one starts at birth, one by an order. They run without a limit too."""
 

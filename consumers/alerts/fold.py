@@ -25,6 +25,7 @@ from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
 from schemas import facts
 from schemas.messages import Line, encode_line
+from workflows.case import TOTAL
 
 NAME = "alerts"
 CHANNEL = "feed"
@@ -120,7 +121,7 @@ class _Board:
 
     def _end(self, step: facts.Step, fact: facts.AlertEnded | facts.ClockStopped, how: str, by: str) -> None:
         """End the alerts that the fact is about. An alert that still waits has no line, and ends without one."""
-        over = isinstance(fact, facts.ClockStopped) and fact.clock == "total"
+        over = isinstance(fact, facts.ClockStopped) and fact.clock == TOTAL
         for row in self.by_case.get(step.case, ()):
             same = (row.clock, row.level, row.cycle) == (fact.clock, fact.level, fact.cycle)
             if not (over or same) or row.status not in OPEN or row.status == how:

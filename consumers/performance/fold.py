@@ -11,7 +11,7 @@ cells, and adds an outcome for each clock that it stops.
    - `on_time`          closed with no total deadline missed
    - `closed_late`      closed with one missed; and `overdue_closed` at the day of that deadline
    - `without_deadline` closed without ever having a deadline
-   - `rejected`, `merged`, `withdrawn`, `force_closed`: under the name of the trigger
+   - `rejected`, `merged`, `withdrawn`, `force_closed`: as the definition names the ending
 
 4. A missed deadline may be taken back: a later arrival can show that it was met. So these cells follow from
    the case's lapses, which are its contribution; a change adds new minus old:
@@ -37,10 +37,11 @@ import msgspec
 from msgspec import Struct
 
 from schemas import facts
+from schemas.members import Fact
+from workflows.case import TOTAL
+from workflows.definitions import DEFINITIONS, ENDINGS
+from workflows.figures import CLOSED, Measure
 
-TOTAL = "total"
-CLOSED = "closed"
-"""The one ending that counts as closed (结案). An ending's measure is its trigger without `incident.`."""
 UNFULFILLED = ("passed_on", "void")
 """Results of clocks whose work was not done: somebody else owns the case next, or the work has gone."""
 
@@ -140,11 +141,12 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
     cells: dict[Cell, int] = {}
     outcomes: list[OutcomeRow] = []
     before = after = contribution or NOTHING
+    declared = _COUNTS.get(step.definition, {})
     for fact in step.facts:
         kind = type(fact)
-        if kind in _COUNTS:
-            _add(cells, ((measure, place) for measure in _COUNTS[kind](fact)), 1)
-        elif kind in _JUDGES:
+        if kind in declared:
+            _add(cells, ((name, place) for name in counted(fact, declared[kind])), 1)
+        if kind in _JUDGES:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact))
@@ -156,7 +158,7 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
                     continue
                 # The end of the case. What contradicts its deadline stands before it in the same step, so nothing moves
                 # later.
-                ending, overdue = fact.why.removeprefix("incident."), after.overdue
+                ending, overdue = ENDINGS[fact.why], after.overdue
                 if ending != CLOSED:
                     _add(cells, [(ending, place)], 1)
                 elif overdue is None:
@@ -221,7 +223,7 @@ def _key(fact: facts.ClockFact) -> tuple[str, int, int, int]:
     return fact.clock, fact.level, fact.cycle, fact.target
 
 
-_JUDGES: dict[type[facts.Fact], Callable[[Contribution, Any, Place], Contribution]] = {
+_JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = {
     facts.ClockRung: lambda before, fact, place: _lapsed(before, fact, place) if fact.breach else before,
     # A deadline that was missed is a lapse even if no rung could fire, as in a case that stood in quarantine.
     facts.ClockStopped: lambda before, fact, place: (
@@ -236,18 +238,18 @@ _JUDGES: dict[type[facts.Fact], Callable[[Contribution, Any, Place], Contributio
 # ---- what is counted once ----------------------------------------------------------------------------
 
 
-_COUNTS: dict[type[facts.Fact], Callable[[Any], tuple[str, ...]]] = {
-    facts.Reported: lambda fact: (f"reported:{fact.source}",),
-    facts.Dissuaded: lambda fact: ("dissuaded_on_spot",) if fact.outcome == "effective" else (),
-    facts.Escalated: lambda fact: (f"escalated:{fact.reason}",),
-    facts.Handled: lambda fact: ("handled",),
-    facts.Checked: lambda fact: (
-        ("verified", *(["rework"] if fact.outcome == "unsolved" else [])) if fact.decides else ()
-    ),
-    facts.Returned: lambda fact: ("returned",),
-    facts.Suspended: lambda fact: ("suspended",),
-    facts.Urged: lambda fact: ("urged",),
-    facts.ClockRetargeted: lambda fact: ("extended",) if fact.clock == TOTAL and fact.why == "ordered" else (),
+_COUNTS: dict[str, dict[type[Fact], list[Measure]]] = {
+    name: {
+        fact: [measure for measure in definition.measures if measure.fact is fact]
+        for fact in {measure.fact for measure in definition.measures}
+    }
+    for name, definition in DEFINITIONS.items()
 }
-"""What is counted: `verified` are the checks that decide, `rework` those of them that found it unsolved, and
-`extended` are orders that moved the total deadline."""
+"""What each kind of case counts, by the type of the fact."""
+
+
+def counted(fact: Fact, measures: Iterable[Measure]) -> Iterator[str]:
+    """Those of the measures for which a fact counts."""
+    for measure in measures:
+        if all(getattr(fact, member) == value for member, value in measure.where):
+            yield f"{measure.name}:{getattr(fact, measure.per)}" if measure.per else measure.name

@@ -24,7 +24,8 @@ from engine.http.events import BATCH, SINGLE
 from engine.http.problems import MEDIA_TYPE
 from engine.views.alerts import FeedLine
 from schemas import examples, jsonschema
-from schemas.events import EVENT_TYPES
+from schemas.events import EVENT_TYPES, OLDER_NAMES, trigger_of
+from schemas.kinds.incident import INCIDENT
 
 VERSION = version("gridpatrol")
 TITLE = "gridpatrol"
@@ -212,17 +213,29 @@ def body_of_events() -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
+def name_of(event_type: str) -> str:
+    """What generators call an event: its trigger, as in `CaseUrged`. Those of the incident keep the names that they had
+    before there were other kinds."""
+    trigger = trigger_of(event_type)
+    if trigger in INCIDENT.events or trigger in OLDER_NAMES:
+        return EVENT_TYPES[event_type].__name__
+    return "".join(word.capitalize() for word in re.split(r"[._]", trigger))
+
+
 @cache
 def event_schemas() -> dict[str, Any]:
     """The schemas of all events, `Event` for any of them, and their parts. Names are of letters and digits: generators
     make classes of them, and one that meets a dot makes a folder."""
     found: dict[str, Any] = {}
     documents = jsonschema.documents()
-    which = {name: f"{kind.__name__}Event" for name, kind in EVENT_TYPES.items()}
+    which = {event: f"{name_of(event)}Event" for event in EVENT_TYPES}
     for event, name in which.items():
-        text = re.sub(r'"#/\$defs/(\w+)"', rf'"{SCHEMAS}\1{OF_DATA}"', documents[f"{event}.json"].decode())
+        own, named = EVENT_TYPES[event].__name__, name_of(event)
+        text = re.sub(rf'"#/\$defs/{own}"', f'"#/$defs/{named}"', documents[f"{event}.json"].decode())
+        text = re.sub(r'"#/\$defs/(\w+)"', rf'"{SCHEMAS}\1{OF_DATA}"', text)
         schema: dict[str, Any] = msgspec.json.decode(text)
-        found |= {f"{part}{OF_DATA}": shape for part, shape in schema.pop("$defs").items()}
+        parts = {named if part == own else part: shape for part, shape in schema.pop("$defs").items()}
+        found |= {f"{part}{OF_DATA}": shape for part, shape in parts.items()}
         found[name] = {member: value for member, value in schema.items() if member not in ("$schema", "$id")}
     found["Event"] = {
         "description": "A CloudEvent of any type that the door takes.",

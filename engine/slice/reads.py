@@ -19,7 +19,7 @@ from engine.store import slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, ParkedRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
-from schemas.events import EventData
+from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases

@@ -128,9 +128,12 @@ def sums(connection: Connection, selection: Selection) -> list[tuple[str, str, i
     return [(*row,) for row in execute(connection, sql, *values)]
 
 
-def durations(connection: Connection, selection: Selection, clock: str, why: str) -> dict[str, tuple[int, int, int]]:
-    """key -> (n, median, 90th percentile) of the elapsed milliseconds of clocks that a trigger stopped."""
+def durations(
+    connection: Connection, selection: Selection, clock: str, triggers: Sequence[str]
+) -> dict[str, tuple[int, int, int]]:
+    """key -> (n, median, 90th percentile) of the elapsed milliseconds of clocks that one of these triggers stopped."""
     condition, values = where(selection)
+    stopped, whys = among(connection, "why", triggers)
     if selection.upto is not None:
         condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
     sql = f"""
@@ -139,9 +142,9 @@ def durations(connection: Connection, selection: Selection, clock: str, why: str
         FROM (SELECT k, elapsed, row_number() OVER (PARTITION BY k ORDER BY elapsed) AS place,
                      count(*) OVER (PARTITION BY k) AS n
               FROM (SELECT {key_of(connection, selection)} AS k, elapsed FROM outcomes
-                    WHERE clock = ? AND why = ? AND {condition}) AS chosen) AS ranked
+                    WHERE clock = ? AND {stopped} AND {condition}) AS chosen) AS ranked
         GROUP BY k, n"""
-    rows = execute(connection, sql, clock, why, *values)
+    rows = execute(connection, sql, clock, whys, *values)
     return {key: (n, median, p90) for key, n, median, p90 in rows}
 
 

@@ -11,6 +11,9 @@ from sqlalchemy import Connection
 
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.sql import among, execute, is_sqlite
+from schemas.members import tag_of
+from workflows.definitions import DEFINITIONS, ENDINGS, MEASURES
+from workflows.figures import Measure
 
 NAMES = {
     "fact": "text",
@@ -27,47 +30,22 @@ NAMES = {
     "breach": "flag",
     "lapsed": "flag",
     "claimed": "flag",
-    "source": "text",
-    "reason": "text",
-    "outcome": "text",
-    "decides": "flag",
     "how": "text",
     "by": "text",
     "alert": "text",
     "kind": "text",
     "due_at": "int",
     "not_before": "int",
+} | {
+    member: "flag" if isinstance(dict(measure.where).get(member), bool) else "text"
+    for measure in MEASURES
+    for member in measure.members
 }
 """The members of facts that anything is counted by."""
-COUNTED = (
-    "incident.reported",
-    "incident.dissuaded",
-    "incident.escalated",
-    "incident.handled",
-    "incident.checked",
-    "incident.returned",
-    "incident.suspended",
-    "incident.urged",
-    "clock.retargeted",
-    "clock.rung",
-    "clock.contradicted",
-    "clock.stopped",
-)
-COUNTED_BY = (
-    "clock",
-    "level",
-    "cycle",
-    "target",
-    "result",
-    "why",
-    "breach",
-    "lapsed",
-    "claimed",
-    "source",
-    "reason",
-    "outcome",
-    "decides",
-)
+OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.stopped")
+COUNTED = (*OF_CLOCKS, *dict.fromkeys(tag_of(measure.fact) for measure in MEASURES))
+LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed")
+COUNTED_BY = tuple(dict.fromkeys((*LAPSED_BY, *(member for measure in MEASURES for member in measure.members))))
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
 ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
@@ -122,7 +100,24 @@ _DIMENSIONS = (
     "s.partition, s.case_id, s.seq, s.at, s.day, s.definition, s.path, s.department, s.category, s.grp, s.post"
 )
 
-_COUNTED = """
+
+def _ending() -> str:
+    """The SQL of the measure of an ending, by the trigger."""
+    return "CASE why " + " ".join(f"WHEN '{trigger}' THEN '{name}'" for trigger, name in ENDINGS.items()) + " END"
+
+
+def _declared(measure: Measure) -> str:
+    """The SQL of what some kinds of case count: a row for each fact of theirs."""
+    name = f"'{measure.name}:' || coalesce({measure.per}, '')" if measure.per else f"'{measure.name}'"
+    kinds = ", ".join(f"'{name}'" for name, definition in DEFINITIONS.items() if measure in definition.measures)
+    terms = [f"fact = '{tag_of(measure.fact)}'", f"definition IN ({kinds})"]
+    for member, value in measure.where:
+        yes = member if value else f"NOT {member}"
+        terms.append(f"coalesce({member}, '') = '{value}'" if isinstance(value, str) else yes)
+    return f"UNION ALL SELECT {name}, case_id, seq FROM facts_read WHERE {' AND '.join(terms)}"
+
+
+_COUNTED = f"""
 lapses AS (
     SELECT case_id, clock, level, cycle, target,
            min(CASE WHEN fact <> 'clock.contradicted' THEN seq END) AS seq
@@ -132,21 +127,11 @@ lapses AS (
     GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
-ended AS (SELECT case_id, seq, result, replace(why, 'incident.', '') AS ending
+ended AS (SELECT case_id, seq, result, {_ending()} AS ending
           FROM facts_read WHERE fact = 'clock.stopped' AND clock = 'total'),
 counted(measure, case_id, seq) AS (
-    SELECT replace(fact, 'incident.', ''), case_id, seq
-    FROM facts_read WHERE fact IN ('incident.handled', 'incident.returned', 'incident.suspended', 'incident.urged')
-    UNION ALL SELECT 'reported:' || source, case_id, seq FROM facts_read WHERE fact = 'incident.reported'
-    UNION ALL SELECT 'dissuaded_on_spot', case_id, seq FROM facts_read
-              WHERE fact = 'incident.dissuaded' AND outcome = 'effective'
-    UNION ALL SELECT 'escalated:' || reason, case_id, seq FROM facts_read WHERE fact = 'incident.escalated'
-    UNION ALL SELECT 'verified', case_id, seq FROM facts_read WHERE fact = 'incident.checked' AND decides
-    UNION ALL SELECT 'rework', case_id, seq FROM facts_read
-              WHERE fact = 'incident.checked' AND decides AND outcome = 'unsolved'
-    UNION ALL SELECT 'extended', case_id, seq FROM facts_read
-              WHERE fact = 'clock.retargeted' AND clock = 'total' AND why = 'ordered'
-    UNION ALL SELECT 'breach:' || clock, case_id, seq FROM lapses
+    SELECT 'breach:' || clock, case_id, seq FROM lapses
+    {" ".join(map(_declared, MEASURES))}
     UNION ALL SELECT result || ':' || clock, case_id, seq FROM facts_read
               WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
     UNION ALL SELECT 'claimed:' || clock, case_id, seq FROM facts_read WHERE fact = 'clock.stopped' AND claimed

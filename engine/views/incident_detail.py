@@ -13,6 +13,7 @@ from engine.views.incident_list import IncidentHead, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names
 from engine.views.questions import Unanswerable
 from schemas import facts
+from schemas.events import canonical
 from workflows import case as cases
 from workflows import sla
 from workflows.case import Case, Clock
@@ -139,9 +140,9 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
 class UnknownCase(Unanswerable):
     """No case has this id, or its report has not been decided yet."""
 
-    def __init__(self, id_: str) -> None:
+    def __init__(self) -> None:
         remedy = "ask /v1/events/status for the event that reported it, or list cases at /v1/incidents"
-        super().__init__("id", f"no case {id_!r}", remedy)
+        super().__init__("id", "there is no case of this id", remedy)
 
 
 def incident_detail(connection: Connection, policies: Policies, id_: str, now: int) -> IncidentDetail:
@@ -149,7 +150,7 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
     names = active_names(connection, policies)
     body = incident_queries.read_case(connection, id_)
     if body is None:
-        raise UnknownCase(id_)
+        raise UnknownCase()
     case = cases.decode(body)
     rules = policies.get(connection, case.policy) if case.policy else names.register
     steps = exports.steps_of(connection, id_)
@@ -252,8 +253,8 @@ def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
         triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
     for row in rules.pack.roles:
-        if row.trigger in roles:
-            roles[row.trigger].append(AllowedRole(row.role, row.levels, row.scope, row.rule))
+        if canonical(row.trigger) in roles:
+            roles[canonical(row.trigger)].append(AllowedRole(row.role, row.levels, row.scope, row.rule))
     return [AllowedTrigger(name, f"gridpatrol.{name}.v1", by) for name, by in roles.items()]
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, table
-from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RUNGS, both
+from gridpatrol.render.terms import ALERT_ENDS, RUNGS, both
+from workflows.definitions import CLOCKS
 
 
 def alert_list(rows: Iterable[Any], names: Names) -> None:

@@ -10,7 +10,8 @@ from engine.views.incident_list import IncidentHead, IncidentLine
 from engine.views.names import Names
 from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
-from gridpatrol.render.terms import CLOCKS, both
+from gridpatrol.render.terms import both
+from workflows.definitions import CLOCKS
 
 
 def incident_list(lines: Sequence[IncidentLine], as_of: str, more: bool) -> None:

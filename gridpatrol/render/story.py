@@ -5,14 +5,17 @@ Chinese stands beside English, since the field's terms are Chinese. Facts withou
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec import structs
 from rich.cells import cell_len
 
 from engine.store.rows import StepRow
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
-from gridpatrol.render.terms import ALERT_ENDS, CLOCKS, RESULTS, RUNGS, SOURCES, WORDS, both
+from gridpatrol.render.terms import ALERT_ENDS, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts
-from workflows.definitions import DEFINITIONS
+from schemas.members import Fact
+from workflows.definitions import CLOCKS, DEFINITIONS
+from workflows.machine import Definition
 
 EVIDENCE = "证据 evidence:"
 
@@ -20,7 +23,10 @@ EVIDENCE = "证据 evidence:"
 def story(steps: Sequence[StepRow], names: Names) -> Iterator[str]:
     """One line per step. The year stands in the first line only."""
     clock = LocalClock(names)
-    lines = [StepText(step, names, clock) for step in steps]
+    decoded = [(step, facts.decode_facts(step.body)) for step in steps]
+    births = [f for _, known in decoded for f in known if isinstance(f, facts.Reported | facts.Born)]
+    definition = DEFINITIONS.get(births[0].definition) if births else None
+    lines = [StepText(step, known, definition, names, clock) for step, known in decoded]
     columns = [(clock.short(line.instant), line.state, line.speaker) for line in lines]
     widths = [max((cell_len(row[i]) for row in columns), default=0) for i in range(3)]
     year = clock.minute(steps[0].at)[:5] if steps else ""
@@ -33,27 +39,32 @@ def story(steps: Sequence[StepRow], names: Names) -> Iterator[str]:
 class StepText:
     """A step put into words. `instant`: when it is judged to have happened, ms UTC; `state`: empty where none moved."""
 
-    def __init__(self, step: StepRow, names: Names, clock: LocalClock) -> None:
+    def __init__(
+        self,
+        step: StepRow,
+        known: Sequence[Fact],
+        definition: Definition | None,
+        names: Names,
+        clock: LocalClock,
+    ) -> None:
         self.names, self.clock = names, clock
         self.instant = step.at
         self.state = ""
         self.sentences = list[str]()
-        definition = "incident"
-        for fact in facts.decode_facts(step.body):
-            if isinstance(fact, facts.Reported):
-                definition = fact.definition
+        for fact in known:
             if isinstance(fact, facts.Moved):
                 self.state, self.instant = fact.state, fact.judged
             elif isinstance(fact, facts.ClockRung):
                 self.instant = fact.due_at
-            sentence = _of_way(fact, self) or _of_work(fact, self) or _of_clock(fact, self)
+            own = definition.sentences.get(type(fact), "") if definition else ""
+            sentence = own.format(**structs.asdict(fact)) if own else ""
+            sentence = sentence or _of_way(fact, self) or _of_work(fact, self) or _of_clock(fact, self)
             if isinstance(fact, facts.Evidenced) and self.sentences and self.sentences[-1].startswith(EVIDENCE):
                 self.sentences[-1] += f", {fact.kind}"
             elif sentence:
                 self.sentences.append(sentence)
-        states = DEFINITIONS[definition or "incident"].states
-        if self.state in states:
-            self.state = f"{states[self.state].zh} {self.state}"
+        if definition and self.state in definition.states:
+            self.state = f"{definition.states[self.state].zh} {self.state}"
         actor = facts.decode_cause(step.cause).actor
         self.speaker = names.post(actor).name if actor else "时钟 clock"
         late = step.at - self.instant
@@ -74,12 +85,14 @@ class StepText:
         return "" if due is None else f" until {self.clock.short(due)}"
 
 
-def _of_way(fact: facts.Fact, step: StepText) -> str:
+def _of_way(fact: Fact, step: StepText) -> str:
     """What is said of the incident's way from unit to unit, and of what stands beside it."""
     names = step.names
     match fact:
         case facts.Reported():
             return both(SOURCES, fact.source)
+        case facts.Born():
+            return f"就 about {fact.about}" if fact.about else ""
         case facts.Assigned():
             department = f" · {names.department(fact.department).name}" if fact.department else ""
             return f"→ {names.grid(fact.grid).name}{department}"
@@ -114,7 +127,7 @@ def _of_way(fact: facts.Fact, step: StepText) -> str:
     return ""
 
 
-def _of_work(fact: facts.Fact, step: StepText) -> str:
+def _of_work(fact: Fact, step: StepText) -> str:
     """What is said of the work on site."""
     match fact:
         case facts.Assisting():
@@ -141,7 +154,7 @@ def _of_work(fact: facts.Fact, step: StepText) -> str:
     return ""
 
 
-def _of_clock(fact: facts.Fact, step: StepText) -> str:
+def _of_clock(fact: Fact, step: StepText) -> str:
     """What is said of clocks and alerts."""
     clock = both(CLOCKS, fact.clock) if isinstance(fact, facts.ClockFact) else ""
     match fact:

@@ -3,16 +3,6 @@
 States have their Chinese names in the definitions; titles of posts and names of grids come from the pack.
 """
 
-CLOCKS = {
-    "dissuade": ("劝阻", "dissuade"),
-    "report": ("上报", "report"),
-    "accept": ("受理", "accept"),
-    "handle": ("处置", "handle"),
-    "rectify": ("整改", "rectify"),
-    "verify": ("核查", "verify"),
-    "close": ("结案", "close"),
-    "total": ("全程", "total"),
-}
 SOURCES = {
     "patrol": ("网格员巡查", "found on patrol"),
     "inspection": ("上级检查", "found by inspection"),

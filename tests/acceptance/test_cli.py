@@ -233,7 +233,7 @@ def test_a_story_has_one_line_per_step_from_the_first_report_on(city: str) -> No
 
 def test_an_incident_that_is_not_there_is_said_in_one_sentence(city: str) -> None:
     output = run("incident", "show", SUBJECT.format(1), "--database", city, status=1).stderr
-    assert len(output.strip().splitlines()) == 1 and "no case" in output
+    assert len(output.strip().splitlines()) == 1 and "no case of this id" in output
 
 
 def test_figures_of_the_children_add_up_to_those_of_the_parent(city: str) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import HEADER, SHIPPED, ImportRemark, NotBoston311, category_code, events
 from schemas.envelope import Envelope, decode_data, decode_envelope
-from schemas.events import Closed, ReportSubmitted
+from schemas.kinds.incident import Closed, ReportSubmitted
 from schemas.partition import home_of
 from schemas.refusals import Refusal
 

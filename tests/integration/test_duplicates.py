@@ -26,8 +26,8 @@ from lab.runs import engine_on
 from schemas import facts
 from schemas.digests import as_sent
 from schemas.envelope import decode_record, encode_record
-from schemas.examples import PHOTO
 from schemas.partition import home_of
+from schemas.samples import PHOTO
 from tests.simulation.line import NOW, Line, check_export, line_on, sample
 from tests.support.builders import DAY, HOTLINE, LEAF_CHIEF, MEMBER, STREET, event, subject
 from tests.support.rewriting import rewritings, written_down

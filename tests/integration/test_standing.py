@@ -32,6 +32,7 @@ from engine.store import standing
 from lab import runs
 from lab.runs import engine_on, pack_of, replayed, storm
 from schemas import facts
+from schemas.members import Fact
 from tests.integration.test_isolation import damage, refuse, relent, tick
 from tests.simulation.line import DUE, NOW, Line, line_on, sample
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, MEMBER, OPERATOR, event, subject
@@ -488,9 +489,9 @@ def test_commands_list_what_stands_and_try_it_again(sqlite_url: str) -> None:
 TRIGGERS = ("comment.added", "incident.dispatched", "handling.completed", "verification.recorded", "incident.suspended")
 
 
-def without_proposals(told: dict[str, list[bytes]]) -> dict[str, list[list[facts.Fact]]]:
+def without_proposals(told: dict[str, list[bytes]]) -> dict[str, list[list[Fact]]]:
     """Facts of each case, less the proposals of similar cases: others see a case that stands as it stands."""
-    found = dict[str, list[list[facts.Fact]]]()
+    found = dict[str, list[list[Fact]]]()
     for case, rows in told.items():
         bodies = [msgspec.json.decode(row)["body"] for row in rows]
         found[case] = [[f for f in facts.decode_facts(b) if not isinstance(f, facts.Similar)] for b in bodies]

@@ -21,7 +21,8 @@ from engine.runtime import Engine
 from engine.store.rows import InboxRow, StepRow
 from lab import runs
 from lab.runs import engine_on, install, pack_of
-from schemas.facts import ClockRung, Fact, decode_facts
+from schemas.facts import ClockRung, decode_facts
+from schemas.members import Fact
 from schemas.refusals import Refusal
 from tests.support.builders import at, event, instant, subject, weiyang
 from workflows.clocks.calendar import DayRule

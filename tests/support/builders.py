@@ -18,6 +18,7 @@ from engine.principals import Operator
 from lab.events import DAY, HOUR, at, event, instant, subject
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
+from schemas.members import Fact
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case, encode, evolve
 from workflows.decide import IncomingEvent, Result, fire, take
@@ -101,7 +102,7 @@ class Story:
         self.now = at("03-02 09:00")  # a Monday
         self.sent = 0
         self.steps: list[Any] = []
-        self.facts: list[facts.Fact] = []  # of the last event and the firings before it
+        self.facts: list[Fact] = []  # of the last event and the firings before it
         self.last = Result(self.case, [], [])
 
     def say(
@@ -151,9 +152,9 @@ class Story:
         assert encode(self.case) == before and not result.steps
         return refusal
 
-    def until(self, instant: int) -> list[facts.Fact]:
+    def until(self, instant: int) -> list[Fact]:
         """Fire everything that is due before an instant, released by a record of that instant."""
-        found: list[facts.Fact] = []
+        found: list[Fact] = []
         self.facts = []
         while self.case.next_at is not None and self.case.next_at < instant:
             self._follow(fire(self.case, instant, self.rules, self.register))
@@ -177,17 +178,17 @@ class Story:
         self.case, self.last = result.case, result
         return result
 
-    def of(self, kind: type[facts.Fact]) -> list[Any]:
+    def of(self, kind: type[Fact]) -> list[Any]:
         """The facts of one kind that the last call told."""
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
-    def one(self, kind: type[facts.Fact]) -> Any:
+    def one(self, kind: type[Fact]) -> Any:
         """The only fact of one kind that the last call told."""
         found = self.of(kind)
         assert len(found) == 1, found
         return found[0]
 
-    def history(self, kind: type[facts.Fact]) -> list[Any]:
+    def history(self, kind: type[Fact]) -> list[Any]:
         """All facts of one kind, from the first step on."""
         return [fact for step in self.steps for fact in step.facts if isinstance(fact, kind)]
 

@@ -12,7 +12,8 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
-from schemas.events import EVENT_TYPES, Evidence, Position
+from schemas.events import EVENT_TYPES
+from schemas.members import Evidence, Position
 
 STAMPS: dict[str, st.SearchStrategy[str]] = {
     "knativearrivaltime": st.sampled_from(["2026-03-02T09:00:01Z", "2026-03-02T09:00:02.5Z"]),

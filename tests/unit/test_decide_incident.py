@@ -9,7 +9,8 @@ import pytest
 
 from schemas import facts
 from schemas.envelope import Record, encode_record
-from schemas.events import Position, ReportSubmitted, Source
+from schemas.kinds.incident import ReportSubmitted
+from schemas.members import Position, Source
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,

@@ -22,7 +22,8 @@ from schemas.envelope import (
     encode_record,
     to_ms,
 )
-from schemas.events import EVENT_TYPES, ReportSubmitted, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
+from schemas.kinds.incident import ReportSubmitted
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import DUST, HOTLINE, LEAF, MEMBER, at, event, subject
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.events import OLDER_NAMES
 from tests.support.source_files import CODE, Source, lines, sources
-from workflows.definitions.incident import INCIDENT
-from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.case import AWAITED
+from workflows.definitions import DEFINITIONS
 
 QUIRKS = {"engine/cluster/kafka_quirks.py", "consumers/performance/faust_quirks.py"}
 """What they reach into is pinned, and a test of each workaround fails when the library changes."""
@@ -110,12 +111,11 @@ def test_a_class_may_use_what_it_inherits_but_nobody_else() -> None:
 
 
 def names_of_definitions() -> set[str]:
-    """Every state, trigger and clock."""
-    names = {"total", "rectify"}  # clocks that no state runs: of the whole case, and of what was ordered
-    for definition in (INCIDENT, SERVICE_REQUEST):
-        names |= {*definition.states, *(row.trigger for row in definition.rows)}
-        names |= {clock for state in definition.states.values() for clock in state.clocks}
-    return names
+    """Every state, trigger and clock, without the unborn state and the clock that a case of any kind has."""
+    names = set(OLDER_NAMES)
+    for definition in DEFINITIONS.values():
+        names |= {*definition.states, *(row.trigger for row in definition.rows), *definition.clocks}
+    return names - {AWAITED}
 
 
 def named_in(source: Source, names: set[str]) -> set[str]:
@@ -149,9 +149,9 @@ def test_states_triggers_and_clocks_are_named_by_definitions_or_listed() -> None
 
 def test_a_name_of_a_definition_is_found_as_a_text_of_its_own_only() -> None:
     text = (
-        '"""A closed case."""\nstate == "closed" or "is closed"\nmatch x:\n    case "total": pass\nCLOCKS = ("verify",)'
+        '"""A closed case."""\nstate == "closed" or "is closed"\nmatch x:\n    case "rectify": 1\nCLOCKS = ("verify",)'
     )
-    assert named_in(Source("engine/a.py", text), names_of_definitions()) == {"closed", "total"}
+    assert named_in(Source("engine/a.py", text), names_of_definitions()) == {"closed", "rectify"}
 
 
 def test_the_list_is_read_as_it_is_written() -> None:

@@ -5,23 +5,36 @@ Both must agree for every state, trigger and answer of the guards.
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from transitions import MachineError
 
-from schemas.events import EVENT_TYPES, Accepted, trigger_of
+from schemas import facts
+from schemas.events import EVENT_TYPES, canonical, trigger_of
+from schemas.kinds.incident import Accepted
+from schemas.members import EventData, EventType, Fact, Kind
 from workflows import effects
-from workflows.case import AWAITED, Case
-from workflows.definitions import DEFINITIONS
+from workflows.case import AWAITED, TOTAL, Case
+from workflows.definitions import DEFINITIONS, agree
 from workflows.definitions.incident import INCIDENT
-from workflows.machine import Alias, Birth, Definition, Speaker, State, Transition, define, mermaid
+from workflows.figures import Measure
+from workflows.machine import Alias, Birth, Definition, NamedClock, Speaker, State, Transition, define, mermaid
 
-TRIGGERS = sorted({trigger_of(name) for name in EVENT_TYPES} | {"verification.checked"})
+TRIGGERS = sorted({canonical(trigger_of(name)) for name in EVENT_TYPES} | {"verification.checked"})
 NOBODY = Speaker("", "", 0, "", 4)
+DOOR = Kind("door", {"go": EventType(EventData, "去", {}), "stay": EventType(EventData, "留", {})})
+
+
+class OfAnother(Fact, frozen=True, tag="of.another"):
+    """A fact that another kind tells."""
+
+
 BEGINS = Birth(lambda *_: None, lambda *_: None)
 """A birth that tells nothing."""
 
@@ -96,7 +109,7 @@ def test_the_table_is_asked_with_the_guards_themselves():
         Transition("go", (AWAITED,), "shut", ("not ready",)),
         Transition("stay", ("open",), "="),
     )
-    definition = define("door", "门", states, rows, (ready,), births={"go": BEGINS}, effects={})
+    definition = define(DOOR, "门", states, rows, (ready,), births={"go": BEGINS}, effects={})
     case = Case(id="a")
     assert definition.destination("go", case, Accepted(), NOBODY) == "shut"
     case.cycle = 1
@@ -116,7 +129,7 @@ def test_the_table_is_asked_with_the_guards_themselves():
 def test_a_row_that_names_what_is_not_there_is_refused(row, at_fault):
     states = (State(AWAITED, "待到", 1), State("open", "开", 2))
     with pytest.raises(ValueError, match=at_fault):
-        define("door", "门", states, (row,), (), births={"go": BEGINS}, effects={})
+        define(DOOR, "门", states, (row,), (), births={"go": BEGINS}, effects={})
 
 
 @pytest.mark.parametrize(
@@ -132,9 +145,98 @@ def test_a_row_that_names_what_is_not_there_is_refused(row, at_fault):
 )
 def test_what_a_definition_says_of_a_trigger_that_no_row_takes_is_refused(more: dict[str, Any], at_fault: str) -> None:
     states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    rows = (Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "="))
     rest: dict[str, Any] = {"births": {"go": BEGINS}, "effects": {}}
+    assert define(DOOR, "门", states, rows, (), **rest)
     with pytest.raises(ValueError, match=at_fault):
-        define("door", "门", states, (Transition("go", (AWAITED,), "open"),), (), **rest | more)
+        define(DOOR, "门", states, rows, (), **rest | more)
+
+
+class Knocked(Fact, frozen=True, tag="door.knocked"):
+    """Somebody is there."""
+
+    times: int = 1
+    who: str = ""
+
+
+HOUSE = Kind(
+    "house",
+    {"go": EventType(EventData, "去", {}), "stay": EventType(EventData, "留", {})},
+    facts=(Knocked,),
+)
+WELL: dict[str, Any] = {
+    "zh": "屋",
+    "states": (State(AWAITED, "待到", 1), State("open", "开", 2, ("wait",)), State("shut", "关", 3, terminal=True)),
+    "rows": (Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "shut")),
+    "guards": (),
+    "births": {"go": BEGINS},
+    "effects": {},
+    "clocks": (NamedClock("wait", "等", "wait"),),
+    "measures": (Measure("knocked", Knocked, per="who"),),
+    "sentences": {Knocked: "敲门 knocked {times} times"},
+    "fulfils": {"stay": ("wait", TOTAL)},
+}
+"""A definition with nothing wrong."""
+
+
+@pytest.mark.parametrize(
+    ("change", "at_fault"),
+    [
+        ({"clocks": ()}, "'wait' is not one of the clocks"),
+        ({"fulfils": {"stay": ("hurry",)}}, "'hurry' is not one of the clocks"),
+        (
+            {"clocks": (NamedClock("wait", "等", "wait"), NamedClock("idle", "闲", "idle"))},
+            "no state runs the clock 'idle'",
+        ),
+        ({"clocks": (NamedClock("wait", "等", "wait"), NamedClock("total", "全", "all"))}, "'total' is not one of"),
+        ({"clocks": (NamedClock("wait", "等", ""),)}, "the clock 'wait' has no words"),
+        ({"zh": ""}, "it has no words"),
+        ({"states": (*WELL["states"], State("ajar", ""))}, "the state 'ajar' has no words"),
+        ({"sentences": {}}, "the fact Knocked has no words"),
+        ({"sentences": {Knocked: "x", facts.Urged: "y"}}, "Urged, which is no fact of its own"),
+        ({"sentences": {Knocked: "敲门 {whom}"}}, "the sentence of Knocked names 'whom'"),
+        ({"measures": (Measure("x", OfAnother),)}, "measure 'x' counts OfAnother, which is no fact of it"),
+        ({"measures": (Measure("x", Knocked, per="whom"),)}, "measure 'x' asks Knocked for 'whom'"),
+        ({"measures": (Measure("x", Knocked, per="times"),)}, "measure 'x' asks Knocked for 'times'"),
+        ({"measures": (Measure("closed", Knocked),)}, "'closed' is the measure of an ending"),
+        ({"measures": (Measure("x", Knocked), Measure("x", Knocked, per="who"))}, "measure 'x' is declared twice"),
+    ],
+)
+def test_what_a_definition_leaves_open_is_refused_by_name(change: dict[str, Any], at_fault: str) -> None:
+    assert define(HOUSE, **WELL).endings == {"stay": "closed"}
+    with pytest.raises(ValueError, match=re.escape(at_fault)):
+        define(HOUSE, **WELL | change)
+
+
+def test_an_event_without_a_chinese_title_is_refused() -> None:
+    silent = structs.replace(HOUSE, events=HOUSE.events | {"stay": EventType(EventData, "", {})})
+    with pytest.raises(ValueError, match="the event 'stay' has no words"):
+        define(silent, **WELL)
+
+
+@pytest.mark.parametrize(
+    ("other", "at_fault"),
+    [
+        ({"clocks": (NamedClock("wait", "候", "wait"),)}, "'wait'"),
+        ({"measures": (Measure("knocked", Knocked),)}, "'knocked'"),
+        ({"fulfils": {"stay": ("wait",)}}, "'stay'"),
+    ],
+)
+def test_two_kinds_do_not_mean_different_things_by_a_name_that_they_share(other: dict[str, Any], at_fault: str) -> None:
+    house, other_house = define(HOUSE, **WELL), define(structs.replace(HOUSE, name="barn"), **WELL | other)
+    agree([house, define(structs.replace(HOUSE, name="barn"), **WELL)])
+    with pytest.raises(ValueError, match=f"barn: {at_fault} means something else"):
+        agree([house, other_house])
+
+
+def test_rows_and_events_of_a_kind_are_the_same_triggers() -> None:
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    born, stays = Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "=")
+    with pytest.raises(ValueError, match="the event of 'stay', which no row takes"):
+        define(DOOR, "门", states, (born,), (), births={"go": BEGINS}, effects={})
+    with pytest.raises(ValueError, match="row 'knock' is no event of this kind"):
+        knocks = Transition("knock", ("open",), "=")
+        define(DOOR, "门", states, (born, stays, knocks), (), births={"go": BEGINS}, effects={})
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -162,12 +264,12 @@ def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name
     definition = DEFINITIONS[name]
     for state in definition.states.values():
         if state.terminal:
-            assert definition.triggers(state.name) == ["comment.added", "evidence.added"]
+            assert definition.triggers(state.name) == ["case.commented", "case.evidence_added"]
 
 
 def test_every_event_type_has_a_row_in_the_incident():
     rows = {trigger for trigger, _ in INCIDENT.table}
-    assert {trigger_of(name) for name in EVENT_TYPES} <= rows
+    assert {canonical(trigger_of(name)) for name in EVENT_TYPES} <= rows
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -55,7 +56,7 @@ def public_names() -> Iterator[str]:
             classes = [node.name for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
             yield from (name for name in classes if not name.startswith("_"))
     yield from (event_type.rpartition(".v")[0] for event_type in EVENT_TYPES)
-    yield from (fact.__struct_config__.tag for fact in AnyFact.__args__)
+    yield from (fact.__struct_config__.tag for fact in get_args(AnyFact))
     yield from metadata.tables
     yield from commands_below(main, click.Context(main))
     yield from (re.sub(r"\{[^}]*\}|/v1/", "", path) for route in ROUTES for path in route.paths)

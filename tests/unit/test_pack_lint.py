@@ -393,7 +393,7 @@ ONE_FINDING = {
     ),
     "a trigger that nobody may say": (
         ("roles.csv", "urge,incident.urged,supervisor;office;sponsor,,place,\n", ""),
-        "warning roles.csv trigger: nobody may say incident.urged",
+        "warning roles.csv trigger: nobody may say case.urged",
         "add a row",
     ),
     "a rule for a role without a post": (

@@ -137,9 +137,9 @@ def test_what_can_never_be_taken_is_refused_at_once():
 def test_what_has_ended_takes_nothing_more_but_evidence_and_comments():
     story = Story().reported(BARE)
     story.done("incident.rejected", STREET, reason="not_found")
-    assert (
-        "takes: comment.added, evidence.added" in story.refused(Reason.IMPOSSIBLE, "incident.accepted", STREET).detail
-    )
+    refused = story.refused(Reason.IMPOSSIBLE, "incident.accepted", STREET)
+    assert "takes: case.commented, case.evidence_added" in refused.detail
+    story.done("case.commented", STREET)
     story.done("comment.added", STREET)
 
 

@@ -23,7 +23,7 @@ from engine.packs import load_pack
 from engine.rehearsals import Defective
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
-from schemas.events import EVENT_TYPES, trigger_of
+from schemas.events import EVENT_TYPES, OF_ANY_CASE, trigger_of
 from schemas.refusals import Refusal
 from tests.support.builders import DAY, at, changed, event, instant, subject, weiyang
 from workflows import birth, decide, effects, parking, routing, sla
@@ -255,7 +255,7 @@ def story(seed: int, length: int) -> Iterator[Any]:
     policy, register = random.choice(packs()[:1] * 2 + packs()), None
     other = random.choice(packs()) if random.random() < 0.2 else policy
     odd, now = Odd(random, policy), NOW
-    case, kinds = Case(id=subject("WY01", 1)), list(EVENT_TYPES)
+    case, kinds = Case(id=subject("WY01", 1)), [n for n in EVENT_TYPES if trigger_of(n) not in OF_ANY_CASE]
     for number in range(length):
         register = other if number > length // 2 else policy
         rules = policy

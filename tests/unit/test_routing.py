@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from schemas import facts
-from schemas.events import Position
+from schemas.members import Position
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,

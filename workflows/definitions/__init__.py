@@ -3,12 +3,29 @@
 `DEFINITIONS` is the one list of them. `workflows.machine` validates and compiles a table; it knows no kind of case.
 """
 
-from schemas.events import EVENT_TYPES, EventData, trigger_of
+from collections.abc import Iterable
+
+from schemas.events import EVENT_TYPES, trigger_of
+from schemas.members import EventData
+from workflows.case import TOTAL
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.figures import Measure
 from workflows.machine import Definition
 
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in (INCIDENT, SERVICE_REQUEST)}
+
+CLOCKS: dict[str, tuple[str, str]] = {
+    **{clock.name: (clock.zh, clock.en) for each in DEFINITIONS.values() for clock in each.clocks.values()},
+    TOTAL: ("全程", "total"),
+}
+"""Every clock with its words in Chinese and English. Limits and rungs hold for whatever kind has the clock."""
+ENDINGS: dict[str, str] = {trigger: name for each in DEFINITIONS.values() for trigger, name in each.endings.items()}
+"""The measure of each trigger that ends a case of some kind."""
+MEASURES: tuple[Measure, ...] = tuple(
+    dict.fromkeys(measure for definition in DEFINITIONS.values() for measure in definition.measures)
+)
+"""What all kinds count. Those that count the same under the same name stand here once."""
 
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
     struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}
@@ -32,3 +49,22 @@ def births_before(trigger: str) -> set[str]:
     """What begins the cases that take a trigger: an event that comes before its case waits for one of these."""
     kinds = [d for d in DEFINITIONS.values() if trigger in {d.event_of(taken) for taken, _ in d.table}]
     return {birth for definition in kinds for birth in definition.births}
+
+
+def agree(definitions: Iterable[Definition]) -> None:
+    """ValueError where two kinds mean different things by a name that pages and packs share: a clock's words, what a
+    measure counts, what an ending is."""
+    clocks, measures, endings = dict[str, object](), dict[str, object](), dict[str, object]()
+    for definition in definitions:
+        for known, found in (
+            (clocks, {clock.name: (clock.zh, clock.en) for clock in definition.clocks.values()}),
+            (measures, {measure.name: measure for measure in definition.measures}),
+            (endings, definition.endings),
+        ):
+            odd = [name for name, meaning in found.items() if known.get(name, meaning) != meaning]
+            if odd:
+                raise ValueError(f"{definition.name}: {odd[0]!r} means something else in another kind")
+            known.update(found)
+
+
+agree(DEFINITIONS.values())

@@ -21,12 +21,23 @@
 shows that both agree.
 """
 
-from schemas.events import DissuasionRecorded, EventData, ReportSubmitted, Source, VerificationRecorded
-from schemas.refusals import Refusal
-from workflows import birth, effects
-from workflows.case import AWAITED, Case, Owner
+from schemas import facts
+from schemas.envelope import to_ms
+from schemas.kinds import incident
+from schemas.kinds.incident import (
+    DissuasionRecorded,
+    RectificationCompleted,
+    RectificationOrdered,
+    ReportSubmitted,
+    VerificationRecorded,
+)
+from schemas.members import EventData, Source
+from schemas.refusals import Reason, Refusal
+from workflows import birth, effects, sla
+from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
-from workflows.machine import Alias, Birth, Effect, Speaker, State, Transition, define
+from workflows.figures import Measure
+from workflows.machine import Alias, Birth, Effect, NamedClock, Speaker, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -78,15 +89,15 @@ TRANSITIONS = (
     Transition("incident.resumed", ("suspended",), "accepted", ("was_accepted",)),
     Transition("incident.resumed", ("suspended",), "handling", ("was_handling",)),
     Transition("incident.resumed", ("suspended",), "returned"),
-    Transition("deadline.ordered", OPEN, "="),
+    Transition("case.deadline_ordered", OPEN, "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("discovered", "dissuading", "reported", "accepted", "returned"), "rejected"),
     Transition("incident.withdrawn", ("discovered", "dissuading", "reported"), "withdrawn"),
     Transition("incident.force_closed", OPEN, "force_closed"),
-    Transition("incident.acknowledged", OPEN, "="),
-    Transition("incident.urged", OPEN, "="),
-    Transition("evidence.added", (*OPEN, *ENDED), "="),
-    Transition("comment.added", (*OPEN, *ENDED), "="),
+    Transition("case.acknowledged", OPEN, "="),
+    Transition("case.urged", OPEN, "="),
+    Transition("case.evidence_added", (*OPEN, *ENDED), "="),
+    Transition("case.commented", (*OPEN, *ENDED), "="),
 )
 
 
@@ -180,7 +191,7 @@ FULFILS = {
     "rectification.completed": ("rectify",),
     "verification.checked": ("verify",),
     "verification.recorded": ("verify",),
-    "incident.closed": ("close", "total"),
+    "incident.closed": ("close", TOTAL),
 }
 
 
@@ -198,41 +209,94 @@ def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str
 
 BIRTHS = {"report.submitted": Birth(birth.report, first_owner, birth.report_keys)}
 
+
+def order_rectification(d: Decision, data: RectificationOrdered, speaker: Speaker) -> Refusal | None:
+    """Order the responsible unit to rectify: a stage with a clock of its own (M24)."""
+    limit = effects.parse_ordered(data.limit, "data.limit")
+    if isinstance(limit, Refusal):
+        return limit
+    if limit is not None and data.due is not None:
+        return Refusal(Reason.INVALID, "data", "give due or limit, not both")
+    d.tell(facts.Ordered(stage=data.stage, unit=data.unit or d.case.unit))
+    running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
+    if running is not None:
+        sla.stop(d, running)
+    sla.start(d, "rectify", data.stage, ordered=to_ms(data.due) if data.due else None, limit=limit)
+    return None
+
+
+def complete_rectification(d: Decision, data: RectificationCompleted, speaker: Speaker) -> Refusal | None:
+    """The responsible unit says that a stage is done."""
+    running = d.case.clock("rectify", data.stage)
+    if running is None:
+        return Refusal(Reason.IMPOSSIBLE, "data.stage", "this stage was not ordered, or is already done")
+    sla.stop(d, running)
+    d.tell(facts.Rectified(stage=data.stage))
+    return None
+
+
+CLOCKS = (
+    NamedClock("dissuade", "劝阻", "dissuade"),
+    NamedClock("report", "上报", "report"),
+    NamedClock("accept", "受理", "accept"),
+    NamedClock("handle", "处置", "handle"),
+    NamedClock("rectify", "整改", "rectify", ordered=True),
+    NamedClock("verify", "核查", "verify"),
+    NamedClock("close", "结案", "close"),
+)
+
+MEASURES = (
+    Measure("reported", facts.Reported, per="source"),
+    Measure("dissuaded_on_spot", facts.Dissuaded, where=(("outcome", "effective"),)),
+    Measure("escalated", facts.Escalated, per="reason"),
+    Measure("handled", facts.Handled),
+    Measure("verified", facts.Checked, where=(("decides", True),)),
+    Measure("rework", facts.Checked, where=(("decides", True), ("outcome", "unsolved"))),
+    Measure("returned", facts.Returned),
+    Measure("suspended", facts.Suspended),
+    Measure("urged", facts.Urged),
+    Measure("extended", facts.ClockRetargeted, where=(("clock", TOTAL), ("why", "ordered"))),
+)
+"""`verified` are the checks that decide, `rework` those of them that found it unsolved, and `extended` are orders that
+moved the deadline of the whole case."""
+
 EFFECTS: dict[str, Effect] = {
     "dissuasion.recorded": effects.dissuade,
     "incident.reported_up": effects.report_up,
     "incident.returned": effects.send_back,
     "incident.dispatched": effects.dispatch,
     "department.arrived": effects.arrive,
-    "rectification.ordered": effects.order_rectification,
-    "rectification.completed": effects.complete_rectification,
+    "rectification.ordered": order_rectification,
+    "rectification.completed": complete_rectification,
     "incident.escalated": effects.escalate,
     "handling.completed": effects.handle,
     "verification.checked": effects.check,
     "verification.recorded": effects.check,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
-    "deadline.ordered": effects.order_deadline,
+    "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
     "incident.merged": effects.merge,
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
-    "evidence.added": effects.add_evidence,
-    "comment.added": effects.note("comment"),
-    "incident.acknowledged": effects.acknowledge,
-    "incident.urged": effects.urge,
+    "case.evidence_added": effects.add_evidence,
+    "case.commented": effects.note("comment"),
+    "case.acknowledged": effects.acknowledge,
+    "case.urged": effects.urge,
 }
 """Effects by trigger. A trigger without one only moves the case."""
 
 INCIDENT = define(
-    "incident",
+    incident.INCIDENT,
     "网格事件",
     STATES,
     TRANSITIONS,
     GUARDS,
     births=BIRTHS,
     effects=EFFECTS,
+    clocks=CLOCKS,
+    measures=MEASURES,
     aliases=ALIASES,
     escalates="incident.escalated",
     fulfils=FULFILS,

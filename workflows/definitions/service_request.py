@@ -6,9 +6,12 @@
    accepted, and closing it fulfils all that was still to do.
 """
 
+from schemas import facts
+from schemas.kinds import service_request
 from workflows import birth, effects
-from workflows.case import AWAITED
-from workflows.machine import Birth, Effect, State, Transition, define
+from workflows.case import AWAITED, TOTAL
+from workflows.figures import Measure
+from workflows.machine import Birth, Effect, NamedClock, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -39,15 +42,15 @@ TRANSITIONS = (
     Transition("incident.reassigned", (*AT_WORK, "returned"), "reported"),
     Transition("incident.suspended", (*AT_WORK, "returned"), "suspended"),
     Transition("incident.resumed", ("suspended",), "reported"),
-    Transition("deadline.ordered", OPEN, "="),
+    Transition("case.deadline_ordered", OPEN, "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("reported", "handling", "returned"), "rejected"),
     Transition("incident.withdrawn", ("reported", "handling"), "withdrawn"),
     Transition("incident.force_closed", OPEN, "force_closed"),
-    Transition("incident.acknowledged", OPEN, "="),
-    Transition("incident.urged", OPEN, "="),
-    Transition("evidence.added", (*OPEN, *ENDED), "="),
-    Transition("comment.added", (*OPEN, *ENDED), "="),
+    Transition("case.acknowledged", OPEN, "="),
+    Transition("case.urged", OPEN, "="),
+    Transition("case.evidence_added", (*OPEN, *ENDED), "="),
+    Transition("case.commented", (*OPEN, *ENDED), "="),
 )
 
 FULFILS = {
@@ -55,9 +58,24 @@ FULFILS = {
     "incident.dispatched": ("accept",),
     "department.arrived": ("accept",),
     "handling.completed": ("accept", "handle"),
-    "incident.closed": ("accept", "handle", "close", "total"),
+    "incident.closed": ("accept", "handle", "close", TOTAL),
 }
 BIRTHS = {"report.submitted": Birth(birth.report, birth.assign_by_authority, birth.report_keys)}
+
+CLOCKS = (
+    NamedClock("accept", "受理", "accept"),
+    NamedClock("handle", "处置", "handle"),
+    NamedClock("close", "结案", "close"),
+)
+
+MEASURES = (
+    Measure("reported", facts.Reported, per="source"),
+    Measure("handled", facts.Handled),
+    Measure("returned", facts.Returned),
+    Measure("suspended", facts.Suspended),
+    Measure("urged", facts.Urged),
+    Measure("extended", facts.ClockRetargeted, where=(("clock", TOTAL), ("why", "ordered"))),
+)
 
 EFFECTS: dict[str, Effect] = {
     "incident.returned": effects.send_back,
@@ -66,26 +84,28 @@ EFFECTS: dict[str, Effect] = {
     "handling.completed": effects.handle,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
-    "deadline.ordered": effects.order_deadline,
+    "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
     "incident.merged": effects.merge,
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
-    "evidence.added": effects.add_evidence,
-    "comment.added": effects.note("comment"),
-    "incident.acknowledged": effects.acknowledge,
-    "incident.urged": effects.urge,
+    "case.evidence_added": effects.add_evidence,
+    "case.commented": effects.note("comment"),
+    "case.acknowledged": effects.acknowledge,
+    "case.urged": effects.urge,
 }
 
 SERVICE_REQUEST = define(
-    "service_request",
+    service_request.SERVICE_REQUEST,
     "热线工单",
     STATES,
     TRANSITIONS,
     (),
     births=BIRTHS,
     effects=EFFECTS,
+    clocks=CLOCKS,
+    measures=MEASURES,
     resumes="incident.resumed",
     fulfils=FULFILS,
     returns=("incident.returned",),

@@ -7,7 +7,8 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from schemas.events import Position
+from schemas.events import canonical
+from schemas.members import Position
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
 from workflows.policy.model import Category, Department, Grid, LimitRow, Pack, Post, RoleRow, RungRow
@@ -59,7 +60,7 @@ class Policy:
                     self._posts_of.setdefault(post.department, []).append(post.code)
         self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
         for role_row in pack.roles:
-            self._role_rows.setdefault((role_row.trigger, role_row.role), []).append(role_row)
+            self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
         self._limits: dict[tuple[str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
             self._limits.setdefault((limit.clock, limit.category, limit.group), []).append(limit)
@@ -157,4 +158,4 @@ class Policy:
 
     def role_rows(self, trigger: str, role: str) -> list[RoleRow]:
         """The rows of the roles table for a role and a trigger."""
-        return self._role_rows.get((trigger, role), [])
+        return self._role_rows.get((canonical(trigger), role), [])

@@ -5,11 +5,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from schemas.events import EVENT_TYPES, Source, trigger_of
+from schemas.events import EVENT_TYPES, trigger_of
+from schemas.members import Source
+from workflows.definitions import CLOCKS as WORDS_OF_CLOCKS
 from workflows.policy.model import Category, Department, Grid, Pack, Post
 from workflows.policy.problems import Problems
 
-CLOCKS = ("dissuade", "report", "accept", "handle", "rectify", "verify", "close", "total")
+CLOCKS = tuple(WORDS_OF_CLOCKS)
 ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection")
 READS = "inspection"
 """The role that reads and says nothing."""

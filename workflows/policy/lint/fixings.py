@@ -6,10 +6,10 @@
 from collections import defaultdict
 from typing import NamedTuple
 
+from workflows.case import TOTAL
 from workflows.policy.lint.context import READS, LintContext
 from workflows.policy.model import Category, Grid, Post, RoleRow
 from workflows.policy.settings import FILE
-from workflows.sla import TOTAL
 
 LEAF = ("chief", "member")
 """The roles that every leaf grid has: 一长一员 (M7)."""

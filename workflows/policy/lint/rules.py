@@ -7,6 +7,8 @@ from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
 
+from schemas.events import OLDER_NAMES, canonical
+from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
@@ -25,7 +27,6 @@ from workflows.policy.lint.context import (
 from workflows.policy.lint.fixings import held
 from workflows.policy.model import NO_DEADLINE, LimitRow, RoleRow
 from workflows.policy.settings import FILE
-from workflows.sla import TOTAL
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
 HORIZON_DAYS = 90  # a horizon nearer than this gets a warning
@@ -228,8 +229,8 @@ def lint_roles(context: LintContext) -> None:
         if silent_rules:
             listed = ", ".join(dict.fromkeys(silent_rules))
             context.problems.warning(ROLES_FILE, 0, column, f"{listed}: may claim any", f"say which {column} they may")
-    named = {row.trigger for row in context.pack.roles}
-    silent = [trigger for trigger in TRIGGERS if trigger not in named]
+    named = {canonical(row.trigger) for row in context.pack.roles}
+    silent = [trigger for trigger in TRIGGERS if trigger not in OLDER_NAMES and trigger not in named]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
         context.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")

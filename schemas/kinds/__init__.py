@@ -1,0 +1,24 @@
+"""Kinds of case in the contract: one file each, with what people say to it, what it tells, and what it keeps.
+
+`KINDS` is the one list of them. Who adds a kind adds its file and a line here; its rules stand in
+`workflows.definitions`.
+"""
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from schemas.kinds.incident import INCIDENT
+from schemas.kinds.service_request import SERVICE_REQUEST
+from schemas.members import Kind, Own
+
+KINDS: tuple[Kind, ...] = (
+    INCIDENT,
+    SERVICE_REQUEST,
+)
+
+if TYPE_CHECKING:
+    AnyOwn = Own | None
+else:
+    AnyOwn = reduce(or_, (kind.own for kind in KINDS if kind.own is not None), None)
+"""What a case keeps of its own; None where its kind keeps nothing. The decoder needs all of these structs by name."""

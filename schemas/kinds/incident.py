@@ -1,0 +1,207 @@
+"""What people and systems say to an incident (网格事件). A service request takes most of it, too.
+
+Its facts are those that all kinds share (`schemas.facts`), and it keeps nothing beyond what every case has.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from schemas.members import (
+    CaseId,
+    Code,
+    EventData,
+    EventType,
+    Evidence,
+    Instant,
+    Kind,
+    LimitText,
+    Position,
+    Sealed,
+    Source,
+    UnitCode,
+)
+from schemas.samples import LATER, OTHER, PHOTO
+
+
+class ReportSubmitted(EventData, frozen=True, kw_only=True):
+    """A problem was found (M13, M52, M63). The birth of a case."""
+
+    category: Code
+    source: Source
+    definition: Literal["incident", "service_request"] = "incident"
+    grid: Code | None = None
+    position: Position | None = None
+    touches: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()  # other grids it lies in (跨界, M30-M32)
+    department: Code | None = None  # the responsible department, where the sender's system names it
+    unit: UnitCode | None = None  # the responsible unit (责任单位)
+    # The deadline of the whole case. Null: it has none, by order. Absent: the pack's limit applies.
+    deadline: Instant | UnsetType | None = UNSET
+    evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+    reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
+    description: Sealed | None = None
+    reporter_name: Sealed | None = None
+    reporter_contact: Sealed | None = None
+
+
+class DissuasionRecorded(EventData, frozen=True, kw_only=True):
+    """Informed and dissuaded on the spot (告知劝阻, M14), and what came of it (M15)."""
+
+    outcome: Literal["effective", "ineffective", "impossible"]
+
+
+class ReportedUp(EventData, frozen=True, kw_only=True):
+    """Reported to the grid or department with authority (及时上报, M15-M17); default: the pack's routing."""
+
+    to_grid: Code | None = None
+    to_department: Code | None = None
+
+
+class Accepted(EventData, frozen=True, kw_only=True):
+    """The owner takes the case on (受理/立案)."""
+
+
+class Returned(EventData, frozen=True, kw_only=True):
+    """Not our duty (退回): goes back to who sent it. The reason is mandatory."""
+
+    reason: Literal["not_our_duty", "not_our_area", "insufficient", "wrong_category"]
+
+
+class Dispatched(EventData, frozen=True, kw_only=True):
+    """Sent to a department to be handled (派遣): one leads, others assist (M18)."""
+
+    lead: Code
+    assisting: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()
+
+
+class DepartmentArrived(EventData, frozen=True, kw_only=True):
+    """A department is on site; the grid assists from here (配合处理, M18)."""
+
+    department: Code
+
+
+class RectificationOrdered(EventData, frozen=True, kw_only=True):
+    """The responsible unit is ordered to put it right (督促责任单位及时整改, M24), on its own clock."""
+
+    stage: Annotated[int, Meta(ge=1, le=9)] = 1
+    unit: UnitCode | None = None
+    due: Instant | None = None
+    limit: LimitText | None = None
+    requirement: Sealed | None = None
+
+
+class RectificationCompleted(EventData, frozen=True, kw_only=True):
+    """The responsible unit says a stage is done."""
+
+    stage: Annotated[int, Meta(ge=1, le=9)] = 1
+
+
+class Escalated(EventData, frozen=True, kw_only=True):
+    """Reported to the next level that can decide (M25): ownership moves, copies go out."""
+
+    reason: Literal["authority", "coordination", "cross_boundary"]
+    to_grid: Code | None = None
+
+
+class HandlingCompleted(EventData, frozen=True, kw_only=True):
+    """Handled; fed back to the levels below for their check on site (M33, M34)."""
+
+    evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+
+
+class VerificationRecorded(EventData, frozen=True, kw_only=True):
+    """Checked on site after handling (现场核查, M33-M36)."""
+
+    outcome: Literal["solved", "unsolved"]
+    evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+
+
+class Closed(EventData, frozen=True, kw_only=True):
+    """Closed (结案): only after the problem is finally solved (M36)."""
+
+
+class Suspended(EventData, frozen=True, kw_only=True):
+    """Cannot be handled now (挂账/缓办), until a day or an order to resume."""
+
+    reason: Literal["season", "funds", "engineering", "dispute", "other"]
+    until: Instant | None = None
+
+
+class Resumed(EventData, frozen=True, kw_only=True):
+    """Taken up again after a suspension."""
+
+
+class Reassigned(EventData, frozen=True, kw_only=True):
+    """Another owner by order (统一调度, M55): to a grid or to a department."""
+
+    to_grid: Code | None = None
+    to_department: Code | None = None
+
+
+class Merged(EventData, frozen=True, kw_only=True):
+    """The same problem as another case, which goes on."""
+
+    into: CaseId
+
+
+class Rejected(EventData, frozen=True, kw_only=True):
+    """Not a case for the grid (不予立案)."""
+
+    reason: Literal["not_found", "duplicate", "out_of_scope", "unfounded"]
+
+
+class Withdrawn(EventData, frozen=True, kw_only=True):
+    """Taken back by who reported it."""
+
+
+class ForceClosed(EventData, frozen=True, kw_only=True):
+    """Closed by order, without a passed verification (强制结案): role and reason are kept."""
+
+    reason: Literal["unsolvable", "policy", "transferred", "error"]
+
+
+INCIDENT = Kind(
+    name="incident",
+    events={
+        "report.submitted": EventType(
+            ReportSubmitted,
+            "发现",
+            {
+                "category": "D3-01",
+                "source": "patrol",
+                "grid": "WY01-01",
+                "unit": "SITE-0042",
+                "touches": ["WY01-02"],
+                "deadline": LATER,
+                "reference": "2026-17",
+                "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"},
+                "evidence": [PHOTO],
+                "description": "围挡外裸土未覆盖",
+                "reporter_name": "…",
+                "reporter_contact": "…",
+                "note": "…",
+            },
+        ),
+        "dissuasion.recorded": EventType(DissuasionRecorded, "告知劝阻", {"outcome": "ineffective"}),
+        "incident.reported_up": EventType(ReportedUp, "上报", {"to_department": "WY-BUILD"}),
+        "incident.accepted": EventType(Accepted, "受理", {}),
+        "incident.returned": EventType(Returned, "退回", {"reason": "not_our_area"}),
+        "incident.dispatched": EventType(Dispatched, "派遣", {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]}),
+        "department.arrived": EventType(DepartmentArrived, "部门到场", {"department": "WY-BUILD"}),
+        "rectification.ordered": EventType(
+            RectificationOrdered, "督促整改", {"stage": 2, "unit": "SITE-0042", "limit": "7工作日", "requirement": "…"}
+        ),
+        "rectification.completed": EventType(RectificationCompleted, "整改完成", {"stage": 2}),
+        "incident.escalated": EventType(Escalated, "提级", {"reason": "cross_boundary", "to_grid": "WY"}),
+        "handling.completed": EventType(HandlingCompleted, "处置完成", {"evidence": [{**PHOTO, "kind": "after"}]}),
+        "verification.recorded": EventType(VerificationRecorded, "现场核查", {"outcome": "solved", "evidence": []}),
+        "incident.closed": EventType(Closed, "结案", {}),
+        "incident.suspended": EventType(Suspended, "挂账", {"reason": "season", "until": LATER}),
+        "incident.resumed": EventType(Resumed, "恢复", {}),
+        "incident.reassigned": EventType(Reassigned, "改派", {"to_grid": "WY02"}),
+        "incident.merged": EventType(Merged, "合并", {"into": OTHER}),
+        "incident.rejected": EventType(Rejected, "不予立案", {"reason": "duplicate"}),
+        "incident.withdrawn": EventType(Withdrawn, "撤回", {}),
+        "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}),
+    },
+)

@@ -1,0 +1,23 @@
+"""What people and systems say to a service request (热线工单): a part of what they say to an incident."""
+
+from schemas.kinds.incident import INCIDENT
+from schemas.members import Kind
+
+TRIGGERS = (
+    "report.submitted",
+    "incident.accepted",
+    "incident.dispatched",
+    "department.arrived",
+    "handling.completed",
+    "incident.closed",
+    "incident.returned",
+    "incident.reassigned",
+    "incident.suspended",
+    "incident.resumed",
+    "incident.merged",
+    "incident.rejected",
+    "incident.withdrawn",
+    "incident.force_closed",
+)
+
+SERVICE_REQUEST = Kind(name="service_request", events={trigger: INCIDENT.events[trigger] for trigger in TRIGGERS})

@@ -1,0 +1,164 @@
+"""What the contract is made of: codes, instants, positions, evidence, sealed texts; and the bases of its structs.
+
+Events, facts and what a case keeps of its own are structs of a kind of case (`schemas.kinds`), or shared by all kinds
+(`schemas.events`, `schemas.facts`). Instants in `data` are RFC 3339 with a zone; limits are texts such as `4工作时`.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.instants import SPAN
+
+# `(?!\n)`, because Python lets `$` match before a last line feed, and other languages do not.
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s|/]+$(?!\n)", description="a code of the pack")]
+"""A code of the pack: grid, post, department or category. Blank, `|` and `/` are separators, so none has them."""
+Instant = Annotated[datetime, Meta(tz=True, description=f"RFC 3339 with a zone, {SPAN}")]
+UnitCode = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$(?!\n)",
+        description="a code of the office's register of units, never a name: a sole trader's is personal",
+    ),
+]
+"""责任单位. It stays in the log and in facts, so it is a code, in ASCII so that no name passes for one."""
+LimitText = Annotated[
+    str,
+    Meta(
+        min_length=2,
+        max_length=40,
+        examples=["4工作时", "7工作日"],
+        description="a limit as offices write it",
+    ),
+]
+WEB = r"[Hh][Tt][Tt][Pp][Ss]?://([^\s/?#@:\\\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#]|$(?!\n))"
+"""How an address begins that a browser may be sent to: http or https, a host, no name and password before it."""
+LINK = f"^{WEB}"
+Link = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2000,
+        description="an address of http or https; the file lies elsewhere",
+        extra_json_schema={"pattern": LINK},
+    ),
+]
+"""The pattern is asked for at the door only: logs of earlier releases hold other addresses."""
+SUBJECT = r"^[^\s|/]{1,64}\.[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$(?!\n)"
+CaseId = Annotated[
+    str,
+    Meta(min_length=38, max_length=120, description="<home>.<UUIDv7>", extra_json_schema={"pattern": SUBJECT}),
+]
+"""The pattern is asked for at the door only: logs of earlier releases hold other texts."""
+Sealed = Annotated[
+    str,
+    Meta(
+        max_length=20_000,
+        description="sealed: never enters the log",
+        extra_json_schema={"x-sealed": True},
+        extra={"sealed": True},
+    ),
+]
+"""Free text or contact data, replaced by a token before the event enters the log."""
+
+
+class Source(StrEnum):
+    """Who found the problem (问题来源)."""
+
+    PATROL = "patrol"  # 网格员巡查
+    INSPECTION = "inspection"  # 上级检查发现
+    SUPERVISION = "supervision"  # 督查
+    PUBLIC = "public"  # 公众举报
+    PETITION = "petition"  # 信访
+    HOTLINE = "hotline"  # 12345 / 12369
+    SENSOR = "sensor"  # 在线监测
+    CAMERA = "camera"  # 视频监控
+    TRANSFER = "transfer"  # 外系统移交
+
+
+class Position(Struct, frozen=True, omit_defaults=True):
+    """A position as the sender measured it, never converted here."""
+
+    lon: Annotated[float, Meta(ge=-180, le=180)]
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    crs: Literal["WGS84", "CGCS2000", "GCJ02", "BD09"] = "WGS84"
+    accuracy_m: Annotated[float, Meta(ge=0, le=100_000)] | None = None
+
+
+class Evidence(Struct, frozen=True, omit_defaults=True):
+    """A photo or file that lies elsewhere: its address and its SHA-256."""
+
+    url: Link
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+    kind: Literal["near", "far", "reference", "before", "after", "document", "video", "audio"]
+    taken_at: Instant | None = None
+    position: Position | None = None
+
+
+class EventData(Struct, frozen=True, omit_defaults=True):
+    """Base of the data of all events: a free note may go with each, sealed."""
+
+    note: Sealed | None = None
+
+
+Ms = Annotated[int, Meta(description="milliseconds since 1970-01-01T00:00Z")]
+
+
+class Fact(Struct, frozen=True, omit_defaults=True, tag_field="fact", kw_only=True):
+    """Base of all facts."""
+
+
+def tag_of(fact: type[Fact]) -> str:
+    """What a fact is called in the log and in topics: `incident.reported`."""
+    return str(fact.__struct_config__.tag)
+
+
+# ---- kinds of case ----------------------------------------------------------------------------------------
+
+
+class BirthData(EventData, frozen=True, kw_only=True):
+    """Base of events that begin a case, for kinds that no report begins.
+
+    A case lies in its home, or in a grid of it that is named. `about` is another case of the same home that this one
+    speaks of; it may come later.
+    """
+
+    grid: Code | None = None
+    department: Code | None = None  # who has to act first; none: the grid's own posts
+    about: CaseId | None = None
+    reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
+    # The deadline of the whole case. Null: it has none, by order. Absent: the pack's limit applies.
+    deadline: Instant | UnsetType | None = UNSET
+
+
+class Own(Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=True):
+    """Base of what a case keeps of its own: one struct for each kind that keeps anything, tagged by the kind's name."""
+
+
+class OwnFact(Fact, frozen=True):
+    """Base of facts of one kind that change what a case of it keeps."""
+
+    def keep(self, own: Own | None) -> Own:
+        """What the case keeps after this fact; None: it has kept nothing so far."""
+        raise NotImplementedError
+
+
+class EventType(Struct, frozen=True):
+    """An event in the contract: the struct of its data, its Chinese title, and the data of one as an example."""
+
+    data: type[EventData]
+    zh: str
+    example: dict[str, Any]
+
+
+class Kind(Struct, frozen=True):
+    """What the contract has of one kind of case: events by trigger, facts that only it tells, and what it keeps."""
+
+    name: str
+    events: dict[str, EventType]
+    facts: tuple[type[Fact], ...] = ()
+    own: type[Own] | None = None
