@@ -11,7 +11,6 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -30,30 +29,23 @@ from lab import runs
 from lab.runs import engine_on, install, pack_of, replayed, storm
 from tests.simulation import victim as victims
 from tests.support.builders import event, instant, subject
+from tests.support.forks import begun, ended
 
 LIVE = tuple(name for name in NAMES if name.startswith(("append.", "slice.")))
 ON_REPLAY = ("slice.", "fold.", "alerts.before_commit", "alerts.after_commit", "replay.")
 REPLAY = tuple(name for name in NAMES if name.startswith(ON_REPLAY))
 
 
-FORKED = get_context("forkserver")
-FORKED.set_forkserver_preload(["tests.simulation.nursery"])
-
-
 def victim(*args: str, failpoint: str = "") -> BaseProcess:
-    """A process that dies at a failpoint. It is killed like any other, and only its start is short: the forks of a
-    process that has imported everything, instead of a second each."""
-    process = FORKED.Process(target=victims.begin, args=(failpoint, *args))
-    process.start()
-    return process
+    """A process that dies at a failpoint."""
+    return begun(victims.begin, failpoint, *args)
 
 
 def killed(*args: str, failpoint: str) -> bool:
     """Run it; whether it was killed. Any other end than that or success fails the test."""
-    process = victim(*args, failpoint=failpoint)
-    process.join(120)
-    assert process.exitcode in (0, -signal.SIGKILL)
-    return process.exitcode != 0
+    code = ended(victim(*args, failpoint=failpoint))
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
 
 
 def left(engine: Engine) -> tuple[object, ...]:
@@ -110,7 +102,7 @@ def test_a_replay_killed_at_any_moment_goes_on_and_changes_nothing(
         process = victim("replay", sqlite_url, str(events_file))
         await_progress(Path(sqlite_url.removeprefix("sqlite:///")), chance.uniform(0, 0.25))
         process.kill()
-        process.join(60)
+        ended(process)
     check_resumed(sqlite_url, undisturbed)
 
 
