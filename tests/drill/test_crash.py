@@ -7,13 +7,11 @@ that was left alone.
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +29,21 @@ from lab import runs
 from lab.runs import engine_on, install, pack_of, replayed, storm
 from tests.simulation import victim as victims
 from tests.support.builders import event, instant, subject
+from tests.support.forks import begun, ended
 
 LIVE = tuple(name for name in NAMES if name.startswith(("append.", "slice.")))
 ON_REPLAY = ("slice.", "fold.", "alerts.before_commit", "alerts.after_commit", "replay.")
 REPLAY = tuple(name for name in NAMES if name.startswith(ON_REPLAY))
 
 
-def victim(*args: str, failpoint: str = "") -> subprocess.Popen[bytes]:
+def victim(*args: str, failpoint: str = "") -> BaseProcess:
     """A process that dies at a failpoint."""
-    command = [sys.executable, "-m", "tests.simulation.victim", *args]
-    return subprocess.Popen(command, env={**os.environ, "GRIDPATROL_FAILPOINT": failpoint})
+    return begun(victims.begin, failpoint, *args)
 
 
 def killed(*args: str, failpoint: str) -> bool:
     """Run it; whether it was killed. Any other end than that or success fails the test."""
-    code = victim(*args, failpoint=failpoint).wait(120)
+    code = ended(victim(*args, failpoint=failpoint))
     assert code in (0, -signal.SIGKILL)
     return code != 0
 
@@ -104,7 +102,7 @@ def test_a_replay_killed_at_any_moment_goes_on_and_changes_nothing(
         process = victim("replay", sqlite_url, str(events_file))
         await_progress(Path(sqlite_url.removeprefix("sqlite:///")), chance.uniform(0, 0.25))
         process.kill()
-        process.wait(60)
+        ended(process)
     check_resumed(sqlite_url, undisturbed)
 
 

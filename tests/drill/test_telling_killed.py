@@ -27,6 +27,7 @@ from tests.integration.test_telling import (
     process,
     running,
 )
+from tests.support.forks import ended
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_killed_at_any_point_it_goes_on_and_nothing_is_lost(name: str, database:
     files = [tmp_path / f"{k}.jsonl" for k in range(4)]
     for k, file in enumerate(files[:3]):
         with process(url, file, f"{name}:kill@{k + 1}") as killed:
-            assert killed.wait(60) == -signal.SIGKILL
+            assert ended(killed) == -signal.SIGKILL
     with process(url, files[3]):
         await_(lambda: not any(outbox_news(database)), 60)
     check_whole(database, had(*files), once=name != "alerts.after_publish")
@@ -74,8 +75,8 @@ def test_a_killed_one_s_successor_completes_the_topics(
         fold.epoch(database)
         for count in (1, 2):
             failpoint = f"alerts.after_publish:kill@{count}"
-            with process(postgres_url, kafka_prefix, failpoint, GRIDPATROL_KAFKA=kafka_server) as killed:
-                assert killed.wait(60) == -signal.SIGKILL
+            with process(postgres_url, kafka_prefix, failpoint, kafka_server) as killed:
+                assert ended(killed) == -signal.SIGKILL
         with running(database, Publisher(settings, "alerts")):
             await_(lambda: not any(outbox_news(database)), 60)
         check_whole(database, read_topics(settings, topics), once=False)

@@ -1,21 +1,18 @@
 """The role that tells: every line of the feed and every dead letter reaches its topic, whatever fails meanwhile.
 
 In: runs whose steps nobody has folded yet; publishers that fail, processes that are killed. Out: what the topics have,
-compared with what the database says was told. As a command, `python -m tests.integration.test_telling URL FILE`, this
-file tells to FILE until it is killed.
+compared with what the database says was told.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import msgspec
@@ -42,6 +39,7 @@ from schemas import messages
 from schemas.topics import Topics
 from tests.integration.test_alerts import at_night, feed_rows, put, waiting
 from tests.support.builders import at
+from tests.support.forks import begun, ended
 
 TOPICS = Topics("test.")
 
@@ -404,15 +402,14 @@ def test_a_second_one_stands_by_until_the_first_stops(database: Database) -> Non
 
 
 @contextmanager
-def process(url: str, where: Path | str, failpoint: str = "", **more: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(url: str, where: Path | str, failpoint: str = "", server: str = "") -> Iterator[BaseProcess]:
     """The role as a process of its own."""
-    words = [sys.executable, "-m", "tests.integration.test_telling", url, str(where)]
-    started = subprocess.Popen(words, env={**os.environ, "GRIDPATROL_FAILPOINT": failpoint, **more})
+    started = begun(tell_until_killed, failpoint, url, str(where), server)
     try:
         yield started
     finally:
         started.kill()
-        started.wait(20)
+        ended(started)
 
 
 def had(*files: Path) -> list[Message]:
@@ -446,11 +443,12 @@ def late_letter() -> LetterRow:
     return LetterRow("late", at_ms, None, None, "undecodable", "", "not JSON", "", "", "", "", "app", "letter:late")
 
 
-def tell_until_killed(url: str, where: str) -> None:
-    """Tell to a file; or to the brokers, where a prefix of topics is given instead of one."""
+def tell_until_killed(failpoint: str, url: str, where: str, server: str) -> None:
+    """Tell to a file; or to the brokers of `server`, where a prefix of topics is given instead of one."""
+    arm(failpoint)
     publish.BATCH = 10
     with closing(open_database(url)) as database:
-        if server := os.environ.get("GRIDPATROL_KAFKA"):
+        if server:
             settings = Settings(kafka=server, kafka_prefix=where)
             wire: Publisher = Publisher(settings, "alerts")
             topics = Topics(where)
@@ -458,7 +456,3 @@ def tell_until_killed(url: str, where: str) -> None:
             wire, topics = FileWire(Path(where)), TOPICS
         fold = partial(consume_alerts, limit=20)
         AlertPublisher(database, wire, topics, Counters(), fold, lambda _: None).run()
-
-
-if __name__ == "__main__":
-    tell_until_killed(*sys.argv[1:])

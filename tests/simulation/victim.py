@@ -1,16 +1,15 @@
-"""A process to be killed: `python -m tests.simulation.victim replay URL FILE`, or `live URL FILE ACKS`.
+"""A process to be killed: `begin` is what it does, forked where everything is imported already (`nursery`).
 
 `replay` replays a file of events in small slices; `live` appends the events as a door would, with
 the stamps of the wall clock, notes in ACKS how many were acknowledged, and goes on after those when it is run again.
-`GRIDPATROL_FAILPOINT` says where it dies.
+A failpoint says where it dies.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from engine import admission
+from engine import admission, failpoints
 from engine.clock import now_ms
 from engine.inbox import Submission
 from engine.runtime import Engine
@@ -49,5 +48,10 @@ def _received(engine: Engine, raw: bytes) -> Submission:
     return received[0]
 
 
-if __name__ == "__main__":
-    (replay if sys.argv[1] == "replay" else live)(*sys.argv[2:])
+def begin(failpoint: str, what: str, *words: str) -> None:
+    """One of them, to the end or to the failpoint."""
+    failpoints.arm(failpoint)
+    if what == "replay":
+        replay(*words)
+    else:
+        live(*words)
