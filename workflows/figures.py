@@ -108,7 +108,7 @@ def period_bounds(day: int, period: str) -> tuple[int, int]:
         return to_day(monday), to_day(monday + timedelta(days=6))
     months = MONTHS.get(period)
     if months is None:
-        raise ValueError(f"{period!r} is no period: choose one of {', '.join(PERIODS)}")
+        raise ValueError(f"no such period: choose one of {', '.join(PERIODS)}")
     first = (when.month - 1) // months * months
     year, month = divmod(when.year * 12 + first + months, 12)
     return to_day(date(when.year, first + 1, 1)), to_day(date(year, month + 1, 1) - timedelta(days=1))

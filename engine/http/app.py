@@ -125,6 +125,10 @@ HINTS = {
 """Reason and remedy of what the framework refuses by itself."""
 
 
+QUOTES, NO_WORD = "Invalid enum value", "none of the words that it takes"
+"""What the decoder says, and quotes; and what the answer says instead."""
+
+
 def refused_by_framework(error: HTTPException) -> Problem:
     """No such route, another method, a parameter of another type."""
     status = HTTPStatus(error.status_code)
@@ -132,7 +136,9 @@ def refused_by_framework(error: HTTPException) -> Problem:
     extra = error.extra if isinstance(error.extra, list) else []
     named = [item for item in extra if isinstance(item, dict)]
     field = str(named[0].get("key", "")) if named else ""
-    detail = "; ".join(f"{i.get('key', '')}: {i.get('message', '')}".strip(": ") for i in named) or error.detail
+    told = [(str(item.get("key", "")), str(item.get("message", ""))) for item in named]
+    texts = [f"{key}: {NO_WORD if QUOTES in text else text}".strip(": ") for key, text in told]
+    detail = "; ".join(texts) or error.detail
     headers = dict(error.headers or {})
     if "GET" in (allowed := headers.get("allow", "")):
         headers["allow"] = f"{allowed}, HEAD"

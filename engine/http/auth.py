@@ -49,7 +49,7 @@ def only_this_machine(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     host = connection.headers.get("host", "")
     if not _principals(connection).asked and not is_loopback(host):
         raise Problem(
-            421, "foreign_host", f"this door does not answer to the name {host!r}", remedy="use 127.0.0.1 or localhost"
+            421, "foreign_host", "this door does not answer to this name", remedy="use 127.0.0.1 or localhost"
         )
 
 
@@ -66,7 +66,7 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
         raise Problem(
             403,
             "foreign_origin",
-            f"a page of {origin!r} may not publish here",
+            "a page of another origin may not publish here",
             remedy="publish from a program, or from a page of this server",
         )
 
@@ -154,4 +154,4 @@ def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handle
     for name in connection.query_params:
         if name not in known:
             remedy = f"it takes: {', '.join(sorted(known)) or 'none'}"
-            raise BadQuestion(name, f"{name!r} is no parameter of this route", remedy)
+            raise BadQuestion(name, "this is no parameter of the route", remedy)

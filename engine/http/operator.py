@@ -74,9 +74,7 @@ async def replay_letter(
     operator = operator_of(request)
     found = await _act(context, lambda engine: resubmission.read(engine, letter))
     if found is None:
-        raise Problem(
-            404, "unknown_letter", f"there is no dead letter {letter!r}", remedy="see `gridpatrol deadletter list`"
-        )
+        raise Problem(404, "unknown_letter", "there is no such dead letter", remedy="see `gridpatrol deadletter list`")
     try:
         submission = resubmission.resubmission(*found, context.writer.engine.count, context.principals)
     except resubmission.NotReplayable as error:

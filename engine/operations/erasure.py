@@ -60,7 +60,7 @@ def erase(engine: Engine, incident: str, operator: Operator) -> Erased:
     UnknownIncident for a case of which nothing has come in."""
     with engine.database.begin() as connection:
         if not sealed.knows(connection, incident):
-            raise UnknownIncident(f"no event of {incident!r} has come in")
+            raise UnknownIncident("no event of this incident has come in")
         erased = Erased(incident, *sealed.blank_case(connection, incident))
         audit.write(connection, operator, Act.INCIDENT_ERASED, incident, _counted(erased))
     return _logged(erased, operator)
@@ -72,7 +72,7 @@ def erase_letter(engine: Engine, id_: str, operator: Operator) -> Erased:
     with engine.database.begin() as connection:
         letter = dead_letters.read(connection, id_)
         if letter is None:
-            raise UnknownLetter(f"there is no dead letter {id_!r}")
+            raise UnknownLetter("there is no such dead letter")
         words = sealed.untaken(connection, [id_])
         erased = Erased(
             letter.case_id, sealed.blank(connection, words), sealed.blank(connection, {letter.token} - {""})

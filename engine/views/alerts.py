@@ -70,7 +70,7 @@ class AlertPage(Struct, frozen=True):
 def alert_page(connection: Connection, policies: Policies, question: AlertQuestion, now: int) -> AlertPage:
     """The alerts that are asked for. Raises Unanswerable."""
     if question.status and question.status not in STATUSES:
-        raise BadQuestion("status", f"{question.status!r} is no status", f"choose one of: {', '.join(STATUSES)}")
+        raise BadQuestion("status", "no alert has such a status", f"choose one of: {', '.join(STATUSES)}")
     check_limit(question.limit, MOST)
     before = read_cursor(question.cursor, tuple[int, str]) if question.cursor else None
     since = parse_instant(question.since, "since") if question.since else None

@@ -57,9 +57,9 @@ class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class UnknownEvent(Unanswerable):
     """No event of this source and id has come in."""
 
-    def __init__(self, source: str, id_: str) -> None:
+    def __init__(self) -> None:
         remedy = "send it: what was accepted is never lost, and what was rejected stands among the dead letters"
-        super().__init__("id", f"no event with id {id_!r} of source {source!r} has come in", remedy)
+        super().__init__("id", "no event of this source and id has come in", remedy)
 
 
 class AmbiguousEvent(Unanswerable):
@@ -171,4 +171,4 @@ def _pending(connection: Connection, asked: AskedEvent) -> EventStatus:
             partition=row.partition,
             position=row.position,
         )
-    raise UnknownEvent(asked.source, asked.id)
+    raise UnknownEvent()

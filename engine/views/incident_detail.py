@@ -142,9 +142,9 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
 class UnknownCase(Unanswerable):
     """No case has this id, or its report has not been decided yet."""
 
-    def __init__(self, id_: str) -> None:
+    def __init__(self) -> None:
         remedy = "ask /v1/events/status for the event that reported it, or list cases at /v1/incidents"
-        super().__init__("id", f"no case {id_!r}", remedy)
+        super().__init__("id", "there is no case of this id", remedy)
 
 
 def incident_detail(connection: Connection, policies: Policies, id_: str, now: int) -> IncidentDetail:
@@ -152,7 +152,7 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
     names = active_names(connection, policies)
     body = incident_queries.read_case(connection, id_)
     if body is None:
-        raise UnknownCase(id_)
+        raise UnknownCase()
     case = cases.decode(body)
     rules = policies.get(connection, case.policy) if case.policy else names.register
     steps = exports.steps_of(connection, id_)

@@ -89,7 +89,7 @@ def incident_page(connection: Connection, policies: Policies, question: Incident
     column, descending = question.sort.removeprefix("-"), question.sort.startswith("-")
     if column not in incident_queries.SORTS:
         ways = ", ".join(f"{name}, -{name}" for name in incident_queries.SORTS)
-        raise BadQuestion("sort", f"{question.sort!r} sorts nothing", f"choose one of: {ways}")
+        raise BadQuestion("sort", "cases are not sorted by this", f"choose one of: {ways}")
     check_limit(question.limit, MOST)
     after = None
     if question.cursor:
@@ -109,10 +109,9 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
     """The question as the store takes it. Raises BadQuestion."""
     states = tuple(name.strip() for name in question.state.split(",") if name.strip())
     known = [state for definition in DEFINITIONS.values() for state in definition.states.values()]
-    for state in states:
-        if state not in {item.name for item in known}:
-            remedy = f"there are: {', '.join(sorted({item.name for item in known}))}"
-            raise BadQuestion("state", f"{state!r} is no state", remedy)
+    if not {item.name for item in known}.issuperset(states):
+        remedy = f"there are: {', '.join(sorted({item.name for item in known}))}"
+        raise BadQuestion("state", "no case has such a state", remedy)
     open_, over = question.open, {item.name for item in known if item.terminal}
     if open_ and not over.isdisjoint(states):
         open_ = False if over.issuperset(states) else None

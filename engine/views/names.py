@@ -102,6 +102,6 @@ def prefix_of(names: Names, grid: str) -> str:
     if grid not in names.register.grids:
         known = ", ".join(list(names.register.grids)[:3])
         raise BadQuestion(
-            "grid", f"{grid!r} is no grid of the active pack", f"give the code of a grid, such as {known}"
+            "grid", "the active pack has no grid of this code", f"give the code of a grid, such as {known}"
         )
     return f"/{'/'.join(names.register.path(grid))}/"

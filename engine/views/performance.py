@@ -98,15 +98,14 @@ def performance_page(
     names = active_names(connection, policies)
     policy = names.register
     if question.by not in GROUPINGS:
-        raise BadQuestion("", f"by: {question.by!r} is none of {', '.join(filter(None, GROUPINGS))}")
+        raise BadQuestion("by", f"by is none of {', '.join(filter(None, GROUPINGS))}")
     since, until = _days(question, policy.clock_of_days.local_day(now))
     level = parse_whole(question.level) if question.level else None
     if question.level and level is None:
-        reason = f"{_quoted(question.level)} is no whole number of at most {MOST_DIGITS} digits"
-        raise BadQuestion("", f"level: {reason}")
+        raise BadQuestion("level", f"level: this is no whole number of at most {MOST_DIGITS} digits")
     published = question.published.lower()
     if published not in ("", "0", "1", "true", "false"):
-        raise BadQuestion("", f"published: {question.published!r} is neither true nor false")
+        raise BadQuestion("published", "published is neither true nor false")
     selection = select(
         policy,
         grid=question.grid or None,
@@ -154,10 +153,10 @@ def select(
     a level that the pack does not have.
     """
     if grid is not None and grid not in policy.grids:
-        raise BadQuestion("", f"{grid!r} is no grid of the active pack")
+        raise BadQuestion("grid", "the active pack has no grid of this code")
     deepest = policy.leaf_level
     if level is not None and not 1 <= level <= deepest:
-        raise BadQuestion("", f"level: the active pack has no level {level}, only levels 1 to {deepest}")
+        raise BadQuestion("level", f"level: the active pack has no such level, only levels 1 to {deepest}")
     path = policy.path(grid) if grid is not None else ()
     return Selection(
         path="".join(f"/{code}" for code in path) + "/",
@@ -178,14 +177,14 @@ def _days(question: PerformanceQuestion, today: int) -> tuple[int, int]:
         return BEGINNING, EVER
     if question.since or question.until:
         if question.period:
-            raise BadQuestion("", "give either a period or from and to")
+            raise BadQuestion("period", "give either a period or from and to")
         first = _day("from", question.since) if question.since else BEGINNING
         return first, _day("to", question.until) if question.until else EVER
     day = _day("day", question.day) if question.day else today
     try:
         return period_bounds(day, question.period or "month")
     except ValueError as error:
-        raise BadQuestion("", str(error)) from error
+        raise BadQuestion("period", str(error)) from error
 
 
 def _day(name: str, text: str) -> int:
@@ -194,19 +193,14 @@ def _day(name: str, text: str) -> int:
     try:
         year = datetime.strptime(plain, "%Y%m%d").year
     except ValueError as error:
-        raise BadQuestion("", f"{name}: {_quoted(text)} is no day such as 2026-03-02") from error
+        raise BadQuestion(name, f"{name} is no day such as 2026-03-02") from error
     if not 1900 <= year < 3000:  # at the edges of the calendar a week or the days of grace would leave it
-        raise BadQuestion("", f"{name}: {_quoted(text)} is not of the years 1900 to 2999")
+        raise BadQuestion(name, f"{name} is not of the years 1900 to 2999")
     return int(plain)
 
 
 def _dashed(day: int) -> str:
     return "" if day in (BEGINNING, EVER) else f"{day // 10_000}-{day // 100 % 100:02d}-{day % 100:02d}"
-
-
-def _quoted(text: str) -> str:
-    """A text as a sentence quotes it: what is far too long is cut."""
-    return repr(text if len(text) <= 2 * MOST_DIGITS else f"{text[:MOST_DIGITS]}…")
 
 
 # ---- the answer ---------------------------------------------------------------------------------------------
@@ -223,7 +217,7 @@ def figure_rows(
     if not published:
         return _rows(connection, names, selection, figures.sums(connection, selection))
     if selection.until == EVER:
-        raise BadQuestion("", "only a period that ends was ever published: give a period, or the last day")
+        raise BadQuestion("published", "only a period that ends was ever published: give a period, or the last day")
     policy = names.register
     grace_ends = publication_day(selection.until, policy.options.grace_days)
     grace_ends_ms = policy.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1

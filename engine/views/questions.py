@@ -56,7 +56,7 @@ def parse_instant(text: str, field: str) -> int:
         instant = None
     if instant is None or instant.tzinfo is None:
         remedy = "write 2026-03-02T09:00:00+08:00, or with Z for UTC"
-        raise BadQuestion(field, f"{text!r} is no instant with a zone", remedy)
+        raise BadQuestion(field, f"{field} is no instant with a zone", remedy)
     return to_ms(instant)
 
 
@@ -68,4 +68,4 @@ def parse_whole(text: str) -> int | None:
 def check_limit(limit: int, most: int) -> None:
     """Raise BadQuestion for a page that is empty or too long."""
     if not 1 <= limit <= most:
-        raise BadQuestion("limit", f"{limit} is not from 1 to {most}", "ask for fewer and follow `next`")
+        raise BadQuestion("limit", f"the limit is not from 1 to {most}", "ask for fewer and follow `next`")

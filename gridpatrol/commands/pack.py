@@ -16,6 +16,8 @@ from gridpatrol import options
 from gridpatrol.run.wiring import read_pack, reading, settings_of, writer_of, writing
 from workflows.clocks.calendar import Calendar
 from workflows.policy import model
+from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.fixings import fixings
 
 
 @click.group("pack")
@@ -29,6 +31,9 @@ def command() -> None:
 @click.pass_context
 def check(ctx: click.Context, folder: str, as_json: bool) -> None:
     """Check the pack in DIR: every problem with file, row and remedy. Exit status 1 if one is an error.
+
+    Then it counts the six fixings (六定) that a locality needs: area, people, duty, standard, process. Assessment is
+    not asked yet.
 
     \b
     Examples:
@@ -44,6 +49,13 @@ def check(ctx: click.Context, folder: str, as_json: bool) -> None:
     else:
         for problem in problems:
             click.echo(f"{problem.severity}: {problem}")
+        for fixing in fixings(LintContext(pack, day=today)) if pack else ():
+            lacking = f"; not {fixing.listed}" if fixing.missing else ""
+            click.echo(
+                f"{fixing.zh} {fixing.en}: {fixing.asked - fixing.lacking} of {fixing.asked} {fixing.of}{lacking}"
+            )
+        if pack:
+            click.echo("定考核 assessment: not asked yet")
         warnings = len(problems) - errors
         if pack is None or errors:
             click.echo(f"{errors} errors, {warnings} warnings: this pack cannot be activated.")

@@ -139,7 +139,10 @@ class IncidentScript:
         else:
             levels = {"patrol": (self.locality.leaf_level,), "inspection": (2, 3)}.get(self.source, ())
             role = {"supervision": "supervisor", "petition": "office"}.get(self.source, "")
-            finder = self._speaker("report.submitted", levels, role, Claim(self.source))
+            claim = Claim(self.source)
+            leader = self.source == "inspection" and self.chance(0.15)  # 包抓领导实地检查
+            sponsors = self.locality.speakers("report.submitted", self.case, levels, "sponsor", claim) if leader else []
+            finder = self.rng.choice(sponsors) if sponsors else self._speaker("report.submitted", levels, role, claim)
         data: dict[str, Any] = {"category": self.category.code, "source": self.source}
         # A place by code, by position or by both.
         if self.source == "sensor" or self.chance(0.7):

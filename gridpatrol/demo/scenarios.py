@@ -28,6 +28,8 @@ FINDERS = ("patrol", "inspection")
 """Sources of those who find a problem themselves: they order no deadline."""
 COMMON = {"dust": 4, "area_source": 4, "coal": 2}
 """Groups of problems that are found more often; the others count once."""
+RARE = 0.2
+"""How often one of the problems is found that the plan counts and does not name, beside one that it names."""
 
 
 def draw(
@@ -41,7 +43,8 @@ def draw(
     """A problem somewhere, of one of these categories."""
     source = source or rng.choices(list(SOURCES), list(SOURCES.values()))[0]
     on_foot = source == "patrol"  # what smokes or raises dust is what people on foot find
-    weights = [COMMON.get(c.group, 1) * (3 if on_foot and c.dissuade else 1) for c in categories]
+    often = [COMMON.get(c.group, 1) * (3 if on_foot and c.dissuade else 1) for c in categories]
+    weights = [times * (RARE if c.unnamed else 1) for times, c in zip(often, categories, strict=True)]
     category = rng.choices(categories, weights)[0]
     return IncidentScript(locality, rng, category, rng.choice(locality.leaves), source, slow, offline)
 

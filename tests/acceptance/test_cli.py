@@ -233,7 +233,7 @@ def test_a_story_has_one_line_per_step_from_the_first_report_on(city: str) -> No
 
 def test_an_incident_that_is_not_there_is_said_in_one_sentence(city: str) -> None:
     output = run("incident", "show", SUBJECT.format(1), "--database", city, status=1).stderr
-    assert len(output.strip().splitlines()) == 1 and "no case" in output
+    assert len(output.strip().splitlines()) == 1 and "no case of this id" in output
 
 
 def test_figures_of_the_children_add_up_to_those_of_the_parent(city: str) -> None:
@@ -436,7 +436,10 @@ def test_a_pack_with_an_error_is_told_with_file_row_and_remedy_and_cannot_be_act
 
 def test_both_shipped_packs_can_be_activated() -> None:
     for name in ("weiyang", "boston311"):
-        assert "It can be activated" in run("pack", "check", name).stdout
+        told = run("pack", "check", name).stdout
+        assert "It can be activated" in told
+        fixings = [line[:3] for line in told.splitlines() if line.startswith("定")]
+        assert fixings == ["定区域", "定人员", "定职责", "定标准", "定流程", "定考核"]
 
 
 # ---- verify, settle, schema ----------------------------------------------------------------------------------

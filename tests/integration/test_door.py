@@ -799,14 +799,14 @@ def test_figures_are_answered_for_the_days_that_are_asked_for(door: Served) -> N
     found = door.get("/v1/performance", **given)
     assert (found["grid"], found["by"], found["since"], found["until"]) == ("WY", "grid", "2026-03-01", "2026-03-31")
     for asked, why in (
-        ({"by": "colour"}, "by: 'colour' is none of grid, department, group, category, post, day"),
-        ({"grid": "NOWHERE"}, "'NOWHERE' is no grid of the active pack"),
-        ({"period": "decade"}, "'decade' is no period: choose one of day, week, month, quarter, half, year"),
-        ({"published": "maybe"}, "published: 'maybe' is neither true nor false"),
+        ({"by": "colour"}, "by is none of grid, department, group, category, post, day"),
+        ({"grid": "NOWHERE"}, "the active pack has no grid of this code"),
+        ({"period": "decade"}, "no such period: choose one of day, week, month, quarter, half, year"),
+        ({"published": "maybe"}, "published is neither true nor false"),
         ({"period": "day", "from": "2026-03-01"}, "give either a period or from and to"),
     ):
         body = problem(door.client.get("/v1/performance", params=asked), 400)
-        assert (body["reason"], body["detail"]) == ("query", why)
+        assert (body["reason"], body["field"], body["detail"]) == ("query", next(iter(asked)), why)
 
 
 def test_a_stream_ends_when_the_door_closes(sqlite_url: str) -> None:

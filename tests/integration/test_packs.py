@@ -21,6 +21,8 @@ from gridpatrol.importers.boston311 import SHIPPED, category_code
 from workflows.clocks.limits import Kind
 from workflows.policy.compile import TABLES
 from workflows.policy.index import Policy
+from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.fixings import fixings
 from workflows.policy.model import Pack, digest
 from workflows.policy.settings import AuthoritySettings, CalendarSettings, LevelSettings, OptionSettings, Settings
 
@@ -147,6 +149,18 @@ def test_every_leaf_of_weiyang_has_one_chief_one_member_and_a_sponsor():
     assert all(office == {"chief": 1, "member": 3, "sponsor": 1} for office in offices)
 
 
+def test_the_six_fixings_of_weiyang_are_whole_and_boston_says_what_its_record_does_not_show():
+    """定区域、定人员、定职责、定标准、定流程 (M11)."""
+    counted = [
+        [(f.zh, f.asked - f.lacking, f.asked) for f in fixings(LintContext(load_pack(name)))]
+        for name in ("weiyang", "boston311")
+    ]
+    kinds = ("定区域", "定人员", "定职责", "定标准", "定流程")
+    assert counted[0] == [(kind, n, n) for kind, n in zip(kinds, (105, 105, 405, 50, 105), strict=True)]
+    kept = (253, 0, 15, 77, 253)
+    assert counted[1] == list(zip(kinds, kept, (253, 253, 15, 137, 253), strict=True))
+
+
 def test_boston_has_1_city_9_districts_41_wards_and_253_precincts():
     pack, told = checked("boston311")
     assert per_level(pack) == [1, 9, 41, 253]
@@ -159,6 +173,7 @@ def test_boston_has_1_city_9_districts_41_wards_and_253_precincts():
         "warning grids.csv",
         "warning limits.csv category",
         "warning roles.csv trigger",
+        "warning pack.toml levels.posts",
     ]
 
 

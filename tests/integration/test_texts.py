@@ -5,6 +5,7 @@ What is refused is refused the same on both databases, with the name of the para
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -83,6 +84,37 @@ def test_a_text_that_no_database_takes_is_refused_by_its_name_on_every_route(doo
         body = refusal(door.client.request(method, address, json={"by": "nobody"} if method == "POST" else None))
         assert (body["reason"], body["field"]) == ("query", name), (address[:80], body)
         assert body["remedy"] and text not in str(body) and "\0" not in str(body), body
+
+
+def test_no_answer_of_a_reading_route_quotes_what_was_asked(door: Served) -> None:
+    """A question may hold a person's name or number as well as an event may."""
+    answered = Counter[int]()
+    for method, path, name, in_path in parameters(door):
+        for text in ("somebody-13800000000", "13800000000") if method == "GET" else ():
+            head, _, tail = path.partition("{")
+            address = f"{head}{text if in_path else 'x'}{tail.partition('}')[2]}" if tail else path
+            asked = {} if in_path else {name: text}
+            if path.endswith("/status"):
+                asked = {"source": text, "id": text, "subject": text} | asked
+            with door.client.stream("GET", address, params=asked) as answer:
+                answered[answer.status_code] += 1
+                body = answer.read().decode() if answer.status_code >= 400 else ""
+            assert text not in body and "13800000000" not in body, (path, name, body)
+    assert answered[400] > 10 and answered[404] > 2, answered
+
+
+def test_no_answer_quotes_whose_page_or_name_or_parameter_it_refuses(door: Served) -> None:
+    text = "somebody-13800000000"
+    refused = [
+        door.client.get("/v1/incidents", headers={"Host": text}),
+        door.client.post("/v1/events", json={}, headers={"Origin": f"http://{text}"}),
+        door.client.post(f"/v1/operator/letters/{text}/replays"),
+        door.client.post(f"/v1/operator/letters/{text}/erasures", json={"by": "x"}),
+        door.client.post(f"/v1/operator/incidents/{text}/erasures", json={"by": "x"}),
+        door.client.get(f"/v1/{text}"),
+    ]
+    assert [answer.status_code for answer in refused] == [421, 403, 404, 400, 400, 404]
+    assert [answer.text for answer in refused if text in answer.text] == []
 
 
 def test_a_name_that_no_database_takes_is_no_parameter_of_any_route(door: Served) -> None:

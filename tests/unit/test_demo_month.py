@@ -175,6 +175,9 @@ def test_a_whole_month_says_everything_that_can_be_said(tmp_path: Path) -> None:
     assert {"rejected", "withdrawn", "merged", "force_closed"} <= states
     assert any(case.cycle >= 2 for case in result.cases.values())
     assert len({case.path[-1] for case in result.cases.values() if case.path}) > 100
+    assert any(case.by.endswith("-SPONSOR") for case in result.cases.values()), "leaders find something"
+    unnamed = sum(case.category.endswith("-99") for case in result.cases.values())
+    assert 10 < unnamed < 0.12 * len(result.cases)
 
 
 def test_an_end_without_a_zone_is_no_instant(tmp_path: Path) -> None:

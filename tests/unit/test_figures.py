@@ -49,7 +49,7 @@ def test_a_fact_restates_a_month_once_its_days_of_grace_are_over(arrived, late):
 
 
 def test_an_unknown_period_is_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match="'decade' is no period: choose one of day, week, month"):
+    with pytest.raises(ValueError, match="no such period: choose one of day, week, month"):
         period_bounds(20260302, "decade")
 
 

@@ -264,6 +264,16 @@ ONE_FINDING = {
         "warning limits.csv category: clock total: 5 of 6 categories have no limit (litter",
         "add a row",
     ),
+    "a limit for the whole at a level": (
+        ("limits.csv", "total,,,,10 calendar days", "total,2,,,10 calendar days"),
+        "warning limits.csv:13 level: the clock of the whole case runs at no level: this row can never hold",
+        "leave the level empty",
+    ),
+    "a clock with limits at another level only": (
+        ("limits.csv", "accept,,,,", "accept,1,,,"),
+        "warning limits.csv category: clock accept: 5 of 6 categories have no limit (litter",
+        "add a row",
+    ),
     "a rung of an unknown clock": (
         ("rungs.csv", "total,due,at", "sum,due,at"),
         "error rungs.csv:7 clock: 'sum' is no clock",
@@ -585,3 +595,66 @@ def test_a_pack_without_a_map_can_say_so():
     said = ("pack.toml", 'notice = "Invented for tests."', 'polygons = "none"')
     assert len(found(without="grids.geojson")) == 4
     assert told(found(said, without="grids.geojson")) == []
+
+
+# ---- the six fixings ---------------------------------------------------------------------------------------
+
+
+def test_people_that_the_last_level_does_not_ask_for_are_missed_once():
+    asked = ("pack.toml", 'posts = ["chief", "member"]', 'posts = ["chief"]')
+    gone = ("posts.csv", "N1-MEMBER,Block patrol,member,N1,,,,\n", "")
+    assert told(found(asked)) == [], "they are there"
+    assert told(found(asked, gone)) == [
+        "warning pack.toml levels.posts: 1 of 4 leaf grids lack a chief or a member (N1) — ask for them with "
+        'posts = ["chief", "member"] at the last level, and fill them in posts.csv (定人员)'
+    ]
+    assert [str(problem).split(":")[0] for problem in found(gone)] == ["grids.csv"], "told by row where they are asked"
+
+
+def test_a_post_that_may_say_nothing_has_no_duty_unless_it_only_reads():
+    sponsors = [
+        ("roles.csv", f"{trigger},{before}", f"{trigger},{after}")
+        for trigger, before, after in (
+            ("incident.acknowledged", "chief;supervisor;sponsor;office", "chief;supervisor;office"),
+            ("incident.urged", "supervisor;office;sponsor", "supervisor;office"),
+            ("deadline.ordered", "chief;office;sponsor", "chief;office"),
+        )
+    ]
+    assert told(found(*sponsors)) == [
+        "warning posts.csv role: 1 of 18 posts may say nothing (N-SPONSOR) — "
+        "give their role a rule at their level, or let them only read: role inspection (定职责)"
+    ]
+    reads = ("posts.csv", "N-SPONSOR,Sponsor of the North Quarter,sponsor", "N-SPONSOR,Inspection,inspection")
+    assert told(found(*sponsors, reads)) == []
+
+
+def test_a_pack_without_limits_for_the_whole_has_no_standard():
+    expected = [
+        "warning limits.csv clock: no category has a limit for the whole: no case is late, and none counts as due — "
+        "add rows for the clock total, with their basis (定标准)"
+    ]
+    assert told(found(without="limits.csv")) == expected
+    assert told(found(("limits.csv", "total,,,,10 calendar days,,,test\n", ""))) == expected
+
+
+def test_a_step_that_nobody_can_take_in_a_leaf_is_named_with_the_leaf():
+    """Both posts of the block are vacant: those above may check and close there, nobody dissuades or reports up."""
+    vacant = [
+        ("posts.csv", f"N1-{code},{title},{role},N1,,,,", f"N1-{code},{title},{role},N1,,yes,,")
+        for code, title, role in (("CHIEF", "Block warden", "chief"), ("MEMBER", "Block patrol", "member"))
+    ]
+    assert told(found(*vacant))[-1] == (
+        "warning roles.csv trigger: in 1 of 4 leaf grids (N1) nobody may say dissuasion.recorded, incident.reported_up"
+        " — fill the posts of these grids and of those above, or let others say it in roles.csv (定流程)"
+    )
+
+
+def test_only_posts_and_limits_that_stand_on_the_day_are_counted():
+    ended = ("posts.csv", "N1-MEMBER,Block patrol,member,N1,,,,", "N1-MEMBER,Block patrol,member,N1,,,,2026-06-30")
+    expired = ("limits.csv", "handle,,,,2 working days,,,test", "handle,,,,2 working days,,2026-06-30,test")
+    lenient = ("pack.toml", 'posts = ["chief", "member"]', "posts = []")
+    for day, count in ((20260630, 0), (20260701, 2)):
+        problems = told(found(ended, expired, lenient, day=day))
+        assert len(problems) == count, problems
+    assert "clock handle: 1 of 6 categories have no limit (other-air" in problems[0]
+    assert "1 of 4 leaf grids lack" in problems[1]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.fixings import lint_fixings
 from workflows.policy.lint.register import (
     lint_calendars_of_grids,
     lint_chiefs,
@@ -48,6 +49,7 @@ CHECKS = (
     lint_rungs,
     lint_roles,
     lint_options,
+    lint_fixings,
 )
 
 
@@ -56,12 +58,12 @@ def lint(pack: Pack, day: int = 0, rows: Mapping[str, Sequence[int]] | None = No
 
     `rows` has the spreadsheet row of each entry, by file, where it is known.
     """
-    context = LintContext(pack, rows)
+    context = LintContext(pack, rows, day)
     for check in CHECKS:
         check(context)
-    lint_calendars(context, day)
+    lint_calendars(context)
     if pack.polygons != "none":
         from workflows.policy.lint.geometry import lint_geometry  # shapely, for those who check a pack
 
-        lint_geometry(context, day)
+        lint_geometry(context)
     return context.problems

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.members import Source
 from workflows.definitions import CLOCKS as WORDS_OF_CLOCKS
-from workflows.policy.model import Category, Department, Grid, Pack
+from workflows.policy.model import Category, Department, Grid, Pack, Post
 from workflows.policy.problems import Problems
 
 CLOCKS = tuple(WORDS_OF_CLOCKS)
@@ -28,8 +28,9 @@ SOURCES = tuple(Source)
 class LintContext:
     """One pack to check, and the findings on it. A code that stands twice keeps its first entry here."""
 
-    def __init__(self, pack: Pack, rows: Mapping[str, Sequence[int]] | None = None) -> None:
+    def __init__(self, pack: Pack, rows: Mapping[str, Sequence[int]] | None = None, day: int = 0) -> None:
         self.pack = pack
+        self.day = day  # local, YYYYMMDD; 0: nothing that depends on a day is asked
         self.problems = Problems()
         self._rows = rows or {}
         self.levels = {level.level for level in pack.levels}
@@ -51,6 +52,12 @@ class LintContext:
     def warning(self, file: str, index: int, column: str, text: str, remedy: str) -> None:
         """Add a finding that the office should look at."""
         self.problems.warning(file, self.row(file, index), column, text, remedy)
+
+    def stands(self, entry: Grid | Post) -> bool:
+        """Whether a grid or a post exists on the day; without a day, whether it has no end."""
+        if not self.day:
+            return not entry.valid_to
+        return entry.valid_from <= self.day and (not entry.valid_to or self.day <= entry.valid_to)
 
     def path(self, code: str) -> tuple[str, ...]:
         """Codes from the root to a grid; shorter where a parent is missing or the parents form a circle."""

@@ -18,16 +18,15 @@ TOLERANCE = 1e-4  # share of an area that rounding by a map program may leave op
 Shapes = dict[str, MultiPolygon]
 
 
-def lint_geometry(context: LintContext, day: int) -> None:
-    """All rules about polygons, for the grids valid on `day`; without a day, for those without an end."""
+def lint_geometry(context: LintContext) -> None:
+    """All rules about polygons, for the grids that stand on the day of the context."""
     shapes: Shapes = {}
     for grid in context.pack.grids:
         if grid.polygon and (sound := _sound_shape(context, grid)) is not None:
             shapes[grid.code] = sound
     children: dict[str, list[str]] = defaultdict(list)
     for index, grid in enumerate(context.pack.grids):
-        valid = grid.valid_from <= day and (not grid.valid_to or day <= grid.valid_to) if day else not grid.valid_to
-        if not valid:
+        if not context.stands(grid):
             continue
         if grid.code in shapes:
             children[grid.parent].append(grid.code)

@@ -1,6 +1,6 @@
 """Lints the register of a pack: levels, the grid tree, departments and posts.
 
-These are area and people of 六定 (M11), one chief and one member (一长一员, M7), and sponsors (包抓, M43).
+These belong to area and people of 六定 (M11): one chief and one member (一长一员, M7), and sponsors (包抓, M43).
 """
 
 from collections import Counter, defaultdict

@@ -1,6 +1,6 @@
 """Lints the rules of a pack: categories and authority, limits, rungs, roles, options, calendars.
 
-These are duty, standard, process and assessment of 六定 (M11).
+These belong to duty, standard, process and assessment of 六定 (M11), which `fixings` counts.
 """
 
 from collections import defaultdict
@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from schemas.events import OLDER_NAMES, canonical
+from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
@@ -23,6 +24,7 @@ from workflows.policy.lint.context import (
     one_of,
     overlap,
 )
+from workflows.policy.lint.fixings import held
 from workflows.policy.model import NO_DEADLINE, LimitRow, RoleRow
 from workflows.policy.settings import FILE
 
@@ -105,6 +107,9 @@ def lint_limits(context: LintContext) -> None:
         if row.level and row.level not in context.levels:
             remedy = one_of([str(n) for n in sorted(context.levels)]) + ", or leave it empty for any"
             context.error(LIMITS, index, "level", f"{row.level} is no level of pack.toml", remedy)
+        if row.level and row.clock == TOTAL:
+            text = "the clock of the whole case runs at no level: this row can never hold"
+            context.warning(LIMITS, index, "level", text, "leave the level empty, or give the level's clocks limits")
         category = context.categories.get(row.category)
         if row.category and category is None:
             text = f"{row.category!r} is no category"
@@ -148,11 +153,7 @@ def lint_coverage(context: LintContext) -> None:
     """A clock that has a limit for some categories has one for all of them. One finding per clock."""
     for clock in CLOCKS:
         rows = [row for row in context.pack.limits if row.clock == clock]
-        without = [
-            category.code
-            for category in context.pack.categories
-            if not any(r.category in ("", category.code) and r.group in ("", category.group) for r in rows)
-        ]
+        without = [category.code for category in context.pack.categories if not held(context, category, clock)]
         if rows and without:
             text = f"clock {clock}: {len(without)} of {len(context.pack.categories)} categories have no limit"
             listed = ", ".join(without[:3])
@@ -282,8 +283,9 @@ def lint_options(context: LintContext) -> None:
             context.problems.warning(FILE, 0, "options.barred_verifiers", text, one_of(kinds - {""}))
 
 
-def lint_calendars(context: LintContext, day: int) -> None:
-    """There is a calendar, each has its own code, and as of `day` the holidays are known far enough ahead."""
+def lint_calendars(context: LintContext) -> None:
+    """There is a calendar, each has its own code, and as of the day the holidays are known far enough ahead."""
+    day = context.day
     if not context.pack.calendars:
         context.problems.error(FILE, 0, "calendars", "the pack has no calendar", "add [[calendars]]")
     codes = [calendar.code for calendar in context.pack.calendars]
