@@ -5,7 +5,7 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from string import Formatter
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import NODEFAULT, Struct, structs
 from transitions import Machine
@@ -19,6 +19,7 @@ from workflows.decision import Decision, Ending
 from workflows.figures import CLOSED, Measure
 from workflows.policy.index import Policy
 
+Listed = Literal["always", "asked", "never"]
 Guard = Callable[[Case, EventData, "Speaker"], bool]
 """A condition of a transition: a pure function of the case, the event's data and its speaker."""
 Effect = Callable[[Decision, Any, "Speaker"], Refusal | None]
@@ -103,7 +104,7 @@ class Definition(Struct, frozen=True):
     `sentences` says what a fact of this kind alone means, with its members in braces.
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
-    work is given back.
+    work is given back. `listed` says whether lists show such cases: always, only where they are asked for, or never.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Definition(Struct, frozen=True):
     forward: frozenset[tuple[str, str, str]]
     ahead: dict[str, frozenset[str]]
     machine: Any
+    listed: Listed = "always"
 
     def ending(self, trigger: str) -> Ending:
         """How a trigger ends clocks."""
@@ -178,6 +180,7 @@ def define(
     resumes: str = "",
     fulfils: Mapping[str, tuple[str, ...]] = {},
     returns: Collection[str] = (),
+    listed: Listed = "always",
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -228,6 +231,7 @@ def define(
         forward,
         ahead,
         machine,
+        listed,
     )
 
 

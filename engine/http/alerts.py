@@ -38,6 +38,7 @@ Status = Annotated[str, QueryParameter(description="firing, acknowledged, withdr
 Grid = Annotated[str, QueryParameter(description="Code of a grid: alerts of cases in its subtree.")]
 ClockName = Annotated[str, QueryParameter(description="Alerts of a clock of this name.")]
 CaseId = Annotated[str, QueryParameter(description="Alerts of this case.")]
+Definition = Annotated[str, QueryParameter(description="Alerts of cases of this kind; without one of all kinds.")]
 Limit = Annotated[int, QueryParameter(description="Alerts of a page.", schema_extra={"minimum": 1, "maximum": MOST})]
 Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
 LastId = Annotated[str, QueryParameter(description="What the header `Last-Event-ID` says, where it cannot be set.")]
@@ -51,12 +52,22 @@ async def list_alerts(
     grid: Grid = "",
     clock: ClockName = "",
     case: CaseId = "",
+    definition: Definition = "",
     since: Since = "",
     limit: Limit = 100,
     cursor: Cursor = "",
 ) -> AlertPage:
     """Alerts of a subtree by status: firing, acknowledged, withdrawn or resolved."""
-    question = AlertQuestion(status=status, grid=grid, clock=clock, case=case, since=since, limit=limit, cursor=cursor)
+    question = AlertQuestion(
+        status=status,
+        grid=grid,
+        clock=clock,
+        case=case,
+        definition=definition,
+        since=since,
+        limit=limit,
+        cursor=cursor,
+    )
     now = context.now()
     return await context.read(lambda connection: alert_page(connection, context.policies, question, now))
 
@@ -135,6 +146,7 @@ async def stream_alerts(
     context: NamedDependency[DoorContext],
     feed: NamedDependency[Feed],
     grid: Grid = "",
+    definition: Definition = "",
     last_event_id: LastId = "",
 ) -> Stream:
     """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. The first
@@ -142,7 +154,7 @@ async def stream_alerts(
     it. An id of another epoch (the database was restored), or none of this feed's, is answered with `restarted`
     instead, then with the whole epoch. The stream ends when its token is withdrawn."""
     last = request.headers.get("last-event-id") or last_event_id
-    start = await context.read(lambda connection: feed_start(connection, context.policies, grid, last))
+    start = await context.read(lambda connection: feed_start(connection, context.policies, grid, definition, last))
     feed.check_room(request.user)
     return Stream(
         stream(context, feed, start, request.user, lambda: still_has(request, "reads")),
@@ -155,7 +167,7 @@ async def stream(
     context: DoorContext, feed: Feed, start: FeedStart, principal: Principal, may_listen: Callable[[], bool]
 ) -> AsyncIterator[str]:
     """What was missed, then each line as it is told, and a comment now and then so that the connection stays open."""
-    loop, (path, epoch, after, restarted) = asyncio.get_running_loop(), start
+    loop, (path, definition, epoch, after, restarted) = asyncio.get_running_loop(), start
     if not feed.join(principal):  # here and not before: a stream that is never read never begins, and never leaves
         return
     try:
@@ -164,7 +176,7 @@ async def stream(
         spoke, more = loop.time(), True
         while not context.closing.is_set() and may_listen():
             if more or feed.head > after:
-                ask = partial(feed_lines, policies=context.policies, path=path, after=after)
+                ask = partial(feed_lines, policies=context.policies, path=path, definition=definition, after=after)
                 lines, after, more = await context.read(ask)
                 for number, line in lines:
                     yield f"id: {epoch}-{number}\nevent: alert\ndata: {msgspec.json.encode(line).decode()}\n\n"

@@ -11,6 +11,9 @@ from engine.views import incident_list
 from engine.views.incident_detail import IncidentDetail, incident_detail
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
 
+Definition = Annotated[
+    str, QueryParameter(description="The kind of case; without one those that are listed unless asked for.")
+]
 Open = Annotated[
     Literal["true", "false", "all"],
     QueryParameter(description="Open cases, closed ones, or all. What is overdue is open."),
@@ -50,6 +53,7 @@ OPEN = {"true": True, "false": False, "all": None}
 @get("/v1/incidents", summary="The overdue desk: cases by what falls due", tags=["incidents"])
 async def list_incidents(
     context: NamedDependency[DoorContext],
+    definition: Definition = "",
     overdue: Overdue = False,
     open: Open = "true",
     grid: Grid = "",
@@ -65,6 +69,7 @@ async def list_incidents(
 ) -> IncidentPage:
     """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page."""
     question = IncidentQuestion(
+        definition=definition,
         overdue=overdue,
         open=OPEN[open],
         grid=grid,

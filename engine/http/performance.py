@@ -11,6 +11,7 @@ from engine.http.context import DoorContext
 from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 
+Definition = Annotated[str, QueryParameter(description="The kind of case; without one the main kind of the pack.")]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: the subtree that is summed up; the root by default.")]
 By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
 Period = Annotated[str, QueryParameter(description="day, week, month, quarter, half, year or all; a month by default.")]
@@ -28,6 +29,7 @@ Published = Annotated[str, QueryParameter(description="true: each row also as it
 @get("/v1/performance", summary="Figures of a subtree", tags=["performance"])
 async def performance(
     context: NamedDependency[DoorContext],
+    definition: Definition = "",
     grid: Grid = "",
     by: By = "",
     period: Period = "",
@@ -41,8 +43,10 @@ async def performance(
     post: Post = "",
     published: Published = "",
 ) -> PerformancePage:
-    """Counts, rates (结案率, 按期结案率, 返工率) and durations, exact, with the number of cases behind each."""
+    """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
+    behind each."""
     question = PerformanceQuestion(
+        definition=definition,
         grid=grid,
         by=by,
         period=period,

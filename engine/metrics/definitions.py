@@ -31,17 +31,21 @@ class Gauge(NamedTuple):
 
 # ---- cases and figures --------------------------------------------------------------------------------------
 
-INCIDENTS = Gauge("gridpatrol_incidents", "Open incidents by level of their owner and state.", ("level", "state"))
+INCIDENTS = Gauge(
+    "gridpatrol_incidents",
+    "Open cases by kind, level of their owner and state.",
+    ("definition", "level", "state"),
+)
 INCIDENTS_OVERDUE = Gauge(
     "gridpatrol_incidents_overdue",
-    "Open incidents past their next deadline, by grid, category group and age.",
-    ("grid", "category_group", "age"),
+    "Open cases past their next deadline, by kind, grid, category group and age.",
+    ("definition", "grid", "category_group", "age"),
 )
 TIMER_LAG = Gauge("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.")
 FIGURES = Gauge(
     "gridpatrol_figures",
-    "Performance figures of the present day and month, by measure and grid.",
-    ("grid", "measure", "period"),
+    "Performance figures of the present day and month, by kind of case, measure and grid.",
+    ("definition", "grid", "measure", "period"),
 )
 MISMATCHES = Gauge("gridpatrol_reconcile_mismatches", "Findings of the last `gridpatrol verify`; NaN before the first.")
 

@@ -33,6 +33,7 @@ from engine.store import (
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
+from workflows.definitions import DEFINITIONS
 
 _log = logging.getLogger(__name__)
 
@@ -100,15 +101,18 @@ def register(registry: CollectorRegistry, database: Database, figures_only: bool
 def state(connection: Connection, now: int) -> Iterator[Metric]:
     """The families without the figures, as of an instant."""
     yield d.INCIDENTS.values(
-        {(str(level), name): count for level, name, count in sorted(incident_queries.count_open(connection))}
+        {
+            (definition, str(level), name): count
+            for definition, level, name, count in sorted(incident_queries.count_open(connection))
+        }
     )
-    # By (grid, category group, age). The store groups by path, which is finer: roll it up to the deepest level that has
-    # a label here.
+    # By (definition, grid, category group, age). The store groups by path, which is finer: roll it up to the deepest
+    # level that has a label here.
     overdue: Counter[tuple[str, ...]] = Counter()
     edges = [now - hours * HOUR_MS for hours, _ in AGES]
-    for path, group, band, count in incident_queries.count_overdue(connection, edges):
+    for definition, path, group, band, count in incident_queries.count_overdue(connection, edges):
         codes = [code for code in path.split("/") if code][:DEEPEST]
-        overdue[codes[-1] if codes else "", group, AGES[band - 1][1]] += count
+        overdue[definition, codes[-1] if codes else "", group, AGES[band - 1][1]] += count
     yield d.INCIDENTS_OVERDUE.values(dict(sorted(overdue.items())))
     yield d.TIMER_LAG.value(_seconds_since(incident_queries.read_earliest_due(connection), now))
     if inbox_table.read_origin(connection) is None:  # of a topic, the workers that own its partitions know and say it
@@ -143,9 +147,10 @@ def sums_of_figures(connection: Connection, policies: Policies, now: int) -> Met
     if digest is not None:
         day = policies.get(connection, digest).clock_of_days.local_day(now)
         for period, since in (("day", day), ("month", day // 100 * 100 + 1)):
-            chosen = figures.Selection(by="grid", level=FIGURES_BY, since=since, until=day)
-            for grid, measure, value in figures.sums(connection, chosen):
-                values[grid, measure, period] = value
+            for name in DEFINITIONS:
+                chosen = figures.Selection(definition=name, by="grid", level=FIGURES_BY, since=since, until=day)
+                for grid, measure, value in figures.sums(connection, chosen):
+                    values[name, grid, measure, period] = value
     return d.FIGURES.values(values)
 
 

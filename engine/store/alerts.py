@@ -99,12 +99,13 @@ def listed(
     status: str | None = None,
     clock: str | None = None,
     case: str | None = None,
+    definition: str | None = None,
     before: tuple[int, str] | None = None,
     limit: int = 100,
 ) -> list[AlertRow]:
     """Alerts of a subtree, the latest first; `before` is the (raised_at, id) where the last page ended."""
     terms, values = ["substr(path, 1, ?) = ?"], [len(path), path]
-    for name, value in (("status", status), ("clock", clock), ("case_id", case)):
+    for name, value in (("status", status), ("clock", clock), ("case_id", case), ("definition", definition)):
         if value is not None:
             terms.append(f"{name} = ?")
             values.append(value)
@@ -115,8 +116,9 @@ def listed(
     return [AlertRow(*row) for row in execute(connection, sql, *values, limit)]
 
 
-def read_feed(connection: Connection, number: int, path: str, limit: int) -> list[DeliveryRow]:
-    """Lines of the feed after a number, of a subtree, in order."""
+def read_feed(connection: Connection, number: int, path: str, definition: str, limit: int) -> list[DeliveryRow]:
+    """Lines of the feed after a number, of a subtree and of one definition, or of all where it is empty; in order."""
     sql = f"""SELECT {_DELIVERY} FROM deliveries WHERE number > ? AND substr(path, 1, ?) = ?
-              ORDER BY number LIMIT ?"""
-    return [DeliveryRow(*row) for row in execute(connection, sql, number, len(path), path, limit)]
+              AND (? = '' OR definition = ?) ORDER BY number LIMIT ?"""
+    rows = execute(connection, sql, number, len(path), path, definition, definition, limit)
+    return [DeliveryRow(*row) for row in rows]

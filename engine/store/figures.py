@@ -29,12 +29,14 @@ class ContributionRow(Struct):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """What to read: a subtree by its path, local days (YYYYMMDD, inclusive), dimensions; and what to group by.
+    """What to read: one kind of case, a subtree by its path, local days (YYYYMMDD, inclusive), dimensions; and what to
+    group by.
 
     With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. `upto` reads as if
     nothing had arrived after that instant (ms UTC).
     """
 
+    definition: str
     path: str = "/"
     level: int = 1
     since: int = 0
@@ -99,7 +101,8 @@ def segment(connection: Connection, text: str, number: int, separator: str = "/"
 
 def where(selection: Selection, *, days: bool = True, post: bool = True) -> tuple[str, list[Any]]:
     """The SQL of the conditions, and their parameters."""
-    terms, values = ["substr(path, 1, ?) = ?"], [len(selection.path), selection.path]
+    terms = ["definition = ?", "substr(path, 1, ?) = ?"]
+    values: list[Any] = [selection.definition, len(selection.path), selection.path]
     if days:
         terms.append("day BETWEEN ? AND ?")
         values += [selection.since, selection.until]
@@ -119,13 +122,14 @@ def sums(connection: Connection, selection: Selection) -> list[tuple[str, str, i
     condition, values = where(selection)
     sql = f"""
         WITH RECURSIVE known(measure) AS (
-            SELECT min(measure) FROM figures
-            UNION ALL SELECT (SELECT min(measure) FROM figures WHERE measure > known.measure)
+            SELECT min(measure) FROM figures WHERE definition = ?
+            UNION ALL SELECT (SELECT min(measure) FROM figures WHERE definition = ? AND measure > known.measure)
             FROM known WHERE known.measure IS NOT NULL)
         SELECT {key_of(connection, selection)} AS k, f.measure, CAST(sum(value) AS BIGINT)
         FROM known JOIN figures f ON f.measure = known.measure WHERE {condition}
         GROUP BY 1, 2 HAVING sum(value) <> 0 ORDER BY 1, 2"""
-    return [(*row,) for row in execute(connection, sql, *values)]
+    of = selection.definition
+    return [(*row,) for row in execute(connection, sql, of, of, *values)]
 
 
 def durations(
@@ -162,6 +166,6 @@ def standing(connection: Connection, selection: Selection, at_ms: int) -> list[t
                sum(CASE WHEN due >= ? THEN 1 ELSE 0 END), sum(CASE WHEN due IS NULL THEN 1 ELSE 0 END)
         FROM (SELECT {key_of(connection, selection)} AS k,
                      (SELECT {due} FROM {clocks} WHERE {name} = 'total') AS due FROM cases
-              WHERE "open" AND definition <> '' AND {condition}) AS stands
+              WHERE "open" AND {condition}) AS stands
         GROUP BY k ORDER BY k"""
     return [(*row,) for row in execute(connection, sql, at_ms, at_ms, *values)]

@@ -33,6 +33,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     open: bool | None = True
     overdue: bool = False
     prefix: str = ""  # of the path: a subtree of the grid
+    definitions: tuple[str, ...] = ()
     owner: str = ""  # code of the owner's grid or department
     states: tuple[str, ...] = ()
     category: str = ""
@@ -105,6 +106,8 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
         ask("open" if filters.open else "NOT open")
     if filters.prefix:
         ask(f"substr(path, 1, {len(filters.prefix)}) = ?", filters.prefix)
+    if filters.definitions:
+        ask(f"definition IN ({', '.join('?' * len(filters.definitions))})", *filters.definitions)
     if filters.owner:
         ask("(grid = ? OR department = ?)", filters.owner, filters.owner)
     if filters.states:
@@ -200,21 +203,22 @@ def read_halted(connection: Connection) -> list[tuple[int, str]]:
 # ---- sums for the gauges ------------------------------------------------------------------------------------
 
 
-def count_open(connection: Connection) -> list[tuple[int, str, int]]:
-    """Open cases by level of the owner and state, without those whose report is still awaited."""
-    sql = "SELECT level, state, count(*) FROM cases WHERE open AND state <> ? GROUP BY level, state"
-    return [(level, state, count) for level, state, count in execute(connection, sql, AWAITED)]
+def count_open(connection: Connection) -> list[tuple[str, int, str, int]]:
+    """Open cases by definition, level of the owner and state, without those whose report is still awaited."""
+    sql = """
+        SELECT definition, level, state, count(*) FROM cases WHERE open AND state <> ?
+        GROUP BY definition, level, state"""
+    return [(*row,) for row in execute(connection, sql, AWAITED)]
 
 
-def count_overdue(connection: Connection, edges: Sequence[int]) -> list[tuple[str, str, int, int]]:
-    """Open cases past their deadline by path, category group and band: the number of these edges that lie after the
-    deadline. `edges` are instants in falling order, the first one now."""
+def count_overdue(connection: Connection, edges: Sequence[int]) -> list[tuple[str, str, str, int, int]]:
+    """Open cases past their deadline by definition, path, category group and band: the number of these edges that lie
+    after the deadline. `edges` are instants in falling order, the first one now."""
     band = " + ".join("CASE WHEN due_at < ? THEN 1 ELSE 0 END" for _ in edges)
     sql = f"""
-        SELECT path, grp, {band} AS band, count(*) FROM cases WHERE open AND due_at IS NOT NULL AND due_at < ?
-        GROUP BY path, grp, band"""
-    rows = execute(connection, sql, *edges, edges[0])
-    return [(path, group, found, count) for path, group, found, count in rows]
+        SELECT definition, path, grp, {band} AS band, count(*) FROM cases
+        WHERE open AND due_at IS NOT NULL AND due_at < ? GROUP BY definition, path, grp, band"""
+    return [(*row,) for row in execute(connection, sql, *edges, edges[0])]
 
 
 def read_earliest_due(connection: Connection) -> int | None:

@@ -129,7 +129,13 @@ Index(
     postgresql_where=text("due_at IS NOT NULL"),
 )
 Index(
-    "cases_open", cases.c.level, cases.c.state, cases.c.open, sqlite_where=text("open"), postgresql_where=text("open")
+    "cases_open",
+    cases.c.definition,
+    cases.c.level,
+    cases.c.state,
+    cases.c.open,
+    sqlite_where=text("open"),
+    postgresql_where=text("open"),
 )
 Index(
     "cases_undated",

@@ -15,7 +15,7 @@ from engine.store.database import Connection
 from engine.store.meta import read_meta
 from engine.views.cursors import read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
-from engine.views.questions import BadQuestion, check_limit, parse_instant, parse_whole
+from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant, parse_whole
 
 STATUSES = ("firing", "acknowledged", "withdrawn", "resolved")
 MOST = 500
@@ -33,6 +33,7 @@ class AlertQuestion(Struct, frozen=True, kw_only=True):
     grid: str = ""
     clock: str = ""
     case: str = ""
+    definition: str = ""
     since: str = ""
     limit: int = 100
     cursor: str = ""
@@ -43,6 +44,7 @@ class AlertLine(Struct, frozen=True):
 
     id: str
     case: str
+    definition: str
     kind: str
     clock: str
     level: int
@@ -71,6 +73,7 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
     """The alerts that are asked for. Raises Unanswerable."""
     if question.status and question.status not in STATUSES:
         raise BadQuestion("status", "no alert has such a status", f"choose one of: {', '.join(STATUSES)}")
+    check_definition(question.definition)
     check_limit(question.limit, MOST)
     before = read_cursor(question.cursor, tuple[int, str]) if question.cursor else None
     since = parse_instant(question.since, "since") if question.since else None
@@ -81,6 +84,7 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
         status=question.status or None,
         clock=question.clock or None,
         case=question.case or None,
+        definition=question.definition or None,
         before=before,
         limit=question.limit + 1,
     )
@@ -96,6 +100,7 @@ def _line(row: AlertRow, names: Names) -> AlertLine:
     return AlertLine(
         id=row.id,
         case=row.case_id,
+        definition=row.definition,
         kind=row.kind,
         clock=row.clock,
         level=row.level,
@@ -117,10 +122,11 @@ def _line(row: AlertRow, names: Names) -> AlertLine:
 
 
 class FeedStart(NamedTuple):
-    """Where a subscriber begins: the path of its subtree, the feed's epoch, the number to go on after, and whether the
-    place that it named is of another feed."""
+    """Where a subscriber begins: the path of its subtree, the kind of case that it asks for (empty: all), the feed's
+    epoch, the number to go on after, and whether the place that it named is of another feed."""
 
     path: str
+    definition: str
     epoch: str
     after: int
     restarted: bool
@@ -157,13 +163,14 @@ class FeedLines(NamedTuple):
     full: bool
 
 
-def feed_start(connection: Connection, policies: Policies, grid: str, last: str) -> FeedStart:
+def feed_start(connection: Connection, policies: Policies, grid: str, definition: str, last: str) -> FeedStart:
     """Where to begin after the place `last`; without one, from now on. Raises Unanswerable."""
+    check_definition(definition)
     path = prefix_of(active_names(connection, policies), grid) if grid else "/"
     epoch = read_meta(connection, alerts.EPOCH) or "0"
     head = alerts.last_number(connection)
     after = place_in_feed(last, epoch, head) if last else head
-    return FeedStart(path, epoch, after or 0, restarted=after is None)
+    return FeedStart(path, definition, epoch, after or 0, restarted=after is None)
 
 
 def place_in_feed(last: str, epoch: str, head: int) -> int | None:
@@ -176,9 +183,9 @@ def place_in_feed(last: str, epoch: str, head: int) -> int | None:
     return number if begun == epoch and number is not None and number <= head else None
 
 
-def feed_lines(connection: Connection, policies: Policies, path: str, after: int) -> FeedLines:
+def feed_lines(connection: Connection, policies: Policies, path: str, definition: str, after: int) -> FeedLines:
     """The lines after a number, their instants written out as everywhere at the door."""
-    rows = alerts.read_feed(connection, after, path, FEED_PAGE)
+    rows = alerts.read_feed(connection, after, path, definition, FEED_PAGE)
     full = len(rows) == FEED_PAGE
     # A full page may end before the feed does; else everything up to the feed's end has been looked at.
     last = rows[-1].number if full else max(after, alerts.last_number(connection))

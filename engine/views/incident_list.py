@@ -10,10 +10,10 @@ from engine.store.database import Connection
 from engine.store.incident_queries import After, Filters
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, prefix_of
-from engine.views.questions import BadQuestion, check_limit, parse_instant
+from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant
 from workflows import case as cases
 from workflows.case import AWAITED, Case
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, REFERENCE
 
 MOST = 500
 """Cases of a page at most."""
@@ -21,8 +21,10 @@ MOST = 500
 
 class IncidentQuestion(Struct, frozen=True, kw_only=True):
     """Which cases, as texts; empty asks nothing. `sort` takes a `-` in front to go downwards. A `state` in which cases
-    are over is found among the closed ones, whatever `open` says; what is `overdue` is open."""
+    are over is found among the closed ones, whatever `open` says; what is `overdue` is open. Without a `definition`
+    they are of all kinds that are listed without being asked for."""
 
+    definition: str = ""
     overdue: bool = False
     open: bool | None = True
     grid: str = ""
@@ -112,6 +114,10 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
     if not {item.name for item in known}.issuperset(states):
         remedy = f"there are: {', '.join(sorted({item.name for item in known}))}"
         raise BadQuestion("state", "no case has such a state", remedy)
+    check_definition(question.definition)
+    listed = [definition.name for definition in DEFINITIONS.values() if definition.listed == "always"]
+    # Whose report is still awaited is of no kind yet. Nothing is asked where every kind is listed.
+    all_listed = ("", *listed) if len(listed) < len(DEFINITIONS) else ()
     open_, over = question.open, {item.name for item in known if item.terminal}
     if open_ and not over.isdisjoint(states):
         open_ = False if over.issuperset(states) else None
@@ -119,6 +125,7 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
         now=now,
         open=True if question.overdue else open_,
         overdue=question.overdue,
+        definitions=(question.definition,) if question.definition else all_listed,
         prefix=prefix_of(names, question.grid) if question.grid else "",
         owner=question.owner,
         states=states,
@@ -148,7 +155,7 @@ def head_members(case: Case, names: Names, now: int) -> dict[str, Any]:
         definition=case.definition,
         state=case.state,
         # An unborn case has the state of the reference definition.
-        state_zh=DEFINITIONS[case.definition or "incident"].states[case.state].zh,
+        state_zh=DEFINITIONS[case.definition or REFERENCE].states[case.state].zh,
         open=case.closed is None,
         category=names.category(case.category, case.group),
         owner=names.owner(case.owner),

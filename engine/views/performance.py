@@ -16,9 +16,9 @@ from engine.store import figures, recount
 from engine.store.database import Connection
 from engine.store.figures import By, Selection
 from engine.views.names import Names, active_names
-from engine.views.questions import MOST_DIGITS, BadQuestion, parse_whole
+from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
 from workflows.case import TOTAL
-from workflows.definitions import ENDINGS
+from workflows.definitions import ENDINGS, REFERENCE
 from workflows.figures import BEGINNING, CLOSED, EVER, Rate, period_bounds, publication_day, rates, with_sums
 from workflows.policy.index import Policy
 
@@ -30,8 +30,10 @@ Durations = tuple[int, int | None, int | None]
 
 
 class PerformanceQuestion(Struct, frozen=True, kw_only=True):
-    """What is asked, as texts; empty asks nothing. Without any day it is the present month."""
+    """What is asked, as texts; empty asks nothing. Without any day it is the present month, without a definition the
+    pack's main one."""
 
+    definition: str = ""
     grid: str = ""
     by: str = ""
     period: str = ""
@@ -76,9 +78,11 @@ class OpenCases(Struct, frozen=True):
 
 
 class PerformancePage(Struct, frozen=True, kw_only=True):
-    """An answer. `rows` are the period's figures, `standing` the open cases as of now, both one row per key."""
+    """An answer, about cases of one definition. `rows` are the period's figures, `standing` the open cases as of now,
+    both one row per key."""
 
     pack: str
+    definition: str
     grid: str
     by: str
     since: str  # first local day, inclusive; empty: from the beginning
@@ -108,6 +112,7 @@ def performance_page(
         raise BadQuestion("published", "published is neither true nor false")
     selection = select(
         policy,
+        definition=question.definition,
         grid=question.grid or None,
         level=level,
         department=question.department or None,
@@ -121,6 +126,7 @@ def performance_page(
     stands = question.by not in ("post", "day") and not question.post
     return PerformancePage(
         pack=policy.pack.code,
+        definition=selection.definition,
         grid=question.grid or policy.root,
         by=question.by,
         since=_dashed(since),
@@ -137,6 +143,7 @@ def performance_page(
 def select(
     policy: Policy,
     *,
+    definition: str = "",
     grid: str | None = None,
     level: int | None = None,
     department: str | None = None,
@@ -147,11 +154,13 @@ def select(
     until: int = EVER,
     by: By = "",
 ) -> Selection:
-    """What to read: the subtree of `grid`, the days `since` to `until` (YYYYMMDD, inclusive).
+    """What to read: cases of one definition, by default the pack's main one; the subtree of `grid`, the days `since` to
+    `until` (YYYYMMDD, inclusive).
 
-    With `by` grid the rows are the children of `grid`, or its descendants at `level`. Raises BadQuestion for a grid or
-    a level that the pack does not have.
+    With `by` grid the rows are the children of `grid`, or its descendants at `level`. Raises BadQuestion for a
+    definition that there is not, and for a grid or a level that the pack does not have.
     """
+    check_definition(definition)
     if grid is not None and grid not in policy.grids:
         raise BadQuestion("grid", "the active pack has no grid of this code")
     deepest = policy.leaf_level
@@ -159,6 +168,7 @@ def select(
         raise BadQuestion("level", f"level: the active pack has no such level, only levels 1 to {deepest}")
     path = policy.path(grid) if grid is not None else ()
     return Selection(
+        definition=definition or policy.pack.options.main_definition or REFERENCE,
         path="".join(f"/{code}" for code in path) + "/",
         level=level if level is not None else min(max(len(path), 1) + 1, deepest),
         since=since,

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from engine.errors import GridpatrolError
 from schemas.envelope import to_ms
+from workflows.definitions import DEFINITIONS
 
 MOST_DIGITS = 18
 """Digits of a whole number that a stranger may send: 18 fit any column."""
@@ -44,6 +45,13 @@ def check_text(text: str, field: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise BadQuestion(field, "the text is no UTF-8", "send whole characters, each encoded as UTF-8") from error
+
+
+def check_definition(name: str) -> None:
+    """Raise BadQuestion for a kind of case that nobody can ask for. Empty names none."""
+    known = [definition.name for definition in DEFINITIONS.values() if definition.listed != "never"]
+    if name and name not in known:
+        raise BadQuestion("definition", "there is no such kind of case", f"choose one of: {', '.join(known)}")
 
 
 def parse_instant(text: str, field: str) -> int:

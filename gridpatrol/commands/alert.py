@@ -8,6 +8,7 @@ import click
 from engine.policies import Policies
 from engine.store import alerts
 from engine.views.names import active_names, prefix_of
+from engine.views.questions import check_definition
 from gridpatrol import options
 from gridpatrol.client import ServerAway
 from gridpatrol.render.alerts import alert_list, alert_members, feed_line
@@ -26,6 +27,7 @@ def command() -> None:
 @click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
 @click.option("--clock", type=options.TEXT, help="Only of this clock, e.g. handle.")
 @click.option("--incident", type=options.TEXT, help="Only of this incident.")
+@click.option("--definition", type=options.TEXT, default="", help="Only of cases of this kind.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
 @options.database
 @options.as_json
@@ -34,6 +36,7 @@ def list_alerts(
     grid: str,
     clock: str | None,
     incident: str | None,
+    definition: str,
     limit: int,
     database: str | None,
     as_json: bool,
@@ -45,10 +48,19 @@ def list_alerts(
       gridpatrol alert list --status firing
       gridpatrol alert list --grid WY --clock handle --json
     """
+    check_definition(definition)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         names = active_names(connection, Policies())
         path = prefix_of(names, grid) if grid else "/"
-        rows = alerts.listed(connection, path=path, status=status, clock=clock, case=incident, limit=limit)
+        rows = alerts.listed(
+            connection,
+            path=path,
+            status=status,
+            clock=clock,
+            case=incident,
+            definition=definition or None,
+            limit=limit,
+        )
     if as_json:
         options.print_json([alert_members(row, names) for row in rows])
     else:
@@ -57,13 +69,22 @@ def list_alerts(
 
 @command.command("follow")
 @click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
+@click.option("--definition", type=options.TEXT, default="", help="Only of cases of this kind.")
 @click.option("--since", type=options.TEXT, default="", metavar="ID", help="Go on after this last_event_id.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many.")
 @options.listen
 @options.token_file
 @options.database
 @options.as_json
-def follow(grid: str, since: str, count: int | None, listen: str | None, database: str | None, as_json: bool) -> None:
+def follow(
+    grid: str,
+    definition: str,
+    since: str,
+    count: int | None,
+    listen: str | None,
+    database: str | None,
+    as_json: bool,
+) -> None:
     """Follow the feed of a running server. A broken line is taken up again where it broke: nothing is missed.
 
     \b
@@ -78,10 +99,10 @@ def follow(grid: str, since: str, count: int | None, listen: str | None, databas
         server = server_of(settings)
     if not server.answers():
         raise ServerAway(f"no server answers at {server.url}")
-    last, printed = since, 0
+    last, printed, asked = since, 0, {"grid": grid or None, "definition": definition or None}
     while True:
         try:
-            for event, id_, data in server.follow("/v1/alerts/stream", last, grid=grid or None):
+            for event, id_, data in server.follow("/v1/alerts/stream", last, **asked):
                 if not id_ or id_ == last:
                     continue
                 last = id_

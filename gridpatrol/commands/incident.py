@@ -31,6 +31,12 @@ def command() -> None:
 @command.command("list")
 @click.option("--overdue", is_flag=True, help="Only those past a deadline.")
 @click.option("--all", "closed", is_flag=True, help="Closed ones as well.")
+@click.option(
+    "--definition",
+    type=options.TEXT,
+    default="",
+    help="Only of this kind of case.",
+)
 @click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
 @click.option("--clock", type=options.TEXT, default="", help="By this clock's deadline, e.g. handle.")
 @click.option("--owner", type=options.TEXT, default="", help="Only with this grid or department.")

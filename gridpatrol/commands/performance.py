@@ -25,6 +25,7 @@ def command() -> None:
 
 
 @command.command("show")
+@click.option("--definition", type=options.TEXT, default="", help="Of this kind of case; default: the pack's main one.")
 @click.option("--grid", type=options.TEXT, default="", help="Of this grid and all below it; default: all.")
 @click.option(
     "--by",

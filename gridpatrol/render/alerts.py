@@ -34,6 +34,7 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
     return {
         "id": row.id,
         "case": row.case_id,
+        "definition": row.definition,
         "kind": row.kind,
         "clock": row.clock,
         "level": row.level,

@@ -24,7 +24,7 @@ HEADS = (
 def figure_table(page: PerformancePage) -> None:
     """Print one line per key. A rate from too few cases stands in brackets: it ranks nothing."""
     days = f"{page.since or 'the beginning'} to {page.until or 'now'}"
-    click.echo(f"{page.pack} {page.grid} by {page.by or 'all'}, {days}")
+    click.echo(f"{page.pack} {page.grid}, {page.definition}, by {page.by or 'all'}, {days}")
     standing = {row.key: row for row in page.standing}
     rows = []
     for row in page.rows:

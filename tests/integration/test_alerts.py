@@ -55,7 +55,7 @@ def raised(teller: Teller) -> list[facts.AlertRaised]:
 
 def feed_rows(database, after: int = 0, path: str = "/") -> list[DeliveryRow]:
     with database.read() as connection:
-        return alerts.read_feed(connection, after, path, 1_000_000)
+        return alerts.read_feed(connection, after, path, "", 1_000_000)
 
 
 def listed(database, **filters) -> list[AlertRow]:

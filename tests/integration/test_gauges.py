@@ -67,15 +67,17 @@ def registry(database: Database) -> Iterator[CollectorRegistry]:
 def test_open_incidents_are_counted_by_level_and_state(database: Database, registry: CollectorRegistry) -> None:
     write(database, case(1), case(2), case(3, state="accepted", owner=Owner("WY", 2)), case(4, closed=5))
     value = registry.get_sample_value
-    assert value("gridpatrol_incidents", {"level": "3", "state": "handling"}) == 2
-    assert value("gridpatrol_incidents", {"level": "2", "state": "accepted"}) == 1
+    assert value("gridpatrol_incidents", {"definition": "incident", "level": "3", "state": "handling"}) == 2
+    assert value("gridpatrol_incidents", {"definition": "incident", "level": "2", "state": "accepted"}) == 1
     assert sum(s.value for m in registry.collect() if m.name == "gridpatrol_incidents" for s in m.samples) == 3
 
 
 def test_an_incident_that_nobody_has_reported_yet_is_not_counted(database: Database, registry) -> None:
     write(database, case(1), case(2, state=AWAITED, definition="", owner=Owner("", 0)))
     [family] = [m for m in registry.collect() if m.name == "gridpatrol_incidents"]
-    assert [(s.labels, s.value) for s in family.samples] == [({"level": "3", "state": "handling"}, 1)]
+    assert [(s.labels, s.value) for s in family.samples] == [
+        ({"definition": "incident", "level": "3", "state": "handling"}, 1)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_an_incident_that_nobody_has_reported_yet_is_not_counted(database: Datab
 )
 def test_overdue_incidents_stand_in_the_band_of_their_age(database: Database, registry, hours, age) -> None:
     write(database, case(1, clock("handle", now_ms() - round(hours * HOUR))))
-    labels = {"grid": "WY01", "category_group": "dust", "age": age}
+    labels = {"definition": "incident", "grid": "WY01", "category_group": "dust", "age": age}
     assert registry.get_sample_value("gridpatrol_incidents_overdue", labels) == 1
 
 

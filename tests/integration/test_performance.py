@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import threading
 from collections import Counter
 
@@ -10,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers import verify
-from consumers.performance.consume import consume, rebuild
+from consumers.performance import faust_app
+from consumers.performance.consume import consume, fold_messages, rebuild
+from engine.cluster.relay import message
 from engine.metrics import gauges
 from engine.policies import Policies
-from engine.store.database import open_database
+from engine.store.database import Database, open_database
 from engine.store.figures import segment
 from engine.store.steps import FactsGap
 from engine.views import performance
@@ -24,6 +28,7 @@ from tests.support.builders import at, changed, instant, weiyang
 from tests.support.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
 from tests.support.serving import prepared, served
 from tests.unit.test_fold import figures
+from workflows.definitions import DEFINITIONS
 from workflows.figures import Rate, period_bounds
 
 
@@ -55,13 +60,13 @@ def figure_rows(database, policy, published=False, **asked) -> list[performance.
     """The rows that a reading gives; `period` and `day` stand for a first and a last day."""
     if "period" in asked:
         asked["since"], asked["until"] = period_bounds(asked.pop("day"), asked.pop("period"))
-    selection = performance.select(policy, **asked)
+    selection = performance.select(policy, **{"definition": "service_request", **asked})
     with database.read() as connection:
         return performance.figure_rows(connection, Names(policy), selection, published=published)
 
 
 def open_cases(database, policy, at_ms, **asked) -> list[performance.OpenCases]:
-    selection = performance.select(policy, **asked)
+    selection = performance.select(policy, **{"definition": "service_request", **asked})
     with database.read() as connection:
         return performance.open_cases(connection, Names(policy), selection, at_ms)
 
@@ -377,17 +382,65 @@ def test_the_gauges_of_the_present_day_and_month_say_what_a_reading_says(databas
         assert policy is not None
         with engine.database.read() as connection:
             family = gauges.sums_of_figures(connection, Policies(), now)
-        shown: dict[tuple[str, str], dict[str, float]] = {}
+        shown: dict[tuple[str, str, str], dict[str, float]] = {}
         for sample in family.samples:
             labels = sample.labels
-            shown.setdefault((labels["period"], labels["grid"]), {})[labels["measure"]] = sample.value
-        for period in ("day", "month"):
-            since = 20260330 if period == "day" else 20260301
-            rows = figure_rows(engine.database, policy, by="grid", level=2, since=since, until=20260330)
+            place = labels["definition"], labels["period"], labels["grid"]
+            shown.setdefault(place, {})[labels["measure"]] = sample.value
+        for name, period in itertools.product(DEFINITIONS, ("day", "month")):
+            asked = {"by": "grid", "level": 2, "since": 20260330 if period == "day" else 20260301, "until": 20260330}
+            rows = figure_rows(engine.database, policy, definition=name, **asked)
             sums = ("reported", "closed", "closable")
             read = {row.key: {m: v for m, v in row.counts.items() if m not in sums} for row in rows}
-            assert read and {grid: counts for (p, grid), counts in shown.items() if p == period} == read
-        assert shown["month", "WY"]["handled"] > shown["day", "WY"].get("handled", 0) > 0
+            assert {place[2]: told for place, told in shown.items() if place[:2] == (name, period)} == read
+        month, day = (shown["incident", period, "WY"] for period in ("month", "day"))
+        assert month["handled"] > day.get("handled", 0) > 0
+
+
+def pages(database: Database, now: int) -> dict[str, performance.PerformancePage]:
+    """What `/v1/performance` says of everything, by each dimension."""
+    with database.read() as connection:
+        return {
+            by: performance.performance_page(
+                connection, Policies(), performance.PerformanceQuestion(by=by, period="all"), now
+            )
+            for by in performance.GROUPINGS
+        }
+
+
+def test_service_requests_change_no_figure_of_incidents(database_url, tmp_path):
+    """结案率 to the basis point: folded in the process, and from messages as the performance role folds."""
+    lines, now = runs.storm(5, 40), at("03-30 18:00")
+    with runs.engine_on(f"sqlite:///{tmp_path / 'alone.db'}", 4, consumers=runs.consumers()) as engine:
+        runs.replayed(engine, [line for line in lines if b'"service_request"' not in line])
+        alone = pages(engine.database, now)
+    assert alone[""].definition == "incident" and (alone[""].rows[0].close_rate.basis_points or 0) > 0
+    with runs.engine_on(database_url, 4, consumers=runs.consumers()) as engine:
+        runs.replayed(engine, lines)
+        database, policy = engine.database, engine.active()
+        assert policy is not None
+        (requests,) = figure_rows(database, policy, definition="service_request")
+        assert requests.counts["reported"] > 5 and requests.counts["closed"] > 0
+        assert pages(database, now) == alone
+        assert verify.verify(database) == []
+        messages = [message(row) for row in runs.steps(engine)]
+        rebuild(database)
+        news, bad = faust_app.decode([(json.loads(value)["partition"], 0, value) for value in messages])
+        assert (fold_messages(database, news).folded, bad) == (len(messages), 0)
+        assert pages(database, now) == alone
+        assert verify.verify(database) == []
+
+
+def test_figures_of_a_kind_that_there_is_not_are_refused_with_those_that_there_are(sqlite_url):
+    with prepared(sqlite_url) as engine, served(engine) as door:
+        for route in ("/v1/performance", "/v1/incidents", "/v1/alerts", "/v1/alerts/stream"):
+            answer = door.client.get(route, params={"definition": "petition"})
+            assert answer.status_code == 400, route
+            problem = answer.json()
+            assert problem["field"] == "definition" and "incident, service_request" in problem["remedy"], problem
+            assert "petition" not in answer.text
+        answer = door.client.get("/v1/performance", params={"definition": "service_request"})
+        assert answer.json()["definition"] == "service_request"
 
 
 def test_without_a_pack_no_day_is_local_and_no_gauge_of_figures_is_told(db):

@@ -31,6 +31,8 @@ MEASURES: tuple[Measure, ...] = tuple(
     dict.fromkeys(measure for definition in DEFINITIONS.values() for measure in definition.measures)
 )
 """What all kinds count. Those that count the same under the same name stand here once."""
+REFERENCE = next(iter(DEFINITIONS))
+"""The kind of case that is meant where none is named."""
 
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
     struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}

@@ -164,6 +164,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     grace_days: int = 3  # after a period's end, later facts restate it
     min_n: int = 10  # least number of cases for a ranking
     copy_passed: bool = False  # levels that a report passes over get a copy (M17)
+    main_definition: str = ""  # the kind of case that figures speak of unless asked; empty: the reference
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):

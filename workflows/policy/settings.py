@@ -93,6 +93,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     quiet_exempt: tuple[str, ...] = ()
     grace_days: int = 3
     min_n: int = 10
+    main_definition: str = ""
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -178,6 +179,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         quiet_exempt=given.quiet_exempt,
         grace_days=given.grace_days,
         min_n=given.min_n,
+        main_definition=given.main_definition,
     )
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from schemas.events import OLDER_NAMES, canonical
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
+from workflows.definitions import DEFINITIONS
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
     CLAIM_DEADLINES,
@@ -276,6 +277,9 @@ def lint_options(context: LintContext) -> None:
     for clock in options.quiet_exempt:
         if clock not in CLOCKS:
             context.problems.error(FILE, 0, "options.quiet_exempt", f"{clock!r} is no clock", one_of(CLOCKS))
+    if options.main_definition and options.main_definition not in DEFINITIONS:
+        text = f"{options.main_definition!r} is no kind of case"
+        context.problems.error(FILE, 0, "options.main_definition", text, one_of(tuple(DEFINITIONS)))
     kinds = {grid.kind for grid in context.pack.grids}
     for kind in options.barred_verifiers:
         if kind not in kinds:

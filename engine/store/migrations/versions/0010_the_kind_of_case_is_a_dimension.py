@@ -22,6 +22,7 @@ def upgrade() -> None:
     for table in ('facts', 'outcomes', 'alerts', 'deliveries'):
         kind = sa.Text().with_variant(sa.Text(collation='C'), 'postgresql')
         op.add_column(table, sa.Column('definition', kind, server_default='', nullable=False))
+    index_open(['definition', 'level', 'state', 'open'])
     connection.exec_driver_sql(f"UPDATE facts SET definition = {BORN.format('facts')} WHERE policy <> ''")
     for table in ('outcomes', 'alerts'):
         connection.exec_driver_sql(f'UPDATE {table} SET definition = {BORN.format(table)}')
@@ -52,8 +53,16 @@ def downgrade() -> None:
     op.get_bind().exec_driver_sql('DELETE FROM untold')  # it does not know their keys
     if has_topics():
         note(KEY)
+    index_open(['level', 'state', 'open'])
     for table in ('deliveries', 'alerts', 'outcomes', 'facts'):
         op.drop_column(table, 'definition')
+
+
+def index_open(columns: list[str]) -> None:
+    """The index by which open cases are counted, anew."""
+    where = sa.text('open')
+    op.drop_index('cases_open', 'cases')
+    op.create_index('cases_open', 'cases', columns, unique=False, sqlite_where=where, postgresql_where=where)
 
 
 def has_topics() -> bool:
