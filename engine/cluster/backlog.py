@@ -102,4 +102,4 @@ class Backlog:
                 some[0].count = min(some[0].count, some[0].position + 1 - position)
         if slowest is not None and slowest.ahead >= FEWEST:
             within = int(slowest.ahead * AHEAD_S / max(0.001, now_s - slowest.at_s))
-            self.at_once = max(FEWEST, min(self.most, within, int(self.at_once * GROWTH)))
+            self.at_once = min(self.most, max(FEWEST, min(within, int(self.at_once * GROWTH))))

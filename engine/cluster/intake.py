@@ -41,6 +41,9 @@ Queued = TypeVar("Queued", Ask, Keeping)
 
 WAIT_S = 60.0
 """How long a fetched group of events may take to become durable."""
+FETCH_BYTES = 128 * 1024
+"""Of a partition so much is fetched at once, some hundred events: then other systems have their turn. A larger event
+comes all the same."""
 LOOK_S = 5.0
 """How often topics that are not there are looked for."""
 STOP_S = 15.0
@@ -151,7 +154,8 @@ class Intake(Loop):
         self._member_s = time.monotonic()
         if found:
             group = self.topics.group("intake")
-            consumer = clients.consumer(self.settings, "intake", group_id=group, max_poll_records=500)
+            limits = {"max_poll_records": 500, "max_partition_fetch_bytes": FETCH_BYTES}
+            consumer = clients.consumer(self.settings, "intake", group_id=group, **limits)
             try:
                 kafka_quirks.topics_found(consumer, found, clients.FIND_MS)
             except KafkaError:

@@ -1,7 +1,7 @@
 """A gateway's intake, turned by hand: it waits for nothing without a limit, and nobody stops what others send.
 
-In: one principal's topic on a real broker, PostgreSQL behind the gateway; a library that has lost its way, brokers that
-are gone, a writer that takes nothing. Out: events in the inbox, letters, an intake that ends when it is asked to.
+In: topics of two principals on a real broker, PostgreSQL behind the gateway; a library that has lost its way, brokers
+that are gone, a writer that takes nothing. Out: events in the inbox, letters, an intake that ends when it is asked to.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kafka.future import Future
 from kafka.structs import MemberState
 
 from engine.clock import Reading, boot_ms, now_ms
-from engine.cluster import kafka_quirks, topics
+from engine.cluster import backlog, kafka_quirks, topics
 from engine.cluster.gateway import Gateway
 from engine.cluster.intake import Intake
 from engine.errors import ClockDoubted
@@ -38,7 +38,7 @@ from tests.simulation.cluster import Cluster, cluster_on
 from tests.support.builders import HOTLINE, noise, subject
 from tests.support.serving import wait_until
 
-FILE = f'[principal.hotline]\nactors = ["{HOTLINE}"]\n'
+FILE = f'[principal.hotline]\nactors = ["{HOTLINE}"]\n[principal.camera]\nactors = ["{HOTLINE}"]\n'
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator
     """Two partitions, a pack, a topic of the hotline's."""
     with cluster_on(postgres_url, kafka_server, kafka_prefix, 2) as made:
         made.install()
-        topics.create(made.settings, made.database, 1, ["hotline"])
+        topics.create(made.settings, made.database, 1, ["hotline", "camera"])
         yield made
 
 
@@ -68,14 +68,14 @@ def made_by(cluster: Cluster, folder: Path, writer: Gateway) -> Intake:
     return Intake(cluster.as_("gateway"), writer, Principals(str(file)))
 
 
-def publish(intake: Intake, *numbers: int) -> None:
-    """Reports by the hotline, into its topic."""
+def publish(intake: Intake, *numbers: int, system: str = "hotline") -> None:
+    """Reports of a system, into its topic."""
     sent = [Sent(json.dumps(report(subject("WY01", number), now_ms())).encode()) for number in numbers]
-    by_kafka_python(intake.settings.kafka, intake.topics.intake("hotline"), sent)
+    by_kafka_python(intake.settings.kafka, intake.topics.intake(system), sent)
 
 
-def forwarded(intake: Intake) -> float:
-    found = intake.records.labels("hotline", "forwarded")._value.get()
+def forwarded(intake: Intake, system: str = "hotline") -> float:
+    found = intake.records.labels(system, "forwarded")._value.get()
     assert isinstance(found, float)
     return found
 
@@ -131,6 +131,16 @@ def test_after_a_time_without_a_pause_a_change_of_the_group_is_waited_for_as_eve
     monkeypatch.setattr(kafka_quirks, "is_member", lambda consumer: False)
     intake.run_once()
     assert intake._consumer is member
+
+
+def test_two_systems_have_their_turns_by_some_hundred_events_however_many_each_has_published(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "STILL_S", 0)  # nobody decides here
+    publish(intake, *range(2000))
+    publish(intake, *range(2000), system="camera")
+    turn(intake, lambda: max(forwarded(intake), forwarded(intake, "camera")) == 2000)
+    assert min(forwarded(intake), forwarded(intake, "camera")) > 1000
 
 
 # ---- nothing is waited for without a limit ----------------------------------------------------------------------

@@ -32,6 +32,7 @@ from engine.store import standing
 from lab import runs
 from lab.runs import engine_on, pack_of, replayed, storm
 from schemas import facts
+from schemas.events import canonical
 from schemas.members import Fact
 from tests.integration.test_isolation import damage, refuse, relent, tick
 from tests.simulation.line import DUE, NOW, Line, line_on, sample
@@ -65,10 +66,11 @@ def broken(*triggers: str, rung: bool = False, error: Exception | None = None, *
     """The effects of these triggers fail, and perhaps the rungs."""
     fault = Break(error or NameError(SECRET), **chosen)
     with pytest.MonkeyPatch.context() as patch:
-        for trigger in triggers:
-            for definition in DEFINITIONS.values():
-                if trigger in definition.effects:
-                    patch.setitem(definition.effects, trigger, fault.around(definition.effects[trigger]))
+        for trigger in map(canonical, triggers):
+            effects = [each.effects for each in DEFINITIONS.values() if trigger in each.effects]
+            assert effects, trigger
+            for each in effects:
+                patch.setitem(each, trigger, fault.around(each[trigger]))
         if rung:
             patch.setattr(sla, "ring", fault.around(sla.ring))
         yield

@@ -64,6 +64,12 @@ def test_of_slow_workers_no_more_is_asked_than_they_decide_in_a_moment() -> None
     assert backlog.room() == FEWEST, "a few always find room"
 
 
+def test_no_more_lies_there_than_a_slice_takes_however_few_that_are() -> None:
+    backlog = filled(FEWEST, most=20)
+    backlog.look({0: FEWEST}, AHEAD_S)
+    assert backlog.room() == 20
+
+
 def test_the_slowest_partition_counts_and_quick_ones_give_room_bit_by_bit() -> None:
     backlog = Backlog(MOST)
     backlog.add(rows(0, 0, 250), 0.0)
