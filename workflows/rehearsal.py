@@ -185,6 +185,7 @@ class Samples:
             "clock": sorted({row.clock for row in pack.limits}) or ["none"],
             "unit": ["U-1"],
             "into": [self.subject(1)],
+            "about": [self.subject(1)],
         }
         self.events = {
             kind: [
@@ -203,7 +204,7 @@ class Samples:
         assert isinstance(info, inspect.StructType)
         choices = {field.name: self._values(field.encode_name, field.type) for field in info.fields}
         least = {field.name: choices[field.name][0] for field in info.fields if field.required}
-        if "definition" in choices:
+        if self.definition in choices.get("definition", ()):
             choices["definition"] = [self.definition]
             least["definition"] = self.definition
         yield least

@@ -133,6 +133,8 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     suspended_until: str | None
     merged_into: str
     quarantined: bool
+    about: str  # another case that this one speaks of; empty: none
+    own: dict[str, Any] | None  # what only cases of its kind keep
     parked: list[ParkedEvent]
     history: list[HistoryStep]
 
@@ -176,6 +178,8 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
         suspended_until=names.maybe(case.suspended_until),
         merged_into=case.merged_into,
         quarantined=case.quarantined,
+        about=case.about,
+        own=None if case.own is None else msgspec.to_builtins(case.own),
         parked=[
             ParkedEvent(
                 early.source,

@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,7 @@ from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import explain, render
 from workflows.clocks.limits import parse_limit
 from workflows.definitions import DEFINITIONS
-from workflows.machine import mermaid
+from workflows.machine import Definition, mermaid
 
 README = Path(__file__).parents[2] / "README.md"
 DOCS = README.parent / "docs"
@@ -96,13 +97,17 @@ def explained() -> str:
     return f"```\n{render(explain(calendar, start, parse_limit('4工作时')), 'zh').rstrip()}\n```"
 
 
+def diagram(definition: Definition) -> str:
+    """The states of a kind of case, and what moves between them."""
+    return f"```mermaid\n{mermaid(definition).rstrip()}\n```"
+
+
 def blocks() -> dict[str, Callable[[], str]]:
     """Every block but the proof, which takes a replay of the whole city: see `gridpatrol demo city`."""
     return {
         "timeline": timeline,
         "explained": explained,
-        "incident": lambda: f"```mermaid\n{mermaid(DEFINITIONS['incident']).rstrip()}\n```",
-        "service_request": lambda: f"```mermaid\n{mermaid(DEFINITIONS['service_request']).rstrip()}\n```",
+        **{name: partial(diagram, definition) for name, definition in DEFINITIONS.items()},
     }
 
 

@@ -15,7 +15,16 @@ from tests.support.source_files import ROOT
 from tests.support.tree import copy_tree
 
 RECIPES = recipes((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
-WANTED = {"A trigger", "A clock", "A rung", "A pack column", "A fact", "A metric", "A table or a column"}
+WANTED = {
+    "A kind of case",
+    "A trigger",
+    "A clock",
+    "A rung",
+    "A pack column",
+    "A fact",
+    "A metric",
+    "A table or a column",
+}
 
 
 def carry_out(recipe: Recipe, tree: Path) -> subprocess.CompletedProcess[str]:

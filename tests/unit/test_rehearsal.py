@@ -277,7 +277,8 @@ def story(seed: int, length: int) -> Iterator[Any]:
             return
         kind = random.choice(kinds)
         if random.random() < 0.7:  # something that the state takes, or a report
-            takes = DEFINITIONS[case.definition].triggers(case.state) if case.definition else ["report.submitted"]
+            takes = DEFINITIONS[case.definition].triggers(case.state) if case.definition else []
+            takes = takes or ["report.submitted"]
             kind = f"gridpatrol.{random.choice(takes).replace('.checked', '.recorded')}.v1"
         occurred = random.choice([now, now, now - 600_000, odd.instant()])
         said = event(

@@ -1,6 +1,7 @@
 """Kinds of case. Each is one readable file: a table of states, what moves between them, and what that does.
 
-`DEFINITIONS` is the one list of them. `workflows.machine` validates and compiles a table; it knows no kind of case.
+`KINDS` is the one list of them: who adds a kind adds its file and a line here. `workflows.machine` validates and
+compiles a table; it knows no kind of case.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,11 @@ from workflows.figures import Measure
 from workflows.holding import Holder, holder_of
 from workflows.machine import Definition
 
-DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in (INCIDENT, SERVICE_REQUEST)}
+KINDS: tuple[Definition, ...] = (
+    INCIDENT,
+    SERVICE_REQUEST,
+)
+DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
 
 CLOCKS: dict[str, tuple[str, str]] = {
     **{clock.name: (clock.zh, clock.en) for each in DEFINITIONS.values() for clock in each.clocks.values()},
