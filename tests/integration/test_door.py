@@ -799,7 +799,7 @@ def test_figures_are_answered_for_the_days_that_are_asked_for(door: Served) -> N
     found = door.get("/v1/performance", **given)
     assert (found["grid"], found["by"], found["since"], found["until"]) == ("WY", "grid", "2026-03-01", "2026-03-31")
     for asked, why in (
-        ({"by": "colour"}, "by is none of grid, department, group, category, post, day"),
+        ({"by": "colour"}, "by is none of grid, level, department, group, category, post, day"),
         ({"grid": "NOWHERE"}, "the active pack has no grid of this code"),
         ({"period": "decade"}, "no such period: choose one of day, week, month, quarter, half, year"),
         ({"published": "maybe"}, "published is neither true nor false"),
