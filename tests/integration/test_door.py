@@ -801,7 +801,7 @@ def test_figures_are_answered_for_the_days_that_are_asked_for(door: Served) -> N
     for asked, why in (
         ({"by": "colour"}, "by is none of grid, level, department, group, category, post, day"),
         ({"grid": "NOWHERE"}, "the active pack has no grid of this code"),
-        ({"period": "decade"}, "no such period: choose one of day, week, month, quarter, half, year"),
+        ({"period": "decade"}, "no such period: choose one of day, week, half_month, month, quarter, half, year"),
         ({"published": "maybe"}, "published is neither true nor false"),
         ({"period": "day", "from": "2026-03-01"}, "give either a period or from and to"),
     ):
