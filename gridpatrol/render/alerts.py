@@ -23,10 +23,11 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
             row.case_id,
             both(ALERT_ENDS, row.status),
             ", ".join(names.post(code).name for code in msgspec.json.decode(row.recipients)),
+            ", ".join(names.post(code).name for code in msgspec.json.decode(row.acknowledged_by)),
         )
         for row in rows
     ]
-    table(("raised", "alert", "level", "incident", "status", "told"), lines)
+    table(("raised", "alert", "level", "incident", "status", "told", "acknowledged"), lines)
 
 
 def alert_members(row: Any, names: Names) -> dict[str, Any]:
@@ -40,7 +41,9 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
         "level": row.level,
         "cycle": row.cycle,
         "category": row.category,
+        "department": row.department,
         "recipients": json.loads(row.recipients),
+        "acknowledged_by": json.loads(row.acknowledged_by),
         "due_at": names.instant(row.due_at),
         "deadline": names.maybe(row.due),
         "raised_at": names.instant(row.raised_at),
