@@ -41,7 +41,7 @@ def list_alerts(
     database: str | None,
     as_json: bool,
 ) -> None:
-    """List alerts, the latest first.
+    """List alerts, the latest first. Who has acknowledged one is ticked (✓).
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from workflows.definitions import CLOCKS
 
 
 def alert_list(rows: Iterable[Any], names: Names) -> None:
-    """Print alerts, the latest first."""
+    """Print alerts, the latest first. Who has acknowledged an alert is ticked."""
     clock = LocalClock(names)
     lines = [
         (
@@ -22,12 +22,14 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
             f"L{row.level}" if row.level else "",
             row.case_id,
             both(ALERT_ENDS, row.status),
-            ", ".join(names.post(code).name for code in msgspec.json.decode(row.recipients)),
-            ", ".join(names.post(code).name for code in msgspec.json.decode(row.acknowledged_by)),
+            ", ".join(
+                names.post(code).name + (" ✓" if code in msgspec.json.decode(row.acknowledged_by) else "")
+                for code in msgspec.json.decode(row.recipients)
+            ),
         )
         for row in rows
     ]
-    table(("raised", "alert", "level", "incident", "status", "told", "acknowledged"), lines)
+    table(("raised", "alert", "level", "incident", "status", "told"), lines)
 
 
 def alert_members(row: Any, names: Names) -> dict[str, Any]:
