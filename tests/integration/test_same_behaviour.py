@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from engine.packs import folder_of
 from gridpatrol.demo.month import write_month
@@ -40,6 +41,8 @@ SEED = 311
 FROM_FACTS = ("incident list", "performance", "alert")
 """Commands whose answers follow from the log alone: no sealed text, nothing that never entered it."""
 
+LATE = "incident list --overdue --at 2026-03-31T15:00+08:00 --limit 500"
+LISTED = "incident list --all --at 2026-03-31T15:00+08:00 --limit 500 --json"
 LETTERS = "deadletter list --limit 10000 --json"
 
 
@@ -65,11 +68,25 @@ def as_of_then(log: Path) -> bytes:
 
 
 def as_answered_then(said: dict[str, str]) -> dict[str, str]:
-    """Answers without what they say since: which measures count at the unit that is charged."""
+    """Answers without what they say since: which measures count at the unit that is charged, and who must act."""
     charged = re.compile(r',\s*"charged": \[[^\]]*\]')
-    found = {command: charged.sub("", text) for command, text in said.items()}
-    assert all(command.startswith("performance") for command, text in said.items() if found[command] != text)
+    holder = re.compile(r'^( +)"holder": (null|\{$.*?^\1\}),\n', re.DOTALL | re.MULTILINE)
+    found = {command: holder.sub("", charged.sub("", text)) for command, text in said.items()}
+    found[LATE] = without_column(found[LATE], "holder", "reported")
+    changed = {command for command, text in said.items() if found[command] != text}
+    assert changed == {name for name in said if name.startswith("performance") and "--json" in name} | {LATE, LISTED}
     return found
+
+
+def without_column(text: str, name: str, following: str) -> str:
+    """A table without one of its columns. Its header is ASCII; other rows have characters of two cells."""
+    *rows, last = text.splitlines()
+    begin, end = rows[0].index(name), rows[0].index(following)
+    left: list[str] = []
+    for row in rows:
+        cells = [char for char in row for char in (char, *[""] * (cell_len(char) - 1))]
+        left.append("".join(cells[:begin] + cells[end:]))
+    return "\n".join([*left, last, ""])
 
 
 def unquoted(said: dict[str, str]) -> dict[str, str]:
