@@ -19,7 +19,7 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, parking, routing, sla
+from workflows import birth, effects, holding, notices, parking, routing, sla
 from workflows.case import AWAITED, Case, Clock, Waiting, responsible
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -104,6 +104,7 @@ def take(
 
 def _one_step(d: Decision, cause: facts.Cause) -> Result:
     """A decision as a step of its case, dated by the move that it made, else by the judged instant."""
+    notices.give(d)
     d.case.seq += 1
     moved = any(isinstance(fact, facts.Moved) for fact in d.facts)
     instant = d.case.judged if moved else d.judged(0)

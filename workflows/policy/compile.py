@@ -19,6 +19,7 @@ from workflows.policy.model import (
     Department,
     Grid,
     LimitRow,
+    NoticeRow,
     Pack,
     Post,
     RoleRow,
@@ -36,7 +37,9 @@ GRIDS = Columns(
     ("kind", "calendar", "official_code", "valid_from", "valid_to"),
 )
 DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
-POSTS = Columns("posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to"))
+POSTS = Columns(
+    "posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to", "machine")
+)
 CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
 )
@@ -44,12 +47,13 @@ LIMITS = Columns(
     "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis", "definition")
 )
 RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition"))
+NOTICES = Columns("notices.csv", ("on", "tell"), ("definition", "note"))
 ROLES = Columns(
     "roles.csv",
     ("rule", "trigger", "role"),
     ("levels", "scope", "note", "sources", "deadlines", "allowance", "definition"),
 )
-TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
+TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, NOTICES, ROLES, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
 
 Rows = dict[str, tuple[int, ...]]
@@ -132,6 +136,7 @@ def _assemble(
         authority=tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority),
         limits=each(LIMITS, _limit),
         rungs=each(RUNGS, _rung),
+        notices=each(NOTICES, lambda row: NoticeRow(row.needed("on"), row.words("tell"), row.text("definition"))),
         roles=tuple(role_row for _, role_row in roles),
     )
     return pack, rows
@@ -166,6 +171,7 @@ def _post(row: Row) -> Post:
         vacant=row.yes("vacant"),
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
+        machine=row.yes("machine"),
     )
 
 
