@@ -25,6 +25,7 @@ from consumers.verify import verify
 from engine.errors import SchemaMismatch
 from engine.lease import Lease
 from engine.operations import erasure
+from engine.replay import replay_events
 from engine.settings import Settings
 from engine.store import figures, inbox_table, tables, unpublished_figures, writes
 from engine.store.database import MIGRATIONS, Database, open_database
@@ -37,7 +38,7 @@ from gridpatrol.run.serve import serve
 from lab import runs
 from lab.parts.postgres import fresh_database
 from tests.integration.test_erasure import OTHER, name_people
-from tests.support.builders import OPERATOR, noise, subject
+from tests.support.builders import OPERATOR, changed, noise, subject
 from tests.support.serving import prepared
 
 
@@ -303,7 +304,8 @@ def test_what_was_told_of_cases_learns_their_kind_and_figures_of_two_kinds_are_f
     kinds = ("incident", *others)
     lines = [line for line in runs.storm(5, 40) if kinds[1:] or b'"service_request"' not in line]
     with runs.engine_on(empty_database_url, 4, consumers=runs.consumers()) as engine:
-        runs.replayed(engine, lines)
+        runs.install(engine, changed(notices=()).pack)  # there were no notices then
+        replay_events(engine, lines, "simulation")
         database = engine.database
         before = contents(database, columns_of(database))
         for table in ("facts", "figures", "outcomes", "alerts", "deliveries"):
