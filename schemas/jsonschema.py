@@ -26,7 +26,7 @@ ATTRIBUTES = {
     "id": "With `source` the idempotency key: the same pair with other content is refused as a conflict.",
     "source": "The app or system that sends, for example `app/3f9c` or `city/12345`.",
     "type": "What happened, and the version of its data.",
-    "subject": "The case: `<home>.<UUIDv7>`, minted by its reporter; home is a grid's code.",
+    "subject": "The case: `<home>.<UUIDv7>`, minted by its reporter, or derived; home is a grid's code.",
     "time": f"When it happened, as the sender's clock had it, with a zone, {SPAN}.",
     "actor": "The code of the post that says it, never a person.",
     "datacontenttype": "Always JSON: as `data`, or its Base64 as `data_base64`, which is read as `data`.",

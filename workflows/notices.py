@@ -86,7 +86,7 @@ def hears_at_once(d: Decision, unit: facts.Unit) -> bool:
     if not hears(d, d.case.by):
         return False
     over = DEFINITIONS[d.case.definition].states[d.case.state].terminal
-    return over or d.case.by in routing.hands_of(unit.grid, unit.department, d.register)
+    return over or d.case.by in routing.recipients(("holder",), d.case, d.register, d.arrival, unit)
 
 
 def waits_until(d: Decision, move: str) -> int | None:

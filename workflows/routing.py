@@ -108,7 +108,8 @@ def recipients(
 
     Words are holder, holder_chief, owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office; for
     a notice also copied, assisting (units that assist the owner) and checkers (levels that owe a check). A row that
-    names the holder or its chief means those above it; one that names neither counts from the owner.
+    names the holder or its chief means those above it; one that names neither counts from the owner. Above a post that
+    holds the case is the chief of its grid, and above that chief the one of the next grid.
     """
     owner, from_holder = case.owner, not {"holder", "holder_chief"}.isdisjoint(words)
     base = holder.grid if from_holder else owner.grid
@@ -117,11 +118,15 @@ def recipients(
     posts: list[str] = []
     for word in words:
         match word:
+            case "holder" if holder.post:
+                own = register.posts.get(holder.post)
+                posts += [own.code] if own is not None and not own.vacant else []
             case "holder" | "owner":
                 unit: Unit | Owner = holder if word == "holder" else owner
                 posts += hands_of(unit.grid, unit.department, register)
             case "holder_chief":
-                posts += register.posts_at(holder.grid, "chief")
+                chiefs = register.posts_at(holder.grid, "chief")
+                posts += register.posts_at(upper, "chief") if holder.post in chiefs else chiefs
             case "owner_chief":
                 posts += register.posts_at(owner.grid, "chief")
             case "reporter":

@@ -165,13 +165,12 @@ def test_a_comment_tells_nobody():
 
 def test_nobody_is_told_of_his_own_move():
     story = Story().reported()
-    for post in (STREET, "WY01-STAFF1"):
-        story.done(
-            "incident.accepted" if post == STREET else "incident.dispatched",
-            post,
-            **({} if post == STREET else {"lead": "WY-BUILD"}),
-        )
-        assert all(post not in notice.to for notice in story.of(facts.NoticeGiven))
+    story.done("incident.dispatched", "WY01-STAFF1", lead="WY-BUILD")
+    story.done("incident.returned", "WY-BUILD-H", reason="not_our_duty")
+    story.done("incident.rejected", STREET, reason="unfounded")
+    for step in story.steps:
+        assert all(step.cause.actor not in fact.to for fact in step.facts if isinstance(fact, facts.NoticeGiven))
+    assert told(story) == [("decided", (*STAFF, HOTLINE))]
 
 
 def test_a_post_that_two_moves_reach_hears_the_stronger_one():

@@ -1,0 +1,46 @@
+"""The ids of cases that nobody mints: those that time bears, and the case of each home.
+
+Two who derive one get the same. So a birth twice is one case, and an offline phone knows the subject of a duty whose
+birth it has not seen. The id has the shape of a UUIDv7: 48 bits of milliseconds, then the beginning of a SHA-256, with
+version and variant set.
+`docs/derived-ids.md` describes it for other languages, with test vectors.
+"""
+
+from functools import lru_cache
+from hashlib import sha256
+from uuid import UUID
+
+SCHEME = "gridpatrol.derived.1"
+"""Stands at the beginning of what is hashed. Another way of deriving would get another one."""
+HOME = "home"
+"""The definition of the case of a home."""
+
+
+def derived_subject(home: str, definition: str, row: str, post: str, first_day: int, begins: int) -> str:
+    """`<home>.<UUIDv7>` of what a post owes under a row of the pack, in the period that begins on a local day.
+
+    `first_day` is YYYYMMDD; `begins` its first instant where the pack is, in milliseconds since 1970 UTC. ValueError
+    for an instant before 1970 or beyond what 48 bits hold.
+    """
+    named = "|".join((SCHEME, home, definition, row, post, str(first_day)))
+    return f"{home}.{_uuid(named, begins)}"
+
+
+@lru_cache(maxsize=65_536)
+def home_subject(home: str) -> str:
+    """The id of the case of a home itself. It has no row, no post, no day and no instant."""
+    return f"{home}.{_uuid('|'.join((SCHEME, home, HOME, '', '', '')), 0)}"
+
+
+def instant_of(subject: str) -> int:
+    """The milliseconds in the id of a subject."""
+    return int(subject[-36:-28] + subject[-27:-23], 16)
+
+
+def _uuid(named: str, ms: int) -> UUID:
+    if not 0 <= ms < 1 << 48:
+        raise ValueError(f"{ms} ms since 1970 do not fit into the 48 bits of an id")
+    made = bytearray(ms.to_bytes(6, "big") + sha256(named.encode()).digest()[:10])
+    made[6] = made[6] & 0x0F | 0x70
+    made[8] = made[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(made))
