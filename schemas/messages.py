@@ -25,8 +25,11 @@ class Line(Struct, frozen=True, omit_defaults=True):
     """
 
     id: str
-    alert: Annotated[str, Meta(description="what `id` is about; the same for firing, acknowledged and its end")]
-    what: Annotated[str, Meta(description="firing, acknowledged, resolved or withdrawn; of a notice: told")]
+    alert: Annotated[str, Meta(description="what `id` is about; the same for its firing, acknowledging and end")]
+    what: Annotated[
+        str,
+        Meta(description="firing, resolved, withdrawn; acknowledged: `by` has seen it, nobody is rung; told: a notice"),
+    ]
     case: Annotated[str, Meta(description="empty in a daily line")]
     kind: Annotated[
         str, Meta(description="the rung's name, or notice (告知); of older packs also loop, or urge (催办)")
@@ -39,7 +42,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     due_at: Annotated[Ms, Meta(description="the instant of the rung, milliseconds UTC")]
     raised_at: Ms
     due: Annotated[Ms, Meta(description="the clock's deadline, milliseconds UTC")] | None = None
-    by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
+    by: Annotated[str, Meta(description="the post that ended or acknowledged it; empty: the case itself did")] = ""
     definition: Annotated[str, Meta(description="the kind of case, such as incident")] = ""
     on: Annotated[str, Meta(description="of a notice: the move that it tells of, such as assigned or copied")] = ""
     cases: Annotated[dict[str, str], Meta(description="of a daily line: cases that moved, and their states now")] = {}
