@@ -1,9 +1,9 @@
-"""Notices: who is told of which move of a case. Revision 0013, after 0012."""
+"""Notices: who is told of which move of a case. Revision 0014, after 0012."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0013'
+revision = '0014'
 down_revision = '0012'
 branch_labels = None
 depends_on = None
