@@ -369,7 +369,10 @@ def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
         )
     )
     posts = routing.recipients(row.tell, d.case, d.register, d.arrival, holding.holder_of_clock(d, clock))
-    if posts and not (clock.acknowledged and row.every is not None):
+    before = d.case.alerted_rung(clock, row.rung)
+    if before is not None:  # a repeat: it leaves out who has seen the same rung
+        posts = tuple(code for code in posts if not before.quiet_for(code, d.register.posts[code].valid_from))
+    if posts:
         d.tell(
             facts.AlertRaised(
                 alert=f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}",

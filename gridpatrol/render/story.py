@@ -122,7 +122,8 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.Noted():
             return f"{fact.what} {fact.reason}".rstrip()
         case facts.Acknowledged():
-            return "知悉 acknowledged"
+            seen = f": {both(CLOCKS, fact.clock)} {both(RUNGS, fact.rung)}" if fact.rung else ""
+            return f"知悉 acknowledged{seen}"
         case facts.Urged():
             return "催办 urged"
         case facts.Parked():
