@@ -205,6 +205,27 @@ class Linked(Fact, frozen=True, tag="incident.merged"):
     into: str
 
 
+class Absorbed(Fact, frozen=True, tag="case.absorbed"):
+    """These cases were merged into this one and go on in it, with those that were merged into them before."""
+
+    cases: tuple[str, ...]
+
+
+class SurvivorEnded(Fact, frozen=True, tag="case.survivor_ended"):
+    """The case into which this one was merged has ended, in a state of its own definition."""
+
+    case: str
+    state: str
+
+
+class Unserved(Fact, frozen=True, tag="case.unserved"):
+    """Another case said something that this one can no longer do: what, and the reason and field of the refusal."""
+
+    trigger: str
+    why: str
+    field: str = ""
+
+
 class Similar(Fact, frozen=True, tag="incident.similar"):
     """Open cases nearby that may be the same problem: proposed, never merged by the engine."""
 
@@ -435,6 +456,22 @@ class AlertEnded(Fact, frozen=True, tag="alert.ended"):
     by: str = ""
 
 
+# ---- who is told of a move ---------------------------------------------------------------------------------
+
+
+class NoticeGiven(Fact, frozen=True, tag="notice.given"):
+    """These posts are told of what happened in this step (告知). Each post is told of a step once, in its first word.
+
+    `on` is the move, such as assigned or copied. With `not_before` the telling waits; `daily` ones come together in one
+    line of that instant.
+    """
+
+    on: str
+    to: tuple[str, ...]
+    not_before: Ms | None = None
+    daily: bool = False
+
+
 SHARED: tuple[type[Fact], ...] = (
     Reported,
     Born,
@@ -456,6 +493,9 @@ SHARED: tuple[type[Fact], ...] = (
     Suspended,
     Resumed,
     Linked,
+    Absorbed,
+    SurvivorEnded,
+    Unserved,
     Similar,
     Evidenced,
     Noted,
@@ -476,6 +516,7 @@ SHARED: tuple[type[Fact], ...] = (
     ClockRecalculated,
     AlertRaised,
     AlertEnded,
+    NoticeGiven,
 )
 """The facts that any kind of case may tell."""
 if TYPE_CHECKING:
@@ -486,7 +527,8 @@ else:
 
 
 class Cause(Struct, frozen=True, omit_defaults=True):
-    """The cause of a step: an event (source and id), or the firing of a clock."""
+    """The cause of a step: an event (source and id), the firing of a clock, or what another case said (its id, and
+    `<seq of its step>.<number of the send in it>`)."""
 
     type: str
     source: str = ""

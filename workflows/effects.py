@@ -11,7 +11,6 @@ from schemas import events, facts
 from schemas.envelope import to_ms
 from schemas.kinds import incident
 from schemas.members import Evidence
-from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import holding, routing, sla
 from workflows.case import TOTAL, Owner
@@ -119,7 +118,7 @@ def _rework(d: Decision) -> None:
     d.tell(facts.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(facts.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
-    if looped:
+    if looped and not d.rules.pack.notices:  # else it is a notice
         words, unit = ("upper_chief", "supervisor", "sponsor"), holding.present(d.case, d.register)
         posts = routing.recipients(words, d.case, d.register, d.arrival, unit)
         if posts:
@@ -219,17 +218,6 @@ def parse_ordered(text: str | None, field: str) -> Limit | Refusal | None:
         return Refusal(Reason.INVALID, field, error.rule)
 
 
-def merge(d: Decision, data: incident.Merged, speaker: Speaker) -> Refusal | None:
-    """Link the case to the one that goes on."""
-    if data.into == d.case.id:
-        return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
-    if home_of(data.into) != home_of(d.case.id):
-        remedy = "name one of the same home, or close this one as a duplicate with a reference"
-        return Refusal(Reason.INVALID, "data.into", f"a case of another home does not go on for this one: {remedy}")
-    d.tell(facts.Linked(into=data.into))
-    return None
-
-
 def note(what: str) -> Callable[[Decision, Any, Speaker], None]:
     """An effect that records only who said it, the reason, and the token of the sealed text."""
 
@@ -279,8 +267,10 @@ def acknowledge(d: Decision, data: events.Acknowledged, speaker: Speaker) -> Ref
 
 
 def urge(d: Decision, data: events.Urged, speaker: Speaker) -> Refusal | None:
-    """Urge who must act with an alert that belongs to no clock."""
+    """Urge who must act: a notice, or an alert that belongs to no clock where the pack has no table of notices."""
     d.tell(facts.Urged(by=d.by))
+    if d.rules.pack.notices:
+        return None
     unit = holding.present(d.case, d.register)
     posts = routing.recipients(("holder", "holder_chief"), d.case, d.register, d.arrival, unit)
     if posts:

@@ -220,9 +220,10 @@ waiting = Table(
     metadata,
     _key("partition", Integer),
     _key("position", BigInteger),
+    _key("turn", BigInteger),  # order within a position, by the number of steps made before
     _text("case_id"),  # empty: a pack's activation, which concerns all that stand
     _big("arrival"),
-    _text("kind"),  # event, release, pack
+    _text("kind"),  # event, release, pack, send
     _text("principal"),
     _text("body"),
     _text("nearby"),  # JSON: cases under a report's correlation key at its arrival; empty: not known
@@ -410,4 +411,30 @@ deliveries = Table(
     _big("told_at"),
     _text("body"),
     _text("definition"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    _key("id"),  # case, move and number of its step
+    Column("partition", Integer, nullable=False),
+    _text("case_id"),
+    _text("move"),  # assigned, copied, ...
+    _text("definition"),
+    _text("path"),
+    _text("category"),
+    _text("recipients"),  # JSON list of posts
+    _big("raised_at"),  # arrival
+    Column("not_before", BigInteger),
+    Column("daily", Boolean, nullable=False, server_default=false()),
+    _big("number"),  # of its line in the feed; 0: not told yet
+    sqlite_with_rowid=False,
+)
+Index("notices_raised", notices.c.raised_at, notices.c.id)
+Index(
+    "notices_untold",
+    notices.c.not_before,
+    notices.c.id,
+    sqlite_where=text("number = 0"),
+    postgresql_where=text("number = 0"),
 )

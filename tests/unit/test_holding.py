@@ -126,7 +126,7 @@ def test_a_case_without_a_place_is_in_nobodys_hands():
 def test_urging_presses_who_must_act_and_not_who_has_handled_it():
     story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
     story.done("incident.urged", CITY)
-    assert story.one(facts.AlertRaised).to == (DISTRICT,)
+    assert story.one(facts.NoticeGiven).to == (DISTRICT,)
 
 
 # ---- what one post holds ----------------------------------------------------------------------------------
@@ -524,5 +524,6 @@ def test_the_number_of_holders_that_a_case_remembers_is_bounded():
 
 def test_a_case_of_the_hotline_that_is_merged_is_charged_to_its_holder():
     story = Story(rules(("total", "3工作日"))).reported(BARE)
+    story.another(9)
     story.done("incident.merged", STREET, into=subject(number=9))
     assert units(story, facts.ClockStopped) == [("total", 0, STREET_UNIT)]

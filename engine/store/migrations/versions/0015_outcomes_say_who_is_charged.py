@@ -1,4 +1,4 @@
-"""Outcomes say which unit is charged, what was consumed, and which rest on the sender's word. Revision 0013, after 0012.
+"""Outcomes say which unit is charged, what was consumed, and which rest on the sender's word. Revision 0015, after 0014.
 
 It stands in the facts: they are read in pages. What charged nobody counts where the step does.
 """
@@ -8,8 +8,8 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0013'
-down_revision = '0012'
+revision = '0015'
+down_revision = '0014'
 branch_labels = None
 depends_on = None
 
