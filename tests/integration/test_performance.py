@@ -289,7 +289,7 @@ def test_what_became_of_a_clock_is_asked_by_the_unit_that_is_charged(db, by):
             assert spans == (*ranks([f.elapsed for f in done]), *ranks([f.consumed for f in done]))
             assert (row.durations_n, row.n) == (len(done), len([f for f in done if f.due is not None]))
         compared[clock] = sum(map(len, wanted.values()))
-    assert min(compared["accept"], compared["handle"]) > 4 and compared["verify"] > 0
+    assert min(compared["accept"], compared["handle"]) > 2 and compared["verify"] > 0
 
 
 def key_of_unit(by: str, unit: facts.Unit, category: str) -> str:
