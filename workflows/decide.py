@@ -291,12 +291,12 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
     """Fire what is due first of a case: its clocks by name and level, then a parked event, then a suspension's end.
 
     `arrival` is that of the record that releases the firing. The effects are dated at the due instant, whenever that
-    record came. ValueError if nothing is due before `arrival`.
+    record came; only how long the telling waits depends on it. ValueError if nothing is due before `arrival`.
     """
     due = case.next_at
     if due is None or due >= arrival:
         raise ValueError(f"nothing of case {case.id} is due before {arrival}; next is {due}")
-    d = Decision(case, rules, register, due, due)
+    d = Decision(case, rules, register, due, due, released=arrival)
     clock = min((c for c in case.clocks if c.next == due), key=lambda c: (c.name, c.level), default=None)
     if clock is not None:
         return _release(_one_step(d, _ring(d, clock)), case.cycle, rules, register, due)

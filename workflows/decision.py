@@ -47,12 +47,21 @@ class Decision:
         "instant",
         "origin",
         "register",
+        "released",
         "rules",
         "token",
     )
 
     def __init__(
-        self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "", came: int = 0
+        self,
+        case: Case,
+        rules: Policy,
+        register: Policy,
+        arrival: int,
+        instant: int,
+        by: str = "",
+        came: int = 0,
+        released: int = 0,
     ) -> None:
         self.case = copy.copy(case)
         self.origin = case  # as it was before this decision
@@ -61,6 +70,7 @@ class Decision:
         self.register = register
         self.arrival = arrival
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
+        self.released = max(arrival, released)  # the arrival of the record that released a firing: only telling asks
         self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.by = by
         self.token = ""

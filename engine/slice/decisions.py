@@ -58,11 +58,13 @@ class Decisions:
         case = self.reads.case(id_)
         assert case is not None
         rules, register = self.policies(case)
-        fire = decide.recalculate if id_ in self.reads.recalculate else decide.fire
         why = "the database refuses it" if firing_name(case) in self.reads.unstorable else ""
         if not why:
             try:
-                result = fire(case, due + 1, rules, register)
+                if id_ in self.reads.recalculate:
+                    result = decide.recalculate(case, due + 1, rules, register)
+                else:
+                    result = decide.fire(case, arrival, rules, register)
             except (CalendarError, LimitError):
                 why = "no calendar of the active pack can compute its deadline"
         if why:
