@@ -8,18 +8,19 @@
 
 from schemas import facts
 from schemas.kinds import service_request
-from workflows import birth, effects
+from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
+from workflows.definitions.any_case import EFFECTS_OF_ANY
 from workflows.figures import Measure
 from workflows.machine import Birth, Effect, NamedClock, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
-    State("reported", "受理", 2, ("accept",)),
+    State("reported", "受理", 2, ("accept",), anew=("accept",)),
     State("handling", "办理", 3, ("handle",)),
     State("handled", "已办", 4, ("close",)),
     State("closed", "结案", 5, terminal=True),
-    State("returned", "退回", clocks=("accept",)),
+    State("returned", "退回", clocks=("accept",), anew=("accept",)),
     State("suspended", "挂账", holds=True),
     State("merged", "合并", terminal=True),
     State("rejected", "不予受理", terminal=True),
@@ -29,7 +30,10 @@ STATES = (
 
 AT_WORK = ("reported", "handling")
 OPEN = (*AT_WORK, "handled", "returned", "suspended")
-ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
+ENDED = ("closed", "rejected", "withdrawn", "force_closed")
+
+GOES_ON_IN = ("incident", "service_request")
+"""Kinds of case into which one of this kind may be merged."""
 
 TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "reported"),
@@ -51,6 +55,9 @@ TRANSITIONS = (
     Transition("case.urged", OPEN, "="),
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
+    Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.survivor_changed", ("merged",), "="),
+    Transition("case.survivor_ended", ("merged",), "="),
 )
 
 FULFILS = {
@@ -78,22 +85,21 @@ MEASURES = (
 )
 
 EFFECTS: dict[str, Effect] = {
+    **EFFECTS_OF_ANY,
     "incident.returned": effects.send_back,
     "incident.dispatched": effects.dispatch,
     "department.arrived": effects.arrive,
     "handling.completed": effects.handle,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
-    "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
-    "incident.merged": effects.merge,
+    "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": effects.note("withdrawn"),
+    "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
     "incident.force_closed": effects.note("force_closed"),
-    "case.evidence_added": effects.add_evidence,
-    "case.commented": effects.note("comment"),
-    "case.acknowledged": effects.acknowledge,
-    "case.urged": effects.urge,
+    "case.absorbed": merging.absorb,
+    "case.survivor_changed": merging.change_survivor,
+    "case.survivor_ended": merging.hear_end,
 }
 
 SERVICE_REQUEST = define(
@@ -107,6 +113,7 @@ SERVICE_REQUEST = define(
     clocks=CLOCKS,
     measures=MEASURES,
     resumes="incident.resumed",
+    at_end=merging.at_end,
     fulfils=FULFILS,
     returns=("incident.returned",),
 )
