@@ -85,7 +85,7 @@ class UnitOfClock(Struct, frozen=True, array_like=True):
     runs: tuple[tuple[int, int], ...] = ()
 
 
-class ArmedLate(Struct, frozen=True, array_like=True):
+class ArmedClock(Struct, frozen=True, array_like=True):
     """A clock whose next rung was past already when it was armed, at this arrival."""
 
     clock: str
@@ -172,7 +172,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     own: AnyOwn = None  # what only its kind keeps
     absorbed: tuple[str, ...] = ()  # cases that were merged into it, also by way of others
     alerted: tuple[AlertedRung, ...] = ()  # rungs that alerted somebody, of clocks and targets that still run
-    armed: tuple[ArmedLate, ...] = ()  # rungs that are to fire although they were past when they were armed
+    armed: tuple[ArmedClock, ...] = ()  # rungs that are to fire although they were past when they were armed
 
     @property
     def next_at(self) -> int | None:
@@ -493,7 +493,7 @@ def _arm(case: Case, fact: facts.ClockFact, armed: int | None = None) -> None:
     if armed is None and not case.armed:
         return
     others = tuple(each for each in case.armed if (each.clock, each.level) != (fact.clock, fact.level))
-    case.armed = others if armed is None else (*others, ArmedLate(fact.clock, fact.level, armed))
+    case.armed = others if armed is None else (*others, ArmedClock(fact.clock, fact.level, armed))
 
 
 def _forget_alerted(case: Case, fact: facts.ClockFact | facts.AlertEnded) -> None:
