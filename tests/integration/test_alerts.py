@@ -12,7 +12,7 @@ from engine.store.database import open_database
 from engine.store.steps import FactsGap
 from schemas import facts
 from schemas.messages import Line
-from tests.support.builders import at, changed, in_the_field, instant
+from tests.support.builders import at, changed, instant
 from tests.support.histories import DAY, IN_THE_FIELD, MINUTE, Teller, numbered, write
 
 HOUR = 60 * MINUTE
@@ -230,7 +230,7 @@ def test_an_alert_that_ends_before_the_morning_is_never_told(db):
 
 def test_a_phone_that_was_away_for_two_hours_and_did_all_in_time_tells_nobody(db):
     """One batch in order. Between two records a deadline of the morning fires, and the next one takes it back."""
-    teller = Teller(1, changed(options={"hold_ms": 2 * MINUTE}, roles=in_the_field()))
+    teller = Teller(1, changed(IN_THE_FIELD, options={"hold_ms": 2 * MINUTE}, notices=()))
     begun = teller.now
     assert teller.say("report.submitted", "WY01-01-MEMBER", 2 * HOUR, late=2 * HOUR, category="D3-01", source="patrol")
     late = teller.now - begun - 20 * MINUTE
@@ -248,7 +248,7 @@ def test_a_phone_that_was_away_for_two_hours_and_did_all_in_time_tells_nobody(db
 
 
 def test_a_phone_that_comes_back_and_is_late_is_told_when_the_hold_is_over(db):
-    teller = Teller(1, changed(options={"hold_ms": 2 * MINUTE}, roles=in_the_field()))
+    teller = Teller(1, changed(IN_THE_FIELD, options={"hold_ms": 2 * MINUTE}, notices=()))
     assert teller.say("report.submitted", "WY01-01-MEMBER", 2 * HOUR, late=2 * HOUR, category="D3-01", source="patrol")
     came = teller.now
     teller.until(came + 1)

@@ -34,11 +34,14 @@ LADDER = tuple(RungRow(clock, "due", "at", tell=("holder_chief",)) for clock in 
 
 
 def rules(**options: Any) -> Policy:
-    """Half an hour to dissuade, an hour to report, four hours to handle; two minutes of hold, and a quiet night."""
+    """Half an hour to dissuade, an hour to report, four hours to handle; two minutes of hold, and a quiet night.
+
+    It has no notices, so a case that goes in circles raises an alert.
+    """
     limits = zip(CLOCKS, ("0.5紧急工作时", "1紧急工作时", "4紧急工作时"), strict=True)
     options = {"quiet_from": 22 * 60, "quiet_to": 7 * 60, "quiet_exempt": (), "hold_ms": HOLD, **options}
     rows = tuple(LimitRow(clock, parse_limit(text)) for clock, text in limits)
-    return changed(options=options, limits=rows, rungs=LADDER, roles=in_the_field())
+    return changed(options=options, limits=rows, rungs=LADDER, roles=in_the_field(), notices=())
 
 
 def raised(story: Story) -> list[tuple[str, int, int | None]]:
