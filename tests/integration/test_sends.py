@@ -258,6 +258,8 @@ def test_a_target_whose_rule_fails_stands_and_what_is_said_to_it_waits_in_order(
             assert (row.place.rpartition(":")[0], waiting) == ("workflows.decide:_pull", 3)
         assert SECRET not in repr(line.engine.rows)
         assert work(restarted(line)) == []  # tried again, and it stands on
+    check_beside(line, tmp_path / "stands")
+    with broken("case.absorbed", chosen=lambda id_: id_ == FIRST):
         assert [str(m) for m in verify(line.engine.database, live=True)] == []
     line = restarted(line)
     assert work(line) == ["done"]
@@ -267,6 +269,7 @@ def test_a_target_whose_rule_fails_stands_and_what_is_said_to_it_waits_in_order(
         [facts.SurvivorEnded(case=FIRST, state="closed")]
     ] * 2
     assert stands(line) == [] and [step.seq for step in line.steps(1)] == [1, 2, 3, 4]
+    check_beside(line, tmp_path / "went-on")  # though the merged cases heard of its end later than they would have
     assert [str(m) for m in verify(line.engine.database, live=True)] == []
     with line.engine.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM waiting").scalar_one() == 0
@@ -290,7 +293,7 @@ def test_a_survivor_that_stands_for_its_own_record_hears_what_came_meanwhile_as_
     check_beside(line, tmp_path / "went-on")
 
 
-def test_what_a_case_says_that_has_stood_is_heard_when_it_goes_on(line: Line) -> None:
+def test_what_a_case_says_that_has_stood_is_heard_when_it_goes_on(line: Line, tmp_path: Path) -> None:
     report(line, 1, 2)
     work(line)
     with broken("incident.merged", chosen=lambda id_: id_ == SECOND):
@@ -301,6 +304,7 @@ def test_what_a_case_says_that_has_stood_is_heard_when_it_goes_on(line: Line) ->
     assert work(line) == ["done"]
     assert [(step.seq, step.at - NOW) for step in line.steps(1)] == [(1, 0), (2, 2), (3, 2)]
     assert line.of(facts.Absorbed, 1) and [step.at - NOW for step in line.steps(2)] == [0, 1]
+    check_beside(line, tmp_path / "went-on")
     assert [str(m) for m in verify(line.engine.database, live=True)] == []
 
 
