@@ -5,7 +5,7 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from string import Formatter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import NODEFAULT, Struct, structs
 from transitions import Machine
@@ -18,6 +18,7 @@ from workflows.case import AWAITED, TOTAL, Case
 from workflows.decision import Decision, Ending
 from workflows.figures import CLOSED, Measure
 from workflows.holding import Hands
+from workflows.periods import Period
 from workflows.policy.index import Policy
 
 Listed = Literal["always", "asked", "never"]
@@ -97,6 +98,30 @@ class Alias(Struct, frozen=True):
     when: Guard
 
 
+class Owed(NamedTuple):
+    """What a post owes once in every period of a name, under a row of the pack."""
+
+    row: str
+    post: str
+    period: str
+
+
+class Bears(Struct, frozen=True):
+    """How time bears cases of a kind: the home says it to them by sends, when a period begins and when a pack changes.
+
+    `owes(policy, home)`: all that is owed in a home under a pack, in an order that is always the same. `stands(policy,
+    owed, day)`: whether row, post and occupancy stand on a local day (YYYYMMDD). `birth(policy, owed, period)`: the data
+    with which one is born, by the trigger `born`. `ended` is the trigger of one that is owed no more.
+    """
+
+    owes: Callable[[Policy, str], Sequence[Owed]]
+    stands: Callable[[Policy, Owed, int], bool]
+    birth: Callable[[Policy, Owed, Period], EventData]
+    end: Callable[[], EventData]
+    born: str
+    ended: str
+
+
 Table = dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
 """(trigger, state) -> where it leads, each with its guards and the answers they need."""
 
@@ -111,8 +136,9 @@ class Definition(Struct, frozen=True):
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
     work is given back. `lapses` is the trigger that a clock pulls when a level lets the turn of its check pass;
-    `checking` are the clocks of checks. `listed` says whether lists show such cases: always, only where they are asked
-    for, or never.
+    `checking` are the clocks of checks. `wakes` is the trigger that is pulled at the instant at which what the kind keeps
+    comes up (`Own.wakes`), and `bears` how time bears such cases; None: it does not. `listed` says whether lists show
+    them: always, only where they are asked for, or never.
     """
 
     name: str
@@ -138,6 +164,8 @@ class Definition(Struct, frozen=True):
     ahead: dict[str, frozenset[str]]
     machine: Any
     listed: Listed = "always"
+    wakes: str = ""
+    bears: Bears | None = None
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
@@ -165,7 +193,8 @@ class Definition(Struct, frozen=True):
 
     def triggers(self, state: str) -> list[str]:
         """The triggers that a state takes from people."""
-        return sorted({trigger for trigger, source in self.table if source == state and trigger != self.lapses})
+        own = {self.lapses, self.wakes}
+        return sorted({trigger for trigger, source in self.table if source == state and trigger not in own})
 
     def leading(self, state: str, trigger: str) -> set[str]:
         """The triggers that move a case, from a state or from one ahead of it, into a state that takes `trigger`."""
@@ -193,6 +222,8 @@ def define(
     returns: Collection[str] = (),
     listed: Listed = "always",
     lapses: str = "",
+    wakes: str = "",
+    bears: Bears | None = None,
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -209,7 +240,7 @@ def define(
         "event": kind.events,
         "effect": effects,
         "alias": aliases,
-        "side line": [*filter(None, (escalates, resumes, lapses)), *returns],
+        "side line": [*filter(None, (escalates, resumes, lapses, wakes)), *returns],
         "clock": fulfils,
     }.items():
         unknown = [trigger for trigger in triggers if trigger not in pulled]
@@ -246,6 +277,8 @@ def define(
         ahead,
         machine,
         listed,
+        wakes,
+        bears,
     )
 
 

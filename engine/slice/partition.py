@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from engine import failures
 from engine.errors import LogMismatch
 from engine.principals import OURS
-from engine.slice import timeline
+from engine.slice import entering, timeline
 from engine.slice.decisions import Decisions
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import SKIP, UNDECIDABLE, Batch, Limits, settled_stamp
@@ -78,6 +78,7 @@ class PartitionRun:
             return until is None
         # Everything that is due before `until` fires, without a record that arrives then.
         if not self.batch.ticking:
+            entering.note_silence(self.row, until)
             done = self._fire_before(until)
             self.row.clock = max(self.row.clock, until)
             return done
@@ -107,6 +108,7 @@ class PartitionRun:
                     return False
             if at is None and self.due.beyond(arrival):
                 return False  # without moving the clock: a case that was not fetched may want a tick of its own
+        entering.note_silence(self.row, arrival)
         if not self._fire_before(arrival) or self._is_full():
             return False
         if ticking:  # in a replay of events a record gets its place in the log here
@@ -160,6 +162,8 @@ class PartitionRun:
         try:
             self.decisions.fire(id_, due, arrival)
         except Exception as error:
+            if is_home(id_):
+                return self._halt(error, arrival)
             case = self.reads.cases.get(id_)
             self._stand(id_, error, arrival, case.by if case is not None else "")
 
@@ -202,6 +206,7 @@ class PartitionRun:
     def _tick(self, at: int) -> bool:
         """Fire what is due before an instant, and append the tick that released it; what is left gets another."""
         before = self.row.n
+        entering.note_silence(self.row, at)
         done = self._fire_before(at)
         if self.row.n > before:
             self.writes.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
@@ -284,10 +289,32 @@ class PartitionRun:
         if activations and move != "never":
             self.writes.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
         self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
+        self._enter_homes(active, arrival - 1)
         if self.row.standing:
             place = (self.row.partition, self.row.position)
             self.writes.waiting.append(WaitingRow(*place, "", arrival, "pack", "", digest))
         self.ended = True
+
+
+    def _enter_homes(self, active: Policy, at: int) -> None:
+        """Let the homes of the partition come up: those in which something is owed, and those that are there already.
+
+        Where no pack has ever let time bear anything, nothing is read and nothing is written.
+        """
+        policies = [self.reads.policy(digest) for digest, _ in entering.activations_of(self.row)]
+        ids = entering.subjects_of(self.row, policies, self.count)
+        if not ids:
+            return
+        owing, found = {*entering.subjects_of(self.row, [active], self.count)}, list[entering.Entering]()
+        self.reads.fetch(ids, standing_too=False)
+        for id_ in ids:
+            case, due = self.reads.cases.get(id_), self.reads.due_at.get(id_)
+            if id_ in self.reads.broken or (case is None and id_ not in owing) or (case is not None and case.quarantined):
+                continue
+            if due is None or due > at:
+                found.append(entering.Entering(id_, at, case is None))
+        if found:
+            self.writes.entering[self.row.partition] = found
 
 
 def voice_of(record: DecodedRecord) -> str:
