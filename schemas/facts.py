@@ -54,6 +54,7 @@ class Born(Fact, frozen=True, tag="case.born"):
     group: str = ""
     reference: str = ""
     key: str = ""  # correlation key, where its kind has one
+    post: str = ""  # who must act on it, where its kind is held by posts
 
 
 class Moved(Fact, frozen=True, tag="incident.moved"):
@@ -76,10 +77,12 @@ class Assigned(Fact, frozen=True, tag="incident.assigned"):
 
 
 class Unit(Struct, frozen=True, omit_defaults=True):
-    """Who holds work, or is charged with it: a grid by its ancestor path (`/XA/WY/`), perhaps a department of it."""
+    """Who holds work, or is charged with it: a grid by its ancestor path (`/XA/WY/`), perhaps a department of it, or
+    one post."""
 
     path: str
     department: str = ""
+    post: str = ""  # where the work is that of a post and of nobody beside it
 
     @property
     def grid(self) -> str:
@@ -93,7 +96,8 @@ class Unit(Struct, frozen=True, omit_defaults=True):
 
 
 class Held(Fact, frozen=True, tag="case.held"):
-    """Who must act from here on (经手方): the owner, the leaf of the place, or the level whose check is next."""
+    """Who must act from here on (经手方): the owner, the leaf of the place, the level whose check is next, or a
+    post."""
 
     unit: Unit
     since: Ms

@@ -117,11 +117,16 @@ def assign_by_authority(d: Decision, data: incident.ReportSubmitted, speaker: Sp
     return None
 
 
-def plain(kind: str, tell: Callable[[Decision, Any], Refusal | None] = lambda d, data: None) -> Birth:
+def plain(
+    kind: str,
+    tell: Callable[[Decision, Any], Refusal | None] = lambda d, data: None,
+    post: Callable[[Any], str] = lambda data: "",
+) -> Birth:
     """How an event of a kind begins a case of it, without a report: the data are a `BirthData`.
 
-    It lies in the grid that was sent, else in its home. `tell` adds what only this kind tells of it. The first owner is
-    the department that was sent, else the grid.
+    It lies in the grid that was sent, else in its home. `tell` adds what only this kind tells of it. `post` reads from
+    the data whose work it is, for kinds that posts hold. The first owner of others is the department that was sent,
+    else the grid.
     """
 
     def begin(d: Decision, data: Any, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
@@ -131,6 +136,8 @@ def plain(kind: str, tell: Callable[[Decision, Any], Refusal | None] = lambda d,
             return refused
         if data.about is not None and not (is_subject(data.about) and home_of(data.about) == home):
             return Refusal(Reason.INVALID, "data.about", f"must be the id of a case of the same home: {home}.<UUIDv7>")
+        if post(data) and post(data) not in d.register.posts:
+            return unknown_code("data.post", "post")
         d.tell(
             facts.Born(
                 definition=kind,
@@ -141,13 +148,14 @@ def plain(kind: str, tell: Callable[[Decision, Any], Refusal | None] = lambda d,
                 judged=d.judged(0),
                 about=data.about or "",
                 reference=data.reference or "",
+                post=post(data),
             )
         )
         return tell(d, data)
 
     def own(d: Decision, data: Any, speaker: Speaker, state: str) -> Refusal | None:
         refused = check_department(d, data.department, "data.department")
-        if refused:
+        if refused or d.case.post:
             return refused
         known = d.register.departments.get(data.department)
         grid = known.grid if known is not None else d.case.path[-1]

@@ -113,6 +113,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     unit: str = ""
     reference: str = ""
     key: str = ""
+    post: str = ""  # who must act on it, of a case that one post holds
     opened: int = 0
     judged: int = 0  # instant of the last move
     closed: int | None = None
@@ -222,8 +223,10 @@ def _reported(case: Case, fact: facts.Reported) -> None:
 def _born(case: Case, fact: facts.Born) -> None:
     case.definition, case.policy, case.by, case.path = fact.definition, fact.policy, fact.by, fact.path
     case.about, case.category, case.group = fact.about, fact.category, fact.group
-    case.reference, case.key = fact.reference, fact.key
+    case.reference, case.key, case.post = fact.reference, fact.key, fact.post
     case.opened = case.judged = fact.judged
+    if fact.post:  # nobody is assigned the work of a post: it is its grid's
+        case.owner = Owner(fact.path[-1], len(fact.path))
 
 
 def _kept(case: Case, fact: OwnFact) -> None:

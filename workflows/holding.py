@@ -1,7 +1,8 @@
 """Who must act on a case, and to whom its clocks are due.
 
-1. A state says who holds the case: its owner, the leaf of its place, or the level whose check is next. It follows from
-   the case; a fact tells each change of hands, so a case knows who held it when.
+1. A state says who holds the case: its owner, the leaf of its place, the level whose check is next, or the post that
+   it was given at its birth. It follows from the case; a fact tells each change of hands, so a case knows who held it
+   when.
 2. A clock of a level belongs to those who held the case at that level, the clock of the whole case to whoever held it,
    and a clock that an order started to who ordered.
 3. A missed deadline is charged to the unit under which most of the budget was consumed, ties to the last. It is charged
@@ -13,22 +14,24 @@ from typing import Literal, NamedTuple
 
 from schemas import facts
 from schemas.facts import Unit
-from workflows.case import Case, Clock, Owner
+from workflows.case import Case, Clock
 from workflows.clocks.limits import Kind, parse_limit
 from workflows.decision import Decision
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
-Hands = Literal["owner", "place", "check"]
-"""Who holds a case in a state. `place`: the leaf in which the problem lies. `check`: the level whose turn it is."""
+Hands = Literal["owner", "place", "check", "post"]
+"""Who holds a case in a state. `place`: the leaf in which the problem lies. `check`: the level whose turn it is.
+`post`: the one post whose work it is, whoever takes that post meanwhile."""
 
 
 class Holder(NamedTuple):
-    """Who must act: a grid of a level, and perhaps a department of it. All empty: nobody."""
+    """Who must act: a grid of a level, and perhaps a department of it or a post. All empty: nobody."""
 
     grid: str = ""
     level: int = 0
     department: str = ""
+    post: str = ""
 
 
 def turn(case: Case) -> int:
@@ -41,19 +44,19 @@ def holder_of(case: Case, hands: Hands) -> Holder:
     """Who must act on a case that is in such hands."""
     if hands == "owner":
         return Holder(case.owner.grid, case.owner.level, case.owner.department)
-    level = len(case.path) if hands == "place" else min(turn(case), len(case.path))
-    return Holder(case.path[level - 1], level) if level else Holder()
+    level = min(turn(case), len(case.path)) if hands == "check" else len(case.path)
+    return Holder(case.path[level - 1], level, post=case.post if hands == "post" else "") if level else Holder()
 
 
-def unit_of(holder: Holder | Owner, case: Case, register: Policy) -> Unit:
+def unit_of(holder: Holder, case: Case, register: Policy) -> Unit:
     """A holder as figures know it, by its path. A grid that the register has no more is taken as one of the place's."""
     known = register.path(holder.grid) if holder.grid in register.grids else case.path[: holder.level]
-    return Unit(path=f"/{'/'.join(known)}/" if known else "/", department=holder.department)
+    return Unit(f"/{'/'.join(known)}/" if known else "/", holder.department, holder.post)
 
 
 def present(case: Case, register: Policy) -> Unit:
     """Who holds a case now; its owner where no fact has told a holder yet."""
-    return case.holdings[-1].unit if case.holdings else unit_of(case.owner, case, register)
+    return case.holdings[-1].unit if case.holdings else unit_of(holder_of(case, "owner"), case, register)
 
 
 def has_changed(d: Decision) -> bool:
@@ -85,8 +88,10 @@ def hold(d: Decision, hands: Hands) -> None:
 
 
 def may_order(d: Decision, post: Post) -> bool:
-    """Whether a post is of the case's holder, or of a grid above it."""
+    """Whether a post is of the case's holder, or of a grid above it. The work of a post is that post's alone."""
     unit = present(d.case, d.register)
+    if unit.post:
+        return post.code == unit.post or post.grid in unit.path.split("/")[:-2]
     beside = post.grid == unit.grid and post.department not in ("", unit.department)
     return post.grid in unit.path.split("/") and not beside
 
@@ -129,5 +134,5 @@ def _without_holdings(d: Decision, clock: Clock) -> Unit:
     """Of a clock that an earlier release started: the place's grid of its level, and its owner's department there."""
     owner = d.case.owner
     if clock.level in (0, owner.level) or clock.level > len(d.case.path):
-        return unit_of(owner, d.case, d.register)
+        return unit_of(holder_of(d.case, "owner"), d.case, d.register)
     return unit_of(Holder(d.case.path[clock.level - 1], clock.level), d.case, d.register)

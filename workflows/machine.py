@@ -172,6 +172,17 @@ class Definition(Struct, frozen=True):
         takes_back = rightful and trigger not in self.returns
         return Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
 
+    @property
+    def posts_hold(self) -> bool:
+        """Whether posts hold cases of this kind in some state."""
+        return any(state.hands == "post" for state in self.states.values())
+
+    def held_by_posts(self, clock: str) -> bool:
+        """Whether a clock is always one post's: each state that runs it, or goes on with it, is in the hands of one."""
+        open_states = [state for state in self.states.values() if state.name != AWAITED and not state.terminal]
+        run = [s for s in open_states if clock == TOTAL or clock in (*s.clocks, *s.keeps, *s.owed)]
+        return bool(run) and all(state.hands == "post" for state in run)
+
     def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
         """The trigger that is meant by an event of this trigger: mostly itself."""
         for trigger, alias in self.aliases.items():

@@ -99,7 +99,8 @@ def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int, ho
     """The posts behind the words of a rung's `tell` that exist at an instant, in order, each once.
 
     Words are holder, holder_chief, owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office. A
-    rung that names the holder or its chief means those above it; one that names neither counts from the owner.
+    rung that names the holder or its chief means those above it; one that names neither counts from the owner. Above a
+    post that holds the case is the chief of its grid, and above that chief the one of the next grid.
     """
     owner, from_holder = case.owner, not {"holder", "holder_chief"}.isdisjoint(words)
     base = holder.grid if from_holder else owner.grid
@@ -108,6 +109,9 @@ def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int, ho
     posts: list[str] = []
     for word in words:
         match word:
+            case "holder" if holder.post:
+                own = register.posts.get(holder.post)
+                posts += [own.code] if own is not None and not own.vacant else []
             case "holder" | "owner":
                 grid, department = (
                     (holder.grid, holder.department) if word == "holder" else (owner.grid, owner.department)
@@ -115,7 +119,8 @@ def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int, ho
                 of_department = register.posts_of(department) if department else []
                 posts += of_department or [*register.posts_at(grid, "member"), *register.posts_at(grid, "chief")]
             case "holder_chief":
-                posts += register.posts_at(holder.grid, "chief")
+                chiefs = register.posts_at(holder.grid, "chief")
+                posts += register.posts_at(upper, "chief") if holder.post in chiefs else chiefs
             case "owner_chief":
                 posts += register.posts_at(owner.grid, "chief")
             case "reporter":

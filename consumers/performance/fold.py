@@ -5,8 +5,8 @@ cells, and adds an outcome for each clock that it stops.
 
 1. A cell is (measure, local day, path, department, category, group, post): the finest grain. Reading rolls it up. What
    is said of the problem counts where it lies, with the department and post of the step that carries the fact. What is
-   said of a clock counts at the unit that the fact charges with it, and has no post. Facts of releases that charged
-   nobody count where the problem lies.
+   said of a clock counts at the unit that the fact charges with it, and has a post only where the work is a post's.
+   Facts of releases that charged nobody count where the problem lies.
 2. Sums of other measures are not stored; `workflows.figures.with_sums` adds them when figures are read.
 3. Most measures count facts, once and for all. Every ending of a case counts at its day:
 
@@ -219,7 +219,7 @@ def movable(contribution: Contribution) -> Iterator[Cell]:
 
 def charged_at(place: Place, unit: facts.Unit | None) -> Place:
     """Where something counts with which a unit is charged."""
-    return place if unit is None else place._replace(path=unit.path, department=unit.department, post="")
+    return place if unit is None else place._replace(path=unit.path, department=unit.department, post=unit.post)
 
 
 def _lapsed(contribution: Contribution, fact: facts.ClockRung | facts.ClockStopped, place: Place) -> Contribution:

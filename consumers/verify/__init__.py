@@ -199,7 +199,7 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         _path(case),
         case.owner.grid,
         case.owner.department,
-        holder.grid,
+        holder.post or holder.grid,
         holder.department,
         case.category,
         case.group,

@@ -297,7 +297,7 @@ def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
         path_text(case.path),
         case.owner.grid,
         case.owner.department,
-        holder.grid,
+        holder.post or holder.grid,
         holder.department,
         case.category,
         case.group,

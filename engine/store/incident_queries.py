@@ -35,12 +35,20 @@ class Filters(Struct, frozen=True, kw_only=True):
     prefix: str = ""  # of the path: a subtree of the grid
     definitions: tuple[str, ...] = ()
     owner: str = ""  # code of the owner's grid or department
-    holder: tuple[str, str] | None = None  # who must act: a grid, or any, and a department of it, or any; none at all
+    holder: "HeldBy | None" = None
     states: tuple[str, ...] = ()
     category: str = ""
     group: str = ""
     clock: str = ""
     due_before: int | None = None
+
+
+class HeldBy(Struct, frozen=True):
+    """Whose work: what a post holds itself, and what a department holds, or a grid and no department of it."""
+
+    grid: str = ""
+    department: str = ""
+    post: str = ""
 
 
 class After(Struct, frozen=True):
@@ -112,12 +120,12 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
     if filters.owner:
         ask("(grid = ? OR department = ?)", filters.owner, filters.owner)
     if filters.holder is not None:
-        grid, department = filters.holder
+        holder = filters.holder
         ask("holder <> ''")
-        if grid:
-            ask("holder = ?", grid)
-        if department or grid:
-            ask("holder_department = ?", department)
+        if holder.department:
+            ask("(holder_department = ? OR holder = ?)", holder.department, holder.post)
+        else:
+            ask("holder IN (?, ?) AND holder_department = ''", holder.grid, holder.post)
     if filters.states:
         ask(f"state IN ({', '.join('?' * len(filters.states))})", *filters.states)
     if filters.category:

@@ -39,6 +39,7 @@ NAMES = {
     "not_before": "int",
     "charged.path": "text",
     "charged.department": "text",
+    "charged.post": "text",
 } | {
     member: "flag" if isinstance(dict(measure.where).get(member), bool) else "text"
     for measure in MEASURES
@@ -48,7 +49,7 @@ NAMES = {
 OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped")
 COUNTED = (*OF_CLOCKS, *dict.fromkeys(tag_of(measure.fact) for measure in MEASURES))
 LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed")
-CHARGED_BY = ("charged.path", "charged.department")
+CHARGED_BY = ("charged.path", "charged.department", "charged.post")
 COUNTED_BY = tuple(
     dict.fromkeys((*LAPSED_BY, *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
 )
@@ -134,7 +135,8 @@ lapses AS (
     SELECT case_id, clock, level, cycle, target,
            min(CASE WHEN fact IN ('clock.rung', 'clock.stopped') THEN seq END) AS seq,
            max(CASE WHEN back = 1 THEN charged_path END) AS charged_path,
-           max(CASE WHEN back = 1 THEN charged_department END) AS charged_department
+           max(CASE WHEN back = 1 THEN charged_department END) AS charged_department,
+           max(CASE WHEN back = 1 THEN charged_post END) AS charged_post
     FROM missed GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
@@ -150,18 +152,18 @@ counted(measure, case_id, seq) AS (
               WHERE e.ending = 'closed'
     UNION ALL SELECT e.result, e.case_id, e.seq FROM ended e LEFT JOIN overdue o ON o.case_id = e.case_id
               WHERE e.ending = 'closed' AND o.case_id IS NULL),
-charged(measure, case_id, seq, path, department) AS (
-    SELECT 'breach:' || clock, case_id, seq, charged_path, charged_department FROM lapses
-    UNION ALL SELECT result || ':' || clock, case_id, seq, charged_path, charged_department FROM facts_read
-              WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
-    UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department FROM facts_read
+charged(measure, case_id, seq, path, department, post) AS (
+    SELECT 'breach:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM lapses
+    UNION ALL SELECT result || ':' || clock, case_id, seq, charged_path, charged_department, charged_post
+              FROM facts_read WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
+    UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM facts_read
               WHERE fact = 'clock.stopped' AND claimed),
 cells AS (SELECT s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq
           UNION ALL
           SELECT s.definition, c.measure, s.day, coalesce(c.path, s.path),
                  CASE WHEN c.path IS NULL THEN s.department ELSE coalesce(c.department, '') END, s.category, s.grp,
-                 CASE WHEN c.path IS NULL THEN s.post ELSE '' END
+                 CASE WHEN c.path IS NULL THEN s.post ELSE coalesce(c.post, '') END
           FROM charged c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
 """
 

@@ -111,7 +111,7 @@ cases = Table(
     Column("due_at", BigInteger),
     Column("provisional", Boolean, nullable=False),
     _text("body"),
-    _text("holder"),  # grid of who must act; empty: nobody
+    _text("holder"),  # who must act: a grid, or a post whose work it is; empty: nobody
     _text("holder_department"),
     sqlite_with_rowid=False,
 )

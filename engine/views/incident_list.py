@@ -7,7 +7,7 @@ from msgspec import Struct
 from engine.policies import Policies
 from engine.store import incident_queries
 from engine.store.database import Connection
-from engine.store.incident_queries import After, Filters
+from engine.store.incident_queries import After, Filters, HeldBy
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant
@@ -87,15 +87,17 @@ class IncidentPage(Struct, frozen=True):
     as_of: str
 
 
-def work_of(code: str, register: Policy) -> tuple[str, str] | None:
-    """The holder behind a code, as a grid and a department: of a post what it stands for. Raises BadQuestion."""
+def work_of(code: str, register: Policy) -> HeldBy | None:
+    """The holder behind a code: of a post what is its own work, and that of what it stands for. Raises BadQuestion."""
     if not code:
         return None
+    if code in register.departments:
+        return HeldBy(department=code)
+    if code in register.grids:
+        return HeldBy(grid=code)
     post = register.posts.get(code)
-    if code in register.departments or (post is not None and post.department):
-        return "", code if post is None else post.department
-    if code in register.grids or post is not None:
-        return code if post is None else post.grid, ""
+    if post is not None:
+        return HeldBy("" if post.department else post.grid, post.department, code)
     remedy = "send the code of a grid, a department or a post of the active pack"
     raise BadQuestion("holder", "nobody of this code can hold a case", remedy)
 

@@ -18,7 +18,7 @@ from engine.store.figures import By, Selection
 from engine.views.names import Names, active_names
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
 from workflows.case import TOTAL
-from workflows.definitions import ENDINGS, REFERENCE
+from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
 from workflows.figures import BEGINNING, CLOSED, EVER, Rate, period_bounds, publication_day, rates, with_sums
 from workflows.policy.index import Policy
 
@@ -30,7 +30,7 @@ Durations = tuple[int, int | None, int | None]
 
 
 CHARGED = ("breach", "claimed", "passed_on", "void")
-"""Measures of clocks; behind a colon follows the clock's name."""
+"""Measures of clocks; behind a colon follows the clock's name. By post they are those of clocks that posts hold."""
 
 
 class PerformanceQuestion(Struct, frozen=True, kw_only=True):
@@ -87,6 +87,7 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
 
     Measures in `charged` speak of clocks: they count at the unit that is charged with the clock. All others speak of
     the problem and count where it lies. A unit's own clocks are a row of their own beside those of the grids below it.
+    By post there are none but those of clocks that posts hold.
     """
 
     pack: str
@@ -143,6 +144,7 @@ def performance_page(
         as_of=policy.clock_of_days.local(now),
         rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
         standing=open_cases(connection, names, selection, now) if stands else [],
+        charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
     )
 
 
@@ -270,8 +272,11 @@ def _rows(
 ) -> list[FigureRow]:
     durations = figures.durations(connection, selection, TOTAL, CLOSING)
     counts: dict[str, dict[str, int]] = {} if selection.by else {"": {}}
+    definition = DEFINITIONS[selection.definition]
     for key, measure, value in sums:
-        counts.setdefault(key, {})[measure] = value
+        of_clock, _, clock = measure.partition(":")
+        if selection.by != "post" or of_clock not in CHARGED or definition.held_by_posts(clock):
+            counts.setdefault(key, {})[measure] = value
     rows = [_row(names, selection, key, with_sums(counts[key]), durations.get(key)) for key in counts]
     return sorted(rows, key=lambda row: row.key)
 

@@ -17,6 +17,7 @@ from gridpatrol.run.wiring import read_pack, reading, settings_of, writer_of, wr
 from workflows.clocks.calendar import Calendar
 from workflows.policy import model
 from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.duties import owed_by_period
 from workflows.policy.lint.fixings import fixings
 
 
@@ -54,6 +55,10 @@ def check(ctx: click.Context, folder: str, as_json: bool) -> None:
             click.echo(
                 f"{fixing.zh} {fixing.en}: {fixing.asked - fixing.lacking} of {fixing.asked} {fixing.of}{lacking}"
             )
+        if pack and pack.duties:
+            by_period = owed_by_period(LintContext(pack, day=today)).items()
+            owed = ", ".join(f"{count:,} each {period.replace('_', '-')}" for period, count in by_period)
+            click.echo(f"履职 duties: {len(pack.duties)} in duties.csv; owed by posts: {owed or 'none'}")
         if pack:
             click.echo("定考核 assessment: not asked yet")
         warnings = len(problems) - errors

@@ -9,18 +9,21 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from sqlalchemy import event
 
 from engine.slice.writes import case_row
 from engine.store import inbox_table, incident_queries, slices, writes
 from engine.store.database import Database, open_database
-from engine.store.incident_queries import After, Filters
+from engine.store.incident_queries import After, Filters, HeldBy
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from engine.store.tables import partitions
 from engine.views.incident_list import work_of
 from engine.views.questions import BadQuestion
 from tests.support.builders import subject, weiyang
 from workflows.case import Case, Clock, Owner
+from workflows.definitions import DEFINITIONS
+from workflows.definitions.incident import INCIDENT
 
 NOW = 1_772_413_200_000
 HOUR = 3_600_000
@@ -264,25 +267,36 @@ def test_the_work_of_a_grid_and_of_its_departments_are_apart(database: Database)
     write(database, case(4, owner=district, state="feedback", checks=(3, 4)))
     write(database, case(5, owner=district, state="verifying", checks=(3, 4), passed=(3,)))
     write(database, case(6, owner=district, state="closed", closed=NOW))
-    assert ask(database, "id", holder=("WY", "")) == [1]
-    assert ask(database, "id", holder=("", "WY-URBAN")) == [2]
-    assert ask(database, "id", holder=("WY01", "")) == [4]
-    assert ask(database, "id", holder=("WY01-01", "")) == [3, 5]
-    assert ask(database, "id", open=None, holder=("XA", "")) == []
+    assert ask(database, "id", holder=HeldBy("WY")) == [1]
+    assert ask(database, "id", holder=HeldBy(department="WY-URBAN")) == [2]
+    assert ask(database, "id", holder=HeldBy("WY01")) == [4]
+    assert ask(database, "id", holder=HeldBy("WY01-01")) == [3, 5]
+    assert ask(database, "id", open=None, holder=HeldBy("XA")) == []
+
+
+def test_a_post_finds_its_own_work_and_that_of_its_grid(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that one post holds is found under that post, and not under its grid or another post of it."""
+    by_posts = {"verified": structs.replace(INCIDENT.states["verified"], hands="post")}
+    monkeypatch.setitem(DEFINITIONS, "incident", structs.replace(INCIDENT, states={**INCIDENT.states, **by_posts}))
+    write(database, case(1, state="verified", post="WY01-01-MEMBER"), case(2, state="verified", post="WY01-01-CHIEF"))
+    write(database, case(3, state="discovered"), case(4, state="verified", post="WY-URBAN-H"))
+    assert ask(database, "id", holder=work_of("WY01-01-MEMBER", weiyang())) == [1, 3]
+    assert ask(database, "id", holder=work_of("WY01-01", weiyang())) == [3]
+    assert ask(database, "id", holder=work_of("WY-URBAN-H", weiyang())) == [4]
 
 
 @pytest.mark.parametrize(
     ("code", "found"),
     [
         ("", None),
-        ("WY", ("WY", "")),
-        ("WY-URBAN", ("", "WY-URBAN")),
-        ("WY-URBAN-H", ("", "WY-URBAN")),
-        ("WY01-01-MEMBER", ("WY01-01", "")),
-        ("WY-CHIEF", ("WY", "")),
+        ("WY", HeldBy("WY")),
+        ("WY-URBAN", HeldBy(department="WY-URBAN")),
+        ("WY-URBAN-H", HeldBy("", "WY-URBAN", "WY-URBAN-H")),
+        ("WY01-01-MEMBER", HeldBy("WY01-01", "", "WY01-01-MEMBER")),
+        ("WY-CHIEF", HeldBy("WY", "", "WY-CHIEF")),
     ],
 )
-def test_a_post_acts_for_its_department_else_for_its_grid(code: str, found: tuple[str, str] | None) -> None:
+def test_a_post_acts_for_its_department_else_for_its_grid(code: str, found: HeldBy | None) -> None:
     assert work_of(code, weiyang()) == found
 
 

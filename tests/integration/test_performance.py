@@ -6,10 +6,12 @@ import itertools
 import json
 import threading
 from collections import Counter
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from consumers import verify
 from consumers.performance import faust_app
@@ -24,11 +26,13 @@ from engine.views import performance
 from engine.views.names import Names
 from engine.views.questions import BadQuestion
 from lab import runs
+from schemas.members import Fact
 from tests.support.builders import at, changed, instant, weiyang
 from tests.support.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
 from tests.support.serving import prepared, served
 from tests.unit.test_fold import figures
 from workflows.definitions import DEFINITIONS
+from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.figures import Rate, period_bounds
 
 
@@ -222,8 +226,39 @@ def test_rows_by_a_dimension_add_up_to_the_whole(db, by, level, keys):
     total: Counter[str] = Counter()
     for row in rows:
         total.update(row.counts)
-    assert total == whole.counts
+    # No post holds a clock of a service request, so none is charged with one.
+    told = {m: n for m, n in whole.counts.items() if by != "post" or m.partition(":")[0] not in performance.CHARGED}
+    assert total == told and (by != "post" or told != whole.counts)
     assert [row.key for row in rows] == sorted(row.key for row in rows)
+
+
+def test_what_a_post_let_lapse_is_told_by_post_where_posts_hold_the_work(db, monkeypatch):
+    """Each missed deadline, and each clock that nothing fulfilled, counts at the post that the fact charges."""
+    tellers, post = mixed(), "WY01-01-MEMBER"
+    for teller in tellers:
+        teller.until(at("04-30 00:00"))
+        teller.steps[:] = [
+            structs.replace(step, facts=tuple(map(partial(charged_to, post), step.facts))) for step in teller.steps
+        ]
+    tell(db, tellers)
+    drain(db)
+    assert [m for m in verify.verify(db) if m.what in ("figure", "contribution")] == []
+    (whole,) = figure_rows(db, weiyang())
+    assert {row.key: row.counts.get("breach:total") for row in figure_rows(db, weiyang(), by="post")}[""] is None
+    held = [structs.replace(state, hands="post") for state in SERVICE_REQUEST.states.values()]
+    by_posts = structs.replace(SERVICE_REQUEST, states={state.name: state for state in held})
+    monkeypatch.setitem(DEFINITIONS, "service_request", by_posts)
+    rows = {row.key: row.counts for row in figure_rows(db, weiyang(), by="post")}
+    assert {m: n for m, n in rows[post].items() if ":" in m} == {
+        m: n for m, n in whole.counts.items() if m.partition(":")[0] in performance.CHARGED
+    }
+    assert rows[post]["breach:total"] == whole.counts["breach:total"] > 0
+
+
+def charged_to(post: str, fact: Fact) -> Fact:
+    """A fact that charges a post where it charged a unit."""
+    unit = getattr(fact, "charged", None)
+    return fact if unit is None else structs.replace(fact, charged=structs.replace(unit, post=post))
 
 
 def test_a_reading_is_of_a_subtree_a_category_and_a_period(db):

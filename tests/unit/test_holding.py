@@ -12,6 +12,7 @@ from msgspec import structs
 
 from schemas import facts
 from schemas.facts import Unit
+from schemas.members import BirthData
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
@@ -30,10 +31,16 @@ from tests.support.builders import (
     changed,
     in_the_field,
     subject,
+    weiyang,
 )
+from workflows.birth import plain
 from workflows.case import Case, Owner, decode, encode, evolve
 from workflows.clocks.limits import parse_limit
-from workflows.holding import Holder, holder_of, turn
+from workflows.decision import Decision
+from workflows.definitions import DEFINITIONS
+from workflows.definitions.incident import INCIDENT
+from workflows.holding import Holder, hold, holder_of, may_order, present, turn
+from workflows.machine import Speaker
 from workflows.policy.index import Policy
 from workflows.policy.model import LimitRow, RungRow
 
@@ -41,6 +48,7 @@ CITY_UNIT, DISTRICT_UNIT, STREET_UNIT = Unit("/XA/"), Unit("/XA/WY/"), Unit("/XA
 LEAF_UNIT = Unit("/XA/WY/WY01/WY01-01/")
 URBAN, GREEN = Unit("/XA/WY/", "WY-URBAN"), Unit("/XA/WY/", "WY-GREEN")
 STAFF = "WY01-STAFF1"
+OTHER_STREET = "WY02-CHIEF"
 
 
 def rules(*limits: tuple[str, str], rungs: tuple[RungRow, ...] = (), **options: Any) -> Policy:
@@ -119,6 +127,85 @@ def test_urging_presses_who_must_act_and_not_who_has_handled_it():
     story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
     story.done("incident.urged", CITY)
     assert story.one(facts.AlertRaised).to == (DISTRICT,)
+
+
+# ---- what one post holds ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held_by_posts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Incidents whose place says nothing: in the hands of one post where they were in those of a leaf."""
+    in_posts = [structs.replace(s, hands="post") for s in INCIDENT.states.values() if s.hands == "place"]
+    states = {**INCIDENT.states, **{state.name: state for state in in_posts}}
+    monkeypatch.setitem(DEFINITIONS, "incident", structs.replace(INCIDENT, states=states))
+
+
+def verified_by(post: str) -> Story:
+    """To be closed within an hour of working time from 10:00 on, by one post of the leaf."""
+    tell = ("holder", "holder_chief", "upper_chief")
+    story = Story(rules(("close", "1工作时"), rungs=(RungRow("*", "due", "at", tell=tell),)))
+    story.reported(BARE).accepted().handled()
+    story.case.post = post
+    story.done("verification.recorded", MEMBER, at("03-02 10:00"), outcome="solved")
+    return story
+
+
+@pytest.mark.usefixtures("held_by_posts")
+def test_the_work_of_a_post_is_told_to_it_and_to_those_above_and_charged_to_it():
+    story = verified_by(MEMBER)
+    unit = Unit(LEAF_UNIT.path, post=MEMBER)
+    assert story.case.holdings[-1].unit == unit
+    story.until(at("03-02 12:00"))
+    assert told(story, "close", 4) == [(MEMBER, LEAF_CHIEF, STREET)]
+    assert units(story, facts.ClockRung) == [("close", 4, unit)]
+    assert decode(encode(story.case)) == story.case
+
+
+@pytest.mark.usefixtures("held_by_posts")
+def test_above_the_chief_of_a_grid_is_the_chief_of_the_next_one():
+    story = verified_by(LEAF_CHIEF)
+    story.until(at("03-02 12:00"))
+    assert told(story, "close", 4) == [(LEAF_CHIEF, STREET)]
+
+
+@pytest.mark.usefixtures("held_by_posts")
+@pytest.mark.parametrize("vacant", [True, False])
+def test_work_of_a_post_that_nobody_has_is_told_to_those_above(vacant):
+    story = verified_by(MEMBER)
+    posts = [structs.replace(p, vacant=True) if p.code == MEMBER else p for p in story.register.pack.posts]
+    kept = posts if vacant else [p for p in posts if p.code != MEMBER]
+    story.register = changed(story.register, posts=tuple(kept))
+    story.until(at("03-02 12:00"))
+    assert told(story, "close", 4) == [(LEAF_CHIEF, STREET)]
+
+
+@pytest.mark.usefixtures("held_by_posts")
+@pytest.mark.parametrize(
+    ("said_by", "rightful"), [(MEMBER, True), (LEAF_CHIEF, False), (STREET, True), (CITY, True), (OTHER_STREET, False)]
+)
+def test_only_the_post_itself_and_those_above_its_grid_speak_for_its_work(said_by, rightful):
+    story = verified_by(MEMBER)
+    decision = Decision(story.case, story.rules, story.register, story.now, story.now)
+    assert may_order(decision, story.register.posts[said_by]) is rightful
+
+
+def test_a_case_is_born_into_the_hands_of_the_post_that_its_event_names():
+    bears = plain("watch", post=lambda data: data.reference or "")
+    decision = Decision(Case(id=subject("WY01")), weiyang(), weiyang(), at("03-02 09:00"), at("03-02 09:00"))
+    assert bears.begin(decision, BirthData(grid="WY01-01", reference=MEMBER), "", "WY01", ()) is None
+    assert bears.assign(decision, BirthData(), Speaker("", "", 0, "", 4), "open") is None
+    hold(decision, "post")
+    assert [type(fact) for fact in decision.facts] == [facts.Born, facts.Held]
+    assert holder_of(decision.case, "post") == Holder("WY01-01", 4, post=MEMBER)
+    assert present(decision.case, weiyang()) == Unit(LEAF_UNIT.path, post=MEMBER)
+    assert decision.case.owner == Owner("WY01-01", 4)
+
+
+def test_a_case_is_not_born_into_the_hands_of_a_post_that_nobody_knows():
+    bears = plain("watch", post=lambda data: data.reference or "")
+    decision = Decision(Case(id=subject("WY01")), weiyang(), weiyang(), at("03-02 09:00"), at("03-02 09:00"))
+    refused = bears.begin(decision, BirthData(grid="WY01-01", reference="nobody"), "", "WY01", ())
+    assert refused is not None and (refused.reason, refused.field) == (Reason.UNKNOWN_CODE, "data.post")
 
 
 # ---- whose a clock is -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from workflows.policy.model import (
     Authority,
     Category,
     Department,
+    DutyRow,
     Grid,
     LimitRow,
     Pack,
@@ -49,7 +50,12 @@ ROLES = Columns(
     ("rule", "trigger", "role"),
     ("levels", "scope", "note", "sources", "deadlines", "allowance", "definition"),
 )
-TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DAYS)
+DUTIES = Columns(
+    "duties.csv",
+    ("code", "role", "period"),
+    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis"),
+)
+TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DUTIES, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
 
 Rows = dict[str, tuple[int, ...]]
@@ -133,6 +139,7 @@ def _assemble(
         limits=each(LIMITS, _limit),
         rungs=each(RUNGS, _rung),
         roles=tuple(role_row for _, role_row in roles),
+        duties=each(DUTIES, duty_row),
     )
     return pack, rows
 
@@ -216,6 +223,27 @@ def _rung(row: Row) -> RungRow:
         tell=row.words("tell"),
         act="escalate" if act else "",
         definition=row.text("definition"),
+    )
+
+
+def duty_row(row: Row) -> DutyRow:
+    """A row of duties.csv. A duty without a name is called by its code."""
+    about, distinct = row.text("object") or "grid", row.choice("distinct", ("", "day", "place"))
+    if about not in ("grid", "chief"):
+        row.bad("object", f"{about!r} is unknown", "write grid, or chief for the chief of that grid")
+    return DutyRow(
+        code=row.code("code"),
+        name=row.text("name") or row.text("code"),
+        role=row.text("role"),
+        period=row.text("period"),
+        levels=row.levels("levels"),
+        object="chief" if about == "chief" else "grid",
+        quota=row.number_in("quota", 1),
+        distinct="day" if distinct == "day" else "place" if distinct else "",
+        needs=row.words("needs"),
+        reports_to=row.words("reports_to"),
+        calendar=row.text("calendar"),
+        basis=row.text("basis"),
     )
 
 

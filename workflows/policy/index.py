@@ -11,7 +11,7 @@ from schemas.events import canonical
 from schemas.members import Position
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
-from workflows.policy.model import Category, Department, Grid, LimitRow, Pack, Post, RoleRow, RungRow
+from workflows.policy.model import Category, Department, DutyRow, Grid, LimitRow, Pack, Post, RoleRow, RungRow
 
 if TYPE_CHECKING:
     from shapely import STRtree
@@ -61,6 +61,7 @@ class Policy:
         self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
         for role_row in pack.roles:
             self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
+        self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self._limits: dict[tuple[str, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
             self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
@@ -126,6 +127,22 @@ class Policy:
     def clock_of_days(self) -> Calendar:
         """The root's calendar, whose local days the figures use."""
         return self.calendars[self.calendar_of(self.root)]
+
+    def duties_of(self, home: str) -> tuple[tuple[DutyRow, str], ...]:
+        """What the posts of a home owe, as (duty, post), in order of duties.csv and posts.csv.
+
+        Whether a post and its grid stand in a period is asked when it begins.
+        """
+        return self._duties.get(home, ())
+
+    @cached_property
+    def _duties(self) -> dict[str, tuple[tuple[DutyRow, str], ...]]:
+        found: dict[str, list[tuple[DutyRow, str]]] = {}
+        for duty in self.pack.duties:
+            for post in self.pack.posts:
+                if post.grid in self.grids and duty.owed_by(post, self.grids[post.grid].level):
+                    found.setdefault(self.home(post.grid), []).append((duty, post.code))
+        return {home: tuple(owed) for home, owed in found.items()}
 
     # ---- the rules ----------------------------------------------------------------------------------------
 

@@ -139,6 +139,32 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     definition: str = ""  # the kind of case; empty: every one that has the trigger
 
 
+OWES_NOTHING = ("intake", "inspection")
+"""Roles that can owe no duty: systems that report by themselves, and posts that only read."""
+
+
+class DutyRow(Struct, frozen=True, omit_defaults=True):
+    """One duty (履职): what each post of a role owes in each period, about its own grid."""
+
+    code: str
+    name: str
+    role: str
+    period: str  # one of figures.PERIODS, on the pack's local days
+    levels: tuple[int, ...] = ()  # levels of the post's grid; empty: any
+    object: Literal["grid", "chief"] = "grid"  # what it is about: the post's grid, or the chief of that grid
+    quota: int = 1  # how many records keep it
+    distinct: Literal["", "day", "place"] = ""  # what makes two records two: nothing more, a local day, a grid
+    needs: tuple[str, ...] = ()  # what a record must bring: photo, form
+    reports_to: tuple[str, ...] = ()  # who is told when it is kept or missed: words of routing.recipients
+    calendar: str = ""  # owed in periods only in which this calendar has working time; empty: in every one
+    basis: str = ""  # where it comes from
+
+    def owed_by(self, post: Post, level: int) -> bool:
+        """Whether a post, at a grid of a level, owes this duty. Vacant posts owe nothing."""
+        fits = post.role == self.role and (not self.levels or level in self.levels)
+        return fits and not post.vacant and post.role not in OWES_NOTHING
+
+
 UNBORN_CAP = 10_000
 """How many cases of a home may hold early events before their report, unless the pack says it."""
 
@@ -190,6 +216,7 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     limits: tuple[LimitRow, ...] = ()
     rungs: tuple[RungRow, ...] = ()
     roles: tuple[RoleRow, ...]
+    duties: tuple[DutyRow, ...] = ()
 
 
 def encode(pack: Pack) -> bytes:

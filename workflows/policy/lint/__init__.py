@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
 from workflows.policy.lint.register import (
+    lint_asked_posts,
     lint_calendars_of_grids,
     lint_chiefs,
     lint_codes,
     lint_departments,
     lint_division,
-    lint_duties,
     lint_levels,
     lint_posts,
     lint_tree,
@@ -40,7 +41,7 @@ CHECKS = (
     lint_calendars_of_grids,
     lint_departments,
     lint_posts,
-    lint_duties,
+    lint_asked_posts,
     lint_chiefs,
     lint_categories,
     lint_authority,
@@ -51,6 +52,7 @@ CHECKS = (
     lint_roles,
     lint_definitions,
     lint_options,
+    lint_duties,
     lint_fixings,
 )
 

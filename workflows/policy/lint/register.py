@@ -33,6 +33,7 @@ def lint_codes(context: LintContext) -> None:
         (DEPARTMENTS, (department.code for department in context.pack.departments)),
         (POSTS, (post.code for post in context.pack.posts)),
         ("categories.csv", (category.code for category in context.pack.categories)),
+        ("duties.csv", (duty.code for duty in context.pack.duties)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}
@@ -153,7 +154,7 @@ def lint_posts(context: LintContext) -> None:
             context.warning(POSTS, index, "vacant", text, "fill the post and empty this cell")
 
 
-def lint_duties(context: LintContext) -> None:
+def lint_asked_posts(context: LintContext) -> None:
     """Every grid has the posts that its level asks for (一长一员, M7; 包抓, M43)."""
     filled: dict[str, list[Post]] = defaultdict(list)
     for post in context.pack.posts:

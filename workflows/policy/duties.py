@@ -1,0 +1,28 @@
+"""Who owes which duty (履职), and for which periods. Pure.
+
+1. A duty is owed by each occupied post of its role, at its levels, about the post's own grid. Vacant posts owe nothing,
+   nor do posts that no person fills or that only read (`model.OWES_NOTHING`).
+2. It is owed for each period of its kind, on the pack's local days: every natural day, every week from Monday, every
+   half-month and so on. Where the duty names a calendar, a period without working time in it owes nothing.
+3. It is owed for a whole period or not at all: grid and post must stand on the period's first day.
+"""
+
+from workflows.clocks.calendar import day_number
+from workflows.figures import period_bounds
+from workflows.policy.index import Policy
+from workflows.policy.model import DutyRow, Post
+
+SPREAD_MS = 5 * 60_000
+"""Rungs that time bears come up within this span after they are due, so that not all of a country come up at once."""
+SHORTEST = {"day": 1, "week": 7, "half_month": 13, "month": 28, "quarter": 90, "half": 181, "year": 365}
+"""The least number of days of a period."""
+
+
+def is_owed(duty: DutyRow, post: Post, first: int, register: Policy) -> bool:
+    """Whether a post that owes a duty owes it for the period that begins on the local day `first`, YYYYMMDD."""
+    begins, grid = register.clock_of_days.day_start(first), register.grids.get(post.grid)
+    if grid is None or not (register.stands(grid, begins) and register.stands(post, begins)):
+        return False
+    calendar = register.calendars.get(duty.calendar)
+    days = range(day_number(first), day_number(period_bounds(first, duty.period)[1]) + 1)
+    return calendar is None or any(calendar.windows_of(number) for number in days)
