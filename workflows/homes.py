@@ -4,8 +4,8 @@
    seven days apart. Both are functions of the log, so whatever comes late (spread, in quarantine) decides as if it had
    come in its time.
 2. When a period begins, the home bears what is owed in it under the pack that is active then: what stands on its first
-   day. It does so by sends, a bounded number in one firing, and goes on at the same instant in the next one. Births come
-   up within a spread; as soon as the home knows of a further activation they wait no longer.
+   day. It does so by sends, a bounded number in one firing, and goes on at the same instant in the next one. Births
+   come up within a spread; as soon as the home knows of a further activation they wait no longer.
 3. An activation comes up a millisecond before its arrival. What was owed under the pack before and stands no more under
    the new one ends, in the period that holds this instant; what is over stays as it is.
 4. What lies wholly within a silence is owed by nobody; the home tells each such silence once.

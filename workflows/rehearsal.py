@@ -26,6 +26,7 @@ from workflows.definitions import DEFINITIONS
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
+from workflows.turn import Result
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -110,7 +111,7 @@ class Walk:
                             post = self.speakers(case, born)[0]
                             self.say(result.case, born, *self.samples.events[born][0], post, at)  # is released
 
-    def say(self, case: Case, kind: str, data: EventData, raw: msgspec.Raw, post: Post, at: int) -> decide.Result:
+    def say(self, case: Case, kind: str, data: EventData, raw: msgspec.Raw, post: Post, at: int) -> Result:
         """Say one thing."""
         event = Envelope(
             specversion="1.0",

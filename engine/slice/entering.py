@@ -38,7 +38,7 @@ def course_of(row: PartitionRow, policy: Callable[[str], Policy]) -> homes.Cours
 def note_silence(row: PartitionRow, arrival: int) -> None:
     """Keep in a partition's row that nothing has arrived for long before an arrival.
 
-    Whoever moves the clock to an arrival asks here first: a slice may end with the clock there and the record undecided.
+    Whoever moves the clock to an arrival asks here first: a slice may end with the clock there, the record undecided.
     """
     if arrival - row.clock > homes.SILENCE_MS and row.packs != "[]":
         known = msgspec.json.decode(row.silences or "[]", type=list[tuple[int, int]])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -15,13 +16,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.derived_ids import derived_subject, home_subject, instant_of
-from schemas.kinds.home import Home, Turned, Unobserved
+from schemas.kinds.home import Unobserved
 from schemas.members import EventData
-from tests.support.builders import DAY, HOUR, at, weiyang
+from tests.support.builders import DAY, HOUR, at
 from tests.support.calendar_samples import china
 from workflows import homes
 from workflows.case import Case
-from workflows.decision import Decision
 from workflows.definitions import comes_up
 from workflows.figures import to_day
 from workflows.machine import Bears, Owed
@@ -174,7 +174,7 @@ class Oracle:
         self.told: set[tuple[int, int]] = set()
         spans = [*line.activations, ("", line.clock)]
         entered = False
-        for (name, begin), (_, end) in zip(spans, spans[1:], strict=False):
+        for (name, begin), (_, end) in pairwise(spans):
             pack = line.packs[name]
             if not entered and not pack.rows:
                 continue
@@ -202,9 +202,9 @@ class Oracle:
             for period in [holding(o.period, DAYS.local_day(instant))]
         }
         for subject, begins in self.born.items():
-            if begins <= instant <= self.ends[subject] and subject not in kept and subject not in self.ended:
-                if subject not in self.line.closed:
-                    self.ended[subject] = instant
+            gone = subject in kept or subject in self.ended or subject in self.line.closed
+            if begins <= instant <= self.ends[subject] and not gone:
+                self.ended[subject] = instant
 
 
 def periods(name: str, begin: int, end: int) -> Iterator[Period]:

@@ -63,7 +63,10 @@ STATES = (
 
 AT_WORK = ("reported", "accepted", "handling")
 OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified", "returned", "suspended")
-ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
+ENDED = ("closed", "rejected", "withdrawn", "force_closed")
+
+GOES_ON_IN = ("incident", "service_request")
+"""Kinds of case into which one of this kind may be merged."""
 
 TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
@@ -103,6 +106,9 @@ TRANSITIONS = (
     Transition("case.urged", OPEN, "="),
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
+    Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.survivor_changed", ("merged",), "="),
+    Transition("case.survivor_ended", ("merged",), "="),
 )
 
 
@@ -298,14 +304,17 @@ EFFECTS: dict[str, Effect] = {
     "incident.resumed": effects.take_up,
     "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
-    "incident.merged": effects.merge,
+    "incident.merged": effects.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": effects.note("withdrawn"),
+    "incident.withdrawn": effects.withdraw,
     "incident.force_closed": effects.note("force_closed"),
     "case.evidence_added": effects.add_evidence,
     "case.commented": effects.note("comment"),
     "case.acknowledged": effects.acknowledge,
     "case.urged": effects.urge,
+    "case.absorbed": effects.absorb,
+    "case.survivor_changed": effects.change_survivor,
+    "case.survivor_ended": effects.hear_end,
 }
 """Effects by trigger. A trigger without one only moves the case."""
 
@@ -325,4 +334,5 @@ INCIDENT = define(
     lapses="verification.lapsed",
     returns=("incident.returned",),
     resumes="incident.resumed",
+    at_end=effects.at_end,
 )
