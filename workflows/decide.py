@@ -28,7 +28,7 @@ from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, Send, believed
-from workflows.definitions import DEFINITIONS, born_by
+from workflows.definitions import DEFINITIONS, born_by, is_home
 from workflows.machine import Definition, Speaker, nobody
 from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
@@ -118,6 +118,8 @@ def _decide(
 ) -> Decision | Refusal | None:
     """The facts of one event, or a refusal; None if it has come early and may wait."""
     event, data, register = incoming.record.event, incoming.data, turn.register
+    if is_home(event.subject):
+        return Refusal(Reason.IMPOSSIBLE, "subject", "this is the case of the home itself, to which nobody speaks")
     post = register.posts.get(event.actor)
     if post is None or post.vacant or not register.stands(post, incoming.arrival):
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
@@ -144,6 +146,8 @@ def _birth(
 ) -> Decision | Refusal:
     """A case begins, by what a post says, or another case: nobody asks that one for a right."""
     begins = definition.births[trigger]
+    if post is not None and homes.is_expected(d.register, d.case.id):
+        return Refusal(Reason.IMPOSSIBLE, "subject", "time bears the case of this id: mint a new one")
     # Told first: the rules below ask the case for its place.
     refused = begins.begin(d, data, post.grid if post else "", home_of(d.case.id), nearby)
     if refused is None and post is not None:

@@ -19,12 +19,13 @@ from msgspec import Struct, structs
 
 from schemas import facts
 from schemas.derived_ids import HOME, derived_subject, instant_of
+from schemas.envelope import is_subject
 from schemas.kinds.home import Home, Turned, Unobserved
 from schemas.partition import home_of
 from workflows.case import AWAITED, Case
 from workflows.clocks.calendar import Calendar
 from workflows.decision import Decision
-from workflows.definitions import BEARING
+from workflows.definitions import BEARING, births_before
 from workflows.definitions.home import ENTERED
 from workflows.machine import Bears, Owed
 from workflows.periods import SPREAD_MS, Period, first_instant, holding, last_instant, next_period, spread_of
@@ -87,12 +88,9 @@ def subject_of(home: str, owing: Owing, period: Period, days: Calendar) -> str:
 
 @lru_cache(maxsize=256)
 def expected(policy: Policy, home: str, begins: int) -> dict[str, Owing]:
-    """The ids of what is owed in the periods of a home that begin at an instant (ms), under a pack."""
+    """The ids of what is owed in the periods of a home that begin at the first instant of a day (ms), under a pack."""
     days = policy.clock_of_days
-    day = days.local_day(begins)
-    if days.day_start(day) != begins:
-        return {}
-    found = {}
+    day, found = days.local_day(begins), {}
     for each in owing(policy, home):
         period = holding(each.owed.period, day)
         if period.first == day and each.bears.stands(policy, each.owed, day):
@@ -102,7 +100,16 @@ def expected(policy: Policy, home: str, begins: int) -> dict[str, Owing]:
 
 def is_expected(policy: Policy, subject: str) -> bool:
     """Whether time bears a case of this id under a pack, or has borne it."""
-    return subject in expected(policy, home_of(subject), instant_of(subject))
+    if not BEARING or not is_subject(subject):
+        return False
+    begins, days = instant_of(subject), policy.clock_of_days
+    return days.day_start(days.local_day(begins)) == begins and subject in expected(policy, home_of(subject), begins)
+
+
+def only_by_time(trigger: str) -> bool:
+    """Whether time bears all cases that take a trigger, so that one that has not come yet has a derived id."""
+    births = births_before(trigger)
+    return bool(births) and births <= {bears.born for _, bears in BEARING}
 
 
 # ---- what a home does -----------------------------------------------------------------------------------------

@@ -222,7 +222,10 @@ class PartitionRun:
         self._decide_of(body.event.subject, record, arrival)
 
     def _decide_of(self, id_: str, record: DecodedRecord, arrival: int) -> None:
-        """Decide a record of a case. Where the case stands, or a rule fails on it now, the record waits."""
+        """Decide a record of a case, and before it what was due of the case. Where the case stands, or a rule fails on
+        it now, the record waits."""
+        while (due := self.decisions.pressing(id_, arrival)) is not None:
+            self._fire(id_, due, arrival)
         if id_ not in self.reads.standing:
             try:
                 if record.row.kind == "release":
