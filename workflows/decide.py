@@ -23,7 +23,7 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, homes, parking, routing, sla
+from workflows import birth, effects, holding, homes, merging, parking, routing, sla
 from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -171,7 +171,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     definition, state = DEFINITIONS[d.case.definition], d.case.state
     speaker = _speaker(d, post)
     name = trigger_of(event_type)
-    on = effects.gone_on(d)
+    on = merging.gone_on(d)
     if born_by(data) is not None:
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been reported already{on}: mint a new subject")
     if on:

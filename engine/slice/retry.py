@@ -31,7 +31,7 @@ from workflows.turn import decode_sent
 log = logging.getLogger(__name__)
 
 
-class WaitingItem(Struct):
+class WaitingRecord(Struct):
     """What waits: a record, decoded, or what another case has said. `nearby`: cases that a report is compared with;
     None: those that are there now."""
 
@@ -52,7 +52,7 @@ class CaseRun:
         self.decided: list[WaitingRow] = []
         self.trying = ""  # how isolation would name what is being decided, with the position of its record
 
-    def run(self, waiting: Sequence[WaitingItem], steps: int) -> bool:
+    def run(self, waiting: Sequence[WaitingRecord], steps: int) -> bool:
         """Decide what waits, up to so many steps. Whether all of it was decided; what a rule raises comes out."""
         id_, left, row = self.stands.case_id, list(reversed(waiting)), self.decisions.row
         last = row.n + steps
@@ -89,7 +89,7 @@ class CaseRun:
         id_ = self.stands.case_id
         return firing_name(self.reads.cases.get(id_) or Case(id=id_))
 
-    def decide(self, item: WaitingItem) -> None:
+    def decide(self, item: WaitingRecord) -> None:
         """Decide one thing that waits, or activate a pack."""
         row, voice = item.row, self.stands.voice
         self.position = row.position
@@ -102,7 +102,7 @@ class CaseRun:
             self.position += 1
         self.decided.append(row)
 
-    def decide_record(self, item: WaitingItem, voice: str) -> None:
+    def decide_record(self, item: WaitingRecord, voice: str) -> None:
         """Decide one record that waits, or activate a pack."""
         row, id_ = item.row, self.stands.case_id
         if row.kind == "pack":
@@ -200,7 +200,7 @@ def read(
     rows: Sequence[WaitingRow],
     policies: Policies,
     settlements: dict[tuple[int, int], str],
-) -> tuple[SliceReads, list[WaitingItem]]:
+) -> tuple[SliceReads, list[WaitingRecord]]:
     """The case with what is hidden of it, its neighbours, and the records that wait."""
     reads, id_ = SliceReads(connection, policies, settlements, 0), stands.case_id
     reads.due[stands.partition] = DueCases(reads, stands.partition)
@@ -210,7 +210,7 @@ def read(
     for row in rows:
         record = InboxRow(row.partition, row.position, row.arrival, row.kind, row.principal, row.body)
         nearby = msgspec.json.decode(row.nearby, type=list[str]) if row.nearby else None
-        waiting.append(WaitingItem(row, decode_row(record), nearby))
+        waiting.append(WaitingRecord(row, decode_row(record), nearby))
     events = [each.record.body.event for each in waiting if each.record.body is not None]
     reads.read_seen({key for event in events for key in keys_of(stands.partition, event)})
     reads.fetch({name for each in waiting for name in each.nearby or ()}, standing_too=True)

@@ -183,10 +183,11 @@ class SurvivorEnded(EventData, frozen=True, kw_only=True):
     state: str
 
 
+ABSORBED, SURVIVOR_CHANGED, SURVIVOR_ENDED = "case.absorbed", "case.survivor_changed", "case.survivor_ended"
 MERGING: dict[str, type[EventData]] = {
-    "case.absorbed": Absorbed,
-    "case.survivor_changed": SurvivorChanged,
-    "case.survivor_ended": SurvivorEnded,
+    ABSORBED: Absorbed,
+    SURVIVOR_CHANGED: SurvivorChanged,
+    SURVIVOR_ENDED: SurvivorEnded,
 }
 """What cases that are merged say to each other."""
 

@@ -30,7 +30,7 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parents[2]
 ROLES = ("gateway-1", "worker-1", "worker-2", "alerts-1", "performance-1")
-RATE = 80.0
+RATE = 40.0
 ASLEEP = (
     ("worker-1", "slice.after_read:stop@3"),
     ("worker-2", "slice.before_commit:stop@3"),

@@ -13,7 +13,7 @@ from schemas.kinds.incident import MERGING, Absorbed
 from schemas.refusals import Reason
 from tests.support.builders import BARE, CENTRE, DAY, HOTLINE, MEMBER, STREET, Story, subject
 from workflows.definitions import DEFINITIONS
-from workflows.effects import MOST_ABSORBED, MOST_LINKS
+from workflows.merging import MOST_ABSORBED, MOST_LINKS
 from workflows.turn import MOST_SENDS, SENT
 
 

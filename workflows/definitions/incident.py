@@ -35,7 +35,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, sla
+from workflows import birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.figures import Measure
@@ -304,17 +304,17 @@ EFFECTS: dict[str, Effect] = {
     "incident.resumed": effects.take_up,
     "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
-    "incident.merged": effects.merge(GOES_ON_IN),
+    "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": effects.withdraw,
+    "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
     "incident.force_closed": effects.note("force_closed"),
     "case.evidence_added": effects.add_evidence,
     "case.commented": effects.note("comment"),
     "case.acknowledged": effects.acknowledge,
     "case.urged": effects.urge,
-    "case.absorbed": effects.absorb,
-    "case.survivor_changed": effects.change_survivor,
-    "case.survivor_ended": effects.hear_end,
+    "case.absorbed": merging.absorb,
+    "case.survivor_changed": merging.change_survivor,
+    "case.survivor_ended": merging.hear_end,
 }
 """Effects by trigger. A trigger without one only moves the case."""
 
@@ -334,5 +334,5 @@ INCIDENT = define(
     lapses="verification.lapsed",
     returns=("incident.returned",),
     resumes="incident.resumed",
-    at_end=effects.at_end,
+    at_end=merging.at_end,
 )

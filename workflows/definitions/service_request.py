@@ -8,7 +8,7 @@
 
 from schemas import facts
 from schemas.kinds import service_request
-from workflows import birth, effects
+from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
 from workflows.figures import Measure
 from workflows.machine import Birth, Effect, NamedClock, State, Transition, define
@@ -92,17 +92,17 @@ EFFECTS: dict[str, Effect] = {
     "incident.resumed": effects.take_up,
     "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
-    "incident.merged": effects.merge(GOES_ON_IN),
+    "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": effects.withdraw,
+    "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
     "incident.force_closed": effects.note("force_closed"),
     "case.evidence_added": effects.add_evidence,
     "case.commented": effects.note("comment"),
     "case.acknowledged": effects.acknowledge,
     "case.urged": effects.urge,
-    "case.absorbed": effects.absorb,
-    "case.survivor_changed": effects.change_survivor,
-    "case.survivor_ended": effects.hear_end,
+    "case.absorbed": merging.absorb,
+    "case.survivor_changed": merging.change_survivor,
+    "case.survivor_ended": merging.hear_end,
 }
 
 SERVICE_REQUEST = define(
@@ -116,7 +116,7 @@ SERVICE_REQUEST = define(
     clocks=CLOCKS,
     measures=MEASURES,
     resumes="incident.resumed",
-    at_end=effects.at_end,
+    at_end=merging.at_end,
     fulfils=FULFILS,
     returns=("incident.returned",),
 )
