@@ -60,7 +60,7 @@ class Course(Struct, frozen=True):
         return self.activations[packs][1] - 1 if packs < len(self.activations) else None
 
 
-class Owing(NamedTuple):
+class OwedCase(NamedTuple):
     """Something that a home owes, and the kind of case that it is."""
 
     kind: str
@@ -69,9 +69,9 @@ class Owing(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def owing(policy: Policy, home: str) -> tuple[Owing, ...]:
+def owing(policy: Policy, home: str) -> tuple[OwedCase, ...]:
     """All that is owed in a home under a pack, in the order of its births."""
-    return tuple(Owing(kind, bears, owed) for kind, bears in BEARING for owed in bears.owes(policy, home))
+    return tuple(OwedCase(kind, bears, owed) for kind, bears in BEARING for owed in bears.owes(policy, home))
 
 
 @lru_cache(maxsize=64)
@@ -80,14 +80,14 @@ def homes(policy: Policy) -> frozenset[str]:
     return frozenset(home for home in {policy.home(grid) for grid in policy.grids} if owing(policy, home))
 
 
-def subject_of(home: str, owing: Owing, period: Period, days: Calendar) -> str:
+def subject_of(home: str, owing: OwedCase, period: Period, days: Calendar) -> str:
     """The id of the case of what is owed in a period."""
     owed = owing.owed
     return derived_subject(home, owing.kind, owed.row, owed.post, period.first, first_instant(period, days))
 
 
 @lru_cache(maxsize=256)
-def expected(policy: Policy, home: str, begins: int) -> dict[str, Owing]:
+def expected(policy: Policy, home: str, begins: int) -> dict[str, OwedCase]:
     """The ids of what is owed in the periods of a home that begin at the first instant of a day (ms), under a pack."""
     days = policy.clock_of_days
     day, found = days.local_day(begins), {}
@@ -228,7 +228,7 @@ def turn(d: Decision, after: Home, course: Course) -> None:
 # ---- the periods of a home ------------------------------------------------------------------------------------
 
 
-def starting(all_owed: Sequence[Owing], first: int) -> dict[str, Period]:
+def starting(all_owed: Sequence[OwedCase], first: int) -> dict[str, Period]:
     """The periods in which something is owed, by name, that begin on a local day."""
     periods = (holding(name, first) for name in {each.owed.period for each in all_owed})
     return {period.name: period for period in sorted(periods) if period.first == first}

@@ -101,10 +101,10 @@ def sound(line: Line, tmp_path: Path) -> None:
     check_export(line, tmp_path)
 
 
-def rows(line: Line) -> list[tuple[str, Any]]:
+def rows(line: Line) -> list[tuple[str, int | None, bool]]:
     with line.engine.database.read() as connection:
         sql = "SELECT id, next_at, open FROM cases ORDER BY id"
-        return [tuple(row) for row in connection.exec_driver_sql(sql)]
+        return [(id_, next_at, bool(open_)) for id_, next_at, open_ in connection.exec_driver_sql(sql)]
 
 
 # ---- when something is owed ---------------------------------------------------------------------------------
@@ -253,9 +253,8 @@ def test_walks_that_end_at_one_instant_come_up_one_by_one_dated_when_due(line: L
     activate(line, street(*leaves), NOON)
     tick(line, NOON + DAY)
     ends = at("03-05 00:00") - 1
-    due = [
-        next_at - ends for id_, next_at, _ in rows(line) if id_ in {walk("PATROL", leaf, 20260304) for leaf in leaves}
-    ]
+    cases = {walk("PATROL", leaf, 20260304) for leaf in leaves}
+    due = [(next_at or 0) - ends for id_, next_at, _ in rows(line) if id_ in cases]
     assert len(due) == len(leaves) == len(set(due)) and min(due) >= 0 and max(due) < periods.SPREAD_MS
     tick(line, ends + periods.SPREAD_MS + 1)
     for leaf in leaves:
