@@ -37,7 +37,8 @@ class CommentAdded(EventData, frozen=True, kw_only=True):
 
 
 class Acknowledged(EventData, frozen=True, kw_only=True):
-    """A supervisor has seen the alerts of a case (知悉): their repeats stop for the current deadline."""
+    """A post has seen what the alerts of a case told it (知悉): the repeats of these rungs stop for this post alone,
+    until the clock, its deadline, the cycle or the holder of the post is another."""
 
     clock: Annotated[str, Meta(max_length=20)] | None = None
 

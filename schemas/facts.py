@@ -254,10 +254,18 @@ class Noted(Fact, frozen=True, tag="incident.noted"):
 
 
 class Acknowledged(Fact, frozen=True, tag="incident.acknowledged"):
-    """A supervisor has seen the present alerts, and their repeats stop."""
+    """A post has seen what a rung of a clock told it (知悉): this rung's repeats stop for this post.
+
+    Earlier releases told no rung: theirs stopped every repeat of the clock, and `alert.ended` says which.
+    """
 
     by: str
     clock: str = ""
+    level: int = 0
+    cycle: int = 0
+    target: int = 0
+    rung: str = ""
+    valid_from: int = 0  # of the post, a local day: from it on the post is held by who has seen it; 0: open
 
 
 class Urged(Fact, frozen=True, tag="incident.urged"):
@@ -438,7 +446,8 @@ class AlertRaised(Fact, frozen=True, tag="alert.raised"):
 
 
 class AlertEnded(Fact, frozen=True, tag="alert.ended"):
-    """All alerts of a clock end: resolved (done), withdrawn (they were wrong) or acknowledged (seen)."""
+    """All alerts of a clock end: resolved (done) or withdrawn (they were wrong). Earlier releases also said so of what
+    somebody had acknowledged."""
 
     clock: str
     level: int

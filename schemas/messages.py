@@ -24,8 +24,11 @@ class Line(Struct, frozen=True, omit_defaults=True):
     """
 
     id: str
-    alert: Annotated[str, Meta(description="what `id` is about; the same for firing, acknowledged and its end")]
-    what: Annotated[str, Meta(description="firing, acknowledged, resolved or withdrawn")]
+    alert: Annotated[str, Meta(description="what `id` is about; the same for its firing, acknowledging and end")]
+    what: Annotated[
+        str,
+        Meta(description="firing, resolved or withdrawn; acknowledged: `by` has seen it, it fires on, nobody is rung"),
+    ]
     case: str
     kind: Annotated[str, Meta(description="the rung's name, or loop, or urge (催办)")]
     clock: str
@@ -36,7 +39,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     due_at: Annotated[Ms, Meta(description="the instant of the rung, milliseconds UTC")]
     raised_at: Ms
     due: Annotated[Ms, Meta(description="the clock's deadline, milliseconds UTC")] | None = None
-    by: Annotated[str, Meta(description="the post that ended it; empty: the case itself did")] = ""
+    by: Annotated[str, Meta(description="the post that ended or acknowledged it; empty: the case itself did")] = ""
     definition: Annotated[str, Meta(description="the kind of case, such as incident")] = ""
 
 

@@ -44,7 +44,7 @@ class Clock(Struct, frozen=True, array_like=True):
     next: int | None = None
     repeat: int = 0
     breached: bool = False
-    acknowledged: bool = False
+    acknowledged: bool = False  # somebody has seen a rung that fired
     alert_open: bool = False
 
 
@@ -83,6 +83,32 @@ class UnitOfClock(Struct, frozen=True, array_like=True):
     level: int
     unit: facts.Unit
     runs: tuple[tuple[int, int], ...] = ()
+
+
+class Seen(Struct, frozen=True, array_like=True):
+    """A post that has acknowledged a rung, as it was held then: the `valid_from` of its row in the pack.
+
+    None: an earlier release did not say.
+    """
+
+    post: str
+    valid_from: int | None = None
+
+
+class AlertedRung(Struct, frozen=True, array_like=True):
+    """A rung of a running clock's present target: since when it has told whom, and who has acknowledged it."""
+
+    clock: str
+    level: int
+    target: int
+    rung: str
+    since: int
+    posts: tuple[str, ...]
+    seen: tuple[Seen, ...] = ()
+
+    def quiet_for(self, post: str, valid_from: int) -> bool:
+        """Whether a post has acknowledged it, and is held since the same day as it was then."""
+        return any(each.post == post and each.valid_from in (None, valid_from) for each in self.seen)
 
 
 class Owner(Struct, frozen=True, array_like=True):
@@ -137,6 +163,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     about: str = ""  # another case of the home that this one speaks of
     own: AnyOwn = None  # what only its kind keeps
     absorbed: tuple[str, ...] = ()  # cases that were merged into it, also by way of others
+    alerted: tuple[AlertedRung, ...] = ()  # rungs that alerted somebody, of clocks and targets that still run
 
     @property
     def next_at(self) -> int | None:
@@ -178,6 +205,11 @@ class Case(Struct, omit_defaults=True, kw_only=True):
         """The runs of a clock under a unit that gave it up in this cycle."""
         key = clock, level, unit
         return next((each.runs for each in self.ledger if (each.clock, each.level, each.unit) == key), ())
+
+    def alerted_rung(self, clock: Clock, rung: str) -> AlertedRung | None:
+        """Whom a rung of a clock's present target has told; None: nobody yet."""
+        key = clock.name, clock.level, clock.target, rung
+        return next((each for each in self.alerted if (each.clock, each.level, each.target, each.rung) == key), None)
 
     def last_target(self, name: str, level: int) -> int:
         """The last target of a clock in this cycle, counted from 0; -1 if it never had one."""
@@ -342,7 +374,9 @@ def _set_target(case: Case, fact: facts.ClockFact) -> None:
     case.targets = (*others, (fact.clock, fact.level, fact.target))
 
 
-def _change_clock(case: Case, fact: facts.ClockFact | facts.AlertRaised | facts.AlertEnded, **changes: Any) -> None:
+def _change_clock(
+    case: Case, fact: facts.ClockFact | facts.Acknowledged | facts.AlertRaised | facts.AlertEnded, **changes: Any
+) -> None:
     case.clocks = tuple(
         structs.replace(c, **changes) if (c.name, c.level) == (fact.clock, fact.level) else c for c in case.clocks
     )
@@ -383,8 +417,10 @@ def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
         repeat=fact.repeat,
         breached=False,
         acknowledged=False,
+        alert_open=False,
     )
     case.charges = _without(case.charges, fact)
+    _forget_alerted(case, fact)
     _set_target(case, fact)
 
 
@@ -407,6 +443,7 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
         _keep_ledger(case, clock, fact.judged)
     case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
     case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
+    _forget_alerted(case, fact)
     if fact.clock == TOTAL:
         case.closed = fact.judged
 
@@ -428,12 +465,51 @@ def _keep_ledger(case: Case, clock: Clock, end: int) -> None:
         case.ledger = (*others, kept)
 
 
+def _forget_alerted(case: Case, fact: facts.ClockFact | facts.AlertEnded) -> None:
+    case.alerted = tuple(each for each in case.alerted if (each.clock, each.level) != (fact.clock, fact.level))
+
+
 def _alert_raised(case: Case, fact: facts.AlertRaised) -> None:
     _change_clock(case, fact, alert_open=True)
+    clock = case.clock(fact.clock, fact.level)
+    if clock is None:  # urging and loops are of no clock
+        return
+    before = case.alerted_rung(clock, fact.kind)
+    if before is None:
+        case.alerted = (
+            *case.alerted,
+            AlertedRung(clock.name, clock.level, clock.target, fact.kind, fact.due_at, fact.to),
+        )
+    else:
+        rung = structs.replace(before, posts=tuple(dict.fromkeys((*before.posts, *fact.to))))
+        case.alerted = tuple(rung if each is before else each for each in case.alerted)
+
+
+def _acknowledged(case: Case, fact: facts.Acknowledged) -> None:
+    if not fact.rung:  # of an earlier release: the ends of alerts that follow say what was seen
+        return
+    _change_clock(case, fact, acknowledged=True)
+    key, seen = (fact.clock, fact.level, fact.target, fact.rung), Seen(fact.by, fact.valid_from)
+    case.alerted = tuple(
+        structs.replace(each, seen=(*each.seen, seen))
+        if (each.clock, each.level, each.target, each.rung) == key
+        else each
+        for each in case.alerted
+    )
 
 
 def _alert_ended(case: Case, fact: facts.AlertEnded) -> None:
-    _change_clock(case, fact, alert_open=False, acknowledged=fact.how == "acknowledged")
+    if fact.how != "acknowledged":
+        _change_clock(case, fact, alert_open=False, acknowledged=False)
+        return _forget_alerted(case, fact)
+    # An earlier release ended alerts that somebody had seen. They are still open, and seen by that post alone.
+    _change_clock(case, fact, acknowledged=True)
+    case.alerted = tuple(
+        structs.replace(each, seen=(Seen(fact.by),))
+        if (each.clock, each.level) == (fact.clock, fact.level) and not each.seen
+        else each
+        for each in case.alerted
+    )
 
 
 _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
@@ -461,6 +537,7 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.ClockRung: _clock_rung,
     facts.ClockRecharged: _clock_recharged,
     facts.ClockStopped: _clock_stopped,
+    facts.Acknowledged: _acknowledged,
     facts.AlertRaised: _alert_raised,
     facts.AlertEnded: _alert_ended,
     **{fact: _kept for kind in KINDS for fact in kind.facts if issubclass(fact, OwnFact)},

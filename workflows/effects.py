@@ -234,13 +234,35 @@ def add_evidence(d: Decision, data: events.EvidenceAdded, speaker: Speaker) -> R
 
 
 def acknowledge(d: Decision, data: events.Acknowledged, speaker: Speaker) -> Refusal | None:
-    """Record that the alerts of a clock, or of all clocks, have been seen."""
-    alerted = [c for c in d.case.clocks if c.alert_open and data.clock in (None, c.name)]
-    if not alerted:
+    """Record that a post has seen what the rungs of a clock, or of all clocks, told it: they tell it no more.
+
+    It speaks for itself alone, of what it had been told by the instant that it names. Whoever has the post later is
+    told again: another person in it has another `valid_from` in the pack.
+    """
+    post, instant = d.register.posts[speaker.post], d.judged(0)
+    open_ = [rung for rung in d.case.alerted if data.clock in (None, rung.clock)]
+    mine = [rung for rung in open_ if post.code in rung.posts and rung.since <= instant]
+    unseen = [rung for rung in mine if not rung.quiet_for(post.code, post.valid_from)]
+    if not open_:
         return Refusal(Reason.IMPOSSIBLE, "data.clock", "no alert of this case is open")
-    d.tell(facts.Acknowledged(by=d.by, clock=data.clock or ""))
-    for clock in alerted:
-        d.tell(facts.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how="acknowledged", by=d.by))
+    if not mine:
+        others = "the open alerts were told to other posts, and each acknowledges for itself alone"
+        return Refusal(Reason.IMPOSSIBLE, "actor", others)
+    if not unseen:
+        return Refusal(Reason.IMPOSSIBLE, "data.clock", "this post has acknowledged whatever it was told already")
+    for rung in unseen:
+        clock = d.case.clock(rung.clock, rung.level)
+        d.tell(
+            facts.Acknowledged(
+                by=post.code,
+                clock=rung.clock,
+                level=rung.level,
+                cycle=clock.cycle if clock is not None else d.case.cycle,
+                target=rung.target,
+                rung=rung.rung,
+                valid_from=post.valid_from,
+            )
+        )
     return None
 
 

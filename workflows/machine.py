@@ -50,7 +50,8 @@ def nobody(case: Case, level: int = 0) -> Speaker:
 class State(Struct, frozen=True):
     """A state: its names, its rank on the main line (0: beside it), the clocks that run in it, and who must act.
 
-    The clocks in `owed` go on for levels that let the turn of their check pass: they owe it still.
+    The clocks in `owed` go on for levels that let the turn of their check pass: they owe it still. Those in `anew`
+    belong to one owner: with another they begin anew, where others go on.
     """
 
     name: str
@@ -62,6 +63,7 @@ class State(Struct, frozen=True):
     terminal: bool = False
     hands: Hands = "owner"
     owed: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
 
 
 class Transition(Struct, frozen=True):
@@ -131,7 +133,7 @@ Table = dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], 
 """(trigger, state) -> where it leads, each with its guards and the answers they need."""
 
 
-class Definition(Struct, frozen=True):
+class Definition(Struct, frozen=True, kw_only=True):
     """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
 
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
@@ -247,8 +249,9 @@ def define(
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
-    A trigger is an event of the kind, or of any case, or an alias, or what other cases say to it; each event and each
-    send of the kind stands in some row. `fulfils` says which clocks a trigger fulfils.
+    A trigger is an event of the kind, or of any case, or an alias, or what other cases say; each event and each send of
+    the kind stands in some row. `fulfils` says which clocks a trigger fulfils. Effects of events of any case may stand
+    there without a row.
     """
     name, by_name, kept = kind.name, {s.name: s for s in states}, tuple(rows)
     answers, counted = {g.__name__: g for g in guards}, tuple(measures)
@@ -259,7 +262,7 @@ def define(
     said: dict[str, Iterable[str]] = {
         "event": kind.events,
         "send": kind.sends,
-        "effect": effects,
+        "effect": [trigger for trigger in effects if trigger not in OF_ANY_CASE],
         "alias": aliases,
         "side line": [*filter(None, (escalates, resumes, lapses, wakes)), *returns],
         "clock": fulfils,
@@ -276,33 +279,33 @@ def define(
     reached = {start: _reached(forward, start) for start in by_name}
     ahead = {start: frozenset(name for name, source in table if source in found) for start, found in reached.items()}
     return Definition(
-        name,
-        zh,
-        by_name,
-        kept,
-        answers,
-        dict(effects),
-        dict(births),
-        dict(aliases),
-        named_clocks,
-        counted,
-        {trigger: measure_of_ending(trigger, fulfils) for trigger in ends},
-        dict(sentences),
-        escalates,
-        resumes,
-        dict(fulfils),
-        frozenset(returns),
-        lapses,
-        frozenset(clock for state in by_name.values() if state.hands == "check" for clock in state.clocks),
-        table,
-        forward,
-        ahead,
-        machine,
-        listed,
-        wakes,
-        bears,
-        frozenset(kind.sends),
-        at_end,
+        name=name,
+        zh=zh,
+        states=by_name,
+        rows=kept,
+        guards=answers,
+        effects=dict(effects),
+        births=dict(births),
+        aliases=dict(aliases),
+        clocks=named_clocks,
+        measures=counted,
+        endings={trigger: measure_of_ending(trigger, fulfils) for trigger in ends},
+        sentences=dict(sentences),
+        escalates=escalates,
+        resumes=resumes,
+        fulfils=dict(fulfils),
+        returns=frozenset(returns),
+        lapses=lapses,
+        checking=frozenset(clock for state in by_name.values() if state.hands == "check" for clock in state.clocks),
+        table=table,
+        forward=forward,
+        ahead=ahead,
+        machine=machine,
+        listed=listed,
+        sends=frozenset(kind.sends),
+        at_end=at_end,
+        wakes=wakes,
+        bears=bears,
     )
 
 

@@ -18,9 +18,6 @@ from workflows.decision import Decision
 from workflows.machine import State
 from workflows.policy.model import RungRow
 
-OWN = (TOTAL, "rectify")
-"""Clocks that no state starts: one starts at birth, one by an order. They run without a limit too."""
-
 
 class Arming(Struct, frozen=True):
     """The next rung of a ladder, and the rungs that were past before it could be armed."""
@@ -123,9 +120,10 @@ def start(
 ) -> None:
     """Start a clock at the judged instant, with an ordered instant or limit, else with the pack's limit.
 
-    A clock without any limit does not start, except those in `OWN`, which have an outcome all the same. `endless`
-    leaves out the pack's limit. `holder` is who orders it. Without one it is the case's holder's, who goes on with what
-    was left where it gave up this clock before in the same cycle.
+    A clock without any limit does not start, except the one of the whole case and those that are ordered, which have an
+    outcome all the same. `endless` leaves out the pack's limit. `holder` is who orders it, and `level` then only tells
+    apart what was ordered: the pack's limit is the one for the level of who did. Without one it is the case's holder's,
+    who goes on with what was left where it gave up this clock before in the same cycle.
     """
     case, rules = d.case, d.rules
     judged = d.judged(case.judged)
@@ -133,11 +131,11 @@ def start(
     calendar, basis = d.calendar(code), "ordered"
     if ordered is None and limit is None and not endless:
         day = calendar.local_day(judged)
-        row = rules.limit(name, level, case.category, case.group, day, case.definition)
+        row = rules.limit(name, holder.level if holder else level, case.category, case.group, day, case.definition)
         if row is not None:
             limit, basis = row.limit, row.basis
     if ordered is None and limit is None:
-        if name not in OWN:
+        if name != TOTAL and holder is None:
             return
         basis = "none"
     runs = () if holder else case.consumed_before(name, level, holding.present(case, d.register))
@@ -311,7 +309,7 @@ def arrange(d: Decision, state: State) -> None:
     """Let the clocks follow the case into its state: stop, pause, resume and start what the state says.
 
     A clock of a state is its holder's, so it has the level of the holder. The budget for handling belongs to a level,
-    whichever of its owners works. The one for accepting belongs to each owner: it begins anew with another one.
+    whichever of its owners works, unless the state says that it begins anew with another one.
     """
     if not state.terminal:
         holding.hold(d, state.hands)
@@ -322,7 +320,7 @@ def arrange(d: Decision, state: State) -> None:
                 stop(d, clock)
         elif state.holds:
             pause(d, clock)
-        elif clock.name == "accept" and other:
+        elif clock.name in state.anew and other:
             stop(d, clock)
         elif clock.name in state.keeps or (clock.name in state.clocks and clock.level == level):
             resume(d, clock)
@@ -371,7 +369,10 @@ def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
         )
     )
     posts = routing.recipients(row.tell, d.case, d.register, d.arrival, holding.holder_of_clock(d, clock))
-    if posts and not (clock.acknowledged and row.every is not None):
+    before = d.case.alerted_rung(clock, row.rung)
+    if before is not None:  # a repeat: it leaves out who has seen the same rung
+        posts = tuple(code for code in posts if not before.quiet_for(code, d.register.posts[code].valid_from))
+    if posts:
         d.tell(
             facts.AlertRaised(
                 alert=f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}",

@@ -3,13 +3,15 @@
 Rows of `alerts` follow from the facts alone. Lines of the feed in `deliveries` have no gaps in their numbers and follow
 the wall clock.
 
-1. An alert fires, may be acknowledged, and ends resolved or withdrawn. A fact that ends a clock's alerts ends all of
-   that clock, level and cycle. A clock that stops resolves the acknowledged ones; when the total clock stops, the case
-   is over and so are all its alerts.
-2. An alert with `not_before` waits for the end of the quiet hours. If it ends before that, it has no line.
-3. Lines are delivered at least once: a line has an id of alert and event, and one more per recipient, the same each
+1. An alert fires, and ends resolved or withdrawn. A fact that ends a clock's alerts ends all of that clock, level and
+   cycle. A clock that stops resolves what still fires; when the total clock stops, the case is over and so are all its
+   alerts.
+2. Who was told may acknowledge it, each for itself, and the alert goes on. The feed says so to whoever reads it, and
+   rings nobody: a line of it has no recipients.
+3. An alert with `not_before` waits for the end of the quiet hours. If it ends before that, it has no line.
+4. Lines are delivered at least once: a line has an id of alert and event, and one more per recipient, the same each
    time.
-4. A line's place in the feed is epoch and number. A restored database begins a new epoch, since numbers after the
+5. A line's place in the feed is epoch and number. A restored database begins a new epoch, since numbers after the
    backup have been used already.
 """
 
@@ -29,11 +31,10 @@ from workflows.case import TOTAL
 
 NAME = "alerts"
 CHANNEL = "feed"
-OPEN = ("firing", "acknowledged")
 LONGEST_QUIET_MS = 48 * 3_600_000
 """Nothing waits longer than this after it was raised: quiet hours are part of one day."""
 
-_HAS_ALERTS = ('"alert.', '"clock.stopped"')
+_HAS_ALERTS = ('"alert.', '"clock.stopped"', '"incident.acknowledged"')
 
 
 # ---- folding facts into alerts -----------------------------------------------------------------------
@@ -70,13 +71,13 @@ def consume(
 
 
 class _Board:
-    """The open alerts of some cases in memory, and the lines that they need."""
+    """The firing alerts of some cases in memory, and the lines that they need."""
 
     def __init__(self, known: Iterable[AlertRow], now: int) -> None:
         self.now = now
         self.by_case: dict[str, list[AlertRow]] = {}
         self.changed: dict[str, AlertRow] = {}
-        self.news: list[tuple[AlertRow, str, str]] = []  # alert, what, why it gets a line now
+        self.news: list[tuple[AlertRow, str, str, str]] = []  # alert, what, by whom, why it gets a line now
         for row in sorted(known, key=lambda row: (row.raised_at, row.id)):
             self.by_case.setdefault(row.case_id, []).append(row)
 
@@ -85,6 +86,11 @@ class _Board:
         for fact in step.facts:
             if isinstance(fact, facts.AlertRaised):
                 self._raise(step, fact)
+            elif isinstance(fact, facts.Acknowledged):
+                if fact.rung:
+                    self._acknowledge(step.case, rung_of(step.case, fact), fact.by)
+            elif isinstance(fact, facts.AlertEnded) and fact.how == "acknowledged":  # of an earlier release
+                self._acknowledge(step.case, f"{step.case}|{fact.clock}.{fact.level}|{fact.cycle}|", fact.by, old=True)
             elif isinstance(fact, facts.AlertEnded):
                 self._end(step, fact, fact.how, fact.by)
             elif isinstance(fact, facts.ClockStopped):
@@ -110,32 +116,52 @@ class _Board:
             "firing",
             None,
             "",
+            "[]",
+            step.department,
         )
         self.by_case.setdefault(step.case, []).append(row)
         self.changed[row.id] = row
         if not self._waits(row):
-            self.news.append((msgspec.structs.replace(row), "firing", f"rung {row.kind}"))
+            self.news.append((msgspec.structs.replace(row), "firing", "", f"rung {row.kind}"))
 
     def _waits(self, row: AlertRow) -> bool:
         return row.not_before is not None and row.not_before > self.now
+
+    def _acknowledge(self, case: str, rung: str, by: str, *, old: bool = False) -> None:
+        """A post has seen the alerts whose ids begin like this. It has seen those that told it; an earlier release said
+        it of all that nobody had seen."""
+        for row in self.by_case.get(case, ()):
+            seen: list[str] = msgspec.json.decode(row.acknowledged_by)
+            applies = not seen if old else by in msgspec.json.decode(row.recipients) and by not in seen
+            if row.status != "firing" or not applies or not row.id.startswith(rung):
+                continue
+            row.acknowledged_by = msgspec.json.encode(sorted([*seen, by])).decode()
+            self.changed[row.id] = row
+            if not self._waits(row):
+                self.news.append((msgspec.structs.replace(row), "acknowledged", by, f"by {by}"))
 
     def _end(self, step: facts.Step, fact: facts.AlertEnded | facts.ClockStopped, how: str, by: str) -> None:
         """End the alerts that the fact is about. An alert that still waits has no line, and ends without one."""
         over = isinstance(fact, facts.ClockStopped) and fact.clock == TOTAL
         for row in self.by_case.get(step.case, ()):
             same = (row.clock, row.level, row.cycle) == (fact.clock, fact.level, fact.cycle)
-            if not (over or same) or row.status not in OPEN or row.status == how:
+            if not (over or same) or row.status != "firing":
                 continue
             row.status, row.ended_at, row.ended_by = how, step.at, by
             self.changed[row.id] = row
             if not self._waits(row):
                 why = f"by {by}" if by else "by the case itself"
-                self.news.append((msgspec.structs.replace(row), how, why))
+                self.news.append((msgspec.structs.replace(row), how, by, why))
 
 
 def cycle_of(fact: facts.AlertRaised) -> int:
     """The cycle in which an alert was raised: the third part of its id. Urging belongs to no cycle."""
     return 0 if fact.kind == "urge" else int(fact.alert.split("|")[2])
+
+
+def rung_of(case: str, fact: facts.Acknowledged) -> str:
+    """How the ids of the alerts of an acknowledged rung begin, whatever the repeat."""
+    return f"{case}|{fact.clock}.{fact.level}|{fact.cycle}|{fact.target}|{fact.rung}|"
 
 
 # ---- telling -----------------------------------------------------------------------------------------
@@ -168,13 +194,19 @@ def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryR
     if now > last:
         write_meta(connection, alerts.TOLD, str(now))
     why = "the quiet hours are over"
-    return now, [_line(number + k, row, "firing", why, now) for k, row in enumerate(waiting, 1)]
+    return now, [_line(number + k, row, "firing", "", why, now) for k, row in enumerate(waiting, 1)]
 
 
-def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> DeliveryRow:
-    """A line of the feed."""
+def _line(number: int, row: AlertRow, what: str, by: str, why: str, now: int) -> DeliveryRow:
+    """A line of the feed. Several posts may acknowledge an alert, so that line is named after the post, and rings
+    nobody; what waited does not ring who has seen it meanwhile."""
     id_ = f"{row.id}|{what}"
     posts: list[str] = msgspec.json.decode(row.recipients)
+    if what == "acknowledged":
+        id_, posts = f"{id_}|{by}", []
+    elif what == "firing":
+        seen: list[str] = msgspec.json.decode(row.acknowledged_by)
+        posts = [post for post in posts if post not in seen]
     body = Line(
         id=id_,
         alert=row.id,
@@ -189,11 +221,12 @@ def _line(number: int, row: AlertRow, what: str, why: str, now: int) -> Delivery
         due_at=row.due_at,
         raised_at=row.raised_at,
         due=row.due,
-        by=row.ended_by,
+        by=by,
         definition=row.definition,
     )
+    told = msgspec.json.encode(posts).decode()
     text = encode_line(body).decode()
-    return DeliveryRow(number, row.id, what, row.definition, row.path, CHANNEL, row.recipients, why, now, text)
+    return DeliveryRow(number, row.id, what, row.definition, row.path, CHANNEL, told, why, now, text)
 
 
 # ---- the feed's place --------------------------------------------------------------------------------

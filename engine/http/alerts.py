@@ -34,7 +34,7 @@ LOOK_S = 0.2
 """How often the feed is looked at when the writer does not say that it grew."""
 PAUSE_S = 0.05
 
-Status = Annotated[str, QueryParameter(description="firing, acknowledged, withdrawn or resolved.")]
+Status = Annotated[str, QueryParameter(description="firing, withdrawn or resolved.")]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: alerts of cases in its subtree.")]
 ClockName = Annotated[str, QueryParameter(description="Alerts of a clock of this name.")]
 CaseId = Annotated[str, QueryParameter(description="Alerts of this case.")]
@@ -57,7 +57,8 @@ async def list_alerts(
     limit: Limit = 100,
     cursor: Cursor = "",
 ) -> AlertPage:
-    """Alerts of a subtree by status: firing, acknowledged, withdrawn or resolved."""
+    """Alerts of a subtree by status: firing, withdrawn or resolved. One that somebody has acknowledged fires on, and
+    says who."""
     question = AlertQuestion(
         status=status,
         grid=grid,

@@ -19,7 +19,7 @@ TOLD = "alerts_told"
 
 
 class AlertRow(Struct):
-    """An alert. Instants in ms UTC; `recipients` is a JSON list of posts."""
+    """An alert. Instants in ms UTC; `recipients` and `acknowledged_by` are JSON lists of posts, the latter sorted."""
 
     id: str
     partition: int
@@ -39,6 +39,8 @@ class AlertRow(Struct):
     status: str
     ended_at: int | None
     ended_by: str
+    acknowledged_by: str
+    department: str
 
 
 class DeliveryRow(Struct):
@@ -64,9 +66,9 @@ _DELIVERY = ", ".join(DeliveryRow.__struct_fields__)
 
 
 def read_open(connection: Connection, cases: Iterable[str]) -> list[AlertRow]:
-    """The alerts of these cases that are firing or acknowledged."""
+    """The alerts of these cases that are firing."""
     condition, ids = among(connection, "case_id", sorted(cases))
-    sql = f"SELECT {_ALERT} FROM alerts WHERE {condition} AND status IN ('firing', 'acknowledged')"
+    sql = f"SELECT {_ALERT} FROM alerts WHERE {condition} AND status = 'firing'"
     return [AlertRow(*row) for row in execute(connection, sql, ids)]
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from engine.store.alerts import TOLD
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.sql import among, execute, is_sqlite
 from schemas.derived_ids import HOME
+from schemas.facts import Acknowledged
 from schemas.members import tag_of
 from workflows.definitions import DEFINITIONS, ENDINGS, MEASURES
 from workflows.figures import Measure
@@ -32,6 +34,7 @@ NAMES = {
     "lapsed": "flag",
     "claimed": "flag",
     "how": "text",
+    "rung": "text",
     "by": "text",
     "alert": "text",
     "kind": "text",
@@ -54,7 +57,7 @@ COUNTED_BY = tuple(
     dict.fromkeys((*LAPSED_BY, *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
 )
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
-ALERTED_BY = ("clock", "level", "cycle", "how", "by", "alert", "kind", "due", "due_at", "not_before")
+ALERTED_BY = ("clock", "level", "cycle", "target", "rung", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
 UNPARKED = '"incident.unparked"'
 """How the body of a step shows that an event left the waiting room in it."""
@@ -101,6 +104,8 @@ ALERT = (
     "status",
     "ended_at",
     "ended_by",
+    "acknowledged_by",
+    "department",
 )
 
 _DIMENSIONS = (
@@ -259,35 +264,61 @@ def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...
 def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every alert that stands on one side only.
 
-    The first end that resolves or withdraws an alert counts, before it the first acknowledgement. A clock
-    that stops ends what was still acknowledged; the total clock's end ends everything of its case.
+    The first end that resolves or withdraws an alert counts; the total clock's end ends everything of its case. Before
+    it, the posts among its recipients that acknowledged its rung; of facts that name no rung, the first alone.
     """
-    facts_read, values = _facts_read(connection, "alerts", ("alert.raised", "alert.ended", "clock.stopped"), ALERTED_BY)
-    number = segment(connection, "alert || '|'", 2, "|")
+    seen = tag_of(Acknowledged)
+    kinds = ("alert.raised", "alert.ended", "clock.stopped", seen)
+    facts_read, values = _facts_read(connection, "alerts", kinds, ALERTED_BY)
+    number, target = (segment(connection, "alert || '|'", place, "|") for place in (2, 3))
+    if is_sqlite(connection):
+        posts, told = "json_group_array(who)", "EXISTS (SELECT 1 FROM json_each(r.recipients) WHERE value = a.by)"
+        ordered = "SELECT alert, who FROM seen ORDER BY alert, who"
+    else:
+        posts, told = (
+            """CAST(jsonb_agg(who ORDER BY who COLLATE "C") AS text)""",
+            "jsonb_exists(CAST(r.recipients AS jsonb), a.by)",
+        )
+        ordered = "SELECT alert, who FROM seen"
     cte = f"""{facts_read},
-        raised AS (SELECT *, CASE WHEN kind = 'urge' THEN 0 ELSE CAST({number} AS BIGINT) END AS of_cycle
+        raised AS (SELECT *, CASE WHEN kind = 'urge' THEN 0 ELSE CAST({number} AS BIGINT) END AS of_cycle,
+                          CASE WHEN clock <> '' THEN CAST({target} AS BIGINT) END AS of_target
                    FROM facts_read WHERE fact = 'alert.raised'),
         ends AS (
             SELECT case_id, seq, item, at, clock, level, cycle, how, coalesce(by, '') AS who, 0 AS of_all
-            FROM facts_read WHERE fact = 'alert.ended'
+            FROM facts_read WHERE fact = 'alert.ended' AND how <> 'acknowledged'
             UNION ALL
             SELECT case_id, seq, item, at, clock, level, cycle, 'resolved', '',
                    CASE WHEN clock = 'total' THEN 1 ELSE 0 END FROM facts_read WHERE fact = 'clock.stopped'),
         matched AS (
-            SELECT r.alert, e.how, e.at, e.who,
-                   row_number() OVER (PARTITION BY r.alert
-                       ORDER BY CASE WHEN e.how = 'acknowledged' THEN 1 ELSE 0 END, e.seq, e.item) AS place
+            SELECT r.alert, e.how, e.at, e.seq, e.item, e.who,
+                   row_number() OVER (PARTITION BY r.alert ORDER BY e.seq, e.item) AS place
             FROM raised r JOIN ends e ON e.case_id = r.case_id
                  AND (e.seq > r.seq OR (e.seq = r.seq AND e.item > r.item))
                  AND (e.of_all = 1 OR (e.clock = coalesce(r.clock, '') AND e.level = r.level
-                                       AND e.cycle = r.of_cycle)))"""
+                                       AND e.cycle = r.of_cycle))),
+        acknowledged AS (
+            SELECT r.alert, a.by AS who, a.fact,
+                   row_number() OVER (PARTITION BY r.alert ORDER BY a.seq, a.item) AS place
+            FROM raised r JOIN facts_read a ON a.case_id = r.case_id AND coalesce(a.clock, '') = coalesce(r.clock, '')
+                 AND a.level = r.level AND a.cycle = r.of_cycle
+                 AND (a.seq > r.seq OR (a.seq = r.seq AND a.item > r.item))
+                 AND ((a.fact = 'alert.ended' AND a.how = 'acknowledged')
+                      OR (a.fact = '{seen}' AND a.rung = r.kind AND {told}
+                          AND r.of_target = coalesce(a.target, 0)))
+                 LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1
+            WHERE m.alert IS NULL OR a.seq < m.seq OR (a.seq = m.seq AND a.item < m.item)),
+        seen AS (SELECT DISTINCT alert, who FROM acknowledged WHERE fact = '{seen}' OR place = 1),
+        listed AS (SELECT alert, {posts} AS posts FROM ({ordered}) AS ordered GROUP BY alert)"""
     expected = """SELECT r.alert, r.partition, r.case_id, r.kind, coalesce(r.clock, ''), r.level, r.of_cycle,
                          r.definition, r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
-                         coalesce(m.how, 'firing'), m.at, coalesce(m.who, '')
-                  FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1"""
+                         coalesce(m.how, 'firing'), m.at, coalesce(m.who, ''), coalesce(l.posts, '[]'), r.department
+                  FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1
+                       LEFT JOIN listed l ON l.alert = r.alert"""
     found = f"SELECT {', '.join(ALERT)} FROM alerts"
     if not is_sqlite(connection):
-        found = found.replace("recipients", "CAST(CAST(recipients AS jsonb) AS text)")
+        for column in ("recipients", "acknowledged_by"):
+            found = found.replace(column, f"CAST(CAST({column} AS jsonb) AS text)")
     return _one_sided(connection, cte, values, expected, found)
 
 
@@ -382,11 +413,24 @@ def first_line_lost(connection: Connection) -> int:
 
 
 def lines_missing(connection: Connection) -> list[tuple[str, str]]:
-    """(alert, what) of alerts outside quiet hours that the feed never told firing, or as they stand now."""
-    sql = """SELECT id, what FROM (SELECT id, 'firing' AS what FROM alerts WHERE not_before IS NULL
-                                   UNION SELECT id, status FROM alerts WHERE not_before IS NULL) AS due
-             EXCEPT SELECT alert, what FROM deliveries ORDER BY 1, 2"""
-    return [(*row,) for row in execute(connection, sql)]
+    """(alert, what) of alerts that the feed never told firing, nor as they stand now, nor who has acknowledged them.
+
+    Of alerts that had to wait only those are asked for that still fire, and whose time to be told has come.
+    """
+    if is_sqlite(connection):
+        posts, by = "json_each(acknowledged_by) j", "json_extract(body, '$.by')"
+    else:
+        posts = "LATERAL jsonb_array_elements_text(CAST(acknowledged_by AS jsonb)) AS j(value)"
+        by = "CAST(body AS jsonb) ->> 'by'"
+    sql = f"""SELECT id, what FROM (
+                  SELECT id, 'firing' AS what FROM alerts WHERE not_before IS NULL OR (status = 'firing'
+                      AND not_before <= (SELECT CAST(value AS BIGINT) FROM meta WHERE name = ?))
+                  UNION SELECT id, status FROM alerts WHERE not_before IS NULL
+                  UNION SELECT alerts.id, 'acknowledged by ' || j.value FROM alerts CROSS JOIN {posts}
+                        WHERE not_before IS NULL) AS due
+              EXCEPT SELECT alert, what || CASE WHEN what = 'acknowledged' THEN ' by ' || coalesce({by}, '') ELSE '' END
+                     FROM deliveries ORDER BY 1, 2"""
+    return [(*row,) for row in execute(connection, sql, TOLD)]
 
 
 def positions(connection: Connection) -> list[tuple[str, int, int, int]]:

@@ -384,10 +384,12 @@ alerts = Table(
     Column("due", BigInteger),
     _big("raised_at"),  # arrival
     Column("not_before", BigInteger),
-    _text("status"),  # firing, acknowledged, withdrawn, resolved
+    _text("status"),  # firing, withdrawn, resolved
     Column("ended_at", BigInteger),
     _text("ended_by"),
     _text("definition"),
+    Column("acknowledged_by", BYTES, nullable=False, server_default="[]"),  # JSON list of posts, sorted
+    _text("department"),
 )
 Index("alerts_case", alerts.c.case_id, alerts.c.clock)
 Index("alerts_raised", alerts.c.raised_at, alerts.c.id)

@@ -17,7 +17,7 @@ from engine.views.cursors import read_cursor, write_cursor
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant, parse_whole
 
-STATUSES = ("firing", "acknowledged", "withdrawn", "resolved")
+STATUSES = ("firing", "withdrawn", "resolved")
 MOST = 500
 """Alerts of a page at most."""
 INSTANTS = ("due_at", "raised_at", "due")
@@ -40,7 +40,7 @@ class AlertQuestion(Struct, frozen=True, kw_only=True):
 
 
 class AlertLine(Struct, frozen=True):
-    """An alert: that something is or was due, who was told, and what became of it."""
+    """An alert: that something is or was due, who was told, who of them has acknowledged it, and what became of it."""
 
     id: str
     case: str
@@ -51,7 +51,9 @@ class AlertLine(Struct, frozen=True):
     cycle: int
     path: list[Named]
     category: CategoryNamed | None
+    department: Named | None
     recipients: list[Named]
+    acknowledged_by: list[Named]
     due_at: str
     deadline: str | None
     raised_at: str
@@ -97,6 +99,7 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
 def _line(row: AlertRow, names: Names) -> AlertLine:
     category = names.register.categories.get(row.category)
     posts: list[str] = msgspec.json.decode(row.recipients)
+    seen: list[str] = msgspec.json.decode(row.acknowledged_by)
     return AlertLine(
         id=row.id,
         case=row.case_id,
@@ -107,7 +110,9 @@ def _line(row: AlertRow, names: Names) -> AlertLine:
         cycle=row.cycle,
         path=names.path(tuple(code for code in row.path.split("/") if code)),
         category=names.category(row.category, category.group if category else ""),
+        department=names.department(row.department) if row.department else None,
         recipients=[names.post(post) for post in posts],
+        acknowledged_by=[names.post(post) for post in seen],
         due_at=names.instant(row.due_at),
         deadline=names.maybe(row.due),
         raised_at=names.instant(row.raised_at),
@@ -134,7 +139,8 @@ class FeedStart(NamedTuple):
 
 class FeedLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A line of the feed: who was alerted that something is or was due, and what became of it: `what` is firing,
-    acknowledged, resolved or withdrawn. `id` is stable; `recipients` maps each post to the id of its delivery."""
+    resolved or withdrawn; or acknowledged, then `by` has seen it, it fires on, and nobody is told. `id` is stable;
+    `recipients` maps each post to the id of its delivery."""
 
     id: str
     alert: str

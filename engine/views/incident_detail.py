@@ -57,6 +57,7 @@ class ClockDetail(Struct, frozen=True, kw_only=True):
     next_rung: str
     next_at: str | None
     acknowledged: bool
+    acknowledged_by: list[Named]
 
 
 class AllowedRole(Struct, frozen=True):
@@ -169,7 +170,7 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
         policy=case.policy,
         partition=steps[0].partition if steps else None,
         seq=case.seq,
-        clocks=[clock_detail(clock, names, now) for clock in case.clocks],
+        clocks=[clock_detail(clock, case, names, now) for clock in case.clocks],
         allowed=allowed(case, rules),
         assisting=[names.department(code) for code in case.assisting],
         outstanding_checks=list(case.checks),
@@ -200,8 +201,10 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
 # ---- clocks -------------------------------------------------------------------------------------------------
 
 
-def clock_detail(clock: Clock, names: Names, now: int) -> ClockDetail:
-    """A clock in full."""
+def clock_detail(clock: Clock, case: Case, names: Names, now: int) -> ClockDetail:
+    """A clock of a case in full."""
+    rungs = [rung for rung in case.alerted if (rung.clock, rung.level) == (clock.name, clock.level)]
+    seen = sorted({each.post for rung in rungs for each in rung.seen})
     limit, paused = sla.limit_of(clock), clock.since is None
     calendar = names.register.calendars.get(clock.calendar)
     return ClockDetail(
@@ -222,6 +225,7 @@ def clock_detail(clock: Clock, names: Names, now: int) -> ClockDetail:
         next_rung=clock.rung if clock.next is not None else "",
         next_at=names.maybe(clock.next),
         acknowledged=clock.acknowledged,
+        acknowledged_by=[names.post(post) for post in seen],
     )
 
 

@@ -9,11 +9,11 @@ from engine.store import incident_queries
 from engine.store.database import Connection
 from engine.store.incident_queries import After, Filters, HeldBy
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
-from engine.views.names import CategoryNamed, Named, Names, OwnerNamed, active_names, prefix_of
+from engine.views.names import CategoryNamed, HolderNamed, Named, Names, OwnerNamed, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant
 from workflows import case as cases
 from workflows.case import AWAITED, Case
-from workflows.definitions import DEFINITIONS, REFERENCE
+from workflows.definitions import DEFINITIONS, REFERENCE, held_by
 from workflows.policy.index import Policy
 
 MOST = 500
@@ -52,8 +52,9 @@ class ClockLine(Struct, frozen=True):
 
 
 class IncidentHead(Struct, frozen=True, kw_only=True):
-    """The members that every view of a case has. `due_at` is the next deadline of its running clocks, past or ahead;
-    `next_at` the instant at which the engine will look at it by itself."""
+    """The members that every view of a case has. `holder` is who must act, as its state says: None of a case that is
+    over, or whose report is awaited. `due_at` is the next deadline of its running clocks, past or ahead; `next_at` the
+    instant at which the engine will look at it by itself."""
 
     id: str
     definition: str
@@ -62,6 +63,7 @@ class IncidentHead(Struct, frozen=True, kw_only=True):
     open: bool
     category: CategoryNamed | None
     owner: OwnerNamed | None
+    holder: HolderNamed | None
     path: list[Named]
     cycle: int
     opened_at: str | None
@@ -177,6 +179,7 @@ def head_members(case: Case, names: Names, now: int) -> dict[str, Any]:
         open=case.closed is None,
         category=names.category(case.category, case.group),
         owner=names.owner(case.owner),
+        holder=names.holder(held_by(case)),
         path=names.path(case.path),
         cycle=case.cycle,
         opened_at=names.instant(case.opened) if born else None,

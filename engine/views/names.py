@@ -10,6 +10,7 @@ from engine.store.database import Connection
 from engine.views.questions import BadQuestion, NoActivePack
 from schemas.envelope import to_ms
 from workflows.case import Owner
+from workflows.holding import Holder
 from workflows.policy.index import Policy
 
 _FIRST, _LAST = (to_ms(datetime(year, month, day, tzinfo=UTC)) for year, month, day in ((1, 1, 2), (9999, 12, 31)))
@@ -38,6 +39,15 @@ class OwnerNamed(Struct, frozen=True):
     grid: Named
     level: int
     department: Named | None = None
+
+
+class HolderNamed(Struct, frozen=True):
+    """Who must act on a case: a grid, and perhaps a department of it, or one post."""
+
+    grid: Named
+    level: int
+    department: Named | None = None
+    post: Named | None = None
 
 
 class Names:
@@ -76,6 +86,14 @@ class Names:
             return None
         department = self.department(owner.department) if owner.department else None
         return OwnerNamed(self.grid(owner.grid), owner.level, department)
+
+    def holder(self, holder: Holder) -> HolderNamed | None:
+        """Who must act; None where nobody has to."""
+        if not holder.grid:
+            return None
+        department = self.department(holder.department) if holder.department else None
+        post = self.post(holder.post) if holder.post else None
+        return HolderNamed(self.grid(holder.grid), holder.level, department, post)
 
     def path(self, codes: tuple[str, ...]) -> list[Named]:
         """The grids of a place, from the root down."""

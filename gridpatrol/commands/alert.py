@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--status", type=click.Choice(["firing", "acknowledged", "withdrawn", "resolved"]), help="Only these.")
+@click.option("--status", type=click.Choice(["firing", "withdrawn", "resolved"]), help="Only these.")
 @click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
 @click.option("--clock", type=options.TEXT, help="Only of this clock, e.g. handle.")
 @click.option("--incident", type=options.TEXT, help="Only of this incident.")
@@ -41,7 +41,7 @@ def list_alerts(
     database: str | None,
     as_json: bool,
 ) -> None:
-    """List alerts, the latest first.
+    """List alerts, the latest first. Who has acknowledged one is ticked (✓).
 
     \b
     Examples:

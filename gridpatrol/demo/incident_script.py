@@ -328,5 +328,7 @@ class IncidentScript:
                 self.say("deadline.ordered", soon, clock="total", limit=f"{self.rng.randint(2, 9)}工作日")
 
     def acknowledge(self, minutes: float) -> None:
-        """A supervisor has seen the alerts (知悉). Only after one was surely raised."""
-        self.say("incident.acknowledged", Gap(minutes))
+        """A post of the grid that must act has seen its alerts (知悉). Only after one was surely raised."""
+        grid, posts_at = self.case.owner.grid, self.locality.policy.posts_at
+        posts = [*posts_at(grid, "member"), *posts_at(grid, "chief")]
+        self.say("incident.acknowledged", Gap(minutes), actor=self.rng.choices(posts)[0])

@@ -99,7 +99,11 @@ def _at_work(script: IncidentScript, answer: dict[str, Any]) -> None:
 
 def beside(script: IncidentScript, answer: dict[str, Any]) -> None:
     """Something that moves nothing: an alert is acknowledged where one is open, else a remark."""
-    late = any(sheet["overdue"] and not sheet["acknowledged"] for sheet in answer.get("sheets") or ())
+    level = script.case.owner.level
+    late = any(
+        clock["overdue"] and not clock["acknowledged"] and clock["level"] == level
+        for clock in answer.get("clocks") or ()
+    )
     if late and script.chance(0.5):
         script.acknowledge(0)
     else:

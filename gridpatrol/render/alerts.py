@@ -13,7 +13,7 @@ from workflows.definitions import CLOCKS
 
 
 def alert_list(rows: Iterable[Any], names: Names) -> None:
-    """Print alerts, the latest first."""
+    """Print alerts, the latest first. Who has acknowledged an alert is ticked."""
     clock = LocalClock(names)
     lines = [
         (
@@ -22,7 +22,10 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
             f"L{row.level}" if row.level else "",
             row.case_id,
             both(ALERT_ENDS, row.status),
-            ", ".join(names.post(code).name for code in msgspec.json.decode(row.recipients)),
+            ", ".join(
+                names.post(code).name + (" ✓" if code in msgspec.json.decode(row.acknowledged_by) else "")
+                for code in msgspec.json.decode(row.recipients)
+            ),
         )
         for row in rows
     ]
@@ -40,7 +43,9 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
         "level": row.level,
         "cycle": row.cycle,
         "category": row.category,
+        "department": row.department,
         "recipients": json.loads(row.recipients),
+        "acknowledged_by": json.loads(row.acknowledged_by),
         "due_at": names.instant(row.due_at),
         "deadline": names.maybe(row.due),
         "raised_at": names.instant(row.raised_at),

@@ -6,8 +6,8 @@ import click
 
 from engine.store.rows import StepRow
 from engine.views.incident_detail import IncidentDetail
-from engine.views.incident_list import IncidentHead, IncidentLine
-from engine.views.names import Names
+from engine.views.incident_list import IncidentLine
+from engine.views.names import HolderNamed, Names, OwnerNamed
 from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
 from gridpatrol.render.terms import both
@@ -21,14 +21,15 @@ def incident_list(lines: Sequence[IncidentLine], as_of: str, more: bool) -> None
             item.id,
             f"{item.state_zh} {item.state}",
             item.category.code if item.category else "",
-            _owner(item),
+            _unit(item.owner),
+            _unit(item.holder),
             minute(item.opened_at),
             minute(item.due_at),
             duration(item.overdue_ms) if item.overdue else "",
         )
         for item in lines
     ]
-    table(("incident", "state", "category", "owner", "reported", "due", "late"), rows)
+    table(("incident", "state", "category", "owner", "holder", "reported", "due", "late"), rows)
     rest = "; there are more: --limit, or --grid to look closer" if more else ""
     click.echo(f"{len(rows)} incidents as of {as_of}{rest}.")
 
@@ -42,7 +43,9 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
     if shown.path:
         click.echo("  " + " / ".join(grid.name for grid in shown.path))
     if shown.owner and shown.open:
-        click.echo(f"  with {_owner(shown)}")
+        click.echo(f"  with {_unit(shown.owner)}")
+    if shown.holder:
+        click.echo(f"  经手 in the hands of {_unit(shown.holder)}")
     for clock in shown.clocks:
         name = both(CLOCKS, clock.name)
         if clock.due_at is None:
@@ -59,8 +62,9 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
         click.echo(line)
 
 
-def _owner(item: IncidentHead) -> str:
-    if item.owner is None:
+def _unit(unit: OwnerNamed | HolderNamed | None) -> str:
+    """An owner or a holder by name: the grid, its department, its post."""
+    if unit is None:
         return ""
-    department = f" · {item.owner.department.name}" if item.owner.department else ""
-    return f"{item.owner.grid.name}{department}"
+    beside = (unit.department, unit.post if isinstance(unit, HolderNamed) else None)
+    return " · ".join([unit.grid.name, *(named.name for named in beside if named)])

@@ -101,8 +101,10 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.Assigned():
             department = f" · {names.department(fact.department).name}" if fact.department else ""
             return f"→ {names.grid(fact.grid).name}{department}"
-        case facts.Held() if fact.unit.grid not in step.named:
-            return f"经手 in the hands of {names.grid(fact.unit.grid).name}"
+        case facts.Held(unit=unit) if unit.post or unit.grid not in step.named:
+            beside = [names.department(unit.department)] if unit.department else []
+            beside += [names.post(unit.post)] if unit.post else []
+            return f"经手 in the hands of {' · '.join(n.name for n in (names.grid(unit.grid), *beside))}"
         case facts.Copied():
             to = [names.post(code).name for code in fact.posts]
             to += [names.department(code).name for code in fact.departments]
@@ -128,7 +130,8 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.Noted():
             return f"{fact.what} {fact.reason}".rstrip()
         case facts.Acknowledged():
-            return "知悉 acknowledged"
+            seen = f": {both(CLOCKS, fact.clock)} {both(RUNGS, fact.rung)}" if fact.rung else ""
+            return f"知悉 acknowledged{seen}"
         case facts.Urged():
             return "催办 urged"
         case facts.Parked():

@@ -121,20 +121,38 @@ def test_the_feed_goes_on_after_a_number_and_keeps_to_a_subtree(db):
     assert 0 < len(here) < len(everything)
 
 
-def test_an_acknowledged_alert_is_resolved_when_its_clock_stops(db):
+def test_an_alert_that_somebody_has_acknowledged_fires_on_and_is_resolved_when_its_clock_stops(db):
     teller = request()
     teller.until(at("03-07 12:00"))
-    assert teller.say("incident.acknowledged", "WY-CHIEF", 6 * DAY)
+    assert teller.say("incident.acknowledged", "WY01-CHIEF", 6 * DAY)
     put(db, teller)
     fold.consume(db, now=LATER)
-    assert set(status(db).values()) == {"acknowledged"}
-    assert {row.ended_by for row in listed(db)} == {"WY-CHIEF"}
+    assert set(status(db).values()) == {"firing"}
+    seen = {row.id: msgspec.json.decode(row.acknowledged_by) for row in listed(db)}
+    assert seen == {f.alert: ["WY01-CHIEF"] if "WY01-CHIEF" in f.to else [] for f in raised(teller)}
+    assert any(seen.values())
+    assert {(row.ended_at, row.ended_by) for row in listed(db)} == {(None, "")}
     assert teller.say("incident.closed", "WY-DISPATCH")
     put(db, teller)
     fold.consume(db, now=LATER)
     assert set(status(db).values()) == {"resolved"}
-    for alert in status(db):
-        assert [what for _, a, what in lines(db) if a == alert] == ["firing", "acknowledged", "resolved"]
+    for alert, posts in seen.items():
+        said = [what for _, a, what in lines(db) if a == alert]
+        assert said == (["firing", "acknowledged", "resolved"] if posts else ["firing", "resolved"])
+
+
+def test_that_somebody_has_seen_an_alert_rings_nobody(db):
+    teller = request()
+    teller.until(at("03-07 12:00"))
+    assert teller.say("incident.acknowledged", "WY01-CHIEF", 6 * DAY)
+    put(db, teller)
+    fold.consume(db, now=LATER)
+    found = [row for row in feed_rows(db) if row.what == "acknowledged"]
+    assert found
+    for row in found:
+        line = msgspec.json.decode(row.body, type=Line)
+        assert (line.id, line.by) == (f"{row.alert}|acknowledged|WY01-CHIEF", "WY01-CHIEF")
+        assert (line.recipients, row.recipients) == ({}, "[]")
 
 
 def test_an_alert_that_a_late_arrival_contradicts_is_withdrawn(db):

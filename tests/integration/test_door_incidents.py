@@ -55,6 +55,8 @@ def test_a_line_names_its_codes_and_carries_its_clocks(door: Served) -> None:
     [line] = [item for item in door.get("/v1/incidents", overdue="true")["incidents"] if item["id"] == ACCEPTED]
     assert (line["state"], line["state_zh"]) == ("accepted", "受理")
     assert line["owner"]["grid"]["code"] == "WY01" and line["owner"]["level"] == 3
+    street = {"code": "WY01", "name": weiyang().grids["WY01"].name}
+    assert line["holder"] == {"grid": street, "level": 3, "department": None, "post": None}
     assert [grid["code"] for grid in line["path"]] == ["XA", "WY", "WY01", "WY01-01"]
     assert line["category"]["name_zh"] and line["category"]["group"] == "dust"
     assert {clock["name"] for clock in line["clocks"]} == {"handle", "total"}
@@ -159,6 +161,8 @@ def test_a_case_shows_who_has_it_what_its_clocks_say_and_what_may_be_said_next(d
     case = door.get(f"/v1/incidents/{ACCEPTED}")
     assert (case["state"], case["owner"]["grid"]["code"]) == ("accepted", "WY01")
     assert case["reported_by"]["code"] == HOTLINE
+    assert case["holder"]["grid"] == case["owner"]["grid"]
+    assert door.get(f"/v1/incidents/{REJECTED}")["holder"] is None
     handle, total = sorted(case["clocks"], key=lambda clock: clock["name"])
     assert (handle["name"], total["name"]) == ("handle", "total")
     assert handle["overdue"] and handle["limit_zh"] and handle["limit_en"]
@@ -218,6 +222,7 @@ def test_no_instant_is_a_number(door: Served) -> None:
 def test_a_case_whose_report_has_not_come_shows_what_waits_for_it(door: Served) -> None:
     case = door.get(f"/v1/incidents/{UNBORN}")
     assert (case["state"], case["opened_at"], case["owner"], case["category"]) == ("awaited", None, None, None)
+    assert case["holder"] is None
     [waiting] = case["parked"]
     assert waiting["waits_for"] == ["gridpatrol.report.submitted.v1"]
     assert (waiting["id"], waiting["type"]) == ("early", "gridpatrol.incident.accepted.v1")

@@ -20,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from click.testing import CliRunner
 from sqlalchemy import inspect
 
+from consumers.alerts import fold
 from consumers.performance.consume import consume
 from consumers.verify import verify
 from engine.errors import SchemaMismatch
@@ -36,9 +37,13 @@ from gridpatrol.cli import main
 from gridpatrol.run.serve import serve
 from lab import runs
 from lab.parts.postgres import fresh_database
+from schemas import facts
 from tests.integration.test_erasure import OTHER, name_people
-from tests.support.builders import OPERATOR, noise, subject
+from tests.support.builders import DAY, OPERATOR, instant, noise, subject
+from tests.support.histories import Teller, as_before, numbered
+from tests.support.histories import write as write_steps
 from tests.support.serving import prepared
+from workflows.case import encode
 
 
 def indexes(database: Database) -> dict[str, object]:
@@ -336,6 +341,44 @@ def test_a_topic_of_figures_gets_them_by_kind_and_those_of_before_become_nothing
         told = {row[:-2]: row.value for row in noted if row.definition == "incident"}
         assert {row[:-2] for row in noted if not row.definition} == set(told)
         assert sum(told.values()) == sum(value for _, _, value in stand) > 100
+
+
+def test_an_acknowledgement_of_before_is_of_the_post_that_its_fact_names_and_the_alert_fires_on(
+    migrated: Database,
+) -> None:
+    """The rows of before: the alerts of the clock were acknowledged, and the case had none that was open."""
+    teller = Teller()
+    due = instant(teller.now + DAY)
+    assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01", deadline=due)
+    assert teller.say("incident.acknowledged", "WY01-CHIEF", 2 * DAY, clock="total")
+    teller.until(teller.now + DAY)
+    life = as_before(teller.life)
+    steps = numbered(life.steps, count=1)
+    write_steps(migrated, steps, [life.case])
+    while fold.consume(migrated, now=steps[-1].at + DAY):
+        pass
+    with migrated.begin() as connection:
+        execute(connection, "UPDATE partitions SET packs = '[]'")
+    names = {"alerts": columns_of(migrated)["alerts"], "cases": "id, body"}
+    before = contents(migrated, names)
+    assert any("WY01-CHIEF" in str(row) and "firing" in str(row) for row in before["alerts"])
+    to(migrated, "0011")
+    clocks = tuple(
+        msgspec.structs.replace(clock, alert_open=clock.alert_open and not clock.acknowledged)
+        for clock in life.case.clocks
+    )
+    body = encode(msgspec.structs.replace(life.case, clocks=clocks, alerted=())).decode()
+    seen = [fact.alert for step in steps for fact in step.facts if isinstance(fact, facts.AlertRaised)]
+    seen = [alert for alert in seen if "|total." in alert and "|overdue|" not in alert]
+    assert len(seen) == 2
+    with migrated.begin() as connection:
+        execute(connection, "UPDATE cases SET body = ?", body)
+        for alert in seen:
+            sql = "UPDATE alerts SET status = 'acknowledged', ended_at = 5, ended_by = 'WY01-CHIEF' WHERE id = ?"
+            execute(connection, sql, alert)
+    migrated.upgrade()
+    assert contents(migrated, names) == before
+    assert not [each for each in verify(migrated) if each.what in ("alert", "case", "delivery")]
 
 
 def test_a_letter_that_is_written_again_stays_published(migrated: Database) -> None:

@@ -17,7 +17,7 @@ from engine.store.database import open_database
 from lab.parts.postgres import fresh_database
 from schemas.partition import home_of, partition_of
 from tests.support.builders import BARE, DAY, HOTLINE, LEAF, STREET, at, event, instant, subject, weiyang
-from tests.support.histories import MINUTE, Choice, Teller, live, plots, write
+from tests.support.histories import MINUTE, Choice, Teller, as_before, live, plots, write
 from tests.support.serving import prepared, tell
 
 PARTITIONS = 3
@@ -79,11 +79,17 @@ def told_lives():
         deadline=due,
         definition="service_request",
     )
-    assert seen.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
+    assert seen.say("incident.acknowledged", "WY01-CHIEF", 2 * 1440 * MINUTE)
+    assert seen.say("incident.acknowledged", "WY01-SPONSOR", 1440 * MINUTE)
     high = Teller(102, home="WY02")
     assert high.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY02-01")
     assert high.say("incident.escalated", "WY02-CHIEF", reason="coordination")
-    return [seen.life, high.life]
+    before = Teller(103)
+    due = instant(before.now + 1440 * MINUTE)
+    assert before.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01", deadline=due)
+    assert before.say("incident.acknowledged", "WY01-CHIEF", 2 * 1440 * MINUTE)
+    assert before.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
+    return [seen.life, high.life, as_before(before.life)]
 
 
 LIVES = [*random_lives(40), *told_lives()]
@@ -133,8 +139,12 @@ def test_what_the_engine_and_its_consumers_leave_behind_is_consistent(db):
 def test_the_histories_of_these_tests_are_worth_verifying(db):
     for measure in ("overdue", "on_time", "closed_late", "rework", "breach:total", "escalated:coordination"):
         assert one(db, f"SELECT sum(value) FROM figures WHERE measure = '{measure}'") > 0, measure
-    for status in ("firing", "acknowledged", "resolved", "withdrawn"):
+    for status in ("firing", "resolved", "withdrawn"):
         assert one(db, f"SELECT count(*) FROM alerts WHERE status = '{status}'") > 0, status
+    for posts in ('["WY01-CHIEF"]', '["WY01-CHIEF","WY01-SPONSOR"]'):
+        assert one(db, f"SELECT count(*) FROM alerts WHERE acknowledged_by = '{posts}'") > 0, posts
+    before = f"case_id = '{LIVES[-1].case.id}'"
+    assert one(db, f"SELECT count(*) FROM alerts WHERE acknowledged_by <> '[]' AND {before}") > 0
 
 
 @settings(max_examples=25)
@@ -197,7 +207,11 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         ("UPDATE alerts SET status = 'firing' WHERE status = 'resolved'", "alert", "status"),
         ("UPDATE alerts SET recipients = '[\"NOBODY\"]'", "alert", "recipients"),
         ("DELETE FROM alerts WHERE kind = 'due'", "alert", "due"),
-        ("UPDATE alerts SET ended_at = ended_at + 1 WHERE status = 'acknowledged'", "alert", "ended_at"),
+        ("UPDATE alerts SET ended_at = ended_at + 1 WHERE status = 'resolved'", "alert", "ended_at"),
+        ("UPDATE alerts SET department = 'WY-OTHER'", "alert", "department"),
+        ("UPDATE alerts SET acknowledged_by = '[]' WHERE acknowledged_by <> '[]'", "alert", "acknowledged_by"),
+        ("UPDATE alerts SET acknowledged_by = '[\"NOBODY\"]' WHERE acknowledged_by = '[]'", "alert", "acknowledged_by"),
+        ('UPDATE facts SET body = replace(body, \'"rung":"overdue"\', \'"rung":"due"\')', "alert", "acknowledged_by"),
         # Cases: every kind of column, and the body.
         (f"UPDATE cases SET state = 'closed' WHERE id = {ANY_CASE} AND state <> 'closed'", "case", "state"),
         ("UPDATE cases SET department = 'WY-OTHER'", "case", "department"),
@@ -216,6 +230,11 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         ("DELETE FROM deliveries WHERE number = 3", "delivery", "the feed"),
         ("DELETE FROM deliveries WHERE number = 1", "delivery", "the feed"),
         ("DELETE FROM deliveries WHERE number = (SELECT max(number) FROM deliveries)", "delivery", "|"),
+        (
+            'UPDATE deliveries SET body = replace(body, \'"by":"WY01-SPONSOR"\', \'"by":"WY01-CHIEF"\')',
+            "delivery",
+            "|",
+        ),
         # Positions.
         ("UPDATE positions SET n = n - 1 WHERE consumer = 'alerts'", "position", "alerts in partition"),
         ("UPDATE positions SET n = n + 1 WHERE consumer = 'performance'", "position", "performance in partition"),

@@ -295,7 +295,7 @@ def test_where_three_who_speak_fail_at_one_line_the_partition_halts_and_nothing_
             said = line.submission("comment.added", "WY01-01-MEMBER", NOW + 1, case=subject("WY01", number))
             line.engine.append([msgspec.structs.replace(said, principal=principal)], NOW + 1)
         assert work(line) == ["pending"] * 4
-        assert "defect at workflows.decide:_proceed" in line.engine.rows[0].halted
+        assert "defect at workflows.decide:_pull" in line.engine.rows[0].halted
         assert line.engine.backlog() == [] and line.letters() == []
         with engine_on(f"sqlite:///{tmp_path / 'halted.db'}", 1) as again, pytest.raises(PartitionHalted):
             replay_log(again, export_log(line.engine))

@@ -17,10 +17,11 @@ from engine.store import slices
 from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow
 from schemas import facts
+from schemas.members import Fact
 from schemas.partition import home_of
 from tests.support.builders import Story, arrived, at, changed, event, in_the_field, instant, subject
 from workflows import decide
-from workflows.case import Case
+from workflows.case import Case, evolve
 from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
 from workflows.turn import Others, Result
@@ -60,6 +61,25 @@ class Life(NamedTuple):
 
     steps: list[facts.Step]
     case: Case
+
+
+def as_before(life: Life) -> Life:
+    """The same with the facts by which earlier releases told that somebody had acknowledged: for a clock, once."""
+    case, steps = Case(id=life.case.id), list[facts.Step]()
+    for step in life.steps:
+        told: list[Fact] = []
+        for fact in step.facts:
+            if isinstance(fact, facts.Acknowledged):
+                told.append(facts.Acknowledged(by=fact.by))
+                fact = facts.AlertEnded(
+                    clock=fact.clock, level=fact.level, cycle=fact.cycle, how="acknowledged", by=fact.by
+                )
+            told.append(fact)
+        for fact in told:
+            case = evolve(case, fact)
+        case.seq = step.seq
+        steps.append(msgspec.structs.replace(step, facts=tuple(told)))
+    return Life(steps, case)
 
 
 IN_THE_FIELD = changed(roles=in_the_field())

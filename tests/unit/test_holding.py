@@ -239,6 +239,24 @@ def test_a_rectification_is_due_to_who_ordered_it():
     assert told(story, "rectify", 1) == [("WY-URBAN-H", DISTRICT)]
 
 
+def test_the_packs_limit_of_a_rectification_is_that_of_the_level_that_orders_it_whatever_its_stage():
+    """Stage 3 of an order by a department of level 2."""
+    rows = (LimitRow("rectify", parse_limit("3工作时"), level=2), LimitRow("rectify", parse_limit("9工作时"), level=3))
+    story = Story(changed(rules(), limits=rows)).reported(OUTLET).accepted(DISTRICT)
+    story.done("incident.dispatched", DISTRICT, lead="WY-URBAN")
+    story.done("rectification.ordered", "WY-URBAN-H", at("03-02 10:00"), stage=3)
+    clock = story.case.clock("rectify", 3)
+    assert clock is not None and clock.limit == "3工作时"
+
+
+def test_an_ordered_rectification_has_an_outcome_without_any_limit():
+    story = Story(changed(rules(), limits=())).reported(OUTLET).accepted(DISTRICT)
+    story.done("rectification.ordered", DISTRICT, stage=1)
+    story.done("rectification.completed", DISTRICT, stage=1)
+    [stopped] = [fact for fact in story.history(facts.ClockStopped) if fact.clock == "rectify"]
+    assert stopped.result == "without_deadline"
+
+
 def test_the_whole_case_is_charged_to_who_held_it_longest_before_it_was_due():
     story = at_work(rules(("total", "6紧急工作时")), SEWERS, CITY, "03-02 08:00")
     story.done("handling.completed", CITY, at("03-02 09:00"))

@@ -404,17 +404,6 @@ def test_alerts_are_resolved_when_the_clock_stops():
     assert story.one(facts.ClockStopped).result == "overdue"
 
 
-def test_acknowledged_alerts_are_not_repeated_but_the_rungs_are_facts_all_the_same():
-    story = handling()
-    story.until(at("03-02 15:30"))
-    story.done("incident.acknowledged", DISTRICT, at("03-02 16:00"))
-    assert story.one(facts.AlertEnded).how == "acknowledged"
-    story.until(at("03-31 00:00"))
-    assert len(story.history(facts.ClockRung)) == 5
-    assert [a.kind for a in story.history(facts.AlertRaised)] == ["warn", "due"]
-    story.refused(Reason.IMPOSSIBLE, "incident.acknowledged", DISTRICT)
-
-
 def test_escalation_by_timeout_only_where_the_pack_says_so():
     """Off in the sample: its plan escalates on authority, coordination and borders, not on time."""
     assert not [row for row in weiyang().pack.rungs if row.act]

@@ -38,6 +38,7 @@ from schemas.refusals import Reason, Refusal
 from workflows import birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
+from workflows.definitions.any_case import EFFECTS_OF_ANY
 from workflows.figures import Measure
 from workflows.holding import Holder, turn, unit_of
 from workflows.machine import Alias, Birth, Effect, NamedClock, Speaker, State, Transition, define
@@ -46,14 +47,14 @@ STATES = (
     State(AWAITED, "待到", 1),
     State("discovered", "发现", 2, ("dissuade",), hands="place"),
     State("dissuading", "劝阻", 3, ("report",), hands="place"),
-    State("reported", "上报", 4, ("accept",)),
+    State("reported", "上报", 4, ("accept",), anew=("accept",)),
     State("accepted", "受理", 5, ("handle",), keeps=("rectify",)),
     State("handling", "处置", 6, ("handle",), keeps=("rectify",)),
     State("feedback", "反馈", 7, ("verify",), hands="check", owed=("verify",)),
     State("verifying", "核查", 8, ("verify",), hands="check", owed=("verify",)),
     State("verified", "核查通过", 9, ("close",), hands="place", owed=("verify",)),
     State("closed", "结案", 10, terminal=True),
-    State("returned", "退回", clocks=("accept",)),
+    State("returned", "退回", clocks=("accept",), anew=("accept",)),
     State("suspended", "挂账", holds=True),
     State("merged", "合并", terminal=True),
     State("rejected", "不予立案", terminal=True),
@@ -289,6 +290,7 @@ MEASURES = (
 moved the deadline of the whole case."""
 
 EFFECTS: dict[str, Effect] = {
+    **EFFECTS_OF_ANY,
     "dissuasion.recorded": effects.dissuade,
     "incident.reported_up": effects.report_up,
     "incident.returned": effects.send_back,
@@ -302,16 +304,11 @@ EFFECTS: dict[str, Effect] = {
     "verification.recorded": effects.check,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
-    "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
     "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
     "incident.force_closed": effects.note("force_closed"),
-    "case.evidence_added": effects.add_evidence,
-    "case.commented": effects.note("comment"),
-    "case.acknowledged": effects.acknowledge,
-    "case.urged": effects.urge,
     "case.absorbed": merging.absorb,
     "case.survivor_changed": merging.change_survivor,
     "case.survivor_ended": merging.hear_end,

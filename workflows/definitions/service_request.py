@@ -10,16 +10,17 @@ from schemas import facts
 from schemas.kinds import service_request
 from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
+from workflows.definitions.any_case import EFFECTS_OF_ANY
 from workflows.figures import Measure
 from workflows.machine import Birth, Effect, NamedClock, State, Transition, define
 
 STATES = (
     State(AWAITED, "待到", 1),
-    State("reported", "受理", 2, ("accept",)),
+    State("reported", "受理", 2, ("accept",), anew=("accept",)),
     State("handling", "办理", 3, ("handle",)),
     State("handled", "已办", 4, ("close",)),
     State("closed", "结案", 5, terminal=True),
-    State("returned", "退回", clocks=("accept",)),
+    State("returned", "退回", clocks=("accept",), anew=("accept",)),
     State("suspended", "挂账", holds=True),
     State("merged", "合并", terminal=True),
     State("rejected", "不予受理", terminal=True),
@@ -84,22 +85,18 @@ MEASURES = (
 )
 
 EFFECTS: dict[str, Effect] = {
+    **EFFECTS_OF_ANY,
     "incident.returned": effects.send_back,
     "incident.dispatched": effects.dispatch,
     "department.arrived": effects.arrive,
     "handling.completed": effects.handle,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
-    "case.deadline_ordered": effects.order_deadline,
     "incident.reassigned": effects.reassign,
     "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
     "incident.force_closed": effects.note("force_closed"),
-    "case.evidence_added": effects.add_evidence,
-    "case.commented": effects.note("comment"),
-    "case.acknowledged": effects.acknowledge,
-    "case.urged": effects.urge,
     "case.absorbed": merging.absorb,
     "case.survivor_changed": merging.change_survivor,
     "case.survivor_ended": merging.hear_end,

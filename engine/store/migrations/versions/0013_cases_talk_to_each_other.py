@@ -1,14 +1,14 @@
 """What other cases say to one that stands waits beside the records that do.
 
-Revision 0012, after 0011. The table of what waits is written anew, with another key. The release before knows records
+Revision 0013, after 0012. The table of what waits is written anew, with another key. The release before knows records
 alone: on the way back what cases have said to cases that stand is lost.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0012'
-down_revision = '0011'
+revision = '0013'
+down_revision = '0012'
 branch_labels = None
 depends_on = None
 

@@ -1,4 +1,4 @@
-"""A partition knows its silences: arrivals that lie far apart. Revision 0016, after 0012.
+"""A partition knows its silences: arrivals that lie far apart. Revision 0014, after 0013.
 
 None of before matter: no database of before has homes.
 """
@@ -6,8 +6,8 @@ None of before matter: no database of before has homes.
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0016'
-down_revision = '0012'
+revision = '0014'
+down_revision = '0013'
 branch_labels = None
 depends_on = None
 

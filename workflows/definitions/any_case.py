@@ -1,0 +1,15 @@
+"""What that does which may be said to a case of any kind (`schemas.events.OF_ANY_CASE`).
+
+A kind takes these effects into its own, and has a row for each of those events that its cases take.
+"""
+
+from workflows import effects
+from workflows.machine import Effect
+
+EFFECTS_OF_ANY: dict[str, Effect] = {
+    "case.deadline_ordered": effects.order_deadline,
+    "case.evidence_added": effects.add_evidence,
+    "case.commented": effects.note("comment"),
+    "case.acknowledged": effects.acknowledge,
+    "case.urged": effects.urge,
+}
