@@ -380,6 +380,21 @@ def test_a_home_that_the_database_refuses_is_quarantined_and_catches_up(line: Li
     sound(line, tmp_path)
 
 
+def test_a_walk_that_the_database_refuses_is_quarantined_alone(line: Line, tmp_path: Path) -> None:
+    activate(line, street(FIRST, OTHER), NOON)
+    tick(line, NOON + 1)
+    refused, fine = walk("PATROL", FIRST, 20260304), walk("PATROL", OTHER, 20260304)
+    refuse(line.engine.database, "facts", f"NEW.case_id = '{refused}' AND NEW.body LIKE '%case.born%'")
+    tick(line, at("03-04 00:06"))
+    assert list(born(line)) == [fine]
+    assert [fact.on for fact in of(line, facts.Quarantined, refused)] == [True]
+    assert of(line, facts.Quarantined) == [] and [letter[1] for letter in line.letters()] == [refused]
+    relent(line.engine.database, "facts")
+    tick(line, at("03-05 00:06"))
+    assert walk("PATROL", FIRST, 20260305) in born(line)
+    sound(line, tmp_path)
+
+
 def test_a_home_whose_rule_fails_halts_its_partition_and_nothing_is_lost(line: Line, tmp_path: Path) -> None:
     activate(line, street(FIRST), NOON)
     tick(line, NOON + 1)
