@@ -244,10 +244,10 @@ def test_rows_and_events_of_a_kind_are_the_same_triggers() -> None:
 def test_what_only_cases_say_has_a_row_too_and_is_said_by_nobody_else() -> None:
     states = (State(AWAITED, "待到", 1), State("open", "开", 2))
     rows = (Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "="))
-    with pytest.raises(ValueError, match="the send of 'case.pushed', which no row takes"):
+    with pytest.raises(ValueError, match="the send of 'case\\.pushed', which no row takes"):
         pushed = structs.replace(DOOR, sends={"case.pushed": EventData})
         define(pushed, "门", states, rows, (), births={"go": BEGINS}, effects={})
-    with pytest.raises(ValueError, match="'case.urged' is said by people as well as by cases"):
+    with pytest.raises(ValueError, match="'case\\.urged' is said by people as well as by cases"):
         urged = structs.replace(DOOR, sends={"case.urged": EventData})
         define(urged, "门", states, rows, (), births={"go": BEGINS}, effects={})
 
