@@ -456,6 +456,22 @@ class AlertEnded(Fact, frozen=True, tag="alert.ended"):
     by: str = ""
 
 
+# ---- who is told of a move ---------------------------------------------------------------------------------
+
+
+class NoticeGiven(Fact, frozen=True, tag="notice.given"):
+    """These posts are told of what happened in this step (告知). Each post is told of a step once, in its first word.
+
+    `on` is the move, such as assigned or copied. With `not_before` the telling waits; `daily` ones come together in one
+    line of that instant.
+    """
+
+    on: str
+    to: tuple[str, ...]
+    not_before: Ms | None = None
+    daily: bool = False
+
+
 SHARED: tuple[type[Fact], ...] = (
     Reported,
     Born,
@@ -500,6 +516,7 @@ SHARED: tuple[type[Fact], ...] = (
     ClockRecalculated,
     AlertRaised,
     AlertEnded,
+    NoticeGiven,
 )
 """The facts that any kind of case may tell."""
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ CELL = "gridpatrol.figure.v1"
 
 
 class Line(Struct, frozen=True, omit_defaults=True):
-    """A line of the alert feed: who was alerted that something is or was due, and what became of it.
+    """A line of the alert feed: who was alerted that something is or was due, and what became of it; or, of the kind
+    `notice`, who is told of a move of a case. A daily line is of several cases.
 
     `id` is stable; `recipients` maps each post to the id of its delivery.
     """
@@ -27,10 +28,12 @@ class Line(Struct, frozen=True, omit_defaults=True):
     alert: Annotated[str, Meta(description="what `id` is about; the same for its firing, acknowledging and end")]
     what: Annotated[
         str,
-        Meta(description="firing, resolved or withdrawn; acknowledged: `by` has seen it, it fires on, nobody is rung"),
+        Meta(description="firing, resolved, withdrawn; acknowledged: `by` has seen it, nobody is rung; told: a notice"),
     ]
-    case: str
-    kind: Annotated[str, Meta(description="the rung's name, or loop, or urge (催办)")]
+    case: Annotated[str, Meta(description="empty in a daily line")]
+    kind: Annotated[
+        str, Meta(description="the rung's name, or notice (告知); of older packs also loop, or urge (催办)")
+    ]
     clock: str
     level: int
     path: Annotated[str, Meta(description="ancestor path, codes joined by '/', with a slash at both ends")]
@@ -41,6 +44,9 @@ class Line(Struct, frozen=True, omit_defaults=True):
     due: Annotated[Ms, Meta(description="the clock's deadline, milliseconds UTC")] | None = None
     by: Annotated[str, Meta(description="the post that ended or acknowledged it; empty: the case itself did")] = ""
     definition: Annotated[str, Meta(description="the kind of case, such as incident")] = ""
+    on: Annotated[str, Meta(description="of a notice: the move that it tells of, such as assigned or copied")] = ""
+    cases: Annotated[dict[str, str], Meta(description="of a daily line: cases that moved, and their states now")] = {}
+    more: Annotated[int, Meta(description="of a daily line: how many more cases moved than it names")] = 0
 
 
 class PublishedAlert(Line, frozen=True, omit_defaults=True, kw_only=True):

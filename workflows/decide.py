@@ -23,7 +23,7 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, homes, merging, parking, routing, sla
+from workflows import birth, effects, holding, homes, merging, notices, parking, routing, sla
 from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -86,6 +86,7 @@ def take(
 def _step(turn: Turn, d: Decision, cause: facts.Cause, settles: EventOutcome | None = None) -> None:
     """A decision becomes a step of its case. What it says to other cases is carried out right after it, in order, each
     with all that follows from it."""
+    notices.give(d)
     for sent in turn.on_their_way(turn.add(d, cause, settles), d.arrival):
         if turn.stands(sent.send.to):
             turn.held.append(HeldSend(sent))

@@ -118,7 +118,7 @@ def _rework(d: Decision) -> None:
     d.tell(facts.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(facts.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
-    if looped:
+    if looped and not d.rules.pack.notices:  # else it is a notice
         words, unit = ("upper_chief", "supervisor", "sponsor"), holding.present(d.case, d.register)
         posts = routing.recipients(words, d.case, d.register, d.arrival, unit)
         if posts:
@@ -267,8 +267,10 @@ def acknowledge(d: Decision, data: events.Acknowledged, speaker: Speaker) -> Ref
 
 
 def urge(d: Decision, data: events.Urged, speaker: Speaker) -> Refusal | None:
-    """Urge who must act with an alert that belongs to no clock."""
+    """Urge who must act: a notice, or an alert that belongs to no clock where the pack has no table of notices."""
     d.tell(facts.Urged(by=d.by))
+    if d.rules.pack.notices:
+        return None
     unit = holding.present(d.case, d.register)
     posts = routing.recipients(("holder", "holder_chief"), d.case, d.register, d.arrival, unit)
     if posts:

@@ -5,7 +5,7 @@ Ownership and copies are apart: an escalation passes ownership and sends copies.
 
 from itertools import takewhile
 
-from schemas.facts import Unit
+from schemas.facts import Copied, Unit
 from workflows.case import Case, Owner
 from workflows.policy.index import Policy
 
@@ -95,12 +95,21 @@ def checks(case: Case, rules: Policy) -> tuple[int, ...]:
     return below if rules.options.checks == "all" else below[-1:]
 
 
-def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int, holder: Unit) -> tuple[str, ...]:
-    """The posts behind the words of a rung's `tell` that exist at an instant, in order, each once.
+def hands_of(grid: str, department: str, register: Policy) -> list[str]:
+    """The posts that act for a unit: those of its department, else members and chief of its grid."""
+    of_department = register.posts_of(department) if department else []
+    return of_department or [*register.posts_at(grid, "member"), *register.posts_at(grid, "chief")]
 
-    Words are holder, holder_chief, owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office. A
-    rung that names the holder or its chief means those above it; one that names neither counts from the owner. Above a
-    post that holds the case is the chief of its grid, and above that chief the one of the next grid.
+
+def recipients(
+    words: tuple[str, ...], case: Case, register: Policy, at: int, holder: Unit, copied: Copied | None = None
+) -> tuple[str, ...]:
+    """The posts behind the words of a `tell` that exist at an instant, in order, each once.
+
+    Words are holder, holder_chief, owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office; for
+    a notice also copied, assisting (units that assist the owner) and checkers (levels that owe a check). A row that
+    names the holder or its chief means those above it; one that names neither counts from the owner. Above a post that
+    holds the case is the chief of its grid, and above that chief the one of the next grid.
     """
     owner, from_holder = case.owner, not {"holder", "holder_chief"}.isdisjoint(words)
     base = holder.grid if from_holder else owner.grid
@@ -113,11 +122,8 @@ def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int, ho
                 own = register.posts.get(holder.post)
                 posts += [own.code] if own is not None and not own.vacant else []
             case "holder" | "owner":
-                grid, department = (
-                    (holder.grid, holder.department) if word == "holder" else (owner.grid, owner.department)
-                )
-                of_department = register.posts_of(department) if department else []
-                posts += of_department or [*register.posts_at(grid, "member"), *register.posts_at(grid, "chief")]
+                unit: Unit | Owner = holder if word == "holder" else owner
+                posts += hands_of(unit.grid, unit.department, register)
             case "holder_chief":
                 chiefs = register.posts_at(holder.grid, "chief")
                 posts += register.posts_at(upper, "chief") if holder.post in chiefs else chiefs
@@ -131,6 +137,15 @@ def recipients(words: tuple[str, ...], case: Case, register: Policy, at: int, ho
                 posts += register.posts_at(base, "sponsor")
             case "upper_chief":
                 posts += register.posts_at(upper, "chief")
+            case "copied":
+                posts += copied.posts if copied else ()
+                posts += [post for lane in copied.departments for post in register.posts_of(lane)] if copied else []
+            case "assisting":
+                for code in case.assisting:
+                    posts += register.posts_of(code) if code in register.departments else hands_of(code, "", register)
+            case "checkers":
+                for level in case.checks:
+                    posts += hands_of(ancestor(case.path, level), "", register)
             case _:  # supervisor, office: the nearest one upwards
                 posts += next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
     return tuple(code for code in dict.fromkeys(posts) if register.stands(register.posts[code], at))

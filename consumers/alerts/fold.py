@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from consumers.alerts import notices as telling
 from engine import failpoints
 from engine.clock import now_ms
-from engine.store import alerts, steps
+from engine.store import alerts, notices, steps
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
+from engine.store.notices import NoticeRow
+from engine.store.outbox import read_backlog
 from schemas import facts
 from schemas.messages import Line, encode_line
 from workflows.case import TOTAL
@@ -34,7 +37,8 @@ CHANNEL = "feed"
 LONGEST_QUIET_MS = 48 * 3_600_000
 """Nothing waits longer than this after it was raised: quiet hours are part of one day."""
 
-_HAS_ALERTS = ('"alert.', '"clock.stopped"', '"incident.acknowledged"')
+_OF_ALERTS = ('"alert.', '"clock.stopped"', '"incident.acknowledged"')
+_OF_NOTICES = '"notice.given"'
 
 
 # ---- folding facts into alerts -----------------------------------------------------------------------
@@ -52,15 +56,16 @@ def consume(
         rows = steps.read_new(connection, NAME, limit)
         if not rows:
             return 0
-        news = [steps.step_of(row) for row in rows if any(word in row.body for word in _HAS_ALERTS)]
+        alerted = {row.case_id for row in rows if any(word in row.body for word in _OF_ALERTS)}
+        news = [row for row in rows if row.case_id in alerted or _OF_NOTICES in row.body]
         if news:
             instant, lines = _tell_waiting(connection, now_ms() if now is None else now)
-            known = alerts.read_open(connection, {step.case for step in news})
-            board = _Board(known, instant)
-            for step in news:
-                board.fold(step)
+            board = _Board(alerts.read_open(connection, alerted) if alerted else (), instant)
+            for row in news:
+                board.fold(steps.step_of(row))
             number = alerts.last_number(connection) + len(lines)
             lines += [_line(number + k, *item, instant) for k, item in enumerate(board.news, 1)]
+            notices.write(connection, board.notices)
             alerts.write(connection, sorted(board.changed.values(), key=lambda row: row.id), lines)
         steps.move_on(connection, NAME, rows)
         failpoints.hit("alerts.before_commit")
@@ -77,7 +82,8 @@ class _Board:
         self.now = now
         self.by_case: dict[str, list[AlertRow]] = {}
         self.changed: dict[str, AlertRow] = {}
-        self.news: list[tuple[AlertRow, str, str, str]] = []  # alert, what, by whom, why it gets a line now
+        self.notices: list[NoticeRow] = []
+        self.news: list[tuple[AlertRow | NoticeRow, str, str, str]] = []  # what, by whom, why it gets a line now
         for row in sorted(known, key=lambda row: (row.raised_at, row.id)):
             self.by_case.setdefault(row.case_id, []).append(row)
 
@@ -95,6 +101,11 @@ class _Board:
                 self._end(step, fact, fact.how, fact.by)
             elif isinstance(fact, facts.ClockStopped):
                 self._end(step, fact, "resolved", "")
+            elif isinstance(fact, facts.NoticeGiven):
+                row = telling.row_of(step, fact)
+                self.notices.append(row)
+                if not row.daily and not self._waits(row):
+                    self.news.append((row, telling.TOLD, "", f"move {row.move}"))
 
     def _raise(self, step: facts.Step, fact: facts.AlertRaised) -> None:
         row = AlertRow(
@@ -124,7 +135,7 @@ class _Board:
         if not self._waits(row):
             self.news.append((msgspec.structs.replace(row), "firing", "", f"rung {row.kind}"))
 
-    def _waits(self, row: AlertRow) -> bool:
+    def _waits(self, row: AlertRow | NoticeRow) -> bool:
         return row.not_before is not None and row.not_before > self.now
 
     def _acknowledge(self, case: str, rung: str, by: str, *, old: bool = False) -> None:
@@ -172,10 +183,13 @@ def tell(database: Database, now: int | None = None) -> int:
     now = now_ms() if now is None else now
     with database.read() as connection:
         last = int(read_meta(connection, alerts.TOLD) or 0)
-        if not alerts.read_waiting(connection, last, now, last - LONGEST_QUIET_MS):
+        waiting = alerts.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
+        if not waiting and not notices.any_due(connection, now):
             return 0
     with database.begin() as connection:
-        _, lines = _tell_waiting(connection, now)
+        now, lines = _tell_waiting(connection, now)
+        if not read_backlog(connection, NAME).steps:
+            lines += telling.tell_daily(connection, alerts.last_number(connection) + len(lines), now)
         alerts.write(connection, [], lines)
     return len(lines)
 
@@ -190,16 +204,20 @@ def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryR
     last = int(read_meta(connection, alerts.TOLD, lock=True) or 0)
     now = max(now, last)
     waiting = alerts.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
-    number = alerts.last_number(connection) if waiting else 0
+    number = alerts.last_number(connection)
     if now > last:
         write_meta(connection, alerts.TOLD, str(now))
     why = "the quiet hours are over"
-    return now, [_line(number + k, row, "firing", "", why, now) for k, row in enumerate(waiting, 1)]
+    lines = [_line(number + k, row, "firing", "", why, now) for k, row in enumerate(waiting, 1)]
+    return now, lines + telling.tell_waiting(connection, number + len(lines), now)
 
 
-def _line(number: int, row: AlertRow, what: str, by: str, why: str, now: int) -> DeliveryRow:
+def _line(number: int, row: AlertRow | NoticeRow, what: str, by: str, why: str, now: int) -> DeliveryRow:
     """A line of the feed. Several posts may acknowledge an alert, so that line is named after the post, and rings
     nobody; what waited does not ring who has seen it meanwhile."""
+    if isinstance(row, NoticeRow):
+        row.number = number
+        return telling.line_of(row, why, now)
     id_ = f"{row.id}|{what}"
     posts: list[str] = msgspec.json.decode(row.recipients)
     if what == "acknowledged":

@@ -138,8 +138,9 @@ class AlertPublisher(Loop):
         failpoints.hit("alerts.before_publish")
         for row in rows:
             line = line_of(row, epoch)
-            headers = binary.headers(type=messages.LINE, id=line.id, subject=line.case, at_ms=line.told_at)
-            self._publisher.send(self.topics.alerts, line.case, messages.encode_alert(line), headers)
+            about = line.case or next(iter(line.recipients))  # a daily line is of several cases of one reporter
+            headers = binary.headers(type=messages.LINE, id=line.id, subject=about, at_ms=line.told_at)
+            self._publisher.send(self.topics.alerts, about, messages.encode_alert(line), headers)
         self._publisher.flush()
         failpoints.hit("alerts.after_publish")
         with self.database.begin() as connection:

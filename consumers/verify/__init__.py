@@ -8,9 +8,9 @@ one snapshot step by step, and never writes.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
    case is without steps and no step is without its case. Of a case that stands nothing is due. The events that wait
    with it are counted, by principal.
-3. The consumers: figures, outcomes, contributions and alerts are recounted by SQL over the facts, without the fold's
-   code; every consumer has read every partition to its end; the feed has every line; and nothing was published that is
-   not there.
+3. The consumers: figures, outcomes, contributions, alerts and notices are recounted by SQL over the facts, without the
+   fold's code; every consumer has read every partition to its end; the feed has every line; and nothing was published
+   that is not there.
 """
 
 from collections import Counter
@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 class Mismatch(Struct, frozen=True):
     """Something stored that does not follow from the facts."""
 
-    what: str  # inbox, log, step, seen, standing, case, parked, figure, outcome, contribution, alert, delivery, ...
+    what: str  # inbox, log, step, seen, standing, case, parked, figure, outcome, contribution, alert, notice, ...
     where: str
     expected: str
     found: str
@@ -64,6 +64,7 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
     yield from _rows("outcome", recount.wrong_outcomes(connection), 5, recount.OUTCOME)
     yield from _rows("contribution", recount.wrong_contributions(connection), 5, recount.OUTCOME[:5])
     yield from _rows("alert", recount.wrong_alerts(connection), 1, recount.ALERT)
+    yield from _rows("notice", recount.wrong_notices(connection), 1, recount.NOTICE)
     # The lines of the feed, and alerts without a line that did not wait for the end of quiet hours.
     stored, lowest, highest = recount.feed_numbers(connection)
     if stored != highest or lowest != min(highest, 1):
@@ -72,6 +73,8 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
         yield Mismatch("delivery", "the feed", f"lines 1 to {highest}, {gap} among them", numbered)
     for alert, what in recount.lines_missing(connection):
         yield Mismatch("delivery", alert, f"a line that it is {what}", "none")
+    for notice, number in recount.wrong_tellings(connection):
+        yield Mismatch("delivery", notice, "its own line", f"line {number}" if number else "none")
     for consumer, partition, position, end in recount.positions(connection):
         if position > end or (position < end and not live):
             yield Mismatch("position", f"{consumer} in partition {partition}", f"n {end}", f"n {position}")

@@ -40,6 +40,8 @@ NAMES = {
     "kind": "text",
     "due_at": "int",
     "not_before": "int",
+    "on": "text",
+    "daily": "flag",
     "charged.path": "text",
     "charged.department": "text",
     "charged.post": "text",
@@ -106,6 +108,20 @@ ALERT = (
     "ended_by",
     "acknowledged_by",
     "department",
+)
+
+NOTICE = (
+    "id",
+    "partition",
+    "case_id",
+    "move",
+    "definition",
+    "path",
+    "category",
+    "recipients",
+    "raised_at",
+    "not_before",
+    "daily",
 )
 
 _DIMENSIONS = (
@@ -177,7 +193,7 @@ def _facts_read(
     connection: Connection, consumer: str, facts: tuple[str, ...], members: tuple[str, ...], upto: int | None = None
 ) -> tuple[str, list[Any]]:
     """The facts of some kinds that a consumer has read, one row each; perhaps only of early arrivals."""
-    names = ", ".join(f"{_member(connection, name)} AS {name.replace('.', '_')}" for name in ("fact", *members))
+    names = ", ".join(f'{_member(connection, name)} AS "{name.replace(".", "_")}"' for name in ("fact", *members))
     if is_sqlite(connection):
         item, each = "j.key", "json_each(s.body) j"
         recipients = "json_extract(j.value, '$.to')"
@@ -320,6 +336,30 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
         for column in ("recipients", "acknowledged_by"):
             found = found.replace(column, f"CAST(CAST({column} AS jsonb) AS text)")
     return _one_sided(connection, cte, values, expected, found)
+
+
+def wrong_notices(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(row, side) of every notice that stands on one side only."""
+    facts_read, values = _facts_read(connection, "alerts", ("notice.given",), ("on", "not_before", "daily"))
+    expected = """SELECT case_id || '|' || CASE WHEN daily THEN 'daily' ELSE "on" END || '|' || seq, partition, case_id,
+                         "on", definition, path, category, recipients, at, not_before, daily FROM facts_read"""
+    found = f"SELECT {', '.join(NOTICE)} FROM notices"
+    if not is_sqlite(connection):
+        found = found.replace("recipients", "CAST(CAST(recipients AS jsonb) AS text)")
+    return _one_sided(connection, facts_read, values, expected, found)
+
+
+def wrong_tellings(connection: Connection) -> list[tuple[str, int]]:
+    """(notice, number) of notices that waited for nothing and have no line, or name a line that is not theirs; and of
+    lines that no notice names."""
+    sql = """SELECT n.id, n.number FROM notices n LEFT JOIN deliveries d ON d.number = n.number AND d.what = 'told'
+             WHERE CASE WHEN n.number = 0 THEN n.not_before IS NULL
+                        WHEN n.daily THEN coalesce(d.recipients, '') <> n.recipients
+                        ELSE coalesce(d.alert, '') <> n.id END
+             UNION ALL
+             SELECT d.alert, d.number FROM deliveries d WHERE d.what = 'told'
+             AND d.number NOT IN (SELECT number FROM notices) ORDER BY 1, 2"""
+    return [(*row,) for row in execute(connection, sql)]
 
 
 def _one_sided(

@@ -408,3 +408,29 @@ deliveries = Table(
     _text("body"),
     _text("definition"),
 )
+
+notices = Table(
+    "notices",
+    metadata,
+    _key("id"),  # case, move and number of its step
+    Column("partition", Integer, nullable=False),
+    _text("case_id"),
+    _text("move"),  # assigned, copied, ...
+    _text("definition"),
+    _text("path"),
+    _text("category"),
+    _text("recipients"),  # JSON list of posts
+    _big("raised_at"),  # arrival
+    Column("not_before", BigInteger),
+    Column("daily", Boolean, nullable=False, server_default=false()),
+    _big("number"),  # of its line in the feed; 0: not told yet
+    sqlite_with_rowid=False,
+)
+Index("notices_raised", notices.c.raised_at, notices.c.id)
+Index(
+    "notices_untold",
+    notices.c.not_before,
+    notices.c.id,
+    sqlite_where=text("number = 0"),
+    postgresql_where=text("number = 0"),
+)

@@ -157,6 +157,9 @@ class FeedLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     raised_at: str
     due: str | None = None
     by: str = ""
+    on: str = ""
+    cases: dict[str, str] = {}
+    more: int = 0
     why: str
     told_at: str
 

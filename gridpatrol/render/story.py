@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from engine.store.rows import StepRow
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
-from gridpatrol.render.terms import ALERT_ENDS, RESULTS, RUNGS, SOURCES, WORDS, both
+from gridpatrol.render.terms import ALERT_ENDS, MOVES, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts
 from schemas.members import Fact
 from workflows.definitions import CLOCKS, DEFINITIONS
@@ -197,6 +197,9 @@ def _of_clock(fact: Fact, step: StepText) -> str:
         case facts.AlertRaised() if fact.to:
             later = f" at {step.clock.short(fact.not_before)}" if fact.not_before is not None else ""
             return f"告警 tells {step.posts(fact.to)}{later}"
+        case facts.NoticeGiven():
+            later = f" at {step.clock.short(fact.not_before)}" if fact.not_before is not None else ""
+            return f"告知 notice {both(MOVES, fact.on)}: {step.posts(fact.to)}{later}"
         case facts.AlertEnded():
             return f"告警{both(ALERT_ENDS, fact.how)}"
     return ""

@@ -29,6 +29,20 @@ RUNGS = {
     "loop": ("反复", "loop"),
     "urge": ("催办", "urged"),
 }
+MOVES = {
+    "returned": ("退回", "returned"),
+    "reassigned": ("改派", "reassigned"),
+    "urged": ("催办", "urged"),
+    "check": ("核查", "to check on site"),
+    "assigned": ("交办", "assigned"),
+    "looped": ("反复", "loop"),
+    "decided": ("决定", "decided"),
+    "merged": ("合并", "merged"),
+    "ended": ("办结", "ended"),
+    "copied": ("抄送", "copy"),
+    "moved": ("进展", "moved on"),
+    "daily": ("每日进展", "moves of the day"),
+}
 ALERT_ENDS = {
     "resolved": ("已解除", "resolved"),
     "withdrawn": ("已撤回", "withdrawn"),

@@ -26,6 +26,7 @@ from consumers.verify import verify
 from engine.errors import SchemaMismatch
 from engine.lease import Lease
 from engine.operations import erasure
+from engine.replay import replay_events
 from engine.settings import Settings
 from engine.store import figures, inbox_table, tables, unpublished_figures, writes
 from engine.store.database import MIGRATIONS, Database, open_database
@@ -39,8 +40,8 @@ from lab import runs
 from lab.parts.postgres import fresh_database
 from schemas import facts
 from tests.integration.test_erasure import OTHER, name_people
-from tests.support.builders import DAY, OPERATOR, instant, noise, subject
-from tests.support.histories import Teller, as_before, numbered
+from tests.support.builders import DAY, OPERATOR, changed, instant, noise, subject
+from tests.support.histories import IN_THE_FIELD, Teller, as_before, numbered
 from tests.support.histories import write as write_steps
 from tests.support.serving import prepared
 from workflows.case import encode
@@ -308,7 +309,8 @@ def test_what_was_told_of_cases_learns_their_kind_and_figures_of_two_kinds_are_f
     kinds = ("incident", *others)
     lines = [line for line in runs.storm(5, 40) if kinds[1:] or b'"service_request"' not in line]
     with runs.engine_on(empty_database_url, 4, consumers=runs.consumers()) as engine:
-        runs.replayed(engine, lines)
+        runs.install(engine, changed(notices=()).pack)  # there were no notices then
+        replay_events(engine, lines, "simulation")
         database = engine.database
         before = contents(database, columns_of(database))
         for table in ("facts", "figures", "outcomes", "alerts", "deliveries"):
@@ -347,7 +349,7 @@ def test_an_acknowledgement_of_before_is_of_the_post_that_its_fact_names_and_the
     migrated: Database,
 ) -> None:
     """The rows of before: the alerts of the clock were acknowledged, and the case had none that was open."""
-    teller = Teller()
+    teller = Teller(rules=changed(IN_THE_FIELD, notices=()))  # nor were there notices
     due = instant(teller.now + DAY)
     assert teller.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01", deadline=due)
     assert teller.say("incident.acknowledged", "WY01-CHIEF", 2 * DAY, clock="total")

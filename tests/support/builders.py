@@ -197,7 +197,7 @@ class Story:
         for step in result.steps:
             if step.case.id not in self.beside.stories:
                 home, _, number = step.case.id.rpartition(".")
-                Story(self.rules, home=home, number=int(number[-12:]), beside=self.beside)
+                Story(self.rules, home=home, number=int(number[-12:], 16), beside=self.beside)
             self.beside.stories[step.case.id]._fold(step, heard=step.case.id != self.case.id)
         assert encode(self.case) == encode(result.case), "the case is not the fold of its facts"
         self.last = result

@@ -91,7 +91,7 @@ class Open(Others):
     def find(self, id_: str) -> Case | None:
         """An open case."""
         home, _, number = id_.rpartition(".")
-        return Story(IN_THE_FIELD, home=home, number=int(number[-12:])).reported().case
+        return Story(IN_THE_FIELD, home=home, number=int(number[-12:], 16)).reported().case
 
 
 class Teller:

@@ -271,12 +271,23 @@ def test_sealed_text_leaves_its_token_in_the_facts():
 def test_urging_tells_the_owner_each_time():
     """催办."""
     story = Story().reported(BARE)
+    for by in (DISTRICT, CENTRE):
+        story.done("incident.urged", by)
+        assert story.one(facts.Urged).by == by
+        to = ("WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3", STREET)
+        assert story.one(facts.NoticeGiven) == facts.NoticeGiven(on="urged", to=to)
+        assert not story.of(facts.AlertRaised)
+
+
+def test_urging_alerts_under_a_pack_that_has_no_table_of_notices():
+    """Stored packs mean what they meant."""
+    story = Story(changed(notices=())).reported(BARE)
     story.done("incident.urged", DISTRICT)
     first = story.one(facts.AlertRaised)
     assert (first.kind, first.to) == ("urge", ("WY01-STAFF1", "WY01-STAFF2", "WY01-STAFF3", STREET))
-    assert story.one(facts.Urged).by == DISTRICT
     story.done("incident.urged", CENTRE)
     assert story.one(facts.AlertRaised).alert != first.alert
+    assert not story.history(facts.NoticeGiven)
 
 
 def test_there_is_something_to_acknowledge_only_when_somebody_was_told():

@@ -126,7 +126,7 @@ def test_a_case_without_a_place_is_in_nobodys_hands():
 def test_urging_presses_who_must_act_and_not_who_has_handled_it():
     story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
     story.done("incident.urged", CITY)
-    assert story.one(facts.AlertRaised).to == (DISTRICT,)
+    assert story.one(facts.NoticeGiven).to == (DISTRICT,)
 
 
 # ---- what one post holds ----------------------------------------------------------------------------------

@@ -701,15 +701,20 @@ def test_it_goes_round_until_it_is_solved_with_a_loop_alarm():
         story.accepted().handled()
         story.done("verification.recorded", MEMBER, outcome="unsolved")
         assert story.one(facts.Reworked) == facts.Reworked(cycle=cycle, looped=cycle >= 3)
-        alarms = [a for a in story.of(facts.AlertRaised) if a.kind == "loop"]
-        assert len(alarms) == (cycle >= 3)
-        if alarms:
-            assert alarms[0].to == (DISTRICT, "WY-SUPERVISOR", "WY-SUPERVISOR-2", "WY01-SPONSOR")
-            assert alarms[0].alert == f"{story.case.id}|loop|{cycle}"
+        alarms = [notice.to for notice in story.of(facts.NoticeGiven) if notice.on == "looped"]
+        assert alarms == [(DISTRICT, "WY-SUPERVISOR", "WY-SUPERVISOR-2", "WY01-SPONSOR")] * (cycle >= 3)
     story.accepted().handled()
     story.done("verification.recorded", MEMBER, outcome="solved")
     story.done("incident.closed", MEMBER)
     assert (story.case.state, story.case.cycle) == ("closed", 5)
+
+
+def test_a_loop_alerts_under_a_pack_that_has_no_table_of_notices():
+    story = Story(changed(notices=(), options={"loop_alarm": 1})).reported(BARE).accepted().handled()
+    story.done("verification.recorded", MEMBER, outcome="unsolved")
+    alarm = story.one(facts.AlertRaised)
+    assert (alarm.kind, alarm.alert) == ("loop", f"{story.case.id}|loop|1")
+    assert alarm.to == (DISTRICT, "WY-SUPERVISOR", "WY-SUPERVISOR-2", "WY01-SPONSOR")
 
 
 def test_closed_only_after_it_is_finally_solved_and_by_an_act_of_its_own():

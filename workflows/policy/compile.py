@@ -20,6 +20,7 @@ from workflows.policy.model import (
     DutyRow,
     Grid,
     LimitRow,
+    NoticeRow,
     Pack,
     Post,
     RoleRow,
@@ -37,7 +38,9 @@ GRIDS = Columns(
     ("kind", "calendar", "official_code", "valid_from", "valid_to"),
 )
 DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
-POSTS = Columns("posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to"))
+POSTS = Columns(
+    "posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to", "machine")
+)
 CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
 )
@@ -45,6 +48,7 @@ LIMITS = Columns(
     "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis", "definition")
 )
 RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition"))
+NOTICES = Columns("notices.csv", ("on", "tell"), ("definition", "note"))
 ROLES = Columns(
     "roles.csv",
     ("rule", "trigger", "role"),
@@ -55,7 +59,7 @@ DUTIES = Columns(
     ("code", "role", "period"),
     ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis"),
 )
-TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, ROLES, DUTIES, DAYS)
+TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, NOTICES, ROLES, DUTIES, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
 
 Rows = dict[str, tuple[int, ...]]
@@ -138,6 +142,7 @@ def _assemble(
         authority=tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority),
         limits=each(LIMITS, _limit),
         rungs=each(RUNGS, _rung),
+        notices=each(NOTICES, lambda row: NoticeRow(row.needed("on"), row.words("tell"), row.text("definition"))),
         roles=tuple(role_row for _, role_row in roles),
         duties=each(DUTIES, duty_row),
     )
@@ -173,6 +178,7 @@ def _post(row: Row) -> Post:
         vacant=row.yes("vacant"),
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
+        machine=row.yes("machine"),
     )
 
 

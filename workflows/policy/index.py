@@ -12,6 +12,7 @@ from schemas.members import Position
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
 from workflows.policy.model import Category, Department, DutyRow, Grid, LimitRow, Pack, Post, RoleRow, RungRow
+from workflows.policy.moves import Telling, compile_notices
 
 if TYPE_CHECKING:
     from shapely import STRtree
@@ -66,6 +67,7 @@ class Policy:
         for limit in pack.limits:
             self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
         self._ladders: dict[tuple[str, str], tuple[tuple[RungRow, int], ...]] = {}
+        self._notices: dict[str, Telling] = {}
 
     # ---- the register -------------------------------------------------------------------------------------
 
@@ -183,6 +185,13 @@ class Policy:
                     rungs.append((distance, row, k))
             self._ladders[definition, clock] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
         return self._ladders[definition, clock]
+
+    def notices(self, definition: str) -> Telling:
+        """Whom the moves of a kind of case tell."""
+        found = self._notices.get(definition)
+        if found is None:
+            found = self._notices[definition] = compile_notices(self.pack.notices, definition)
+        return found
 
     def role_rows(self, trigger: str, role: str, definition: str = "") -> list[RoleRow]:
         """The rows of the roles table for a role and a trigger: of this kind of case and of every kind. Those of all

@@ -64,6 +64,7 @@ class Post(Struct, frozen=True, omit_defaults=True):
     vacant: bool = False
     valid_from: int = 0
     valid_to: int = 0
+    machine: bool = False  # a system speaks from it, such as a sensor: nothing is told to it
 
 
 class Category(Struct, frozen=True, omit_defaults=True):
@@ -114,6 +115,14 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     tell: tuple[str, ...] = ()  # words of routing.recipients
     act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
     definition: str = ""  # the kind of case; empty: every one that has the clock
+
+
+class NoticeRow(Struct, frozen=True, omit_defaults=True):
+    """Who is told of a move of a case. A kind of case that has a row of its own for a move has this one alone."""
+
+    on: str  # a word of workflows.notices.MOVES
+    tell: tuple[str, ...] = ()  # words of routing.recipients
+    definition: str = ""  # the kind of case; empty: every one
 
 
 NO_ALLOWANCE = "none"
@@ -169,6 +178,10 @@ UNBORN_CAP = 10_000
 """How many cases of a home may hold early events before their report, unless the pack says it."""
 
 
+DAILY_AT = 18 * 60
+"""The local minute of the day at which reporters get their daily line, unless the pack says it."""
+
+
 class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The pack's choices. Durations are milliseconds."""
 
@@ -194,6 +207,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     min_n: int = 10  # least number of cases for a ranking
     copy_passed: bool = False  # levels that a report passes over get a copy (M17)
     main_definition: str = ""  # the kind of case that figures speak of unless asked; empty: the reference
+    daily_at: int = DAILY_AT  # local minute of the day: what a reporter need not hear at once comes in one line then
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -215,6 +229,7 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     authority: tuple[Authority, ...] = ()
     limits: tuple[LimitRow, ...] = ()
     rungs: tuple[RungRow, ...] = ()
+    notices: tuple[NoticeRow, ...] = ()  # empty: nobody is told of moves, and urging alerts
     roles: tuple[RoleRow, ...]
     duties: tuple[DutyRow, ...] = ()
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from workflows.clocks.limits import DAY_MS, HOUR_MS
-from workflows.policy.model import UNBORN_CAP, Level, Options
+from workflows.policy.model import DAILY_AT, UNBORN_CAP, Level, Options
 from workflows.policy.problems import Problems
 
 FILE = "pack.toml"
@@ -94,6 +94,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     grace_days: int = 3
     min_n: int = 10
     main_definition: str = ""
+    daily_notices: str = ""
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -156,6 +157,12 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         remedy = 'write "22:00-07:00", or leave it empty for none'
         problems.error(FILE, line_of(text, "quiet"), "quiet", f"{given.quiet!r} is not a span of hours", remedy)
         quiet = 0, 0
+    # Read as the beginning of a span, so that both are written alike.
+    daily = _minutes(f"{given.daily_notices}-24:00") if given.daily_notices.strip() else (DAILY_AT, 1440)
+    if daily is None or daily[0] == 1440:
+        problem = f"{given.daily_notices!r} is no time of the day"
+        problems.error(FILE, line_of(text, "daily_notices"), "daily_notices", problem, 'write "18:00"')
+        daily = DAILY_AT, 1440
     return Options(
         partition_level=given.partition_level,
         offline_ms=duration("offline_allowance", given.offline_allowance),
@@ -180,6 +187,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         grace_days=given.grace_days,
         min_n=given.min_n,
         main_definition=given.main_definition,
+        daily_at=DAILY_AT if daily[0] == DAILY_AT else daily[0],
     )
 
 

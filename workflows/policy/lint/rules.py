@@ -20,6 +20,7 @@ from workflows.policy.lint.context import (
     ROLES,
     SOURCES,
     TELL,
+    TELL_OF_MOVES,
     TRIGGERS,
     LintContext,
     one_of,
@@ -27,9 +28,11 @@ from workflows.policy.lint.context import (
 )
 from workflows.policy.lint.fixings import held
 from workflows.policy.model import NO_DEADLINE, LimitRow, RoleRow
+from workflows.policy.moves import MOVES
 from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
+NOTICES = "notices.csv"
 HORIZON_DAYS = 90  # a horizon nearer than this gets a warning
 
 
@@ -200,6 +203,31 @@ def lint_rungs(context: LintContext) -> None:
         _lint_whole_days(context, RUNGS, index, "every", rung.every)
 
 
+# ---- notices ------------------------------------------------------------------------------------------
+
+
+def lint_notices(context: LintContext) -> None:
+    """Every row names a known move, once for each kind of case, and known recipients; every move tells somebody."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, row in enumerate(context.pack.notices):
+        if row.on not in MOVES:
+            context.error(NOTICES, index, "on", f"{row.on!r} is no move", one_of(MOVES))
+        if seen.setdefault((row.definition, row.on), index) != index:
+            text = f"{row.on} stands in row {context.row(NOTICES, seen[row.definition, row.on])} already"
+            context.error(NOTICES, index, "on", text, "give each move of a kind of case one row")
+        for word in row.tell:
+            if word not in TELL_OF_MOVES:
+                remedy = one_of(TELL_OF_MOVES, len(TELL_OF_MOVES))
+                context.error(NOTICES, index, "tell", f"{word!r} is nobody that can be told", remedy)
+    told = {key for key, index in seen.items() if context.pack.notices[index].tell}
+    for name, definition in DEFINITIONS.items() if seen else ():
+        own = {move for kind, move in seen if kind == name}
+        silent = [move for move in MOVES if (name if move in own else "", move) not in told]
+        if silent and definition.listed != "never":
+            text = f"{name}: nobody is told of {', '.join(silent)}"
+            context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
+
+
 # ---- roles --------------------------------------------------------------------------------------------
 
 
@@ -265,6 +293,7 @@ def lint_definitions(context: LintContext) -> None:
     tables = (
         (LIMITS, [row.definition for row in pack.limits]),
         (RUNGS, [row.definition for row in pack.rungs]),
+        (NOTICES, [row.definition for row in pack.notices]),
         (ROLES_FILE, [row.definition for row in pack.roles]),
     )
     for file, names in tables:

@@ -1,4 +1,4 @@
-"""A partition knows its silences: arrivals that lie far apart. Revision 0014, after 0013.
+"""A partition knows its silences: arrivals that lie far apart. Revision 0015, after 0014.
 
 None of before matter: no database of before has homes.
 """
@@ -6,8 +6,8 @@ None of before matter: no database of before has homes.
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0014'
-down_revision = '0013'
+revision = '0015'
+down_revision = '0014'
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,103 @@
+"""Who is told of a step (告知): of work that arrives, of copies, of what was decided, of how it ended.
+
+1. What a step means follows from its facts and from what the definition declares of its states. The pack says whom each
+   of these moves tells, in its table `notices`. A pack without that table tells nobody.
+2. A post is told of a step once, in its first word of `MOVES`. Nobody is told of what he did himself, no machine and no
+   vacant post of anything.
+3. Notices wait for the end of the quiet hours, as alerts do. Urging does not wait, nor does work for who must act while
+   a clock of the case runs whose alerts do not wait.
+4. Who reported the case is told at once that it is over, and of what it may act on; of the rest once a day.
+"""
+
+from typing import Any
+
+from schemas import facts
+from schemas.members import Fact
+from workflows import holding, routing, sla
+from workflows.clocks.limits import DAY_MS
+from workflows.decision import Decision
+from workflows.definitions import DEFINITIONS
+from workflows.policy.moves import MOVES, TO_ACT
+
+
+def give(d: Decision) -> None:
+    """Tell who is told of a decision that is made."""
+    words_of, telling = d.rules.notices(d.case.definition)
+    if telling.isdisjoint(map(type, d.facts)):
+        return
+    told: dict[type[Fact], Any] = {type(fact): fact for fact in d.facts}
+    moves = [move for move in meaning(d, told) if move in words_of]
+    if not moves:
+        return
+    case, register, unit = d.case, d.register, holding.present(d.case, d.register)
+    known, reporter = {d.by}, d.case.by
+    for move in moves:
+        words = tuple(word for word in words_of[move] if word != "reporter")
+        found = routing.recipients(words, case, register, d.arrival, unit, told.get(facts.Copied))
+        if "reporter" in words_of[move] and hears_at_once(d, unit):
+            found = (*found, reporter)
+        posts = tuple(code for code in dict.fromkeys(found) if code not in known and not register.posts[code].machine)
+        if posts:
+            d.tell(facts.NoticeGiven(on=move, to=posts, not_before=waits_until(d, move)))
+            known.update(posts)
+    daily = next((move for move in moves if "reporter" in words_of[move]), None)
+    if daily is not None and reporter not in known and hears(d, reporter):
+        d.tell(facts.NoticeGiven(on=daily, to=(reporter,), not_before=daily_instant(d), daily=True))
+
+
+def meaning(d: Decision, told: dict[type[Fact], Any]) -> list[str]:
+    """What the facts of a decision mean, in the order of `MOVES`."""
+    states = DEFINITIONS[d.case.definition].states
+    was, now = states[d.origin.state], states[d.case.state]
+    over = now.terminal and facts.Moved in told
+    handed = facts.Held in told or facts.Resumed in told or (facts.Moved in told and was.hands != now.hands)
+    assigned, noted, reworked = (told.get(kind) for kind in (facts.Assigned, facts.Noted, facts.Reworked))
+    ordered = facts.ClockRetargeted in told and told[facts.ClockRetargeted].why == "ordered"
+    work, end = "", ""
+    if over:
+        end = "merged" if facts.Linked in told else "decided" if noted is not None and noted.reason else "ended"
+    elif facts.Returned in told:
+        work = "returned"
+    elif assigned is not None and assigned.why == "reassigned":
+        work = "reassigned"
+    elif handed:
+        work = "check" if now.hands == "check" else "assigned"
+    found = {
+        work,
+        end,
+        "urged" if facts.Urged in told else "",
+        "looped" if reworked is not None and reworked.looped else "",
+        "decided" if ordered else "",
+        "copied" if facts.Copied in told else "",
+    } - {""}
+    if was is not now and not found - {"copied"}:
+        found.add("moved")
+    return [move for move in MOVES if move in found]
+
+
+def hears(d: Decision, post: str) -> bool:
+    """Whether anything is told to a post: it stands, somebody has it, and it is no machine."""
+    known = d.register.posts.get(post)
+    return known is not None and not known.vacant and not known.machine and d.register.stands(known, d.arrival)
+
+
+def hears_at_once(d: Decision, unit: facts.Unit) -> bool:
+    """Whether who reported the case is told now: it is over, or in its own hands."""
+    if not hears(d, d.case.by):
+        return False
+    over = DEFINITIONS[d.case.definition].states[d.case.state].terminal
+    return over or d.case.by in routing.recipients(("holder",), d.case, d.register, d.arrival, unit)
+
+
+def waits_until(d: Decision, move: str) -> int | None:
+    """Until when the telling of a move waits; None: it does not."""
+    exempt = d.rules.options.quiet_exempt
+    rings = move in TO_ACT and any(clock.name in exempt and clock.since is not None for clock in d.case.clocks)
+    return None if rings or move == "urged" else sla.not_before(d, "", d.arrival)
+
+
+def daily_instant(d: Decision) -> int:
+    """The next instant at which reporters get their daily line."""
+    wall, minute = d.register.clock_of_days.wall, d.rules.options.daily_at
+    day, of_day = divmod(d.arrival + wall.offset(d.arrival), DAY_MS)
+    return wall.reach((day + (of_day >= minute * 60_000)) * DAY_MS + minute * 60_000)

@@ -1,0 +1,41 @@
+"""The moves of a case that may tell somebody (告知): the words of `notices.csv`, and the facts that each rests on."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from schemas import facts
+from schemas.members import Fact
+from workflows.policy.model import NoticeRow
+
+MEANS: dict[str, tuple[type[Fact], ...]] = {
+    "returned": (facts.Returned,),
+    "reassigned": (facts.Assigned,),
+    "urged": (facts.Urged,),
+    "check": (facts.Held, facts.Moved),
+    "assigned": (facts.Held, facts.Moved, facts.Resumed),
+    "looped": (facts.Reworked,),
+    "decided": (facts.ClockRetargeted, facts.Moved),
+    "merged": (facts.Moved,),
+    "ended": (facts.Moved,),
+    "copied": (facts.Copied,),
+    "moved": (facts.Moved,),
+}
+MOVES = tuple(MEANS)
+"""What a step may mean to somebody. Of several that reach a post the first one counts."""
+TO_ACT = frozenset({"returned", "reassigned", "check", "assigned"})
+"""Moves that bring work."""
+
+
+class Telling(NamedTuple):
+    """Whom the moves of a kind of case tell, as words by the move, and the facts without which nobody is told."""
+
+    words: dict[str, tuple[str, ...]]
+    facts: frozenset[type[Fact]]
+
+
+def compile_notices(rows: Iterable[NoticeRow], definition: str) -> Telling:
+    """The rows for a kind of case: of each move its own row, else that of every kind."""
+    known = tuple(rows)
+    words = {row.on: row.tell for kind in ("", definition) for row in known if row.definition == kind}
+    words = {move: words[move] for move in MOVES if words.get(move)}
+    return Telling(words, frozenset(fact for move in words for fact in MEANS[move]))
