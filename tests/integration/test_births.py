@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from consumers.alerts import fold
 from consumers.verify import verify
 from engine import failpoints
 from engine.failpoints import Interrupted
@@ -49,7 +50,8 @@ def with_walks() -> Iterator[None]:
 
 @pytest.fixture
 def line(database_url: str) -> Iterator[Line]:
-    with engine_on(database_url, 1) as engine:
+    with engine_on(database_url, 1, consumers=runs.consumers()) as engine:
+        fold.epoch(engine.database)
         yield Line(engine)
 
 
@@ -97,7 +99,10 @@ def ended(line: Line, case: str) -> list[tuple[str, str]]:
 
 def sound(line: Line, tmp_path: Path) -> None:
     """All that is stored follows from the facts, and the log gives them again, in slices of one."""
-    assert [m for m in verify(line.engine.database) if m.what not in ("position", "delivery")] == []
+    if line.engine.consumers:
+        line.engine.drain()
+        # The recount knows the endings of kinds that are there from the start.
+        assert [m for m in verify(line.engine.database) if "definition walk, measure void" not in m.where] == []
     check_export(line, tmp_path)
 
 
@@ -408,7 +413,7 @@ def test_a_home_whose_rule_fails_halts_its_partition_and_nothing_is_lost(line: L
     row = line.engine.rows[0]
     assert row.halted.startswith("defect at ") and "secret" not in row.halted
     assert row.standing == 0 and born(line) == {} and line.engine.heads[0] > row.position
-    line.engine = Engine(line.engine.database, line.engine.settings)  # a release without the defect
+    line.engine = Engine(line.engine.database, line.engine.settings, runs.consumers())  # a release without it
     line.engine.drain()
     assert line.engine.rows[0].halted == "" and len(born(line)) == 1
     sound(line, tmp_path)

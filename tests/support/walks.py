@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from schemas import kinds
 from schemas.members import BirthData, EventData, Kind
 from tests.support.builders import changed, weiyang
-from workflows import birth, effects, homes
+from workflows import birth, definitions, effects, homes
 from workflows.case import AWAITED, TOTAL
 from workflows.definitions import DEFINITIONS
 from workflows.machine import Bears, Definition, Owed, State, Transition, define
@@ -91,6 +91,8 @@ def walks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DEFINITIONS, "walk", definition)
         patch.setattr(homes, "BEARING", (("walk", definition.bears),))
+        for trigger, measure in definition.endings.items():
+            patch.setitem(definitions.ENDINGS, trigger, measure)
         for trigger, data in WALK.sends.items():
             patch.setitem(kinds.SENDS, trigger, data)
         for cached in caches:
