@@ -35,12 +35,13 @@ def course_of(row: PartitionRow, policy: Callable[[str], Policy]) -> homes.Cours
     return homes.Course(activations_of(row), silences, policy)
 
 
-def note_silence(row: PartitionRow, arrival: int) -> None:
-    """Keep in a partition's row that nothing has arrived for long before an arrival.
+def note_silence(row: PartitionRow, arrival: int, active: Policy | None, count: int) -> None:
+    """Keep in a partition's row that nothing has arrived for long before an arrival, where something was owed then.
 
     Whoever moves the clock to an arrival asks here first: a slice may end with the clock there, the record undecided.
     """
-    if arrival - row.clock > homes.SILENCE_MS and row.packs != "[]":
+    silent = arrival - row.clock > homes.SILENCE_MS
+    if silent and active is not None and subjects_of(row, [active], count):
         known = msgspec.json.decode(row.silences or "[]", type=list[tuple[int, int]])
         if (row.clock, arrival) not in known:
             row.silences = msgspec.json.encode([*known, (row.clock, arrival)]).decode()

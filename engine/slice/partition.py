@@ -76,7 +76,7 @@ class PartitionRun:
             return until is None
         # Everything that is due before `until` fires, without a record that arrives then.
         if not self.batch.ticking:
-            entering.note_silence(self.row, until)
+            entering.note_silence(self.row, until, self.decisions.active, self.count)
             done = self._fire_before(until)
             self.row.clock = max(self.row.clock, until)
             return done
@@ -106,7 +106,7 @@ class PartitionRun:
                     return False
             if at is None and self.due.beyond(arrival):
                 return False  # without moving the clock: a case that was not fetched may want a tick of its own
-        entering.note_silence(self.row, arrival)
+        entering.note_silence(self.row, arrival, self.decisions.active, self.count)
         if not self._fire_before(arrival) or self._is_full():
             return False
         if ticking:  # in a replay of events a record gets its place in the log here
@@ -185,7 +185,7 @@ class PartitionRun:
     def _tick(self, at: int) -> bool:
         """Fire what is due before an instant, and append the tick that released it; what is left gets another."""
         before = self.row.n
-        entering.note_silence(self.row, at)
+        entering.note_silence(self.row, at, self.decisions.active, self.count)
         done = self._fire_before(at)
         if self.row.n > before:
             self.writes.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
