@@ -156,13 +156,13 @@ class PartitionRun:
 
     def _fire(self, id_: str, due: int, arrival: int) -> None:
         """One firing of one case, dated at its due instant. A case whose rule fails stands from here on."""
-        self.writes.counts.lateness.append(arrival - due)
+        case = self.reads.cases.get(id_)
+        self.writes.counts.lateness.append(arrival - (due if case is None else case.known_due(due)))
         try:
             self.decisions.fire(id_, due, arrival)
         except Exception as error:
             if is_home(id_):
                 return self._halt(error)
-            case = self.reads.cases.get(id_)
             self.decisions.stand(id_, error, arrival, case.by if case is not None else "")
 
     def _halt(self, error: Exception) -> None:

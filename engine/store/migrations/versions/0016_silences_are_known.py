@@ -1,4 +1,4 @@
-"""A partition knows its silences: arrivals that lie far apart. Revision 0015, after 0014.
+"""A partition knows its silences: arrivals that lie far apart. Revision 0016, after 0015.
 
 None of before matter: no database of before has homes.
 """
@@ -6,8 +6,8 @@ None of before matter: no database of before has homes.
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0015'
-down_revision = '0014'
+revision = '0016'
+down_revision = '0015'
 branch_labels = None
 depends_on = None
 
