@@ -15,7 +15,8 @@ from schemas.envelope import decode_envelope
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds.incident import MERGING, Absorbed
 from schemas.refusals import Reason, Refusal
-from tests.support.builders import BARE, CENTRE, DAY, HOTLINE, MEMBER, STREET, Story, event, subject
+from tests.support.builders import BARE, CENTRE, DAY, HOTLINE, MEMBER, STREET, Story, at, event, instant, subject
+from workflows.decide import DUE
 from workflows.definitions import DEFINITIONS
 from workflows.merging import MOST_ABSORBED, MOST_LINKS
 from workflows.turn import MOST_SENDS, SENT
@@ -239,6 +240,18 @@ def test_an_absorbed_case_that_is_heard_of_late_hears_of_the_end_or_goes_on_else
     fourth.case.state, fourth.case.merged_into = "merged", third.case.id
     third.hear("case.absorbed", Absorbed(cases=(subject(number=4),)))
     assert fourth.one(facts.SurvivorEnded).state == "rejected"
+
+
+def test_what_was_due_of_a_case_before_it_hears_something_comes_first() -> None:
+    """A case that time bears comes up within a spread: what it hears meanwhile comes after what was due."""
+    story = Story().reported(BARE, deadline=instant(at("03-03 09:00")))
+    due = story.case.next_at
+    assert due is not None and due < at("03-10 09:00")
+    story.now = at("03-10 09:00")
+    result = story.hear("case.absorbed", Absorbed(cases=(subject(number=2),)))
+    causes = [step.cause.type for step in result.steps]
+    assert causes[-1] == SENT and len(causes) > 2 and set(causes[:-1]) == {DUE}
+    assert [step.case.seq for step in result.steps] == list(range(2, len(causes) + 2))
 
 
 def test_kinds_that_merge_take_what_merged_cases_say_to_each_other() -> None:
