@@ -74,8 +74,8 @@ class CaseRun:
         return False
 
     def pressing(self, row: WaitingRow) -> int | None:
-        """What was due of the case before a record that is next; before what it hears, that fires in the same turn."""
-        return None if row.kind == "send" else self.decisions.pressing(self.stands.case_id, row.arrival)
+        """When something was due that comes before the record which waits next, within a spread; None: nothing."""
+        return self.decisions.pressing(row.case_id, row.arrival) if row.kind in ("event", "release") else None
 
     def comes_first(self, due: int, at: int, row: WaitingRow) -> bool:
         """Whether a firing, which the record at a position has released, comes before what waits next.
