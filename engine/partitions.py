@@ -19,9 +19,8 @@ from engine.metrics.counters import Counters
 from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import retry
-from engine.slice.partition import VOICES
 from engine.slice.run import run_slice
-from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
+from engine.slice.types import VOICES, AlsoWrite, Batch, Limits, SliceResult
 from engine.store import inbox_table, slices, standing
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta

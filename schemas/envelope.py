@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct, inspect
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.facts import AnyFact
 from schemas.instants import EARLIEST, SPAN, outside
+from schemas.kinds import SENDS
 from schemas.kinds.incident import Merged
 from schemas.members import LINK, SUBJECT, WEB, BirthData, Code, EventData, Instant
 from schemas.refusals import Reason, Refusal
@@ -31,8 +32,10 @@ _ENGINE_TYPES = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFac
     "pack.activated",
     "deadletter",
     "figure",
+    "case.sent",
+    *SENDS,
 }
-"""The types that only the engine uses: facts, published messages, causes of steps."""
+"""The types that only the engine uses: facts, published messages, causes of steps, what cases say to each other."""
 _KNOWN_TYPES = _ENGINE_TYPES | {"clock.due"} | {trigger_of(name) for name in EVENT_TYPES}
 _VERSION = re.compile(r"\.v[0-9]{1,3}$(?!\n)")
 

@@ -205,6 +205,27 @@ class Linked(Fact, frozen=True, tag="incident.merged"):
     into: str
 
 
+class Absorbed(Fact, frozen=True, tag="case.absorbed"):
+    """These cases were merged into this one and go on in it, with those that were merged into them before."""
+
+    cases: tuple[str, ...]
+
+
+class SurvivorEnded(Fact, frozen=True, tag="case.survivor_ended"):
+    """The case into which this one was merged has ended, in a state of its own definition."""
+
+    case: str
+    state: str
+
+
+class Unserved(Fact, frozen=True, tag="case.unserved"):
+    """Another case said something that this one can no longer do: what, and the reason and field of the refusal."""
+
+    trigger: str
+    why: str
+    field: str = ""
+
+
 class Similar(Fact, frozen=True, tag="incident.similar"):
     """Open cases nearby that may be the same problem: proposed, never merged by the engine."""
 
@@ -472,6 +493,9 @@ SHARED: tuple[type[Fact], ...] = (
     Suspended,
     Resumed,
     Linked,
+    Absorbed,
+    SurvivorEnded,
+    Unserved,
     Similar,
     Evidenced,
     Noted,
@@ -503,7 +527,8 @@ else:
 
 
 class Cause(Struct, frozen=True, omit_defaults=True):
-    """The cause of a step: an event (source and id), or the firing of a clock."""
+    """The cause of a step: an event (source and id), the firing of a clock, or what another case said (its id, and
+    `<seq of its step>.<number of the send in it>`)."""
 
     type: str
     source: str = ""

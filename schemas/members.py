@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas.instants import SPAN
 
@@ -104,6 +104,11 @@ class EventData(Struct, frozen=True, omit_defaults=True):
 
     note: Sealed | None = None
 
+    @property
+    def acts_on(self) -> str:
+        """Another case of the home that the event acts on as well, beside its own; empty: none."""
+        return ""
+
 
 Ms = Annotated[int, Meta(description="milliseconds since 1970-01-01T00:00Z")]
 
@@ -156,9 +161,13 @@ class EventType(Struct, frozen=True):
 
 
 class Kind(Struct, frozen=True):
-    """What the contract has of one kind of case: events by trigger, facts that only it tells, and what it keeps."""
+    """What the contract has of one kind of case: events by trigger, facts that only it tells, and what it keeps.
+
+    `sends` has by trigger what only other cases of the home say to it, never people: the door refuses such a type.
+    """
 
     name: str
     events: dict[str, EventType]
     facts: tuple[type[Fact], ...] = ()
     own: type[Own] | None = None
+    sends: dict[str, type[EventData]] = field(default_factory=dict)

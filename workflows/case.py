@@ -162,6 +162,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     ledger: tuple[UnitOfClock, ...] = ()  # what holders consumed of clocks that they gave up in this cycle
     about: str = ""  # another case of the home that this one speaks of
     own: AnyOwn = None  # what only its kind keeps
+    absorbed: tuple[str, ...] = ()  # cases that were merged into it, also by way of others
     alerted: tuple[AlertedRung, ...] = ()  # rungs that alerted somebody, of clocks and targets that still run
 
     @property
@@ -315,7 +316,12 @@ def _resumed(case: Case, fact: facts.Resumed) -> None:
 
 
 def _linked(case: Case, fact: facts.Linked) -> None:
-    case.merged_into = fact.into
+    case.merged_into, case.absorbed = fact.into, ()  # what went on in it goes on elsewhere, too
+
+
+def _absorbed(case: Case, fact: facts.Absorbed) -> None:
+    if not case.merged_into:
+        case.absorbed = (*case.absorbed, *(id_ for id_ in fact.cases if id_ not in case.absorbed))
 
 
 def _parked(case: Case, fact: facts.Parked) -> None:
@@ -518,6 +524,7 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Suspended: _suspended,
     facts.Resumed: _resumed,
     facts.Linked: _linked,
+    facts.Absorbed: _absorbed,
     facts.Parked: _parked,
     facts.Unparked: _unparked,
     facts.Quarantined: _quarantined,

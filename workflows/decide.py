@@ -2,36 +2,43 @@
 
     take(case, incoming, ...) -> Result     an event arrived: it is done, parked, or refused with a reason
     fire(case, arrival, ...) -> Result      a rung, a parked event's patience or a suspension's end fell due
+    hear(case, sent, ...) -> Result         another case said something while this one stood
+
+A decision may say something to other cases of the home. They take their steps right after the sender's, depth first:
+each send with all that follows from it before the next one, and before the sender's next step.
 
 `rules` is the policy pinned to the case at its birth, `register` the one that is active at arrival. Instants are
 milliseconds UTC.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
 from schemas.events import canonical, trigger_of
-from schemas.facts import AnyFact
 from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, notices, parking, routing, sla
-from workflows.case import AWAITED, Case, Clock, Waiting, responsible
+from workflows import birth, effects, holding, merging, notices, parking, routing, sla
+from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
-from workflows.decision import Decision, believed
+from workflows.decision import Decision, Send, believed
 from workflows.definitions import DEFINITIONS, born_by
-from workflows.machine import Definition, Speaker
+from workflows.machine import Definition, Speaker, nobody
 from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
+from workflows.turn import EventOutcome, HeldSend, Others, Result, Sent, Turn
 
 DUE = "gridpatrol.clock.due"
 """The type of the cause of a firing."""
+ALONE = Others()
+"""No other case is known."""
 
 
 class IncomingEvent(Struct, frozen=True):
@@ -44,35 +51,6 @@ class IncomingEvent(Struct, frozen=True):
     first_arrival: int = 0  # the arrival at which it came, if it has waited since
 
 
-class EventOutcome(Struct, frozen=True):
-    """What became of an event: done, parked or refused (then with the reason and the record's body)."""
-
-    source: str
-    id: str
-    actor: str
-    outcome: str
-    refusal: Refusal | None = None
-    raw: bytes = b""
-
-
-class DecidedStep(Struct, frozen=True):
-    """One step: its cause, its facts, and the instant by whose local day it counts."""
-
-    cause: facts.Cause
-    facts: tuple[AnyFact, ...]
-    instant: int
-    department: str  # of the owner under whom it counts
-    case: Case  # after it
-
-
-class Result(Struct):
-    """The case after a record or a firing, the steps it took, and what became of the event and of parked ones."""
-
-    case: Case
-    steps: list[DecidedStep]
-    outcomes: list[EventOutcome]
-
-
 # ---- an event arrives -------------------------------------------------------------------------------------
 
 
@@ -83,13 +61,14 @@ def take(
     register: Policy,
     nearby: tuple[Case, ...] = (),
     room: Callable[[], parking.Room] = parking.Room,
+    others: Others = ALONE,
 ) -> Result:
-    """Decide one event, then every parked one that it releases.
+    """Decide one event, then every parked one that it releases; after each step what it says to `others`.
 
     `nearby`: open cases under its correlation key. `room`: what waits in its home; only asked of an early event.
     """
-    record = incoming.record
-    event, decision = record.event, _decide(case, incoming, rules, register, nearby)
+    record, turn = incoming.record, Turn(case, register, others)
+    event, decision = record.event, _decide(turn, case, incoming, rules, nearby)
     early = decision is None
     if decision is None:
         waiting = Decision(case, rules, register, incoming.arrival, incoming.arrival, event.actor)
@@ -97,19 +76,28 @@ def take(
     if isinstance(decision, Refusal):
         refused = EventOutcome(event.source, event.id, event.actor, "refused", decision, incoming.raw)
         return Result(case, [], [refused])
-    result = _one_step(decision, cause_of(incoming))
-    result.outcomes.append(EventOutcome(event.source, event.id, event.actor, "parked" if early else "done"))
-    return result if early else _release(result, case.cycle, rules, register, incoming.arrival)
+    turn.outcomes.append(EventOutcome(event.source, event.id, event.actor, "parked" if early else "done"))
+    _step(turn, decision, cause_of(incoming))
+    if not early:
+        _release(turn, case, rules, incoming.arrival)
+    return turn.result(case.id)
 
 
-def _one_step(d: Decision, cause: facts.Cause) -> Result:
-    """A decision as a step of its case, dated by the move that it made, else by the judged instant."""
+def _step(turn: Turn, d: Decision, cause: facts.Cause, settles: EventOutcome | None = None) -> None:
+    """A decision becomes a step of its case. What it says to other cases is carried out right after it, in order, each
+    with all that follows from it."""
     notices.give(d)
-    d.case.seq += 1
-    moved = any(isinstance(fact, facts.Moved) for fact in d.facts)
-    instant = d.case.judged if moved else d.judged(0)
-    department = responsible(d.before, d.case.owner).department
-    return Result(d.case, [DecidedStep(cause, tuple(d.facts), instant, department, d.case)], [])
+    for sent in turn.on_their_way(turn.add(d, cause, settles), d.arrival):
+        if turn.stands(sent.send.to):
+            turn.held.append(HeldSend(sent))
+            continue
+        before = turn.mark()
+        try:
+            _hear(turn, sent)
+        except Exception as error:
+            turn.back_to(before)
+            turn.others.failed(error)  # raised again, unless the target is to stand: the sender's step counts
+            turn.held.append(HeldSend(sent, error))
 
 
 def cause_of(incoming: IncomingEvent) -> facts.Cause:
@@ -127,23 +115,24 @@ def cause_of(incoming: IncomingEvent) -> facts.Cause:
 
 
 def _decide(
-    case: Case, incoming: IncomingEvent, rules: Policy, register: Policy, nearby: tuple[Case, ...]
+    turn: Turn, case: Case, incoming: IncomingEvent, rules: Policy, nearby: tuple[Case, ...]
 ) -> Decision | Refusal | None:
     """The facts of one event, or a refusal; None if it has come early and may wait."""
-    event, data = incoming.record.event, incoming.data
+    event, data, register = incoming.record.event, incoming.data, turn.register
     post = register.posts.get(event.actor)
     if post is None or post.vacant or not register.stands(post, incoming.arrival):
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
     came = incoming.first_arrival or incoming.arrival
     allowance = offline_allowance(post, trigger_of(event.type), rules, register, case.definition)
-    d = Decision(
-        case, rules, register, incoming.arrival, believed(to_ms(event.time), came, allowance), event.actor, came
-    )
+    instant = believed(to_ms(event.time), came, allowance)
+    d = Decision(case, rules, register, incoming.arrival, instant, event.actor, came, turn.find)
     d.token = incoming.record.token
     try:
         if case.state == AWAITED:
-            return _birth(d, data, post, home_of(event.subject), nearby)
+            # Some events begin a case, such as a report; one that comes before it waits for it.
+            born = born_by(data)
+            return None if born is None else _birth(d, *born, data, nearby, post)
         return _proceed(d, data, post, event.type)
     except CalendarError as error:
         return Refusal(Reason.INVALID, "time", str(error))
@@ -151,19 +140,18 @@ def _decide(
         return Refusal(Reason.INVALID, "data.limit", error.rule)
 
 
-def _birth(d: Decision, data: EventData, post: Post, home: str, nearby: tuple[Case, ...]) -> Decision | Refusal | None:
-    """Some events begin a case, such as a report; one that comes before it waits for it."""
-    born = born_by(data)
-    if born is None:
-        return None
-    definition, trigger = born
+def _birth(
+    d: Decision, definition: Definition, trigger: str, data: EventData, nearby: Sequence[Case], post: Post | None
+) -> Decision | Refusal:
+    """A case begins, by what a post says, or another case: nobody asks that one for a right."""
     begins = definition.births[trigger]
     # Told first: the rules below ask the case for its place.
-    refused = begins.begin(d, data, post.grid, home, nearby)
-    refused = refused or forbid(post, trigger, d.case, d.rules, d.register, claim_of(data))
+    refused = begins.begin(d, data, post.grid if post else "", home_of(d.case.id), nearby)
+    if refused is None and post is not None:
+        refused = forbid(post, trigger, d.case, d.rules, d.register, claim_of(data))
     if refused:
         return refused
-    speaker = _speaker(d, post)
+    speaker = _speaker(d, post) if post is not None else nobody(d.case)
     dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
         return Refusal(Reason.IMPOSSIBLE, "type", "no case begins like this")
@@ -180,8 +168,11 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     definition, state = DEFINITIONS[d.case.definition], d.case.state
     speaker = _speaker(d, post)
     name = trigger_of(event_type)
+    on = merging.gone_on(d)
     if born_by(data) is not None:
-        return Refusal(Reason.IMPOSSIBLE, "subject", "this case has been reported already: mint a new subject")
+        return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been reported already{on}: mint a new subject")
+    if on:
+        return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been merged{on}: send it there, with a new id")
     trigger = definition.meant(canonical(name), d.case, data, speaker)
     dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
@@ -194,6 +185,13 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     if refused:
         return refused
     d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))
+    return _pull(d, definition, trigger, dest, data, speaker)
+
+
+def _pull(
+    d: Decision, definition: Definition, trigger: str, dest: str, data: EventData, speaker: Speaker
+) -> Decision | Refusal:
+    """Let a trigger have its effect, and move the case."""
     effect = definition.effects.get(trigger)
     refused = effect(d, data, speaker) if effect else None
     if refused:
@@ -223,6 +221,8 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
     was = d.case.state
     if dest != "=":
         d.tell(facts.Moved(trigger=trigger, was=was, state=dest, judged=d.judged(d.case.judged), by=d.by))
+        if definition.states[dest].terminal and definition.at_end is not None:
+            definition.at_end(d)
     before, after = d.origin, d.case
     if (was, before.owner, before.checks, before.passed) != (after.state, after.owner, after.checks, after.passed):
         sla.arrange(d, definition.states[after.state])
@@ -231,23 +231,24 @@ def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:
 # ---- parked events ----------------------------------------------------------------------------------------
 
 
-def _release(result: Result, cycle: int, rules: Policy, register: Policy, arrival: int) -> Result:
-    """Give every parked event its turn, in arrival order, until none can go.
+def _release(turn: Turn, before: Case, rules: Policy, arrival: int) -> None:
+    """Give every event that is parked with a case its turn, in arrival order, until none can go.
 
-    They waited for a state of the `cycle` in which they came: a change of cycle gives up those that are left.
+    They waited for a state of the cycle in which they came, that of the case `before` its step: a change of cycle gives
+    up those that are left.
     """
-    while result.case.parked and result.case.cycle == cycle:
-        if not any(_retry(result, w, rules, register, arrival) for w in result.case.parked):
-            return result
-    for waiting in result.case.parked:
+    id_ = before.id
+    while (case := turn.cases[id_]).parked and case.cycle == before.cycle:
+        if turn.stands(id_) or not any(_retry(turn, id_, w, rules, arrival) for w in case.parked):
+            return
+    for waiting in case.parked:
         why = Refusal(Reason.EXPIRED, "type", "the case has begun another cycle: say it again if it still holds")
-        _give_up(result, waiting, why, Decision(result.case, rules, register, arrival, arrival))
-    return result
+        _give_up(turn, waiting, why, Decision(turn.cases[id_], rules, turn.register, arrival, arrival))
 
 
-def _retry(result: Result, waiting: Waiting, rules: Policy, register: Policy, arrival: int) -> bool:
+def _retry(turn: Turn, id_: str, waiting: Waiting, rules: Policy, arrival: int) -> bool:
     """Decide a parked event again. True if it no longer waits."""
-    case, raw = result.case, waiting.event.encode()
+    case, raw = turn.cases[id_], waiting.event.encode()
     record = decode_record(raw)
     data = decode_data(record.event)
     decision: Decision | Refusal | None
@@ -255,40 +256,92 @@ def _retry(result: Result, waiting: Waiting, rules: Policy, register: Policy, ar
         decision = data
     else:
         incoming = IncomingEvent(record, data, max(arrival, waiting.arrival), raw, waiting.arrival)
-        decision = _decide(case, incoming, rules, register, ())
+        decision = _decide(turn, case, incoming, rules, ())
     if decision is None:
         return False
     if isinstance(decision, Refusal):
         over = DEFINITIONS[case.definition].states[case.state].terminal
         why = Refusal(Reason.EXPIRED, decision.field, decision.detail) if over else decision
-        _give_up(result, waiting, why, Decision(case, rules, register, arrival, arrival))
+        _give_up(turn, waiting, why, Decision(case, rules, turn.register, arrival, arrival))
         return True
-    _unpark(result, decision, waiting, "released", cause_of(incoming))
-    result.outcomes.append(EventOutcome(waiting.source, waiting.id, record.event.actor, "done"))
+    done = EventOutcome(waiting.source, waiting.id, record.event.actor, "done")
+    _unpark(turn, decision, waiting, "released", cause_of(incoming), done)
     return True
 
 
-def _give_up(result: Result, waiting: Waiting, refusal: Refusal, d: Decision, why: str = "overtaken") -> None:
+def _give_up(turn: Turn, waiting: Waiting, refusal: Refusal, d: Decision, why: str = "overtaken") -> None:
     """A parked event becomes a dead letter, with a step that says so."""
-    _unpark(result, d, waiting, why, facts.Cause(type=waiting.type, source=waiting.source, id=waiting.id))
-    raw = waiting.event.encode()
-    result.outcomes.append(EventOutcome(waiting.source, waiting.id, waiting.actor, "refused", refusal, raw))
+    outcome = EventOutcome(waiting.source, waiting.id, waiting.actor, "refused", refusal, waiting.event.encode())
+    cause = facts.Cause(type=waiting.type, source=waiting.source, id=waiting.id)
+    _unpark(turn, d, waiting, why, cause, outcome)
 
 
-def _unpark(result: Result, d: Decision, waiting: Waiting, why: str, cause: facts.Cause) -> None:
+def _unpark(turn: Turn, d: Decision, waiting: Waiting, why: str, cause: facts.Cause, outcome: EventOutcome) -> None:
     """Add a step in which a parked event stops waiting; what the event then does stands in the same step."""
     actors = {other.actor for other in d.case.parked if (other.source, other.id) == (waiting.source, waiting.id)}
     actor = waiting.actor if len(actors) > 1 else ""
     d.tell(facts.Unparked(source=waiting.source, id=waiting.id, why=why, actor=actor))
-    step = _one_step(d, cause)
-    result.steps += step.steps
-    result.case = step.case
+    _step(turn, d, cause, outcome)
+
+
+# ---- another case says something --------------------------------------------------------------------------
+
+
+def hear(case: Case, sent: Sent, register: Policy, others: Others) -> Result:
+    """Decide what another case has said to this one, and had to wait since this one stood. Nothing of it may matter."""
+    turn = Turn(case, register, others)
+    _hear(turn, sent)
+    return turn.result(case.id)
+
+
+def _hear(turn: Turn, sent: Sent) -> None:
+    """A case takes its step by what another one says. What it can no longer do is a fact of it.
+
+    A case that is not born hears only what bears it, and that bears it once. What is parked with it is released then.
+    """
+    send, register = sent.send, turn.register
+    case = turn.find(send.to) or Case(id=send.to)
+    if turn.others.left_out(case) or (send.bears == case.definition if case.opened else not send.bears):
+        return
+    rules = turn.others.rules(case, register)
+    fresh = partial(Decision, case, rules, register, sent.arrival, sent.instant, find=turn.find, mover=sent.mover)
+    if turn.others.refused(case):
+        d = fresh()
+        d.tell(facts.Quarantined(on=True, detail="the database refuses what another case says to it"))
+        return _step(turn, d, sent.cause)
+    decision = _respond(fresh(), send)
+    if isinstance(decision, Refusal):
+        d = fresh()
+        d.tell(facts.Unserved(trigger=send.trigger, why=decision.reason, field=decision.field))
+        return _step(turn, d, sent.cause)
+    _step(turn, decision, sent.cause)
+    _release(turn, case, rules, sent.arrival)
+
+
+def _respond(d: Decision, send: Send) -> Decision | Refusal:
+    """What a case does by what another one says to it, or why it does nothing."""
+    case, definition = d.case, DEFINITIONS[send.bears or d.case.definition]
+    try:
+        if not case.opened:
+            return _birth(d, definition, send.trigger, send.data, (), None)
+        if send.bears:
+            return Refusal(Reason.IMPOSSIBLE, "subject", "a case of another kind has this id")
+        speaker = nobody(case)
+        dest = definition.destination(send.trigger, case, send.data, speaker)
+        if dest is None:
+            return Refusal(Reason.IMPOSSIBLE, "type", f"in state {case.state} it does not take this")
+        d.ending = definition.ending(send.trigger)
+        return _pull(d, definition, send.trigger, dest, send.data, speaker)
+    except CalendarError as error:
+        return Refusal(Reason.INVALID, "time", str(error))
+    except LimitError as error:
+        return Refusal(Reason.INVALID, "data.limit", error.rule)
 
 
 # ---- something falls due ----------------------------------------------------------------------------------
 
 
-def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
+def fire(case: Case, arrival: int, rules: Policy, register: Policy, others: Others = ALONE) -> Result:
     """Fire what is due first of a case: its clocks by name and level, then a parked event, then a suspension's end.
 
     `arrival` is that of the record that releases the firing. The effects are dated at the due instant, whenever that
@@ -297,26 +350,27 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
     due = case.next_at
     if due is None or due >= arrival:
         raise ValueError(f"nothing of case {case.id} is due before {arrival}; next is {due}")
-    d = Decision(case, rules, register, due, due)
+    turn = Turn(case, register, others)
+    d = Decision(case, rules, register, due, due, find=turn.find)
     clock = min((c for c in case.clocks if c.next == due), key=lambda c: (c.name, c.level), default=None)
-    if clock is not None:
-        return _release(_one_step(d, _ring(d, clock)), case.cycle, rules, register, due)
     waiting = next((w for w in case.parked if w.until == due), None)
-    if waiting is not None:
-        result = Result(case, [], [])
-        _give_up(
-            result, waiting, Refusal(Reason.EXPIRED, "type", "waited in vain for the state that takes it"), d, "expired"
-        )
-        return result
-    # The day until which the case was suspended has come: it is taken up again, by nobody.
-    definition, nobody = DEFINITIONS[d.case.definition], Speaker("", "", 0, "", len(d.case.path))
-    dest = definition.destination(definition.resumes, d.case, Resumed(), nobody)
-    d.tell(facts.Resumed())
-    d.ending = definition.ending(definition.resumes)
-    if dest is not None:
-        _move(d, definition, definition.resumes, dest)
-    cause = facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant)
-    return _release(_one_step(d, cause), case.cycle, rules, register, due)
+    if clock is not None:
+        _step(turn, d, _ring(d, clock))
+        _release(turn, case, rules, due)
+    elif waiting is not None:
+        refusal = Refusal(Reason.EXPIRED, "type", "waited in vain for the state that takes it")
+        _give_up(turn, waiting, refusal, d, "expired")
+    else:
+        # The day until which the case was suspended has come: it is taken up again, by nobody.
+        definition = DEFINITIONS[case.definition]
+        dest = definition.destination(definition.resumes, d.case, Resumed(), nobody(d.case))
+        d.tell(facts.Resumed())
+        d.ending = definition.ending(definition.resumes)
+        if dest is not None:
+            _move(d, definition, definition.resumes, dest)
+        _step(turn, d, facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant))
+        _release(turn, case, rules, due)
+    return turn.result(case.id)
 
 
 def _ring(d: Decision, clock: Clock) -> facts.Cause:
@@ -338,11 +392,17 @@ def _ring(d: Decision, clock: Clock) -> facts.Cause:
 
 def _pass_turn(d: Decision, definition: Definition, clock: Clock) -> None:
     """A level let the time for its check pass: the next one's turn has come, the check stays owed."""
-    nobody = Speaker("", "", clock.level, "", len(d.case.path))
-    dest = definition.destination(definition.lapses, d.case, Resumed(), nobody)
+    dest = definition.destination(definition.lapses, d.case, Resumed(), nobody(d.case, clock.level))
     if clock.name in definition.checking and dest is not None:
         d.tell(facts.TurnPassed(level=clock.level))
         _move(d, definition, definition.lapses, dest)
+
+
+def one_step(d: Decision, cause: facts.Cause) -> Result:
+    """A decision that says nothing to anybody, as the only step of a turn."""
+    turn = Turn(d.origin, d.register, ALONE)
+    turn.add(d, cause)
+    return turn.result(d.case.id)
 
 
 def quarantine(
@@ -351,9 +411,8 @@ def quarantine(
     """Stop a case's clocks after a firing that failed, or (`on` false) let them run again."""
     d = Decision(case, rules, register, arrival, arrival)
     d.tell(facts.Quarantined(on=on, detail=detail))
-    return _one_step(
-        d, facts.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=arrival)
-    )
+    cause = facts.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=arrival)
+    return one_step(d, cause)
 
 
 def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Result:
@@ -370,6 +429,5 @@ def recalculate(case: Case, arrival: int, rules: Policy, register: Policy) -> Re
         still = d.calendar(clock.calendar).provisional(due, limit.kind)
         if (due, still) != (clock.due, clock.provisional):
             sla.retarget(d, clock, due=None, limit=limit, why="calendar")
-    return _one_step(
-        d, facts.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival)
-    )
+    cause = facts.Cause(type="gridpatrol.pack.activated", source=register.hash, id=case.id, occurred=arrival)
+    return one_step(d, cause)

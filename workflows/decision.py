@@ -4,11 +4,13 @@ Telling a fact applies it at once, so each rule sees what the rules before it to
 """
 
 import copy
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
 from schemas import facts
+from schemas.members import EventData
+from schemas.partition import home_of
 from workflows.case import Case, Clock, apply
 from workflows.clocks.calendar import Calendar
 from workflows.policy.index import Policy
@@ -33,8 +35,29 @@ class Ending(Struct, frozen=True):
         return clock.name in self.fulfils and (clock.name not in self.by_level or clock.level == self.level)
 
 
+class Send(Struct, frozen=True):
+    """Something said to another case of the same home, which hears it right after the step in which it is said.
+
+    `trigger` and `data` as the target's kind declares them in `sends`. A case that is not born yet hears only what
+    bears it: `bears` is the definition of the case that then comes to be.
+    """
+
+    to: str
+    trigger: str
+    data: EventData
+    bears: str = ""
+
+
+def nobody_found(id_: str) -> Case | None:
+    """Where no other case is known."""
+    return None
+
+
 class Decision:
-    """The facts about one case from one record or one firing, with `case` as it is after them."""
+    """The facts about one case from one record or one firing, with `case` as it is after them.
+
+    `find(id)` gives another case of the home as it is within the turn, None if there is none.
+    """
 
     __slots__ = (
         "arrival",
@@ -44,15 +67,27 @@ class Decision:
         "case",
         "ending",
         "facts",
+        "find",
         "instant",
+        "mover",
         "origin",
         "register",
         "rules",
+        "sends",
         "token",
     )
 
     def __init__(
-        self, case: Case, rules: Policy, register: Policy, arrival: int, instant: int, by: str = "", came: int = 0
+        self,
+        case: Case,
+        rules: Policy,
+        register: Policy,
+        arrival: int,
+        instant: int,
+        by: str = "",
+        came: int = 0,
+        find: Callable[[str], Case | None] = nobody_found,
+        mover: str = "",
     ) -> None:
         self.case = copy.copy(case)
         self.origin = case  # as it was before this decision
@@ -63,14 +98,23 @@ class Decision:
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
         self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.by = by
+        self.mover = mover or by  # the post whose move it is, or follows from
         self.token = ""
         self.ending = Ending()  # what the trigger means for clocks that end
+        self.find = find
         self.facts: list[facts.AnyFact] = []
+        self.sends: list[Send] = []
 
     def tell(self, fact: facts.AnyFact) -> None:
         """Add a fact, and let the case follow it."""
         self.facts.append(fact)
         apply(self.case, fact)
+
+    def send(self, to: str, trigger: str, data: EventData, bears: str = "") -> None:
+        """Say something to another case of the same home. ValueError where it lies in another one."""
+        if home_of(to) != home_of(self.case.id):
+            raise ValueError(f"{trigger} is said to a case of another home")
+        self.sends.append(Send(to, trigger, data, bears))
 
     def judged(self, floor: int) -> int:
         """The believed instant, not before `floor` and not after arrival."""

@@ -11,7 +11,6 @@ from schemas import events, facts
 from schemas.envelope import to_ms
 from schemas.kinds import incident
 from schemas.members import Evidence
-from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import holding, routing, sla
 from workflows.case import TOTAL, Owner
@@ -217,17 +216,6 @@ def parse_ordered(text: str | None, field: str) -> Limit | Refusal | None:
         return parse_limit(text)
     except LimitError as error:
         return Refusal(Reason.INVALID, field, error.rule)
-
-
-def merge(d: Decision, data: incident.Merged, speaker: Speaker) -> Refusal | None:
-    """Link the case to the one that goes on."""
-    if data.into == d.case.id:
-        return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
-    if home_of(data.into) != home_of(d.case.id):
-        remedy = "name one of the same home, or close this one as a duplicate with a reference"
-        return Refusal(Reason.INVALID, "data.into", f"a case of another home does not go on for this one: {remedy}")
-    d.tell(facts.Linked(into=data.into))
-    return None
 
 
 def note(what: str) -> Callable[[Decision, Any, Speaker], None]:

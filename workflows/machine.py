@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import NODEFAULT, Struct, structs
 from transitions import Machine
 
-from schemas.events import OF_ANY_CASE
+from schemas.events import EVENTS, OF_ANY_CASE
 from schemas.facts import SHARED
 from schemas.members import EventData, Fact, Kind
 from schemas.refusals import Refusal
@@ -39,6 +39,11 @@ class Speaker(Struct, frozen=True):
     authority: int = 0  # the level with authority over the category
     checks: tuple[int, ...] = ()  # levels that will check on site once this is handled
     role: str = ""
+
+
+def nobody(case: Case, level: int = 0) -> Speaker:
+    """Who speaks where a clock does something to a case, or another case."""
+    return Speaker("", "", level, "", len(case.path))
 
 
 class State(Struct, frozen=True):
@@ -114,7 +119,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
     work is given back. `lapses` is the trigger that a clock pulls when a level lets the turn of its check pass;
     `checking` are the clocks of checks. `listed` says whether lists show such cases: always, only where they are asked
-    for, or never.
+    for, or never. `sends` are triggers that only other cases pull, and `at_end(decision)` is what a case does besides
+    when it comes to its end.
     """
 
     name: str
@@ -140,6 +146,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     ahead: dict[str, frozenset[str]]
     machine: Any
     listed: Listed = "always"
+    sends: frozenset[str] = frozenset()
+    at_end: Callable[[Decision], None] | None = None
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
@@ -178,7 +186,8 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     def triggers(self, state: str) -> list[str]:
         """The triggers that a state takes from people."""
-        return sorted({trigger for trigger, source in self.table if source == state and trigger != self.lapses})
+        taken = {trigger for trigger, source in self.table if source == state}
+        return sorted(taken - self.sends - {self.lapses})
 
     def leading(self, state: str, trigger: str) -> set[str]:
         """The triggers that move a case, from a state or from one ahead of it, into a state that takes `trigger`."""
@@ -206,11 +215,13 @@ def define(
     returns: Collection[str] = (),
     listed: Listed = "always",
     lapses: str = "",
+    at_end: Callable[[Decision], None] | None = None,
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
-    A trigger is an event of the kind, or of any case, or an alias; each event of the kind stands in some row. `fulfils`
-    says which clocks a trigger fulfils. Effects of events of any case may stand there without a row.
+    A trigger is an event of the kind, or of any case, or an alias, or what other cases say; each event and each send of
+    the kind stands in some row. `fulfils` says which clocks a trigger fulfils. Effects of events of any case may stand
+    there without a row.
     """
     name, by_name, kept = kind.name, {s.name: s for s in states}, tuple(rows)
     answers, counted = {g.__name__: g for g in guards}, tuple(measures)
@@ -218,13 +229,15 @@ def define(
     check_rows(kind, by_name, kept, answers, {*births}, {*aliases})
     pulled = dict.fromkeys(row.trigger for row in kept)
     ends = dict.fromkeys(row.trigger for row in kept if row.dest != "=" and by_name[row.dest].terminal)
-    for what, triggers in {
+    said: dict[str, Iterable[str]] = {
         "event": kind.events,
+        "send": kind.sends,
         "effect": [trigger for trigger in effects if trigger not in OF_ANY_CASE],
         "alias": aliases,
         "side line": [*filter(None, (escalates, resumes, lapses)), *returns],
         "clock": fulfils,
-    }.items():
+    }
+    for what, triggers in said.items():
         unknown = [trigger for trigger in triggers if trigger not in pulled]
         if unknown:
             raise ValueError(f"{name}: the {what} of {unknown[0]!r}, which no row takes")
@@ -259,6 +272,8 @@ def define(
         ahead=ahead,
         machine=machine,
         listed=listed,
+        sends=frozenset(kind.sends),
+        at_end=at_end,
     )
 
 
@@ -304,7 +319,7 @@ def check_rows(
     aliases: set[str],
 ) -> None:
     """ValueError for a row with an unknown state, guard or trigger, and for a birth without a row or the reverse."""
-    heard = {*kind.events, *OF_ANY_CASE, *aliases}
+    heard = {*kind.events, *OF_ANY_CASE, *aliases, *kind.sends}
     for row in rows:
         strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
         strange += [s for s in (*row.sources, row.dest) if s not in (*states, "=")]
@@ -312,6 +327,8 @@ def check_rows(
             raise ValueError(f"{kind.name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
         if row.trigger not in heard:
             raise ValueError(f"{kind.name}: row {row.trigger!r} is no event of this kind, nor of any case")
+    if both := sorted({*kind.sends} & EVENTS.keys()):
+        raise ValueError(f"{kind.name}: {both[0]!r} is said by people as well as by cases")
     bearing = {row.trigger for row in rows if AWAITED in row.sources}
     if bearing != births:
         odd = sorted(bearing ^ births)[0]

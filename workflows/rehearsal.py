@@ -1,31 +1,34 @@
 """A rehearsal of the rules: every trigger of every state and every clock's firing, tried once under a pack.
 
-It walks from the birth of a case of each kind, by what posts of the pack may say, until it has seen every state that
-can be reached so; in each it says everything that the contract has, and lets fire whatever is due. The data are made
-from the contract's types. Whether something is refused does not matter: what counts is that no rule raises an error.
+It walks from the birth of a case of each kind, by what posts of the pack and other cases may say, until it has seen
+every state that can be reached so; in each it says everything that the contract has, and lets fire whatever is due.
+The data are made from the contract's types. Whether something is refused does not matter: what counts is that no rule
+raises an error.
 Pure: the same pack gives the same rehearsal.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from msgspec import Struct, inspect
+from msgspec import Struct, inspect, structs
 
 from schemas import facts
 from schemas.envelope import Envelope, Record, encode_record
 from schemas.events import EVENT_TYPES, canonical, trigger_of
+from schemas.kinds import SENDS
 from schemas.members import EventData
 from workflows import decide, sla
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
-from workflows.decision import Decision
+from workflows.decision import Decision, Send
 from workflows.definitions import DEFINITIONS
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
+from workflows.turn import SENT, Others, Result, Sent
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -55,6 +58,18 @@ def rehearse(policy: Policy, at: int) -> Rehearsed:
     return done
 
 
+class OtherCases(Others):
+    """The other cases of a rehearsal: any that is asked for is as far as the first one that was born and is open."""
+
+    def __init__(self, found: Mapping[str, Case]) -> None:
+        self.found = found
+
+    def find(self, id_: str) -> Case | None:
+        """Such a case under another id; None before the first birth."""
+        born = next((case for case in self.found.values() if case.opened and case.closed is None), None)
+        return None if born is None else structs.replace(born, id=id_)
+
+
 class Walk:
     """The way through the states of one definition. One case stands for all of a state."""
 
@@ -64,6 +79,7 @@ class Walk:
         self.done = done
         self.samples = Samples(policy, name, at)
         self.found: dict[str, Case] = {}
+        self.beside = OtherCases(self.found)
         self.fired: set[tuple[str, ...]] = set()  # states with the clocks that ran in them
 
     def walk(self, at: int) -> None:
@@ -85,7 +101,7 @@ class Walk:
         self.found[case.state] = case
         self.done.states.add((self.definition.name, case.state))
         self.fire(case, at)
-        others = list(self.say_all(case, at))
+        others = [*self.say_all(case, at), *self.hear_all(case, at)]
         for after in others:
             self.fire(after, at)  # an order starts clocks that no state has
             self.visit(after, at + MINUTE_MS)
@@ -110,7 +126,17 @@ class Walk:
                             post = self.speakers(case, born)[0]
                             self.say(result.case, born, *self.samples.events[born][0], post, at)  # is released
 
-    def say(self, case: Case, kind: str, data: EventData, raw: msgspec.Raw, post: Post, at: int) -> decide.Result:
+    def hear_all(self, case: Case, at: int) -> Iterator[Case]:
+        """Hear everything that other cases say; the cases that come of it."""
+        for trigger in sorted(self.definition.sends):
+            self.done.triggers.add((self.definition.name, trigger, case.state))
+            bears = self.definition.name if trigger in self.definition.births else ""
+            for data in self.samples.sends(trigger):
+                cause = facts.Cause(type=SENT, source=self.samples.subject(1), id="1.1", occurred=at)
+                sent = Sent(Send(case.id, trigger, data, bears), cause, at, at)
+                yield decide.hear(case, sent, self.policy, self.beside).case
+
+    def say(self, case: Case, kind: str, data: EventData, raw: msgspec.Raw, post: Post, at: int) -> Result:
         """Say one thing."""
         event = Envelope(
             specversion="1.0",
@@ -124,7 +150,7 @@ class Walk:
         )
         record = Record(event=event, digest="", digests=("",))  # as this release keeps it
         incoming = decide.IncomingEvent(record, data, at, encode_record(record))
-        return decide.take(case, incoming, self.policy, self.policy, (case,))
+        return decide.take(case, incoming, self.policy, self.policy, (case,), others=self.beside)
 
     def speakers(self, case: Case, kind: str) -> list[Post]:
         """The deepest and the highest post that may say something of a case; any post if none may.
@@ -151,7 +177,7 @@ class Walk:
                 if case.next_at is None:
                     return
                 self.done.clocks |= {(self.definition.name, c.name) for c in case.clocks if c.next == case.next_at}
-                case = decide.fire(case, case.next_at + 1, self.policy, self.policy).case
+                case = decide.fire(case, case.next_at + 1, self.policy, self.policy, self.beside).case
         except PACKS:
             return
 
@@ -186,6 +212,7 @@ class Samples:
             "unit": ["U-1"],
             "into": [self.subject(1)],
             "about": [self.subject(1)],
+            "cases": [self.subject(1)],
         }
         self.events = {
             kind: [
@@ -197,6 +224,11 @@ class Samples:
     def subject(self, number: int) -> str:
         """A case of the place."""
         return f"{self.home}.00000000-0000-7000-8000-{number:012}"
+
+    def sends(self, trigger: str) -> Iterator[EventData]:
+        """Data of what cases say to cases."""
+        struct = SENDS[trigger]
+        return (msgspec.convert(made, struct) for made in self.made(struct))
 
     def made(self, struct: type[EventData]) -> Iterator[dict[str, Any]]:
         """Members of an event's data, as JSON has them."""

@@ -1,29 +1,93 @@
-"""What one record or one firing does to one case: decided by the rules, and entered into the rows of the slice.
+"""What one record or one firing does: decided by the rules, and entered into the rows of the slice.
 
-What a rule raises comes out, and then nothing of the decision has been entered. The caller lets the case stand.
+What a rule raises on the case itself comes out, and then nothing of the turn has been entered. The caller lets the case
+stand. Where it is raised on a case that hears something, that case stands, and all the rest counts.
 """
 
+import logging
+from collections.abc import Collection
 from functools import partial
 
+from engine import failures
 from engine.slice.reads import DecodedRecord, SliceReads
-from engine.slice.types import firing_name
+from engine.slice.types import VOICES, firing_name
 from engine.slice.writes import SliceWrites
-from engine.store.rows import PartitionRow
+from engine.store import standing
+from engine.store.rows import PartitionRow, StandingRow
 from workflows import decide
 from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.policy.index import Policy
+from workflows.turn import Others, Result, Sent
+
+log = logging.getLogger(__name__)
+
+
+class HomeCases(Others):
+    """The other cases of a home, as they stand within the slice.
+
+    `most`: so many sends are carried out, the first one after them is named in `reads.left_out`; None: all. `late`:
+    what is said now has come at this instant at the earliest, since whoever says it has stood.
+    """
+
+    def __init__(self, reads: SliceReads, row: PartitionRow, most: int | None, late: int = 0) -> None:
+        self.reads = reads
+        self.row = row
+        self.most = most
+        self.since = late
+
+    def prepare(self, ids: Collection[str]) -> None:
+        """Read these cases, and which of them stand."""
+        self.reads.fetch(ids, standing_too=self.row.standing > 0)
+
+    def find(self, id_: str) -> Case | None:
+        """A case. If its body cannot be read, the error is raised."""
+        self.reads.fetch([id_], standing_too=self.row.standing > 0)
+        return self.reads.case(id_)
+
+    def rules(self, case: Case, register: Policy) -> Policy:
+        """The policy pinned to a case."""
+        return self.reads.policy(case.policy) if case.policy else register
+
+    def stands(self, id_: str) -> bool:
+        """Whether a case stands."""
+        return id_ in self.reads.standing
+
+    def refused(self, case: Case) -> bool:
+        """Whether isolation has found that the database refuses this step."""
+        return firing_name(case) in self.reads.unstorable
+
+    def left_out(self, case: Case) -> bool:
+        """Whether this send is one too many."""
+        if self.most is None:
+            return False
+        self.most -= 1
+        if self.most < 0:
+            self.reads.left_out = self.reads.left_out or firing_name(case)
+        return self.most < 0
+
+    def late(self, arrival: int) -> int:
+        """The arrival at which another case hears something."""
+        return max(arrival, self.since)
+
+    def failed(self, error: Exception) -> None:
+        """A target may stand where its rule has failed. Anything else is raised again."""
+        if not failures.is_defect(error):
+            raise error
 
 
 class Decisions:
     """Decides for one partition. `row` is numbered on; `active` is the pack that is active at the record."""
 
-    def __init__(self, reads: SliceReads, writes: SliceWrites, row: PartitionRow, active: Policy | None) -> None:
+    def __init__(
+        self, reads: SliceReads, writes: SliceWrites, row: PartitionRow, active: Policy | None, others: HomeCases
+    ) -> None:
         self.reads = reads
         self.writes = writes
         self.row = row
         self.active = active
+        self.others = others
 
     def policies(self, case: Case) -> tuple[Policy, Policy]:
         """The rules pinned to a case, and the active register."""
@@ -31,8 +95,8 @@ class Decisions:
             raise LookupError("no pack is active in this partition")
         return self.reads.policy(case.policy) if case.policy else self.active, self.active
 
-    def take(self, record: DecodedRecord, arrival: int, nearby: tuple[Case, ...] | None = None) -> None:
-        """An event. `nearby`: what is under a report's correlation key; None: what is there now."""
+    def take(self, record: DecodedRecord, arrival: int, voice: str, nearby: tuple[Case, ...] | None = None) -> None:
+        """An event. `nearby`: what is under a report's key; None: what is there now. `voice`: who speaks."""
         if record.failure is not None:
             raise record.failure
         body, data = record.body, record.data
@@ -43,9 +107,9 @@ class Decisions:
             nearby = self.reads.neighbours(data, case.id, register)
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         room = partial(self.reads.room, case, body.principal)
-        result = decide.take(case, incoming, rules, register, nearby, room)
-        own, *parked = result.outcomes
-        self.writes.book(self.row, result, arrival, parked, register.clock_of_days)
+        result = decide.take(case, incoming, rules, register, nearby, room, self.others)
+        own = result.outcomes[0]
+        self.enter(result, arrival, voice)
         self.writes.remember(record, arrival, own)
         self.writes.answer(record, own.outcome, own.refusal, case=result.case)
         if own.refusal:
@@ -58,24 +122,69 @@ class Decisions:
         case = self.reads.case(id_)
         assert case is not None
         rules, register = self.policies(case)
-        fire = decide.recalculate if id_ in self.reads.recalculate else decide.fire
         why = "the database refuses it" if firing_name(case) in self.reads.unstorable else ""
         if not why:
             try:
-                result = fire(case, due + 1, rules, register)
+                if id_ in self.reads.recalculate:
+                    result = decide.recalculate(case, due + 1, rules, register)
+                else:
+                    result = decide.fire(case, due + 1, rules, register, self.others)
             except (CalendarError, LimitError):
                 why = "no calendar of the active pack can compute its deadline"
         if why:
             result = decide.quarantine(case, due, rules, register, detail=why)
-        self.writes.book(self.row, result, arrival, result.outcomes, register.clock_of_days)
+        self.enter(result, arrival, case.by)
         self.reads.recalculate.discard(id_)
         if why:
-            self.writes.bury_firing(self.row, case, arrival, why)
+            self.writes.bury_firing(self.row, case.id, arrival, decide.DUE, why)
+
+    def hear(self, sent: Sent, arrival: int, voice: str) -> None:
+        """What another case has said to one that stood."""
+        case = self.reads.case(sent.send.to) or Case(id=sent.send.to)
+        _, register = self.policies(case)
+        self.enter(decide.hear(case, sent, register, self.others), arrival, voice)
 
     def release(self, id_: str, arrival: int) -> None:
         """An operator lets the clocks of a quarantined case run again."""
         case = self.reads.find_case(id_)
         if case is not None and case.quarantined:
             rules, register = self.policies(case)
-            lifted = decide.quarantine(case, arrival, rules, register, on=False)
-            self.writes.book(self.row, lifted, arrival, (), register.clock_of_days)
+            self.enter(decide.quarantine(case, arrival, rules, register, on=False), arrival, "")
+
+    def enter(self, result: Result, arrival: int, voice: str) -> None:
+        """Enter what was decided. A target on which a rule has failed stands from here on; what stands hears later."""
+        assert self.active is not None
+        late = self.others.late(arrival)
+        self.writes.book(self.row, result, arrival, late, self.active.clock_of_days)
+        for held in result.held:
+            id_ = held.sent.send.to
+            if held.error is not None:
+                self.stand(id_, held.error, late, voice or id_)
+            self.writes.wait_to_hear(held.sent, self.row, late)
+
+    def stand(self, id_: str, error: Exception, arrival: int, voice: str) -> None:
+        """A rule has failed on a case, which stands from here on. Where that happens to several who speak, the
+        partition halts."""
+        if not failures.is_defect(error):
+            raise error
+        partition, position = self.row.partition, self.row.position
+        where, kind = failures.place(error), type(error).__name__
+        extra = {"case": id_, "partition": partition, "position": position, "place": where}
+        log.error("case.stands", extra=extra, exc_info=error)
+        stands = StandingRow(
+            id_,
+            partition,
+            position,
+            arrival,
+            self.reads.due_at.get(id_),
+            self.active.hash if self.active else "",
+            where,
+            kind,
+            voice,
+        )
+        self.writes.stand(stands)
+        self.row.standing += 1
+        here = {row.voice for row in self.writes.standing.values() if (row.partition, row.place) == (partition, where)}
+        if len(here | standing.read_voices(self.reads.connection, partition, where)) >= VOICES:
+            self.row.halted = f"{failures.HALTED}{where} ({kind})"
+            log.error("partition.halts", extra=extra)

@@ -10,17 +10,19 @@ before the record: nothing is settled, and a release without the defect goes on 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from engine.errors import DatabaseUnusable
 from engine.failures import HALTED, is_defect, is_permanent, named
 from engine.partitions import Partitions
-from engine.slice.types import UNDECIDABLE, AlsoWrite, Batch, SliceCounts, SliceResult, firing_name
+from engine.slice.types import UNDECIDABLE, AlsoWrite, Batch, Limits, SliceCounts, SliceResult, TriedOut, firing_name
 from engine.store import slices
 from engine.store.rows import PartitionRow, SettlementRow
 from workflows import case as cases
+from workflows.turn import MOST_SENDS
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,10 @@ def _isolate(
         return _fire(partitions, replace(batch, records=[], until=until), now, error)
     if not batch.records:
         raise error
-    _settle(partitions, batch.row, UNDECIDABLE, error)
-    return partitions.run([replace(batch, row=partitions.rows[batch.row.partition])], now, also_write)
+    heard = refused_target(partitions, partial(partitions.run, [batch], now, None), partitions.limits)
+    _settle(partitions, batch.row, heard or UNDECIDABLE, error, UNDECIDABLE)
+    batch = replace(batch, row=partitions.rows[batch.row.partition])
+    return decide(partitions, [batch], now, also_write) if heard else partitions.run([batch], now, also_write)
 
 
 def _fire(partitions: Partitions, batch: Batch, now: int | None, error: Exception) -> SliceResult:
@@ -78,14 +82,40 @@ def _fire(partitions: Partitions, batch: Batch, now: int | None, error: Exceptio
             steps //= 2
     with partitions.database.read() as connection:
         [(_, _, body)] = slices.read_due(connection, batch.row.partition, batch.until or 0, 1)
-    _settle(partitions, batch.row, firing_name(cases.decode(body)), error)
+    limits = replace(partitions.limits, steps=1)
+    heard, firing = refused_target(partitions, partial(partitions.run, [batch], now, None), limits), cases.decode(body)
+    _settle(partitions, batch.row, heard or firing_name(firing), error, firing_name(firing))
     batch = replace(batch, row=partitions.rows[batch.row.partition])
-    return partitions.run([batch], now, None, replace(partitions.limits, steps=1))
+    return _fire(partitions, batch, now, error) if heard else partitions.run([batch], now, None, limits)
 
 
-def _settle(partitions: Partitions, row: PartitionRow, word: str, error: Exception) -> None:
-    """Add a word to the verdict on the next record. If it is there already it did not help: the error itself."""
+def refused_target(partitions: Partitions, attempt: Callable[[Limits], object], limits: Limits) -> str:
+    """Which case cannot be stored with what another one says to it in a turn, as a verdict names it; empty: the fault
+    lies with the case whose turn it is.
+
+    The turn is tried out, each time with one more of the sends, until the database refuses it.
+    """
+    last = ""
+    for sends in range(MOST_SENDS + 1):
+        try:
+            attempt(replace(limits, sends=sends))
+        except TriedOut as tried:
+            last = tried.left_out
+            if not last:
+                break
+        except Exception as error:
+            if not is_permanent(error):
+                raise
+            partitions.reload()
+            return last
+    return ""
+
+
+def _settle(partitions: Partitions, row: PartitionRow, word: str, error: Exception, instead: str) -> None:
+    """Add a word to the verdict on the next record. If it is there already it did not help, so the other one counts; if
+    that is there too: the error itself."""
     words = partitions.settlements.get((row.partition, row.position), "").split()
+    word = instead if word in words else word
     if word in words:
         raise error
     detail = named(error)  # never its text, which may quote a row

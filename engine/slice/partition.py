@@ -11,26 +11,20 @@ from itertools import takewhile
 import msgspec
 from msgspec.structs import replace
 
-from engine import failures
 from engine.errors import LogMismatch
 from engine.principals import OURS
 from engine.slice import timeline
-from engine.slice.decisions import Decisions
+from engine.slice.decisions import Decisions, HomeCases
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import SKIP, UNDECIDABLE, Batch, Limits, settled_stamp
-from engine.slice.writes import SliceWrites
-from engine.store import standing
-from engine.store.rows import ArrivalsRow, InboxRow, StandingRow, WaitingRow
+from engine.slice.writes import SliceWrites, turn_of_record
+from engine.store.rows import ArrivalsRow, InboxRow, WaitingRow
 from schemas import digests
 from schemas.envelope import Record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
 log = logging.getLogger(__name__)
-
-VOICES = 3
-"""Cases that stand at one place in the code: where so many have spoken, it is no odd value of one of them, and the
-partition halts."""
 
 
 class PartitionRun:
@@ -50,7 +44,8 @@ class PartitionRun:
         self.now = now
         self.row = replace(batch.row, version=batch.row.version + 1)
         self.due = reads.due[self.row.partition]
-        self.decisions = Decisions(reads, writes, self.row, reads.active_policy(self.row))
+        others = HomeCases(reads, self.row, limits.sends)
+        self.decisions = Decisions(reads, writes, self.row, reads.active_policy(self.row), others)
         self.points: list[tuple[int, int]] = []  # (position, arrival) where the arrival changed
         self.ended = False  # no further record in this slice
 
@@ -120,7 +115,7 @@ class PartitionRun:
 
     def _is_full(self) -> bool:
         """Whether the turn has made as many steps as it may, or ends for another reason."""
-        return self.ended or self.row.n - self.batch.row.n >= self.limits.steps
+        return self.ended or bool(self.row.halted) or self.row.n - self.batch.row.n >= self.limits.steps
 
     def _pass(self, arrival: int) -> None:
         """The record at the position is done."""
@@ -161,34 +156,7 @@ class PartitionRun:
             self.decisions.fire(id_, due, arrival)
         except Exception as error:
             case = self.reads.cases.get(id_)
-            self._stand(id_, error, arrival, case.by if case is not None else "")
-
-    def _stand(self, id_: str, error: Exception, arrival: int, voice: str) -> None:
-        """A rule has failed on a case, which stands from the next record on. Where that happens to several who speak,
-        the partition halts."""
-        if not failures.is_defect(error):
-            raise error
-        partition, position, active = self.row.partition, self.row.position, self.decisions.active
-        where, kind = failures.place(error), type(error).__name__
-        extra = {"case": id_, "partition": partition, "position": position, "place": where}
-        log.error("case.stands", extra=extra, exc_info=error)
-        stands = StandingRow(
-            id_,
-            partition,
-            position,
-            arrival,
-            self.reads.due_at.get(id_),
-            active.hash if active else "",
-            where,
-            kind,
-            voice,
-        )
-        self.writes.stand(stands)
-        self.row.standing += 1
-        here = {row.voice for row in self.writes.standing.values() if (row.partition, row.place) == (partition, where)}
-        if len(here | standing.read_voices(self.reads.connection, partition, where)) >= VOICES:
-            self.row.halted, self.ended = f"{failures.HALTED}{where} ({kind})", True
-            log.error("partition.halts", extra=extra)
+            self.decisions.stand(id_, error, arrival, case.by if case is not None else "")
 
     # ---- ticks of a replay ----------------------------------------------------------------------------------
 
@@ -243,10 +211,11 @@ class PartitionRun:
             try:
                 if record.row.kind == "release":
                     return self.decisions.release(id_, arrival)
-                return self.decisions.take(record, arrival)
+                return self.decisions.take(record, arrival, voice_of(record))
             except Exception as error:
-                self._stand(id_, error, arrival, voice_of(record))
-        self.writes.wait(record, id_, arrival, self.reads.names_nearby(record, id_, self.decisions.active))
+                self.decisions.stand(id_, error, arrival, voice_of(record))
+        nearby = self.reads.names_nearby(record, id_, self.decisions.active)
+        self.writes.wait(record, id_, arrival, self.row.n, nearby)
 
     def _repeat(self, record: DecodedRecord, body: Record, arrival: int) -> bool:
         """Answer an event that came before within the pack's window; False: it did not.
@@ -285,7 +254,7 @@ class PartitionRun:
             self.writes.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
         self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
         if self.row.standing:
-            place = (self.row.partition, self.row.position)
+            place = (self.row.partition, self.row.position, turn_of_record(self.row.n))
             self.writes.waiting.append(WaitingRow(*place, "", arrival, "pack", "", digest))
         self.ended = True
 

@@ -7,7 +7,7 @@ changes cases and seen events here, when it enters their rows (`keep`, `seen`). 
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -78,6 +78,8 @@ class SliceReads:
         self.seen: dict[SeenKey, SeenRow] = {}
         self._unborn: dict[str, int] = {}  # by home: unborn cases that hold events, more than when the slice began
         self._unborn_before: dict[str, int] = {}  # by home: those of then
+        self._fetched: set[str] = set()  # cases that were asked for, whether there are any such or not
+        self.left_out = ""  # the first send that was left out, where sends are tried out
         self.parked: dict[tuple[str, str], ParkedRow] = {}  # by case and principal: where another number waits now
         self._own = Counter[tuple[str, str]]()  # by home and principal: waiting events, more than when the slice began
         self._own_before: dict[tuple[str, str], int] = {}  # by home and principal: those of then
@@ -106,9 +108,12 @@ class SliceReads:
                 event = record.body.event
                 ids.add(event.subject)
                 keys.update(keys_of(partition, event))
+                if record.data is not None and home_of(record.data.acts_on) == home_of(event.subject):
+                    ids.add(record.data.acts_on)
                 told.append(record)
         if (ids or released) and any(batch.row.standing for batch in batches):
             self.standing = standing.find(self.connection, ids | released)
+        self._fetched |= ids
         if ids:
             self.load(slices.read_cases(self.connection, ids))
         self.read_seen(keys)
@@ -193,6 +198,15 @@ class SliceReads:
                 self._own_before[key] = slices.count_parked(self.connection, *key)
             own = self._own_before[key] + self._own[key]
         return Room(unborn, own)
+
+    def fetch(self, ids: Collection[str], *, standing_too: bool) -> None:
+        """Read cases that another one of the slice names, and perhaps which of them stand, unless that is known."""
+        unknown = {*ids} - self._fetched
+        self._fetched |= unknown
+        if unknown and standing_too:
+            self.standing |= standing.find(self.connection, unknown)
+        if unknown := unknown - self.cases.keys():
+            self.load(slices.read_cases(self.connection, unknown))
 
     def find_case(self, id_: str) -> Case | None:
         """A case that the records of this slice did not name as a subject."""

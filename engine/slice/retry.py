@@ -16,24 +16,27 @@ from msgspec.structs import replace
 
 from engine import failpoints, failures
 from engine.policies import Policies
-from engine.slice.decisions import Decisions
+from engine.slice.decisions import Decisions, HomeCases
 from engine.slice.reads import DecodedRecord, DueCases, SliceReads, decode_row
 from engine.slice.timeline import Timeline
-from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, firing_name, keys_of
+from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, TriedOut, firing_name, keys_of
 from engine.slice.writes import SliceWrites
 from engine.store import slices, standing
 from engine.store.database import Connection, Database
 from engine.store.rows import InboxRow, PartitionRow, SettlementRow, StandingRow, WaitingRow
 from schemas.refusals import Reason, Refusal
+from workflows.case import Case
+from workflows.turn import decode_sent
 
 log = logging.getLogger(__name__)
 
 
 class WaitingRecord(Struct):
-    """A record that waits, decoded. `nearby`: cases that a report is compared with; None: those that are there now."""
+    """What waits: a record, decoded, or what another case has said. `nearby`: cases that a report is compared with;
+    None: those that are there now."""
 
+    row: WaitingRow
     record: DecodedRecord
-    arrival: int
     nearby: list[str] | None
 
 
@@ -46,6 +49,7 @@ class CaseRun:
         self.decisions = decisions
         self.timeline = timeline
         self.position = row.position
+        self.decided: list[WaitingRow] = []
         self.trying = ""  # how isolation would name what is being decided, with the position of its record
 
     def run(self, waiting: Sequence[WaitingRecord], steps: int) -> bool:
@@ -55,37 +59,59 @@ class CaseRun:
         while row.n < last:
             due = self.reads.due_at.get(id_)
             at = self.timeline.releasing(due, self.position) if due is not None else None
-            if due is not None and at is not None and (not left or at <= left[-1].record.row.position):
+            if due is not None and at is not None and (not left or self.comes_first(due, at, left[-1].row)):
                 self.position = at
                 self.trying = self.firing()
                 self.decisions.fire(id_, due, self.timeline.arrival(at))
             elif left:
-                self.position, self.trying = left[-1].record.row.position, UNDECIDABLE
                 self.decide(left.pop())
-                self.position += 1
             else:
                 return True
         return False
 
+    def comes_first(self, due: int, at: int, row: WaitingRow) -> bool:
+        """Whether a firing, which the record at a position has released, comes before what waits next.
+
+        A firing before the same record may have said that: then the earlier one comes first, by the ids of both cases
+        where they were due at one instant.
+        """
+        if at != row.position or row.kind != "send":
+            return at <= row.position
+        sent = decode_sent(row.body)
+        return due < sent.arrival or (due == sent.arrival < row.arrival and self.stands.case_id < sent.cause.source)
+
     def firing(self) -> str:
-        """The name of the next firing."""
-        case = self.reads.cases.get(self.stands.case_id)
-        return firing_name(case) if case is not None else ""
+        """The name of the next firing, or of the step that the case takes by what another one says."""
+        id_ = self.stands.case_id
+        return firing_name(self.reads.cases.get(id_) or Case(id=id_))
 
     def decide(self, item: WaitingRecord) -> None:
+        """Decide one thing that waits, or activate a pack."""
+        row, voice = item.row, self.stands.voice
+        self.position = row.position
+        if row.kind == "send":
+            self.trying = self.firing()
+            self.decisions.hear(decode_sent(row.body), row.arrival, voice)
+        else:
+            self.trying = UNDECIDABLE
+            self.decide_record(item, voice)
+            self.position += 1
+        self.decided.append(row)
+
+    def decide_record(self, item: WaitingRecord, voice: str) -> None:
         """Decide one record that waits, or activate a pack."""
-        row, id_ = item.record.row, self.stands.case_id
+        row, id_ = item.row, self.stands.case_id
         if row.kind == "pack":
-            return self.activate(row.body, item.arrival)
+            return self.activate(row.body, row.arrival)
         passed = [word for word in self.reads.verdict(row.partition, row.position) if word in (SKIP, UNDECIDABLE)]
         if passed:
             refusal = Refusal(Reason.FAILED, "", f"settled: {passed[0]}")
-            return self.decisions.writes.refuse(item.record, item.arrival, refusal)
+            return self.decisions.writes.refuse(item.record, row.arrival, refusal)
         if row.kind == "release":
-            return self.decisions.release(id_, item.arrival)
+            return self.decisions.release(id_, row.arrival)
         nearby = item.nearby
         near = None if nearby is None else tuple(self.reads.cases[i] for i in nearby if i in self.reads.cases)
-        self.decisions.take(item.record, item.arrival, near)
+        self.decisions.take(item.record, row.arrival, voice, near)
 
     def activate(self, digest: str, arrival: int) -> None:
         """A pack becomes active, and the case comes up to be looked at under it as `await_recalculation` says."""
@@ -132,7 +158,9 @@ def try_again(
         further = rows.pop().position if len(rows) > limits.records else row.position
         reads, waiting = read(connection, stands, rows, policies, settlements)
         writes = SliceWrites(reads)
-        decisions = Decisions(reads, writes, moved, reads.policy(stands.pack) if stands.pack else None)
+        # What it says now is heard now by cases that have not stood.
+        others = HomeCases(reads, moved, limits.sends, late=row.clock)
+        decisions = Decisions(reads, writes, moved, reads.policy(stands.pack) if stands.pack else None, others)
         found = standing.read_arrivals(connection, row.partition, stands.position)
         case_run = CaseRun(stands, reads, decisions, Timeline(found, further))
         ended, error = False, None
@@ -154,6 +182,8 @@ def try_again(
                 raise
             verdict = " ".join([*words, case_run.trying])
             raise Refused(SettlementRow(*place, verdict, failures.named(refused))) from refused
+        if limits.sends is not None:
+            raise TriedOut(reads.left_out)
         next_due = slices.read_next_due(connection, row.partition)
     counts, due = writes.counts, {row.partition: next_due}
     result = SliceResult([moved], writes.steps, {}, writes.answers, writes.released, [], counts, due, ended)
@@ -171,14 +201,15 @@ def read(
     reads, id_ = SliceReads(connection, policies, settlements, 0), stands.case_id
     reads.due[stands.partition] = DueCases(reads, stands.partition)
     reads.load((id_, stands.next_at, body) for id_, _, body in slices.read_cases(connection, [id_]))
+    reads.fetch([id_], standing_too=False)  # in its own try it does not stand
     waiting = []
     for row in rows:
         record = InboxRow(row.partition, row.position, row.arrival, row.kind, row.principal, row.body)
         nearby = msgspec.json.decode(row.nearby, type=list[str]) if row.nearby else None
-        waiting.append(WaitingRecord(decode_row(record), row.arrival, nearby))
+        waiting.append(WaitingRecord(row, decode_row(record), nearby))
     events = [each.record.body.event for each in waiting if each.record.body is not None]
     reads.read_seen({key for event in events for key in keys_of(stands.partition, event)})
-    reads.load(slices.read_cases(connection, {name for each in waiting for name in each.nearby or ()}))
+    reads.fetch({name for each in waiting for name in each.nearby or ()}, standing_too=True)
     unknown = [each.record for each in waiting if each.nearby is None]
     reads.read_neighbours(unknown, reads.policy(stands.pack) if stands.pack else None)
     return reads, waiting
@@ -204,4 +235,4 @@ def write(connection: Connection, stands: StandingRow, case_run: CaseRun, ended:
         on.tries, on.asked = on.tries + 1, False
         log.error("case.stands", extra=extra | {"position": on.position, "place": on.place}, exc_info=error)
     standing.write(connection, [on], (), ())
-    standing.forget(connection, stands, on.position)
+    standing.forget(connection, [item for item in case_run.decided if item.case_id])

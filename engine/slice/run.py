@@ -15,7 +15,7 @@ from engine import failpoints
 from engine.policies import Policies
 from engine.slice.partition import PartitionRun
 from engine.slice.reads import SliceReads
-from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult
+from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult, TriedOut
 from engine.slice.writes import SliceWrites
 from engine.store import slices
 from engine.store.database import Database
@@ -33,7 +33,8 @@ def run_slice(
 ) -> SliceResult:
     """Decide these batches and commit; on any error nothing is committed. `count`: partitions of the log.
 
-    `now` is the wall clock in ms that stamps are held against; None believes every stamp.
+    `now` is the wall clock in ms that stamps are held against; None believes every stamp. TriedOut where the limits say
+    how many sends are to be tried.
     """
     with database.begin() as connection:
         slices.lock_partitions(connection, [b.row for b in batches])
@@ -49,6 +50,8 @@ def run_slice(
             moved.append(partition.row)
         failpoints.hit("slice.before_write")
         writes.write(moved)
+        if limits.sends is not None:
+            raise TriedOut(reads.left_out)
         if also_write is not None:
             also_write(connection, writes.taken)
         next_due = {b.row.partition: writes.next_due(b) for b in batches}

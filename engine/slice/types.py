@@ -17,6 +17,10 @@ SKIP, STAMP = "skip", "stamp:"
 UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
 """Verdicts of isolation: the record moves time, but is not decided; a firing before it cannot be stored."""
 
+VOICES = 3
+"""Cases that stand at one place in the code: where so many have spoken, it is no odd value of one of them, and the
+partition halts."""
+
 PENDING = "pending"
 """The outcome of an event whose case stands: it is in the log, and not decided yet."""
 
@@ -38,6 +42,16 @@ class Limits(Struct, frozen=True):
     records: int = 500
     steps: int = 1000
     ahead_ms: int = 30_000  # a stamp further ahead of the worker's clock halts its partition
+    sends: int | None = None  # to try out what the database refuses: so many are carried out, and nothing is committed
+
+
+class TriedOut(Exception):
+    """The database takes all that was tried out. `left_out` names the first send that was not, as a verdict would;
+    empty: there was none."""
+
+    def __init__(self, left_out: str) -> None:
+        super().__init__(left_out)
+        self.left_out = left_out
 
 
 class SliceCounts(Struct):

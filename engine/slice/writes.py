@@ -26,10 +26,14 @@ from schemas.envelope import decode_record
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
-from workflows import decide, parking
+from workflows import parking
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
 from workflows.definitions import held_by
+from workflows.turn import MOST_SENDS, SENT, DecidedStep, EventOutcome, Result, Sent, encode_sent
+
+TURNS = 2 * MOST_SENDS
+"""More than one turn says to cases that stand: room in the order of what waits."""
 
 
 class SliceWrites:
@@ -81,7 +85,7 @@ class SliceWrites:
         """Answer a record that no case sees, and keep it as a dead letter."""
         if record.body is not None and outcome == "refused":
             event = record.body.event
-            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, event.actor, "refused", refusal))
+            self.remember(record, arrival, EventOutcome(event.source, event.id, event.actor, "refused", refusal))
         self.answer(record, outcome, refusal)
         self.bury(record, arrival, refusal)
 
@@ -98,7 +102,7 @@ class SliceWrites:
             wait = parking.wait_of(case, event.source, event.id, event.actor)
         self.answers.append(Answer(row.partition, row.position, outcome, refusal, first, wait))
 
-    def remember(self, record: DecodedRecord, arrival: int, outcome: decide.EventOutcome) -> None:
+    def remember(self, record: DecodedRecord, arrival: int, outcome: EventOutcome) -> None:
         """Keep the outcome under the event's key, for the same event again. What was known of it adds its digests."""
         assert record.body is not None
         row, event, refusal = record.row, record.body.event, outcome.refusal
@@ -148,8 +152,9 @@ class SliceWrites:
             )
         )
 
-    def bury_firing(self, partition: PartitionRow, case: Case, arrival: int, detail: str) -> None:
-        """Keep a firing that stood its case's clocks still, without bytes. The letter is named after its step."""
+    def bury_firing(self, partition: PartitionRow, case_id: str, arrival: int, type_: str, detail: str) -> None:
+        """Keep what stood a case's clocks still, a firing or what another case said, without bytes. The letter is named
+        after its step."""
         self.letters.append(
             dead_letter(
                 f"{partition.partition}.n{partition.n}",
@@ -158,47 +163,47 @@ class SliceWrites:
                 "owner",
                 None,
                 partition=partition.partition,
-                type_=decide.DUE,
-                case_id=case.id,
+                type_=type_,
+                case_id=case_id,
             )
         )
 
     # ---- steps ----------------------------------------------------------------------------------------------
 
-    def book(
-        self,
-        partition: PartitionRow,
-        result: decide.Result,
-        arrival: int,
-        parked: Sequence[decide.EventOutcome],
-        days: Calendar,
-    ) -> None:
-        """Enter what was decided of a case. Each step gets the partition's next number, which `partition` counts.
+    def book(self, partition: PartitionRow, result: Result, arrival: int, late: int, days: Calendar) -> None:
+        """Enter a turn. Each step gets the partition's next number, which `partition` counts, and the arrival; those of
+        other cases the one at which they hear of it, `late`.
 
         All rows are made before the first is entered: what cannot be made a row leaves nothing behind.
         """
-        n, case, steps, breaches = partition.n, result.case, list[StepRow](), list[tuple[str, int]]()
+        id_, cases = partition.partition, dict[str, Case]()
+        steps, letters, breaches = list[StepRow](), list[DeadLetter](), list[tuple[str, int]]()
         for n, step in enumerate(result.steps, partition.n + 1):
-            steps.append(step_row(partition.partition, n, step, arrival, days))
+            cases[step.case.id] = step.case
+            at = arrival if step.case.id == result.case.id else late
+            steps.append(step_row(id_, n, step, at, days))
             breaches += [(f.clock, f.level) for f in step.facts if isinstance(f, facts.ClockRung) and f.breach]
-        correlation = scoped(case.key, case.id) if case.key and case.closed is None else None
-        row = case_row(case, partition.partition, correlation)
-        # The last steps are those of parked events, one each.
-        settled = [(outcome, n - back) for back, outcome in enumerate(reversed(parked))]
-        letters = [parked_letter(*each, case, partition.partition, arrival) for each in settled if each[0].refusal]
+            if step.settles is not None and step.settles.refusal:
+                letters.append(parked_letter(step.settles, n, step.case, id_, at))
+        rows = [case_row(case, id_, correlation_of(case)) for case in cases.values()]
         # From here on nothing fails.
-        partition.n = n
+        for n, step in enumerate(result.steps, partition.n + 1):
+            partition.n = n
+            stilled = any(isinstance(fact, facts.Quarantined) and fact.on for fact in step.facts)
+            if step.cause.type == SENT and stilled:
+                self.bury_firing(partition, step.case.id, late, SENT, "the database refuses it")
         self.steps += steps
         self.letters += letters
         for key in breaches:
             self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
-        if steps:
-            self.reads.keep(case, partition.partition)
+        for case, row in zip(cases.values(), rows, strict=True):
+            self.reads.keep(case, id_)
             self.cases[case.id] = row
-        for outcome, _ in settled:
-            self._settle_parked(outcome, case, partition.partition)
+        for step in result.steps:
+            if step.settles is not None:
+                self._settle_parked(step.settles, step.case, id_)
 
-    def _settle_parked(self, outcome: decide.EventOutcome, case: Case, partition: int) -> None:
+    def _settle_parked(self, outcome: EventOutcome, case: Case, partition: int) -> None:
         """A parked event was released or given up: its answer changes."""
         refusal = outcome.refusal
         reason, field, detail = (refusal.reason, refusal.field, refusal.detail) if refusal else ("", "", "")
@@ -221,18 +226,36 @@ class SliceWrites:
         self.reads.standing.add(row.case_id)
         self.reads.due_at[row.case_id] = None
 
-    def wait(self, record: DecodedRecord, case_id: str, arrival: int, nearby: str = "") -> None:
-        """Keep a record of a case that stands. Its sender hears that it is in the log, and not decided yet."""
+    def wait(self, record: DecodedRecord, case_id: str, arrival: int, n: int, nearby: str = "") -> None:
+        """Keep a record of a case that stands, after the `n` steps of its partition. Its sender hears that it is in the
+        log, and not decided yet."""
         row = record.row
         body = (row.kind, row.principal, row.body)
-        self.waiting.append(WaitingRow(row.partition, row.position, case_id, arrival, *body, nearby))
+        place = (row.partition, row.position, turn_of_record(n))
+        self.waiting.append(WaitingRow(*place, case_id, arrival, *body, nearby))
         if record.body is not None:
             event = record.body.event
-            self.remember(record, arrival, decide.EventOutcome(event.source, event.id, event.actor, PENDING))
+            self.remember(record, arrival, EventOutcome(event.source, event.id, event.actor, PENDING))
             self.answer(record, PENDING, None)
 
+    def wait_to_hear(self, sent: Sent, partition: PartitionRow, arrival: int) -> None:
+        """Keep what a case has said to one that stands. `partition` has counted the steps of the turn."""
+        place, turn = (partition.partition, partition.position), partition.n * TURNS
+        before = sum((row.partition, row.position) == place and row.turn >= turn for row in self.waiting)
+        self.waiting.append(WaitingRow(*place, turn + before, sent.send.to, arrival, "send", "", encode_sent(sent)))
 
-def step_row(partition: int, n: int, step: decide.DecidedStep, arrival: int, days: Calendar) -> StepRow:
+
+def turn_of_record(n: int) -> int:
+    """The place of a record among all that waits of its position, after the `n` steps that were made before it."""
+    return n * TURNS + TURNS - 1
+
+
+def correlation_of(case: Case) -> str | None:
+    """The correlation key within its home of a case that is open."""
+    return scoped(case.key, case.id) if case.key and case.closed is None else None
+
+
+def step_row(partition: int, n: int, step: DecidedStep, arrival: int, days: Calendar) -> StepRow:
     """A decided step as its row."""
     case = step.case
     return StepRow(
@@ -254,7 +277,7 @@ def step_row(partition: int, n: int, step: decide.DecidedStep, arrival: int, day
     )
 
 
-def parked_letter(outcome: decide.EventOutcome, n: int, case: Case, partition: int, arrival: int) -> DeadLetter:
+def parked_letter(outcome: EventOutcome, n: int, case: Case, partition: int, arrival: int) -> DeadLetter:
     """The dead letter of a parked event that was given up in step `n`."""
     assert outcome.refusal is not None
     record = decode_record(outcome.raw)

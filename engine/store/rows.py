@@ -187,10 +187,14 @@ class StandingRow(Struct):
 
 
 class WaitingRow(Struct):
-    """A record that is decided when its case goes on, or a pack's activation meanwhile."""
+    """A record that is decided when its case goes on, what another case said to it, or a pack's activation meanwhile.
+
+    `turn` orders what has one position: what firings before the record said, the record, what it said itself.
+    """
 
     partition: int
     position: int
+    turn: int
     case_id: str
     arrival: int
     kind: str

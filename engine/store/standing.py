@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from engine.store import tables, writes
 from engine.store.meta import read_meta, write_meta
 from engine.store.rows import ArrivalsRow, StandingRow, WaitingRow
-from engine.store.sql import among, execute, is_sqlite
+from engine.store.sql import among, execute, execute_many, is_sqlite
 
 _STANDING = ", ".join(StandingRow.__struct_fields__)
 _WAITING = ", ".join(WaitingRow.__struct_fields__)
@@ -86,7 +86,7 @@ def read_waiting(connection: Connection, row: StandingRow, limit: int) -> list[W
     """What waits for a case from its position on, with the activations of packs, in order."""
     sql = f"""
         SELECT {_WAITING} FROM waiting WHERE case_id IN (?, '') AND partition = ? AND position >= ?
-        ORDER BY position LIMIT ?"""
+        ORDER BY position, turn LIMIT ?"""
     found = execute(connection, sql, row.case_id, row.partition, row.position, limit)
     return [WaitingRow(*each) for each in found]
 
@@ -102,7 +102,7 @@ def read_arrivals(connection: Connection, partition: int, position: int) -> list
 def go_on(connection: Connection, row: StandingRow) -> None:
     """A case stands no more. What nobody needs any more goes with it."""
     execute(connection, "DELETE FROM standing WHERE case_id = ?", row.case_id)
-    forget(connection, row, None)
+    execute(connection, "DELETE FROM waiting WHERE case_id = ? AND partition = ?", row.case_id, row.partition)
     left = "(SELECT min(position) FROM standing WHERE partition = ?)"
     pack = f"DELETE FROM waiting WHERE partition = ? AND case_id = '' AND position < coalesce({left}, position + 1)"
     execute(connection, pack, row.partition, row.partition)
@@ -112,12 +112,11 @@ def go_on(connection: Connection, row: StandingRow) -> None:
     execute(connection, passed, row.partition, row.partition, row.partition)
 
 
-def forget(connection: Connection, row: StandingRow, before: int | None) -> None:
-    """Records of a case wait no more: those before a position, or all."""
-    sql = """
-        DELETE FROM waiting WHERE case_id = ? AND partition = ?
-        AND position < coalesce(CAST(? AS bigint), position + 1)"""
-    execute(connection, sql, row.case_id, row.partition, before)
+def forget(connection: Connection, decided: Sequence[WaitingRow]) -> None:
+    """What has been decided of a case waits no more."""
+    if decided:
+        sql = "DELETE FROM waiting WHERE partition = ? AND position = ? AND turn = ?"
+        execute_many(connection, sql, [(row.partition, row.position, row.turn) for row in decided])
 
 
 def read_crowd(connection: Connection, partition: int, most: int) -> tuple[str, str] | None:

@@ -220,9 +220,10 @@ waiting = Table(
     metadata,
     _key("partition", Integer),
     _key("position", BigInteger),
+    _key("turn", BigInteger),  # order within a position, by the number of steps made before
     _text("case_id"),  # empty: a pack's activation, which concerns all that stand
     _big("arrival"),
-    _text("kind"),  # event, release, pack
+    _text("kind"),  # event, release, pack, send
     _text("principal"),
     _text("body"),
     _text("nearby"),  # JSON: cases under a report's correlation key at its arrival; empty: not known

@@ -150,9 +150,9 @@ class FeedStart(NamedTuple):
 
 class FeedLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A line of the feed: who was alerted that something is or was due, and what became of it: `what` is firing,
-    resolved or withdrawn; or acknowledged, then `by` has seen it, it fires on, and nobody is told. Or, with `kind` notice and
-    `what` told, a notice: `on` is the move that it tells of, and a daily line has several `cases` with their states.
-    `id` is stable; `recipients` maps each post to the id of its delivery."""
+    resolved or withdrawn; or acknowledged, then `by` has seen it, it fires on, and nobody is told. Or, with `kind`
+    notice and `what` told, a notice: `on` is the move that it tells of, and a daily line has several `cases` with their
+    states. `id` is stable; `recipients` maps each post to the id of its delivery."""
 
     id: str
     alert: str

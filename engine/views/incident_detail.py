@@ -133,6 +133,7 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     suspended_from: str
     suspended_until: str | None
     merged_into: str
+    absorbed: list[str]  # cases that were merged into this one, also by way of others, while it goes on for them
     quarantined: bool
     about: str  # another case that this one speaks of; empty: none
     own: dict[str, Any] | None  # what only cases of its kind keep
@@ -178,6 +179,7 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
         suspended_from=case.suspended_from,
         suspended_until=names.maybe(case.suspended_until),
         merged_into=case.merged_into,
+        absorbed=list(case.absorbed),
         quarantined=case.quarantined,
         about=case.about,
         own=None if case.own is None else msgspec.to_builtins(case.own),

@@ -16,6 +16,7 @@ from schemas import facts
 from schemas.members import Fact
 from workflows.definitions import CLOCKS, DEFINITIONS
 from workflows.machine import Definition
+from workflows.turn import SENT
 
 EVIDENCE = "证据 evidence:"
 
@@ -68,8 +69,9 @@ class StepText:
                 self.sentences.append(sentence)
         if definition and self.state in definition.states:
             self.state = f"{definition.states[self.state].zh} {self.state}"
-        actor = facts.decode_cause(step.cause).actor
-        self.speaker = names.post(actor).name if actor else "时钟 clock"
+        cause = facts.decode_cause(step.cause)
+        actor, nobody = cause.actor, "另一案件 another case" if cause.type == SENT else "时钟 clock"
+        self.speaker = names.post(actor).name if actor else nobody
         late = step.at - self.instant
         if actor and late >= 60_000:
             self.sentences.append(f"arrived {duration(late)} later")
@@ -117,6 +119,12 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return "恢复 resumed"
         case facts.Linked():
             return f"并入 merged into {fact.into}"
+        case facts.Absorbed():
+            return f"并案 goes on for {', '.join(fact.cases)}"
+        case facts.SurvivorEnded():
+            return f"存续件终结 {fact.case} has ended: {fact.state}"
+        case facts.Unserved():
+            return f"未能照办 could not do what another case asked for: {fact.trigger}, {fact.why}"
         case facts.Similar():
             return f"疑似重复 perhaps the same as {', '.join(fact.cases)}"
         case facts.Noted():

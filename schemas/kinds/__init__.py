@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.service_request import SERVICE_REQUEST
-from schemas.members import Kind, Own
+from schemas.members import EventData, Kind, Own
 
 KINDS: tuple[Kind, ...] = (
     INCIDENT,
@@ -22,3 +22,5 @@ if TYPE_CHECKING:
 else:
     AnyOwn = reduce(or_, (kind.own for kind in KINDS if kind.own is not None), None)
 """What a case keeps of its own; None where its kind keeps nothing. The decoder needs all of these structs by name."""
+SENDS: dict[str, type[EventData]] = {trigger: data for kind in KINDS for trigger, data in kind.sends.items()}
+"""What cases say to cases, by trigger."""

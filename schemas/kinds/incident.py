@@ -143,6 +143,11 @@ class Merged(EventData, frozen=True, kw_only=True):
 
     into: CaseId
 
+    @property
+    def acts_on(self) -> str:
+        """The case that goes on."""
+        return self.into
+
 
 class Rejected(EventData, frozen=True, kw_only=True):
     """Not a case for the grid (不予立案)."""
@@ -160,8 +165,35 @@ class ForceClosed(EventData, frozen=True, kw_only=True):
     reason: Literal["unsolvable", "policy", "transferred", "error"]
 
 
+class Absorbed(EventData, frozen=True, kw_only=True):
+    """A case says to its survivor: this one, and what was merged into it before, goes on in you."""
+
+    cases: tuple[CaseId, ...]
+
+
+class SurvivorChanged(EventData, frozen=True, kw_only=True):
+    """A survivor that is merged itself says to each case merged into it, which case goes on from here."""
+
+    into: CaseId
+
+
+class SurvivorEnded(EventData, frozen=True, kw_only=True):
+    """A survivor says to each case merged into it that it has ended, and in which state."""
+
+    state: str
+
+
+ABSORBED, SURVIVOR_CHANGED, SURVIVOR_ENDED = "case.absorbed", "case.survivor_changed", "case.survivor_ended"
+MERGING: dict[str, type[EventData]] = {
+    ABSORBED: Absorbed,
+    SURVIVOR_CHANGED: SurvivorChanged,
+    SURVIVOR_ENDED: SurvivorEnded,
+}
+"""What cases that are merged say to each other."""
+
 INCIDENT = Kind(
     name="incident",
+    sends=MERGING,
     events={
         "report.submitted": EventType(
             ReportSubmitted,

@@ -1,6 +1,6 @@
 """What people and systems say to a service request (热线工单): a part of what they say to an incident."""
 
-from schemas.kinds.incident import INCIDENT
+from schemas.kinds.incident import INCIDENT, MERGING
 from schemas.members import Kind
 
 TRIGGERS = (
@@ -20,4 +20,6 @@ TRIGGERS = (
     "incident.force_closed",
 )
 
-SERVICE_REQUEST = Kind(name="service_request", events={trigger: INCIDENT.events[trigger] for trigger in TRIGGERS})
+SERVICE_REQUEST = Kind(
+    name="service_request", sends=MERGING, events={trigger: INCIDENT.events[trigger] for trigger in TRIGGERS}
+)

@@ -27,7 +27,7 @@ from engine.failpoints import Interrupted
 from engine.operations.tries import Wanted, ask
 from engine.replay import export_log, replay_log
 from engine.runtime import Engine
-from engine.slice import partition
+from engine.slice import decisions, partition
 from engine.store import standing
 from lab import runs
 from lab.runs import engine_on, pack_of, replayed, storm
@@ -164,7 +164,7 @@ def test_the_place_in_the_code_is_told_and_never_the_text_of_the_error(line: Lin
         tick(line, DUE + 1)
     with line.engine.database.read() as connection:
         found = {row.place.rpartition(":")[0]: row.kind for row, _ in standing.listed(connection, 9)}
-        assert found == {"workflows.decide:_proceed": "ValueError", "workflows.decide:_ring": "ValueError"}
+        assert found == {"workflows.decide:_pull": "ValueError", "workflows.decide:_ring": "ValueError"}
         for table in line.engine.database.db.dialect.get_table_names(connection):
             rows = connection.exec_driver_sql(f"SELECT * FROM {table}").all()
             assert SECRET not in repr(rows), table
@@ -271,7 +271,7 @@ def test_a_resend_of_what_waits_hears_so_and_later_what_became_of_it(line: Line,
 
 def test_in_a_replay_of_events_cases_stand_as_well_and_it_says_so(sqlite_url: str, tmp_path: Path) -> None:
     with engine_on(sqlite_url, 4) as engine, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partition, "VOICES", 10**6)
+        patch.setattr(decisions, "VOICES", 10**6)
         with broken("comment.added", rung=True, chosen=lambda id_: hash_of(id_) % 3 == 0):
             assert replayed(engine, storm(3, 20)).standing > 3
         line = restarted(Line(engine))
@@ -295,7 +295,7 @@ def test_where_three_who_speak_fail_at_one_line_the_partition_halts_and_nothing_
             said = line.submission("comment.added", "WY01-01-MEMBER", NOW + 1, case=subject("WY01", number))
             line.engine.append([msgspec.structs.replace(said, principal=principal)], NOW + 1)
         assert work(line) == ["pending"] * 4
-        assert "defect at workflows.decide:_proceed" in line.engine.rows[0].halted
+        assert "defect at workflows.decide:_pull" in line.engine.rows[0].halted
         assert line.engine.backlog() == [] and line.letters() == []
         with engine_on(f"sqlite:///{tmp_path / 'halted.db'}", 1) as again, pytest.raises(PartitionHalted):
             replay_log(again, export_log(line.engine))
@@ -528,7 +528,7 @@ def test_any_defects_in_any_log_leave_the_facts_that_it_should_have(
         lines = list(export_log(whole))
         expected = (without_proposals(runs.facts(whole)), runs.answers(whole))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partition, "VOICES", 10**6)
+        patch.setattr(decisions, "VOICES", 10**6)
         patch.setattr(partitions, "VOICES", 10**6)
         url = f"sqlite:///{folder / 'broken.db'}"
         for number, (triggers, rung, every) in enumerate(breaks, 1):

@@ -18,12 +18,14 @@ from engine.principals import Operator
 from lab.events import DAY, HOUR, at, event, instant, subject
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
-from schemas.members import Fact
+from schemas.members import EventData, Fact
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case, encode, evolve
-from workflows.decide import IncomingEvent, Result, fire, take
+from workflows.decide import IncomingEvent, fire, hear, take
+from workflows.decision import Send
 from workflows.policy import model
 from workflows.policy.index import Policy
+from workflows.turn import SENT, DecidedStep, Others, Result, Sent
 
 __all__ = ["DAY", "HOUR", "at", "event", "instant", "subject"]
 
@@ -92,13 +94,34 @@ def rung_of(fact: facts.ClockRung) -> tuple[str, int, int, int, str, int]:
     return fact.clock, fact.level, fact.cycle, fact.target, fact.rung, fact.repeat
 
 
+class Beside(Others):
+    """The stories of one home, which hear each other; one that a send bears joins them."""
+
+    def __init__(self) -> None:
+        self.stories: dict[str, Story] = {}
+
+    def find(self, id_: str) -> Case | None:
+        """The case of a story, if it has begun."""
+        story = self.stories.get(id_)
+        return story.case if story is not None and story.case.seq else None
+
+    def rules(self, case: Case, register: Policy) -> Policy:
+        """The pack of a story."""
+        story = self.stories.get(case.id)
+        return story.rules if story is not None else register
+
+
 class Story:
     """A case and what is said to it. Before each event everything that is due fires, as in the engine."""
 
-    def __init__(self, rules: Policy | None = None, *, home: str = "WY01", number: int = 1) -> None:
+    def __init__(
+        self, rules: Policy | None = None, *, home: str = "WY01", number: int = 1, beside: Beside | None = None
+    ) -> None:
         self.rules = rules or weiyang()
         self.register = self.rules
         self.case = Case(id=subject(home, number))
+        self.beside = beside or Beside()
+        self.beside.stories[self.case.id] = self
         self.now = at("03-02 09:00")  # a Monday
         self.sent = 0
         self.steps: list[Any] = []
@@ -125,9 +148,15 @@ class Story:
         self.facts = []
         self.until(self.now)
         before, copy = self.case, encode(self.case)
-        result = take(before, arrived(said, self.now), self.rules, self.register, nearby)
+        result = take(before, arrived(said, self.now), self.rules, self.register, nearby, others=self.beside)
         assert encode(before) == copy, "a decision changed the case that it was given"
         return self._follow(result)
+
+    def hear(self, trigger: str, data: EventData, bears: str = "", sender: str = "") -> Result:
+        """Hear something from another case at the instant of the last thing said."""
+        cause = facts.Cause(type=SENT, source=sender or subject(number=99), id="7.1", occurred=self.now)
+        sent = Sent(Send(self.case.id, trigger, data, bears), cause, self.now, self.now)
+        return self._follow(hear(self.case, sent, self.register, self.beside))
 
     def done(self, kind: str, actor: str, when: int | None = None, **rest: Any) -> Result:
         """Say something that must be taken."""
@@ -157,26 +186,34 @@ class Story:
         found: list[Fact] = []
         self.facts = []
         while self.case.next_at is not None and self.case.next_at < instant:
-            self._follow(fire(self.case, instant, self.rules, self.register))
+            self._follow(fire(self.case, instant, self.rules, self.register, self.beside))
             found += self.facts
             self.facts = []
         self.facts = found
         return found
 
     def _follow(self, result: Result) -> Result:
-        """Take the outcome over, after folding its facts."""
-        case = self.case
+        """Take the outcome over, after folding its facts, and let the others hear theirs."""
         for step in result.steps:
-            for fact in step.facts:
-                case = evolve(case, fact)
-            case.seq += 1
-            assert facts.decode_facts(facts.encode_facts(step.facts)) == step.facts
-            assert encode(case) == encode(step.case), "the case is not the fold of its facts"
-            self.steps.append(step)
-            self.facts += step.facts
-        assert encode(case) == encode(result.case), "the case is not the fold of its facts"
-        self.case, self.last = result.case, result
+            if step.case.id not in self.beside.stories:
+                home, _, number = step.case.id.rpartition(".")
+                Story(self.rules, home=home, number=int(number[-12:], 16), beside=self.beside)
+            self.beside.stories[step.case.id]._fold(step, heard=step.case.id != self.case.id)
+        assert encode(self.case) == encode(result.case), "the case is not the fold of its facts"
+        self.last = result
         return result
+
+    def _fold(self, step: DecidedStep, *, heard: bool) -> None:
+        """The facts of a step; of what was heard from another case they are the only ones that count as the last."""
+        case = self.case
+        for fact in step.facts:
+            case = evolve(case, fact)
+        case.seq += 1
+        assert facts.decode_facts(facts.encode_facts(step.facts)) == step.facts
+        assert encode(case) == encode(step.case), "the case is not the fold of its facts"
+        self.case = case
+        self.steps.append(step)
+        self.facts = [*step.facts] if heard else [*self.facts, *step.facts]
 
     def of(self, kind: type[Fact]) -> list[Any]:
         """The facts of one kind that the last call told."""
@@ -193,6 +230,12 @@ class Story:
         return [fact for step in self.steps for fact in step.facts if isinstance(fact, kind)]
 
     # ---- ways through the machine -------------------------------------------------------------------------
+
+    def another(self, number: int) -> Story:
+        """Another case beside it, told by the hotline at the same instant."""
+        other = Story(self.rules, number=number, beside=self.beside)
+        other.now = self.now
+        return other.reported()
 
     def found(self, category: str = DUST, when: int | None = None, **data: Any) -> Story:
         """Found on patrol by the member of the leaf grid."""

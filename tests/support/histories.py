@@ -19,11 +19,12 @@ from engine.store.rows import PartitionRow, StepRow
 from schemas import facts
 from schemas.members import Fact
 from schemas.partition import home_of
-from tests.support.builders import arrived, at, changed, event, in_the_field, instant, subject
+from tests.support.builders import Story, arrived, at, changed, event, in_the_field, instant, subject
 from workflows import decide
 from workflows.case import Case, evolve
 from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
+from workflows.turn import Others, Result
 
 MINUTE = 60_000
 DAY = 86_400_000
@@ -84,6 +85,15 @@ def as_before(life: Life) -> Life:
 IN_THE_FIELD = changed(roles=in_the_field())
 
 
+class Open(Others):
+    """A home in which every other case is open, told by the hotline."""
+
+    def find(self, id_: str) -> Case | None:
+        """An open case."""
+        home, _, number = id_.rpartition(".")
+        return Story(IN_THE_FIELD, home=home, number=int(number[-12:], 16)).reported().case
+
+
 class Teller:
     """Says things to one case and keeps its steps, firings included, as the engine would write them."""
 
@@ -100,7 +110,7 @@ class Teller:
         self.sent += 1
         self.until(self.now)
         said = event(kind, by, self.now - late, case=self.case.id, id=f"e{self.sent}", **data)
-        result = decide.take(self.case, arrived(said, self.now), self.rules, self.rules)
+        result = decide.take(self.case, arrived(said, self.now), self.rules, self.rules, others=Open())
         self._keep(result, self.now)
         return result.outcomes[0].outcome != "refused"
 
@@ -115,8 +125,10 @@ class Teller:
         """Stand its clocks still, or let them run again."""
         self._keep(decide.quarantine(self.case, self.now, self.rules, self.rules, on=on), self.now)
 
-    def _keep(self, result: decide.Result, arrival: int) -> None:
+    def _keep(self, result: Result, arrival: int) -> None:
         for told in result.steps:
+            if told.case.id != self.case.id:
+                continue
             case, day = told.case, self.rules.clock_of_days.local_day(told.instant)
             self.steps.append(
                 facts.Step(

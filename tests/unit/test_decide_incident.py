@@ -184,6 +184,7 @@ def test_a_merged_case_points_to_the_one_that_goes_on():
     story = Story().reported(BARE).accepted()
     story.refused(Reason.INVALID, "incident.merged", STREET, into=subject())
     story.refused(Reason.INVALID, "incident.merged", STREET, into=subject("WY02", 2))
+    story.another(2)
     story.done("incident.merged", STREET, into=subject(number=2))
     assert story.one(facts.Linked).into == story.case.merged_into == subject(number=2)
     assert story.case.state == "merged"

@@ -524,5 +524,6 @@ def test_the_number_of_holders_that_a_case_remembers_is_bounded():
 
 def test_a_case_of_the_hotline_that_is_merged_is_charged_to_its_holder():
     story = Story(rules(("total", "3工作日"))).reported(BARE)
+    story.another(9)
     story.done("incident.merged", STREET, into=subject(number=9))
     assert units(story, facts.ClockStopped) == [("total", 0, STREET_UNIT)]

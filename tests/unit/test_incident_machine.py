@@ -241,10 +241,21 @@ def test_rows_and_events_of_a_kind_are_the_same_triggers() -> None:
         define(DOOR, "门", states, (born, stays, knocks), (), births={"go": BEGINS}, effects={})
 
 
+def test_what_only_cases_say_has_a_row_too_and_is_said_by_nobody_else() -> None:
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    rows = (Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "="))
+    with pytest.raises(ValueError, match="the send of 'case\\.pushed', which no row takes"):
+        pushed = structs.replace(DOOR, sends={"case.pushed": EventData})
+        define(pushed, "门", states, rows, (), births={"go": BEGINS}, effects={})
+    with pytest.raises(ValueError, match="'case\\.urged' is said by people as well as by cases"):
+        urged = structs.replace(DOOR, sends={"case.urged": EventData})
+        define(urged, "门", states, rows, (), births={"go": BEGINS}, effects={})
+
+
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_no_state_can_be_jumped_to(name):
     definition = DEFINITIONS[name]
-    assert set(definition.machine.events) <= set(TRIGGERS)
+    assert set(definition.machine.events) <= {*TRIGGERS, *definition.sends}
     assert not [event for event in definition.machine.events if event.startswith("to_")]
 
 
@@ -267,7 +278,9 @@ def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name
     for state in definition.states.values():
         if state.terminal:
             assert set(definition.triggers(state.name)) <= {"case.commented", "case.evidence_added"}
-        if state.terminal and name in ("incident", "service_request"):
+        if state.name == "merged":  # what is said of it belongs to the case that goes on
+            assert definition.triggers(state.name) == []
+        elif state.terminal and name in ("incident", "service_request"):
             assert definition.triggers(state.name) == ["case.commented", "case.evidence_added"]
 
 

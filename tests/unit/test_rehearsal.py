@@ -134,7 +134,7 @@ def test_a_rule_with_a_defect_keeps_a_process_from_starting_and_the_place_is_tol
     monkeypatch.setitem(DEFINITIONS["incident"].effects, "incident.escalated", broken)
     with pytest.raises(Defective) as found:
         rehearsals.rehearse(weiyang(), NOW)
-    assert "workflows.decide:_proceed:" in str(found.value) and error.__name__ in str(found.value)
+    assert "workflows.decide:_pull:" in str(found.value) and error.__name__ in str(found.value)
     assert "secret" not in str(found.value)
 
 

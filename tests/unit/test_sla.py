@@ -485,6 +485,7 @@ def test_a_department_that_says_it_is_not_its_duty_was_neither_on_time_nor_late(
 def test_only_what_its_work_was_for_fulfils_a_clock(kind, actor, data, results):
     rules = small(limits=limits(("handle", "4工作时"), ("total", "3工作日")))
     story = handling(rules)
+    story.another(9)
     story.done(kind, actor, at("03-02 10:00"), **data)
     assert {fact.clock: fact.result for fact in story.of(facts.ClockStopped)} == results
 

@@ -35,7 +35,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, sla
+from workflows import birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.definitions.any_case import EFFECTS_OF_ANY
@@ -64,7 +64,10 @@ STATES = (
 
 AT_WORK = ("reported", "accepted", "handling")
 OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified", "returned", "suspended")
-ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
+ENDED = ("closed", "rejected", "withdrawn", "force_closed")
+
+GOES_ON_IN = ("incident", "service_request")
+"""Kinds of case into which one of this kind may be merged."""
 
 TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
@@ -104,6 +107,9 @@ TRANSITIONS = (
     Transition("case.urged", OPEN, "="),
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
+    Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.survivor_changed", ("merged",), "="),
+    Transition("case.survivor_ended", ("merged",), "="),
 )
 
 
@@ -299,10 +305,13 @@ EFFECTS: dict[str, Effect] = {
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
     "incident.reassigned": effects.reassign,
-    "incident.merged": effects.merge,
+    "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": effects.note("withdrawn"),
+    "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
     "incident.force_closed": effects.note("force_closed"),
+    "case.absorbed": merging.absorb,
+    "case.survivor_changed": merging.change_survivor,
+    "case.survivor_ended": merging.hear_end,
 }
 """Effects by trigger. A trigger without one only moves the case."""
 
@@ -322,4 +331,5 @@ INCIDENT = define(
     lapses="verification.lapsed",
     returns=("incident.returned",),
     resumes="incident.resumed",
+    at_end=merging.at_end,
 )

@@ -8,7 +8,7 @@
 
 from schemas import facts
 from schemas.kinds import service_request
-from workflows import birth, effects
+from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
 from workflows.definitions.any_case import EFFECTS_OF_ANY
 from workflows.figures import Measure
@@ -30,7 +30,10 @@ STATES = (
 
 AT_WORK = ("reported", "handling")
 OPEN = (*AT_WORK, "handled", "returned", "suspended")
-ENDED = ("closed", "merged", "rejected", "withdrawn", "force_closed")
+ENDED = ("closed", "rejected", "withdrawn", "force_closed")
+
+GOES_ON_IN = ("incident", "service_request")
+"""Kinds of case into which one of this kind may be merged."""
 
 TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "reported"),
@@ -52,6 +55,9 @@ TRANSITIONS = (
     Transition("case.urged", OPEN, "="),
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
+    Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.survivor_changed", ("merged",), "="),
+    Transition("case.survivor_ended", ("merged",), "="),
 )
 
 FULFILS = {
@@ -87,10 +93,13 @@ EFFECTS: dict[str, Effect] = {
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
     "incident.reassigned": effects.reassign,
-    "incident.merged": effects.merge,
+    "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": effects.note("withdrawn"),
+    "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
     "incident.force_closed": effects.note("force_closed"),
+    "case.absorbed": merging.absorb,
+    "case.survivor_changed": merging.change_survivor,
+    "case.survivor_ended": merging.hear_end,
 }
 
 SERVICE_REQUEST = define(
@@ -104,6 +113,7 @@ SERVICE_REQUEST = define(
     clocks=CLOCKS,
     measures=MEASURES,
     resumes="incident.resumed",
+    at_end=merging.at_end,
     fulfils=FULFILS,
     returns=("incident.returned",),
 )

@@ -1,10 +1,10 @@
-"""Notices: who is told of which move of a case. Revision 0014, after 0012."""
+"""Notices: who is told of which move of a case. Revision 0014, after 0013."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0014'
-down_revision = '0012'
+down_revision = '0013'
 branch_labels = None
 depends_on = None
 

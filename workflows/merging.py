@@ -1,0 +1,129 @@
+"""Merging: a case that is the same problem as another one goes on in that one, its survivor.
+
+The survivor must be open and lie in the same home; one that was merged itself is followed. It knows what goes on in it,
+cannot be withdrawn, and says its end to each case merged into it, for whoever reported that. A merged case stays
+merged, and is one link away from its survivor: where that is merged in its turn, it hears of it.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from schemas import facts
+from schemas.kinds import incident
+from schemas.partition import home_of
+from schemas.refusals import Reason, Refusal
+from workflows.case import Case
+from workflows.decision import Decision
+from workflows.machine import Effect, Speaker
+
+MOST_LINKS = 8
+"""So many cases that were merged into one another are followed to the one that goes on."""
+MOST_ABSORBED = 63
+"""So many cases go on in one: all of them hear of its end in the turn in which it ends (`turn.MOST_SENDS`)."""
+
+
+def merge(kinds: Collection[str]) -> Effect:
+    """An effect that merges the case into the one that goes on, which must be open, in the same home, of these kinds.
+
+    A survivor that was merged itself is followed. It hears which cases go on in it, and so do those that were merged
+    into this one before: none of them is more than one link away from its survivor.
+    """
+
+    def effect(d: Decision, data: incident.Merged, speaker: Speaker) -> Refusal | None:
+        if data.into == d.case.id:
+            return Refusal(Reason.INVALID, "data.into", "a case is not merged into itself")
+        if home_of(data.into) != home_of(d.case.id):
+            remedy = "name one of the same home, or close this one as a duplicate with a reference"
+            return Refusal(Reason.INVALID, "data.into", f"a case of another home does not go on for this one: {remedy}")
+        survivor = survivor_of(data.into, d.find)
+        if survivor is None or not survivor.opened:
+            remedy = "send its report first, then this again with a new id, or name another case"
+            return Refusal(Reason.IMPOSSIBLE, "data.into", f"no case of this id has been reported: {remedy}")
+        if survivor.id == d.case.id:
+            return Refusal(Reason.IMPOSSIBLE, "data.into", "that case goes on in this one: nothing is left to merge")
+        if survivor.closed is not None or survivor.definition not in kinds:
+            why = "has ended" if survivor.closed is not None else "is of a kind that takes none"
+            detail = f"the case that would go on, {survivor.id}, {why}: name an open one of {', '.join(kinds)}"
+            return Refusal(Reason.IMPOSSIBLE, "data.into", detail)
+        together = (d.case.id, *d.case.absorbed)
+        if len(survivor.absorbed) + len(together) > MOST_ABSORBED:
+            detail = f"{MOST_ABSORBED} cases go on in one at most: close this one as a duplicate with a reference"
+            return Refusal(Reason.OVER_LIMIT, "data.into", detail)
+        d.tell(facts.Linked(into=survivor.id))
+        hand_over(d, together)
+        return None
+
+    return effect
+
+
+def survivor_of(id_: str, find: Callable[[str], Case | None]) -> Case | None:
+    """The case that goes on for one: itself, or what is found at the end of its links. None where there is none."""
+    case = find(id_)
+    for _ in range(MOST_LINKS):
+        if case is None or not case.merged_into:
+            return case
+        case = find(case.merged_into)
+    return case if case is None or not case.merged_into else None
+
+
+def gone_on(d: Decision) -> str:
+    """In words for a refusal, in which case this one goes on; empty where it was not merged."""
+    if not d.case.merged_into:
+        return ""
+    survivor = survivor_of(d.case.merged_into, d.find)
+    # An earlier release took any text, which is not repeated here.
+    return f" and goes on in {survivor.id}" if survivor is not None else " and goes on in another one"
+
+
+def hand_over(d: Decision, together: tuple[str, ...]) -> None:
+    """Say to the survivor which cases go on in it, this one among them or not, and to the others where they go on."""
+    survivor = d.case.merged_into
+    d.send(survivor, incident.ABSORBED, incident.Absorbed(cases=together))
+    for id_ in together:
+        if id_ != d.case.id:
+            d.send(id_, incident.SURVIVOR_CHANGED, incident.SurvivorChanged(into=survivor))
+
+
+def absorb(d: Decision, data: incident.Absorbed, speaker: Speaker) -> Refusal | None:
+    """Other cases go on in this one. Where it has been merged or has ended meanwhile they hear of that."""
+    d.tell(facts.Absorbed(cases=data.cases))
+    if d.case.merged_into:
+        hand_over(d, data.cases)
+    elif d.case.closed is not None:
+        tell_end(d, data.cases)
+    return None
+
+
+def change_survivor(d: Decision, data: incident.SurvivorChanged, speaker: Speaker) -> Refusal | None:
+    """Another case goes on for this one."""
+    d.tell(facts.Linked(into=data.into))
+    return None
+
+
+def hear_end(d: Decision, data: incident.SurvivorEnded, speaker: Speaker) -> Refusal | None:
+    """The case into which this one was merged has ended."""
+    d.tell(facts.SurvivorEnded(case=d.case.merged_into, state=data.state))
+    return None
+
+
+def tell_end(d: Decision, cases: Iterable[str]) -> None:
+    """Say to cases that were merged into this one that it has ended."""
+    for id_ in cases:
+        d.send(id_, incident.SURVIVOR_ENDED, incident.SurvivorEnded(state=d.case.state))
+
+
+def at_end(d: Decision) -> None:
+    """A case has come to its end: those that were merged into it hear of it, for whoever reported them."""
+    tell_end(d, d.case.absorbed)
+
+
+def unless_survivor(effect: Effect) -> Effect:
+    """An effect that is refused where others have reported the same problem and go on in the case."""
+
+    def checked(d: Decision, data: Any, speaker: Speaker) -> Refusal | None:
+        if d.case.absorbed:
+            remedy = "it is handled for them too: reject it as unfounded, or let it be handled"
+            return Refusal(Reason.IMPOSSIBLE, "type", f"{len(d.case.absorbed)} other cases go on in this one: {remedy}")
+        return effect(d, data, speaker)
+
+    return checked

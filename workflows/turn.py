@@ -1,0 +1,218 @@
+"""A turn: what one record, or one firing, does to its own case, and to those to which that case says something.
+
+`decide` lets cases take their steps here, over the cases as they are within the turn; nothing counts before the engine
+enters all of it. Pure: the other cases come from `Others`.
+"""
+
+from collections.abc import Collection
+
+import msgspec
+from msgspec import Raw, Struct
+
+from schemas import facts
+from schemas.facts import AnyFact
+from schemas.kinds import SENDS
+from schemas.partition import home_of
+from schemas.refusals import Refusal
+from workflows.case import Case, responsible
+from workflows.decision import Decision, Send
+from workflows.policy.index import Policy
+
+MOST_SENDS = 64
+"""So many sends are carried out in one turn, however deep. Definitions see to it that they need no more."""
+SENT = "gridpatrol.case.sent"
+"""The type of the cause of a step that another case caused: its source is that case, its id `<seq of its step>.<k>`."""
+
+
+class EventOutcome(Struct, frozen=True):
+    """What became of an event: done, parked or refused (then with the reason and the record's body)."""
+
+    source: str
+    id: str
+    actor: str
+    outcome: str
+    refusal: Refusal | None = None
+    raw: bytes = b""
+
+
+class DecidedStep(Struct, frozen=True):
+    """One step: its cause, its facts, and the instant by whose local day it counts."""
+
+    cause: facts.Cause
+    facts: tuple[AnyFact, ...]
+    instant: int
+    department: str  # of the owner under whom it counts
+    case: Case  # after it
+    settles: EventOutcome | None = None  # what became in it of an event that was parked with its case
+    sends: tuple[Send, ...] = ()
+    mover: str = ""  # the post whose move it follows from
+
+
+class Sent(Struct, frozen=True):
+    """A send on its way: its cause, the instant by which its sender's step counts, the sender's arrival, and the post
+    whose move it follows from."""
+
+    send: Send
+    cause: facts.Cause
+    instant: int
+    arrival: int
+    mover: str = ""
+
+
+class HeldSend(Struct, frozen=True):
+    """A send whose target stands, so that it waits; `error` is what a rule has raised on the target just now."""
+
+    sent: Sent
+    error: Exception | None = None
+
+
+class Result(Struct):
+    """The case after a record or a firing, the steps of the turn, and what became of the event and of parked ones.
+
+    Steps of other cases are among them, in order. `held`: sends that wait for their targets.
+    """
+
+    case: Case
+    steps: list[DecidedStep]
+    outcomes: list[EventOutcome]
+    held: list[HeldSend] = msgspec.field(default_factory=list)
+
+
+class Others:
+    """The other cases of a home, as a turn asks for them. This one knows of none; the engine looks them up."""
+
+    def prepare(self, ids: Collection[str]) -> None:
+        """These cases will be asked for."""
+
+    def find(self, id_: str) -> Case | None:
+        """A case as it is before the turn; None: there is none."""
+        return None
+
+    def rules(self, case: Case, register: Policy) -> Policy:
+        """The policy pinned to a case; the active one, `register`, before its birth."""
+        return register
+
+    def stands(self, id_: str) -> bool:
+        """Whether a case stands still, so that what is said to it waits."""
+        return False
+
+    def refused(self, case: Case) -> bool:
+        """Whether the database refuses the step that this case would take now."""
+        return False
+
+    def left_out(self, case: Case) -> bool:
+        """Whether a send to a case is left out. Only where it is tried out which target the database refuses."""
+        return False
+
+    def late(self, arrival: int) -> int:
+        """The arrival at which another case hears what is said at this one."""
+        return arrival
+
+    def failed(self, error: Exception) -> None:
+        """Something was raised while a target took its step. Raises it again, unless the target is to stand."""
+        raise error
+
+
+class Turn:
+    """The steps of a turn so far, and the cases as they are after them. `arrival`: of the record or firing."""
+
+    def __init__(self, case: Case, register: Policy, others: Others) -> None:
+        self.home = home_of(case.id)
+        self.register = register
+        self.others = others
+        self.cases: dict[str, Case] = {case.id: case}
+        self.steps: list[DecidedStep] = []
+        self.outcomes: list[EventOutcome] = []
+        self.held: list[HeldSend] = []
+        self.sent = 0
+
+    def find(self, id_: str) -> Case | None:
+        """A case of the home as it is within the turn; None where there is none, or it lies elsewhere."""
+        if id_ in self.cases:
+            return self.cases[id_]
+        return self.others.find(id_) if home_of(id_) == self.home else None
+
+    def stands(self, id_: str) -> bool:
+        """Whether a case stands, or has begun to stand in this turn."""
+        return self.others.stands(id_) or any(held.sent.send.to == id_ for held in self.held)
+
+    def add(self, d: Decision, cause: facts.Cause, settles: EventOutcome | None = None) -> DecidedStep:
+        """A decision becomes a step of its case, dated by the move that it made, else by the judged instant."""
+        d.case.seq += 1
+        moved = any(isinstance(fact, facts.Moved) for fact in d.facts)
+        instant = d.case.judged if moved else d.judged(0)
+        department = responsible(d.before, d.case.owner).department
+        step = DecidedStep(cause, tuple(d.facts), instant, department, d.case, settles, tuple(d.sends), d.mover)
+        self.steps.append(step)
+        self.cases[d.case.id] = d.case
+        if settles is not None:
+            self.outcomes.append(settles)
+        return step
+
+    def on_their_way(self, step: DecidedStep, arrival: int) -> list[Sent]:
+        """What a step says to other cases, in order."""
+        if not step.sends:
+            return []
+        self.sent += len(step.sends)
+        if self.sent > MOST_SENDS:
+            raise RuntimeError(f"more than {MOST_SENDS} sends in one turn")
+        self.others.prepare([send.to for send in step.sends if send.to not in self.cases])
+        case, late = step.case, self.others.late(arrival)
+        return [
+            Sent(
+                send,
+                facts.Cause(
+                    type=SENT,
+                    source=case.id,
+                    id=f"{case.seq}.{k}",
+                    occurred=step.instant,
+                    traceparent=step.cause.traceparent,
+                ),
+                step.instant,
+                late,
+                step.mover,
+            )
+            for k, send in enumerate(step.sends, 1)
+        ]
+
+    def mark(self) -> tuple[dict[str, Case], int, int, int]:
+        """Where the turn is, for `back_to`."""
+        return dict(self.cases), len(self.steps), len(self.outcomes), len(self.held)
+
+    def back_to(self, mark: tuple[dict[str, Case], int, int, int]) -> None:
+        """Undo what came after a mark."""
+        self.cases, steps, outcomes, held = mark
+        del self.steps[steps:], self.outcomes[outcomes:], self.held[held:]
+
+    def result(self, id_: str) -> Result:
+        """All of it, told by the case whose turn it is."""
+        return Result(self.cases[id_], self.steps, self.outcomes, self.held)
+
+
+class _Stored(Struct, omit_defaults=True):
+    """A send as it waits in the database."""
+
+    to: str
+    trigger: str
+    data: Raw
+    cause: facts.Cause
+    instant: int
+    arrival: int
+    bears: str = ""
+    mover: str = ""
+
+
+def encode_sent(sent: Sent) -> str:
+    """A send as text, for as long as it waits."""
+    send = sent.send
+    data = Raw(msgspec.json.encode(send.data))
+    stored = _Stored(send.to, send.trigger, data, sent.cause, sent.instant, sent.arrival, send.bears, sent.mover)
+    return msgspec.json.encode(stored).decode()
+
+
+def decode_sent(text: str) -> Sent:
+    """A send that has waited. Raises msgspec.DecodeError, and KeyError for a trigger that no release knows any more."""
+    stored = msgspec.json.decode(text, type=_Stored)
+    data = msgspec.json.decode(stored.data, type=SENDS[stored.trigger])
+    send = Send(stored.to, stored.trigger, data, stored.bears)
+    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover)
