@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from consumers.alerts import notices as telling
+from consumers.alerts import telling
 from engine import failpoints
 from engine.clock import now_ms
 from engine.store import alerts, notices, steps

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.alerts import fold, notices
+from consumers.alerts import fold, telling
 from consumers.performance import consume
 from engine import logs
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
@@ -204,7 +204,7 @@ def _counter_of_alerts(counters: Counters) -> fold.Heard:
 
     def count(lines: list[DeliveryRow]) -> None:
         told.inc(len(lines))
-        for move, number in Counter(filter(None, map(notices.move_of, lines))).items():
+        for move, number in Counter(filter(None, map(telling.move_of, lines))).items():
             counters.notices.labels(move).inc(number)
 
     return count

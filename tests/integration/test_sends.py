@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from engine import failpoints
 from engine.failpoints import Interrupted
 from engine.store import standing
 from lab import runs
+from lab.runs import engine_on
 from schemas import facts
 from tests.integration.test_isolation import refuse, relent, tick
 from tests.integration.test_standing import SECRET, broken, check_as_clean, check_beside, restarted, work
@@ -394,3 +396,88 @@ def test_killed_anywhere_a_turn_is_done_once_or_not_yet(line: Line, tmp_path: Pa
     work(line)
     assert order(line) == ["1", "2", "3", "2", "1", "3", "1", "1", "2", "3"]
     sound(line, tmp_path)
+
+
+# ---- whatever the slices and partitions ----------------------------------------------------------------------
+
+
+def lively(seed: int) -> list[tuple[str, str, int, dict[str, Any]]]:
+    """What is said in three homes: reports, mergers of all kinds, ends, and errands that are owed and passed on."""
+    random, said = Random(seed), list[tuple[str, str, int, dict[str, Any]]]()
+    for number in range(160):
+        home, one, other = random.choice(["WY01", "WY02", "WY03"]), random.randint(1, 5), random.randint(1, 6)
+        case, now = subject(home, one), NOW + number // 3
+        data: dict[str, Any] = {"category": "D3-04", "source": "hotline", "grid": f"{home}-01", "deadline": None}
+        choices: list[tuple[str, str, dict[str, Any]]] = [
+            ("report.submitted", "WY-12345", data | {"definition": "service_request"}),
+            ("incident.merged", "WY-DISPATCH", {"into": subject(home, other)}),
+            ("case.urged", "WY-SUPERVISOR", {}),
+            ("case.commented", f"{home}-01-MEMBER", {"about": one}),
+            ("incident.closed", "WY-DISPATCH", {}),
+        ]
+        trigger, by, rest = random.choices(choices, [6, 5, 3, 2, 1])[0]
+        if trigger == "case.commented":
+            case, rest = subject(home, one + 5), {}  # of an errand, perhaps before it is born
+        said.append((trigger, by, now, {"case": case, "id": f"e{number}", **rest}))
+    return said
+
+
+def owe(d: Decision) -> None:
+    """An urged case bears the errand of its number, and passes the word to all errands of the home."""
+    home, _, own = d.case.id.rpartition(".")
+    number = int(own[-12:], 16) + 5
+    errands_ = [subject(home, each) for each in range(6, 11)]
+    d.send(subject(home, number), "errand.owed", Owed(grid=f"{home}-01"), bears="errand")
+    d.send(subject(home, number), "errand.passed", Passed(to=tuple(errands_)))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_slices_and_partitions_change_no_fact_of_cases_that_talk(tmp_path: Path, seed: int) -> None:
+    found = []
+    with errands(owe):
+        for limits in [(1, 500, 1000), (32, 500, 1000), (1, 1, 1), (32, 7, 2)]:
+            url = f"sqlite:///{tmp_path / '-'.join(map(str, limits))}.db"
+            with engine_on(url, *limits) as engine:
+                runs.install(engine, runs.pack_of("weiyang"))
+                line = Line(engine)
+                for trigger, by, now, rest in lively(seed):
+                    line.say(trigger, by, now, **rest)
+                work(line)
+                runs.check_whole(engine)
+                found.append((runs.facts(engine), runs.answers(engine)))
+                if limits == (32, 7, 2):
+                    assert [str(m) for m in verify(engine.database, live=True)] == []
+                    kinds = {type(f) for step in runs.steps(engine) for f in facts.decode_facts(step.body)}
+                    told = {facts.Absorbed, facts.SurvivorEnded, facts.Unparked, facts.Born, facts.Noted}
+                    assert told <= kinds
+    assert all(each == found[0] for each in found[1:])
+
+
+def test_a_target_that_the_database_refuses_when_a_case_goes_on_is_found_as_well(line: Line) -> None:
+    report(line, 1, 2)
+    work(line)
+    with broken("incident.merged", chosen=lambda id_: id_ == SECOND):
+        merge(line, 2, FIRST, NOW + 1)
+        assert work(line) == ["pending"]
+    refuse(line.engine.database, "facts", f"NEW.case_id = '{FIRST}' AND NEW.body LIKE '%case.absorbed%'")
+    line = restarted(line)
+    assert work(line) == ["done"]
+    assert line.of(facts.Linked, 2) and [fact.on for fact in line.of(facts.Quarantined, 1)] == [True]
+    relent(line.engine.database, "facts")
+    assert [str(m) for m in verify(line.engine.database, live=True)] == []
+
+
+def test_what_waits_for_a_target_that_the_database_refuses_quarantines_it_then(line: Line) -> None:
+    report(line, 1, 2, 3)
+    work(line)
+    with broken("case.absorbed", chosen=lambda id_: id_ == FIRST):
+        merge(line, 2, FIRST, NOW + 1)
+        merge(line, 3, FIRST, NOW + 2)
+        assert work(line) == ["done", "done"]
+    refuse(line.engine.database, "facts", f"NEW.case_id = '{FIRST}' AND NEW.body LIKE '%{SECOND}%'")
+    line = restarted(line)
+    work(line)
+    assert stands(line) == [] and [fact.on for fact in line.of(facts.Quarantined, 1)] == [True]
+    assert [fact.cases for fact in line.of(facts.Absorbed, 1)] == [(THIRD,)]
+    relent(line.engine.database, "facts")
+    assert [str(m) for m in verify(line.engine.database, live=True)] == []
