@@ -345,13 +345,13 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy, others: Othe
     """Fire what is due first of a case: its clocks by name and level, then a parked event, then a suspension's end.
 
     `arrival` is that of the record that releases the firing. The effects are dated at the due instant, whenever that
-    record came. ValueError if nothing is due before `arrival`.
+    record came; only how long the telling waits depends on it. ValueError if nothing is due before `arrival`.
     """
     due = case.next_at
     if due is None or due >= arrival:
         raise ValueError(f"nothing of case {case.id} is due before {arrival}; next is {due}")
     turn = Turn(case, register, others)
-    d = Decision(case, rules, register, due, due, find=turn.find)
+    d = Decision(case, rules, register, due, due, released=arrival, find=turn.find)
     clock = min((c for c in case.clocks if c.next == due), key=lambda c: (c.name, c.level), default=None)
     waiting = next((w for w in case.parked if w.until == due), None)
     if clock is not None:

@@ -72,6 +72,7 @@ class Decision:
         "mover",
         "origin",
         "register",
+        "released",
         "rules",
         "sends",
         "token",
@@ -87,6 +88,7 @@ class Decision:
         by: str = "",
         came: int = 0,
         find: Callable[[str], Case | None] = nobody_found,
+        released: int = 0,
         mover: str = "",
     ) -> None:
         self.case = copy.copy(case)
@@ -96,6 +98,7 @@ class Decision:
         self.register = register
         self.arrival = arrival
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
+        self.released = max(arrival, released)  # the arrival of the record that released a firing: only telling asks
         self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.by = by
         self.mover = mover or by  # the post whose move it is, or follows from

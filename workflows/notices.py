@@ -97,11 +97,11 @@ def waits_until(d: Decision, move: str) -> int | None:
     """Until when the telling of a move waits; None: it does not."""
     exempt = d.rules.options.quiet_exempt
     rings = move in TO_ACT and any(clock.name in exempt and clock.since is not None for clock in d.case.clocks)
-    return None if rings or move == "urged" else sla.not_before(d, "", d.arrival)
+    return None if rings or move == "urged" else sla.not_before(d, "", d.released)
 
 
 def daily_instant(d: Decision) -> int:
     """The next instant at which reporters get their daily line."""
     wall, minute = d.register.clock_of_days.wall, d.rules.options.daily_at
-    day, of_day = divmod(d.arrival + wall.offset(d.arrival), DAY_MS)
+    day, of_day = divmod(d.released + wall.offset(d.released), DAY_MS)
     return wall.reach((day + (of_day >= minute * 60_000)) * DAY_MS + minute * 60_000)

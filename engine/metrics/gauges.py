@@ -12,6 +12,7 @@ from importlib.metadata import version
 from platform import python_version
 from typing import NamedTuple
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -33,6 +34,7 @@ from engine.store import (
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
+from workflows import case as cases
 from workflows.definitions import DEFINITIONS
 
 _log = logging.getLogger(__name__)
@@ -114,7 +116,8 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         codes = [code for code in path.split("/") if code][:DEEPEST]
         overdue[definition, codes[-1] if codes else "", group, AGES[band - 1][1]] += count
     yield d.INCIDENTS_OVERDUE.values(dict(sorted(overdue.items())))
-    yield d.TIMER_LAG.value(_seconds_since(incident_queries.read_earliest_due(connection), now))
+    waiting_since = (known_since(*first) for first in incident_queries.read_first_due(connection))
+    yield d.TIMER_LAG.value(_seconds_since(min(waiting_since, default=None), now))
     if inbox_table.read_origin(connection) is None:  # of a topic, the workers that own its partitions know and say it
         yield d.INBOX_LAG.values({(str(p),): count for p, count in incident_queries.count_waiting(connection)})
         yield d.PARTITIONS_HALTED.value(incident_queries.count_halted(connection))
@@ -133,6 +136,17 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.LETTER_BYTES.value(sum(letter_bytes.held(connection).values()))
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
+
+
+def known_since(due: int, body: str) -> int:
+    """Since when what is due first of a case waits: what was past already when it was armed, since then.
+
+    Everything that was due before had fired by then. A body that cannot be read says no more than its row.
+    """
+    try:
+        return cases.decode(body).known_due(due)
+    except msgspec.MsgspecError:
+        return due
 
 
 def _seconds_since(instant: int | None, now: int) -> float:

@@ -128,7 +128,7 @@ class Decisions:
                 if id_ in self.reads.recalculate:
                     result = decide.recalculate(case, due + 1, rules, register)
                 else:
-                    result = decide.fire(case, due + 1, rules, register, self.others)
+                    result = decide.fire(case, arrival, rules, register, self.others)
             except (CalendarError, LimitError):
                 why = "no calendar of the active pack can compute its deadline"
         if why:

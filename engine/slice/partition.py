@@ -151,11 +151,11 @@ class PartitionRun:
 
     def _fire(self, id_: str, due: int, arrival: int) -> None:
         """One firing of one case, dated at its due instant. A case whose rule fails stands from here on."""
-        self.writes.counts.lateness.append(arrival - due)
+        case = self.reads.cases.get(id_)
+        self.writes.counts.lateness.append(arrival - (due if case is None else case.known_due(due)))
         try:
             self.decisions.fire(id_, due, arrival)
         except Exception as error:
-            case = self.reads.cases.get(id_)
             self.decisions.stand(id_, error, arrival, case.by if case is not None else "")
 
     # ---- ticks of a replay ----------------------------------------------------------------------------------

@@ -363,6 +363,11 @@ outcomes = Table(
     _text("why"),
     _big("elapsed"),
     _text("definition"),
+    _text("charged_path"),  # of the unit that is charged, as `path` is of the problem
+    _text("charged_department"),
+    _text("charged_post"),  # where the work was one post's
+    _big("consumed"),  # in the limit's own kind of time
+    Column("claimed", Boolean, nullable=False, server_default=false()),  # on time by the sender's word alone
 )
 Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
 

@@ -206,7 +206,7 @@ def test_no_page_sorts_what_it_reads(database: Database, sort, after) -> None:
 
 
 def test_the_earliest_due_instant_is_one_look_per_partition(database: Database) -> None:
-    [plan] = plans(database, incident_queries.read_earliest_due)
+    [plan] = plans(database, incident_queries.read_first_due)
     assert "cases_next" in plan
 
 
