@@ -63,6 +63,10 @@ class CaseRun:
                 self.position = at
                 self.trying = self.firing()
                 self.decisions.fire(id_, due, self.timeline.arrival(at))
+            elif left and (pressing := self.decisions.pressing(id_, left[-1].row.arrival)) is not None:
+                self.position = left[-1].row.position
+                self.trying = self.firing()
+                self.decisions.fire(id_, pressing, left[-1].row.arrival)
             elif left:
                 self.decide(left.pop())
             else:
