@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import partial
 
 from engine import failures
-from engine.slice.entering import course_of
+from engine.slice.entering import active_at, course_of
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import VOICES, firing_name
 from engine.slice.writes import SliceWrites
@@ -19,7 +19,7 @@ from workflows import decide, homes
 from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
-from workflows.definitions import is_home
+from workflows.definitions import is_home, is_spread
 from workflows.policy.index import Policy
 from workflows.turn import Others, Result, Sent
 
@@ -126,6 +126,9 @@ class Decisions:
         if is_home(id_):
             return self.fire_home(case, due, arrival)
         rules, register = self.policies(case)
+        if is_spread(case) and case.next_at is not None and id_ not in self.reads.recalculate:
+            # Under the pack of its instant, though it comes up later: another one may have become active meanwhile.
+            register = self.reads.policy(active_at(self.row, case.next_at))
         why = "the database refuses it" if firing_name(case) in self.reads.unstorable else ""
         if not why:
             try:
@@ -143,11 +146,11 @@ class Decisions:
             self.writes.bury_firing(self.row, case.id, arrival, decide.DUE, why)
 
     def pressing(self, id_: str, arrival: int) -> int | None:
-        """When something of a case was due that is to come before what it hears at an arrival, though the case comes up
-        later within its spread; None: there is nothing."""
-        case = self.reads.cases.get(id_)
-        due = case.next_at if case is not None and self.reads.due_at.get(id_) is not None else None
-        return due if due is not None and due < arrival else None
+        """When something of a case was due that is to come before a record of it at an arrival, though the case comes
+        up later within its spread; None: there is nothing."""
+        case, comes_up = self.reads.cases.get(id_), self.reads.due_at.get(id_)
+        due = case.next_at if case is not None and comes_up is not None else None
+        return due if due is not None and due < arrival and due != comes_up else None
 
     def fire_home(self, case: Case, at: int, arrival: int) -> None:
         """A home comes up, at an instant."""
