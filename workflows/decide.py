@@ -312,7 +312,7 @@ def _hear(turn: Turn, sent: Sent) -> None:
     while (due := case.next_at) is not None and due < sent.arrival and not turn.others.refused(case):
         _fire(turn, case, rules, due, sent.arrival)
         case = turn.cases[case.id]
-    fresh = partial(Decision, case, rules, register, sent.arrival, sent.instant, find=turn.find)
+    fresh = partial(Decision, case, rules, register, sent.arrival, sent.instant, find=turn.find, mover=sent.mover)
     if turn.others.refused(case):
         d = fresh()
         d.tell(facts.Quarantined(on=True, detail="the database refuses what another case says to it"))
