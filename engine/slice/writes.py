@@ -6,9 +6,10 @@ of the slice sees (`SliceReads`). The database gets everything in `write`, each 
 
 from collections.abc import Sequence
 
+from engine.slice.open_counts import changes
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
 from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
-from engine.store import dead_letters, inbox_table, slices, standing
+from engine.store import dead_letters, inbox_table, open_counts, slices, standing
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import (
     ArrivalsRow,
@@ -44,6 +45,7 @@ class SliceWrites:
         self.appended: list[InboxRow] = []
         self.steps: list[StepRow] = []
         self.cases: dict[str, CaseRow] = {}
+        self.before: dict[str, Case | None] = {}  # the cases that changed, as they were when the slice began
         self.seen: dict[SeenKey, SeenRow] = {}
         self.seen_later: list[tuple[str, str, str, str, int, str, str, str, str, str]] = []  # as slices.update_seen
         self.letters: list[DeadLetter] = []
@@ -62,6 +64,8 @@ class SliceWrites:
         inbox_table.append(connection, self.appended)
         slices.write_steps(connection, self.steps)
         slices.write_cases(connection, list(self.cases.values()))
+        changed = ((self.cases[id_].partition, before, self.reads.cases[id_]) for id_, before in self.before.items())
+        open_counts.change(connection, changes(changed))
         slices.write_parked(connection, list(self.reads.parked.values()))
         standing.write(connection, list(self.standing.values()), self.waiting, self.arrivals)
         slices.write_seen(connection, list(self.seen.values()))
@@ -197,6 +201,7 @@ class SliceWrites:
         for key in breaches:
             self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
         for case, row in zip(cases.values(), rows, strict=True):
+            self.before.setdefault(case.id, self.reads.cases.get(case.id))
             self.reads.keep(case, id_)
             self.cases[case.id] = row
         for step in result.steps:
