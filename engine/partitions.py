@@ -20,6 +20,7 @@ from engine.policies import Policies
 from engine.settings import Settings
 from engine.slice import retry
 from engine.slice.run import run_slice
+from engine.slice.trial import refused_target
 from engine.slice.types import VOICES, AlsoWrite, Batch, Limits, SliceResult
 from engine.store import inbox_table, slices, standing
 from engine.store.database import Connection, Database
@@ -139,12 +140,20 @@ class Partitions:
         steps = self.limits.steps
         while True:
             row, limits = self.rows[partition], replace(self.limits, steps=steps)
+            attempt = partial(retry.try_again, self.database, row, case_id, self.policies, self.settlements)
             try:
                 with self.counters.commits.time(), away():
-                    result, more = retry.try_again(self.database, row, case_id, self.policies, self.settlements, limits)
+                    result, more = attempt(limits)
                 break
             except retry.Refused as refused:
-                found = refused.settlement
+                found, words = refused.settlement, refused.settlement.verdict.split()
+                with away():
+                    heard = refused_target(attempt, self.reload, limits)
+                word = next((word for word in (heard, refused.trying) if word and word not in words), "")
+                if not word:
+                    raise (refused.__cause__ or refused) from None
+                found.verdict = " ".join([*words, word])
+                row = self.rows[partition]
                 log.error(
                     "record %d.%d: settled with %r, after %s", partition, found.position, found.verdict, found.detail
                 )

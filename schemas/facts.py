@@ -328,6 +328,7 @@ class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
     rung: str = ""
     next: Ms | None = None
     repeat: int = 0
+    armed: Ms | None = None  # the arrival at which that rung was armed, where it was past then
     runs: tuple[tuple[Ms, Ms], ...] = ()  # what its holder had consumed of it before, in this cycle
     holder: Unit | None = None  # who ordered it; empty: whoever holds the case at its level
 
@@ -348,6 +349,7 @@ class ClockResumed(ClockFact, frozen=True, tag="clock.resumed"):
     rung: str = ""
     next: Ms | None = None
     repeat: int = 0
+    armed: Ms | None = None  # the arrival at which that rung was armed, where it was past then
 
 
 class ClockRetargeted(ClockFact, frozen=True, tag="clock.retargeted"):
@@ -364,6 +366,7 @@ class ClockRetargeted(ClockFact, frozen=True, tag="clock.retargeted"):
     rung: str = ""
     next: Ms | None = None
     repeat: int = 0
+    armed: Ms | None = None  # the arrival at which that rung was armed, where it was past then
 
 
 class ClockRung(ClockFact, frozen=True, tag="clock.rung"):

@@ -85,6 +85,14 @@ class UnitOfClock(Struct, frozen=True, array_like=True):
     runs: tuple[tuple[int, int], ...] = ()
 
 
+class ArmedClock(Struct, frozen=True, array_like=True):
+    """A clock whose next rung was past already when it was armed, at this arrival."""
+
+    clock: str
+    level: int
+    arrival: int
+
+
 class Seen(Struct, frozen=True, array_like=True):
     """A post that has acknowledged a rung, as it was held then: the `valid_from` of its row in the pack.
 
@@ -164,10 +172,12 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     own: AnyOwn = None  # what only its kind keeps
     absorbed: tuple[str, ...] = ()  # cases that were merged into it, also by way of others
     alerted: tuple[AlertedRung, ...] = ()  # rungs that alerted somebody, of clocks and targets that still run
+    armed: tuple[ArmedClock, ...] = ()  # rungs that are to fire although they were past when they were armed
 
     @property
     def next_at(self) -> int | None:
-        """The first instant at which a rung, a parked event's patience or a suspension's end is due."""
+        """The first instant at which a rung, a parked event's patience, a suspension's end or what its kind keeps is
+        due."""
         if self.quarantined:
             return None
         earliest = self.suspended_until
@@ -177,7 +187,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
         for waiting in self.parked:
             if earliest is None or waiting.until < earliest:
                 earliest = waiting.until
-        return earliest
+        wakes = self.own.wakes if self.own is not None and self.closed is None else None
+        return wakes if earliest is None or (wakes is not None and wakes < earliest) else earliest
 
     @property
     def due_at(self) -> int | None:
@@ -203,6 +214,16 @@ class Case(Struct, omit_defaults=True, kw_only=True):
         """The runs of a clock under a unit that gave it up in this cycle."""
         key = clock, level, unit
         return next((each.runs for each in self.ledger if (each.clock, each.level, each.unit) == key), ())
+
+    def armed_late(self, clock: Clock) -> int | None:
+        """The arrival at which a clock's next rung was armed, if it was past then."""
+        key = clock.name, clock.level
+        return next((each.arrival for each in self.armed if (each.clock, each.level) == key), None)
+
+    def known_due(self, due: int) -> int:
+        """Since when it could be known that something is due at an instant: then, or when its rung was armed later."""
+        armed = [self.armed_late(clock) or due for clock in self.clocks if clock.next == due]
+        return max(due, min(armed, default=due))
 
     def alerted_rung(self, clock: Clock, rung: str) -> AlertedRung | None:
         """Whom a rung of a clock's present target has told; None: nobody yet."""
@@ -361,6 +382,7 @@ def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
     if fact.holder is not None:
         case.ordered = (*case.ordered, UnitOfClock(fact.clock, fact.level, fact.holder))
     _set_target(case, fact)
+    _arm(case, fact, fact.armed)
 
 
 def _without(found: tuple[UnitOfClock, ...], fact: facts.ClockFact) -> tuple[UnitOfClock, ...]:
@@ -385,6 +407,7 @@ def _clock_paused(case: Case, fact: facts.ClockPaused) -> None:
     if clock is not None and clock.since is not None:
         runs = (*clock.runs, (clock.since, fact.judged))
         _change_clock(case, fact, judged=fact.judged, runs=runs, since=None, next=None)
+        _arm(case, fact)
 
 
 def _clock_resumed(case: Case, fact: facts.ClockResumed) -> None:
@@ -399,6 +422,7 @@ def _clock_resumed(case: Case, fact: facts.ClockResumed) -> None:
         next=fact.next,
         repeat=fact.repeat,
     )
+    _arm(case, fact, fact.armed)
 
 
 def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
@@ -420,12 +444,14 @@ def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
     case.charges = _without(case.charges, fact)
     _forget_alerted(case, fact)
     _set_target(case, fact)
+    _arm(case, fact, fact.armed)
 
 
 def _clock_rung(case: Case, fact: facts.ClockRung) -> None:
     clock = case.clock(fact.clock, fact.level)
     breached = fact.breach or (clock is not None and clock.breached)
     _change_clock(case, fact, rung=fact.next_rung, next=fact.next, repeat=fact.next_repeat, breached=breached)
+    _arm(case, fact)
     if fact.charged is not None:
         _clock_recharged(case, fact)
 
@@ -442,6 +468,7 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
     case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
     case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
     _forget_alerted(case, fact)
+    _arm(case, fact)
     if fact.clock == TOTAL:
         case.closed = fact.judged
 
@@ -461,6 +488,14 @@ def _keep_ledger(case: Case, clock: Clock, end: int) -> None:
         kept = UnitOfClock(clock.name, clock.level, holding.unit, tuple(sorted({*before, *shares})))
         others = (e for e in case.ledger if (e.clock, e.level, e.unit) != (clock.name, clock.level, holding.unit))
         case.ledger = (*others, kept)
+
+
+def _arm(case: Case, fact: facts.ClockFact, armed: int | None = None) -> None:
+    """Keep whether the next rung of a clock was past when it was armed."""
+    if armed is None and not case.armed:
+        return
+    others = tuple(each for each in case.armed if (each.clock, each.level) != (fact.clock, fact.level))
+    case.armed = others if armed is None else (*others, ArmedClock(fact.clock, fact.level, armed))
 
 
 def _forget_alerted(case: Case, fact: facts.ClockFact | facts.AlertEnded) -> None:

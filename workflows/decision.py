@@ -71,6 +71,7 @@ class Decision:
         "instant",
         "origin",
         "register",
+        "released",
         "rules",
         "sends",
         "token",
@@ -86,6 +87,7 @@ class Decision:
         by: str = "",
         came: int = 0,
         find: Callable[[str], Case | None] = nobody_found,
+        released: int = 0,
     ) -> None:
         self.case = copy.copy(case)
         self.origin = case  # as it was before this decision
@@ -94,6 +96,7 @@ class Decision:
         self.register = register
         self.arrival = arrival
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
+        self.released = max(arrival, released)  # the arrival of the record that released a firing: only telling asks
         self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.by = by
         self.token = ""

@@ -20,12 +20,14 @@ from workflows.policy.model import RungRow
 
 
 class Arming(Struct, frozen=True):
-    """The next rung of a ladder, and the rungs that were past before it could be armed."""
+    """The next rung of a ladder, and the rungs that were past before it could be armed. `late`: the arrival at which it
+    was armed, where it was past itself."""
 
     rung: str = ""
     repeat: int = 0
     next: int | None = None
     skipped: tuple[str, ...] = ()
+    late: int | None = None
 
 
 # ---- the ladder -------------------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
     row, repeat, instant = past[-1]
     if row.offset == "before":
         instant = max(instant, judged)  # no warning lies before the clock's start
-    return Arming(row.rung, repeat, instant, tuple(r.rung for r, _, _ in past[:-1]))
+    return Arming(row.rung, repeat, instant, tuple(r.rung for r, _, _ in past[:-1]), d.arrival)
 
 
 def position(d: Decision, clock: Clock) -> int:
@@ -159,6 +161,7 @@ def start(
             rung=armed.rung,
             next=armed.next,
             repeat=armed.repeat,
+            armed=armed.late,
             runs=runs,
             holder=holder,
         )
@@ -212,6 +215,7 @@ def resume(d: Decision, clock: Clock) -> None:
             rung=armed.rung,
             next=armed.next,
             repeat=armed.repeat,
+            armed=armed.late,
         )
     )
     _tell_skipped(d, clock.name, clock.level, clock.cycle, clock.target, armed)
@@ -240,6 +244,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
             rung=armed.rung,
             next=armed.next,
             repeat=armed.repeat,
+            armed=armed.late,
         )
     )
     _tell_skipped(d, clock.name, clock.level, clock.cycle, target, armed)
@@ -348,6 +353,7 @@ def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
         later, again = ladder[index + 1]
         instant = rung_instant(later, again, clock.due, d.calendar(clock.calendar))
         coming = (later, again, max(instant, now))  # a rung is never before the one below it
+    late = d.case.armed_late(clock) is not None
     overdue = row.offset != "before"
     breach = overdue and not clock.breached
     d.tell(
@@ -382,22 +388,31 @@ def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
                 clock=clock.name,
                 level=clock.level,
                 due=clock.due,
-                not_before=not_before(d, clock.name, now),
+                not_before=not_before(d, clock.name, now, held=late),
             )
         )
     return row, breach
 
 
-def not_before(d: Decision, clock: str, instant: int) -> int | None:
-    """The end of the quiet hours in which an instant lies, if its clock's alerts respect them."""
+def not_before(d: Decision, clock: str, instant: int, *, held: bool = False) -> int | None:
+    """Until when the telling of what was due at an instant waits; None: it may be told at once.
+
+    It could be known when the record arrived that released it. What was past already when it was armed (`held`) waits a
+    little longer: of an offline phone the next record may say that it was done. Then the quiet hours, if the clock's
+    alerts respect them: nothing rings at night because it was due in the evening.
+    """
     options = d.rules.options
+    instant = max(instant, d.released)
+    hold = options.hold_ms if held else 0
     begin, end = options.quiet_from * 60_000, options.quiet_to * 60_000
-    if begin == end or clock in options.quiet_exempt:
-        return None
-    wall = d.register.clock_of_days.wall
-    day, of_day = divmod(instant + wall.offset(instant), DAY_MS)
-    if begin < end:
-        quiet, wakes = begin <= of_day < end, day
-    else:  # over midnight
-        quiet, wakes = of_day >= begin or of_day < end, day + (of_day >= begin)
-    return wall.reach(wakes * DAY_MS + end) if quiet else None
+    instant += hold
+    if begin != end and clock not in options.quiet_exempt:
+        wall = d.register.clock_of_days.wall
+        day, of_day = divmod(instant + wall.offset(instant), DAY_MS)
+        if begin < end:
+            quiet, wakes = begin <= of_day < end, day
+        else:  # over midnight
+            quiet, wakes = of_day >= begin or of_day < end, day + (of_day >= begin)
+        if quiet:
+            return wall.reach(wakes * DAY_MS + end)
+    return instant if hold else None

@@ -8,7 +8,8 @@ the wall clock.
    alerts.
 2. Who was told may acknowledge it, each for itself, and the alert goes on. The feed says so to whoever reads it, and
    rings nobody: a line of it has no recipients.
-3. An alert with `not_before` waits for the end of the quiet hours. If it ends before that, it has no line.
+3. An alert with `not_before` waits: for the end of the quiet hours, or because it was past when it became known. If it
+   ends before that, it has no line.
 4. Lines are delivered at least once: a line has an id of alert and event, and one more per recipient, the same each
    time.
 5. A line's place in the feed is epoch and number. A restored database begins a new epoch, since numbers after the
@@ -35,7 +36,7 @@ from workflows.case import TOTAL
 NAME = "alerts"
 CHANNEL = "feed"
 LONGEST_QUIET_MS = 48 * 3_600_000
-"""Nothing waits longer than this after it was raised: quiet hours are part of one day."""
+"""Nothing waits longer than this after it was raised: quiet hours are part of one day, and a hold lasts an hour."""
 
 _OF_ALERTS = ('"alert.', '"clock.stopped"', '"incident.acknowledged"')
 _OF_NOTICES = '"notice.given"'
@@ -179,7 +180,7 @@ def rung_of(case: str, fact: facts.Acknowledged) -> str:
 
 
 def tell(database: Database, now: int | None = None) -> int:
-    """Write the lines of alerts whose quiet hours are over by now (ms since 1970). Returns how many."""
+    """Write the lines of alerts whose time to be told has come by now (ms since 1970). Returns how many."""
     now = now_ms() if now is None else now
     with database.read() as connection:
         last = int(read_meta(connection, alerts.TOLD) or 0)
@@ -207,7 +208,7 @@ def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryR
     number = alerts.last_number(connection)
     if now > last:
         write_meta(connection, alerts.TOLD, str(now))
-    why = "the quiet hours are over"
+    why = "it has waited long enough"
     lines = [_line(number + k, row, "firing", "", why, now) for k, row in enumerate(waiting, 1)]
     return now, lines + telling.tell_waiting(connection, number + len(lines), now)
 

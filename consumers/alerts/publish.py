@@ -45,7 +45,8 @@ STANDBY_S = 0.25
 class AlertPublisher(Loop):
     """Folds and publishes the alerts of a database.
 
-    `consume` folds the next steps into alerts; `look_after` looks now and then for alerts whose quiet hours are over.
+    `consume` folds the next steps into alerts; `look_after` looks now and then for alerts that have waited long
+    enough.
     """
 
     away_s = 0.5

@@ -26,7 +26,7 @@ class Counters:
         )
         self.lateness = Histogram(
             "gridpatrol_timer_lateness_seconds",
-            "From a due instant to the record that released its firing.",
+            "From a due instant, or a later arrival that told of it, to the record that released its firing.",
             buckets=LATENESS_S,
             registry=self.registry,
         )

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from platform import python_version
 from typing import NamedTuple
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -34,6 +35,8 @@ from engine.store import (
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
+from workflows import case as cases
+from workflows import homes
 from workflows.definitions import DEFINITIONS
 
 _log = logging.getLogger(__name__)
@@ -109,7 +112,8 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         age = [name for least, name in AGES if hours >= least] or [AGES[0][1]]
         overdue[definition, path.rstrip("/").rpartition("/")[2], group, age[-1]] += count
     yield d.INCIDENTS_OVERDUE.values(dict(sorted(overdue.items())))
-    yield d.TIMER_LAG.value(_seconds_since(incident_queries.read_earliest_due(connection), now))
+    waiting_since = (known_since(*first) for first in incident_queries.read_first_due(connection))
+    yield d.TIMER_LAG.value(_seconds_since(min(waiting_since, default=None), now))
     if inbox_table.read_origin(connection) is None:  # of a topic, the workers that own its partitions know and say it
         yield d.INBOX_LAG.values({(str(p),): count for p, count in incident_queries.count_waiting(connection)})
         yield d.PARTITIONS_HALTED.value(incident_queries.count_halted(connection))
@@ -119,6 +123,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         changes = unpublished_figures.count(connection)
         yield d.MESSAGES_UNPUBLISHED.values({("alerts",): lines, ("deadletter",): letters, ("performance",): changes})
     yield d.CASES_STANDING.values({(str(p),): count for p, count in standing.counts(connection)})
+    yield d.HOMES_QUARANTINED.value(dead_letters.count_cases(connection, homes.DUE))
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})
     # Every reason has a series, so that an alert rule sees a rise from nothing.
@@ -128,6 +133,17 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.LETTER_BYTES.value(sum(letter_bytes.held(connection).values()))
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
+
+
+def known_since(due: int, body: str) -> int:
+    """Since when what is due first of a case waits: what was past already when it was armed, since then.
+
+    Everything that was due before had fired by then. A body that cannot be read says no more than its row.
+    """
+    try:
+        return cases.decode(body).known_due(due)
+    except msgspec.MsgspecError:
+        return due
 
 
 def _seconds_since(instant: int | None, now: int) -> float:

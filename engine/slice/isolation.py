@@ -10,7 +10,7 @@ before the record: nothing is settled, and a release without the defect goes on 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from engine.errors import DatabaseUnusable
 from engine.failures import HALTED, is_defect, is_permanent, named
 from engine.partitions import Partitions
-from engine.slice.types import UNDECIDABLE, AlsoWrite, Batch, Limits, SliceCounts, SliceResult, TriedOut, firing_name
+from engine.slice.trial import refused_target
+from engine.slice.types import UNDECIDABLE, AlsoWrite, Batch, SliceCounts, SliceResult, firing_name
 from engine.store import slices
 from engine.store.rows import PartitionRow, SettlementRow
 from workflows import case as cases
-from workflows.turn import MOST_SENDS
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _isolate(
         return _fire(partitions, replace(batch, records=[], until=until), now, error)
     if not batch.records:
         raise error
-    heard = refused_target(partitions, partial(partitions.run, [batch], now, None), partitions.limits)
+    heard = refused_target(partial(partitions.run, [batch], now, None), partitions.reload, partitions.limits)
     _settle(partitions, batch.row, heard or UNDECIDABLE, error, UNDECIDABLE)
     batch = replace(batch, row=partitions.rows[batch.row.partition])
     return decide(partitions, [batch], now, also_write) if heard else partitions.run([batch], now, also_write)
@@ -83,32 +83,13 @@ def _fire(partitions: Partitions, batch: Batch, now: int | None, error: Exceptio
     with partitions.database.read() as connection:
         [(_, _, body)] = slices.read_due(connection, batch.row.partition, batch.until or 0, 1)
     limits = replace(partitions.limits, steps=1)
-    heard, firing = refused_target(partitions, partial(partitions.run, [batch], now, None), limits), cases.decode(body)
+    heard, firing = (
+        refused_target(partial(partitions.run, [batch], now, None), partitions.reload, limits),
+        cases.decode(body),
+    )
     _settle(partitions, batch.row, heard or firing_name(firing), error, firing_name(firing))
     batch = replace(batch, row=partitions.rows[batch.row.partition])
     return _fire(partitions, batch, now, error) if heard else partitions.run([batch], now, None, limits)
-
-
-def refused_target(partitions: Partitions, attempt: Callable[[Limits], object], limits: Limits) -> str:
-    """Which case cannot be stored with what another one says to it in a turn, as a verdict names it; empty: the fault
-    lies with the case whose turn it is.
-
-    The turn is tried out, each time with one more of the sends, until the database refuses it.
-    """
-    last = ""
-    for sends in range(MOST_SENDS + 1):
-        try:
-            attempt(replace(limits, sends=sends))
-        except TriedOut as tried:
-            last = tried.left_out
-            if not last:
-                break
-        except Exception as error:
-            if not is_permanent(error):
-                raise
-            partitions.reload()
-            return last
-    return ""
 
 
 def _settle(partitions: Partitions, row: PartitionRow, word: str, error: Exception, instead: str) -> None:

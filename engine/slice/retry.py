@@ -63,6 +63,10 @@ class CaseRun:
                 self.position = at
                 self.trying = self.firing()
                 self.decisions.fire(id_, due, self.timeline.arrival(at))
+            elif left and (pressing := self.decisions.pressing(id_, left[-1].row.arrival)) is not None:
+                self.position = left[-1].row.position
+                self.trying = self.firing()
+                self.decisions.fire(id_, pressing, left[-1].row.arrival)
             elif left:
                 self.decide(left.pop())
             else:
@@ -128,11 +132,13 @@ class CaseRun:
 
 
 class Refused(Exception):
-    """The database refuses what a try has decided; `settlement` is what lets the next try pass it."""
+    """The database refuses what a try has decided. A word more in the verdict of `settlement` lets the next try pass
+    it: `trying`, unless it is what another case would hear."""
 
-    def __init__(self, settlement: SettlementRow) -> None:
-        super().__init__(settlement.verdict)
+    def __init__(self, settlement: SettlementRow, trying: str) -> None:
+        super().__init__(trying)
         self.settlement = settlement
+        self.trying = trying
 
 
 def try_again(
@@ -174,14 +180,12 @@ def try_again(
             write(connection, stands, case_run, ended, error)
             failpoints.hit("slice.before_commit")
         except Exception as refused:
-            if limits.steps > 1 or not failures.is_permanent(refused) or not case_run.trying:
+            tried = limits.steps > 1 or limits.sends is not None
+            if tried or not failures.is_permanent(refused) or not case_run.trying:
                 raise
             place = (row.partition, case_run.position - (case_run.trying == UNDECIDABLE))
             words = settlements.get(place, "").split()
-            if case_run.trying in words:
-                raise
-            verdict = " ".join([*words, case_run.trying])
-            raise Refused(SettlementRow(*place, verdict, failures.named(refused))) from refused
+            raise Refused(SettlementRow(*place, " ".join(words), failures.named(refused)), case_run.trying) from refused
         if limits.sends is not None:
             raise TriedOut(reads.left_out)
         next_due = slices.read_next_due(connection, row.partition)

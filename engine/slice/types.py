@@ -59,7 +59,7 @@ class SliceCounts(Struct):
 
     events: dict[tuple[str, str], int]  # (type, outcome)
     breaches: dict[tuple[str, int], int]  # (clock, level)
-    lateness: list[int]  # ms from a due instant to the arrival that released its firing
+    lateness: list[int]  # ms from when it could be known that something is due to the arrival that released its firing
     stood: int = 0  # cases that began to stand
 
 

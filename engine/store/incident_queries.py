@@ -229,12 +229,13 @@ def read_halted(connection: Connection) -> list[tuple[int, str]]:
 # ---- sums for the gauges ------------------------------------------------------------------------------------
 
 
-def read_earliest_due(connection: Connection) -> int | None:
-    """The earliest instant at which anything is due: one look into the index per partition."""
-    sql = """SELECT min(first) FROM (SELECT (SELECT min(c.next_at) FROM cases c WHERE c.partition = p.partition
-             AND c.next_at IS NOT NULL) AS first FROM partitions p) AS firsts"""
-    instant: int | None = execute(connection, sql).scalar_one()
-    return instant
+def read_first_due(connection: Connection) -> list[tuple[int, str]]:
+    """(instant, body) of the case of each partition that is due first: one look into the index each."""
+    first = """(SELECT {} FROM cases c WHERE c.partition = p.partition AND c.next_at IS NOT NULL
+                ORDER BY c.next_at LIMIT 1)"""
+    sql = f"""SELECT * FROM (SELECT {first.format("c.next_at")} AS due, {first.format("c.body")} AS body
+              FROM partitions p) AS firsts WHERE due IS NOT NULL"""
+    return [(*row,) for row in execute(connection, sql)]
 
 
 def count_halted(connection: Connection) -> int:

@@ -13,6 +13,7 @@ from engine.store.alerts import TOLD
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.rows import OpenCountRow
 from engine.store.sql import among, execute, is_sqlite
+from schemas.derived_ids import HOME
 from schemas.facts import Acknowledged
 from schemas.members import tag_of
 from workflows.case import TOTAL, Clock
@@ -579,10 +580,11 @@ def case_rows(connection: Connection, names: tuple[str, ...], ids: list[str]) ->
 
 
 def cases_without_steps(connection: Connection) -> list[str]:
-    """Cases that no fact speaks of."""
-    sql = """SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
-             ORDER BY id"""
-    return [row[0] for row in execute(connection, sql)]
+    """Cases that no fact speaks of, but for homes that an activation has entered and that have not come up yet."""
+    sql = """
+        SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
+        AND NOT (definition = ? AND seq = 0 AND next_at IS NOT NULL) ORDER BY id"""
+    return [row[0] for row in execute(connection, sql, HOME)]
 
 
 def parked_rows(connection: Connection, ids: list[str]) -> dict[str, dict[str, tuple[str, int, int]]]:

@@ -45,6 +45,7 @@ partitions = Table(
     _text("halted"),  # why it stands still; empty: it runs
     _text("packs"),  # JSON: [[hash, arrival], ...] as activated
     _big("standing"),  # how many of its cases stand
+    _text("silences"),  # JSON: [[from, to], ...], arrivals that lie far apart
 )
 
 inbox = Table(

@@ -42,7 +42,7 @@ BEFORE_ALL = 1
 DOOR = "door"
 """Name in `meta` under which a server leaves its address."""
 TELL_EVERY_S = 1.0
-"""How often alerts are looked for whose quiet hours are over."""
+"""How often alerts are looked for whose time to be told has come."""
 
 
 class NothingThere(GridpatrolError):
@@ -180,7 +180,7 @@ def consumer_of_alerts(counters: Counters, wall: WallClock) -> Consumer:
 
 
 def chores(counters: Counters, settings: Settings, wall: WallClock) -> list[Chore]:
-    """The telling of alerts whose quiet hours are over; of what was erased, the end in a journal that was held; the
+    """The telling of alerts that have waited long enough; of what was erased, the end in a journal that was held; the
     emptying of old dead letters."""
     last_s, count = 0.0, _counter_of_alerts(counters)
 

@@ -213,7 +213,7 @@ def test_at_night_the_telling_waits_for_the_morning_and_is_then_told_once(db):
     assert [what for _, a, what in lines(db) if a == alert] == ["firing"]
     assert fold.tell(db, at("03-04 07:00")) == fold.tell(db, at("03-09 07:00")) == 0
     (row,) = [row for row in feed_rows(db) if row.alert == alert]
-    assert (row.reason, row.told_at) == ("the quiet hours are over", at("03-04 07:00"))
+    assert (row.reason, row.told_at) == ("it has waited long enough", at("03-04 07:00"))
 
 
 def test_an_alert_that_ends_before_the_morning_is_never_told(db):
@@ -226,6 +226,37 @@ def test_an_alert_that_ends_before_the_morning_is_never_told(db):
     fold.tell(db, at("03-09 07:00"))
     assert status(db)[waiting(teller)] == "resolved"
     assert waiting(teller) not in {a for _, a, _ in lines(db)}
+
+
+def test_a_phone_that_was_away_for_two_hours_and_did_all_in_time_tells_nobody(db):
+    """One batch in order. Between two records a deadline of the morning fires, and the next one takes it back."""
+    teller = Teller(1, changed(IN_THE_FIELD, options={"hold_ms": 2 * MINUTE}, notices=()))
+    begun = teller.now
+    assert teller.say("report.submitted", "WY01-01-MEMBER", 2 * HOUR, late=2 * HOUR, category="D3-01", source="patrol")
+    late = teller.now - begun - 20 * MINUTE
+    assert teller.say("dissuasion.recorded", "WY01-01-MEMBER", 1, late=late, outcome="ineffective")
+    assert teller.say("incident.reported_up", "WY01-01-MEMBER", 1, late=late - 5 * MINUTE)
+    put(db, teller)
+    fold.consume(db, now=teller.now + 5)
+    assert {row.clock for row in listed(db)} == {"dissuade", "report"}
+    assert set(status(db).values()) == {"withdrawn"}
+    assert fold.tell(db, teller.now + DAY) == 0
+    assert lines(db) == []
+    assert {fact.result for step in teller.steps for fact in step.facts if isinstance(fact, facts.ClockStopped)} == {
+        "on_time"
+    }
+
+
+def test_a_phone_that_comes_back_and_is_late_is_told_when_the_hold_is_over(db):
+    teller = Teller(1, changed(IN_THE_FIELD, options={"hold_ms": 2 * MINUTE}, notices=()))
+    assert teller.say("report.submitted", "WY01-01-MEMBER", 2 * HOUR, late=2 * HOUR, category="D3-01", source="patrol")
+    came = teller.now
+    teller.until(came + 1)
+    put(db, teller)
+    fold.consume(db, now=came + 1)
+    assert (lines(db), fold.tell(db, came + MINUTE)) == ([], 0)
+    assert fold.tell(db, came + 3 * MINUTE) == 1
+    assert [(row.what, row.reason) for row in feed_rows(db)] == [("firing", "it has waited long enough")]
 
 
 def test_after_a_week_of_standstill_what_waited_is_told_before_its_end(db):

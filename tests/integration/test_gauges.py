@@ -32,7 +32,7 @@ from schemas.refusals import Reason
 from tests.integration.test_incident_queries import case, clock, database, write
 from tests.support.builders import BARE, DAY, HOTLINE, LEAF, event, instant, subject
 from tests.support.serving import prepared, served, tell, wait_until
-from workflows.case import AWAITED, Owner
+from workflows.case import AWAITED, ArmedClock, Owner
 
 __all__ = ["database"]
 HOUR = gauges.HOUR_MS
@@ -107,6 +107,14 @@ def test_what_is_due_and_has_not_fired_shows_as_lag(database: Database, registry
     assert registry.get_sample_value("gridpatrol_timer_lag_seconds") == 0
     write(database, case(2, structs.replace(waiting, next=now_ms() - HOUR)), partition=1)
     assert registry.get_sample_value("gridpatrol_timer_lag_seconds") == pytest.approx(3600, abs=60)
+
+
+def test_what_was_past_when_it_became_known_lags_since_then(database: Database, registry: CollectorRegistry) -> None:
+    """A phone that comes back after an hour makes nothing late, and raises no alarm."""
+    waiting = structs.replace(clock("handle", now_ms()), next=now_ms() - HOUR)
+    late = (ArmedClock("handle", waiting.level, now_ms() - 60_000),)
+    write(database, structs.replace(case(1, waiting), armed=late))
+    assert registry.get_sample_value("gridpatrol_timer_lag_seconds") == pytest.approx(60, abs=30)
 
 
 def test_what_waits_in_the_log_shows_by_partition_and_age(database: Database, registry: CollectorRegistry) -> None:

@@ -234,7 +234,7 @@ def test_cases_of_several_kinds_are_one_list(database: Database) -> None:
 
 
 def test_the_earliest_due_instant_is_one_look_per_partition(database: Database) -> None:
-    [plan] = plans(database, incident_queries.read_earliest_due)
+    [plan] = plans(database, incident_queries.read_first_due)
     assert "cases_next" in plan
 
 

@@ -62,6 +62,23 @@ def test_a_stamp_that_goes_back_arrives_when_the_clock_of_its_partition_stands(l
     assert line.of(facts.Reported, 2)[0].judged == NOW - 5
 
 
+def test_what_a_phone_tells_two_hours_later_is_no_late_firing(sqlite_url: str) -> None:
+    """It fires as soon as it can be known, and holds nobody's alarm: the histogram counts from the arrival."""
+    with line_on(sqlite_url, 500, 100) as line:
+        case, away = subject("WY01", 1), 2 * 60 * MINUTE
+        found = {"case": case, "category": "D3-01", "source": "patrol"}
+        line.engine.append([line.submission("report.submitted", "WY01-01-MEMBER", NOW - away, **found)], NOW)
+        done = {"case": case, "outcome": "ineffective"}
+        spoken = line.submission("dissuasion.recorded", "WY01-01-MEMBER", NOW - away + 10 * MINUTE, **done)
+        line.engine.append([spoken], NOW + 30)
+        late: list[int] = []
+        while (result := line.engine.work(None)) is not None:
+            late += result.counts.lateness
+        (rung,) = line.of(facts.ClockRung)
+        assert rung.due_at < NOW - 60 * MINUTE
+        assert late == [30]
+
+
 # ---- bursts -------------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,8 @@ from schemas.sealing import split
 from tests.support.builders import weiyang
 from workflows.case import Case
 from workflows.decide import IncomingEvent, fire, take
+from workflows.policy.index import Policy
+from workflows.turn import Others
 
 ENDS = {
     "a working morning": "2026-10-16T10:00:00+08:00",
@@ -41,6 +43,23 @@ class Decided(NamedTuple):
     events: list[dict[str, Any]]
     cases: dict[str, Case]
     answers: dict[tuple[str, str], str]  # done, parked, duplicate, or a reason
+
+
+class Known(Others):
+    """The cases of the month, each after everything that was due before an instant."""
+
+    def __init__(self, cases: dict[str, Case], until: int, answers: dict[tuple[str, str], str]) -> None:
+        self.cases, self.until, self.answers = cases, until, answers
+
+    def find(self, id_: str) -> Case | None:
+        """A case, if anything has been said to it."""
+        if id_ in self.cases:
+            self.cases[id_] = _fired(self.cases[id_], self.until, self.answers)
+        return self.cases.get(id_)
+
+    def rules(self, case: Case, register: Policy) -> Policy:
+        """All have the same pack."""
+        return register
 
 
 def month(folder: Path, end: str, seed: int = 1, incidents: int = 200) -> list[dict[str, Any]]:
@@ -80,9 +99,11 @@ def _outcome(cases: dict[str, Case], event: dict[str, Any], answers: dict[tuple[
     if isinstance(data, Refusal):
         return str(data.reason)
     record = Record(event=envelope, digest=as_sent(event), digests=("2:of this release",))
-    case = _fired(cases.get(envelope.subject, Case(id=envelope.subject)), arrival(event), answers)
-    result = take(case, IncomingEvent(record, data, arrival(event), encode_record(record)), weiyang(), weiyang())
-    cases[envelope.subject] = result.case
+    others = Known(cases, arrival(event), answers)
+    case = others.find(envelope.subject) or Case(id=envelope.subject)
+    incoming = IncomingEvent(record, data, arrival(event), encode_record(record))
+    result = take(case, incoming, weiyang(), weiyang(), others=others)
+    cases |= {step.case.id: step.case for step in result.steps}
     for settled in result.outcomes:
         refused = f"{settled.refusal.reason}: {settled.refusal.detail}" if settled.refusal else ""
         answers[settled.source, settled.id] = refused or settled.outcome

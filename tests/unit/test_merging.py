@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas import facts
 from schemas.events import EVENT_TYPES, canonical, trigger_of
@@ -245,3 +247,40 @@ def test_kinds_that_merge_take_what_merged_cases_say_to_each_other() -> None:
         for trigger in set(MERGING) - {"case.absorbed"}:
             assert {s for name, s in definition.table if name == trigger} == {"merged"}
         assert not set(MERGING) & set(definition.triggers("reported"))  # nobody is told that he may say it
+
+
+MOVES = st.tuples(
+    st.sampled_from(["incident.merged"] * 5 + ["incident.rejected", "incident.withdrawn", "report.submitted"]),
+    st.integers(1, 6),
+    st.integers(1, 6),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(MOVES, min_size=5, max_size=40))
+def test_however_cases_are_merged_each_of_them_goes_on_in_one_that_knows_it(moves: list[tuple[str, int, int]]) -> None:
+    stories = [Story(number=1)]
+    stories += [Story(number=number, beside=stories[0].beside) for number in range(2, 7)]
+    now = stories[0].now
+    for trigger, one, other in moves:
+        now += 1
+        story = stories[one - 1]
+        if story.case.opened == 0:
+            trigger = "report.submitted"
+        data: dict[str, dict[str, Any]] = {
+            "incident.merged": {"into": subject(number=other)},
+            "incident.rejected": {"reason": "unfounded"},
+            "report.submitted": {"category": BARE, "source": "hotline", "grid": "WY01-01"},
+        }
+        story.say(trigger, HOTLINE if trigger != "incident.merged" else CENTRE, now, **data.get(trigger, {}))
+    by_id = {story.case.id: story for story in stories}
+    for story in stories:
+        case, into = story.case, story.case.merged_into
+        assert (case.state == "merged") is bool(into)
+        assert set(case.absorbed) == {id_ for id_, each in by_id.items() if each.case.merged_into == case.id}
+        assert case.state != "withdrawn" or not case.absorbed
+        if into:
+            survivor = by_id[into].case
+            assert survivor.opened and not survivor.merged_into  # one link, and no ring
+            heard = story.history(facts.SurvivorEnded)
+            assert [fact.state for fact in heard] == ([survivor.state] if survivor.closed is not None else [])

@@ -450,6 +450,11 @@ ONE_FINDING = {
         "error pack.toml options.quiet_exempt: 'rest' is no clock",
         "dissuade",
     ),
+    "a hold that keeps what is really late": (
+        ("pack.toml", "parked_cap = 8", 'parked_cap = 8\nhold = "2 hours"'),
+        "error pack.toml:35 hold: '2 hours' is too long",
+        "2 minutes",
+    ),
     "a barred kind of which there is no grid": (
         ("pack.toml", '["factory"]', '["mine"]'),
         "warning pack.toml options.barred_verifiers: no grid is of the kind 'mine'",

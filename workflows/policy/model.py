@@ -203,6 +203,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     quiet_from: int = 0  # local minutes of the day, alerts wait from ...
     quiet_to: int = 0  # ... to; equal: no quiet hours
     quiet_exempt: tuple[str, ...] = ()  # clocks whose alerts do not wait
+    hold_ms: int = 0  # how long the telling of a rung waits that was past when it was armed
     grace_days: int = 3  # after a period's end, later facts restate it
     min_n: int = 10  # least number of cases for a ranking
     copy_passed: bool = False  # levels that a report passes over get a copy (M17)

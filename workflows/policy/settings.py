@@ -20,6 +20,9 @@ FILE = "pack.toml"
 DAYS_OF_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Windows = tuple[tuple[int, int], ...]
 
+LONGEST_HOLD_MS = HOUR_MS
+"""A queue of an offline phone is sent in less."""
+
 _DURATION = re.compile(r"(\d+)\s*(second|minute|hour|day|week|秒|分钟|小时|天|周)s?\s*")
 _UNIT_MS = {
     "second": 1000,
@@ -91,6 +94,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     deadlines_move: Literal["never", "provisional", "always"] = "provisional"
     quiet: str = ""
     quiet_exempt: tuple[str, ...] = ()
+    hold: str = "2 minutes"
     grace_days: int = 3
     min_n: int = 10
     main_definition: str = ""
@@ -157,6 +161,11 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         remedy = 'write "22:00-07:00", or leave it empty for none'
         problems.error(FILE, line_of(text, "quiet"), "quiet", f"{given.quiet!r} is not a span of hours", remedy)
         quiet = 0, 0
+    hold = duration("hold", given.hold) if given.hold.strip() else 0
+    if hold > LONGEST_HOLD_MS:
+        remedy = 'write "2 minutes", or at most "1 hour": alerts of work that is really late wait as long'
+        problems.error(FILE, line_of(text, "hold"), "hold", f"{given.hold!r} is too long", remedy)
+        hold = 0
     # Read as the beginning of a span, so that both are written alike.
     daily = _minutes(f"{given.daily_notices}-24:00") if given.daily_notices.strip() else (DAILY_AT, 1440)
     if daily is None or daily[0] == 1440:
@@ -184,6 +193,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         quiet_from=quiet[0],
         quiet_to=quiet[1],
         quiet_exempt=given.quiet_exempt,
+        hold_ms=hold,
         grace_days=given.grace_days,
         min_n=given.min_n,
         main_definition=given.main_definition,

@@ -1,4 +1,4 @@
-"""Open cases are counted as they change. Revision 0017, after 0015.
+"""Open cases are counted as they change. Revision 0017, after 0016.
 
 The counts of those that are open now are read from their rows, in pages. The indexes of lists begin with the kind of case.
 """
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0017'
-down_revision = '0015'
+down_revision = '0016'
 branch_labels = None
 depends_on = None
 
