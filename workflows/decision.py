@@ -69,6 +69,7 @@ class Decision:
         "facts",
         "find",
         "instant",
+        "occurred",
         "origin",
         "register",
         "released",
@@ -98,6 +99,7 @@ class Decision:
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
         self.released = max(arrival, released)  # the arrival of the record that released a firing: only telling asks
         self.came = came or arrival  # the arrival at which the event came, if it has waited since
+        self.occurred = instant  # as the sender says, believed or not
         self.by = by
         self.token = ""
         self.ending = Ending()  # what the trigger means for clocks that end
