@@ -78,6 +78,7 @@ class StateGauges(Collector):
             with self.database.read() as connection:
                 now = now_ms()
                 families = [] if self.figures_only else list(state(connection, now))
+                families += [] if self.figures_only else [vacancies(connection, self._policies, now)]
                 families.append(self.figures(connection, now))
         except FAILURES as error:
             _log.error("the gauges of state cannot be read: %s", error)
@@ -107,6 +108,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         {
             (definition, str(level), name): count
             for definition, level, name, count in sorted(incident_queries.count_open(connection))
+            if is_listed(definition)
         }
     )
     # By (definition, grid, category group, age). The store groups by path, which is finer: roll it up to the deepest
@@ -114,6 +116,8 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     overdue: Counter[tuple[str, ...]] = Counter()
     edges = [now - hours * HOUR_MS for hours, _ in AGES]
     for definition, path, group, band, count in incident_queries.count_overdue(connection, edges):
+        if not is_listed(definition):
+            continue
         codes = [code for code in path.split("/") if code][:DEEPEST]
         overdue[definition, codes[-1] if codes else "", group, AGES[band - 1][1]] += count
     yield d.INCIDENTS_OVERDUE.values(dict(sorted(overdue.items())))
@@ -138,6 +142,24 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.LETTER_BYTES.value(sum(letter_bytes.held(connection).values()))
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
+
+
+def is_listed(definition: str) -> bool:
+    """Whether cases of a kind are incidents as lists show them. Duties are not: hundreds fall due at one instant."""
+    kind = DEFINITIONS.get(definition)
+    return kind is None or kind.listed == "always"
+
+
+def vacancies(connection: Connection, policies: Policies, now: int) -> Metric:
+    """How many posts of the active pack are vacant, by level and role; nothing before a pack is active."""
+    values: Counter[tuple[str, ...]] = Counter()
+    digest = incident_queries.read_active(connection)
+    if digest is not None:
+        register = policies.get(connection, digest)
+        for post in register.pack.posts:
+            if post.grid in register.grids and register.stands(post, now):
+                values[str(register.grids[post.grid].level), post.role] += post.vacant
+    return d.POSTS_VACANT.values(dict(sorted(values.items())))
 
 
 def known_since(due: int, body: str) -> int:
