@@ -143,11 +143,11 @@ class Decisions:
             self.writes.bury_firing(self.row, case.id, arrival, decide.DUE, why)
 
     def pressing(self, id_: str, arrival: int) -> int | None:
-        """When something of a case was due that is to come before what it hears at an arrival, though the case comes up
-        later within its spread; None: there is nothing."""
-        case = self.reads.cases.get(id_)
-        due = case.next_at if case is not None and self.reads.due_at.get(id_) is not None else None
-        return due if due is not None and due < arrival else None
+        """When something of a case was due that is to come before a record of it at an arrival, though the case comes
+        up later within its spread; None: there is nothing."""
+        case, comes_up = self.reads.cases.get(id_), self.reads.due_at.get(id_)
+        due = case.next_at if case is not None and comes_up is not None else None
+        return due if due is not None and due < arrival and due != comes_up else None
 
     def fire_home(self, case: Case, at: int, arrival: int) -> None:
         """A home comes up, at an instant."""

@@ -156,7 +156,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "timeline": timeline,
         "month": month,
         "explained": explained,
-        **{name: partial(diagram, definition) for name, definition in DEFINITIONS.items()},
+        **{d.name: partial(diagram, d) for d in DEFINITIONS.values() if d.listed != "never"},
     }
 
 
