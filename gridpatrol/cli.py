@@ -22,6 +22,7 @@ COMMANDS = {
     "publish": "publish",
     "incident": "incident",
     "case": "case",
+    "duty": "duty",
     "deadline": "deadline",
     "alert": "alert",
     "notice": "notice",

@@ -127,8 +127,10 @@ def _decide(
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
     came = incoming.first_arrival or incoming.arrival
     allowance = offline_allowance(post, trigger_of(event.type), rules, register, case.definition)
-    instant = believed(to_ms(event.time), came, allowance)
+    occurred = to_ms(event.time)
+    instant = believed(occurred, came, allowance)
     d = Decision(case, rules, register, incoming.arrival, instant, event.actor, came, turn.find)
+    d.occurred = occurred
     d.token = incoming.record.token
     try:
         if case.state == AWAITED:
@@ -217,6 +219,7 @@ def _speaker(d: Decision, post: Post) -> Speaker:
         authority=routing.upward(d.case, d.rules, d.register).level,
         checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
         role=post.role,
+        day=d.register.clock_of_days.local_day(d.judged(0)),
     )
 
 

@@ -70,6 +70,7 @@ class Decision:
         "find",
         "instant",
         "mover",
+        "occurred",
         "origin",
         "register",
         "released",
@@ -100,6 +101,7 @@ class Decision:
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
         self.released = max(arrival, released)  # the arrival of the record that released a firing: only telling asks
         self.came = came or arrival  # the arrival at which the event came, if it has waited since
+        self.occurred = instant  # as the sender says, believed or not
         self.by = by
         self.mover = mover or by  # the post whose move it is, or follows from
         self.token = ""

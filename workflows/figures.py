@@ -12,7 +12,7 @@ A local day is a whole number, YYYYMMDD. Figures of a period are published when 
 later restates them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -38,6 +38,30 @@ class Measure(Struct, frozen=True):
     def members(self) -> tuple[str, ...]:
         """The members of the fact that it asks for."""
         return (*(member for member, _ in self.where), *filter(None, (self.per,)))
+
+
+class Sum(Struct, frozen=True):
+    """A count that a kind of case shows and nobody stores: measures, less others."""
+
+    name: str
+    zh: str
+    en: str
+    plus: tuple[str, ...]
+    minus: tuple[str, ...] = ()
+
+    def of(self, counts: Mapping[str, int]) -> int:
+        """Its value."""
+        return sum(counts.get(name, 0) for name in self.plus) - sum(counts.get(name, 0) for name in self.minus)
+
+
+class Ratio(Struct, frozen=True):
+    """A rate that only one kind of case has, of counts that it shows."""
+
+    name: str
+    zh: str
+    en: str
+    numerator: str
+    denominator: Sum
 
 
 CLOSED = "closed"
@@ -70,6 +94,14 @@ def with_sums(counts: Mapping[str, int]) -> dict[str, int]:
         "closable": on_time + counts.get("overdue", 0),
     }
     return {**counts, **{measure: value for measure, value in sums.items() if value}}
+
+
+def derived(
+    counts: Mapping[str, int], sums: Iterable[Sum], ratios: Iterable[Ratio]
+) -> tuple[dict[str, int], dict[str, Rate]]:
+    """What a kind of case shows besides what is stored: its sums, and its rates."""
+    shown = {each.name: each.of(counts) for each in sums}
+    return shown, {each.name: rate(shown[each.numerator], each.denominator.of(shown)) for each in ratios}
 
 
 def rates(counts: Mapping[str, int]) -> Rates:

@@ -16,7 +16,7 @@ from schemas.members import EventData, Fact, Kind
 from schemas.refusals import Refusal
 from workflows.case import AWAITED, TOTAL, Case
 from workflows.decision import Decision, Ending
-from workflows.figures import CLOSED, Measure
+from workflows.figures import CLOSED, Measure, Ratio, Sum
 from workflows.holding import Hands
 from workflows.periods import Period
 from workflows.policy.index import Policy
@@ -40,6 +40,7 @@ class Speaker(Struct, frozen=True):
     authority: int = 0  # the level with authority over the category
     checks: tuple[int, ...] = ()  # levels that will check on site once this is handled
     role: str = ""
+    day: int = 0  # the local day (YYYYMMDD) of the instant that is believed
 
 
 def nobody(case: Case, level: int = 0) -> Speaker:
@@ -143,10 +144,12 @@ class Definition(Struct, frozen=True, kw_only=True):
     `escalates` is the trigger that a rung pulls where the pack says so, `resumes` the one that ends a suspension on its
     day; empty: there is none. `fulfils` has for a trigger the clocks that it fulfils, `returns` the triggers by which
     work is given back. `lapses` is the trigger that a clock pulls when a level lets the turn of its check pass;
-    `checking` are the clocks of checks. `listed` says whether lists show such cases: always, only where they are asked
-    for, or never. `sends` are triggers that only other cases pull, and `at_end(decision)` is what a case does besides
-    when it comes to its end. `wakes` is the trigger that is pulled when what a case keeps comes up (`Own.wakes`), and
-    `bears` says how time bears such cases; None: it does not.
+    `checking` are the clocks of checks. `wakes` is the trigger that is pulled at the instant at which what the kind
+    keeps comes up (`Own.wakes`), and `bears` how time bears such cases; None: it does not. `listed` says whether lists
+    show them: always, only where they are asked for, or never. `sends` are triggers that only other cases pull, and
+    `at_end(decision)` is what a case does besides when it comes to its end. `counts_at(decision)` is the instant by
+    whose local day all steps of such a case count, where that is not the day on which they are taken; `sums` and
+    `ratios` are what figures of the kind show besides what is stored.
     """
 
     name: str
@@ -176,6 +179,9 @@ class Definition(Struct, frozen=True, kw_only=True):
     bears: Bears | None = None
     sends: frozenset[str] = frozenset()
     at_end: Callable[[Decision], None] | None = None
+    counts_at: Callable[[Decision], int] | None = None
+    sums: tuple[Sum, ...] = ()
+    ratios: tuple[Ratio, ...] = ()
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
@@ -246,6 +252,9 @@ def define(
     wakes: str = "",
     bears: Bears | None = None,
     at_end: Callable[[Decision], None] | None = None,
+    counts_at: Callable[[Decision], int] | None = None,
+    sums: Iterable[Sum] = (),
+    ratios: Iterable[Ratio] = (),
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -307,6 +316,9 @@ def define(
         at_end=at_end,
         wakes=wakes,
         bears=bears,
+        counts_at=counts_at,
+        sums=tuple(sums),
+        ratios=tuple(ratios),
     )
 
 

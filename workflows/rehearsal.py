@@ -142,7 +142,9 @@ class Walk:
                             yield result.case
                     elif result.case.parked and case.state == AWAITED:
                         self.fire(result.case, at)  # waits in vain
-                        for born in (f"gridpatrol.{trigger}.v1" for trigger in self.definition.births):
+                        list(self.hear_all(result.case, at))  # is released, where another case bears it
+                        said = self.definition.births.keys() - self.definition.sends
+                        for born in (f"gridpatrol.{trigger}.v1" for trigger in sorted(said)):
                             post = self.speakers(case, born)[0]
                             self.say(result.case, born, *self.samples.events[born][0], post, at)  # is released
 
@@ -196,6 +198,8 @@ class Walk:
             for _ in range(FIRINGS):
                 if case.next_at is None:
                     return
+                if case.own is not None and case.own.wakes == case.next_at:
+                    self.done.triggers.add((self.definition.name, self.definition.wakes, case.state))
                 self.done.clocks |= {(self.definition.name, c.name) for c in case.clocks if c.next == case.next_at}
                 case = decide.fire(case, case.next_at + 1, self.policy, self.policy, self.beside).case
         except PACKS:
@@ -232,7 +236,10 @@ class Samples:
             "unit": ["U-1"],
             "into": [self.subject(1)],
             "about": [self.subject(1)],
+            "problems": [self.subject(1)],
             "cases": [self.subject(1)],
+            "duty": [duty.code for duty in pack.duties] or ["none"],
+            "post": [near[0].code] if near else ["none"],
         }
         self.events = {
             kind: [

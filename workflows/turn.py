@@ -16,6 +16,7 @@ from schemas.partition import home_of
 from schemas.refusals import Refusal
 from workflows.case import Case, responsible
 from workflows.decision import Decision, Send
+from workflows.definitions import DEFINITIONS
 from workflows.policy.index import Policy
 
 MOST_SENDS = 64
@@ -42,6 +43,7 @@ class DecidedStep(Struct, frozen=True):
     facts: tuple[AnyFact, ...]
     instant: int
     department: str  # of the owner under whom it counts
+    post: str  # of whoever spoke, or of the one whose work the case is
     case: Case  # after it
     settles: EventOutcome | None = None  # what became in it of an event that was parked with its case
     sends: tuple[Send, ...] = ()
@@ -137,12 +139,26 @@ class Turn:
         return self.others.stands(id_) or any(held.sent.send.to == id_ for held in self.held)
 
     def add(self, d: Decision, cause: facts.Cause, settles: EventOutcome | None = None) -> DecidedStep:
-        """A decision becomes a step of its case, dated by the move that it made, else by the judged instant."""
+        """A decision becomes a step of its case, dated as its kind says, by the move that it made, else by the judged
+        instant."""
         d.case.seq += 1
         moved = any(isinstance(fact, facts.Moved) for fact in d.facts)
         instant = d.case.judged if moved else d.judged(0)
+        definition = DEFINITIONS.get(d.case.definition)
+        if definition is not None and definition.counts_at is not None:
+            instant = definition.counts_at(d)
         department = responsible(d.before, d.case.owner).department
-        step = DecidedStep(cause, tuple(d.facts), instant, department, d.case, settles, tuple(d.sends), d.mover)
+        step = DecidedStep(
+            cause,
+            tuple(d.facts),
+            instant,
+            department,
+            d.case.post or cause.actor,
+            d.case,
+            settles,
+            tuple(d.sends),
+            d.mover,
+        )
         self.steps.append(step)
         self.cases[d.case.id] = d.case
         if settles is not None:

@@ -162,7 +162,7 @@ def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
     case.seq = seq
     actor = facts.decode_cause(cause).actor
     unit = responsible(before, case.owner).department
-    expected = (case.policy, case.definition, _path(case), case.category, case.group, unit, actor)
+    expected = (case.policy, case.definition, _path(case), case.category, case.group, unit, case.post or actor)
     for name, right, wrong in zip(DIMENSIONS, expected, found, strict=True):
         if right != wrong:
             yield Mismatch("step", f"{where} {name}", repr(right), repr(wrong))

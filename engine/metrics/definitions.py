@@ -33,7 +33,7 @@ class Gauge(NamedTuple):
 
 INCIDENTS = Gauge(
     "gridpatrol_incidents",
-    "Open cases by kind, level of their owner and state.",
+    "Open cases of the kinds that lists show unasked, by kind, level of their owner and state.",
     ("definition", "level", "state"),
 )
 INCIDENTS_OVERDUE = Gauge(
@@ -42,6 +42,11 @@ INCIDENTS_OVERDUE = Gauge(
     ("definition", "grid", "category_group", "age"),
 )
 TIMER_LAG = Gauge("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.")
+POSTS_VACANT = Gauge(
+    "gridpatrol_posts_vacant",
+    "Posts of the active pack that nobody fills, by level of their grid and role: they owe nothing and hear nothing.",
+    ("level", "role"),
+)
 FIGURES = Gauge(
     "gridpatrol_figures",
     "Performance figures of the present day and month, by kind of case, measure and grid.",

@@ -77,6 +77,7 @@ class StateGauges(Collector):
             with self.database.read() as connection:
                 now = now_ms()
                 families = [] if self.figures_only else list(state(connection, now))
+                families += [] if self.figures_only else [vacancies(connection, self._policies, now)]
                 families.append(self.figures(connection, now))
         except FAILURES as error:
             _log.error("the gauges of state cannot be read: %s", error)
@@ -103,11 +104,17 @@ def register(registry: CollectorRegistry, database: Database, figures_only: bool
 def state(connection: Connection, now: int) -> Iterator[Metric]:
     """The families without the figures, as of an instant."""
     yield d.INCIDENTS.values(
-        {(definition, str(level), name): count for definition, level, name, count in open_counts.by_state(connection)}
+        {
+            (definition, str(level), name): count
+            for definition, level, name, count in open_counts.by_state(connection)
+            if is_listed(definition)
+        }
     )
     # By (definition, grid, category group, age). A deadline is known by its hour, and counts from the end of that.
     overdue: Counter[tuple[str, ...]] = Counter()
     for definition, path, group, hour, count in open_counts.late_by_hour(connection):
+        if not is_listed(definition):
+            continue
         hours = (now - (hour + 1) * HOUR_MS) // HOUR_MS
         age = [name for least, name in AGES if hours >= least] or [AGES[0][1]]
         overdue[definition, path.rstrip("/").rpartition("/")[2], group, age[-1]] += count
@@ -133,6 +140,24 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.LETTER_BYTES.value(sum(letter_bytes.held(connection).values()))
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
+
+
+def is_listed(definition: str) -> bool:
+    """Whether cases of a kind are incidents as lists show them. Duties are not: hundreds fall due at one instant."""
+    kind = DEFINITIONS.get(definition)
+    return kind is None or kind.listed == "always"
+
+
+def vacancies(connection: Connection, policies: Policies, now: int) -> Metric:
+    """How many posts of the active pack are vacant, by level and role; nothing before a pack is active."""
+    values: Counter[tuple[str, ...]] = Counter()
+    digest = incident_queries.read_active(connection)
+    if digest is not None:
+        register = policies.get(connection, digest)
+        for post in register.pack.posts:
+            if post.grid in register.grids and register.stands(post, now):
+                values[str(register.grids[post.grid].level), post.role] += post.vacant
+    return d.POSTS_VACANT.values(dict(sorted(values.items())))
 
 
 def known_since(due: int, body: str) -> int:

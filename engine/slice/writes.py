@@ -282,7 +282,7 @@ def step_row(partition: int, n: int, step: DecidedStep, arrival: int, days: Cale
         case.category,
         case.group,
         step.department,
-        step.cause.actor,
+        step.post,
         facts.encode_cause(step.cause).decode(),
         facts.encode_facts(step.facts).decode(),
     )

@@ -18,6 +18,10 @@ OF_ACTOR = ('%"actor":"%', '%"actor":"', '"%')
 """How the body of a step by nobody names whose event is given up in it, where several actors' wait under one id."""
 
 
+CAUSED_BY = ("type", "source", "id", "actor")
+"""What names the event that caused a step."""
+
+
 def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[tuple[int, str, str, str, str]]:
     """(partition, source, id, outcome that follows, outcome that is stored) of events of these types: the last step
     that an event caused says whether it is done, waits, or was given up; an event without a step was refused.
@@ -25,9 +29,9 @@ def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[
     SQLite would scan all steps once for each event; after CROSS JOIN it looks up each step's event by its key.
     """
     if is_sqlite(connection):
-        kind, source, id_ = (f"json_extract(s.cause, '$.{name}')" for name in ("type", "source", "id"))
+        kind, source, id_, actor = (f"json_extract(s.cause, '$.{name}')" for name in CAUSED_BY)
     else:
-        kind, source, id_ = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in ("type", "source", "id"))
+        kind, source, id_, actor = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in CAUSED_BY)
     of_types, wanted = among(connection, kind, types)
     sql = f"""
         WITH last AS (
@@ -36,7 +40,8 @@ def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[
                                       WHEN s.body LIKE ? AND s.body NOT LIKE ? THEN 2 ELSE 0 END) AS word
             FROM facts s CROSS JOIN seen e
             WHERE e.partition = s.partition AND e.source = {source} AND e.id = {id_} AND e.case_id = s.case_id
-                  AND (e.actor IN (s.post, '') OR s.post = '' AND (s.body NOT LIKE ? OR s.body LIKE ? || e.actor || ?))
+                  AND (e.actor IN (coalesce({actor}, ''), '')
+                       OR coalesce({actor}, '') = '' AND (s.body NOT LIKE ? OR s.body LIKE ? || e.actor || ?))
                   AND s.at >= e.arrival AND {of_types}
             GROUP BY e.partition, e.source, e.id, e.home, e.actor),
         following AS (

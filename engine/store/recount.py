@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from engine.store.alerts import TOLD
+from engine.store.checks import CAUSED_BY
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.rows import OpenCountRow
 from engine.store.sql import among, execute, is_sqlite
@@ -481,16 +482,17 @@ def unseen(connection: Connection, partition: int, since: int, types: Sequence[s
     """(case, n, source, id) of steps by events of these types that arrived since an instant and that nothing is known
     of in `seen`. What leaves the waiting room was seen when it was parked: that step counts, not this one."""
     if is_sqlite(connection):
-        kind, source, id_ = (f"json_extract(s.cause, '$.{name}')" for name in ("type", "source", "id"))
+        kind, source, id_, actor = (f"json_extract(s.cause, '$.{name}')" for name in CAUSED_BY)
         parked = "instr(s.body, ?) = 0"
     else:
-        kind, source, id_ = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in ("type", "source", "id"))
+        kind, source, id_, actor = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in CAUSED_BY)
         parked = "strpos(s.body, ?) = 0"
     of_types, wanted = among(connection, kind, types)
     sql = f"""
         SELECT s.case_id, s.n, {source}, {id_} FROM facts s LEFT JOIN seen e
              ON e.partition = s.partition AND e.source = {source} AND e.id = {id_}
-             AND ((e.actor = s.post AND e.home = substr(s.case_id, 1, length(s.case_id) - 37)) OR e.actor = '')
+             AND (e.actor = '' OR e.actor = coalesce({actor}, '')
+                               AND e.home = substr(s.case_id, 1, length(s.case_id) - 37))
         WHERE s.partition = ? AND s.at >= ? AND e.id IS NULL AND {parked} AND {of_types} ORDER BY s.n"""
     rows = execute(connection, sql, partition, since, UNPARKED, wanted)
     return [(*row,) for row in rows]

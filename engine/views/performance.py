@@ -19,7 +19,18 @@ from engine.views.names import Names, active_names
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
-from workflows.figures import BEGINNING, CLOSED, EVER, Rate, period_bounds, publication_day, rate, rates, with_sums
+from workflows.figures import (
+    BEGINNING,
+    CLOSED,
+    EVER,
+    Rate,
+    derived,
+    period_bounds,
+    publication_day,
+    rate,
+    rates,
+    with_sums,
+)
 from workflows.policy.index import Policy
 
 GROUPINGS: tuple[By, ...] = get_args(By)
@@ -75,6 +86,7 @@ class FigureRow(Struct, frozen=True, kw_only=True):
     p90_ms: int | None
     consumed_median_ms: int | None = None
     consumed_p90_ms: int | None = None
+    rates: dict[str, Rate] = {}  # those that only the kind of case has, such as the coverage of duties
     published: "FigureRow | None" = None  # as it stood when the period's days of grace were over
     restated: bool | None = None  # what arrived since has changed it
 
@@ -232,16 +244,16 @@ def _days(question: PerformanceQuestion, today: int) -> tuple[int, int]:
     if question.since or question.until:
         if question.period:
             raise BadQuestion("period", "give either a period or from and to")
-        first = _day("from", question.since) if question.since else BEGINNING
-        return first, _day("to", question.until) if question.until else EVER
-    day = _day("day", question.day) if question.day else today
+        first = parse_day("from", question.since) if question.since else BEGINNING
+        return first, parse_day("to", question.until) if question.until else EVER
+    day = parse_day("day", question.day) if question.day else today
     try:
         return period_bounds(day, question.period or "month")
     except ValueError as error:
         raise BadQuestion("period", str(error)) from error
 
 
-def _day(name: str, text: str) -> int:
+def parse_day(name: str, text: str) -> int:
     """`2026-03-02` or `20260302` as 20260302."""
     plain = text.replace("-", "")
     try:
@@ -359,11 +371,12 @@ def _row(
 ) -> FigureRow:
     shown = _key(names, selection, key)
     n, median, p90 = durations or (0, None, None)
-    found = rates(counts)
+    found, kind = rates(counts), DEFINITIONS[selection.definition]
+    sums, ratios = derived(counts, kind.sums, kind.ratios)
     return FigureRow(
         key=shown,
         name=_name(names, selection.by, shown),
-        counts=counts,
+        counts={**counts, **{name: value for name, value in sums.items() if value}},
         close_rate=found.close,
         on_time_rate=found.on_time,
         rework_rate=found.rework,
@@ -372,6 +385,7 @@ def _row(
         durations_n=n,
         median_ms=median,
         p90_ms=p90,
+        rates=ratios,
     )
 
 

@@ -7,7 +7,8 @@ it is.
 1. Most incidents begin when problems are found, more by day than by night, and go on in office hours.
 2. Those that stand at the end are dated backwards from it, so that none depends on the hour.
 3. Phones without network send later, at once and in any order; some things are sent twice.
-4. A faulty app sends what the engine has to refuse. Everything of it has the source `/demo/faulty`.
+4. Posts record most of the patrols and rounds that they owe.
+5. A faulty app sends what the engine has to refuse. Everything of it has the source `/demo/faulty`.
 """
 
 import json
@@ -21,6 +22,7 @@ from gridpatrol.demo.events import CloudEventWriter, mint
 from gridpatrol.demo.hours import MINUTE, Gap, earlier, later, likely
 from gridpatrol.demo.incident_script import OPEN, IncidentScript, PlannedEvent
 from gridpatrol.demo.locality import Locality
+from gridpatrol.demo.rounds import rounds_of
 from gridpatrol.demo.scenarios import draw, fit_for, main_line, whole
 
 DAYS = 30
@@ -56,12 +58,15 @@ class Timed(NamedTuple):
     arrival: int
 
 
-def write_month(path: Path, pack_folder: Path, end: datetime, seed: int, incidents: int = 600) -> int:
-    """Write the month that ends at `end` (with a zone), as JSON lines. Returns how many events it has."""
+def write_month(
+    path: Path, pack_folder: Path, end: datetime, seed: int, incidents: int = 600, *, rounds: bool = True
+) -> int:
+    """Write the month that ends at `end` (with a zone), as JSON lines, with or without what posts record of their
+    duties. Returns how many events it has."""
     if end.tzinfo is None:
         raise ValueError(f"the end of the month needs a zone, got {end.isoformat()}")
     month = Month(Locality(pack_folder), round(end.timestamp() * 1000), seed)
-    events = month.events(incidents)
+    events = month.events(incidents, rounds)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for event in events:
             file.write(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n")
@@ -72,12 +77,12 @@ class Month:
     """The writer of one month."""
 
     def __init__(self, locality: Locality, end: int, seed: int) -> None:
-        self.locality, self.end = locality, end
+        self.locality, self.end, self.seed = locality, end, seed
         self.rng = Random(f"{seed}:{end}")
         self.writer = CloudEventWriter(locality, "/demo")
         self.sent: list[Sent] = []
 
-    def events(self, incidents: int) -> list[dict[str, Any]]:
+    def events(self, incidents: int, rounds: bool) -> list[dict[str, Any]]:
         """All events in order of arrival."""
         for state, count in STANDING.items():
             for index in range(count):
@@ -91,6 +96,8 @@ class Month:
                 event = {**sent.event, "recordedtime": self.writer.text(arrival)}
                 self.sent.append(Sent(arrival, len(self.sent), event))
         self._send_faults()
+        if rounds:
+            self._make_rounds()
         return [sent.event for sent in sorted(self.sent, key=lambda s: (s.arrival, s.order))]
 
     # ---- incidents that happen -----------------------------------------------------------------------------
@@ -195,6 +202,17 @@ class Month:
             event = self.writer.event(planned, subject, id_, at, arrival)
             self.sent.append(Sent(arrival, len(self.sent), event))
         return subject
+
+    # ---- patrols and rounds --------------------------------------------------------------------------------
+
+    def _make_rounds(self) -> None:
+        """What posts record of their duties. They begin the day after the first event."""
+        begin, rng = min(sent.arrival for sent in self.sent), Random(f"{self.seed}:{self.end}:rounds")
+        for done in rounds_of(self.locality, begin, self.end, rng):
+            if done.arrival <= self.end:
+                id_ = f"{done.subject.rpartition('.')[2]}-{len(self.sent)}"
+                event = self.writer.event(done.planned, done.subject, id_, done.at, done.arrival)
+                self.sent.append(Sent(done.arrival, len(self.sent), event))
 
     # ---- what has to be refused ----------------------------------------------------------------------------
 

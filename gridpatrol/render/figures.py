@@ -4,6 +4,7 @@ import click
 
 from engine.views.performance import FigureRow, PerformancePage
 from gridpatrol.render.tables import duration, table
+from workflows.definitions import DEFINITIONS
 
 HEADS = (
     "key",
@@ -35,12 +36,29 @@ OF_CLOCK = (
 
 
 def figure_table(page: PerformancePage) -> None:
-    """Print one line per key. A rate from too few cases stands in brackets: it ranks nothing."""
+    """Print one line per key. A rate from too few cases stands in brackets: it ranks nothing.
+
+    A kind of case that declares its own sums is shown by them and by its own rates.
+    """
     days = f"{page.since or 'the beginning'} to {page.until or 'now'}"
     click.echo(f"{page.pack} {page.grid}, {page.definition}, by {page.by or 'all'}, {days}")
     if page.clock:
         table(OF_CLOCK, [_of_clock(row, page.clock) for row in page.rows], right=range(2, 11))
         return
+    kind = DEFINITIONS[page.definition]
+    if kind.sums:
+        heads = [f"{each.zh} {each.en}" for each in kind.sums]
+        heads += [f"{each.zh} {each.en}" for each in kind.ratios]
+        lines = [
+            (
+                row.key,
+                row.name,
+                *(row.counts.get(each.name, 0) for each in kind.sums),
+                *(percent(row.rates[each.name].basis_points) for each in kind.ratios),
+            )
+            for row in page.rows
+        ]
+        return table(("key", "name", *heads), lines, right=range(2, 2 + len(heads)))
     standing = {row.key: row for row in page.standing}
     rows = []
     for row in page.rows:
@@ -54,7 +72,7 @@ def figure_table(page: PerformancePage) -> None:
                 row.counts.get("reported", 0),
                 row.counts.get("closed", 0),
                 row.n,
-                *("-" if share is None else brackets.format(f"{share / 100:.2f}%") for share in shares),
+                *("-" if share is None else brackets.format(percent(share)) for share in shares),
                 duration(row.median_ms) if row.median_ms is not None else "",
                 duration(row.p90_ms) if row.p90_ms is not None else "",
                 now.open if now else 0,
@@ -64,6 +82,11 @@ def figure_table(page: PerformancePage) -> None:
     table(HEADS, rows, right=range(2, 12))
     if any(row.thin for row in page.rows):
         click.echo("(in brackets: too few cases to rank)")
+
+
+def percent(basis_points: int | None) -> str:
+    """A rate as people write it; a dash where there is nothing to divide by."""
+    return "-" if basis_points is None else f"{basis_points / 100:.2f}%"
 
 
 def _of_clock(row: FigureRow, clock: str) -> tuple[object, ...]:

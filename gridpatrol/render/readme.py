@@ -9,8 +9,9 @@ import io
 import re
 import tempfile
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -20,16 +21,20 @@ from engine.replay import replay_events
 from engine.settings import Settings
 from engine.store import exports
 from engine.views import incident_detail as detail
+from engine.views.duties import DutyQuestion, duty_page
 from engine.views.names import active_names
+from gridpatrol.render.duties import print_duties
 from gridpatrol.render.incidents import incident_detail
 from gridpatrol.run import city
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, read_pack, writing
+from schemas.derived_ids import derived_subject
 from schemas.envelope import to_ms
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import explain, render
 from workflows.clocks.limits import parse_limit
 from workflows.definitions import DEFINITIONS
 from workflows.machine import Definition, mermaid
+from workflows.policy.index import Policy
 
 README = Path(__file__).parents[2] / "README.md"
 DOCS = README.parent / "docs"
@@ -82,6 +87,49 @@ def timeline() -> str:
     return f"```\n{output.getvalue().rstrip()}\n```"
 
 
+WALKED_AT = ("16:20", "09:40", "17:05")
+MISSED, TOLD_LATE, EXCUSED = (9, 24), (17,), (20,)
+"""Days of March on which a patrol is forgotten, told two days later, and excused."""
+
+
+def month() -> str:
+    """A month of one post, shown as the command shows it: an engine of its own bears what is owed there."""
+    pack = read_pack("weiyang")
+    path = Policy(pack, "").path("WY01-01")
+    pack = msgspec.structs.replace(pack, posts=tuple(post for post in pack.posts if post.grid in path))
+    days = Policy(pack, "").clock_of_days
+    said = list[tuple[datetime, dict[str, object]]]()
+    for day in range(1, 29):
+        if day in MISSED:
+            continue
+        trigger, actor, data = "duty.recorded", "WY01-01-MEMBER", dict[str, str]()
+        if day in EXCUSED:
+            trigger, actor, data = "duty.excused", "WY01-CHIEF", {"reason": "weather"}
+        time, begins = _instant(f"03-{day:02d}T{WALKED_AT[day % 3]}"), days.day_start(20260300 + day)
+        event: dict[str, object] = {
+            "specversion": "1.0",
+            "id": str(day),
+            "source": "app/readme",
+            "type": f"gridpatrol.{trigger}.v1",
+            "subject": derived_subject("WY01", "duty", "PATROL", "WY01-01-MEMBER", 20260300 + day, begins),
+            "time": time.isoformat(),
+            "actor": actor,
+            "data": data,
+        }
+        arrival = time + timedelta(days=2) if day in TOLD_LATE else time
+        said.append((arrival, event | ({"recordedtime": arrival.isoformat()} if arrival > time else {})))
+    lines = [msgspec.json.encode(event) for _, event in sorted(said, key=itemgetter(0))]
+    with tempfile.TemporaryDirectory() as folder, writing(_settings(folder)) as engine:
+        engine.install(pack, BEFORE_ALL)
+        engine.drain()
+        until = to_ms(_instant("03-28T20:00"))
+        replay_events(engine, lines, "readme", until)
+        with engine.database.read() as connection, contextlib.redirect_stdout(io.StringIO()) as output:
+            question = DutyQuestion(post="WY01-01-MEMBER", period="month")
+            print_duties("WY01-01-MEMBER", duty_page(connection, Policies(), question, until))
+    return f"```\n{output.getvalue().rstrip()}\n```"
+
+
 def _settings(folder: str) -> Settings:
     return Settings(database=f"sqlite:///{folder}/readme.db", pack="weiyang", log_level="WARNING")
 
@@ -106,6 +154,7 @@ def blocks() -> dict[str, Callable[[], str]]:
     """Every block but the proof, which takes a replay of the whole city: see `gridpatrol demo city`."""
     return {
         "timeline": timeline,
+        "month": month,
         "explained": explained,
         **{d.name: partial(diagram, d) for d in DEFINITIONS.values() if d.listed != "never"},
     }

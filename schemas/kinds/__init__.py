@@ -8,6 +8,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
+from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.service_request import SERVICE_REQUEST
@@ -16,6 +17,7 @@ from schemas.members import EventData, Kind, Own
 KINDS: tuple[Kind, ...] = (
     INCIDENT,
     SERVICE_REQUEST,
+    DUTY,
     HOME,
 )
 

@@ -82,11 +82,14 @@ def as_answered_then(said: dict[str, str]) -> dict[str, str]:
 
 
 def without_added(said: dict[str, str]) -> dict[str, str]:
-    """Answers that do not say what counts at the unit that is charged, what clocks consumed, and who must act."""
+    """Answers without the unit that is charged, what clocks consumed, who must act, and rates of a kind."""
     charged = re.compile(r',\s*"charged": \[[^\]]*\],\s*"clock": ""|\s*"consumed_(median|p90)_ms": null,')
     holder = re.compile(r'^( +)"holder": (null|\{$.*?^\1\}),\n', re.DOTALL | re.MULTILINE)
     held = re.compile(r',\s*"held": \[(?:\]|.*?\n  \])', re.DOTALL)
-    found = {command: holder.sub("", charged.sub("", held.sub("", text))) for command, text in said.items()}
+    rates = re.compile(r'^ +"rates": \{\},\n', re.MULTILINE)
+    found = {
+        command: rates.sub("", holder.sub("", charged.sub("", held.sub("", text)))) for command, text in said.items()
+    }
     if LATE in found:
         found[LATE] = without_column(found[LATE], "holder", "reported")
     changed = {command for command, text in said.items() if found[command] != text}

@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from engine.packs import load_pack
-from tests.support.builders import changed, weiyang
-from tests.unit.test_pack_lint import TEXTS, told
+from tests.support.builders import changed, shipped
+from tests.unit.test_pack_lint import TEXTS as TINY
+from tests.unit.test_pack_lint import told
 from workflows.policy import model
 from workflows.policy.compile import compile_pack, compile_rows
 from workflows.policy.duties import is_owed
@@ -19,6 +20,14 @@ from workflows.policy.lint.duties import owed_by_period
 
 HEADER = "code,name,role,levels,object,period,quota,distinct,needs,reports_to,calendar,basis\n"
 PATROL = "PATROL,Patrol,member,3,grid,day,1,,,,,test\n"
+
+
+SAID = """\
+walk,duty.recorded,member;sponsor,,place,,,
+walk-chief,duty.recorded,chief,3,place,,,
+excuse,duty.excused,chief,2,place,,,
+"""
+TEXTS = {**TINY, "roles.csv": TINY["roles.csv"] + SAID}
 
 
 def findings(row: str, header: str = HEADER) -> list[str]:
@@ -40,7 +49,7 @@ def small(row: str = "") -> Policy:
 
 def test_every_leaf_is_patrolled_daily_and_leaders_make_their_rounds():
     """M13, M44-M47: 105 leaves, 12 sponsored street offices and committees, 105 sponsored leaves."""
-    policy = weiyang()
+    policy = shipped()
     assert owed_by_period(LintContext(policy.pack)) == {"day": 105, "week": 210, "half_month": 12, "month": 12}
     inspection = policy.duties["INSPECT-STREET"]
     assert (inspection.quota, inspection.distinct, inspection.period) == (2, "day", "month")
@@ -49,22 +58,27 @@ def test_every_leaf_is_patrolled_daily_and_leaders_make_their_rounds():
 
 
 def test_a_home_knows_what_its_own_posts_owe():
-    owed = [(duty.code, post) for duty, post in weiyang().duties_of("WY01")]
+    owed = [(duty.code, post) for duty, post in shipped().duties_of("WY01")]
     assert ("PATROL", "WY01-01-MEMBER") in owed
     assert ("INSPECT-STREET", "WY01-SPONSOR") in owed
     assert {post.split("-")[0] for _, post in owed} == {"WY01"}
-    homes = {grid.code for grid in weiyang().pack.grids if grid.level == 3}
-    assert sum(len(weiyang().duties_of(home)) for home in homes) == 105 + 210 + 12 + 12
-    assert weiyang().duties_of("WY") == ()
+    homes = {grid.code for grid in shipped().pack.grids if grid.level == 3}
+    assert sum(len(shipped().duties_of(home)) for home in homes) == 105 + 210 + 12 + 12
+    assert shipped().duties_of("WY") == ()
 
 
 def test_vacant_posts_and_systems_owe_nothing():
-    posts = [replace(post, vacant=post.code == "WY01-01-MEMBER") for post in weiyang().pack.posts]
-    assert ("PATROL", "WY01-01-MEMBER") not in [(d.code, p) for d, p in changed(posts=tuple(posts)).duties_of("WY01")]
-    everybody = [
-        replace(weiyang().duties["PATROL"], code=role, role=role, levels=()) for role in ("intake", "inspection")
+    posts = [replace(post, vacant=post.code == "WY01-01-MEMBER") for post in shipped().pack.posts]
+    assert ("PATROL", "WY01-01-MEMBER") not in [
+        (d.code, p) for d, p in changed(shipped(), posts=tuple(posts)).duties_of("WY01")
     ]
-    assert changed(duties=tuple(everybody)).duties_of(weiyang().root) == ()
+    posts = [replace(post, machine=post.code == "WY01-01-MEMBER") for post in shipped().pack.posts]
+    owed = changed(shipped(), posts=tuple(posts)).duties_of("WY01")
+    assert ("PATROL", "WY01-01-MEMBER") not in [(duty.code, post) for duty, post in owed]
+    everybody = [
+        replace(shipped().duties["PATROL"], code=role, role=role, levels=()) for role in ("intake", "inspection")
+    ]
+    assert changed(shipped(), duties=tuple(everybody)).duties_of(shipped().root) == ()
 
 
 @pytest.mark.parametrize(
@@ -74,17 +88,18 @@ def test_vacant_posts_and_systems_owe_nothing():
 def test_a_duty_is_owed_for_whole_periods_by_who_stands_when_they_begin(first, owed):
     """A post from the 1st to the 16th of March: not the week before it came, and not the one after it has gone."""
     policy = changed(
+        shipped(),
         posts=tuple(
             replace(post, valid_from=20260301, valid_to=20260316) if post.code == "WY01-01-SPONSOR" else post
-            for post in weiyang().pack.posts
-        )
+            for post in shipped().pack.posts
+        ),
     )
     assert is_owed(policy.duties["VISIT-LEAF"], policy.posts["WY01-01-SPONSOR"], first, policy) is owed
 
 
 def test_a_grid_that_has_ended_is_patrolled_no_more():
-    grids = tuple(replace(g, valid_to=20260310 if g.code == "WY01-01" else 0) for g in weiyang().pack.grids)
-    policy = changed(grids=grids)
+    grids = tuple(replace(g, valid_to=20260310 if g.code == "WY01-01" else 0) for g in shipped().pack.grids)
+    policy = changed(shipped(), grids=grids)
     post = policy.posts["WY01-01-MEMBER"]
     assert is_owed(policy.duties["PATROL"], post, 20260310, policy)
     assert not is_owed(policy.duties["PATROL"], post, 20260311, policy)
@@ -96,14 +111,14 @@ def test_a_grid_that_has_ended_is_patrolled_no_more():
 )
 def test_every_day_means_every_day_unless_a_calendar_is_named(day, worked):
     """Saturday the 14th of February 2026 is worked (调休), the 16th is Spring Festival."""
-    policy, patrol = weiyang(), weiyang().duties["PATROL"]
+    policy, patrol = shipped(), shipped().duties["PATROL"]
     post = policy.posts["WY01-01-MEMBER"]
     assert is_owed(patrol, post, day, policy)
     assert is_owed(replace(patrol, calendar="office"), post, day, policy) is worked
 
 
 def test_a_week_of_holidays_owes_nothing_by_the_office_calendar():
-    policy = weiyang()
+    policy = shipped()
     weekly = replace(policy.duties["VISIT-LEAF"], calendar="office")
     post = policy.posts["WY01-01-SPONSOR"]
     assert [is_owed(weekly, post, first, policy) for first in (20260209, 20260216, 20260223)] == [True, False, True]
@@ -178,6 +193,11 @@ FINDINGS = {
         "R,,sponsor,3,,day,1,,,,,test\n",
         "warning duties.csv:3 role: 'R': no post owes it",
         "posts.csv",
+    ),
+    "a duty that is owed and may not be recorded": (
+        "R,,chief,2,,day,1,,,,,test\n",
+        "warning duties.csv:3 role: 'R': chiefs of level 2 owe it and may not record it",
+        "duty.recorded",
     ),
     "a duty from nowhere": (
         "R,,chief,3,,day,1,,,,,\n",

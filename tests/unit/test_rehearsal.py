@@ -25,7 +25,7 @@ from schemas import facts
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.events import EVENT_TYPES, OF_ANY_CASE, trigger_of
 from schemas.refusals import Refusal
-from tests.support.builders import DAY, at, changed, event, instant, subject, weiyang
+from tests.support.builders import DAY, at, changed, event, instant, shipped, subject
 from workflows import birth, decide, effects, homes, parking, routing, sla
 from workflows.case import Case, encode
 from workflows.clocks.limits import DayMeaning, LimitError
@@ -43,7 +43,7 @@ NOW = at("03-02 09:00")
 def packs() -> tuple[Policy, ...]:
     """The shipped packs, and the sample with every option turned."""
     boston = load_pack("boston311")
-    ends_of_days = tuple(structs.replace(c, day_meaning=DayMeaning.end_of_day) for c in weiyang().pack.calendars)
+    ends_of_days = tuple(structs.replace(c, day_meaning=DayMeaning.end_of_day) for c in shipped().pack.calendars)
     turned = changed(
         calendars=ends_of_days,
         options={
@@ -59,7 +59,7 @@ def packs() -> tuple[Policy, ...]:
             "similar_window_ms": 7 * DAY,
         },
     )
-    return weiyang(), Policy(boston, model.digest(boston)), turned
+    return shipped(), Policy(boston, model.digest(boston)), turned
 
 
 # ---- the rehearsal ------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def packs() -> tuple[Policy, ...]:
 
 def test_every_state_trigger_and_clock_of_every_definition_is_tried_and_no_rule_fails() -> None:
     began = time.process_time()
-    done = rehearse(weiyang(), NOW)
+    done = rehearse(shipped(), NOW)
     assert time.process_time() - began < 3  # a start waits for it: 0.3 s of CPU, whatever else runs
     for name, definition in DEFINITIONS.items():
         assert {state for of, state in done.states if of == name} == set(definition.states)
@@ -75,7 +75,7 @@ def test_every_state_trigger_and_clock_of_every_definition_is_tried_and_no_rule_
         said = {pair for pair in definition.table if definition.event_of(pair[0]) == pair[0]}
         assert said <= tried
         clocks = {clock for state in definition.states.values() for clock in state.clocks}
-        limited = {row.clock for row in weiyang().pack.limits}
+        limited = {row.clock for row in shipped().pack.limits}
         assert {clock for of, clock in done.clocks if of == name} >= clocks & limited
 
 
@@ -121,7 +121,7 @@ def test_every_effect_and_every_rule_is_called(monkeypatch: pytest.MonkeyPatch) 
         for name in names.split():
             monkeypatch.setattr(module, name, heard(f"{module.__name__}.{name}", getattr(module, name)))
             wanted.add(f"{module.__name__}.{name}")
-    rehearse(weiyang(), NOW)
+    rehearse(shipped(), NOW)
     assert wanted - called == set()
 
 
@@ -134,13 +134,13 @@ def test_a_rule_with_a_defect_keeps_a_process_from_starting_and_the_place_is_tol
 
     monkeypatch.setitem(DEFINITIONS["incident"].effects, "incident.escalated", broken)
     with pytest.raises(Defective) as found:
-        rehearsals.rehearse(weiyang(), NOW)
+        rehearsals.rehearse(shipped(), NOW)
     assert "workflows.decide:_pull:" in str(found.value) and error.__name__ in str(found.value)
     assert "secret" not in str(found.value)
 
 
 def test_a_rehearsal_is_the_same_each_time() -> None:
-    assert rehearse(weiyang(), NOW) == rehearse(weiyang(), NOW)
+    assert rehearse(shipped(), NOW) == rehearse(shipped(), NOW)
 
 
 # ---- anything ------------------------------------------------------------------------------------------------

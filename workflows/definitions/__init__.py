@@ -12,6 +12,7 @@ from schemas.kinds.home import Home
 from schemas.members import EventData
 from schemas.partition import home_of
 from workflows.case import TOTAL, Case
+from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
@@ -23,6 +24,7 @@ from workflows.periods import spread_of
 KINDS: tuple[Definition, ...] = (
     INCIDENT,
     SERVICE_REQUEST,
+    DUTY,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}

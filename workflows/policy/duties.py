@@ -12,17 +12,17 @@ from workflows.figures import period_bounds
 from workflows.policy.index import Policy
 from workflows.policy.model import DutyRow, Post
 
-SPREAD_MS = 5 * 60_000
-"""Rungs that time bears come up within this span after they are due, so that not all of a country come up at once."""
 SHORTEST = {"day": 1, "week": 7, "half_month": 13, "month": 28, "quarter": 90, "half": 181, "year": 365}
 """The least number of days of a period."""
 
 
-def is_owed(duty: DutyRow, post: Post, first: int, register: Policy) -> bool:
-    """Whether a post that owes a duty owes it for the period that begins on the local day `first`, YYYYMMDD."""
-    begins, grid = register.clock_of_days.day_start(first), register.grids.get(post.grid)
+def is_owed(duty: DutyRow, post: Post, day: int, register: Policy) -> bool:
+    """Whether a post that owes a duty stands on a local day, YYYYMMDD, and owes it for the period of that day."""
+    begins, grid = register.clock_of_days.day_start(day), register.grids.get(post.grid)
     if grid is None or not (register.stands(grid, begins) and register.stands(post, begins)):
         return False
     calendar = register.calendars.get(duty.calendar)
-    days = range(day_number(first), day_number(period_bounds(first, duty.period)[1]) + 1)
-    return calendar is None or any(calendar.windows_of(number) for number in days)
+    if calendar is None:
+        return True
+    first, last = (day_number(edge) for edge in period_bounds(day, duty.period))
+    return any(calendar.windows_of(number) for number in range(first, last + 1))

@@ -169,9 +169,9 @@ class DutyRow(Struct, frozen=True, omit_defaults=True):
     basis: str = ""  # where it comes from
 
     def owed_by(self, post: Post, level: int) -> bool:
-        """Whether a post, at a grid of a level, owes this duty. Vacant posts owe nothing."""
+        """Whether a post, at a grid of a level, owes this duty. Vacant posts owe nothing, nor do machines."""
         fits = post.role == self.role and (not self.levels or level in self.levels)
-        return fits and not post.vacant and post.role not in OWES_NOTHING
+        return fits and not (post.vacant or post.machine or post.role in OWES_NOTHING)
 
 
 UNBORN_CAP = 10_000

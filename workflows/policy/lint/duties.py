@@ -6,8 +6,10 @@ This belongs to duty and standard of 六定 (M11): 巡视检查 (M13), 包抓 (M
 from collections import Counter
 
 from workflows.clocks.limits import DAY_MS, HOUR_MS
+from workflows.definitions.duty import RECORDED
 from workflows.figures import PERIODS
-from workflows.policy.duties import SHORTEST, SPREAD_MS
+from workflows.periods import SPREAD_MS
+from workflows.policy.duties import SHORTEST
 from workflows.policy.lint.context import ROLES, TELL, LintContext, one_of
 from workflows.policy.model import OWES_NOTHING, DutyRow, Post
 from workflows.policy.settings import FILE
@@ -51,6 +53,12 @@ def lint_duties(context: LintContext) -> None:
         if not found:
             text = f"{duty.code!r}: no post owes it"
             context.warning(DUTIES, index, "role", text, "fill a post of this role at these levels in posts.csv")
+        rules = [row for row in context.pack.roles if (row.trigger, row.role) == (RECORDED, duty.role)]
+        levels = {context.grids[post.grid].level for post in found}
+        mute = [level for level in sorted(levels) if not any(not r.levels or level in r.levels for r in rules)]
+        if mute:
+            text = f"{duty.code!r}: {duty.role}s of level {', '.join(map(str, mute))} owe it and may not record it"
+            context.warning(DUTIES, index, "role", text, f"allow {RECORDED} to the role in roles.csv")
     if not context.pack.duties:
         return
     leaves = [grid.code for grid in context.pack.grids if grid.level == context.leaf_level and context.stands(grid)]

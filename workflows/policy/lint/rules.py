@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from schemas.events import OLDER_NAMES, canonical
+from schemas.kinds import KINDS
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.definitions import DEFINITIONS
@@ -222,7 +223,7 @@ def lint_notices(context: LintContext) -> None:
     told = {key for key, index in seen.items() if context.pack.notices[index].tell}
     for name, definition in DEFINITIONS.items() if seen else ():
         own = {move for kind, move in seen if kind == name}
-        silent = [move for move in MOVES if (name if move in own else "", move) not in told]
+        silent = [move for move in MOVES if move not in own and ("", move) not in told]  # an own row may be empty
         if silent and definition.listed != "never":
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
@@ -262,7 +263,9 @@ def lint_roles(context: LintContext) -> None:
             listed = ", ".join(dict.fromkeys(silent_rules))
             context.problems.warning(ROLES_FILE, 0, column, f"{listed}: may claim any", f"say which {column} they may")
     named = {canonical(row.trigger) for row in context.pack.roles}
-    silent = [trigger for trigger in TRIGGERS if trigger not in OLDER_NAMES and trigger not in named]
+    # What time bears is spoken of only where there is some of it.
+    idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
+    silent = [t for t in TRIGGERS if t not in OLDER_NAMES and t not in named and t not in idle]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
         context.problems.warning(ROLES_FILE, 0, "trigger", text, "add a row for each, if somebody should")
