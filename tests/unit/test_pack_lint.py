@@ -711,5 +711,14 @@ def test_a_pack_with_notices_is_told_which_moves_tell_nobody_for_each_kind_of_ca
     ]
 
 
+def test_a_kind_of_case_whose_own_row_names_nobody_is_meant_to_be_silent():
+    edits = [
+        ("notices.csv", "on,tell\n", "on,tell,definition\n"),
+        ("notices.csv", "copied,copied\n", "copied,,incident\n"),
+    ]
+    said = [line.partition(" — ")[0] for line in told(found(*edits)) if "notices.csv" in line]
+    assert said == ["warning notices.csv on: service_request: nobody is told of copied"]
+
+
 def test_a_pack_without_notices_is_told_nothing_of_them():
     assert told(found(without="notices.csv")) == []

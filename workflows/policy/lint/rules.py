@@ -222,8 +222,8 @@ def lint_notices(context: LintContext) -> None:
                 context.error(NOTICES, index, "tell", f"{word!r} is nobody that can be told", remedy)
     told = {key for key, index in seen.items() if context.pack.notices[index].tell}
     for name, definition in DEFINITIONS.items() if seen else ():
-        own = {move for kind, move in seen if kind == name}
-        silent = [move for move in MOVES if move not in own and ("", move) not in told]  # an own row may be empty
+        own = {move for kind, move in seen if kind == name}  # a row of its own that names nobody is meant so
+        silent = [move for move in MOVES if move not in own and ("", move) not in told]
         if silent and definition.listed != "never":
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
