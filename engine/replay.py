@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from engine import admission, failpoints, log_file
 from engine.errors import LogMismatch
+from engine.inbox import Submission
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import SKIP, STAMP, Batch
@@ -26,6 +27,7 @@ from engine.store.rows import InboxRow, SealedRow, SettlementRow
 from engine.store.tables import sealed
 from schemas.envelope import to_ms
 from schemas.refusals import Refusal
+from workflows.homes import SILENCE_MS
 
 Progress = Callable[[int], None]
 """Called with the number of lines done."""
@@ -64,7 +66,11 @@ def replay_events(
         clocks.note_replayed(connection, name)
         done = read_positions(connection, reader)
     chunk: list[_Line] = []
+    begun = False
     for line in _read(engine, lines, reader, done, until, result):
+        if not begun:
+            begun = True
+            _begin(engine, line.row.stamp)
         chunk.append(line)
         if len(chunk) >= engine.partitions.limits.records:
             _decide(engine, chunk, reader, result)
@@ -82,6 +88,22 @@ def replay_events(
     engine.feed()
     progress(result.lines)
     return result
+
+
+def _begin(engine: Engine, first: int) -> None:
+    """Let the time of the file begin with its first line, in every partition in which time bears something: a pack that
+    was active before it is no reason to look at the years before."""
+    partitions = engine.partitions
+    idle = [
+        Submission(p, "tick", "owner", "")
+        for p, due in partitions.next_due.items()
+        if due is not None
+        and first - partitions.rows[p].clock > SILENCE_MS
+        and partitions.rows[p].position == len(engine.activations(p))
+    ]
+    if idle:
+        engine.append(idle, first)
+        engine.drain()
 
 
 def _read(

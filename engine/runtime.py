@@ -19,9 +19,9 @@ from engine.metrics.counters import Counters
 from engine.partitions import Partitions
 from engine.policies import Policies
 from engine.settings import Settings
-from engine.slice import isolation
+from engine.slice import entering, isolation
 from engine.slice.types import Batch, SliceResult
-from engine.store import clocks, inbox_table
+from engine.store import clocks, inbox_table, slices
 from engine.store.database import Database
 from engine.store.rows import InboxRow, PackRow, PartitionRow
 from engine.wall_clock import WallClock
@@ -65,6 +65,7 @@ class Engine:
         self.partitions = Partitions(database, self.inbox, self.policies, settings, self.counters)
         self.ticked: dict[int, tuple[int, int]] = {}  # when, and how long until the next one, by partition
         self.tally = Tally(log)
+        self._entered = set[int]()  # partitions whose homes are known to be entered, or to bear nothing
         self._slices = 0
         self.counters.clock_doubted.set_function(lambda: bool(self.wall.belief.doubt))
         self.counters.partitions_ahead.set_function(lambda: len(self.wall.refused))
@@ -181,10 +182,12 @@ class Engine:
     # ---- ticks ----------------------------------------------------------------------------------------------
 
     def tick(self, now: int) -> int:
-        """Append a tick where everything is read and something is due before now. The number of ticks.
+        """Append a tick where everything is read and something is due before now, and an activation where homes are
+        still to be entered. The number of both.
 
         None while the wall clock is doubted.
         """
+        entered = self.enter_homes(now)
         late = {}
         for partition, due in self.partitions.next_due.items() if not self.wall.belief.doubt else ():
             row = self.rows[partition]
@@ -198,7 +201,29 @@ class Engine:
         for tick in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
             behind = min(late[tick.partition] + 1 - tick.stamp, CLOCKS_APART_MS)
             self.ticked[tick.partition] = now, max(self.settings.tick_every_ms, behind)
-        return len(late)
+        return len(late) + entered
+
+    def enter_homes(self, now: int) -> int:
+        """Append an activation of the active pack where time is to bear something under it and no home was ever
+        entered, because an earlier release activated it. The number of activations; each partition is asked once."""
+        if self.wall.belief.doubt:
+            return 0
+        missing = list[Submission]()
+        for partition in sorted(self.heads.keys() - self._entered):
+            row = self.rows[partition]
+            if row.halted or partition in self.wall.refused or not self.inbox.caught_up(partition, row.position):
+                continue
+            self._entered.add(partition)
+            active = self.active(partition)
+            ids = entering.subjects_of(row, [active], self.count) if active is not None else []
+            if active is None or not ids:
+                continue
+            with self.database.read() as connection:
+                if not slices.read_cases(connection, ids):
+                    missing.append(Submission(partition, "pack", "owner", active.hash))
+        if missing:
+            self.append(missing, now)
+        return len(missing)
 
     # ---- packs ----------------------------------------------------------------------------------------------
 

@@ -143,6 +143,11 @@ class BirthData(EventData, frozen=True, kw_only=True):
 class Own(Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=True):
     """Base of what a case keeps of its own: one struct for each kind that keeps anything, tagged by the kind's name."""
 
+    @property
+    def wakes(self) -> Ms | None:
+        """An instant at which the case comes up by itself, without a clock; None: it does not."""
+        return None
+
 
 class OwnFact(Fact, frozen=True):
     """Base of facts of one kind that change what a case of it keeps."""

@@ -176,7 +176,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
 
     @property
     def next_at(self) -> int | None:
-        """The first instant at which a rung, a parked event's patience or a suspension's end is due."""
+        """The first instant at which a rung, a parked event's patience, a suspension's end or what its kind keeps is
+        due."""
         if self.quarantined:
             return None
         earliest = self.suspended_until
@@ -186,7 +187,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
         for waiting in self.parked:
             if earliest is None or waiting.until < earliest:
                 earliest = waiting.until
-        return earliest
+        wakes = self.own.wakes if self.own is not None and self.closed is None else None
+        return wakes if earliest is None or (wakes is not None and wakes < earliest) else earliest
 
     @property
     def due_at(self) -> int | None:

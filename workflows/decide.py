@@ -23,12 +23,12 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, merging, notices, parking, routing, sla
+from workflows import birth, effects, holding, homes, merging, notices, parking, routing, sla
 from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, Send, believed
-from workflows.definitions import DEFINITIONS, born_by
+from workflows.definitions import DEFINITIONS, born_by, is_home
 from workflows.machine import Definition, Speaker, nobody
 from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
@@ -119,6 +119,8 @@ def _decide(
 ) -> Decision | Refusal | None:
     """The facts of one event, or a refusal; None if it has come early and may wait."""
     event, data, register = incoming.record.event, incoming.data, turn.register
+    if is_home(event.subject):
+        return Refusal(Reason.IMPOSSIBLE, "subject", "this is the case of the home itself, to which nobody speaks")
     post = register.posts.get(event.actor)
     if post is None or post.vacant or not register.stands(post, incoming.arrival):
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
@@ -145,6 +147,8 @@ def _birth(
 ) -> Decision | Refusal:
     """A case begins, by what a post says, or another case: nobody asks that one for a right."""
     begins = definition.births[trigger]
+    if post is not None and homes.is_expected(d.register, d.case.id):
+        return Refusal(Reason.IMPOSSIBLE, "subject", "time bears the case of this id: mint a new one")
     # Told first: the rules below ask the case for its place.
     refused = begins.begin(d, data, post.grid if post else "", home_of(d.case.id), nearby)
     if refused is None and post is not None:
@@ -360,6 +364,13 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy, others: Othe
     elif waiting is not None:
         refusal = Refusal(Reason.EXPIRED, "type", "waited in vain for the state that takes it")
         _give_up(turn, waiting, refusal, d, "expired")
+    elif case.own is not None and case.own.wakes == due and case.closed is None:
+        definition, by_nobody = DEFINITIONS[case.definition], nobody(d.case)
+        woken = definition.destination(definition.wakes, d.case, EventData(), by_nobody) or "="
+        d.ending = definition.ending(definition.wakes)
+        _pull(d, definition, definition.wakes, woken, EventData(), by_nobody)
+        _step(turn, d, facts.Cause(type=DUE, source="time", id=str(d.instant), occurred=d.instant))
+        _release(turn, case, rules, due)
     else:
         # The day until which the case was suspended has come: it is taken up again, by nobody.
         definition = DEFINITIONS[case.definition]
@@ -370,6 +381,22 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy, others: Othe
             _move(d, definition, definition.resumes, dest)
         _step(turn, d, facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant))
         _release(turn, case, rules, due)
+    return turn.result(case.id)
+
+
+def fire_home(case: Case, at: int, course: homes.Course, others: Others = ALONE) -> Result:
+    """Let a home do what is next of it, under the pack that was active when that was due. `at`: when it came up."""
+    turn = Turn(case, course.pack(len(course.activations)), others)
+    d, cause = homes.come_up(case, at, course, turn.find)
+    turn.register = d.register
+    _step(turn, d, cause)
+    return turn.result(case.id)
+
+
+def quarantine_home(case: Case, at: int, course: homes.Course, *, on: bool = True, detail: str = "") -> Result:
+    """Let a home stand still after a firing that failed, or (`on` false) let it go on."""
+    turn = Turn(case, course.pack(len(course.activations)), ALONE)
+    _step(turn, *homes.quarantine(case, at, course, on=on, detail=detail))
     return turn.result(case.id)
 
 

@@ -5,7 +5,7 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from string import Formatter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import NODEFAULT, Struct, structs
 from transitions import Machine
@@ -18,6 +18,7 @@ from workflows.case import AWAITED, TOTAL, Case
 from workflows.decision import Decision, Ending
 from workflows.figures import CLOSED, Measure
 from workflows.holding import Hands
+from workflows.periods import Period
 from workflows.policy.index import Policy
 
 Listed = Literal["always", "asked", "never"]
@@ -104,6 +105,30 @@ class Alias(Struct, frozen=True):
     when: Guard
 
 
+class Owed(NamedTuple):
+    """What a post owes once in every period of a name, under a row of the pack."""
+
+    row: str
+    post: str
+    period: str
+
+
+class Bears(Struct, frozen=True):
+    """How time bears cases of a kind: the home says it to them by sends, when a period begins and when a pack changes.
+
+    `owes(policy, home)`: all that is owed in a home under a pack, in an order that is always the same. `stands(policy,
+    owed, day)`: whether row, post and occupancy stand on a local day (YYYYMMDD). `birth(policy, owed, period)`: the
+    data with which one is born, by the trigger `born`. `ended` is the trigger of one that is owed no more.
+    """
+
+    owes: Callable[[Policy, str], Sequence[Owed]]
+    stands: Callable[[Policy, Owed, int], bool]
+    birth: Callable[[Policy, Owed, Period], EventData]
+    end: Callable[[], EventData]
+    born: str
+    ended: str
+
+
 Table = dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
 """(trigger, state) -> where it leads, each with its guards and the answers they need."""
 
@@ -120,7 +145,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     work is given back. `lapses` is the trigger that a clock pulls when a level lets the turn of its check pass;
     `checking` are the clocks of checks. `listed` says whether lists show such cases: always, only where they are asked
     for, or never. `sends` are triggers that only other cases pull, and `at_end(decision)` is what a case does besides
-    when it comes to its end.
+    when it comes to its end. `wakes` is the trigger that is pulled when what a case keeps comes up (`Own.wakes`), and
+    `bears` says how time bears such cases; None: it does not.
     """
 
     name: str
@@ -146,6 +172,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     ahead: dict[str, frozenset[str]]
     machine: Any
     listed: Listed = "always"
+    wakes: str = ""
+    bears: Bears | None = None
     sends: frozenset[str] = frozenset()
     at_end: Callable[[Decision], None] | None = None
 
@@ -187,7 +215,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     def triggers(self, state: str) -> list[str]:
         """The triggers that a state takes from people."""
         taken = {trigger for trigger, source in self.table if source == state}
-        return sorted(taken - self.sends - {self.lapses})
+        return sorted(taken - self.sends - {self.lapses, self.wakes})
 
     def leading(self, state: str, trigger: str) -> set[str]:
         """The triggers that move a case, from a state or from one ahead of it, into a state that takes `trigger`."""
@@ -215,6 +243,8 @@ def define(
     returns: Collection[str] = (),
     listed: Listed = "always",
     lapses: str = "",
+    wakes: str = "",
+    bears: Bears | None = None,
     at_end: Callable[[Decision], None] | None = None,
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
@@ -226,7 +256,7 @@ def define(
     name, by_name, kept = kind.name, {s.name: s for s in states}, tuple(rows)
     answers, counted = {g.__name__: g for g in guards}, tuple(measures)
     named_clocks = {clock.name: clock for clock in clocks}
-    check_rows(kind, by_name, kept, answers, {*births}, {*aliases})
+    check_rows(kind, by_name, kept, answers, {*births}, {*aliases, *filter(None, (wakes,))})
     pulled = dict.fromkeys(row.trigger for row in kept)
     ends = dict.fromkeys(row.trigger for row in kept if row.dest != "=" and by_name[row.dest].terminal)
     said: dict[str, Iterable[str]] = {
@@ -234,7 +264,7 @@ def define(
         "send": kind.sends,
         "effect": [trigger for trigger in effects if trigger not in OF_ANY_CASE],
         "alias": aliases,
-        "side line": [*filter(None, (escalates, resumes, lapses)), *returns],
+        "side line": [*filter(None, (escalates, resumes, lapses, wakes)), *returns],
         "clock": fulfils,
     }
     for what, triggers in said.items():
@@ -274,6 +304,8 @@ def define(
         listed=listed,
         sends=frozenset(kind.sends),
         at_end=at_end,
+        wakes=wakes,
+        bears=bears,
     )
 
 

@@ -12,6 +12,7 @@ from schemas.envelope import Record, encode_record
 from schemas.events import canonical, trigger_of
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
+from workflows import homes
 from workflows.case import AWAITED, Case
 from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS, births_before
@@ -39,6 +40,9 @@ def park(d: Decision, record: Record, raw: bytes, room: Callable[[], Room], clai
     home, asked = home_of(event.subject), bool(record.digests)
     if case.state == AWAITED and (home not in d.register.grids or d.register.home(home) != home):
         return unknown_code("subject", "home")
+    if asked and homes.only_by_time(canonical(trigger_of(event.type))) and not homes.is_expected(d.register, case.id):
+        detail = "time bears no case of this id: derive it from what is owed, as docs/derived-ids.md says"
+        return Refusal(Reason.IMPOSSIBLE, "subject", detail)
     if asked:
         post = d.register.posts[event.actor]
         refused = forbid_early(post, trigger_of(event.type), case, d.rules, d.register, home, claim)

@@ -15,11 +15,12 @@ import msgspec
 from msgspec import Struct, inspect, structs
 
 from schemas import facts
+from schemas.derived_ids import home_subject
 from schemas.envelope import Envelope, Record, encode_record
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds import SENDS
 from schemas.members import EventData
-from workflows import decide, sla
+from workflows import decide, homes, sla
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -55,7 +56,26 @@ def rehearse(policy: Policy, at: int) -> Rehearsed:
     at = max([at, *(calendar.day_start(calendar.data.first_day) for calendar in policy.calendars.values())]) + DAY_MS
     for name in DEFINITIONS:
         Walk(policy, name, at, done).walk(at)
+    rehearse_home(policy, at, done)
     return done
+
+
+def rehearse_home(policy: Policy, at: int, done: Rehearsed) -> None:
+    """Let a home, one in which something is owed if there is any, be entered, bear, and follow another activation."""
+    home = min(homes.homes(policy), default=policy.root)
+    case = Case(id=home_subject(home))
+    for activations in ([(policy.hash, at)], [(policy.hash, at), (policy.hash, at + DAY_MS)]):
+        course = homes.Course(activations, [], lambda digest: policy)
+        due = activations[-1][1] - 1
+        try:
+            decide.quarantine_home(case, due, course)
+            case = decide.fire_home(case, due, course).case
+            done.states.add((case.definition, case.state))
+            for _ in range(FIRINGS):
+                if case.next_at is not None and case.next_at < at + DAY_MS:
+                    case = decide.fire_home(case, case.next_at, course).case
+        except PACKS:
+            return
 
 
 class OtherCases(Others):

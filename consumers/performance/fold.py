@@ -98,7 +98,12 @@ class Figure(Struct, frozen=True):
 
 
 class OutcomeRow(Struct, frozen=True):
-    """A row of the table `outcomes`: a clock that stopped. Instants in ms UTC, `elapsed` in wall ms."""
+    """A row of the table `outcomes`: a clock that stopped. Instants in ms UTC, `elapsed` in wall ms.
+
+    A clock that starts again in a cycle, under another holder or the same, is another target: a row of its own. What a
+    holder consumed before in that cycle is in `consumed` of its next row, so rows of one holder do not add up: the last
+    one says all.
+    """
 
     case_id: str
     clock: str
@@ -120,6 +125,11 @@ class OutcomeRow(Struct, frozen=True):
     result: str
     why: str
     elapsed: int
+    charged_path: str
+    charged_department: str
+    charged_post: str
+    consumed: int
+    claimed: bool
 
 
 Cell = tuple[str, Place]
@@ -153,7 +163,7 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
         if kind in _JUDGES:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
-                outcomes.append(_outcome(step, fact))
+                outcomes.append(_outcome(step, fact, charged_at(place, fact.charged)))
                 if fact.claimed:
                     _add(cells, [(f"claimed:{fact.clock}", charged_at(place, fact.charged))], 1)
                 if fact.result in UNFULFILLED:
@@ -181,7 +191,7 @@ def _add(cells: dict[Cell, int], changes: Iterable[Cell], value: int) -> None:
         cells[cell] = cells.get(cell, 0) + value
 
 
-def _outcome(step: facts.Step, fact: facts.ClockStopped) -> OutcomeRow:
+def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place) -> OutcomeRow:
     return OutcomeRow(
         step.case,
         fact.clock,
@@ -203,6 +213,11 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped) -> OutcomeRow:
         fact.result,
         fact.why,
         fact.elapsed,
+        charged.path,
+        charged.department,
+        charged.post,
+        fact.consumed,
+        fact.claimed,
     )
 
 

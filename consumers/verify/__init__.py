@@ -27,7 +27,7 @@ from engine.store.rows import CaseRow
 from schemas import facts
 from schemas.partition import home_of, partition_of
 from workflows.case import Case, apply, encode, responsible
-from workflows.definitions import held_by
+from workflows.definitions import comes_up, held_by, is_open
 
 PAGE = 2000
 COLUMNS = tuple(name for name in CaseRow.__struct_fields__ if name != "id")
@@ -197,7 +197,7 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         partition_of(home, partitions),
         case.definition,
         case.state,
-        case.closed is None,
+        is_open(case),
         case.owner.level,
         _path(case),
         case.owner.grid,
@@ -211,7 +211,7 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         case.seq,
         case.opened,
         case.closed,
-        None if nothing_due else case.next_at,
+        None if nothing_due else comes_up(case),
         case.due_at,
         any(clock.provisional for clock in case.clocks),
         encode(case).decode(),

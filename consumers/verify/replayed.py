@@ -10,7 +10,7 @@ What follows from no log is not compared: sealed texts, letters about bytes that
 of a letter ended, what was published and told. Figures, outcomes and alerts follow from the facts: `consumers.verify`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +23,10 @@ from engine import replay
 from engine.errors import LogMismatch, PackUnusable
 from engine.runtime import Engine
 from engine.slice.types import Batch, settled_stamp
-from engine.store import compare, inbox_table, slices, standing
+from engine.store import checks, compare, inbox_table, slices, standing
 from engine.store.database import Connection, open_database
 from engine.store.rows import PartitionRow
+from workflows.turn import SENT, decode_sent
 
 AROUND = 60
 """So many characters of a long value are shown on each side of its first difference."""
@@ -68,7 +69,7 @@ class Decided(NamedTuple):
     stored: Mapping[int, PartitionRow]
     again: Mapping[int, PartitionRow]
     since: Mapping[int, int]  # outcomes of events that arrived before this instant (ms) may be gone, by partition
-    stand: Set[str] = frozenset()  # cases whose records are not decided since a defect
+    aside: Set[str] = frozenset()  # cases that stand since a defect, have heard something late, or talk with such
     later: bool = False  # some stand or have stood
 
     def ends_early(self, partition: int) -> bool:
@@ -106,7 +107,11 @@ def again(
         with database.read() as other:
             stand = {case for p in stored for case in standing.read_ids(connection, p)}
             later = bool(stand) or standing.have_gone_on(connection)
-            yield other, Decided(stored, second.rows, outcomes_kept_since(connection), stand, later)
+            said = [*checks.heard(connection, SENT), *checks.heard(other, SENT)] if later else []
+            waiting = map(decode_sent, standing.read_said(connection))
+            said += [(sent.cause.source, sent.send.to, True) for sent in waiting]
+            aside = set_aside(stand, said)
+            yield other, Decided(stored, second.rows, outcomes_kept_since(connection), aside, later)
 
 
 def mismatches(connection: Connection, other: Connection, decided: Decided, *, records: bool) -> Iterator[Mismatch]:
@@ -115,6 +120,15 @@ def mismatches(connection: Connection, other: Connection, decided: Decided, *, r
         yield from differences(RECORDS, connection, other, decided)
     for table in COMPARED:
         yield from differences(LATER.get(table.table, table) if decided.later else table, connection, other, decided)
+
+
+def set_aside(stand: Set[str], said: Sequence[tuple[str, str, bool]]) -> set[str]:
+    """Cases that stand, those that heard something later than they would have without a defect, and all that these say
+    something to, or hear from: what they were told, and what they found, may differ."""
+    found = {*stand, *(by for _, by, late in said if late)}
+    while more := {case for source, by, _ in said if {source, by} & found for case in (source, by)} - found:
+        found |= more
+    return found
 
 
 def settle_clocks(engine: Engine, connection: Connection, second: Engine, stored: Mapping[int, PartitionRow]) -> None:
@@ -188,7 +202,7 @@ def is_later(table: str, row: Mapping[str, Any], decided: Decided) -> bool:
     or have gone on."""
     if table == "dead_letters" and decided.later and row["position"] is None:
         return True
-    return row.get("case_id" if table != "cases" else "id") in decided.stand
+    return row.get("case_id" if table != "cases" else "id") in decided.aside
 
 
 def follows(table: str, row: Mapping[str, Any], decided: Decided) -> bool:

@@ -25,6 +25,7 @@ Department = Annotated[str, QueryParameter(description="Code of a department.")]
 Group = Annotated[str, QueryParameter(description="A group of categories.")]
 Category = Annotated[str, QueryParameter(description="Code of a category.")]
 Post = Annotated[str, QueryParameter(description="Code of a post.")]
+ClockName = Annotated[str, QueryParameter(description="One clock alone, at the units that are charged with it.")]
 Published = Annotated[str, QueryParameter(description="true: each row also as it stood after the days of grace.")]
 
 
@@ -43,6 +44,7 @@ async def performance(
     group: Group = "",
     category: Category = "",
     post: Post = "",
+    clock: ClockName = "",
     published: Published = "",
 ) -> PerformancePage:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
@@ -60,6 +62,7 @@ async def performance(
         group=group,
         category=category,
         post=post,
+        clock=clock,
         published=published,
     )
     now = context.now()

@@ -64,6 +64,9 @@ CASES_STANDING = Gauge(
     "Cases on which a rule has failed; what comes for them waits, and the others go on.",
     ("partition",),
 )
+HOMES_QUARANTINED = Gauge(
+    "gridpatrol_homes_quarantined", "Homes in which time bears nothing, because the database refuses it."
+)
 BACKPRESSURE = Gauge(
     "gridpatrol_backpressure", "1 while nothing is fetched: database or brokers are away, or enough is at hand."
 )

@@ -35,6 +35,7 @@ from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from schemas.refusals import Reason
 from workflows import case as cases
+from workflows import homes
 from workflows.definitions import DEFINITIONS
 
 _log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         changes = unpublished_figures.count(connection)
         yield d.MESSAGES_UNPUBLISHED.values({("alerts",): lines, ("deadletter",): letters, ("performance",): changes})
     yield d.CASES_STANDING.values({(str(p),): count for p, count in standing.counts(connection)})
+    yield d.HOMES_QUARANTINED.value(dead_letters.count_cases(connection, homes.DUE))
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})
     # Every reason has a series, so that an alert rule sees a rise from nothing.

@@ -9,15 +9,17 @@ from collections.abc import Collection
 from functools import partial
 
 from engine import failures
+from engine.slice.entering import course_of
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import VOICES, firing_name
 from engine.slice.writes import SliceWrites
 from engine.store import standing
 from engine.store.rows import PartitionRow, StandingRow
-from workflows import decide
+from workflows import decide, homes
 from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
+from workflows.definitions import is_home
 from workflows.policy.index import Policy
 from workflows.turn import Others, Result, Sent
 
@@ -121,6 +123,8 @@ class Decisions:
         """
         case = self.reads.case(id_)
         assert case is not None
+        if is_home(id_):
+            return self.fire_home(case, due, arrival)
         rules, register = self.policies(case)
         why = "the database refuses it" if firing_name(case) in self.reads.unstorable else ""
         if not why:
@@ -138,6 +142,26 @@ class Decisions:
         if why:
             self.writes.bury_firing(self.row, case.id, arrival, decide.DUE, why)
 
+    def pressing(self, id_: str, arrival: int) -> int | None:
+        """When something of a case was due that is to come before a record of it at an arrival, though the case comes
+        up later within its spread; None: there is nothing."""
+        case, comes_up = self.reads.cases.get(id_), self.reads.due_at.get(id_)
+        due = case.next_at if case is not None and comes_up is not None else None
+        return due if due is not None and due < arrival and due != comes_up else None
+
+    def fire_home(self, case: Case, at: int, arrival: int) -> None:
+        """A home comes up, at an instant."""
+        course, refused = course_of(self.row, self.reads.policy), firing_name(case) in self.reads.unstorable
+        if refused:
+            why = "the database refuses it"
+            result = decide.quarantine_home(case, at, course, detail=why)
+        else:
+            result = decide.fire_home(case, at, course, self.others)
+        self.enter(result, arrival, "")
+        self.reads.recalculate.discard(case.id)
+        if refused:
+            self.writes.bury_firing(self.row, case.id, arrival, homes.DUE, why)
+
     def hear(self, sent: Sent, arrival: int, voice: str) -> None:
         """What another case has said to one that stood."""
         case = self.reads.case(sent.send.to) or Case(id=sent.send.to)
@@ -147,7 +171,10 @@ class Decisions:
     def release(self, id_: str, arrival: int) -> None:
         """An operator lets the clocks of a quarantined case run again."""
         case = self.reads.find_case(id_)
-        if case is not None and case.quarantined:
+        if case is not None and case.quarantined and is_home(id_):
+            course = course_of(self.row, self.reads.policy)
+            self.enter(decide.quarantine_home(case, arrival, course, on=False), arrival, "")
+        elif case is not None and case.quarantined:
             rules, register = self.policies(case)
             self.enter(decide.quarantine(case, arrival, rules, register, on=False), arrival, "")
 

@@ -11,9 +11,10 @@ from itertools import takewhile
 import msgspec
 from msgspec.structs import replace
 
+from engine import failures
 from engine.errors import LogMismatch
 from engine.principals import OURS
-from engine.slice import timeline
+from engine.slice import entering, timeline
 from engine.slice.decisions import Decisions, HomeCases
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import SKIP, UNDECIDABLE, Batch, Limits, settled_stamp
@@ -23,6 +24,8 @@ from schemas import digests
 from schemas.envelope import Record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
+from workflows.definitions import is_home
+from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ class PartitionRun:
             return until is None
         # Everything that is due before `until` fires, without a record that arrives then.
         if not self.batch.ticking:
+            entering.note_silence(self.row, until, self.decisions.active, self.count)
             done = self._fire_before(until)
             self.row.clock = max(self.row.clock, until)
             return done
@@ -102,6 +106,7 @@ class PartitionRun:
                     return False
             if at is None and self.due.beyond(arrival):
                 return False  # without moving the clock: a case that was not fetched may want a tick of its own
+        entering.note_silence(self.row, arrival, self.decisions.active, self.count)
         if not self._fire_before(arrival) or self._is_full():
             return False
         if ticking:  # in a replay of events a record gets its place in the log here
@@ -156,7 +161,17 @@ class PartitionRun:
         try:
             self.decisions.fire(id_, due, arrival)
         except Exception as error:
+            if is_home(id_):
+                return self._halt(error)
             self.decisions.stand(id_, error, arrival, case.by if case is not None else "")
+
+    def _halt(self, error: Exception) -> None:
+        """A rule has failed on a home. What is born by time and what is told of it would lie still unseen, so the whole
+        partition does, and nothing of the firing counts."""
+        if not failures.is_defect(error):
+            raise error
+        self.row.halted = f"{failures.HALTED}{failures.named(error)}"
+        log.error("partition.halts", extra={"partition": self.row.partition}, exc_info=error)
 
     # ---- ticks of a replay ----------------------------------------------------------------------------------
 
@@ -170,6 +185,7 @@ class PartitionRun:
     def _tick(self, at: int) -> bool:
         """Fire what is due before an instant, and append the tick that released it; what is left gets another."""
         before = self.row.n
+        entering.note_silence(self.row, at, self.decisions.active, self.count)
         done = self._fire_before(at)
         if self.row.n > before:
             self.writes.appended.append(InboxRow(self.row.partition, self.row.position, at, "tick", "owner", ""))
@@ -206,7 +222,10 @@ class PartitionRun:
         self._decide_of(body.event.subject, record, arrival)
 
     def _decide_of(self, id_: str, record: DecodedRecord, arrival: int) -> None:
-        """Decide a record of a case. Where the case stands, or a rule fails on it now, the record waits."""
+        """Decide a record of a case, and before it what was due of the case. Where the case stands, or a rule fails on
+        it now, the record waits."""
+        while (due := self.decisions.pressing(id_, arrival)) is not None:
+            self._fire(id_, due, arrival)
         if id_ not in self.reads.standing:
             try:
                 if record.row.kind == "release":
@@ -253,10 +272,30 @@ class PartitionRun:
         if activations and move != "never":
             self.writes.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
         self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
+        self._enter_homes(active, arrival - 1)
         if self.row.standing:
             place = (self.row.partition, self.row.position, turn_of_record(self.row.n))
             self.writes.waiting.append(WaitingRow(*place, "", arrival, "pack", "", digest))
         self.ended = True
+
+    def _enter_homes(self, active: Policy, at: int) -> None:
+        """Let the homes of the partition come up: those in which something is owed, and those that are there already.
+
+        Where neither this pack nor the one before lets time bear anything, nothing is read and nothing is written.
+        """
+        last_two = [self.reads.policy(digest) for digest, _ in entering.activations_of(self.row)[-2:]]
+        ids = entering.subjects_of(self.row, last_two, self.count)
+        if not ids:
+            return
+        owing, found = {*entering.subjects_of(self.row, [active], self.count)}, list[entering.Entering]()
+        self.reads.fetch(ids, standing_too=False)
+        for id_ in ids:
+            case, due = self.reads.cases.get(id_), self.reads.due_at.get(id_)
+            new = case is None and id_ not in self.reads.broken
+            if (id_ in owing if new else case is not None and not case.quarantined) and (due is None or due > at):
+                found.append(entering.Entering(id_, at, new))
+        if found:
+            self.writes.entering[self.row.partition] = found
 
 
 def voice_of(record: DecodedRecord) -> str:

@@ -24,7 +24,7 @@ from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
 from workflows.case import AWAITED, Case, Waiting
-from workflows.definitions import born_by
+from workflows.definitions import born_by, comes_up
 from workflows.parking import Room
 from workflows.policy.index import Policy
 
@@ -148,7 +148,7 @@ class SliceReads:
             except Exception as error:
                 self.broken[id_] = error
                 continue
-            if next_at is not None and next_at != case.next_at:
+            if next_at is not None and next_at != comes_up(case):
                 self.recalculate.add(id_)
             if case.key and case.closed is None:
                 self.open_under.setdefault(scoped(case.key, id_), {})[id_] = None
@@ -161,9 +161,9 @@ class SliceReads:
         if case.parked is not waited:
             self.count_parked(case, waited, partition)
         self.cases[case.id] = case
-        self.due_at[case.id] = case.next_at
-        if case.next_at is not None:
-            self.due[partition].arm(case.id, case.next_at)
+        self.due_at[case.id] = due = comes_up(case)
+        if due is not None:
+            self.due[partition].arm(case.id, due)
         if case.key:
             neighbours = self.open_under.setdefault(scoped(case.key, case.id), {})
             neighbours.pop(case.id, None)

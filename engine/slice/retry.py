@@ -63,11 +63,19 @@ class CaseRun:
                 self.position = at
                 self.trying = self.firing()
                 self.decisions.fire(id_, due, self.timeline.arrival(at))
+            elif left and (pressing := self.pressing(left[-1].row)) is not None:
+                self.position = left[-1].row.position
+                self.trying = self.firing()
+                self.decisions.fire(id_, pressing, left[-1].row.arrival)
             elif left:
                 self.decide(left.pop())
             else:
                 return True
         return False
+
+    def pressing(self, row: WaitingRow) -> int | None:
+        """When something was due that comes before the record which waits next, within a spread; None: nothing."""
+        return self.decisions.pressing(row.case_id, row.arrival) if row.kind in ("event", "release") else None
 
     def comes_first(self, due: int, at: int, row: WaitingRow) -> bool:
         """Whether a firing, which the record at a position has released, comes before what waits next.

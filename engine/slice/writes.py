@@ -6,6 +6,7 @@ of the slice sees (`SliceReads`). The database gets everything in `write`, each 
 
 from collections.abc import Sequence
 
+from engine.slice.entering import Entering
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
 from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
 from engine.store import dead_letters, inbox_table, slices, standing
@@ -22,6 +23,7 @@ from engine.store.rows import (
     WaitingRow,
 )
 from schemas import digests, facts
+from schemas.derived_ids import HOME
 from schemas.envelope import decode_record
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
@@ -29,7 +31,7 @@ from workflows import case as cases
 from workflows import parking
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
-from workflows.definitions import held_by
+from workflows.definitions import comes_up, held_by, is_open
 from workflows.turn import MOST_SENDS, SENT, DecidedStep, EventOutcome, Result, Sent, encode_sent
 
 TURNS = 2 * MOST_SENDS
@@ -51,6 +53,7 @@ class SliceWrites:
         self.waiting: list[WaitingRow] = []  # what comes for cases that stand
         self.arrivals: list[ArrivalsRow] = []  # of partitions in which a case stands
         self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
+        self.entering: dict[int, list[Entering]] = {}  # homes, by partition
         self.taken: dict[int, int] = {}  # records decided, by partition
         self.answers: list[Answer] = []
         self.released: list[Released] = []
@@ -61,7 +64,10 @@ class SliceWrites:
         connection = self.reads.connection
         inbox_table.append(connection, self.appended)
         slices.write_steps(connection, self.steps)
-        slices.write_cases(connection, list(self.cases.values()))
+        homes = [(partition, each) for partition, found in self.entering.items() for each in found]
+        new = [case_row(Case(id=home.id, definition=HOME), partition, None) for partition, home in homes if home.new]
+        slices.write_cases(connection, [*self.cases.values(), *new])
+        slices.write_due(connection, [(home.at, home.id) for _, home in homes])
         slices.write_parked(connection, list(self.reads.parked.values()))
         standing.write(connection, list(self.standing.values()), self.waiting, self.arrivals)
         slices.write_seen(connection, list(self.seen.values()))
@@ -75,7 +81,7 @@ class SliceWrites:
         """The earliest instant at which something of a partition may be due, once all is written."""
         partition = batch.row.partition
         due = self.reads.due[partition]
-        if due.fetched or any(p == partition for p, _, _ in self.recalculations):
+        if due.fetched or partition in self.entering or any(p == partition for p, _, _ in self.recalculations):
             return slices.read_next_due(self.reads.connection, partition)
         return min((at for at in (batch.next_due, due.first_armed) if at is not None), default=None)
 
@@ -309,7 +315,7 @@ def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
         partition,
         case.definition,
         case.state,
-        case.closed is None,
+        is_open(case),
         case.owner.level,
         path_text(case.path),
         case.owner.grid,
@@ -323,7 +329,7 @@ def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
         case.seq,
         case.opened,
         case.closed,
-        case.next_at,
+        comes_up(case),
         case.due_at,
         any(c.provisional for c in case.clocks),
         cases.encode(case).decode(),

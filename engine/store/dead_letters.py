@@ -17,7 +17,7 @@ from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow, StoredLetterRo
 from engine.store.sealed import LETTER
 from engine.store.sql import execute
 from schemas.envelope import is_known_type, is_subject
-from schemas.refusals import Refusal
+from schemas.refusals import Reason, Refusal
 
 
 class DeadLetter(NamedTuple):
@@ -119,6 +119,12 @@ def read_sealed(connection: Connection, token: str) -> str | None:
     """What was sealed under a token; None once that is gone."""
     body: str | None = execute(connection, "SELECT body FROM sealed WHERE token = ?", token).scalar_one_or_none()
     return body or None  # an empty body in its place
+
+
+def count_cases(connection: Connection, type_: str) -> int:
+    """How many cases have letters of firings of a type that were never replayed."""
+    sql = "SELECT count(DISTINCT case_id) FROM dead_letters WHERE reason = ? AND type = ? AND replayed = ''"
+    return int(execute(connection, sql, str(Reason.FAILED), type_).scalar_one())
 
 
 def counts(connection: Connection) -> list[tuple[str, int, int]]:

@@ -16,6 +16,8 @@ from workflows.case import Clock
 
 By = Literal["", "grid", "level", "department", "group", "category", "post", "day"]
 COLUMN = {"department": "department", "group": "grp", "category": "category", "post": "post", "day": "day"}
+UNIT = ("department", "post")
+"""What a unit is of beside its path."""
 DUE = Clock.__struct_fields__.index("due")
 """Where a clock's deadline stands in the body of a case."""
 
@@ -34,6 +36,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. With `by` level
     they are the levels of the cells themselves. `upto` reads as if nothing had arrived after that instant (ms UTC).
+    With a `clock` it is what became of that clock, at the unit that is charged.
     """
 
     definition: str
@@ -47,6 +50,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     post: str | None = None
     by: By = ""
     upto: int | None = None
+    clock: str = ""
 
 
 # ---- what the fold writes ----------------------------------------------------------------------------
@@ -80,15 +84,16 @@ def clear(connection: Connection) -> None:
 # ---- the pieces of a reading -------------------------------------------------------------------------
 
 
-def key_of(connection: Connection, selection: Selection) -> str:
-    """The SQL of the group's key."""
+def key_of(connection: Connection, selection: Selection, of: str = "") -> str:
+    """The SQL of the group's key. Where `of` is `charged_`, it is that of the unit that is charged."""
     if not selection.by:
         return "''"
+    path = f"{of}path"
     if selection.by == "level":
-        return "CAST(length(path) - length(replace(path, '/', '')) - 1 AS TEXT)"
+        return f"CAST(length({path}) - length(replace({path}, '/', '')) - 1 AS TEXT)"
     if selection.by != "grid":
-        return f"CAST({COLUMN[selection.by]} AS TEXT)"
-    names = [segment(connection, "path", level) for level in range(selection.level, 0, -1)]
+        return f"CAST({of if selection.by in UNIT else ''}{COLUMN[selection.by]} AS TEXT)"
+    names = [segment(connection, path, level) for level in range(selection.level, 0, -1)]
     return "CASE " + " ".join(f"WHEN {name} <> '' THEN {name}" for name in names) + " ELSE '' END"
 
 
@@ -101,9 +106,9 @@ def segment(connection: Connection, text: str, number: int, separator: str = "/"
     return f"coalesce(json_extract({parts}, '$[{number}]'), '')"
 
 
-def where(selection: Selection, *, days: bool = True, post: bool = True) -> tuple[str, list[Any]]:
-    """The SQL of the conditions, and their parameters."""
-    terms = ["definition = ?", "substr(path, 1, ?) = ?"]
+def where(selection: Selection, *, days: bool = True, post: bool = True, of: str = "") -> tuple[str, list[Any]]:
+    """The SQL of the conditions, and their parameters. `of` as for `key_of`."""
+    terms = ["definition = ?", f"substr({of}path, 1, ?) = ?"]
     values: list[Any] = [selection.definition, len(selection.path), selection.path]
     if days:
         terms.append("day BETWEEN ? AND ?")
@@ -111,7 +116,7 @@ def where(selection: Selection, *, days: bool = True, post: bool = True) -> tupl
     for name in ("department", "group", "category", "post"):
         value = getattr(selection, name)
         if value is not None and (post or name != "post"):
-            terms.append(f"{COLUMN[name]} = ?")
+            terms.append(f"{of if name in UNIT else ''}{COLUMN[name]} = ?")
             values.append(value)
     return " AND ".join(terms), values
 
@@ -135,23 +140,39 @@ def sums(connection: Connection, selection: Selection) -> list[tuple[str, str, i
 
 
 def durations(
-    connection: Connection, selection: Selection, clock: str, triggers: Sequence[str]
+    connection: Connection, selection: Selection, clock: str, column: str, chosen: Sequence[str], value: str = "elapsed"
 ) -> dict[str, tuple[int, int, int]]:
-    """key -> (n, median, 90th percentile) of the elapsed milliseconds of clocks that one of these triggers stopped."""
-    condition, values = where(selection)
-    stopped, whys = among(connection, "why", triggers)
+    """key -> (n, median, 90th percentile) of the milliseconds that a clock elapsed, or `consumed`, by nearest rank over
+    those of its outcomes that have one of these values in a column. With the selection's clock they lie at the unit
+    that is charged, else where the problem lies."""
+    of = "charged_" if selection.clock else ""
+    condition, values = where(selection, of=of)
+    among_these, wanted = among(connection, column, chosen)
     if selection.upto is not None:
         condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
     sql = f"""
-        SELECT k, n, max(CASE WHEN place = (n * 50 + 99) / 100 THEN elapsed END),
-               max(CASE WHEN place = (n * 90 + 99) / 100 THEN elapsed END)
-        FROM (SELECT k, elapsed, row_number() OVER (PARTITION BY k ORDER BY elapsed) AS place,
+        SELECT k, n, max(CASE WHEN place = (n * 50 + 99) / 100 THEN spent END),
+               max(CASE WHEN place = (n * 90 + 99) / 100 THEN spent END)
+        FROM (SELECT k, spent, row_number() OVER (PARTITION BY k ORDER BY spent) AS place,
                      count(*) OVER (PARTITION BY k) AS n
-              FROM (SELECT {key_of(connection, selection)} AS k, elapsed FROM outcomes
-                    WHERE clock = ? AND {stopped} AND {condition}) AS chosen) AS ranked
+              FROM (SELECT {key_of(connection, selection, of)} AS k, {value} AS spent FROM outcomes
+                    WHERE clock = ? AND {among_these} AND {condition}) AS chosen) AS ranked
         GROUP BY k, n"""
-    rows = execute(connection, sql, clock, whys, *values)
+    rows = execute(connection, sql, clock, wanted, *values)
     return {key: (n, median, p90) for key, n, median, p90 in rows}
+
+
+def results(connection: Connection, selection: Selection, chosen: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(key, `<result>:<clock>`, how many) of the outcomes of the selection's clock with one of these results, at the
+    unit that is charged and the day on which the clock stopped."""
+    condition, values = where(selection, of="charged_")
+    among_these, wanted = among(connection, "result", chosen)
+    if selection.upto is not None:
+        condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
+    sql = f"""
+        SELECT {key_of(connection, selection, "charged_")} AS k, result || ':' || clock, count(*) FROM outcomes
+        WHERE clock = ? AND {among_these} AND {condition} GROUP BY 1, 2 ORDER BY 1, 2"""
+    return [(*row,) for row in execute(connection, sql, selection.clock, wanted, *values)]
 
 
 def standing(connection: Connection, selection: Selection, at_ms: int) -> list[tuple[str, int, int, int, int]]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from engine.store.alerts import TOLD
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.sql import among, execute, is_sqlite
+from schemas.derived_ids import HOME
 from schemas.facts import Acknowledged
 from schemas.members import tag_of
 from workflows.definitions import DEFINITIONS, ENDINGS, MEASURES
@@ -29,6 +30,7 @@ NAMES = {
     "started": "int",
     "due": "int",
     "elapsed": "int",
+    "consumed": "int",
     "breach": "flag",
     "lapsed": "flag",
     "claimed": "flag",
@@ -50,6 +52,8 @@ NAMES = {
     for member in measure.members
 }
 """The members of facts that anything is counted by; those of a member of theirs behind a dot."""
+ZERO = ("level", "cycle", "consumed")
+"""Those that are zero where they are left out."""
 OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped")
 COUNTED = (*OF_CLOCKS, *dict.fromkeys(tag_of(measure.fact) for measure in MEASURES))
 LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed")
@@ -57,7 +61,7 @@ CHARGED_BY = ("charged.path", "charged.department", "charged.post")
 COUNTED_BY = tuple(
     dict.fromkeys((*LAPSED_BY, *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
 )
-STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed")
+STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed", "consumed")
 ALERTED_BY = ("clock", "level", "cycle", "target", "rung", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
 UNPARKED = '"incident.unparked"'
@@ -85,6 +89,11 @@ OUTCOME = (
     "result",
     "why",
     "elapsed",
+    "charged_path",
+    "charged_department",
+    "charged_post",
+    "consumed",
+    "claimed",
 )
 ALERT = (
     "id",
@@ -209,16 +218,16 @@ def _facts_read(
 
 
 def _member(connection: Connection, name: str) -> str:
-    """The SQL of a fact's member. Levels and cycles that are left out are zero."""
+    """The SQL of a fact's member. Levels, cycles and what was consumed are zero where they are left out."""
     kind = NAMES[name]
     if is_sqlite(connection):
         value = f"json_extract(j.value, '$.{name}')"
-        return f"coalesce({value}, 0)" if kind == "flag" or name in ("level", "cycle") else value
+        return f"coalesce({value}, 0)" if kind == "flag" or name in ZERO else value
     if kind == "flag":
         return f"coalesce(j.value ->> '{name}', '') = 'true'"
     value = f"(j.value #>> '{{{name.replace('.', ',')}}}')"
     value = f"CAST({value} AS bigint)" if kind == "int" else value
-    return f"coalesce({value}, 0)" if name in ("level", "cycle") else value
+    return f"coalesce({value}, 0)" if name in ZERO else value
 
 
 # ---- readings ----------------------------------------------------------------------------------------
@@ -253,9 +262,14 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
 
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
-    facts_read, values = _facts_read(connection, "performance", ("clock.stopped",), STOPPED_BY)
+    members = (*STOPPED_BY, "claimed", *CHARGED_BY)
+    facts_read, values = _facts_read(connection, "performance", ("clock.stopped",), members)
     expected = """SELECT case_id, clock, level, cycle, target, partition, definition, path, department, category, grp,
-                         post, started, due, judged, at, day, result, coalesce(why, ''), elapsed
+                         post, started, due, judged, at, day, result, coalesce(why, ''), elapsed,
+                         coalesce(charged_path, path),
+                         CASE WHEN charged_path IS NULL THEN department ELSE coalesce(charged_department, '') END,
+                         CASE WHEN charged_path IS NULL THEN post ELSE coalesce(charged_post, '') END,
+                         consumed, claimed
                   FROM facts_read WHERE fact = 'clock.stopped'"""
     return _one_sided(connection, facts_read, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
 
@@ -520,10 +534,11 @@ def case_rows(connection: Connection, names: tuple[str, ...], ids: list[str]) ->
 
 
 def cases_without_steps(connection: Connection) -> list[str]:
-    """Cases that no fact speaks of."""
-    sql = """SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
-             ORDER BY id"""
-    return [row[0] for row in execute(connection, sql)]
+    """Cases that no fact speaks of, but for homes that an activation has entered and that have not come up yet."""
+    sql = """
+        SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
+        AND NOT (definition = ? AND seq = 0 AND next_at IS NOT NULL) ORDER BY id"""
+    return [row[0] for row in execute(connection, sql, HOME)]
 
 
 def parked_rows(connection: Connection, ids: list[str]) -> dict[str, dict[str, tuple[str, int, int]]]:

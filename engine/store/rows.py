@@ -168,6 +168,7 @@ class PartitionRow(Struct):
     halted: str
     packs: str
     standing: int = 0  # cases
+    silences: str = ""  # JSON, empty: none
 
 
 class StandingRow(Struct):

@@ -98,6 +98,12 @@ def write_cases(connection: Connection, rows: Sequence[CaseRow]) -> None:
     writes.upsert(connection, cases, sorted(rows, key=attrgetter("id")))
 
 
+def write_due(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
+    """When cases come up, beside what they say themselves: (instant, id)."""
+    if rows:
+        execute_many(connection, "UPDATE cases SET next_at = ? WHERE id = ?", rows)
+
+
 def write_parked(connection: Connection, rows: Sequence[ParkedRow]) -> None:
     """How many events of principals wait with cases now. Where none does, there is no row."""
     writes.upsert(connection, parked, [row for row in rows if row.number])

@@ -150,6 +150,11 @@ def lost(connection: Connection) -> list[tuple[int, str, str]]:
     return [(partition, source, id_) for partition, source, id_ in execute(connection, sql)]
 
 
+def read_said(connection: Connection) -> list[str]:
+    """What cases have said to cases that stand, and is not heard yet, as it is stored."""
+    return list(execute(connection, "SELECT body FROM waiting WHERE kind = 'send'").scalars())
+
+
 def counts(connection: Connection) -> list[tuple[int, int]]:
     """How many cases of each partition stand."""
     sql = "SELECT partition, standing FROM partitions ORDER BY partition"

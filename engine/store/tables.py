@@ -45,6 +45,7 @@ partitions = Table(
     _text("halted"),  # why it stands still; empty: it runs
     _text("packs"),  # JSON: [[hash, arrival], ...] as activated
     _big("standing"),  # how many of its cases stand
+    _text("silences"),  # JSON: [[from, to], ...], arrivals that lie far apart
 )
 
 inbox = Table(
@@ -363,6 +364,11 @@ outcomes = Table(
     _text("why"),
     _big("elapsed"),
     _text("definition"),
+    _text("charged_path"),  # of the unit that is charged, as `path` is of the problem
+    _text("charged_department"),
+    _text("charged_post"),  # where the work was one post's
+    _big("consumed"),  # in the limit's own kind of time
+    Column("claimed", Boolean, nullable=False, server_default=false()),  # on time by the sender's word alone
 )
 Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
 

@@ -19,7 +19,7 @@ from engine.views.names import Names, active_names
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
-from workflows.figures import BEGINNING, CLOSED, EVER, Rate, period_bounds, publication_day, rates, with_sums
+from workflows.figures import BEGINNING, CLOSED, EVER, Rate, period_bounds, publication_day, rate, rates, with_sums
 from workflows.policy.index import Policy
 
 GROUPINGS: tuple[By, ...] = get_args(By)
@@ -29,6 +29,8 @@ Durations = tuple[int, int | None, int | None]
 """Number of closed cases, median and 90th percentile of their elapsed time in ms."""
 
 
+FULFILLED = ("on_time", "overdue", "without_deadline")
+"""Results of clocks whose work was done."""
 CHARGED = ("breach", "claimed", "passed_on", "void")
 """Measures of clocks; behind a colon follows the clock's name. By post they are those of clocks that posts hold."""
 
@@ -49,11 +51,16 @@ class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     group: str = ""
     category: str = ""
     post: str = ""
+    clock: str = ""
     published: str = ""
 
 
 class FigureRow(Struct, frozen=True, kw_only=True):
-    """One line of a reading. Durations in ms. `published` and `restated` only where they were asked for."""
+    """One line of a reading. Durations in ms. `published` and `restated` only where they were asked for.
+
+    Of one clock the durations are of its outcomes that were fulfilled, and beside what elapsed stands what was consumed
+    in the limit's own kind of time; its `on_time_rate` is on_time / (on_time + overdue).
+    """
 
     key: str
     name: str
@@ -66,6 +73,8 @@ class FigureRow(Struct, frozen=True, kw_only=True):
     durations_n: int
     median_ms: int | None
     p90_ms: int | None
+    consumed_median_ms: int | None = None
+    consumed_p90_ms: int | None = None
     published: "FigureRow | None" = None  # as it stood when the period's days of grace were over
     restated: bool | None = None  # what arrived since has changed it
 
@@ -100,6 +109,7 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     rows: list[FigureRow]
     standing: list[OpenCases]
     charged: tuple[str, ...] = CHARGED
+    clock: str = ""  # the one of which alone the rows speak, at the unit that is charged
 
 
 def performance_page(
@@ -120,6 +130,7 @@ def performance_page(
     published = question.published.lower()
     if published not in ("", "0", "1", "true", "false"):
         raise BadQuestion("published", "published is neither true nor false")
+    stands = question.by not in ("post", "day") and not question.post
     selection = select(
         policy,
         definition=question.definition,
@@ -131,9 +142,9 @@ def performance_page(
         post=question.post or None,
         since=since,
         until=until,
+        clock=question.clock,
         by=question.by,
     )
-    stands = question.by not in ("post", "day") and not question.post
     return PerformancePage(
         pack=policy.pack.code,
         definition=selection.definition,
@@ -145,6 +156,7 @@ def performance_page(
         rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
         standing=open_cases(connection, names, selection, now) if stands else [],
         charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
+        clock=question.clock,
     )
 
 
@@ -163,15 +175,23 @@ def select(
     post: str | None = None,
     since: int = BEGINNING,
     until: int = EVER,
+    clock: str = "",
     by: By = "",
 ) -> Selection:
     """What to read: cases of one definition, by default the pack's main one; the subtree of `grid`, the days `since` to
-    `until` (YYYYMMDD, inclusive).
+    `until` (YYYYMMDD, inclusive); with a `clock` that clock alone.
 
     With `by` grid the rows are the children of `grid`, or its descendants at `level`. Raises BadQuestion for a
-    definition that there is not, and for a grid or a level that the pack does not have.
+    definition that there is not, for a clock that it does not have, for a grid or a level that the pack does not have,
+    and for a clock by post that no post holds.
     """
     check_definition(definition)
+    kind = DEFINITIONS[definition or policy.pack.options.main_definition or REFERENCE]
+    if clock and clock not in (TOTAL, *kind.clocks):
+        raise BadQuestion("clock", f"cases of this kind have no such clock, only {', '.join((TOTAL, *kind.clocks))}")
+    if clock and (by == "post" or post is not None) and not kind.held_by_posts(clock):
+        field = "by" if by == "post" else "post"
+        raise BadQuestion(field, "no post holds this clock: ask by grid, department or level, whom it is charged to")
     if grid is not None and grid not in policy.grids:
         raise BadQuestion("grid", "the active pack has no grid of this code")
     deepest = policy.leaf_level
@@ -179,7 +199,7 @@ def select(
         raise BadQuestion("level", f"level: the active pack has no such level, only levels 1 to {deepest}")
     path = policy.path(grid) if grid is not None else ()
     return Selection(
-        definition=definition or policy.pack.options.main_definition or REFERENCE,
+        definition=kind.name,
         path="".join(f"/{code}" for code in path) + "/",
         level=level if level is not None else min(max(len(path), 1) + 1, deepest),
         since=since,
@@ -189,6 +209,7 @@ def select(
         category=category,
         post=post,
         by=by,
+        clock=clock,
     )
 
 
@@ -270,7 +291,9 @@ def open_cases(connection: Connection, names: Names, selection: Selection, at_ms
 def _rows(
     connection: Connection, names: Names, selection: Selection, sums: list[tuple[str, str, int]]
 ) -> list[FigureRow]:
-    durations = figures.durations(connection, selection, TOTAL, CLOSING)
+    if selection.clock:
+        return rows_of_clock(connection, names, selection, sums)
+    durations = figures.durations(connection, selection, TOTAL, "why", CLOSING)
     counts: dict[str, dict[str, int]] = {} if selection.by else {"": {}}
     definition = DEFINITIONS[selection.definition]
     for key, measure, value in sums:
@@ -278,6 +301,33 @@ def _rows(
         if selection.by != "post" or of_clock not in CHARGED or definition.held_by_posts(clock):
             counts.setdefault(key, {})[measure] = value
     rows = [_row(names, selection, key, with_sums(counts[key]), durations.get(key)) for key in counts]
+    return sorted(rows, key=lambda row: row.key)
+
+
+def rows_of_clock(
+    connection: Connection, names: Names, selection: Selection, sums: list[tuple[str, str, int]]
+) -> list[FigureRow]:
+    """What became of one clock, a row for each unit that is charged with it."""
+    clock, counts = selection.clock, dict[str, dict[str, int]]() if selection.by else {"": dict[str, int]()}
+    mine = [row for row in sums if row[1] in [f"{measure}:{clock}" for measure in CHARGED]]
+    for key, measure, value in mine + figures.results(connection, selection, FULFILLED):
+        counts.setdefault(key, {})[measure] = value
+    elapsed = figures.durations(connection, selection, clock, "result", FULFILLED)
+    consumed = figures.durations(connection, selection, clock, "result", FULFILLED, "consumed")
+    rows = []
+    for key, found in counts.items():
+        on_time, overdue = (found.get(f"{result}:{clock}", 0) for result in ("on_time", "overdue"))
+        _, median, p90 = consumed.get(key, (0, None, None))
+        rows.append(
+            structs.replace(
+                _row(names, selection, key, found, elapsed.get(key)),
+                on_time_rate=rate(on_time, on_time + overdue),
+                n=on_time + overdue,
+                thin=on_time + overdue < names.register.options.min_n,
+                consumed_median_ms=median,
+                consumed_p90_ms=p90,
+            )
+        )
     return sorted(rows, key=lambda row: row.key)
 
 

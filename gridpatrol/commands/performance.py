@@ -52,6 +52,7 @@ def command() -> None:
 @click.option("--group", type=options.TEXT, default="", help="Only of this group of categories.")
 @click.option("--category", type=options.TEXT, default="", help="Only of this category.")
 @click.option("--post", type=options.TEXT, default="", help="Only of this post.")
+@click.option("--clock", type=options.TEXT, default="", help="One clock alone, at the units that are charged with it.")
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.database
 @options.as_json
@@ -62,6 +63,7 @@ def show_performance(database: str | None, as_json: bool, from_: str, to: str, p
     Examples:
       gridpatrol performance show --grid WY --period month
       gridpatrol performance show --by department --from 2026-03-01 --to 2026-03-31 --json
+      gridpatrol performance show --by department --clock handle
     """
     question = PerformanceQuestion(since=from_, until=to, published="true" if published else "", **filters)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:

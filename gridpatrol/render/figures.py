@@ -2,7 +2,7 @@
 
 import click
 
-from engine.views.performance import PerformancePage
+from engine.views.performance import FigureRow, PerformancePage
 from gridpatrol.render.tables import duration, table
 
 HEADS = (
@@ -19,12 +19,28 @@ HEADS = (
     "在办 open",
     "超期 overdue",
 )
+OF_CLOCK = (
+    "key",
+    "name",
+    "按期 on time",
+    "超期 overdue",
+    "移交 passed on",
+    "作废 void",
+    "按期率",
+    "median",
+    "p90",
+    "consumed",
+    "p90",
+)
 
 
 def figure_table(page: PerformancePage) -> None:
     """Print one line per key. A rate from too few cases stands in brackets: it ranks nothing."""
     days = f"{page.since or 'the beginning'} to {page.until or 'now'}"
     click.echo(f"{page.pack} {page.grid}, {page.definition}, by {page.by or 'all'}, {days}")
+    if page.clock:
+        table(OF_CLOCK, [_of_clock(row, page.clock) for row in page.rows], right=range(2, 11))
+        return
     standing = {row.key: row for row in page.standing}
     rows = []
     for row in page.rows:
@@ -48,3 +64,17 @@ def figure_table(page: PerformancePage) -> None:
     table(HEADS, rows, right=range(2, 12))
     if any(row.thin for row in page.rows):
         click.echo("(in brackets: too few cases to rank)")
+
+
+def _of_clock(row: FigureRow, clock: str) -> tuple[object, ...]:
+    share, spans = (
+        row.on_time_rate.basis_points,
+        (row.median_ms, row.p90_ms, row.consumed_median_ms, row.consumed_p90_ms),
+    )
+    return (
+        row.key,
+        row.name,
+        *(row.counts.get(f"{result}:{clock}", 0) for result in ("on_time", "overdue", "passed_on", "void")),
+        "-" if share is None else f"{share / 100:.2f}%",
+        *("" if ms is None else duration(ms) for ms in spans),
+    )

@@ -46,6 +46,10 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
         click.echo(f"  with {_unit(shown.owner)}")
     if shown.holder:
         click.echo(f"  经手 in the hands of {_unit(shown.holder)}")
+    if shown.merged_into:
+        click.echo(f"  并入 goes on in {shown.merged_into}")
+    if shown.absorbed:
+        click.echo(f"  并案 goes on for {', '.join(shown.absorbed)}")
     for clock in shown.clocks:
         name = both(CLOCKS, clock.name)
         if clock.due_at is None:

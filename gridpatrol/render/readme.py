@@ -107,7 +107,7 @@ def blocks() -> dict[str, Callable[[], str]]:
     return {
         "timeline": timeline,
         "explained": explained,
-        **{name: partial(diagram, definition) for name, definition in DEFINITIONS.items()},
+        **{d.name: partial(diagram, d) for d in DEFINITIONS.values() if d.listed != "never"},
     }
 
 

@@ -13,7 +13,7 @@ from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
 from gridpatrol.render.terms import ALERT_ENDS, MOVES, RESULTS, RUNGS, SOURCES, WORDS, both
 from schemas import facts
-from schemas.members import Fact
+from schemas.members import Fact, Ms
 from workflows.definitions import CLOCKS, DEFINITIONS
 from workflows.machine import Definition
 from workflows.turn import SENT
@@ -60,8 +60,11 @@ class StepText:
                 self.instant = fact.due_at
             elif isinstance(fact, facts.Assigned):
                 self.named.add(fact.grid)
-            own = definition.sentences.get(type(fact), "") if definition else ""
-            sentence = own.format(**structs.asdict(fact)) if own else ""
+            own, members = definition.sentences.get(type(fact), "") if definition else "", structs.asdict(fact)
+            if own:
+                instants = [member.name for member in structs.fields(fact) if member.type == Ms]
+                members |= {name: clock.minute(members[name]) for name in instants}
+            sentence = own.format(**members) if own else ""
             sentence = sentence or _of_way(fact, self) or _of_work(fact, self) or _of_clock(fact, self)
             if isinstance(fact, facts.Evidenced) and self.sentences and self.sentences[-1].startswith(EVIDENCE):
                 self.sentences[-1] += f", {fact.kind}"

@@ -8,6 +8,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
+from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.members import EventData, Kind, Own
@@ -15,6 +16,7 @@ from schemas.members import EventData, Kind, Own
 KINDS: tuple[Kind, ...] = (
     INCIDENT,
     SERVICE_REQUEST,
+    HOME,
 )
 
 if TYPE_CHECKING:

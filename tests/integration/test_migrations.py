@@ -31,7 +31,7 @@ from engine.settings import Settings
 from engine.store import figures, inbox_table, tables, unpublished_figures, writes
 from engine.store.database import MIGRATIONS, Database, open_database
 from engine.store.dead_letters import DeadLetter, write
-from engine.store.rows import LetterRow, SeenRow
+from engine.store.rows import LetterRow, SeenRow, WaitingRow
 from engine.store.sql import execute
 from engine.store.tables import metadata, sealed
 from gridpatrol.cli import main
@@ -343,6 +343,21 @@ def test_a_topic_of_figures_gets_them_by_kind_and_those_of_before_become_nothing
         told = {row[:-2]: row.value for row in noted if row.definition == "incident"}
         assert {row[:-2] for row in noted if not row.definition} == set(told)
         assert sum(told.values()) == sum(value for _, _, value in stand) > 100
+
+
+def test_what_waits_for_a_case_that_stands_waits_on_and_only_records_go_back(migrated: Database) -> None:
+    to(migrated, "0012")
+    columns = "partition, position, case_id, arrival, kind, principal, body"
+    with migrated.begin() as connection:
+        execute(connection, f"INSERT INTO waiting ({columns}) VALUES (0, 7, 'c', 5, 'event', 'p', 'b')")
+    migrated.upgrade()
+    of = {"waiting": f"{columns}, turn, nearby"}
+    assert contents(migrated, of)["waiting"] == [(0, 7, "c", 5, "event", "p", "b", 0, "")]
+    with migrated.begin() as connection:
+        writes.insert(connection, tables.waiting, [WaitingRow(0, 7, 130, "c", 6, "send", "", "{}")])
+    to(migrated, "0012")
+    assert contents(migrated, {"waiting": columns})["waiting"] == [(0, 7, "c", 5, "event", "p", "b")]
+    migrated.upgrade()
 
 
 def test_an_acknowledgement_of_before_is_of_the_post_that_its_fact_names_and_the_alert_fires_on(

@@ -26,6 +26,7 @@ from engine.views import performance
 from engine.views.names import Names
 from engine.views.questions import BadQuestion
 from lab import runs
+from schemas import facts
 from schemas.members import Fact
 from tests.support.builders import at, changed, instant, weiyang
 from tests.support.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
@@ -253,6 +254,72 @@ def test_what_a_post_let_lapse_is_told_by_post_where_posts_hold_the_work(db, mon
         m: n for m, n in whole.counts.items() if m.partition(":")[0] in performance.CHARGED
     }
     assert rows[post]["breach:total"] == whole.counts["breach:total"] > 0
+
+
+@pytest.mark.parametrize("by", ["grid", "department", "level", "category", ""])
+def test_what_became_of_a_clock_is_asked_by_the_unit_that_is_charged(db, by):
+    """Counts and nearest ranks of one clock, told a second time from the facts that stopped it."""
+    teller = Teller(1)
+    assert teller.say("report.submitted", "WY-12345", category="D2-01", source="hotline", grid="WY01-01")
+    assert teller.say("incident.dispatched", "WY-CHIEF", 30 * MINUTE, lead="WY-URBAN")
+    assert teller.say("incident.returned", "WY-URBAN-H", 60 * MINUTE, reason="not_our_duty")
+    assert teller.say("incident.dispatched", "WY-CHIEF", 20 * MINUTE, lead="WY-URBAN")
+    assert teller.say("handling.completed", "WY-URBAN-H", 90 * MINUTE)
+    plots = [[(k * 5 + j * 3) % 64 for j in range(12)] for k in range(8)]
+    lives = [teller.life, *(live(k + 2, _choices(plot)) for k, plot in enumerate(plots))]
+    steps = numbered(shuffled([life.steps for life in lives], []))
+    write(db, steps)
+    drain(db)
+    compared: dict[str, int] = {}
+    for clock in ("accept", "handle", "verify"):
+        wanted: dict[str, list[facts.ClockStopped]] = {}
+        for step in (step for step in steps if step.definition == "incident"):
+            for fact in step.facts:
+                if isinstance(fact, facts.ClockStopped) and fact.clock == clock and fact.charged:
+                    wanted.setdefault(key_of_unit(by, fact.charged, step.category), []).append(fact)
+        rows = figure_rows(db, weiyang(), definition="incident", by=by, level=4 if by == "grid" else None, clock=clock)
+        said = {row.key: row for row in rows}
+        only_late = said.keys() - wanted.keys()  # their clock runs still
+        assert {m for key in only_late for m in said[key].counts} <= {f"breach:{clock}"}
+        for key, stopped in wanted.items():
+            results = Counter(f"{fact.result}:{clock}" for fact in stopped)
+            row, done = said[key], [f for f in stopped if f.result not in ("passed_on", "void")]
+            assert {m: n for m, n in row.counts.items() if m in results} == dict(results)
+            spans = (row.median_ms, row.p90_ms, row.consumed_median_ms, row.consumed_p90_ms)
+            assert spans == (*ranks([f.elapsed for f in done]), *ranks([f.consumed for f in done]))
+            assert (row.durations_n, row.n) == (len(done), len([f for f in done if f.due is not None]))
+        compared[clock] = sum(map(len, wanted.values()))
+    assert min(compared["accept"], compared["handle"]) > 2 and compared["verify"] > 0
+
+
+def key_of_unit(by: str, unit: facts.Unit, category: str) -> str:
+    """The key under which a reading by this has what is charged to a unit."""
+    keys = {"grid": unit.grid, "department": unit.department, "level": str(unit.level), "category": category, "": ""}
+    return keys[by]
+
+
+def ranks(values: list[int]) -> tuple[int | None, int | None]:
+    """Median and 90th percentile by nearest rank."""
+    ordered = sorted(values)
+    return (nearest(ordered, 50), nearest(ordered, 90)) if ordered else (None, None)
+
+
+def nearest(ordered: list[int], share: int) -> int:
+    """The smallest value that is not below this share of all, in per cent."""
+    return next(value for k, value in enumerate(ordered, 1) if 100 * k >= share * len(ordered))
+
+
+@pytest.mark.parametrize(("asked", "field"), [({"by": "post"}, "by"), ({"post": "WY-CHIEF"}, "post")])
+def test_a_clock_by_post_is_refused_where_no_post_holds_it(asked, field):
+    with pytest.raises(BadQuestion) as refused:
+        performance.select(weiyang(), definition="incident", clock="handle", **asked)
+    assert refused.value.field == field
+
+
+def test_a_clock_that_a_kind_of_case_does_not_have_is_refused_with_those_that_it_has():
+    with pytest.raises(BadQuestion) as refused:
+        performance.select(weiyang(), definition="service_request", clock="verify")
+    assert refused.value.field == "clock" and "accept" in str(refused.value)
 
 
 def charged_to(post: str, fact: Fact) -> Fact:

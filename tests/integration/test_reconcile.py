@@ -201,6 +201,11 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"DELETE FROM outcomes WHERE case_id = {CLOSED} AND clock = 'total'", "outcome", "total"),
         (f"UPDATE outcomes SET elapsed = elapsed + 1 WHERE case_id = {CLOSED}", "outcome", "elapsed"),
         (f"UPDATE outcomes SET arrival = arrival - 1 WHERE case_id = {CLOSED}", "outcome", "arrival"),
+        (f"UPDATE outcomes SET charged_path = '/XA/' WHERE case_id = {CLOSED}", "outcome", "charged_path"),
+        (f"UPDATE outcomes SET charged_department = 'X' WHERE case_id = {CLOSED}", "outcome", "charged_department"),
+        (f"UPDATE outcomes SET charged_post = 'X' WHERE case_id = {CLOSED}", "outcome", "charged_post"),
+        (f"UPDATE outcomes SET consumed = consumed + 1 WHERE case_id = {CLOSED}", "outcome", "consumed"),
+        (f"UPDATE outcomes SET claimed = NOT claimed WHERE case_id = {CLOSED}", "outcome", "claimed"),
         # Contributions: what a case still holds.
         ("UPDATE contributions SET body = '[[]]'", "contribution", "total"),
         # Alerts.

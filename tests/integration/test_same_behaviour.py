@@ -18,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from rich.cells import cell_len
 
 from engine.packs import folder_of
+from engine.store.database import open_database
+from engine.views.names import Names
+from engine.views.performance import figure_rows, select
 from gridpatrol.demo.month import write_month
 from schemas import facts
 from tests.support import recorded
@@ -35,6 +39,7 @@ from tests.support.recorded import (
     laid,
     sums,
 )
+from workflows.definitions.incident import INCIDENT
 
 END = "2026-10-16T10:00:00+08:00"
 """When the demo's month ends; its seed is that of `gridpatrol demo run`."""
@@ -77,8 +82,8 @@ def as_answered_then(said: dict[str, str]) -> dict[str, str]:
 
 
 def without_added(said: dict[str, str]) -> dict[str, str]:
-    """Answers that do not say which measures count at the unit that is charged, nor who must act."""
-    charged = re.compile(r',\s*"charged": \[[^\]]*\]')
+    """Answers that do not say what counts at the unit that is charged, what clocks consumed, nor who must act."""
+    charged = re.compile(r',\s*"charged": \[[^\]]*\],\s*"clock": ""|\s*"consumed_(median|p90)_ms": null,')
     holder = re.compile(r'^( +)"holder": (null|\{$.*?^\1\}),\n', re.DOTALL | re.MULTILINE)
     found = {command: holder.sub("", charged.sub("", text)) for command, text in said.items()}
     if LATE in found:
@@ -206,6 +211,29 @@ def test_every_alert_of_a_check_or_a_closing_reaches_a_post_of_the_level_that_mu
                 assert grid in {policy.posts[post].grid for post in fact.to}, (step.case, fact)
                 told[fact.clock] += 1
     assert told["verify"] > 100 and told["close"] > 0, told
+
+
+def test_what_is_charged_to_a_grid_is_its_own_and_that_of_the_grids_below_it(month_url: str) -> None:
+    """For every grid of the month and every measure of clocks: the rows of its children and its own add up to it."""
+    policy, compared = weiyang(), Counter[str]()
+    with closing(open_database(month_url)) as database, database.read() as connection:
+        names = Names(policy)
+        clocks = ["", "total", *INCIDENT.clocks]
+        for grid, clock in ((code, clock) for code in policy.grids for clock in clocks):
+            asked = select(policy, definition="incident", grid=grid, clock=clock)
+            (whole,) = figure_rows(connection, names, asked)
+            rows = figure_rows(connection, names, structs.replace(asked, by="grid"))
+            below = {code for code, known in policy.grids.items() if known.parent == grid}
+            assert {row.key for row in rows} <= {grid, *below}
+            total = Counter[str]()
+            for row in rows:
+                total.update(row.counts)
+            assert total == whole.counts, (grid, clock)
+            own = Counter[str]()
+            for row in (row for row in rows if row.key == grid):
+                own.update(m.partition(":")[0] for m in row.counts if ":" in m)
+            compared.update(own if below else {})
+    assert set(compared) >= {"breach", "passed_on", "void", "on_time", "overdue"}, compared
 
 
 def test_no_unit_is_charged_with_a_clock_that_it_did_not_hold(month_url: str, tmp_path: Path) -> None:

@@ -12,22 +12,29 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.verify import verify
 from consumers.verify.replayed import replayed_beside
 from engine import failpoints
 from engine.failpoints import Interrupted
-from engine.store import standing
+from engine.policies import Policies
+from engine.store import exports, standing
+from engine.views.incident_detail import IncidentDetail, incident_detail
+from engine.views.names import active_names
+from gridpatrol.render import incidents
 from lab import runs
 from lab.runs import engine_on
 from schemas import facts
-from tests.integration.test_isolation import refuse, relent, tick
+from schemas.kinds.incident import Absorbed
+from tests.integration.test_isolation import damage, refuse, relent, tick
 from tests.integration.test_standing import SECRET, broken, check_as_clean, check_beside, restarted, work
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on
-from tests.support.builders import subject
+from tests.support.builders import HOUR, subject
 from tests.support.errands import Owed, Passed, errands
-from workflows import birth
+from workflows import birth, sla
+from workflows.case import Clock
 from workflows.decision import Decision
 
 FIRST, SECOND, THIRD = (subject("WY01", number) for number in (1, 2, 3))
@@ -251,6 +258,8 @@ def test_a_target_whose_rule_fails_stands_and_what_is_said_to_it_waits_in_order(
             assert (row.place.rpartition(":")[0], waiting) == ("workflows.decide:_pull", 3)
         assert SECRET not in repr(line.engine.rows)
         assert work(restarted(line)) == []  # tried again, and it stands on
+    check_beside(line, tmp_path / "stands")
+    with broken("case.absorbed", chosen=lambda id_: id_ == FIRST):
         assert [str(m) for m in verify(line.engine.database, live=True)] == []
     line = restarted(line)
     assert work(line) == ["done"]
@@ -260,6 +269,7 @@ def test_a_target_whose_rule_fails_stands_and_what_is_said_to_it_waits_in_order(
         [facts.SurvivorEnded(case=FIRST, state="closed")]
     ] * 2
     assert stands(line) == [] and [step.seq for step in line.steps(1)] == [1, 2, 3, 4]
+    check_beside(line, tmp_path / "went-on")  # though the merged cases heard of its end later than they would have
     assert [str(m) for m in verify(line.engine.database, live=True)] == []
     with line.engine.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM waiting").scalar_one() == 0
@@ -283,7 +293,7 @@ def test_a_survivor_that_stands_for_its_own_record_hears_what_came_meanwhile_as_
     check_beside(line, tmp_path / "went-on")
 
 
-def test_what_a_case_says_that_has_stood_is_heard_when_it_goes_on(line: Line) -> None:
+def test_what_a_case_says_that_has_stood_is_heard_when_it_goes_on(line: Line, tmp_path: Path) -> None:
     report(line, 1, 2)
     work(line)
     with broken("incident.merged", chosen=lambda id_: id_ == SECOND):
@@ -294,6 +304,7 @@ def test_what_a_case_says_that_has_stood_is_heard_when_it_goes_on(line: Line) ->
     assert work(line) == ["done"]
     assert [(step.seq, step.at - NOW) for step in line.steps(1)] == [(1, 0), (2, 2), (3, 2)]
     assert line.of(facts.Absorbed, 1) and [step.at - NOW for step in line.steps(2)] == [0, 1]
+    check_beside(line, tmp_path / "went-on")
     assert [str(m) for m in verify(line.engine.database, live=True)] == []
 
 
@@ -313,16 +324,68 @@ def test_a_birth_whose_rule_fails_stands_as_well_and_is_born_when_that_is_mended
         assert [str(m) for m in verify(line.engine.database, live=True)] == []
 
 
-def test_targets_of_three_that_fail_at_one_line_halt_the_partition(line: Line) -> None:
-    with errands(bear(4, 5, 6, 7)), pytest.MonkeyPatch.context() as patch:
-        report(line, 1)
-        work(line)
+def test_where_targets_of_three_who_speak_fail_at_one_line_the_partition_halts(line: Line) -> None:
+    def said_by(principal: str, number: int) -> None:
+        said = line.submission("case.urged", "WY-SUPERVISOR", NOW + number, case=subject("WY01", number))
+        line.engine.append([msgspec.structs.replace(said, principal=principal)], NOW + number)
+        assert work(line) == ["done"]
+
+    report(line, 1, 2, 3)
+    work(line)
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(birth, "total_clock", lambda d, data: 1 // 0)
-        urge(line, 1, NOW + 1)
-        line.say("case.commented", "WY01-01-MEMBER", NOW + 2, case=FIRST)
-        work(line)
-        # One who speaks is one voice, however many cases it is about.
+        with errands(bear(4, 5, 6, 7)):
+            said_by("app", 1)  # one who speaks is one voice, however many cases it is about
         assert len(stands(line)) == 4 and not line.engine.rows[0].halted
+        for number, principal in ((2, "hotline"), (3, "phone")):
+            with errands(bear(10 + number)):
+                said_by(principal, number)
+    assert line.engine.rows[0].halted.startswith("defect at workflows.") and len(stands(line)) == 6
+
+
+def test_what_is_said_to_a_case_of_another_home_is_a_defect_of_the_one_that_says_it(line: Line) -> None:
+    with errands(lambda d: d.send(subject("WY02", 1), "errand.passed", Passed())):
+        report(line, 1)
+        urge(line, 1, NOW + 1)
+        assert work(line) == ["done", "pending"]
+        assert stands(line) == [FIRST]
+
+
+def test_what_a_firing_says_to_one_that_stands_comes_between_what_was_due_of_that_one(
+    line: Line, tmp_path: Path
+) -> None:
+    """Both are due before the same record: the earlier one comes first, as if neither had waited."""
+    ring = sla.ring
+
+    def loud(d: Decision, clock: Clock) -> Any:
+        found = ring(d, clock)
+        if d.case.id == SECOND and d.arrival == DUE:
+            d.send(FIRST, "case.absorbed", Absorbed(cases=(THIRD,)))
+        return found
+
+    line.report(1, due=DUE + 1)
+    line.report(2, due=DUE)
+    work(line)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sla, "ring", loud)
+        with broken("case.commented", chosen=lambda id_: id_ == FIRST):
+            line.say("case.commented", "WY01-01-MEMBER", NOW + 1, case=FIRST)
+            tick(line, DUE + HOUR)
+        line = restarted(line)
+        assert work(line) == ["done"]
+        causes = [json.loads(step.cause)["type"].removeprefix("gridpatrol.") for step in line.steps(1)]
+        assert causes[-2:] == ["case.sent", "clock.due"] and line.breaches(1)
+        check_as_clean(line, tmp_path)
+
+
+def test_a_survivor_that_cannot_be_read_costs_the_record_that_names_it_only_its_time(line: Line) -> None:
+    report(line, 1, 2, 3)
+    work(line)
+    damage(line, 1, "{", "[")
+    merge(line, 2, FIRST, NOW + 1)
+    line.close(3, NOW + 2)
+    assert work(line) == ["pending", "done"]
+    assert stands(line) == [SECOND]
 
 
 def test_a_target_that_the_database_refuses_is_quarantined_and_the_sender_s_step_stands(
@@ -481,3 +544,33 @@ def test_what_waits_for_a_target_that_the_database_refuses_quarantines_it_then(l
     assert [fact.cases for fact in line.of(facts.Absorbed, 1)] == [(THIRD,)]
     relent(line.engine.database, "facts")
     assert [str(m) for m in verify(line.engine.database, live=True)] == []
+
+
+# ---- what people see -----------------------------------------------------------------------------------------
+
+
+def test_the_answer_and_the_story_of_both_cases_say_where_they_go_on(
+    line: Line, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(line, 1, 2)
+    merge(line, 2, FIRST, NOW + 1)
+    work(line)
+    first, second = shown(line, FIRST), shown(line, SECOND)
+    assert (first.absorbed, second.merged_into) == ([SECOND], FIRST)
+    told = capsys.readouterr().out
+    assert f"  并案 goes on for {SECOND}\n" in told and f"  并入 goes on in {FIRST}\n" in told
+    assert f"另一案件 another case  并案 goes on for {SECOND}" in told
+    line.close(1, NOW + 2)
+    work(line)
+    capsys.readouterr()
+    assert shown(line, FIRST).absorbed == [SECOND]
+    assert shown(line, SECOND).state == "merged"
+    assert f"存续件终结 {FIRST} has ended: closed" in capsys.readouterr().out
+
+
+def shown(line: Line, id_: str) -> IncidentDetail:
+    """A case as the door answers it, printed as the command prints it."""
+    with line.engine.database.read() as connection:
+        found = incident_detail(connection, Policies(), id_, NOW)
+        incidents.incident_detail(found, exports.steps_of(connection, id_), active_names(connection, Policies()))
+    return found

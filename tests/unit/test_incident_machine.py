@@ -29,6 +29,7 @@ from workflows.machine import Alias, Birth, Definition, NamedClock, Speaker, Sta
 TRIGGERS = sorted(
     {canonical(trigger_of(name)) for name in EVENT_TYPES} | {"verification.checked", "verification.lapsed"}
 )
+SPOKEN_TO = [name for name, definition in DEFINITIONS.items() if definition.table]
 NOBODY = Speaker("", "", 0, "", 4)
 DOOR = Kind("door", {"go": EventType(EventData, "去", {}), "stay": EventType(EventData, "留", {})})
 
@@ -259,7 +260,7 @@ def test_no_state_can_be_jumped_to(name):
     assert not [event for event in definition.machine.events if event.startswith("to_")]
 
 
-@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize("name", SPOKEN_TO)
 def test_every_state_can_be_reached_and_every_open_one_left(name):
     definition = DEFINITIONS[name]
     edges = {(s, dest) for (_, s), targets in definition.table.items() for dest, _ in targets if dest != "="}
@@ -359,7 +360,7 @@ def test_the_picture_shows_every_state_and_every_move(name):
                 assert any(trigger in names for names in drawn)
 
 
-@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize("name", SPOKEN_TO)
 def test_only_what_every_open_state_takes_leaves_the_frame(name):
     definition = DEFINITIONS[name]
     inside = [s.name for s in definition.states.values() if s.name != "awaited" and not s.terminal]

@@ -26,7 +26,7 @@ from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.events import EVENT_TYPES, OF_ANY_CASE, trigger_of
 from schemas.refusals import Refusal
 from tests.support.builders import DAY, at, changed, event, instant, subject, weiyang
-from workflows import birth, decide, effects, parking, routing, sla
+from workflows import birth, decide, effects, homes, parking, routing, sla
 from workflows.case import Case, encode
 from workflows.clocks.limits import DayMeaning, LimitError
 from workflows.clocks.timescales import CalendarError
@@ -92,6 +92,7 @@ RULES = (
     (effects, "raise_to assign tell_evidence check_department unknown_code"),
     (decide, "_birth _proceed _move _release _retry _give_up _unpark _ring recalculate quarantine"),
     (parking, "park"),
+    (homes, "come_up enter follow turn lost quarantine"),
 )
 """What a rehearsal must have called, besides every effect, and every birth of every definition."""
 

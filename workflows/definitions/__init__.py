@@ -6,18 +6,24 @@ compiles a table; it knows no kind of case.
 
 from collections.abc import Iterable
 
+from schemas.derived_ids import home_subject
 from schemas.events import EVENT_TYPES, trigger_of
+from schemas.kinds.home import Home
 from schemas.members import EventData
+from schemas.partition import home_of
 from workflows.case import TOTAL, Case
+from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.figures import Measure
 from workflows.holding import Holder, holder_of
-from workflows.machine import Definition
+from workflows.machine import Bears, Definition
+from workflows.periods import spread_of
 
 KINDS: tuple[Definition, ...] = (
     INCIDENT,
     SERVICE_REQUEST,
+    HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
 
@@ -41,6 +47,33 @@ def held_by(case: Case) -> Holder:
     definition = DEFINITIONS.get(case.definition)
     state = definition.states.get(case.state) if definition is not None else None
     return Holder() if state is None or state.terminal else holder_of(case, state.hands)
+
+
+BEARING: tuple[tuple[str, Bears], ...] = tuple((each.name, each.bears) for each in KINDS if each.bears is not None)
+"""The kinds of case that time bears, and how."""
+
+
+def is_home(id_: str) -> bool:
+    """Whether an id is that of the case of its home."""
+    return id_ == home_subject(home_of(id_))
+
+
+def is_open(case: Case) -> bool:
+    """Whether a case counts as open: it has not ended, and is of a kind that is ever listed."""
+    definition = DEFINITIONS.get(case.definition)
+    return case.closed is None and (definition is None or definition.listed != "never")
+
+
+def comes_up(case: Case) -> int | None:
+    """When a case comes up (ms). What time bears comes up within a spread, dated when it was due: many of them are due
+    at one instant, and nobody is held up by them."""
+    due = case.next_at
+    if due is None:
+        return None
+    if isinstance(case.own, Home):
+        return case.own.comes_up if due == case.own.next else due
+    definition = DEFINITIONS.get(case.definition)
+    return due if definition is None or definition.bears is None else due + spread_of(case.id)
 
 
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
