@@ -8,42 +8,12 @@ releases have them too.
 from typing import Protocol
 
 from engine.views.names import Names
+from schemas.line_words import BECAME, MOVES, RUNGS
 from schemas.messages import LineNames, Words
 from workflows.definitions import CLOCKS, DEFINITIONS
 
-RUNGS = {
-    "warn": ("即将到期", "is due soon"),
-    "due": ("到期", "is due"),
-    "overdue": ("超期", "is overdue"),
-    "raise": ("升级督办", "is raised"),
-    "loop": ("反复", "it goes in circles"),
-    "urge": ("催办", "it is urged"),
-}
-"""What an alert says, by the name of its rung. A rung of another name stands for itself."""
-BECAME = {
-    "resolved": ("告警已解除", "the alert is resolved"),
-    "withdrawn": ("告警已撤回", "the alert is withdrawn"),
-    "acknowledged": ("已知悉", "acknowledged"),
-}
-"""What became of an alert."""
-MOVES = {
-    "returned": ("被退回", "it was returned"),
-    "reassigned": ("改派", "it was reassigned"),
-    "urged": ("催办", "it is urged"),
-    "check": ("待现场核查", "it is to be checked on site"),
-    "assigned": ("交办", "it was assigned"),
-    "looped": ("反复", "it goes in circles"),
-    "decided": ("已作决定", "it was decided on"),
-    "merged": ("合并", "it was merged"),
-    "ended": ("办结", "it has ended"),
-    "copied": ("抄送", "a copy of the report"),
-    "moved": ("有进展", "it has moved on"),
-    "daily": ("今日进展", "moves of the day"),
-}
-"""What a notice says, by the move that it tells of."""
 
-
-class Spoken(Protocol):
+class AboutCase(Protocol):
     """What a sentence is made of: an alert, or a line of the feed."""
 
     @property
@@ -62,7 +32,7 @@ class Spoken(Protocol):
     def due(self) -> int | None: ...
 
 
-def names_of(about: Spoken, recipients: list[str], department: str, by: str, names: Names) -> LineNames:
+def names_of(about: AboutCase, recipients: list[str], department: str, by: str, names: Names) -> LineNames:
     """The names of a line's codes, under the members that have the codes. A code that the active pack no longer knows
     is its own name."""
     return LineNames(
@@ -85,7 +55,7 @@ def category_words(code: str, names: Names) -> Words:
     return Words(known.name_zh, known.name_en or known.name_zh) if known else Words(code, code)
 
 
-def sentence(about: Spoken, what: str, by: str, names: Names, *, on: str = "", cases: int = 0) -> Words:
+def sentence(about: AboutCase, what: str, by: str, names: Names, *, on: str = "", cases: int = 0) -> Words:
     """What a line says. `on` is the move of a notice, `cases` the number of cases of a daily line."""
     codes, definition = codes_of(about.path), DEFINITIONS.get(about.definition)
     kind = Words(definition.zh if definition else "", about.definition.replace("_", " ").capitalize())
@@ -107,7 +77,7 @@ def moved(on: str) -> Words:
     return Words(*MOVES.get(on, (on, on)))
 
 
-def fell_due(about: Spoken, codes: list[str], names: Names) -> Words:
+def fell_due(about: AboutCase, codes: list[str], names: Names) -> Words:
     """Which clock is or was due. One of a level is that of the level's grid, which must act."""
     rung = Words(*RUNGS.get(about.kind, (about.kind, about.kind)))
     if not about.clock:
@@ -117,7 +87,7 @@ def fell_due(about: Spoken, codes: list[str], names: Names) -> Words:
     return Words(f"{unit}{clock.zh}{rung.zh}", f"{clock.en} of {unit} {rung.en}" if unit else f"{clock.en} {rung.en}")
 
 
-def became(about: Spoken, what: str, who: str, names: Names) -> Words:
+def became(about: AboutCase, what: str, who: str, names: Names) -> Words:
     """What became of an alert, and by whom; of one that fires its deadline."""
     if what == "acknowledged":
         zh, en = BECAME[what]

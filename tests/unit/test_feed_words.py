@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.views.feed_words import BECAME, MOVES, RUNGS, names_of, sentence
+from engine.views.feed_words import names_of, sentence
 from engine.views.names import Names
+from schemas.line_words import BECAME, MOVES, RUNGS
 from schemas.messages import Line, Words
 from tests.support.builders import BARE, at, weiyang
 from workflows.definitions import CLOCKS, DEFINITIONS
