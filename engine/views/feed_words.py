@@ -13,7 +13,7 @@ from schemas.messages import LineNames, Words
 from workflows.definitions import CLOCKS, DEFINITIONS
 
 
-class AboutCase(Protocol):
+class AlertWords(Protocol):
     """What a sentence is made of: an alert, or a line of the feed."""
 
     @property
@@ -32,7 +32,7 @@ class AboutCase(Protocol):
     def due(self) -> int | None: ...
 
 
-def names_of(about: AboutCase, recipients: list[str], department: str, by: str, names: Names) -> LineNames:
+def names_of(about: AlertWords, recipients: list[str], department: str, by: str, names: Names) -> LineNames:
     """The names of a line's codes, under the members that have the codes. A code that the active pack no longer knows
     is its own name."""
     return LineNames(
@@ -55,7 +55,7 @@ def category_words(code: str, names: Names) -> Words:
     return Words(known.name_zh, known.name_en or known.name_zh) if known else Words(code, code)
 
 
-def sentence(about: AboutCase, what: str, by: str, names: Names, *, on: str = "", cases: int = 0) -> Words:
+def sentence(about: AlertWords, what: str, by: str, names: Names, *, on: str = "", cases: int = 0) -> Words:
     """What a line says. `on` is the move of a notice, `cases` the number of cases of a daily line."""
     codes, definition = codes_of(about.path), DEFINITIONS.get(about.definition)
     kind = Words(definition.zh if definition else "", about.definition.replace("_", " ").capitalize())
@@ -77,7 +77,7 @@ def moved(on: str) -> Words:
     return Words(*MOVES.get(on, (on, on)))
 
 
-def fell_due(about: AboutCase, codes: list[str], names: Names) -> Words:
+def fell_due(about: AlertWords, codes: list[str], names: Names) -> Words:
     """Which clock is or was due. One of a level is that of the level's grid, which must act."""
     rung = Words(*RUNGS.get(about.kind, (about.kind, about.kind)))
     if not about.clock:
@@ -87,7 +87,7 @@ def fell_due(about: AboutCase, codes: list[str], names: Names) -> Words:
     return Words(f"{unit}{clock.zh}{rung.zh}", f"{clock.en} of {unit} {rung.en}" if unit else f"{clock.en} {rung.en}")
 
 
-def became(about: AboutCase, what: str, who: str, names: Names) -> Words:
+def became(about: AlertWords, what: str, who: str, names: Names) -> Words:
     """What became of an alert, and by whom; of one that fires its deadline."""
     if what == "acknowledged":
         zh, en = BECAME[what]

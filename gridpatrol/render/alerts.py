@@ -8,8 +8,9 @@ import msgspec
 
 from engine.views.feed_words import sentence
 from engine.views.names import Names
+from engine.views.notices import NoticeLine
 from gridpatrol.render.tables import LocalClock, table
-from gridpatrol.render.terms import ALERT_ENDS, RUNGS, both
+from gridpatrol.render.terms import ALERT_ENDS, MOVES, RUNGS, both
 from workflows.definitions import CLOCKS
 
 
@@ -56,6 +57,21 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
         "ended_by": row.ended_by,
         "sentence": msgspec.structs.asdict(sentence(row, row.status, row.ended_by, names)),
     }
+
+
+def notice_list(lines: Iterable[NoticeLine]) -> None:
+    """Print notices, the latest first. One that is not told yet says when it will be."""
+    rows = [
+        (
+            line.raised_at[:16].replace("T", " "),
+            both(MOVES, line.on),
+            line.case,
+            "" if line.told else (line.not_before or "")[:16].replace("T", " "),
+            ", ".join(post.name for post in line.recipients),
+        )
+        for line in lines
+    ]
+    table(("raised", "notice", "case", "waits until", "told"), rows)
 
 
 def feed_line(data: str) -> str:
