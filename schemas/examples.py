@@ -11,7 +11,7 @@ from msgspec import Raw, convert, json
 from schemas import facts
 from schemas.envelope import Envelope, Record
 from schemas.events import EVENTS
-from schemas.messages import Cell, DeadLetter, PublishedAlert
+from schemas.messages import Cell, DeadLetter, LineNames, PublishedAlert, Words
 from schemas.refusals import Reason
 
 HOME = "WY01"
@@ -122,6 +122,17 @@ LINE = PublishedAlert(
     told_at=AT + 194_580_250,
     why="rung overdue",
     definition="incident",
+    names=LineNames(
+        path=["西安市", "未央区", "一街道", "一社区"],
+        category=Words("建筑工地扬尘", "dust of a building site"),
+        department="",
+        recipients={CHIEF: "街道网格长", "WY-CHIEF": "区长", "WY01-SPONSOR": "街道包抓领导"},
+        by="",
+    ),
+    sentence=Words(
+        "网格事件「建筑工地扬尘」（一社区）：一街道处置超期，时限 2026-03-02 18:03。",
+        'Incident "dust of a building site" (一社区): handle of 一街道 is overdue; deadline 2026-03-02 18:03.',
+    ),
 )
 LETTER = DeadLetter(
     id="3.4711",

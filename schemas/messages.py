@@ -17,6 +17,23 @@ LETTER = "gridpatrol.deadletter.v1"
 CELL = "gridpatrol.figure.v1"
 
 
+class Words(Struct, frozen=True):
+    """The same in Chinese and in English. Names that a pack has in one language stand in both."""
+
+    zh: str
+    en: str
+
+
+class LineNames(Struct, frozen=True):
+    """The names of a line's codes, under the members that have the codes."""
+
+    path: Annotated[list[str], Meta(description="of grids, from the root down")]
+    category: Words | None
+    department: str
+    recipients: Annotated[dict[str, str], Meta(description="titles of posts, by their codes")]
+    by: str
+
+
 class Line(Struct, frozen=True, omit_defaults=True):
     """A line of the alert feed: who was alerted that something is or was due, and what became of it; or, of the kind
     `notice`, who is told of a move of a case. A daily line is of several cases.
@@ -47,6 +64,8 @@ class Line(Struct, frozen=True, omit_defaults=True):
     on: Annotated[str, Meta(description="of a notice: the move that it tells of, such as assigned or copied")] = ""
     cases: Annotated[dict[str, str], Meta(description="of a daily line: cases that moved, and their states now")] = {}
     more: Annotated[int, Meta(description="of a daily line: how many more cases moved than it names")] = 0
+    department: Annotated[str, Meta(description="of the owner, where a department had to act")] = ""
+    feed_only: Annotated[bool, Meta(description="older than a day when it was told: it goes to no channel")] = False
 
 
 class PublishedAlert(Line, frozen=True, omit_defaults=True, kw_only=True):
@@ -60,6 +79,8 @@ class PublishedAlert(Line, frozen=True, omit_defaults=True, kw_only=True):
     number: Annotated[int, Meta(description="of the line in the whole feed, from 1 without gaps")]
     told_at: Annotated[Ms, Meta(description="wall clock, milliseconds UTC: the telling waits for quiet hours to end")]
     why: Annotated[str, Meta(description="why it was told then")] = ""
+    names: LineNames | None = None
+    sentence: Annotated[Words, Meta(description="what the line says")] | None = None
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -83,7 +83,8 @@ class _Board:
         self.by_case: dict[str, list[AlertRow]] = {}
         self.changed: dict[str, AlertRow] = {}
         self.notices: list[NoticeRow] = []
-        self.news: list[tuple[AlertRow | NoticeRow, str, str, str]] = []  # what, by whom, why it gets a line now
+        # What, by whom, why it gets a line now, and when it came about.
+        self.news: list[tuple[AlertRow | NoticeRow, str, str, str, int]] = []
         for row in sorted(known, key=lambda row: (row.raised_at, row.id)):
             self.by_case.setdefault(row.case_id, []).append(row)
 
@@ -94,9 +95,9 @@ class _Board:
                 self._raise(step, fact)
             elif isinstance(fact, facts.Acknowledged):
                 if fact.rung:
-                    self._acknowledge(step.case, rung_of(step.case, fact), fact.by)
+                    self._acknowledge(step, rung_of(step.case, fact), fact.by)
             elif isinstance(fact, facts.AlertEnded) and fact.how == "acknowledged":  # of an earlier release
-                self._acknowledge(step.case, f"{step.case}|{fact.clock}.{fact.level}|{fact.cycle}|", fact.by, old=True)
+                self._acknowledge(step, f"{step.case}|{fact.clock}.{fact.level}|{fact.cycle}|", fact.by, old=True)
             elif isinstance(fact, facts.AlertEnded):
                 self._end(step, fact, fact.how, fact.by)
             elif isinstance(fact, facts.ClockStopped):
@@ -105,7 +106,7 @@ class _Board:
                 row = telling.row_of(step, fact)
                 self.notices.append(row)
                 if not row.daily and not self._waits(row):
-                    self.news.append((row, telling.TOLD, "", f"move {row.move}"))
+                    self.news.append((row, telling.TOLD, "", f"move {row.move}", step.at))
 
     def _raise(self, step: facts.Step, fact: facts.AlertRaised) -> None:
         row = AlertRow(
@@ -133,15 +134,15 @@ class _Board:
         self.by_case.setdefault(step.case, []).append(row)
         self.changed[row.id] = row
         if not self._waits(row):
-            self.news.append((msgspec.structs.replace(row), "firing", "", f"rung {row.kind}"))
+            self.news.append((msgspec.structs.replace(row), "firing", "", f"rung {row.kind}", step.at))
 
     def _waits(self, row: AlertRow | NoticeRow) -> bool:
         return row.not_before is not None and row.not_before > self.now
 
-    def _acknowledge(self, case: str, rung: str, by: str, *, old: bool = False) -> None:
+    def _acknowledge(self, step: facts.Step, rung: str, by: str, *, old: bool = False) -> None:
         """A post has seen the alerts whose ids begin like this. It has seen those that told it; an earlier release said
         it of all that nobody had seen."""
-        for row in self.by_case.get(case, ()):
+        for row in self.by_case.get(step.case, ()):
             seen: list[str] = msgspec.json.decode(row.acknowledged_by)
             applies = not seen if old else by in msgspec.json.decode(row.recipients) and by not in seen
             if row.status != "firing" or not applies or not row.id.startswith(rung):
@@ -149,7 +150,7 @@ class _Board:
             row.acknowledged_by = msgspec.json.encode(sorted([*seen, by])).decode()
             self.changed[row.id] = row
             if not self._waits(row):
-                self.news.append((msgspec.structs.replace(row), "acknowledged", by, f"by {by}"))
+                self.news.append((msgspec.structs.replace(row), "acknowledged", by, f"by {by}", step.at))
 
     def _end(self, step: facts.Step, fact: facts.AlertEnded | facts.ClockStopped, how: str, by: str) -> None:
         """End the alerts that the fact is about. An alert that still waits has no line, and ends without one."""
@@ -162,7 +163,7 @@ class _Board:
             self.changed[row.id] = row
             if not self._waits(row):
                 why = f"by {by}" if by else "by the case itself"
-                self.news.append((msgspec.structs.replace(row), how, by, why))
+                self.news.append((msgspec.structs.replace(row), how, by, why, step.at))
 
 
 def cycle_of(fact: facts.AlertRaised) -> int:
@@ -213,13 +214,19 @@ def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryR
     if now > last:
         write_meta(connection, alerts.TOLD, str(now))
     why = "it has waited long enough"
-    lines = [_line(number + k, row, "firing", "", why, now) for k, row in enumerate(waiting, 1)]
+    lines = [
+        _line(number + k, row, "firing", "", why, row.not_before or row.raised_at, now)
+        for k, row in enumerate(waiting, 1)
+    ]
     return now, lines + telling.tell_waiting(connection, number + len(lines), now)
 
 
-def _line(number: int, row: AlertRow | NoticeRow, what: str, by: str, why: str, now: int) -> DeliveryRow:
-    """A line of the feed. Several posts may acknowledge an alert, so that line is named after the post, and rings
-    nobody; what waited does not ring who has seen it meanwhile."""
+def _line(number: int, row: AlertRow | NoticeRow, what: str, by: str, why: str, since: int, now: int) -> DeliveryRow:
+    """A line of the feed, of what might have been told since an instant.
+
+    Several posts may acknowledge an alert, so that line is named after the post, and rings nobody; what waited does not
+    ring who has seen it meanwhile.
+    """
     if isinstance(row, NoticeRow):
         row.number = number
         return telling.line_of(row, why, now)
@@ -246,6 +253,8 @@ def _line(number: int, row: AlertRow | NoticeRow, what: str, by: str, why: str, 
         due=row.due,
         by=by,
         definition=row.definition,
+        department=row.department,
+        feed_only=now - since > telling.STALE_MS,
     )
     told = msgspec.json.encode(posts).decode()
     text = encode_line(body).decode()

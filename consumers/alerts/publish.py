@@ -18,12 +18,15 @@ from engine.errors import GridpatrolError, LeaseTaken
 from engine.lease import TELLER, Lease
 from engine.loop import Loop
 from engine.metrics.counters import Counters
+from engine.policies import Policies
 from engine.runtime import Consumer
 from engine.store import alerts, outbox
 from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, DriverError, refuses
 from engine.store.meta import read_meta
 from engine.store.rows import LetterRow
+from engine.views.alerts import in_words
+from engine.views.names import Names, active_names
 from schemas import binary, messages
 from schemas.refusals import Reason
 from schemas.topics import Topics
@@ -68,6 +71,7 @@ class AlertPublisher(Loop):
         self._consume, self._look_after = consume, look_after
         self._published = counters.deliveries.labels("topic", "published")
         self._lease: Lease | None = None
+        self._policies = Policies()
 
     # ---- the loop -------------------------------------------------------------------------------------------
 
@@ -134,11 +138,12 @@ class AlertPublisher(Loop):
         with self.database.read() as connection:
             was, rows = outbox.read_lines(connection, BATCH)
             epoch = read_meta(connection, alerts.EPOCH) or "0"
-        if not rows:
+            names = active_names(connection, self._policies) if rows else None
+        if names is None:
             return
         failpoints.hit("alerts.before_publish")
         for row in rows:
-            line = line_of(row, epoch)
+            line = line_of(row, epoch, names)
             about = line.case or next(iter(line.recipients))  # a daily line is of several cases of one reporter
             headers = binary.headers(type=messages.LINE, id=line.id, subject=about, at_ms=line.told_at)
             self._publisher.send(self.topics.alerts, about, messages.encode_alert(line), headers)
@@ -149,11 +154,20 @@ class AlertPublisher(Loop):
         self._published.inc(len(rows))
 
 
-def line_of(row: DeliveryRow, epoch: str) -> messages.PublishedAlert:
-    """A line of the feed as it is published."""
+def line_of(row: DeliveryRow, epoch: str, names: Names) -> messages.PublishedAlert:
+    """A line of the feed as it is published, with the names of the active pack."""
     line = messages.decode_line(row.body)
     fields = {name: getattr(line, name) for name in line.__struct_fields__} | {"definition": row.definition}
-    return messages.PublishedAlert(**fields, epoch=epoch, number=row.number, told_at=row.told_at, why=row.reason)
+    named, said = in_words(row, names)
+    return messages.PublishedAlert(
+        **fields,
+        epoch=epoch,
+        number=row.number,
+        told_at=row.told_at,
+        why=row.reason,
+        names=named,
+        sentence=said,
+    )
 
 
 def letter_of(row: LetterRow) -> messages.DeadLetter:

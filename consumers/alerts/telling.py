@@ -29,6 +29,8 @@ DAILY = "daily"
 """The move that a daily line tells of."""
 PAGE = 500
 """Notices, or recipients of daily lines, that are told in one transaction."""
+STALE_MS = DAY_MS
+"""What is older when it is told goes to the feed and to no channel: nobody is rung for what was days ago."""
 MOST_CASES = 100
 """Cases that a daily line names; it says how many more there are."""
 
@@ -69,6 +71,7 @@ def line_of(row: NoticeRow, why: str, now: int) -> DeliveryRow:
         raised_at=row.raised_at,
         definition=row.definition,
         on=row.move,
+        feed_only=now - max(row.raised_at, row.not_before or 0) > STALE_MS,
     )
     text = encode_line(body).decode()
     return DeliveryRow(row.number, row.id, TOLD, row.definition, row.path, CHANNEL, row.recipients, why, now, text)
@@ -136,6 +139,7 @@ def daily_line(rows: Sequence[NoticeRow], states: dict[str, str], number: int, i
         on=DAILY,
         cases={case: states.get(case, "") for case in cases[:MOST_CASES]},
         more=max(0, len(cases) - MOST_CASES),
+        feed_only=now - instant > STALE_MS,
     )
     text = encode_line(body).decode()
     why = "the daily line"

@@ -10,12 +10,14 @@ from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store import alerts
-from engine.store.alerts import AlertRow
+from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import Connection
 from engine.store.meta import read_meta
 from engine.views.cursors import read_cursor, write_cursor
+from engine.views.feed_words import names_of, sentence
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant, parse_whole
+from schemas.messages import LineNames, Words, decode_line
 
 STATUSES = ("firing", "withdrawn", "resolved")
 MOST = 500
@@ -63,6 +65,7 @@ class AlertLine(Struct, frozen=True):
     status: str
     ended_at: str | None
     ended_by: str
+    sentence: Words
 
 
 class AlertPage(Struct, frozen=True):
@@ -122,6 +125,7 @@ def _line(row: AlertRow, names: Names) -> AlertLine:
         status=row.status,
         ended_at=names.maybe(row.ended_at),
         ended_by=row.ended_by,
+        sentence=sentence(row, row.status, row.ended_by, names),
     )
 
 
@@ -172,6 +176,10 @@ class FeedLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     on: str = ""
     cases: dict[str, str] = {}
     more: int = 0
+    department: str = ""
+    feed_only: bool = False
+    names: LineNames
+    sentence: Words
     why: str
     told_at: str
 
@@ -226,7 +234,18 @@ def feed_lines(connection: Connection, policies: Policies, asks: FeedQuestion, a
     names, lines = active_names(connection, policies), []
     for row in rows:
         line: dict[str, Any] = msgspec.json.decode(row.body)
+        words = dict(zip(("names", "sentence"), in_words(row, names), strict=True))
         line |= {name: names.instant(line[name]) for name in INSTANTS if name in line}
         line |= {"definition": row.definition, "why": row.reason, "told_at": names.instant(row.told_at)}
-        lines.append((row.number, msgspec.convert(line, FeedLine)))
+        lines.append((row.number, msgspec.convert(line | words, FeedLine)))
     return FeedLines(lines, last, full)
+
+
+def in_words(row: DeliveryRow, names: Names) -> tuple[LineNames, Words]:
+    """The names of a line's codes, and what it says."""
+    line = msgspec.structs.replace(decode_line(row.body), definition=row.definition)
+    cases = len(line.cases) + line.more
+    return (
+        names_of(line, list(line.recipients), line.department, line.by, names),
+        sentence(line, line.what, line.by, names, on=line.on, cases=cases),
+    )

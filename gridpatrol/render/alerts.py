@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from engine.views.feed_words import sentence
 from engine.views.names import Names
 from engine.views.notices import NoticeLine
 from gridpatrol.render.tables import LocalClock, table
@@ -54,6 +55,7 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
         "status": row.status,
         "ended_at": names.maybe(row.ended_at),
         "ended_by": row.ended_by,
+        "sentence": msgspec.structs.asdict(sentence(row, row.status, row.ended_by, names)),
     }
 
 
@@ -74,13 +76,10 @@ def notice_list(lines: Iterable[NoticeLine]) -> None:
 
 def feed_line(data: str) -> str:
     """An event of the feed, given as its JSON, in one line."""
-    alert = json.loads(data)
-    if alert["kind"] == "notice":
-        cases = alert["case"] or f"{len(alert['cases']) + alert.get('more', 0)} 件 cases"
-        return f"告知 notice  {both(MOVES, alert['on'])}  {cases}  → {', '.join(alert['recipients'])}"
-    recipients = ", ".join(alert["recipients"])
-    what, due = both(ALERT_ENDS, alert["what"]), _alert(alert["clock"], alert["kind"])
-    return f"{what}  {due}  {alert['case']}  → {recipients}"
+    line = json.loads(data)
+    recipients, said = line["names"]["recipients"].values(), line["sentence"]
+    to = f"  → {', '.join(recipients)}" if recipients else ""
+    return f"{both(ALERT_ENDS, line['what'])}  {said['zh']} {said['en']}  {line['case']}{to}"
 
 
 def _alert(clock: str, kind: str) -> str:

@@ -48,6 +48,7 @@ ALERT_ENDS = {
     "withdrawn": ("已撤回", "withdrawn"),
     "acknowledged": ("已知悉", "acknowledged"),
     "firing": ("告警中", "firing"),
+    "told": ("告知", "told"),
 }
 WORDS = {
     "effective": ("劝阻有效", "dissuasion was effective"),

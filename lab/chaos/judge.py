@@ -21,6 +21,7 @@ from consumers.alerts.publish import line_of
 from engine.clock import now_ms
 from engine.cluster.relay import NAME as RELAY
 from engine.cluster.relay import message
+from engine.policies import Policies
 from engine.replay import export_log, replay_log
 from engine.settings import Settings
 from engine.store import alerts
@@ -28,6 +29,7 @@ from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, open_database
 from engine.store.meta import read_meta
 from engine.store.rows import StepRow
+from engine.views.names import active_names
 from gridpatrol.run.wiring import whole_log
 from lab.chaos.load import Ledger, Sending
 from lab.runs import consumers, engine_on
@@ -356,12 +358,12 @@ def check_other_topics(case: Case) -> None:
     """Every line of the feed and every dead letter at least once, every figure as it stands."""
     names = ", ".join(DeliveryRow.__struct_fields__)
     with case.database.read() as connection:
-        epoch = read_meta(connection, alerts.EPOCH) or "0"
+        epoch, words = read_meta(connection, alerts.EPOCH) or "0", active_names(connection, Policies())
     rows = [DeliveryRow(*row) for row in case.rows(f"SELECT {names} FROM deliveries")]
     _compare(
         case,
         "feed",
-        {messages.encode_alert(line_of(row, epoch)) for row in rows},
+        {messages.encode_alert(line_of(row, epoch, words)) for row in rows},
         {item.value for item in _read(case, case.topics.alerts)},
     )
     _compare(

@@ -259,6 +259,18 @@ def test_a_phone_that_comes_back_and_is_late_is_told_when_the_hold_is_over(db):
     assert [(row.what, row.reason) for row in feed_rows(db)] == [("firing", "it has waited long enough")]
 
 
+def test_what_is_older_than_a_day_when_it_is_told_is_marked_for_the_feed_alone(db):
+    teller = request(rules=changed(IN_THE_FIELD, notices=()))
+    teller.until(at("03-07 09:02"))
+    put(db, teller)
+    last = max(step.at for step in teller.steps)
+    fold.consume(db, now=last + 2 * MINUTE)
+    told = {row.alert: msgspec.json.decode(row.body, type=Line) for row in feed_rows(db)}
+    due = {fact.alert: last + 2 * MINUTE - fact.due_at > DAY for fact in raised(teller)}
+    assert {alert: line.feed_only for alert, line in told.items()} == due
+    assert set(due.values()) == {False, True}
+
+
 def test_after_a_week_of_standstill_what_waited_is_told_before_its_end(db):
     teller = at_night()
     put(db, teller)

@@ -82,6 +82,19 @@ def test_a_subscriber_of_another_epoch_is_told_so_and_hears_the_whole_one(door: 
     assert body["due_at"].endswith("+08:00") and body["why"] and body["recipients"]
 
 
+def test_a_line_and_an_alert_have_names_beside_their_codes_and_a_sentence_in_both_languages(door: Served) -> None:
+    _, *sent = lines(door, last="gone-17", count=4)
+    for line in (msgspec.json.decode(item["data"]) for item in sent):
+        assert set(line["names"]["recipients"]) == set(line["recipients"])
+        assert not set(line["names"]["recipients"].values()) & set(line["recipients"])
+        assert len(line["names"]["path"]) == line["path"].count("/") - 1
+        assert line["sentence"]["zh"].endswith("。") and line["sentence"]["en"].endswith(".")
+        assert line["names"]["path"][-1] in line["sentence"]["zh"]
+    for alert in door.get("/v1/alerts")["alerts"]:
+        assert alert["path"][-1]["name"] in alert["sentence"]["zh"]
+        assert alert["acknowledged_by"] == []
+
+
 def test_a_subscriber_goes_on_after_the_last_line_that_it_heard(door: Served) -> None:
     _, first, second, third = lines(door, last="gone-1", count=4)
     assert lines(door, last=first["id"], count=3)[1:] == [second, third]

@@ -48,7 +48,7 @@ FROM_FACTS = ("incident list", "performance", "alert")
 """Commands whose answers follow from the log alone: no sealed text, nothing that never entered it."""
 
 ALERTS = "alert list --limit 10000 --json"
-SAID_SINCE = ("department", "acknowledged_by")
+SAID_SINCE = ("department", "acknowledged_by", "sentence")
 """What an alert says since."""
 LATE = "incident list --overdue --at 2026-03-31T15:00+08:00 --limit 500"
 LISTED = "incident list --all --at 2026-03-31T15:00+08:00 --limit 500 --json"
