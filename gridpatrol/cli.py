@@ -24,6 +24,7 @@ COMMANDS = {
     "case": "case",
     "deadline": "deadline",
     "alert": "alert",
+    "notice": "notice",
     "performance": "performance",
     "deadletter": "deadletter",
     "audit": "audit",

@@ -266,6 +266,7 @@ def define(
         "alias": aliases,
         "side line": [*filter(None, (escalates, resumes, lapses, wakes)), *returns],
         "clock": fulfils,
+        "bearing": [] if bears is None else [bears.born, bears.ended],
     }
     for what, triggers in said.items():
         unknown = [trigger for trigger in triggers if trigger not in pulled]

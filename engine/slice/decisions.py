@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import partial
 
 from engine import failures
-from engine.slice.entering import course_of
+from engine.slice.entering import active_at, course_of
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import VOICES, firing_name
 from engine.slice.writes import SliceWrites
@@ -19,7 +19,7 @@ from workflows import decide, homes
 from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
-from workflows.definitions import is_home
+from workflows.definitions import is_home, is_spread
 from workflows.policy.index import Policy
 from workflows.turn import Others, Result, Sent
 
@@ -126,6 +126,9 @@ class Decisions:
         if is_home(id_):
             return self.fire_home(case, due, arrival)
         rules, register = self.policies(case)
+        if is_spread(case) and case.next_at is not None and id_ not in self.reads.recalculate:
+            # Under the pack of its instant, though it comes up later: another one may have become active meanwhile.
+            register = self.reads.policy(active_at(self.row, case.next_at))
         why = "the database refuses it" if firing_name(case) in self.reads.unstorable else ""
         if not why:
             try:

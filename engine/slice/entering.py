@@ -29,6 +29,12 @@ def activations_of(row: PartitionRow) -> list[tuple[str, int]]:
     return msgspec.json.decode(row.packs, type=list[tuple[str, int]])
 
 
+def active_at(row: PartitionRow, instant: int) -> str:
+    """The hash of the pack that was active in a partition at an instant; of its first one before that."""
+    activated = activations_of(row)
+    return next((digest for digest, arrival in reversed(activated) if arrival <= instant), activated[0][0])
+
+
 def course_of(row: PartitionRow, policy: Callable[[str], Policy]) -> homes.Course:
     """What the homes of a partition follow."""
     silences = msgspec.json.decode(row.silences or "[]", type=list[tuple[int, int]])

@@ -270,6 +270,20 @@ def test_walks_that_end_at_one_instant_come_up_one_by_one_dated_when_due(line: L
         assert of(line, facts.ClockRung, walk("PATROL", leaf, 20260304))[-1].due_at == ends
 
 
+def test_what_comes_up_after_another_pack_fires_under_the_pack_of_its_instant(line: Line, tmp_path: Path) -> None:
+    activate(line, street(FIRST, OTHER), NOON)
+    tick(line, at("03-04 23:00"))
+    case = walk("PATROL", OTHER, 20260304)
+    assert periods.spread_of(case) > 2
+    activate(line, street(FIRST, OTHER, vacant=OTHER), at("03-05 00:00") + 1)  # due, and not come up yet
+    tick(line, at("03-05 00:06"))
+    [lapsed] = [fact for fact in of(line, facts.ClockRung, case) if fact.breach]
+    told = [fact for fact in of(line, facts.AlertRaised, case) if fact.due_at == lapsed.due_at]
+    assert f"{OTHER}-MEMBER" in told[-1].to  # the post that had it, vacant since
+    assert ended(line, walk("PATROL", OTHER, 20260305)) == [("void", "2026-03-05T00:00:00")]
+    sound(line, tmp_path)
+
+
 # ---- what a partition has not seen ----------------------------------------------------------------------------
 
 

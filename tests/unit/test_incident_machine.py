@@ -27,6 +27,7 @@ from workflows.definitions.incident import INCIDENT
 from workflows.figures import Measure
 from workflows.machine import (
     Alias,
+    Bears,
     Birth,
     Definition,
     NamedClock,
@@ -263,6 +264,17 @@ def test_what_only_cases_say_has_a_row_too_and_is_said_by_nobody_else() -> None:
     with pytest.raises(ValueError, match="'case\\.urged' is said by people as well as by cases"):
         urged = structs.replace(DOOR, sends={"case.urged": EventData})
         define(urged, "门", states, rows, (), births={"go": BEGINS}, effects={})
+
+
+def test_what_time_bears_has_rows_for_its_birth_and_its_end() -> None:
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    rows = (Transition("go", (AWAITED,), "open"), Transition("stay", ("open",), "="))
+    for born, ended in (("knock", "stay"), ("go", "knock")):
+        bears = Bears(lambda *_: (), lambda *_: True, lambda *_: EventData(), EventData, born, ended)
+        with pytest.raises(ValueError, match="the bearing of 'knock', which no row takes"):
+            define(DOOR, "门", states, rows, (), births={"go": BEGINS}, effects={}, bears=bears)
+    with pytest.raises(ValueError, match="the side line of 'knock', which no row takes"):
+        define(DOOR, "门", states, rows, (), births={"go": BEGINS}, effects={}, wakes="knock")
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

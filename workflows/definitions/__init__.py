@@ -64,16 +64,21 @@ def is_open(case: Case) -> bool:
     return case.closed is None and (definition is None or definition.listed != "never")
 
 
+def is_spread(case: Case) -> bool:
+    """Whether a case comes up within a spread: time bears such cases, and many of them are due at one instant."""
+    definition = DEFINITIONS.get(case.definition)
+    return definition is not None and definition.bears is not None
+
+
 def comes_up(case: Case) -> int | None:
-    """When a case comes up (ms). What time bears comes up within a spread, dated when it was due: many of them are due
-    at one instant, and nobody is held up by them."""
+    """When a case comes up (ms). What time bears comes up within a spread, dated when it was due: so many that are due
+    at one instant hold nobody up."""
     due = case.next_at
     if due is None:
         return None
     if isinstance(case.own, Home):
         return case.own.comes_up if due == case.own.next else due
-    definition = DEFINITIONS.get(case.definition)
-    return due if definition is None or definition.bears is None else due + spread_of(case.id)
+    return due + spread_of(case.id) if is_spread(case) else due
 
 
 _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
