@@ -331,6 +331,7 @@ class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
     armed: Ms | None = None  # the arrival at which that rung was armed, where it was past then
     runs: tuple[tuple[Ms, Ms], ...] = ()  # what its holder had consumed of it before, in this cycle
     holder: Unit | None = None  # who ordered it; empty: whoever holds the case at its level
+    again: bool = False  # its holder missed it before, in this cycle, and has nothing left: late from the start
 
 
 class ClockPaused(ClockFact, frozen=True, tag="clock.paused"):
@@ -424,6 +425,7 @@ class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     lapsed: bool = False
     claimed: bool = False
     charged: Unit | None = None  # to whom the outcome is due; None: as the step says, in facts of earlier releases
+    again: bool = False  # the deadline was missed before it was given up and came back: that miss stands, and is one
 
 
 # ---- its alerts --------------------------------------------------------------------------------------------

@@ -168,6 +168,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     ordered: tuple[UnitOfClock, ...] = ()  # who ordered the clocks that an order started
     charges: tuple[UnitOfClock, ...] = ()  # to whom the missed deadlines of its clocks are due
     ledger: tuple[UnitOfClock, ...] = ()  # what holders consumed of clocks that they gave up in this cycle
+    missed: tuple[UnitOfClock, ...] = ()  # which of them had missed its deadline by then
+    again: tuple[tuple[str, int], ...] = ()  # clocks of those who had, and got the work back: (clock, level)
     about: str = ""  # another case of the home that this one speaks of
     own: AnyOwn = None  # what only its kind keeps
     absorbed: tuple[str, ...] = ()  # cases that were merged into it, also by way of others
@@ -229,6 +231,10 @@ class Case(Struct, omit_defaults=True, kw_only=True):
         """Whom a rung of a clock's present target has told; None: nobody yet."""
         key = clock.name, clock.level, clock.target, rung
         return next((each for each in self.alerted if (each.clock, each.level, each.target, each.rung) == key), None)
+
+    def missed_before(self, clock: str, level: int, unit: facts.Unit) -> bool:
+        """Whether a unit missed the deadline of a clock before it gave it up in this cycle."""
+        return UnitOfClock(clock, level, unit) in self.missed
 
     def last_target(self, name: str, level: int) -> int:
         """The last target of a clock in this cycle, counted from 0; -1 if it never had one."""
@@ -325,7 +331,7 @@ def _held(case: Case, fact: facts.Held) -> None:
 
 def _reworked(case: Case, fact: facts.Reworked) -> None:
     case.cycle, case.checks, case.handled_by = fact.cycle, (), ""
-    case.trail, case.targets, case.passed, case.ledger = (), (), (), ()
+    case.trail, case.targets, case.passed, case.ledger, case.missed = (), (), (), (), ()
 
 
 def _suspended(case: Case, fact: facts.Suspended) -> None:
@@ -377,8 +383,11 @@ def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
         next=fact.next,
         repeat=fact.repeat,
         runs=fact.runs,
+        breached=fact.again,
     )
     case.clocks = (*case.clocks, clock)
+    if fact.again:
+        case.again = (*case.again, (fact.clock, fact.level))
     if fact.holder is not None:
         case.ordered = (*case.ordered, UnitOfClock(fact.clock, fact.level, fact.holder))
     _set_target(case, fact)
@@ -442,6 +451,7 @@ def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
         alert_open=False,
     )
     case.charges = _without(case.charges, fact)
+    case.again = tuple(key for key in case.again if key != (fact.clock, fact.level))  # it has another deadline
     _forget_alerted(case, fact)
     _set_target(case, fact)
     _arm(case, fact, fact.armed)
@@ -465,6 +475,9 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
     clock = case.clock(fact.clock, fact.level)
     if fact.result in ("passed_on", "void") and clock is not None:
         _keep_ledger(case, clock, fact.judged)
+        if fact.lapsed and fact.charged is not None and not case.missed_before(fact.clock, fact.level, fact.charged):
+            case.missed = (*case.missed, UnitOfClock(fact.clock, fact.level, fact.charged))
+    case.again = tuple(key for key in case.again if key != (fact.clock, fact.level))
     case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
     case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
     _forget_alerted(case, fact)

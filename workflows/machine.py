@@ -363,13 +363,17 @@ def check_rows(
     births: set[str],
     aliases: set[str],
 ) -> None:
-    """ValueError for a row with an unknown state, guard or trigger, and for a birth without a row or the reverse."""
+    """ValueError for a row with an unknown state, guard or trigger, for one that takes up a case that is over, and for
+    a birth without a row or the reverse."""
     heard = {*kind.events, *OF_ANY_CASE, *aliases, *kind.sends}
     for row in rows:
         strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
         strange += [s for s in (*row.sources, row.dest) if s not in (*states, "=")]
         if strange:
             raise ValueError(f"{kind.name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
+        over = any(s in states and states[s].terminal for s in row.sources)
+        if over and row.dest != "=" and not states[row.dest].terminal:
+            raise ValueError(f"{kind.name}: row {row.trigger} takes up a case that is over: it would be closed twice")
         if row.trigger not in heard:
             raise ValueError(f"{kind.name}: row {row.trigger!r} is no event of this kind, nor of any case")
     if both := sorted({*kind.sends} & EVENTS.keys()):

@@ -123,7 +123,8 @@ def start(
     """Start a clock at the judged instant, with an ordered instant or limit, else with the pack's limit.
 
     A clock without any limit does not start, except the one of the whole case and those that are ordered, which have an
-    outcome all the same. `endless` leaves out the pack's limit. `holder` is who orders it, and `level` then only tells
+    outcome all the same. Who missed it before, in this cycle, and has nothing left is late from the start: that is told
+    and no second miss. `endless` leaves out the pack's limit. `holder` is who orders it, and `level` then only tells
     apart what was ordered: the pack's limit is the one for the level of who did. Without one it is the case's holder's,
     who goes on with what was left where it gave up this clock before in the same cycle.
     """
@@ -140,10 +141,12 @@ def start(
         if name != TOTAL and holder is None:
             return
         basis = "none"
-    runs = () if holder else case.consumed_before(name, level, holding.present(case, d.register))
+    unit = holding.present(case, d.register)
+    runs = () if holder else case.consumed_before(name, level, unit)
     due = calendar.deadline(judged, limit) if limit is not None else ordered
     if runs and limit is not None:
         due = max(judged, _deadline(runs, limit, judged, calendar))
+    again = bool(runs) and due == judged and case.missed_before(name, level, unit)
     armed = arm(d, name, due, calendar, judged)
     target = case.last_target(name, level) + 1
     d.tell(
@@ -164,6 +167,7 @@ def start(
             armed=armed.late,
             runs=runs,
             holder=holder,
+            again=again,
         )
     )
     _tell_skipped(d, name, level, case.cycle, target, armed)
@@ -261,7 +265,8 @@ def stop(d: Decision, clock: Clock) -> None:
     done = (
         judged if clock.since is not None or not clock.runs else clock.runs[-1][1]
     )  # a paused one ended with its last run
-    in_time, fulfilled = clock.due is None or done <= clock.due, d.ending.done(clock)
+    again, fulfilled = (clock.name, clock.level) in d.case.again, d.ending.done(clock)
+    in_time = (clock.due is None or done <= clock.due) and not again
     contradicted = clock.breached and in_time and (fulfilled or d.ending.takes_back)
     if fulfilled:
         result = "without_deadline" if clock.due is None else "on_time" if in_time else "overdue"
@@ -298,6 +303,7 @@ def stop(d: Decision, clock: Clock) -> None:
             lapsed=not fulfilled and not contradicted and (clock.breached or not in_time),
             claimed=result == "on_time" and clock.since is not None and (clock.due or 0) < d.came,
             charged=due_to,
+            again=again,
         )
     )
 

@@ -19,7 +19,7 @@ cells, and adds an outcome for each clock that it stops.
    the case's lapses, which are its contribution; a change adds new minus old:
 
    - `breach:<clock>`   a clock's deadline passed, at the due day and the unit charged. It stays where the work was
-     passed on afterwards
+     passed on afterwards, and is one, also where the same unit gets the work back in that cycle
    - `overdue`          the first total deadline missed, at its day. An order that moves the deadline later
      does not erase it, nor does an ending other than closing
 
@@ -251,7 +251,7 @@ _JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = 
     facts.ClockRung: lambda before, fact, place: _lapsed(before, fact, place) if fact.breach else before,
     # A deadline that was missed is a lapse even if no rung could fire, as in a case that stood in quarantine.
     facts.ClockStopped: lambda before, fact, place: (
-        _lapsed(before, fact, place) if fact.result == "overdue" or fact.lapsed else before
+        _lapsed(before, fact, place) if (fact.result == "overdue" or fact.lapsed) and not fact.again else before
     ),
     facts.ClockRecharged: lambda before, fact, _: Contribution(
         tuple(lapse._replace(charged=fact.charged) if lapse[:4] == _key(fact) else lapse for lapse in before.lapses)

@@ -37,6 +37,7 @@ NAMES = {
     "breach": "flag",
     "lapsed": "flag",
     "claimed": "flag",
+    "again": "flag",
     "how": "text",
     "rung": "text",
     "by": "text",
@@ -59,7 +60,7 @@ ZERO = ("level", "cycle", "consumed")
 """Those that are zero where they are left out."""
 OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped")
 COUNTED = (*OF_CLOCKS, *dict.fromkeys(tag_of(measure.fact) for measure in MEASURES))
-LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed")
+LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed", "again")
 CHARGED_BY = ("charged.path", "charged.department", "charged.post")
 COUNTED_BY = tuple(
     dict.fromkeys((*LAPSED_BY, *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
@@ -165,7 +166,7 @@ missed AS (
                ORDER BY CASE WHEN fact = 'clock.stopped' THEN 1 ELSE 0 END, seq DESC, item DESC) AS back
     FROM facts_read
     WHERE fact IN ('clock.contradicted', 'clock.recharged') OR (fact = 'clock.rung' AND breach)
-          OR (fact = 'clock.stopped' AND (result = 'overdue' OR lapsed))),
+          OR (fact = 'clock.stopped' AND (result = 'overdue' OR lapsed) AND NOT again)),
 lapses AS (
     SELECT case_id, clock, level, cycle, target,
            min(CASE WHEN fact IN ('clock.rung', 'clock.stopped') THEN seq END) AS seq,

@@ -63,6 +63,28 @@ def closed(due_in: int | None, after: int, late: int = 0) -> Teller:
     return teller
 
 
+def test_each_time_that_a_holder_has_a_clock_is_an_outcome_and_the_last_one_says_what_it_consumed_in_all():
+    """Two holders in one cycle, one of them twice: three rows, told apart by the target of the clock."""
+    teller = Teller()
+    assert teller.say("report.submitted", HOTLINE, category="D2-01", source="hotline", grid=LEAF)
+    assert teller.say("incident.dispatched", "WY-CHIEF", 10 * MINUTE, lead="WY-URBAN")
+    assert teller.say("incident.returned", "WY-URBAN-H", 30 * MINUTE, reason="not_our_duty")
+    assert teller.say("incident.dispatched", "WY-CHIEF", 5 * MINUTE, lead="WY-GREEN")
+    assert teller.say("incident.returned", "WY-GREEN-H", 20 * MINUTE, reason="not_our_duty")
+    assert teller.say("incident.dispatched", "WY-CHIEF", 5 * MINUTE, lead="WY-URBAN")
+    assert teller.say("handling.completed", "WY-URBAN-H", 7 * MINUTE)
+    rows = [row for step in teller.steps for row in fold.fold(None, step).outcomes if row.clock == "handle"]
+    keys = [(row.case_id, row.clock, row.level, row.cycle, row.target) for row in rows]
+    assert len(rows) == len(set(keys)) == 3
+    assert [(row.charged_department, row.result) for row in rows] == [
+        ("WY-URBAN", "passed_on"),
+        ("WY-GREEN", "passed_on"),
+        ("WY-URBAN", "on_time"),
+    ]
+    first, other, last = (row.consumed for row in rows)
+    assert (first, other, last) == (30 * MINUTE, 20 * MINUTE, 37 * MINUTE)
+
+
 JUDGED = (
     "closed",
     "closable",

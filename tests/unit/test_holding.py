@@ -257,6 +257,44 @@ def test_an_ordered_rectification_has_an_outcome_without_any_limit():
     assert stopped.result == "without_deadline"
 
 
+def test_who_missed_a_deadline_and_gets_the_work_back_is_late_and_has_missed_it_once():
+    """It is told again that it is late, and what it does is overdue; the miss of before stands and is no second one."""
+    story = at_work(rules(("handle", "2紧急工作时")), OUTLET, DISTRICT)
+    story.done("incident.dispatched", DISTRICT, at("03-02 09:00"), lead="WY-URBAN")
+    story.until(at("03-02 12:00"))
+    story.done("incident.returned", "WY-URBAN-H", at("03-02 12:00"), reason="not_our_duty")
+    story.done("incident.dispatched", DISTRICT, at("03-02 13:00"), lead="WY-URBAN")
+    [started] = [f for f in story.facts if isinstance(f, facts.ClockStarted) and f.clock == "handle"]
+    assert (started.again, started.due) == (True, at("03-02 13:00"))
+    story.until(at("03-02 14:00"))
+    assert told(story, "handle", 2) == [("WY-URBAN-H", DISTRICT)] * 2
+    assert units(story, facts.ClockRung) == [("handle", 2, URBAN)]
+    story.done("handling.completed", "WY-URBAN-H", at("03-02 15:00"))
+    stopped = [(f.result, f.lapsed, f.again) for f in story.history(facts.ClockStopped) if f.clock == "handle"]
+    assert stopped == [("passed_on", True, False), ("overdue", False, True)]
+    assert decode(encode(story.case)) == story.case and story.case.again == ()
+
+
+def test_who_was_on_time_so_far_and_gets_nothing_back_misses_its_deadline_once():
+    story = at_work(rules(("handle", "2紧急工作时")), OUTLET, DISTRICT)
+    story.done("incident.dispatched", DISTRICT, at("03-02 09:00"), lead="WY-URBAN")
+    story.done("incident.returned", "WY-URBAN-H", at("03-02 11:00"), reason="not_our_duty")
+    story.done("incident.dispatched", DISTRICT, at("03-02 13:00"), lead="WY-URBAN")
+    story.until(at("03-02 14:00"))
+    assert units(story, facts.ClockRung) == [("handle", 2, URBAN)]
+
+
+def test_another_deadline_that_is_ordered_can_be_missed_again():
+    story = at_work(rules(("handle", "2紧急工作时")), OUTLET, DISTRICT)
+    story.done("incident.dispatched", DISTRICT, at("03-02 09:00"), lead="WY-URBAN")
+    story.until(at("03-02 12:00"))
+    story.done("incident.returned", "WY-URBAN-H", at("03-02 12:00"), reason="not_our_duty")
+    story.done("incident.dispatched", DISTRICT, at("03-02 13:00"), lead="WY-URBAN")
+    story.done("case.deadline_ordered", DISTRICT, at("03-02 13:10"), clock="handle", due="2026-03-02T14:00:00+08:00")
+    story.until(at("03-02 15:00"))
+    assert units(story, facts.ClockRung) == [("handle", 2, URBAN)] * 2
+
+
 def test_the_whole_case_is_charged_to_who_held_it_longest_before_it_was_due():
     story = at_work(rules(("total", "6紧急工作时")), SEWERS, CITY, "03-02 08:00")
     story.done("handling.completed", CITY, at("03-02 09:00"))

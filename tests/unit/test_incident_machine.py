@@ -17,6 +17,7 @@ from transitions import MachineError
 
 from schemas import facts
 from schemas.events import EVENT_TYPES, OF_ANY_CASE, canonical, trigger_of
+from schemas.kinds import KINDS
 from schemas.kinds.incident import Accepted
 from schemas.members import EventData, EventType, Fact, Kind
 from workflows import effects
@@ -24,7 +25,19 @@ from workflows.case import AWAITED, TOTAL, Case
 from workflows.definitions import DEFINITIONS, agree
 from workflows.definitions.incident import INCIDENT
 from workflows.figures import Measure
-from workflows.machine import Alias, Bears, Birth, Definition, NamedClock, Speaker, State, Transition, define, mermaid
+from workflows.machine import (
+    Alias,
+    Bears,
+    Birth,
+    Definition,
+    NamedClock,
+    Speaker,
+    State,
+    Transition,
+    check_rows,
+    define,
+    mermaid,
+)
 
 TRIGGERS = sorted(
     {canonical(trigger_of(name)) for name in EVENT_TYPES} | {"verification.checked", "verification.lapsed"}
@@ -380,3 +393,14 @@ def test_only_what_every_open_state_takes_leaves_the_frame(name):
     for line in framed:
         for trigger in line.partition(" : ")[2].split(" / "):
             assert all((trigger, state) in definition.table for state in inside)
+
+
+def test_no_kind_takes_up_a_case_that_is_over_since_it_would_be_closed_twice():
+    kind, rows = (
+        next(k for k in KINDS if k.name == "incident"),
+        (*INCIDENT.rows, Transition("incident.accepted", ("closed",), "accepted")),
+    )
+    with pytest.raises(ValueError, match=r"incident\.accepted takes up a case that is over"):
+        check_rows(kind, INCIDENT.states, rows, INCIDENT.guards, set(INCIDENT.births), set(INCIDENT.aliases))
+    merged = (*INCIDENT.rows, Transition("incident.closed", ("closed",), "merged"))  # another word for an ending
+    check_rows(kind, INCIDENT.states, merged, INCIDENT.guards, set(INCIDENT.births), set(INCIDENT.aliases))
