@@ -25,6 +25,7 @@ COMMANDS = {
     "duty": "duty",
     "deadline": "deadline",
     "alert": "alert",
+    "notice": "notice",
     "performance": "performance",
     "deadletter": "deadletter",
     "audit": "audit",

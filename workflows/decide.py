@@ -311,7 +311,11 @@ def _hear(turn: Turn, sent: Sent) -> None:
     if turn.others.left_out(case) or (send.bears == case.definition if case.opened else not send.bears):
         return
     rules = turn.others.rules(case, register)
-    fresh = partial(Decision, case, rules, register, sent.arrival, sent.instant, find=turn.find)
+    # What was due of it before comes first, also where it would have come up later within a spread.
+    while (due := case.next_at) is not None and due < sent.arrival and not turn.others.refused(case):
+        _fire(turn, case, rules, due, sent.arrival)
+        case = turn.cases[case.id]
+    fresh = partial(Decision, case, rules, register, sent.arrival, sent.instant, find=turn.find, mover=sent.mover)
     if turn.others.refused(case):
         d = fresh()
         d.tell(facts.Quarantined(on=True, detail="the database refuses what another case says to it"))
@@ -358,7 +362,13 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy, others: Othe
     if due is None or due >= arrival:
         raise ValueError(f"nothing of case {case.id} is due before {arrival}; next is {due}")
     turn = Turn(case, register, others)
-    d = Decision(case, rules, register, due, due, released=arrival, find=turn.find)
+    _fire(turn, case, rules, due, arrival)
+    return turn.result(case.id)
+
+
+def _fire(turn: Turn, case: Case, rules: Policy, due: int, arrival: int) -> None:
+    """Fire what is due of a case at an instant, released at an arrival."""
+    d = Decision(case, rules, turn.register, due, due, released=arrival, find=turn.find)
     clock = min((c for c in case.clocks if c.next == due), key=lambda c: (c.name, c.level), default=None)
     waiting = next((w for w in case.parked if w.until == due), None)
     if clock is not None:
@@ -384,7 +394,6 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy, others: Othe
             _move(d, definition, definition.resumes, dest)
         _step(turn, d, facts.Cause(type=DUE, source="suspension", id=str(d.instant), occurred=d.instant))
         _release(turn, case, rules, due)
-    return turn.result(case.id)
 
 
 def fire_home(case: Case, at: int, course: homes.Course, others: Others = ALONE) -> Result:

@@ -69,6 +69,7 @@ class Decision:
         "facts",
         "find",
         "instant",
+        "mover",
         "occurred",
         "origin",
         "register",
@@ -89,6 +90,7 @@ class Decision:
         came: int = 0,
         find: Callable[[str], Case | None] = nobody_found,
         released: int = 0,
+        mover: str = "",
     ) -> None:
         self.case = copy.copy(case)
         self.origin = case  # as it was before this decision
@@ -101,6 +103,7 @@ class Decision:
         self.came = came or arrival  # the arrival at which the event came, if it has waited since
         self.occurred = instant  # as the sender says, believed or not
         self.by = by
+        self.mover = mover or by  # the post whose move it is, or follows from
         self.token = ""
         self.ending = Ending()  # what the trigger means for clocks that end
         self.find = find

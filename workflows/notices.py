@@ -6,7 +6,8 @@
    vacant post of anything.
 3. Notices wait for the end of the quiet hours, as alerts do. Urging does not wait, nor does work for who must act while
    a clock of the case runs whose alerts do not wait.
-4. Who reported the case is told at once that it is over, and of what it may act on; of the rest once a day.
+4. Who reported the case is told at once that it is over, and of what it may act on; of the rest once a day. Of a case
+   that goes on in another one it is told the other's ending as well.
 """
 
 from typing import Any
@@ -30,9 +31,10 @@ def give(d: Decision) -> None:
     if not moves:
         return
     case, register, unit = d.case, d.register, holding.present(d.case, d.register)
-    known, reporter = {d.by}, d.case.by
+    known, reporter = {d.mover}, d.case.by
+    elsewhere = facts.SurvivorEnded in told  # who worked on the case that went on hears of it there
     for move in moves:
-        words = tuple(word for word in words_of[move] if word != "reporter")
+        words = () if elsewhere else tuple(word for word in words_of[move] if word != "reporter")
         found = routing.recipients(words, case, register, d.arrival, unit, told.get(facts.Copied))
         if "reporter" in words_of[move] and hears_at_once(d, unit):
             found = (*found, reporter)
@@ -65,6 +67,8 @@ def meaning(d: Decision, told: dict[type[Fact], Any]) -> list[str]:
     found = {
         work,
         end,
+        "ended" if facts.SurvivorEnded in told else "",
+        "merged" if facts.Absorbed in told and d.case.closed is None else "",
         "urged" if facts.Urged in told else "",
         "looped" if reworked is not None and reworked.looped else "",
         "decided" if ordered else "",
@@ -93,11 +97,11 @@ def waits_until(d: Decision, move: str) -> int | None:
     """Until when the telling of a move waits; None: it does not."""
     exempt = d.rules.options.quiet_exempt
     rings = move in TO_ACT and any(clock.name in exempt and clock.since is not None for clock in d.case.clocks)
-    return None if rings or move == "urged" else sla.not_before(d, "", d.arrival)
+    return None if rings or move == "urged" else sla.not_before(d, "", d.released)
 
 
 def daily_instant(d: Decision) -> int:
     """The next instant at which reporters get their daily line."""
     wall, minute = d.register.clock_of_days.wall, d.rules.options.daily_at
-    day, of_day = divmod(d.arrival + wall.offset(d.arrival), DAY_MS)
+    day, of_day = divmod(d.released + wall.offset(d.released), DAY_MS)
     return wall.reach((day + (of_day >= minute * 60_000)) * DAY_MS + minute * 60_000)

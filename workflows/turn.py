@@ -47,15 +47,18 @@ class DecidedStep(Struct, frozen=True):
     case: Case  # after it
     settles: EventOutcome | None = None  # what became in it of an event that was parked with its case
     sends: tuple[Send, ...] = ()
+    mover: str = ""  # the post whose move it follows from
 
 
 class Sent(Struct, frozen=True):
-    """A send on its way: its cause, the instant by which its sender's step counts, and the sender's arrival."""
+    """A send on its way: its cause, the instant by which its sender's step counts, the sender's arrival, and the post
+    whose move it follows from."""
 
     send: Send
     cause: facts.Cause
     instant: int
     arrival: int
+    mover: str = ""
 
 
 class HeldSend(Struct, frozen=True):
@@ -146,7 +149,15 @@ class Turn:
             instant = definition.counts_at(d)
         department = responsible(d.before, d.case.owner).department
         step = DecidedStep(
-            cause, tuple(d.facts), instant, department, d.case.post or cause.actor, d.case, settles, tuple(d.sends)
+            cause,
+            tuple(d.facts),
+            instant,
+            department,
+            d.case.post or cause.actor,
+            d.case,
+            settles,
+            tuple(d.sends),
+            d.mover,
         )
         self.steps.append(step)
         self.cases[d.case.id] = d.case
@@ -175,6 +186,7 @@ class Turn:
                 ),
                 step.instant,
                 late,
+                step.mover,
             )
             for k, send in enumerate(step.sends, 1)
         ]
@@ -203,13 +215,14 @@ class _Stored(Struct, omit_defaults=True):
     instant: int
     arrival: int
     bears: str = ""
+    mover: str = ""
 
 
 def encode_sent(sent: Sent) -> str:
     """A send as text, for as long as it waits."""
     send = sent.send
     data = Raw(msgspec.json.encode(send.data))
-    stored = _Stored(send.to, send.trigger, data, sent.cause, sent.instant, sent.arrival, send.bears)
+    stored = _Stored(send.to, send.trigger, data, sent.cause, sent.instant, sent.arrival, send.bears, sent.mover)
     return msgspec.json.encode(stored).decode()
 
 
@@ -217,4 +230,5 @@ def decode_sent(text: str) -> Sent:
     """A send that has waited. Raises msgspec.DecodeError, and KeyError for a trigger that no release knows any more."""
     stored = msgspec.json.decode(text, type=_Stored)
     data = msgspec.json.decode(stored.data, type=SENDS[stored.trigger])
-    return Sent(Send(stored.to, stored.trigger, data, stored.bears), stored.cause, stored.instant, stored.arrival)
+    send = Send(stored.to, stored.trigger, data, stored.bears)
+    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover)

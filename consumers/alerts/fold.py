@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from consumers.alerts import notices as telling
+from consumers.alerts import telling
 from engine import failpoints
 from engine.clock import now_ms
 from engine.store import alerts, notices, steps
@@ -35,6 +35,7 @@ from workflows.case import TOTAL
 
 NAME = "alerts"
 CHANNEL = "feed"
+Heard = Callable[[list[DeliveryRow]], None]
 LONGEST_QUIET_MS = 48 * 3_600_000
 """Nothing waits longer than this after it was raised: quiet hours are part of one day, and a hold lasts an hour."""
 
@@ -45,12 +46,10 @@ _OF_NOTICES = '"notice.given"'
 # ---- folding facts into alerts -----------------------------------------------------------------------
 
 
-def consume(
-    database: Database, limit: int = 500, now: int | None = None, heard: Callable[[int], None] | None = None
-) -> int:
+def consume(database: Database, limit: int = 500, now: int | None = None, heard: Heard | None = None) -> int:
     """Fold the next steps, about `limit` at most, and write the lines that are due. Returns how many steps.
 
-    `heard` is called after the commit with the number of lines that the feed grew by.
+    `heard` is called after the commit with the lines that the feed grew by.
     """
     lines: list[DeliveryRow] = []
     with database.begin() as connection:
@@ -72,7 +71,7 @@ def consume(
         failpoints.hit("alerts.before_commit")
     failpoints.hit("alerts.after_commit")
     if heard is not None and lines:
-        heard(len(lines))
+        heard(lines)
     return len(rows)
 
 
@@ -179,8 +178,11 @@ def rung_of(case: str, fact: facts.Acknowledged) -> str:
 # ---- telling -----------------------------------------------------------------------------------------
 
 
-def tell(database: Database, now: int | None = None) -> int:
-    """Write the lines of alerts whose time to be told has come by now (ms since 1970). Returns how many."""
+def tell(database: Database, now: int | None = None, heard: Heard | None = None) -> int:
+    """Write the lines of alerts and notices whose time to be told has come by now (ms since 1970). Returns how many.
+
+    `heard` is called after the commit with the lines.
+    """
     now = now_ms() if now is None else now
     with database.read() as connection:
         last = int(read_meta(connection, alerts.TOLD) or 0)
@@ -192,6 +194,8 @@ def tell(database: Database, now: int | None = None) -> int:
         if not read_backlog(connection, NAME).steps:
             lines += telling.tell_daily(connection, alerts.last_number(connection) + len(lines), now)
         alerts.write(connection, [], lines)
+    if heard is not None and lines:
+        heard(lines)
     return len(lines)
 
 

@@ -61,6 +61,7 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
     for cell, expected, found in recount.wrong_figures(connection):
         where = ", ".join(f"{name} {value}" for name, value in zip(recount.CELL, cell, strict=True) if value != "")
         yield Mismatch("figure", where, str(expected), str(found))
+    yield from _rows("open count", recount.wrong_open_counts(connection), 12, recount.OPEN_COUNT)
     yield from _rows("outcome", recount.wrong_outcomes(connection), 5, recount.OUTCOME)
     yield from _rows("contribution", recount.wrong_contributions(connection), 5, recount.OUTCOME[:5])
     yield from _rows("alert", recount.wrong_alerts(connection), 1, recount.ALERT)

@@ -10,7 +10,7 @@ What follows from no log is not compared: sealed texts, letters about bytes that
 of a letter ended, what was published and told. Figures, outcomes and alerts follow from the facts: `consumers.verify`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,10 +107,7 @@ def again(
         with database.read() as other:
             stand = {case for p in stored for case in standing.read_ids(connection, p)}
             later = bool(stand) or standing.have_gone_on(connection)
-            said = [*checks.heard(connection, SENT), *checks.heard(other, SENT)] if later else []
-            waiting = map(decode_sent, standing.read_said(connection))
-            said += [(sent.cause.source, sent.send.to, True) for sent in waiting]
-            aside = set_aside(stand, said)
+            aside = set_aside(connection, other, stand) if later else stand
             yield other, Decided(stored, second.rows, outcomes_kept_since(connection), aside, later)
 
 
@@ -122,11 +119,17 @@ def mismatches(connection: Connection, other: Connection, decided: Decided, *, r
         yield from differences(LATER.get(table.table, table) if decided.later else table, connection, other, decided)
 
 
-def set_aside(stand: Set[str], said: Sequence[tuple[str, str, bool]]) -> set[str]:
-    """Cases that stand, those that heard something later than they would have without a defect, and all that these say
-    something to, or hear from: what they were told, and what they found, may differ."""
-    found = {*stand, *(by for _, by, late in said if late)}
-    while more := {case for source, by, _ in said if {source, by} & found for case in (source, by)} - found:
+def set_aside(connection: Connection, other: Connection, stand: Set[str]) -> set[str]:
+    """Cases that stand, those that heard something late or on one side only since who says it stands or has stood, and
+    all that these talk with: what they were told, and what they found, may differ."""
+    stored, again = checks.heard(connection, SENT), checks.heard(other, SENT)
+    one_sided = {row[:3] for row in stored} ^ {row[:3] for row in again}
+    waiting = [decode_sent(body) for body in standing.read_said(connection)]
+    pairs = [(source, by) for source, by, *_ in (*stored, *again)]
+    pairs += [(sent.cause.source, sent.send.to) for sent in waiting]
+    found = {*stand, *(case for source, by, _ in one_sided for case in (source, by))}
+    found |= {by for _, by, _, late in stored if late} | {sent.send.to for sent in waiting}
+    while more := {case for pair in pairs if not found.isdisjoint(pair) for case in pair} - found:
         found |= more
     return found
 

@@ -39,6 +39,8 @@ Grid = Annotated[str, QueryParameter(description="Code of a grid: alerts of case
 ClockName = Annotated[str, QueryParameter(description="Alerts of a clock of this name.")]
 CaseId = Annotated[str, QueryParameter(description="Alerts of this case.")]
 Definition = Annotated[str, QueryParameter(description="Alerts of cases of this kind; without one of all kinds.")]
+Kind = Annotated[str, QueryParameter(description="alert or notice; without one both.")]
+PostCode = Annotated[str, QueryParameter(description="Code of a post: what it is told.")]
 Limit = Annotated[int, QueryParameter(description="Alerts of a page.", schema_extra={"minimum": 1, "maximum": MOST})]
 Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
 LastId = Annotated[str, QueryParameter(description="What the header `Last-Event-ID` says, where it cannot be set.")]
@@ -148,6 +150,8 @@ async def stream_alerts(
     feed: NamedDependency[Feed],
     grid: Grid = "",
     definition: Definition = "",
+    kind: Kind = "",
+    post: PostCode = "",
     last_event_id: LastId = "",
 ) -> Stream:
     """Lines of the feed as they are told, those missed since `Last-Event-ID` first; without it, from now on. The first
@@ -155,7 +159,8 @@ async def stream_alerts(
     it. An id of another epoch (the database was restored), or none of this feed's, is answered with `restarted`
     instead, then with the whole epoch. The stream ends when its token is withdrawn."""
     last = request.headers.get("last-event-id") or last_event_id
-    start = await context.read(lambda connection: feed_start(connection, context.policies, grid, definition, last))
+    asked = {"grid": grid, "definition": definition, "kind": kind, "post": post}
+    start = await context.read(lambda connection: feed_start(connection, context.policies, last, **asked))
     feed.check_room(request.user)
     return Stream(
         stream(context, feed, start, request.user, lambda: still_has(request, "reads")),
@@ -168,7 +173,7 @@ async def stream(
     context: DoorContext, feed: Feed, start: FeedStart, principal: Principal, may_listen: Callable[[], bool]
 ) -> AsyncIterator[str]:
     """What was missed, then each line as it is told, and a comment now and then so that the connection stays open."""
-    loop, (path, definition, epoch, after, restarted) = asyncio.get_running_loop(), start
+    loop, (asks, epoch, after, restarted) = asyncio.get_running_loop(), start
     if not feed.join(principal):  # here and not before: a stream that is never read never begins, and never leaves
         return
     try:
@@ -177,7 +182,7 @@ async def stream(
         spoke, more = loop.time(), True
         while not context.closing.is_set() and may_listen():
             if more or feed.head > after:
-                ask = partial(feed_lines, policies=context.policies, path=path, definition=definition, after=after)
+                ask = partial(feed_lines, policies=context.policies, asks=asks, after=after)
                 lines, after, more = await context.read(ask)
                 for number, line in lines:
                     yield f"id: {epoch}-{number}\nevent: alert\ndata: {msgspec.json.encode(line).decode()}\n\n"

@@ -18,7 +18,7 @@ from litestar.exceptions import HTTPException
 
 from engine.errors import ClockDoubted
 from engine.fair_queue import Full
-from engine.http import alerts, duties, events, health, incidents, openapi, operator, performance
+from engine.http import alerts, duties, events, health, incidents, notices, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, no_foreign_page, only_known_parameters, only_texts, only_this_machine
 from engine.http.context import DoorContext
@@ -38,7 +38,7 @@ UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (known, events.ROUTES),
-    (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *performance.ROUTES, *duties.ROUTES]),
+    (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
     (needs("operator"), operator.ROUTES),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

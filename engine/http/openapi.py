@@ -15,7 +15,8 @@ PAGE = """gridpatrol {version}
   GET  /v1/incidents         the overdue desk: ?overdue=true&grid=&clock=&owner=&due_before=&sort=&cursor=
   GET  /v1/incidents/ID      one case in full, with its history
   GET  /v1/alerts            who was told that something is due: ?status=&grid=&since=
-  GET  /v1/alerts/stream     the same as it happens (Server-Sent Events)
+  GET  /v1/notices           who was told of which move of a case: ?post=&on=&grid=&since=
+  GET  /v1/alerts/stream     both as they happen (Server-Sent Events)
   GET  /v1/performance       figures of a subtree: ?grid=&by=&period=
   GET  /metrics /healthz /readyz /openapi.json
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from workflows.policy.moves import MOVES
+
 if TYPE_CHECKING:
     from engine.slice.types import SliceResult
 
@@ -76,8 +78,15 @@ class Counters:
         )
         self.subscribers = gauge("gridpatrol_subscribers", "Alert streams that are open at this door.")
         self.deliveries = counter(
-            "gridpatrol_alert_deliveries_total", "Alerts told, by channel and outcome.", ("channel", "outcome")
+            "gridpatrol_alert_deliveries_total",
+            "Lines of the alert feed told, by channel and outcome.",
+            ("channel", "outcome"),
         )
+        self.notices = counter(
+            "gridpatrol_notices_total", "Notices told, by move; daily lines count as daily.", ("move",)
+        )
+        for move in (*MOVES, "daily"):
+            self.notices.labels(move)
         self.connections = gauge("gridpatrol_connections_open", "Connections that the door has let in.")
         self.cut = counter(
             "gridpatrol_connections_cut_total",

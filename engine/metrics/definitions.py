@@ -38,7 +38,7 @@ INCIDENTS = Gauge(
 )
 INCIDENTS_OVERDUE = Gauge(
     "gridpatrol_incidents_overdue",
-    "Those past their next deadline, by kind, grid, category group and age.",
+    "Open cases that have missed a deadline that runs still, by kind, grid, category group and age.",
     ("definition", "grid", "category_group", "age"),
 )
 TIMER_LAG = Gauge("gridpatrol_timer_lag_seconds", "How long the earliest due instant has been waiting to fire.")

@@ -26,6 +26,7 @@ from engine.store import (
     inbox_table,
     incident_queries,
     letter_bytes,
+    open_counts,
     outbox,
     positions,
     standing,
@@ -43,8 +44,6 @@ _log = logging.getLogger(__name__)
 HOUR_MS = 3_600_000
 AGES = ((0, "0-1h"), (1, "1-4h"), (4, "4-24h"), (24, "1-3d"), (72, "3-7d"), (168, "7d+"))
 """Bands of how long something is overdue: from so many hours on."""
-DEEPEST = 3
-"""Overdue cases are told apart by grid down to this level."""
 FIGURES_BY = 2
 """Figures are told apart by grid down to this level."""
 CONSUMERS = ("alerts", "performance")
@@ -107,19 +106,18 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.INCIDENTS.values(
         {
             (definition, str(level), name): count
-            for definition, level, name, count in sorted(incident_queries.count_open(connection))
+            for definition, level, name, count in open_counts.by_state(connection)
             if is_listed(definition)
         }
     )
-    # By (definition, grid, category group, age). The store groups by path, which is finer: roll it up to the deepest
-    # level that has a label here.
+    # By (definition, grid, category group, age). A deadline is known by its hour, and counts from the end of that.
     overdue: Counter[tuple[str, ...]] = Counter()
-    edges = [now - hours * HOUR_MS for hours, _ in AGES]
-    for definition, path, group, band, count in incident_queries.count_overdue(connection, edges):
+    for definition, path, group, hour, count in open_counts.late_by_hour(connection):
         if not is_listed(definition):
             continue
-        codes = [code for code in path.split("/") if code][:DEEPEST]
-        overdue[definition, codes[-1] if codes else "", group, AGES[band - 1][1]] += count
+        hours = (now - (hour + 1) * HOUR_MS) // HOUR_MS
+        age = [name for least, name in AGES if hours >= least] or [AGES[0][1]]
+        overdue[definition, path.rstrip("/").rpartition("/")[2], group, age[-1]] += count
     yield d.INCIDENTS_OVERDUE.values(dict(sorted(overdue.items())))
     waiting_since = (known_since(*first) for first in incident_queries.read_first_due(connection))
     yield d.TIMER_LAG.value(_seconds_since(min(waiting_since, default=None), now))

@@ -165,7 +165,8 @@ def try_again(
             return None, False
         moved = replace(row, version=row.version + 1)
         rows = standing.read_waiting(connection, stands, limits.records + 1)
-        further = rows.pop().position if len(rows) > limits.records else row.position
+        left = rows.pop() if len(rows) > limits.records else None  # what waits beyond this slice
+        further = left.position if left is not None else row.position
         reads, waiting = read(connection, stands, rows, policies, settlements)
         writes = SliceWrites(reads)
         # What it says now is heard now by cases that have not stood.
@@ -175,7 +176,7 @@ def try_again(
         case_run = CaseRun(stands, reads, decisions, Timeline(found, further))
         ended, error = False, None
         try:
-            ended = case_run.run(waiting, limits.steps) and further == row.position
+            ended = case_run.run(waiting, limits.steps) and left is None
         except Exception as raised:
             if not failures.is_defect(raised):
                 raise
@@ -228,7 +229,7 @@ def write(connection: Connection, stands: StandingRow, case_run: CaseRun, ended:
     row, reads, writes = case_run.decisions.row, case_run.reads, case_run.decisions.writes
     row.standing -= ended
     writes.write([row])
-    if writes.steps:
+    if writes.steps or case_run.decided:
         standing.note_late_steps(connection)
     due = reads.due_at.get(stands.case_id)
     extra = {"case": stands.case_id, "partition": stands.partition}

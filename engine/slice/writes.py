@@ -7,9 +7,10 @@ of the slice sees (`SliceReads`). The database gets everything in `write`, each 
 from collections.abc import Sequence
 
 from engine.slice.entering import Entering
+from engine.slice.open_counts import changes
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
 from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
-from engine.store import dead_letters, inbox_table, slices, standing
+from engine.store import dead_letters, inbox_table, open_counts, slices, standing
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import (
     ArrivalsRow,
@@ -46,6 +47,7 @@ class SliceWrites:
         self.appended: list[InboxRow] = []
         self.steps: list[StepRow] = []
         self.cases: dict[str, CaseRow] = {}
+        self.before: dict[str, Case | None] = {}  # the cases that changed, as they were when the slice began
         self.seen: dict[SeenKey, SeenRow] = {}
         self.seen_later: list[tuple[str, str, str, str, int, str, str, str, str, str]] = []  # as slices.update_seen
         self.letters: list[DeadLetter] = []
@@ -67,6 +69,8 @@ class SliceWrites:
         homes = [(partition, each) for partition, found in self.entering.items() for each in found]
         new = [case_row(Case(id=home.id, definition=HOME), partition, None) for partition, home in homes if home.new]
         slices.write_cases(connection, [*self.cases.values(), *new])
+        changed = ((self.cases[id_].partition, before, self.reads.cases[id_]) for id_, before in self.before.items())
+        open_counts.change(connection, changes(changed))
         slices.write_due(connection, [(home.at, home.id) for _, home in homes])
         slices.write_parked(connection, list(self.reads.parked.values()))
         standing.write(connection, list(self.standing.values()), self.waiting, self.arrivals)
@@ -203,6 +207,7 @@ class SliceWrites:
         for key in breaches:
             self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
         for case, row in zip(cases.values(), rows, strict=True):
+            self.before.setdefault(case.id, self.reads.cases.get(case.id))
             self.reads.keep(case, id_)
             self.cases[case.id] = row
         for step in result.steps:

@@ -118,9 +118,19 @@ def listed(
     return [AlertRow(*row) for row in execute(connection, sql, *values, limit)]
 
 
-def read_feed(connection: Connection, number: int, path: str, definition: str, limit: int) -> list[DeliveryRow]:
-    """Lines of the feed after a number, of a subtree and of one definition, or of all where it is empty; in order."""
-    sql = f"""SELECT {_DELIVERY} FROM deliveries WHERE number > ? AND substr(path, 1, ?) = ?
-              AND (? = '' OR definition = ?) ORDER BY number LIMIT ?"""
-    rows = execute(connection, sql, number, len(path), path, definition, definition, limit)
-    return [DeliveryRow(*row) for row in rows]
+def read_feed(
+    connection: Connection, number: int, path: str, definition: str, limit: int, *, kind: str = "", post: str = ""
+) -> list[DeliveryRow]:
+    """Lines of the feed after a number, of a subtree and of one definition, or of all where it is empty; in order.
+    `kind`: alert or notice; `post`: what it is told."""
+    terms, values = ["number > ?", "substr(path, 1, ?) = ?"], list[object]((number, len(path), path))
+    if definition:
+        terms.append("definition = ?")
+        values.append(definition)
+    if kind:
+        terms.append("what = 'told'" if kind == "notice" else "what <> 'told'")
+    if post:
+        terms.append("replace(recipients, ?, '') <> recipients")
+        values.append(f'"{post}"')
+    sql = f"SELECT {_DELIVERY} FROM deliveries WHERE {' AND '.join(terms)} ORDER BY number LIMIT ?"
+    return [DeliveryRow(*row) for row in execute(connection, sql, *values, limit)]

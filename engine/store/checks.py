@@ -88,9 +88,9 @@ def steps_before_their_own(connection: Connection, partition: int) -> list[tuple
     return [(n, before, at) for n, before, at in execute(connection, sql, partition)]
 
 
-def heard(connection: Connection, sent: str) -> list[tuple[str, str, bool]]:
-    """(who said it, who heard it, whether it was heard at another arrival than it was said) of what cases have said to
-    each other, by the type of such a step's cause."""
+def heard(connection: Connection, sent: str) -> list[tuple[str, str, str, bool]]:
+    """(who said it, who heard it, in which step and as which thing, whether it was heard at another arrival than it was
+    said) of what cases have said to each other, by the type of such a step's cause."""
     if is_sqlite(connection):
         kind, source, id_ = (f"json_extract(s.cause, '$.{name}')" for name in ("type", "source", "id"))
         seq = f"CAST(substr({id_}, 1, instr({id_}, '.') - 1) AS INTEGER)"
@@ -98,10 +98,10 @@ def heard(connection: Connection, sent: str) -> list[tuple[str, str, bool]]:
         kind, source, id_ = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in ("type", "source", "id"))
         seq = f"CAST(split_part({id_}, '.', 1) AS bigint)"
     sql = f"""
-        SELECT said.case_id, s.case_id, said.at <> s.at FROM facts s
+        SELECT said.case_id, s.case_id, {id_}, said.at <> s.at FROM facts s
              JOIN facts said ON said.case_id = {source} AND said.seq = {seq}
         WHERE s.cause LIKE ? AND {kind} = ? ORDER BY s.case_id, s.seq"""
-    return [(said, by, bool(late)) for said, by, late in execute(connection, sql, f"%{sent}%", sent)]
+    return [(said, by, what, bool(late)) for said, by, what, late in execute(connection, sql, f"%{sent}%", sent)]
 
 
 def times_of_steps(connection: Connection, partition: int, page: int = 5000) -> Iterator[tuple[int, int, str | None]]:

@@ -1,4 +1,4 @@
-"""The figures: what the fold writes, and how sums, durations and open cases are read.
+"""The figures: what the fold writes, and how sums and durations are read.
 
 Every value is an integer, and percentiles are nearest rank.
 """
@@ -12,14 +12,11 @@ from sqlalchemy import Connection
 from engine.store import writes
 from engine.store.sql import among, execute, is_sqlite
 from engine.store.tables import contributions, figures, outcomes
-from workflows.case import Clock
 
 By = Literal["", "grid", "level", "department", "group", "category", "post", "day"]
 COLUMN = {"department": "department", "group": "grp", "category": "category", "post": "post", "day": "day"}
 UNIT = ("department", "post")
 """What a unit is of beside its path."""
-DUE = Clock.__struct_fields__.index("due")
-"""Where a clock's deadline stands in the body of a case."""
 
 
 class ContributionRow(Struct):
@@ -173,22 +170,3 @@ def results(connection: Connection, selection: Selection, chosen: Sequence[str])
         SELECT {key_of(connection, selection, "charged_")} AS k, result || ':' || clock, count(*) FROM outcomes
         WHERE clock = ? AND {among_these} AND {condition} GROUP BY 1, 2 ORDER BY 1, 2"""
     return [(*row,) for row in execute(connection, sql, selection.clock, wanted, *values)]
-
-
-def standing(connection: Connection, selection: Selection, at_ms: int) -> list[tuple[str, int, int, int, int]]:
-    """(key, open, overdue, not due, without a deadline) of the open cases, by their total deadline."""
-    condition, values = where(selection, days=False, post=False)
-    if is_sqlite(connection):
-        clocks, due = "json_each(cases.body, '$.clocks') j", f"json_extract(j.value, '$[{DUE}]')"
-        name = "json_extract(j.value, '$[0]')"
-    else:
-        clocks = "jsonb_array_elements(CAST(cases.body AS jsonb) -> 'clocks') AS j(value)"
-        name, due = "j.value ->> 0", f"CAST(j.value ->> {DUE} AS bigint)"
-    sql = f"""
-        SELECT k, count(*), sum(CASE WHEN due < ? THEN 1 ELSE 0 END),
-               sum(CASE WHEN due >= ? THEN 1 ELSE 0 END), sum(CASE WHEN due IS NULL THEN 1 ELSE 0 END)
-        FROM (SELECT {key_of(connection, selection)} AS k,
-                     (SELECT {due} FROM {clocks} WHERE {name} = 'total') AS due FROM cases
-              WHERE "open" AND {condition}) AS stands
-        GROUP BY k ORDER BY k"""
-    return [(*row,) for row in execute(connection, sql, at_ms, at_ms, *values)]

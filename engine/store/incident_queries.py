@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from engine.store.rows import InboxRow, SeenRow
 from engine.store.sql import execute, is_sqlite
-from workflows.case import AWAITED, Clock
+from workflows.case import Clock
+from workflows.definitions import DEFINITIONS
 
 SORTS = ("due_at", "opened_at", "id")
 """What a page may be sorted by. Cases without a deadline come after all that have one, in both directions."""
 
+KIND_UNSORTED = "(definition || '')"
+"""The kind of a case as no index has it."""
 _FIELDS = Clock.__struct_fields__
 _NAME, _DUE, _SINCE = (_FIELDS.index(name) for name in ("name", "due", "since"))
 """Where a clock's members stand in its array."""
@@ -33,7 +36,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     open: bool | None = True
     overdue: bool = False
     prefix: str = ""  # of the path: a subtree of the grid
-    definitions: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ("", *DEFINITIONS)  # of one kind or several; empty: their report is awaited
     owner: str = ""  # code of the owner's grid or department
     holder: "HeldBy | None" = None
     states: tuple[str, ...] = ()
@@ -86,9 +89,18 @@ def _page(
     which: str,
     key: object = "",
 ) -> list[tuple[After, str]]:
-    """A part of a page, along one index. `key` None: these cases have no sort key of their own."""
+    """A part of a page, for each kind of case along one index, and by id alone along the key. `key` None: these cases
+    have no sort key of their own."""
+    by_id = column == "id" and not which
+    if len(filters.definitions) > 1 and not by_id:
+        kinds = [structs.replace(filters, definitions=(each,)) for each in filters.definitions]
+        found = [row for one in kinds for row in _page(connection, one, column, descending, after, limit, which, key)]
+        return sorted(found, key=lambda row: (row[0].key or 0, row[0].id), reverse=descending)[:limit]
     terms, values = _conditions(connection, filters)
     sign, way = ("<", "DESC") if descending else (">", "ASC")
+    # By id the key is the order: an index by kind would have to be sorted.
+    terms.append(f"{'definition' if not by_id else KIND_UNSORTED} IN ({', '.join('?' * len(filters.definitions))})")
+    values += filters.definitions
     if which:
         terms.append(which)
     if after is not None and column == "id":
@@ -97,8 +109,8 @@ def _page(
     elif after is not None:
         terms.append(f"({column}, id) {sign} (?, ?)")
         values += [after.key, after.id]
-    order = f"id {way}" if column == "id" else f"{column} {way}, id {way}"
-    sql = f"SELECT {column}, id, body FROM cases WHERE {' AND '.join(terms) or '1 = 1'} ORDER BY {order} LIMIT ?"
+    ordered = f"id {way}" if column == "id" else f"{column} {way}, id {way}"
+    sql = f"SELECT {column}, id, body FROM cases WHERE {' AND '.join(terms) or '1 = 1'} ORDER BY {ordered} LIMIT ?"
     rows = execute(connection, sql, *values, limit)
     return [(After(None if key is None else found, id_), body) for found, id_, body in rows]
 
@@ -115,8 +127,6 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
         ask("open" if filters.open else "NOT open")
     if filters.prefix:
         ask(f"substr(path, 1, {len(filters.prefix)}) = ?", filters.prefix)
-    if filters.definitions:
-        ask(f"definition IN ({', '.join('?' * len(filters.definitions))})", *filters.definitions)
     if filters.owner:
         ask("(grid = ? OR department = ?)", filters.owner, filters.owner)
     if filters.holder is not None:
@@ -217,24 +227,6 @@ def read_halted(connection: Connection) -> list[tuple[int, str]]:
 
 
 # ---- sums for the gauges ------------------------------------------------------------------------------------
-
-
-def count_open(connection: Connection) -> list[tuple[str, int, str, int]]:
-    """Open cases by definition, level of the owner and state, without those whose report is still awaited."""
-    sql = """
-        SELECT definition, level, state, count(*) FROM cases WHERE open AND state <> ?
-        GROUP BY definition, level, state"""
-    return [(*row,) for row in execute(connection, sql, AWAITED)]
-
-
-def count_overdue(connection: Connection, edges: Sequence[int]) -> list[tuple[str, str, str, int, int]]:
-    """Open cases past their deadline by definition, path, category group and band: the number of these edges that lie
-    after the deadline. `edges` are instants in falling order, the first one now."""
-    band = " + ".join("CASE WHEN due_at < ? THEN 1 ELSE 0 END" for _ in edges)
-    sql = f"""
-        SELECT definition, path, grp, {band} AS band, count(*) FROM cases
-        WHERE open AND due_at IS NOT NULL AND due_at < ? GROUP BY definition, path, grp, band"""
-    return [(*row,) for row in execute(connection, sql, *edges, edges[0])]
 
 
 def read_first_due(connection: Connection) -> list[tuple[int, str]]:

@@ -81,3 +81,34 @@ def states_of(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
     """The present state of each of these cases."""
     condition, wanted = among(connection, "id", sorted(ids))
     return {row[0]: row[1] for row in execute(connection, f"SELECT id, state FROM cases WHERE {condition}", wanted)}
+
+
+def listed(
+    connection: Connection,
+    *,
+    path: str = "/",
+    move: str = "",
+    post: str = "",
+    case: str = "",
+    definition: str = "",
+    since: int = 0,
+    before: tuple[int, str] | None = None,
+    limit: int = 100,
+) -> list[NoticeRow]:
+    """Notices of a subtree, the latest first; `before` is the (raised_at, id) where the last page ended."""
+    terms, values = ["substr(path, 1, ?) = ?"], list[object]((len(path), path))
+    for condition, value in (("move = ?", move), ("definition = ?", definition), ("raised_at >= ?", since)):
+        if value:
+            terms.append(condition)
+            values.append(value)
+    if case:  # the id begins with the case: its key is an index of cases
+        terms.append("id > ? AND id < ? AND case_id = ?")
+        values += (f"{case}|", f"{case}}}", case)
+    if post:
+        terms.append("replace(recipients, ?, '') <> recipients")
+        values.append(f'"{post}"')
+    if before is not None:
+        terms.append("(raised_at, id) < (?, ?)")
+        values += before
+    sql = f"SELECT {_NOTICE} FROM notices WHERE {' AND '.join(terms)} ORDER BY raised_at DESC, id DESC LIMIT ?"
+    return [NoticeRow(*row) for row in execute(connection, sql, *values, limit)]

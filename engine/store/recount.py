@@ -12,10 +12,12 @@ from sqlalchemy import Connection
 from engine.store.alerts import TOLD
 from engine.store.checks import CAUSED_BY
 from engine.store.figures import Selection, key_of, segment, where
+from engine.store.rows import OpenCountRow
 from engine.store.sql import among, execute, is_sqlite
 from schemas.derived_ids import HOME
 from schemas.facts import Acknowledged
 from schemas.members import tag_of
+from workflows.case import TOTAL, Clock
 from workflows.definitions import DEFINITIONS, ENDINGS, MEASURES
 from workflows.figures import Measure
 
@@ -65,6 +67,9 @@ COUNTED_BY = tuple(
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed", "consumed")
 ALERTED_BY = ("clock", "level", "cycle", "target", "rung", "how", "by", "alert", "kind", "due", "due_at", "not_before")
 
+OPEN_COUNT = OpenCountRow.__struct_fields__
+_DUE, _SINCE, _BREACHED = (Clock.__struct_fields__.index(name) for name in ("due", "since", "breached"))
+"""Where a clock's members stand in its array."""
 UNPARKED = '"incident.unparked"'
 """How the body of a step shows that an event left the waiting room in it."""
 
@@ -273,6 +278,47 @@ def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], st
                          consumed, claimed
                   FROM facts_read WHERE fact = 'clock.stopped'"""
     return _one_sided(connection, facts_read, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
+
+
+def wrong_open_counts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(cell and value, side) of every standing count that the cases do not give."""
+    shown = ", ".join(f"'{name}'" for name, definition in DEFINITIONS.items() if definition.listed != "never")
+    if is_sqlite(connection):
+        each, member = "json_each(c.body, '$.clocks') j", "json_extract(j.value, '$[{}]')"
+        breached = member.format(_BREACHED)
+        unit = "json_extract(c.body, '$.holdings[#-1][1].{}')"
+    else:
+        each = "jsonb_array_elements(coalesce(CAST(c.body AS jsonb) -> 'clocks', '[]')) AS j(value)"
+        member, breached = "(j.value ->> {})", f"(j.value ->> {_BREACHED}) = 'true'"
+        unit = "(CAST(c.body AS jsonb) -> 'holdings' -> -1 -> 1 ->> '{}')"
+    due = f"CAST({member.format(_DUE)} AS bigint)"
+    path, post = unit.format("path"), f"coalesce({unit.format('post')}, '')"
+    missed = f"""(SELECT min({due}) FROM {each} WHERE {breached} AND {member.format(_SINCE)} IS NOT NULL)"""
+    total = f"""coalesce((SELECT CASE WHEN {due} IS NULL THEN 'none' WHEN {breached} THEN 'missed' ELSE 'ahead' END
+                          FROM {each} WHERE {member.format(0)} = '{TOTAL}'), 'none')"""
+    third = "'/' || " + " || ".join(
+        f"CASE WHEN {part} <> '' THEN {part} || '/' ELSE '' END"
+        for part in (segment(connection, "path", level) for level in (1, 2, 3))
+    )
+    cte = f"""open_cases AS (
+            SELECT c.partition, c.definition, c.level, c.state, c.path, c.department, c.category, c.grp,
+                   {total} AS total,
+                   coalesce({path}, '/' || c.holder || '/') AS held_by, c.holder_department, {post} AS post,
+                   {missed} AS missed
+            FROM cases c WHERE c.open AND c.definition IN ({shown})),
+        counted({", ".join(OPEN_COUNT[:-1])}) AS (
+            SELECT partition, definition, 'state', level, state, '', '', '', '', '', '', 0 FROM open_cases
+            UNION ALL
+            SELECT partition, definition, 'place', 0, '', path, department, '', category, grp, total, 0 FROM open_cases
+            UNION ALL
+            SELECT partition, definition, 'holder', 0, '', held_by, holder_department, post, '', '',
+                   CASE WHEN missed IS NULL THEN 'ahead' ELSE 'missed' END, 0 FROM open_cases
+            UNION ALL
+            SELECT partition, definition, 'late', 0, '', {third}, '', '', '', grp, '', missed / 3600000
+            FROM open_cases WHERE missed IS NOT NULL)"""
+    names = ", ".join(OPEN_COUNT[:-1])
+    expected = f"SELECT {names}, count(*) FROM counted GROUP BY {names}"
+    return _one_sided(connection, cte, [], expected, f"SELECT {', '.join(OPEN_COUNT)} FROM open_counts")
 
 
 def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:

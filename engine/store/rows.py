@@ -1,6 +1,6 @@
 """Rows as they are written: one struct per table, with its columns as fields."""
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class InboxRow(Struct):
@@ -67,6 +67,33 @@ class CaseRow(Struct):
     due_at: int | None
     provisional: bool
     body: str
+
+
+class OpenCountRow(Struct, frozen=True):
+    """How many open cases of a partition count in a cell; what a cell does not tell apart is empty."""
+
+    partition: int
+    definition: str
+    what: str  # state, place, holder, late
+    level: int = 0
+    state: str = ""
+    path: str = ""
+    department: str = ""
+    post: str = ""
+    category: str = ""
+    grp: str = ""
+    late: str = ""
+    hour: int = 0
+    value: int = 0
+
+    @property
+    def key(self) -> tuple[int | str, ...]:
+        """What tells cells apart."""
+        return structs.astuple(self)[:-1]
+
+    def of(self, value: int) -> "OpenCountRow":
+        """The same cell with another count."""
+        return structs.replace(self, value=value)
 
 
 class ParkedRow(Struct):

@@ -27,7 +27,7 @@ def have_gone_on(connection: Connection) -> bool:
 
 
 def note_late_steps(connection: Connection) -> None:
-    """A try has made steps: that some have come later than their arrivals stays known."""
+    """A try has decided something: that it came later than its arrival stays known."""
     write_meta(connection, TRIED, "1")
 
 

@@ -126,6 +126,7 @@ Index(
 Index("cases_key", cases.c.key, sqlite_where=text("key IS NOT NULL"), postgresql_where=text("key IS NOT NULL"))
 Index(
     "cases_due",
+    cases.c.definition,
     cases.c.due_at,
     cases.c.id,
     sqlite_where=text("due_at IS NOT NULL"),
@@ -142,6 +143,7 @@ Index(
 )
 Index(
     "cases_undated",
+    cases.c.definition,
     cases.c.id,
     sqlite_where=text("open AND due_at IS NULL"),
     postgresql_where=text("open AND due_at IS NULL"),
@@ -161,8 +163,28 @@ Index(
     sqlite_where=text("holder <> ''"),
     postgresql_where=text("holder <> ''"),
 )
-Index("cases_opened", cases.c.opened_at, cases.c.id)
-Index("cases_state", cases.c.state, cases.c.id)
+Index("cases_opened", cases.c.definition, cases.c.opened_at, cases.c.id)
+Index("cases_state", cases.c.definition, cases.c.state, cases.c.id)
+
+open_counts = Table(
+    "open_counts",
+    metadata,
+    _key("partition", Integer),
+    _key("definition"),
+    _key("what"),  # state, place, holder, late: by what these cells tell cases apart
+    _key("level", Integer),  # of the owner
+    _key("state"),
+    _key("path"),  # of the place, or of who must act
+    _key("department"),
+    _key("post"),  # who must act, where that is one post
+    _key("category"),
+    _key("grp"),
+    _key("late"),  # missed, ahead, none: the deadline of the whole case, or any that runs
+    _key("hour", BigInteger),  # of the earliest deadline that was missed, since 1970
+    _big("value"),
+    sqlite_with_rowid=False,
+)
+Index("open_counts_what", open_counts.c.what, open_counts.c.definition)
 
 parked = Table(
     "parked",

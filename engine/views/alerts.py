@@ -22,6 +22,8 @@ MOST = 500
 """Alerts of a page at most."""
 INSTANTS = ("due_at", "raised_at", "due")
 """Members of a line of the feed that are instants."""
+KINDS = ("alert", "notice")
+"""What lines of the feed tell of."""
 FEED_PAGE = 200
 """Lines that are read at once for one subscriber."""
 
@@ -126,12 +128,21 @@ def _line(row: AlertRow, names: Names) -> AlertLine:
 # ---- the feed -----------------------------------------------------------------------------------------------
 
 
-class FeedStart(NamedTuple):
-    """Where a subscriber begins: the path of its subtree, the kind of case that it asks for (empty: all), the feed's
-    epoch, the number to go on after, and whether the place that it named is of another feed."""
+class FeedQuestion(NamedTuple):
+    """What a subscriber asks for, each empty: all. The path of a subtree, a kind of case, alerts or notices, and what a
+    post is told."""
 
-    path: str
-    definition: str
+    path: str = "/"
+    definition: str = ""
+    kind: str = ""
+    post: str = ""
+
+
+class FeedStart(NamedTuple):
+    """Where a subscriber begins: what it asks for, the feed's epoch, the number to go on after, and whether the place
+    that it named is of another feed."""
+
+    asks: FeedQuestion
     epoch: str
     after: int
     restarted: bool
@@ -139,8 +150,9 @@ class FeedStart(NamedTuple):
 
 class FeedLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A line of the feed: who was alerted that something is or was due, and what became of it: `what` is firing,
-    resolved or withdrawn; or acknowledged, then `by` has seen it, it fires on, and nobody is told. `id` is stable;
-    `recipients` maps each post to the id of its delivery."""
+    resolved or withdrawn; or acknowledged, then `by` has seen it, it fires on, and nobody is told. Or, with `kind`
+    notice and `what` told, a notice: `on` is the move that it tells of, and a daily line has several `cases` with their
+    states. `id` is stable; `recipients` maps each post to the id of its delivery."""
 
     id: str
     alert: str
@@ -172,14 +184,24 @@ class FeedLines(NamedTuple):
     full: bool
 
 
-def feed_start(connection: Connection, policies: Policies, grid: str, definition: str, last: str) -> FeedStart:
+def feed_start(
+    connection: Connection,
+    policies: Policies,
+    last: str,
+    grid: str = "",
+    definition: str = "",
+    kind: str = "",
+    post: str = "",
+) -> FeedStart:
     """Where to begin after the place `last`; without one, from now on. Raises Unanswerable."""
     check_definition(definition)
+    if kind and kind not in KINDS:
+        raise BadQuestion("kind", "no line of the feed is of such a kind", f"choose one of: {', '.join(KINDS)}")
     path = prefix_of(active_names(connection, policies), grid) if grid else "/"
     epoch = read_meta(connection, alerts.EPOCH) or "0"
     head = alerts.last_number(connection)
     after = place_in_feed(last, epoch, head) if last else head
-    return FeedStart(path, definition, epoch, after or 0, restarted=after is None)
+    return FeedStart(FeedQuestion(path, definition, kind, post), epoch, after or 0, restarted=after is None)
 
 
 def place_in_feed(last: str, epoch: str, head: int) -> int | None:
@@ -192,9 +214,10 @@ def place_in_feed(last: str, epoch: str, head: int) -> int | None:
     return number if begun == epoch and number is not None and number <= head else None
 
 
-def feed_lines(connection: Connection, policies: Policies, path: str, definition: str, after: int) -> FeedLines:
+def feed_lines(connection: Connection, policies: Policies, asks: FeedQuestion, after: int) -> FeedLines:
     """The lines after a number, their instants written out as everywhere at the door."""
-    rows = alerts.read_feed(connection, after, path, definition, FEED_PAGE)
+    path, definition, kind, post = asks
+    rows = alerts.read_feed(connection, after, path, definition, FEED_PAGE, kind=kind, post=post)
     full = len(rows) == FEED_PAGE
     # A full page may end before the feed does; else everything up to the feed's end has been looked at.
     last = rows[-1].number if full else max(after, alerts.last_number(connection))

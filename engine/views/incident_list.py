@@ -135,8 +135,6 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
         raise BadQuestion("state", "no case has such a state", remedy)
     check_definition(question.definition)
     listed = [definition.name for definition in DEFINITIONS.values() if definition.listed == "always"]
-    # Whose report is still awaited is of no kind yet. Nothing is asked where every kind is listed.
-    all_listed = ("", *listed) if len(listed) < len(DEFINITIONS) else ()
     open_, over = question.open, {item.name for item in known if item.terminal}
     if open_ and not over.isdisjoint(states):
         open_ = False if over.issuperset(states) else None
@@ -144,7 +142,7 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
         now=now,
         open=True if question.overdue else open_,
         overdue=question.overdue,
-        definitions=(question.definition,) if question.definition else all_listed,
+        definitions=(question.definition,) if question.definition else ("", *listed),  # empty: its report is awaited
         prefix=prefix_of(names, question.grid) if question.grid else "",
         owner=question.owner,
         holder=work_of(question.holder, names.register),

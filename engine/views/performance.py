@@ -12,7 +12,7 @@ from typing import get_args
 from msgspec import Struct, structs
 
 from engine.policies import Policies
-from engine.store import figures, recount
+from engine.store import figures, open_counts, recount
 from engine.store.database import Connection
 from engine.store.figures import By, Selection
 from engine.views.names import Names, active_names
@@ -92,7 +92,7 @@ class FigureRow(Struct, frozen=True, kw_only=True):
 
 
 class OpenCases(Struct, frozen=True):
-    """Open cases by their total deadline, as of an instant."""
+    """Open cases by their total deadline, as the log has told so far: overdue from the firing of the deadline on."""
 
     key: str
     name: str
@@ -102,9 +102,18 @@ class OpenCases(Struct, frozen=True):
     without_deadline: int
 
 
+class HeldCases(Struct, frozen=True):
+    """Open cases in the hands of a unit, and how many of them have missed a deadline that runs still."""
+
+    key: str
+    name: str
+    open: int
+    overdue: int
+
+
 class PerformancePage(Struct, frozen=True, kw_only=True):
-    """An answer about cases of one definition. `rows` are the period's figures, `standing` the open cases as of now,
-    both one row per key.
+    """An answer about cases of one definition. `rows` are the period's figures, `standing` the open cases where they
+    lie, `held` those in the hands of who must act, both as of now; one row per key.
 
     Measures in `charged` speak of clocks: they count at the unit that is charged with the clock. All others speak of
     the problem and count where it lies. A unit's own clocks are a row of their own beside those of the grids below it.
@@ -120,6 +129,7 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     as_of: str
     rows: list[FigureRow]
     standing: list[OpenCases]
+    held: list[HeldCases]
     charged: tuple[str, ...] = CHARGED
     clock: str = ""  # the one of which alone the rows speak, at the unit that is charged
 
@@ -129,7 +139,8 @@ def performance_page(
 ) -> PerformancePage:
     """The figures that are asked for, and the open cases as of now. Raises Unanswerable.
 
-    There is no `standing` by post or by day, nor of one post: an open case has neither.
+    There is no `standing` by post or by day, nor of one post: an open case has neither. There is `held` by grid, level,
+    department or post, and of these alone.
     """
     names = active_names(connection, policies)
     policy = names.register
@@ -166,7 +177,8 @@ def performance_page(
         until=_dashed(until),
         as_of=policy.clock_of_days.local(now),
         rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
-        standing=open_cases(connection, names, selection, now) if stands else [],
+        standing=open_cases(connection, names, selection) if stands else [],
+        held=held_cases(connection, names, selection),
         charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
         clock=question.clock,
     )
@@ -288,13 +300,24 @@ def figure_rows(
     return sorted(result, key=lambda row: row.key)
 
 
-def open_cases(connection: Connection, names: Names, selection: Selection, at_ms: int) -> list[OpenCases]:
-    """The open cases as of an instant, one row per key, sorted by key: overdue strictly after their total deadline.
+def held_cases(connection: Connection, names: Names, selection: Selection) -> list[HeldCases]:
+    """The open cases by who must act, one row per key, sorted by key. None where the question is not of units alone."""
+    if selection.by in ("category", "group", "day") or selection.category or selection.group:
+        return []
+    found = []
+    for raw, *counts in open_counts.by_holder(connection, selection):
+        key = _key(names, selection, raw)
+        found.append(HeldCases(key, _name(names, selection.by, key), *counts))
+    return sorted(found, key=lambda row: row.key)
+
+
+def open_cases(connection: Connection, names: Names, selection: Selection) -> list[OpenCases]:
+    """The open cases as of now, one row per key, sorted by key: overdue once their total deadline has fired.
 
     The days and the post of the selection ask nothing; `by` is not post or day.
     """
     found = []
-    for raw, *counts in figures.standing(connection, selection, at_ms):
+    for raw, *counts in open_counts.by_place(connection, selection):
         key = _key(names, selection, raw)
         found.append(OpenCases(key, _name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)

@@ -70,6 +70,8 @@ def list_alerts(
 @command.command("follow")
 @click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
 @click.option("--definition", type=options.TEXT, default="", help="Only of cases of this kind.")
+@click.option("--kind", type=click.Choice(["alert", "notice"]), help="Only alerts, or only notices.")
+@click.option("--post", type=options.TEXT, default="", help="Only what this post is told.")
 @click.option("--since", type=options.TEXT, default="", metavar="ID", help="Go on after this last_event_id.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many.")
 @options.listen
@@ -79,6 +81,8 @@ def list_alerts(
 def follow(
     grid: str,
     definition: str,
+    kind: str | None,
+    post: str,
     since: str,
     count: int | None,
     listen: str | None,
@@ -90,6 +94,7 @@ def follow(
     \b
     Examples:
       gridpatrol alert follow --grid WY
+      gridpatrol alert follow --kind notice --post WY01-CHIEF
       gridpatrol alert follow --json --count 1
     """
     settings = settings_of(listen=listen, database=database)
@@ -99,7 +104,8 @@ def follow(
         server = server_of(settings)
     if not server.answers():
         raise ServerAway(f"no server answers at {server.url}")
-    last, printed, asked = since, 0, {"grid": grid or None, "definition": definition or None}
+    last, printed = since, 0
+    asked = {"grid": grid or None, "definition": definition or None, "kind": kind, "post": post or None}
     while True:
         try:
             for event, id_, data in server.follow("/v1/alerts/stream", last, **asked):

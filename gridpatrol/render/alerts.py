@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from engine.views.names import Names
+from engine.views.notices import NoticeLine
 from gridpatrol.render.tables import LocalClock, table
-from gridpatrol.render.terms import ALERT_ENDS, RUNGS, both
+from gridpatrol.render.terms import ALERT_ENDS, MOVES, RUNGS, both
 from workflows.definitions import CLOCKS
 
 
@@ -56,9 +57,27 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
     }
 
 
+def notice_list(lines: Iterable[NoticeLine]) -> None:
+    """Print notices, the latest first. One that is not told yet says when it will be."""
+    rows = [
+        (
+            line.raised_at[:16].replace("T", " "),
+            both(MOVES, line.on),
+            line.case,
+            "" if line.told else (line.not_before or "")[:16].replace("T", " "),
+            ", ".join(post.name for post in line.recipients),
+        )
+        for line in lines
+    ]
+    table(("raised", "notice", "case", "waits until", "told"), rows)
+
+
 def feed_line(data: str) -> str:
     """An event of the feed, given as its JSON, in one line."""
     alert = json.loads(data)
+    if alert["kind"] == "notice":
+        cases = alert["case"] or f"{len(alert['cases']) + alert.get('more', 0)} 件 cases"
+        return f"告知 notice  {both(MOVES, alert['on'])}  {cases}  → {', '.join(alert['recipients'])}"
     recipients = ", ".join(alert["recipients"])
     what, due = both(ALERT_ENDS, alert["what"]), _alert(alert["clock"], alert["kind"])
     return f"{what}  {due}  {alert['case']}  → {recipients}"

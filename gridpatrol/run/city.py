@@ -206,11 +206,10 @@ def _districts(engine: Engine) -> list[District]:
     """The districts' figures, from the fold, the largest share on time first."""
     policy = engine.active()
     assert policy is not None
-    end = to_ms(datetime.fromisoformat(END))
     names, selection = Names(policy), performance.select(policy, grid=policy.root, by="grid")
     with engine.database.read() as connection:
         rows = performance.figure_rows(connection, names, selection)
-        open_ = {row.key: row.open for row in performance.open_cases(connection, names, selection, end)}
+        open_ = {row.key: row.open for row in performance.open_cases(connection, names, selection)}
     made = [
         District(
             row.key,

@@ -7,13 +7,14 @@ its consumers, on a schema of this release.
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from consumers.alerts import fold
+from consumers.alerts import fold, telling
 from consumers.performance import consume
 from engine import logs
 from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
@@ -26,6 +27,7 @@ from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
 from engine.store import backup_file, inbox_table, sealed
+from engine.store.alerts import DeliveryRow
 from engine.store.audit import Act
 from engine.store.database import Database, file_of, open_database
 from engine.store.meta import read_meta
@@ -188,7 +190,7 @@ def chores(counters: Counters, settings: Settings, wall: WallClock) -> list[Chor
         nonlocal last_s
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
-            count(fold.tell(database, wall.known_instant()))
+            fold.tell(database, wall.known_instant(), count)
             held = database.holds_erased
             if held is not False and database.forget_erased(sealed.TABLE) and held:
                 log.info("journal.emptied")
@@ -196,9 +198,16 @@ def chores(counters: Counters, settings: Settings, wall: WallClock) -> list[Chor
     return [tell_waiting, LetterRetention(settings, wall.known_instant)]
 
 
-def _counter_of_alerts(counters: Counters) -> Callable[[int], None]:
-    """Takes how many alerts the feed has told."""
-    return counters.deliveries.labels("feed", "told").inc
+def _counter_of_alerts(counters: Counters) -> fold.Heard:
+    """Counts the lines that the feed has told, and the notices among them by move."""
+    told = counters.deliveries.labels("feed", "told")
+
+    def count(lines: list[DeliveryRow]) -> None:
+        told.inc(len(lines))
+        for move, number in Counter(filter(None, map(telling.move_of, lines))).items():
+            counters.notices.labels(move).inc(number)
+
+    return count
 
 
 def read_pack(name: str) -> Pack:

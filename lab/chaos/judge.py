@@ -51,6 +51,8 @@ SAME = {
     "WHERE value <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8",
     "outcomes": "SELECT * FROM outcomes ORDER BY case_id, clock, level, cycle, target",
     "alerts": "SELECT * FROM alerts ORDER BY id",
+    "notices": "SELECT id, move, definition, path, category, recipients, raised_at, not_before, daily FROM notices "
+    "ORDER BY id",
 }
 """What a replay of the exported log must give again."""
 

@@ -105,6 +105,7 @@ READING = {
     "deadline explain",
     "alert list",
     "alert follow",
+    "notice list",
     "performance show",
     "deadletter list",
     "deadletter show",

@@ -142,7 +142,7 @@ def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
     names, selection = Names(policy), performance.select(policy, level=level, by=by)  # type: ignore[arg-type]
     with engine.database.read() as connection:
         rows = performance.figure_rows(connection, names, selection)
-        opened = {row.key: row for row in performance.open_cases(connection, names, selection, at)}
+        opened = {row.key: row for row in performance.open_cases(connection, names, selection)}
     return {row.key: _figures(row, opened.get(row.key)) for row in rows}
 
 

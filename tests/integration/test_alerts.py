@@ -291,13 +291,13 @@ def test_a_missing_step_stops_the_alerts_visibly(db):
     assert lines(db) == []
 
 
-def test_the_listener_hears_how_many_lines_were_told(db):
+def test_the_listener_hears_which_lines_were_told(db):
     teller = request()
     teller.until(at("03-08 00:00"))
     put(db, teller)
-    heard: list[int] = []
+    heard: list[list[DeliveryRow]] = []
     fold.consume(db, now=LATER, heard=heard.append)
-    assert heard == [len(lines(db))]
+    assert heard == [feed_rows(db)]
 
 
 def test_the_epoch_stays_until_the_feed_is_restarted_after_a_restore(db):

@@ -19,7 +19,7 @@ from engine.clock import now_ms
 from engine.http import alerts
 from engine.views.alerts import place_in_feed
 from tests.integration.test_door import ACCEPTED, ELSEWHERE, door, problem, report, url
-from tests.support.builders import DAY, event, instant, subject
+from tests.support.builders import DAY, HOTLINE, STREET, event, instant, subject
 from tests.support.serving import CLOUDEVENT, Served, wait_until
 
 __all__ = ["door", "url"]
@@ -207,3 +207,39 @@ def test_a_line_that_says_nothing_is_kept_open_by_comments(door: Served, monkeyp
     with door.client.stream("GET", "/v1/alerts/stream", params={"grid": "WY12"}) as answer:
         rows = (row for row in answer.iter_lines() if row == ": still here")
         assert [next(rows) for _ in range(3)] == [": still here"] * 3
+
+
+# ---- notices ------------------------------------------------------------------------------------------------
+
+
+def test_notices_are_listed_by_post_move_and_case_page_by_page(door: Served) -> None:
+    wait_until(lambda: door.get("/v1/notices", case=ACCEPTED)["notices"])
+    (mine,) = door.get("/v1/notices", post=STREET, on="assigned", case=ACCEPTED)["notices"]
+    assert (mine["on"], mine["told"], mine["daily"]) == ("assigned", True, False)
+    assert STREET in [post["code"] for post in mine["recipients"]] and mine["path"][2]["code"] == "WY01"
+    later = door.get("/v1/notices", case=ACCEPTED, post=HOTLINE)["notices"]
+    assert [notice["daily"] for notice in later] == [True]
+    assert {notice["case"] for notice in door.get("/v1/notices", grid="WY02")["notices"]} == {ELSEWHERE}
+    whole = door.get("/v1/notices", grid="WY01")["notices"]
+    first = door.get("/v1/notices", grid="WY01", limit=2)
+    rest = door.get("/v1/notices", grid="WY01", cursor=first["next"])["notices"]
+    assert [notice["id"] for notice in first["notices"] + rest] == [notice["id"] for notice in whole]
+
+
+@pytest.mark.parametrize("query", [{"on": "pressed"}, {"definition": "duties"}, {"limit": 501}, {"cursor": "x"}])
+def test_a_question_about_notices_that_has_no_answer_names_its_field(door: Served, query: dict[str, Any]) -> None:
+    answer = door.client.get("/v1/notices", params=query)
+    assert (answer.status_code, answer.json()["field"]) == (400, next(iter(query)))
+
+
+def test_a_subscriber_may_hear_alerts_alone_notices_alone_or_what_a_post_is_told(door: Served) -> None:
+    wait_until(lambda: door.get("/v1/alerts", case=ACCEPTED)["alerts"])
+
+    def bodies(**query: str) -> list[dict[str, Any]]:
+        return [json.loads(item["data"]) for item in lines(door, last="gone-1", count=3, **query)[1:]]
+
+    assert all(line["kind"] == "notice" and line["on"] for line in bodies(kind="notice"))
+    assert all(line["kind"] != "notice" for line in bodies(kind="alert"))
+    assert all(STREET in line["recipients"] for line in bodies(post=STREET))
+    answer = door.client.get("/v1/alerts/stream", params={"kind": "rumour"})
+    assert (answer.status_code, answer.json()["field"]) == (400, "kind")

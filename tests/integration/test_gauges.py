@@ -81,16 +81,18 @@ def test_an_incident_that_nobody_has_reported_yet_is_not_counted(database: Datab
 
 
 @pytest.mark.parametrize(
-    ("hours", "age"), [(0.5, "0-1h"), (1.5, "1-4h"), (5, "4-24h"), (25, "1-3d"), (80, "3-7d"), (1000, "7d+")]
+    ("hours", "age"), [(0.5, "0-1h"), (2.5, "1-4h"), (5.5, "4-24h"), (25.5, "1-3d"), (80, "3-7d"), (1000, "7d+")]
 )
 def test_overdue_incidents_stand_in_the_band_of_their_age(database: Database, registry, hours, age) -> None:
-    write(database, case(1, clock("handle", now_ms() - round(hours * HOUR))))
+    """A deadline counts from the end of its hour: nothing is shown older than it is."""
+    missed = structs.replace(clock("handle", now_ms() - round(hours * HOUR)), breached=True)
+    write(database, case(1, missed))
     labels = {"definition": "incident", "grid": "WY01", "category_group": "dust", "age": age}
     assert registry.get_sample_value("gridpatrol_incidents_overdue", labels) == 1
 
 
 def test_overdue_incidents_are_rolled_up_to_the_third_level_and_no_further(database: Database, registry) -> None:
-    late = clock("handle", now_ms() - HOUR // 2)
+    late = structs.replace(clock("handle", now_ms() - HOUR // 2), breached=True)
     leaves = [("XA", "WY", "WY01", leaf) for leaf in ("WY01-01", "WY01-02")]
     write(database, *(case(n, late, path=path) for n, path in enumerate([*leaves, ("XA", "WY"), ("XA",)], 1)))
     write(database, case(9, clock("handle", now_ms() + HOUR)), case(10, late, closed=5))

@@ -70,10 +70,10 @@ def figure_rows(database, policy, published=False, **asked) -> list[performance.
         return performance.figure_rows(connection, Names(policy), selection, published=published)
 
 
-def open_cases(database, policy, at_ms, **asked) -> list[performance.OpenCases]:
+def open_cases(database, policy, **asked) -> list[performance.OpenCases]:
     selection = performance.select(policy, **{"definition": "service_request", **asked})
     with database.read() as connection:
-        return performance.open_cases(connection, Names(policy), selection, at_ms)
+        return performance.open_cases(connection, Names(policy), selection)
 
 
 def request(number: int, due_in: int | None, closed_after: int | None, late: int = 0, leaf: str = "WY01-01") -> Teller:
@@ -370,28 +370,51 @@ def test_few_cases_are_marked_as_thin(db):
     ],
 )
 def test_open_cases_stand_overdue_not_due_or_without_a_deadline(db, until, expected):
-    instant_ms = at(until)
-    since = instant_ms - at("03-02 09:02")
+    since = at(until) - at("03-02 09:02")
     tellers = [
         request(k + 1, due, closed if closed is not None and closed < since else None, leaf=leaf)
         for k, (due, closed, leaf) in enumerate(MIXED)
     ]
     tell(db, tellers, until)
-    (row,) = open_cases(db, weiyang(), instant_ms)
+    (row,) = open_cases(db, weiyang())
     assert (row.open, row.overdue, row.not_due, row.without_deadline) == expected
-    by_grid = open_cases(db, weiyang(), instant_ms, by="grid", level=3)
+    by_grid = open_cases(db, weiyang(), by="grid", level=3)
     assert sum(r.open for r in by_grid) == row.open
-    assert open_cases(db, weiyang(), instant_ms, grid="WY03") == []
+    assert open_cases(db, weiyang(), grid="WY03") == []
 
 
-def test_a_case_due_this_very_instant_is_not_overdue(db):
+@pytest.mark.parametrize(("after", "overdue"), [(0, 0), (1, 1)])
+def test_a_case_due_this_very_instant_is_not_overdue(db, after, overdue):
     teller = request(1, 5 * DAY, None)
     total = teller.case.clock("total")
     assert total is not None and total.due is not None
-    due = total.due
+    teller.until(total.due + after)
     write(db, numbered(teller.steps), [teller.case])
-    assert open_cases(db, weiyang(), due)[0].overdue == 0
-    assert open_cases(db, weiyang(), due + 1)[0].overdue == 1
+    (row,) = open_cases(db, weiyang())
+    assert (row.overdue, row.not_due) == (overdue, 1 - overdue)
+
+
+def test_open_cases_are_counted_by_who_must_act_too(db):
+    """Two that lie in one leaf: one with the department that handles it, one with the street that must accept it."""
+    handled, reported = Teller(1), Teller(2)
+    for teller, category in ((handled, "D2-01"), (reported, "D3-04")):
+        assert teller.say("report.submitted", "WY-12345", category=category, source="hotline", grid="WY01-01")
+    assert handled.say("incident.dispatched", "WY-CHIEF", lead="WY-URBAN")
+    reported.until(at("03-20 00:00"))
+    write(db, numbered([*handled.steps, *reported.steps], 1), [handled.case, reported.case])
+    incidents = partial(performance.select, weiyang(), definition="incident")
+    with db.read() as connection:
+        held = partial(performance.held_cases, connection, Names(weiyang()))
+        units = {row.key: (row.open, row.overdue) for row in held(incidents(by="grid", grid="WY"))}
+        departments = [(row.key, row.open) for row in held(incidents(by="department"))]
+        assert held(incidents(by="category")) == []
+        street = incidents(grid="WY01")
+        assert [(row.open, row.overdue) for row in held(street)] == [(1, 1)]
+        lying = performance.open_cases(connection, Names(weiyang()), street)
+    assert units == {"WY": (1, 0), "WY01": (1, 1)}
+    assert departments == [("", 1), ("WY-URBAN", 1)]
+    assert [row.open for row in lying] == [2]
+    assert [m for m in verify.verify(db) if m.what == "open count"] == []
 
 
 def test_what_arrives_after_the_days_of_grace_restates_what_was_published(db):
@@ -430,7 +453,7 @@ def test_only_a_period_that_ends_was_ever_published(db):
 def test_a_level_that_the_pack_does_not_have_is_refused_by_every_reading(db, level):
     for reading in (
         lambda: figure_rows(db, weiyang(), by="grid", level=level),
-        lambda: open_cases(db, weiyang(), at("03-10 00:00"), by="grid", level=level),
+        lambda: open_cases(db, weiyang(), by="grid", level=level),
     ):
         with pytest.raises(BadQuestion, match="no such level, only levels 1 to 4"):
             reading()
@@ -491,8 +514,8 @@ def test_the_gauges_of_the_present_day_and_month_say_what_a_reading_says(databas
             labels = sample.labels
             place = labels["definition"], labels["period"], labels["grid"]
             shown.setdefault(place, {})[labels["measure"]] = sample.value
-        asked_for = [name for name, kind in DEFINITIONS.items() if kind.listed != "never"]
-        for name, period in itertools.product(asked_for, ("day", "month")):
+        kinds = [kind.name for kind in DEFINITIONS.values() if kind.listed != "never"]
+        for name, period in itertools.product(kinds, ("day", "month")):
             asked = {"by": "grid", "level": 2, "since": 20260330 if period == "day" else 20260301, "until": 20260330}
             rows = figure_rows(engine.database, policy, definition=name, **asked)
             sums = ("reported", "closed", "closable")

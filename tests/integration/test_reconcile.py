@@ -197,6 +197,11 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"UPDATE facts SET definition = '' WHERE {LAST}", "step", "definition"),
         (f"UPDATE outcomes SET definition = '' WHERE case_id = {CLOSED}", "outcome", "definition"),
         ("UPDATE alerts SET definition = '' WHERE kind = 'due'", "alert", "definition"),
+        # Standing counts.
+        ("UPDATE open_counts SET value = value + 1 WHERE what = 'state'", "open count", "state"),
+        ("UPDATE open_counts SET late = 'none' WHERE what = 'place' AND late = 'missed'", "open count", "missed"),
+        ("DELETE FROM open_counts WHERE what = 'holder'", "open count", "holder"),
+        ("UPDATE open_counts SET hour = -hour WHERE what = 'late'", "open count", "late"),
         # Outcomes.
         (f"DELETE FROM outcomes WHERE case_id = {CLOSED} AND clock = 'total'", "outcome", "total"),
         (f"UPDATE outcomes SET elapsed = elapsed + 1 WHERE case_id = {CLOSED}", "outcome", "elapsed"),

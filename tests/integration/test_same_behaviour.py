@@ -82,11 +82,13 @@ def as_answered_then(said: dict[str, str]) -> dict[str, str]:
 
 
 def without_added(said: dict[str, str]) -> dict[str, str]:
-    """Answers without the unit that is charged, what clocks consumed, who must act, and rates of a kind."""
+    """Answers that do not say what counts at the unit that is charged, clocks consumed, who must act, and rates."""
     charged = re.compile(r',\s*"charged": \[[^\]]*\],\s*"clock": ""|\s*"consumed_(median|p90)_ms": null,')
     holder = re.compile(r'^( +)"holder": (null|\{$.*?^\1\}),\n', re.DOTALL | re.MULTILINE)
+    held = re.compile(r',\s*"held": \[(?:\]|.*?\n  \])', re.DOTALL)
     rates = re.compile(r'^ +"rates": \{\},\n', re.MULTILINE)
-    found = {command: rates.sub("", holder.sub("", charged.sub("", text))) for command, text in said.items()}
+    plain = {command: rates.sub("", held.sub("", text)) for command, text in said.items()}
+    found = {command: holder.sub("", charged.sub("", text)) for command, text in plain.items()}
     if LATE in found:
         found[LATE] = without_column(found[LATE], "holder", "reported")
     changed = {command for command, text in said.items() if found[command] != text}
@@ -105,6 +107,20 @@ def firing_still(said: dict[str, str]) -> dict[str, str]:
     ended = {"status": "firing", "ended_at": None, "ended_by": ""}
     found = with_alerts(said, lambda alert: alert | ended if alert["status"] == "acknowledged" else alert)
     assert found != said
+    return found
+
+
+def without_late(said: dict[str, str]) -> dict[str, str]:
+    """Figures without how many open cases are late: told by the log, whose time ended, and not by the wall any more."""
+    found = dict(said)
+    for command, text in said.items():
+        if command.startswith("performance") and "--json" in command:
+            page = json.loads(text)
+            for row in page["standing"]:
+                del row["overdue"], row["not_due"]
+            found[command] = json.dumps(page, ensure_ascii=False, indent=2)
+        elif command.startswith("performance"):
+            found[command] = re.sub(r"( +\d+| overdue|─*)$", "", text, flags=re.MULTILINE)
     return found
 
 
@@ -154,7 +170,7 @@ def test_the_database_is_opened_verified_and_read_as_before(tmp_path: Path) -> N
     gridpatrol("verify", "--database", url)
     check_same_lines(facts_of(url, tmp_path), kept("facts.jsonl"))
     now = answers_of(url, list(answers()))
-    check_same_answers(as_answered_then(now), firing_still(unquoted(answers())))
+    check_same_answers(without_late(as_answered_then(now)), without_late(firing_still(unquoted(answers()))))
     seen = {row["id"]: row["acknowledged_by"] for row in json.loads(now[ALERTS])}
     for row in json.loads(answers()[ALERTS]):
         if row["status"] == "acknowledged":
@@ -169,7 +185,7 @@ def test_figures_that_are_folded_anew_are_those_of_before(tmp_path: Path) -> Non
     gridpatrol("db", "upgrade", "--database", url)
     gridpatrol("performance", "rebuild", "--database", url)
     wanted = {command: text for command, text in answers().items() if command.startswith("performance")}
-    check_same_answers(without_added(answers_of(url, list(wanted))), wanted)
+    check_same_answers(without_late(without_added(answers_of(url, list(wanted)))), without_late(wanted))
 
 
 def test_what_is_damaged_is_found(tmp_path: Path) -> None:

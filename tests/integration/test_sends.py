@@ -308,6 +308,34 @@ def test_what_a_case_says_that_has_stood_is_heard_when_it_goes_on(line: Line, tm
     assert [str(m) for m in verify(line.engine.database, live=True)] == []
 
 
+def test_what_was_said_to_a_case_before_its_own_try_is_heard_in_slices_of_one_as_well(tmp_path: Path) -> None:
+    with line_on(f"sqlite:///{tmp_path / 'a.db'}", 1, 1) as line:
+        report(line, 1, 2)
+        work(line)
+        with broken("incident.merged"):
+            merge(line, 2, FIRST, NOW + 1)
+            merge(line, 1, THIRD, NOW + 2)  # which there is not
+            assert work(line) == ["pending", "pending"]
+        line = restarted(line)
+        assert work(line) == ["done", "refused"]  # the second one has said it before the first is tried again
+        assert [fact.cases for fact in line.of(facts.Absorbed, 1)] == [(SECOND,)] and stands(line) == []
+        assert [str(m) for m in verify(line.engine.database, live=True)] == []
+
+
+def test_a_merger_that_is_refused_later_than_without_a_defect_concerns_nobody_else_in_a_replay_beside(
+    line: Line, tmp_path: Path
+) -> None:
+    report(line, 1, 2, 3)
+    work(line)
+    with broken("incident.merged", chosen=lambda id_: id_ == SECOND):
+        merge(line, 2, FIRST, NOW + 1)
+        line.close(1, NOW + 2)
+        assert work(line) == ["pending", "done"]
+    line = restarted(line)
+    assert work(line) == ["refused"] and line.letters()[0][1] == SECOND  # the first has ended
+    check_beside(line, tmp_path / "went-on")
+
+
 def test_a_birth_whose_rule_fails_stands_as_well_and_is_born_when_that_is_mended(line: Line, tmp_path: Path) -> None:
     with errands(bear(4)):
         report(line, 1)

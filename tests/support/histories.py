@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
+from engine.slice.open_counts import changes
 from engine.slice.writes import case_row, path_text
-from engine.store import slices
+from engine.store import open_counts, slices
 from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow
 from schemas import facts
@@ -292,7 +293,7 @@ def step_row(step: facts.Step) -> StepRow:
     )
 
 
-def write(db: Database, steps: Sequence[facts.Step], cases: Iterable[Case] = ()) -> None:
+def write(db: Database, steps: Sequence[facts.Step], cases: Sequence[Case] = ()) -> None:
     """Write numbered steps, the partitions they end, and their cases."""
     ends: dict[int, facts.Step] = {step.partition: step for step in steps}
     where = {step.case: step.partition for step in steps}
@@ -302,6 +303,7 @@ def write(db: Database, steps: Sequence[facts.Step], cases: Iterable[Case] = ())
         slices.write_partitions(connection, moved)
         rows = [case_row(case, where[case.id], key(case)) for case in cases if case.id in where]
         slices.write_cases(connection, rows)
+        open_counts.change(connection, changes((where[c.id], None, c) for c in cases if c.id in where))
 
 
 def key(case: Case) -> str | None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import facts
+from schemas.envelope import decode_envelope
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds.incident import MERGING, Absorbed
-from schemas.refusals import Reason
-from tests.support.builders import BARE, CENTRE, DAY, HOTLINE, MEMBER, STREET, Story, subject
+from schemas.refusals import Reason, Refusal
+from tests.support.builders import BARE, CENTRE, DAY, HOTLINE, MEMBER, STREET, Story, at, event, instant, subject
+from workflows.decide import DUE
 from workflows.definitions import DEFINITIONS
 from workflows.merging import MOST_ABSORBED, MOST_LINKS
 from workflows.turn import MOST_SENDS, SENT
@@ -226,7 +229,8 @@ def test_an_absorbed_case_that_is_heard_of_late_hears_of_the_end_or_goes_on_else
     first.case.absorbed = ()  # as if it had not heard
     first.done("incident.merged", STREET, second.now, into=third.case.id)
     heard = first.hear("case.absorbed", Absorbed(cases=(subject(number=2),)))
-    assert [fact for step in heard.steps for fact in step.facts] == [
+    said = [fact for step in heard.steps for fact in step.facts if not isinstance(fact, facts.NoticeGiven)]
+    assert said == [
         facts.Absorbed(cases=(subject(number=2),)),
         facts.Absorbed(cases=(subject(number=2),)),
         facts.Linked(into=third.case.id),
@@ -239,6 +243,18 @@ def test_an_absorbed_case_that_is_heard_of_late_hears_of_the_end_or_goes_on_else
     assert fourth.one(facts.SurvivorEnded).state == "rejected"
 
 
+def test_what_was_due_of_a_case_before_it_hears_something_comes_first() -> None:
+    """A case that time bears comes up within a spread: what it hears meanwhile comes after what was due."""
+    story = Story().reported(BARE, deadline=instant(at("03-03 09:00")))
+    due = story.case.next_at
+    assert due is not None and due < at("03-10 09:00")
+    story.now = at("03-10 09:00")
+    result = story.hear("case.absorbed", Absorbed(cases=(subject(number=2),)))
+    causes = [step.cause.type for step in result.steps]
+    assert causes[-1] == SENT and len(causes) > 2 and set(causes[:-1]) == {DUE}
+    assert [step.case.seq for step in result.steps] == list(range(2, len(causes) + 2))
+
+
 def test_kinds_that_merge_take_what_merged_cases_say_to_each_other() -> None:
     for name in ("incident", "service_request"):
         definition = DEFINITIONS[name]
@@ -247,6 +263,28 @@ def test_kinds_that_merge_take_what_merged_cases_say_to_each_other() -> None:
         for trigger in set(MERGING) - {"case.absorbed"}:
             assert {s for name, s in definition.table if name == trigger} == {"merged"}
         assert not set(MERGING) & set(definition.triggers("reported"))  # nobody is told that he may say it
+
+
+def test_a_case_that_an_earlier_release_merged_is_refused_with_the_one_at_the_end_of_its_links() -> None:
+    first, second = pair()
+    third = first.another(3)
+    third.case.state, third.case.merged_into, third.case.closed = (
+        "merged",
+        second.case.id,
+        1,
+    )  # second knows nothing of it
+    second.done("incident.merged", STREET, into=subject())
+    assert subject() in third.refused(Reason.IMPOSSIBLE, "case.commented", MEMBER, second.now).detail
+    third.case.merged_into = "somebody's own words"  # any text was taken
+    detail = third.refused(Reason.IMPOSSIBLE, "case.commented", MEMBER, second.now).detail
+    assert "goes on in another one" in detail and "words" not in detail
+
+
+@pytest.mark.parametrize("trigger", [*MERGING, "case.sent"])
+def test_nobody_publishes_what_only_cases_say(trigger: str) -> None:
+    said = event("case.urged", CENTRE, 0) | {"type": f"gridpatrol.{trigger}.v1"}
+    refusal = decode_envelope(msgspec.json.encode(said))
+    assert isinstance(refusal, Refusal) and (refusal.reason, refusal.field) == (Reason.ENGINE_ONLY, "type")
 
 
 MOVES = st.tuples(

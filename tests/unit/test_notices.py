@@ -123,7 +123,6 @@ def test_what_was_put_aside_until_a_day_arrives_again_on_it():
 @pytest.mark.parametrize(
     ("trigger", "by", "data", "move"),
     [
-        pytest.param("incident.merged", STREET, {"into": "WY01.01890000-0000-7000-8000-000000000999"}, "merged"),
         pytest.param("incident.rejected", STREET, {"reason": "unfounded"}, "decided"),
         pytest.param("incident.force_closed", "WY-OFFICE", {"reason": "policy"}, "decided"),
     ],
@@ -230,6 +229,18 @@ def test_a_reporter_who_has_to_act_hears_it_at_once():
     story.done("incident.returned", STREET, reason="insufficient")
     assert told(story) == [("returned", (MEMBER, LEAF_CHIEF))]
     assert not told(story, daily=True)
+
+
+def test_who_reported_a_case_that_goes_on_in_another_hears_of_its_ending():
+    first = Story().reported()
+    second = Story(number=2, beside=first.beside)
+    second.done("report.submitted", "WY-DISPATCH", category=BARE, source="petition", grid=LEAF)
+    second.done("incident.merged", STREET, into=first.case.id)
+    # Who merged them knows it; the others of the street office are told of both.
+    assert told(second) == [("merged", (*STAFF, CENTRE))] and told(first) == [("merged", STAFF)]
+    first.done("incident.rejected", STREET, second.now, reason="unfounded")
+    assert told(first) == [("decided", (*STAFF, HOTLINE))]
+    assert told(second) == [("ended", (CENTRE,))]
 
 
 # ---- quiet hours ------------------------------------------------------------------------------------------

@@ -40,6 +40,31 @@ def test_the_small_pack_has_nothing_to_find():
 
 # file, old, new -> how the finding begins, and a word of its remedy
 ONE_FINDING = {
+    "a move that there is not": (
+        ("notices.csv", "urged,holder;holder_chief", "pressed,holder;holder_chief\nurged,holder;holder_chief"),
+        "error notices.csv:9 on: 'pressed' is no move",
+        "assigned",
+    ),
+    "a move that stands twice": (
+        ("notices.csv", "urged,holder;holder_chief", "urged,holder;holder_chief\nurged,holder"),
+        "error notices.csv:10 on: urged stands in row 9 already",
+        "one row",
+    ),
+    "a notice for nobody that is known": (
+        ("notices.csv", "copied,copied", "copied,copied;mayor"),
+        "error notices.csv:3 tell: 'mayor' is nobody that can be told",
+        "checkers",
+    ),
+    "a word of a notice on a rung": (
+        ("rungs.csv", "supervisor;office", "supervisor;copied"),
+        "error rungs.csv:7 tell: 'copied' is nobody that can be told",
+        "supervisor",
+    ),
+    "an hour of the daily line that is none": (
+        ("pack.toml", "[options]\n", '[options]\ndaily_notices = "six"\n'),
+        "error pack.toml:31 daily_notices: 'six' is no time of the day",
+        "18:00",
+    ),
     "a limit for a kind of case that there is not": (
         (
             "limits.csv",
@@ -677,3 +702,14 @@ def test_only_posts_and_limits_that_stand_on_the_day_are_counted():
         assert len(problems) == count, problems
     assert "clock handle: 1 of 6 categories have no limit (other-air" in problems[0]
     assert "1 of 4 leaf grids lack" in problems[1]
+
+
+def test_a_pack_with_notices_is_told_which_moves_tell_nobody_for_each_kind_of_case():
+    said = [line for line in told(found(("notices.csv", "copied,copied\n", ""))) if "notices.csv" in line]
+    assert [line.partition(" — ")[0] for line in said] == [
+        f"warning notices.csv on: {kind}: nobody is told of copied" for kind in ("incident", "service_request")
+    ]
+
+
+def test_a_pack_without_notices_is_told_nothing_of_them():
+    assert told(found(without="notices.csv")) == []

@@ -15,8 +15,8 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     "assigned": (facts.Held, facts.Moved, facts.Resumed),
     "looped": (facts.Reworked,),
     "decided": (facts.ClockRetargeted, facts.Moved),
-    "merged": (facts.Moved,),
-    "ended": (facts.Moved,),
+    "merged": (facts.Moved, facts.Absorbed),
+    "ended": (facts.Moved, facts.SurvivorEnded),
     "copied": (facts.Copied,),
     "moved": (facts.Moved,),
 }

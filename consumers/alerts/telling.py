@@ -74,6 +74,11 @@ def line_of(row: NoticeRow, why: str, now: int) -> DeliveryRow:
     return DeliveryRow(row.number, row.id, TOLD, row.definition, row.path, CHANNEL, row.recipients, why, now, text)
 
 
+def move_of(line: DeliveryRow) -> str:
+    """The move that a line tells of; empty: it is of an alert."""
+    return line.alert.split("|")[1] if line.what == TOLD else ""
+
+
 def tell_waiting(connection: Connection, number: int, now: int) -> list[DeliveryRow]:
     """The lines of notices that have waited long enough, after the line `number`."""
     rows = notices.read_waiting(connection, now, PAGE)
