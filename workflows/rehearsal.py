@@ -221,6 +221,7 @@ class Samples:
         near.sort(key=lambda post: -policy.grids[post.grid].level)
         self.posts = list({(post.role, post.grid): post for post in near}.values())
         self.now = datetime.fromtimestamp(at / 1000, UTC)
+        self.until = at + 10 * DAY_MS
         self.later = (self.now + timedelta(days=10)).isoformat()
         self.words: dict[str, Sequence[str]] = {
             "category": [c.code for _, c in sorted({(-c.level, c.dissuade): c for c in pack.categories}.items())],
@@ -289,7 +290,7 @@ class Samples:
             case inspect.DateTimeType():
                 return [self.later]
             case inspect.IntType(ge=ge):
-                return [ge or 0]
+                return [self.until if name == "until" else ge or 0]
             case inspect.FloatType():
                 return [0.0]
             case inspect.NoneType():

@@ -38,10 +38,7 @@ UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (known, events.ROUTES),
-    (
-        needs("reads"),
-        [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
-    ),
+    (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
     (needs("operator"), operator.ROUTES),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

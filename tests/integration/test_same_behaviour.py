@@ -87,9 +87,8 @@ def without_added(said: dict[str, str]) -> dict[str, str]:
     holder = re.compile(r'^( +)"holder": (null|\{$.*?^\1\}),\n', re.DOTALL | re.MULTILINE)
     held = re.compile(r',\s*"held": \[(?:\]|.*?\n  \])', re.DOTALL)
     rates = re.compile(r'^ +"rates": \{\},\n', re.MULTILINE)
-    found = {
-        command: rates.sub("", holder.sub("", charged.sub("", held.sub("", text)))) for command, text in said.items()
-    }
+    plain = {command: rates.sub("", held.sub("", text)) for command, text in said.items()}
+    found = {command: holder.sub("", charged.sub("", text)) for command, text in plain.items()}
     if LATE in found:
         found[LATE] = without_column(found[LATE], "holder", "reported")
     changed = {command for command, text in said.items() if found[command] != text}
