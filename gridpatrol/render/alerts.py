@@ -11,7 +11,7 @@ from engine.views.names import Names
 from engine.views.notices import NoticeLine
 from gridpatrol.render.tables import LocalClock, table
 from gridpatrol.render.terms import ALERT_ENDS, MOVES, RUNGS, both
-from workflows.definitions import CLOCKS
+from workflows.definitions import CLOCKS, DEFINITIONS
 
 
 def alert_list(rows: Iterable[Any], names: Names) -> None:
@@ -22,6 +22,7 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
             clock.minute(row.raised_at),
             _alert(row.clock, row.kind),
             f"L{row.level}" if row.level else "",
+            f"{DEFINITIONS[row.definition].zh} {row.definition}",
             row.case_id,
             both(ALERT_ENDS, row.status),
             ", ".join(
@@ -31,7 +32,7 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
         )
         for row in rows
     ]
-    table(("raised", "alert", "level", "incident", "status", "told"), lines)
+    table(("raised", "alert", "level", "kind", "case", "status", "told"), lines)
 
 
 def alert_members(row: Any, names: Names) -> dict[str, Any]:
