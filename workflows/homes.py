@@ -14,6 +14,7 @@
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct, structs
 
@@ -68,16 +69,29 @@ class OwedCase(NamedTuple):
     owed: Owed
 
 
-@lru_cache(maxsize=4096)
+OWED: WeakKeyDictionary[Policy, dict[str, tuple[OwedCase, ...]]] = WeakKeyDictionary()
+"""What `owed_by_home` has found, for as long as somebody has the policy."""
+
+
+def owed_by_home(policy: Policy) -> dict[str, tuple[OwedCase, ...]]:
+    """All that is owed under a pack, by the homes in which something is, in the order of its births.
+
+    It is kept for as long as the policy is, and keeps no policy.
+    """
+    found = OWED.get(policy)
+    if found is None:
+        found = {}
+        for home in sorted({policy.home(grid) for grid in policy.grids}):
+            here = tuple(OwedCase(kind, bears, owed) for kind, bears in BEARING for owed in bears.owes(policy, home))
+            if here:
+                found[home] = here
+        OWED[policy] = found
+    return found
+
+
 def owing(policy: Policy, home: str) -> tuple[OwedCase, ...]:
     """All that is owed in a home under a pack, in the order of its births."""
-    return tuple(OwedCase(kind, bears, owed) for kind, bears in BEARING for owed in bears.owes(policy, home))
-
-
-@lru_cache(maxsize=64)
-def homes(policy: Policy) -> frozenset[str]:
-    """The homes of a pack in which something is owed; all of them lie in its grid."""
-    return frozenset(home for home in {policy.home(grid) for grid in policy.grids} if owing(policy, home))
+    return owed_by_home(policy).get(home, ())
 
 
 def subject_of(home: str, owing: OwedCase, period: Period, days: Calendar) -> str:
@@ -254,7 +268,7 @@ def next_births(home: str, own: Home, course: Course, silence: tuple[int, int] =
     return min(begins, default=None)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def lost(old: Policy, new: Policy, home: str, at: int) -> tuple[tuple[str, Bears], ...]:
     """The ids of what is owed under a pack in the periods that hold an instant, and stands no more under the pack that
     became active a millisecond later."""

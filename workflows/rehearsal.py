@@ -62,7 +62,7 @@ def rehearse(policy: Policy, at: int) -> Rehearsed:
 
 def rehearse_home(policy: Policy, at: int, done: Rehearsed) -> None:
     """Let a home, one in which something is owed if there is any, be entered, bear, and follow another activation."""
-    home = min(homes.homes(policy), default=policy.root)
+    home = min(homes.owed_by_home(policy), default=policy.root)
     case = Case(id=home_subject(home))
     for activations in ([(policy.hash, at)], [(policy.hash, at), (policy.hash, at + DAY_MS)]):
         course = homes.Course(activations, [], lambda digest: policy)

@@ -55,5 +55,5 @@ def note_silence(row: PartitionRow, arrival: int, active: Policy | None, count: 
 
 def subjects_of(row: PartitionRow, policies: Iterable[Policy], count: int) -> list[str]:
     """The ids of the homes of a partition in which something is owed under one of these packs."""
-    known = set[str]().union(*(homes.homes(policy) for policy in policies))
+    known = set[str]().union(*(homes.owed_by_home(policy) for policy in policies))
     return sorted(home_subject(home) for home in known if partition_of(home, count) == row.partition)

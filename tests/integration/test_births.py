@@ -337,8 +337,7 @@ def test_a_database_whose_pack_an_earlier_release_activated_gets_its_homes_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(homes, "BEARING", ())
         activate(line, street(FIRST), NOON)
-    for cached in (homes.owing, homes.homes):
-        cached.cache_clear()
+    homes.OWED.clear()
     assert rows(line) == []
     for number in range(3):  # each time a server starts
         engine = Engine(line.engine.database, line.engine.settings)

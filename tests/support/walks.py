@@ -82,10 +82,16 @@ def walk() -> Definition:
     )
 
 
+def forget() -> None:
+    """Nothing is known any more of what packs owe."""
+    homes.OWED.clear()
+    homes.lost.cache_clear()
+    homes.expected.cache_clear()
+
+
 @contextmanager
 def walks() -> Iterator[None]:
     """With such a kind."""
-    caches = (homes.owing, homes.homes, homes.lost, homes.expected)
     definition = walk()
     assert definition.bears is not None
     with pytest.MonkeyPatch.context() as patch:
@@ -95,11 +101,9 @@ def walks() -> Iterator[None]:
             patch.setitem(definitions.ENDINGS, trigger, measure)
         for trigger, data in WALK.sends.items():
             patch.setitem(kinds.SENDS, trigger, data)
-        for cached in caches:
-            cached.cache_clear()
+        forget()
         yield
-    for cached in caches:
-        cached.cache_clear()
+    forget()
 
 
 def street(*leaves: str, vacant: str = "", ended: str = "", last: int = 0) -> Pack:

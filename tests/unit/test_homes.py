@@ -20,6 +20,7 @@ from schemas.kinds.home import Unobserved
 from schemas.members import EventData
 from tests.support.builders import DAY, HOUR, at
 from tests.support.calendar_samples import china
+from tests.support.walks import forget
 from workflows import homes
 from workflows.case import Case
 from workflows.definitions import comes_up
@@ -77,11 +78,9 @@ BEARS = Bears(owes, stands, lambda policy, owed, period: Said(first=period.first
 def bearing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A kind of case of this test's own that time bears."""
     monkeypatch.setattr(homes, "BEARING", ((KIND, BEARS),))
-    for cached in (homes.owing, homes.lost, homes.expected, homes.homes):
-        cached.cache_clear()
+    forget()
     yield
-    for cached in (homes.owing, homes.lost, homes.expected, homes.homes):
-        cached.cache_clear()
+    forget()
 
 
 class Line:
