@@ -220,8 +220,12 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     def triggers(self, state: str) -> list[str]:
         """The triggers that a state takes from people."""
-        taken = {trigger for trigger, source in self.table if source == state}
-        return sorted(taken - self.sends - {self.lapses, self.wakes})
+        return sorted({trigger for trigger, source in self.table if source == state} - self.unspoken)
+
+    @property
+    def unspoken(self) -> frozenset[str]:
+        """The triggers that nobody sends: other cases pull them, or time does."""
+        return self.sends | {self.lapses, self.wakes}
 
     def leading(self, state: str, trigger: str) -> set[str]:
         """The triggers that move a case, from a state or from one ahead of it, into a state that takes `trigger`."""

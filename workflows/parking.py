@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from schemas import facts
 from schemas.envelope import Record, encode_record
 from schemas.events import canonical, trigger_of
+from schemas.kinds import SENDS
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import homes
@@ -91,13 +92,14 @@ def no_place(record: Record, case: Case, options: Options, room: Room) -> str:
 def waits_for(definition: str, state: str, event_type: str) -> tuple[str, ...]:
     """What an early event waits for: the types of the events that bring a case to a state that takes it.
 
-    An unborn case waits for what begins it, whatever it will be; `definition` is empty then.
+    An unborn case waits for what begins it, whatever it will be; `definition` is empty then. Empty where nobody's event
+    does that: time bears the case, or ends its state.
     """
     known, trigger = DEFINITIONS.get(definition), canonical(trigger_of(event_type))
     if known is None:
-        triggers = births_before(trigger)
+        triggers = births_before(trigger) - SENDS.keys()
     else:
-        triggers = {known.event_of(name) for name in known.leading(state, trigger)}
+        triggers = {known.event_of(name) for name in known.leading(state, trigger) - known.unspoken}
     return tuple(sorted(f"gridpatrol.{trigger}.v1" for trigger in triggers))
 
 

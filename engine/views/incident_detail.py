@@ -258,7 +258,7 @@ def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
     """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
     if definition is None:  # what begins a case of any kind
-        triggers = sorted({birth for each in DEFINITIONS.values() for birth in each.births})
+        triggers = sorted({birth for each in DEFINITIONS.values() for birth in each.births.keys() - each.sends})
     else:
         triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}

@@ -182,7 +182,8 @@ def line_of(done: Replayed) -> str:
     if done.reason:
         return f"{done.letter}: {done.outcome} ({done.reason} {done.field}: {done.detail})"
     if done.until:
-        return f"{done.letter}: {done.outcome} until {done.until}, waits for {' or '.join(done.waits_for)}"
+        types = f", waits for {' or '.join(done.waits_for)}" if done.waits_for else ""
+        return f"{done.letter}: {done.outcome} until {done.until}{types}"
     return f"{done.letter}: {done.outcome}" + (f" ({done.detail})" if done.detail else "")
 
 

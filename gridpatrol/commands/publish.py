@@ -66,8 +66,8 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
             names = msgspec.json.encode(item["unknown"]).decode()  # in quotes: a name may hold whatever a sender wrote
             click.echo(f"{item['source']} {item['id']}: not in the contract, sealed and read by no rule: {names}")
         for item in [item for item in results if item.get("until")][:50]:
-            types = " or ".join(item["waits_for"])
-            click.echo(f"{item['source']} {item['id']}: came early; parked until {item['until']}, waits for {types}")
+            types = f", waits for {' or '.join(item['waits_for'])}" if item["waits_for"] else ""
+            click.echo(f"{item['source']} {item['id']}: came early; parked until {item['until']}{types}")
         for item in failed[:50]:
             where = f" {item['field']}" if item.get("field") else ""
             name = f"{item.get('source', '')} {item.get('id', '')}".strip()

@@ -22,7 +22,7 @@ from engine.store.audit import Act
 from schemas.refusals import Refusal
 from tests.integration.test_door import report
 from tests.integration.test_erasure import CASE, NAME, OTHER, bodies, keep_bad
-from tests.support.builders import HOUR, OPERATOR, event, subject, weiyang
+from tests.support.builders import HOUR, OPERATOR, event, shipped, subject, weiyang
 from tests.support.recorded import gridpatrol
 from tests.support.serving import prepared, served, tell
 from workflows.policy import model
@@ -112,7 +112,7 @@ def test_each_command_of_operators_leaves_a_row(database_url: str, tmp_path: Pat
         (("log", "settle", partition, position, "--skip"), ("record.settled", f"{partition}.{position}", "skip")),
         (("clock", "settle"), ("clock.settled", "clock", "done")),
         (("incident", "erase", CASE), ("incident.erased", CASE, "2 events, 1 letters")),
-        (("pack", "activate", "weiyang"), ("pack.activated", weiyang().hash, "done")),
+        (("pack", "activate", "weiyang"), ("pack.activated", shipped().hash, "done")),
         (("performance", "rebuild"), ("figures.rebuilt", "", "done")),
         (("db", "restart-feed"), ("feed.restarted", "", "done")),
     ]

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import structs
 
 from consumers.alerts import fold
 from engine import files
@@ -35,9 +36,10 @@ from gridpatrol.cli import main
 from gridpatrol.run import backup
 from gridpatrol.run.serve import serve
 from gridpatrol.run.wiring import DOOR
-from lab.runs import consumers, engine_on, replayed, storm
+from lab.runs import consumers, engine_on, install, pack_of, replayed, storm
 from tests.integration.test_copy import rows
 from tests.integration.test_migrations import to
+from workflows.policy.model import Pack
 
 OURS = {"backup", "installation", "feed_epoch"}
 """Names in `meta` that a backup or a restore writes."""
@@ -55,9 +57,11 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def live(url: str) -> None:
+def live(url: str, pack: Pack | None = None) -> None:
     """A run of some incidents, with letters, alerts, figures and a server's address."""
     with engine_on(url, 4, consumers=consumers()) as engine:
+        if pack is not None:
+            install(engine, pack)
         replayed(engine, storm(5, 8))
         fold.epoch(engine.database)
         with engine.database.begin() as connection:
@@ -313,8 +317,10 @@ def test_of_postgresql_a_backup_is_made_by_its_own_tools(postgres_url: str, tmp_
 
 
 def test_a_database_of_an_older_release_can_be_backed_up_and_its_backup_be_restored_by_this_one(
-    source: str, tmp_path: Path, place: str
+    tmp_path: Path, place: str
 ) -> None:
+    source = f"sqlite:///{tmp_path / 'older.db'}"
+    live(source, structs.replace(pack_of("weiyang"), notices=()))  # that release told none
     before = stored(source)
     with closing(open_database(source)) as database:
         to(database, "0003")

@@ -49,6 +49,8 @@ ASKING = [
     ("GET", "/v1/alerts", "reads"),
     ("GET", "/v1/alerts/stream", "reads"),
     ("GET", "/v1/performance", "reads"),
+    ("GET", "/v1/notices", "reads"),
+    ("GET", "/v1/duties", "reads"),
     ("POST", "/v1/operator/packs", "operator"),
     ("POST", "/v1/operator/letters/x/replays", "operator"),
     ("POST", "/v1/operator/letters/x/erasures", "operator"),

@@ -208,9 +208,9 @@ def test_letters_of_an_older_release_fit_into_a_message_whatever_they_call_thems
 
 
 def test_what_waited_for_the_morning_is_published_then(database_url: str) -> None:
-    with closing(open_database(database_url)) as database:
-        database.upgrade()
-        teller, wire, now = at_night(), Wire(), [at("03-03 23:31")]
+    with engine_on(database_url, 4) as engine:
+        replayed(engine, [])
+        database, teller, wire, now = engine.database, at_night(), Wire(), [at("03-03 23:31")]
         put(database, teller)
         night = AlertPublisher(
             database,

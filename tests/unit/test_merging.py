@@ -141,6 +141,7 @@ DATA: dict[str, dict[str, Any]] = {
     "incident.merged": {"into": subject(number=3)},
     "incident.rejected": {"reason": "duplicate"},
     "incident.force_closed": {"reason": "policy"},
+    "duty.excused": {"reason": "weather"},
     "case.evidence_added": {"evidence": [{"url": "https://a.example/1", "sha256": "ab" * 32, "kind": "near"}]},
 }
 

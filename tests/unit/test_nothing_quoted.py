@@ -34,6 +34,7 @@ from tests.support.builders import (
     event,
     subject,
 )
+from tests.unit.test_duty import Round
 from workflows.decide import take
 from workflows.definitions import DEFINITIONS
 
@@ -209,10 +210,11 @@ def test_what_the_rules_refuse_is_refused_without_the_words_of_the_event(kind: s
         assert isinstance(envelope, Envelope)
         if not isinstance(decode_data(envelope), Refusal):
             taken.append(arrived(one, NINE + 600_000))
-    for state in (*DEFINITIONS["incident"].states, ""):
-        case = msgspec.structs.replace(story.case, state=state) if state else Story(number=2).case
+    cases = [msgspec.structs.replace(story.case, state=state) for state in DEFINITIONS["incident"].states]
+    patrol = Round()
+    for case in (*cases, Story(number=2).case, patrol.case):
         for incoming in taken:
-            [own, *_] = take(case, incoming, story.rules, story.register).outcomes
+            [own, *_] = take(case, incoming, patrol.rules, patrol.register).outcomes
             if own.refusal is not None:
                 fields.add(own.refusal.field)
                 check_refusal(own.refusal)

@@ -224,7 +224,8 @@ def lint_notices(context: LintContext) -> None:
     for name, definition in DEFINITIONS.items() if seen else ():
         own = {move for kind, move in seen if kind == name}  # a row of its own that names nobody is meant so
         silent = [move for move in MOVES if move not in own and ("", move) not in told]
-        if silent and definition.listed != "never":
+        here = definition.listed != "never" and (definition.bears is None or context.pack.duties)
+        if silent and here:
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
 
