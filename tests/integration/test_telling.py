@@ -34,6 +34,7 @@ from engine.store.database import Database, open_database
 from engine.store.dead_letters import DeadLetter
 from engine.store.positions import read_positions
 from engine.store.rows import LETTER_TEXTS, LetterRow, StepRow
+from engine.store.sql import execute
 from lab.runs import engine_on, replayed, storm
 from schemas import messages
 from schemas.topics import Topics
@@ -211,7 +212,10 @@ def test_what_waited_for_the_morning_is_published_then(database_url: str) -> Non
     with engine_on(database_url, 4) as engine:
         replayed(engine, [])
         database, teller, wire, now = engine.database, at_night(), Wire(), [at("03-03 23:31")]
+        packs = engine.rows[0].packs
         put(database, teller)
+        with database.begin() as connection:  # names come from the active pack
+            execute(connection, "UPDATE partitions SET packs = ?", packs)
         night = AlertPublisher(
             database,
             wire,
