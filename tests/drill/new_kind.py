@@ -82,7 +82,7 @@ def test_an_inquiry_goes_from_the_door_to_the_recount(engine: Engine, tmp_path: 
         assert (shown["state"], shown["open"], shown["about"]) == ("answered", False, subject("WY01", 9))
         assert shown["own"] == {"kind": "inquiry", "answers": 2}
         alerts = door.get("/v1/alerts", case=case)["alerts"]
-        assert {"due", "urge"} <= {alert["kind"] for alert in alerts}
+        assert "urged" in {notice["on"] for notice in door.get("/v1/notices", case=case)["notices"]}
         [due] = [alert for alert in alerts if (alert["clock"], alert["kind"]) == ("answer", "due")]
         assert HANDLER in {post["code"] for post in due["recipients"]}
     with engine.database.read() as connection:

@@ -87,7 +87,7 @@ def test_on_postgresql_what_was_accepted_survives_a_kill_and_everything_still_fo
 
 
 def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) -> None:
-    """Urging tells an alert. The second one is told while nobody listens, and is not missed."""
+    """Urging tells a notice at once. The second one is told while nobody listens, and is not missed."""
     with server(tmp_path) as running:
         run(tmp_path, "publish", "-", stdin=report(1))
         heard: list[dict[str, Any]] = []
@@ -104,7 +104,7 @@ def test_the_feed_is_followed_and_taken_up_again_where_it_broke(tmp_path: Path) 
             urged = report(number, "WY01-CHIEF", "incident.urged", note="please")
             run(tmp_path, "publish", "-", stdin=urged)
             thread.join(0.3)
-        assert heard and heard[0]["case"] == SUBJECT.format(1) and heard[0]["what"] == "firing"
+        assert heard and heard[0]["case"] == SUBJECT.format(1) and heard[0]["what"] == "told"
         for number in (98, 99):
             run(tmp_path, "publish", "-", stdin=report(number, "WY01-CHIEF", "incident.urged", note="once more"))
         epoch, _, last = heard[0]["last_event_id"].rpartition("-")

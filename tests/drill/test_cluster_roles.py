@@ -242,7 +242,7 @@ def test_whoever_stands_by_takes_over_the_telling_of_alerts(place: Installation)
     place[teller].kill()
     eventually(lambda: "this process tells the alerts" in place[other].said(), "the other takes over")
     assert outcome(place, _urged(said["subject"]))["outcome"] == "done"
-    eventually(lambda: _alerts(place, said["subject"]), "an alert of the case")
+    eventually(lambda: _notices(place, said["subject"]), "a notice of the case")
     place.start(teller)
     place[teller].await_ready()
     eventually(lambda: "standing by" in place[teller].said(), "the first one stands by now")
@@ -252,8 +252,10 @@ def _urged(case: str) -> dict[str, Any]:
     return event("incident.urged", STREET, now_ms(), case=case, id=f"urged-{next(NUMBERS)}", note="please")
 
 
-def _alerts(place: Installation, case: str) -> list[dict[str, Any]]:
-    return list(status(place, f"/v1/alerts?case={case}", "gateway-2")["alerts"])
+def _notices(place: Installation, case: str) -> list[dict[str, Any]]:
+    """The urgings of a case that are told."""
+    found = status(place, f"/v1/notices?case={case}", "gateway-2")["notices"]
+    return [notice for notice in found if notice["on"] == "urged" and notice["told"]]
 
 
 # ---- what a sender hears --------------------------------------------------------------------------------------
@@ -313,7 +315,7 @@ def test_alerts_are_streamed_at_either_gateway(place: Installation) -> None:
     while listener.is_alive() and time.monotonic() < until:
         assert outcome(place, _urged(said["subject"]))["outcome"] == "done"
         listener.join(1)
-    assert heard and heard[0]["case"] == said["subject"] and heard[0]["what"] == "firing"
+    assert heard and heard[0]["case"] == said["subject"] and heard[0]["what"] == "told"
 
 
 def test_figures_follow_at_either_gateway(place: Installation) -> None:
