@@ -163,7 +163,7 @@ class Neighbour:
         for _, _, text in Server(self.url, timeout_s=600, token=self.token).follow("/v1/alerts/stream", ""):
             line, now = json.loads(text), time.time()
             due = self._due.get(line.get("case", ""))
-            if due is not None and now >= due:
+            if due is not None and now >= due and line["kind"] != "notice":
                 self.late.append(now - self._due.pop(line["case"]))
 
 

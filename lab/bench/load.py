@@ -31,7 +31,7 @@ from schemas.topics import Topics
 from workflows.policy.index import Policy
 
 URGED_EVERY = 20
-"""One event in so many urges (催办), which raises an alert at once."""
+"""One event in so many urges (催办), which is told at once."""
 AGE = 128
 """Reports since that of an incident when it is urged: it is in the middle of its life."""
 SENDERS = 16
@@ -217,7 +217,7 @@ class LatencyMeter(threading.Thread):
                             self.steps.append(now - meant)
                     else:
                         line = messages.decode_alert(message.value)
-                        urged = (line.kind, line.what) == ("urge", "firing")
+                        urged = (line.kind, line.on) == ("notice", "urged")
                         if urged and (meant := self._urged.pop(line.case, None)) is not None:
                             self.alerts.append(now - meant)
 
