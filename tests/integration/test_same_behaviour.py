@@ -50,6 +50,7 @@ FROM_FACTS = ("incident list", "performance", "alert")
 ALERTS = "alert list --limit 10000 --json"
 SAID_SINCE = ("department", "acknowledged_by", "sentence")
 """What an alert says since."""
+FIRING = "alert list --status firing --clock handle"
 LATE = "incident list --overdue --at 2026-03-31T15:00+08:00 --limit 500"
 LISTED = "incident list --all --at 2026-03-31T15:00+08:00 --limit 500 --json"
 LETTERS = "deadletter list --limit 10000 --json"
@@ -77,7 +78,10 @@ def as_of_then(log: Path) -> bytes:
 
 
 def as_answered_then(said: dict[str, str]) -> dict[str, str]:
-    """Answers without what they say since."""
+    """Answers without what they say since. A table of alerts says of which kind each case is, and calls it a case."""
+    listed = without_column(said[FIRING], "kind", "case", summed=False).replace("  case    ", "  incident", 1)
+    assert listed != said[FIRING]
+    said = said | {FIRING: listed}
     return with_alerts(without_added(said), lambda a: {name: a[name] for name in a if name not in SAID_SINCE})
 
 
@@ -124,15 +128,16 @@ def without_late(said: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def without_column(text: str, name: str, following: str) -> str:
-    """A table without one of its columns. Its header is ASCII; other rows have characters of two cells."""
-    *rows, last = text.splitlines()
+def without_column(text: str, name: str, following: str, *, summed: bool = True) -> str:
+    """A table without one of its columns. Its header is ASCII; other rows have characters of two cells, and under a
+    `summed` one stands a line that is no row."""
+    *rows, last = text.splitlines() if summed else [*text.splitlines(), ""]
     begin, end = rows[0].index(name), rows[0].index(following)
     left: list[str] = []
     for row in rows:
         cells = [char for char in row for char in (char, *[""] * (cell_len(char) - 1))]
         left.append("".join(cells[:begin] + cells[end:]))
-    return "\n".join([*left, last, ""])
+    return "\n".join([*left, last, ""] if summed else [*left, ""])
 
 
 def unquoted(said: dict[str, str]) -> dict[str, str]:
