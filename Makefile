@@ -13,7 +13,7 @@ SPREAD := --dist loadfile --no-loadscope-reorder
 # The longest drills start first, so that no process is left alone with one of them at the end.
 LONGEST := $(patsubst %,tests/drill/test_%.py,chaos rebalances growing_up stream_workers cluster_roles)
 # Drills that only compute: they wait for nothing, so they and the deep properties fill the time in which others wait.
-COMPUTES := $(patsubst %,tests/drill/test_%.py,city_figures city_streams importer_memory proof recipes)
+COMPUTES := $(patsubst %,tests/drill/test_%.py,city_figures city_streams importer_memory proof recipes same_month wheel)
 DRILLS := $(LONGEST) $(filter-out $(LONGEST) $(COMPUTES),$(wildcard tests/drill/test_*.py))
 
 help: ## list these targets
