@@ -18,8 +18,9 @@ from schemas.refusals import Reason, Refusal
 from workflows import birth, effects
 from workflows.case import AWAITED, TOTAL
 from workflows.decision import Decision
+from workflows.define import define
 from workflows.definitions import DEFINITIONS
-from workflows.machine import Definition, Speaker, State, Transition, define
+from workflows.machine import Definition, Speaker, State, Transition
 
 
 class Owed(BirthData, frozen=True, kw_only=True):

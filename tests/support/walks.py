@@ -19,8 +19,9 @@ from schemas.members import BirthData, EventData, Kind
 from tests.support.builders import changed, weiyang
 from workflows import birth, definitions, effects, homes
 from workflows.case import AWAITED, TOTAL
+from workflows.define import define
 from workflows.definitions import DEFINITIONS
-from workflows.machine import Bears, Definition, Owed, State, Transition, define
+from workflows.machine import Bears, Definition, Owed, State, Transition
 from workflows.periods import Period, last_instant
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack

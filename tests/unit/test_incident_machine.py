@@ -22,6 +22,7 @@ from schemas.kinds.incident import Accepted
 from schemas.members import EventData, EventType, Fact, Kind
 from workflows import effects
 from workflows.case import AWAITED, TOTAL, Case
+from workflows.define import check_rows, define
 from workflows.definitions import DEFINITIONS, agree
 from workflows.definitions.incident import INCIDENT
 from workflows.figures import Measure
@@ -34,8 +35,6 @@ from workflows.machine import (
     Speaker,
     State,
     Transition,
-    check_rows,
-    define,
     mermaid,
 )
 

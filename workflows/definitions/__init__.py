@@ -103,8 +103,7 @@ def born_by(data: EventData) -> tuple[Definition, str] | None:
 
 def births_before(trigger: str) -> set[str]:
     """What begins the cases that take a trigger: an event that comes before its case waits for one of these."""
-    kinds = [d for d in DEFINITIONS.values() if trigger in {d.event_of(taken) for taken, _ in d.table}]
-    return {birth for definition in kinds for birth in definition.births}
+    return {birth for definition in DEFINITIONS.values() if trigger in definition.heard for birth in definition.births}
 
 
 def agree(definitions: Iterable[Definition]) -> None:

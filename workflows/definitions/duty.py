@@ -32,8 +32,9 @@ from workflows import birth, effects, holding, machine, periods, routing
 from workflows.case import AWAITED, TOTAL, Case
 from workflows.clocks.calendar import day_number
 from workflows.decision import Decision
+from workflows.define import define
 from workflows.figures import Measure, Ratio, Sum
-from workflows.machine import Effect, Speaker, State, Transition, define
+from workflows.machine import Effect, Speaker, State, Transition
 from workflows.permissions import offline_allowance
 from workflows.policy.duties import is_owed
 from workflows.policy.index import Policy

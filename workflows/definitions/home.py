@@ -7,8 +7,9 @@
 from schemas.kinds import home
 from schemas.kinds.home import Turned, Unobserved
 from workflows.case import AWAITED
+from workflows.define import define
 from workflows.figures import Measure
-from workflows.machine import State, define
+from workflows.machine import State
 
 ENTERED = "entered"
 

@@ -38,10 +38,11 @@ from schemas.refusals import Reason, Refusal
 from workflows import birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
+from workflows.define import define
 from workflows.definitions.any_case import EFFECTS_OF_ANY
 from workflows.figures import Measure
 from workflows.holding import Holder, turn, unit_of
-from workflows.machine import Alias, Birth, Effect, NamedClock, Speaker, State, Transition, define
+from workflows.machine import Alias, Birth, Effect, NamedClock, Speaker, State, Transition
 
 STATES = (
     State(AWAITED, "待到", 1),

@@ -10,9 +10,10 @@ from schemas import facts
 from schemas.kinds import service_request
 from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
+from workflows.define import define
 from workflows.definitions.any_case import EFFECTS_OF_ANY
 from workflows.figures import Measure
-from workflows.machine import Birth, Effect, NamedClock, State, Transition, define
+from workflows.machine import Birth, Effect, NamedClock, State, Transition
 
 STATES = (
     State(AWAITED, "待到", 1),
