@@ -3,18 +3,22 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-cluster fresh clean
+.PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-growth bench-cluster fresh clean
 
 BIN := .venv/bin
-# Two test processes fit the smallest machine that we support; more cores may take more.
-WORKERS ?= 2
+# Some machines are told to keep no bytecode. Here hundreds of processes start, and each would compile all of the code.
+unexport PYTHONDONTWRITEBYTECODE
+# Three test processes keep two cores busy: each waits for servers a third of its time. More cores take more.
+WORKERS ?= 3
 # A file at a time, since its tests share fixtures; in the order of setup.cfg, so that the longest come first.
 SPREAD := --dist loadfile --no-loadscope-reorder
-# The longest drills start first, so that no process is left alone with one of them at the end.
-LONGEST := $(patsubst %,tests/drill/test_%.py,chaos rebalances growing_up stream_workers cluster_roles)
-# Drills that only compute: they wait for nothing, so they and the deep properties fill the time in which others wait.
-COMPUTES := $(patsubst %,tests/drill/test_%.py,city_figures city_streams importer_memory proof recipes same_month wheel)
-DRILLS := $(LONGEST) $(filter-out $(LONGEST) $(COMPUTES),$(wildcard tests/drill/test_*.py))
+# The longest drills start first, so that no process is left alone with one of them at the end; short ones come last.
+LONGEST := $(patsubst %,tests/drill/test_%.py,chaos stream_workers recipes growing_up rebalances cluster_roles bench_cluster \
+  city_figures cli_serve cluster_all worker_outages cluster_command secured_cluster telling_killed)
+DRILLS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/drill/test_*.py))
+# Properties only compute: one process a core, each taking the next test wherever it stands.
+CORES := $(shell nproc 2>/dev/null || echo 2)
+PROPERTIES = $(shell grep -rl '^@given' tests --include='test_*.py')
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -38,28 +42,27 @@ HOUSE := tests/unit/test_house.py tests/unit/test_house_figures.py tests/unit/te
 check: setup ## ruff, mypy and the tests of the house's shape
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy
-	@$(BIN)/pytest -q $(HOUSE)
+	@$(BIN)/mypy & types=$$!; $(BIN)/pytest -q $(HOUSE); shape=$$?; wait $$types && exit $$shape
 
-test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (nine minutes)
+test: check ## check, then every test but the drills, on SQLite, PostgreSQL and Kafka (eight minutes)
 	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(HOUSE:%=--ignore=%)
 
 drill: setup ## whole installations that are killed, cut off, secured, moved and measured; properties with more examples
-	@beside=$$(mktemp); \
-	( nice -n 19 $(BIN)/pytest -q $(COMPUTES); one=$$?; \
-	  nice -n 19 $(BIN)/pytest -q --hypothesis-profile deep -m hypothesis && exit $$one ) >$$beside 2>&1 & \
-	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(DRILLS); status=$$?; \
-	wait $$! || status=1; cat $$beside; rm $$beside; exit $$status
+	@$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(DRILLS); status=$$?; \
+	$(BIN)/pytest -q -n $(CORES) --dist worksteal --hypothesis-profile deep -m hypothesis $(PROPERTIES) && exit $$status
 
 chaos-cluster: setup ## break a whole installation for SECONDS (120) with SEED (random), then judge it; BROKERS is 1 or 3
 	@$(BIN)/python -m lab.chaos.run --seconds $(or $(SECONDS),120) --brokers $(or $(BROKERS),1) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-bench: setup ## CPU time per event and events per second, on both databases
-	@$(BIN)/gridpatrol bench
+bench: setup ## what an event costs and how long it takes, on both databases, as JSON (a quarter of an hour)
+	@$(BIN)/gridpatrol bench --json
 
-bench-cluster: setup ## the same for Kafka, PostgreSQL and the roles, with latency and recovery (five minutes)
-	@$(BIN)/gridpatrol bench --cluster
+bench-growth: setup ## what an event costs beside ten million waiting cases, as JSON (half an hour, 25 GB of disk)
+	@$(BIN)/gridpatrol bench --only growth --json
+
+bench-cluster: setup ## the same for Kafka, PostgreSQL and the roles, with latency and recovery, as JSON (seven minutes)
+	@$(BIN)/gridpatrol bench --cluster --json
 
 fresh: setup ## write generated files anew
 	@$(BIN)/gridpatrol schema --write

@@ -14,7 +14,7 @@ from engine.principals import OURS, Principal, check
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
 from schemas import binary, digests, sealing
-from schemas.envelope import Envelope, Record, decode_envelope, decode_sent, encode_record
+from schemas.envelope import BOM, Envelope, Record, decode_envelope, decode_sent, encode_record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
@@ -26,6 +26,7 @@ def receive(
 
     `parked`: how many events of the principal may wait in the home, 0 for no limit; None: they are not counted as its.
     """
+    raw = raw.removeprefix(BOM)
     envelope = decode_envelope(raw)
     if isinstance(envelope, Refusal):
         return envelope
@@ -45,7 +46,8 @@ def receive(
     data = decode_sent(envelope)
     if isinstance(data, Refusal):
         return data
-    meaning = digests.meaning(envelope, document.get("data", {}))
+    said = document.get("data")
+    meaning = digests.meaning(envelope, {} if said is None else said)
     kept, hidden = sealing.split(document)
     event = msgspec.convert(kept | {"data": msgspec.Raw(msgspec.json.encode(kept["data"]))}, Envelope)
     home = home_of(event.subject)
@@ -66,6 +68,7 @@ def receive(
         digests=forms,
         principal=principal if parked is not None else "",
         parked=parked or 0,
+        measured=data.measured,
     )
     partition = partition_of(home, partitions)
     return Submission(partition, "event", principal, encode_record(record).decode(), sealed, unknown), event

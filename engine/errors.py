@@ -4,15 +4,20 @@ An event that cannot be taken is none of these: it is answered with a `Refusal` 
 code that raises them; they share this base, and the command and the HTTP door print them as `str` does.
 """
 
+WRONG, USAGE, TRY_AGAIN = 1, 2, 75
+"""Exit statuses of a command that ends with an error: it was refused or is not as it should be; the command line is
+wrong; nothing is wrong with it, and the same will do later (EX_TEMPFAIL of sysexits.h)."""
+
 
 class GridpatrolError(Exception):
     """Base of the errors that people read.
 
     The message says what is wrong, without a full stop at its end. `remedy` says what to do, and is the class's own
-    unless one is given. Empty: the message says it, or nothing helps.
+    unless one is given. Empty: the message says it, or nothing helps. `exit_status` is that of a command.
     """
 
     remedy = ""
+    exit_status = WRONG
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
         super().__init__(message)
@@ -38,6 +43,12 @@ class DatabaseUnusable(GridpatrolError):
     remedy = "Check GRIDPATROL_DATABASE."
 
 
+class DatabaseAway(DatabaseUnusable):
+    """The database does not answer, or somebody else holds what is asked for. It may come back by itself."""
+
+    exit_status = TRY_AGAIN
+
+
 class SchemaMismatch(GridpatrolError):
     """The tables belong to another release."""
 
@@ -48,16 +59,20 @@ class LeaseTaken(GridpatrolError):
     """Another process writes to this database."""
 
     remedy = "Stop it, or send the command to it through its HTTP door."
+    exit_status = TRY_AGAIN
 
 
 class AddressTaken(GridpatrolError):
     """Another program listens at the address, or this machine does not have it."""
 
     remedy = "Stop it, or choose another with --listen 127.0.0.1:PORT or GRIDPATROL_LISTEN."
+    exit_status = TRY_AGAIN
 
 
 class ClockDoubted(GridpatrolError):
     """The wall clock of this machine is not believed, or a partition is ahead of it. `retry_s`: when to ask again."""
+
+    exit_status = TRY_AGAIN
 
     def __init__(self, message: str, *, remedy: str, retry_s: int) -> None:
         super().__init__(message, remedy=remedy)
@@ -83,11 +98,14 @@ class PartitionHalted(GridpatrolError):
 class StaleWriter(GridpatrolError):
     """Another writer has moved a partition on. The memory of this one is void and has to be read again."""
 
+    exit_status = TRY_AGAIN
+
 
 class BrokerAway(GridpatrolError):
     """Kafka does not answer, or has not taken what was sent."""
 
     remedy = "Check GRIDPATROL_KAFKA and that the brokers run; nothing is lost meanwhile."
+    exit_status = TRY_AGAIN
 
 
 class BrokerRefuses(GridpatrolError):
@@ -106,9 +124,16 @@ class Stalled(GridpatrolError):
     """The Kafka client stands still without an error. Only a new process helps."""
 
     remedy = "Whatever watches over this process starts it again; if that does not help, see the brokers' logs."
+    exit_status = TRY_AGAIN
 
 
 class Fenced(GridpatrolError):
     """Another process with the same instance name has taken this one's place."""
 
     remedy = "Give each process an `instance` of its own."
+
+
+class CasesArchived(GridpatrolError):
+    """What is asked for reads all cases, and some have left for files."""
+
+    remedy = "Bring them back with `gridpatrol archive return`, ask again, and let them leave anew."

@@ -40,6 +40,11 @@ class FairQueue(Generic[T]):
             self._waiting += 1
             self._changed.notify()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Whether an item waits, now or within so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._waiting > 0, timeout_s)
+
     def take(self, most: int, most_bytes: int, timeout_s: float = 0.0) -> list[T]:
         """Up to `most` items, one of each principal in turn, until they have `most_bytes` together. An empty queue is
         waited at for so many seconds."""

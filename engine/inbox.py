@@ -76,10 +76,7 @@ class TableInbox:
 
     def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
         """One transaction. StaleWriter if another writer was here."""
-        heads, rows = dict(self.heads), []
-        for item in wanted:
-            rows.append(InboxRow(item.partition, heads[item.partition], now, item.kind, item.principal, item.body))
-            heads[item.partition] += 1
+        rows = self.placed(wanted, now)
         try:
             with self.database.begin() as connection:
                 inbox_table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
@@ -87,12 +84,20 @@ class TableInbox:
         except TAKEN as error:
             raise StaleWriter("another writer has appended at these positions") from error
         failpoints.hit("append.after_commit")
-        self.heads = heads
+        self.noted(rows)
         for row in rows:
             tail = self._tails[row.partition]
             tail.append(row)
             if len(tail) > TAIL:
                 tail.clear()
+        return rows
+
+    def placed(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+        """The records at the places that an append gives them."""
+        heads, rows = dict(self.heads), []
+        for item in wanted:
+            rows.append(InboxRow(item.partition, heads[item.partition], now, item.kind, item.principal, item.body))
+            heads[item.partition] += 1
         return rows
 
     def noted(self, rows: Sequence[InboxRow]) -> None:

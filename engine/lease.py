@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from engine import files
-from engine.errors import DatabaseUnusable, LeaseTaken
+from engine.errors import DatabaseAway, DatabaseUnusable, LeaseTaken
 from engine.store.database import WRITABLE, Connection, Database, DriverError, StoreError
 
 KEEP_S = 1.0
@@ -108,7 +108,7 @@ class Lease:
         try:
             self._lock_row(database)
         except DriverError as error:
-            raise DatabaseUnusable(f"the database is away: {error.orig}") from error
+            raise DatabaseAway(f"the database is away: {error.orig}") from error
 
     def close(self) -> None:
         """Give it back."""

@@ -8,6 +8,7 @@ away) are waited out and stand in `away`; any other error ends the loop and stan
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -18,11 +19,17 @@ class Loop(threading.Thread):
     away_s = 1.0
     """Seconds between two tries while something is away."""
 
-    def __init__(self, name: str, stop_asked: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        stop_asked: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(name=f"gridpatrol-{name}", daemon=True)
+        self.clock = clock
         self.away = ""  # what is waited for; empty: nothing
         self.failure: BaseException | None = None  # what ended the loop, if it was not asked to stop
-        self.began_s = time.monotonic()  # when the last batch began
+        self.began_s = clock()  # when the last batch began
         self.stop_asked = stop_asked or threading.Event()
 
     # ---- what a subclass fills in ----------------------------------------------------------------------------
@@ -65,7 +72,7 @@ class Loop(threading.Thread):
 
     def try_once(self) -> None:
         """Do one batch and rest. A passing error is logged once and waited out; others are raised."""
-        self.began_s = time.monotonic()
+        self.began_s = self.clock()
         try:
             rest_s = self.run_once()
         except Exception as error:
@@ -82,6 +89,11 @@ class Loop(threading.Thread):
             self.away = ""
         if rest_s > 0:
             self.stop_asked.wait(rest_s)
+
+    def rest_s(self, apart_s: float) -> float:
+        """Seconds until this batch and the next one have begun so far apart: after a batch that found work, what comes
+        meanwhile is company for the next one. What comes alone, after silence, is not kept waiting."""
+        return max(0.0, apart_s - (self.clock() - self.began_s))
 
     def stop(self, within_s: float | None = None) -> None:
         """End after the batch that is under way, and wait for that."""

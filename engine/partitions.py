@@ -25,9 +25,12 @@ from engine.slice.types import VOICES, AlsoWrite, Batch, Limits, SliceResult
 from engine.store import inbox_table, slices, standing
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
-from engine.store.rows import PartitionRow, SettlementRow
+from engine.store.rows import PartitionRow, SettlementRow, StepRow
 
 log = logging.getLogger(__name__)
+
+AT_HAND = 2_000
+"""Steps of the last slices that are kept for the consumers, at most. More are read from the store."""
 
 
 class Partitions:
@@ -49,6 +52,7 @@ class Partitions:
         ] = {}  # of those that are ours: nothing is due earlier; None: nothing at all
         self.settlements: dict[tuple[int, int], str] = {}  # verdicts by (partition, position)
         self.unread: int | None = None  # steps that the consumers have not read; None: unknown
+        self.at_hand: list[StepRow] = []  # these steps, unless they are too many, or unknown
         self.tries: dict[int, deque[str]] = {}  # cases that stand and are to be tried again, by partition that is ours
         self._known: set[int] = set()  # partitions of which this process has seen what stands
         self.reload()
@@ -62,10 +66,10 @@ class Partitions:
             self.count = int(read_meta(connection, "partitions") or 0)
             self.rows = {row.partition: row for row in slices.read_partitions(connection)}
             self.inbox.reload(connection, self.rows)
-            self.next_due = {p: slices.read_next_due(connection, p) for p in self.inbox.heads}
+            self.next_due = slices.read_next_due(connection, self.inbox.heads)
             self.settlements = {(s.partition, s.position): s.verdict for s in inbox_table.read_settlements(connection)}
             self.find_tries(connection)
-        self.unread = None
+        self.unread, self.at_hand = None, []
 
     def find_tries(self, connection: Connection) -> None:
         """Of a partition that has just become ours everything that stands is tried again once: this may be the release
@@ -112,6 +116,7 @@ class Partitions:
         self.next_due |= result.next_due
         if self.unread is not None:
             self.unread += len(result.steps)
+            self.at_hand = [*self.at_hand, *result.steps] if self.unread <= AT_HAND else []
         self.counters.count(result)
 
     def try_again(self) -> SliceResult | None:

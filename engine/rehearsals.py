@@ -10,6 +10,10 @@ from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
 
+DAY_MS = 86_400_000
+tried: set[tuple[str, int]] = set()
+"""Packs under which this process has tried the rules, and the day (UTC) about which it did: they do not change."""
+
 
 class Defective(GridpatrolError):
     """A rule of this release fails under the pack."""
@@ -19,12 +23,16 @@ class Defective(GridpatrolError):
 
 def rehearse(policy: Policy, at: int) -> None:
     """Defective, with the place, where a trigger of a state or the firing of a clock raises an error. `at`: about when
-    (ms UTC)."""
+    (ms UTC). What was tried without an error is not tried again."""
+    what = policy.hash, at // DAY_MS
+    if what in tried:
+        return
     try:
         rehearsal.rehearse(policy, at)
     except Exception as error:
         log.error("rehearsal.failed", exc_info=error)
         raise Defective(f"a rule fails under pack {policy.hash[:12]} at {named(error)}") from error
+    tried.add(what)
 
 
 def rehearse_active(engine: Engine, at: int) -> None:

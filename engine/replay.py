@@ -2,11 +2,14 @@
 
 Both give the same records, decisions and facts as if the records had arrived live. A file of events is written through:
 each record enters the log in the slice that decides it, and silent gaps get the ticks that an attentive owner would
-have appended. An exported log is laid into the table as it is; nothing ticks. An interrupted replay goes on where its
-last slice committed.
+have appended. Packs of a plan become active between the records before and after their instants. An exported log is
+laid into the table as it is; nothing ticks. An interrupted replay goes on where its last slice committed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 
@@ -15,20 +18,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine import admission, failpoints, log_file
+from engine.clock import now_ms
 from engine.errors import LogMismatch
 from engine.inbox import Submission
+from engine.pack_plan import PlannedPack
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import SKIP, STAMP, Batch
 from engine.store import clocks, dead_letters, inbox_table, writes
 from engine.store.database import Connection
-from engine.store.positions import PositionRow, read_positions, write_positions
+from engine.store.positions import PositionRow, raise_positions, read_positions, write_positions
 from engine.store.rows import InboxRow, SealedRow, SettlementRow
 from engine.store.tables import sealed
 from schemas.envelope import to_ms
+from schemas.instants import written
 from schemas.refusals import Refusal
 from workflows.homes import SILENCE_MS
 
+PACKS = ".packs"
+"""After the name of a replay: the reader that says how many rows of its plan are done."""
 Progress = Callable[[int], None]
 """Called with the number of lines done."""
 
@@ -42,35 +50,44 @@ class Replayed(Struct):
     beyond: int = 0  # after `until`
     outcomes: dict[str, int] = msgspec.field(default_factory=dict)
     standing: int = 0  # cases on which a rule has failed
+    packs: int = 0  # rows of the plan that this run has followed
     end: int = 0  # the instant up to which clocks have run (ms)
 
 
 class _Line(Struct):
-    """A line that became a record, still without its place in the log."""
+    """A line that became a record, or a row of the plan, still without its place in the log."""
 
-    row: InboxRow  # position: the line's number, from 1
-    sealed: SealedRow | None
+    row: InboxRow  # position: the number of the line, or of the row of the plan, from 1
+    sealed: SealedRow | None = None
 
 
 def replay_events(
-    engine: Engine, lines: Iterable[bytes], name: str, until: int | None = None, progress: Progress = lambda done: None
+    engine: Engine,
+    lines: Iterable[bytes],
+    name: str,
+    until: int | None = None,
+    progress: Progress = lambda done: None,
+    plan: Sequence[PlannedPack] = (),
 ) -> Replayed:
     """Replay JSON lines of CloudEvents, in arrival order (`recordedtime` if an event has one, else `time`).
 
-    `name` identifies the file for resuming. Clocks run to `until` (ms), or to the last arrival.
+    `name` identifies the file for resuming. Clocks run to `until` (ms), or to the last arrival. The packs of the `plan`
+    are stored already (`check_plan`); each becomes active before the first line that arrives at its instant or later.
     """
     engine.drain()  # records that stand in the log already come first
     engine.partitions.check_running()
     reader, result = f"replay:{name}", Replayed()
     with engine.database.begin() as connection:
         clocks.note_replayed(connection, name)
-        done = read_positions(connection, reader)
+        done, planned = read_positions(connection, reader), read_positions(connection, f"{reader}{PACKS}")
+        if plan:
+            raise_positions(connection, [PositionRow(f"{reader}{PACKS}", p, 0) for p in engine.rows])
     chunk: list[_Line] = []
     begun = False
-    for line in _read(engine, lines, reader, done, until, result):
-        if not begun:
+    for line in with_packs(_read(engine, lines, reader, done, until, result), engine.rows, plan, planned):
+        if not begun and line.row.kind == "event":
             begun = True
-            _begin(engine, line.row.stamp)
+            _begin(engine, line.row.stamp, {p for p, rows in planned.items() if rows})
         chunk.append(line)
         if len(chunk) >= engine.partitions.limits.records:
             _decide(engine, chunk, reader, result)
@@ -78,9 +95,14 @@ def replay_events(
             progress(result.lines)
             chunk = []
     _decide(engine, chunk, reader, result)
-    result.end = max(result.end, until or 0)
+    result.packs = sum(any(planned.get(p, 0) < number for p in engine.rows) for number in range(1, len(plan) + 1))
+    result.end = max([result.end, until or 0, *(each.at for each in plan)])
     partitions = engine.partitions
-    while late := [p for p, due in partitions.next_due.items() if due is not None and due < result.end]:
+    while late := [
+        p
+        for p, due in partitions.next_due.items()
+        if (due is not None and due < result.end) or engine.has_news(p, partitions.rows[p].clock, result.end)
+    ]:
         batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late]
         isolation.decide(partitions, batches, None)
         partitions.check_running()
@@ -90,16 +112,65 @@ def replay_events(
     return result
 
 
-def _begin(engine: Engine, first: int) -> None:
+def with_packs(
+    lines: Iterable[_Line], partitions: Iterable[int], plan: Sequence[PlannedPack], done: Mapping[int, int]
+) -> Iterator[_Line]:
+    """The lines, and between them the rows of a plan, in every partition in which they are not done."""
+    left = deque(enumerate(plan, 1))
+    for line in itertools.chain(lines, [None]):
+        while left and (line is None or left[0][1].at <= line.row.stamp):
+            number, planned = left.popleft()
+            for p in partitions:
+                if number > done.get(p, 0):
+                    yield _Line(InboxRow(p, number, planned.at, "pack", "operator", planned.hash))
+        if line is not None:
+            yield line
+
+
+def check_plan(engine: Engine, name: str, plan: Sequence[PlannedPack]) -> None:
+    """LogMismatch where a replay of the file of this name cannot go on with this plan: it was begun with another one,
+    or the time of a partition has passed one of its instants."""
+    with engine.database.read() as connection:
+        done = read_positions(connection, f"replay:{name}{PACKS}")
+    if done and not plan:
+        raise LogMismatch("this replay was begun with a plan of packs", remedy="give the same plan again, with --packs")
+    for partition, row in engine.rows.items():
+        known, count = engine.activations(partition), done.get(partition, 0)
+        if any((each.hash, each.at) not in known for each in plan[:count]) or count > len(plan):
+            raise LogMismatch(
+                f"this replay has activated other packs than the first {count} of the plan",
+                remedy="give the plan with which it was begun, or replay into an empty database",
+            )
+        passed = next((each for each in plan[count:] if each.at < row.clock), None)
+        if passed is not None:
+            raise LogMismatch(
+                f"row {passed.row} of the plan is of {written(passed.at)}, and this database stands at "
+                f"{written(row.clock)} already",
+                remedy="replay into an empty database",
+            )
+
+
+def activate(engine: Engine, planned: PlannedPack) -> None:
+    """Activate a pack at its instant in every partition in which it has not been, as a replay with a plan does."""
+    engine.keep_pack(planned.pack)
+    rows = (InboxRow(p, 1, planned.at, "pack", "operator", planned.hash) for p in engine.rows)
+    wanted = [_Line(row) for row in rows if (planned.hash, planned.at) not in engine.activations(row.partition)]
+    _decide(engine, wanted, "", Replayed())
+    engine.feed()
+
+
+def _begin(engine: Engine, first: int, begun: Collection[int]) -> None:
     """Let the time of the file begin with its first line, in every partition in which time bears something: a pack that
-    was active before it is no reason to look at the years before."""
-    partitions = engine.partitions
+    was active before it is no reason to look at the years before. In those that are `begun` a plan says when."""
+    partitions, active = engine.partitions, engine.active()
+    news = active is not None and active.news != ()  # more days will be known, in every partition alike
     idle = [
         Submission(p, "tick", "owner", "")
         for p, due in partitions.next_due.items()
-        if due is not None
+        if (due is not None or news)
         and first - partitions.rows[p].clock > SILENCE_MS
         and partitions.rows[p].position == len(engine.activations(p))
+        and p not in begun
     ]
     if idle:
         engine.append(idle, first)
@@ -118,7 +189,7 @@ def _read(
         received = admission.receive(line.strip(), "replay", engine.count)
         if isinstance(received, Refusal):
             result.rejected += 1
-            letter = admission.letter(line, received, "replay", latest, f"{reader}.{number}")
+            letter = admission.letter(line, received, "replay", instant_of(line, latest), f"{reader}.{number}")
             with engine.database.begin() as connection:
                 dead_letters.write(connection, [letter])
             continue
@@ -135,8 +206,28 @@ def _read(
         yield _Line(row, submission.sealed)
 
 
+class _Times(Struct):
+    """The instants of an event that breaks the contract."""
+
+    time: datetime | None = None
+    recordedtime: datetime | None = None
+
+
+def instant_of(line: bytes, latest: int) -> int:
+    """When a line that is refused came in its file (ms): with the latest event before it, or, as the first of all, when
+    it says itself. Now, where it does not."""
+    if latest:
+        return latest
+    try:
+        times = msgspec.json.decode(line, type=_Times)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return now_ms()
+    said = times.recordedtime or times.time
+    return to_ms(said) if said is not None and said.tzinfo is not None else now_ms()
+
+
 def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -> None:
-    """Decide a chunk, in as many slices as it takes."""
+    """Decide a chunk, in as many slices as it takes. Without a reader nobody goes on after it."""
     if not chunk:
         return
     with engine.database.begin() as connection:
@@ -146,7 +237,8 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
         waiting.setdefault(line.row.partition, []).append(line.row)
     while waiting:
         batches = [Batch(partitions.rows[p], rows, partitions.next_due[p], ticking=True) for p, rows in waiting.items()]
-        decided = isolation.decide(partitions, batches, None, partial(_note, reader, waiting))
+        note = partial(_note, reader, waiting) if reader else None
+        decided = isolation.decide(partitions, batches, None, note)
         partitions.check_running()
         failpoints.hit("replay.after_commit")
         for answer in decided.answers:
@@ -156,9 +248,10 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
 
 
 def _note(reader: str, waiting: dict[int, list[InboxRow]], connection: Connection, taken: dict[int, int]) -> None:
-    """Keep how many lines of the file are done, in the slice that decided them."""
-    rows = [PositionRow(reader, p, waiting[p][count - 1].position) for p, count in taken.items()]
-    write_positions(connection, rows)
+    """Keep how many lines of the file and rows of the plan are done, in the slice that decided them."""
+    last = {(p, row.kind): row.position for p, count in taken.items() for row in waiting[p][:count]}
+    readers = {"event": reader, "pack": f"{reader}{PACKS}"}
+    write_positions(connection, [PositionRow(readers[kind], p, number) for (p, kind), number in last.items()])
     failpoints.hit("replay.before_commit")
 
 

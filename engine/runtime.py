@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from engine.errors import StaleWriter
+from engine import failpoints
+from engine.errors import DatabaseUnusable, StaleWriter
 from engine.failures import away
 from engine.inbox import Inbox, Submission, TableInbox
 from engine.logs import Tally
@@ -19,11 +20,11 @@ from engine.metrics.counters import Counters
 from engine.partitions import Partitions
 from engine.policies import Policies
 from engine.settings import Settings
-from engine.slice import entering, isolation
-from engine.slice.types import Batch, SliceResult
+from engine.slice import archiving, entering, isolation
+from engine.slice.types import FROM_EVER_MS, Batch, SliceResult, news_in
 from engine.store import clocks, inbox_table, slices
 from engine.store.database import Database
-from engine.store.rows import InboxRow, PackRow, PartitionRow
+from engine.store.rows import InboxRow, PackRow, PartitionRow, StepRow
 from engine.wall_clock import WallClock
 from schemas.partition import home_of, partition_of
 from workflows.policy import model
@@ -31,14 +32,21 @@ from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
 
+IN_A_ROW = 10
+"""After so many turns with ticks, each within two seconds of the one before it, all partitions are ticked together."""
+TOGETHER_MS = 1_000
+"""How far apart such turns are then: where patrols end by the thousand, a few of them do not cost a commit each."""
+AT_ONCE = 16
+"""So many records are decided as they are appended, at most. More are durable sooner where they are appended first."""
 CLOCKS_APART_MS = 2_000
 """Longest wait for the next tick where the log's clock lags behind what is due, so that a tick releases nothing."""
 
 Chore = Callable[[Database], None]
 """Something to look after now and then; it knows by itself when."""
 
-Consumer = Callable[[Database], int]
-"""Reads steps after its own position in a transaction of its own; says how many."""
+Consumer = Callable[[Database, Sequence[StepRow]], int]
+"""Reads steps after its own position in a transaction of its own; says how many. Those that the last slices have made
+are at hand, as they were committed, and are read from there where they are the next ones."""
 
 
 class Engine:
@@ -64,7 +72,9 @@ class Engine:
         self.policies = Policies()
         self.partitions = Partitions(database, self.inbox, self.policies, settings, self.counters)
         self.ticked: dict[int, tuple[int, int]] = {}  # when, and how long until the next one, by partition
+        self._tick_turns, self._last_tick_turn = 0, 0  # how many in a row, and when the last one was
         self.tally = Tally(log)
+        self._news: dict[int, tuple[str, tuple[int, ...]]] = {}  # by partition: for which activations, and the instants
         self._entered = set[int]()  # partitions whose homes are known to be entered, or to bear nothing
         self._slices = 0
         self.counters.clock_doubted.set_function(lambda: bool(self.wall.belief.doubt))
@@ -139,6 +149,47 @@ class Engine:
             self.wall.look_again()
         return rows
 
+    def append_and_decide(self, wanted: Sequence[Submission], now: int) -> tuple[list[InboxRow], SliceResult | None]:
+        """Append durably, in order, and decide in the same transaction, where nothing comes before these records. None:
+        they are decided in their turn.
+
+        Where a slice with them fails, nothing of it counts. They are appended by themselves then, so that none is lost,
+        and the next slice finds the one that it failed for.
+        """
+        rows = self.inbox.placed(wanted, now) if isinstance(self.inbox, TableInbox) else []
+        if not rows or not self.are_next(rows):
+            return self.append(wanted, now), None
+        batches, heads = dict[int, Batch](), dict(self.heads)
+        for item, row in zip(wanted, rows, strict=True):
+            due = self.partitions.next_due[row.partition]
+            batch = batches.setdefault(row.partition, Batch(self.rows[row.partition], [], due, new=True))
+            batch.records = [*batch.records, row]
+            batch.sealed = [*batch.sealed, item.sealed] if item.sealed else batch.sealed
+        try:
+            result = self.partitions.run(list(batches.values()), now)
+        except DatabaseUnusable:
+            raise  # its caller waits until the database is back, and reloads then
+        except Exception as error:
+            self.reload()
+            if self.heads != heads:  # nothing is appended twice
+                raise StaleWriter("records stand in the log already where these were to be appended") from error
+            return self.append(wanted, now), None
+        failpoints.hit("append.after_commit")
+        return rows, result
+
+    def are_next(self, rows: Sequence[InboxRow]) -> bool:
+        """Whether these records, which are not in the log yet, are the next to be decided: nothing is undecided or due
+        before them, and their partitions are at work. Of more than a few it is not asked."""
+        if len(rows) > AT_ONCE or self.wall.evidence.replayed or self.partitions.tries or self.backlog():
+            return False
+        for row in rows:
+            known, due = self.rows[row.partition], self.partitions.next_due[row.partition]
+            if known.halted or row.partition in self.wall.refused:
+                return False
+            if due is not None and due < max(row.stamp, known.clock):
+                return False
+        return True
+
     # ---- deciding -------------------------------------------------------------------------------------------
 
     def backlog(self) -> list[int]:
@@ -162,7 +213,9 @@ class Engine:
             return None
         self._slices += 1
         first, left = self._slices % len(waiting), self.partitions.limits.records
-        share = -(-left // len(waiting))
+        # What fits is decided at once; of more than that each partition gets its share.
+        fits = sum(self.heads[p] - self.rows[p].position for p in waiting) <= left
+        share = left if fits else -(-left // len(waiting))
         batches = []
         for partition in waiting[first:] + waiting[:first]:
             row = self.rows[partition]
@@ -183,11 +236,11 @@ class Engine:
 
     def tick(self, now: int) -> int:
         """Append a tick where everything is read and something is due before now, and an activation where homes are
-        still to be entered. The number of both.
+        still to be entered or a calendar knows more days. The number of all.
 
         None while the wall clock is doubted.
         """
-        entered = self.enter_homes(now)
+        entered = self.enter_homes(now) + self.learn_days(now)
         late = {}
         for partition, due in self.partitions.next_due.items() if not self.wall.belief.doubt else ():
             row = self.rows[partition]
@@ -198,6 +251,12 @@ class Engine:
             at, distance = self.ticked.get(partition, (0, 0))
             if not at <= now < at + distance:  # a clock that went back does not hold the next tick up
                 late[partition] = due
+        since = now - self._last_tick_turn
+        if self._tick_turns > IN_A_ROW and 0 <= since < TOGETHER_MS:
+            late = {}
+        if late:
+            self._tick_turns = self._tick_turns + 1 if 0 <= since < 2 * TOGETHER_MS else 1
+            self._last_tick_turn = now
         for tick in self.append([Submission(p, "tick", "owner", "") for p in late], now) if late else ():
             behind = min(late[tick.partition] + 1 - tick.stamp, CLOCKS_APART_MS)
             self.ticked[tick.partition] = now, max(self.settings.tick_every_ms, behind)
@@ -213,17 +272,46 @@ class Engine:
             row = self.rows[partition]
             if row.halted or partition in self.wall.refused or not self.inbox.caught_up(partition, row.position):
                 continue
-            self._entered.add(partition)
             active = self.active(partition)
             ids = entering.subjects_of(row, [active], self.count) if active is not None else []
-            if active is None or not ids:
-                continue
             with self.database.read() as connection:
-                if not slices.read_cases(connection, ids):
+                if active is not None and ids and not slices.read_cases(connection, ids):
                     missing.append(Submission(partition, "pack", "owner", active.hash))
+                else:
+                    self._entered.add(partition)
         if missing:
-            self.append(missing, now)
+            self.append(missing, now)  # where that fails it is asked again, once the log has been read to its end
+            self._entered |= {item.partition for item in missing}
         return len(missing)
+
+    def learn_days(self, now: int) -> int:
+        """Append an activation of the active pack where one of its calendars has come to know more days since it became
+        active: what is open is looked at again, as the pack says. The number of activations."""
+        if self.wall.belief.doubt:
+            return 0
+        news = list[Submission]()
+        for partition in sorted(self.heads):
+            row = self.rows[partition]
+            if row.halted or partition in self.wall.refused or not self.inbox.caught_up(partition, row.position):
+                continue
+            if self.has_news(partition, 0, now):
+                news.append(Submission(partition, "pack", "owner", self.activations(partition)[-1][0]))
+        if news:
+            self.append(news, now)
+        return len(news)
+
+    def has_news(self, partition: int, since: int, until: int) -> bool:
+        """Whether the active pack has come to know more days since its activation, from an instant (ms) on and not
+        after another. In a partition in which nothing has arrived yet nothing is news."""
+        row = self.rows[partition]
+        known, instants = self._news.get(partition, ("", ()))
+        if known != row.packs:
+            active = self.active(partition)
+            instants = active.news if active is not None else ()
+            self._news[partition] = row.packs, instants
+        if not instants or row.clock <= FROM_EVER_MS:
+            return False
+        return news_in(instants, self.activations(partition)[-1][1], since, until) is not None
 
     # ---- packs ----------------------------------------------------------------------------------------------
 
@@ -246,6 +334,11 @@ class Engine:
         self.append([Submission(p, "pack", "operator", digest) for p in self.rows], now)
         return digest
 
+    def archive(self, before: int, now: int) -> None:
+        """Archive what had ended before an instant (ms) in every partition, through the log."""
+        body = msgspec.json.encode(archiving.Wanted(before)).decode()
+        self.append([Submission(p, "archive", "operator", body) for p in self.rows], now)
+
     def keep_pack(self, pack: model.Pack) -> None:
         """Store a pack; nothing becomes active by it."""
         body = model.encode(pack).decode()
@@ -257,13 +350,13 @@ class Engine:
     def feed(self) -> int:
         """Let every consumer catch up. The number of steps they read; without new ones nothing is asked."""
         total = 0
-        new = self.partitions.unread
+        new, at_hand = self.partitions.unread, self.partitions.at_hand
         for consumer in self.consumers if new != 0 else ():
             read = 0
-            while (new is None or read < new) and (more := consumer(self.database)):
+            while (new is None or read < new) and (more := consumer(self.database, () if read else at_hand)):
                 read += more
             total += read
-        self.partitions.unread = 0
+        self.partitions.unread, self.partitions.at_hand = 0, []
         return total
 
     def look_after(self) -> None:

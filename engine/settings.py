@@ -38,6 +38,7 @@ AT_LEAST_ONE = (
     "bodies_bytes",
     "idle_ms",
     "reader_ms",
+    "log_access_per_s",
 )
 SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
@@ -54,6 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_ca: str = ""  # PEM file of its issuer, for commands that ask the door; empty: the machine's own authorities
     principals: str = ""  # TOML file of who may speak; empty: loopback, and one principal that may speak for all
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
+    archives: str = "var/archives"  # folder of the files with which ended cases leave the tables
     partitions: int = 32  # fixed at installation
     slice_records: int = 500  # records a slice takes at most
     slice_steps: int = 1000  # steps a slice makes at most
@@ -79,6 +81,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reader_ms: int = 30_000  # who takes nothing of an answer for so long is cut off
     log_format: str = "text"  # text or json
     log_level: str = "INFO"
+    log_access: str = "refused"  # requests that leave a line: none, refused or all
+    log_access_per_s: int = 20  # such lines in a second, of one principal and class of status
     kafka: str = ""  # brokers, host:port with commas between; empty: the log is a table
     kafka_prefix: str = ""  # stands before the name of every topic and group
     kafka_security: str = "PLAINTEXT"  # PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
@@ -121,6 +125,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise SettingsError(f"kafka_session_ms must be at least 500, got {self.kafka_session_ms}")
         if self.log_format not in ("text", "json"):
             raise SettingsError(f"log_format must be text or json, got {self.log_format!r}")
+        if self.log_access not in ("none", "refused", "all"):
+            raise SettingsError(f"log_access must be none, refused or all, got {self.log_access!r}")
 
 
 def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, file: Path = FILE) -> Settings:

@@ -1,17 +1,17 @@
 """The writer: one thread that owns all writing of this process.
 
 Other threads submit to a queue that is fair between principals and get a future for «durable» and, if asked, one for
-the outcome. A turn appends some of what is queued in one transaction (group commit), keeps some of what the door
-refused in another, decides one slice, feeds the consumers, and appends ticks where something is due. Each of these has
-its bound, so nobody's load holds up his neighbours, the clocks or the alerts. Errors of the database are waited out,
-and no record is skipped.
+the outcome. A turn appends some of what is queued in one transaction (group commit), which also decides it where
+nothing comes before and it is little. It keeps some of what the door refused in another, decides one slice, feeds the
+consumers, unless more comes at once, and appends ticks where something is due. Each of these has its bound, so nobody's
+load holds up his neighbours, the clocks or the alerts. Errors of the database are waited out, and no record is skipped.
 """
 
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -24,11 +24,11 @@ from engine.fair_queue import FairQueue
 from engine.inbox import Submission
 from engine.loop import Loop
 from engine.runtime import Engine
-from engine.slice.types import Answer, Released, key_of
+from engine.slice.types import Answer, Released, SliceResult, key_of
 from engine.store import dead_letters
 from engine.store.database import DriverError
 from engine.store.dead_letters import DeadLetter
-from engine.store.rows import InboxRow, SeenKey
+from engine.store.rows import InboxRow, SeenKey, StepRow
 from schemas.envelope import decode_record
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,11 @@ IDLE_S = 0.02
 """How long a turn waits for something to append before it looks for due clocks."""
 TURN_S = 0.2
 """How long a turn is to last at most where events queue up: a neighbour waits for the rest of one, and for his own."""
+COMPANY_S = 0.05
+"""How long steps wait for more at most, before figures and alerts follow, while events keep coming."""
+GAP_S = 0.002
+"""Events keep coming where the next one is queued within this time of an answer: a sender that waits for one answer
+before it sends again needs less."""
 FEWEST = 20
 """Events that a turn takes on, however slow the machine is."""
 TURN_BYTES = 4 * 1024 * 1024
@@ -55,7 +60,8 @@ class Ask(Struct):
     """A submission, and the futures that its sender waits for.
 
     Where an event is parked, `release` is there once `outcome` is known: what became of it afterwards. Only a sender
-    that `follows` is told, until it says itself that it no longer does.
+    that `follows` is told, until it says itself that it no longer does. `steps`, by case, are those of the slice in
+    which the event was decided or released, where that slice is of this process.
     """
 
     submission: Submission
@@ -63,6 +69,7 @@ class Ask(Struct):
     outcome: "Future[Answer] | None" = None
     release: "Future[Answer] | None" = None
     follows: bool = False
+    steps: Mapping[str, Sequence[StepRow]] = {}
 
 
 class Keeping(Struct):
@@ -87,10 +94,11 @@ class Writer(Loop):
         self._held: list[Ask] = []  # of partitions whose clocks are a moment ahead of the wall
         self._parked: dict[SeenKey, list[Ask]] = {}  # whose events are parked, while their senders follow them
         self._at_once = engine.settings.slice_records  # events that a turn of TURN_S can decide
+        self._follow_by_s = 0.0  # when figures and alerts are to have the steps that wait; 0: none waits
         self._unable, self._unable_s = "", 0.0  # why nothing could be stored, and when that was
         self._unstored = engine.counters.unstored.labels("door")
-        engine.counters.queued.set_function(lambda: len(self._queue))
-        engine.counters.queue_oldest.set_function(self._queue.oldest_s)
+        engine.counters.door.queued.set_function(lambda: len(self._queue))
+        engine.counters.door.queue_oldest.set_function(self._queue.oldest_s)
 
     # ---- from other threads ---------------------------------------------------------------------------------
 
@@ -165,32 +173,52 @@ class Writer(Loop):
 
     def write_batch(self) -> bool:
         """Append, keep, act, decide, feed, tick: some of each. Whether anything happened."""
-        busy = self.append_queued() | self.keep_letters() | self.run_calls()
+        appended, result = self.append_queued()
+        busy = appended | self.keep_letters() | self.run_calls()
         began_s = time.monotonic()
-        result = self.engine.work(self.engine.now())
+        if result is None:
+            result = self.engine.work(self.engine.now())
         if result is not None:
             busy = True
-            self.resolve(result.answers, result.released)
+            self.resolve(result.answers, result.released, result.steps)
             self.engine.tell_refused(result)
-        busy = bool(self.engine.feed()) or busy
+        following = not self.awaits_company()
+        if following:
+            busy = bool(self.engine.feed()) or busy
         if result is not None and (decided := sum(result.taken.values())) >= FEWEST:
             self._at_once = max(FEWEST, int(decided * TURN_S / (time.monotonic() - began_s)))
         busy = bool(self.engine.tick(self.engine.now())) or busy
-        self.engine.look_after()
+        if following:  # what is told once every step has been read is not to find some that wait
+            self.engine.look_after()
         self.engine.wall.log_changes()
         if busy:
             self.changed.set()
         return busy
 
-    def append_queued(self) -> bool:
-        """Append what is queued and has room, in one transaction. With nothing else to do, wait a moment for it."""
+    def awaits_company(self) -> bool:
+        """Whether figures and alerts wait for more steps before they follow: while events keep coming, until COMPANY_S
+        after the first of these steps, the time that the next turn is to take included."""
+        if not self.engine.partitions.unread or self.stop_asked.is_set() or not self._queue.wait(GAP_S):
+            self._follow_by_s = 0.0
+            return False
+        now_s = time.monotonic()
+        self._follow_by_s = self._follow_by_s or now_s + COMPANY_S
+        next_turn_s = (FEWEST + len(self._queue) + self.engine.undecided()) * TURN_S / self._at_once
+        if now_s + next_turn_s < self._follow_by_s:
+            return True
+        self._follow_by_s = 0.0
+        return False
+
+    def append_queued(self) -> tuple[bool, SliceResult | None]:
+        """Append what is queued and has room, in one transaction. With nothing else to do, wait a moment for it.
+        Whether anything was appended, and the slice where it was decided at once."""
         idle = not self.engine.undecided() and not self._letters and self._calls.empty()
         asks, self._held = self._held, []
         room = self.room() if len(asks) < self.engine.settings.queue else 0
         asks += self._queue.take(room, TURN_BYTES, IDLE_S if idle else 0.0)
         if not asks:
-            return False
-        due = list[Ask]()
+            return False, None
+        due, decided = list[Ask](), None
         try:
             now = self.engine.stamp()
             for ask in asks:
@@ -200,23 +228,23 @@ class Writer(Loop):
                     ask.durable.set_exception(error)
                     continue
                 (self._held if wait_ms and not self.stop_asked.is_set() else due).append(ask)
-            rows = self.append([ask.submission for ask in due], now) if due else []
+            rows, decided = self.append([ask.submission for ask in due], now) if due else ([], None)
         except Exception as error:
             for ask in asks:
                 if not ask.durable.done():
                     ask.durable.set_exception(error)
             self._held = []
             if isinstance(error, ClockDoubted):
-                return False
+                return False, None
             raise
         if not due:
-            return False
+            return False, None
         self._unable = ""
         for ask, row in zip(due, rows, strict=True):
             if ask.outcome is not None:
                 self._waiting[row.partition, row.position] = ask
             ask.durable.set_result(row)
-        return True
+        return True, decided
 
     def room(self) -> int:
         """How many events may be appended now.
@@ -229,9 +257,9 @@ class Writer(Loop):
             return settings.append_batch
         return min(settings.append_batch, min(settings.slice_records, self._at_once) - self.engine.undecided())
 
-    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """Append what was queued, durably and in order."""
-        return self.engine.append(wanted, now)
+    def append(self, wanted: Sequence[Submission], now: int) -> tuple[list[InboxRow], SliceResult | None]:
+        """Append what was queued, durably and in order, and perhaps decide it at once."""
+        return self.engine.append_and_decide(wanted, now)
 
     def keep_letters(self) -> bool:
         """Keep some of the letters that wait, in one transaction; each in its own where the database refuses one."""
@@ -271,8 +299,11 @@ class Writer(Loop):
                     raise
         return waiting > 0
 
-    def resolve(self, answers: Sequence[Answer], released: Sequence[Released]) -> None:
-        """Resolve the outcomes that are waited for, now that they are committed."""
+    def resolve(self, answers: Sequence[Answer], released: Sequence[Released], steps: Sequence[StepRow] = ()) -> None:
+        """Resolve the outcomes that are waited for, now that they are committed. `steps`: those of the slice."""
+        of_case = dict[str, list[StepRow]]()
+        for step in steps if self._waiting or self._parked else ():
+            of_case.setdefault(step.case_id, []).append(step)
         for answer in answers if self._waiting else ():
             ask = self._waiting.pop((answer.partition, answer.position), None)
             if ask is None or ask.outcome is None:
@@ -284,10 +315,12 @@ class Writer(Loop):
                     del self._parked[key]
                 event = decode_record(ask.submission.body).event
                 self._parked.setdefault(key_of(answer.partition, event), []).append(ask)
+            ask.steps = of_case
             ask.outcome.set_result(answer)
         for end in released if self._parked else ():
             for ask in self._parked.pop(end.key, ()):
                 assert ask.outcome is not None and ask.release is not None
+                ask.steps = of_case
                 ask.release.set_result(ask.outcome.result().after(end))
 
     def _fail_all(self, error: BaseException) -> None:

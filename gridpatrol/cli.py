@@ -1,7 +1,8 @@
 """The command: `gridpatrol COMMAND ...`. Each group of commands stands in one file of `gridpatrol.commands`.
 
-What was asked for goes to stdout, everything else to stderr. Exit status 0; 1 if something was wrong (one sentence with
-the remedy); 2 if the command line itself was.
+What was asked for goes to stdout, everything else to stderr. Exit status 0; 1 if something was refused or is not as it
+should be (one sentence with the remedy); 2 if the command line itself is wrong; 75 if nothing is, and the same will do
+later.
 """
 
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from engine.errors import GridpatrolError
+from engine.errors import WRONG, GridpatrolError
 from gridpatrol import collector
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -35,11 +36,13 @@ COMMANDS = {
     "clock": "clock",
     "log": "log",
     "facts": "facts",
+    "archive": "archive",
     "verify": "verify",
     "backup": "backup",
     "restore": "restore",
     "db": "db",
     "topic": "topic",
+    "ops": "ops",
     "demo": "demo",
     "bench": "bench",
 }
@@ -47,6 +50,11 @@ COMMANDS = {
 
 PLAIN = (GridpatrolError, CalendarError, LimitError, OSError)
 """Errors whose message is meant for the person at the terminal."""
+
+
+def status_of(error: Exception) -> int:
+    """The exit status of a command that ends with one of these errors."""
+    return error.exit_status if isinstance(error, GridpatrolError) else WRONG
 
 
 class Commands(click.Group):
@@ -70,7 +78,7 @@ class Commands(click.Group):
             ctx.exit(0)
         except PLAIN as error:
             click.echo(f"gridpatrol: {error}", err=True)
-            ctx.exit(1)
+            ctx.exit(status_of(error))
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
@@ -79,7 +87,7 @@ class Commands(click.Group):
             if (known := unusable(error)) is None:
                 raise
             click.echo(f"gridpatrol: {known}", err=True)
-            ctx.exit(1)
+            ctx.exit(known.exit_status)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -14,18 +14,21 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from engine.errors import GridpatrolError, SettingsError
+from engine.errors import TRY_AGAIN, WRONG, GridpatrolError, SettingsError
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Who listens everywhere listens here too."""
 TOO_MANY = 429
 """The status of who has sent more than its quota."""
+NOT_NOW = 503
+"""The status of a server that takes nothing just now."""
 
 
 class ServerAway(GridpatrolError):
     """No server answers."""
 
     remedy = "Start it with `gridpatrol serve`, or name its address with --listen."
+    exit_status = TRY_AGAIN
 
 
 class ServerUnknown(GridpatrolError):
@@ -41,6 +44,7 @@ class Refused(GridpatrolError):
         super().__init__(message, remedy=remedy)
         self.status = status
         self.wait_s = wait_s
+        self.exit_status = TRY_AGAIN if status in (TOO_MANY, NOT_NOW) else WRONG
 
 
 class Server:

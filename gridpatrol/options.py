@@ -58,6 +58,7 @@ server: Decorator = click.option(
     help="Where the server or a gateway is asked, if it runs on another machine, e.g. https://gateway.example:8420.",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+as_csv: Decorator = click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 lang: Decorator = click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
 output: Decorator = click.option("-o", "--output", default="-", metavar="FILE", help="File to write, - for stdout.")
 
@@ -103,9 +104,41 @@ class InstantType(click.ParamType):
 INSTANT = InstantType()
 
 
+at: Decorator = click.option(
+    "--at",
+    type=INSTANT,
+    help="What stood at this instant, as known then, e.g. 2026-03-02T09:00+08:00.",
+)
+
+
 def utc(ms: int) -> str:
     """An instant (ms UTC) for people, in whole seconds: `2026-03-02T01:00:00Z`."""
     return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class LimitType(click.ParamType):
+    """How many lines: a whole number from 1 on, or `all`, which is EVERY."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Refuse anything else."""
+        if isinstance(value, int):
+            return value
+        if value == "all":
+            return EVERY
+        if not (value.isascii() and value.isdigit() and 0 < int(value) <= EVERY):
+            self.fail(f"{value!r} is no number of lines: give one from 1 on, or `all`", param, ctx)
+        return int(value)
+
+
+EVERY = 10**12
+"""A number of lines that no listing reaches."""
+FIRST = 50
+"""So many lines are shown unless more are asked for."""
+limit: Decorator = click.option(
+    "--limit", type=LimitType(), metavar="N|all", help=f"How many; default: {FIRST}, of CSV all."
+)
 
 
 class TextType(click.ParamType):

@@ -213,7 +213,7 @@ def running(where: str, folder: Path, **settings: object) -> Iterator[tuple[str,
         if where == "gateway":
             names = ["gateway-1", "worker-1", "alerts-1"]
             broker = os.environ.get("GRIDPATROL_TEST_KAFKA") or stack.enter_context(kafka.running_broker()).bootstrap
-        built = Installation(folder, broker, url, partitions=8, **settings)  # type: ignore[arg-type]
+        built = Installation(folder, broker, url, partitions=8, forked=False, **settings)  # type: ignore[arg-type]
         stack.callback(built.kill)
         if broker:
             built.set_up()

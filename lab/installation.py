@@ -17,7 +17,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from lab.parts.forks import Forked
 
 READY_S = 60.0
 STOP_S = 20.0
@@ -27,11 +30,13 @@ ADDRESS = re.compile(r"url='?(https?://[^\s']+)")
 class Role:
     """One process. Its name is its instance."""
 
-    def __init__(self, name: str, role: str, environment: Mapping[str, str], folder: Path) -> None:
-        self.name, self.role = name, role
+    def __init__(
+        self, name: str, role: str, environment: Mapping[str, str], folder: Path, *, forked: bool = True
+    ) -> None:
+        self.name, self.role, self.forked = name, role, forked
         self.environment = dict(environment) | {"GRIDPATROL_ROLE": role, "GRIDPATROL_INSTANCE": name}
         self.log = folder / f"{name}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.url = ""
         self.starts = 0
 
@@ -39,9 +44,12 @@ class Role:
         """Start it, or start it again; `more` is environment for this start only."""
         told = self.environment | {"GRIDPATROL_LISTEN": "127.0.0.1:0"} | more
         self.url, before = "", self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as out:
-            command = [sys.executable, "-m", "gridpatrol.cli", "serve"]
-            self.process = subprocess.Popen(command, env=told, stdout=out, stderr=out, start_new_session=True)
+        if self.forked:
+            self.process = Forked(["serve"], told, self.log)
+        else:
+            with self.log.open("ab") as out:
+                command = [sys.executable, "-m", "gridpatrol.cli", "serve"]
+                self.process = subprocess.Popen(command, env=told, stdout=out, stderr=out, start_new_session=True)
         self.starts += 1
         self._from = before
 
@@ -122,10 +130,12 @@ class Installation:
         prefix: str = "",
         partitions: int = 8,
         of_role: Mapping[str, Mapping[str, object]] | None = None,
+        forked: bool = True,
         **settings: object,
     ) -> None:
-        """`settings` are everybody's, and those of commands; `of_role` has what is a role's own."""
-        self.folder, self.of_role = folder, of_role or {}
+        """`settings` are everybody's, and those of commands; `of_role` has what is a role's own. Where a start is
+        measured or under test, nothing is `forked`: each process begins with a new interpreter."""
+        self.folder, self.of_role, self.forked = folder, of_role or {}, forked
         self.environment = (
             os.environ
             | {
@@ -144,12 +154,18 @@ class Installation:
     def command(self, *words: str, check: bool = True, **settings: object) -> str:
         """A `gridpatrol` command with this installation's settings, and others over them; what it printed."""
         told = self.environment | _variables(settings)
-        done = subprocess.run(
-            [sys.executable, "-m", "gridpatrol.cli", *words], env=told, capture_output=True, text=True, check=False
-        )
-        if check and done.returncode:
-            raise AssertionError(f"gridpatrol {' '.join(words)}: {done.stderr or done.stdout}")
-        return done.stdout + done.stderr
+        if not self.forked:
+            whole = [sys.executable, "-m", "gridpatrol.cli", *words]
+            done = subprocess.run(whole, env=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            status, said = done.returncode, done.stdout
+        else:
+            with TemporaryDirectory() as folder:
+                output = Path(folder) / "said"
+                status = Forked(words, told, output).wait()
+                said = output.read_text(encoding="utf-8")
+        if check and status:
+            raise AssertionError(f"gridpatrol {' '.join(words)}: {said}")
+        return said
 
     def set_up(self) -> None:
         """Tables and topics."""
@@ -161,7 +177,7 @@ class Installation:
         for name in names:
             kind = name.partition("-")[0]
             own = self.environment | _variables(self.of_role.get(kind, {}))
-            role = self.roles.setdefault(name, Role(name, kind, own, self.folder))
+            role = self.roles.setdefault(name, Role(name, kind, own, self.folder, forked=self.forked))
             role.start(**more)
 
     def await_ready(self, *names: str) -> None:

@@ -15,16 +15,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from consumers.alerts import fold
-from consumers.performance import consume
 from engine import files
 from engine.packs import folder_of, load_pack
 from engine.replay import Replayed, replay_events
 from engine.runtime import Consumer, Engine
 from engine.settings import Settings
 from engine.store.database import Database, open_database
+from engine.store.exports import steps_by_number
 from engine.store.rows import StepRow
 from gridpatrol.demo.month import write_month
+from gridpatrol.run.following import follow
 from lab.storm import Storm
 from workflows.policy.model import Pack
 
@@ -34,7 +34,7 @@ BEFORE_ALL = 1
 
 def consumers() -> list[Consumer]:
     """What listens to the steps in a real run."""
-    return [consume.consume, fold.consume]
+    return [follow]
 
 
 @cache
@@ -100,10 +100,8 @@ def replayed(engine: Engine, lines: Iterable[bytes], pack: str = "weiyang", unti
 
 def steps(engine: Engine) -> list[StepRow]:
     """The whole log of facts, in the order of its numbers."""
-    names = ", ".join(StepRow.__struct_fields__)
     with engine.database.read() as connection:
-        rows = connection.exec_driver_sql(f"SELECT {names} FROM facts ORDER BY partition, n")
-        return [StepRow(*row) for row in rows]
+        return list(steps_by_number(connection))
 
 
 def facts(engine: Engine) -> dict[str, list[bytes]]:

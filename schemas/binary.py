@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from schemas.envelope import MAX_EVENT_BYTES, MEMBERS, not_json
+from schemas.envelope import BOM, MAX_EVENT_BYTES, MEMBERS, not_json
 from schemas.instants import written
 from schemas.refusals import Reason, Refusal
 
@@ -50,8 +50,9 @@ def structured(headers: Headers, body: bytes) -> bytes | Refusal:
     """The structured event of a message of either mode, as JSON.
 
     A body in structured mode is returned as it is, for the decoder to judge. An attribute beyond the contract becomes
-    text, whatever its type in structured mode.
+    text, whatever its type in structured mode. A byte order mark before the body is no part of it.
     """
+    body = body.removeprefix(BOM)
     if not is_binary(headers):
         kind = _content_type(headers)
         if _media(kind) in (None, STRUCTURED, JSON):

@@ -69,6 +69,13 @@ def _form(digest: str) -> str:
 
 def _meant(value: Any, shape: Shape) -> Any:
     """A value of the data as form 2 counts it. What is not of the shape stands as it is: the decoder refuses it."""
+    if isinstance(value, str):
+        if shape != INSTANT:
+            return value
+        try:
+            return to_ms(msgspec.convert(value, Instant))
+        except msgspec.ValidationError:
+            return value
     if isinstance(value, dict):
         known = shape if isinstance(shape, dict) else {}
         return {
@@ -81,11 +88,6 @@ def _meant(value: Any, shape: Shape) -> Any:
         return [_meant(item, inner) for item in value]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value + 0.0  # a double, and never -0
-    if shape == INSTANT and isinstance(value, str):
-        try:
-            return to_ms(msgspec.convert(value, Instant))
-        except msgspec.ValidationError:
-            return value
     return value
 
 

@@ -7,6 +7,7 @@ Members marked *sealed* (identity, contact, free text) never enter the log. The 
 it does not know, into the sealed table and leaves a token.
 """
 
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -73,6 +74,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {f"gridpatrol.{trigger}.v1": event.dat
 """The struct of every event type that the door takes."""
 
 
+@lru_cache(maxsize=1024)
 def trigger_of(event_type: str) -> str:
     """The trigger that an event type pulls: `gridpatrol.incident.accepted.v1` -> `incident.accepted`."""
     return event_type.removeprefix("gridpatrol.").rsplit(".v", 1)[0]

@@ -38,6 +38,10 @@ class Reported(Fact, frozen=True, tag="incident.reported"):
     unit: str = ""
     reference: str = ""
     key: str = ""  # correlation key: category and map cell
+    # WGS 84 in units of 1e-7 degree, where longitude and latitude are of another map
+    spot: tuple[int, int] | None = None
+    how: str = ""  # its grid was sent, located, the speaker's own, the home for want of a better one, or a successor
+    remark: str = ""  # of the position: elsewhere, off_map, no_position
 
 
 class Born(Fact, frozen=True, tag="case.born"):
@@ -87,7 +91,7 @@ class Unit(Struct, frozen=True, omit_defaults=True):
     @property
     def grid(self) -> str:
         """The code of its grid."""
-        return self.path.split("/")[-2]
+        return self.path[self.path.rfind("/", 0, -1) + 1 : -1]
 
     @property
     def level(self) -> int:
@@ -101,6 +105,17 @@ class Held(Fact, frozen=True, tag="case.held"):
 
     unit: Unit
     since: Ms
+
+
+class Regridded(Fact, frozen=True, tag="case.regridded"):
+    """Grids have ended, and their successors go on with the case (网格调整).
+
+    `grids` has each grid that the case had and the one in its place: that of the problem, and those of owners and of
+    neighbours. `path` leads from the root to the grid in which the problem lies now.
+    """
+
+    path: tuple[str, ...]
+    grids: tuple[tuple[str, str], ...]
 
 
 class Assisting(Fact, frozen=True, tag="incident.assisting"):
@@ -242,6 +257,7 @@ class Evidenced(Fact, frozen=True, tag="incident.evidence_added"):
     taken_at: Ms | None = None
     lon: float | None = None
     lat: float | None = None
+    crs: str = ""  # where longitude and latitude are of a shifted map: GCJ02, BD09
 
 
 class Noted(Fact, frozen=True, tag="incident.noted"):
@@ -438,7 +454,8 @@ class ClockRecalculated(Fact, frozen=True, tag="clock.recalculated"):
 
 
 class AlertRaised(Fact, frozen=True, tag="alert.raised"):
-    """An alert for these posts. Its id `alert` is stable: case, clock, level, cycle, target, rung and repeat."""
+    """An alert for these posts. Its id `alert` is stable: case, clock, level, cycle, target, rung and repeat; and the
+    number of the step, of one that is told anew to another holder."""
 
     alert: str
     kind: str  # the rung's name, or loop, or urge
@@ -448,6 +465,8 @@ class AlertRaised(Fact, frozen=True, tag="alert.raised"):
     level: int = 0
     due: Ms | None = None
     not_before: Ms | None = None
+    # Who must act, where that is another department than the one under which the step counts, or none.
+    unit: Unit | None = None
 
 
 class AlertEnded(Fact, frozen=True, tag="alert.ended"):
@@ -483,6 +502,7 @@ SHARED: tuple[type[Fact], ...] = (
     Moved,
     Assigned,
     Held,
+    Regridded,
     Assisting,
     Copied,
     Dissuaded,

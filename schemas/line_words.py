@@ -1,32 +1,37 @@
-"""The words, in Chinese and in English, for what lines of the feed say by their members `kind`, `what` and `on`."""
+"""The words, in Chinese and in English, for what lines of the feed say by their members `kind`, `what` and `on`.
+
+Sentences of the feed and tables at a terminal use the same. What stands in none of them stands for itself.
+"""
 
 RUNGS = {
-    "warn": ("即将到期", "is due soon"),
-    "due": ("到期", "is due"),
-    "overdue": ("超期", "is overdue"),
-    "raise": ("升级督办", "is raised"),
-    "loop": ("反复", "it goes in circles"),
-    "urge": ("催办", "it is urged"),
+    "warn": ("预警", "warning"),
+    "due": ("到期", "due"),
+    "overdue": ("超期", "overdue"),
+    "raise": ("升级督办", "raised"),
+    "loop": ("反复", "loop"),
+    "urge": ("催办", "urged"),
 }
-"""What an alert says, by the name of its rung. A rung of another name stands for itself."""
-BECAME = {
-    "resolved": ("告警已解除", "the alert is resolved"),
-    "withdrawn": ("告警已撤回", "the alert is withdrawn"),
-    "acknowledged": ("已知悉", "acknowledged"),
-}
-"""What became of an alert."""
+"""What an alert says, by the name of its rung."""
 MOVES = {
-    "returned": ("被退回", "it was returned"),
-    "reassigned": ("改派", "it was reassigned"),
-    "urged": ("催办", "it is urged"),
-    "check": ("待现场核查", "it is to be checked on site"),
-    "assigned": ("交办", "it was assigned"),
-    "looped": ("反复", "it goes in circles"),
-    "decided": ("已作决定", "it was decided on"),
-    "merged": ("合并", "it was merged"),
-    "ended": ("办结", "it has ended"),
-    "copied": ("抄送", "a copy of the report"),
-    "moved": ("有进展", "it has moved on"),
-    "daily": ("今日进展", "moves of the day"),
+    "returned": ("退回", "returned"),
+    "reassigned": ("改派", "reassigned"),
+    "urged": ("催办", "urged"),
+    "check": ("核查", "to check on site"),
+    "assigned": ("交办", "assigned"),
+    "looped": ("反复", "loop"),
+    "decided": ("决定", "decided"),
+    "merged": ("合并", "merged"),
+    "ended": ("办结", "ended"),
+    "copied": ("抄送", "copy"),
+    "moved": ("进展", "moved on"),
+    "daily": ("每日进展", "moves of the day"),
 }
 """What a notice says, by the move that it tells of."""
+ALERT_ENDS = {
+    "resolved": ("已解除", "resolved"),
+    "withdrawn": ("已撤回", "withdrawn"),
+    "acknowledged": ("已知悉", "acknowledged"),
+    "firing": ("告警中", "firing"),
+    "told": ("告知", "told"),
+}
+"""What became of an alert; `told`: of a notice."""

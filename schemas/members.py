@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from schemas.coordinates import Crs
 from schemas.instants import SPAN
 
 # `(?!\n)`, because Python lets `$` match before a last line feed, and other languages do not.
@@ -81,11 +82,14 @@ class Source(StrEnum):
 
 
 class Position(Struct, frozen=True, omit_defaults=True):
-    """A position as the sender measured it, never converted here."""
+    """A position as the sender measured it. 0/0 is none: phones send that which know no position.
+
+    `crs` is the coordinate reference system. Where it is left out, the pack says what is meant, and else WGS84.
+    """
 
     lon: Annotated[float, Meta(ge=-180, le=180)]
     lat: Annotated[float, Meta(ge=-90, le=90)]
-    crs: Literal["WGS84", "CGCS2000", "GCJ02", "BD09"] = "WGS84"
+    crs: Crs | None = None
     accuracy_m: Annotated[float, Meta(ge=0, le=100_000)] | None = None
 
 
@@ -108,6 +112,11 @@ class EventData(Struct, frozen=True, omit_defaults=True):
     def acts_on(self) -> str:
         """Another case of the home that the event acts on as well, beside its own; empty: none."""
         return ""
+
+    @property
+    def measured(self) -> tuple[int, ...] | None:
+        """Where it says that something is, in whole numbers (`schemas.coordinates.measured`); None: nowhere."""
+        return None
 
 
 Ms = Annotated[int, Meta(description="milliseconds since 1970-01-01T00:00Z")]

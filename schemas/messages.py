@@ -64,7 +64,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     on: Annotated[str, Meta(description="of a notice: the move that it tells of, such as assigned or copied")] = ""
     cases: Annotated[dict[str, str], Meta(description="of a daily line: cases that moved, and their states now")] = {}
     more: Annotated[int, Meta(description="of a daily line: how many more cases moved than it names")] = 0
-    department: Annotated[str, Meta(description="of the owner, where a department had to act")] = ""
+    department: Annotated[str, Meta(description="of an alert: the one that must act, where a department must")] = ""
     feed_only: Annotated[bool, Meta(description="older than a day when it was told: it goes to no channel")] = False
 
 

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     UNKNOWN_CODE = "unknown_code"  # a grid, post, department or category that the pack does not know
     FORBIDDEN = "forbidden"  # the roles table says no
     IMPOSSIBLE = "impossible"  # no state of this case takes it any more
+    ARCHIVED = "archived"  # the case ended in a time that has been archived
     OVER_LIMIT = "over_limit"  # too many parked events
     EXPIRED = "expired"  # waited for its state in vain
     FAILED = "failed"  # the engine could not decide it; a defect

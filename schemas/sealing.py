@@ -49,8 +49,12 @@ _KEEP = {name: _keep(inspect.type_info(struct)) for name, struct in EVENT_TYPES.
 
 def split(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The event for the log, and the sealed members in the same shape (empty if there are none)."""
-    kept = {k: v for k, v in event.items() if k in _ENVELOPE and v is not None}
-    sealed = {k: v for k, v in event.items() if k not in _ENVELOPE}
+    kept, sealed = dict[str, Any](), dict[str, Any]()
+    for name, member in event.items():
+        if name not in _ENVELOPE:
+            sealed[name] = member
+        elif member is not None:
+            kept[name] = member
     data, hidden = _divide(event.get("data", {}), _KEEP.get(str(event.get("type")), {}))
     kept["data"] = data
     if hidden:
@@ -86,13 +90,15 @@ def _divide(value: Any, keep: Keep) -> tuple[Any, Any]:
     if isinstance(keep, dict) and isinstance(value, dict):
         kept, sealed = {}, {}
         for name, member in value.items():
-            if keep.get(name, SEALED) == SEALED:
+            inside = keep.get(name, SEALED)
+            if inside is None:
+                kept[name] = member
+            elif inside == SEALED:
                 sealed[name] = member
-                continue
-            stays, goes = _divide(member, keep[name])
-            kept[name] = stays
-            if goes:
-                sealed[name] = goes
+            else:
+                kept[name], goes = _divide(member, inside)
+                if goes:
+                    sealed[name] = goes
         return kept, sealed
     if isinstance(keep, list) and isinstance(value, list):
         pairs = [_divide(item, keep[0]) for item in value]

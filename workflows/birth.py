@@ -3,13 +3,15 @@
 A report begins an incident or a service request. `plain` is how an event of another kind begins a case of it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
 from schemas import facts
+from schemas.coordinates import SHIFTED, Point
 from schemas.envelope import is_subject, to_ms
 from schemas.kinds import incident
 from schemas.members import EventData, Source
@@ -18,46 +20,129 @@ from schemas.refusals import Reason, Refusal
 from workflows import routing, sla
 from workflows.case import TOTAL, Case, Owner
 from workflows.decision import Decision
-from workflows.duplicates import correlation_key, correlation_keys, similar
+from workflows.duplicates import (
+    correlation_key,
+    correlation_key_as_sent,
+    correlation_keys,
+    correlation_keys_as_sent,
+    point_of,
+    similar,
+    similar_as_sent,
+)
 from workflows.effects import assign, check_department, tell_evidence, unknown_code
 from workflows.machine import Birth, Speaker
 from workflows.policy.index import Policy
 
+UNSURE_M = 500
+"""How far off a position may be of which nobody says how exact it is."""
 
-def place(d: Decision, data: incident.ReportSubmitted, own: str, home: str) -> str | Refusal:
+
+How = Literal["", "sent", "located", "own", "home", "successor"]
+Remark = Literal["", "elsewhere", "off_map", "no_position"]
+
+
+class Placed(NamedTuple):
+    """The grid of a place, how it was found, the other grids in which the problem lies, and what is remarkable."""
+
+    grid: str
+    how: How = ""
+    touches: tuple[str, ...] = ()
+    remark: Remark = ""
+
+
+def place(d: Decision, data: incident.ReportSubmitted, own: str, home: str, point: Point | None) -> Placed | Refusal:
     """The grid of the place, which must lie in the home; a refusal names the field.
 
     It is the grid that was sent, else the leaf around the position, else the speaker's `own`, else the home. On a
-    border the speaker's own grid goes first, so that its own report is not taken from it.
+    border the speaker's own grid goes first, so that its own report is not taken from it. In the place of a grid that
+    has ended counts the leaf around the position, else its successor. A position outside the home
+    by no more than its accuracy lies in the home's leaf that is nearest; one further away belongs to another home.
     """
+    register = d.register
+    found = [
+        code for code in (register.locate(point) if point else ()) if register.stands(register.grids[code], d.judged(0))
+    ]
+    here = [code for code in found if register.home(code) == home]
+    grid: str = register.standing(data.grid or "", d.judged(0))
+    how: How = "sent" if grid == (data.grid or "") else "successor"
+    own = register.standing(own, d.judged(0))
+    if how == "successor" and here:
+        grid = ""
+    if not grid and point is not None and not here:
+        near = nearest(d, data, point, home)
+        if found and not near:
+            code, right = found[0], register.home(found[0])
+            detail = f"the position lies in grid {code}, whose home is {right}: mint {right}.<UUIDv7>"
+            return Refusal(Reason.MISROUTED, "subject", f"{detail}, or send the grid as data.grid")
+        here = [near] if near else []
+    if not grid and here:
+        grid, how = own if own in here else here[0], "located"
+    elif not grid:
+        mine = own in register.grids and register.home(own) == home
+        grid, how = (own, "own") if mine else (home, "home")
+    asked = data.grid if how == "successor" and data.grid else grid
+    refused = refuse_grid(d, asked, home, "data.grid" if data.grid is not None else "subject")
+    if refused:
+        return refused
+    grid = register.standing(grid, d.judged(0))
+    touches = data.touches or tuple(code for code in found if code != grid and grid in found)
+    return Placed(grid, how, touches, remark(d, data, grid, point, found))
+
+
+def nearest(d: Decision, data: incident.ReportSubmitted, point: Point, grid: str) -> str:
+    """The leaf nearest to a position among those of a grid, if it lies within the accuracy of the position; else empty.
+
+    The accuracy is the one that was sent, 500 m where none was. It is 500 m at least where nobody says on which map the
+    position was measured: Chinese maps are shifted by as much.
+    """
+    position, register = data.position, d.register
+    accuracy = math.ceil(position.accuracy_m) if position and position.accuracy_m is not None else UNSURE_M
+    known = bool(position and position.crs) or bool(register.options.crs)
+    leaves = [code for code in register.leaves(grid) if register.stands(register.grids[code], d.judged(0))]
+    return register.borders.nearest(point, accuracy if known else max(accuracy, UNSURE_M), leaves)
+
+
+def remark(d: Decision, data: incident.ReportSubmitted, grid: str, point: Point | None, found: Sequence[str]) -> Remark:
+    """What is remarkable in the position of a report that lies in a grid: it was 0/0, or the grid counts although the
+    position lies elsewhere, or nowhere on the map."""
+    if data.position is None:
+        return ""
+    if point is None:
+        return "no_position"
+    register = d.register
+    if not register.leaves(grid) or any(grid in register.path(code) for code in found):
+        return ""
+    if nearest(d, data, point, grid):
+        return ""
+    return "elsewhere" if found else "off_map"
+
+
+def place_as_sent(d: Decision, data: incident.ReportSubmitted, own: str, home: str) -> Placed | Refusal:
+    """`place`, for a record of an older release."""
     register, grid = d.register, data.grid
+    found = register.locate_as_sent(data.position) if data.position else ()
     if grid is None:
-        found = register.locate(data.position) if data.position else ()
         here = [code for code in found if code in register.grids and register.home(code) == home]
         near = [code for code in (own,) if code in register.grids and register.home(code) == home]
         grid = own if own in here else next(iter(here or near), home)
-    return refuse_grid(d, grid, home, "data.grid" if data.grid is not None else "subject") or grid
+    touches = data.touches or tuple(code for code in found if code != grid and grid in found)
+    refused = refuse_grid(d, grid, home, "data.grid" if data.grid is not None else "subject")
+    return refused or Placed(grid, touches=touches)
 
 
 def refuse_grid(d: Decision, grid: str, home: str, field: str) -> Refusal | None:
     """Why a grid, of this field, cannot be the place of a case: it is unknown, not of this time, or of another home."""
-    register = d.register
+    register, ended = d.register, grid
+    grid = register.standing(grid, d.judged(0))
     if grid not in register.grids:
         return unknown_code(field, "grid" if field == "data.grid" else "home")
     if not register.stands(register.grids[grid], d.judged(0)):
         return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
     if register.home(grid) != home:
-        expected = register.home(grid)
-        return Refusal(Reason.MISROUTED, "subject", f"the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>")
+        expected, over = register.home(grid), f"grid {ended} has ended, and {grid} goes on for it; " * (grid != ended)
+        detail = f"{over}the home of grid {grid} is {expected}: mint {expected}.<UUIDv7>"
+        return Refusal(Reason.MISROUTED, "subject", detail)
     return None
-
-
-def touched(d: Decision, data: incident.ReportSubmitted, grid: str) -> tuple[str, ...]:
-    """The other grids in which the problem lies: as sent, else those on whose common border it was measured."""
-    if data.touches or data.position is None:
-        return data.touches
-    found = d.register.locate(data.position)
-    return tuple(code for code in found if code != grid) if grid in found else ()
 
 
 def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
@@ -67,12 +152,15 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
     for code in data.touches:
         if code not in d.register.grids:
             return unknown_code("data.touches", "grid")
-    grid = place(d, data, own, home)
-    if isinstance(grid, Refusal):
-        return grid
-    category, position = d.rules.categories[data.category], data.position
-    judged = d.judged(0)
-    key = correlation_key(data, d.rules.options.similar_radius_m)
+    point, radius = point_of(d.measured, d.register.options), d.rules.options.similar_radius_m
+    old = d.measured is None
+    placed = place_as_sent(d, data, own, home) if old else place(d, data, own, home, point)
+    if isinstance(placed, Refusal):
+        return placed
+    category = d.rules.categories[data.category]
+    position = data.position if old or point is not None else None
+    crs = (position.crs or ("" if old else d.register.options.crs) or "WGS84") if position else ""
+    shifted = crs in SHIFTED and not old
     d.tell(
         facts.Reported(
             definition=data.definition,
@@ -81,28 +169,34 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
             group=category.group,
             source=data.source,
             by=d.by,
-            path=d.register.path(grid),
+            path=d.register.path(placed.grid),
             occurred=d.instant,
-            judged=judged,
-            touches=touched(d, data, grid),
+            judged=d.judged(0),
+            touches=placed.touches,
             unit=data.unit or "",
             reference=data.reference or "",
-            key=key,
+            key=correlation_key_as_sent(data, radius) if old else correlation_key(category.code, point, radius),
             lon=position.lon if position else None,
             lat=position.lat if position else None,
-            crs=position.crs if position else "",
+            crs=crs,
+            spot=point if shifted else None,
+            how=placed.how,
+            remark=placed.remark,
         )
     )
     tell_evidence(d, data.evidence)
-    same = similar(d, nearby)
+    same = similar_as_sent(d, nearby) if old else similar(d, point, nearby)
     if same:
         d.tell(facts.Similar(cases=same))
     return None
 
 
-def report_keys(data: incident.ReportSubmitted, register: Policy) -> Sequence[str]:
+def report_keys(data: incident.ReportSubmitted, measured: tuple[int, ...] | None, register: Policy) -> Sequence[str]:
     """The keys under which open cases may be the same problem."""
-    return [key for key in correlation_keys(data, register.options.similar_radius_m) if key]
+    radius = register.options.similar_radius_m
+    if measured is None:
+        return correlation_keys_as_sent(data, radius)
+    return correlation_keys(data.category, point_of(measured, register.options), radius)
 
 
 def assign_by_authority(d: Decision, data: incident.ReportSubmitted, speaker: Speaker, state: str) -> Refusal | None:
@@ -138,6 +232,7 @@ def plain(
             return Refusal(Reason.INVALID, "data.about", f"must be the id of a case of the same home: {home}.<UUIDv7>")
         if post(data) and post(data) not in d.register.posts:
             return unknown_code("data.post", "post")
+        grid = d.register.standing(grid, d.judged(0))
         d.tell(
             facts.Born(
                 definition=kind,

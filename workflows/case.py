@@ -175,6 +175,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     absorbed: tuple[str, ...] = ()  # cases that were merged into it, also by way of others
     alerted: tuple[AlertedRung, ...] = ()  # rungs that alerted somebody, of clocks and targets that still run
     armed: tuple[ArmedClock, ...] = ()  # rungs that are to fire although they were past when they were armed
+    spot: tuple[int, int] | None = None  # WGS 84 in units of 1e-7 degree, where `lon` and `lat` are of another map
 
     @property
     def next_at(self) -> int | None:
@@ -206,16 +207,24 @@ class Case(Struct, omit_defaults=True, kw_only=True):
 
     def orderer(self, clock: str, level: int) -> facts.Unit | None:
         """Who ordered a clock; None: no order started it."""
-        return next((each.unit for each in self.ordered if (each.clock, each.level) == (clock, level)), None)
+        for each in self.ordered:
+            if each.clock == clock and each.level == level:
+                return each.unit
+        return None
 
     def charge(self, clock: str, level: int) -> facts.Unit | None:
         """To whom the missed deadline of a clock is due; None: it has missed none, or an earlier release told it."""
-        return next((each.unit for each in self.charges if (each.clock, each.level) == (clock, level)), None)
+        for each in self.charges:
+            if each.clock == clock and each.level == level:
+                return each.unit
+        return None
 
     def consumed_before(self, clock: str, level: int, unit: facts.Unit) -> tuple[tuple[int, int], ...]:
         """The runs of a clock under a unit that gave it up in this cycle."""
-        key = clock, level, unit
-        return next((each.runs for each in self.ledger if (each.clock, each.level, each.unit) == key), ())
+        for each in self.ledger:
+            if each.clock == clock and each.level == level and each.unit == unit:
+                return each.runs
+        return ()
 
     def armed_late(self, clock: Clock) -> int | None:
         """The arrival at which a clock's next rung was armed, if it was past then."""
@@ -238,7 +247,10 @@ class Case(Struct, omit_defaults=True, kw_only=True):
 
     def last_target(self, name: str, level: int) -> int:
         """The last target of a clock in this cycle, counted from 0; -1 if it never had one."""
-        return next((t for n, lv, t in self.targets if n == name and lv == level), -1)
+        for known, of_level, target in self.targets:
+            if known == name and of_level == level:
+                return target
+        return -1
 
 
 encode = msgspec.json.Encoder().encode
@@ -267,7 +279,7 @@ def apply(case: Case, fact: Fact) -> None:
 # fmt: off
 _GIVEN_AT_BIRTH = (
     "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
-    "key",
+    "key", "spot",
 )
 # fmt: on
 
@@ -304,6 +316,15 @@ def _assigned(case: Case, fact: facts.Assigned) -> None:
         case.trail = (*case.trail, case.owner)[-16:]
     case.owner = Owner(fact.grid, fact.level, fact.department)
     case.assisting = ()
+
+
+def _regridded(case: Case, fact: facts.Regridded) -> None:
+    instead = dict(fact.grids)
+    touches = (instead.get(code, code) for code in case.touches)
+    case.path = fact.path
+    case.touches = tuple(code for code in dict.fromkeys(touches) if code != fact.path[-1])
+    case.trail = tuple(structs.replace(owner, grid=instead.get(owner.grid, owner.grid)) for owner in case.trail)
+    case.owner = structs.replace(case.owner, grid=instead.get(case.owner.grid, case.owner.grid))
 
 
 def _assisting(case: Case, fact: facts.Assisting) -> None:
@@ -395,11 +416,11 @@ def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
 
 
 def _without(found: tuple[UnitOfClock, ...], fact: facts.ClockFact) -> tuple[UnitOfClock, ...]:
-    return tuple(each for each in found if (each.clock, each.level) != (fact.clock, fact.level))
+    return tuple(each for each in found if (each.clock, each.level) != (fact.clock, fact.level)) if found else ()
 
 
 def _set_target(case: Case, fact: facts.ClockFact) -> None:
-    others = tuple(t for t in case.targets if (t[0], t[1]) != (fact.clock, fact.level))
+    others = [t for t in case.targets if t[0] != fact.clock or t[1] != fact.level]
     case.targets = (*others, (fact.clock, fact.level, fact.target))
 
 
@@ -477,9 +498,10 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
         _keep_ledger(case, clock, fact.judged)
         if fact.lapsed and fact.charged is not None and not case.missed_before(fact.clock, fact.level, fact.charged):
             case.missed = (*case.missed, UnitOfClock(fact.clock, fact.level, fact.charged))
-    case.again = tuple(key for key in case.again if key != (fact.clock, fact.level))
+    if case.again:
+        case.again = tuple(key for key in case.again if key != (fact.clock, fact.level))
     case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
-    case.clocks = tuple(c for c in case.clocks if (c.name, c.level) != (fact.clock, fact.level))
+    case.clocks = tuple([c for c in case.clocks if c.name != fact.clock or c.level != fact.level])
     _forget_alerted(case, fact)
     _arm(case, fact)
     if fact.clock == TOTAL:
@@ -511,8 +533,9 @@ def _arm(case: Case, fact: facts.ClockFact, armed: int | None = None) -> None:
     case.armed = others if armed is None else (*others, ArmedClock(fact.clock, fact.level, armed))
 
 
-def _forget_alerted(case: Case, fact: facts.ClockFact | facts.AlertEnded) -> None:
-    case.alerted = tuple(each for each in case.alerted if (each.clock, each.level) != (fact.clock, fact.level))
+def _forget_alerted(case: Case, fact: facts.ClockFact) -> None:
+    if case.alerted:
+        case.alerted = tuple(each for each in case.alerted if (each.clock, each.level) != (fact.clock, fact.level))
 
 
 def _alert_raised(case: Case, fact: facts.AlertRaised) -> None:
@@ -547,7 +570,13 @@ def _acknowledged(case: Case, fact: facts.Acknowledged) -> None:
 def _alert_ended(case: Case, fact: facts.AlertEnded) -> None:
     if fact.how != "acknowledged":
         _change_clock(case, fact, alert_open=False, acknowledged=False)
-        return _forget_alerted(case, fact)
+        # Where the clock runs on, it is told to others, and not again to who has seen it.
+        case.alerted = tuple(
+            structs.replace(each, posts=()) if (each.clock, each.level) == (fact.clock, fact.level) else each
+            for each in case.alerted
+            if each.seen or (each.clock, each.level) != (fact.clock, fact.level)
+        )
+        return
     # An earlier release ended alerts that somebody had seen. They are still open, and seen by that post alone.
     _change_clock(case, fact, acknowledged=True)
     case.alerted = tuple(
@@ -563,6 +592,7 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Born: _born,
     facts.Moved: _moved,
     facts.Assigned: _assigned,
+    facts.Regridded: _regridded,
     facts.Assisting: _assisting,
     facts.Handled: _handled,
     facts.Checked: _checked,

@@ -23,13 +23,14 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, homes, merging, notices, parking, routing, sla
+from workflows import birth, effects, holding, homes, merging, notices, parking, routing, sla, succession
 from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, Send, believed
-from workflows.definitions import DEFINITIONS, born_by, is_home
+from workflows.definitions import DEFINITIONS, born_by, is_home, is_spread
 from workflows.machine import Definition, Speaker, nobody
+from workflows.periods import spread_of
 from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
@@ -126,16 +127,20 @@ def _decide(
         why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
     came = incoming.first_arrival or incoming.arrival
+    if incoming.record.letter and incoming.record.came:  # a letter came when its event did, whoever replays it when
+        came = min(came, incoming.record.came)
     allowance = offline_allowance(post, trigger_of(event.type), rules, register, case.definition)
     occurred = to_ms(event.time)
     instant = believed(occurred, came, allowance)
-    d = Decision(case, rules, register, incoming.arrival, instant, event.actor, came, turn.find)
+    # Some events begin a case, such as a report; one that comes before it waits for it.
+    born = born_by(data) if case.state == AWAITED else None
+    find = turn.finder(born[0].name if born is not None else case.definition)
+    d = Decision(case, rules, register, incoming.arrival, instant, event.actor, came, find)
     d.occurred = occurred
-    d.token = incoming.record.token
+    d.token, d.measured = incoming.record.token, incoming.record.measured
+    d.older = not incoming.record.digests
     try:
         if case.state == AWAITED:
-            # Some events begin a case, such as a report; one that comes before it waits for it.
-            born = born_by(data)
             return None if born is None else _birth(d, *born, data, nearby, post)
         return _proceed(d, data, post, event.type)
     except CalendarError as error:
@@ -149,12 +154,12 @@ def _birth(
 ) -> Decision | Refusal:
     """A case begins, by what a post says, or another case: nobody asks that one for a right."""
     begins = definition.births[trigger]
-    if post is not None and homes.is_expected(d.register, d.case.id):
+    if post is not None and homes.expected_kind(d.register, d.case.id):
         return Refusal(Reason.IMPOSSIBLE, "subject", "time bears the case of this id: mint a new one")
     # Told first: the rules below ask the case for its place.
     refused = begins.begin(d, data, post.grid if post else "", home_of(d.case.id), nearby)
     if refused is None and post is not None:
-        refused = forbid(post, trigger, d.case, d.rules, d.register, claim_of(data))
+        refused = forbid(post, trigger, d.case, d.rules, d.register, claim_of(data), d.arrival)
     if refused:
         return refused
     speaker = _speaker(d, post) if post is not None else nobody(d.case)
@@ -176,7 +181,8 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     name = trigger_of(event_type)
     on = merging.gone_on(d)
     if born_by(data) is not None:
-        return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been reported already{on}: mint a new subject")
+        begun = "been reported" if d.case.source else "begun"
+        return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has {begun} already{on}: mint a new subject")
     if on:
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been merged{on}: send it there, with a new id")
     trigger = definition.meant(canonical(name), d.case, data, speaker)
@@ -187,7 +193,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
         now = ", ".join(definition.triggers(state)) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
-    refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data))
+    refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data), d.arrival)
     if refused:
         return refused
     d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))
@@ -305,17 +311,22 @@ def _hear(turn: Turn, sent: Sent) -> None:
     """A case takes its step by what another one says. What it can no longer do is a fact of it.
 
     A case that is not born hears only what bears it, and that bears it once. What is parked with it is released then.
+    One that is archived hears nothing any more.
     """
     send, register = sent.send, turn.register
+    if turn.others.archived(send.to):
+        return
     case = turn.find(send.to) or Case(id=send.to)
     if turn.others.left_out(case) or (send.bears == case.definition if case.opened else not send.bears):
         return
     rules = turn.others.rules(case, register)
     # What was due of it before comes first, also where it would have come up later within a spread.
     while (due := case.next_at) is not None and due < sent.arrival and not turn.others.refused(case):
-        _fire(turn, case, rules, due, sent.arrival)
+        with turn.under(turn.others.register(case, register)):
+            _fire(turn, case, rules, due, sent.arrival)
         case = turn.cases[case.id]
-    fresh = partial(Decision, case, rules, register, sent.arrival, sent.instant, find=turn.find, mover=sent.mover)
+    find = turn.finder(send.bears or case.definition)
+    fresh = partial(Decision, case, rules, register, sent.arrival, sent.instant, find=find, mover=sent.mover)
     if turn.others.refused(case):
         d = fresh()
         d.tell(facts.Quarantined(on=True, detail="the database refuses what another case says to it"))
@@ -368,7 +379,8 @@ def fire(case: Case, arrival: int, rules: Policy, register: Policy, others: Othe
 
 def _fire(turn: Turn, case: Case, rules: Policy, due: int, arrival: int) -> None:
     """Fire what is due of a case at an instant, released at an arrival."""
-    d = Decision(case, rules, turn.register, due, due, released=arrival, find=turn.find)
+    find = turn.finder(case.definition)
+    d = Decision(case, rules, turn.register, due, due, released=arrival, find=find)
     clock = min((c for c in case.clocks if c.next == due), key=lambda c: (c.name, c.level), default=None)
     waiting = next((w for w in case.parked if w.until == due), None)
     if clock is not None:
@@ -396,10 +408,18 @@ def _fire(turn: Turn, case: Case, rules: Policy, due: int, arrival: int) -> None
         _release(turn, case, rules, due)
 
 
+def succeed(case: Case, due: int, arrival: int, rules: Policy, register: Policy) -> Result:
+    """Let the successor of a grid that ended go on with a case, at an instant that a record of `arrival` releases."""
+    turn, d = Turn(case, register, ALONE), Decision(case, rules, register, due, due, released=arrival)
+    succession.take_over(d)
+    _step(turn, d, facts.Cause(type=DUE, source=succession.DUE, id=str(due), occurred=due))
+    return turn.result(case.id)
+
+
 def fire_home(case: Case, at: int, course: homes.Course, others: Others = ALONE) -> Result:
     """Let a home do what is next of it, under the pack that was active when that was due. `at`: when it came up."""
     turn = Turn(case, course.pack(len(course.activations)), others)
-    d, cause = homes.come_up(case, at, course, turn.find)
+    d, cause = homes.come_up(case, at, course, turn.finder(case.definition))
     turn.register = d.register
     _step(turn, d, cause)
     return turn.result(case.id)
@@ -415,6 +435,8 @@ def quarantine_home(case: Case, at: int, course: homes.Course, *, on: bool = Tru
 def _ring(d: Decision, clock: Clock) -> facts.Cause:
     """Fire a rung. Where the pack says so it also escalates the case, if it can be escalated and a level is above."""
     definition = DEFINITIONS[d.case.definition]
+    if is_spread(d.case):
+        d.spread = spread_of(d.case.id)
     row, breach = sla.ring(d, clock)
     if breach and clock.level == holding.turn(d.case) != len(d.case.path):
         _pass_turn(d, definition, clock)

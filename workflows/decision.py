@@ -5,11 +5,13 @@ Telling a fact applies it at once, so each rule sees what the rules before it to
 
 import copy
 from collections.abc import Callable, Collection
+from typing import Any
 
 from msgspec import Struct
 
 from schemas import facts
-from schemas.members import EventData
+from schemas.derived_ids import home_subject
+from schemas.members import EventData, Fact
 from schemas.partition import home_of
 from workflows.case import Case, Clock, apply
 from workflows.clocks.calendar import Calendar
@@ -69,14 +71,19 @@ class Decision:
         "facts",
         "find",
         "instant",
+        "latest",
+        "measured",
         "mover",
         "occurred",
+        "older",
         "origin",
         "register",
         "released",
         "rules",
         "sends",
+        "spread",
         "token",
+        "told",
     )
 
     def __init__(
@@ -99,35 +106,45 @@ class Decision:
         self.register = register
         self.arrival = arrival
         self.instant = instant  # the occurred instant as far as it is believed, or the due instant of a firing
+        self.latest = min(instant, arrival)  # the judged instant, unless a clock or a move is known to be later
         self.released = max(arrival, released)  # the arrival of the record that released a firing: only telling asks
-        self.came = came or arrival  # the arrival at which the event came, if it has waited since
+        self.spread = 0  # so long after the quiet hours its alerts are told, where many cases are due at one instant
+        self.came = came or arrival  # the arrival at which the event came, if it has waited or was a dead letter since
         self.occurred = instant  # as the sender says, believed or not
         self.by = by
         self.mover = mover or by  # the post whose move it is, or follows from
         self.token = ""
+        self.older = False  # its record is of an older release, or of an event that has waited, and is taken as it is
+        self.measured: tuple[int, ...] | None = None  # where the event says that it is, as its record has it
         self.ending = Ending()  # what the trigger means for clocks that end
         self.find = find
         self.facts: list[facts.AnyFact] = []
+        self.told: dict[type[Fact], Any] = {}  # the last fact of each kind
         self.sends: list[Send] = []
 
     def tell(self, fact: facts.AnyFact) -> None:
         """Add a fact, and let the case follow it."""
         self.facts.append(fact)
+        self.told[type(fact)] = fact
         apply(self.case, fact)
 
     def send(self, to: str, trigger: str, data: EventData, bears: str = "") -> None:
-        """Say something to another case of the same home. ValueError where it lies in another one."""
+        """Say something to another case of the same home. ValueError where it lies in another one, or is the case of
+        the home itself, to which nobody speaks."""
         if home_of(to) != home_of(self.case.id):
             raise ValueError(f"{trigger} is said to a case of another home")
+        if to == home_subject(home_of(to)):
+            raise ValueError(f"{trigger} is said to the case of the home itself")
         self.sends.append(Send(to, trigger, data, bears))
 
     def judged(self, floor: int) -> int:
         """The believed instant, not before `floor` and not after arrival."""
-        return max(floor, min(self.instant, self.arrival))
+        return self.latest if self.latest > floor else floor
 
     def calendar(self, code: str) -> Calendar:
-        """A calendar of the active register; the root's where a newer register no longer has that code."""
-        return self.register.calendars.get(code) or self.register.clock_of_days
+        """A calendar of the active register as it is known at arrival; the root's where a newer register no longer has
+        that code."""
+        return (self.register.calendars.get(code) or self.register.clock_of_days).known_at(self.arrival)
 
 
 def believed(occurred: int, arrival: int, offline_ms: int) -> int:

@@ -56,6 +56,7 @@ def define(
     counts_at: Callable[[Decision], int] | None = None,
     sums: Iterable[Sum] = (),
     ratios: Iterable[Ratio] = (),
+    reads_home: bool = False,
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -81,8 +82,11 @@ def define(
         },
     )
     check_clocks(kind, by_name, named_clocks, fulfils)
+    check_units(kind, clocks)
     check_measures(kind, counted, {measure_of_ending(trigger, fulfils) for trigger in ends})
     check_words(kind, zh, by_name, named_clocks, sentences)
+    if reads_home and not (effects or births):
+        raise ValueError(f"{name}: it is to read the case of its home, and no effect and no birth of it could")
     machine, table = compile_rows(by_name, kept, answers)
     forward = _forward(by_name, table)
     later = {start: reached(forward, start) for start in by_name}
@@ -119,6 +123,7 @@ def define(
         counts_at=counts_at,
         sums=tuple(sums),
         ratios=tuple(ratios),
+        reads_home=reads_home,
     )
 
 
@@ -211,6 +216,18 @@ def check_clocks(
         raise ValueError(f"{kind.name}: {(unknown or [TOTAL])[0]!r} is not one of the clocks that it declares")
     if idle:
         raise ValueError(f"{kind.name}: no state runs the clock {idle[0]!r}, and none is ordered")
+
+
+def check_units(kind: Kind, clocks: Iterable[NamedClock]) -> None:
+    """ValueError for a clock whose unit is to be named by no fact of the kind, or by one that names none, and for two
+    whose units one fact would name."""
+    named = [(clock.name, clock.unit) for clock in clocks if clock.unit is not None]
+    for name, fact in named:
+        members = {field.name for field in structs.fields(fact)} if fact in (*SHARED, *kind.facts) else set[str]()
+        if not {"stage", "unit"} <= members:
+            raise ValueError(f"{kind.name}: {fact.__name__} is to name the unit of the clock {name!r}, and names none")
+    if len({fact for _, fact in named}) < len(named):
+        raise ValueError(f"{kind.name}: {named[-1][0]!r} is not the only clock whose unit one fact names")
 
 
 def check_measures(kind: Kind, measures: Iterable[Measure], endings: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from schemas import events, facts
+from schemas.coordinates import SHIFTED
 from schemas.envelope import to_ms
 from schemas.kinds import incident
 from schemas.members import Evidence
@@ -33,18 +34,19 @@ def report_up(d: Decision, data: incident.ReportedUp, speaker: Speaker) -> Refus
     """Report to the upper grid with authority, or to the grid or department that was named (M15-M17)."""
     owner = routing.upward(d.case, d.rules, d.register)
     if data.to_grid is not None:
-        if data.to_grid not in d.case.path[:-1]:
+        to_grid = d.register.standing(data.to_grid, d.arrival)
+        if to_grid not in d.case.path[:-1]:
             return Refusal(
                 Reason.INVALID,
                 "data.to_grid",
                 f"must be a grid above the place: {', '.join(d.case.path[:-1])}",
             )
-        owner = Owner(data.to_grid, d.case.path.index(data.to_grid) + 1)
+        owner = Owner(to_grid, d.case.path.index(to_grid) + 1)
     if data.to_department is not None:
         refused = check_department(d, data.to_department, "data.to_department")
         if refused:
             return refused
-        grid = d.register.departments[data.to_department].grid
+        grid = d.register.standing(d.register.departments[data.to_department].grid, d.arrival)
         owner = Owner(grid, d.register.grids[grid].level, data.to_department)
     assign(d, owner, "reported", speaker.grid)
     return None
@@ -125,7 +127,8 @@ def _rework(d: Decision) -> None:
             alert = f"{d.case.id}|loop|{cycle}"
             now = d.judged(d.case.judged)
             quiet = sla.not_before(d, "loop", now)
-            d.tell(facts.AlertRaised(alert=alert, kind="loop", to=posts, due_at=now, not_before=quiet))
+            other = holding.unless_owner(d, unit)
+            d.tell(facts.AlertRaised(alert=alert, kind="loop", to=posts, due_at=now, not_before=quiet, unit=other))
 
 
 # ---- side lines -------------------------------------------------------------------------------------------
@@ -138,9 +141,9 @@ def escalate(d: Decision, data: incident.Escalated, speaker: Speaker) -> Refusal
         return Refusal(Reason.IMPOSSIBLE, "type", "the case is at the top level already")
     if data.to_grid is not None:
         above = d.case.path[: d.case.owner.level - 1]
-        if data.to_grid not in above:
+        if (to_grid := d.register.standing(data.to_grid, d.arrival)) not in above:
             return Refusal(Reason.INVALID, "data.to_grid", f"must be a grid above the owner: {', '.join(above)}")
-        to = Owner(data.to_grid, above.index(data.to_grid) + 1)
+        to = Owner(to_grid, above.index(to_grid) + 1)
     raise_to(d, to, data.reason, speaker.grid)
     return None
 
@@ -157,7 +160,8 @@ def send_back(d: Decision, data: incident.Returned, speaker: Speaker) -> Refusal
     trail = d.case.trail
     back = trail[-1] if trail else Owner(d.case.path[-1], len(d.case.path))
     d.tell(facts.Returned(reason=data.reason))
-    d.tell(facts.Assigned(grid=back.grid, level=back.level, department=back.department, why="returned"))
+    grid = d.register.standing(back.grid, d.arrival)
+    d.tell(facts.Assigned(grid=grid, level=back.level, department=back.department, why="returned"))
     return None
 
 
@@ -174,6 +178,7 @@ def reassign(d: Decision, data: incident.Reassigned, speaker: Speaker) -> Refusa
         grid = data.to_grid or ""
         if grid not in d.register.grids:
             return unknown_code("data.to_grid", "grid")
+    grid = d.register.standing(grid, d.arrival)
     assign(d, Owner(grid, d.register.grids[grid].level, data.to_department or ""), "reassigned")
     return None
 
@@ -204,8 +209,20 @@ def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) 
     if clock is None:
         names = ", ".join(c.name for c in d.case.clocks)
         return Refusal(Reason.INVALID, "data.clock", f"no clock of this name runs; running: {names}")
-    sla.retarget(d, clock, due=to_ms(data.due) if data.due else None, limit=limit, why="ordered")
+    due = to_ms(data.due) if data.due else None
+    refused = refuse_past(d, due, d.judged(clock.judged))
+    if refused:
+        return refused
+    sla.retarget(d, clock, due=due, limit=limit, why="ordered")
     return None
+
+
+def refuse_past(d: Decision, due: int | None, judged: int) -> Refusal | None:
+    """Why nobody can order a deadline: it does not lie after the judged instant of the order. An order that was given
+    in time may arrive after it, where its sender's instants are believed."""
+    if due is None or due > judged or d.older:
+        return None
+    return Refusal(Reason.INVALID, "data.due", "must lie after the order: nothing is ordered to have been done by then")
 
 
 def parse_ordered(text: str | None, field: str) -> Limit | Refusal | None:
@@ -275,7 +292,8 @@ def urge(d: Decision, data: events.Urged, speaker: Speaker) -> Refusal | None:
     posts = routing.recipients(("holder", "holder_chief"), d.case, d.register, d.arrival, unit)
     if posts:
         alert = f"{d.case.id}|urge|{d.case.seq + 1}"
-        d.tell(facts.AlertRaised(alert=alert, kind="urge", to=posts, due_at=d.judged(d.case.judged)))
+        now, other = d.judged(d.case.judged), holding.unless_owner(d, unit)
+        d.tell(facts.AlertRaised(alert=alert, kind="urge", to=posts, due_at=now, unit=other))
     return None
 
 
@@ -288,13 +306,14 @@ def unknown_code(field: str, what: str) -> Refusal:
 
 
 def check_department(d: Decision, department: str | None, field: str) -> Refusal | None:
-    """Refuse an unknown department, and one that the place does not lie below: it could not handle the case."""
+    """Refuse an unknown department, and one that the place does not lie below: it could not handle the case. One of a
+    grid that has ended serves the successor."""
     if department is None:
         return None
     known = d.register.departments.get(department)
     if known is None:
         return unknown_code(field, "department")
-    if known.grid not in d.case.path:
+    if d.register.standing(known.grid, d.arrival) not in d.case.path:
         return Refusal(Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}")
     return None
 
@@ -315,6 +334,7 @@ def assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:
 def tell_evidence(d: Decision, evidence: Iterable[Evidence]) -> None:
     """One fact for each photo or file."""
     for item in evidence:
+        crs = (item.position.crs or d.register.options.crs) if item.position and not d.older else ""
         d.tell(
             facts.Evidenced(
                 url=item.url,
@@ -324,5 +344,6 @@ def tell_evidence(d: Decision, evidence: Iterable[Evidence]) -> None:
                 taken_at=to_ms(item.taken_at) if item.taken_at else None,
                 lon=item.position.lon if item.position else None,
                 lat=item.position.lat if item.position else None,
+                crs=crs if crs in SHIFTED else "",
             )
         )

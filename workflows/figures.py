@@ -69,11 +69,13 @@ CLOSED = "closed"
 
 
 class Rate(Struct, frozen=True):
-    """A share, exact; `basis_points` rounded half up, None where there is nothing to divide by."""
+    """A share, exact; `basis_points` rounded half up, None where there is nothing to divide by. `thin` (样本过少): of
+    fewer than the pack's `min_n`, by its own denominator."""
 
     numerator: int
     denominator: int
     basis_points: int | None
+    thin: bool = False
 
 
 class Rates(NamedTuple):
@@ -97,28 +99,28 @@ def with_sums(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def derived(
-    counts: Mapping[str, int], sums: Iterable[Sum], ratios: Iterable[Ratio]
+    counts: Mapping[str, int], sums: Iterable[Sum], ratios: Iterable[Ratio], min_n: int = 0
 ) -> tuple[dict[str, int], dict[str, Rate]]:
     """What a kind of case shows besides what is stored: its sums, and its rates."""
     shown = {each.name: each.of(counts) for each in sums}
-    return shown, {each.name: rate(shown[each.numerator], each.denominator.of(shown)) for each in ratios}
+    return shown, {each.name: rate(shown[each.numerator], each.denominator.of(shown), min_n) for each in ratios}
 
 
-def rates(counts: Mapping[str, int]) -> Rates:
+def rates(counts: Mapping[str, int], min_n: int = 0) -> Rates:
     """The rates of counts `with_sums`."""
     on_time, closable = counts.get("on_time", 0), counts.get("closable", 0)
     return Rates(
-        close=rate(on_time + counts.get("overdue_closed", 0), closable),
-        on_time=rate(on_time, closable),
-        rework=rate(counts.get("rework", 0), counts.get("verified", 0)),
+        close=rate(on_time + counts.get("overdue_closed", 0), closable, min_n),
+        on_time=rate(on_time, closable, min_n),
+        rework=rate(counts.get("rework", 0), counts.get("verified", 0), min_n),
         closable=closable,
     )
 
 
-def rate(numerator: int, denominator: int) -> Rate:
-    """A rate with its basis points: 2 of 3 are 6667."""
+def rate(numerator: int, denominator: int, min_n: int = 0) -> Rate:
+    """A rate with its basis points: 2 of 3 are 6667. It is thin where fewer than `min_n` are counted."""
     points = (20_000 * numerator + denominator) // (2 * denominator) if denominator else None
-    return Rate(numerator, denominator, points)
+    return Rate(numerator, denominator, points, denominator < min_n)
 
 
 # ---- periods -------------------------------------------------------------------------------------------------

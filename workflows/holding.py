@@ -9,12 +9,13 @@
    again only by what arrives later and is judged before it, and that is said by who held the work or from above.
 """
 
-from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 from schemas import facts
 from schemas.facts import Unit
-from workflows.case import Case, Clock
+from workflows.case import Case, Clock, responsible
 from workflows.clocks.limits import Kind, parse_limit
 from workflows.decision import Decision
 from workflows.policy.index import Policy
@@ -25,7 +26,7 @@ Hands = Literal["owner", "place", "check", "post"]
 `post`: the one post whose work it is, whoever takes that post meanwhile."""
 
 
-class Holder(NamedTuple):
+class Holder(Struct, frozen=True):
     """Who must act: a grid of a level, and perhaps a department of it or a post. All empty: nobody."""
 
     grid: str = ""
@@ -101,11 +102,18 @@ def holder_of_clock(d: Decision, clock: Clock) -> Unit:
     return (_holders(d, clock) or [(0, None, _without_holdings(d, clock))])[-1][2]
 
 
+def unless_owner(d: Decision, unit: Unit) -> Unit | None:
+    """A unit, where it is of another department than the owner under whom the step counts, or of none."""
+    return None if unit.department == responsible(d.before, d.case.owner).department else unit
+
+
 def charged(d: Decision, clock: Clock, until: int) -> Unit:
     """The unit under which most of a clock was consumed up to an instant; ties go to the last one that held it."""
     holders = _holders(d, clock)
-    if len(holders) < 2:
-        return holders[0][2] if holders else _without_holdings(d, clock)
+    if not holders:
+        return _without_holdings(d, clock)
+    if len(holders) == 1:
+        return holders[0][2]
     limit = parse_limit(clock.limit) if clock.limit else None
     kind, calendar = limit.kind if limit else Kind.urgent_hour, d.calendar(clock.calendar)
     runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
@@ -120,14 +128,21 @@ def charged(d: Decision, clock: Clock, until: int) -> Unit:
 
 
 def _holders(d: Decision, clock: Clock) -> list[tuple[int, int | None, Unit]]:
-    """Who held a clock, with the instants from and to (None: still); empty where no fact has told it."""
+    """Who held a clock, with the instants from and to (None: still); empty where no fact has told it. Who gave it up
+    before it began is left out, unless nobody has held it since."""
     ordered = d.case.orderer(clock.name, clock.level)
     if ordered is not None:
         return [(0, None, ordered)]
-    held = d.case.holdings
-    spans: list[tuple[int, int | None, Unit]] = [(this.since, then.since, this.unit) for this, then in pairwise(held)]
-    spans += [(last.since, None, last.unit) for last in held[-1:]]
-    return [span for span in spans if clock.level in (0, span[2].level)]
+    began = clock.runs[0][0] if clock.runs else clock.since
+    spans, upto = list[tuple[int, int | None, Unit]](), None
+    for holding in reversed(d.case.holdings):
+        if spans and upto is not None and began is not None and upto <= began:
+            break
+        if clock.level in (0, holding.unit.level):
+            spans.append((holding.since, upto, holding.unit))
+        upto = holding.since
+    spans.reverse()
+    return spans
 
 
 def _without_holdings(d: Decision, clock: Clock) -> Unit:

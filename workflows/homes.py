@@ -7,8 +7,10 @@
    day. It does so by sends, a bounded number in one firing, and goes on at the same instant in the next one. Births
    come up within a spread; as soon as the home knows of a further activation they wait no longer.
 3. An activation comes up a millisecond before its arrival. What was owed under the pack before and stands no more under
-   the new one ends, in the period that holds this instant; what is over stays as it is.
-4. What lies wholly within a silence is owed by nobody; the home tells each such silence once.
+   the new one ends, in the period that holds its arrival; what is over stays as it is.
+4. What ends on a day within its period, as the active pack says (`valid_to`), ends with the last millisecond of that
+   day. It waits for no spread: nobody is told of what a post owes that is no longer there.
+5. What lies wholly within a silence is owed by nobody; the home tells each such silence once.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,11 +64,13 @@ class Course(Struct, frozen=True):
 
 
 class OwedCase(NamedTuple):
-    """Something that a home owes, and the kind of case that it is."""
+    """Something that a home owes, and the kind of case that it is. `until`: its last local day, where that lies within
+    a period of its own; 0: it ends with one, or none is known."""
 
     kind: str
     bears: Bears
     owed: Owed
+    until: int = 0
 
 
 OWED: WeakKeyDictionary[Policy, dict[str, tuple[OwedCase, ...]]] = WeakKeyDictionary()
@@ -82,7 +86,12 @@ def owed_by_home(policy: Policy) -> dict[str, tuple[OwedCase, ...]]:
     if found is None:
         found = {}
         for home in sorted({policy.home(grid) for grid in policy.grids}):
-            here = tuple(OwedCase(kind, bears, owed) for kind, bears in BEARING for owed in bears.owes(policy, home))
+            here = tuple(
+                OwedCase(kind, bears, owed, last if last and last < holding(owed.period, last).last else 0)
+                for kind, bears in BEARING
+                for owed in bears.owes(policy, home)
+                for last in [bears.ends(policy, owed)]
+            )
             if here:
                 found[home] = here
         OWED[policy] = found
@@ -112,12 +121,26 @@ def expected(policy: Policy, home: str, begins: int) -> dict[str, OwedCase]:
     return found
 
 
-def is_expected(policy: Policy, subject: str) -> bool:
-    """Whether time bears a case of this id under a pack, or has borne it."""
+def expected_kind(policy: Policy, subject: str) -> str:
+    """The kind of case of this id that time bears under a pack, or has borne; empty: it bears none."""
     if not BEARING or not is_subject(subject):
-        return False
+        return ""
     begins, days = instant_of(subject), policy.clock_of_days
-    return days.day_start(days.local_day(begins)) == begins and subject in expected(policy, home_of(subject), begins)
+    if days.day_start(days.local_day(begins)) != begins:
+        return ""
+    found = expected(policy, home_of(subject), begins).get(subject)
+    return found.kind if found is not None else ""
+
+
+def too_early(policy: Policy, subject: str, trigger: str, arrival: int, instant: int) -> str:
+    """The id under which something that has been done is told instead, where it came before the period of a case that
+    time bears has begun: that of the period which holds an instant. Empty where it may be told there."""
+    begins, home, days = instant_of(subject), home_of(subject), policy.clock_of_days
+    if arrival >= begins:
+        return ""
+    found = expected(policy, home, begins)[subject]
+    period = holding(found.owed.period, days.local_day(instant))
+    return subject_of(home, found, period, days) if trigger in found.bears.done else ""
 
 
 def only_by_time(trigger: str) -> bool:
@@ -137,15 +160,16 @@ def come_up(case: Case, at: int, course: Course, find: Callable[[str], Case | No
     home, own = home_of(case.id), case.own
     if not isinstance(own, Home):
         return enter(case, at, course), cause_of(at, 0)
-    births, activation = next_births(home, own, course), course.activation(own.packs)
-    due = min((instant for instant in (births, activation) if instant is not None), default=None)
+    births, ends = next_births(home, own, course), next_ends(home, own, course)
+    activation = course.activation(own.packs)
+    due = min((instant for instant in (births, ends, activation) if instant is not None), default=None)
     if due is None or due > at:
         raise ValueError(f"nothing of the home {home} is due at {at}; next is {due}")
     rules = course.pack(own.packs)
-    register = rules if due == births else course.pack(own.packs + 1)
+    register = rules if due in (births, ends) else course.pack(own.packs + 1)
     d = Decision(case, rules, register, due, due, find=find)
-    after = bear(d, own, course) if due == births else follow(d, own, course)
-    turn(d, after, course)
+    does = bear if due == births else end if due == ends else follow
+    turn(d, does(d, own, course), course)
     return d, cause_of(due, own.index)
 
 
@@ -204,34 +228,54 @@ def bear(d: Decision, own: Home, course: Course) -> Home:
     if silent is None:
         return after
     # Nothing of a silence is looked at again: on to what lies not wholly in it, or to its end.
-    further = next_births(home, after, course, silent)
-    return structs.replace(after, upto=max(begins, min(silent[1], further or silent[1]) - 1))
+    further = (next_births(home, after, course, silent), next_ends(home, after, course))
+    return structs.replace(after, upto=max(begins, min(silent[1], *filter(None, further)) - 1))
+
+
+def end(d: Decision, own: Home, course: Course) -> Home:
+    """End what has its last day within a period, as much as one firing may."""
+    home, policy, days = home_of(d.case.id), d.register, d.register.clock_of_days
+    today = days.local_day(d.instant)
+    gone = [
+        (subject_of(home, each, holding(each.owed.period, today), days), each.bears)
+        for each in owing(policy, home)
+        if each.until == today
+    ]
+    index = call_off(d, gone, own.index)
+    return structs.replace(own, upto=d.instant, index=0) if index is None else structs.replace(own, index=index)
 
 
 def follow(d: Decision, own: Home, course: Course) -> Home:
     """Follow an activation: what stood under the pack before and stands no more ends, as much as one firing may."""
     after = structs.replace(own, packs=own.packs + 1, pack=d.register.hash, upto=max(own.upto, d.instant), index=0)
-    gone = lost(d.rules, d.register, home_of(d.case.id), d.instant)
-    for index, (subject, bears) in enumerate(gone[own.index :], own.index):
-        if len(d.sends) == AT_ONCE or index - own.index == MOST_LOOKED_AT:
-            return structs.replace(own, index=index)
+    index = call_off(d, lost(d.rules, d.register, home_of(d.case.id), d.instant + 1), own.index)
+    return after if index is None else structs.replace(own, index=index)
+
+
+def call_off(d: Decision, gone: Sequence[tuple[str, Bears]], first: int) -> int | None:
+    """Say to cases that they are owed no more, if they go on, from the `first` of them as many as one firing may. The
+    place of the first one that is left; None: none is."""
+    for index, (subject, bears) in enumerate(gone[first:], first):
+        if len(d.sends) == AT_ONCE or index - first == MOST_LOOKED_AT:
+            return index
         found = d.find(subject)
         if found is not None and found.closed is None:
             d.send(subject, bears.ended, bears.end())
-    return after
+    return None
 
 
 def turn(d: Decision, after: Home, course: Course) -> None:
     """Tell how far the home has come, and when it comes up next.
 
-    What is still to be done before an activation waits for no spread: it comes before every later record.
+    Births wait for a spread, unless an activation is known: what is still to be done before it comes before every later
+    record.
     """
     home, upcoming = home_of(d.case.id), course.activation(after.packs)
     policy = course.pack(after.packs)
-    births = next_births(home, after, course)
-    next_ = min((instant for instant in (births, upcoming) if instant is not None), default=None)
+    births, ends = next_births(home, after, course), next_ends(home, after, course)
+    next_ = min((instant for instant in (births, ends, upcoming) if instant is not None), default=None)
     comes_up = next_
-    if next_ is not None and upcoming is None:
+    if next_ is not None and next_ == births and upcoming is None:
         share = SPREAD_MS // 2 * after.index // max(1, len(owing(policy, home)))
         comes_up = next_ + spread_of(d.case.id, SPREAD_MS // 2) + share
     d.tell(
@@ -268,12 +312,21 @@ def next_births(home: str, own: Home, course: Course, silence: tuple[int, int] =
     return min(begins, default=None)
 
 
+def next_ends(home: str, own: Home, course: Course) -> int | None:
+    """When something that a home owes has its last day within a period next, under the pack that it follows: the last
+    millisecond of that day. None: the pack says of none."""
+    policy = course.pack(own.packs)
+    last_days = {each.until for each in owing(policy, home) if each.until}
+    ends = (last_instant(holding("day", day), policy.clock_of_days) for day in last_days)
+    return min((instant for instant in ends if instant > own.upto), default=None)
+
+
 @lru_cache(maxsize=64)
 def lost(old: Policy, new: Policy, home: str, at: int) -> tuple[tuple[str, Bears], ...]:
     """The ids of what is owed under a pack in the periods that hold an instant, and stands no more under the pack that
-    became active a millisecond later."""
+    becomes active then."""
     before, now, days = owing(old, home), owing(new, home), old.clock_of_days
-    today = new.clock_of_days.local_day(at + 1)
+    today = new.clock_of_days.local_day(at)
     kept = {(each.kind, each.owed) for each in now if each.bears.stands(new, each.owed, today)}
     gone = [each for each in before if (each.kind, each.owed) not in kept]
     periods = {name: holding(name, days.local_day(at)) for name in {each.owed.period for each in gone}}

@@ -73,12 +73,17 @@ class Transition(Struct, frozen=True):
 
 
 class NamedClock(Struct, frozen=True):
-    """A clock of a kind of case, with its words. One that is `ordered` is started by an effect, not by a state."""
+    """A clock of a kind of case, with its words. One that is `ordered` is started by an effect, not by a state.
+
+    `unit` is the fact of such an order, where it names a responsible unit (责任单位): its members `stage`, which is the
+    clock's level, and `unit`. The clock that starts in the step of an order is that of the unit until it stops.
+    """
 
     name: str
     zh: str
     en: str
     ordered: bool = False
+    unit: type[Fact] | None = None
 
 
 class Birth(Struct, frozen=True):
@@ -86,13 +91,14 @@ class Birth(Struct, frozen=True):
 
     `begin(decision, data, the speaker's own grid, home, nearby)` tells what the case is and where it lies; nearby are
     the open cases under the same keys. Once it is known that the speaker may say so, `assign(decision, data, speaker,
-    state)` gives it its first owner, as the state asks for. `keys(data, register)`: the correlation keys under which
-    other open cases may be the same; the engine looks them up.
+    state)` gives it its first owner, as the state asks for. `keys(data, measured, register)`: the correlation keys
+    under which other open cases may be the same, by what a record says and where (`Record.measured`); the engine looks
+    them up.
     """
 
     begin: Callable[[Decision, Any, str, str, Sequence[Case]], Refusal | None]
     assign: Callable[[Decision, Any, Speaker, str], Refusal | None]
-    keys: Callable[[Any, Policy], Sequence[str]] = lambda data, register: ()
+    keys: Callable[[Any, tuple[int, ...] | None, Policy], Sequence[str]] = lambda data, measured, register: ()
 
 
 class Alias(Struct, frozen=True):
@@ -115,7 +121,9 @@ class Bears(Struct, frozen=True):
 
     `owes(policy, home)`: all that is owed in a home under a pack, in an order that is always the same. `stands(policy,
     owed, day)`: whether row, post and occupancy stand on a local day (YYYYMMDD). `birth(policy, owed, period)`: the
-    data with which one is born, by the trigger `born`. `ended` is the trigger of one that is owed no more.
+    data with which one is born, by the trigger `born`. `ended` is the trigger of one that is owed no more, and `end()`
+    its data. `ends(policy, owed)`: the last local day on which row, post and occupancy stand, as far as the pack says;
+    0: it says none. `done` are triggers of what has been done in the period: nobody says them before it begins.
     """
 
     owes: Callable[[Policy, str], Sequence[Owed]]
@@ -124,6 +132,8 @@ class Bears(Struct, frozen=True):
     end: Callable[[], EventData]
     born: str
     ended: str
+    ends: Callable[[Policy, Owed], int] = lambda policy, owed: 0
+    done: tuple[str, ...] = ()
 
 
 Table = dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
@@ -146,7 +156,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     show them: always, only where they are asked for, or never. `sends` are triggers that only other cases pull, and
     `at_end(decision)` is what a case does besides when it comes to its end. `counts_at(decision)` is the instant by
     whose local day all steps of such a case count, where that is not the day on which they are taken; `sums` and
-    `ratios` are what figures of the kind show besides what is stored.
+    `ratios` are what figures of the kind show besides what is stored. `reads_home`: its decisions find the case of the
+    home itself, which is kept from all others.
     """
 
     name: str
@@ -180,6 +191,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     counts_at: Callable[[Decision], int] | None = None
     sums: tuple[Sum, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    reads_home: bool = False
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""

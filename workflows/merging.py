@@ -101,8 +101,9 @@ def change_survivor(d: Decision, data: incident.SurvivorChanged, speaker: Speake
 
 
 def hear_end(d: Decision, data: incident.SurvivorEnded, speaker: Speaker) -> Refusal | None:
-    """The case into which this one was merged has ended."""
-    d.tell(facts.SurvivorEnded(case=d.case.merged_into, state=data.state))
+    """The case that goes on for this one has ended. Of links that an earlier release made it is the last one."""
+    survivor = survivor_of(d.case.merged_into, d.find)
+    d.tell(facts.SurvivorEnded(case=survivor.id if survivor else d.case.merged_into, state=data.state))
     return None
 
 

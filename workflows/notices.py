@@ -10,10 +10,7 @@
    that goes on in another one it is told the other's ending as well.
 """
 
-from typing import Any
-
 from schemas import facts
-from schemas.members import Fact
 from workflows import holding, routing, sla
 from workflows.clocks.limits import DAY_MS
 from workflows.decision import Decision
@@ -23,60 +20,58 @@ from workflows.policy.moves import MOVES, TO_ACT
 
 def give(d: Decision) -> None:
     """Tell who is told of a decision that is made."""
-    words_of, telling = d.rules.notices(d.case.definition)
-    if telling.isdisjoint(map(type, d.facts)):
+    (words_of, telling, reported), told = d.rules.notices(d.case.definition), d.told
+    if telling.isdisjoint(told):
         return
-    told: dict[type[Fact], Any] = {type(fact): fact for fact in d.facts}
-    moves = [move for move in meaning(d, told) if move in words_of]
+    moves = [move for move in meaning(d) if move in words_of]
     if not moves:
         return
     case, register, unit = d.case, d.register, holding.present(d.case, d.register)
     known, reporter = {d.mover}, d.case.by
     elsewhere = facts.SurvivorEnded in told  # who worked on the case that went on hears of it there
     for move in moves:
-        words = () if elsewhere else tuple(word for word in words_of[move] if word != "reporter")
-        found = routing.recipients(words, case, register, d.arrival, unit, told.get(facts.Copied))
-        if "reporter" in words_of[move] and hears_at_once(d, unit):
+        words = words_of[move] if not elsewhere else ()
+        found = routing.recipients(words, case, register, d.arrival, unit, told.get(facts.Copied)) if words else ()
+        if move in reported and reporter not in known and hears_at_once(d, unit):
             found = (*found, reporter)
-        posts = tuple(code for code in dict.fromkeys(found) if code not in known and not register.posts[code].machine)
+        posts = [code for code in dict.fromkeys(found) if code not in known and code not in register.machines]
         if posts:
-            d.tell(facts.NoticeGiven(on=move, to=posts, not_before=waits_until(d, move)))
+            d.tell(facts.NoticeGiven(on=move, to=tuple(posts), not_before=waits_until(d, move)))
             known.update(posts)
-    daily = next((move for move in moves if "reporter" in words_of[move]), None)
-    if daily is not None and reporter not in known and hears(d, reporter):
+    if reporter not in known and not reported.isdisjoint(moves) and hears(d, reporter):
+        daily = next(move for move in moves if move in reported)
         d.tell(facts.NoticeGiven(on=daily, to=(reporter,), not_before=daily_instant(d), daily=True))
 
 
-def meaning(d: Decision, told: dict[type[Fact], Any]) -> list[str]:
+def meaning(d: Decision) -> list[str]:
     """What the facts of a decision mean, in the order of `MOVES`."""
-    states = DEFINITIONS[d.case.definition].states
+    states, told, found = DEFINITIONS[d.case.definition].states, d.told, set[str]()
     was, now = states[d.origin.state], states[d.case.state]
-    over = now.terminal and facts.Moved in told
-    handed = facts.Held in told or facts.Resumed in told or (facts.Moved in told and was.hands != now.hands)
-    assigned, noted, reworked = (told.get(kind) for kind in (facts.Assigned, facts.Noted, facts.Reworked))
-    ordered = facts.ClockRetargeted in told and told[facts.ClockRetargeted].why == "ordered"
-    work, end = "", ""
-    if over:
-        end = "merged" if facts.Linked in told else "decided" if noted is not None and noted.reason else "ended"
+    moved = facts.Moved in told
+    if moved and now.terminal:
+        noted = told.get(facts.Noted)
+        found.add("merged" if facts.Linked in told else "decided" if noted is not None and noted.reason else "ended")
     elif facts.Returned in told:
-        work = "returned"
-    elif assigned is not None and assigned.why == "reassigned":
-        work = "reassigned"
-    elif handed:
-        work = "check" if now.hands == "check" else "assigned"
-    found = {
-        work,
-        end,
-        "ended" if facts.SurvivorEnded in told else "",
-        "merged" if facts.Absorbed in told and d.case.closed is None else "",
-        "urged" if facts.Urged in told else "",
-        "looped" if reworked is not None and reworked.looped else "",
-        "decided" if ordered else "",
-        "copied" if facts.Copied in told else "",
-    } - {""}
-    if was is not now and not found - {"copied"}:
+        found.add("returned")
+    elif facts.Assigned in told and told[facts.Assigned].why == "reassigned":
+        found.add("reassigned")
+    elif facts.Held in told or facts.Resumed in told or (moved and was.hands != now.hands):
+        found.add("check" if now.hands == "check" else "assigned")
+    if facts.SurvivorEnded in told:
+        found.add("ended")
+    if facts.Absorbed in told and d.case.closed is None:
+        found.add("merged")
+    if facts.Urged in told:
+        found.add("urged")
+    if facts.Reworked in told and told[facts.Reworked].looped:
+        found.add("looped")
+    if facts.ClockRetargeted in told and told[facts.ClockRetargeted].why == "ordered":
+        found.add("decided")
+    if was is not now and not found:
         found.add("moved")
-    return [move for move in MOVES if move in found]
+    if facts.Copied in told:
+        found.add("copied")
+    return [move for move in MOVES if move in found] if len(found) > 1 else [*found]
 
 
 def hears(d: Decision, post: str) -> bool:
@@ -90,14 +85,17 @@ def hears_at_once(d: Decision, unit: facts.Unit) -> bool:
     if not hears(d, d.case.by):
         return False
     over = DEFINITIONS[d.case.definition].states[d.case.state].terminal
-    return over or d.case.by in routing.recipients(("holder",), d.case, d.register, d.arrival, unit)
+    return over or d.case.by in routing.acting(unit, d.register)
 
 
 def waits_until(d: Decision, move: str) -> int | None:
     """Until when the telling of a move waits; None: it does not."""
     exempt = d.rules.options.quiet_exempt
-    rings = move in TO_ACT and any(clock.name in exempt and clock.since is not None for clock in d.case.clocks)
-    return None if rings or move == "urged" else sla.not_before(d, "", d.released)
+    if move in TO_ACT:
+        for clock in d.case.clocks:
+            if clock.name in exempt and clock.since is not None:
+                return None
+    return None if move == "urged" else sla.not_before(d, "", d.released)
 
 
 def daily_instant(d: Decision) -> int:

@@ -7,6 +7,7 @@ UTC.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.partition import murmur2
@@ -42,12 +43,15 @@ def first_instant(period: Period, days: Calendar) -> int:
 
 def last_instant(period: Period, days: Calendar) -> int:
     """The last millisecond of a period: what is owed in it is due then."""
-    return days.midnight(day_number(period.last) + 1) - 1
+    return days.day_start(following(period).first) - 1
 
 
 def next_period(name: str, after: int, days: Calendar) -> Period:
     """The first period of a name that begins later than an instant."""
-    return following(holding(name, days.local_day(after)))
+    period = following(holding(name, days.local_day(after)))
+    while first_instant(period, days) <= after:  # the clocks were put back over midnight: a day comes again
+        period = following(period)
+    return period
 
 
 def beginning(name: str, after: int, upto: int, days: Calendar) -> Iterator[Period]:
@@ -58,6 +62,7 @@ def beginning(name: str, after: int, upto: int, days: Calendar) -> Iterator[Peri
         period = following(period)
 
 
+@lru_cache(maxsize=8_192)
 def spread_of(id_: str, within_ms: int = SPREAD_MS) -> int:
     """How long after it is due something comes up, by a hash of its id: from 0 up to the given milliseconds, which are
     never reached."""

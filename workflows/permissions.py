@@ -45,21 +45,28 @@ def offline_allowance(post: Post, trigger: str, rules: Policy, register: Policy,
     """
     usual, grid = rules.options.offline_ms, register.grids.get(post.grid)
     level = grid.level if grid else 0
-    known = rules.role_rows(trigger, post.role, definition)
-    rows = [row for row in known if not row.levels or level in row.levels]
-    return max((usual if row.offline_ms is None else row.offline_ms for row in rows), default=usual)
+    rows = rules.role_rows_at(level, trigger, post.role, definition)
+    return max([usual if row.offline_ms is None else row.offline_ms for row in rows], default=usual)
 
 
 def forbid(
-    post: Post, trigger: str, case: Case, rules: Policy, register: Policy, claim: Claim = NOTHING
+    post: Post, trigger: str, case: Case, rules: Policy, register: Policy, claim: Claim = NOTHING, at: int = 0
 ) -> Refusal | None:
-    """Why a post may not pull a trigger on a case, or claim this; None if it may. `case.path` must be known."""
-    in_scope = partial(_in_scope, post=post, case=case, register=register)
+    """Why a post may not pull a trigger on a case, or claim this, at an arrival; None if it may. `case.path` must be
+    known."""
+    in_scope = partial(_in_scope, post=post, case=case, register=register, at=at)
     return _forbid(post, trigger, case.definition, rules, register, in_scope, claim)
 
 
 def forbid_early(
-    post: Post, trigger: str, case: Case, rules: Policy, register: Policy, home: str, claim: Claim = NOTHING
+    post: Post,
+    trigger: str,
+    case: Case,
+    rules: Policy,
+    register: Policy,
+    home: str,
+    claim: Claim = NOTHING,
+    at: int = 0,
 ) -> Refusal | None:
     """Why a post will never be allowed to pull a trigger on a case in this cycle; None if that cannot be said yet.
 
@@ -68,12 +75,15 @@ def forbid_early(
     on one line with the place, or with the home of an unborn case.
     """
     path = case.path or register.path(home)
-    on_line = post.grid in path or (post.grid in register.grids and path[-1] in register.path(post.grid))
+    on_line = any(
+        grid in path or (grid in register.grids and path[-1] in register.path(grid))
+        for grid in grids_of(post, register, at)
+    )
 
     def may_come(row: RoleRow) -> bool:
         settled = row.scope == "any" or (case.path and row.scope in ("place", "reporter"))
         if settled or not on_line:
-            return _in_scope(row, post, case, register)
+            return _in_scope(row, post, case, register, at)
         return bool(post.department) or row.scope != "department"
 
     return _forbid(post, trigger, case.definition, rules, register, may_come, claim)
@@ -91,15 +101,18 @@ def _forbid(
     """The refusal of a trigger where no row of the roles table allows it, or none with this claim."""
     grid = register.grids.get(post.grid)
     level = grid.level if grid else 0
+    too_much: Refusal | None = None
+    for row in rules.role_rows_at(level, trigger, post.role, definition):
+        if in_scope(row):
+            refused = _too_much(row, claim)
+            if refused is None:
+                return None
+            too_much = too_much or refused
+    if too_much is not None:
+        return too_much
     rows = rules.role_rows(trigger, post.role, definition)
-    here = [row for row in rows if (not row.levels or level in row.levels) and in_scope(row)]
-    claims = [_too_much(row, claim) for row in here]
-    if here:
-        return None if None in claims else claims[0]
     if not rows:
-        roles = {row.role for row in rules.pack.roles}
-        others = sorted(role for role in roles if rules.role_rows(trigger, role, definition))
-        said_by = ", ".join(others) or "nobody"
+        said_by = ", ".join(rules.roles_of(trigger, definition)) or "nobody"
         return Refusal(Reason.FORBIDDEN, "actor", f"role {post.role} may not say {trigger}; it is said by: {said_by}")
     names = []
     for row in rows:
@@ -124,21 +137,27 @@ def _too_much(row: RoleRow, claim: Claim) -> Refusal | None:
     return None
 
 
-def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy) -> bool:
+def grids_of(post: Post, register: Policy, at: int) -> tuple[str, ...]:
+    """The grids for which a post speaks at an instant: its own, and the successor of one that has ended."""
+    successor = register.standing(post.grid, at)
+    return (post.grid,) if successor == post.grid else (post.grid, successor)
+
+
+def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy, at: int) -> bool:
     """Whether the post has to do with the case in the way that the row asks for."""
-    owner = case.owner
+    owner, own = case.owner, grids_of(post, register, at)
     match row.scope:
         case "any":
             return True
         case "owner":
             if post.department:
                 return post.department == owner.department
-            return post.grid == owner.grid
+            return owner.grid in own
         case "department":
             return bool(post.department) and post.department in (owner.department, *case.assisting)
         case "place":
-            return post.grid in case.path
+            return any(grid in case.path for grid in own)
         case "above":
-            return owner.grid in register.grids and post.grid in register.path(owner.grid)
+            return owner.grid in register.grids and any(grid in register.path(owner.grid) for grid in own)
         case "reporter":
             return post.code == case.by

@@ -9,6 +9,7 @@ Pure: the same pack gives the same rehearsal.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from schemas.envelope import Envelope, Record, encode_record
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds import SENDS
 from schemas.members import EventData
-from workflows import decide, homes, sla
+from workflows import decide, homes, sla, succession
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -28,7 +29,7 @@ from workflows.decision import Decision, Send
 from workflows.definitions import DEFINITIONS
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
-from workflows.policy.model import Post
+from workflows.policy.model import Grid, Post
 from workflows.turn import SENT, Others, Result, Sent
 
 DAY_MS = 86_400_000
@@ -54,28 +55,61 @@ def rehearse(policy: Policy, at: int) -> Rehearsed:
     """
     done = Rehearsed(set(), set(), set())
     at = max([at, *(calendar.day_start(calendar.data.first_day) for calendar in policy.calendars.values())]) + DAY_MS
+    cut = cut_anew(policy, at)
     for name in DEFINITIONS:
-        Walk(policy, name, at, done).walk(at)
+        Walk(policy, name, at, done, cut).walk(at)
     rehearse_home(policy, at, done)
     return done
 
 
 def rehearse_home(policy: Policy, at: int, done: Rehearsed) -> None:
-    """Let a home, one in which something is owed if there is any, be entered, bear, and follow another activation."""
+    """Let a home, one in which something is owed if there is any, be entered, bear what is owed, end it with the last
+    day of its posts, and follow an activation that knows none of them."""
     home = min(homes.owed_by_home(policy), default=policy.root)
-    case = Case(id=home_subject(home))
-    for activations in ([(policy.hash, at)], [(policy.hash, at), (policy.hash, at + DAY_MS)]):
-        course = homes.Course(activations, [], lambda digest: policy)
-        due = activations[-1][1] - 1
+    case, found = Case(id=home_subject(home)), dict[str, Case]()
+    last_day = policy.clock_of_days.local_day(at + 2 * DAY_MS)
+    packs = [policy, of_home(policy, home, last_day), of_home(policy, home, None)]
+    activations = [(str(number), at + number * 2 * DAY_MS) for number in range(len(packs))]
+    for number, (_, arrival) in enumerate(activations, 1):
+        course = homes.Course(activations[:number], [], lambda name: packs[int(name)])
         try:
-            decide.quarantine_home(case, due, course)
-            case = decide.fire_home(case, due, course).case
+            decide.quarantine_home(case, arrival - 1, course)
+            case = decide.fire_home(case, arrival - 1, course, OtherCases(found)).case
             done.states.add((case.definition, case.state))
             for _ in range(FIRINGS):
-                if case.next_at is not None and case.next_at < at + DAY_MS:
-                    case = decide.fire_home(case, case.next_at, course).case
+                if case.next_at is not None and case.next_at < arrival + 2 * DAY_MS - 1:
+                    result = decide.fire_home(case, case.next_at, course, OtherCases(found))
+                    case = result.case
+                    found |= {step.case.id: step.case for step in result.steps if step.case.id != case.id}
         except PACKS:
             return
+
+
+def of_home(policy: Policy, home: str, last_day: int | None) -> Policy:
+    """What a pack has of a home, with posts whose last local day is given; None: without posts."""
+    near = policy.path(home)
+    grids = tuple(grid for grid in policy.pack.grids if grid.code in near or policy.home(grid.code) == home)
+    codes = {grid.code for grid in grids}
+    posts = tuple(post for post in policy.pack.posts if post.grid in codes) if last_day is not None else ()
+    posts = tuple(structs.replace(post, valid_to=last_day or 0) for post in posts)
+    return Policy(structs.replace(policy.pack, grids=grids, posts=posts), f"{home} until {last_day}")
+
+
+def cut_anew(policy: Policy, at: int) -> Policy:
+    """What a pack has of the place of the rehearsed cases, whose grid has ended before an instant: another one beside
+    it goes on."""
+    leaf = leaf_of(policy, at)
+    other = structs.replace(leaf, code=f"{leaf.code}-successor", valid_from=0, valid_to=0, successor="")
+    over = structs.replace(leaf, valid_to=policy.clock_of_days.local_day(at - DAY_MS), successor=other.code)
+    near = tuple(grid for grid in policy.pack.grids if grid.code in policy.path(leaf.code)[:-1])
+    posts = tuple(post for post in policy.pack.posts if post.grid in policy.path(leaf.code))
+    pack = structs.replace(policy.pack, grids=(*near, over, other), posts=posts)
+    return Policy(pack, f"{leaf.code} is cut anew")
+
+
+def leaf_of(policy: Policy, at: int) -> Grid:
+    """The grid in which the rehearsed cases lie: one of the deepest that stand."""
+    return min((g for g in policy.pack.grids if policy.stands(g, at)), key=lambda g: (-g.level, g.code))
 
 
 class OtherCases(Others):
@@ -93,8 +127,9 @@ class OtherCases(Others):
 class Walk:
     """The way through the states of one definition. One case stands for all of a state."""
 
-    def __init__(self, policy: Policy, name: str, at: int, done: Rehearsed) -> None:
+    def __init__(self, policy: Policy, name: str, at: int, done: Rehearsed, cut: Policy) -> None:
         self.policy = policy
+        self.cut = cut
         self.definition = DEFINITIONS[name]
         self.done = done
         self.samples = Samples(policy, name, at)
@@ -153,7 +188,7 @@ class Walk:
         for trigger in sorted(self.definition.sends):
             self.done.triggers.add((self.definition.name, trigger, case.state))
             bears = self.definition.name if trigger in self.definition.births else ""
-            for data in self.samples.sends(trigger):
+            for data in self.samples.sends[trigger]:
                 cause = facts.Cause(type=SENT, source=self.samples.subject(1), id="1.1", occurred=at)
                 sent = Sent(Send(case.id, trigger, data, bears), cause, at, at)
                 yield decide.hear(case, sent, self.policy, self.beside).case
@@ -170,7 +205,7 @@ class Walk:
             actor=post.code,
             data=raw,
         )
-        record = Record(event=event, digest="", digests=("",))  # as this release keeps it
+        record = Record(event=event, digest="", digests=("",), measured=data.measured)  # as this release keeps it
         incoming = decide.IncomingEvent(record, data, at, encode_record(record))
         return decide.take(case, incoming, self.policy, self.policy, (case,), others=self.beside)
 
@@ -180,14 +215,18 @@ class Walk:
         A case has no place before its birth: there it is asked for the role alone.
         """
         trigger, posts = trigger_of(kind), self.samples.posts
-        if case.opened:
-            may = [p for p in posts if forbid(p, trigger, case, self.policy, self.policy) is None]
-        else:
-            may = [p for p in posts if self.policy.role_rows(trigger, p.role)]
-        return [may[0], may[-1]] if len(may) > 1 else may or posts[:1]
+
+        def may(post: Post) -> bool:
+            if not case.opened:
+                return bool(self.policy.role_rows(trigger, post.role))
+            return forbid(post, trigger, case, self.policy, self.policy) is None
+
+        deepest = next(filter(may, posts), posts[0])
+        highest = next(filter(may, reversed(posts)), deepest)
+        return [deepest] if highest is deepest else [deepest, highest]
 
     def fire(self, case: Case, at: int) -> None:
-        """Let fire what is due, look at it under the pack again, and stop its clocks."""
+        """Let fire what is due, look at it under the pack again, cut its grid anew, and stop its clocks."""
         kept = (case.state, *sorted(clock.name for clock in case.clocks), *(waiting.type for waiting in case.parked))
         if kept in self.fired:
             return
@@ -196,6 +235,9 @@ class Walk:
         try:
             decide.recalculate(case, at, self.policy, self.policy)
             for _ in range(FIRINGS):
+                # With every alert that stands by now, it is told to a successor.
+                if (due := succession.due_of(case, self.cut, at)) is not None:
+                    decide.succeed(case, due, due + 1, self.policy, self.cut)
                 if case.next_at is None:
                     return
                 if case.own is not None and case.own.wakes == case.next_at:
@@ -206,13 +248,21 @@ class Walk:
             return
 
 
+@cache
+def fields_of(struct: type[EventData]) -> tuple[inspect.Field, ...]:
+    """The members of an event's data with their types."""
+    info = inspect.type_info(struct)
+    assert isinstance(info, inspect.StructType)
+    return info.fields
+
+
 class Samples:
     """Data of events, made from their types: with what is required, with everything, and with each word of a list."""
 
     def __init__(self, policy: Policy, definition: str, at: int) -> None:
         pack = policy.pack
         self.definition = definition
-        leaf = min((g for g in pack.grids if policy.stands(g, at)), key=lambda g: (-g.level, g.code)).code
+        leaf = leaf_of(policy, at).code
         path, self.home = policy.path(leaf), policy.home(leaf)
         lead = next((d.code for d in pack.departments if d.grid in path), "none")
         near = [p for p in pack.posts if p.grid in path and not p.vacant and policy.stands(p, at)]
@@ -248,22 +298,19 @@ class Samples:
             ]
             for kind, struct in EVENT_TYPES.items()
         }
+        self.sends = {
+            trigger: [msgspec.convert(made, struct) for made in self.made(struct)] for trigger, struct in SENDS.items()
+        }
 
     def subject(self, number: int) -> str:
         """A case of the place."""
         return f"{self.home}.00000000-0000-7000-8000-{number:012}"
 
-    def sends(self, trigger: str) -> Iterator[EventData]:
-        """Data of what cases say to cases."""
-        struct = SENDS[trigger]
-        return (msgspec.convert(made, struct) for made in self.made(struct))
-
     def made(self, struct: type[EventData]) -> Iterator[dict[str, Any]]:
         """Members of an event's data, as JSON has them."""
-        info = inspect.type_info(struct)
-        assert isinstance(info, inspect.StructType)
-        choices = {field.name: self._values(field.encode_name, field.type) for field in info.fields}
-        least = {field.name: choices[field.name][0] for field in info.fields if field.required}
+        fields = fields_of(struct)
+        choices = {field.name: self._values(field.encode_name, field.type) for field in fields}
+        least = {field.name: choices[field.name][0] for field in fields if field.required}
         if self.definition in choices.get("definition", ()):
             choices["definition"] = [self.definition]
             least["definition"] = self.definition

@@ -98,7 +98,15 @@ def checks(case: Case, rules: Policy) -> tuple[int, ...]:
 def hands_of(grid: str, department: str, register: Policy) -> list[str]:
     """The posts that act for a unit: those of its department, else members and chief of its grid."""
     of_department = register.posts_of(department) if department else []
-    return of_department or [*register.posts_at(grid, "member"), *register.posts_at(grid, "chief")]
+    return of_department or register.posts_at(grid, "member") + register.posts_at(grid, "chief")
+
+
+def acting(holder: Unit, register: Policy) -> list[str]:
+    """The occupied posts of who holds a case: one post, or those that act for a unit."""
+    if not holder.post:
+        return hands_of(holder.grid, holder.department, register)
+    own = register.posts.get(holder.post)
+    return [own.code] if own is not None and not own.vacant else []
 
 
 def recipients(
@@ -111,21 +119,19 @@ def recipients(
     names the holder or its chief means those above it; one that names neither counts from the owner. Above a post that
     holds the case is the chief of its grid, and above that chief the one of the next grid.
     """
-    owner, from_holder = case.owner, not {"holder", "holder_chief"}.isdisjoint(words)
-    base = holder.grid if from_holder else owner.grid
+    owner, held = case.owner, holder.grid
+    base = held if "holder" in words or "holder_chief" in words else owner.grid
     path = register.path(base) if base in register.grids else ()
     upper = path[-2] if len(path) > 1 else base
     posts: list[str] = []
     for word in words:
         match word:
-            case "holder" if holder.post:
-                own = register.posts.get(holder.post)
-                posts += [own.code] if own is not None and not own.vacant else []
-            case "holder" | "owner":
-                unit: Unit | Owner = holder if word == "holder" else owner
-                posts += hands_of(unit.grid, unit.department, register)
+            case "holder":
+                posts += acting(holder, register)
+            case "owner":
+                posts += hands_of(owner.grid, owner.department, register)
             case "holder_chief":
-                chiefs = register.posts_at(holder.grid, "chief")
+                chiefs = register.posts_at(held, "chief")
                 posts += register.posts_at(upper, "chief") if holder.post in chiefs else chiefs
             case "owner_chief":
                 posts += register.posts_at(owner.grid, "chief")
@@ -148,4 +154,7 @@ def recipients(
                     posts += hands_of(ancestor(case.path, level), "", register)
             case _:  # supervisor, office: the nearest one upwards
                 posts += next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
-    return tuple(code for code in dict.fromkeys(posts) if register.stands(register.posts[code], at))
+    found = dict.fromkeys(posts)
+    if register.dated.isdisjoint(found):
+        return tuple(found)
+    return tuple(code for code in found if register.stands(register.posts[code], at))

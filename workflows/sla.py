@@ -4,8 +4,6 @@ Every function tells clock and alert facts into a decision. All instants are jud
 time is the calendar's (`workflows.clocks.calendar`).
 """
 
-from functools import lru_cache
-
 from msgspec import Struct
 
 from schemas import facts
@@ -81,18 +79,17 @@ def position(d: Decision, clock: Clock) -> int:
 # ---- the ledger -------------------------------------------------------------------------------------------
 
 
-_parse = lru_cache(maxsize=4096)(parse_limit)
-
-
 def limit_of(clock: Clock) -> Limit | None:
     """The limit of a clock; None where an instant was ordered instead, or there is no deadline."""
-    return _parse(clock.limit) if clock.limit else None
+    return parse_limit(clock.limit) if clock.limit else None
 
 
 def consumed(clock: Clock, until: int, kind: Kind, calendar: Calendar) -> int:
     """What the clock has consumed up to an instant, in units of `kind`: its ledger and the present run."""
-    runs = [*clock.runs, (clock.since, until)] if clock.since is not None else clock.runs
-    return sum(calendar.elapsed(a, b, kind) for a, b in runs)
+    used = calendar.elapsed(clock.since, until, kind) if clock.since is not None else 0
+    for begin, end in clock.runs:
+        used += calendar.elapsed(begin, end, kind)
+    return used
 
 
 def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
@@ -101,7 +98,7 @@ def deadline(clock: Clock, limit: Limit, since: int, calendar: Calendar) -> int:
 
 
 def _deadline(runs: tuple[tuple[int, int], ...], limit: Limit, since: int, calendar: Calendar) -> int:
-    left = calendar.budget(limit)
+    left = calendar.budget_from(runs[0][0] if runs else since, limit)
     for begin, end in runs:
         left = calendar.left_at(end, begin, left, limit.kind)
     return calendar.due_after(since, left, limit.kind)
@@ -233,7 +230,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
         due = deadline(clock, limit, clock.since if clock.since is not None else judged, calendar)
     armed = arm(d, clock.name, due, calendar, judged) if clock.since is not None else Arming()
     target = clock.target + 1
-    _end_alerts(d, clock, "withdrawn")
+    end_alerts(d, clock)
     d.tell(
         facts.ClockRetargeted(
             clock=clock.name,
@@ -284,9 +281,9 @@ def stop(d: Decision, clock: Clock) -> None:
                 clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, judged=judged
             )
         )
-        _end_alerts(d, clock, "withdrawn")
+        end_alerts(d, clock)
     else:
-        _end_alerts(d, clock, "resolved")
+        end_alerts(d, clock, "resolved")
     d.tell(
         facts.ClockStopped(
             clock=clock.name,
@@ -308,7 +305,8 @@ def stop(d: Decision, clock: Clock) -> None:
     )
 
 
-def _end_alerts(d: Decision, clock: Clock, how: str) -> None:
+def end_alerts(d: Decision, clock: Clock, how: str = "withdrawn") -> None:
+    """Whatever a clock has told is over: what it was told of is done, or was never so for those whom it told."""
     if clock.alert_open:
         d.tell(facts.AlertEnded(clock=clock.name, level=clock.level, cycle=clock.cycle, how=how, by=d.by))
 
@@ -384,20 +382,29 @@ def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
     before = d.case.alerted_rung(clock, row.rung)
     if before is not None:  # a repeat: it leaves out who has seen the same rung
         posts = tuple(code for code in posts if not before.quiet_for(code, d.register.posts[code].valid_from))
+    raise_alert(d, clock, row.rung, str(repeat), posts, now, late=late)
+    return row, breach
+
+
+def raise_alert(
+    d: Decision, clock: Clock, rung: str, turn: str, posts: tuple[str, ...], due_at: int, *, late: bool = False
+) -> None:
+    """An alert of a rung that was due at `due_at` (ms) goes to posts, if there are any. `turn`: which one of that rung;
+    `late`: the rung was past when it was armed, so the telling waits."""
     if posts:
         d.tell(
             facts.AlertRaised(
-                alert=f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{row.rung}|{repeat}",
-                kind=row.rung,
+                alert=f"{d.case.id}|{clock.name}.{clock.level}|{clock.cycle}|{clock.target}|{rung}|{turn}",
+                kind=rung,
                 to=posts,
-                due_at=now,
+                due_at=due_at,
                 clock=clock.name,
                 level=clock.level,
                 due=clock.due,
-                not_before=not_before(d, clock.name, now, held=late),
+                not_before=not_before(d, clock.name, d.instant, held=late),
+                unit=holding.unless_owner(d, holding.holder_of_clock(d, clock)),
             )
         )
-    return row, breach
 
 
 def not_before(d: Decision, clock: str, instant: int, *, held: bool = False) -> int | None:
@@ -405,7 +412,8 @@ def not_before(d: Decision, clock: str, instant: int, *, held: bool = False) -> 
 
     It could be known when the record arrived that released it. What was past already when it was armed (`held`) waits a
     little longer: of an offline phone the next record may say that it was done. Then the quiet hours, if the clock's
-    alerts respect them: nothing rings at night because it was due in the evening.
+    alerts respect them: nothing rings at night because it was due in the evening. What comes up within a spread is told
+    within one when they end, or the alerts of a night would hold everybody up at once.
     """
     options = d.rules.options
     instant = max(instant, d.released)
@@ -420,5 +428,5 @@ def not_before(d: Decision, clock: str, instant: int, *, held: bool = False) -> 
         else:  # over midnight
             quiet, wakes = of_day >= begin or of_day < end, day + (of_day >= begin)
         if quiet:
-            return wall.reach(wakes * DAY_MS + end)
+            return wall.reach(wakes * DAY_MS + end) + d.spread
     return instant if hold else None

@@ -4,7 +4,8 @@
 enters all of it. Pure: the other cases come from `Others`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import msgspec
 from msgspec import Raw, Struct
@@ -16,7 +17,7 @@ from schemas.partition import home_of
 from schemas.refusals import Refusal
 from workflows.case import Case, responsible
 from workflows.decision import Decision, Send
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, is_home
 from workflows.policy.index import Policy
 
 MOST_SENDS = 64
@@ -94,6 +95,11 @@ class Others:
         """The policy pinned to a case; the active one, `register`, before its birth."""
         return register
 
+    def register(self, case: Case, active: Policy) -> Policy:
+        """The register under which what is due of a case fires: the one that was active at that instant, where the case
+        comes up later within a spread; else the active one."""
+        return active
+
     def stands(self, id_: str) -> bool:
         """Whether a case stands still, so that what is said to it waits."""
         return False
@@ -104,6 +110,10 @@ class Others:
 
     def left_out(self, case: Case) -> bool:
         """Whether a send to a case is left out. Only where it is tried out which target the database refuses."""
+        return False
+
+    def archived(self, id_: str) -> bool:
+        """Whether a case ended so long ago that nothing more comes to it."""
         return False
 
     def late(self, arrival: int) -> int:
@@ -134,6 +144,14 @@ class Turn:
             return self.cases[id_]
         return self.others.find(id_) if home_of(id_) == self.home else None
 
+    def finder(self, kind: str) -> Callable[[str], Case | None]:
+        """How a case of a kind finds others of its home, where it asks for their ids. The case of the home itself is
+        given to kinds that declare to read it; to others there is none."""
+        definition = DEFINITIONS.get(kind)
+        if definition is not None and definition.reads_home:
+            return self.find
+        return lambda id_: None if is_home(id_) else self.find(id_)
+
     def stands(self, id_: str) -> bool:
         """Whether a case stands, or has begun to stand in this turn."""
         return self.others.stands(id_) or any(held.sent.send.to == id_ for held in self.held)
@@ -142,8 +160,7 @@ class Turn:
         """A decision becomes a step of its case, dated as its kind says, by the move that it made, else by the judged
         instant."""
         d.case.seq += 1
-        moved = any(isinstance(fact, facts.Moved) for fact in d.facts)
-        instant = d.case.judged if moved else d.judged(0)
+        instant = d.case.judged if facts.Moved in d.told else d.judged(0)
         definition = DEFINITIONS.get(d.case.definition)
         if definition is not None and definition.counts_at is not None:
             instant = definition.counts_at(d)
@@ -190,6 +207,15 @@ class Turn:
             )
             for k, send in enumerate(step.sends, 1)
         ]
+
+    @contextmanager
+    def under(self, register: Policy) -> Iterator[None]:
+        """Let what follows be done under another register."""
+        before, self.register = self.register, register
+        try:
+            yield
+        finally:
+            self.register = before
 
     def mark(self) -> tuple[dict[str, Case], int, int, int]:
         """Where the turn is, for `back_to`."""

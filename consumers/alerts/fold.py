@@ -9,14 +9,16 @@ the wall clock.
 2. Who was told may acknowledge it, each for itself, and the alert goes on. The feed says so to whoever reads it, and
    rings nobody: a line of it has no recipients.
 3. An alert with `not_before` waits: for the end of the quiet hours, or because it was past when it became known. If it
-   ends before that, it has no line.
+   ends before that, it has no line. What has waited is told in the order of instants and ids, a page in a transaction:
+   a city's missed patrols all wait for the same morning.
 4. Lines are delivered at least once: a line has an id of alert and event, and one more per recipient, the same each
    time.
 5. A line's place in the feed is epoch and number. A restored database begins a new epoch, since numbers after the
    backup have been used already.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +31,7 @@ from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
 from engine.store.notices import NoticeRow
 from engine.store.outbox import read_backlog
+from engine.store.rows import StepRow
 from schemas import facts
 from schemas.messages import Line, encode_line
 from workflows.case import TOTAL
@@ -38,36 +41,46 @@ CHANNEL = "feed"
 Heard = Callable[[list[DeliveryRow]], None]
 LONGEST_QUIET_MS = 48 * 3_600_000
 """Nothing waits longer than this after it was raised: quiet hours are part of one day, and a hold lasts an hour."""
+KEPT_EVERY_MS = 60_000
+"""How often the instant is stored up to which every alert has been told, where no alert asks for it: what has been told
+is looked for from there on."""
 
-_OF_ALERTS = ('"alert.', '"clock.stopped"', '"incident.acknowledged"')
-_OF_NOTICES = '"notice.given"'
+
+class PageEnd(NamedTuple):
+    """Up to here what has waited is told: all that waited for an earlier instant, and what did for this one, up to an
+    id."""
+
+    instant: int
+    id: str = ""
+
+
+OF_ALERTS = frozenset((facts.AlertRaised, facts.AlertEnded, facts.ClockStopped, facts.Acknowledged))
+"""The facts that an alert may follow."""
+FOLDED = OF_ALERTS | {facts.NoticeGiven}
 
 
 # ---- folding facts into alerts -----------------------------------------------------------------------
 
 
-def consume(database: Database, limit: int = 500, now: int | None = None, heard: Heard | None = None) -> int:
-    """Fold the next steps, about `limit` at most, and write the lines that are due. Returns how many steps.
+def consume(
+    database: Database,
+    at_hand: Sequence[StepRow] = (),
+    limit: int = 500,
+    now: int | None = None,
+    heard: Heard | None = None,
+) -> int:
+    """Fold the next steps, those `at_hand` or about `limit` of the store, and write the lines that are due. Returns how
+    many steps.
 
     `heard` is called after the commit with the lines that the feed grew by.
     """
     lines: list[DeliveryRow] = []
     with database.begin() as connection:
-        rows = steps.read_new(connection, NAME, limit)
+        rows = steps.read_new(connection, NAME, limit, None, at_hand)
         if not rows:
             return 0
-        alerted = {row.case_id for row in rows if any(word in row.body for word in _OF_ALERTS)}
-        news = [row for row in rows if row.case_id in alerted or _OF_NOTICES in row.body]
-        if news:
-            instant, lines = _tell_waiting(connection, now_ms() if now is None else now)
-            board = _Board(alerts.read_open(connection, alerted) if alerted else (), instant)
-            for row in news:
-                board.fold(steps.step_of(row))
-            number = alerts.last_number(connection) + len(lines)
-            lines += [_line(number + k, *item, instant) for k, item in enumerate(board.news, 1)]
-            notices.write(connection, board.notices)
-            alerts.write(connection, sorted(board.changed.values(), key=lambda row: row.id), lines)
-        steps.move_on(connection, NAME, rows)
+        lines = take_in(connection, [steps.step_of(row) for row in rows], now)
+        steps.move_on(connection, [NAME], rows)
         failpoints.hit("alerts.before_commit")
     failpoints.hit("alerts.after_commit")
     if heard is not None and lines:
@@ -75,11 +88,36 @@ def consume(database: Database, limit: int = 500, now: int | None = None, heard:
     return len(rows)
 
 
+def take_in(connection: Connection, news: Sequence[facts.Step], now: int | None) -> list[DeliveryRow]:
+    """Fold steps, and write the lines that are due by now. The consumer's positions are locked."""
+    alerted, tells = set[str](), False
+    for step in news:
+        for fact in step.facts:
+            if type(fact) in OF_ALERTS:
+                alerted.add(step.case)
+            if type(fact) is facts.AlertRaised or (type(fact) is facts.NoticeGiven and not fact.daily):
+                tells = True
+    alerted -= {step.case for step in news if step.seq == 1}  # of them nothing is stored yet
+    known = alerts.read_open(connection, alerted) if alerted else []
+    if known or tells:
+        last, instant, upto, number, lines = _tell_waiting(connection, now_ms() if now is None else now)
+    else:  # nothing gets a line: at most there are notices for those of the day
+        last, instant, upto, number, lines = 0, 0, PageEnd(0), 0, []
+    board = _Board(known, instant, upto)
+    for step in news:
+        board.fold(step)
+    lines += [_line(number + k, *item, instant) for k, item in enumerate(board.news, 1)]
+    alerts.write(connection, sorted(board.changed.values(), key=lambda row: row.id), lines, board.notices)
+    if upto.instant > instant > last and any(row.not_before is not None for row in board.changed.values()):
+        write_meta(connection, alerts.TOLD, str(instant))  # else the same alerts wait as before
+    return lines
+
+
 class _Board:
     """The firing alerts of some cases in memory, and the lines that they need."""
 
-    def __init__(self, known: Iterable[AlertRow], now: int) -> None:
-        self.now = now
+    def __init__(self, known: Iterable[AlertRow], now: int, upto: PageEnd) -> None:
+        self.now, self.upto = now, upto
         self.by_case: dict[str, list[AlertRow]] = {}
         self.changed: dict[str, AlertRow] = {}
         self.notices: list[NoticeRow] = []
@@ -91,6 +129,8 @@ class _Board:
     def fold(self, step: facts.Step) -> None:
         """Apply a step's facts in their order."""
         for fact in step.facts:
+            if type(fact) not in FOLDED:
+                continue
             if isinstance(fact, facts.AlertRaised):
                 self._raise(step, fact)
             elif isinstance(fact, facts.Acknowledged):
@@ -129,7 +169,7 @@ class _Board:
             None,
             "",
             "[]",
-            step.department,
+            step.department if fact.unit is None else fact.unit.department,
         )
         self.by_case.setdefault(step.case, []).append(row)
         self.changed[row.id] = row
@@ -137,7 +177,9 @@ class _Board:
             self.news.append((msgspec.structs.replace(row), "firing", "", f"rung {row.kind}", step.at))
 
     def _waits(self, row: AlertRow | NoticeRow) -> bool:
-        return row.not_before is not None and row.not_before > self.now
+        if row.not_before is None or isinstance(row, NoticeRow):
+            return row.not_before is not None and row.not_before > self.now
+        return (row.not_before, row.id) > self.upto
 
     def _acknowledge(self, step: facts.Step, rung: str, by: str, *, old: bool = False) -> None:
         """A post has seen the alerts whose ids begin like this. It has seen those that told it; an earlier release said
@@ -180,45 +222,63 @@ def rung_of(case: str, fact: facts.Acknowledged) -> str:
 
 
 def tell(database: Database, now: int | None = None, heard: Heard | None = None) -> int:
-    """Write the lines of alerts and notices whose time to be told has come by now (ms since 1970). Returns how many.
+    """Write the lines of alerts and notices whose time to be told has come by now (ms since 1970), a page of each.
+    Returns how many; there may be more if they are a page or more.
 
     `heard` is called after the commit with the lines.
     """
     now = now_ms() if now is None else now
     with database.read() as connection:
         last = int(read_meta(connection, alerts.TOLD) or 0)
-        waiting = alerts.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
+        _, waiting = alerts.look(connection, last, now, last - LONGEST_QUIET_MS)
         if not waiting and not notices.any_due(connection, now):
             return 0
     with database.begin() as connection:
-        now, lines = _tell_waiting(connection, now)
+        _, now, _, number, lines = _tell_waiting(connection, now)
         if not read_backlog(connection, NAME).steps:
-            lines += telling.tell_daily(connection, alerts.last_number(connection) + len(lines), now)
+            lines += telling.tell_daily(connection, number, now)
         alerts.write(connection, [], lines)
     if heard is not None and lines:
         heard(lines)
     return len(lines)
 
 
-def _tell_waiting(connection: Connection, now: int) -> tuple[int, list[DeliveryRow]]:
-    """The instant up to which every alert has its line now, and the lines for those that have waited long enough.
+def _tell_waiting(connection: Connection, now: int) -> tuple[int, int, PageEnd, int, list[DeliveryRow]]:
+    """The instant up to which every alert has its line now, as it is stored; the present one; and up to where they have
+    theirs with this page. The number of the feed's last line, and the lines of those that have waited long enough.
 
     That instant never goes back with the wall clock, or an alert could fall between two passes. An operator's word on
     the clock sets one back that was ahead: what was told too early is then told again, under the same ids.
     """
-    write_meta(connection, alerts.TOLD, "0", keep=True)
-    last = int(read_meta(connection, alerts.TOLD, lock=True) or 0)
+    found = alerts.look_locked(connection, now, LONGEST_QUIET_MS)
+    if found is None:  # what does not exist cannot be locked
+        write_meta(connection, alerts.TOLD, "0", keep=True)
+        found = alerts.look_locked(connection, now, LONGEST_QUIET_MS)
+    assert found is not None
+    last, number, waiting = found
     now = max(now, last)
-    waiting = alerts.read_waiting(connection, last, now, last - LONGEST_QUIET_MS)
-    number = alerts.last_number(connection)
-    if now > last:
+    upto, lines, amid = PageEnd(now + 1), list[DeliveryRow](), False
+    if waiting:
+        why = "it has waited long enough"
+        instant, _, id_ = (read_meta(connection, alerts.TOLD_AMID) or "").partition("|")
+        amid = instant == str(last + 1)
+        after = PageEnd(last + 1, id_ if amid else "")
+        rows = alerts.read_waiting(connection, after, now, last - LONGEST_QUIET_MS, telling.PAGE + 1)
+        if len(rows) > telling.PAGE:
+            rows.pop()
+            upto = PageEnd(rows[-1].not_before or 0, rows[-1].id)
+            last = upto.instant - 1
+            write_meta(connection, alerts.TOLD_AMID, f"{upto.instant}|{upto.id}")
+            write_meta(connection, alerts.TOLD, str(last))
+        lines = [
+            _line(number + k, row, "firing", "", why, row.not_before or row.raised_at, now)
+            for k, row in enumerate(rows, 1)
+        ]
+        lines += telling.tell_waiting(connection, number + len(lines), now)
+    if upto.instant > now and (now - last >= KEPT_EVERY_MS or ((lines or amid) and now > last)):
         write_meta(connection, alerts.TOLD, str(now))
-    why = "it has waited long enough"
-    lines = [
-        _line(number + k, row, "firing", "", why, row.not_before or row.raised_at, now)
-        for k, row in enumerate(waiting, 1)
-    ]
-    return now, lines + telling.tell_waiting(connection, number + len(lines), now)
+        last = now
+    return last, now, upto, number + len(lines), lines
 
 
 def _line(number: int, row: AlertRow | NoticeRow, what: str, by: str, why: str, since: int, now: int) -> DeliveryRow:

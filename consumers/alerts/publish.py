@@ -19,7 +19,6 @@ from engine.lease import TELLER, Lease
 from engine.loop import Loop
 from engine.metrics.counters import Counters
 from engine.policies import Policies
-from engine.runtime import Consumer
 from engine.store import alerts, outbox
 from engine.store.alerts import DeliveryRow
 from engine.store.database import Database, DriverError, refuses
@@ -39,8 +38,10 @@ BATCH = 500
 """Lines that are sent between two marks."""
 LETTERS = 100
 """Letters that are sent between two marks: alerts wait for no more of them, however many there are."""
-IDLE_S = 0.05
-"""The rest after a batch that found nothing to do."""
+APART_S = 0.05
+"""From one batch to the next at most: so long an alert waits for company."""
+ENOUGH = 100
+"""A batch of so many steps, lines and letters has company enough; the next one follows at once."""
 STANDBY_S = 0.25
 """How often a process that stands by asks for the lock."""
 
@@ -60,7 +61,7 @@ class AlertPublisher(Loop):
         publisher: Publisher,
         topics: Topics,
         counters: Counters,
-        consume: Consumer,
+        consume: Callable[[Database], int],
         look_after: Callable[[Database], object],
     ) -> None:
         super().__init__("alerts")
@@ -90,7 +91,7 @@ class AlertPublisher(Loop):
         self.standby = self._lease is None
         if self.standby:
             return STANDBY_S
-        return 0.0 if self.publish_batch() else IDLE_S
+        return 0.0 if self.publish_batch() >= ENOUGH else self.rest_s(APART_S)
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, (GridpatrolError, DriverError)) and not refuses(error)
@@ -107,16 +108,15 @@ class AlertPublisher(Loop):
 
     # ---- a batch --------------------------------------------------------------------------------------------
 
-    def publish_batch(self) -> bool:
-        """Fold and publish a batch of each kind. Whether there was anything to do.
+    def publish_batch(self) -> int:
+        """Fold and publish a batch of each kind. How many steps, lines and letters there were; 0: nothing to do.
 
         Lines of the feed go out before the next steps are folded, since folding may have to wait for a missing step.
         """
         self._look_after(self.database)
         with self.database.read() as connection:
             backlog = outbox.read_backlog(connection, CONSUMER)
-        if backlog.lines:
-            self._publish_lines()
+        done = self._publish_lines() if backlog.lines else 0
         if backlog.letters:
             with self.database.read() as connection:
                 rows = outbox.read_letters(connection, min(BATCH, LETTERS))
@@ -128,19 +128,20 @@ class AlertPublisher(Loop):
             failpoints.hit("alerts.after_publish")
             with self.database.begin() as connection:
                 outbox.mark_letters(connection, [row.id for row in rows])
+            done += len(rows)
         if backlog.steps:
-            self._consume(self.database)
-            self._publish_lines()
-        return any(backlog)
+            done += self._consume(self.database)
+            done += self._publish_lines()
+        return done
 
-    def _publish_lines(self) -> None:
-        """Publish the next lines of the feed."""
+    def _publish_lines(self) -> int:
+        """Publish the next lines of the feed. Returns how many."""
         with self.database.read() as connection:
             was, rows = outbox.read_lines(connection, BATCH)
             epoch = read_meta(connection, alerts.EPOCH) or "0"
             names = active_names(connection, self._policies) if rows else None
         if names is None:
-            return
+            return 0
         failpoints.hit("alerts.before_publish")
         for row in rows:
             line = line_of(row, epoch, names)
@@ -152,6 +153,7 @@ class AlertPublisher(Loop):
         with self.database.begin() as connection:
             outbox.mark_lines(connection, was, rows[-1].number)
         self._published.inc(len(rows))
+        return len(rows)
 
 
 def line_of(row: DeliveryRow, epoch: str, names: Names) -> messages.PublishedAlert:

@@ -1,7 +1,8 @@
 """Folds steps into figures as they come: contributions, figures, outcomes and the consumer's position, in one
-transaction of its own.
+transaction apart from the slice's.
 
-New steps are read from the table `facts` (`consume`, `fold_from_store`), or come as messages (`fold_messages`).
+New steps are read from the table `facts` (`consume`, `fold_from_store`), or come as messages (`fold_messages`). Who
+reads them for others as well, in one transaction, hands them to `take_in`.
 `engine.views.performance` reads the figures for people.
 """
 
@@ -9,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from consumers.performance.fold import Cell, Contribution, Figure, OutcomeRow, decode, encode, fold
+from consumers.performance.fold import JUDGED, Cell, Contribution, Figure, OutcomeRow, decode, encode, fold
 from engine import failpoints
 from engine.store import figures, steps, unpublished_figures
 from engine.store.database import Connection, Database
 from engine.store.figures import ContributionRow
+from engine.store.rows import StepRow
 from engine.store.steps import Positions, StepRange
 from schemas import facts
 
@@ -22,12 +24,12 @@ WIDE = 2000
 """Missing steps that one transaction still folds beside those that came."""
 
 
-def consume(database: Database, limit: int = 500) -> int:
-    """Fold the next steps of the store, about `limit` at most. Returns how many; 0 when nothing is new.
+def consume(database: Database, at_hand: Sequence[StepRow] = (), limit: int = 500) -> int:
+    """Fold the next steps, those `at_hand` or about `limit` of the store. Returns how many; 0 when nothing is new.
 
     FactsGap where a step is missing.
     """
-    return _from_store(database, limit, None, note=False)
+    return _from_store(database, limit, None, note=False, at_hand=at_hand)
 
 
 def fold_from_store(database: Database, partitions: Collection[int] | None = None, limit: int = 2000) -> int:
@@ -43,12 +45,20 @@ def fold_rest(database: Database, show: Callable[[int], object], *, note: bool) 
         show(folded)
 
 
-def _from_store(database: Database, limit: int, partitions: Collection[int] | None, note: bool) -> int:
+def _from_store(
+    database: Database,
+    limit: int,
+    partitions: Collection[int] | None,
+    note: bool,
+    at_hand: Sequence[StepRow] = (),
+) -> int:
     with database.begin() as connection:
-        rows = steps.read_new(connection, NAME, limit, partitions)
+        rows = steps.read_new(connection, NAME, limit, partitions, at_hand)
         if not rows:
             return 0
-        _write(connection, [steps.step_of(row) for row in rows], note)
+        news = [steps.step_of(row) for row in rows]
+        take_in(connection, news, note=note)
+        steps.move_on(connection, [NAME], news)
         failpoints.hit("fold.before_commit")
     failpoints.hit("fold.after_commit")
     return len(rows)
@@ -79,7 +89,8 @@ def fold_messages(
             if found.missing <= WIDE:
                 missing = [steps.step_of(row) for row in steps.read_ranges(connection, NAME, sorted(found.gaps))]
                 if ordered := sorted(found.fresh + missing, key=lambda step: (step.partition, step.n)):
-                    _write(connection, ordered, note=True)
+                    take_in(connection, ordered, note=True)
+                    steps.move_on(connection, [NAME], ordered)
                 failpoints.hit("fold.before_commit")
                 break
         between()
@@ -134,12 +145,14 @@ def rebuild(database: Database, *, note: bool = False) -> int:
         return sum(steps.read_ends(connection).values())
 
 
-def _write(connection: Connection, news: Sequence[facts.Step], note: bool) -> None:
-    """Fold steps, and write the result and the positions. The positions are locked.
+def take_in(connection: Connection, news: Sequence[facts.Step], *, note: bool) -> None:
+    """Fold steps, and write the result. The consumer's positions are locked.
 
     Each contribution, each cell and each outcome is written once, in the order of their keys.
     """
-    stored = figures.read_contributions(connection, {step.case for step in news})
+    moved = {step.case for step in news if not JUDGED.isdisjoint(map(type, step.facts))}
+    moved -= {step.case for step in news if step.seq == 1}  # of them nothing is stored yet
+    stored = figures.read_contributions(connection, moved) if moved else {}
     held: dict[str, Contribution | None] = {case: decode(body) for case, body in stored.items()}
     partition: dict[str, int] = {}
     total: defaultdict[tuple[str, Cell], int] = defaultdict(int)
@@ -161,4 +174,3 @@ def _write(connection: Connection, news: Sequence[facts.Step], note: bool) -> No
     figures.write_fold(connection, contributions, changes, stopped)
     if note:
         unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)
-    steps.move_on(connection, NAME, news)

@@ -103,6 +103,7 @@ def run(settings: Settings, stop: threading.Event, opened: Callable[[str], None]
         )
         stack.callback(worker.close)
         role = Role(settings, topics, worker, publisher)
+        counts.ready.set_function(lambda: not role.ready())
         status = StatusServer(settings.listen, counts.registry, role.ready)
         stack.callback(status.close)
         publisher.start()

@@ -23,10 +23,12 @@ cells, and adds an outcome for each clock that it stops.
    - `overdue`          the first total deadline missed, at its day. An order that moves the deadline later
      does not erase it, nor does an ending other than closing
 
-5. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
+5. An order may name the responsible unit of the clock that it starts. The contribution keeps it until that clock stops:
+   its outcome names the unit beside the one that is charged, and says whether its deadline was missed.
+6. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
    its end and the unit charged. What it had consumed by then stands in its fact. `claimed:<clock>` counts there those
    on time that came after their deadline and rest on the sender's word.
-6. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
+7. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
    应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
    whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
    deadline had passed before. Closed among the closable are on_time + overdue_closed, so no rate exceeds
@@ -38,6 +40,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas import facts
 from schemas.members import Fact
@@ -71,16 +74,36 @@ class Lapse(NamedTuple):
     charged: facts.Unit | None = None
 
 
+class ResponsibleUnit(NamedTuple):
+    """The unit that the order of a clock named; the clock runs."""
+
+    clock: str
+    level: int
+    unit: str
+
+
 class Contribution(Struct, frozen=True, array_like=True):
-    """What a case contributes to cells that may still move: the deadlines it missed, in the order it missed
-    them."""
+    """What a case contributes to cells that may still move: the deadlines it missed, in the order it missed them; and
+    the responsible units of its clocks that run."""
 
     lapses: tuple[Lapse, ...] = ()
+    units: tuple[ResponsibleUnit, ...] = ()
 
     @property
     def overdue(self) -> Place | None:
         """Where its first missed total deadline counts."""
         return next((lapse.place for lapse in self.lapses if lapse.clock == TOTAL), None)
+
+    def unit_of(self, clock: str, level: int) -> str:
+        """The responsible unit of a clock that runs; empty: none was named."""
+        return next((each.unit for each in self.units if each[:2] == (clock, level)), "")
+
+    def naming(self, clock: str, level: int, unit: str) -> "Contribution":
+        """The same, with another responsible unit of a clock, or with none."""
+        if self.unit_of(clock, level) == unit:
+            return self
+        others = [each for each in self.units if each[:2] != (clock, level)]
+        return Contribution(self.lapses, (*others, *([ResponsibleUnit(clock, level, unit)] if unit else ())))
 
 
 class Figure(Struct, frozen=True):
@@ -130,6 +153,8 @@ class OutcomeRow(Struct, frozen=True):
     charged_post: str
     consumed: int
     claimed: bool
+    unit: str
+    lapsed: bool
 
 
 Cell = tuple[str, Place]
@@ -155,15 +180,21 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
     cells: dict[Cell, int] = {}
     outcomes: list[OutcomeRow] = []
     before = after = contribution or NOTHING
-    declared = _COUNTS.get(step.definition, {})
+    declared, naming = _COUNTS.get(step.definition, {}), _NAMING.get(step.definition, {})
+    ordered: dict[tuple[str, int], str] = {}
     for fact in step.facts:
         kind = type(fact)
         if kind in declared:
             _add(cells, ((name, place) for name in counted(fact, declared[kind])), 1)
+        if kind in naming:
+            ordered[naming[kind], fact.stage] = fact.unit  # type: ignore[attr-defined]
+        elif ordered and type(fact) is facts.ClockStarted and (key := (fact.clock, fact.level)) in ordered:
+            after = after.naming(*key, ordered[key])
         if kind in _JUDGES:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
-                outcomes.append(_outcome(step, fact, charged_at(place, fact.charged)))
+                outcomes.append(_outcome(step, fact, charged_at(place, fact.charged), after))
+                after = after.naming(fact.clock, fact.level, "")
                 if fact.claimed:
                     _add(cells, [(f"claimed:{fact.clock}", charged_at(place, fact.charged))], 1)
                 if fact.result in UNFULFILLED:
@@ -191,7 +222,7 @@ def _add(cells: dict[Cell, int], changes: Iterable[Cell], value: int) -> None:
         cells[cell] = cells.get(cell, 0) + value
 
 
-def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place) -> OutcomeRow:
+def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place, held: Contribution) -> OutcomeRow:
     return OutcomeRow(
         step.case,
         fact.clock,
@@ -218,6 +249,8 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place) -> Outc
         charged.post,
         fact.consumed,
         fact.claimed,
+        held.unit_of(fact.clock, fact.level),
+        any(lapse[:4] == _key(fact) for lapse in held.lapses),
     )
 
 
@@ -240,7 +273,8 @@ def charged_at(place: Place, unit: facts.Unit | None) -> Place:
 def _lapsed(contribution: Contribution, fact: facts.ClockRung | facts.ClockStopped, place: Place) -> Contribution:
     if any(lapse[:4] == _key(fact) for lapse in contribution.lapses):
         return contribution
-    return Contribution((*contribution.lapses, Lapse(*_key(fact), place, fact.charged)))
+    lapse = Lapse(*_key(fact), place, fact.charged)
+    return replace(contribution, lapses=(*contribution.lapses, lapse))
 
 
 def _key(fact: facts.ClockFact) -> tuple[str, int, int, int]:
@@ -253,13 +287,25 @@ _JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = 
     facts.ClockStopped: lambda before, fact, place: (
         _lapsed(before, fact, place) if (fact.result == "overdue" or fact.lapsed) and not fact.again else before
     ),
-    facts.ClockRecharged: lambda before, fact, _: Contribution(
-        tuple(lapse._replace(charged=fact.charged) if lapse[:4] == _key(fact) else lapse for lapse in before.lapses)
+    facts.ClockRecharged: lambda before, fact, _: replace(
+        before,
+        lapses=tuple(
+            lapse._replace(charged=fact.charged) if lapse[:4] == _key(fact) else lapse for lapse in before.lapses
+        ),
     ),
-    facts.ClockContradicted: lambda before, fact, _: Contribution(
-        tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact))
+    facts.ClockContradicted: lambda before, fact, _: replace(
+        before, lapses=tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact))
     ),
 }
+
+_NAMING: dict[str, dict[type[Fact], str]] = {
+    name: {clock.unit: clock.name for clock in definition.clocks.values() if clock.unit is not None}
+    for name, definition in DEFINITIONS.items()
+}
+"""The clocks whose units orders name, of each kind of case, by the type of the order's fact."""
+
+JUDGED = frozenset((*_JUDGES, *(fact for named in _NAMING.values() for fact in named)))
+"""The facts for which a step needs what its case contributes so far."""
 
 
 # ---- what is counted once ----------------------------------------------------------------------------

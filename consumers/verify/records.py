@@ -4,15 +4,20 @@
 2. A record of an event can be read, and the row of its outcome names its digest, its case and its arrival; or the
    record has its dead letter. Rows of outcomes may vanish as soon as no resend counts as one.
 3. The position of a partition is above all that has an outcome, and its clock is the latest stamp that it has decided.
-   Every step carries the arrival of a record, and none an earlier one than the step before it, of its case alone where
-   one that stood has gone on; an event that waits says when it came.
+   The packs that became active in it, and what was archived, are those of its records, and its silences lie between
+   their arrivals. Every step carries the arrival of a record, and none an earlier one than the step before it, of its
+   case alone where one that stood has gone on; an event that waits says when it came.
 4. An event is done, waits or was refused as its last step says. What was refused has its dead letter.
+5. A home that an activation has entered has its row, also before it has come up for the first time.
+6. What waits for a case that stands is its record of the log.
 
-A log that is a topic is not read: what 2 and 3 say of records then goes for the part of it that is a table.
+A log that is a topic is not read: what 2 and 3 say of records then goes for the part of it that is a table, and of the
+silences those are known that a home told last.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 
 import msgspec
@@ -20,33 +25,42 @@ from msgspec import Struct
 
 from engine.errors import PackUnusable
 from engine.policies import Policies
+from engine.slice import archiving
+from engine.slice.entering import activations_of, course_of, subjects_of
 from engine.slice.reads import DecodedRecord, decode_row, find_seen
 from engine.slice.types import SKIP, UNDECIDABLE, key_of, old_key_of, settled_stamp
-from engine.store import checks, inbox_table, recount, slices, standing
+from engine.store import checks, inbox_table, inventory, slices, standing
 from engine.store.database import Connection
-from engine.store.rows import PartitionRow
+from engine.store.rows import InboxRow, PartitionRow
 from schemas import digests, facts
 from schemas.events import EVENT_TYPES
+from schemas.kinds.home import Home
+from workflows import case as cases
+from workflows import homes
 from workflows.policy import model
+from workflows.policy.index import Policy
 
 PAGE = 2000
 Finding = tuple[str, str, str, str]
 """What is wrong, where, what follows, what was found."""
 Verdicts = Mapping[tuple[int, int], Sequence[str]]
 """What was settled of records, by (partition, position)."""
-NO_EVENTS = ("tick", "pack", "release")
+NO_EVENTS = ("tick", "pack", "release", "archive")
 OUTCOME = ("digest", "case_id", "arrival")
 """What the row of an outcome has of its record."""
 
 
 class Arrivals(Struct):
-    """The arrivals of a partition's records, as its clock came to them."""
+    """The arrivals of a partition's records, as its clock came to them, and what its row has of them."""
 
     clock: int = 0  # after the last decided record
     next: int = 0  # of the first record that is not decided; a part of what is due before it may have fired
     decided: int = 0  # records that are at hand
     since: int = 0  # from which on the outcomes of events are kept
     known: set[int] = msgspec.field(default_factory=set)
+    packs: list[tuple[str, int]] = msgspec.field(default_factory=list)  # as activated: hash and arrival
+    silent: list[tuple[int, int, str]] = msgspec.field(default_factory=list)  # from, to, and the pack that was active
+    archives: str = ""  # what was archived, as a partition's row has it
     keys: set[int] = msgspec.field(default_factory=set)  # hashes of the keys of events that came already
 
 
@@ -61,8 +75,9 @@ def findings(connection: Connection) -> Iterator[Finding]:
             if right != wrong:
                 yield "pack", f"{pack.hash} {column}", repr(right), repr(wrong)
     verdicts = {(s.partition, s.position): s.verdict.split() for s in inbox_table.read_settlements(connection)}
-    since, last = outcomes_kept_since(connection), checks.last_outcomes(connection)
-    for row in slices.read_partitions(connection):
+    since, last, policies = outcomes_kept_since(connection), checks.last_outcomes(connection), Policies()
+    partitions = slices.read_partitions(connection)
+    for row in partitions:
         if (position := last.get(row.partition, -1)) >= row.position:
             yield (
                 "partition",
@@ -71,17 +86,22 @@ def findings(connection: Connection) -> Iterator[Finding]:
                 str(row.position),
             )
         arrivals = Arrivals(since=since.get(row.partition, row.clock + 1))
-        yield from of_records(connection, row, verdicts, arrivals)
+        yield from of_records(connection, row, verdicts, arrivals, policies)
         whole = arrivals.decided == row.position > 0  # none is missing, and none lies in a topic
         if not whole:  # else its records were asked for their outcomes
-            for case, n, source, id_ in recount.unseen(connection, row.partition, arrivals.since, tuple(EVENT_TYPES)):
+            for case, n, source, id_ in inventory.unseen(connection, row.partition, arrivals.since, tuple(EVENT_TYPES)):
                 place = f"{source} {id_} (partition {row.partition}, n {n}, case {case})"
                 yield "seen", place, "a row with what became of it", "none"
         if whole and row.clock not in (arrivals.clock, arrivals.next):
             yield "partition", f"{row.partition} clock", str(arrivals.clock), str(row.clock)
+        if whole and row.archives != arrivals.archives:
+            yield "partition", f"{row.partition} archives", repr(arrivals.archives), repr(row.archives)
+        yield from of_homes(connection, row, arrivals, policies, len(partitions), whole=whole)
         yield from of_steps(connection, row.partition, arrivals.known if whole else None)
     for partition, source, id_, follows, wrong in checks.outcomes_unlike_steps(connection, tuple(EVENT_TYPES)):
         yield "seen", f"{source} {id_} (partition {partition}) outcome", follows, wrong
+    for partition, position in standing.unlike_the_log(connection):
+        yield "waiting", f"record {partition}.{position}", "as it stands in the log", "another, for a case that stands"
     for partition, source, id_ in standing.lost(connection):
         yield "seen", f"{source} {id_} (partition {partition})", "a case that stands, for which it waits", "none"
     for partition, source, id_, reason in checks.refusals_without_letter(connection):
@@ -91,8 +111,8 @@ def findings(connection: Connection) -> Iterator[Finding]:
 def outcomes_kept_since(connection: Connection) -> dict[int, int]:
     """The arrival (ms) from which on the outcome of an event is kept, by partition: older ones may vanish. It is the
     shortest window for resends that was ever active. A partition that has decided nothing yet has none."""
-    policies, arrived, since = Policies(), recount.clocks(connection), dict[int, int]()
-    for partition, packs in recount.activations(connection).items():
+    policies, arrived, since = Policies(), inventory.clocks(connection), dict[int, int]()
+    for partition, packs in inventory.activations(connection).items():
         activated: list[tuple[str, int]] = msgspec.json.decode(packs)
         windows = list[int]()
         for digest, _ in activated:
@@ -103,7 +123,9 @@ def outcomes_kept_since(connection: Connection) -> dict[int, int]:
     return since
 
 
-def of_records(connection: Connection, row: PartitionRow, verdicts: Verdicts, arrivals: Arrivals) -> Iterator[Finding]:
+def of_records(
+    connection: Connection, row: PartitionRow, verdicts: Verdicts, arrivals: Arrivals, policies: Policies
+) -> Iterator[Finding]:
     """The records of a partition page by page, with what became of them; their arrivals are noted."""
     position = 0
     while page := inbox_table.read(connection, row.partition, position, PAGE):
@@ -114,14 +136,57 @@ def of_records(connection: Connection, row: PartitionRow, verdicts: Verdicts, ar
             verdict = verdicts.get((row.partition, record.position), ())
             arrivals.next = max(arrivals.clock, settled_stamp(record.stamp, verdict))
             arrivals.known.add(arrivals.next)
+            known = record.position < row.position or row.clock == arrivals.next
+            if known and arrivals.packs and arrivals.next - arrivals.clock > homes.SILENCE_MS:
+                arrivals.silent.append((arrivals.clock, arrivals.next, arrivals.packs[-1][0]))
             if record.position < row.position:
                 arrivals.clock = arrivals.next
+                if SKIP not in verdict and UNDECIDABLE not in verdict:
+                    note_kind(record, arrivals, partial(policies.get, connection))
                 decided.append((decode_row(record), arrivals.clock))
         arrivals.decided += len(decided)
         yield from of_outcomes(connection, decided, verdicts, arrivals)
         position = page[-1].position + 1
         if position > row.position:
             break
+
+
+def note_kind(record: InboxRow, arrivals: Arrivals, policy: Callable[[str], Policy]) -> None:
+    """What a record has activated, or archived."""
+    if record.kind == "pack":
+        arrivals.packs.append((record.body, arrivals.clock))
+    elif record.kind == "archive":
+        with suppress(msgspec.DecodeError, PackUnusable):
+            window_ms = policy(arrivals.packs[-1][0]).options.duplicate_window_ms if arrivals.packs else 0
+            noted = PartitionRow(record.partition, record.position, 0, 0, 0, "", "[]", archives=arrivals.archives)
+            archiving.note(noted, record.body, arrivals.clock, window_ms)
+            arrivals.archives = noted.archives
+
+
+def of_homes(
+    connection: Connection, row: PartitionRow, arrivals: Arrivals, policies: Policies, count: int, *, whole: bool
+) -> Iterator[Finding]:
+    """What a partition keeps for its homes to follow, held against the records, of which it has all where it is
+    `whole`; and the rows of homes that an activation has entered. `count`: of partitions."""
+    activated, course = activations_of(row), course_of(row, partial(policies.get, connection))
+    if whole and activated != arrivals.packs:
+        yield "partition", f"{row.partition} packs", repr(arrivals.packs), repr(activated)
+    try:
+        bears = {digest: subjects_of(row, [course.policy(digest)], count) for digest, _ in activated}
+    except PackUnusable:
+        return  # a mismatch of its own
+    silences = [(begin, end) for begin, end, digest in arrivals.silent if bears.get(digest)]
+    if whole and course.silences != silences:
+        yield "partition", f"{row.partition} silences", repr(silences), repr(course.silences)
+    rows, ends = inventory.home_rows(connection, row.partition), {end for _, end in course.silences}
+    for id_, body in rows.items():
+        own = cases.decode(body).own
+        if isinstance(own, Home) and own.told and own.told not in ends:
+            yield "partition", f"{row.partition} silences", f"one that ends at {own.told}, as {id_} has told", "none"
+    owing = bears[activated[-1][0]] if bears else []
+    if rows.keys() & owing:  # else none was entered yet: the next start of a server does it
+        for id_ in sorted({*owing} - rows.keys()):
+            yield "case", id_, "a row of a home, in which something is owed", "none"
 
 
 def of_outcomes(

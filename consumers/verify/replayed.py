@@ -11,7 +11,7 @@ of a letter ended, what was published and told. Figures, outcomes and alerts fol
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from engine.errors import LogMismatch, PackUnusable
 from engine.runtime import Engine
 from engine.slice.types import Batch, settled_stamp
 from engine.store import checks, compare, inbox_table, slices, standing
-from engine.store.database import Connection, open_database
+from engine.store.database import Connection, Database, open_database
 from engine.store.rows import PartitionRow
 from workflows.turn import SENT, decode_sent
 
@@ -78,11 +78,16 @@ class Decided(NamedTuple):
 
 
 def replayed_beside(
-    engine: Engine, folder: Path, log: Iterable[bytes] | None = None, progress: Progress = lambda done: None
+    engine: Engine,
+    folder: Path,
+    log: Iterable[bytes] | None = None,
+    progress: Progress = lambda done: None,
+    snapshot: Callable[[Database], AbstractContextManager[Connection]] = Database.read,
 ) -> list[Mismatch]:
     """All differences between what is stored and what the log gives. `log`: lines of an exported one that was examined;
-    None: that of the database itself, table or topic. Nothing is written but in the folder."""
-    with engine.database.read() as connection:
+    None: that of the database itself, table or topic. `snapshot`: how to read it together with what has left it.
+    Nothing is written but in the folder."""
+    with snapshot(engine.database) as connection:
         try:
             with again(engine, connection, folder, log, progress) as (other, decided):
                 return list(mismatches(connection, other, decided, records=log is not None))

@@ -6,7 +6,7 @@ says how far the workers have come, so that the gateway goes ahead of them by a 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -14,8 +14,9 @@ from engine.cluster.backlog import Backlog
 from engine.cluster.inbox import KafkaInbox
 from engine.errors import StaleWriter
 from engine.inbox import Submission
+from engine.policies import Policies
 from engine.runtime import Engine
-from engine.slice.types import Answer, Released, key_of, old_key_of
+from engine.slice.types import Answer, Released, SliceResult, key_of, old_key_of
 from engine.store import dead_letters, incident_queries, slices
 from engine.store.database import FAILURES, Connection
 from engine.store.rows import InboxRow, SeenRow
@@ -32,8 +33,11 @@ LOOK_S = 0.25
 partitions that stand still go on."""
 HELD_S = 5.0
 """No event is held back for longer: the log takes it, whatever lies undecided there."""
-REST_S = 0.01
-"""How long is rested where events are held back, before it is looked again how far the workers have come."""
+APART_S = 0.01
+"""From one batch to the next, while events come or are held back: a message to the brokers costs the same for one event
+and for ten."""
+GLANCE_S = 0.05
+"""How often it is looked how far the workers have come, where nobody waits for it."""
 TRIES = 5
 """How often an operator's action is tried when the partition's owner moves on in between."""
 
@@ -45,6 +49,7 @@ class Gateway(Writer):
         super().__init__(engine)
         self.backlog = Backlog(engine.settings.slice_records)
         self._looked_s = 0.0  # when it was looked for what may take long
+        self._glanced_s = 0.0  # when it was looked how far the workers have come
 
     def call(self, action: Callable[[Engine], Any]) -> "Future[Any]":
         """Run an operator's action on the partitions as the database has them just now."""
@@ -71,12 +76,13 @@ class Gateway(Writer):
 
     def run_once(self) -> float:
         """Append, keep, act, and tell outcomes."""
-        return REST_S if not self.write_batch() and self._queue else 0.0  # else `append_queued` rests
+        return self.rest_s(APART_S) if self.write_batch() or self._queue else 0.0  # else `append_queued` rests
 
     def write_batch(self) -> bool:
         """Append, keep, act, and look for outcomes that are waited for. Whether anything happened."""
         self.engine.now()
-        busy = self.append_queued() | self.keep_letters() | self.run_calls()
+        appended, _ = self.append_queued()
+        busy = appended | self.keep_letters() | self.run_calls()
         busy = self.look() or busy
         self.engine.look_after()
         self.engine.wall.log_changes()
@@ -88,10 +94,10 @@ class Gateway(Writer):
             return most
         return min(most, self.backlog.room())
 
-    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        rows = super().append(wanted, now)
+    def append(self, wanted: Sequence[Submission], now: int) -> tuple[list[InboxRow], SliceResult | None]:
+        rows = self.engine.append(wanted, now)
         self.backlog.add(rows, time.monotonic())
-        return rows
+        return rows, None
 
     def look(self) -> bool:
         """Look how far the workers have come, and resolve the outcomes of what they have decided meanwhile. Whether
@@ -100,16 +106,20 @@ class Gateway(Writer):
         self._waiting = {place: ask for place, ask in self._waiting.items() if ask.outcome and not ask.outcome.done()}
         slowly = bool(self._parked) or self.backlog.stands()
         slowly = slowly and time.monotonic() - self._looked_s >= LOOK_S
-        if not (self._waiting or slowly or self.backlog.undecided()):
+        waited_for = self._waiting or slowly or not self.backlog.room()
+        if not (waited_for or (self.backlog.undecided() and time.monotonic() - self._glanced_s >= GLANCE_S)):
             return False
+        self._glanced_s = time.monotonic()
         decided, answers, released = dict[int, int](), list[Answer](), list[Released]()
         try:
             with self.engine.database.read() as connection:
                 decided = incident_queries.read_positions(connection)
-                for (partition, position), ask in self._waiting.items():
-                    if position < decided[partition]:
-                        event = decode_record(ask.submission.body).event
-                        answers.append(read_answer(connection, partition, position, event))
+                events = {
+                    place: decode_record(ask.submission.body).event
+                    for place, ask in self._waiting.items()
+                    if place[1] < decided[place[0]]
+                }
+                answers = read_answers(connection, self.engine.policies, events)
                 if slowly:
                     self._looked_s = time.monotonic()
                     known = slices.read_seen(connection, sorted(self._parked))
@@ -126,16 +136,24 @@ def refusal_of(seen: SeenRow) -> Refusal | None:
     return Refusal(Reason(seen.reason), seen.field, seen.detail) if seen.reason else None
 
 
-def read_answer(connection: Connection, partition: int, position: int, event: Envelope) -> Answer:
-    """The outcome of an event at a position that has been decided: of the first one, or of a repetition."""
-    key = key_of(partition, event)
-    rows = {row.key: row for row in slices.read_seen(connection, [key, old_key_of(key)])}
-    seen = rows.get(key) or rows.get(old_key_of(key))
-    wait = wait_of_seen(connection, seen) if seen is not None else None
-    if seen is not None and seen.position == position:
-        return Answer(partition, position, seen.outcome, refusal_of(seen), wait=wait)
-    letter = dead_letters.read(connection, f"{partition}.{position}")
-    if letter is not None:
-        refusal = Refusal(Reason(letter.reason), letter.field, letter.detail)
-        return Answer(partition, position, "conflict" if refusal.reason == Reason.CONFLICT else "refused", refusal)
-    return Answer(partition, position, "duplicate", None, seen.outcome if seen else "", wait)
+def read_answers(
+    connection: Connection, policies: Policies, events: Mapping[tuple[int, int], Envelope]
+) -> list[Answer]:
+    """The outcomes of events by partition and position, all of which are decided: each of the first one, or of a
+    repetition. What is known of them is asked for at once."""
+    keys = {place: key_of(place[0], event) for place, event in events.items()}
+    asked = sorted({key for new in keys.values() for key in (new, old_key_of(new))})
+    rows = {row.key: row for row in slices.read_seen(connection, asked)} if asked else {}
+    answers = list[Answer]()
+    for (partition, position), key in keys.items():
+        seen = rows.get(key) or rows.get(old_key_of(key))
+        wait = wait_of_seen(connection, policies, seen) if seen is not None else None
+        if seen is not None and seen.position == position:
+            answers.append(Answer(partition, position, seen.outcome, refusal_of(seen), wait=wait))
+        elif (letter := dead_letters.read(connection, f"{partition}.{position}")) is not None:
+            refusal = Refusal(Reason(letter.reason), letter.field, letter.detail)
+            outcome = "conflict" if refusal.reason == Reason.CONFLICT else "refused"
+            answers.append(Answer(partition, position, outcome, refusal))
+        else:
+            answers.append(Answer(partition, position, "duplicate", None, seen.outcome if seen else "", wait))
+    return answers

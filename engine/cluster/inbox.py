@@ -26,7 +26,7 @@ from schemas.envelope import decode_record
 from schemas.partition import home_of
 from schemas.topics import Topics
 
-KINDS = ("event", "tick", "pack", "release")
+KINDS = ("event", "tick", "pack", "release", "archive")
 SILENT_S = 30.0
 """How long a reader of the whole log waits for a message that is there."""
 

@@ -239,6 +239,33 @@ def release_paused_records(consumer: KafkaConsumer) -> None:
         fetcher._next_partition_records = None
 
 
+def with_rest_of_fetch(consumer: KafkaConsumer) -> set[int]:
+    """The partitions (of one topic) of which a part of a fetch was handed out, and the rest waits.
+
+    Symptom: `poll` hands out such rests before what has come meanwhile for other partitions, so that these wait for the
+    end of all of them. Seen in 3.0.12; the rests are kept since https://github.com/dpkp/kafka-python/pull/2981
+    """
+    fetcher = consumer._fetcher
+    rests = [*fetcher._paused_partition_records.values(), fetcher._next_partition_records]
+    return {rest.topic_partition.partition for rest in rests if rest}
+
+
+TOGETHER_BYTES = 256 * 1024
+"""With so much at hand a broker answers at once."""
+
+
+def fetch_together(consumer: KafkaConsumer, wait_ms: int) -> None:
+    """Let brokers answer the next fetches with what has come within `wait_ms`; 0: with the first record, as soon as it
+    comes.
+
+    Symptom: `fetch_min_bytes` and `fetch_max_wait_ms` are fixed when a consumer is made, so that it waits for company
+    always or never, and a wait between two polls does not help, since the next fetch is sent before it and answered
+    with the first record that comes. Seen in 3.0.12; no upstream issue known.
+    """
+    least, most_ms = (TOGETHER_BYTES, wait_ms) if wait_ms else (1, consumer.config["fetch_max_wait_ms"])
+    consumer._fetcher.config |= {"fetch_min_bytes": least, "fetch_max_wait_ms": most_ms}
+
+
 # ---- producing ----------------------------------------------------------------------------------------------
 
 NO_DELIVERY_TIMEOUT_MS = 24 * 3_600_000

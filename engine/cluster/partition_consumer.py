@@ -11,7 +11,7 @@ here (`kafka_quirks` has the details).
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Any
 
@@ -47,6 +47,11 @@ ANSWER_MS = 5_000
 """How long an answer is waited for; the library would wait for ever."""
 AWAY_MS = 45_000
 """The group removes a member that does not fetch for so long. Until then a change of the group waits for it."""
+GLANCE_MS = 2
+"""How long a fetch waits that is not to hold anybody up."""
+COMPANY_MS = 25
+"""While records keep coming, a fetch waits so long for more of them, at most: a slice costs nearly the same for one and
+for ten. What comes after silence is fetched at once."""
 LOOK_S = 5.0
 """How often the position is committed, which is how a process hears that it was fenced, and the end of the log is asked
 for."""
@@ -147,10 +152,17 @@ class PartitionConsumer(KafkaInbox):
         """
         try:
             consumer = self._member()
-            self._pause_or_resume(consumer, rows, fetch)
-            kafka_quirks.release_paused_records(consumer)
             self._watch.resumed()
-            fetched = kafka_quirks.poll_through_rebalance(consumer, timeout_ms, JOIN_S)
+            self._drop_decided(rows)
+            prompt = self._tails.keys() - kafka_quirks.with_rest_of_fetch(consumer)
+            fetched: list[tuple[TopicPartition, Any]] = []
+            if 0 < len(prompt) < len(self._tails):  # else they would wait for what is left of all other fetches
+                self._pause_or_resume(consumer, rows, prompt if fetch else ())
+                fetched.extend(kafka_quirks.poll_through_rebalance(consumer, GLANCE_MS, JOIN_S).items())
+            self._pause_or_resume(consumer, rows, self._tails.keys() if fetch else ())
+            kafka_quirks.release_paused_records(consumer)
+            wait_ms = GLANCE_MS if fetched else timeout_ms
+            fetched.extend(kafka_quirks.poll_through_rebalance(consumer, wait_ms, JOIN_S).items())
             self._check_place(consumer, rows)
         except FencedInstanceIdError as error:
             raise Fenced(f"another process runs as {clients.instance(self.settings)!r}") from error
@@ -165,7 +177,12 @@ class PartitionConsumer(KafkaInbox):
             log.info("partitions are %s", [place.partition for place in self._assignment()])
         if self.taken_over or self._is_another_topic(consumer):
             return 0  # what was fetched may follow on nothing: `reload` seeks again
-        return sum(self._take(place.partition, messages) for place, messages in fetched.items())
+        return sum(self._take(place.partition, messages) for place, messages in fetched)
+
+    def wait_for_company(self, wanted: bool) -> None:
+        """Let the next fetches wait for company, for COMPANY_MS at most, or not."""
+        if self._consumer is not None:
+            kafka_quirks.fetch_together(self._consumer, COMPANY_MS if wanted else 0)
 
     def _member(self) -> KafkaConsumer:
         """The consumer. The first call joins the group."""
@@ -189,8 +206,8 @@ class PartitionConsumer(KafkaInbox):
             self._watch.restart()
         return self._consumer
 
-    def _pause_or_resume(self, consumer: KafkaConsumer, rows: dict[int, PartitionRow], fetch: bool) -> None:
-        """Drop the records that are decided, and fetch only what there is room for, each partition its share of it."""
+    def _drop_decided(self, rows: dict[int, PartitionRow]) -> None:
+        """Drop the records that are decided."""
         for partition, tail in self._tails.items():
             while tail and tail[0].position < rows[partition].position:
                 tail.popleft()
@@ -198,13 +215,17 @@ class PartitionConsumer(KafkaInbox):
                 tail.clear()
                 self.heads[partition] = max(rows[partition].position, self.origin.bases[partition])
                 self._seek(partition, self._offset(partition))
-        room = fetch and not self.is_full()
+
+    def _pause_or_resume(
+        self, consumer: KafkaConsumer, rows: dict[int, PartitionRow], partitions: Collection[int]
+    ) -> None:
+        """Fetch for these partitions, and only what there is room for, each its share of it."""
+        room = not self.is_full()
         share = max(1, ENOUGH // max(1, len(self._tails)))
         paused = consumer.paused()
         for place in self._assignment():
-            tail = self._tails.get(place.partition, deque())
-            works = place.partition in self._tails and place.partition not in self.lost
-            wanted = room and works and not rows[place.partition].halted and len(tail) < share
+            works = place.partition in partitions and place.partition not in self.lost
+            wanted = works and room and not rows[place.partition].halted and len(self._tails[place.partition]) < share
             if wanted and place in paused:
                 consumer.resume(place)
                 self._watch.progressed([place.partition])

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from engine.clock import now_ms
 from engine.cluster import kafka_quirks
-from engine.cluster.partition_consumer import PartitionConsumer
+from engine.cluster.partition_consumer import GLANCE_MS, PartitionConsumer
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import Relay
 from engine.errors import BrokerAway, BrokerRefuses, DatabaseUnusable, PackUnusable, StaleWriter
@@ -33,7 +33,9 @@ from schemas.topics import Topics
 log = logging.getLogger(__name__)
 
 IDLE_MS = kafka_quirks.MIN_POLL_MS
-"""How long a fetch waits for something."""
+"""How long a fetch waits for something, where nothing is at hand."""
+ENOUGH = 100
+"""So many records at once have company enough."""
 LOOK_S = 1.0
 """How often a partition is looked at that is halted, or in which a case stands."""
 STILL_S = 60.0
@@ -112,7 +114,8 @@ class Worker(Loop):
 
     def decide_batch(self) -> None:
         """Fetch, decide, publish, tick once."""
-        self.inbox.poll(IDLE_MS, self.engine.rows)
+        came = self.inbox.poll(GLANCE_MS if self.engine.backlog() else IDLE_MS, self.engine.rows)
+        self.inbox.wait_for_company(0 < came < ENOUGH)
         if self.inbox.taken_over:
             before = set(self.inbox.heads)
             self.engine.reload()

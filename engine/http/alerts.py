@@ -19,6 +19,7 @@ from litestar.response import Stream
 
 from engine.http.auth import still_has
 from engine.http.context import DoorContext
+from engine.http.listings import Listing
 from engine.http.problems import Problem, busy
 from engine.principals import Principal
 from engine.quotas import OverQuota
@@ -37,6 +38,7 @@ PAUSE_S = 0.05
 Status = Annotated[str, QueryParameter(description="firing, withdrawn or resolved.")]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: alerts of cases in its subtree.")]
 ClockName = Annotated[str, QueryParameter(description="Alerts of a clock of this name.")]
+Rung = Annotated[str, QueryParameter(description="Alerts of this rung (`kind`); due: one for each missed deadline.")]
 CaseId = Annotated[str, QueryParameter(description="Alerts of this case.")]
 Definition = Annotated[str, QueryParameter(description="Alerts of cases of this kind; without one of all kinds.")]
 Kind = Annotated[str, QueryParameter(description="alert or notice; without one both.")]
@@ -47,12 +49,13 @@ LastId = Annotated[str, QueryParameter(description="What the header `Last-Event-
 Since = Annotated[str, QueryParameter(description="RFC 3339: alerts that were raised at this instant or later.")]
 
 
-@get("/v1/alerts", summary="Alerts, the latest first", tags=["alerts"])
+@get("/v1/alerts", response_class=Listing, summary="Alerts, the latest first", tags=["alerts"])
 async def list_alerts(
     context: NamedDependency[DoorContext],
     status: Status = "",
     grid: Grid = "",
     clock: ClockName = "",
+    rung: Rung = "",
     case: CaseId = "",
     definition: Definition = "",
     since: Since = "",
@@ -65,6 +68,7 @@ async def list_alerts(
         status=status,
         grid=grid,
         clock=clock,
+        rung=rung,
         case=case,
         definition=definition,
         since=since,
@@ -75,13 +79,22 @@ async def list_alerts(
     return await context.read(lambda connection: alert_page(connection, context.policies, question, now))
 
 
+class Listener(msgspec.Struct, eq=False):
+    """An open stream: whose it is, and the last line of the feed that it needs no more."""
+
+    principal: str
+    after: int
+
+
 class Feed:
     """Wakes all subscribers when the feed has grown. It looks only while somebody listens."""
 
     def __init__(self, context: DoorContext) -> None:
         self.context = context
         self.listeners = Counter[str]()  # by principal
+        self.open: list[Listener] = []
         self.head = 0
+        context.counters.door.streams.feed_lag.set_function(self.lag)
         self._grown = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -94,23 +107,32 @@ class Feed:
         if self.listeners.total() >= SUBSCRIBERS:
             raise busy(f"{SUBSCRIBERS} subscribers listen already", "come again later, or read /v1/alerts")
 
-    def join(self, principal: Principal) -> bool:
-        """Count one more listener; the first one starts the looking. False where others were faster and there is no
+    def lag(self) -> int:
+        """How many lines the slowest listener has not been told yet. Another thread may ask."""
+        return max((0, *(self.head - listener.after for listener in tuple(self.open))))
+
+    def join(self, principal: Principal, after: int) -> "Listener | None":
+        """Count one more listener; the first one starts the looking. None where others were faster and there is no
         room any more."""
         try:
             self.check_room(principal)
         except (OverQuota, Problem):
-            return False
+            return None
+        listener = Listener(principal.name, after)
+        self.open.append(listener)
         self.listeners[principal.name] += 1
-        self.context.counters.subscribers.inc()
+        self.context.counters.door.streams.subscribers.inc()
+        self.context.counters.door.streams.subscribed.inc()
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._look())
-        return True
+        return listener
 
-    def leave(self, principal: Principal) -> None:
+    def leave(self, listener: "Listener", why: str) -> None:
         """Count one less; the last one ends the looking."""
-        self.listeners[principal.name] -= 1
-        self.context.counters.subscribers.dec()
+        self.open.remove(listener)
+        self.listeners[listener.principal] -= 1
+        self.context.counters.door.streams.subscribers.dec()
+        self.context.counters.door.streams.unsubscribed.labels(why).inc()
         if not self.listeners.total() and self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -174,8 +196,10 @@ async def stream(
 ) -> AsyncIterator[str]:
     """What was missed, then each line as it is told, and a comment now and then so that the connection stays open."""
     loop, (asks, epoch, after, restarted) = asyncio.get_running_loop(), start
-    if not feed.join(principal):  # here and not before: a stream that is never read never begins, and never leaves
+    listener = feed.join(principal, after)
+    if listener is None:  # here and not before: a stream that is never read never begins, and never leaves
         return
+    why = "left"
     try:
         event = "restarted" if restarted else "opened"
         yield f'retry: 2000\nid: {epoch}-{after}\nevent: {event}\ndata: {{"epoch":"{epoch}","number":{after}}}\n\n'
@@ -187,13 +211,18 @@ async def stream(
                 for number, line in lines:
                     yield f"id: {epoch}-{number}\nevent: alert\ndata: {msgspec.json.encode(line).decode()}\n\n"
                     spoke = loop.time()
+                listener.after = after
             if not more and feed.head <= after:
                 await feed.wait(min(STILL_S, max(0.0, spoke + HEARTBEAT_S - loop.time())))
             if loop.time() - spoke >= HEARTBEAT_S:
                 yield ": still here\n\n"
                 spoke = loop.time()
+        why = "closing" if context.closing.is_set() else "revoked"
+    except Exception:
+        why = "failed"
+        raise
     finally:
-        feed.leave(principal)
+        feed.leave(listener, why)
 
 
 ROUTES = [list_alerts, stream_alerts]

@@ -7,7 +7,8 @@ own that it lets resolve to 127.0.0.1 (seen in `Host`; it knows no token), or by
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 SAFE = ("GET", "HEAD", "OPTIONS")
 INJECTED = {"context", "feed", "request", "data"}
 """Parameters of handlers that do not come from a query."""
+ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
+"""Of bodies, as clients name them; what else stands in such a header is not repeated."""
 REALM = 'Bearer realm="gridpatrol"'
 LACKS: dict[Right, str] = {
     "actors": "publish: no post is listed under its `actors`",
@@ -32,9 +35,12 @@ LACKS: dict[Right, str] = {
 }
 """What a principal without a right may not do, and why."""
 
-Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+"""The framework hands one that is no coroutine to a thread, and copies its route for each of them: so guards are few,
+and wait for nothing."""
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether the authority of a request names this machine by a loopback name. False for what is no authority."""
     try:
@@ -71,7 +77,7 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
         )
 
 
-def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Find out who speaks, by the token of the request: it becomes the request's user."""
     principals = _principals(connection)
     if not principals.asked:
@@ -95,7 +101,12 @@ def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
 
 def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """The token of a request; empty: it shows none."""
-    scheme, token = connection.headers.get("authorization", "").partition(" ")[::2]
+    return token_in(connection.headers.get("authorization", ""))
+
+
+def token_in(authorization: str) -> str:
+    """The token of a header `Authorization`; empty: there is none in it."""
+    scheme, token = authorization.partition(" ")[::2]
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
@@ -111,8 +122,8 @@ def still_has(connection: ASGIConnection[Any, Any, Any, Any], right: Right) -> b
 def needs(right: Right) -> Guard:
     """Refuse principals that lack a right."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        known(connection, handler)
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        await known(connection, handler)
         principal: Principal = connection.user
         if not principal.has(right):
             raise Problem(
@@ -131,6 +142,14 @@ def needs(right: Right) -> Guard:
 def _principals(connection: ASGIConnection[Any, Any, Any, Any]) -> Principals:
     principals: Principals = connection.app.state["principals"]
     return principals
+
+
+def only_plain(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse a body that is encoded, by the name of its encoding where it is a known one."""
+    coding = connection.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        named = coding if coding in ENCODINGS else "this encoding"
+        raise Problem(415, "content_encoding", f"{named} is not read here", remedy="send the body as it is")
 
 
 def only_texts(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -155,3 +174,12 @@ def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handle
         if name not in known:
             remedy = f"it takes: {', '.join(sorted(known)) or 'none'}"
             raise BadQuestion(name, "this is no parameter of the route", remedy)
+
+
+async def proper(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """What every route asks of a request, whoever sends it."""
+    only_this_machine(connection, handler)
+    no_foreign_page(connection, handler)
+    only_texts(connection, handler)
+    only_plain(connection, handler)
+    only_known_parameters(connection, handler)

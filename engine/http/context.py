@@ -8,8 +8,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from engine.clock import now_ms
 from engine.http.problems import Problem, busy, doubted
@@ -51,7 +51,7 @@ class DoorContext:
         self.policies = Policies()
         self.principals = Principals(self.settings.principals)
         self.quotas = Quotas()
-        self.watch = Watch(self.counters)
+        self.watch = Watch(self.counters, self.settings, self.principals)
         self.shut = shut
         self.closing = closing or threading.Event()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="gridpatrol-door")
@@ -59,6 +59,7 @@ class DoorContext:
     def close(self) -> None:
         """End the reading threads and the streams."""
         self.closing.set()
+        self.watch.access.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     def now(self) -> int:
@@ -103,23 +104,11 @@ class DoorContext:
         if (doubt := self.writer.engine.wall.doubt()) is not None:
             raise doubted(doubt)
 
-
-async def done_within(future: "Future[Any]", timeout_s: float) -> bool:
-    """Wait for a future of another thread; whether it is done in time.
-
-    The future is watched and never cancelled, for its owner still sets its result.
-    """
-    if future.done():
-        return True
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-    def wake(_: "Future[Any]") -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(done.set)
-
-    future.add_done_callback(wake)
-    try:
-        await asyncio.wait_for(done.wait(), timeout_s)
-    except TimeoutError:
-        return future.done()
-    return True
+    def unready(self) -> str:
+        """Why nothing is taken just now, as far as this process knows by itself; empty: it is."""
+        try:
+            self.check_open()
+            self.check_clock()
+        except Problem as problem:
+            return str(problem)
+        return self.writer.unable()

@@ -21,6 +21,7 @@ from litestar.openapi.spec import License, Tag
 from litestar.response import Stream
 
 from engine.http.events import BATCH, SINGLE
+from engine.http.listings import CSV, Listing
 from engine.http.problems import MEDIA_TYPE
 from engine.views.alerts import FeedLine
 from schemas import examples, jsonschema
@@ -32,7 +33,7 @@ TITLE = "gridpatrol"
 ABOUT = (
     "Incidents of four-level grid management (四级网格化管理). Events come in as CloudEvents 1.0; what becomes of "
     "them is decided in the order in which they arrived. Errors are problem documents (RFC 9457). Instants are RFC "
-    "3339 with the offset of the policy pack's zone."
+    "3339 with the offset of the policy pack's zone. Large answers have an ETag, and are gzip where a client takes it."
 )
 TAGS = {
     "events": "What people and systems say, and what became of it.",
@@ -71,12 +72,13 @@ PROBLEMS = {
     401: "The door asks for a token, and this request has none that it knows.",
     403: "Who asks may not do this.",
     404: "There is none of this name.",
+    410: "It ended long ago and has been archived: the detail says where it lies.",
     405: "This route has no such method: `Allow` names those that it has.",
     408: "The request came too slowly, or not to its end.",
     409: "There is more than one, or it is not in a state for this.",
     413: "The request is larger than any may be, or its event is.",
     414: "The address is too long.",
-    415: "The content type is none that is taken here.",
+    415: "The content type of the body, or its encoding, is none that is taken here.",
     421: "A door without tokens answers to names of this machine only.",
     422: "The batch has too many events, or the pack cannot be used.",
     429: "The principal asks for more than its quota: send the same again after `Retry-After`.",
@@ -85,22 +87,27 @@ PROBLEMS = {
     503: "Not now: send the same again after `Retry-After`.",
 }
 """What each status other than success means."""
-ALWAYS = (400, 405, 408, 414, 421, 431, 500, 503)
+ALWAYS = (400, 405, 408, 414, 415, 421, 431, 500, 503)
 """What any route may answer: the limits of the wire, the framework, the guards of the whole door."""
+PUBLISHING = ("publish", "publish_batch")
+"""The handlers that take one event, and several."""
 OF_ROUTE: dict[str, tuple[int, ...]] = {
-    "publish": (413, 415, 422, 429),
+    "publish": (413, 422, 429),
+    "publish_batch": (413, 422, 429),
     "stream_alerts": (429,),
     "status": (404, 409),
-    "show_incident": (404,),
-    "activate": (422,),
+    "show_incident": (404, 410),
+    "activate": (409, 422),
     "replay_letter": (404, 409),
 }
 """What a route answers besides, by the name of its handler."""
 HEADERS: dict[str, dict[str, str]] = {
     "publish": {"Prefer": "`wait=N`: answer when the outcome is known, after N seconds at most (RFC 7240)."},
+    "publish_batch": {"Prefer": "`wait=N`: answer when all outcomes are known, after N seconds at most (RFC 7240)."},
     "stream_alerts": {"Last-Event-ID": "The id of the last line that was heard: what was told since comes first."},
 }
 """Headers that change an answer."""
+AS_CSV = "The same lines for a spreadsheet, with a byte order mark; the next page in `Link`."
 STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
 `data` is a `FeedLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after
 which lines follow, or `restarted` where the feed has begun anew.
@@ -147,8 +154,8 @@ def describe(
             operation["security"] = (
                 [] if name in open_names else [{}, {"token": []}]
             )  # without principals none is asked
-            if name == "publish":
-                operation["requestBody"] = body_of_events()
+            if name in PUBLISHING:
+                operation["requestBody"] = body_of_events(batch=name != PUBLISHING[0])
             elif "requestBody" in operation:
                 [kind] = sent(handler)
                 content = {"application/json": {"schema": shape_of[kind]}}
@@ -194,23 +201,27 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     else:
         media, shape = "text/plain", {"type": "string"}
     name = handler.handler_name
-    if name == "publish":
+    if name in PUBLISHING:
         statuses = [200, 202]
     text = {200: "The answer.", 202: "Taken, and durable; what comes of it is decided in its turn."}
     found: dict[str, Any] = {
         str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
     }
+    if handler.response_class is Listing:
+        found[str(handler.status_code)]["content"][CSV] = {"schema": {"type": "string", "description": AS_CSV}}
     wrong = {*ALWAYS, *OF_ROUTE.get(name, ()), *((401, 403) if is_guarded else ()), *((413,) if sent(handler) else ())}
     problem = {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}{ProblemDetails.__name__}"}}}
     return found | {str(status): {"description": PROBLEMS[status], "content": problem} for status in sorted(wrong)}
 
 
-def body_of_events() -> dict[str, Any]:
-    """What may be published: one event in either content type, or several."""
+def body_of_events(*, batch: bool) -> dict[str, Any]:
+    """What may be published: one event in either content type, or several. One operation for both would have clients
+    that cannot tell which of them they are given."""
     one = {"$ref": f"{SCHEMAS}Event"}
     sample = examples.event(next(iter(examples.DATA)))
     content: dict[str, Any] = {kind: {"schema": one, "example": sample} for kind in SINGLE}
-    content[BATCH] = {"schema": {"type": "array", "items": one}, "example": [sample]}
+    if batch:
+        content = {BATCH: {"schema": {"type": "array", "items": one}, "example": [sample]}}
     return {"required": True, "content": content}
 
 
@@ -250,14 +261,15 @@ def event_schemas() -> dict[str, Any]:
 
 
 def for_generators(value: Any) -> Any:
-    """A document as programs of other languages read it: lists for tuples, and no `items: false` behind the items of a
-    tuple, where `maxItems` says the same. A generator takes no `false` for a schema."""
+    """A document as programs of other languages read it: lists for tuples, and behind the items of a tuple what any of
+    them may be instead of `items: false`, where `maxItems` says the same. No generator takes `false` for a schema, and
+    no linter an array without `items`."""
     if isinstance(value, dict):
-        return {
-            name: for_generators(member)
-            for name, member in value.items()
-            if not (name == "items" and member is False and "maxItems" in value)
-        }
+        made = {name: for_generators(member) for name, member in value.items()}
+        if made.get("items") is False and "maxItems" in made:
+            kinds = list({msgspec.json.encode(one): one for one in made["prefixItems"]}.values())
+            made["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+        return made
     return [for_generators(item) for item in value] if isinstance(value, list | tuple) else value
 
 

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from engine.http.context import DoorContext
+from engine.http.listings import Listing
 from engine.views import duties
 from engine.views.duties import DutyPage, DutyQuestion, duty_page
 
@@ -26,7 +27,7 @@ Limit = Annotated[
 Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
 
 
-@get("/v1/duties", summary="Duties of posts: what is owed, recorded and left", tags=["duties"])
+@get("/v1/duties", response_class=Listing, summary="Duties of posts: what is owed, recorded and left", tags=["duties"])
 async def list_duties(
     context: NamedDependency[DoorContext],
     post: Post = "",

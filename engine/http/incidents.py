@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from engine.http.context import DoorContext
+from engine.http.listings import Listing
 from engine.views import incident_list
 from engine.views.incident_detail import IncidentDetail, incident_detail
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
@@ -48,7 +49,24 @@ Sort = Annotated[str, QueryParameter(description="due_at, opened_at or id; with 
 
 Category = Annotated[str, QueryParameter(description="Code of a category.")]
 Group = Annotated[str, QueryParameter(description="A group of categories.")]
+Search = Annotated[
+    str,
+    QueryParameter(
+        description="A short number, a reference of the sender's or an id: all cases that it fits, open and closed, of "
+        "any kind, in the order of their ids."
+    ),
+]
 Overdue = Annotated[bool, QueryParameter(description="Only cases whose deadline has passed.")]
+At = Annotated[
+    str,
+    QueryParameter(
+        description="RFC 3339 with a zone: what stood at this instant, as known then, by what had arrived up to it. "
+        "All other parameters ask about that instant too."
+    ),
+]
+ShownAt = Annotated[
+    str, QueryParameter(name="at", description="RFC 3339 with a zone: the case as it was known at this instant.")
+]
 Limit = Annotated[
     int, QueryParameter(description="Cases of a page.", schema_extra={"minimum": 1, "maximum": incident_list.MOST})
 ]
@@ -58,9 +76,10 @@ Id = Annotated[str, PathParameter(description="The case: `<home>.<UUIDv7>`.")]
 OPEN = {"true": True, "false": False, "all": None}
 
 
-@get("/v1/incidents", summary="The overdue desk: cases by what falls due", tags=["incidents"])
+@get("/v1/incidents", response_class=Listing, summary="The overdue desk: cases by what falls due", tags=["incidents"])
 async def list_incidents(
     context: NamedDependency[DoorContext],
+    search: Search = "",
     definition: Definition = "",
     overdue: Overdue = False,
     open: Open = "true",
@@ -72,12 +91,15 @@ async def list_incidents(
     category: Category = "",
     group: Group = "",
     due_before: Before = "",
+    at: At = "",
     sort: Sort = "due_at",
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> IncidentPage:
-    """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page."""
+    """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page, with all other parameters
+    as they were. `as_of` is the instant that the answer is of, and `reading` says which one that is."""
     question = IncidentQuestion(
+        search=search,
         definition=definition,
         overdue=overdue,
         open=OPEN[open],
@@ -89,6 +111,7 @@ async def list_incidents(
         category=category,
         group=group,
         due_before=due_before,
+        at=at,
         sort=sort,
         limit=limit,
         cursor=cursor,
@@ -98,10 +121,11 @@ async def list_incidents(
 
 
 @get("/v1/incidents/{id:str}", summary="One case in full", tags=["incidents"])
-async def show_incident(context: NamedDependency[DoorContext], id: Id) -> IncidentDetail:
-    """State, owner, clocks with what is left of them, what may be said next and by whom, and the whole history."""
+async def show_incident(context: NamedDependency[DoorContext], id: Id, at: ShownAt = "") -> IncidentDetail:
+    """State, owner, clocks with what is left of them, what may be said next and by whom, and the whole history; or all
+    of it as it was known at an instant."""
     now = context.now()
-    return await context.read(lambda connection: incident_detail(connection, context.policies, id, now))
+    return await context.read(lambda connection: incident_detail(connection, context.policies, id, now, at))
 
 
 ROUTES = [list_incidents, show_incident]

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from engine import admission
 from engine.errors import ClockDoubted
-from engine.http.context import DURABLE_S, DoorContext, done_within
+from engine.http.context import DURABLE_S, DoorContext
 from engine.http.problems import busy
+from engine.http.waiting import done_within
 from engine.principals import Principal
 from engine.slice.types import PENDING
 from engine.writer import Ask, Keeping

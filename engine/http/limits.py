@@ -152,7 +152,7 @@ class Gate:
         self._counters = counters
         self._tally = Tally(log)
         for why in Cut:
-            counters.cut.labels(why.value)
+            counters.door.cut.labels(why.value)
 
     def enter(self, peer: str) -> Cut | None:
         """Let one more connection of an address in, or say why not."""
@@ -161,13 +161,13 @@ class Gate:
         if self.peers[peer] >= self.settings.connections_per_peer:
             return Cut.PEER
         self.peers[peer] += 1
-        self._counters.connections.set(self.peers.total())
+        self._counters.door.connections.set(self.peers.total())
         return None
 
     def leave(self, peer: str) -> None:
         """A connection that was let in has ended."""
         _take(self.peers, peer, 1)
-        self._counters.connections.set(self.peers.total())
+        self._counters.door.connections.set(self.peers.total())
 
     def hold(self, peer: str, size: int) -> bool:
         """Keep bytes of a body until its request is answered; whether there is room. One address has half of it."""
@@ -183,7 +183,7 @@ class Gate:
 
     def count(self, why: Cut, peer: str) -> None:
         """Count a connection that is cut off, and say so in the log now and then."""
-        self._counters.cut.labels(why.value).inc()
+        self._counters.door.cut.labels(why.value).inc()
         self._tally.tell("connection.cut", why=why.value, example={"peer": peer})
 
     def look_every_s(self) -> float:

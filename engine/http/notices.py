@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from engine.http.context import DoorContext
+from engine.http.listings import Listing
 from engine.views.notices import MOST, NoticePage, NoticeQuestion, notice_page
 from workflows.policy.moves import MOVES
 
@@ -20,7 +21,7 @@ Limit = Annotated[int, QueryParameter(description="Notices of a page.", schema_e
 Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
 
 
-@get("/v1/notices", summary="Notices, the latest first", tags=["alerts"])
+@get("/v1/notices", response_class=Listing, summary="Notices, the latest first", tags=["alerts"])
 async def list_notices(
     context: NamedDependency[DoorContext],
     on: Move = "",

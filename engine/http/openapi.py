@@ -10,7 +10,8 @@ from engine.http.events import BATCH, SINGLE
 
 PAGE = """gridpatrol {version}
 
-  POST /v1/events            publish CloudEvents ({single}, {batch})
+  POST /v1/events            publish a CloudEvent ({single})
+  POST /v1/events/batch      publish several ({batch})
   GET  /v1/events/status     what became of one: ?source=&id=
   GET  /v1/incidents         the overdue desk: ?overdue=true&grid=&clock=&owner=&due_before=&sort=&cursor=
   GET  /v1/incidents/ID      one case in full, with its history

@@ -14,22 +14,23 @@ from litestar.params import JSONBody, PathParameter
 from msgspec import Struct
 
 from engine.errors import ClockDoubted, GridpatrolError
-from engine.http.context import DoorContext, done_within
+from engine.http.context import DoorContext
 from engine.http.problems import Problem, busy
-from engine.operations import clocks, erasure, resubmission, settlements, tries
-from engine.operations.auditing import audited
+from engine.http.waiting import done_within
+from engine.operations import activation, clocks, erasure, leaving, resubmission, settlements, tries
+from engine.operations.activation import ActivationRefused
 from engine.operations.clocks import ClockSettlement, ClockState
 from engine.operations.erasure import Erased, Erasure
+from engine.operations.leaving import ArchiveWanted
 from engine.operations.resubmission import Replayed
 from engine.operations.settlements import Settled
 from engine.operations.tries import Asked, Wanted
 from engine.packs import check_pack
 from engine.principals import Operator, Principal
 from engine.runtime import Engine
-from engine.store.audit import Act
 from engine.store.rows import InboxRow
 from engine.views.questions import check_text
-from workflows.policy.model import Pack, digest
+from workflows.policy.model import Pack
 
 LetterId = Annotated[str, PathParameter(description="The number of a dead letter.")]
 CaseId = Annotated[str, PathParameter(description="The case: `<home>.<UUIDv7>`.")]
@@ -59,11 +60,10 @@ async def activate(
         detail = f"the pack cannot be activated: {'; '.join(errors[:SHOWN])}{more}"
         raise Problem(422, "pack_unusable", detail, remedy="see `gridpatrol pack check DIR`", findings=errors[:MOST])
 
-    def install(engine: Engine) -> str:
-        with audited(engine.database, operator, Act.PACK_ACTIVATED, digest(data)):
-            return engine.install(data, engine.stamp(engine.rows))
-
-    return Activated(await _act(context, install))
+    try:
+        return Activated(await _act(context, lambda engine: activation.activate(engine, data, operator)))
+    except ActivationRefused as error:
+        raise Problem(409, "history", error.message, remedy=error.remedy) from error
 
 
 @post("/v1/operator/letters/{letter:str}/replays", status_code=200, tags=["operator"], summary="Replay a letter")
@@ -101,6 +101,17 @@ async def settle(
     check_text(data.verdict, "verdict")
     check_text(data.detail, "detail")
     await _act(context, lambda engine: settlements.settle(engine, data, operator))
+    return data
+
+
+@post("/v1/operator/archives", status_code=202, tags=["operator"], summary="Archive what ended long ago")
+async def archive(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[ArchiveWanted]
+) -> ArchiveWanted:
+    """Let every partition archive the cases that had ended before an instant (ms since 1970): what speaks to one of
+    them is refused from then on. Their rows leave with `gridpatrol archive write`."""
+    operator = operator_of(request)
+    await _act(context, lambda engine: leaving.order(engine, data, operator))
     return data
 
 
@@ -171,7 +182,7 @@ async def erase_letter(
     return await context.aside(lambda: erasure.forget(context.database, erased))
 
 
-ROUTES = [activate, replay_letter, settle, show_clock, settle_clock, try_again, erase, erase_letter]
+ROUTES = [activate, archive, replay_letter, settle, show_clock, settle_clock, try_again, erase, erase_letter]
 
 
 def operator_of(request: Request[Principal, Any, Any], account: str = "") -> Operator:
@@ -185,7 +196,7 @@ async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
     context.check_open()
     try:
         return await _done(context.writer.call(action))
-    except ClockDoubted:
+    except (ClockDoubted, ActivationRefused):
         raise
     except (ValueError, GridpatrolError) as error:
         raise Problem(400, "invalid", str(error)) from error

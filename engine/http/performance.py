@@ -8,12 +8,19 @@ from litestar.params import QueryParameter
 
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext
+from engine.http.listings import Listing
 from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 
 Definition = Annotated[str, QueryParameter(description="The kind of case; without one the main kind of the pack.")]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: the subtree that is summed up; the root by default.")]
-By = Annotated[str, QueryParameter(description="One row per grid, department, group, category, post or day.")]
+By = Annotated[
+    str,
+    QueryParameter(
+        description="One row per grid, level, department, group, category, post, day or unit, which is the responsible "
+        "unit that was ordered to do the work of a clock."
+    ),
+]
 Period = Annotated[
     str, QueryParameter(description="day, week, half_month, month, quarter, half, year or all; a month by default.")
 ]
@@ -27,9 +34,16 @@ Category = Annotated[str, QueryParameter(description="Code of a category.")]
 Post = Annotated[str, QueryParameter(description="Code of a post.")]
 ClockName = Annotated[str, QueryParameter(description="One clock alone, at the units that are charged with it.")]
 Published = Annotated[str, QueryParameter(description="true: each row also as it stood after the days of grace.")]
+At = Annotated[
+    str,
+    QueryParameter(
+        description="RFC 3339 with a zone: the figures as of this instant, as known then, by what had arrived up to "
+        "it; without a day those of the period that holds it."
+    ),
+]
 
 
-@get("/v1/performance", summary="Figures of a subtree", tags=["performance"])
+@get("/v1/performance", response_class=Listing, summary="Figures of a subtree", tags=["performance"])
 async def performance(
     context: NamedDependency[DoorContext],
     definition: Definition = "",
@@ -46,9 +60,10 @@ async def performance(
     post: Post = "",
     clock: ClockName = "",
     published: Published = "",
+    at: At = "",
 ) -> PerformancePage:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
-    behind each."""
+    behind each. Open cases stand beside them as of the period's end, or as of now while it runs (`standing_at`)."""
     question = PerformanceQuestion(
         definition=definition,
         grid=grid,
@@ -64,6 +79,7 @@ async def performance(
         post=post,
         clock=clock,
         published=published,
+        at=at,
     )
     now = context.now()
     try:

@@ -7,7 +7,7 @@ from typing import Any
 from engine.errors import ClockDoubted
 from engine.quotas import OverQuota
 from engine.views.event_status import AmbiguousEvent, UnknownEvent
-from engine.views.incident_detail import UnknownCase
+from engine.views.incident_detail import CaseArchived, UnknownCase
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 from schemas.refusals import Reason, Refusal
 
@@ -56,6 +56,7 @@ def refused(refusal: Refusal, dead_letter: str) -> Problem:
 UNANSWERABLE: dict[type[Unanswerable], tuple[int, str]] = {
     BadQuestion: (400, "query"),
     UnknownCase: (404, "unknown_case"),
+    CaseArchived: (410, "archived"),
     UnknownEvent: (404, "unknown_event"),
     AmbiguousEvent: (409, "ambiguous"),
     NoActivePack: (503, "no_pack"),

@@ -4,8 +4,17 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
+from engine.metrics.door import DoorCounters
 from workflows.policy.moves import MOVES
 
 if TYPE_CHECKING:
@@ -16,13 +25,40 @@ COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 BATCH_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
+def registry_of_process() -> CollectorRegistry:
+    """A registry that tells of the process itself: processor time, memory and files (on Linux), and what Python's
+    collector of garbage did."""
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
+
+
+def ready_gauge(registry: CollectorRegistry) -> Gauge:
+    """Whether a process can do its work; every role has it."""
+    return Gauge(
+        "gridpatrol_ready",
+        "1 while this process can do its work, 0 while it waits for something: its /readyz says what for.",
+        registry=registry,
+    )
+
+
 class Counters:
     """What a process with an engine counts."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry_of_process()
+        self.ready = ready_gauge(self.registry)
+        self.door = DoorCounters(self.registry)
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
         self.events = counter("gridpatrol_events_total", "Events decided, by type and outcome.", ("type", "outcome"))
+        self.remarks = counter(
+            "gridpatrol_position_remarks_total",
+            "Reports whose position lies elsewhere than their grid, off the map, or at 0/0.",
+            ("remark",),
+        )
+        for remark in ("elsewhere", "off_map", "no_position"):
+            self.remarks.labels(remark)
         self.breaches = counter(
             "gridpatrol_clock_breaches_total", "Deadlines that passed, by clock and level.", ("clock", "level")
         )
@@ -57,26 +93,6 @@ class Counters:
         )
         for what in ("case", "partition"):
             self.defects.labels(what)
-        self.queued = gauge("gridpatrol_queue_events", "Events at this door that wait to be written.")
-        self.queue_oldest = gauge(
-            "gridpatrol_queue_oldest_seconds", "How long the event has waited to be written that has waited longest."
-        )
-        self.refused = counter(
-            "gridpatrol_refused_total",
-            "Events that this door refused, by reason and whether they were kept; the rules refuse others.",
-            ("reason", "kept"),
-        )
-        self.denied = counter(
-            "gridpatrol_denied_total",
-            "Requests that this door did not allow: nobody known, no right, over a quota.",
-            ("status", "reason"),
-        )
-        self.requests = counter(
-            "gridpatrol_http_requests_total",
-            "Requests that this door answered, by route, method and class of status; HEAD counts as GET.",
-            ("route", "method", "status"),
-        )
-        self.subscribers = gauge("gridpatrol_subscribers", "Alert streams that are open at this door.")
         self.deliveries = counter(
             "gridpatrol_alert_deliveries_total",
             "Lines of the alert feed told, by channel and outcome.",
@@ -87,12 +103,6 @@ class Counters:
         )
         for move in (*MOVES, "daily"):
             self.notices.labels(move)
-        self.connections = gauge("gridpatrol_connections_open", "Connections that the door has let in.")
-        self.cut = counter(
-            "gridpatrol_connections_cut_total",
-            "Connections that the door cut off because of a limit, by which one.",
-            ("why",),
-        )
 
     def count(self, result: "SliceResult") -> None:
         """Take in what a slice did."""
@@ -101,6 +111,8 @@ class Counters:
         for (clock, level), number in result.counts.breaches.items():
             self.breaches.labels(clock, str(level)).inc(number)
         self.defects.labels("case").inc(result.counts.stood)
+        for remark, number in result.counts.remarks.items():
+            self.remarks.labels(remark).inc(number)
         for late_ms in result.counts.lateness:
             self.lateness.observe(late_ms / 1000)
 
@@ -119,7 +131,8 @@ class FoldCounters:
     """What the role counts that folds the figures out of the facts topic."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry_of_process()
+        self.ready = ready_gauge(self.registry)
         self.steps = Counter(
             "gridpatrol_fold_steps_total",
             "Steps: folded, skipped (came again), filled (out of the store), undecodable, unknown, refused.",

@@ -1,7 +1,11 @@
 """Replaying dead letters: an operator's record carries the original, and it is decided anew.
 
-The decision is made under the pack and the case as they are now. What was sealed of the original stays sealed.
+The decision is made under the pack and the case as they are now, but the event has come when it came first: its own
+instant is believed within the allowance before that, and else that arrival counts. The store knows it, and nobody's
+bytes say it. What was sealed of the original stays sealed.
 """
+
+from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -11,12 +15,15 @@ from engine.errors import GridpatrolError
 from engine.inbox import Submission
 from engine.principals import LOCAL, OURS, Operator, Principal, Principals, check
 from engine.runtime import Engine
-from engine.slice.types import PENDING, Answer
-from engine.store import audit, dead_letters
+from engine.slice.types import PENDING, Answer, keys_of
+from engine.store import audit, dead_letters, slices
 from engine.store.audit import Act
 from engine.store.dead_letters import Letter
-from schemas.envelope import decode_record, encode_record
+from schemas.digests import all_of
+from schemas.envelope import decode_data, decode_record, encode_record
+from schemas.events import EVENT_TYPES
 from schemas.instants import written
+from schemas.members import EventData
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 
@@ -29,7 +36,8 @@ class Replayed(Struct, frozen=True):
     """What became of a replayed letter: done, parked, refused, duplicate, `released` for a failed firing, or pending:
     in the log, and not decided yet.
 
-    Of a parked one, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
+    Of a parked one, `waits_for` names the types of events that end its wait, empty where time alone does, and `until`
+    is the instant that ends it in vain.
     """
 
     letter: str
@@ -47,8 +55,10 @@ class NotReplayable(GridpatrolError):
     remedy = "Its sender has to send the event again."
 
 
-def resubmission(letter: Letter, body: str | None, partitions: int, principals: Principals) -> Submission:
+def resubmission(letter: Letter, body: str | None, came: int, partitions: int, principals: Principals) -> Submission:
     """The record that replays a letter; NotReplayable. A firing that failed is released: its case's clocks run again.
+
+    `came`: when the event arrived first (ms), see `read`.
 
     A letter without a position may have been refused before its sender was checked, so the sender has to be one that
     may speak for the actor now.
@@ -81,15 +91,24 @@ def resubmission(letter: Letter, body: str | None, partitions: int, principals: 
             why = f"{received.reason}{where}: {received.detail}"
             raise NotReplayable(f"letter {letter.id} is still refused: {why}", remedy="")
         submission, _ = received
-        record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id)
+        record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id, came=came)
         return msgspec.structs.replace(submission, body=encode_record(record).decode())
     try:
         record = decode_record(body)
     except msgspec.DecodeError as error:
         raise NotReplayable(f"letter {letter.id} is no event") from error
     # It is decided as this release decides, whatever release wrote it down, and an operator's events have no quota.
-    forms = record.digests or (record.digest,)
-    record = msgspec.structs.replace(record, letter=letter.id, digests=forms, principal="", parked=0)
+    record = msgspec.structs.replace(
+        record,
+        letter=letter.id,
+        digests=record.digests or (record.digest,),
+        principal="",
+        parked=0,
+        came=record.came or came,  # a letter of a replay that was refused again has the first one's
+    )
+    data = decode_data(record.event) if record.event.type in EVENT_TYPES else None
+    if isinstance(data, EventData):
+        record = msgspec.structs.replace(record, measured=data.measured)
     partition = partition_of(home_of(record.event.subject), partitions)
     return Submission(partition, "event", OPERATOR, encode_record(record).decode())
 
@@ -100,11 +119,20 @@ def begin(engine: Engine, id_: str, operator: Operator) -> str:
         return audit.write(connection, operator, Act.LETTER_REPLAYED, id_, audit.BEGUN)
 
 
-def read(engine: Engine, id_: str) -> tuple[Letter, str | None] | None:
-    """A letter and its sealed bytes."""
+def read(engine: Engine, id_: str) -> tuple[Letter, str | None, int] | None:
+    """A letter, its sealed bytes, and when its event arrived first (ms): when the letter was written, or earlier, where
+    it had waited for its case until then."""
     with engine.database.read() as connection:
         letter = dead_letters.read(connection, id_)
-        return (letter, dead_letters.read_sealed(connection, letter.token)) if letter else None
+        if letter is None:
+            return None
+        body, came = dead_letters.read_sealed(connection, letter.token), letter.at
+        if body is not None and letter.partition is not None:
+            with suppress(msgspec.DecodeError):
+                record = decode_record(body)
+                known, meant = slices.read_seen(connection, keys_of(letter.partition, record.event)), all_of(record)
+                came = min([came, *(row.arrival for row in known if not set(meant).isdisjoint(row.digest.split()))])
+        return letter, body, came
 
 
 def replay(engine: Engine, id_: str, operator: Operator) -> Replayed:

@@ -8,20 +8,29 @@ import logging
 from collections.abc import Collection
 from functools import partial
 
+import msgspec
+
 from engine import failures
-from engine.slice.entering import active_at, course_of
+from engine.slice import archiving
+from engine.slice.coming_up import active_since, is_activation, row_due
+from engine.slice.entering import activations_of, active_at, course_of
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import VOICES, firing_name
 from engine.slice.writes import SliceWrites
 from engine.store import standing
 from engine.store.rows import PartitionRow, StandingRow
-from workflows import decide, homes
+from schemas import facts
+from schemas.kinds import incident
+from schemas.partition import home_of
+from schemas.refusals import Reason, Refusal
+from workflows import decide, homes, merging, succession
 from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
-from workflows.definitions import is_home, is_spread
+from workflows.decision import Send
+from workflows.definitions import comes_up, is_home, is_spread
 from workflows.policy.index import Policy
-from workflows.turn import Others, Result, Sent
+from workflows.turn import SENT, Others, Result, Sent
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +53,24 @@ class HomeCases(Others):
         self.reads.fetch(ids, standing_too=self.row.standing > 0)
 
     def find(self, id_: str) -> Case | None:
-        """A case. If its body cannot be read, the error is raised."""
+        """A case, unless it is archived. If its body cannot be read, the error is raised."""
         self.reads.fetch([id_], standing_too=self.row.standing > 0)
-        return self.reads.case(id_)
+        return None if self.archived(id_) else self.reads.case(id_)
+
+    def archived(self, id_: str) -> bool:
+        """Whether a case is archived for the record that is decided."""
+        return self.reads.is_archived(id_, archiving.before_of(self.row, self.row.position))
 
     def rules(self, case: Case, register: Policy) -> Policy:
         """The policy pinned to a case."""
         return self.reads.policy(case.policy) if case.policy else register
+
+    def register(self, case: Case, active: Policy) -> Policy:
+        """The pack of the instant at which something is due of a case that comes up later: another one may have become
+        active meanwhile."""
+        if not is_spread(case) or case.next_at is None:
+            return active
+        return self.reads.policy(active_at(self.row, case.next_at))
 
     def stands(self, id_: str) -> bool:
         """Whether a case stands."""
@@ -80,7 +100,8 @@ class HomeCases(Others):
 
 
 class Decisions:
-    """Decides for one partition. `row` is numbered on; `active` is the pack that is active at the record."""
+    """Decides for one partition. `row` is numbered on; `active` is the pack that is active at the record, `since` an
+    arrival."""
 
     def __init__(
         self, reads: SliceReads, writes: SliceWrites, row: PartitionRow, active: Policy | None, others: HomeCases
@@ -89,6 +110,7 @@ class Decisions:
         self.writes = writes
         self.row = row
         self.active = active
+        self.since = 0 if active is None else active_since(activations_of(row), active.hash)
         self.others = others
 
     def policies(self, case: Case) -> tuple[Policy, Policy]:
@@ -103,54 +125,85 @@ class Decisions:
             raise record.failure
         body, data = record.body, record.data
         assert body is not None and data is not None
+        if (refusal := self.refused_as_archived(body.event.subject, data.acts_on, record.row.position)) is not None:
+            return self.writes.refuse(record, arrival, refusal)
+        self.hear_of_before(body.event.subject, arrival, arrival)
         case = self.reads.case(body.event.subject) or Case(id=body.event.subject)
         rules, register = self.policies(case)
         if nearby is None:
-            nearby = self.reads.neighbours(data, case.id, register)
+            nearby = self.reads.neighbours(data, body, register)
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         room = partial(self.reads.room, case, body.principal)
         result = decide.take(case, incoming, rules, register, nearby, room, self.others)
         own = result.outcomes[0]
         self.enter(result, arrival, voice)
         self.writes.remember(record, arrival, own)
-        self.writes.answer(record, own.outcome, own.refusal, case=result.case)
+        self.writes.answer(record, own.outcome, own.refusal, case=result.case, register=self.active)
         if own.refusal:
             self.writes.bury(record, arrival, own.refusal)
+
+    def refused_as_archived(self, id_: str, acts_on: str, position: int) -> Refusal | None:
+        """The refusal of a record at a position that speaks to a case that is archived, or lets its case go on in one;
+        None: it does neither."""
+        before = archiving.before_of(self.row, position)
+        if self.reads.is_archived(id_, before):
+            detail = "this case ended long ago and has been archived: open a new case, with a reference to it"
+            return Refusal(Reason.ARCHIVED, "subject", detail)
+        if before and acts_on and home_of(acts_on) == home_of(id_) and self.reads.is_archived(acts_on, before):
+            detail = "the case that would go on ended long ago and has been archived: name an open one"
+            return Refusal(Reason.ARCHIVED, "data.into", detail)
+        return None
 
     def fire(self, id_: str, due: int, arrival: int) -> None:
         """A firing, dated at its due instant. Where no calendar can compute what follows, or the database refuses it,
         the clocks of the case stand still until an operator releases it: a pack is to blame, and no release mends it.
         """
+        heard = self.hear_of_before(id_, due, arrival)
         case = self.reads.case(id_)
         assert case is not None
+        if heard and case.quarantined:  # the database refuses what it was to hear
+            return
         if is_home(id_):
             return self.fire_home(case, due, arrival)
         rules, register = self.policies(case)
-        if is_spread(case) and case.next_at is not None and id_ not in self.reads.recalculate:
-            # Under the pack of its instant, though it comes up later: another one may have become active meanwhile.
-            register = self.reads.policy(active_at(self.row, case.next_at))
+        beside = due not in (comes_up(case), case.next_at)  # what presses is its own, before its row comes up
+        looks = beside and self.looked_at(id_) == due
+        ends = succession.due_of(case, register, self.since) if beside and not looks else None
+        if beside and not looks and (ends is None or ends > due):
+            # The pack of then let it come up, and this one does not.
+            return self.writes.come_up_later(case, self.row.partition, row_due(case, register, self.since))
         why = "the database refuses it" if firing_name(case) in self.reads.unstorable else ""
         if not why:
             try:
-                if id_ in self.reads.recalculate:
+                if looks:
                     result = decide.recalculate(case, due + 1, rules, register)
+                elif beside:
+                    result = decide.succeed(case, due, arrival, rules, register)
                 else:
-                    result = decide.fire(case, arrival, rules, register, self.others)
+                    result = decide.fire(case, arrival, rules, self.others.register(case, register), self.others)
             except (CalendarError, LimitError):
                 why = "no calendar of the active pack can compute its deadline"
         if why:
             result = decide.quarantine(case, due, rules, register, detail=why)
+        if looks:
+            del self.reads.beside[id_]
         self.enter(result, arrival, case.by)
-        self.reads.recalculate.discard(id_)
         if why:
             self.writes.bury_firing(self.row, case.id, arrival, decide.DUE, why)
+
+    def looked_at(self, id_: str) -> int | None:
+        """When a case comes up to be looked at under a newer pack; None: it does not."""
+        beside = self.reads.beside.get(id_)
+        if beside is None or is_home(id_) or not is_activation(activations_of(self.row), beside):
+            return None
+        return beside
 
     def pressing(self, id_: str, arrival: int) -> int | None:
         """When something of a case was due that is to come before a record of it at an arrival, though the case comes
         up later within its spread; None: there is nothing."""
-        case, comes_up = self.reads.cases.get(id_), self.reads.due_at.get(id_)
-        due = case.next_at if case is not None and comes_up is not None else None
-        return due if due is not None and due < arrival and due != comes_up else None
+        case, row_comes_up = self.reads.cases.get(id_), self.reads.due_at.get(id_)
+        due = case.next_at if case is not None and row_comes_up is not None else None
+        return due if due is not None and due < arrival and due != row_comes_up else None
 
     def fire_home(self, case: Case, at: int, arrival: int) -> None:
         """A home comes up, at an instant."""
@@ -160,8 +213,8 @@ class Decisions:
             result = decide.quarantine_home(case, at, course, detail=why)
         else:
             result = decide.fire_home(case, at, course, self.others)
+        self.reads.beside.pop(case.id, None)
         self.enter(result, arrival, "")
-        self.reads.recalculate.discard(case.id)
         if refused:
             self.writes.bury_firing(self.row, case.id, arrival, homes.DUE, why)
 
@@ -171,9 +224,31 @@ class Decisions:
         _, register = self.policies(case)
         self.enter(decide.hear(case, sent, register, self.others), arrival, voice)
 
+    def hear_of_before(self, id_: str, at: int, arrival: int) -> bool:
+        """Let a case hear at an instant which others go on in it, if an earlier release has not told it.
+
+        It does so before anything else becomes of it: so it is not withdrawn, and tells them its end. `arrival`: of the
+        record, or of the one that releases a firing. Whether it took a step.
+        """
+        if not self.row.unheard:
+            return False
+        unheard: dict[str, list[str]] = msgspec.json.decode(self.row.unheard)
+        case = self.reads.find_case(id_) if id_ in unheard else None
+        if case is None:
+            return False
+        others = tuple(unheard.pop(id_))[: merging.MOST_ABSORBED - len(case.absorbed)]
+        said = Send(id_, incident.ABSORBED, incident.Absorbed(cases=others))
+        cause = facts.Cause(type=SENT, source=others[0] if others else id_, id="0.1", occurred=at)
+        hears = case.closed is None and others != ()
+        if hears:
+            heard = decide.hear(case, Sent(said, cause, at, at), self.policies(case)[1], self.others)
+            self.enter(heard, arrival, case.by)
+        self.row.unheard = msgspec.json.encode(unheard).decode() if unheard else ""
+        return hears
+
     def release(self, id_: str, arrival: int) -> None:
         """An operator lets the clocks of a quarantined case run again."""
-        case = self.reads.find_case(id_)
+        case = None if self.others.archived(id_) else self.reads.find_case(id_)
         if case is not None and case.quarantined and is_home(id_):
             course = course_of(self.row, self.reads.policy)
             self.enter(decide.quarantine_home(case, arrival, course, on=False), arrival, "")
@@ -184,8 +259,11 @@ class Decisions:
     def enter(self, result: Result, arrival: int, voice: str) -> None:
         """Enter what was decided. A target on which a rule has failed stands from here on; what stands hears later."""
         assert self.active is not None
-        late = self.others.late(arrival)
-        self.writes.book(self.row, result, arrival, late, self.active.clock_of_days)
+        late, active = self.others.late(arrival), self.active
+        due = {
+            step.case.id: row_due(step.case, active, self.since, self.looked_at(step.case.id)) for step in result.steps
+        }
+        self.writes.book(self.row, result, arrival, late, active.clock_of_days, due)
         for held in result.held:
             id_ = held.sent.send.to
             if held.error is not None:

@@ -81,7 +81,7 @@ def _fire(partitions: Partitions, batch: Batch, now: int | None, error: Exceptio
             partitions.reload()
             steps //= 2
     with partitions.database.read() as connection:
-        [(_, _, body)] = slices.read_due(connection, batch.row.partition, batch.until or 0, 1)
+        [[(_, _, body)]] = slices.read_due(connection, {batch.row.partition: batch.until or 0}, 1).values()
     limits = replace(partitions.limits, steps=1)
     heard, firing = (
         refused_target(partial(partitions.run, [batch], now, None), partitions.reload, limits),

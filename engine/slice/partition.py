@@ -14,17 +14,18 @@ from msgspec.structs import replace
 from engine import failures
 from engine.errors import LogMismatch
 from engine.principals import OURS
-from engine.slice import entering, timeline
+from engine.slice import archiving, entering, timeline
+from engine.slice.coming_up import active_since, newly_ending
 from engine.slice.decisions import Decisions, HomeCases
 from engine.slice.reads import DecodedRecord, SliceReads
-from engine.slice.types import SKIP, UNDECIDABLE, Batch, Limits, settled_stamp
+from engine.slice.types import FROM_EVER_MS, SKIP, UNDECIDABLE, Batch, Limits, news_in, settled_stamp
 from engine.slice.writes import SliceWrites, turn_of_record
 from engine.store.rows import ArrivalsRow, InboxRow, WaitingRow
 from schemas import digests
 from schemas.envelope import Record
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
-from workflows.definitions import is_home
+from workflows.definitions import comes_up, is_home
 from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,18 @@ class PartitionRun:
 
     # ---- the walk through the records -----------------------------------------------------------------------
 
+    @property
+    def last(self) -> int:
+        """The last instant that the turn may come to: of its records, or up to which what is due fires."""
+        records = self.reads.records[self.row.partition]
+        stamps = [stamp for record in records for stamp in (record.row.stamp, self._stamp(record.row))]
+        return max([self.row.clock, *stamps, self.batch.until or 0])
+
+    @property
+    def comes_up(self) -> bool:
+        """Whether something may be due before that instant."""
+        return self.batch.next_due is not None and self.batch.next_due < self.last
+
     def run(self) -> bool:
         """Decide the records in order. Whether all was done."""
         done = self.walk()
@@ -64,14 +77,11 @@ class PartitionRun:
 
     def walk(self) -> bool:
         """The same, without a note of the arrivals for cases that stand."""
-        records, until = self.reads.records[self.row.partition], self.batch.until
-        stamps = [stamp for record in records for stamp in (record.row.stamp, self._stamp(record.row))]
-        last = max([self.row.clock, *stamps, until or 0])
-        if self.batch.next_due is not None and self.batch.next_due < last:
-            self.due.fetch(last)
-        for record in records:
-            if self.row.halted or not self._take(record):
+        until = self.batch.until
+        for record in self.reads.records[self.row.partition]:
+            if self.row.halted or self.ended or not self._take(record):
                 return False
+            self.writes.taken[self.row.partition] = self.writes.taken.get(self.row.partition, 0) + 1
         if until is None or self._is_full():
             return until is None
         # Everything that is due before `until` fires, without a record that arrives then.
@@ -80,10 +90,24 @@ class PartitionRun:
             done = self._fire_before(until)
             self.row.clock = max(self.row.clock, until)
             return done
+        if (news := self.news_before(until)) is not None:
+            self._take(news)
+            return False
         while (at := self._next_tick(until)) is not None:
             if not self._tick(at):
                 return False
         return not self.due.beyond(until)
+
+    def news_before(self, arrival: int) -> DecodedRecord | None:
+        """In a replay of events: the activation that the owner would have appended when the active pack came to know
+        more days, if that lies between the partition's clock and an arrival. Before the first record nothing is
+        news."""
+        active = self.decisions.active
+        if not self.batch.ticking or active is None or not active.news or self.row.clock <= FROM_EVER_MS:
+            return None
+        activated = entering.activations_of(self.row)[-1][1]
+        at = news_in(active.news, activated, self.row.clock, arrival)
+        return None if at is None else DecodedRecord(InboxRow(self.row.partition, 0, at, "pack", "owner", active.hash))
 
     def _take(self, record: DecodedRecord) -> bool:
         """Fire what is due before a record, then decide the record itself. False: the turn ends before it."""
@@ -100,6 +124,11 @@ class PartitionRun:
             self.row.halted = f"{name} is stamped {lead_ms} ms ahead of this worker's clock{more}"
             return False
         arrival = max(self._stamp(row), self.row.clock)
+        own = row.kind == "pack" and row.principal == "owner"  # such an activation itself
+        news = None if own else self.news_before(arrival - (row.kind == "pack"))
+        if news is not None:
+            self._take(news)
+            return False
         if ticking:  # in silent gaps a tick at due + 1 ms releases each firing, as an attentive owner would
             while (at := self._next_tick(arrival)) is not None and at < arrival:
                 if not self._tick(at):
@@ -115,7 +144,6 @@ class PartitionRun:
         self.row.clock = arrival
         self._decide(record, arrival)
         self._pass(arrival)
-        self.writes.taken[row.partition] = self.writes.taken.get(row.partition, 0) + 1
         return True
 
     def _is_full(self) -> bool:
@@ -157,7 +185,8 @@ class PartitionRun:
     def _fire(self, id_: str, due: int, arrival: int) -> None:
         """One firing of one case, dated at its due instant. A case whose rule fails stands from here on."""
         case = self.reads.cases.get(id_)
-        self.writes.counts.lateness.append(arrival - (due if case is None else case.known_due(due)))
+        if case is None or due in (comes_up(case), case.next_at):
+            self.writes.counts.lateness.append(arrival - (due if case is None else case.known_due(due)))
         try:
             self.decisions.fire(id_, due, arrival)
         except Exception as error:
@@ -203,6 +232,8 @@ class PartitionRun:
             return self.writes.refuse(record, arrival, Refusal(Reason.FAILED, "", f"settled: {passed[0]}"))
         if kind == "pack":
             return self._activate(record.row.body, arrival)
+        if kind == "archive":
+            return self._archive(record, arrival)
         if kind == "release":
             return self._decide_of(record.row.body, record, arrival)
         body, refusal = record.body, record.refusal
@@ -233,7 +264,7 @@ class PartitionRun:
                 return self.decisions.take(record, arrival, voice_of(record))
             except Exception as error:
                 self.decisions.stand(id_, error, arrival, voice_of(record))
-        nearby = self.reads.names_nearby(record, id_, self.decisions.active)
+        nearby = self.reads.names_nearby(record, self.decisions.active)
         self.writes.wait(record, id_, arrival, self.row.n, nearby)
 
     def _repeat(self, record: DecodedRecord, body: Record, arrival: int) -> bool:
@@ -245,6 +276,10 @@ class PartitionRun:
         first = self.reads.find_seen(self.row.partition, body)
         active = self.decisions.active
         window = active.options.duplicate_window_ms if active else 0
+        before = archiving.before_of(self.row, self.row.position)
+        while first is not None and first.arrival < before and self.reads.is_archived(first.case_id, before):
+            del self.reads.seen[first.key]  # it may leave with its case
+            first = self.reads.find_seen(self.row.partition, body)
         if first is None or arrival - first.arrival > window or (body.letter and first.outcome == "refused"):
             return False
         sent = digests.all_of(body)
@@ -256,8 +291,20 @@ class PartitionRun:
         else:
             self.writes.complete(first, sent)
             refused = Refusal(Reason(first.reason), first.field, first.detail) if first.reason else None
-            self.writes.answer(record, "duplicate", refused, first.outcome, self.reads.cases.get(first.case_id))
+            case = self.reads.cases.get(first.case_id)
+            self.writes.answer(record, "duplicate", refused, first.outcome, case, active)
         return True
+
+    def _archive(self, record: DecodedRecord, arrival: int) -> None:
+        """What had ended before an instant is archived. The slice ends: what follows is read anew."""
+        active = self.decisions.active
+        try:
+            archiving.note(
+                self.row, record.row.body, arrival, active.options.duplicate_window_ms if active is not None else 0
+            )
+        except msgspec.DecodeError:
+            self.writes.refuse(record, arrival, Refusal(Reason.UNDECODABLE, "", "no instant to archive before"))
+        self.ended = True
 
     # ---- activation -----------------------------------------------------------------------------------------
 
@@ -271,7 +318,11 @@ class PartitionRun:
         move = active.options.deadlines_move
         if activations and move != "never":
             self.writes.recalculations.append((self.row.partition, arrival - 1, move == "provisional"))
+        before = self.reads.policy(str(activations[-1][0])) if activations else None
         self.row.packs = msgspec.json.encode([*activations, [digest, arrival]]).decode()
+        self.decisions.since = active_since(entering.activations_of(self.row), digest)
+        for at, grids in newly_ending(before, active, arrival).items():
+            self.writes.successions.append((self.row.partition, at, grids))
         self._enter_homes(active, arrival - 1)
         if self.row.standing:
             place = (self.row.partition, self.row.position, turn_of_record(self.row.n))

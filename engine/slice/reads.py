@@ -13,9 +13,11 @@ from collections.abc import Set as AbstractSet
 import msgspec
 from msgspec import Struct
 
+from engine import failpoints
 from engine.policies import Policies
+from engine.slice import archiving
 from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, keys_of, old_key_of
-from engine.store import slices, standing
+from engine.store import archives, slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, ParkedRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
@@ -73,29 +75,32 @@ class SliceReads:
         self.broken: dict[str, Exception] = {}  # cases whose body cannot be read, and why
         self.standing: set[str] = set()  # of the cases that the records name, and those that begin to stand
         self.due_at: dict[str, int | None] = {}  # when each case in memory comes up
-        self.recalculate: set[str] = set()  # cases that come up only to be looked at under a newer pack
+        self.beside: dict[
+            str, int
+        ] = {}  # when cases come up that their pack lets come up, beside what they say themselves
         self.open_under: dict[str, dict[str, None]] = {}  # correlation key within a home -> open cases
         self.seen: dict[SeenKey, SeenRow] = {}
         self._unborn: dict[str, int] = {}  # by home: unborn cases that hold events, more than when the slice began
         self._unborn_before: dict[str, int] = {}  # by home: those of then
         self._fetched: set[str] = set()  # cases that were asked for, whether there are any such or not
+        self.archiving = False  # something is archived in one of the partitions
+        self.left: set[str] = set()  # of the cases that were asked for: archived ones whose rows have left
+        self._last_arrivals: dict[str, int] = {}  # of the last step, of cases that took one in this slice
         self.left_out = ""  # the first send that was left out, where sends are tried out
         self.parked: dict[tuple[str, str], ParkedRow] = {}  # by case and principal: where another number waits now
         self._own = Counter[tuple[str, str]]()  # by home and principal: waiting events, more than when the slice began
         self._own_before: dict[tuple[str, str], int] = {}  # by home and principal: those of then
 
     def read(self, batches: Sequence[Batch]) -> None:
-        """Decode all records, then fetch what they touch, each table once: cases, seen events, neighbours."""
-        ids, keys, released = set[str](), set[SeenKey](), set[str]()
-        reports = list[tuple[list[DecodedRecord], Policy | None]]()
+        """Decode all records, lock their partitions, and fetch what they touch, each table once: cases with their
+        neighbours, seen events. StaleWriter if another writer has moved a partition on."""
+        ids, keys, released, nearby = set[str](), set[SeenKey](), set[str](), set[str]()
         for batch in batches:
             partition = batch.row.partition
-            self.due[partition] = DueCases(self, partition)
+            self.due[partition] = DueCases(self.due_at)
             records = self.records[partition] = [decode_row(row) for row in batch.records]
             register = self.active_policy(batch.row)
             placed = not batch.ticking or len(records) == 1  # in a replay the place of later records is not known yet
-            told = list[DecodedRecord]()
-            reports.append((told, register))
             for record in records:
                 if record.row.kind == "release":
                     released.add(record.row.body)
@@ -110,15 +115,17 @@ class SliceReads:
                 keys.update(keys_of(partition, event))
                 if record.data is not None and home_of(record.data.acts_on) == home_of(event.subject):
                     ids.add(record.data.acts_on)
-                told.append(record)
+                nearby |= self.keys_nearby(record, register)
+        locked = [batch.row for batch in batches]
+        found, known = slices.lock_and_read(self.connection, locked, ids, nearby, sorted(keys))
+        self.load(found)
+        self.seen = {row.key: row for row in known}
+        failpoints.hit("slice.after_lock")
         if (ids or released) and any(batch.row.standing for batch in batches):
             self.standing = standing.find(self.connection, ids | released)
+        self.archiving = any(batch.row.archives for batch in batches)
         self._fetched |= ids
-        if ids:
-            self.load(slices.read_cases(self.connection, ids))
-        self.read_seen(keys)
-        for told, register in reports:
-            self.read_neighbours(told, register)
+        self.find_left(ids)
 
     def read_seen(self, keys: AbstractSet[SeenKey]) -> None:
         """Fetch what is known of events."""
@@ -126,16 +133,29 @@ class SliceReads:
             self.seen = {row.key: row for row in slices.read_seen(self.connection, sorted(keys))}
 
     def read_neighbours(self, records: Iterable[DecodedRecord], register: Policy | None) -> None:
-        """Fetch the open cases under the reports' keys. A report whose keys cannot be told has a failure then."""
-        nearby = set[str]()
-        for record in records:
-            if register is not None and record.body is not None and record.data is not None:
-                try:
-                    nearby.update(keys_nearby(record.data, record.body.event.subject, register))
-                except Exception as error:
-                    record.failure = error
-        if nearby:
+        """Fetch the open cases under the reports' keys."""
+        if nearby := set[str]().union(*(self.keys_nearby(record, register) for record in records)):
             self.load(slices.read_nearby(self.connection, nearby))
+
+    def keys_nearby(self, record: DecodedRecord, register: Policy | None) -> set[str]:
+        """The keys of a report. One whose keys cannot be told has a failure then."""
+        if register is not None and record.body is not None and record.data is not None:
+            try:
+                return {*keys_nearby(record.data, record.body, register)}
+            except Exception as error:
+                record.failure = error
+        return set()
+
+    def look_up(self, ids: Collection[str]) -> None:
+        """Take the cases of these ids into memory, and which of them have left. They are asked for in this order: one
+        that leaves in between is seen to have left."""
+        self.load(slices.read_cases(self.connection, ids))
+        self.find_left(ids)
+
+    def find_left(self, ids: Collection[str]) -> None:
+        """Which of these cases, that were asked for, have left."""
+        if self.archiving and (missing := {*ids} - self.cases.keys() - self.broken.keys()):
+            self.left |= archives.find_left(self.connection, missing)
 
     def load(self, rows: Iterable[tuple[str, int | None, str]]) -> None:
         """Take cases into memory, unless they are there already: (id, next_at, body)."""
@@ -149,26 +169,31 @@ class SliceReads:
                 self.broken[id_] = error
                 continue
             if next_at is not None and next_at != comes_up(case):
-                self.recalculate.add(id_)
+                self.beside[id_] = next_at
             if case.key and case.closed is None:
                 self.open_under.setdefault(scoped(case.key, id_), {})[id_] = None
 
-    def keep(self, case: Case, partition: int) -> None:
-        """Take in a case as it stands after a step."""
+    def keep(self, case: Case, partition: int, arrival: int, due: int | None) -> None:
+        """Take in a case as it stands after a step of an arrival, and when it comes up."""
+        self._last_arrivals[case.id] = arrival
         home, before = home_of(case.id), self.cases.get(case.id)
         self._unborn[home] = self._unborn.get(home, 0) + is_unborn(case) - (before is not None and is_unborn(before))
         waited = before.parked if before is not None else ()
         if case.parked is not waited:
             self.count_parked(case, waited, partition)
         self.cases[case.id] = case
-        self.due_at[case.id] = due = comes_up(case)
-        if due is not None:
-            self.due[partition].arm(case.id, due)
+        self.let_come_up(case.id, partition, due)
         if case.key:
             neighbours = self.open_under.setdefault(scoped(case.key, case.id), {})
             neighbours.pop(case.id, None)
             if case.closed is None:
                 neighbours[case.id] = None
+
+    def let_come_up(self, id_: str, partition: int, due: int | None) -> None:
+        """A case comes up at an instant; None: not at all."""
+        self.due_at[id_] = due
+        if due is not None:
+            self.due[partition].arm(id_, due)
 
     def case(self, id_: str) -> Case | None:
         """A case in memory, None if there is none. If its body cannot be read, the error is raised."""
@@ -199,6 +224,12 @@ class SliceReads:
             own = self._own_before[key] + self._own[key]
         return Room(unborn, own)
 
+    def read_due(self, before: Mapping[int, int]) -> None:
+        """Read the cases of these partitions with something due before an instant of each, up to the limit."""
+        for partition, found in slices.read_due(self.connection, before, self.due_limit).items():
+            self.load(found)
+            self.due[partition].take(found, self.due_limit)
+
     def fetch(self, ids: Collection[str], *, standing_too: bool) -> None:
         """Read cases that another one of the slice names, and perhaps which of them stand, unless that is known."""
         unknown = {*ids} - self._fetched
@@ -206,29 +237,43 @@ class SliceReads:
         if unknown and standing_too:
             self.standing |= standing.find(self.connection, unknown)
         if unknown := unknown - self.cases.keys():
-            self.load(slices.read_cases(self.connection, unknown))
+            self.look_up(unknown)
 
     def find_case(self, id_: str) -> Case | None:
         """A case that the records of this slice did not name as a subject."""
-        if id_ not in self.cases:
-            self.load(slices.read_cases(self.connection, [id_]))
+        if id_ not in self.cases and id_ not in self.left:
+            self.look_up([id_])
         return self.case(id_)
+
+    def is_archived(self, id_: str, before: int) -> bool:
+        """Whether a case is archived where those are that had ended before an instant (0: none are)."""
+        if not before or id_ in self.broken:
+            return False
+        case = self.cases.get(id_) if id_ in self._fetched else self.find_case(id_)
+        if case is None:
+            return id_ in self.left
+        if case.closed is None or case.closed >= before:
+            return False
+        last = self._last_arrivals.get(id_)
+        if last is None:
+            last = slices.read_last_arrival(self.connection, id_)
+        return archiving.is_over(case, before, last, self.find_case)
 
     def find_seen(self, partition: int, body: Record) -> SeenRow | None:
         """What is known of an event."""
         return find_seen(self.seen, partition, body)
 
-    def neighbours(self, data: EventData, subject: str, register: Policy) -> tuple[Case, ...]:
+    def neighbours(self, data: EventData, body: Record, register: Policy) -> tuple[Case, ...]:
         """The open cases under a report's keys, as they stand within this slice."""
-        keys = keys_nearby(data, subject, register)
+        keys = keys_nearby(data, body, register)
         return tuple(self.cases[id_] for key in keys for id_ in self.open_under.get(key, ()))
 
-    def names_nearby(self, record: DecodedRecord, subject: str, register: Policy | None) -> str:
+    def names_nearby(self, record: DecodedRecord, register: Policy | None) -> str:
         """The neighbours of a report that waits, as a JSON list of ids; empty where they cannot be told."""
-        if record.data is None or register is None:
+        if record.data is None or record.body is None or register is None:
             return ""
         try:
-            nearby = self.neighbours(record.data, subject, register)
+            nearby = self.neighbours(record.data, record.body, register)
         except Exception:
             return ""  # a defect of its own: they are looked up when the report is decided
         return msgspec.json.encode([case.id for case in nearby]).decode()
@@ -244,7 +289,7 @@ class SliceReads:
 
     def verdict(self, partition: int, position: int) -> list[str]:
         """What operators or isolation have settled about the record at a position."""
-        return self.settlements.get((partition, position), "").split()
+        return self.settlements.get((partition, position), "").split() if self.settlements else []
 
 
 def find_seen(seen: Mapping[SeenKey, SeenRow], partition: int, body: Record) -> SeenRow | None:
@@ -263,28 +308,26 @@ def find_seen(seen: Mapping[SeenKey, SeenRow], partition: int, body: Record) -> 
 class DueCases:
     """A heap of one partition's cases by (due, id): those that were fetched, and those that the slice has armed.
 
-    An entry whose case has another due instant by now is dropped when it comes to the top.
+    An entry whose case has another due instant by now is dropped when it comes to the top. `due_at` is the one of the
+    slice's memory, and not that memory itself: in a circle all of it would be left to the garbage collector.
     """
 
-    def __init__(self, reads: SliceReads, partition: int) -> None:
+    def __init__(self, due_at: Mapping[str, int | None]) -> None:
         self.fetched = False
         self.first_armed: int | None = None  # the earliest instant that the slice's own steps have set
-        self._reads = reads
-        self._partition = partition
+        self._due_at = due_at
         self._heap: list[tuple[int, str]] = []
         self._horizon: tuple[int, str] | None = None  # the last due case fetched; None: all were
 
-    def fetch(self, before: int) -> None:
-        """Read the cases with something due before an instant, up to the limit."""
-        reads = self._reads
-        found = slices.read_due(reads.connection, self._partition, before, reads.due_limit)
-        reads.load(found)
+    def take(self, found: Sequence[tuple[str, int, str]], limit: int) -> None:
+        """Take in the cases with something due before an instant, as many as were read, of which `limit` is the
+        most."""
         self.fetched = True
         for id_, _, _ in found:
-            due = reads.due_at[id_]
+            due = self._due_at[id_]
             if due is not None:
                 heapq.heappush(self._heap, (due, id_))
-        if len(found) == reads.due_limit:
+        if len(found) == limit:
             self._horizon = (found[-1][1], found[-1][0])
 
     def arm(self, id_: str, due: int) -> None:
@@ -297,7 +340,7 @@ class DueCases:
         """The next instant at which something is due."""
         while self._heap:
             due, id_ = self._heap[0]
-            if self._reads.due_at.get(id_) == due:
+            if self._due_at.get(id_) == due:
                 return due
             heapq.heappop(self._heap)
         return None
@@ -320,13 +363,14 @@ def is_unborn(case: Case) -> bool:
     return case.state == AWAITED and case.next_at is not None
 
 
-def keys_nearby(data: EventData, subject: str, register: Policy) -> list[str]:
+def keys_nearby(data: EventData, body: Record, register: Policy) -> list[str]:
     """The keys under which open cases of the same home may be the same as the one that an event begins."""
     born = born_by(data)
     if born is None:
         return []
     definition, trigger = born
-    return [scoped(key, subject) for key in definition.births[trigger].keys(data, register)]
+    keys = definition.births[trigger].keys(data, body.measured, register)
+    return [scoped(key, body.event.subject) for key in keys]
 
 
 def scoped(key: str, subject: str) -> str:

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 
 from engine import failpoints, failures
 from engine.policies import Policies
+from engine.slice.coming_up import active_since, row_due
 from engine.slice.decisions import Decisions, HomeCases
+from engine.slice.entering import activations_of
 from engine.slice.reads import DecodedRecord, DueCases, SliceReads, decode_row
 from engine.slice.timeline import Timeline
 from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, TriedOut, firing_name, keys_of
@@ -125,14 +127,15 @@ class CaseRun:
         """A pack becomes active, and the case comes up to be looked at under it as `await_recalculation` says."""
         id_ = self.stands.case_id
         self.decisions.active = active = self.reads.policy(digest)
+        self.decisions.since = active_since(activations_of(self.decisions.row), digest, arrival)
         case, at, due = self.reads.case(id_), arrival - 1, self.reads.due_at.get(id_)
         if case is None or case.closed is not None or (due is not None and due <= at):
             return
+        due = self.reads.due_at[id_] = row_due(case, active, self.decisions.since)
         provisional = any(clock.provisional for clock in case.clocks)
         moves = {"never": False, "provisional": provisional}.get(active.options.deadlines_move, case.due_at is not None)
         if moves:
-            self.reads.due_at[id_] = at
-            self.reads.recalculate.add(id_)
+            self.reads.due_at[id_] = self.reads.beside[id_] = at
 
 
 class Refused(Exception):
@@ -167,11 +170,12 @@ def try_again(
         rows = standing.read_waiting(connection, stands, limits.records + 1)
         left = rows.pop() if len(rows) > limits.records else None  # what waits beyond this slice
         further = left.position if left is not None else row.position
-        reads, waiting = read(connection, stands, rows, policies, settlements)
+        reads, waiting = read(connection, stands, rows, policies, settlements, archiving=row.archives != "")
         writes = SliceWrites(reads)
         # What it says now is heard now by cases that have not stood.
         others = HomeCases(reads, moved, limits.sends, late=row.clock)
         decisions = Decisions(reads, writes, moved, reads.policy(stands.pack) if stands.pack else None, others)
+        decisions.since = active_since(activations_of(moved), stands.pack)
         found = standing.read_arrivals(connection, row.partition, stands.position)
         case_run = CaseRun(stands, reads, decisions, Timeline(found, further))
         ended, error = False, None
@@ -193,8 +197,8 @@ def try_again(
             raise Refused(SettlementRow(*place, " ".join(words), failures.named(refused)), case_run.trying) from refused
         if limits.sends is not None:
             raise TriedOut(reads.left_out)
-        next_due = slices.read_next_due(connection, row.partition)
-    counts, due = writes.counts, {row.partition: next_due}
+        due = slices.read_next_due(connection, [row.partition])
+    counts = writes.counts
     result = SliceResult([moved], writes.steps, {}, writes.answers, writes.released, [], counts, due, ended)
     return result, not ended and error is None
 
@@ -205,10 +209,14 @@ def read(
     rows: Sequence[WaitingRow],
     policies: Policies,
     settlements: dict[tuple[int, int], str],
+    *,
+    archiving: bool,
 ) -> tuple[SliceReads, list[WaitingRecord]]:
-    """The case with what is hidden of it, its neighbours, and the records that wait."""
+    """The case with what is hidden of it, its neighbours, and the records that wait. `archiving`: something is archived
+    in the partition."""
     reads, id_ = SliceReads(connection, policies, settlements, 0), stands.case_id
-    reads.due[stands.partition] = DueCases(reads, stands.partition)
+    reads.archiving = archiving
+    reads.due[stands.partition] = DueCases(reads.due_at)
     reads.load((id_, stands.next_at, body) for id_, _, body in slices.read_cases(connection, [id_]))
     reads.fetch([id_], standing_too=False)  # in its own try it does not stand
     waiting = []

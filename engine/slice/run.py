@@ -17,7 +17,6 @@ from engine.slice.partition import PartitionRun
 from engine.slice.reads import SliceReads
 from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult, TriedOut
 from engine.slice.writes import SliceWrites
-from engine.store import slices
 from engine.store.database import Database
 
 
@@ -37,24 +36,30 @@ def run_slice(
     how many sends are to be tried.
     """
     with database.begin() as connection:
-        slices.lock_partitions(connection, [b.row for b in batches])
-        failpoints.hit("slice.after_lock")
-        fair = replace(limits, steps=-(-limits.steps // len(batches)))  # no partition's burst keeps the others waiting
-        reads = SliceReads(connection, policies, settlements, fair.steps)
+        # Half of the steps is for all partitions alike, so that no burst of what is due keeps the others waiting, and
+        # half is for their records.
+        records, half = sum(len(b.records) for b in batches), limits.steps // 2
+        alike = max(1, (limits.steps - half) // len(batches))
+        reads = SliceReads(connection, policies, settlements, -(-limits.steps // len(batches)))
         reads.read(batches)
         failpoints.hit("slice.after_read")
-        writes, moved, finished = SliceWrites(reads), [], True
+        writes, turns, finished = SliceWrites(reads), list[PartitionRun](), True
         for batch in sorted(batches, key=lambda b: b.row.partition):
-            partition = PartitionRun(batch, reads, writes, fair, count, now)
-            finished = partition.run() and finished
-            moved.append(partition.row)
+            own = replace(limits, steps=alike + half * len(batch.records) // max(records, 1))
+            turns.append(PartitionRun(batch, reads, writes, own, count, now))
+            writes.appended += batch.records if batch.new else ()
+            writes.sealed += batch.sealed
+        reads.read_due({turn.row.partition: turn.last for turn in turns if turn.comes_up})
+        for turn in turns:
+            finished = turn.run() and finished
+        moved = [turn.row for turn in turns]
         failpoints.hit("slice.before_write")
         writes.write(moved)
         if limits.sends is not None:
             raise TriedOut(reads.left_out)
         if also_write is not None:
             also_write(connection, writes.taken)
-        next_due = {b.row.partition: writes.next_due(b) for b in batches}
+        next_due = writes.next_due(batches)
         failpoints.hit("slice.before_commit")
     failpoints.hit("slice.after_commit")
     return SliceResult(

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow, SeenKey, StepRow
+from engine.store.rows import InboxRow, PartitionRow, SealedRow, SeenKey, StepRow
 from schemas.envelope import Envelope
 from schemas.partition import home_of
 from schemas.refusals import Refusal
@@ -17,6 +18,8 @@ SKIP, STAMP = "skip", "stamp:"
 UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
 """Verdicts of isolation: the record moves time, but is not decided; a firing before it cannot be stored."""
 
+FROM_EVER_MS = 86_400_000
+"""A clock of the first day of 1970 is that of a pack that was active before all events of a file."""
 VOICES = 3
 """Cases that stand at one place in the code: where so many have spoken, it is no odd value of one of them, and the
 partition halts."""
@@ -30,6 +33,12 @@ def settled_stamp(stamp: int, verdict: Sequence[str]) -> int:
     if SKIP in verdict:
         return 0
     return next((int(word.removeprefix(STAMP)) for word in verdict if word.startswith(STAMP)), stamp)
+
+
+def news_in(instants: Sequence[int], activated: int, since: int, until: int) -> int | None:
+    """The first of the instants (ms) at which a pack comes to know more that lies after its activation, from an instant
+    on and not after another; None: there is none. A slice may end with the clock at it, and the activation to come."""
+    return next((at for at in instants if activated < at and since <= at <= until), None)
 
 
 AlsoWrite = Callable[[Connection, dict[int, int]], None]
@@ -61,6 +70,7 @@ class SliceCounts(Struct):
     breaches: dict[tuple[str, int], int]  # (clock, level)
     lateness: list[int]  # ms from when it could be known that something is due to the arrival that released its firing
     stood: int = 0  # cases that began to stand
+    remarks: dict[str, int] = msgspec.field(default_factory=dict)  # on positions of reports
 
 
 class Answer(Struct, frozen=True):
@@ -103,7 +113,8 @@ class SliceResult(Struct):
 
 
 class Batch(Struct):
-    """The records of one partition. `ticking`: a replay of events, whose records enter the log in this slice.
+    """The records of one partition. `ticking`: a replay of events, whose records enter the log in this slice. `new`: so
+    do these, as they are, with what is `sealed` of them.
 
     `until`: fire what is due before it after the last record (the declared end of a replay).
     """
@@ -113,6 +124,8 @@ class Batch(Struct):
     next_due: int | None  # nothing of the partition is due before this; None: nothing is due at all
     ticking: bool = False
     until: int | None = None
+    new: bool = False
+    sealed: Sequence[SealedRow] = ()
 
 
 def key_of(partition: int, event: Envelope) -> SeenKey:

@@ -4,19 +4,20 @@
 of the slice sees (`SliceReads`). The database gets everything in `write`, each table once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.slice.entering import Entering
 from engine.slice.open_counts import changes
 from engine.slice.reads import DecodedRecord, SliceReads, scoped
 from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
-from engine.store import dead_letters, inbox_table, open_counts, slices, standing
+from engine.store import dead_letters, inbox_table, open_counts, slices, standing, writes
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import (
     ArrivalsRow,
     CaseRow,
     InboxRow,
     PartitionRow,
+    SealedRow,
     SeenKey,
     SeenRow,
     StandingRow,
@@ -28,11 +29,14 @@ from schemas.derived_ids import HOME
 from schemas.envelope import decode_record
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
+from schemas.short_numbers import short_number
 from workflows import case as cases
 from workflows import parking
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
-from workflows.definitions import comes_up, held_by, is_open
+from workflows.definitions import held_by, is_open
+from workflows.policy.index import Policy
+from workflows.succession import GO_ON
 from workflows.turn import MOST_SENDS, SENT, DecidedStep, EventOutcome, Result, Sent, encode_sent
 
 TURNS = 2 * MOST_SENDS
@@ -44,7 +48,8 @@ class SliceWrites:
 
     def __init__(self, reads: SliceReads) -> None:
         self.reads = reads
-        self.appended: list[InboxRow] = []
+        self.appended: list[InboxRow] = []  # what enters the log in this slice
+        self.sealed: list[SealedRow] = []  # and what is sealed of it
         self.steps: list[StepRow] = []
         self.cases: dict[str, CaseRow] = {}
         self.before: dict[str, Case | None] = {}  # the cases that changed, as they were when the slice began
@@ -55,6 +60,7 @@ class SliceWrites:
         self.waiting: list[WaitingRow] = []  # what comes for cases that stand
         self.arrivals: list[ArrivalsRow] = []  # of partitions in which a case stands
         self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
+        self.successions: list[tuple[int, int, list[str]]] = []  # as slices.await_succession takes them
         self.entering: dict[int, list[Entering]] = {}  # homes, by partition
         self.taken: dict[int, int] = {}  # records decided, by partition
         self.answers: list[Answer] = []
@@ -62,32 +68,40 @@ class SliceWrites:
         self.counts = SliceCounts({}, {}, [])
 
     def write(self, moved: Sequence[PartitionRow]) -> None:
-        """Each table once; the partitions last."""
+        """Each table once."""
         connection = self.reads.connection
-        inbox_table.append(connection, self.appended)
-        slices.write_steps(connection, self.steps)
         homes = [(partition, each) for partition, found in self.entering.items() for each in found]
         new = [case_row(Case(id=home.id, definition=HOME), partition, None) for partition, home in homes if home.new]
-        slices.write_cases(connection, [*self.cases.values(), *new])
         changed = ((self.cases[id_].partition, before, self.reads.cases[id_]) for id_, before in self.before.items())
-        open_counts.change(connection, changes(changed))
+        with writes.together(connection) as rows:
+            inbox_table.append(rows, self.appended, self.sealed)
+            slices.write_steps(rows, self.steps)
+            slices.write_cases(rows, [*self.cases.values(), *new])
+            open_counts.change(rows, changes(changed))
+            slices.write_seen(rows, list(self.seen.values()))
+            slices.write_partitions(rows, moved)
+        open_counts.sweep(connection, [row.partition for row in moved if row.version % open_counts.SWEEP == 0])
         slices.write_due(connection, [(home.at, home.id) for _, home in homes])
         slices.write_parked(connection, list(self.reads.parked.values()))
         standing.write(connection, list(self.standing.values()), self.waiting, self.arrivals)
-        slices.write_seen(connection, list(self.seen.values()))
         slices.update_seen(connection, self.seen_later)
         dead_letters.write(connection, self.letters)
         for partition, at, provisional_only in self.recalculations:
             slices.await_recalculation(connection, partition, at, provisional_only)
-        slices.write_partitions(connection, moved)
+        for partition, at, grids in self.successions:
+            slices.await_succession(connection, partition, at, grids, GO_ON)
 
-    def next_due(self, batch: Batch) -> int | None:
-        """The earliest instant at which something of a partition may be due, once all is written."""
-        partition = batch.row.partition
-        due = self.reads.due[partition]
-        if due.fetched or partition in self.entering or any(p == partition for p, _, _ in self.recalculations):
-            return slices.read_next_due(self.reads.connection, partition)
-        return min((at for at in (batch.next_due, due.first_armed) if at is not None), default=None)
+    def next_due(self, batches: Sequence[Batch]) -> dict[int, int | None]:
+        """The earliest instant at which something of each partition may be due, once all is written."""
+        marked = (p for p, _, _ in (*self.recalculations, *self.successions))
+        found, unknown = dict[int, int | None](), {*self.entering, *marked}
+        for batch in batches:
+            due = self.reads.due[batch.row.partition]
+            if due.fetched:
+                unknown.add(batch.row.partition)
+            instants = [at for at in (batch.next_due, due.first_armed) if at is not None]
+            found[batch.row.partition] = min(instants, default=None)
+        return found | slices.read_next_due(self.reads.connection, unknown & found.keys())
 
     # ---- answers --------------------------------------------------------------------------------------------
 
@@ -100,16 +114,23 @@ class SliceWrites:
         self.bury(record, arrival, refusal)
 
     def answer(
-        self, record: DecodedRecord, outcome: str, refusal: Refusal | None, first: str = "", case: Case | None = None
+        self,
+        record: DecodedRecord,
+        outcome: str,
+        refusal: Refusal | None,
+        first: str = "",
+        case: Case | None = None,
+        register: Policy | None = None,
     ) -> None:
-        """Say what became of a record's event, and count it. `case`: the one that it may be parked with."""
+        """Say what became of a record's event, and count it. `case`: the one that it may be parked with; `register`:
+        the pack that is active then."""
         row, events = record.row, self.counts.events
         kind = record.body.event.type if record.body else ""
         events[kind, outcome] = events.get((kind, outcome), 0) + 1
         wait = None
-        if record.body and case is not None and "parked" in (outcome, first):
+        if record.body and case is not None and register is not None and "parked" in (outcome, first):
             event = record.body.event
-            wait = parking.wait_of(case, event.source, event.id, event.actor)
+            wait = parking.wait_of(case, event.source, event.id, event.actor, register)
         self.answers.append(Answer(row.partition, row.position, outcome, refusal, first, wait))
 
     def remember(self, record: DecodedRecord, arrival: int, outcome: EventOutcome) -> None:
@@ -180,39 +201,59 @@ class SliceWrites:
 
     # ---- steps ----------------------------------------------------------------------------------------------
 
-    def book(self, partition: PartitionRow, result: Result, arrival: int, late: int, days: Calendar) -> None:
+    def book(
+        self,
+        partition: PartitionRow,
+        result: Result,
+        arrival: int,
+        late: int,
+        days: Calendar,
+        due: Mapping[str, int | None],
+    ) -> None:
         """Enter a turn. Each step gets the partition's next number, which `partition` counts, and the arrival; those of
-        other cases the one at which they hear of it, `late`.
+        other cases the one at which they hear of it, `late`. `due`: when its cases come up.
 
         All rows are made before the first is entered: what cannot be made a row leaves nothing behind.
         """
         id_, cases = partition.partition, dict[str, Case]()
         steps, letters, breaches = list[StepRow](), list[DeadLetter](), list[tuple[str, int]]()
+        remarks, arrivals = list[str](), dict[str, int]()
         for n, step in enumerate(result.steps, partition.n + 1):
             cases[step.case.id] = step.case
-            at = arrival if step.case.id == result.case.id else late
+            at = arrivals[step.case.id] = arrival if step.case.id == result.case.id else late
             steps.append(step_row(id_, n, step, at, days))
-            breaches += [(f.clock, f.level) for f in step.facts if isinstance(f, facts.ClockRung) and f.breach]
+            for fact in step.facts:
+                if type(fact) is facts.ClockRung and fact.breach:
+                    breaches.append((fact.clock, fact.level))
+                elif type(fact) is facts.Reported and fact.remark:
+                    remarks.append(fact.remark)
             if step.settles is not None and step.settles.refusal:
                 letters.append(parked_letter(step.settles, n, step.case, id_, at))
-        rows = [case_row(case, id_, correlation_of(case)) for case in cases.values()]
+        rows = [case_row(case, id_, due[case.id]) for case in cases.values()]
         # From here on nothing fails.
         for n, step in enumerate(result.steps, partition.n + 1):
             partition.n = n
-            stilled = any(isinstance(fact, facts.Quarantined) and fact.on for fact in step.facts)
-            if step.cause.type == SENT and stilled:
+            if step.cause.type == SENT and any(isinstance(f, facts.Quarantined) and f.on for f in step.facts):
                 self.bury_firing(partition, step.case.id, late, SENT, "the database refuses it")
         self.steps += steps
         self.letters += letters
         for key in breaches:
             self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1
+        for remark in remarks:
+            self.counts.remarks[remark] = self.counts.remarks.get(remark, 0) + 1
         for case, row in zip(cases.values(), rows, strict=True):
             self.before.setdefault(case.id, self.reads.cases.get(case.id))
-            self.reads.keep(case, id_)
+            self.reads.keep(case, id_, arrivals[case.id], row.next_at)
             self.cases[case.id] = row
         for step in result.steps:
             if step.settles is not None:
                 self._settle_parked(step.settles, step.case, id_)
+
+    def come_up_later(self, case: Case, partition: int, due: int | None) -> None:
+        """A case comes up at another instant, and nothing else becomes of it."""
+        self.cases[case.id] = case_row(case, partition, due)
+        self.reads.beside.pop(case.id, None)
+        self.reads.let_come_up(case.id, partition, due)
 
     def _settle_parked(self, outcome: EventOutcome, case: Case, partition: int) -> None:
         """A parked event was released or given up: its answer changes."""
@@ -312,8 +353,8 @@ def path_text(path: Sequence[str]) -> str:
     return f"/{'/'.join(path)}/" if path else "/"
 
 
-def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
-    """A case as its row; `key` is the correlation key within its home, None of a closed case."""
+def case_row(case: Case, partition: int, due: int | None) -> CaseRow:
+    """A case as its row, which comes up at `due`."""
     holder = held_by(case)
     return CaseRow(
         case.id,
@@ -329,13 +370,15 @@ def case_row(case: Case, partition: int, key: str | None) -> CaseRow:
         holder.department,
         case.category,
         case.group,
-        key,
+        correlation_of(case),
         case.cycle,
         case.seq,
         case.opened,
         case.closed,
-        comes_up(case),
+        due,
         case.due_at,
         any(c.provisional for c in case.clocks),
         cases.encode(case).decode(),
+        short_number(case.id),
+        case.reference,
     )

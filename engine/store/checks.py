@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from sqlalchemy import Connection
 
-from engine.store.sql import among, execute, is_sqlite
+from engine.store.sql import among, execute, is_sqlite, text_of
 
 PARKED = '%"fact":"incident.parked"%'
 UNPARKED = '%"fact":"incident.unparked"%'
@@ -33,15 +33,16 @@ def outcomes_unlike_steps(connection: Connection, types: Sequence[str]) -> list[
     else:
         kind, source, id_, actor = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in CAUSED_BY)
     of_types, wanted = among(connection, kind, types)
+    body = text_of(connection, "s.body")
     sql = f"""
         WITH last AS (
             SELECT e.partition, e.source, e.id, e.home, e.actor,
-                   max(s.n * 4 + CASE WHEN s.body LIKE ? THEN 1
-                                      WHEN s.body LIKE ? AND s.body NOT LIKE ? THEN 2 ELSE 0 END) AS word
+                   max(s.n * 4 + CASE WHEN {body} LIKE ? THEN 1
+                                      WHEN {body} LIKE ? AND {body} NOT LIKE ? THEN 2 ELSE 0 END) AS word
             FROM facts s CROSS JOIN seen e
             WHERE e.partition = s.partition AND e.source = {source} AND e.id = {id_} AND e.case_id = s.case_id
                   AND (e.actor IN (coalesce({actor}, ''), '')
-                       OR coalesce({actor}, '') = '' AND (s.body NOT LIKE ? OR s.body LIKE ? || e.actor || ?))
+                       OR coalesce({actor}, '') = '' AND ({body} NOT LIKE ? OR {body} LIKE ? || e.actor || ?))
                   AND s.at >= e.arrival AND {of_types}
             GROUP BY e.partition, e.source, e.id, e.home, e.actor),
         following AS (
@@ -106,8 +107,9 @@ def heard(connection: Connection, sent: str) -> list[tuple[str, str, str, bool]]
 
 def times_of_steps(connection: Connection, partition: int, page: int = 5000) -> Iterator[tuple[int, int, str | None]]:
     """(n, arrival, the body if an event came to wait in it) of the steps of a partition, in their order."""
-    sql = """
-        SELECT n, at, CASE WHEN body LIKE ? THEN body END FROM facts WHERE partition = ? AND n > ?
+    body = text_of(connection, "body")
+    sql = f"""
+        SELECT n, at, CASE WHEN {body} LIKE ? THEN {body} END FROM facts WHERE partition = ? AND n > ?
         ORDER BY n LIMIT ?"""
     last = 0
     while rows := [(*row,) for row in execute(connection, sql, PARKED, partition, last, page)]:

@@ -20,6 +20,7 @@ from engine.store.database import Database
 from engine.store.rows import LETTER_TEXTS
 from engine.store.sql import execute, execute_many, is_sqlite
 from engine.store.tables import dead_letters, meta, metadata, sealed
+from engine.store.writes import as_stored
 
 BATCH = 2000
 """Rows in memory at a time."""
@@ -115,7 +116,7 @@ def _send(reader: Connection, writer: Connection, table: Table, query: Select[An
     with closing(_batches(reader, query)) as batches:
         for rows in batches:
             if is_sqlite(writer):
-                execute_many(writer, insert, rows)
+                execute_many(writer, insert, as_stored(table, tuple(table.columns.keys()), rows))
                 yield rows
                 continue
             driver: Any = writer.connection.driver_connection

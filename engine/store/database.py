@@ -14,7 +14,8 @@ from sqlalchemy import URL, create_engine, event, exc, inspect, make_url, text
 from sqlalchemy import Connection as Connection  # for readers outside the store, which do not import SQLAlchemy
 
 from engine import files
-from engine.errors import DatabaseUnusable, SchemaMismatch
+from engine.errors import DatabaseAway, DatabaseUnusable, SchemaMismatch
+from engine.store.deflating import inflated
 from engine.store.tables import metadata
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,13 @@ RESTORE = (
 """What to do about a damaged database."""
 WRITABLE = "Let the account of this process write the database, and for SQLite its folder too."
 """What to do about one that cannot be written."""
+LOCKED = ("is locked", "55P03")
 FAULTS = (
-    (("malformed", "XX001", "XX002"), "the database is damaged", RESTORE),
+    (("malformed", "XX001", "XX002", "user-defined function raised exception"), "the database is damaged", RESTORE),
     (("not a database",), "the file is no SQLite database, or is damaged", f"Check GRIDPATROL_DATABASE. {RESTORE}"),
     (("readonly database", "25006"), "the database cannot be written", WRITABLE),
     (
-        ("is locked", "55P03"),
+        LOCKED,
         "another program holds a lock on the database",
         "End that program: it may be a shell of the database with a transaction left open.",
     ),
@@ -105,10 +107,11 @@ def unusable(error: Exception) -> DatabaseUnusable | None:
     shown = cause if of_sqlite else getattr(original, "sqlstate", None) or ""
     for signs, what, remedy in FAULTS:
         if any(sign in shown for sign in signs):
-            return DatabaseUnusable(f"{what}: {cause}", remedy=remedy)
+            kind = DatabaseAway if signs == LOCKED else DatabaseUnusable
+            return kind(f"{what}: {cause}", remedy=remedy)
     if of_sqlite or refuses(error) or not isinstance(error, AWAY):
         return None
-    return DatabaseUnusable(f"the database is away: {cause}")
+    return DatabaseAway(f"the database is away: {cause}")
 
 
 class Database:
@@ -137,6 +140,7 @@ class Database:
             self.db = create_engine(
                 self.url, hide_parameters=True, pool_size=8, pool_pre_ping=False, connect_args=options
             )
+            event.listen(self.db, "connect", _open_postgres)
 
     def end_silence(self, after_ms: int) -> None:
         """Let PostgreSQL end a transaction of this process that is silent for so long, and give its locks to others. A
@@ -159,12 +163,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A read transaction on one snapshot."""
+    def read(self, *, whole: bool = False) -> Iterator[Connection]:
+        """A read transaction on one snapshot. `whole`: it reads tables from end to end."""
         with self.db.connect() as connection:
             if self.dialect == "postgresql":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
+                if whole and self.dialect == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
                 yield connection
 
     def close(self) -> None:
@@ -270,6 +276,7 @@ def _open_sqlite(raw: Any, _record: object) -> None:
     """Leave transactions to `_begin_sqlite`. Write ahead, durably; what goes is overwritten, in pages that stay and in
     pages that are given back."""
     raw.isolation_level = None
+    raw.create_function("inflated", 1, inflated, deterministic=True)
     cursor = raw.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
@@ -278,6 +285,18 @@ def _open_sqlite(raw: Any, _record: object) -> None:
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
+
+
+def _open_postgres(raw: Any, _record: object) -> None:
+    """Find rows by their index, however small a table was when its statement was planned.
+
+    A plan is kept by its connection until the server has new statistics, a minute later or more. One that was made for
+    an empty table reads all of it, again and again, while it grows by ten thousand rows. What has no index is read
+    whole all the same; its cost is then so high that the server would compile it, which takes longer than to run it.
+    """
+    raw.execute("SET SESSION enable_seqscan = off")
+    raw.execute("SET SESSION jit = off")
+    raw.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -310,6 +329,8 @@ def open_database(url: str) -> Database:
         database.close()
         shown, cause = database.url.render_as_string(hide_password=True), " ".join(str(error.orig).split())
         known = unusable(error)
-        remedy = next((remedy for word, remedy in REMEDIES.items() if word in cause), known.remedy if known else None)
-        raise DatabaseUnusable(f"cannot open {shown}: {cause.rstrip('.?')}", remedy=remedy) from error
+        remedy = next((remedy for word, remedy in REMEDIES.items() if word in cause), "")
+        kind = DatabaseUnusable if remedy or known is None else type(known)
+        remedy = remedy or (known or kind).remedy
+        raise kind(f"cannot open {shown}: {cause.rstrip('.?')}", remedy=remedy) from error
     return database

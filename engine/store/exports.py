@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from engine.store.rows import StepRow
-from engine.store.sql import execute
+from engine.store.sql import execute, text_of
 
-_STEPS = f"SELECT {', '.join(StepRow.__struct_fields__)} FROM facts"
+
+def steps_sql(connection: Connection) -> str:
+    """The statement that reads steps, up to its condition."""
+    *names, body = StepRow.__struct_fields__
+    return f"SELECT {', '.join(names)}, {text_of(connection, body)} FROM facts"
 
 
 def steps_by_case(connection: Connection, page: int = 2000) -> Iterator[StepRow]:
     """All steps by (case, number within the case)."""
-    sql = f"{_STEPS} WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"
+    sql = f"{steps_sql(connection)} WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"
     last: tuple[str, int] = ("", 0)
     while rows := [StepRow(*row) for row in execute(connection, sql, *last, page)]:
         yield from rows
@@ -24,7 +28,7 @@ def steps_by_case(connection: Connection, page: int = 2000) -> Iterator[StepRow]
 
 def steps_by_number(connection: Connection, page: int = 2000) -> Iterator[StepRow]:
     """All steps by (partition, n): the order in which each partition made them."""
-    sql = f"{_STEPS} WHERE (partition, n) > (?, ?) ORDER BY partition, n LIMIT ?"
+    sql = f"{steps_sql(connection)} WHERE (partition, n) > (?, ?) ORDER BY partition, n LIMIT ?"
     last = (-1, 0)
     while rows := [StepRow(*row) for row in execute(connection, sql, *last, page)]:
         yield from rows
@@ -33,4 +37,6 @@ def steps_by_number(connection: Connection, page: int = 2000) -> Iterator[StepRo
 
 def steps_of(connection: Connection, case_id: str) -> list[StepRow]:
     """The steps of one case, from its first."""
-    return [StepRow(*row) for row in execute(connection, f"{_STEPS} WHERE case_id = ? ORDER BY seq", case_id)]
+    return [
+        StepRow(*row) for row in execute(connection, f"{steps_sql(connection)} WHERE case_id = ? ORDER BY seq", case_id)
+    ]

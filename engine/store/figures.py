@@ -10,13 +10,22 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import writes
-from engine.store.sql import among, execute, is_sqlite
+from engine.store.sql import among, execute, fetch, is_sqlite
 from engine.store.tables import contributions, figures, outcomes
 
-By = Literal["", "grid", "level", "department", "group", "category", "post", "day"]
-COLUMN = {"department": "department", "group": "grp", "category": "category", "post": "post", "day": "day"}
+By = Literal["", "grid", "level", "department", "group", "category", "post", "unit", "day"]
+COLUMN = {
+    "department": "department",
+    "group": "grp",
+    "category": "category",
+    "post": "post",
+    "unit": "unit",
+    "day": "day",
+}
 UNIT = ("department", "post")
 """What a unit is of beside its path."""
+FLAGS = {"breach": "lapsed", "claimed": "claimed"}
+"""Measures of outcomes that are flagged so in a column, whatever their result."""
 
 
 class ContributionRow(Struct):
@@ -33,7 +42,8 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     With `by` grid, groups are the ancestors at `level`; places above it count under the nearest one. With `by` level
     they are the levels of the cells themselves. `upto` reads as if nothing had arrived after that instant (ms UTC).
-    With a `clock` it is what became of that clock, at the unit that is charged.
+    With a `clock` it is what became of that clock, at the unit that is charged. With `by` unit, which asks for a clock,
+    they are the responsible units that its orders named.
     """
 
     definition: str
@@ -56,7 +66,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 def read_contributions(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
     """What these cases contribute by now; those without a row contribute nothing that may move."""
     condition, wanted = among(connection, "case_id", sorted(ids))
-    rows = execute(connection, f"SELECT case_id, body FROM contributions WHERE {condition}", wanted)
+    rows = fetch(connection, f"SELECT case_id, body FROM contributions WHERE {condition}", wanted)
     return {case: body for case, body in rows}
 
 
@@ -67,9 +77,10 @@ def write_fold(
     stopped: Sequence[Struct],
 ) -> None:
     """Contributions as they are now, changes of figures added, clocks that stopped."""
-    writes.upsert(connection, contributions, held)
-    writes.increase(connection, figures, changes, "value")
-    writes.upsert(connection, outcomes, stopped)
+    with writes.together(connection) as rows:
+        writes.upsert(rows, contributions, held)
+        writes.increase(rows, figures, changes, "value")
+        writes.upsert(rows, outcomes, stopped)
 
 
 def clear(connection: Connection) -> None:
@@ -122,7 +133,12 @@ def where(selection: Selection, *, days: bool = True, post: bool = True, of: str
 
 
 def sums(connection: Connection, selection: Selection) -> list[tuple[str, str, int]]:
-    """(key, measure, value) as of now. The measures are found by stepping from one to the next in the key."""
+    """(key, measure, value) as of now. The measures are found by stepping from one to the next in the key.
+
+    By unit there are none: no cell has one.
+    """
+    if selection.by == "unit":
+        return []
     condition, values = where(selection)
     sql = f"""
         WITH RECURSIVE known(measure) AS (
@@ -159,14 +175,21 @@ def durations(
     return {key: (n, median, p90) for key, n, median, p90 in rows}
 
 
-def results(connection: Connection, selection: Selection, chosen: Sequence[str]) -> list[tuple[str, str, int]]:
+def results(
+    connection: Connection, selection: Selection, chosen: Sequence[str], *, flagged: bool = False
+) -> list[tuple[str, str, int]]:
     """(key, `<result>:<clock>`, how many) of the outcomes of the selection's clock with one of these results, at the
-    unit that is charged and the day on which the clock stopped."""
+    unit that is charged and the day on which the clock stopped. With `flagged` those that FLAGS tells of are told
+    once more, under its measures."""
     condition, values = where(selection, of="charged_")
     among_these, wanted = among(connection, "result", chosen)
     if selection.upto is not None:
         condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
-    sql = f"""
-        SELECT {key_of(connection, selection, "charged_")} AS k, result || ':' || clock, count(*) FROM outcomes
-        WHERE clock = ? AND {among_these} AND {condition} GROUP BY 1, 2 ORDER BY 1, 2"""
-    return [(*row,) for row in execute(connection, sql, selection.clock, wanted, *values)]
+    key, found = key_of(connection, selection, "charged_"), list[tuple[str, str, int]]()
+    flags = [(f"'{measure}'", f" AND {column}") for measure, column in FLAGS.items()]
+    for name, only in [("result", ""), *(flags if flagged else ())]:
+        sql = f"""
+            SELECT {key} AS k, {name} || ':' || clock, count(*) FROM outcomes
+            WHERE clock = ? AND {among_these} AND {condition}{only} GROUP BY 1, 2 ORDER BY 1, 2"""
+        found += [(*row,) for row in execute(connection, sql, selection.clock, wanted, *values)]
+    return found

@@ -11,6 +11,7 @@ from engine.store.meta import read_meta, write_meta
 from engine.store.rows import InboxRow, PackRow, PartitionRow, SealedRow, SettlementRow
 from engine.store.sql import execute
 from engine.store.tables import inbox, packs, partitions, sealed, settlements
+from engine.store.writes import Target
 
 TOPIC = "inbox"
 """Name in `meta` of the `Origin`, as JSON; missing: the log is the table."""
@@ -52,10 +53,10 @@ def create_partitions(connection: Connection, count: int) -> None:
 # ---- records ------------------------------------------------------------------------------------------------
 
 
-def append(connection: Connection, rows: Sequence[InboxRow], bodies: Sequence[SealedRow] = ()) -> None:
+def append(target: Target, rows: Sequence[InboxRow], bodies: Sequence[SealedRow] = ()) -> None:
     """Records at the positions that the single writer gave them, with what was sealed of them."""
-    writes.insert(connection, inbox, rows)
-    writes.insert_missing(connection, sealed, bodies)
+    writes.insert(target, inbox, rows)
+    writes.insert_missing(target, sealed, bodies)
 
 
 def read_heads(connection: Connection) -> dict[int, int]:

@@ -4,7 +4,7 @@ Pages go by key, never by offset: a page costs the same wherever it lies, and no
 before it has gone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -77,6 +77,23 @@ def read_page(
     if len(rows) < limit and not filters.overdue and filters.due_before is None:
         rows += _page(connection, filters, "id", False, after, limit - len(rows), "due_at IS NULL", None)
     return rows
+
+
+def read_found(
+    connection: Connection, filters: Filters, sought: Mapping[str, str], after: str, limit: int
+) -> list[tuple[str, str]]:
+    """Cases by what identifies them, in the order of their ids after one: (id, body). `sought`: column -> text, of
+    `short_number`, `reference` and `id`; a case is found by any of them."""
+    terms, values = _conditions(connection, filters)
+    terms.append(f"{KIND_UNSORTED} IN ({', '.join('?' * len(filters.definitions))}) AND id > ?")
+    values += [*filters.definitions, after]
+    parts, given = list[str](), list[Any]()
+    for column, text in sought.items():
+        indexed = "reference <> '' AND " if column == "reference" else ""
+        parts.append(f"SELECT id, body FROM cases WHERE {indexed}{column} = ? AND {' AND '.join(terms)}")
+        given += [text, *values]
+    rows = execute(connection, f"{' UNION '.join(parts)} ORDER BY id LIMIT ?", *given, limit)
+    return [(id_, body) for id_, body in rows]
 
 
 def _page(

@@ -4,7 +4,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import tables, writes
-from engine.store.sql import execute, is_sqlite
+from engine.store.sql import execute, fetch, is_sqlite
 
 
 class MetaRow(Struct):
@@ -17,8 +17,8 @@ class MetaRow(Struct):
 def read_meta(connection: Connection, name: str, *, lock: bool = False) -> str | None:
     """A value by its name. With `lock`, other writers wait for it until the transaction ends."""
     tail = " FOR UPDATE" if lock and not is_sqlite(connection) else ""
-    value: str | None = execute(connection, f"SELECT value FROM meta WHERE name = ?{tail}", name).scalar_one_or_none()
-    return value
+    found = fetch(connection, f"SELECT value FROM meta WHERE name = ?{tail}", name)
+    return found[0][0] if found else None
 
 
 def write_meta(connection: Connection, name: str, value: str, *, keep: bool = False) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from engine.store import writes
 from engine.store.sql import among, execute, execute_many
 from engine.store.tables import notices
+from engine.store.writes import Target
 
 DAILY_TOLD = "notices_daily_told"
 """Name in `meta` of the last instant whose daily lines have been told."""
@@ -36,9 +37,9 @@ class NoticeRow(Struct):
 _NOTICE = ", ".join(NoticeRow.__struct_fields__)
 
 
-def write(connection: Connection, rows: Sequence[NoticeRow]) -> None:
+def write(target: Target, rows: Sequence[NoticeRow]) -> None:
     """New notices."""
-    writes.insert(connection, notices, rows)
+    writes.insert(target, notices, rows)
 
 
 def mark_told(connection: Connection, rows: Iterable[NoticeRow]) -> None:
@@ -57,7 +58,7 @@ def read_waiting(connection: Connection, upto: int, limit: int) -> list[NoticeRo
 
 def any_due(connection: Connection, upto: int) -> bool:
     """Whether any notice waits whose instant has come."""
-    sql = "SELECT 1 FROM notices WHERE number = 0 AND not_before <= ? LIMIT 1"
+    sql = "SELECT 1 FROM notices WHERE number = 0 AND not_before <= ? ORDER BY not_before LIMIT 1"
     return execute(connection, sql, upto).scalar_one_or_none() is not None
 
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 from engine.errors import StaleWriter
 from engine.store.alerts import DeliveryRow
 from engine.store.rows import LETTER_TEXTS, LetterRow
-from engine.store.sql import among, execute
+from engine.store.sql import among, execute, text_of
 
 FEED = "alerts.topic"
-_LINE = ", ".join(DeliveryRow.__struct_fields__)
+_LINE = ", ".join(DeliveryRow.__struct_fields__[:-1])
 _LETTER = ", ".join(
     f"substr({name}, 1, {LETTER_TEXTS[name]})" if name in LETTER_TEXTS else name for name in LetterRow.__struct_fields__
 )
@@ -57,7 +57,7 @@ def read_lines(connection: Connection, limit: int) -> tuple[int, list[DeliveryRo
     """The mark, and the lines after it, in order."""
     sql = "SELECT n FROM positions WHERE consumer = ? AND partition = 0"
     last: int = execute(connection, sql, FEED).scalar_one_or_none() or 0
-    sql = f"SELECT {_LINE} FROM deliveries WHERE number > ? ORDER BY number LIMIT ?"
+    sql = f"SELECT {_LINE}, {text_of(connection, 'body')} FROM deliveries WHERE number > ? ORDER BY number LIMIT ?"
     return last, [DeliveryRow(*row) for row in execute(connection, sql, last, limit)]
 
 

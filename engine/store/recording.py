@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, event
 
 from engine.store.database import Database
+from engine.store.driver_quirks import run
 
 
 class Statement(Struct, frozen=True):
@@ -48,10 +49,7 @@ def execute(database: Database, transaction: Transaction) -> None:
     """Execute a recorded transaction, and fetch what it reads."""
     with database.begin() if transaction.write else database.read() as connection:
         for statement in transaction.statements:
-            parameters = list(statement.parameters) if statement.many else statement.parameters
-            result = connection.exec_driver_sql(statement.text, parameters)
-            if result.returns_rows:
-                result.fetchall()
+            run(connection, statement.text, statement.parameters, many=statement.many)
 
 
 def backend_pid(database: Database) -> int | None:

@@ -4,17 +4,14 @@ It shares no code with the consumers, so that a mistake of theirs shows. It coun
 The JSON functions differ between the databases, the statements above them do not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection
 
-from engine.store.alerts import TOLD
-from engine.store.checks import CAUSED_BY
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.rows import OpenCountRow
-from engine.store.sql import among, execute, is_sqlite
-from schemas.derived_ids import HOME
+from engine.store.sql import execute, is_sqlite
 from schemas.facts import Acknowledged
 from schemas.members import tag_of
 from workflows.case import TOTAL, Clock
@@ -50,6 +47,10 @@ NAMES = {
     "charged.path": "text",
     "charged.department": "text",
     "charged.post": "text",
+    "unit.path": "text",
+    "unit.department": "text",
+    "stage": "text",
+    "unit": "text",
 } | {
     member: "flag" if isinstance(dict(measure.where).get(member), bool) else "text"
     for measure in MEASURES
@@ -66,13 +67,12 @@ COUNTED_BY = tuple(
     dict.fromkeys((*LAPSED_BY, *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
 )
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed", "consumed")
-ALERTED_BY = ("clock", "level", "cycle", "target", "rung", "how", "by", "alert", "kind", "due", "due_at", "not_before")
+OF_ALERTS = ("clock", "level", "cycle", "target", "rung", "how", "by", "alert", "kind", "due", "due_at", "not_before")
+ALERTED_BY = (*OF_ALERTS, "unit.path", "unit.department")
 
 OPEN_COUNT = OpenCountRow.__struct_fields__
 _DUE, _SINCE, _BREACHED = (Clock.__struct_fields__.index(name) for name in ("due", "since", "breached"))
 """Where a clock's members stand in its array."""
-UNPARKED = '"incident.unparked"'
-"""How the body of a step shows that an event left the waiting room in it."""
 
 CELL = ("definition", "measure", "day", "path", "department", "category", "grp", "post")
 OUTCOME = (
@@ -101,7 +101,10 @@ OUTCOME = (
     "charged_post",
     "consumed",
     "claimed",
+    "unit",
+    "lapsed",
 )
+UNIT = ("case_id", "clock", "level", "unit")
 ALERT = (
     "id",
     "partition",
@@ -204,13 +207,44 @@ cells AS (SELECT s.definition, c.measure, s.day, s.path, s.department, s.categor
 """
 
 
+_ORDERED = tuple(
+    (name, clock.name, tag_of(clock.unit))
+    for name, definition in DEFINITIONS.items()
+    for clock in definition.clocks.values()
+    if clock.unit is not None
+)
+"""The clocks that have a responsible unit: the kind of case, the clock, and the tag of the order that names it."""
+TIMED = ("clock.started", "clock.stopped", *dict.fromkeys(tag for _, _, tag in _ORDERED))
+_ORDERS = " UNION ALL ".join(
+    f"SELECT case_id, seq, '{clock}' AS clock, CAST(stage AS TEXT) AS stage, unit FROM facts_read "
+    f"WHERE fact = '{tag}' AND definition = '{name}'"
+    for name, clock, tag in _ORDERED
+)
+_UNITS = f"""
+orders AS ({_ORDERS}),
+runs AS (
+    SELECT f.case_id, f.clock, f.level, f.cycle, f.target, f.fact, coalesce(o.unit, '') AS unit,
+           sum(CASE WHEN f.fact = 'clock.started' THEN 1 ELSE 0 END)
+               OVER (PARTITION BY f.case_id, f.clock, f.level ORDER BY f.seq, f.item) AS run
+    FROM facts_read f LEFT JOIN orders o ON o.case_id = f.case_id AND o.seq = f.seq AND o.clock = f.clock
+         AND o.stage = CAST(f.level AS TEXT) AND f.fact = 'clock.started'
+    WHERE f.fact IN ('clock.started', 'clock.stopped') AND f.clock IN (SELECT clock FROM orders)),
+units AS (
+    SELECT case_id, clock, level, max(unit) AS unit,
+           max(CASE WHEN fact = 'clock.stopped' THEN cycle END) AS cycle,
+           max(CASE WHEN fact = 'clock.stopped' THEN target END) AS target
+    FROM runs GROUP BY case_id, clock, level, run HAVING max(unit) <> '')"""
+"""The responsible units of clocks, from each start to the next one. An order stands in the step in which its clock
+starts; of one that has stopped, cycle and target are those of its end."""
+
+
 def _facts_read(
     connection: Connection, consumer: str, facts: tuple[str, ...], members: tuple[str, ...], upto: int | None = None
 ) -> tuple[str, list[Any]]:
     """The facts of some kinds that a consumer has read, one row each; perhaps only of early arrivals."""
     names = ", ".join(f'{_member(connection, name)} AS "{name.replace(".", "_")}"' for name in ("fact", *members))
     if is_sqlite(connection):
-        item, each = "j.key", "json_each(s.body) j"
+        item, each = "j.key", "json_each(inflated(s.body)) j"
         recipients = "json_extract(j.value, '$.to')"
     else:
         item, recipients = "j.item", "CAST(j.value -> 'to' AS text)"
@@ -241,13 +275,18 @@ def _member(connection: Connection, name: str) -> str:
 
 
 def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, str, int]]:
-    """(key, measure, value) as they stood when nothing after `selection.upto` had arrived."""
+    """(key, measure, value) as they stood when nothing after `selection.upto` had arrived. By unit there are none."""
+    if selection.by == "unit":
+        return []
     facts_read, values = _facts_read(connection, "performance", COUNTED, COUNTED_BY, selection.upto)
     condition, chosen = where(selection)
+    names = ", ".join(CELL)
     sql = f"""WITH {facts_read}, {_COUNTED}
-        SELECT {key_of(connection, selection)} AS k, measure, count(*) FROM cells
-        WHERE {condition} GROUP BY 1, 2 ORDER BY 1, 2"""
-    rows = execute(connection, sql, *values, *chosen)
+        SELECT {key_of(connection, selection)} AS k, measure, CAST(sum(value) AS BIGINT)
+        FROM (SELECT {names}, 1 AS value FROM cells
+              UNION ALL SELECT {names}, value FROM archived_figures WHERE at <= ?) AS all_cells
+        WHERE {condition} GROUP BY 1, 2 HAVING sum(value) <> 0 ORDER BY 1, 2"""
+    rows = execute(connection, sql, *values, selection.upto, *chosen)
     return [(*row,) for row in rows]
 
 
@@ -261,6 +300,7 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
     sql = f"""WITH {facts_read}, {_COUNTED}
         SELECT {names}, CAST(sum(expected) AS BIGINT), CAST(sum(found) AS BIGINT)
         FROM (SELECT {names}, 1 AS expected, 0 AS found FROM cells
+              UNION ALL SELECT {names}, value, 0 FROM archived_figures
               UNION ALL SELECT {names}, 0, value FROM figures) AS both_sides
         GROUP BY {names} HAVING sum(expected) <> sum(found) ORDER BY {names}"""
     for row in execute(connection, sql, *values):
@@ -269,16 +309,37 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
 
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
-    members = (*STOPPED_BY, "claimed", *CHARGED_BY)
-    facts_read, values = _facts_read(connection, "performance", ("clock.stopped",), members)
-    expected = """SELECT case_id, clock, level, cycle, target, partition, definition, path, department, category, grp,
-                         post, started, due, judged, at, day, result, coalesce(why, ''), elapsed,
-                         coalesce(charged_path, path),
-                         CASE WHEN charged_path IS NULL THEN department ELSE coalesce(charged_department, '') END,
-                         CASE WHEN charged_path IS NULL THEN post ELSE coalesce(charged_post, '') END,
-                         consumed, claimed
-                  FROM facts_read WHERE fact = 'clock.stopped'"""
-    return _one_sided(connection, facts_read, values, expected, f"SELECT {', '.join(OUTCOME)} FROM outcomes")
+    members = tuple(dict.fromkeys((*STOPPED_BY, *COUNTED_BY, "stage", "unit")))
+    facts_read, values = _facts_read(connection, "performance", tuple(dict.fromkeys((*TIMED, *COUNTED))), members)
+    expected = """SELECT f.case_id, f.clock, f.level, f.cycle, f.target, f.partition, definition, path, department,
+                         category, grp, post, started, due, judged, at, day, result, coalesce(why, ''), elapsed,
+                         coalesce(f.charged_path, path),
+                         CASE WHEN f.charged_path IS NULL THEN department ELSE coalesce(f.charged_department, '') END,
+                         CASE WHEN f.charged_path IS NULL THEN post ELSE coalesce(f.charged_post, '') END,
+                         consumed, claimed, coalesce(u.unit, ''), l.seq IS NOT NULL
+                  FROM facts_read f LEFT JOIN units u ON u.case_id = f.case_id AND u.clock = f.clock
+                       AND u.level = f.level AND u.cycle = f.cycle AND u.target = f.target
+                       LEFT JOIN lapses l ON l.case_id = f.case_id AND l.clock = f.clock AND l.level = f.level
+                       AND l.cycle = f.cycle AND l.target = f.target
+                  WHERE fact = 'clock.stopped'"""
+    found = f"SELECT {', '.join(OUTCOME)} FROM outcomes"
+    return _one_sided(connection, f"{facts_read}, {_COUNTED}, {_UNITS}", values, expected, found)
+
+
+def wrong_units(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(case, clock, level, responsible unit) of clocks that run, where the fold keeps another unit, or none."""
+    members = ("clock", "level", "cycle", "target", "stage", "unit")
+    facts_read, values = _facts_read(connection, "performance", TIMED, members)
+    if is_sqlite(connection):
+        parts = ", ".join(f"json_extract(j.value, '$[{k}]')" for k in range(3))
+        found = f"SELECT c.case_id, {parts} FROM contributions c CROSS JOIN json_each(c.body, '$[1]') j"
+    else:
+        found = (
+            "SELECT c.case_id, j.value ->> 0, CAST(j.value ->> 1 AS bigint), j.value ->> 2 FROM contributions c "
+            "CROSS JOIN LATERAL jsonb_array_elements(coalesce(CAST(c.body AS jsonb) -> 1, '[]')) AS j(value)"
+        )
+    expected = "SELECT case_id, clock, level, unit FROM units WHERE cycle IS NULL"
+    return _one_sided(connection, f"{facts_read}, {_UNITS}", values, expected, found)
 
 
 def wrong_open_counts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -319,7 +380,9 @@ def wrong_open_counts(connection: Connection) -> Iterator[tuple[tuple[Any, ...],
             FROM open_cases WHERE missed IS NOT NULL)"""
     names = ", ".join(OPEN_COUNT[:-1])
     expected = f"SELECT {names}, count(*) FROM counted GROUP BY {names}"
-    return _one_sided(connection, cte, [], expected, f"SELECT {', '.join(OPEN_COUNT)} FROM open_counts")
+    return _one_sided(
+        connection, cte, [], expected, f"SELECT {', '.join(OPEN_COUNT)} FROM open_counts WHERE value <> 0"
+    )
 
 
 def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -389,7 +452,8 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
         listed AS (SELECT alert, {posts} AS posts FROM ({ordered}) AS ordered GROUP BY alert)"""
     expected = """SELECT r.alert, r.partition, r.case_id, r.kind, coalesce(r.clock, ''), r.level, r.of_cycle,
                          r.definition, r.path, r.category, r.recipients, r.due_at, r.due, r.at, r.not_before,
-                         coalesce(m.how, 'firing'), m.at, coalesce(m.who, ''), coalesce(l.posts, '[]'), r.department
+                         coalesce(m.how, 'firing'), m.at, coalesce(m.who, ''), coalesce(l.posts, '[]'),
+                         CASE WHEN r.unit_path IS NULL THEN r.department ELSE coalesce(r.unit_department, '') END
                   FROM raised r LEFT JOIN matched m ON m.alert = r.alert AND m.place = 1
                        LEFT JOIN listed l ON l.alert = r.alert"""
     found = f"SELECT {', '.join(ALERT)} FROM alerts"
@@ -423,196 +487,22 @@ def wrong_tellings(connection: Connection) -> list[tuple[str, int]]:
     return [(*row,) for row in execute(connection, sql)]
 
 
+def lines_of_another_kind(connection: Connection) -> list[tuple[int, str, str]]:
+    """(number, definition of its alert or notices, its own) of lines of the feed that say another kind of case."""
+    sql = """SELECT d.number, a.definition, d.definition FROM deliveries d JOIN alerts a ON a.id = d.alert
+             WHERE d.what <> 'told' AND a.definition <> d.definition
+             UNION SELECT d.number, n.definition, d.definition FROM deliveries d JOIN notices n ON n.number = d.number
+             WHERE d.what = 'told' AND n.definition <> d.definition ORDER BY 1, 2"""
+    return [(*row,) for row in execute(connection, sql)]
+
+
 def _one_sided(
     connection: Connection, cte: str, values: list[Any], expected: str, found: str
 ) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """Rows that only one of two queries gives."""
-    for one, other, side in ((expected, found, "expected"), (found, expected, "found")):
-        sql = f"WITH {cte} SELECT * FROM ({one} EXCEPT {other}) AS only_here ORDER BY 1, 2, 3"
-        for row in execute(connection, sql, *values):
-            yield tuple(row), side
-
-
-# ---- the log itself ----------------------------------------------------------------------------------
-
-
-def numbering(connection: Connection) -> list[tuple[int, int, int, int, int]]:
-    """(partition, its n, steps stored, lowest n, highest n) for every partition that has or should have
-    steps."""
-    sql = """
-        SELECT partition, max(n), max(stored), max(lowest), max(highest)
-        FROM (SELECT partition, n, 0 AS stored, 0 AS lowest, 0 AS highest FROM partitions
-              UNION ALL SELECT partition, 0, count(*), min(n), max(n) FROM facts GROUP BY partition) AS sides
-        GROUP BY partition ORDER BY partition"""
-    return [(*row,) for row in execute(connection, sql)]
-
-
-def first_gap(connection: Connection, partition: int) -> int:
-    """The first number that is missing in a partition's steps."""
-    sql = """SELECT coalesce(min(n) + 1, 1) FROM (SELECT n FROM facts WHERE partition = ?
-             UNION ALL SELECT 0) AS known
-             WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.partition = ? AND s.n = known.n + 1)"""
-    value: int = execute(connection, sql, partition, partition).scalar_one()
-    return value
-
-
-def received(connection: Connection) -> list[tuple[int, int, int, int]]:
-    """(partition, next position to decide, records stored, head) of every partition. The head is the first free
-    position."""
-    sql = """
-        SELECT p.partition, p.position, count(i.position), coalesce(max(i.position) + 1, 0)
-        FROM partitions p LEFT JOIN inbox i ON i.partition = p.partition
-        GROUP BY p.partition, p.position ORDER BY p.partition"""
-    return [(*row,) for row in execute(connection, sql)]
-
-
-def first_record_lost(connection: Connection, partition: int) -> int:
-    """The first position at which a partition's log has no record."""
-    sql = """SELECT min(position) + 1 FROM (SELECT position FROM inbox WHERE partition = ? UNION ALL SELECT -1) AS known
-             WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.partition = ? AND i.position = known.position + 1)"""
-    value: int = execute(connection, sql, partition, partition).scalar_one()
-    return value
-
-
-def clocks(connection: Connection) -> dict[int, int]:
-    """The clock of each partition: the arrival of its last record."""
-    return {row[0]: row[1] for row in execute(connection, "SELECT partition, clock FROM partitions")}
-
-
-def unseen(connection: Connection, partition: int, since: int, types: Sequence[str]) -> list[tuple[str, int, str, str]]:
-    """(case, n, source, id) of steps by events of these types that arrived since an instant and that nothing is known
-    of in `seen`. What leaves the waiting room was seen when it was parked: that step counts, not this one."""
-    if is_sqlite(connection):
-        kind, source, id_, actor = (f"json_extract(s.cause, '$.{name}')" for name in CAUSED_BY)
-        parked = "instr(s.body, ?) = 0"
-    else:
-        kind, source, id_, actor = (f"(CAST(s.cause AS jsonb) ->> '{name}')" for name in CAUSED_BY)
-        parked = "strpos(s.body, ?) = 0"
-    of_types, wanted = among(connection, kind, types)
-    sql = f"""
-        SELECT s.case_id, s.n, {source}, {id_} FROM facts s LEFT JOIN seen e
-             ON e.partition = s.partition AND e.source = {source} AND e.id = {id_}
-             AND (e.actor = '' OR e.actor = coalesce({actor}, '')
-                               AND e.home = substr(s.case_id, 1, length(s.case_id) - 37))
-        WHERE s.partition = ? AND s.at >= ? AND e.id IS NULL AND {parked} AND {of_types} ORDER BY s.n"""
-    rows = execute(connection, sql, partition, since, UNPARKED, wanted)
-    return [(*row,) for row in rows]
-
-
-def feed_numbers(connection: Connection) -> tuple[int, int, int]:
-    """(lines of the feed, lowest number, highest number); zeros before the first."""
-    sql = "SELECT count(*), coalesce(min(number), 0), coalesce(max(number), 0) FROM deliveries"
-    count, lowest, highest = execute(connection, sql).one()
-    return count, lowest, highest
-
-
-def first_line_lost(connection: Connection) -> int:
-    """The first number that is missing in the feed."""
-    sql = """SELECT min(number) + 1 FROM (SELECT number FROM deliveries UNION ALL SELECT 0) AS known
-             WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.number = known.number + 1)"""
-    value: int = execute(connection, sql).scalar_one()
-    return value
-
-
-def lines_missing(connection: Connection) -> list[tuple[str, str]]:
-    """(alert, what) of alerts that the feed never told firing, nor as they stand now, nor who has acknowledged them.
-
-    Of alerts that had to wait only those are asked for that still fire, and whose time to be told has come.
-    """
-    if is_sqlite(connection):
-        posts, by = "json_each(acknowledged_by) j", "json_extract(body, '$.by')"
-    else:
-        posts = "LATERAL jsonb_array_elements_text(CAST(acknowledged_by AS jsonb)) AS j(value)"
-        by = "CAST(body AS jsonb) ->> 'by'"
-    sql = f"""SELECT id, what FROM (
-                  SELECT id, 'firing' AS what FROM alerts WHERE not_before IS NULL OR (status = 'firing'
-                      AND not_before <= (SELECT CAST(value AS BIGINT) FROM meta WHERE name = ?))
-                  UNION SELECT id, status FROM alerts WHERE not_before IS NULL
-                  UNION SELECT alerts.id, 'acknowledged by ' || j.value FROM alerts CROSS JOIN {posts}
-                        WHERE not_before IS NULL) AS due
-              EXCEPT SELECT alert, what || CASE WHEN what = 'acknowledged' THEN ' by ' || coalesce({by}, '') ELSE '' END
-                     FROM deliveries ORDER BY 1, 2"""
-    return [(*row,) for row in execute(connection, sql, TOLD)]
-
-
-def positions(connection: Connection) -> list[tuple[str, int, int, int]]:
-    """(consumer, partition, where it stands, where the partition ends), for both consumers and every
-    partition."""
-    sql = """
-        SELECT c.consumer, p.partition, coalesce(s.n, 0), p.n
-        FROM (SELECT 'performance' AS consumer UNION ALL SELECT 'alerts') AS c CROSS JOIN partitions p
-        LEFT JOIN positions s ON s.consumer = c.consumer AND s.partition = p.partition
-        ORDER BY 1, 2"""
-    return [(*row,) for row in execute(connection, sql)]
-
-
-def marks_ahead(connection: Connection) -> list[tuple[str, int, int, int]]:
-    """(topic, partition, up to where it was published, where that ends) of what was published beyond its end."""
-    sql = """
-        SELECT s.consumer, s.partition, s.n, p.n FROM positions s JOIN partitions p ON p.partition = s.partition
-        WHERE s.consumer = 'facts.topic' AND s.n > p.n
-        UNION ALL
-        SELECT s.consumer, s.partition, s.n, d.last
-        FROM positions s CROSS JOIN (SELECT coalesce(max(number), 0) AS last FROM deliveries) AS d
-        WHERE s.consumer = 'alerts.topic' AND s.n > d.last ORDER BY 1, 2"""
-    return [(*row,) for row in execute(connection, sql)]
-
-
-def page_of_steps(connection: Connection, case: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
-    """Steps by case and sequence number, after one of them."""
-    sql = """SELECT case_id, seq, partition, n, policy, definition, path, category, grp, department, post, cause, body
-             FROM facts WHERE (case_id, seq) > (?, ?) ORDER BY case_id, seq LIMIT ?"""
-    rows = execute(connection, sql, case, seq, limit)
-    return [(*row,) for row in rows]
-
-
-def doubled_steps(connection: Connection) -> list[tuple[str, int, int]]:
-    """(case, seq, how often) where a case has the same step more than once."""
-    sql = "SELECT case_id, seq, count(*) FROM facts GROUP BY case_id, seq HAVING count(*) > 1 ORDER BY 1, 2"
-    return [(*row,) for row in execute(connection, sql)]
-
-
-def case_rows(connection: Connection, names: tuple[str, ...], ids: list[str]) -> dict[str, tuple[Any, ...]]:
-    """These columns of these cases."""
-    if not ids:
-        return {}
-    condition, wanted = among(connection, "id", ids)
-    columns = ", ".join(f'"{name}"' for name in names)
-    sql = f"SELECT id, {columns} FROM cases WHERE {condition}"
-    return {row[0]: tuple(row[1:]) for row in execute(connection, sql, wanted)}
-
-
-def cases_without_steps(connection: Connection) -> list[str]:
-    """Cases that no fact speaks of, but for homes that an activation has entered and that have not come up yet."""
-    sql = """
-        SELECT id FROM cases WHERE NOT EXISTS (SELECT 1 FROM facts s WHERE s.case_id = cases.id)
-        AND NOT (definition = ? AND seq = 0 AND next_at IS NOT NULL) ORDER BY id"""
-    return [row[0] for row in execute(connection, sql, HOME)]
-
-
-def parked_rows(connection: Connection, ids: list[str]) -> dict[str, dict[str, tuple[str, int, int]]]:
-    """What is counted of events that wait with these cases: by case and principal the home, partition and number."""
-    condition, wanted = among(connection, "case_id", ids)
-    found: dict[str, dict[str, tuple[str, int, int]]] = {}
-    sql = f"SELECT case_id, principal, home, partition, number FROM parked WHERE {condition} ORDER BY 1, 2"
-    for case, principal, *counted in execute(connection, sql, wanted):
-        found.setdefault(case, {})[principal] = (*counted,)
-    return found
-
-
-def parked_without_steps(connection: Connection) -> list[str]:
-    """Cases of which events are counted as waiting, and no fact speaks."""
-    sql = """SELECT DISTINCT case_id FROM parked WHERE NOT EXISTS (SELECT 1 FROM facts s
-             WHERE s.case_id = parked.case_id) ORDER BY case_id"""
-    return [row[0] for row in execute(connection, sql)]
-
-
-def count_steps(connection: Connection) -> int:
-    """How many steps are stored."""
-    value: int = execute(connection, "SELECT count(*) FROM facts").scalar_one()
-    return value
-
-
-def activations(connection: Connection) -> dict[int, str]:
-    """The packs that each partition activated, as JSON."""
-    return {row[0]: row[1] for row in execute(connection, "SELECT partition, packs FROM partitions")}
+    """Rows that only one of two queries gives. Both are asked once, since one of them reads all facts."""
+    sql = f"""WITH {cte}, expected_rows AS MATERIALIZED ({expected}), found_rows AS MATERIALIZED ({found})
+        SELECT 'expected', * FROM (SELECT * FROM expected_rows EXCEPT SELECT * FROM found_rows) AS missing
+        UNION ALL SELECT 'found', * FROM (SELECT * FROM found_rows EXCEPT SELECT * FROM expected_rows) AS surplus
+        ORDER BY 1, 2, 3, 4"""
+    for row in execute(connection, sql, *values):
+        yield tuple(row[1:]), row[0]

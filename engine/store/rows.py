@@ -1,6 +1,8 @@
 """Rows as they are written: one struct per table, with its columns as fields."""
 
-from msgspec import Struct, structs
+from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class InboxRow(Struct):
@@ -9,7 +11,7 @@ class InboxRow(Struct):
     partition: int
     position: int
     stamp: int
-    kind: str  # event, tick, pack, release
+    kind: str  # event, tick, pack, release, archive
     principal: str
     body: str
 
@@ -67,10 +69,12 @@ class CaseRow(Struct):
     due_at: int | None
     provisional: bool
     body: str
+    short_number: str
+    reference: str  # the number of the sender's own record
 
 
-class OpenCountRow(Struct, frozen=True):
-    """How many open cases of a partition count in a cell; what a cell does not tell apart is empty."""
+class OpenCell(NamedTuple):
+    """A cell in which open cases of a partition count; what it does not tell apart is empty."""
 
     partition: int
     definition: str
@@ -84,16 +88,24 @@ class OpenCountRow(Struct, frozen=True):
     grp: str = ""
     late: str = ""
     hour: int = 0
-    value: int = 0
 
-    @property
-    def key(self) -> tuple[int | str, ...]:
-        """What tells cells apart."""
-        return structs.astuple(self)[:-1]
 
-    def of(self, value: int) -> "OpenCountRow":
-        """The same cell with another count."""
-        return structs.replace(self, value=value)
+class OpenCountRow(Struct):
+    """A cell, and how many open cases count in it."""
+
+    partition: int
+    definition: str
+    what: str
+    level: int
+    state: str
+    path: str
+    department: str
+    post: str
+    category: str
+    grp: str
+    late: str
+    hour: int
+    value: int
 
 
 class ParkedRow(Struct):
@@ -196,6 +208,8 @@ class PartitionRow(Struct):
     packs: str
     standing: int = 0  # cases
     silences: str = ""  # JSON, empty: none
+    unheard: str = ""  # JSON, empty: none
+    archives: str = ""  # JSON, empty: none
 
 
 class StandingRow(Struct):

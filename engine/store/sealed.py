@@ -24,8 +24,9 @@ GONE = "gone"
 
 def knows(connection: Connection, case: str) -> bool:
     """Whether there is a case of this name, or anything was ever sealed of one."""
-    sql = "SELECT EXISTS (SELECT 1 FROM sealed WHERE subject = ?) OR EXISTS (SELECT 1 FROM cases WHERE id = ?)"
-    return bool(execute(connection, sql, case, case).scalar_one())
+    sql = """SELECT EXISTS (SELECT 1 FROM sealed WHERE subject = ?) OR EXISTS (SELECT 1 FROM cases WHERE id = ?)
+             OR EXISTS (SELECT 1 FROM archived_cases WHERE id = ?)"""
+    return bool(execute(connection, sql, case, case, case).scalar_one())
 
 
 def blank_case(connection: Connection, case: str) -> tuple[int, int]:

@@ -1,101 +1,159 @@
 """What a slice reads and writes, each table once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
+import msgspec
 from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
 from engine.store.rows import CaseRow, ParkedRow, PartitionRow, SeenKey, SeenRow, StepRow
-from engine.store.sql import among, execute, execute_many, is_sqlite, rows_as
+from engine.store.sql import among, execute, execute_many, fetch, is_sqlite, rows_as
 from engine.store.tables import UNBORN, cases, facts, parked, partitions, seen
+from engine.store.writes import Target
 
 
 def read_partitions(connection: Connection) -> list[PartitionRow]:
     """All partition rows."""
     sql = f"SELECT {', '.join(PartitionRow.__struct_fields__)} FROM partitions ORDER BY partition"
-    return [PartitionRow(*row) for row in execute(connection, sql)]
+    return [PartitionRow(*row) for row in fetch(connection, sql)]
 
 
 def lock_partitions(connection: Connection, wanted: Sequence[PartitionRow]) -> None:
     """Lock these rows in the order of partitions, so that two who want several never wait in a circle. StaleWriter if
     another writer has moved one of them on."""
-    condition, ids = among(connection, "partition", [row.partition for row in wanted])
-    lock = "" if is_sqlite(connection) else " FOR UPDATE"
-    sql = f"SELECT partition, version FROM partitions WHERE {condition} ORDER BY partition{lock}"
-    versions = {partition: version for partition, version in execute(connection, sql, ids)}
+    lock_and_read(connection, wanted, (), (), ())
+
+
+def lock_and_read(
+    connection: Connection,
+    wanted: Sequence[PartitionRow],
+    ids: Collection[str],
+    nearby: Collection[str],
+    events: Sequence[SeenKey],
+) -> tuple[list[tuple[str, int | None, str]], list[SeenRow]]:
+    """The same, and in the same statement cases by id, and open ones under correlation keys (id, next_at, body), and
+    what is known of events.
+
+    Where it has waited for the lock, all is as it stood before; whoever had it has moved a partition on, or changed
+    nothing.
+    """
+    condition, partitions_ = among(connection, "partition", [row.partition for row in wanted])
+    lock, values = "" if is_sqlite(connection) else " FOR UPDATE", [partitions_]
+    sql = f"""SELECT * FROM (SELECT CAST(partition AS TEXT) AS name, version, CAST(NULL AS TEXT) AS body
+                             FROM partitions WHERE {condition} ORDER BY partition{lock}) AS locked"""
+    for column, asked in (("id", ids), ("key", nearby)):
+        if asked:
+            condition, value = among(connection, column, sorted(asked))
+            sql += f" UNION ALL SELECT id, next_at, body FROM cases WHERE {condition}"
+            values.append(value)
+    if events:
+        names, source, keys = _known_of(connection, events)
+        array = "json_array" if is_sqlite(connection) else "json_build_array"
+        sql += f" UNION ALL SELECT CAST(NULL AS TEXT), 0, CAST({array}({names}) AS TEXT) {source}"
+        values += keys
+    rows = fetch(connection, sql, *values)
+    versions = {int(name): version for name, version, body in rows if body is None}
     for row in wanted:
         if (found := versions.get(row.partition)) != row.version:
             raise StaleWriter(f"partition {row.partition} stands at version {found}, not {row.version}")
+    known = [SeenRow(*msgspec.json.decode(body)) for name, _, body in rows if name is None]
+    return [row for row in rows if row[0] is not None and row[2] is not None], known
 
 
-def write_partitions(connection: Connection, rows: Sequence[PartitionRow]) -> None:
+def write_partitions(target: Target, rows: Sequence[PartitionRow]) -> None:
     """Move the partitions on; their versions were compared under the lock."""
-    writes.upsert(connection, partitions, rows)
+    writes.upsert(target, partitions, rows)
 
 
 def read_cases(connection: Connection, ids: Iterable[str]) -> list[tuple[str, int | None, str]]:
     """Cases by id: (id, next_at, body)."""
     condition, wanted = among(connection, "id", sorted(ids))
-    rows = execute(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", wanted)
-    return [(*row,) for row in rows]
+    return fetch(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", wanted)
 
 
-def read_due(connection: Connection, partition: int, before: int, limit: int) -> list[tuple[str, int, str]]:
-    """Cases of a partition with something due before an instant, by (due, case): (id, next_at, body)."""
-    sql = """
-        SELECT id, next_at, body FROM cases WHERE partition = ? AND next_at IS NOT NULL AND next_at < ?
-        ORDER BY next_at, id LIMIT ?"""
-    return [(*row,) for row in execute(connection, sql, partition, before, limit)]
+def read_last_arrival(connection: Connection, case: str) -> int:
+    """When the last step of a case arrived (ms); 0: it has none."""
+    sql = "SELECT at FROM facts WHERE case_id = ? ORDER BY seq DESC LIMIT 1"
+    return int(execute(connection, sql, case).scalar() or 0)
 
 
-def read_next_due(connection: Connection, partition: int) -> int | None:
-    """The earliest instant at which something of a partition is due."""
-    sql = "SELECT min(next_at) FROM cases WHERE partition = ? AND next_at IS NOT NULL"
-    instant: int | None = execute(connection, sql, partition).scalar_one()
-    return instant
+def read_due(connection: Connection, before: Mapping[int, int], limit: int) -> dict[int, list[tuple[str, int, str]]]:
+    """Cases of these partitions with something due before an instant of each, by (due, case): (id, next_at, body), so
+    many of each partition at most."""
+    found: dict[int, list[tuple[str, int, str]]] = {partition: [] for partition in before}
+    due = "SELECT id, next_at, body FROM cases WHERE partition = {} AND next_at IS NOT NULL AND next_at < {}"
+    first = f"{due} ORDER BY next_at, id LIMIT ?"
+    if is_sqlite(connection):  # where a statement more costs no way to a server
+        for partition, instant in before.items():
+            found[partition] += fetch(connection, first.format("?", "?"), partition, instant, limit)
+    elif before:
+        wanted, values = rows_as(connection, "w", {"partition": "int", "instant": "bigint"}, sorted(before.items()))
+        sql = f"""SELECT w.partition, c.id, c.next_at, c.body FROM {wanted}
+                  CROSS JOIN LATERAL ({first.format("w.partition", "w.instant")}) c
+                  ORDER BY w.partition, c.next_at, c.id"""
+        for partition, *row in fetch(connection, sql, *values, limit):
+            found[partition].append((*row,))
+    return found
+
+
+def read_next_due(connection: Connection, partitions: Iterable[int]) -> dict[int, int | None]:
+    """The earliest instant at which something of each of these partitions is due."""
+    rows = [(partition,) for partition in sorted(partitions)]
+    if not rows:
+        return {}
+    wanted, values = rows_as(connection, "w", {"partition": "int"}, rows)
+    sql = f"""SELECT w.partition, (SELECT min(next_at) FROM cases c
+                                   WHERE c.partition = w.partition AND c.next_at IS NOT NULL) FROM {wanted}"""
+    return {partition: instant for partition, instant in fetch(connection, sql, *values)}
 
 
 def count_unborn(connection: Connection, home: str) -> int:
     """The cases of a home that hold early events and wait for their report."""
     # `/` comes after `.`; a code may hold a dot, so the home of a longer id that begins alike is another one.
     sql = f"SELECT count(*) FROM cases WHERE {UNBORN} AND id > ? AND id < ? AND length(id) = ?"
-    count: int = execute(connection, sql, f"{home}.", f"{home}/", len(home) + 37).scalar_one()
-    return count
+    [(count,)] = fetch(connection, sql, f"{home}.", f"{home}/", len(home) + 37)
+    return int(count)
 
 
 def count_parked(connection: Connection, home: str, principal: str) -> int:
     """The events of a principal that wait in a home."""
     sql = "SELECT coalesce(sum(number), 0) FROM parked WHERE home = ? AND principal = ?"
-    return int(execute(connection, sql, home, principal).scalar_one())
+    [(count,)] = fetch(connection, sql, home, principal)
+    return int(count)
 
 
 def read_nearby(connection: Connection, keys: Iterable[str]) -> list[tuple[str, int | None, str]]:
     """Open cases under correlation keys: (id, next_at, body)."""
     condition, wanted = among(connection, "key", sorted(keys))
-    rows = execute(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", wanted)
-    return [(*row,) for row in rows]
+    return fetch(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", wanted)
 
 
 def read_seen(connection: Connection, keys: Sequence[SeenKey]) -> list[SeenRow]:
     """What is known of these events."""
+    names, source, values = _known_of(connection, keys)
+    return [SeenRow(*row) for row in fetch(connection, f"SELECT {names} {source}", *values)]
+
+
+def _known_of(connection: Connection, keys: Sequence[SeenKey]) -> tuple[str, str, tuple[object, ...]]:
+    """The columns of what is known of events, where it comes from, and the values that this takes."""
     names = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
     kinds = {"partition": "int"} | dict.fromkeys(("source", "id", "home", "actor"), "text")
     asked, values = rows_as(connection, "k", kinds, keys)
     same = " AND ".join(f"s.{name} = k.{name}" for name in kinds)
-    sql = f"SELECT {names} FROM {asked} CROSS JOIN seen s WHERE {same}"
-    return [SeenRow(*row) for row in execute(connection, sql, *values)]
+    return names, f"FROM {asked} CROSS JOIN seen s WHERE {same}", values
 
 
-def write_steps(connection: Connection, rows: Sequence[StepRow]) -> None:
+def write_steps(target: Target, rows: Sequence[StepRow]) -> None:
     """New steps; a number that exists already means that another writer was here."""
-    writes.insert(connection, facts, rows)
+    writes.insert(target, facts, rows)
 
 
-def write_cases(connection: Connection, rows: Sequence[CaseRow]) -> None:
-    """The cases as they are now."""
-    writes.upsert(connection, cases, sorted(rows, key=attrgetter("id")))
+def write_cases(target: Target, rows: Sequence[CaseRow]) -> None:
+    """The cases as they are now. The short number of one that is known stays: it follows from the id, and so its index
+    is left alone."""
+    writes.upsert(target, cases, sorted(rows, key=attrgetter("id")), but="short_number")
 
 
 def write_due(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
@@ -111,9 +169,9 @@ def write_parked(connection: Connection, rows: Sequence[ParkedRow]) -> None:
         execute_many(connection, "DELETE FROM parked WHERE case_id = ? AND principal = ?", gone)
 
 
-def write_seen(connection: Connection, rows: Sequence[SeenRow]) -> None:
+def write_seen(target: Target, rows: Sequence[SeenRow]) -> None:
     """What became of events."""
-    writes.upsert(connection, seen, rows)
+    writes.upsert(target, seen, rows)
 
 
 def update_seen(
@@ -136,3 +194,18 @@ def await_recalculation(connection: Connection, partition: int, at: int, provisi
         UPDATE cases SET next_at = ? WHERE partition = ? AND open AND {which} AND (next_at IS NULL OR next_at > ?)
         AND id NOT IN (SELECT case_id FROM standing WHERE partition = ?)"""
     execute(connection, sql, at, partition, at, partition)
+
+
+def await_succession(
+    connection: Connection, partition: int, at: int, grids: Sequence[str], kinds: Sequence[str]
+) -> None:
+    """Let open cases of these kinds come up at `at` that lie in one of these grids, or are owned by one. Those that
+    stand have their turn when they go on."""
+    asked, values = rows_as(connection, "k", {"code": "text"}, [(code,) for code in grids])
+    of_kinds, names = among(connection, "definition", kinds)
+    place = "instr" if is_sqlite(connection) else "strpos"
+    sql = f"""
+        UPDATE cases SET next_at = ? WHERE partition = ? AND open AND {of_kinds} AND (next_at IS NULL OR next_at > ?)
+        AND EXISTS (SELECT 1 FROM {asked} WHERE cases.grid = k.code OR {place}(cases.path, '/' || k.code || '/') > 0)
+        AND id NOT IN (SELECT case_id FROM standing WHERE partition = ?)"""
+    execute(connection, sql, at, partition, names, at, *values, partition)

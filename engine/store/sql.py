@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, CursorResult
 
+from engine.store.driver_quirks import run
+
 
 def is_sqlite(connection: Connection) -> bool:
     """SQLite; else it is PostgreSQL."""
@@ -22,9 +24,18 @@ def execute(connection: Connection, statement: str, *values: object) -> CursorRe
     return connection.exec_driver_sql(_marked(connection, statement), values or None)
 
 
+def fetch(connection: Connection, statement: str, *values: object) -> list[Any]:
+    """Execute a statement with these values; its rows as tuples, all of them at once. For statements of every event:
+    it takes half the time of `execute`."""
+    return run(connection, _marked(connection, statement), values)
+
+
 def execute_many(connection: Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
     """Execute a statement once for the values of each row."""
-    connection.exec_driver_sql(_marked(connection, statement), list(rows))
+    if len(rows) == 1:
+        run(connection, _marked(connection, statement), rows[0])
+    else:
+        run(connection, _marked(connection, statement), rows, many=True)
 
 
 def _marked(connection: Connection, statement: str) -> str:
@@ -50,7 +61,14 @@ def rows_as(
         parts = ", ".join(f"json_extract(value, '$[{k}]') AS {column}" for k, column in enumerate(columns))
         return f"(SELECT {parts} FROM json_each(?)) {name}", (to_json(rows),)
     arrays = ", ".join(f"CAST(? AS {kind}[])" for kind in columns.values())
-    return f"unnest({arrays}) AS {name}({', '.join(columns)})", tuple(map(list, zip(*rows, strict=True)))
+    return f"unnest({arrays}) AS {name}({', '.join(columns)})", tuple(
+        [row[k] for row in rows] for k in range(len(columns))
+    )
+
+
+def text_of(connection: Connection, column: str) -> str:
+    """The SQL of a text that SQLite may keep deflated: bodies of steps, and of lines of the alert feed."""
+    return f"inflated({column})" if is_sqlite(connection) else column
 
 
 def to_json(value: object) -> str:

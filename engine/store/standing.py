@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from engine.store import tables, writes
 from engine.store.meta import read_meta, write_meta
 from engine.store.rows import ArrivalsRow, StandingRow, WaitingRow
-from engine.store.sql import among, execute, execute_many, is_sqlite
+from engine.store.sql import among, execute, execute_many, fetch, is_sqlite
 
 _STANDING = ", ".join(StandingRow.__struct_fields__)
 _WAITING = ", ".join(WaitingRow.__struct_fields__)
@@ -37,7 +37,7 @@ def note_late_steps(connection: Connection) -> None:
 def find(connection: Connection, ids: Collection[str]) -> set[str]:
     """Which of these cases stand."""
     condition, wanted = among(connection, "case_id", sorted(ids))
-    return set(execute(connection, f"SELECT case_id FROM standing WHERE {condition}", wanted).scalars())
+    return {id_ for (id_,) in fetch(connection, f"SELECT case_id FROM standing WHERE {condition}", wanted)}
 
 
 def read_voices(connection: Connection, partition: int, place: str) -> set[str]:
@@ -148,6 +148,17 @@ def lost(connection: Connection) -> list[tuple[int, str, str]]:
         LEFT JOIN standing s ON s.case_id = w.case_id
         WHERE e.outcome = 'pending' AND s.case_id IS NULL ORDER BY 1, 2, 3"""
     return [(partition, source, id_) for partition, source, id_ in execute(connection, sql)]
+
+
+def unlike_the_log(connection: Connection) -> list[tuple[int, int]]:
+    """(partition, position) of records that wait for a case that stands, or for all that do, and are not as they are in
+    the log. What a case has said is in no log, nor are records of a topic in this one."""
+    sql = """
+        SELECT w.partition, w.position FROM waiting w JOIN inbox i
+            ON i.partition = w.partition AND i.position = w.position
+        WHERE w.kind <> 'send' AND (w.kind <> i.kind OR w.body <> i.body
+                                    OR (w.kind <> 'pack' AND w.principal <> i.principal)) ORDER BY 1, 2"""
+    return [(partition, position) for partition, position in execute(connection, sql)]
 
 
 def read_said(connection: Connection) -> list[str]:

@@ -5,15 +5,32 @@ Bodies are canonical JSON as text, instants integer milliseconds UTC, days local
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, false, text
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, Integer, MetaData, Table, Text, false, text
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from workflows.case import AWAITED
+from engine.store import deflating
+from workflows.case import AWAITED, TOTAL
 
 metadata = MetaData()
 
 BYTES = Text().with_variant(Text(collation="C"), "postgresql")
 """Text in the order of its bytes on both databases, as Python orders it: ids, paths, keys."""
+
+
+class DeflatedText(TypeDecorator[str]):
+    """Text that SQLite may keep deflated, with the dictionary of a number. Statements that the store writes as text say
+    so themselves: `engine.store.sql.text_of`, `engine.store.writes.as_stored`."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """The text."""
+        return deflating.inflated(value)
 
 
 def _key(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = BYTES) -> Column[Any]:
@@ -22,6 +39,11 @@ def _key(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = BYTES) -> Co
 
 def _text(name: str) -> Column[Any]:
     return Column(name, BYTES, nullable=False, server_default="")
+
+
+def _deflated(name: str, number: int) -> Column[Any]:
+    kind = DeflatedText(number).with_variant(Text(collation="C"), "postgresql")
+    return Column(name, kind, nullable=False, server_default="")
 
 
 def _big(name: str) -> Column[Any]:
@@ -46,6 +68,8 @@ partitions = Table(
     _text("packs"),  # JSON: [[hash, arrival], ...] as activated
     _big("standing"),  # how many of its cases stand
     _text("silences"),  # JSON: [[from, to], ...], arrivals that lie far apart
+    _text("unheard"),  # JSON: {survivor: [merged, ...], ...}, what an earlier release told no survivor
+    _text("archives"),  # JSON: [[before, position], ...], of the records that archived what had ended before an instant
 )
 
 inbox = Table(
@@ -54,7 +78,7 @@ inbox = Table(
     _key("partition", Integer),
     _key("position", BigInteger),
     _big("stamp"),
-    _text("kind"),  # event, tick, pack, release
+    _text("kind"),  # event, tick, pack, release, archive
     _text("principal"),
     _text("body"),
     sqlite_with_rowid=False,
@@ -113,6 +137,8 @@ cases = Table(
     _text("body"),
     _text("holder"),  # who must act: a grid, or a post whose work it is; empty: nobody
     _text("holder_department"),
+    _text("short_number"),
+    _text("reference"),  # the number of the sender's own record
     sqlite_with_rowid=False,
 )
 Index(
@@ -165,6 +191,14 @@ Index(
 )
 Index("cases_opened", cases.c.definition, cases.c.opened_at, cases.c.id)
 Index("cases_state", cases.c.definition, cases.c.state, cases.c.id)
+Index("cases_short_number", cases.c.short_number, cases.c.id)
+Index(
+    "cases_reference",
+    cases.c.reference,
+    cases.c.id,
+    sqlite_where=text("reference <> ''"),
+    postgresql_where=text("reference <> ''"),
+)
 
 open_counts = Table(
     "open_counts",
@@ -214,7 +248,7 @@ facts = Table(
     _text("department"),
     _text("post"),
     _text("cause"),
-    _text("body"),
+    _deflated("body", deflating.STEPS),
     _text("definition"),  # empty before the report of its case
     sqlite_with_rowid=False,
 )
@@ -340,6 +374,60 @@ contributions = Table(
     "contributions", metadata, _key("case_id"), Column("partition", Integer, nullable=False), _text("body")
 )
 
+archives = Table(
+    "archives",
+    metadata,
+    _key("name"),  # of the file, which says what it must be
+    Column("partition", Integer, nullable=False),
+    _big("before"),  # the cases in it had ended before this instant
+    _big("cases"),
+    _big("steps"),
+    _big("letters"),
+    _big("size"),  # bytes of the file
+    _text("digest"),  # SHA-256 of the file, in hex
+    _big("written_at"),  # by the wall clock
+)
+
+archived_cases = Table(
+    "archived_cases",
+    metadata,
+    _key("id"),
+    Column("partition", Integer, nullable=False),
+    _text("definition"),
+    _text("short_number"),
+    _text("reference"),
+    _text("state"),
+    _text("path"),
+    _big("ended_at"),
+    _text("archive"),  # the name of the file in which it lies
+    sqlite_with_rowid=False,
+)
+Index("archived_cases_archive", archived_cases.c.archive, archived_cases.c.id)
+Index("archived_cases_short_number", archived_cases.c.short_number, archived_cases.c.id)
+Index(
+    "archived_cases_reference",
+    archived_cases.c.reference,
+    archived_cases.c.id,
+    sqlite_where=text("reference <> ''"),
+    postgresql_where=text("reference <> ''"),
+)
+
+archived_figures = Table(
+    "archived_figures",
+    metadata,
+    _key("definition"),
+    _key("measure"),
+    _key("day", Integer),
+    _key("path"),
+    _key("department"),
+    _key("category"),
+    _key("grp"),
+    _key("post"),
+    _key("at", BigInteger),  # arrival of what has changed the cell
+    _big("value"),  # by how much
+    sqlite_with_rowid=False,
+)
+
 figures = Table(
     "figures",
     metadata,
@@ -391,8 +479,17 @@ outcomes = Table(
     _text("charged_post"),  # where the work was one post's
     _big("consumed"),  # in the limit's own kind of time
     Column("claimed", Boolean, nullable=False, server_default=false()),  # on time by the sender's word alone
+    _text("unit"),  # the responsible unit, where the order of the clock named one
+    Column("lapsed", Boolean, nullable=False, server_default=false()),  # its deadline was missed, whatever the result
 )
 Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
+LENGTHS_MS = tuple(3_600_000 * 4**k for k in range(8))
+"""An hour, four hours, ... 683 days: classes of how long a case was known to be open."""
+SPAN = f"(CASE {' '.join(f'WHEN arrival - started < {ms} THEN {k}' for k, ms in enumerate(LENGTHS_MS))} ELSE 8 END)"
+"""The SQL of the class of an outcome. An index has it: change neither."""
+WHOLE = f"clock = '{TOTAL}'"
+"""Of an outcome: it is of the clock of the whole case."""
+Index("outcomes_stood", text(SPAN), outcomes.c.started, sqlite_where=text(WHOLE), postgresql_where=text(WHOLE))
 
 alerts = Table(
     "alerts",
@@ -420,6 +517,13 @@ alerts = Table(
 )
 Index("alerts_case", alerts.c.case_id, alerts.c.clock)
 Index("alerts_raised", alerts.c.raised_at, alerts.c.id)
+Index(
+    "alerts_waiting",
+    alerts.c.not_before,
+    alerts.c.id,
+    sqlite_where=text("not_before IS NOT NULL"),
+    postgresql_where=text("not_before IS NOT NULL"),
+)
 
 deliveries = Table(
     "deliveries",
@@ -432,7 +536,7 @@ deliveries = Table(
     _text("recipients"),
     _text("reason"),
     _big("told_at"),
-    _text("body"),
+    _deflated("body", deflating.LINES),
     _text("definition"),
 )
 

@@ -36,6 +36,7 @@ class AlertQuestion(Struct, frozen=True, kw_only=True):
     status: str = ""
     grid: str = ""
     clock: str = ""
+    rung: str = ""
     case: str = ""
     definition: str = ""
     since: str = ""
@@ -44,7 +45,10 @@ class AlertQuestion(Struct, frozen=True, kw_only=True):
 
 
 class AlertLine(Struct, frozen=True):
-    """An alert: that something is or was due, who was told, who of them has acknowledged it, and what became of it."""
+    """An alert: that something is or was due, who was told, who of them has acknowledged it, and what became of it.
+
+    `names` and `sentence` are those of its lines in the feed.
+    """
 
     id: str
     case: str
@@ -65,6 +69,7 @@ class AlertLine(Struct, frozen=True):
     status: str
     ended_at: str | None
     ended_by: str
+    names: LineNames
     sentence: Words
 
 
@@ -90,6 +95,7 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
         path=prefix_of(names, question.grid) if question.grid else "/",
         status=question.status or None,
         clock=question.clock or None,
+        rung=question.rung or None,
         case=question.case or None,
         definition=question.definition or None,
         before=before,
@@ -98,10 +104,11 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
     rows = [row for row in rows if since is None or row.raised_at >= since]
     shown = rows[: question.limit]
     more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > len(shown) else None
-    return AlertPage([_line(row, names) for row in shown], more, names.instant(now))
+    return AlertPage([alert_line(row, names) for row in shown], more, names.instant(now))
 
 
-def _line(row: AlertRow, names: Names) -> AlertLine:
+def alert_line(row: AlertRow, names: Names) -> AlertLine:
+    """An alert with the names of the active pack."""
     category = names.register.categories.get(row.category)
     posts: list[str] = msgspec.json.decode(row.recipients)
     seen: list[str] = msgspec.json.decode(row.acknowledged_by)
@@ -125,6 +132,7 @@ def _line(row: AlertRow, names: Names) -> AlertLine:
         status=row.status,
         ended_at=names.maybe(row.ended_at),
         ended_by=row.ended_by,
+        names=names_of(row, posts, row.ended_by, names),
         sentence=sentence(row, row.status, row.ended_by, names),
     )
 
@@ -246,6 +254,6 @@ def in_words(row: DeliveryRow, names: Names) -> tuple[LineNames, Words]:
     line = msgspec.structs.replace(decode_line(row.body), definition=row.definition)
     cases = len(line.cases) + line.more
     return (
-        names_of(line, list(line.recipients), line.department, line.by, names),
+        names_of(line, line.recipients, line.by, names),
         sentence(line, line.what, line.by, names, on=line.on, cases=cases),
     )

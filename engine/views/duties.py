@@ -4,27 +4,36 @@ Subjects are derived, so those of coming periods can be told before their cases 
 days records under them.
 """
 
-from collections.abc import Iterator
-from itertools import islice
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
+from operator import attrgetter
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from engine.policies import Policies
+from engine.slice.entering import activations_of
+from engine.slice.writes import path_text
 from engine.store import slices
 from engine.store.database import Connection
 from engine.views.cursors import read_cursor, write_cursor
 from engine.views.names import Named, Names, active_names, prefix_of
 from engine.views.performance import parse_day
+from engine.views.present import Reading, present
 from engine.views.questions import BadQuestion, check_limit
 from schemas.derived_ids import derived_subject
 from schemas.kinds.duty import Duty
+from schemas.partition import partition_of
 from workflows import case as cases
 from workflows.case import AWAITED, Case
 from workflows.clocks.calendar import day_number, day_of_number
+from workflows.clocks.limits import DAY_MS
 from workflows.definitions.duty import DUTY
 from workflows.figures import PERIODS, period_bounds
 from workflows.periods import Period, first_instant, following, holding, last_instant
 from workflows.policy.duties import is_owed
+from workflows.policy.index import Policy
 from workflows.policy.model import DutyRow, Post
 
 MOST = 500
@@ -80,41 +89,63 @@ class DutyPage(Struct, frozen=True):
     until: str
     next: str | None
     as_of: str
+    reading: Reading = "now"
+
+
+class Bearing(NamedTuple):
+    """A pack, and from when up to when it was active in each partition (None: it still is). It bears the duties whose
+    periods begin there."""
+
+    policy: Policy
+    spans: Mapping[int, Sequence[tuple[int, int | None]]]
+    partitions: int
+
+    def bears(self, home: str, begins: int) -> bool:
+        """Whether it bears what begins in a home at an instant."""
+        spans = self.spans.get(partition_of(home, self.partitions), ())
+        return any(since <= begins and (end is None or begins < end) for since, end in spans)
 
 
 class Place(Struct, frozen=True):
-    """A duty of a post in a period, before anything is known of its case."""
+    """A duty of a post in a period, before anything is known of its case, and the pack that bears it."""
 
+    policy: Policy
+    path: str
     row: DutyRow
     post: Post
     period: Period
     subject: str
 
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """Where it stands in the order."""
+        return self.path, self.post.code, self.row.code, self.period.first
+
 
 def duty_page(connection: Connection, policies: Policies, question: DutyQuestion, now: int) -> DutyPage:
-    """The duties that are asked for, by post, duty and period. Raises Unanswerable."""
-    names = active_names(connection, policies)
+    """The duties that are asked for, by place, post, duty and period. Raises Unanswerable."""
+    names, here = active_names(connection, policies), present(connection, now)
+    now, end = here.at, (names.instant(here.at), here.kind)
     check_limit(question.limit, MOST)
     since, until = days_of(names, question, now)
-    after = read_cursor(question.cursor, tuple[str, str, int]) if question.cursor else ("", "", 0)
+    after = read_cursor(question.cursor, tuple[str, str, str, int]) if question.cursor else ("", "", "", 0)
     found, last = list[DutyLine](), after
-    places = (p for p in owed_places(names, question, since, until, now) if key_of(p) > after)
-    while len(found) <= question.limit and (some := list(islice(places, MOST))):
+    packs = bearing(connection, policies, names, since, until)
+    check_known(names, packs, question)
+    places = heapq.merge(
+        *(owed_places(pack, question, since, until, now, after) for pack in packs), key=attrgetter("key")
+    )
+    while len(found) <= question.limit and (some := list(islice(places, question.limit + 1))):
         bodies = {id_: body for id_, _, body in slices.read_cases(connection, [place.subject for place in some])}
         for place in some:
             line = duty_line(place, bodies.get(place.subject), names, now)
             if line is None:
                 continue
             if len(found) == question.limit:
-                return DutyPage(found, dashed(since), dashed(until), write_cursor(*last), names.instant(now))
+                return DutyPage(found, dashed(since), dashed(until), write_cursor(*last), *end)
             found.append(line)
-            last = key_of(place)
-    return DutyPage(found, dashed(since), dashed(until), None, names.instant(now))
-
-
-def key_of(place: Place) -> tuple[str, str, int]:
-    """Where a duty stands in the order."""
-    return place.post.code, place.row.code, place.period.first
+            last = place.key
+    return DutyPage(found, dashed(since), dashed(until), None, *end)
 
 
 def days_of(names: Names, question: DutyQuestion, now: int) -> tuple[int, int]:
@@ -128,33 +159,71 @@ def days_of(names: Names, question: DutyQuestion, now: int) -> tuple[int, int]:
     return day, day if question.day else day_of_number(day_number(today) + COMING_DAYS)
 
 
-def owed_places(names: Names, question: DutyQuestion, since: int, until: int, now: int) -> Iterator[Place]:
-    """Everything that the active pack asks of these posts in periods that share a day with those."""
-    register = names.register
-    days, horizon = register.clock_of_days, now + HORIZON_DAYS * 86_400_000
-    if question.post and question.post not in register.posts:
+def bearing(connection: Connection, policies: Policies, names: Names, since: int, until: int) -> list[Bearing]:
+    """The packs that may have borne what is owed in some days, and the active one. A period begins in the year of its
+    last day at the earliest."""
+    days = names.register.clock_of_days
+    earliest, latest = days.day_start(period_bounds(since, "year")[0]) - DAY_MS, days.day_start(until) + 2 * DAY_MS
+    found: dict[str, dict[int, list[tuple[int, int | None]]]] = {names.register.hash: {}}
+    rows = slices.read_partitions(connection)
+    for row in rows:
+        activated = activations_of(row)
+        for (digest, begin), after in zip_longest(activated, activated[1:]):
+            end = after[1] if after else None
+            if begin < latest and (end is None or end > earliest):
+                found.setdefault(digest, {}).setdefault(row.partition, []).append((begin, end))
+    return [Bearing(policies.get(connection, digest), spans, len(rows)) for digest, spans in found.items()]
+
+
+def check_known(names: Names, packs: Sequence[Bearing], question: DutyQuestion) -> None:
+    """BadQuestion for a post or a grid that none of these packs has."""
+    if question.post and not any(question.post in pack.policy.posts for pack in packs):
         raise BadQuestion("post", "the active pack has no post of this code", "send the code of one of posts.csv")
-    prefix = prefix_of(names, question.grid) if question.grid else "/"
-    for post in sorted(register.pack.posts, key=lambda post: post.code):
-        path = register.path(post.grid) if post.grid in register.grids else ()
-        if question.post not in ("", post.code) or not f"/{'/'.join(path)}/".startswith(prefix):
-            continue
-        for row in sorted(register.duties.values(), key=lambda row: row.code):
-            if not row.owed_by(post, len(path)):
+    if question.grid and not any(question.grid in pack.policy.grids for pack in packs):
+        prefix_of(names, question.grid)
+
+
+def owed_places(
+    pack: Bearing, question: DutyQuestion, since: int, until: int, now: int, after: tuple[str, str, str, int]
+) -> Iterator[Place]:
+    """What a pack asks of these posts in periods that share a day with those, after a place in the order."""
+    policy = pack.policy
+    days, horizon = policy.clock_of_days, now + HORIZON_DAYS * DAY_MS
+    for path, post in posts_asked(policy, question, after):
+        home = policy.home(post.grid)
+        for row in sorted(policy.duties.values(), key=attrgetter("code")):
+            if not row.owed_by(post, policy.grids[post.grid].level):
                 continue
             period = holding(row.period, since)
             while period.first <= until and (begins := first_instant(period, days)) <= horizon:
-                if is_owed(row, post, period.first, register):
-                    home = register.home(post.grid)
+                new = (path, post.code, row.code, period.first) > after
+                if new and pack.bears(home, begins) and is_owed(row, post, period.first, policy):
                     subject = derived_subject(home, DUTY.name, row.code, post.code, period.first, begins)
-                    yield Place(row, post, period, subject)
+                    yield Place(policy, path, row, post, period, subject)
                 period = following(period)
 
 
+def posts_asked(policy: Policy, question: DutyQuestion, after: tuple[str, str, str, int]) -> Iterator[tuple[str, Post]]:
+    """The posts that are asked for and owe something, with their paths: from a place in the order on."""
+    if question.post:
+        post = policy.posts.get(question.post)
+        path = path_text(policy.path(post.grid)) if post is not None and post.grid in policy.grids else ""
+        within = not question.grid or question.grid in path.split("/")
+        return iter([(path, post)] if post is not None and path and within else [])
+    if question.grid and question.grid not in policy.grids:
+        return iter(())
+    prefix = path_text(policy.path(question.grid)) if question.grid else "/"
+    return policy.posts_that_owe(prefix, after[:2])
+
+
 def duty_line(place: Place, body: str | None, names: Names, now: int) -> DutyLine | None:
-    """A duty as people see it; None where its period has begun and nobody has borne it: then nobody owes it."""
+    """A duty as people see it; None where its period has begun and nobody has borne it: then nobody owes it.
+
+    Its words are those of the pack that bore it. A post or a grid has the name that it has now, if there is one.
+    """
     case = cases.decode(body) if body else Case(id=place.subject)
-    row, days = place.row, names.register.clock_of_days
+    row, policy = place.row, place.policy
+    days, then = policy.clock_of_days, Names(policy)
     own = case.own if isinstance(case.own, Duty) else None
     if own is None and first_instant(place.period, days) < now - BEARING_MS:
         return None
@@ -164,11 +233,12 @@ def duty_line(place: Place, body: str | None, names: Names, now: int) -> DutyLin
         len(own.records) if own else 0,
     )
     state = DUTY.states[case.state if own else AWAITED]
+    post, grid = place.post.code, place.post.grid
     return DutyLine(
         subject=place.subject,
         duty=Named(row.code, row.name),
-        post=names.post(place.post.code),
-        grid=names.grid(place.post.grid),
+        post=(names if post in names.register.posts else then).post(post),
+        grid=(names if grid in names.register.grids else then).grid(grid),
         object=row.object,
         period=row.period,
         first=dashed(place.period.first),

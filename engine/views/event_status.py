@@ -1,13 +1,17 @@
 """What became of an event: of its first sending, or of the one at a position of the log."""
 
+from typing import Literal
+
 import msgspec
 from msgspec import Struct
 
+from engine.policies import Policies
 from engine.slice.types import PENDING
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Connection
 from engine.store.rows import SeenRow
 from engine.views.questions import Unanswerable
+from engine.views.told import Place, Told, told_of
 from schemas.envelope import decode_record
 from schemas.instants import written
 from schemas.partition import home_of
@@ -37,7 +41,10 @@ class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
     then `detail` says so if it waits because a rule of the engine failed on its case).
 
     `first` is what became of the first event of this source, id and actor, where this one is a duplicate of it. While
-    that is parked, `waits_for` names the types of events that end its wait, and `until` is the instant that does.
+    that is parked, `waits_for` names the types of events that end its wait, left out where time alone does, and `until`
+    is the instant that ends it in vain.
+    Of what was taken, `place` says where its case lies, `time` whether its instant was `believed` or `clamped`, and
+    `similar` which open cases may be the same problem.
     """
 
     outcome: str
@@ -52,6 +59,9 @@ class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
     first: str = ""
     waits_for: list[str] = msgspec.field(default_factory=list)
     until: str = ""
+    place: Place | None = None
+    time: Literal["", "believed", "clamped"] = ""
+    similar: list[str] = msgspec.field(default_factory=list)
 
 
 class UnknownEvent(Unanswerable):
@@ -73,7 +83,7 @@ class AmbiguousEvent(Unanswerable):
             super().__init__("subject", "this source and id came for several homes or from several actors", remedy)
 
 
-def event_status(connection: Connection, asked: AskedEvent) -> EventStatus:
+def event_status(connection: Connection, policies: Policies, asked: AskedEvent) -> EventStatus:
     """The outcome of the first sending, or of the one at a position of a partition. Raises Unanswerable."""
     partition, position = asked.partition, asked.position
     if (
@@ -89,7 +99,7 @@ def event_status(connection: Connection, asked: AskedEvent) -> EventStatus:
     letter = None
     if partition is not None and position is not None:
         if here := [row for row in rows if row.position == position]:
-            return _status(connection, here[0])
+            return _status(connection, policies, here[0])
         letter = dead_letters.read(connection, f"{partition}.{position}")
     if letter is None:
         # A row without an actor is of an older release: for an actor it answers where no row of its own does.
@@ -98,7 +108,7 @@ def event_status(connection: Connection, asked: AskedEvent) -> EventStatus:
             raise AmbiguousEvent(asked.subject)
         if not found:
             return _pending(connection, asked)
-        status = _status(connection, found[0])
+        status = _status(connection, policies, found[0])
         if position is None:
             return status
         return msgspec.structs.replace(status, outcome="duplicate", first=status.outcome, position=position)
@@ -116,15 +126,20 @@ def event_status(connection: Connection, asked: AskedEvent) -> EventStatus:
     )
 
 
-def wait_of_seen(connection: Connection, seen: SeenRow) -> Wait | None:
+def wait_of_seen(connection: Connection, policies: Policies, seen: SeenRow) -> Wait | None:
     """What a parked event waits for; None of any other."""
     body = incident_queries.read_case(connection, seen.case_id) if seen.outcome == "parked" else None
-    return wait_of(cases.decode(body), seen.source, seen.id, seen.actor) if body else None
+    active = incident_queries.read_active(connection) if body else None
+    if body is None or active is None:
+        return None
+    return wait_of(cases.decode(body), seen.source, seen.id, seen.actor, policies.get(connection, active))
 
 
-def _status(connection: Connection, seen: SeenRow) -> EventStatus:
+def _status(connection: Connection, policies: Policies, seen: SeenRow) -> EventStatus:
     """What is known of a first sending."""
-    wait = wait_of_seen(connection, seen)
+    wait, said = wait_of_seen(connection, policies, seen), Told()
+    if seen.outcome == "done":
+        said = told_of(connection, seen.case_id, seen.source, seen.id, seen.actor)
     return EventStatus(
         outcome=seen.outcome,
         source=seen.source,
@@ -137,14 +152,17 @@ def _status(connection: Connection, seen: SeenRow) -> EventStatus:
         detail=seen.detail if seen.outcome != PENDING else STANDS,
         waits_for=list(wait.waits_for) if wait else [],
         until=written(wait.until) if wait else "",
+        place=said.place,
+        time=said.time,
+        similar=said.similar,
     )
 
 
-def event_status_in_topic(connection: Connection, asked: AskedEvent) -> EventStatus:
+def event_status_in_topic(connection: Connection, policies: Policies, asked: AskedEvent) -> EventStatus:
     """The same where the log is a topic, which is not searched: the place that was given out is believed."""
     partition, position = asked.partition, asked.position
     if partition is None or position is None or incident_queries.read_position(connection, partition) > position:
-        return event_status(connection, asked)
+        return event_status(connection, policies, asked)
     return EventStatus(
         outcome=PENDING,
         source=asked.source,

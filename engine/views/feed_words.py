@@ -1,16 +1,17 @@
-"""What a line of the feed says in words: the names of its codes, and one sentence in Chinese and in English.
+"""What an alert, a notice or a line of the feed says in words: names of its codes, and a sentence in both languages.
 
 Words come from the definition of the case (its kind, its clocks) and from the active pack (grids, categories,
 departments, titles of posts), so there is no personal data. They are made when a line is read, so that lines of earlier
 releases have them too.
 """
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 from engine.views.names import Names
-from schemas.line_words import BECAME, MOVES, RUNGS
+from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
 from schemas.messages import LineNames, Words
-from workflows.definitions import CLOCKS, DEFINITIONS
+from workflows.definitions import CLOCKS, DEFINITIONS, ORDERED
 
 
 class AlertWords(Protocol):
@@ -30,15 +31,30 @@ class AlertWords(Protocol):
     def definition(self) -> str: ...
     @property
     def due(self) -> int | None: ...
+    @property
+    def department(self) -> str: ...
 
 
-def names_of(about: AlertWords, recipients: list[str], department: str, by: str, names: Names) -> LineNames:
+class NoticeWords(NamedTuple):
+    """What the sentence of a notice is made of, which is of no clock."""
+
+    path: str
+    category: str
+    definition: str
+    kind: str = "notice"
+    clock: str = ""
+    level: int = 0
+    due: int | None = None
+    department: str = ""
+
+
+def names_of(about: AlertWords, recipients: Iterable[str], by: str, names: Names) -> LineNames:
     """The names of a line's codes, under the members that have the codes. A code that the active pack no longer knows
     is its own name."""
     return LineNames(
         path=[names.grid(code).name for code in codes_of(about.path)],
         category=category_words(about.category, names) if about.category else None,
-        department=names.department(department).name if department else "",
+        department=names.department(about.department).name if about.department else "",
         recipients={code: names.post(code).name for code in recipients},
         by=names.post(by).name if by else "",
     )
@@ -78,24 +94,31 @@ def moved(on: str) -> Words:
 
 
 def fell_due(about: AlertWords, codes: list[str], names: Names) -> Words:
-    """Which clock is or was due. One of a level is that of the level's grid, which must act."""
+    """Which clock is or was due, and of whom: of a department that must act, else of the grid of the clock's level.
+
+    The level of a clock that an order started is the stage that was ordered, and no grid's.
+    """
     rung = Words(*RUNGS.get(about.kind, (about.kind, about.kind)))
     if not about.clock:
         return rung
     clock = Words(*CLOCKS.get(about.clock, (about.clock, about.clock)))
-    unit = names.grid(codes[about.level - 1]).name if 0 < about.level <= len(codes) else ""
-    return Words(f"{unit}{clock.zh}{rung.zh}", f"{clock.en} of {unit} {rung.en}" if unit else f"{clock.en} {rung.en}")
+    staged, level = about.clock in ORDERED, about.level
+    if staged:
+        clock = Words(f"{clock.zh}（第{level}阶段）", f"{clock.en} (stage {level})")
+    unit = names.grid(codes[level - 1]).name if 0 < level <= len(codes) and not staged else ""
+    unit = names.department(about.department).name if about.department else unit
+    return Words(f"{unit}{clock.zh}{rung.zh}", f"{clock.en} of {unit}: {rung.en}" if unit else f"{clock.en}: {rung.en}")
 
 
 def became(about: AlertWords, what: str, who: str, names: Names) -> Words:
     """What became of an alert, and by whom; of one that fires its deadline."""
+    if what in ("firing", "told"):
+        if about.due is None:
+            return Words("", "")
+        due = names.instant(about.due)[:16].replace("T", " ")
+        return Words(f"，时限 {due}", f"; deadline {due}")
+    zh, en = ALERT_ENDS.get(what, (what, what))
     if what == "acknowledged":
-        zh, en = BECAME[what]
         return Words(f"，{who}{zh}", f"; {en} by {who}")
-    if what in BECAME:
-        zh, en = BECAME[what]
-        return Words(f"，{zh}（{who}）" if who else f"，{zh}", f"; {en} by {who}" if who else f"; {en}")
-    if about.due is None:
-        return Words("", "")
-    due = names.instant(about.due)[:16].replace("T", " ")
-    return Words(f"，时限 {due}", f"; deadline {due}")
+    ended = Words(f"，告警{zh}", f"; the alert is {en}")
+    return Words(f"{ended.zh}（{who}）", f"{ended.en} by {who}") if who else ended

@@ -1,18 +1,22 @@
 """One case in full: where it stands, what its clocks say, who may do what next, and all that ever happened to it."""
 
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct, inspect
 
 from engine.policies import Policies
-from engine.store import exports, incident_queries
+from engine.store import archives, exports, incident_queries
 from engine.store.database import Connection
 from engine.store.rows import StepRow
-from engine.views.incident_list import IncidentHead, head_members
+from engine.views import past
+from engine.views.incident_list import ArchivedCase, IncidentHead, archived_case, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names
-from engine.views.questions import Unanswerable
+from engine.views.present import Present, Reading, reading_of
+from engine.views.questions import BadQuestion, Unanswerable
 from schemas import facts
+from schemas.coordinates import UNITS
 from schemas.events import canonical
 from workflows import case as cases
 from workflows import sla
@@ -116,10 +120,9 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
 
     reported_by: Named | None
     source: str
-    reference: str
     unit: str
     touches: list[Named]
-    lon: float | None
+    lon: float | None  # WGS 84, also where it was measured on another map
     lat: float | None
     policy: str
     partition: int | None
@@ -139,34 +142,61 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     own: dict[str, Any] | None  # what only cases of its kind keep
     parked: list[ParkedEvent]
     history: list[HistoryStep]
+    names: dict[str, str]  # of the posts, departments and grids in the history, by their codes
+    as_of: str
+    reading: Reading
 
 
 class UnknownCase(Unanswerable):
-    """No case has this id, or its report has not been decided yet."""
+    """No case has this id, or what begins it has not been decided yet."""
 
     def __init__(self) -> None:
         remedy = "ask /v1/events/status for the event that reported it, or list cases at /v1/incidents"
         super().__init__("id", "there is no case of this id", remedy)
 
 
-def incident_detail(connection: Connection, policies: Policies, id_: str, now: int) -> IncidentDetail:
-    """A case by its id. Raises Unanswerable."""
+class CaseArchived(Unanswerable):
+    """The case ended long ago and lies in a file."""
+
+    def __init__(self, case: ArchivedCase) -> None:
+        what = f"this case ({case.definition}, {case.state_zh} {case.state}) ended {case.ended_at}"
+        remedy = "ask who runs the system to look there"
+        super().__init__("id", f"{what} and has been archived: it lies in {case.archive}", remedy)
+        self.case = case
+
+
+def incident_detail(connection: Connection, policies: Policies, id_: str, now: int, at: str = "") -> IncidentDetail:
+    """A case by its id; with `at` (RFC 3339) as it was known then. Raises Unanswerable."""
     names = active_names(connection, policies)
-    body = incident_queries.read_case(connection, id_)
+    here = reading_of(connection, names, now, at)
+    now, body = here.at, incident_queries.read_case(connection, id_)
     if body is None:
+        if (stub := archives.find_stub(connection, id_)) is not None:
+            raise CaseArchived(archived_case(stub, names))
         raise UnknownCase()
-    case = cases.decode(body)
+    case, steps = cases.decode(body), exports.steps_of(connection, id_)
+    if at:
+        begun = steps[0].at if steps else now
+        steps = [step for step in steps if step.at <= now]
+        case = next(past.cases_at(connection, [id_], now), Case(id=id_))
+        if not case.definition:
+            remedy = f"ask for an instant after {names.instant(begun)}"
+            raise BadQuestion("at", "no report of this case had arrived by then", remedy)
     rules = policies.get(connection, case.policy) if case.policy else names.register
-    steps = exports.steps_of(connection, id_)
+    return shown_case(case, steps, names, rules, here)
+
+
+def shown_case(case: Case, steps: list[StepRow], names: Names, rules: Policy, here: Present) -> IncidentDetail:
+    """A case with all that is shown of it, as of an instant."""
+    now = here.at
     return IncidentDetail(
         **head_members(case, names, now),
         reported_by=names.post(case.by) if case.by else None,
         source=case.source,
-        reference=case.reference,
         unit=case.unit,
         touches=names.path(case.touches),
-        lon=case.lon,
-        lat=case.lat,
+        lon=case.lon if case.spot is None else case.spot[0] / UNITS,
+        lat=case.lat if case.spot is None else case.spot[1] / UNITS,
         policy=case.policy,
         partition=steps[0].partition if steps else None,
         seq=case.seq,
@@ -190,11 +220,14 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
                 early.type,
                 names.instant(early.arrival),
                 names.instant(early.until),
-                waits_for(case.definition, case.state, early.type),
+                waits_for(case, early.type, names.register),
             )
             for early in case.parked
         ],
-        history=[history_step(step, names) for step in steps],
+        history=(history := [history_step(step, names) for step in steps]),
+        as_of=names.instant(now),
+        reading=here.kind,
+        names=dict(named_in([(step.cause.actor, step.facts) for step in history], names)),
     )
 
 
@@ -207,6 +240,7 @@ def clock_detail(clock: Clock, case: Case, names: Names, now: int) -> ClockDetai
     seen = sorted({each.post for rung in rungs for each in rung.seen})
     limit, paused = sla.limit_of(clock), clock.since is None
     calendar = names.register.calendars.get(clock.calendar)
+    calendar = calendar.known_at(clock.judged) if calendar is not None else None
     return ClockDetail(
         name=clock.name,
         level=clock.level,
@@ -240,7 +274,7 @@ def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) 
         elif limit is None:
             ms = clock.due - clock.judged
         else:  # paused: what the stretches that it has run leave of the limit
-            ms = calendar.budget(limit)
+            ms = calendar.budget_from(clock.runs[0][0] if clock.runs else clock.started, limit)
             for begin, end in clock.runs:
                 ms = calendar.left_at(end, begin, ms, kind)
     except CalendarError:
@@ -284,6 +318,20 @@ _INSTANTS = {
     if isinstance(fact, inspect.StructType)
 }
 """By a fact's name, which of its members are instants."""
+
+
+def named_in(value: object, names: Names) -> Iterator[tuple[str, str]]:
+    """The codes of posts, departments and grids anywhere in a value, those of a path too, and their names."""
+    if isinstance(value, str):
+        register = names.register
+        for code in value.split("/"):
+            if code in register.posts:
+                yield code, register.posts[code].title
+            elif code in register.departments or code in register.grids:
+                yield code, (register.departments.get(code) or register.grids[code]).name
+    elif isinstance(value, (dict, list, tuple)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from named_in(each, names)
 
 
 def history_step(step: StepRow, names: Names) -> HistoryStep:

@@ -1,16 +1,22 @@
 """The overdue desk: which cases stand where, what falls due next, and what is late."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from engine.policies import Policies
-from engine.store import incident_queries
+from engine.store import archives, incident_queries
+from engine.store.archives import StubRow
 from engine.store.database import Connection
 from engine.store.incident_queries import After, Filters, HeldBy
+from engine.views import past
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
 from engine.views.names import CategoryNamed, HolderNamed, Named, Names, OwnerNamed, active_names, prefix_of
+from engine.views.past import Order
+from engine.views.present import Present, Reading, reading_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant
+from schemas.short_numbers import check_digit, short_number, written_number
 from workflows import case as cases
 from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS, REFERENCE, held_by
@@ -25,6 +31,7 @@ class IncidentQuestion(Struct, frozen=True, kw_only=True):
     are over is found among the closed ones, whatever `open` says; what is `overdue` is open. Without a `definition`
     they are of all kinds that are listed without being asked for."""
 
+    search: str = ""  # a short number, a reference or an id: all that it fits, open or closed, by id
     definition: str = ""
     overdue: bool = False
     open: bool | None = True
@@ -36,6 +43,7 @@ class IncidentQuestion(Struct, frozen=True, kw_only=True):
     category: str = ""
     group: str = ""
     due_before: str = ""
+    at: str = ""  # as of this instant, as known then
     sort: str = "due_at"
     limit: int = 50
     cursor: str = ""
@@ -54,9 +62,12 @@ class ClockLine(Struct, frozen=True):
 class IncidentHead(Struct, frozen=True, kw_only=True):
     """The members that every view of a case has. `holder` is who must act, as its state says: None of a case that is
     over, or whose report is awaited. `due_at` is the next deadline of its running clocks, past or ahead; `next_at` the
-    instant at which the engine will look at it by itself."""
+    instant at which the engine will look at it by itself. `short_number` is said on telephones, and `reference` is the
+    number of the sender's own record; `search` finds both."""
 
     id: str
+    short_number: str
+    reference: str
     definition: str
     state: str
     state_zh: str
@@ -81,12 +92,29 @@ class IncidentLine(IncidentHead, frozen=True, kw_only=True):
     clocks: list[ClockLine]
 
 
+class ArchivedCase(Struct, frozen=True):
+    """What is still known of a case that has left the tables; `archive` is the file in which it lies."""
+
+    id: str
+    short_number: str
+    reference: str
+    definition: str
+    state: str
+    state_zh: str
+    ended_at: str
+    archive: str
+
+
 class IncidentPage(Struct, frozen=True):
-    """A page of cases. `next` continues it; None: this was the last one."""
+    """A page of cases. `next` continues it; None: this was the last one. `archived`: what a search has found beside
+    them that has left the tables, on its first page."""
 
     incidents: list[IncidentLine]
     next: str | None
     as_of: str
+    reading: Reading = "now"  # what `as_of` is: of an instant that was asked for, by what had arrived by then
+    remark: str = ""
+    archived: list[ArchivedCase] | UnsetType = UNSET
 
 
 def work_of(code: str, register: Policy) -> HeldBy | None:
@@ -107,11 +135,14 @@ def work_of(code: str, register: Policy) -> HeldBy | None:
 def incident_page(connection: Connection, policies: Policies, question: IncidentQuestion, now: int) -> IncidentPage:
     """The cases that are asked for. Raises Unanswerable."""
     names = active_names(connection, policies)
+    here = reading_of(connection, names, now, question.at)
     column, descending = question.sort.removeprefix("-"), question.sort.startswith("-")
     if column not in incident_queries.SORTS:
         ways = ", ".join(f"{name}, -{name}" for name in incident_queries.SORTS)
         raise BadQuestion("sort", "cases are not sorted by this", f"choose one of: {ways}")
     check_limit(question.limit, MOST)
+    if question.search:
+        return found_page(connection, names, question, here)
     after = None
     if question.cursor:
         order, key, id_ = read_cursor(question.cursor, tuple[str, int | str | None, str])
@@ -119,11 +150,63 @@ def incident_page(connection: Connection, policies: Policies, question: Incident
         if order != question.sort or not isinstance(key, str if column == "id" else int | None):
             raise foreign_cursor()
         after = After(key, id_)
-    wanted = filters(names, question, now)
-    rows = incident_queries.read_page(connection, wanted, column, descending, after, question.limit + 1)
+    wanted, size = filters(names, question, here.at), question.limit + 1
+    if question.at:
+        found = past.past_page(connection, wanted, Order(column, descending, after), size)
+    else:
+        rows = incident_queries.read_page(connection, wanted, column, descending, after, size)
+        found = [(key, cases.decode(body)) for key, body in rows]
+    shown = found[: question.limit]
+    more = write_cursor(question.sort, shown[-1][0].key, shown[-1][0].id) if len(found) > len(shown) else None
+    return page_of([case for _, case in shown], more, names, here)
+
+
+def page_of(shown: Iterable[Case], more: str | None, names: Names, here: Present) -> IncidentPage:
+    """A page of these cases. `more`: where the next one begins."""
+    lines = [incident_line(case, names, here.at) for case in shown]
+    return IncidentPage(lines, more, names.instant(here.at), here.kind, here.remark)
+
+
+def found_page(connection: Connection, names: Names, question: IncidentQuestion, here: Present) -> IncidentPage:
+    """All cases that a search fits and the filters let pass. Raises BadQuestion."""
+    after = read_cursor(question.cursor, tuple[str])[0] if question.cursor else ""
+    kinds = tuple(definition.name for definition in DEFINITIONS.values() if definition.listed != "never")
+    wanted = filters(names, structs.replace(question, open=None), here.at)
+    if not question.definition:
+        wanted = structs.replace(wanted, definitions=("", *kinds))
+    asked = wanted
+    if question.at:  # what they were then is asked of them once they are folded
+        wanted = Filters(now=here.at, open=None, definitions=wanted.definitions)
+    text = question.search.strip()
+    number = written_number(text)
+    sought = {"reference": text, "id": text} | ({"short_number": number} if number else {})
+    rows = incident_queries.read_found(connection, wanted, sought, after, question.limit + 1)
+    left = [] if after else archives.search(connection, sought, MOST)
+    if not rows and not left and number and check_digit(number) != "0":
+        reason = "nothing has this reference, and it is no short number: a digit was misheard, or two were swapped"
+        raise BadQuestion("search", reason, "ask for the nine digits again")
     shown = rows[: question.limit]
-    more = write_cursor(question.sort, shown[-1][0].key, shown[-1][0].id) if len(rows) > len(shown) else None
-    return IncidentPage([incident_line(cases.decode(body), names, now) for _, body in shown], more, names.instant(now))
+    more = write_cursor(shown[-1][0]) if len(rows) > len(shown) else None
+    if question.at:
+        then = past.cases_at(connection, (id_ for id_, _ in shown), here.at)
+        return page_of((case for case in then if past.fits(case, asked)), more, names, here)
+    page = page_of((cases.decode(body) for _, body in shown), more, names, here)
+    return structs.replace(page, archived=[archived_case(stub, names) for stub in left]) if left else page
+
+
+def archived_case(stub: StubRow, names: Names) -> ArchivedCase:
+    """What stays of a case that has left."""
+    state = DEFINITIONS[stub.definition].states.get(stub.state)
+    return ArchivedCase(
+        id=stub.id,
+        short_number=stub.short_number,
+        reference=stub.reference,
+        definition=stub.definition,
+        state=stub.state,
+        state_zh=state.zh if state is not None else stub.state,
+        ended_at=names.instant(stub.ended_at),
+        archive=stub.archive,
+    )
 
 
 def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
@@ -170,6 +253,8 @@ def head_members(case: Case, names: Names, now: int) -> dict[str, Any]:
     born = case.state != AWAITED
     return dict(
         id=case.id,
+        short_number=short_number(case.id),
+        reference=case.reference,
         definition=case.definition,
         state=case.state,
         # An unborn case has the state of the reference definition.

@@ -8,8 +8,10 @@ from engine.store import notices
 from engine.store.database import Connection
 from engine.store.notices import NoticeRow
 from engine.views.cursors import read_cursor, write_cursor
+from engine.views.feed_words import NoticeWords, names_of, sentence
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant
+from schemas.messages import LineNames, Words
 from workflows.policy.moves import MOVES
 
 MOST = 500
@@ -30,8 +32,11 @@ class NoticeQuestion(Struct, frozen=True, kw_only=True):
 
 
 class NoticeLine(Struct, frozen=True):
-    """A notice: who is told of a move of a case. Not `told` yet, it waits for `not_before`: the end of the quiet hours,
-    or, if it is `daily`, the hour at which its reporter hears of all cases together."""
+    """A notice: who is told of a move of a case. `names` and `sentence` are those of its line in the feed.
+
+    Not `told` yet, it waits for `not_before`: the end of the quiet hours, or, if it is `daily`, the hour at which its
+    reporter hears of all cases together.
+    """
 
     id: str
     case: str
@@ -44,6 +49,8 @@ class NoticeLine(Struct, frozen=True):
     not_before: str | None
     daily: bool
     told: bool
+    names: LineNames
+    sentence: Words
 
 
 class NoticePage(Struct, frozen=True):
@@ -81,6 +88,7 @@ def notice_line(row: NoticeRow, names: Names) -> NoticeLine:
     """A notice with the names of the active pack."""
     category = names.register.categories.get(row.category)
     posts: list[str] = msgspec.json.decode(row.recipients)
+    about = NoticeWords(row.path, row.category, row.definition)
     return NoticeLine(
         id=row.id,
         case=row.case_id,
@@ -93,4 +101,6 @@ def notice_line(row: NoticeRow, names: Names) -> NoticeLine:
         not_before=names.maybe(row.not_before),
         daily=bool(row.daily),
         told=bool(row.number),
+        names=names_of(about, posts, "", names),
+        sentence=sentence(about, "told", "", names, on=row.move),
     )

@@ -1,11 +1,12 @@
-"""Performance for people: counts, rates and durations of a subtree, by grid, department, group, category, post or day;
-and how the open cases stand.
+"""Performance for people: counts, rates and durations of a subtree, by grid, level, department, group, category, post,
+responsible unit or day; and how the open cases stand.
 
 `workflows.figures` defines the rates. Durations are the elapsed time from report to closing in milliseconds: median and
-90th percentile by nearest rank. A rate from fewer closable cases than the pack's `min_n` is `thin`: it is shown, and
-ranks nothing.
+90th percentile by nearest rank. A rate whose own denominator is less than `min_n` of the pack is `thin`: it is shown,
+and ranks nothing. `thin` of a row is that of the rates that are made of its `n`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import get_args
 
@@ -15,7 +16,10 @@ from engine.policies import Policies
 from engine.store import figures, open_counts, recount
 from engine.store.database import Connection
 from engine.store.figures import By, Selection
+from engine.store.rows import OpenCountRow
 from engine.views.names import Names, active_names
+from engine.views.past import standing_at
+from engine.views.present import Present, Reading, reading_of, what_left
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
@@ -47,8 +51,8 @@ CHARGED = ("breach", "claimed", "passed_on", "void")
 
 
 class PerformanceQuestion(Struct, frozen=True, kw_only=True):
-    """What is asked, as texts; empty asks nothing. Without any day it is the present month, without a definition the
-    pack's main one."""
+    """What is asked, as texts; empty asks nothing. Without any day it is the present month of the log, without a
+    definition the pack's main one."""
 
     definition: str = ""
     grid: str = ""
@@ -64,6 +68,7 @@ class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     post: str = ""
     clock: str = ""
     published: str = ""
+    at: str = ""  # as of this instant, as known then
 
 
 class FigureRow(Struct, frozen=True, kw_only=True):
@@ -80,7 +85,7 @@ class FigureRow(Struct, frozen=True, kw_only=True):
     on_time_rate: Rate
     rework_rate: Rate
     n: int  # closable cases: what the first two rates are made of
-    thin: bool
+    thin: bool  # of these two; each rate says for itself whether it is
     durations_n: int
     median_ms: int | None
     p90_ms: int | None
@@ -113,11 +118,13 @@ class HeldCases(Struct, frozen=True):
 
 class PerformancePage(Struct, frozen=True, kw_only=True):
     """An answer about cases of one definition. `rows` are the period's figures, `standing` the open cases where they
-    lie, `held` those in the hands of who must act, both as of now; one row per key.
+    lie, `held` those in the hands of who must act; one row per key. Both are as of `standing_at`: the end of a period
+    that is over, as known then, else when the answer is of.
 
     Measures in `charged` speak of clocks: they count at the unit that is charged with the clock. All others speak of
     the problem and count where it lies. A unit's own clocks are a row of their own beside those of the grids below it.
-    By post there are none but those of clocks that posts hold.
+    By post there are none but those of clocks that posts hold. By responsible unit (责任单位) they are of one clock,
+    whose orders name it, and of what has stopped: a missed deadline counts at the day on which its clock did.
     """
 
     pack: str
@@ -127,33 +134,36 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     since: str  # first local day, inclusive; empty: from the beginning
     until: str
     as_of: str
+    reading: Reading
+    log_at: str  # how far the log has told; empty: it is empty
     rows: list[FigureRow]
     standing: list[OpenCases]
     held: list[HeldCases]
     charged: tuple[str, ...] = CHARGED
-    clock: str = ""  # the one of which alone the rows speak, at the unit that is charged
+    clock: str = ""  # the one of which alone the rows speak, at the unit that is charged or, by unit, ordered
+    standing_at: str = ""
+    standing_reading: Reading = "now"
+    remark: str = ""
 
 
 def performance_page(
     connection: Connection, policies: Policies, question: PerformanceQuestion, now: int
 ) -> PerformancePage:
-    """The figures that are asked for, and the open cases as of now. Raises Unanswerable.
+    """The figures that are asked for, and the open cases as of the period's end, or as of now while it runs. Raises
+    Unanswerable.
 
-    There is no `standing` by post or by day, nor of one post: an open case has neither. There is `held` by grid, level,
+    Without a day the period is the present one, or the one in which the log's own time stands, where that is long past:
+    a history that was replayed has no figures of today.
+
+    There is no `standing` by post, unit or day, nor of one post: an open case has none. There is `held` by grid, level,
     department or post, and of these alone.
     """
     names = active_names(connection, policies)
     policy = names.register
-    if question.by not in GROUPINGS:
-        raise BadQuestion("by", f"by is none of {', '.join(filter(None, GROUPINGS))}")
-    since, until = _days(question, policy.clock_of_days.local_day(now))
-    level = parse_whole(question.level) if question.level else None
-    if question.level and level is None:
-        raise BadQuestion("level", f"level: this is no whole number of at most {MOST_DIGITS} digits")
-    published = question.published.lower()
-    if published not in ("", "0", "1", "true", "false"):
-        raise BadQuestion("published", "published is neither true nor false")
-    stands = question.by not in ("post", "day") and not question.post
+    by, level, published = checked_words(question)
+    here = reading_of(connection, names, now, question.at)
+    since, until = _days(question, policy.clock_of_days.local_day(here.at))
+    stands = question.by not in ("post", "unit", "day") and not question.post
     selection = select(
         policy,
         definition=question.definition,
@@ -166,8 +176,13 @@ def performance_page(
         since=since,
         until=until,
         clock=question.clock,
-        by=question.by,
+        by=by,
+        upto=here.at if question.at else None,
     )
+    stood = stands_as_of(policy, selection, here)
+    left = what_left(connection, names, stood.at)
+    stands = stands and not left
+    cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
     return PerformancePage(
         pack=policy.pack.code,
         definition=selection.definition,
@@ -175,13 +190,49 @@ def performance_page(
         by=question.by,
         since=_dashed(since),
         until=_dashed(until),
-        as_of=policy.clock_of_days.local(now),
-        rows=figure_rows(connection, names, selection, published=published in ("1", "true")),
-        standing=open_cases(connection, names, selection) if stands else [],
-        held=held_cases(connection, names, selection),
+        as_of=names.instant(here.at),
+        reading=here.kind,
+        log_at=names.instant(here.log_at) if here.log_at else "",
+        rows=figure_rows(connection, names, selection, published=published),
+        standing=open_cases(connection, names, selection, cells) if stands else [],
+        held=[] if left else held_cases(connection, names, selection, cells),
         charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
-        clock=question.clock,
+        clock=selection.clock,
+        standing_at=names.instant(stood.at),
+        standing_reading=stood.kind,
+        remark=here.remark or left,
     )
+
+
+def checked_words(question: PerformanceQuestion) -> tuple[By, int | None, bool]:
+    """By what a question asks, at which level, and whether of what was published. Raises BadQuestion for words that ask
+    nothing."""
+    if question.by not in GROUPINGS:
+        raise BadQuestion("by", f"by is none of {', '.join(filter(None, GROUPINGS))}")
+    level = parse_whole(question.level) if question.level else None
+    if question.level and level is None:
+        raise BadQuestion("level", f"level: this is no whole number of at most {MOST_DIGITS} digits")
+    published = question.published.lower()
+    if published not in ("", "0", "1", "true", "false"):
+        raise BadQuestion("published", "published is neither true nor false")
+    if question.at and published in ("1", "true"):
+        remedy = "ask for one of them: what was published is as of the end of the days of grace"
+        raise BadQuestion("published", "as published and as of an instant are two questions", remedy)
+    return question.by, level, published in ("1", "true")
+
+
+def stands_as_of(policy: Policy, selection: Selection, here: Present) -> Present:
+    """As of when open cases stand beside the figures of a period: its last millisecond if it is over, else when the
+    answer is of."""
+    if selection.until == EVER or selection.until >= policy.clock_of_days.local_day(here.at):
+        return here
+    end = policy.clock_of_days.day_start(publication_day(selection.until, 1)) - 1
+    return here._replace(at=end, kind="as_known_then")
+
+
+def standing_cells(connection: Connection, selection: Selection, stood: Present) -> Sequence[OpenCountRow] | None:
+    """The standing counts of an instant; None: those of now, as they are stored."""
+    return standing_at(connection, selection.definition, stood.at) if stood.kind == "as_known_then" else None
 
 
 # ---- the question -------------------------------------------------------------------------------------------
@@ -201,13 +252,15 @@ def select(
     until: int = EVER,
     clock: str = "",
     by: By = "",
+    upto: int | None = None,
 ) -> Selection:
     """What to read: cases of one definition, by default the pack's main one; the subtree of `grid`, the days `since` to
-    `until` (YYYYMMDD, inclusive); with a `clock` that clock alone.
+    `until` (YYYYMMDD, inclusive); with a `clock` that clock alone; with `upto` as known at that instant. `by` unit it
+    is a clock whose orders name units, by default the one that the kind has.
 
     With `by` grid the rows are the children of `grid`, or its descendants at `level`. Raises BadQuestion for a
     definition that there is not, for a clock that it does not have, for a grid or a level that the pack does not have,
-    and for a clock by post that no post holds.
+    for a clock by post that no post holds, and for one by unit whose orders name none.
     """
     check_definition(definition)
     kind = DEFINITIONS[definition or policy.pack.options.main_definition or REFERENCE]
@@ -216,6 +269,13 @@ def select(
     if clock and (by == "post" or post is not None) and not kind.held_by_posts(clock):
         field = "by" if by == "post" else "post"
         raise BadQuestion(field, "no post holds this clock: ask by grid, department or level, whom it is charged to")
+    if by == "unit":
+        named = [each.name for each in kind.clocks.values() if each.unit is not None]
+        if not named:
+            raise BadQuestion("by", "no order names a responsible unit to cases of this kind")
+        if clock not in ("", *named) or (not clock and len(named) > 1):
+            raise BadQuestion("clock", f"by unit, ask for a clock whose orders name one: {', '.join(named)}")
+        clock = clock or named[0]
     if grid is not None and grid not in policy.grids:
         raise BadQuestion("grid", "the active pack has no grid of this code")
     deepest = policy.leaf_level
@@ -234,6 +294,7 @@ def select(
         post=post,
         by=by,
         clock=clock,
+        upto=upto,
     )
 
 
@@ -280,6 +341,8 @@ def figure_rows(
     With `published` each row also says how it stood when the days of grace after the last day were over; keys that are
     new since were published empty. Raises BadQuestion where no last day was given.
     """
+    if selection.upto is not None:
+        return _rows(connection, names, selection, recount.sums_as_of(connection, selection))
     if not published:
         return _rows(connection, names, selection, figures.sums(connection, selection))
     if selection.until == EVER:
@@ -300,24 +363,35 @@ def figure_rows(
     return sorted(result, key=lambda row: row.key)
 
 
-def held_cases(connection: Connection, names: Names, selection: Selection) -> list[HeldCases]:
-    """The open cases by who must act, one row per key, sorted by key. None where the question is not of units alone."""
-    if selection.by in ("category", "group", "day") or selection.category or selection.group:
+def held_cases(
+    connection: Connection, names: Names, selection: Selection, cells: Sequence[OpenCountRow] | None = None
+) -> list[HeldCases]:
+    """The open cases by who must act, one row per key, sorted by key: as of now, or by the cells of another instant.
+    None where the question is not of units alone."""
+    if not held_by_units(selection):
         return []
     found = []
-    for raw, *counts in open_counts.by_holder(connection, selection):
+    for raw, *counts in open_counts.by_holder(connection, selection, cells):
         key = _key(names, selection, raw)
         found.append(HeldCases(key, _name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)
 
 
-def open_cases(connection: Connection, names: Names, selection: Selection) -> list[OpenCases]:
-    """The open cases as of now, one row per key, sorted by key: overdue once their total deadline has fired.
+def held_by_units(selection: Selection) -> bool:
+    """Whether a question is of units alone, so that work in hand has an answer."""
+    return selection.by not in ("category", "group", "unit", "day") and not selection.category and not selection.group
 
-    The days and the post of the selection ask nothing; `by` is not post or day.
+
+def open_cases(
+    connection: Connection, names: Names, selection: Selection, cells: Sequence[OpenCountRow] | None = None
+) -> list[OpenCases]:
+    """The open cases as of now, or by the cells of another instant, one row per key, sorted by key: overdue once their
+    total deadline has fired.
+
+    The days and the post of the selection ask nothing; `by` is not post, unit or day.
     """
     found = []
-    for raw, *counts in open_counts.by_place(connection, selection):
+    for raw, *counts in open_counts.by_place(connection, selection, cells):
         key = _key(names, selection, raw)
         found.append(OpenCases(key, _name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)
@@ -342,23 +416,27 @@ def _rows(
 def rows_of_clock(
     connection: Connection, names: Names, selection: Selection, sums: list[tuple[str, str, int]]
 ) -> list[FigureRow]:
-    """What became of one clock, a row for each unit that is charged with it."""
+    """What became of one clock, a row for each unit that is charged with it, or that was ordered."""
     clock, counts = selection.clock, dict[str, dict[str, int]]() if selection.by else {"": dict[str, int]()}
-    mine = [row for row in sums if row[1] in [f"{measure}:{clock}" for measure in CHARGED]]
-    for key, measure, value in mine + figures.results(connection, selection, FULFILLED):
+    if selection.by == "unit":  # which no cell has
+        told = figures.results(connection, selection, (*FULFILLED, "passed_on", "void"), flagged=True)
+    else:
+        told = [row for row in sums if row[1] in [f"{measure}:{clock}" for measure in CHARGED]]
+        told += figures.results(connection, selection, FULFILLED)
+    for key, measure, value in told:
         counts.setdefault(key, {})[measure] = value
     elapsed = figures.durations(connection, selection, clock, "result", FULFILLED)
     consumed = figures.durations(connection, selection, clock, "result", FULFILLED, "consumed")
-    rows = []
+    rows, min_n = [], names.register.options.min_n
     for key, found in counts.items():
         on_time, overdue = (found.get(f"{result}:{clock}", 0) for result in ("on_time", "overdue"))
         _, median, p90 = consumed.get(key, (0, None, None))
         rows.append(
             structs.replace(
                 _row(names, selection, key, found, elapsed.get(key)),
-                on_time_rate=rate(on_time, on_time + overdue),
+                on_time_rate=rate(on_time, on_time + overdue, min_n),
                 n=on_time + overdue,
-                thin=on_time + overdue < names.register.options.min_n,
+                thin=on_time + overdue < min_n,
                 consumed_median_ms=median,
                 consumed_p90_ms=p90,
             )
@@ -371,8 +449,9 @@ def _row(
 ) -> FigureRow:
     shown = _key(names, selection, key)
     n, median, p90 = durations or (0, None, None)
-    found, kind = rates(counts), DEFINITIONS[selection.definition]
-    sums, ratios = derived(counts, kind.sums, kind.ratios)
+    min_n, kind = names.register.options.min_n, DEFINITIONS[selection.definition]
+    found = rates(counts, min_n)
+    sums, ratios = derived(counts, kind.sums, kind.ratios, min_n)
     return FigureRow(
         key=shown,
         name=_name(names, selection.by, shown),
@@ -381,7 +460,7 @@ def _row(
         on_time_rate=found.on_time,
         rework_rate=found.rework,
         n=found.closable,
-        thin=found.closable < names.register.options.min_n,
+        thin=found.on_time.thin,
         durations_n=n,
         median_ms=median,
         p90_ms=p90,
@@ -395,7 +474,7 @@ def _key(names: Names, selection: Selection, key: str) -> str:
 
 
 def _name(names: Names, by: By, key: str) -> str:
-    """The name behind a key. Days and groups of categories are their own names."""
+    """The name behind a key. Days, groups of categories and responsible units are their own names."""
     if by == "category":
         category = names.category(key, "")
         return category.name_zh if category else key
@@ -403,4 +482,6 @@ def _name(names: Names, by: By, key: str) -> str:
         return names.grid(key).name
     if by == "department":
         return names.department(key).name
+    if by == "level":
+        return next((level.name_zh for level in names.register.pack.levels if str(level.level) == key), key)
     return names.post(key).name if by == "post" else key

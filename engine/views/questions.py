@@ -5,7 +5,7 @@ A view raises these errors; the door words them as problem documents, the comman
 
 from datetime import datetime
 
-from engine.errors import GridpatrolError
+from engine.errors import USAGE, GridpatrolError
 from schemas.envelope import to_ms
 from workflows.definitions import DEFINITIONS
 
@@ -25,6 +25,8 @@ class Unanswerable(GridpatrolError):
 
 class BadQuestion(Unanswerable):
     """It cannot be answered as it was asked."""
+
+    exit_status = USAGE
 
 
 class NoActivePack(Unanswerable):

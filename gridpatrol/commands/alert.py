@@ -7,9 +7,10 @@ import click
 
 from engine.policies import Policies
 from engine.store import alerts
+from engine.views.alerts import AlertLine, alert_line
 from engine.views.names import active_names, prefix_of
 from engine.views.questions import check_definition
-from gridpatrol import options
+from gridpatrol import options, pages
 from gridpatrol.client import ServerAway
 from gridpatrol.render.alerts import alert_list, alert_members, feed_line
 from gridpatrol.run.wiring import NothingThere, reading, server_of, settings_of, writer_of
@@ -26,27 +27,31 @@ def command() -> None:
 @click.option("--status", type=click.Choice(["firing", "withdrawn", "resolved"]), help="Only these.")
 @click.option("--grid", type=options.TEXT, default="", help="Only of this grid and all below it.")
 @click.option("--clock", type=options.TEXT, help="Only of this clock, e.g. handle.")
+@click.option("--rung", type=options.TEXT, help="Only of this rung, e.g. due: one for each deadline missed.")
 @click.option("--incident", type=options.TEXT, help="Only of this incident.")
 @click.option("--definition", type=options.TEXT, default="", help="Only of cases of this kind.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@options.limit
 @options.database
 @options.as_json
+@options.as_csv
 def list_alerts(
     status: str | None,
     grid: str,
     clock: str | None,
+    rung: str | None,
     incident: str | None,
     definition: str,
-    limit: int,
+    limit: int | None,
     database: str | None,
     as_json: bool,
+    as_csv: bool,
 ) -> None:
     """List alerts, the latest first. Who has acknowledged one is ticked (✓).
 
     \b
     Examples:
       gridpatrol alert list --status firing
-      gridpatrol alert list --grid WY --clock handle --json
+      gridpatrol alert list --grid WY --clock handle --rung due --json
     """
     check_definition(definition)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
@@ -57,10 +62,13 @@ def list_alerts(
             path=path,
             status=status,
             clock=clock,
+            rung=rung,
             case=incident,
             definition=definition or None,
-            limit=limit,
+            limit=pages.asked(limit, as_csv),
         )
+        if as_csv:
+            return pages.print_structs(AlertLine, [alert_line(row, names) for row in rows])
     if as_json:
         options.print_json([alert_members(row, names) for row in rows])
     else:

@@ -8,7 +8,7 @@ import msgspec
 from engine.store import audit
 from engine.store.audit import Act
 from engine.views.questions import NoActivePack
-from gridpatrol import options
+from gridpatrol import options, pages
 from gridpatrol.render.tables import clock_of, minute, table
 from gridpatrol.run.wiring import reading, settings_of
 
@@ -25,11 +25,19 @@ def command() -> None:
 )
 @click.option("--since", type=options.INSTANT, help="Only from this instant on.")
 @click.option("--until", type=options.INSTANT, help="Only before this instant.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@options.limit
 @options.database
 @options.as_json
+@options.as_csv
 def list_acts(
-    act: str | None, object_: str, since: int | None, until: int | None, limit: int, database: str | None, as_json: bool
+    act: str | None,
+    object_: str,
+    since: int | None,
+    until: int | None,
+    limit: int | None,
+    database: str | None,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """List who did what, when and by which way, the latest first.
 
@@ -41,14 +49,15 @@ def list_acts(
       gridpatrol audit list --object WY-L3-01.0190c5e2-7bb4-7c21-9a55-d1f4c2b8a001 --json
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        rows = audit.listed(connection, act=act or "", object_=object_, since=since, until=until, limit=limit)
+        most = pages.asked(limit, as_csv)
+        rows = audit.listed(connection, act=act or "", object_=object_, since=since, until=until, limit=most)
         instant: Callable[[int], str]
         try:
             instant = clock_of(connection).instant
         except NoActivePack:  # topics were created, or a database upgraded, before there was one
             instant = options.utc
-    if as_json:
-        options.print_json([msgspec.to_builtins(row) | {"at": instant(row.at), "at_ms": row.at} for row in rows])
-        return
+    if as_json or as_csv:
+        members = [msgspec.to_builtins(row) | {"at": instant(row.at), "at_ms": row.at} for row in rows]
+        return pages.print_rows(members) if as_csv else options.print_json(members)
     cells = [(minute(instant(row.at)), row.who, row.act, row.object, row.via, row.outcome) for row in rows]
     table(("at", "who", "act", "object", "via", "outcome"), cells)

@@ -11,11 +11,11 @@ import msgspec
 from engine.errors import LeaseTaken
 from engine.operations import erasure, resubmission
 from engine.operations.auditing import read_sealed
-from engine.operations.erasure import Erased, Erasure
+from engine.operations.erasure import Erased, Erasure, UnknownLetter
 from engine.operations.resubmission import NotReplayable, Replayed
 from engine.settings import Settings
 from engine.store import dead_letters
-from gridpatrol import options
+from gridpatrol import options, pages
 from gridpatrol.client import Refused
 from gridpatrol.render.tables import LocalClock, clock_of, table
 from gridpatrol.run.wiring import reading, settings_of, writer_of, writing
@@ -34,10 +34,13 @@ def command() -> None:
 @command.command("list")
 @click.option("--reason", type=options.TEXT, default="", help="Only of this reason, e.g. impossible.")
 @click.option("--open", "open_only", is_flag=True, help="Only those that nobody has replayed.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@options.limit
 @options.database
 @options.as_json
-def list_letters(reason: str, open_only: bool, limit: int, database: str | None, as_json: bool) -> None:
+@options.as_csv
+def list_letters(
+    reason: str, open_only: bool, limit: int | None, database: str | None, as_json: bool, as_csv: bool
+) -> None:
     """List dead letters, the latest first.
 
     \b
@@ -46,12 +49,13 @@ def list_letters(reason: str, open_only: bool, limit: int, database: str | None,
       gridpatrol deadletter list --reason unknown_code --open --json
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = dead_letters.listed(connection, reason=reason, open_only=open_only, limit=limit)
+        most = pages.asked(limit, as_csv)
+        found = dead_letters.listed(connection, reason=reason, open_only=open_only, limit=most)
         counts = dead_letters.counts(connection)
         clock = clock_of(connection)
-    if as_json:
-        options.print_json([_members(letter, clock) for letter in found])
-        return
+    if as_json or as_csv:
+        members = [_members(letter, clock) for letter in found]
+        return pages.print_rows(members) if as_csv else options.print_json(members)
     rows = [
         (
             letter.id,
@@ -111,7 +115,7 @@ def show_letter(letter: str, with_bytes: bool, database: str | None, as_json: bo
 
 def _must_exist(letter: dead_letters.Letter | None, id_: str) -> dead_letters.Letter:
     if letter is None:
-        raise click.UsageError(f"There is no dead letter {id_!r}: see `gridpatrol deadletter list`.")
+        raise UnknownLetter(f"there is no dead letter {id_!r}")
     return letter
 
 
@@ -182,8 +186,8 @@ def line_of(done: Replayed) -> str:
     if done.reason:
         return f"{done.letter}: {done.outcome} ({done.reason} {done.field}: {done.detail})"
     if done.until:
-        types = f", waits for {' or '.join(done.waits_for)}" if done.waits_for else ""
-        return f"{done.letter}: {done.outcome} until {done.until}{types}"
+        types = " or ".join(done.waits_for or ["time"])
+        return f"{done.letter}: {done.outcome} until {done.until}, waits for {types}"
     return f"{done.letter}: {done.outcome}" + (f" ({done.detail})" if done.detail else "")
 
 

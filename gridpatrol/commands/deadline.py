@@ -21,7 +21,7 @@ from schemas import facts
 from schemas.envelope import to_ms
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import Explanation, explain, render
-from workflows.clocks.limits import ACCEPTED, parse_limit
+from workflows.clocks.limits import ACCEPTED, LimitError, parse_limit
 from workflows.policy.index import Policy
 
 
@@ -86,7 +86,11 @@ def explain_deadline(
         if begun.tzinfo is None:
             options.say(f"--from names no zone: {chosen.data.zone} is assumed.")
             begun = begun.replace(tzinfo=ZoneInfo(chosen.data.zone))
-        _print(explain(chosen, to_ms(begun), parse_limit(limit)), lang, as_json)
+        try:
+            budget = parse_limit(limit)
+        except LimitError as error:
+            raise click.BadParameter(str(error), param_hint="--limit") from error
+        _print(explain(chosen.known_at(to_ms(begun)), to_ms(begun), budget), lang, as_json)
         return
     with reading(settings) as opened:
         _explain_stored(opened, str(incident), clock, level, lang, as_json)
@@ -178,7 +182,7 @@ def _explain_stored(
         )
         active = next((digest for digest, arrival in reversed(packs) if arrival <= ledger.known), packs[0][0])
         policy = Policies().get(connection, active)
-    _explain_ledger(policy.calendars[ledger.calendar], ledger, lang, as_json)
+    _explain_ledger(policy.calendars[ledger.calendar].known_at(ledger.known), ledger, lang, as_json)
 
 
 def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool) -> None:

@@ -1,13 +1,13 @@
 """`gridpatrol duty`: what a post owes (履职), and what became of it, as a calendar of its month."""
 
 import click
-import msgspec
+from msgspec.structs import replace
 
 from engine.clock import now_ms
 from engine.policies import Policies
-from engine.views.duties import MOST, DutyPage, DutyQuestion, duty_page
+from engine.views.duties import DutyPage, DutyQuestion, duty_page
 from engine.views.questions import BadQuestion
-from gridpatrol import options
+from gridpatrol import options, pages
 from gridpatrol.render.duties import print_duties
 from gridpatrol.run.wiring import reading, settings_of
 
@@ -24,7 +24,8 @@ def command() -> None:
 @click.option("--day", type=options.TEXT, default="", metavar="DAY", help="That holds this local day; default: today.")
 @options.database
 @options.as_json
-def show_duties(post: str, period: str, day: str, database: str | None, as_json: bool) -> None:
+@options.as_csv
+def show_duties(post: str, period: str, day: str, database: str | None, as_json: bool, as_csv: bool) -> None:
     """Show what POST owes in a month: its patrols as a calendar, its rounds as a list.
 
     \b
@@ -32,17 +33,19 @@ def show_duties(post: str, period: str, day: str, database: str | None, as_json:
       gridpatrol duty show WY01-01-MEMBER --month
       gridpatrol duty show WY01-SPONSOR --day 2026-03-01 --json
     """
-    pages = list[DutyPage]()
+    policies, question, now = Policies(), DutyQuestion(post=post, period=period, day=day), now_ms()
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        question = DutyQuestion(post=post, period=period, day=day, limit=MOST)
+
+        def ask(after: str, size: int) -> DutyPage:
+            return duty_page(connection, policies, replace(question, cursor=after, limit=size), now)
+
         try:
-            while not pages or pages[-1].next:
-                cursor = pages[-1].next if pages else None
-                asked = msgspec.structs.replace(question, cursor=cursor or "")
-                pages.append(duty_page(connection, Policies(), asked, now_ms()))
+            found = pages.each_page(ask, "", options.EVERY)
+            if as_csv:
+                return pages.print_pages(found)
+            page = pages.whole(found)
         except BadQuestion as error:
             raise click.UsageError(str(error)) from error
-    page = DutyPage([line for each in pages for line in each.duties], *msgspec.structs.astuple(pages[-1])[1:])
     if as_json:
         options.print_json(page)
     else:

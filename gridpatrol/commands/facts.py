@@ -11,6 +11,7 @@ import msgspec
 from engine.store import exports
 from engine.store.rows import StepRow
 from gridpatrol import options
+from gridpatrol.run.closed_years import snapshot
 from gridpatrol.run.wiring import reading, settings_of
 
 
@@ -40,10 +41,10 @@ def export(output: str, order: str, without_n: bool, database: str | None) -> No
       diff <(gridpatrol facts export --without-n --database A) <(gridpatrol facts export --without-n --database B)
     """
     read = exports.steps_by_case if order == "case" else exports.steps_by_number
-    count, digest = 0, sha256()
+    settings, count, digest = settings_of(database=database), 0, sha256()
     with (
-        reading(settings_of(database=database)) as opened,
-        opened.read() as connection,
+        reading(settings) as opened,
+        snapshot(settings)(opened) as connection,
         options.whole_file(output) as out,
     ):
         for step in read(connection):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
@@ -16,11 +17,12 @@ from engine.operations.erasure import Erased, Erasure
 from engine.policies import Policies
 from engine.store import exports
 from engine.views import incident_detail as detail
-from engine.views.incident_list import IncidentQuestion, incident_page
+from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
 from engine.views.names import active_names
-from gridpatrol import options
-from gridpatrol.render.incidents import incident_detail, incident_list
+from gridpatrol import options, pages
+from gridpatrol.render.incidents import archived_list, incident_detail, incident_list
 from gridpatrol.run.wiring import reading, settings_of, writer_of, writing
+from schemas.instants import written
 
 
 @click.group("incident")
@@ -29,6 +31,12 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option(
+    "--search",
+    type=options.TEXT,
+    default="",
+    help="A short number, a reference or an id: all that it fits, also closed.",
+)
 @click.option("--overdue", is_flag=True, help="Only those past a deadline.")
 @click.option("--all", "closed", is_flag=True, help="Closed ones as well.")
 @click.option(
@@ -58,46 +66,70 @@ def command() -> None:
     show_default=True,
     help="due_at, opened_at or id; with - in front downwards.",
 )
-@click.option("--limit", default=50, show_default=True, help="How many.")
+@options.limit
 @click.option("--cursor", type=options.TEXT, default="", help="Go on where --json said `next`.")
-@click.option("--at", type=options.INSTANT, help="Overdue as of this instant instead of now.")
+@options.at
 @options.database
 @options.as_json
+@options.as_csv
 def list_incidents(
-    overdue: bool, closed: bool, database: str | None, as_json: bool, at: int | None, **filters: Any
+    overdue: bool,
+    closed: bool,
+    limit: int | None,
+    cursor: str,
+    at: int | None,
+    database: str | None,
+    as_json: bool,
+    as_csv: bool,
+    **filters: Any,
 ) -> None:
     """List open incidents, the next deadline first.
 
     \b
     Examples:
       gridpatrol incident list --overdue
+      gridpatrol incident list --overdue --at 2026-03-02T09:00+08:00
       gridpatrol incident list --grid WY --state handling --sort -opened_at
+      gridpatrol incident list --search '482 913 605'
+      gridpatrol incident list --all --csv > incidents.csv
       gridpatrol incident list --clock handle --due-before 2026-03-02T09:00+08:00 --json
     """
-    question = IncidentQuestion(overdue=overdue, open=None if closed else True, **filters)
+    then = "" if at is None else written(at)
+    question = IncidentQuestion(overdue=overdue, open=None if closed else True, at=then, **filters)
+    policies, now = Policies(), now_ms()
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = incident_page(connection, Policies(), question, at or now_ms())
+
+        def ask(after: str, size: int) -> IncidentPage:
+            return incident_page(connection, policies, replace(question, cursor=after, limit=size), now)
+
+        found_pages = pages.each_page(ask, cursor, pages.asked(limit, as_csv))
+        if as_csv:
+            return pages.print_pages(found_pages)
+        found = pages.whole(found_pages)
     if as_json:
         options.print_json(found)
     else:
-        incident_list(found.incidents, found.as_of, found.next is not None)
+        incident_list(found)
+        if found.archived:
+            archived_list(found.archived)
 
 
 @command.command("show")
 @click.argument("incident", type=options.TEXT)
+@options.at
 @options.database
 @options.as_json
-def show_incident(incident: str, database: str | None, as_json: bool) -> None:
+def show_incident(incident: str, at: int | None, database: str | None, as_json: bool) -> None:
     """Show one INCIDENT: where it stands, its clocks, and its story from the first report on.
 
     \b
     Example:
       gridpatrol incident show WY-L3-01.0190c5e2-7bb4-7c21-9a55-d1f4c2b8a001
     """
-    policies = Policies()
+    policies, then = Policies(), "" if at is None else written(at)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = detail.incident_detail(connection, policies, incident, now_ms())
-        steps = exports.steps_of(connection, incident)
+        found = detail.incident_detail(connection, policies, incident, now_ms(), then)
+        steps = [step for step in exports.steps_of(connection, incident) if at is None or step.at <= at]
         names = active_names(connection, policies)
     if as_json:
         options.print_json(found)

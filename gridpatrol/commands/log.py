@@ -12,7 +12,7 @@ from engine.operations import settlements, tries
 from engine.operations.settlements import Settled
 from engine.operations.tries import Asked, Wanted
 from engine.store import incident_queries, standing
-from gridpatrol import options
+from gridpatrol import options, pages
 from gridpatrol.render.tables import clock_of, table
 from gridpatrol.run.wiring import reading, settings_of, whole_log, writer_of, writing
 
@@ -94,10 +94,11 @@ def settle(
 
 
 @command.command("standing")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@options.limit
 @options.database
 @options.as_json
-def list_standing(limit: int, database: str | None, as_json: bool) -> None:
+@options.as_csv
+def list_standing(limit: int | None, database: str | None, as_json: bool, as_csv: bool) -> None:
     """List the cases that stand after a defect, the earliest first, and the partitions that halt.
 
     What comes for such a case waits in order and nothing of it is lost; all others go on. A release without the defect
@@ -109,11 +110,11 @@ def list_standing(limit: int, database: str | None, as_json: bool) -> None:
       gridpatrol log standing --json | jq -r '.cases[].place' | sort | uniq -c
     """
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
-        found = standing.listed(connection, limit)
+        found = standing.listed(connection, pages.asked(limit, as_csv))
         total = sum(count for _, count in standing.counts(connection))
         halted = incident_queries.read_halted(connection)
         clock = clock_of(connection)
-    if as_json:
+    if as_json or as_csv:
         cases = [
             {
                 "case": row.case_id,
@@ -128,6 +129,8 @@ def list_standing(limit: int, database: str | None, as_json: bool) -> None:
             }
             for row, waiting in found
         ]
+        if as_csv:
+            return pages.print_rows(cases)
         stand_still = [{"partition": partition, "why": why} for partition, why in halted]
         return options.print_json({"standing": total, "cases": cases, "halted": stand_still})
     names = ("case", "since", "record", "waiting", "place", "kind", "voice", "tries")

@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from engine.policies import Policies
-from engine.views.notices import NoticeQuestion, notice_page
-from gridpatrol import options
+from engine.views.notices import NoticePage, NoticeQuestion, notice_page
+from gridpatrol import options, pages
 from gridpatrol.render.alerts import notice_list
 from gridpatrol.run.wiring import reading, settings_of
 from workflows.policy.moves import MOVES
@@ -24,10 +25,13 @@ def command() -> None:
 @click.option("--post", type=options.TEXT, default="", help="Only what this post is told.")
 @click.option("--case", type=options.TEXT, default="", help="Only of this case.")
 @click.option("--definition", type=options.TEXT, default="", help="Only of cases of this kind.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500), help="How many.")
+@options.limit
 @options.database
 @options.as_json
-def list_notices(on: str | None, limit: int, database: str | None, as_json: bool, **asked: Any) -> None:
+@options.as_csv
+def list_notices(
+    on: str | None, limit: int | None, database: str | None, as_json: bool, as_csv: bool, **asked: Any
+) -> None:
     """List notices, the latest first.
 
     \b
@@ -37,8 +41,15 @@ def list_notices(on: str | None, limit: int, database: str | None, as_json: bool
     """
     settings = settings_of(database=database)
     with reading(settings) as opened, opened.read() as connection:
-        question = NoticeQuestion(on=on or "", limit=limit, **asked)
-        page = notice_page(connection, Policies(), question, 0)
+        policies, question = Policies(), NoticeQuestion(on=on or "", **asked)
+
+        def ask(after: str, size: int) -> NoticePage:
+            return notice_page(connection, policies, replace(question, cursor=after, limit=size), 0)
+
+        found = pages.each_page(ask, "", pages.asked(limit, as_csv))
+        if as_csv:
+            return pages.print_pages(found)
+        page = pages.whole(found)
     if as_json:
         options.print_json(msgspec.to_builtins(page.notices))
     else:

@@ -6,17 +6,19 @@ import click
 
 from consumers.performance import consume
 from engine.clock import now_ms
+from engine.errors import CasesArchived
 from engine.lease import WRITER, Lease
 from engine.operations.auditing import audited
 from engine.policies import Policies
-from engine.store import inbox_table
+from engine.store import archives, inbox_table
 from engine.store.audit import Act
 from engine.views.performance import GROUPINGS, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion
-from gridpatrol import options
+from gridpatrol import options, pages
 from gridpatrol.render.figures import figure_table
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import reading, settings_of, shown
+from schemas.instants import written
 
 
 @click.group("performance")
@@ -42,7 +44,11 @@ def command() -> None:
     help="day, week, half_month, month, quarter, half, year or all; default: month.",
 )
 @click.option(
-    "--day", type=options.TEXT, default="", metavar="DAY", help="The period that holds this local day; default: today."
+    "--day",
+    type=options.TEXT,
+    default="",
+    metavar="DAY",
+    help="The period that holds this local day; default: today, or where the log ends.",
 )
 @click.option(
     "--from", "from_", type=options.TEXT, default="", metavar="DAY", help="First local day, instead of a period."
@@ -54,24 +60,45 @@ def command() -> None:
 @click.option("--post", type=options.TEXT, default="", help="Only of this post.")
 @click.option("--clock", type=options.TEXT, default="", help="One clock alone, at the units that are charged with it.")
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
+@options.at
 @options.database
 @options.as_json
-def show_performance(database: str | None, as_json: bool, from_: str, to: str, published: bool, **filters: str) -> None:
-    """Show figures by grid, department, group, category, post or day.
+@options.as_csv
+def show_performance(
+    at: int | None,
+    database: str | None,
+    as_json: bool,
+    as_csv: bool,
+    from_: str,
+    to: str,
+    published: bool,
+    **filters: str,
+) -> None:
+    """Show figures by grid, level, department, group, category, post or day; or by the responsible unit (责任单位) that
+    was ordered to rectify: what became of its orders.
+
+    Open cases stand beside them as of the end of the period, or as of now while it runs.
 
     \b
     Examples:
       gridpatrol performance show --grid WY --period month
       gridpatrol performance show --by department --from 2026-03-01 --to 2026-03-31 --json
       gridpatrol performance show --by department --clock handle
+      gridpatrol performance show --by unit --department WY-URBAN
+      gridpatrol performance show --at 2026-03-31T17:00+08:00
     """
-    question = PerformanceQuestion(since=from_, until=to, published="true" if published else "", **filters)
+    then, early = "" if at is None else written(at), "true" if published else ""
+    question = PerformanceQuestion(since=from_, until=to, published=early, at=then, **filters)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         try:
             found = performance_page(connection, Policies(), question, now_ms())
         except BadQuestion as error:
             raise click.UsageError(str(error)) from error
-    if as_json:
+    if found.reading == "last_record" and not (filters["day"] or from_ or to) and found.until:
+        options.say(f"The log ends at {found.log_at}: these are the figures of then. --day asks for others.")
+    if as_csv:
+        pages.print_pages(iter([found]))
+    elif as_json:
         options.print_json(found)
     else:
         figure_table(found)
@@ -95,6 +122,8 @@ def rebuild(database: str | None, as_json: bool) -> None:
     with reading(settings) as opened:
         with opened.read() as connection:
             published = inbox_table.read_origin(connection) is not None
+            if archives.listed(connection):
+                raise CasesArchived("figures are folded from all steps, and some have left for files")
         lease = Lease(opened, WRITER, shared=published)
         with closing(lease), audited(opened, options.operator(), Act.FIGURES_REBUILT, ""):
             total = consume.rebuild(opened, note=published)

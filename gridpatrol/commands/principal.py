@@ -6,7 +6,7 @@ import msgspec
 from engine import principals
 from engine.errors import SettingsError
 from engine.principals import Principals
-from gridpatrol import options
+from gridpatrol import options, pages
 from gridpatrol.render.tables import table
 from gridpatrol.run.wiring import settings_of
 
@@ -45,7 +45,8 @@ def token(name: str, as_json: bool) -> None:
 @command.command("list")
 @click.option("--principals", "file", metavar="FILE", help="The file of principals; else GRIDPATROL_PRINCIPALS.")
 @options.as_json
-def list_principals(file: str | None, as_json: bool) -> None:
+@options.as_csv
+def list_principals(file: str | None, as_json: bool, as_csv: bool) -> None:
     """List who may speak and for whom, as a door would read the file. Exit status 1 if it could not.
 
     \b
@@ -56,9 +57,9 @@ def list_principals(file: str | None, as_json: bool) -> None:
     if not settings.principals:
         raise SettingsError("no file of principals is named: give --principals FILE or set GRIDPATROL_PRINCIPALS")
     found = list(Principals(settings.principals))
-    if as_json:
-        options.print_json([msgspec.to_builtins(one) | {"codes": sorted(one.codes)} for one in found])
-        return
+    if as_json or as_csv:
+        members = [msgspec.to_builtins(one) | {"codes": sorted(one.codes)} for one in found]
+        return pages.print_rows(members) if as_csv else options.print_json(members)
     rows = []
     for one in found:
         names = [*one.patterns, *sorted(one.codes)]

@@ -4,7 +4,7 @@ Each event is answered with what became of it; exit status 1 if something was no
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 
 from engine import admission
 from engine.errors import GridpatrolError, LeaseTaken
+from engine.policies import Policies
 from engine.principals import LOCAL
 from engine.runtime import Engine
 from engine.settings import Settings
@@ -22,6 +23,7 @@ from engine.slice.types import Answer
 from engine.store import dead_letters
 from engine.store.database import Connection
 from engine.views.event_status import AskedEvent, event_status
+from engine.views.told import told_of
 from gridpatrol import options
 from gridpatrol.client import Server
 from gridpatrol.run.event_file import events_of, lines_of
@@ -36,7 +38,7 @@ TOLD = ("outcome", "first", "waits_for", "until", "reason", "field", "detail")
 
 
 @click.command("publish")
-@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @options.listen
 @options.token_file
 @options.database
@@ -46,8 +48,9 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
     """Publish the events of FILE (or - for stdin): JSON lines of CloudEvents, or a JSON array.
 
     They go through the server that holds the database; where none runs, they are decided here and now. Sending a file
-    again is safe: what came before is recognised. Exit status 1 if something was not taken. Members that the contract
-    does not know are named: they are sealed, and no rule reads them. What came early is named with what it waits for.
+    again is safe: what came before is recognised. Exit status 1 if something was not taken; it is named with its line,
+    or as an item of the array. Members that the contract does not know are named: they are sealed, and no rule reads
+    them. What came early is named with what it waits for.
 
     \b
     Examples:
@@ -56,7 +59,15 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
     """
     settings = settings_of(listen=listen, database=database)
     with lines_of(file) as lines:
-        results = publish(settings, lines, named=database is not None)
+        places = list[dict[str, int]]()
+
+        def raws() -> Iterator[bytes]:
+            for event in events_of(lines):
+                places.append({event.where: event.number})
+                yield event.raw
+
+        results = publish(settings, raws(), named=database is not None)
+    results = [place | item for place, item in zip(places, results, strict=True)]
     outcomes = Counter(str(item.get("outcome") or item["status"]) for item in results)
     failed = [item for item in results if item.get("reason")]
     if as_json:
@@ -66,19 +77,19 @@ def command(ctx: click.Context, file: Path, listen: str | None, database: str | 
             names = msgspec.json.encode(item["unknown"]).decode()  # in quotes: a name may hold whatever a sender wrote
             click.echo(f"{item['source']} {item['id']}: not in the contract, sealed and read by no rule: {names}")
         for item in [item for item in results if item.get("until")][:50]:
-            types = f", waits for {' or '.join(item['waits_for'])}" if item["waits_for"] else ""
-            click.echo(f"{item['source']} {item['id']}: came early; parked until {item['until']}{types}")
+            types = " or ".join(item.get("waits_for") or ["time"])
+            click.echo(f"{item['source']} {item['id']}: came early; parked until {item['until']}, waits for {types}")
         for item in failed[:50]:
             where = f" {item['field']}" if item.get("field") else ""
-            name = f"{item.get('source', '')} {item.get('id', '')}".strip()
+            place = f"line {item['line']}" if "line" in item else f"item {item['item']}"
+            name = f"{place} {item.get('source', '')} {item.get('id', '')}".strip()
             click.echo(f"{name}: {item['reason']}{where}: {item['detail']}")
         click.echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "No events.")
     ctx.exit(1 if failed else 0)
 
 
-def publish(settings: Settings, lines: Iterable[bytes], named: bool) -> list[dict[str, Any]]:
+def publish(settings: Settings, raws: Iterator[bytes], named: bool) -> list[dict[str, Any]]:
     """Results in the order of the events. A database that nobody has named and nobody has made is the server's."""
-    raws = events_of(lines)
     if not named and not exists(settings.database) and server_of(settings).answers():
         return publish_there(server_of(settings), raws, settings.batch_events)
     try:
@@ -89,7 +100,7 @@ def publish(settings: Settings, lines: Iterable[bytes], named: bool) -> list[dic
                 results += _decide(engine, chunk)
             engine.drain(engine.now())
             with engine.database.read() as connection:
-                return [told_anew(item, partial(status_of, connection)) for item in results]
+                return [told_anew(item, partial(status_of, connection, engine.policies)) for item in results]
     except LeaseTaken:
         server = writer_of(settings)
     return publish_there(server, raws, settings.batch_events)
@@ -107,10 +118,10 @@ def told_anew(item: dict[str, Any], ask: Callable[[dict[str, Any]], dict[str, An
     return kept | {name: status[name] for name in TOLD if name in status}
 
 
-def status_of(connection: Connection, item: dict[str, Any]) -> dict[str, Any]:
+def status_of(connection: Connection, policies: Policies, item: dict[str, Any]) -> dict[str, Any]:
     """What is known of an event that was decided here."""
     names = AskedEvent(*(item[name] for name in ("source", "id", "case", "actor", "partition", "position")))
-    status: dict[str, Any] = msgspec.to_builtins(event_status(connection, names))
+    status: dict[str, Any] = msgspec.to_builtins(event_status(connection, policies, names))
     return status
 
 
@@ -159,6 +170,10 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
             if answer.wait:
                 members |= {"actor": event.actor, "partition": place.partition, "position": place.position}
                 members |= {"waits_for": list(answer.wait.waits_for), "until": written(answer.wait.until)}
+            if "done" in (answer.outcome, answer.first):
+                with engine.database.read() as connection:
+                    said = told_of(connection, event.subject, event.source, event.id, event.actor)
+                members |= {name: value for name, value in msgspec.to_builtins(said).items() if value}
             why = _why(answer.refusal) if answer.refusal else {}
             results.append(members | {"outcome": answer.outcome, "first": answer.first} | why)
     return results

@@ -4,7 +4,7 @@ The database then stands as if the events had arrived live. Exit status 1 where 
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine import log_file, replay
 from engine.errors import LogMismatch
+from engine.pack_plan import PlannedPack, check_end, extent_of, read_plan
 from engine.settings import Settings
 from engine.store import dead_letters
 from gridpatrol import options
@@ -32,13 +33,20 @@ from gridpatrol.run.wiring import settings_of, shown, writing
 
 
 @click.command("replay")
-@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--until", type=options.INSTANT, help="Stop there, e.g. 2015-06-01T00:00Z. Of events only.")
 @click.option("--expect", metavar="DIGEST", help="Refuse a log with another digest: the one that its export printed.")
 @click.option(
     "--unchecked",
     is_flag=True,
     help="Take a log as it stands: one of an older release, which proves nothing, or what is left of a damaged one.",
+)
+@click.option(
+    "--packs",
+    "plan",
+    metavar="PLAN.csv",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Packs by instant: a CSV file with the columns instant and folder. Of events only.",
 )
 @options.database
 @options.pack
@@ -50,6 +58,7 @@ def command(
     until: int | None,
     expect: str | None,
     unchecked: bool,
+    plan: Path | None,
     database: str | None,
     pack: str | None,
     as_json: bool,
@@ -57,7 +66,8 @@ def command(
     """Replay FILE (or - for stdin): JSON lines of CloudEvents, or a log that `gridpatrol log export` wrote.
 
     Events are decided with their own time as the clock, and whatever falls due between them falls due. The database
-    must be empty, or hold an interrupted replay of the same file, which then goes on.
+    must be empty, or hold an interrupted replay of the same file, which then goes on. With --packs each pack of a plan
+    becomes active at its instant; before the first one the pack of --pack is, unless the plan begins before the events.
 
     A log is read to its end before anything is decided: one that breaks off, that was changed or that is no log is
     refused, with the line. Exit status 1 if a file or an event of it was refused; what a log's own run refused is no
@@ -68,6 +78,7 @@ def command(
       gridpatrol import boston311 rows.csv -o city.jsonl
       gridpatrol replay city.jsonl --pack boston311 --database sqlite:///var/city.db
       gridpatrol replay city.jsonl --until 2015-05-01T00:00-04:00 --pack boston311 --database sqlite:///var/may.db
+      gridpatrol replay city.jsonl --packs packs.csv --database sqlite:///var/years.db
       gridpatrol replay log.jsonl --expect 5e15…c0de --database sqlite:///var/copy.db
     """
     settings = settings_of(database=database, pack=pack)
@@ -77,14 +88,25 @@ def command(
         first = list(itertools.islice(lines, LOOKED_AT))
         everything = itertools.chain(first, lines)
         if first and log_file.is_log(first[0]):
-            if until is not None:
-                raise click.UsageError("--until is of events: the instants of a log are its own.")
+            for option, value in (("--until", until), ("--packs", plan)):
+                if value is not None:
+                    raise click.UsageError(f"{option} is of events: the instants and packs of a log are its own.")
             with read_again(file, everything) as log:
                 return replay_log(settings, log, expect, unchecked, as_json)
         if expect or unchecked:
             raise click.UsageError("--expect and --unchecked are of exported logs, and the file is none.")
         check_events(first)
-        letters = replay_file(settings, file, everything, until, as_json)
+        if plan is None:
+            letters = replay_file(settings, file, everything, until, as_json)
+        else:
+            planned, found = read_plan(plan)
+            for warning in found:
+                say(f"Warning: {warning}")
+            with read_again(file, everything) as whole:
+                extent = extent_of(whole)
+                check_end(plan.name, planned, extent, until)
+                whole.seek(0)
+                letters = replay_file(settings, file, whole, until, as_json, planned, extent.first)
     ctx.exit(1 if letters else 0)
 
 
@@ -118,10 +140,19 @@ def proved(log: IO[bytes], expect: str | None, unchecked: bool) -> log_file.Foot
     return footer
 
 
-def replay_file(settings: Settings, file: Path, lines: Iterator[bytes], until: int | None, as_json: bool) -> int:
-    """Replay a file of events. How many letters they left, those of an earlier run of the same file included."""
+def replay_file(
+    settings: Settings,
+    file: Path,
+    lines: Iterable[bytes],
+    until: int | None,
+    as_json: bool,
+    plan: Sequence[PlannedPack] = (),
+    first: int | None = None,
+) -> int:
+    """Replay a file of events. How many letters they left, those of an earlier run of the same file included. `plan`,
+    `first`: see `event_file.replay_events`."""
     with writing(settings) as engine, progress("replaying", count_lines(file)) as show:
-        replayed = replay_events(engine, lines, name_of(file), until, show)
+        replayed = replay_events(engine, lines, name_of(file), until, show, plan, first)
         with engine.database.read() as connection:
             letters = {reason: open_ for reason, _, open_ in dead_letters.counts(connection) if open_}
     url = shown(settings.database)
@@ -131,6 +162,7 @@ def replay_file(settings: Settings, file: Path, lines: Iterator[bytes], until: i
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(replayed.outcomes.items())) or "none"
     click.echo(f"{replayed.lines} lines read into {url}. Decided in this run: {outcomes}.")
     for number, what in (
+        (replayed.packs, "packs of the plan were activated at their instants"),
         (replayed.skipped, "were decided by an earlier run"),
         (replayed.beyond, "lie after --until"),
         (replayed.rejected, "are no valid events"),

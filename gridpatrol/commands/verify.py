@@ -26,6 +26,7 @@ from engine.store.meta import write_meta
 from gridpatrol import options
 from gridpatrol.options import say
 from gridpatrol.render.progress import progress
+from gridpatrol.run.closed_years import snapshot
 from gridpatrol.run.wiring import reading, settings_of, shown, whole_log
 
 PER_RECORD = 1000
@@ -91,7 +92,7 @@ def command(
         except LeaseTaken:
             live = True  # a server works on it right now: consumers may be some steps behind
         with progress("verifying", None) as show:
-            found = verify.verify(opened, show, live=live)
+            found = verify.verify(opened, show, live=live, snapshot=snapshot(settings))
         if replay:
             found += replay_beside(settings, opened, log, expect, folder)
         with opened.begin() as connection:
@@ -131,8 +132,8 @@ def replay_beside(
     try:
         with whole as engine, scratch(folder) as place, progress("replaying", records) as show:
             if log is None:
-                return replayed.replayed_beside(engine, place, None, show)
+                return replayed.replayed_beside(engine, place, None, show, snapshot(settings))
             with log.open("rb") as lines:
-                return replayed.replayed_beside(engine, place, lines, show)
+                return replayed.replayed_beside(engine, place, lines, show, snapshot(settings))
     finally:
         signal.signal(signal.SIGTERM, before)

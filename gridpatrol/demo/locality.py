@@ -32,6 +32,7 @@ class Locality:
         self.zone = ZoneInfo(self.policy.pack.zone)
         self.categories = self.policy.pack.categories
         self.posts = [post for post in self.policy.pack.posts if not post.vacant]
+        self.roles = {post.role for post in self.posts}
         self.leaf_level = self.policy.leaf_level
         self.leaves = [grid.code for grid in self.policy.pack.grids if grid.level == self.leaf_level]
 
@@ -43,13 +44,24 @@ class Locality:
         self, trigger: str, case: Case, levels: tuple[int, ...] = (), role: str = "", claim: Claim = NOTHING
     ) -> list[Post]:
         """The posts that may say and claim it of this case, all or those of some levels or of a role, in the pack's
-        order."""
+        order.
+
+        Most posts are those of grids elsewhere. They have to do with the case only where a row lets anybody speak, or
+        whoever reported it, and are passed over otherwise, which spares the wording of their refusals.
+        """
+        owner = case.owner.grid
+        near = {*case.path, *(self.policy.path(owner) if owner in self.policy.grids else ())}
+        anywhere = {
+            named: any(row.scope in ("any", "reporter") for row in rows)
+            for named in ([role] if role else self.roles)
+            if (rows := self.policy.role_rows(trigger, named))
+        }
         return [
             post
             for post in self.posts
-            if (not levels or self.level(post) in levels)
-            and (not role or post.role == role)
-            and self.policy.role_rows(trigger, post.role)  # spares the wording of most refusals
+            if post.role in anywhere
+            and (post.grid in near or post.department or anywhere[post.role])
+            and (not levels or self.level(post) in levels)
             and forbid(post, trigger, case, self.policy, self.policy, claim) is None
         ]
 

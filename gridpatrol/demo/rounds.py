@@ -8,7 +8,7 @@ from gridpatrol.demo.hours import MINUTE, Gap
 from gridpatrol.demo.incident_script import PlannedEvent
 from gridpatrol.demo.locality import Locality
 from schemas.derived_ids import derived_subject
-from workflows.case import Case
+from workflows.case import AWAITED, Case
 from workflows.periods import Period, first_instant, following, holding, last_instant
 from workflows.policy.duties import is_owed
 from workflows.policy.model import DutyRow, Post
@@ -19,6 +19,8 @@ EXCUSES = ("weather", "illness", "leave", "other_orders")
 DAY = 24 * 60 * MINUTE
 HOURS = (8.0, 18.5)
 """From when to when in a day people are out."""
+LIVE_HOURS = (0.2, 23.5)
+"""The same of a demo that is watched, at whatever hour."""
 
 
 class PlannedRecord(NamedTuple):
@@ -54,9 +56,7 @@ def of_duty(
     if not left:
         return
     if luck < EXCUSED:
-        above = Case(id=subject, path=locality.policy.path(post.grid)[:-1])
-        who = rng.choice([p for p in locality.speakers("duty.excused", above) if p.grid == above.path[-1]])
-        said = PlannedEvent("duty.excused", who.code, {"reason": rng.choice(EXCUSES)}, Gap(0))
+        said = excuse(locality, post, subject, rng)
         at = starts + left.start * DAY + round(rng.uniform(*HOURS) * 60 * MINUTE)
         yield PlannedRecord(said, subject, at, at)
     elif luck < EXCUSED + DONE:
@@ -66,6 +66,44 @@ def of_duty(
             yield PlannedRecord(
                 PlannedEvent("duty.recorded", post.code, record(row, at, rng), Gap(0)), subject, at, at + late
             )
+
+
+def live_plan(locality: Locality, line: dict[str, Any], now: int) -> PlannedRecord | None:
+    """What will be said of a duty of the list of duties, and when; None where it is forgotten, or owed by nobody.
+
+    Its subject is derived, as on a phone that has lost its list. The same line gives the same plan: what was to be said
+    before `now` comes within minutes, as from a phone that finds a network again; a round whose day is over is made
+    today, and of a period that is over few tell late.
+    """
+    policy, days = locality.policy, locality.policy.clock_of_days
+    row, post = policy.duties.get(line["duty"]["code"]), policy.posts.get(line["post"]["code"])
+    if row is None or post is None or line["state"] == AWAITED or not line["left"]:
+        return None
+    period = holding(row.period, int(line["first"].replace("-", "")))
+    starts, ends, today = first_instant(period, days), last_instant(period, days), days.day_start(days.local_day(now))
+    subject = derived_subject(policy.home(post.grid), "duty", row.code, post.code, period.first, starts)
+    rng = Random(f"{subject}|{line['recorded']}")
+    luck, day = rng.random(), rng.randrange(round((ends + 1 - starts) / DAY))
+    at = starts + day * DAY + round(rng.uniform(*LIVE_HOURS) * 60 * MINUTE)
+    offline = rng.random() < OFFLINE and at > today - DAY
+    if at < today and not offline:
+        at += today - days.day_start(days.local_day(at))
+    if at > ends or luck >= EXCUSED + DONE:
+        return None
+    arrival = at + (round(rng.uniform(2, 16) * 60 * MINUTE) if offline else 0)
+    if arrival <= now:
+        arrival = now + round(rng.uniform(0, 15) * MINUTE)
+    if luck < EXCUSED:
+        return PlannedRecord(excuse(locality, post, subject, rng), subject, arrival, arrival)
+    said = PlannedEvent("duty.recorded", post.code, record(row, at, rng), Gap(0))
+    return PlannedRecord(said, subject, at, arrival)
+
+
+def excuse(locality: Locality, post: Post, subject: str, rng: Random) -> PlannedEvent:
+    """Somebody of the grid above excuses a duty of a post."""
+    above = Case(id=subject, path=locality.policy.path(post.grid)[:-1])
+    who = rng.choice([p for p in locality.speakers("duty.excused", above) if p.grid == above.path[-1]])
+    return PlannedEvent("duty.excused", who.code, {"reason": rng.choice(EXCUSES)}, Gap(0))
 
 
 def record(row: DutyRow, at: int, rng: Random) -> dict[str, Any]:

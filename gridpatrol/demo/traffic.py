@@ -9,6 +9,8 @@ does what everybody may (`POST /v1/events`): what the demo shows has come in at 
 2. Then it moves a share of what stands open on, by posts that may; some incidents it leaves to go overdue.
 3. It keeps between 30 and 150 incidents open: few reports while many stand, more while few do.
 4. It leaves alone what others have reported.
+5. Posts record most of the patrols and rounds that they owe, under subjects that they derive; some come late, some are
+   excused or forgotten.
 """
 
 import argparse
@@ -32,6 +34,7 @@ from gridpatrol.demo.events import CloudEventWriter, mint
 from gridpatrol.demo.incident_script import MAIN_LINE, OPEN, IncidentScript, Later, PlannedEvent
 from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.next_step import ORIGIN, advance, beside, revive
+from gridpatrol.demo.rounds import DAY, PlannedRecord, live_plan
 from gridpatrol.demo.scenarios import FINDERS, draw, fit_for, main_line
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,8 @@ log = logging.getLogger(__name__)
 FEW, USUAL, MANY = 40, 110, 140
 """Open incidents: below the first mostly reports come, above the last none."""
 LOOK_EVERY_S = 10.0
+ROUNDS_EVERY_S = 300.0
+"""How often the list of duties is looked at."""
 SLEEPERS = 6
 """One incident in so many is left alone, until too many stand."""
 
@@ -69,6 +74,9 @@ class Traffic:
         self.left: set[str] = set()  # not ours, or nobody may move them
         self.recent: deque[dict[str, Any]] = deque(maxlen=40)
         self.looked = self.count = 0.0
+        self.rounds: dict[str, PlannedRecord] = {}  # what will be said of duties, by the id of the event
+        self.recorded: set[str] = set()  # ids of those that have been said
+        self.looked_at_duties = -ROUNDS_EVERY_S
 
     # ---- the day -------------------------------------------------------------------------------------------
 
@@ -110,9 +118,13 @@ class Traffic:
         """One thing that somebody does; how long to pause after it, in seconds."""
         if time.monotonic() - self.looked > LOOK_EVERY_S:
             self.restore_mix()
+        if time.monotonic() - self.looked_at_duties > ROUNDS_EVERY_S:
+            self.look_at_duties()
         count = len(self.open)  # an incident takes about eight events from report to closing
         share_of_reports = 0.6 if count < FEW else 0.13 if count < USUAL else 0.03 if count < MANY else 0.0
-        if self.rng.random() < 0.03 and self.recent:
+        if due := [id_ for id_, planned in self.rounds.items() if planned.arrival <= self._ms()]:
+            self.say_of_a_duty(due[0])
+        elif self.rng.random() < 0.03 and self.recent:
             self._publish([self.rng.choice(self.recent)], 1)  # an app that heard no answer sends again
         elif self.rng.random() < share_of_reports:
             script = draw(self.locality, self.rng, self.locality.categories)
@@ -127,6 +139,31 @@ class Traffic:
         else:
             self._move()
         return self.rng.uniform(0.5, 1.5) / self.rate
+
+    # ---- patrols and rounds ----------------------------------------------------------------------------------
+
+    def look_at_duties(self) -> None:
+        """See what is owed today, and what of yesterday may still be told, and plan what is said of it."""
+        self.looked_at_duties, now = time.monotonic(), self._ms()
+        policy, found = self.locality.policy, dict[str, PlannedRecord]()
+        days = policy.clock_of_days
+        for day in (days.local_day(now - DAY), days.local_day(now)):
+            page: dict[str, Any] = {"next": ""}
+            while page["next"] is not None:
+                page = self.server.get("/v1/duties", grid=policy.root, day=day, limit=500, cursor=page["next"])
+                for line in page["duties"]:
+                    planned = live_plan(self.locality, line, now)
+                    if planned is not None:
+                        id_ = f"{planned.subject}-{line['recorded']}-{days.local_day(planned.at)}"
+                        found[id_] = self.rounds.get(id_, planned)
+        self.rounds = {id_: planned for id_, planned in found.items() if id_ not in self.recorded}
+        self.recorded &= found.keys()
+
+    def say_of_a_duty(self, id_: str) -> None:
+        """Say what was planned."""
+        planned = self.rounds.pop(id_)
+        self.recorded.add(id_)
+        self._publish([self.writer.event(planned.planned, planned.subject, id_, planned.at)], 1)
 
     # ---- the mix -------------------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ to `remark` with the reason; none is dropped in silence.
    time); a time in an hour that is skipped is read with the offset before the change: 02:30 is 03:30.
 3. A record is one line. An unclosed quote costs its own line only, not the lines after it.
 4. A case lies in its precinct; without one in its district and ward, then in its district, then in the city.
-5. Memory: at most `RUN` events at once, whatever the size and order of the file; the rest waits in sorted
+5. The city has named its columns in two ways; columns are known by their header, whatever else stands beside them.
+   A type, department or source that the pack or we do not know keeps its line out, unless `Codes` say what it is.
+6. Memory: at most `RUN` events at once, whatever the size and order of the file; the rest waits in sorted
    temporary files of about 400 bytes per event.
 """
 
@@ -20,7 +22,8 @@ import hashlib
 import heapq
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -32,6 +35,7 @@ import msgspec
 
 from engine.errors import GridpatrolError
 from schemas.envelope import to_ms
+from workflows.policy.csv_tables import CODE
 
 SHIPPED = Path(__file__).parents[1] / "data" / "boston311" / "boston311_2015-04-13_2015-05-31.csv.gz"
 """The file that ships: 16,782 cases opened from 13 April to 31 May 2015, 14,545 of them closed."""
@@ -40,12 +44,31 @@ ROOT = "BOS"
 ACTOR = "B311"
 REPORTED = "gridpatrol.report.submitted.v1"
 CLOSED = "gridpatrol.incident.closed.v1"
-HEADER = (
-    "case_enquiry_id,open_dt,target_dt,closed_dt,ontime,case_status,subject,reason,type,queue,department,"
-    "city_council_district,neighborhood_services_district,police_district,pwd_district,fire_district,"
-    "neighborhood,ward,precinct,latitude,longitude,source"
+NAMES: dict[str, tuple[str, ...]] = {
+    "case_enquiry_id": ("case_enquiry_id",),
+    "open_dt": ("open_dt",),
+    "target_dt": ("target_dt", "sla_target_dt"),
+    "closed_dt": ("closed_dt",),
+    "case_status": ("case_status",),
+    "type": ("type",),
+    "queue": ("queue",),
+    "department": ("department",),
+    "city_council_district": ("city_council_district",),
+    "ward": ("ward",),
+    "precinct": ("precinct",),
+    "latitude": ("latitude",),
+    "longitude": ("longitude",),
+    "source": ("source",),
+}
+"""The columns that are read, and what the city has called each of them, the older name first."""
+NOT_READ = (
+    "ontime on_time ontime_status closure_reason case_title subject reason submittedphoto submitted_photo closedphoto "
+    "closed_photo location fire_district pwd_district police_district neighborhood neighborhood_services_district "
+    "location_street_name location_zipcode property_type property_id geom_4326 _id"
 )
-COLUMNS = tuple(HEADER.split(","))
+"""Columns of either set that are left alone: the city's own verdict, free text, addresses, labels that do not nest."""
+MAPPED = ("source", "type", "department")
+"""Columns whose values a user may give another meaning."""
 SOURCES = {
     "Constituent Call": "hotline",
     "Citizens Connect App": "public",
@@ -70,9 +93,18 @@ class ImportRemark(NamedTuple):
 
     row: int  # line of the file, the header is line 1
     field: str  # column, or "" for the whole line
-    reason: str
+    reason: str  # the same for all lines with this fault
     imported: bool
     line: str
+    value: str = ""  # what the line has there
+
+
+class Codes(NamedTuple):
+    """What the codes of a pack are, None where nobody asks; and which code (column, value) of the city stands for."""
+
+    categories: AbstractSet[str] | None = None
+    departments: AbstractSet[str] | None = None
+    mapped: Mapping[tuple[str, str], str] = {}
 
 
 class CityCase(NamedTuple):
@@ -92,8 +124,11 @@ class CityCase(NamedTuple):
     line: str
 
 
+ANY_CODE = Codes()
+
+
 class _NotImported(Exception):
-    """A field that keeps its row out: column and reason."""
+    """A field that keeps its row out: column, reason, and its value where that says more."""
 
 
 def category_code(case_type: str) -> str:
@@ -113,6 +148,7 @@ def events(
     *,
     deadlines: Literal["city", "pack"] = "city",
     partition_level: int = 3,
+    codes: Codes = ANY_CODE,
     run: int = RUN,
 ) -> Iterator[bytes]:
     """The CloudEvents of a file in time order, one JSON text each; at one instant reports come first.
@@ -121,40 +157,66 @@ def events(
     target (null where it has none), "pack" leaves it to the pack's limits. All remarks are made before the
     first event. Raises NotBoston311 if the file as a whole cannot be read.
     """
-    found = (event for row in read(path, remark) for event in _events(row, tree, remark, deadlines, partition_level))
+    rows = read(path, remark, codes)
+    found = (event for row in rows for event in _events(row, tree, remark, deadlines, partition_level))
     return _in_time_order(found, run)
 
 
-def read(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[CityCase]:
+def header_of(path: Path) -> str:
+    """The first line of a file."""
+    return next(_lines(path, lambda _: None), (0, ""))[1].removeprefix("\ufeff")
+
+
+def columns_of(path: Path, header: str) -> list[str]:
+    """What each column of a file is, by the older name of those that are read; empty for all others."""
+    names = [name.strip().lower() for name in next(csv.reader([header]), [])]
+    found = {role: [name for name in names if name in alike] for role, alike in NAMES.items()}
+    missing = ", ".join(" or ".join(NAMES[role]) for role, there in found.items() if not there)
+    doubled = ", ".join(" and ".join(there) for there in found.values() if len(there) > 1)
+    if missing or doubled:
+        wrong = [f"missing: {missing}"] if missing else []
+        wrong += [f"more than once: {doubled}"] if doubled else []
+        every = ", ".join(" or ".join(alike) for alike in NAMES.values())
+        raise NotBoston311(
+            f"{path}: not the columns of this record ({'; '.join(wrong)})",
+            remedy=f"Name each of these {len(NAMES)} columns once in the first line, in any order: {every}",
+        )
+    of_name = {name: role for role, there in found.items() for name in there}
+    return [of_name.get(name, "") for name in names]
+
+
+def read(path: Path, remark: Callable[[ImportRemark], None], codes: Codes = ANY_CODE) -> Iterator[CityCase]:
     """The cases of a file in its own order; each line that is none goes to `remark`."""
     lines = _lines(path, remark)
     header = next(lines, (0, ""))[1].removeprefix("\ufeff")
-    columns = next(csv.reader([header]), [])
-    if len(columns) != len(COLUMNS) or set(columns) != set(COLUMNS):
-        missing = ", ".join(name for name in COLUMNS if name not in columns) or "none"
-        unknown = ", ".join(name for name in columns if name not in COLUMNS)[:500] or "none"
-        raise NotBoston311(
-            f"{path}: not the columns of this record (missing: {missing}; unknown: {unknown})",
-            remedy=f"Name each of these {len(COLUMNS)} columns once in the first line: {HEADER}",
-        )
+    columns = columns_of(path, header)
+    for name, role in zip(next(csv.reader([header]), []), columns, strict=True):
+        if not role and name.strip().lower() not in NOT_READ.split():
+            remark(ImportRemark(1, name[:64], "a column of neither set, which is not read", True, header))
     for number, line in lines:
         try:
-            values = next(csv.reader([line], strict=True))
-            if len(values) != len(columns):
-                raise _NotImported("", f"broken line: {len(values)} values for {len(columns)} columns")
-            fields = dict(zip(columns, (value.strip() for value in values), strict=True))
-            if bad_field := next((name for name, value in fields.items() if _UNSTORABLE.search(value)), ""):
-                raise _NotImported(bad_field, "contains a control character")
-            row, remarks = _row(fields, number, line)
+            fields = fields_of(line, columns)
+            row, remarks = _row(fields, number, line, codes)
         except csv.Error as error:
             remark(ImportRemark(number, "", f"broken line: {error}", False, line))
             continue
         except _NotImported as bad:
-            remark(ImportRemark(number, bad.args[0], bad.args[1], False, line))
+            remark(ImportRemark(number, bad.args[0], bad.args[1], False, line, "".join(bad.args[2:])))
             continue
-        for field, reason in remarks:
-            remark(ImportRemark(number, field, reason, True, line))
+        for field, reason, value in remarks:
+            remark(ImportRemark(number, field, reason, True, line, value))
         yield row
+
+
+def fields_of(line: str, columns: Sequence[str]) -> dict[str, str]:
+    """The values of a line by column, those that are read."""
+    values = next(csv.reader([line], strict=True))
+    if len(values) != len(columns):
+        raise _NotImported("", "broken line: not as many values as columns", f"{len(values)} for {len(columns)}")
+    fields = {name: value.strip() for name, value in zip(columns, values, strict=True) if name}
+    if bad_field := next((name for name, value in fields.items() if _UNSTORABLE.search(value)), ""):
+        raise _NotImported(bad_field, "contains a control character")
+    return fields
 
 
 def subject(case: str, opened: datetime, home: str) -> str:
@@ -202,22 +264,19 @@ def _lines(path: Path, remark: Callable[[ImportRemark], None]) -> Iterator[tuple
 # ---- fields ----------------------------------------------------------------------------------------------
 
 
-def _row(fields: dict[str, str], number: int, line: str) -> tuple[CityCase, list[tuple[str, str]]]:
-    """A row and what is to remark on it."""
+def _row(fields: dict[str, str], number: int, line: str, codes: Codes) -> tuple[CityCase, list[tuple[str, str, str]]]:
+    """A row, and what is to remark on it: column, reason and value."""
     opened, target, closed = (_instant(fields, name) for name in ("open_dt", "target_dt", "closed_dt"))
     if not _CASE.fullmatch(fields["case_enquiry_id"]):
         raise _NotImported("case_enquiry_id", "missing, or not a case number")
     if opened is None:
         raise _NotImported("open_dt", "missing: a case without an opening cannot be placed in time")
-    if not category_code(fields["type"]):
-        raise _NotImported("type", "missing: the category is not known")
-    if fields["source"] not in SOURCES:
-        raise _NotImported("source", f"{fields['source']!r} is not one of {', '.join(SOURCES)}")
-    remarks = []
+    source, category, department = (code_of(column, fields[column], codes) for column in MAPPED)
+    remarks = list[tuple[str, str, str]]()
     if closed and closed < opened:
-        remarks.append(("closed_dt", f"closed {opened - closed} before it opened; both kept as recorded"))
+        remarks.append(("closed_dt", "closed before it opened; both kept as recorded", f"{opened - closed} earlier"))
     if fields["case_status"] == "Closed" and not closed:
-        remarks.append(("closed_dt", "Closed without an instant; imported as open"))
+        remarks.append(("closed_dt", "Closed without an instant; imported as open", ""))
     labels = (fields[name] for name in ("precinct", "ward", "city_council_district"))
     found = (re.fullmatch(r"(?:[A-Za-z]+\s*)?(\d{1,6})", label) for label in labels)  # `Ward 3`, `03`, `3` are one
     precinct, ward, district = (int(match[1]) if match else 0 for match in found)
@@ -231,15 +290,15 @@ def _row(fields: dict[str, str], number: int, line: str) -> tuple[CityCase, list
     except ValueError:
         pass
     if position is None and (fields["latitude"] or fields["longitude"]):
-        remarks.append(("latitude", "not a position; imported without one"))
+        remarks.append(("latitude", "not a position; imported without one", ""))
     row = CityCase(
         fields["case_enquiry_id"],
         opened,
         target,
         closed,
-        category_code(fields["type"]),
-        SOURCES[fields["source"]],
-        fields["department"],
+        category,
+        source,
+        department,
         unit_code(fields["queue"]),
         tuple(places),
         position,
@@ -247,6 +306,27 @@ def _row(fields: dict[str, str], number: int, line: str) -> tuple[CityCase, list
         line,
     )
     return row, remarks
+
+
+def code_of(column: str, value: str, codes: Codes) -> str:
+    """Our code for a value of the city: of a source, a category or a department; empty: it has no department. Raises
+    _NotImported where there is none."""
+    if (column, value) in codes.mapped:
+        return codes.mapped[column, value]
+    if column == "source":
+        if value not in SOURCES:
+            raise _NotImported(column, "how it came in is not known here", value)
+        return SOURCES[value]
+    if column == "type":
+        category = category_code(value)
+        if not category:
+            raise _NotImported(column, "missing: the category is not known")
+        if codes.categories is not None and category not in codes.categories:
+            raise _NotImported(column, "no category of the pack", value)
+        return category
+    if value and (value not in codes.departments if codes.departments is not None else not CODE.fullmatch(value)):
+        raise _NotImported(column, "no department of the pack", value)
+    return value
 
 
 def _instant(fields: dict[str, str], name: str) -> datetime | None:
@@ -257,11 +337,10 @@ def _instant(fields: dict[str, str], name: str) -> datetime | None:
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
-        raise _NotImported(name, f"{text!r} is not a time such as 2015-04-13T08:30:00") from error
+        raise _NotImported(name, "not a time such as 2015-04-13T08:30:00", text) from error
     if len(text) < len("2015-04-13T08:30") or when.tzinfo or not 1970 < when.year < 2200:
-        raise _NotImported(
-            name, f"{text!r} is not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset"
-        )
+        reason = "not a local time from 1971 to 2199 such as 2015-04-13T08:30:00, without offset"
+        raise _NotImported(name, reason, text)
     return when.replace(tzinfo=ZONE)
 
 
@@ -281,8 +360,8 @@ def _events(
     """One or two events of a case with their place in the stream."""
     grid = next((place for place in row.places if place in tree), None)
     if row.places and grid != row.places[0] and row.places[0].startswith("P"):
-        reason = f"{row.places[0]} is not in the pack's tree; placed in {grid or ROOT}"
-        remark(ImportRemark(row.number, "precinct", reason, True, row.line))
+        reason = "not in the pack's tree; placed in its ward, its district or the city"
+        remark(ImportRemark(row.number, "precinct", reason, True, row.line, f"{row.places[0]}, now {grid or ROOT}"))
     case = subject(row.case, row.opened, home_of_grid(grid or ROOT, tree, partition_level))
     report: dict[str, object] = {"definition": "service_request"}
     report |= {"category": row.category, "source": row.source, "reference": row.case}

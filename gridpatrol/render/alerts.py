@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from engine.views.feed_words import sentence
+from engine.views.feed_words import names_of, sentence
 from engine.views.names import Names
 from engine.views.notices import NoticeLine
 from gridpatrol.render.tables import LocalClock, table
-from gridpatrol.render.terms import ALERT_ENDS, MOVES, RUNGS, both
-from workflows.definitions import CLOCKS, DEFINITIONS
+from gridpatrol.render.terms import both
+from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
+from workflows.definitions import CLOCKS, DEFINITIONS, ORDERED
 
 
 def alert_list(rows: Iterable[Any], names: Names) -> None:
@@ -21,7 +22,7 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
         (
             clock.minute(row.raised_at),
             _alert(row.clock, row.kind),
-            f"L{row.level}" if row.level else "",
+            f"{'stage ' if row.clock in ORDERED else 'L'}{row.level}" if row.level else "",
             f"{DEFINITIONS[row.definition].zh} {row.definition}",
             row.case_id,
             both(ALERT_ENDS, row.status),
@@ -36,7 +37,8 @@ def alert_list(rows: Iterable[Any], names: Names) -> None:
 
 
 def alert_members(row: Any, names: Names) -> dict[str, Any]:
-    """An alert as JSON shows it."""
+    """An alert as JSON shows it: codes, and their names beside them as in a line of the feed."""
+    recipients: list[str] = msgspec.json.decode(row.recipients)
     return {
         "id": row.id,
         "case": row.case_id,
@@ -45,9 +47,10 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
         "clock": row.clock,
         "level": row.level,
         "cycle": row.cycle,
+        "path": row.path,
         "category": row.category,
         "department": row.department,
-        "recipients": json.loads(row.recipients),
+        "recipients": recipients,
         "acknowledged_by": json.loads(row.acknowledged_by),
         "due_at": names.instant(row.due_at),
         "deadline": names.maybe(row.due),
@@ -56,6 +59,7 @@ def alert_members(row: Any, names: Names) -> dict[str, Any]:
         "status": row.status,
         "ended_at": names.maybe(row.ended_at),
         "ended_by": row.ended_by,
+        "names": msgspec.to_builtins(names_of(row, recipients, row.ended_by, names)),
         "sentence": msgspec.structs.asdict(sentence(row, row.status, row.ended_by, names)),
     }
 

@@ -27,6 +27,8 @@ EVERY = {
 def print_duties(post: str, page: DutyPage) -> None:
     """Print what a post owes in some days, duty by duty, and what the signs mean."""
     lines = page.duties
+    if page.reading == "last_record":
+        click.echo(f"As of the last record, {page.as_of}.")
     if not lines:
         click.echo(f"{post} owes nothing from {page.since} to {page.until} 没有应履职事项")
         return

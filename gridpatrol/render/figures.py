@@ -1,10 +1,13 @@
 """Performance figures at a terminal."""
 
+from collections.abc import Iterable
+
 import click
 
 from engine.views.performance import FigureRow, PerformancePage
 from gridpatrol.render.tables import duration, table
 from workflows.definitions import DEFINITIONS
+from workflows.figures import Rate
 
 HEADS = (
     "key",
@@ -36,15 +39,17 @@ OF_CLOCK = (
 
 
 def figure_table(page: PerformancePage) -> None:
-    """Print one line per key. A rate from too few cases stands in brackets: it ranks nothing.
+    """Print one line per key. A rate that is made of too few stands in brackets: it ranks nothing.
 
     A kind of case that declares its own sums is shown by them and by its own rates.
     """
     days = f"{page.since or 'the beginning'} to {page.until or 'now'}"
     click.echo(f"{page.pack} {page.grid}, {page.definition}, by {page.by or 'all'}, {days}")
+    if page.reading == "as_known_then":
+        click.echo(f"as of {page.as_of}, as known then" + (f": {page.remark}" if page.remark else ""))
     if page.clock:
         table(OF_CLOCK, [_of_clock(row, page.clock) for row in page.rows], right=range(2, 11))
-        return
+        return print_thin([row.on_time_rate for row in page.rows])
     kind = DEFINITIONS[page.definition]
     if kind.sums:
         heads = [f"{each.zh} {each.en}" for each in kind.sums]
@@ -54,50 +59,58 @@ def figure_table(page: PerformancePage) -> None:
                 row.key,
                 row.name,
                 *(row.counts.get(each.name, 0) for each in kind.sums),
-                *(percent(row.rates[each.name].basis_points) for each in kind.ratios),
+                *(percent(row.rates[each.name]) for each in kind.ratios),
             )
             for row in page.rows
         ]
-        return table(("key", "name", *heads), lines, right=range(2, 2 + len(heads)))
-    standing = {row.key: row for row in page.standing}
+        table(("key", "name", *heads), lines, right=range(2, 2 + len(heads)))
+        return print_thin([row.rates[each.name] for row in page.rows for each in kind.ratios])
+    standing, counted = {row.key: row for row in page.standing}, {row.key: row for row in page.rows}
     rows = []
-    for row in page.rows:
-        now = standing.get(row.key)
-        shares = [rate.basis_points for rate in (row.close_rate, row.on_time_rate, row.rework_rate)]
-        brackets = "({})" if row.thin else "{}"
-        rows.append(
-            (
-                row.key,
-                row.name,
+    for key in sorted({**standing, **counted}):
+        row, stood = counted.get(key), standing.get(key)
+        figures: tuple[object, ...] = (0, 0, 0, "-", "-", "-", "", "")
+        if row is not None:
+            figures = (
                 row.counts.get("reported", 0),
                 row.counts.get("closed", 0),
                 row.n,
-                *("-" if share is None else brackets.format(percent(share)) for share in shares),
+                *map(percent, (row.close_rate, row.on_time_rate, row.rework_rate)),
                 duration(row.median_ms) if row.median_ms is not None else "",
                 duration(row.p90_ms) if row.p90_ms is not None else "",
-                now.open if now else 0,
-                now.overdue if now else 0,
             )
-        )
+        name = row.name if row is not None else standing[key].name
+        rows.append((key, name, *figures, stood.open if stood else 0, stood.overdue if stood else 0))
     table(HEADS, rows, right=range(2, 12))
-    if any(row.thin for row in page.rows):
-        click.echo("(in brackets: too few cases to rank)")
+    if page.standing and page.standing_reading == "as_known_then":
+        click.echo(f"在办 open, 超期 overdue: as of {page.standing_at}, as known then")
+    elif page.standing:
+        click.echo(f"在办 open, 超期 overdue: as of {page.standing_at}")
+    if page.remark and page.reading != "as_known_then":
+        click.echo(f"在办 open, 超期 overdue: {page.remark}")
+    print_thin([rate for row in page.rows for rate in (row.close_rate, row.on_time_rate, row.rework_rate)])
 
 
-def percent(basis_points: int | None) -> str:
-    """A rate as people write it; a dash where there is nothing to divide by."""
-    return "-" if basis_points is None else f"{basis_points / 100:.2f}%"
+def percent(rate: Rate) -> str:
+    """A rate as people write it, in brackets where it is thin; a dash where there is nothing to divide by."""
+    if rate.basis_points is None:
+        return "-"
+    text = f"{rate.basis_points / 100:.2f}%"
+    return f"({text})" if rate.thin else text
+
+
+def print_thin(shown: Iterable[Rate]) -> None:
+    """Say what the brackets of rates mean, if there are any."""
+    if any(rate.thin and rate.basis_points is not None for rate in shown):
+        click.echo("(in brackets: made of too few to rank 样本过少)")
 
 
 def _of_clock(row: FigureRow, clock: str) -> tuple[object, ...]:
-    share, spans = (
-        row.on_time_rate.basis_points,
-        (row.median_ms, row.p90_ms, row.consumed_median_ms, row.consumed_p90_ms),
-    )
+    spans = row.median_ms, row.p90_ms, row.consumed_median_ms, row.consumed_p90_ms
     return (
         row.key,
         row.name,
         *(row.counts.get(f"{result}:{clock}", 0) for result in ("on_time", "overdue", "passed_on", "void")),
-        "-" if share is None else f"{share / 100:.2f}%",
+        percent(row.on_time_rate),
         *("" if ms is None else duration(ms) for ms in spans),
     )

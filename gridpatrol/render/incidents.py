@@ -6,19 +6,33 @@ import click
 
 from engine.store.rows import StepRow
 from engine.views.incident_detail import IncidentDetail
-from engine.views.incident_list import IncidentLine
+from engine.views.incident_list import ArchivedCase, IncidentPage
 from engine.views.names import HolderNamed, Names, OwnerNamed
+from engine.views.present import Reading
 from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
 from gridpatrol.render.terms import both
+from schemas.short_numbers import spoken
 from workflows.definitions import CLOCKS
+from workflows.definitions.incident import INCIDENT
 
 
-def incident_list(lines: Sequence[IncidentLine], as_of: str, more: bool) -> None:
-    """Print incidents in brief; `more` says that the list goes on."""
+def spelled(reading: Reading, as_of: str) -> str:
+    """As of when a reading is, for people."""
+    if reading == "last_record":
+        return f"the last record, {as_of}"
+    return f"{as_of}, as known then" if reading == "as_known_then" else as_of
+
+
+def incident_list(page: IncidentPage) -> None:
+    """Print incidents, or cases of any kind, in brief, as of when they are, and whether the list goes on."""
+    lines = page.incidents
+    kinds = {item.definition for item in lines}
+    what = "incident" if INCIDENT.name in kinds or not kinds else "case"
     rows = [
         (
             item.id,
+            spoken(item.short_number),
             f"{item.state_zh} {item.state}",
             item.category.code if item.category else "",
             _unit(item.owner),
@@ -29,15 +43,26 @@ def incident_list(lines: Sequence[IncidentLine], as_of: str, more: bool) -> None
         )
         for item in lines
     ]
-    table(("incident", "state", "category", "owner", "holder", "reported", "due", "late"), rows)
-    rest = "; there are more: --limit, or --grid to look closer" if more else ""
-    click.echo(f"{len(rows)} incidents as of {as_of}{rest}.")
+    table((what, "number", "state", "category", "owner", "holder", "reported", "due", "late"), rows)
+    rest = "; there are more: --limit all, or --grid to look closer" if page.next is not None else ""
+    click.echo(f"{len(rows)} {what}s as of {spelled(page.reading, page.as_of)}{rest}.")
+    if page.remark:
+        click.echo(f"{page.remark[0].upper()}{page.remark[1:]}.")
+
+
+def archived_list(cases: Sequence[ArchivedCase]) -> None:
+    """Print what is still known of cases that have left the tables."""
+    rows = [(c.id, spoken(c.short_number), f"{c.state_zh} {c.state}", minute(c.ended_at), c.archive) for c in cases]
+    table(("archived", "number", "state", "ended", "file"), rows)
 
 
 def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Names) -> None:
     """Print one incident: what it is, where it stands, and its story, one line per step."""
     category = shown.category
-    click.echo(f"{shown.id}  {shown.state_zh} {shown.state}" + (f", cycle {shown.cycle + 1}" if shown.cycle else ""))
+    number, cycle = spoken(shown.short_number), f", cycle {shown.cycle + 1}" if shown.cycle else ""
+    click.echo(f"{shown.id}  {number}  {shown.state_zh} {shown.state}{cycle}")
+    if shown.reference:
+        click.echo(f"  来文号 reference {shown.reference}")
     if category:
         click.echo(f"  {category.code} {category.name_zh} {category.name_en}".rstrip())
     if shown.path:
@@ -59,6 +84,8 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
         paused = " paused" if clock.paused else ""
         limit = f"{clock.limit_zh} " if clock.limit_zh else ""
         click.echo(f"  {name}: {limit}until {minute(clock.due_at)}{paused}{left}")
+    if shown.reading != "now" and (shown.open or shown.reading == "as_known_then"):
+        click.echo(f"  as of {spelled(shown.reading, shown.as_of)}")
     if shown.open and shown.allowed:
         click.echo("  next: " + ", ".join(item.trigger for item in shown.allowed))
     click.echo("")

@@ -1,4 +1,4 @@
-"""Generated blocks of the README and docs/: diagrams, one incident's story, one explained deadline, the proof.
+"""Generated blocks of the README and docs/: diagrams, one incident's story, one explained deadline, metrics, the proof.
 
 They stand between `<!-- begin NAME -->` and `<!-- end NAME -->`; `make fresh` writes them anew, and a test fails when
 one is stale.
@@ -15,7 +15,10 @@ from operator import itemgetter
 from pathlib import Path
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
+from engine.metrics import definitions as d
+from engine.metrics.counters import Counters, FoldCounters, intake_records
 from engine.policies import Policies
 from engine.replay import replay_events
 from engine.settings import Settings
@@ -150,13 +153,26 @@ def diagram(definition: Definition) -> str:
     return f"```mermaid\n{mermaid(definition).rstrip()}\n```"
 
 
+def metrics() -> str:
+    """Every metric that a process of ours may tell, with what it means; those of the client library are left out."""
+    registries = Counters().registry, FoldCounters().registry, CollectorRegistry()
+    intake_records(registries[-1])
+    families = [family for registry in registries for family in registry.collect()]
+    told = {f"{f.name}_total" if f.type == "counter" else f.name: (f.type, f.documentation) for f in families}
+    told |= {g.name: ("gauge", g.help) for g in vars(d).values() if isinstance(g, d.Gauge)}
+    ours = sorted((name, *said) for name, said in told.items() if name.startswith("gridpatrol_"))
+    lines = [f"| `{name}` | {kind} | {text} |" for name, kind, text in ours]
+    return "\n".join(["| metric | kind | what |", "|---|---|---|", *lines])
+
+
 def blocks() -> dict[str, Callable[[], str]]:
     """Every block but the proof, which takes a replay of the whole city: see `gridpatrol demo city`."""
     return {
         "timeline": timeline,
         "month": month,
         "explained": explained,
-        **{d.name: partial(diagram, d) for d in DEFINITIONS.values() if d.listed != "never"},
+        "metrics": metrics,
+        **{kind.name: partial(diagram, kind) for kind in DEFINITIONS.values() if kind.listed != "never"},
     }
 
 

@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from engine.store.rows import StepRow
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
-from gridpatrol.render.terms import ALERT_ENDS, MOVES, RESULTS, RUNGS, SOURCES, WORDS, both
+from gridpatrol.render.terms import RESULTS, SOURCES, WORDS, both
 from schemas import facts
+from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
 from schemas.members import Fact, Ms
 from workflows.definitions import CLOCKS, DEFINITIONS
 from workflows.machine import Definition
@@ -22,17 +23,19 @@ EVIDENCE = "证据 evidence:"
 
 
 def story(steps: Sequence[StepRow], names: Names) -> Iterator[str]:
-    """One line per step. The year stands in the first line only."""
+    """One line per step. The year stands in the first line, and wherever it is another one than in the line above."""
     clock = LocalClock(names)
     decoded = [(step, facts.decode_facts(step.body)) for step in steps]
     births = [f for _, known in decoded for f in known if isinstance(f, facts.Reported | facts.Born)]
     definition = DEFINITIONS.get(births[0].definition) if births else None
     lines = [StepText(step, known, definition, names, clock) for step, known in decoded]
-    columns = [(clock.short(line.instant), line.state, line.speaker) for line in lines]
+    columns = [(clock.minute(line.instant)[5:], line.state, line.speaker) for line in lines]
     widths = [max((cell_len(row[i]) for row in columns), default=0) for i in range(3)]
-    year = clock.minute(steps[0].at)[:5] if steps else ""
-    for number, (line, row) in enumerate(zip(lines, columns, strict=True)):
-        begin = year if number == 0 else " " * len(year)
+    above = ""
+    for line, row in zip(lines, columns, strict=True):
+        year = clock.minute(line.instant)[:5]
+        begin = year if year != above else " " * len(year)
+        above = year
         padded = [pad(text, width) for text, width in zip(row, widths, strict=True)]
         yield f"{begin}{'  '.join(padded)}  {'; '.join(line.sentences)}".rstrip()
 
@@ -49,15 +52,13 @@ class StepText:
         clock: LocalClock,
     ) -> None:
         self.names, self.clock = names, clock
-        self.instant = step.at
+        self.instant = judged_of(step, known)
         self.state = ""
         self.sentences = list[str]()
         self.named = set[str]()  # grids to which it was assigned in this step
         for fact in known:
             if isinstance(fact, facts.Moved):
-                self.state, self.instant = fact.state, fact.judged
-            elif isinstance(fact, facts.ClockRung):
-                self.instant = fact.due_at
+                self.state = fact.state
             elif isinstance(fact, facts.Assigned):
                 self.named.add(fact.grid)
             own, members = definition.sentences.get(type(fact), "") if definition else "", structs.asdict(fact)
@@ -90,7 +91,22 @@ class StepText:
 
     def until(self, due: int | None) -> str:
         """` until 03-02 09:30`; nothing without a deadline."""
-        return "" if due is None else f" until {self.clock.short(due)}"
+        return "" if due is None else f" until {self.beside(due)}"
+
+    def beside(self, ms: int) -> str:
+        """An instant, with its year where that is not the one of the step."""
+        return self.clock.beside(ms, self.instant)
+
+
+def judged_of(step: StepRow, known: Sequence[Fact]) -> int:
+    """When a step is judged to have happened, ms UTC: its arrival, unless it moved the case or fired."""
+    instant = step.at
+    for fact in known:
+        if isinstance(fact, facts.Moved):
+            instant = fact.judged
+        elif isinstance(fact, facts.ClockRung):
+            instant = fact.due_at
+    return instant
 
 
 def _of_way(fact: Fact, step: StepText) -> str:
@@ -108,6 +124,8 @@ def _of_way(fact: Fact, step: StepText) -> str:
             beside = [names.department(unit.department)] if unit.department else []
             beside += [names.post(unit.post)] if unit.post else []
             return f"经手 in the hands of {' · '.join(n.name for n in (names.grid(unit.grid), *beside))}"
+        case facts.Regridded():
+            return "网格调整 " + ", ".join(f"{step.unit(a)} → {step.unit(b)} goes on" for a, b in fact.grids)
         case facts.Copied():
             to = [names.post(code).name for code in fact.posts]
             to += [names.department(code).name for code in fact.departments]
@@ -190,7 +208,7 @@ def _of_clock(fact: Fact, step: StepText) -> str:
         case facts.ClockResumed():
             return f"{clock} 继续 resumed{step.until(fact.due)}"
         case facts.ClockRetargeted():
-            due = step.clock.short(fact.due) if fact.due is not None else "无时限 no deadline"
+            due = step.beside(fact.due) if fact.due is not None else "无时限 no deadline"
             return f"{clock} now {due}"
         case facts.ClockContradicted():
             return f"{clock}: 实际按期 was done in time after all"
@@ -198,10 +216,10 @@ def _of_clock(fact: Fact, step: StepText) -> str:
             department = f" · {step.names.department(fact.charged.department).name}" if fact.charged.department else ""
             return f"{clock} 改记 due to {step.names.grid(fact.charged.grid).name}{department}"
         case facts.AlertRaised() if fact.to:
-            later = f" at {step.clock.short(fact.not_before)}" if fact.not_before is not None else ""
+            later = f" at {step.beside(fact.not_before)}" if fact.not_before is not None else ""
             return f"告警 tells {step.posts(fact.to)}{later}"
         case facts.NoticeGiven():
-            later = f" at {step.clock.short(fact.not_before)}" if fact.not_before is not None else ""
+            later = f" at {step.beside(fact.not_before)}" if fact.not_before is not None else ""
             return f"告知 notice {both(MOVES, fact.on)}: {step.posts(fact.to)}{later}"
         case facts.AlertEnded():
             return f"告警{both(ALERT_ENDS, fact.how)}"

@@ -46,16 +46,17 @@ class LocalClock:
     """Instants in milliseconds UTC on the wall clock of the active pack."""
 
     def __init__(self, names: Names) -> None:
-        self.instant = names.register.clock_of_days.local
+        self.instant = names.instant
         """RFC 3339 with its offset."""
 
     def minute(self, ms: int | None) -> str:
         """`2026-03-02 09:00`; nothing for no instant."""
         return "" if ms is None else minute(self.instant(ms))
 
-    def short(self, ms: int) -> str:
-        """`03-02 09:00`: for a story whose year is known."""
-        return self.minute(ms)[5:]
+    def beside(self, ms: int, known: int) -> str:
+        """`03-02 09:00` where another instant says the year, `2027-03-02 09:00` where that is another one."""
+        text = self.minute(ms)
+        return text[5:] if text[:4] == self.minute(known)[:4] else text
 
 
 def clock_of(connection: Connection) -> LocalClock:

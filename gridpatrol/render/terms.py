@@ -1,6 +1,7 @@
 """The field's terms beside the names of the contract: tables from a name to (Chinese, English).
 
-States have their Chinese names in the definitions; titles of posts and names of grids come from the pack.
+States have their Chinese names in the definitions, alerts and notices their words in `schemas.line_words`; titles of
+posts and names of grids come from the pack.
 """
 
 SOURCES = {
@@ -20,35 +21,6 @@ RESULTS = {
     "without_deadline": ("无时限", "without a deadline"),
     "passed_on": ("已移交", "passed on"),
     "void": ("作废", "void"),
-}
-RUNGS = {
-    "warn": ("预警", "warning"),
-    "due": ("到期", "due"),
-    "overdue": ("超期", "overdue"),
-    "raise": ("升级督办", "raised"),
-    "loop": ("反复", "loop"),
-    "urge": ("催办", "urged"),
-}
-MOVES = {
-    "returned": ("退回", "returned"),
-    "reassigned": ("改派", "reassigned"),
-    "urged": ("催办", "urged"),
-    "check": ("核查", "to check on site"),
-    "assigned": ("交办", "assigned"),
-    "looped": ("反复", "loop"),
-    "decided": ("决定", "decided"),
-    "merged": ("合并", "merged"),
-    "ended": ("办结", "ended"),
-    "copied": ("抄送", "copy"),
-    "moved": ("进展", "moved on"),
-    "daily": ("每日进展", "moves of the day"),
-}
-ALERT_ENDS = {
-    "resolved": ("已解除", "resolved"),
-    "withdrawn": ("已撤回", "withdrawn"),
-    "acknowledged": ("已知悉", "acknowledged"),
-    "firing": ("告警中", "firing"),
-    "told": ("告知", "told"),
 }
 WORDS = {
     "effective": ("劝阻有效", "dissuasion was effective"),

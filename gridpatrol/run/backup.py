@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from consumers import verify
 from consumers.alerts import fold
+from consumers.verify import Snapshot
 from engine import files
 from engine.clock import now_ms
 from engine.errors import DatabaseUnusable, GridpatrolError
@@ -35,6 +36,7 @@ from engine.store.database import FAILURES, Database, file_of, open_database, un
 from engine.store.meta import remove_meta
 from engine.wall_clock import WallClock
 from gridpatrol import options
+from gridpatrol.run.closed_years import snapshot
 from gridpatrol.run.wiring import DOOR, NothingThere, consumers, exists, is_empty, reading, shown
 
 log = logging.getLogger(__name__)
@@ -105,7 +107,7 @@ def make(settings: Settings, file: Path, show: Show) -> Backup:
                 if needed > free:
                     raise BackupFailed(f"{file} needs {megabytes(int(needed))}, and its disk has {megabytes(free)}")
                 backup_file.copy_pages(connection, part, lambda done, of: show(done, of, "copying"))
-            mismatches = read_back(part, note, show, of_this_release=stands == wanted)
+            mismatches = read_back(part, note, show, snapshot(settings) if stands == wanted else None)
             with part.open("rb") as whole:
                 digest = file_digest(whole, "sha256").hexdigest()
             with options.whole_file(f"{file}.sha256") as out:
@@ -131,9 +133,9 @@ def sign(source: Database, file: str, *, audited: bool) -> str:
         return ""
 
 
-def read_back(part: Path, note: BackupNote, show: Show, *, of_this_release: bool) -> int | None:
-    """Check the pages of a copy, write its note into it, and verify it. The number of mismatches; None: an older
-    release's tables are not verified. Consumers may have been behind."""
+def read_back(part: Path, note: BackupNote, show: Show, whole: Snapshot | None) -> int | None:
+    """Check the pages of a copy, write its note into it, and verify it, with what has left it. The number of
+    mismatches; None: an older release's tables are not verified. Consumers may have been behind."""
     with closing(open_database(url_of_file(part))) as copy:
         copy.check_pages()
         with copy.begin() as connection:
@@ -141,8 +143,8 @@ def read_back(part: Path, note: BackupNote, show: Show, *, of_this_release: bool
                 raise BackupFailed("the copy is not of one instant", remedy="Report this as a defect.")
             backup_file.write_note(connection, note)
         found = None
-        if of_this_release:
-            found = len(verify.verify(copy, lambda done, of: show(done, of, "reading back"), live=True))
+        if whole is not None:
+            found = len(verify.verify(copy, lambda done, of: show(done, of, "reading back"), live=True, snapshot=whole))
     backup_file.close_whole(part)
     return found
 
@@ -194,7 +196,7 @@ def restore(settings: Settings, file: Path, digest: str | None, unchecked: bool,
                     remedy="Take it as it is with --unchecked: then all of it is verified.",
                 )
             if unchecked:
-                check_facts(copy, str(file), show)
+                check_facts(copy, str(file), show, snapshot(settings))
             epoch = begin_anew(copy, str(file))
         backup_file.close_whole(part)
     log.info("backup.restored", extra={"file": str(file), "sha256": found, "by": options.account()})
@@ -206,7 +208,7 @@ def restore_in_place(settings: Settings, show: Show) -> Restored:
     starts. BackupUnusable, DatabaseUnusable, LeaseTaken: nothing is changed then."""
     with reading(settings) as opened, closing(Lease(opened)):
         opened.check_pages()
-        check_facts(opened, shown(settings.database), show)
+        check_facts(opened, shown(settings.database), show, snapshot(settings))
         with opened.read() as connection:
             note = backup_file.read_note(connection)
         epoch = begin_anew(opened, shown(settings.database))
@@ -246,9 +248,9 @@ def copy_checked(file: Path, target: Path, show: Show) -> str:
     return digest.hexdigest()
 
 
-def check_facts(database: Database, name: str, show: Show) -> None:
+def check_facts(database: Database, name: str, show: Show, whole: Snapshot) -> None:
     """BackupUnusable where something stored does not follow from the facts. Consumers may be behind."""
-    found = verify.verify(database, lambda done, of: show(done, of, "reading back"), live=True)
+    found = verify.verify(database, lambda done, of: show(done, of, "reading back"), live=True, snapshot=whole)
     if found:
         raise BackupUnusable(
             f"{len(found)} things in {name} do not follow from its facts, the first is a {found[0].what}",
@@ -284,7 +286,7 @@ def begin_anew(database: Database, source: str) -> str:
     wall = WallClock(database)
     wall.look({}, ())
     for consumer in () if has_roles else consumers(Counters(), wall):
-        while consumer(database):
+        while consumer(database, ()):
             pass
     epoch = fold.restart_feed(database)
     with database.begin() as connection:

@@ -16,7 +16,7 @@ import msgspec
 
 from engine import logs
 from engine.settings import Settings
-from gridpatrol.cli import PLAIN
+from gridpatrol.cli import PLAIN, status_of
 from gridpatrol.run import process
 from gridpatrol.run.supervision import STOP_S
 
@@ -41,7 +41,7 @@ def main() -> int:
         process.run(settings)
     except PLAIN as error:
         click.echo(f"gridpatrol {settings.role}: {error}", err=True)
-        return 1
+        return status_of(error)
     return 0
 
 

@@ -34,6 +34,7 @@ from engine.views.names import Names
 from gridpatrol.importers import boston311
 from gridpatrol.render.progress import progress
 from gridpatrol.render.tables import duration, table
+from gridpatrol.run.event_file import check_same_file
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty, is_empty, read_pack, writing
 from schemas import facts
 from schemas.envelope import to_ms
@@ -150,6 +151,7 @@ def _replay(
     only: Callable[[bytes], bool] | None = None,
 ) -> None:
     install_if_empty(engine, BEFORE_ALL)
+    check_same_file(engine, deadlines)
     tree = {grid.code: grid.parent for grid in read_pack(PACK).grids}
     events = boston311.events(boston311.SHIPPED, tree, lambda remark: None, deadlines=deadlines)
     with progress(what, EVENTS) as show:

@@ -1,44 +1,66 @@
 """A file of events, or standard input for `-`: its lines, the name by which it is recognised, its replay."""
 
+import codecs
 import hashlib
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, NamedTuple
 
-import click
 import msgspec
 
 from engine import replay
 from engine.errors import GridpatrolError, LogMismatch
+from engine.operations.auditing import audited
+from engine.pack_plan import PlannedPack
 from engine.runtime import Engine
+from engine.store.audit import Act
 from engine.store.positions import read_positions
+from gridpatrol.options import operator
 from gridpatrol.run.wiring import BEFORE_ALL, install_if_empty
 
 
-def events_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+class WrittenEvent(NamedTuple):
+    """An event as it was written, and where: the `line` of a file of lines, or the `item` of an array, from 1."""
+
+    where: str
+    number: int
+    raw: bytes
+
+
+def events_of(lines: Iterable[bytes]) -> Iterator[WrittenEvent]:
     """Events as they were written: one per line, or the items of an array."""
-    rest = (line for line in lines if line.strip())
-    first = next(rest, b"")
-    if not first.lstrip().startswith(b"["):
-        yield from (line.strip() for line in (first, *rest) if line)
+    numbered = ((number, line.strip()) for number, line in enumerate(lines, 1))
+    rest = ((number, line) for number, line in numbered if line)
+    first = next(rest, None)
+    if first is None:
+        return
+    if not first[1].startswith(b"["):
+        yield from (WrittenEvent("line", number, line) for number, line in itertools.chain([first], rest))
         return
     try:
-        yield from (bytes(raw) for raw in msgspec.json.decode(b"".join([first, *rest]), type=list[msgspec.Raw]))
-    except msgspec.DecodeError as error:
-        raise click.UsageError(f"The file begins like a JSON array but is none: {error}.") from error
+        items = msgspec.json.decode(b"\n".join([first[1], *(line for _, line in rest)]), type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NoEvents(f"the file begins like a JSON array but is none: {error}") from error
+    yield from (WrittenEvent("item", number, bytes(raw)) for number, raw in enumerate(items, 1))
 
 
 class lines_of:
-    """The lines of a file, or of stdin, as a context that closes it."""
+    """The lines of a file, or of stdin, as a context that closes it. A byte order mark before the first is no part of
+    it."""
 
     def __init__(self, file: Path) -> None:
         self._file = sys.stdin.buffer if str(file) == "-" else file.open("rb")
 
     def __enter__(self) -> Iterator[bytes]:
-        return iter(self._file)
+        lines = iter(self._file)
+        first = next(lines, b"")
+        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise NoEvents("the file is UTF-16", remedy="Save it as UTF-8.")
+        return itertools.chain([first.removeprefix(codecs.BOM_UTF8)] if first else [], lines)
 
     def __exit__(self, *_: object) -> None:
         if self._file is not sys.stdin.buffer:
@@ -96,10 +118,33 @@ def name_of(file: Path) -> str:
 
 
 def replay_events(
-    engine: Engine, lines: Iterable[bytes], name: str, until: int | None, show: replay.Progress
+    engine: Engine,
+    lines: Iterable[bytes],
+    name: str,
+    until: int | None,
+    show: replay.Progress,
+    plan: Sequence[PlannedPack] = (),
+    first: int | None = None,
 ) -> replay.Replayed:
-    """Replay into an empty database, or go on with the same file."""
-    install_if_empty(engine, BEFORE_ALL)
+    """Replay into an empty database, or go on with the same file.
+
+    `first`: the arrival (ms) of the file's first event. A plan that begins no later has the first pack of all; else the
+    pack of the settings counts from ever on until the plan's first instant.
+    """
+    check_same_file(engine, name)
+    replay.check_plan(engine, name, plan)
+    if not plan or first is None or plan[0].at > first:
+        install_if_empty(engine, BEFORE_ALL)
+    with ExitStack() as acts:
+        for planned in plan:
+            engine.keep_pack(planned.pack)
+            if any((planned.hash, planned.at) not in engine.activations(p) for p in engine.rows):
+                acts.enter_context(audited(engine.database, operator(), Act.PACK_ACTIVATED, planned.hash))
+        return replay.replay_events(engine, lines, name, until, show, plan)
+
+
+def check_same_file(engine: Engine, name: str) -> None:
+    """LogMismatch where a database holds other events than those of the file of this name."""
     with engine.database.read() as connection:
         begun = read_positions(connection, f"replay:{name}")
     if not begun and any(engine.heads[p] > 1 for p in engine.heads):
@@ -107,4 +152,3 @@ def replay_events(
             "this database holds other events already: replay into an empty one (--database sqlite:///var/replay.db), "
             "or send the file to a running server with `gridpatrol publish`"
         )
-    return replay.replay_events(engine, lines, name, until, show)

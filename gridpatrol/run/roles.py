@@ -128,6 +128,7 @@ def worker(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         origin = topics.open_inbox(settings, database)
         member = Worker(settings, database, origin, counters, [lease.keep, name.keep], stop)
         rehearse_active(member.engine, now_ms())
+        counters.ready.set_function(lambda: not member.ready())
         status = StatusServer(settings.listen, counters.registry, member.ready, member.remark)
         collector.spare()
         opened(status.url)
@@ -155,7 +156,12 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
 
         publisher = Publisher(settings, settings.role)
         teller = AlertPublisher(database, publisher, names, counters, fold, look_after)
-        status = StatusServer(settings.listen, counters.registry, lambda: teller.away or str(wall.doubt() or ""))
+
+        def waits_for() -> str:
+            return teller.away or str(wall.doubt() or "")
+
+        counters.ready.set_function(lambda: not waits_for())
+        status = StatusServer(settings.listen, counters.registry, waits_for)
         teller.start()
         collector.spare()
         opened(status.url)

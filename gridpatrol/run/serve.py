@@ -122,6 +122,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
         prepare(engine)
         engine.chores = [*engine.chores, PrincipalChanges(Principals(settings.principals))]
         writer = Writer(engine)
+        collector.spare()
         writer.start()
         try:
             yield writer

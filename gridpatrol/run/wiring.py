@@ -8,16 +8,15 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from consumers.alerts import fold, telling
-from consumers.performance import consume
 from engine import logs
-from engine.errors import GridpatrolError, LeaseTaken, PackUnusable
+from engine.errors import WRONG, GridpatrolError, LeaseTaken, PackUnusable
 from engine.lease import Lease
 from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
@@ -34,6 +33,7 @@ from engine.store.meta import read_meta
 from engine.wall_clock import WallClock
 from gridpatrol import options
 from gridpatrol.client import Server
+from gridpatrol.run.following import follow
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack, digest
 
@@ -105,6 +105,7 @@ class LogIsTopic(LeaseTaken):
     """The log of this database is a Kafka topic, which commands write to through a gateway."""
 
     remedy = "Start `gridpatrol serve` with GRIDPATROL_KAFKA set."
+    exit_status = WRONG
 
 
 @contextmanager
@@ -171,12 +172,13 @@ def writing(settings: Settings, counters: Counters | None = None, *, listening: 
 
 
 def consumers(counters: Counters, wall: WallClock) -> list[Consumer]:
-    """The listeners to the steps, in the order in which they are fed."""
-    return [consume.consume, consumer_of_alerts(counters, wall)]
+    """What follows the steps in one process: figures and alerts. Lines of the feed are counted."""
+    count = _counter_of_alerts(counters)
+    return [lambda database, at_hand: follow(database, at_hand, now=wall.known_instant(), heard=count)]
 
 
-def consumer_of_alerts(counters: Counters, wall: WallClock) -> Consumer:
-    """Folds steps into alerts, and counts those that it tells."""
+def consumer_of_alerts(counters: Counters, wall: WallClock) -> Callable[[Database], int]:
+    """Folds steps into alerts alone, and counts those that it tells."""
     count = _counter_of_alerts(counters)
     return lambda database: fold.consume(database, now=wall.known_instant(), heard=count)
 
@@ -190,7 +192,8 @@ def chores(counters: Counters, settings: Settings, wall: WallClock) -> list[Chor
         nonlocal last_s
         if time.monotonic() - last_s >= TELL_EVERY_S:
             last_s = time.monotonic()
-            fold.tell(database, wall.known_instant(), count)
+            if fold.tell(database, wall.known_instant(), count) >= telling.PAGE:
+                last_s = 0.0  # there may be more, and whoever else wants the database comes in between
             held = database.holds_erased
             if held is not False and database.forget_erased(sealed.TABLE) and held:
                 log.info("journal.emptied")

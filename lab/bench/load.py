@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import http.client
 import queue
+import re
+import select
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice
 from math import ceil
@@ -25,7 +29,7 @@ from urllib.parse import urlsplit
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from gridpatrol import bench
+from gridpatrol.bench import workload
 from schemas import facts, messages
 from schemas.topics import Topics
 from workflows.policy.index import Policy
@@ -34,18 +38,22 @@ URGED_EVERY = 20
 """One event in so many urges (催办), which is told at once."""
 AGE = 128
 """Reports since that of an incident when it is urged: it is in the middle of its life."""
-SENDERS = 16
-"""Connections to the door."""
+SENDERS, LINES = 16, 32
+"""Connections to the door: of threads that send batches, of the loop that sends one event per request."""
 BATCH_S = 0.02
 """The load's events come in batches, one in this time."""
 LATE_S = 60.0
 """How long is waited for what was sent."""
+FETCH_BYTES, LOOK_MS = 65_536, 20
+"""What is watched is read once in so many milliseconds: the broker is to be busy with the roles, and no event counts as
+quicker than it was."""
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
 def traffic(policy: Policy, seed: int) -> Iterator[dict[str, Any]]:
     """Incidents side by side from report to closing, some of them urged. No event has an instant yet."""
     reported: deque[dict[str, Any]] = deque(maxlen=AGE)
-    for number, event in enumerate(bench.incidents(policy, Random(seed)), 1):
+    for number, event in enumerate(workload.incidents(policy, Random(seed)), 1):
         yield event
         if event["type"] == "gridpatrol.report.submitted.v1":
             reported.append(event)
@@ -158,6 +166,59 @@ def steady(
     return sent
 
 
+def one_by_one(
+    url: str, events: Iterator[dict[str, Any]], rate: float, seconds: float, watch: LatencyMeter | None = None
+) -> int:
+    """Send so many events a second for so long, each in a request of its own and at its instant. How many.
+
+    It is one loop on raw sockets, so that it takes little of the machine that is measured.
+    """
+    where, number, sent = urlsplit(url), int(rate * seconds), 0
+    head = f"POST /v1/events HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: application/cloudevents+json\r\n"
+    with ExitStack() as stack:
+        address = (where.hostname or "", where.port or 80)
+        lines = [stack.enter_context(socket.create_connection(address, LATE_S)) for _ in range(LINES)]
+        idle, busy, began = deque(lines), dict[socket.socket, bytes](), time.monotonic()
+        while sent < number or busy:
+            meant = began + sent / rate
+            left_s = max(0.0, meant - time.monotonic()) if idle and sent < number else LATE_S
+            if left_s:
+                heard, _, _ = select.select(list(busy), (), (), left_s)
+                if not heard and left_s == LATE_S:
+                    raise RuntimeError(f"the door gave no answer within {LATE_S:.0f} s")
+                for line in heard:
+                    if _is_taken(line):
+                        del busy[line]
+                        idle.append(line)
+                    else:
+                        line.sendall(busy[line])
+                continue
+            event = next(events)
+            if watch is not None:
+                watch.expect([event], meant)
+            body, line = written(event), idle.popleft()
+            busy[line] = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            line.sendall(busy[line])
+            sent += 1
+    return sent
+
+
+def _is_taken(line: socket.socket) -> bool:
+    """Read an answer of the door. False where it asks for patience; RuntimeError where it does not take the event."""
+    answer = b""
+    while not (length := LENGTH.search(answer)) or len(answer) < answer.find(b"\r\n\r\n") + 4 + int(length[1]):
+        if not (more := line.recv(65_536)):
+            raise RuntimeError(f"the door hung up: {answer[:400]!r}")
+        answer += more
+    status = answer[9:12]
+    if status in (b"429", b"503"):
+        time.sleep(0.05)
+        return False
+    if status != b"202":
+        raise RuntimeError(f"the load was not taken: {answer[:400]!r}")
+    return True
+
+
 # ---- watching -----------------------------------------------------------------------------------------------
 
 
@@ -174,7 +235,12 @@ class LatencyMeter(threading.Thread):
         self._urged: dict[str, float] = {}  # case -> when its urging was meant to be sent
         self._over = threading.Event()
         self._consumer = KafkaConsumer(
-            bootstrap_servers=kafka, enable_auto_commit=False, max_poll_records=2000, metrics_enabled=False
+            bootstrap_servers=kafka,
+            enable_auto_commit=False,
+            max_poll_records=2000,
+            metrics_enabled=False,
+            fetch_min_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=LOOK_MS,
         )
         places = [
             TopicPartition(topic, p)

@@ -86,7 +86,7 @@ class Site:
         url = self.server.set(database=database).render_as_string(hide_password=False)
         folder = self.folder / name
         folder.mkdir()
-        installation = Installation(folder, self.kafka, url, self.prefix, PARTITIONS)
+        installation = Installation(folder, self.kafka, url, self.prefix, PARTITIONS, forked=False)
         self.installations.append(installation)
         return installation
 

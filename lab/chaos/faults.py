@@ -9,11 +9,13 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -47,6 +49,8 @@ POINTS = {
 SYSTEM = "city-hotline"
 STOP_S = 60.0
 """How long a role may take to stop in order; with brokers away it tries for half a minute to say what it has."""
+DAILY_S = 20.0
+"""How long after an installation begins to be set up its daily notices may be told: while it is being broken."""
 AGAIN_S = 0.5
 """How long a role that ended by itself stays away. The performance role ends on purpose when the database or Faust
 fails, since it can then no longer trust its memory."""
@@ -316,7 +320,7 @@ tokens = ["{digest_of(token)}"]
 actors = ["WY-12345"]
 """)
         said.chmod(0o600)
-        pack_without_quiet_hours(folder / "pack")
+        pack_without_quiet_hours(folder / "pack", daily_s=DAILY_S)
         bootstrap = ",".join(broker.bootstrap for broker in every)
         installation = Installation(
             folder,
@@ -332,11 +336,16 @@ actors = ["WY-12345"]
         yield ChaosInstallation(installation, every, server, wires, token)
 
 
-def pack_without_quiet_hours(folder: Path) -> None:
-    """Copy the sample pack, but for its quiet hours: a run at night shall tell alerts as well."""
+def pack_without_quiet_hours(folder: Path, daily_s: float | None = None) -> None:
+    """Copy the sample pack, but for its quiet hours: a run at night shall tell what it tells by day. With `daily_s` the
+    hour of its daily notices is the first full minute that lies so many seconds ahead."""
     shutil.copytree(folder_of("weiyang"), folder)
     pack = folder / "pack.toml"
     lines = [line for line in pack.read_text(encoding="utf-8").splitlines() if not line.startswith("quiet")]
+    if daily_s is not None:
+        zone = ZoneInfo(tomllib.loads("\n".join(lines))["zone"])
+        hour = datetime.now(zone) + timedelta(seconds=daily_s, minutes=1)
+        lines = [f'daily_notices = "{hour:%H:%M}"' if line.startswith("daily_notices") else line for line in lines]
     pack.write_text("\n".join(lines), encoding="utf-8")
 
 

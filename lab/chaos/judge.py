@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,16 @@ from engine.cluster.relay import message
 from engine.policies import Policies
 from engine.replay import export_log, replay_log
 from engine.settings import Settings
-from engine.store import alerts
+from engine.store import alerts, notices
 from engine.store.alerts import DeliveryRow
-from engine.store.database import Database, open_database
+from engine.store.database import Connection, Database, open_database
+from engine.store.deflating import inflated
 from engine.store.meta import read_meta
 from engine.store.rows import StepRow
 from engine.views.names import active_names
 from gridpatrol.run.wiring import whole_log
 from lab.chaos.load import Ledger, Sending
+from lab.chaos.notices import TWICE, given_by, wrong_notices
 from lab.runs import consumers, engine_on
 from schemas import facts, messages
 from schemas.topics import Topics
@@ -88,7 +92,12 @@ class Case:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.database.read() as connection:
-            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+            return rows_of(connection, sql)
+
+
+def rows_of(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """What a statement finds, with texts that SQLite keeps deflated as texts."""
+    return [tuple(map(inflated, row)) for row in connection.exec_driver_sql(sql)]
 
 
 def judge(settings: Settings, ledger: Ledger, folder: Path, at_ms: int) -> Verdict:
@@ -104,7 +113,7 @@ def judge(settings: Settings, ledger: Ledger, folder: Path, at_ms: int) -> Verdi
         check_effects(case, steps)
         check_due(case, steps)
         check_facts_topic(case, steps)
-        check_other_topics(case)
+        check_other_topics(case, steps)
         check_replay(case)
         case.verdict.complain("verify", verify.verify(database))
         return case.verdict
@@ -140,19 +149,24 @@ def unfinished(database: Database, settings: Settings, at_ms: int) -> list[str]:
         )
         if told_ != (published[0][0] if published else 0):
             left.append(f"the feed is published to {published}, it was told to {told_}")
+        hour = read_meta(connection, notices.DAILY_TOLD) or "0"
+        waiting = ask(f"SELECT id, not_before FROM notices WHERE number = 0 AND not_before < {at_ms - LATE_MS}")
+        left += [f"notice {id_} waited until {until}" for id_, until in waiting if until > int(hour)]
         left += [
             f"dead letter {id_} is not published" for (id_,) in ask("SELECT id FROM dead_letters WHERE NOT published")
         ]
         left += [
             f"{count} changes of figures are not published" for (count,) in ask("SELECT count(*) FROM untold") if count
         ]
+    if left:
+        return left  # it is asked again and again, and a client of the brokers takes a tenth of a second to be made
     inbox, reader = Topics(settings.kafka_prefix).inbox, _reader(settings)
     try:
         places = [TopicPartition(inbox, p) for p in sorted(reader.partitions_for_topic(inbox))]
         ends = {place.partition: end for place, end in reader.end_offsets(places).items()}
     finally:
         reader.close()
-    return left + [f"partition {p} stands at {stands[p]} of {end}" for p, end in ends.items() if stands[p] != end]
+    return [f"partition {p} stands at {stands[p]} of {end}" for p, end in ends.items() if stands[p] != end]
 
 
 def _reader(settings: Settings) -> KafkaConsumer:
@@ -354,18 +368,27 @@ def check_facts_topic(case: Case, steps: list[StepRow]) -> None:
     case.verdict.numbers["facts messages"] = count
 
 
-def check_other_topics(case: Case) -> None:
+def check_notices(case: Case, steps: list[StepRow], lines: list[messages.PublishedAlert]) -> None:
+    """Every notice of the facts was told, once and to whom they name, and no other was."""
+    given, named = given_by(steps), dict(case.rows("SELECT id, number FROM notices"))
+    wrong = sorted(wrong_notices(given, lines, named, case.at_ms - LATE_MS))
+    for what, found in groupby(wrong, itemgetter(0)):
+        case.verdict.complain(what, (where for _, where in found), "twice" if what == TWICE else "lost")
+    case.verdict.numbers |= {
+        "notices": sum(not fact.daily for fact in given.values()),
+        "in daily lines": sum(given[id_].daily and number > 0 for id_, number in named.items() if id_ in given),
+    }
+
+
+def check_other_topics(case: Case, steps: list[StepRow]) -> None:
     """Every line of the feed and every dead letter at least once, every figure as it stands."""
     names = ", ".join(DeliveryRow.__struct_fields__)
     with case.database.read() as connection:
         epoch, words = read_meta(connection, alerts.EPOCH) or "0", active_names(connection, Policies())
     rows = [DeliveryRow(*row) for row in case.rows(f"SELECT {names} FROM deliveries")]
-    _compare(
-        case,
-        "feed",
-        {messages.encode_alert(line_of(row, epoch, words)) for row in rows},
-        {item.value for item in _read(case, case.topics.alerts)},
-    )
+    published = {item.value for item in _read(case, case.topics.alerts)}
+    _compare(case, "feed", {messages.encode_alert(line_of(row, epoch, words)) for row in rows}, published)
+    check_notices(case, steps, [messages.decode_alert(line) for line in published])
     _compare(
         case,
         "dead letters",
@@ -406,7 +429,7 @@ def check_replay(case: Case) -> None:
         replay_log(other, lines)
         for what, sql in SAME.items():
             with other.database.read() as connection:
-                found = {tuple(row) for row in connection.exec_driver_sql(sql)}
+                found = set(rows_of(connection, sql))
             stored = set(case.rows(sql))
             case.verdict.complain(f"replayed {what}, missing", sorted(stored - found, key=repr))
             case.verdict.complain(f"replayed {what}, too much", sorted(found - stored, key=repr))

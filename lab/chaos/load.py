@@ -31,7 +31,7 @@ from engine.clock import now_ms
 from engine.cluster.publisher import Publisher
 from engine.errors import BrokerAway, BrokerRefuses
 from engine.settings import Settings
-from gridpatrol.bench import event_lines
+from gridpatrol.bench.workload import event_lines
 from lab.events import DAY, instant
 from lab.runs import pack_of
 from lab.storm import BURST, FIRST, Storm

@@ -44,6 +44,8 @@ REST_S = 240.0
 QUIET_MS = 13_000
 """At rest nothing falls due for so long: a tick while everything is stopped would be decided by nobody."""
 LOOK_S = 0.25
+REST_LOOK_S = 1.0
+"""How often it is asked whether everything is done: a connection is made for it."""
 ONE_OF = 2
 """How many things may be broken at once, beside processes that are on their way back."""
 
@@ -243,13 +245,13 @@ class Experiment:
         while time.monotonic() < until:
             self.look(turn)
 
-    def until(self, done: Callable[[], bool], within_s: float, what: str) -> None:
-        """Let it run until something is so."""
+    def until(self, done: Callable[[], bool], within_s: float, what: str, every_s: float = LOOK_S) -> None:
+        """Let it run until something is so; it is asked `every_s`."""
         until = time.monotonic() + within_s
         while not done():
             if time.monotonic() > until:
                 raise AssertionError(f"{what}: not within {within_s:.0f} s")
-            self.look()
+            self.wait(every_s)
 
     def moves(self, within_s: float) -> None:
         """Let it run until everything that is promised by now is decided."""
@@ -284,7 +286,7 @@ class Experiment:
             return not left
 
         try:
-            self.until(done, REST_S, "everything is done")
+            self.until(done, REST_S, "everything is done", REST_LOOK_S)
         except AssertionError as error:
             raise AssertionError(f"{error}: {len(left)} left, such as {'; '.join(left[:6])}") from error
         took = time.monotonic() - began
@@ -378,6 +380,7 @@ def table(run: Run) -> str:
     lines += [("duplicates refused", str(n["repeats"])), ("dead letters", str(n["dead letters"]))]
     lines += [("due and fired", f"{n['due']} and {n['fired']}, {n['rungs']} rungs in all")]
     lines += [("lines of the feed", str(n["lines"])), ("figures", str(n["figures"]))]
+    lines += [("notices", f"{n['notices']}, {n['in daily lines']} more in daily lines")]
     lines += [(what, str(count)) for what, count in sorted(run.place.count.items())]
     lines += [("ended by themselves", str(len(run.place.ended)))]
     lines += [("lost", str(n["lost"])), ("twice", str(n["twice"]))]

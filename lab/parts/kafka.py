@@ -141,12 +141,13 @@ class Broker:
         return client_settings(self.bootstrap, self.ca, user, self.users.get(user, ""))
 
     def _ended(self) -> None:
-        assert self._process is not None and self._watch is not None and self._watch.stdin is not None
+        assert self._process is not None
         self._process.wait()
-        # First the watch, so that it never meets another process under this id.
-        self._watch.kill()
-        self._watch.wait()
-        self._watch.stdin.close()
+        if self._watch is not None and self._watch.stdin is not None:  # else a signal came before it was started
+            # First the watch, so that it never meets another process under this id.
+            self._watch.kill()
+            self._watch.wait()
+            self._watch.stdin.close()
         self._process = self._watch = None
 
     def _members(self) -> set[int]:

@@ -58,7 +58,10 @@ def running_server() -> Iterator[URL]:
 def fresh_database(server: URL, template: str = "template0") -> Iterator[str]:
     """Yield the SQLAlchemy URL of a new database on `server`, empty or a copy of another; it is dropped afterwards."""
     name = f"gridpatrol_{uuid.uuid4().hex}"
-    execute(server, f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'")
+    # Copying files takes a third less, but writes down all that is in memory first: nobody waits for our own server to.
+    ours = template != "template0" and "GRIDPATROL_TEST_POSTGRES" not in os.environ
+    how = "STRATEGY FILE_COPY" if ours else ""
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' {how}")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
@@ -163,6 +166,19 @@ def own_server(port: int | None = None) -> Iterator[Server]:
     with _prepared(port) as server:
         server.start()
         yield server
+
+
+@contextmanager
+def flushing_server() -> Iterator[URL]:
+    """Yield the URL of a server that flushes to disk as a real one does, or raise PostgresUnavailable."""
+    given = os.environ.get("GRIDPATROL_TEST_POSTGRES")
+    if given:
+        yield given_server(given)
+        return
+    with _prepared(None) as server:
+        server.settings = ("-c", "fsync=on", "-c", "full_page_writes=on")
+        server.start()
+        yield server.url
 
 
 @contextmanager

@@ -37,7 +37,6 @@ class Owed(BirthData, frozen=True, kw_only=True):
     until: Ms  # when it ends unkept: the due instant and what a record may come later
     quota: int = 1
     distinct: Literal["", "day", "place"] = ""
-    gone: bool = False  # post or grid end within the period, at `until`: then nobody owes it any more
 
 
 class Recorded(EventData, frozen=True, kw_only=True):
@@ -67,7 +66,6 @@ class Duty(Own, frozen=True, tag="duty"):
     until: Ms | None = None
     quota: int = 1
     distinct: str = ""
-    gone: bool = False
     records: tuple[str, ...] = ()
 
     @property
@@ -84,7 +82,6 @@ class DutyOwed(OwnFact, frozen=True, tag="duty.owed"):
     until: Ms
     quota: int = 1
     distinct: str = ""
-    gone: bool = False
 
     def keep(self, own: Own | None) -> Own:
         """All of it."""
@@ -94,7 +91,6 @@ class DutyOwed(OwnFact, frozen=True, tag="duty.owed"):
             until=self.until,
             quota=self.quota,
             distinct=self.distinct,
-            gone=self.gone,
         )
 
 

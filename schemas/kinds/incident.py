@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.coordinates import measured
 from schemas.members import (
     CaseId,
     Code,
@@ -42,6 +43,12 @@ class ReportSubmitted(EventData, frozen=True, kw_only=True):
     description: Sealed | None = None
     reporter_name: Sealed | None = None
     reporter_contact: Sealed | None = None
+
+    @property
+    def measured(self) -> tuple[int, ...]:
+        """Its position; empty where it has none."""
+        here = self.position
+        return () if here is None else measured(here.lon, here.lat, here.crs)
 
 
 class DissuasionRecorded(EventData, frozen=True, kw_only=True):

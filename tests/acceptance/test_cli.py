@@ -6,10 +6,13 @@ Enters: a month of the sample city, replayed once per test run. Leaves: answers 
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +29,8 @@ from gridpatrol.cli import main
 from gridpatrol.demo.month import write_month
 
 END = datetime(2026, 3, 31, 2, 0, tzinfo=UTC)  # a Tuesday, 10:00 on the spot
+EARLY = "2026-03-09T00:00+08:00"
+"""The end of its first days."""
 CELL = "definition, measure, day, path, department, category, grp, post"
 """What names a figure."""
 SUBJECT = "WY01.019ca8f8-5a00-7000-8000-{:012x}"
@@ -69,14 +74,29 @@ def city(month: Path) -> str:
     return url
 
 
+@pytest.fixture(scope="module")
+def begun(month: Path) -> str:
+    """A database that holds the month's first days. Tests compare another run of them with it."""
+    url = f"sqlite:///{month.parent / 'begun.db'}"
+    handlers = logging.getLogger().handlers[:]
+    run("replay", month, "--until", EARLY, "--database", url, status=1)
+    logging.getLogger().handlers[:] = handlers
+    return url
+
+
 @pytest.fixture
 def copy(city: str, tmp_path: Path) -> str:
     """A copy of the month's database."""
+    return copied(city, tmp_path)
+
+
+def copied(url: str, folder: Path) -> str:
+    """A copy of a database, which a test may change."""
     for end in ("", "-wal", "-shm"):
-        source = Path(city.partition(":///")[2] + end)
+        source = Path(url.partition(":///")[2] + end)
         if source.exists():
-            shutil.copy(source, tmp_path / f"copy.db{end}")
-    return f"sqlite:///{tmp_path / 'copy.db'}"
+            shutil.copy(source, folder / f"copy.db{end}")
+    return f"sqlite:///{folder / 'copy.db'}"
 
 
 def facts(url: str, *more: str) -> bytes:
@@ -123,6 +143,58 @@ def test_every_help_shows_an_example_that_begins_as_one_types_it(name: str) -> N
     assert f"gridpatrol {name}" in output
 
 
+LISTINGS = {
+    "incident list --all",
+    "case list",
+    "alert list",
+    "notice list",
+    "duty show WY01-01-MEMBER --day 2026-03-20",
+    "deadletter list",
+    "audit list",
+    "performance show --period all",
+    "log standing",
+    "pack list",
+}
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """CSV as a spreadsheet opens it."""
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
+
+
+@pytest.mark.parametrize("words", sorted(LISTINGS))
+def test_every_listing_is_a_spreadsheet_to_its_end(city: str, words: str) -> None:
+    rows = rows_of(run(*words.split(), "--csv", "--database", city).stdout)
+    assert rows or words == "log standing"
+    assert not [value for row in rows for value in row.values() if value.startswith(("=", "+", "@"))]
+
+
+def test_a_listing_goes_on_beyond_its_first_pages(city: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gridpatrol.pages.PAGE", 7)
+    every = answer("incident", "list", "--all", "--limit", "all", "--database", city)
+    rows = rows_of(run("incident", "list", "--all", "--csv", "--database", city).stdout)
+    assert [row["id"] for row in rows] == [line["id"] for line in every["incidents"]] and len(rows) > 50
+    assert every["next"] is None
+    some = answer("incident", "list", "--all", "--limit", 20, "--database", city)
+    ids = [line["id"] for line in every["incidents"]]
+    assert [line["id"] for line in some["incidents"]] == ids[:20] and some["next"]
+    rest = answer("incident", "list", "--all", "--limit", "all", "--cursor", some["next"], "--database", city)
+    assert [line["id"] for line in rest["incidents"]] == ids[20:]
+    found = answer("incident", "list", "--search", rows[3]["short_number"], "--database", city)["incidents"]
+    assert rows[3]["id"] in [line["id"] for line in found]
+
+
+def test_figures_of_a_history_are_those_of_its_last_month_and_that_is_said(city: str) -> None:
+    told = run("performance", "show", "--json", "--database", city)
+    page = json.loads(told.stdout)
+    assert (page["since"], page["until"]) == ("2026-03-01", "2026-03-31")
+    assert page["log_at"].startswith("2026-03-31T") and page["rows"]
+    assert told.stderr == f"The log ends at {page['log_at']}: these are the figures of then. --day asks for others.\n"
+    for more in (("--period", "all"), ("--day", "2026-02-01"), ("--from", "2026-03-01")):
+        assert run("performance", "show", *more, "--database", city).stderr == ""
+
+
 def test_every_command_that_reads_can_print_json() -> None:
     assert set(ALL) >= READING
     with_json = {name for name, command in ALL.items() if any("--json" in option.opts for option in command.params)}
@@ -158,9 +230,8 @@ def test_an_instant_without_zone_is_the_packs_and_that_is_said() -> None:
 
 
 def test_a_limit_that_leaves_the_clock_open_is_refused_with_the_forms_that_work() -> None:
-    output = run("deadline", "explain", "--limit", "4小时", "--from", "2026-05-01T09:00+08:00", status=1).stderr
-    assert "does not say which clock runs" in output and "工作时" in output
-    assert len(output.strip().splitlines()) == 1
+    output = run("deadline", "explain", "--limit", "4小时", "--from", "2026-05-01T09:00+08:00", status=2).stderr
+    assert "--limit: " in output and "does not say which clock runs" in output and "工作时" in output
 
 
 def test_a_stored_clock_is_explained_up_to_the_deadline_that_counts(city: str) -> None:
@@ -242,10 +313,11 @@ def test_cases_are_listed_and_shown_whatever_their_kind(city: str) -> None:
         kind: {kind} for kind in {line["definition"] for line in listed}
     }
     assert sum(map(len, kinds.values())) == len(listed) > 50
+    assert " cases as of " in run(*both, of_kind, "duty").stdout
     id_ = listed[0]["id"]
     shown = [answer(group, "show", id_, "--database", city)["history"] for group in ("case", "incident")]
     assert shown[0] == shown[1] and len(shown[0]) > 1
-    refused = run("case", "list", of_kind, "duties", "--database", city, status=1).stderr
+    refused = run("case", "list", of_kind, "duties", "--database", city, status=2).stderr
     assert "no such kind of case" in refused and "incident, service_request" in refused
 
 
@@ -275,7 +347,28 @@ def test_a_level_that_the_pack_does_not_have_is_refused_in_one_sentence(city: st
 def test_alerts_are_listed_by_status(city: str) -> None:
     firing = answer("alert", "list", "--status", "firing", "--limit", 1000, "--database", city)
     assert firing and {alert["status"] for alert in firing} == {"firing"}
+    for alert in firing:
+        names = alert["names"]
+        assert set(alert["recipients"]) == set(names["recipients"])
+        assert names["path"][-1] in alert["sentence"]["zh"] and len(names["path"]) == alert["path"].count("/") - 1
+        assert bool(names["department"]) == bool(alert["department"])
+        assert bool(names["category"]) == bool(alert["category"])
     assert "告警中 firing" in run("alert", "list", "--status", "firing", "--database", city).stdout
+
+
+def test_the_deadlines_that_a_leaf_has_missed_are_listed_case_by_case(city: str) -> None:
+    """From a figure to its cases."""
+    page = answer("performance", "show", "--period", "all", "--by", "grid", "--level", 4, "--database", city)
+    found = 0
+    for clock in ("verify", "close", "report", "dissuade"):
+        missed = {row["key"]: n for row in page["rows"] if (n := row["counts"].get(f"breach:{clock}"))}
+        missed = {key: n for key, n in missed.items() if "-" in key}  # else a street's own
+        asked = ("alert", "list", "--clock", clock, "--rung", "due", "--limit", 10_000, "--database", city)
+        told = [alert for alert in answer(*asked) if alert["level"] == 4 and alert["status"] != "withdrawn"]
+        assert {alert["kind"] for alert in told} <= {"due"}
+        assert Counter(alert["path"].split("/")[4] for alert in told) == missed
+        found += len(told)
+    assert found > 10
 
 
 def test_a_database_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
@@ -287,12 +380,12 @@ def test_a_database_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> 
 # ---- replay, export ------------------------------------------------------------------------------------------
 
 
-def test_a_replay_that_stopped_in_between_and_went_on_tells_the_same_facts(month: Path, city: str) -> None:
+def test_a_replay_that_stopped_in_between_and_went_on_tells_the_same_facts(month: Path, begun: str) -> None:
     database = "sqlite:///halves.db"
-    run("replay", month, "--until", "2026-03-15T00:00+08:00", "--database", database, status=1)
+    run("replay", month, "--until", "2026-03-05T00:00+08:00", "--database", database, status=1)
     some = facts(database)
-    run("replay", month, "--until", END.isoformat(), "--database", database, status=1)
-    assert len(some) < len(facts(database)) and facts(database, "--without-n") == facts(city, "--without-n")
+    run("replay", month, "--until", EARLY, "--database", database, status=1)
+    assert 0 < len(some) < len(facts(database)) and facts(database, "--without-n") == facts(begun, "--without-n")
 
 
 def test_the_same_replay_again_decides_nothing(month: Path, copy: str) -> None:
@@ -307,26 +400,26 @@ def test_another_file_is_not_replayed_into_a_database_that_holds_events(month: P
     assert "holds other events already" in output and "publish" in output
 
 
-def test_an_exported_log_replayed_elsewhere_gives_the_same_bytes(city: str) -> None:
-    run("log", "export", "-o", "log.jsonl", "--database", city)
+def test_an_exported_log_replayed_elsewhere_gives_the_same_bytes(begun: str) -> None:
+    run("log", "export", "-o", "log.jsonl", "--database", begun)
     run("replay", "log.jsonl", "--database", "sqlite:///again.db")
-    assert facts("sqlite:///again.db") == facts(city) != b""
+    assert facts("sqlite:///again.db") == facts(begun) != b""
 
 
 def test_with_one_partition_each_incident_has_the_same_facts(
-    month: Path, city: str, monkeypatch: pytest.MonkeyPatch
+    month: Path, begun: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRIDPATROL_PARTITIONS", "1")
-    run("replay", month, "--until", END.isoformat(), "--database", "sqlite:///one.db", status=1)
-    assert facts("sqlite:///one.db", "--without-n") == facts(city, "--without-n")
-    assert facts("sqlite:///one.db") != facts(city)
+    run("replay", month, "--until", EARLY, "--database", "sqlite:///one.db", status=1)
+    assert facts("sqlite:///one.db", "--without-n") == facts(begun, "--without-n")
+    assert facts("sqlite:///one.db") != facts(begun)
 
 
 def test_whoever_holds_the_database_is_named_to_a_second_writer(month: Path, copy: str) -> None:
     database = open_database(copy)
     lease = Lease(database)
     try:
-        output = run("replay", month, "--database", copy, status=1).stderr
+        output = run("replay", month, "--database", copy, status=75).stderr
     finally:
         lease.close()
         database.close()
@@ -397,10 +490,21 @@ def test_a_member_of_misspelt_name_is_taken_and_named() -> None:
     assert [item.get("unknown") for item in results] == [["data.photo"], None]
 
 
+def test_a_byte_order_mark_costs_no_event_and_a_bad_item_is_named_by_its_number() -> None:
+    Path("events.jsonl").write_text(jsonl(report(1), report(2)), encoding="utf-8-sig")
+    assert run("publish", "events.jsonl").stdout.strip() == "2 done"
+    Path("array.json").write_text(json.dumps([report(1), {"specversion": "1.0"}], indent=2), encoding="utf-8-sig")
+    output = run("publish", "array.json", status=1).stdout
+    assert "item 2: invalid" in output and output.endswith("1 duplicate, 1 rejected\n")
+    Path("spreadsheet.jsonl").write_text(jsonl(report(3)), encoding="utf-16")
+    assert "UTF-16. Save it as UTF-8." in run("publish", "spreadsheet.jsonl", status=1).stderr
+    assert "begins like a JSON array but is none" in run("publish", "-", stdin="[1,\n2", status=1).stderr
+
+
 def test_what_is_not_taken_is_told_with_its_reason_and_kept_with_its_bytes() -> None:
     wrong = report(3, data={"category": "no-such", "source": "patrol", "grid": "WY01-01"})
-    output = run("publish", "-", stdin=jsonl(wrong) + '{"specversion": "1.0", "note": "a name"\n', status=1).stdout
-    assert "unknown_code data.category" in output and "undecodable" in output
+    output = run("publish", "-", stdin=jsonl(wrong) + '\n{"specversion": "1.0", "note": "a name"\n', status=1).stdout
+    assert "line 1 /tests cli-3: unknown_code data.category" in output and "line 3: undecodable" in output
     letters = answer("deadletter", "list")
     assert {letter["reason"] for letter in letters} == {"unknown_code", "undecodable"}
     kept = next(letter["id"] for letter in letters if letter["reason"] == "undecodable")
@@ -437,7 +541,7 @@ def test_of_several_letters_those_that_can_be_are_replayed_and_the_others_named(
 
 def test_a_letter_that_is_not_there_is_said() -> None:
     run("publish", "-", stdin=jsonl(report(5)))
-    assert "There is no dead letter" in run("deadletter", "replay", "99.99", status=2).stderr
+    assert "there is no dead letter" in run("deadletter", "replay", "99.99", status=1).stderr
 
 
 def test_a_pack_with_an_error_is_told_with_file_row_and_remedy_and_cannot_be_activated(tmp_path: Path) -> None:
@@ -463,7 +567,8 @@ def test_both_shipped_packs_can_be_activated() -> None:
 # ---- verify, settle, schema ----------------------------------------------------------------------------------
 
 
-def test_verify_shouts_when_one_figure_is_off_by_one(copy: str) -> None:
+def test_verify_shouts_when_one_figure_is_off_by_one(begun: str, tmp_path: Path) -> None:
+    copy = copied(begun, tmp_path)
     assert run("verify", "--database", copy).stdout.startswith("Everything")
     database = open_database(copy)
     with database.begin() as connection:
@@ -486,7 +591,7 @@ def test_a_restored_database_gets_a_feed_of_a_new_epoch_under_the_lease(copy: st
     database = open_database(copy)
     lease = Lease(database)
     try:
-        assert f"process {os.getpid()}" in run("db", "restart-feed", "--database", copy, status=1).stderr
+        assert f"process {os.getpid()}" in run("db", "restart-feed", "--database", copy, status=75).stderr
     finally:
         lease.close()
         database.close()
@@ -523,3 +628,56 @@ def test_the_import_of_a_real_city_says_what_it_could_not_take_whole() -> None:
     assert result.stderr.strip().splitlines()[-1] == ("31327 events; 0 lines not imported, 28 imported with a remark.")
     with Path("city.jsonl").open(encoding="utf-8") as file:
         assert sum(1 for _ in file) == 31_327
+
+
+CITY_HEADER = (
+    "case_enquiry_id,open_dt,sla_target_dt,closed_dt,on_time,case_status,type,queue,department,city_council_district,"
+    "ward,precinct,latitude,longitude,source"
+)
+CITY_ROWS = (
+    "1,2026-03-02 08:00:00,,,,Open,Graffiti Removal,PROP_GRAF,PROP,3,,,,,Constituent Call",
+    "2,2026-03-02 08:01:00,,,,Open,Graffiti Removal,PROP_GRAF,PROP,3,,,,,Twitter",
+    "3,2026-03-02 08:02:00,,,,Open,Space Junk,PROP_GRAF,PROP,3,,,,,Constituent Call",
+    "4,2026-03-02 08:03:00,,,,Open,Graffiti Removal,No Q,No Q,3,,,,,Constituent Call",
+)
+
+
+def test_lines_that_are_not_imported_are_counted_by_reason_and_come_back_mapped_from_the_file_of_rejects() -> None:
+    Path("now.csv").write_text("\n".join((CITY_HEADER, *CITY_ROWS, "")), encoding="utf-8")
+    told = run("import", "boston311", "now.csv", "--rejects", "rejects.csv", "-o", "first.jsonl", status=1).stderr
+    for line in (
+        "1  NOT imported  type: no category of the pack",
+        "1  NOT imported  source: how it came in is not known here",
+        "1  NOT imported  department: no department of the pack",
+        "1                department: No Q",
+        "1 events; 3 lines not imported, 0 imported with a remark.",
+    ):
+        assert line in told
+    rejects = Path("rejects.csv").read_text(encoding="utf-8").splitlines()
+    assert rejects[0] == f"{CITY_HEADER},reject_line,reject_field,reject_reason"
+    assert rejects[1] == f"{CITY_ROWS[1]},3,source,how it came in is not known here: Twitter"
+    Path("meanings.csv").write_text(
+        "column,value,code\nsource,Twitter,public\ntype,Space Junk,graffiti-removal\ndepartment,No Q,\n",
+        encoding="utf-8-sig",
+    )
+    run("import", "boston311", "rejects.csv", "--map", "meanings.csv", "-o", "second.jsonl")
+    second = [json.loads(line) for line in Path("second.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event["data"]["reference"] for event in second] == ["2", "3", "4"]
+    assert "department" not in second[2]["data"] and second[0]["data"]["source"] == "public"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("source,Twitter,bird", "meanings.csv:2 code: 'bird' is no source of ours"),
+        ("source,Twitter,", "meanings.csv:2 code: '' is no source of ours"),
+        ("type,Space Junk,space-junk", "'space-junk' is no type of ours"),
+        ("colour,red,public", "meanings.csv:2 column: 'colour' is not mapped"),
+        ("source,Twitter,public\nsource,Twitter,hotline", "meanings.csv:3 value: 'Twitter' stands twice"),
+    ],
+)
+def test_a_mapping_to_what_there_is_not_is_refused_before_a_line_is_read(rows: str, said: str) -> None:
+    Path("now.csv").write_text("\n".join((CITY_HEADER, *CITY_ROWS, "")), encoding="utf-8")
+    Path("meanings.csv").write_text(f"column,value,code\n{rows}\n", encoding="utf-8")
+    assert said in run("import", "boston311", "now.csv", "--map", "meanings.csv", "-o", "x.jsonl", status=1).stderr
+    assert not Path("x.jsonl").exists()

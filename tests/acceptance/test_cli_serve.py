@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,13 @@ from engine.clock import now_ms
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import open_database
+from lab.parts.forks import Forked
 from schemas.refusals import Refusal
+from tests.support.forks import command_in
 
 GRIDPATROL = [sys.executable, "-m", "gridpatrol"]
+command = [*GRIDPATROL]
+"""How `run` calls it: as a process of its own, and in this file as a fork of one."""
 WITHIN_S = 60
 SUBJECT = "WY01.019ca8f8-5a00-7000-8000-{:012x}"
 
@@ -41,7 +45,7 @@ def environment(**more: str) -> dict[str, str]:
 def run(folder: Path, *words: str, status: int | None = 0, stdin: str = "", **more: str):
     """A command that ends by itself."""
     done = subprocess.run(
-        [*GRIDPATROL, *words],
+        [*command, *words],
         cwd=folder,
         env=environment(**more),
         input=stdin,
@@ -54,10 +58,22 @@ def run(folder: Path, *words: str, status: int | None = 0, stdin: str = "", **mo
     return done
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The commands of this file are forked: tests/integration/test_forks.py shows that they are the same."""
+    folder = tmp_path_factory.mktemp("bin")
+    with command_in(folder):
+        command[:] = [str(folder / "gridpatrol")]
+        try:
+            yield
+        finally:
+            command[:] = GRIDPATROL
+
+
 class Running:
     """A server with its output and its address."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Forked, log: Path) -> None:
         self.process, self.log = process, log
         self.url = self._read(r"(?:listens|alive) at (\S+)")
 
@@ -83,14 +99,20 @@ class Running:
 
 
 @contextmanager
-def server(folder: Path, *words: str, ready: bool = True, **more: str) -> Iterator[Running]:
-    """A server of `folder`'s database on a free port, `ready` or not; it does not outlive the block."""
+def server(folder: Path, *words: str, ready: bool = True, executed: bool = False, **more: str) -> Iterator[Running]:
+    """A server of `folder`'s database on a free port, `ready` or not; it does not outlive the block. It is forked,
+    unless it is to be executed, or is given a library that is loaded only then."""
     log = folder / f"log-{time.monotonic_ns()}.txt"
-    with log.open("w") as output:
-        command = [*GRIDPATROL, *(words or ("serve",)), "--listen", "127.0.0.1:0"]
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment(**more), stdout=output, stderr=subprocess.STDOUT, text=True
-        )
+    told = [*(words or ("serve",)), "--listen", "127.0.0.1:0"]
+    process: subprocess.Popen[str] | Forked
+    with chdir(folder), log.open("w") as output:
+        if executed or "LD_PRELOAD" in more:
+            called = [*GRIDPATROL, *told]
+            process = subprocess.Popen(
+                called, env=environment(**more), stdout=output, stderr=subprocess.STDOUT, text=True
+            )
+        else:
+            process = Forked(told, environment(**more), log)
     try:
         running = Running(process, log)
         assert httpx.get(f"{running.url}/readyz", timeout=WITHIN_S).is_success == ready
@@ -147,7 +169,7 @@ def test_a_record_from_the_future_halts_its_partition_until_an_operator_settles_
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_order_and_the_next_start_goes_on(tmp_path: Path, number: int) -> None:
-    with server(tmp_path) as running:
+    with server(tmp_path, executed=True) as running:
         run(tmp_path, "publish", "-", stdin=report(1))
         assert running.stop(number) == 0
         assert "Stopped" in running.log.read_text() and "Traceback" not in running.log.read_text()
@@ -160,7 +182,7 @@ def test_a_busy_address_is_told_in_one_sentence_before_anything_is_done(tmp_path
     with server(tmp_path) as running:
         address = running.url.removeprefix("http://")
         database = f"sqlite:///{tmp_path}/other.db"
-        output = run(tmp_path, "serve", "--listen", address, "--database", database, status=1).stderr
+        output = run(tmp_path, "serve", "--listen", address, "--database", database, status=75).stderr
         assert address in output and "--listen" in output and len(output.strip().splitlines()) == 1
         assert not (tmp_path / "other.db").exists()
 

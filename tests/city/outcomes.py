@@ -17,6 +17,7 @@ from engine.replay import Replayed
 from engine.runtime import Engine
 from engine.views import performance
 from engine.views.names import Names
+from engine.views.past import standing_at
 from engine.views.performance import FigureRow, OpenCases
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import category_code
@@ -134,15 +135,16 @@ KEYS: dict[str, Callable[[Case], str]] = {
 """The dimensions of the figures, and the judge's key of each."""
 
 
-def figures_by(engine: Engine, by: str, at: int) -> dict[str, Figures]:
-    """The figures as the engine reads them, in the judge's words."""
+def figures_by(engine: Engine, by: str, upto: int | None = None) -> dict[str, Figures]:
+    """The figures as the engine reads them, as of now or as known at an instant, in the judge's words."""
     policy = engine.active()
     assert policy is not None
     level = 2 if by == "grid" else None
-    names, selection = Names(policy), performance.select(policy, level=level, by=by)  # type: ignore[arg-type]
+    names, selection = Names(policy), performance.select(policy, level=level, by=by, upto=upto)  # type: ignore[arg-type]
     with engine.database.read() as connection:
         rows = performance.figure_rows(connection, names, selection)
-        opened = {row.key: row for row in performance.open_cases(connection, names, selection)}
+        cells = None if upto is None else standing_at(connection, selection.definition, upto)
+        opened = {row.key: row for row in performance.open_cases(connection, names, selection, cells)}
     return {row.key: _figures(row, opened.get(row.key)) for row in rows}
 
 

@@ -36,9 +36,10 @@ def delayed(events: Iterable[bytes], seed: int, most_s: int = OFFLINE_S) -> list
     return [event for _, _, event in sorted(late)]
 
 
-def shuffle_targets(source: Path, to: Path, seed: int) -> Path:
-    """The CSV with the targets dealt out anew among the cases that have one; nothing else is touched."""
-    table = rows(source)
+def shuffle_targets(source: Path, to: Path, seed: int, most: int | None = None) -> Path:
+    """The CSV, or its first rows, with the targets dealt out anew among the cases that have one; nothing else is
+    touched."""
+    table = rows(source)[:most]
     due = [row for row in table if row["target_dt"]]
     targets = [row["target_dt"] for row in due]
     random.Random(seed).shuffle(targets)

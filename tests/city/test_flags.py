@@ -7,10 +7,13 @@ shares no code with the engine. The figures are held against it in tests/drill/t
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 from lab.runs import check_whole
-from tests.city import judge
+from tests.city import judge, past
 from tests.city.outcomes import EXPORT, CaseFacts, Run, kinds
 from tests.support import recorded
 
@@ -86,3 +89,9 @@ def test_every_event_of_the_record_is_answered_and_none_is_lost(whole: Run) -> N
         seen = connection.exec_driver_sql("SELECT outcome, count(*) FROM seen GROUP BY outcome").all()
     assert [tuple(row) for row in seen] == [("done", 31_327)]  # the 28 were released by their opening
     check_whole(whole.engine)
+
+
+@pytest.mark.parametrize("then", past.INSTANTS, ids=lambda then: f"{then:%Y-%m-%d}")
+def test_what_stood_open_and_late_at_an_instant_is_what_the_city_s_own_columns_say(whole: Run, then: datetime) -> None:
+    with whole.engine.database.read() as connection:
+        past.check_as_of(connection, past.read_rows(), then)

@@ -48,6 +48,7 @@ def check(done: Run) -> None:
     assert not done.place.ended, said
     numbers = done.verdict.numbers
     assert numbers["accepted"] > 300 and numbers["due"] == numbers["fired"] > 10 and numbers["repeats"] > 5, said
+    assert numbers["notices"] > 300, said
 
 
 @pytest.fixture
@@ -90,6 +91,8 @@ SPOILT = {
     "facts topic, not as stored": "UPDATE facts SET at = at + 1 WHERE n = 1",
     "facts topic, missing": "UPDATE facts SET n = n + 1 WHERE (partition, n) IN (SELECT partition, max(n) FROM facts "
     "GROUP BY partition)",
+    "notice that no fact gives": 'UPDATE facts SET body = replace(body, \'"on":"check"\', \'"on":"merged"\')',
+    "notice that was told to others": 'UPDATE facts SET body = replace(body, \'"to":[\', \'"to":["WY-OFFICE",\')',
     "topic of feed, missing": "UPDATE deliveries SET reason = 'other' WHERE number = 1",
     "topic of figures, missing": "UPDATE figures SET value = value + 1 WHERE value > 0",
     "topic of dead letters, missing": "INSERT INTO dead_letters (id, published) VALUES ('x', true)",

@@ -1,15 +1,42 @@
-"""The whole record told badly: doubled, and delayed within the offline allowance.
+"""The whole record on PostgreSQL, and told badly: doubled, and delayed within the offline allowance.
 
 Every case has the outcome, the deadline and the duration that it has when it is told well.
 """
 
 from __future__ import annotations
 
+from consumers.performance import consume
 from lab.runs import check_whole, engine_on
 from tests.city import judge
-from tests.city.outcomes import EXPORT, CaseFacts, cases_of, kinds, record, replay_city
+from tests.city.outcomes import EXPORT, KEYS, CaseFacts, cases_of, figures_by, kinds, record, replay_city
+from tests.city.past import INSTANTS, check_as_of, check_figures, read_rows
 from tests.city.streams import OFFLINE_S, delayed, doubled
-from tests.city.test_streams_engine import check_outcomes
+
+
+def check_outcomes(found: dict[str, CaseFacts], cases: list[judge.Case], at: int) -> None:
+    """Every case ends as the judge says."""
+    assert len(found) == len(cases)
+    for case in cases:
+        facts = found[case.number]
+        assert (facts.outcome, facts.due, facts.started) == (judge.outcome(case, at), case.target, case.opened), case
+        assert facts.elapsed == (None if case.stopped is None else case.stopped - case.opened), case
+
+
+def test_the_record_on_postgresql_has_the_same_outcomes_and_figures_then_and_as_of_then(
+    cases: list[judge.Case], postgres_url: str
+) -> None:
+    with engine_on(postgres_url, consumers=[consume.consume]) as engine:
+        replay_city(engine, record(), EXPORT)
+        found = cases_of(engine)
+        check_outcomes(found, cases, EXPORT)
+        alerts = {number: case.alerts for number, case in found.items() if case.alerts}
+        assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
+        for by, key in KEYS.items():
+            assert figures_by(engine, by) == judge.figures_by(cases, EXPORT, key)
+        for then in INSTANTS:
+            check_figures(engine, cases, then)
+            with engine.database.read() as connection:
+                check_as_of(connection, read_rows(), then)
 
 
 def test_told_twice_everything_is_answered_and_counts_once(cases: list[judge.Case], sqlite_url: str) -> None:

@@ -38,7 +38,7 @@ def test_commands_that_write_go_through_the_server_that_holds_the_database(tmp_p
         assert "decided already" in run(tmp_path, "log", "settle", "0", "0", "--skip", status=1).stderr
         assert run(tmp_path, "verify").stdout.startswith("Everything")
         assert "gridpatrol_reconcile_mismatches 0" in httpx.get(f"{running.url}/metrics").text
-        assert "process" in run(tmp_path, "serve", "--listen", "127.0.0.1:0", status=1).stderr
+        assert "process" in run(tmp_path, "serve", "--listen", "127.0.0.1:0", status=75).stderr
     assert "is active" in run(tmp_path, "pack", "activate", "weiyang").stdout, "kill -9 has not freed the lease"
 
 

@@ -21,7 +21,7 @@ from lab.runs import storm
 
 @pytest.fixture
 def place(tmp_path: Path, kafka_server: str, kafka_prefix: str, postgres_url: str) -> Iterator[Installation]:
-    with installation(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix) as built:
+    with installation(tmp_path, kafka_server, postgres_url, prefix=kafka_prefix, forked=False) as built:
         yield built
 
 

@@ -10,6 +10,7 @@ import json
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -27,6 +28,7 @@ from engine.runtime import Engine
 from engine.store.rows import SettlementRow
 from lab import runs
 from lab.runs import engine_on, install, pack_of, replayed, storm
+from schemas.facts import decode_facts
 from tests.simulation import victim as victims
 from tests.support.builders import event, instant, subject
 from tests.support.forks import begun, ended
@@ -113,6 +115,50 @@ def await_progress(database: Path, more: float) -> None:
     while not (wal.exists() and wal.stat().st_mtime_ns > before) and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(more)
+
+
+# ---- homes are killed at their births and endings -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def borne(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """What homes bear and end that nobody kills."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('borne') / 'a.db'}"
+    victims.bear(url)
+    with engine_on(url, 4, consumers=runs.consumers()) as engine:
+        found = left(engine)
+        kinds = Counter(type(f).__name__ for step in runs.steps(engine) for f in decode_facts(step.body))
+        assert kinds["DutyOwed"] > 100 and kinds["DutyEnded"] > 50 and kinds["Unobserved"] == 3, kinds
+        return found
+
+
+def test_homes_killed_at_any_moment_bear_and_end_everything_once(
+    database_url: str, borne: tuple[object, ...], tmp_path: Path
+) -> None:
+    chance, amid = random.Random(23), set[int]()
+    with engine_on(database_url, 4) as engine:
+        for _ in range(4):
+            # It takes its time, or on a busy machine it is done before anybody looks.
+            slow = "slice.after_read:sleep=15,slice.before_commit:sleep=15"
+            process, before = victim("bear", database_url, failpoint=slow), steps_in(engine)
+            while process.is_alive() and steps_in(engine) == before:
+                time.sleep(0.005)
+            process.join(chance.uniform(0, 0.15))
+            process.kill()
+            if ended(process) == -signal.SIGKILL:
+                amid.add(steps_in(engine))
+        assert len(amid) > 1, "it was not killed amid its work"
+    victims.bear(database_url)
+    with engine_on(database_url, 4, consumers=runs.consumers()) as engine:
+        assert max(amid) < steps_in(engine)
+        assert left(engine) == borne
+        check_export_gives_the_same(engine, tmp_path)
+
+
+def steps_in(engine: Engine) -> int:
+    """How many steps a database has by now."""
+    with engine.database.read() as connection:
+        return int(connection.exec_driver_sql("SELECT coalesce(sum(n), 0) FROM partitions").scalar_one())
 
 
 # ---- the live path is killed --------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     rights = f'actors = ["*"]\nreads = true\noperator = true\ntokens = ["{digest_of(TOKEN)}"]\n'
     principals.write_text(f"[principal.anyone]\n{rights}", encoding="utf-8")
     principals.chmod(0o600)
-    with server(folder, GRIDPATROL_PRINCIPALS=str(principals), GRIDPATROL_PARTITIONS="2") as opened:
+    here: dict[str, Any] = {"GRIDPATROL_PRINCIPALS": str(principals), "GRIDPATROL_PARTITIONS": "2"}
+    with server(folder, executed=True, **here) as opened:  # its memory is measured
         for kind in examples.DATA:
             event = json.dumps(examples.event(kind))
             answer = httpx.post(f"{opened.url}/v1/events", content=event, headers=MAY | CLOUDEVENT)

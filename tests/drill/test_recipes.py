@@ -49,7 +49,7 @@ def test_there_is_a_recipe_for_each_of_these() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.title)
 def test_a_recipe_works_as_it_is_written(recipe: Recipe, tmp_path: Path) -> None:
-    done = carry_out(recipe, copy_tree(tmp_path / "tree"))
+    done = carry_out(recipe, copy_tree(tmp_path / "tree", compiled=True))
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from kafka import KafkaAdminClient
 from consumers.performance import faust_app
 from lab.installation import Installation, Role
 from lab.parts import kafka
-from lab.parts.processes import eventually
+from lab.parts.processes import eventually, stat
 from lab.parts.proxy import Proxy
 from tests.integration.test_stream import PARTITIONS, Stage, in_two
 
@@ -196,8 +195,9 @@ def starting(wire: Proxy, tmp_path: Path, kafka_server: str, kafka_prefix: str, 
     installation.set_up()
     installation.start("performance-1", GRIDPATROL_KAFKA=wire.address, GRIDPATROL_FAILPOINT="stream.before_start:stop")
     worker = installation["performance-1"]
-    assert worker.process is not None
-    os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    process = worker.process
+    assert process is not None
+    eventually(lambda: not worker.running or stat(process.pid)[:1] == ["T"], "it sleeps")
     assert worker.running, worker.said()
     yield worker
     installation.kill()
@@ -210,7 +210,7 @@ def test_brokers_that_go_away_before_faust_has_found_them_are_told_in_a_sentence
     gone(wire)
     assert starting.process is not None
     starting.process.send_signal(signal.SIGCONT)
-    assert starting.process.wait(60) == 1
+    assert starting.process.wait(60) == 75
     assert f"no broker answers any more at {wire.address}. Check GRIDPATROL_KAFKA" in starting.said()
     assert "Traceback" not in starting.said()
 

@@ -11,9 +11,13 @@ import subprocess
 import sys
 import venv
 import zipfile
+from email import message_from_bytes
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import IN_CI
 from tests.support.source_files import CACHES, ROOT, SHIPPED
@@ -63,6 +67,28 @@ def test_the_wheel_holds_all_of_the_packages_and_nothing_else(wheel: Path) -> No
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     below = [path for package in SHIPPED for path in (ROOT / package).rglob("*") if path.is_file()]
     assert names == {path.relative_to(ROOT).as_posix() for path in below if not CACHES & set(path.parts)}
+
+
+def test_a_plain_install_takes_less_than_90_megabytes(wheel: Path) -> None:
+    """On a county's small machine, without extras. What it needs is measured where it is installed, without the
+    bytecode that Python writes there."""
+    packed, sizes, known = zipfile.ZipFile(wheel), dict[str, int](), set[tuple[str, str]]()
+    (ours,) = (name for name in packed.namelist() if name.endswith(".dist-info/METADATA"))
+    wanted = [(line, "") for line in message_from_bytes(packed.read(ours)).get_all("Requires-Dist", [])]
+    while wanted:
+        needed, extra = Requirement(wanted[-1][0]), wanted.pop()[1]
+        if needed.marker is not None and not needed.marker.evaluate({"extra": extra}):
+            continue
+        there, name = metadata.distribution(needed.name), canonicalize_name(needed.name)
+        if name not in sizes:
+            files = [Path(str(there.locate_file(file))) for file in there.files or () if file.suffix != ".pyc"]
+            sizes[name] = sum(file.stat().st_size for file in files)
+        for inner in {"", *needed.extras} - {extra for whose, extra in known if whose == name}:
+            known.add((name, inner))
+            wanted += [(line, inner) for line in there.requires or ()]
+    assert {"sqlalchemy", "psycopg-binary", "uvloop"} <= {*sizes} and {"shapely", "numpy"}.isdisjoint(sizes)
+    own = sum(file.file_size for file in packed.infolist())
+    assert own + sum(sizes.values()) < 90_000_000, sorted(sizes.items(), key=lambda item: -item[1])[:8]
 
 
 def test_every_folder_with_code_is_a_package() -> None:

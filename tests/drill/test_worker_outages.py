@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from consumers.verify import verify
 from engine import failpoints
 from engine.clock import Reading, boot_ms, now_ms
-from engine.cluster import kafka_quirks, partition_consumer, topics
+from engine.cluster import clients, kafka_quirks, partition_consumer, topics
 from engine.cluster.worker import Worker
 from engine.errors import LogMismatch, StaleWriter
 from engine.failpoints import Interrupted
@@ -31,10 +32,21 @@ from lab.parts.postgres import fresh_database, own_server
 from lab.parts.processes import freeze
 from lab.parts.shifted_clock import Clock, ClockUnavailable
 from tests.conftest import IN_CI
-from tests.integration.test_worker import breached, check_once, gauges, membership, report, ticks
+from tests.integration.test_worker import (
+    HOMES,
+    all_decided_of,
+    breached,
+    check_once,
+    gauges,
+    membership,
+    report,
+    ticks,
+)
 from tests.simulation.cluster import Cluster, cluster_on
 from tests.simulation.line import Line
-from tests.support.builders import OPERATOR, subject
+from tests.support.builders import OPERATOR, shipped, subject
+from tests.support.walks import forget
+from workflows import homes
 
 
 @pytest.fixture
@@ -49,6 +61,30 @@ def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator
 def nothing_armed() -> Iterator[None]:
     yield
     failpoints.arm("")
+
+
+def test_who_fell_far_behind_does_not_keep_the_other_partitions_waiting(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library hands out the rest of a fetch, a poll at a time, before what has come meanwhile for others."""
+    consumer = clients.consumer
+    monkeypatch.setattr(clients, "consumer", lambda *where, **how: consumer(*where, max_poll_records=200, **how))
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 4) as cluster:
+        cluster.install()
+        line = report(cluster, 1, 1)
+        prompt = next(p for p, end in cluster.ends().items() if end > 1)
+        cluster.worker()
+        cluster.turn(lambda: all_decided_of(cluster, prompt))
+
+        def decided() -> int:
+            return sum(row.position for row in cluster.result().rows.values())
+
+        for partition in set(range(4)) - {prompt}:
+            cluster.lay_raw(partition, [b"{}"] * 4_000)  # less than one fetch may have, far more than a poll
+        cluster.turn(lambda: decided() > 1_000)  # the rest of those fetches is at hand now
+        line.report(2, now_ms(), None, HOMES[1], id="r2")
+        cluster.turn(lambda: all_decided_of(cluster, prompt))
+        assert decided() < 6_000
 
 
 def test_a_process_stopped_in_mid_slice_loses_its_locks_and_its_slice_and_goes_on_as_a_good_member(
@@ -343,3 +379,52 @@ def test_more_workers_than_partitions_leave_the_group_in_peace(
     cluster.turn(lambda: time.monotonic() > until)
     assert membership(one).generation_id == generation
     assert sorted(w.ready() for w in (one, two, spare)) == ["", "", "no partitions yet"]
+
+
+# ---- homes of an installation that is older than homes ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", ["append.before_commit", "append.after_commit"])
+def test_after_an_upgrade_homes_are_entered_once_by_whichever_worker_lives(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, point: str
+) -> None:
+    """An earlier release has activated a pack under which posts owe something; the first worker that is to append its
+    activation dies before or after the broker has it."""
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as cluster:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(homes, "BEARING", ())
+            forget()
+            cluster.install(pack=shipped().pack)
+            report(cluster, 1, 4)
+            first = cluster.worker("old")
+            cluster.settle()
+            cluster.end(first)
+        forget()
+        assert [len(cluster.result().activations(p)) for p in (0, 1)] == [1, 1] and not homes_of(cluster)
+        failpoints.arm(f"{point}:raise")
+        dying = cluster.worker("dies")
+        with pytest.raises(Interrupted):
+            cluster.turn(lambda: False)
+        failpoints.arm("")
+        cluster.end(dying)
+        one, two = cluster.worker("one"), cluster.worker("two")
+        cluster.turn(lambda: len(homes_of(cluster)) == 12 and cluster.is_settled(one, two), one, two)
+        for worker in (one, two):
+            cluster.end(worker)
+        third = cluster.worker("three")
+        cluster.settle(third)
+        for _ in range(3):
+            cluster.turn(lambda: True, third)
+            third.try_once()
+        packs = [m.partition for m in cluster.messages(cluster.topics.inbox) if dict(m.headers)["kind"] == b"pack"]
+        assert packs == [0, 0, 1, 1]
+        assert [len(cluster.result().activations(p)) for p in (0, 1)] == [2, 2]
+        assert [m for m in verify(cluster.database, live=True) if m.what not in ("alert", "outcome", "figure")] == []
+        cluster.check_published()
+
+
+def homes_of(cluster: Cluster) -> list[str]:
+    """The homes that have been entered, and have come up."""
+    with cluster.database.read() as connection:
+        sql = "SELECT id FROM cases WHERE definition = 'home' AND state = 'entered' ORDER BY id"
+        return list(connection.exec_driver_sql(sql).scalars())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from consumers.alerts import fold
+from consumers.alerts import fold, telling
+from consumers.verify import verify
 from engine.store import alerts
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import open_database
@@ -108,6 +109,22 @@ def test_the_feed_is_numbered_without_gaps_and_each_line_has_stable_ids(db):
     assert len({row.body for row in told}) == len(told)
 
 
+def test_an_alert_is_of_the_department_that_must_act_and_not_of_the_one_that_has_handled_the_case(db):
+    teller = Teller(rules=changed(IN_THE_FIELD, options={"quiet_from": 0, "quiet_to": 0}))
+    assert teller.say("report.submitted", "WY-12345", category="D2-14", source="hotline", grid="WY01-01")
+    assert teller.say("incident.dispatched", "WY-CHIEF", lead="WY-URBAN")
+    assert teller.say("handling.completed", "WY-URBAN-H", 30 * DAY)
+    teller.until(teller.now + 3 * DAY)
+    put(db, teller)
+    while fold.consume(db, now=LATER):
+        pass
+    found = {row.clock: row.department for row in listed(db) if row.clock in ("handle", "verify")}
+    assert found == {"handle": "WY-URBAN", "verify": ""}
+    told = [msgspec.json.decode(row.body, type=Line) for row in feed_rows(db) if row.what == "firing"]
+    assert {(line.clock, line.department) for line in told} >= set(found.items())
+    assert [str(wrong) for wrong in verify(db, live=True) if wrong.what == "alert"] == []
+
+
 def test_the_feed_goes_on_after_a_number_and_keeps_to_a_subtree(db):
     first, second = request(1), request(2, leaf="WY02-01")
     for teller in (first, second):
@@ -179,20 +196,20 @@ def test_urging_of_a_pack_without_notices_ends_with_its_case(db):
 QUIET = {"quiet_from": 22 * 60, "quiet_to": 7 * 60, "quiet_exempt": ()}
 
 
-def at_night() -> Teller:
+def at_night(number: int = 1, start: str = "03-02 09:00", due: str = "03-03 23:00") -> Teller:
     """Due at 23:00 on 3 March, when alerts wait until seven."""
     rules = changed(options=QUIET)
-    teller = Teller(1, rules)
+    teller = Teller(number, rules, start=at(start))
     assert teller.say(
         "report.submitted",
         "WY-12345",
         category="D3-04",
         source="hotline",
         grid="WY01-01",
-        deadline=instant(at("03-03 23:00")),
+        deadline=instant(at(due)),
         definition="service_request",
     )
-    teller.until(at("03-03 23:30"))
+    teller.until(at(due) + 30 * MINUTE)
     return teller
 
 
@@ -214,6 +231,43 @@ def test_at_night_the_telling_waits_for_the_morning_and_is_then_told_once(db):
     assert fold.tell(db, at("03-04 07:00")) == fold.tell(db, at("03-09 07:00")) == 0
     (row,) = [row for row in feed_rows(db) if row.alert == alert]
     assert (row.reason, row.told_at) == ("it has waited long enough", at("03-04 07:00"))
+
+
+def firing(database, alert: str) -> list[str]:
+    return [what for _, told, what in lines(database) if told == alert]
+
+
+def test_what_waited_for_one_morning_is_told_in_pages_once_each_whatever_happens_between_them(db, monkeypatch):
+    """A kill in the middle of a page, ends of what was told and of what was not, and one more that waited as long."""
+    monkeypatch.setattr(telling, "PAGE", 3)
+    morning, tellers = at("03-04 07:00"), [at_night(number) for number in range(2, 10)]
+    put(db, *tellers)
+    fold.consume(db, now=at("03-03 23:31"))
+    alerts_of = [waiting(teller) for teller in tellers]
+    assert fold.tell(db, morning) == 3
+    assert [bool(firing(db, alert)) for alert in alerts_of] == [True] * 3 + [False] * 5
+
+    def killed(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr(alerts, "write", killed)
+        fold.tell(db, morning)
+    first, last = tellers[0], tellers[-1]
+    for teller in (first, last):
+        assert teller.say("incident.closed", "WY-DISPATCH", morning + 1 - teller.now)
+    late = at_night(1, "03-03 23:40", "03-03 23:50")
+    put(db, *tellers, late)
+    fold.consume(db, now=morning)  # with a page of its own, and the one that comes before it in the order of ids
+    assert firing(db, waiting(late)) == ["firing"]
+    assert firing(db, waiting(first)) == ["firing", "resolved"]
+    assert firing(db, waiting(last)) == []
+    told = [fold.tell(db, morning) for _ in range(3)]
+    assert told == [1, 0, 0]
+    assert [firing(db, alert) for alert in alerts_of[1:-1]] == [["firing"]] * 6
+    assert firing(db, waiting(last)) == []
+    assert fold.tell(db, morning + DAY) == 0
+    assert [m for m in verify(db) if m.what in ("alert", "delivery")] == []
 
 
 def test_an_alert_that_ends_before_the_morning_is_never_told(db):

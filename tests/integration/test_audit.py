@@ -69,6 +69,7 @@ def test_each_route_of_operators_leaves_a_row_with_who_asked_and_what_became_of_
             ),
             "/v1/operator/clock": ("", {"why": "checked"}, ("clock.settled", "clock", "done")),
             "/v1/operator/tries": ("", {}, ("cases.tried", "all", "done")),
+            "/v1/operator/archives": ("", {"before": 0}, ("archive.ordered", "1970-01-01T00:00:00.000Z", "done")),
             "/v1/operator/packs": ("", pack, ("pack.activated", model.digest(pack), "done")),
             "/v1/operator/letters/{letter:str}/replays": (
                 letter,

@@ -382,7 +382,7 @@ def test_a_server_that_still_runs_on_a_removed_file_is_told(source: str, kept: P
     with closing(open_database(source)) as database, closing(Lease(database)):
         database.close()
         file_of(source).unlink()
-        assert f"process {os.getpid()} writes to" in restored(kept, source, status=1)
+        assert f"process {os.getpid()} writes to" in restored(kept, source, status=75)
     assert not file_of(source).exists()
 
 
@@ -554,7 +554,7 @@ def test_one_whose_feed_was_restarted_counts_as_begun_anew(kept: Path) -> None:
 
 def test_a_served_database_is_not_begun_anew(source: str) -> None:
     with closing(open_database(source)) as database, closing(Lease(database)):
-        assert f"process {os.getpid()} writes to" in run("restore", "--in-place", "--database", source, status=1)
+        assert f"process {os.getpid()} writes to" in run("restore", "--in-place", "--database", source, status=75)
 
 
 def test_figures_and_alerts_that_were_behind_at_the_backup_follow_from_all_of_its_facts(
@@ -566,6 +566,30 @@ def test_figures_and_alerts_that_were_behind_at_the_backup_follow_from_all_of_it
     made(url, tmp_path / "a.db")
     restored(tmp_path / "a.db", place)
     assert all(stored(place)[name] for name in ("figures", "alerts", "deliveries"))
+    assert "Everything that is stored follows from the facts" in run("verify", "--database", place)
+
+
+def test_daily_lines_that_waited_at_the_backup_are_told_once_each_in_the_new_feed(
+    source: str, kept: Path, place: str
+) -> None:
+    """The installation of before has told them since: here they are told again, under the same ids, and none twice."""
+    restored(kept, place)
+    told, epochs = list[list[str]](), set[str]()
+    for url in (source, place):
+        with closing(open_database(url)) as database:
+            with database.read() as connection:
+                waiting = "SELECT count(*), max(not_before) FROM notices WHERE daily AND number = 0"
+                count, hour = connection.exec_driver_sql(waiting).one()
+            assert count > 5
+            while fold.tell(database, hour):
+                pass
+            assert fold.tell(database, hour + 1) == 0
+            with database.read() as connection:
+                assert connection.exec_driver_sql(waiting).one()[0] == 0
+                lines = "SELECT alert FROM deliveries WHERE alert LIKE '%|daily|%' ORDER BY number"
+                told.append([alert for (alert,) in connection.exec_driver_sql(lines)])
+            epochs.add(fold.epoch(database))
+    assert told[0] == told[1] and len(set(told[1])) == len(told[1]) > 1 and len(epochs) == 2
     assert "Everything that is stored follows from the facts" in run("verify", "--database", place)
 
 

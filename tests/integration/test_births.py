@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
 
 from consumers.alerts import fold
-from consumers.verify import verify
+from consumers.verify import mismatches, verify
 from engine import failpoints
+from engine.errors import BrokerAway
 from engine.failpoints import Interrupted
 from engine.inbox import Submission
+from engine.metrics import gauges
 from engine.policies import Policies
 from engine.replay import export_log, replay_events, replay_log
 from engine.runtime import Engine
@@ -37,7 +43,8 @@ from tests.simulation.line import Line, check_export
 from tests.support.builders import DAY, HOUR, MEMBER, at, event, subject, weiyang
 from tests.support.walks import street, walks
 from workflows import homes, periods
-from workflows.policy.model import Pack
+from workflows.clocks.limits import parse_limit
+from workflows.policy.model import Pack, RungRow
 
 HOME = home_subject("WY01")
 DAYS = weiyang().clock_of_days
@@ -179,6 +186,61 @@ def test_a_grid_that_ended_at_noon_owes_no_more(line: Line, tmp_path: Path) -> N
     sound(line, tmp_path)
 
 
+def test_what_is_to_end_on_a_day_is_owed_until_the_last_millisecond_of_that_day(line: Line, tmp_path: Path) -> None:
+    """Its week is void then, and nobody is told of it, though the pack said so after the week had begun."""
+    activate(line, street(FIRST, OTHER), at("03-13 09:00"))
+    tick(line, at("03-16 00:06"))  # a Monday, and the second half of the month
+    day, week, half = (walk(row, FIRST, 20260316) for row in ("PATROL", "WEEK", "HALF_MONTH"))
+    activate(line, street(FIRST, OTHER, ended=FIRST, last=20260318), at("03-17 12:00"))
+    tick(line, at("03-18 23:59"), at("03-19 00:00"))
+    end = "2026-03-18T23:59:59"
+    assert [ended(line, case) for case in (week, half)] == [[("void", end)]] * 2
+    for case in (week, half):
+        [last] = [step for step in runs.steps(line.engine) if step.case_id == case][-1:]
+        assert json.loads(last.cause)["occurred"] == at("03-19 00:00") - 1
+    tick(line, at("04-03 00:06"))
+    assert not [fact for case in (week, half) for fact in of(line, facts.AlertRaised, case)]
+    assert of(line, facts.ClockRung, day) and of(line, facts.ClockRung, walk("PATROL", FIRST, 20260318))
+    assert walk("PATROL", FIRST, 20260319) not in born(line) and walk("PATROL", OTHER, 20260319) in born(line)
+    sound(line, tmp_path)
+
+
+def test_what_was_to_end_and_is_prolonged_in_time_goes_on(line: Line) -> None:
+    activate(line, street(FIRST, ended=FIRST, last=20260318), at("03-13 09:00"))
+    tick(line, at("03-16 00:06"))
+    week = walk("WEEK", FIRST, 20260316)
+    activate(line, street(FIRST, ended=FIRST, last=20260320), at("03-18 12:00"))
+    tick(line, at("03-20 23:59"))
+    assert week in born(line) and ended(line, week) == []
+    activate(line, street(FIRST), at("03-20 23:59") + MINUTE + 1)  # a millisecond too late
+    tick(line, at("03-22 00:06"))
+    assert ended(line, week) == [("void", "2026-03-20T23:59:59")]
+    assert walk("PATROL", FIRST, 20260322) in born(line)
+
+
+def test_what_ends_in_a_silence_ends_on_its_day_and_what_began_before_it_is_void(line: Line, tmp_path: Path) -> None:
+    activate(line, street(FIRST, ended=FIRST, last=20260318), at("03-13 09:00"))
+    tick(line, at("03-16 09:00"), at("03-30 09:00"))
+    for row in ("WEEK", "HALF_MONTH"):
+        assert ended(line, walk(row, FIRST, 20260316)) == [("void", "2026-03-18T23:59:59")]
+    assert set(born(line)) >= {walk("PATROL", FIRST, 20260316)} and len(of(line, Unobserved)) == 1
+    sound(line, tmp_path)
+
+
+def test_a_pack_that_is_activated_at_midnight_leaves_the_day_alone_that_is_over(line: Line, tmp_path: Path) -> None:
+    """Whoever walked on that day may tell it later, and whoever did not has missed it."""
+    activate(line, street(FIRST, OTHER), NOON)
+    tick(line, at("03-04 12:00"))
+    activate(line, street(OTHER), at("03-05 00:00"))
+    tick(line, at("03-05 00:01"))
+    case = walk("PATROL", FIRST, 20260304)
+    assert [fact.due_at for fact in of(line, facts.ClockRung, case) if fact.breach] == []  # it comes up within a spread
+    tick(line, at("03-05 00:06"))
+    assert [fact.due_at for fact in of(line, facts.ClockRung, case) if fact.breach] == [at("03-05 00:00") - 1]
+    assert ended(line, case) == [] and walk("PATROL", FIRST, 20260305) not in born(line)
+    sound(line, tmp_path)
+
+
 def test_what_was_kept_stays_kept_and_the_same_pack_again_ends_nothing(line: Line) -> None:
     activate(line, street(FIRST, OTHER), NOON)
     tick(line, NOON + DAY)
@@ -284,6 +346,22 @@ def test_what_comes_up_after_another_pack_fires_under_the_pack_of_its_instant(li
     sound(line, tmp_path)
 
 
+def test_what_another_pack_ends_has_rung_before_under_the_pack_of_its_instant(line: Line, tmp_path: Path) -> None:
+    """The home says that it ends before the rung has come up, and that brings the rung forward."""
+    ladder = (RungRow("total", "warn", "before", parse_limit("2紧急工作时"), tell=("holder",)),)
+    before, after = (replace(pack, rungs=ladder) for pack in (street(FIRST, OTHER), street(FIRST, OTHER, vacant=OTHER)))
+    activate(line, before, NOON)
+    tick(line, at("03-04 21:00"))
+    case, warned = walk("PATROL", OTHER, 20260304), at("03-04 22:00") - 1
+    assert periods.spread_of(case) > 3
+    activate(line, after, warned + 3)
+    tick(line, at("03-04 22:06"))
+    [told] = of(line, facts.AlertRaised, case)
+    assert (told.kind, told.due_at, told.to) == ("warn", warned, (f"{OTHER}-MEMBER", f"{OTHER}-CHIEF"))
+    assert [result for result, _ in ended(line, case)] == ["void"]
+    sound(line, tmp_path)
+
+
 # ---- what a partition has not seen ----------------------------------------------------------------------------
 
 
@@ -349,6 +427,26 @@ def test_a_database_whose_pack_an_earlier_release_activated_gets_its_homes_once(
     assert list(born(line)) == [walk("PATROL", FIRST, 20260304)]
 
 
+def test_an_upgrade_whose_log_was_away_appends_its_activation_when_it_is_back(
+    line: Line,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(homes, "BEARING", ())
+        activate(line, street(FIRST), NOON)
+    homes.OWED.clear()
+    line.engine = Engine(line.engine.database, line.engine.settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line.engine.inbox, "append", away := Mock(side_effect=BrokerAway("away")))
+        for number in range(2):
+            with pytest.raises(BrokerAway):
+                line.engine.tick(NOON + HOUR + number)
+        assert away.call_count == 2 and rows(line) == []
+    for number in range(3):
+        line.engine.tick(NOON + 2 * HOUR + number)
+        line.engine.drain()
+    assert [arrival for _, arrival in activations_of(line.engine.rows[0])] == [NOON, NOON + 2 * HOUR]
+
+
 def test_a_history_begins_with_its_first_line_also_where_nothing_is_said(database_url: str) -> None:
     pack = street(FIRST, "WY02-01")
     lines = [
@@ -373,6 +471,61 @@ def test_a_history_begins_with_its_first_line_also_where_nothing_is_said(databas
         assert patrols
 
 
+# ---- what is verified -----------------------------------------------------------------------------------------
+
+CAME_UP, ENTERED = f"id = '{HOME}'", f"id = '{home_subject('WY02')}'"
+
+
+@pytest.fixture
+def followed(line: Line) -> Line:
+    """A home that has followed a silence, and two that the last activation has entered and that have not come up."""
+    activate(line, street(FIRST), NOON)
+    tick(line, at("03-05 09:00"), at("03-13 09:00"), at("03-13 09:30"))
+    line.engine.install(street(FIRST, "WY02-01", "WY03-01"), at("03-13 10:00"))
+    line.engine.drain()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("UPDATE partitions SET silences = ''", "partition 0 silences"),
+        ("UPDATE partitions SET silences = '[[1,2]]'", "partition 0 silences"),
+        ("UPDATE partitions SET packs = replace(packs, ']]', '],[\"x\",1]]')", "partition 0 packs"),
+        ("UPDATE cases SET next_at = next_at + 1 WHERE " + ENTERED, "next_at: expected one of"),
+        ("UPDATE cases SET next_at = NULL WHERE " + ENTERED, "next_at: expected one of"),
+        ("UPDATE cases SET state = 'entered' WHERE " + ENTERED, "state: expected 'awaited'"),
+        ("UPDATE cases SET partition = 1 WHERE " + ENTERED, "partition: expected 0"),
+        ("UPDATE cases SET body = replace(body, '{', '{ ') WHERE " + ENTERED, "body: expected"),
+        ("UPDATE cases SET id = 'WY02.x' WHERE " + ENTERED, "case WY02.x: expected no case"),
+        ("DELETE FROM cases WHERE " + ENTERED, "a row of a home"),
+        ("DELETE FROM cases WHERE " + CAME_UP, "found none"),
+        ("UPDATE cases SET next_at = next_at + 1 WHERE " + CAME_UP, "next_at: expected"),
+        ("UPDATE cases SET body = replace(body, '\"packs\":1', '\"packs\":2') WHERE " + CAME_UP, "body: expected"),
+    ],
+)
+def test_anything_of_a_home_that_moved_is_found(followed: Line, sql: str, found: str) -> None:
+    database = followed.engine.database
+    with database.read() as connection:
+        assert list(mismatches(connection)) == []
+    with suppress(Interrupted), database.begin() as connection:
+        connection.exec_driver_sql(sql)
+        told = [str(mismatch) for mismatch in mismatches(connection)]
+        assert any(found in each for each in told), told
+        raise Interrupted
+
+
+def test_a_silence_that_a_home_has_told_is_missed_also_where_the_log_is_a_topic(followed: Line) -> None:
+    """Its records are not at hand then."""
+    with suppress(Interrupted), followed.engine.database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM inbox")
+        before = {m.where for m in mismatches(connection)}
+        connection.exec_driver_sql("UPDATE partitions SET silences = ''")
+        [found] = [m for m in mismatches(connection) if m.where not in before]
+        assert found.where == "0 silences" and str(at("03-13 09:00")) in found.expected
+        raise Interrupted
+
+
 # ---- what goes wrong --------------------------------------------------------------------------------------------
 
 
@@ -386,6 +539,9 @@ def test_a_home_that_the_database_refuses_is_quarantined_and_catches_up(line: Li
     assert letter[:2] == ("failed", HOME)
     relent(line.engine.database, "facts")
     assert [fact.on for fact in of(line, facts.Quarantined)] == [True]
+    registry = CollectorRegistry()
+    gauges.register(registry, line.engine.database)
+    assert registry.get_sample_value("gridpatrol_homes_quarantined") == 1
     # Meanwhile the pack changes, and later there is a silence: both count when it goes on.
     activate(line, street(OTHER), at("03-05 12:00"))
     tick(line, at("03-06 12:00"), at("03-15 12:00"))
@@ -420,23 +576,45 @@ def test_a_walk_that_the_database_refuses_is_quarantined_alone(line: Line, tmp_p
     sound(line, tmp_path)
 
 
-def test_a_home_whose_rule_fails_halts_its_partition_and_nothing_is_lost(line: Line, tmp_path: Path) -> None:
-    activate(line, street(FIRST), NOON)
-    tick(line, NOON + 1)
-
+@pytest.mark.parametrize("rule", ["enter", "bear", "follow", "end", "turn", "call_off"])
+def test_a_home_whose_rule_fails_halts_its_partition_and_nothing_is_lost(tmp_path: Path, rule: str) -> None:
     def fails(*_: Any) -> Any:
         raise NameError("secret")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(homes, "bear", fails)
-        tick(line, at("03-04 00:06"))
-    row = line.engine.rows[0]
-    assert row.halted.startswith("defect at ") and "secret" not in row.halted
-    assert row.standing == 0 and born(line) == {} and line.engine.heads[0] > row.position
-    line.engine = Engine(line.engine.database, line.engine.settings, runs.consumers())  # a release without it
-    line.engine.drain()
-    assert line.engine.rows[0].halted == "" and len(born(line)) == 1
-    sound(line, tmp_path)
+    told = []
+    for name in ("whole", "halted"):
+        with (
+            engine_on(f"sqlite:///{tmp_path / name}.db", 1, consumers=runs.consumers()) as engine,
+            ExitStack() as stack,
+        ):
+            line = Line(engine)
+            if name == "halted":
+                patch = stack.enter_context(pytest.MonkeyPatch.context())
+                patch.setattr(homes, rule, fails)
+            line.engine.install(street(FIRST, OTHER), at("03-08 12:00"))
+            ticks(line, at("03-09 00:06"))  # a Monday: a day and a week are borne
+            line.engine.install(street(FIRST, ended=FIRST, last=20260310), at("03-09 12:00"))
+            ticks(line, at("03-09 12:01"), at("03-11 00:06"))
+            line.engine.drain()
+            if name == "halted":
+                row = line.engine.rows[0]
+                assert row.halted.startswith("defect at ") and "secret" not in row.halted
+                assert row.standing == 0 and line.engine.heads[0] > row.position
+                patch.undo()
+                line.engine = Engine(engine.database, engine.settings, runs.consumers())  # a release without it
+                line.engine.drain()
+                assert line.engine.rows[0].halted == ""
+                sound(line, tmp_path)
+            assert ended(line, walk("WEEK", FIRST, 20260309)) == [("void", "2026-03-10T23:59:59")]
+            assert ended(line, walk("PATROL", OTHER, 20260309)) == [("void", "2026-03-09T11:59:59")]
+            told.append(runs.steps(line.engine))
+    assert told[0] == told[1]
+
+
+def ticks(line: Line, *times: int) -> None:
+    """They enter the log, and are not decided yet."""
+    for time in times:
+        line.engine.append([Submission(0, "tick", "owner", "")], time)
 
 
 POINTS = [name for name in failpoints.NAMES if name.startswith(("append.", "slice.", "fold.", "alerts."))]
@@ -479,7 +657,8 @@ def test_killed_anywhere_each_walk_is_born_once_and_ends_once(tmp_path: Path, po
 
 
 def test_partitions_and_slices_leave_every_fact_as_it_is(tmp_path: Path) -> None:
-    pack, told = street(*[grid.code for grid in weiyang().pack.grids if grid.level == 4]), []
+    homes = ("WY01", "WY02", "WY05", "WY08")
+    pack, told = street(*[grid.code for grid in weiyang().pack.grids if grid.parent in homes]), []
     data = {"category": "D3-04", "source": "hotline"}
     lines = [
         json.dumps(
@@ -506,4 +685,4 @@ def test_partitions_and_slices_leave_every_fact_as_it_is(tmp_path: Path) -> None
             replay_log(again, log)
             assert runs.facts(again) == told[-1]
     assert told[0] == told[1] == told[2]
-    assert len(told[0]) > 300
+    assert len(told[0]) > 60

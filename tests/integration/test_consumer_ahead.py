@@ -23,10 +23,11 @@ from engine.cluster.relay import Relay
 from engine.metrics.counters import FoldCounters
 from engine.runtime import Consumer
 from engine.settings import Settings
-from engine.store import outbox, steps
+from engine.store import alerts, outbox, steps
 from engine.store.database import Database, open_database
 from engine.store.positions import PositionRow, write_positions
 from engine.store.steps import ConsumerAhead, StepRange
+from gridpatrol.run.following import follow
 from gridpatrol.run.serve import serve
 from lab.runs import consumers, engine_on, replayed, storm
 from schemas import facts
@@ -62,7 +63,7 @@ def test_it_takes_in_nothing_and_says_how_far_it_was_and_how_far_the_store_is(
     put(db, name, end(db) + 3)
     wanted = f"{name} has taken in steps up to {end(db) + 3} of partition 0, which has {end(db)}"
     with pytest.raises(ConsumerAhead, match=wanted):
-        takes(db)
+        takes(db, ())
     assert [found.what for found in verify(db, live=True)] == ["position"]
 
 
@@ -79,6 +80,16 @@ def test_figures_that_are_folded_anew_are_right_again(db: Database) -> None:
     while consume.consume(db):
         pass
     assert verify(db) == []
+
+
+def test_figures_that_are_behind_catch_up_by_themselves_beside_alerts_that_stand(db: Database) -> None:
+    consume.rebuild(db)
+    with db.read() as connection:
+        there, told = sum(steps.read_ends(connection).values()), alerts.last_number(connection)
+    assert follow(db, limit=there) == there and follow(db) == 0
+    assert verify(db) == []
+    with db.read() as connection:
+        assert alerts.last_number(connection) == told
 
 
 def test_a_server_does_not_start_on_it(db: Database, database_url: str) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select, update
+from sqlalchemy.engine import URL, make_url
 
+from engine import files
 from engine.lease import Lease
 from engine.store import copying
 from engine.store.copying import CopyFailed, TargetNotEmpty
@@ -24,6 +26,7 @@ from engine.store.tables import dead_letters, meta, metadata, sealed
 from gridpatrol.cli import main
 from gridpatrol.run.wiring import DOOR
 from lab import runs
+from lab.parts.postgres import fresh_database
 from lab.runs import engine_on, replayed, storm
 from tests.support.builders import noise
 
@@ -34,10 +37,44 @@ HARD = "街道 café e\u0301 😀 \U0010ffff \ufeff\u2028\uffff \\N \\. \t\r\n\x
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
-@pytest.fixture(params=["to postgresql", "to sqlite"])
+TO = ["to postgresql", "to sqlite"]
+
+
+@pytest.fixture(params=TO)
 def urls(request: pytest.FixtureRequest, sqlite_url: str, empty_postgres_url: str) -> tuple[str, str]:
     """Source and target, both empty."""
-    return (sqlite_url, empty_postgres_url) if request.param == "to postgresql" else (empty_postgres_url, sqlite_url)
+    return (sqlite_url, empty_postgres_url) if request.param == TO[0] else (empty_postgres_url, sqlite_url)
+
+
+@pytest.fixture(scope="module")
+def filled_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A SQLite file after such a run."""
+    path = tmp_path_factory.mktemp("filled") / "gridpatrol.db"
+    fill(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def filled_template(postgres_server: URL, postgres_template: str) -> Iterator[str]:
+    """The name of a database on the server after such a run."""
+    with fresh_database(postgres_server, postgres_template) as url:
+        fill(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(params=TO)
+def filled(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[tuple[str, str]]:
+    """A source after such a run, and an empty target."""
+    server = request.getfixturevalue("postgres_server")
+    if request.param == TO[0]:
+        path = Path(sqlite_url.removeprefix("sqlite:///"))
+        files.make(path)
+        path.write_bytes(request.getfixturevalue("filled_file"))
+        with fresh_database(server) as target:
+            yield sqlite_url, target
+    else:
+        with fresh_database(server, request.getfixturevalue("filled_template")) as source:
+            yield source, sqlite_url
 
 
 def fill(url: str, until: int | None = None) -> None:
@@ -82,11 +119,10 @@ def is_empty(url: str) -> bool:
 
 
 def test_the_copy_has_every_row_the_same_log_and_nothing_to_complain_of(
-    urls: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copying, "BATCH", 7)
-    source, target = urls
-    fill(source)
+    source, target = filled
     before = rows(source)
     assert all(before[name] for name in ("cases", "dead_letters", "alerts", "deliveries", "figures", "sealed"))
     output = copy(source, target)
@@ -100,9 +136,8 @@ def test_the_copy_has_every_row_the_same_log_and_nothing_to_complain_of(
     assert "Everything that is stored follows from the facts" in run("verify", "--database", target)
 
 
-def test_a_server_s_address_stays_where_the_server_was(urls: tuple[str, str]) -> None:
-    source, target = urls
-    fill(source)
+def test_a_server_s_address_stays_where_the_server_was(filled: tuple[str, str]) -> None:
+    source, target = filled
     copy(source, target)
     with closing(open_database(target)) as database, database.read() as connection:
         names = set(connection.execute(select(meta.c.name)).scalars())
@@ -134,11 +169,10 @@ def _cut(lines: int) -> Iterator[bytes]:
 
 
 def test_a_copy_that_is_interrupted_in_mid_table_leaves_the_target_empty(
-    urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    filled: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copying, "BATCH", 7)
-    source, target = urls
-    fill(source)
+    source, target = filled
     with closing(open_database(source)) as old, closing(open_database(target)) as new:
         new.upgrade()
         with pytest.raises(KeyboardInterrupt):
@@ -151,9 +185,8 @@ def _interrupt(done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_target_that_holds_anything_is_refused_and_stays_as_it_was(urls: tuple[str, str]) -> None:
-    source, target = urls
-    fill(source)
+def test_a_target_that_holds_anything_is_refused_and_stays_as_it_was(filled: tuple[str, str]) -> None:
+    source, target = filled
     with engine_on(target, 8):
         before = rows(target)
     output = copy(source, target, status=1)
@@ -162,17 +195,15 @@ def test_a_target_that_holds_anything_is_refused_and_stays_as_it_was(urls: tuple
     assert rows(target) == before
 
 
-def test_nobody_may_write_to_either_meanwhile(urls: tuple[str, str]) -> None:
-    fill(urls[0])
-    for url in urls:
+def test_nobody_may_write_to_either_meanwhile(filled: tuple[str, str]) -> None:
+    for url in filled:
         with closing(open_database(url)) as database, closing(Lease(database)):
-            assert "Stop it" in copy(*urls, status=1)
-    copy(*urls)
+            assert "Stop it" in copy(*filled, status=75)
+    copy(*filled)
 
 
-def test_a_source_of_an_older_release_is_refused_with_the_command_that_mends_it(urls: tuple[str, str]) -> None:
-    source, target = urls
-    fill(source)
+def test_a_source_of_an_older_release_is_refused_with_the_command_that_mends_it(filled: tuple[str, str]) -> None:
+    source, target = filled
     with closing(open_database(source)) as database, database.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     assert "gridpatrol db upgrade" in copy(source, target, status=1)
@@ -204,9 +235,8 @@ def tamper(database: Database) -> None:
             connection.exec_driver_sql(statement, execution_options=driver_sql)
 
 
-def test_a_single_character_that_differs_is_found_and_nothing_stays(urls: tuple[str, str]) -> None:
-    source, target = urls
-    fill(source)
+def test_a_single_character_that_differs_is_found_and_nothing_stays(filled: tuple[str, str]) -> None:
+    source, target = filled
     with closing(open_database(target)) as new:
         new.upgrade()
         tamper(new)
@@ -238,9 +268,10 @@ def test_a_key_that_postgresql_cannot_index_is_named(sqlite_url: str, empty_post
     assert is_empty(empty_postgres_url)
 
 
-def test_letters_of_an_older_release_come_with_as_much_of_their_subject_as_is_kept_today(urls: tuple[str, str]) -> None:
-    source, target = urls
-    fill(source)
+def test_letters_of_an_older_release_come_with_as_much_of_their_subject_as_is_kept_today(
+    filled: tuple[str, str],
+) -> None:
+    source, target = filled
     long = noise(10_000) if source.startswith("sqlite") else noise(200)  # no index of PostgreSQL had the longer one
     with closing(open_database(source)) as database, database.begin() as connection:
         connection.execute(sealed.insert().values(token="letter:long", body="{}", subject=long))
@@ -252,9 +283,8 @@ def test_letters_of_an_older_release_come_with_as_much_of_their_subject_as_is_ke
         assert connection.scalars(named).all() == [long[:120]]
 
 
-def test_what_is_told_of_the_progress_ends_at_the_whole(urls: tuple[str, str]) -> None:
-    source, target = urls
-    fill(source)
+def test_what_is_told_of_the_progress_ends_at_the_whole(filled: tuple[str, str]) -> None:
+    source, target = filled
     heard: list[tuple[int, int]] = []
     with closing(open_database(source)) as old, closing(open_database(target)) as new:
         new.upgrade()
@@ -263,9 +293,8 @@ def test_what_is_told_of_the_progress_ends_at_the_whole(urls: tuple[str, str]) -
     assert {name for name, _, _ in copied} == set(metadata.tables)
 
 
-def test_machines_read_rows_and_checksums_as_json(urls: tuple[str, str]) -> None:
-    fill(urls[0])
-    tables = json.loads(run("db", "copy", "--from", urls[0], "--database", urls[1], "--json"))
-    found = rows(urls[1])
+def test_machines_read_rows_and_checksums_as_json(filled: tuple[str, str]) -> None:
+    tables = json.loads(run("db", "copy", "--from", filled[0], "--database", filled[1], "--json"))
+    found = rows(filled[1])
     assert {name: table["rows"] for name, table in tables.items()} == {name: len(kept) for name, kept in found.items()}
     assert all(len(table["checksum"]) == 64 for table in tables.values())

@@ -30,10 +30,10 @@ PAGE = 4096
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
-def sentence(*words: str) -> str:
-    """What a command says that ends with status 1: one line, and nothing on stdout."""
+def sentence(*words: str, status: int = 1) -> str:
+    """What a command says that ends with this status: one line, and nothing on stdout."""
     result = CliRunner().invoke(main, list(words), prog_name="gridpatrol")
-    assert result.exit_code == 1, (result.stdout, result.stderr, result.exception)
+    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
     last = [line for line in result.stderr.splitlines() if line.startswith("gridpatrol: ")]
     assert len(last) == 1
     assert "Traceback" not in result.stderr
@@ -129,7 +129,7 @@ def test_a_command_says_who_keeps_it_waiting_when_the_time_is_up(
     monkeypatch.setattr(databases, "LOCK_S", 0.1)
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as shell:
         shell.execute("BEGIN IMMEDIATE")
-        text = sentence("verify", "--database", sqlite_url)
+        text = sentence("verify", "--database", sqlite_url, status=75)
     assert "another program holds a lock on the database: database is locked. End that program" in text
 
 

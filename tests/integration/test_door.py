@@ -22,11 +22,13 @@ from engine.http.app import create_app
 from engine.http.problems import UNANSWERABLE
 from engine.inbox import Submission
 from engine.store import dead_letters, inbox_table
+from engine.store.exports import steps_by_number
 from engine.views.questions import Unanswerable
 from engine.writer import Writer
 from gridpatrol.client import Server
 from gridpatrol.commands.publish import publish_there
 from lab.parts.postgres import fresh_database
+from schemas.coordinates import to_gcj02
 from schemas.events import EVENT_TYPES
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, STREET, event, noise, subject, weiyang
 from tests.support.serving import BATCH, CLOUDEVENT, Served, prepared, served, tell, wait_until
@@ -98,6 +100,19 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
 # ---- publishing ---------------------------------------------------------------------------------------------
 
 
+def test_several_events_have_a_route_of_their_own_that_reads_a_list_by_either_name(door: Served) -> None:
+    events = msgspec.json.encode([new(71), new(72) | {"actor": "NOBODY"}, {"specversion": "1.0"}])
+    for kind, accepted in ((BATCH, 2), ({"Content-Type": "application/json"}, 2)):
+        answer = door.client.post("/v1/events/batch", content=events, headers=kind | {"Prefer": "wait=20"})
+        body = answer.json()
+        assert answer.status_code == 200 and (body["accepted"], body["rejected"]) == (accepted, 1)
+        assert [item["status"] for item in body["results"]] == ["accepted", "accepted", "rejected"]
+    assert [item["outcome"] for item in body["results"][:1]] == ["duplicate"]
+    one = problem(door.client.post("/v1/events/batch", content=msgspec.json.encode(new(73)), headers=BATCH), 400)
+    assert "a JSON array of events" in one["detail"]
+    assert problem(door.client.post("/v1/events/batch", content=events, headers=CLOUDEVENT), 415)["remedy"]
+
+
 def test_an_event_is_durable_when_it_is_answered_and_says_where_to_ask(door: Served) -> None:
     sent = new(10)
     answer = door.post(sent)
@@ -119,6 +134,69 @@ def test_who_waits_gets_the_outcome(door: Served) -> None:
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=10"
     assert answer.json()["outcome"] == "done"
+
+
+def test_the_answer_says_where_it_lies_whether_its_time_is_believed_and_what_is_similar(door: Served) -> None:
+    """Whoever asks is told the same: who waits, who sends it again, who asks later, and a batch."""
+
+    def found(number: int, time: int, **where: Any) -> dict[str, Any]:
+        data = {"category": BARE, "source": "hotline", **where}
+        case = subject("WY01", 900 + number)
+        return event("report.submitted", HOTLINE, time, case=case, id=f"place-{number}", **data)
+
+    def said(answer: dict[str, Any]) -> tuple[Any, ...]:
+        return answer["place"], answer["time"], answer.get("similar", [])
+
+    now, here = now_ms(), {"lon": 108.845, "lat": 34.385}
+    first, second = found(1, now, position=here), found(2, now - 400 * DAY, position=here)
+    located = {"grid": "WY01-01", "how": "located"}
+    answer = door.post(first, Prefer="wait=10").json()
+    assert said(answer) == (located, "believed", [])
+    like = [first["subject"]]
+    answer = door.post(second, Prefer="wait=10").json()
+    assert said(answer) == said(door.get(answer["status_url"])) == (located, "clamped", like)
+    assert said(door.post(second, Prefer="wait=10").json()) == (located, "clamped", like)
+    zero, far = {"lon": 0, "lat": 0}, {"lon": 2.35, "lat": 48.85}
+    places: list[tuple[dict[str, Any], dict[str, str]]] = [
+        ({"position": far}, {"grid": "WY01", "how": "home", "remark": "off_map"}),
+        ({"position": zero}, {"grid": "WY01", "how": "home", "remark": "no_position"}),
+        ({"position": far, "grid": "WY01-02"}, {"grid": "WY01-02", "how": "sent", "remark": "off_map"}),
+        ({"position": here, "grid": "WY01-09"}, {"grid": "WY01-09", "how": "sent", "remark": "elsewhere"}),
+        ({"grid": "WY01-09"}, {"grid": "WY01-09", "how": "sent"}),
+    ]
+    events = [found(number, now, **where) for number, (where, _) in enumerate(places, 3)]
+    batch = door.batch(events, Prefer="wait=10").json()["results"]
+    assert [result["place"] for result in batch] == [place for _, place in places]
+    accepted = event("incident.accepted", STREET, now + 60_000, case=first["subject"], id="place-accepted")
+    answer = door.post(accepted, Prefer="wait=10").json()
+    assert said(answer) == ({"grid": "WY01-01"}, "clamped", [])
+    lon, lat = to_gcj02(here["lon"], here["lat"])
+    shifted = found(20, now, position={"lon": lon, "lat": lat, "crs": "GCJ02"})
+    assert door.post(shifted, Prefer="wait=10").json()["place"] == located
+    shown = door.get(f"/v1/incidents/{shifted['subject']}")
+    assert (shown["lon"], shown["lat"]) == (here["lon"], here["lat"])  # a map shows it where it is
+    counted = door.client.get("/metrics").text
+    assert 'gridpatrol_position_remarks_total{remark="off_map"} 2.0' in counted
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/operator/packs"])
+@pytest.mark.parametrize(("coding", "named"), [("gzip", "gzip"), ("BR", "br"), ("secret-word", "this encoding")])
+def test_a_compressed_body_is_refused_by_the_name_of_its_encoding(
+    door: Served, path: str, coding: str, named: str
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    body = problem(door.client.post(path, content=b"\x1f\x8b", headers=headers), 415)
+    assert body["detail"] == f"{named} is not read here"
+    assert "secret-word" not in msgspec.json.encode(body).decode()
+
+
+def test_one_event_with_a_byte_order_mark_and_a_batch_with_one_are_taken(door: Served) -> None:
+    """An editor of texts put it there, as it does in packs and files."""
+    mark = b"\xef\xbb\xbf"
+    one = door.client.post("/v1/events", content=mark + msgspec.json.encode(new(60)), headers=CLOUDEVENT)
+    assert one.status_code == 202
+    batch = door.client.post("/v1/events", content=mark + msgspec.json.encode([new(61)]), headers=BATCH)
+    assert batch.json()["accepted"] == 1
 
 
 def test_a_resend_gets_the_first_answer_and_other_content_is_a_conflict(door: Served) -> None:
@@ -382,7 +460,7 @@ def test_a_member_of_misspelt_name_is_taken_and_the_answer_names_it(door: Served
     assert [item.get("unknown") for item in results] == [["data.photo"], None, ["wether"]]
     with door.engine.database.read() as connection:
         texts = [row.body for p in range(door.engine.count) for row in inbox_table.read_all(connection, p)]
-        texts += [str(row.body) for row in connection.exec_driver_sql("SELECT body FROM facts")]
+        texts += [step.body for step in steps_by_number(connection)]
     assert any(sent["subject"] in text for text in texts)
     assert not any("photo" in text for text in texts)
     assert "photo" not in door.client.get("/metrics").text
@@ -640,6 +718,7 @@ def test_the_description_names_every_route_and_the_schema_of_every_event(door: S
     assert described["openapi"].startswith("3.1") and described["info"]["title"] == "gridpatrol"
     wanted = {
         "/v1/events",
+        "/v1/events/batch",
         "/v1/events/status",
         "/v1/incidents",
         "/v1/incidents/{id}",
@@ -651,7 +730,7 @@ def test_the_description_names_every_route_and_the_schema_of_every_event(door: S
     }
     assert wanted <= set(described["paths"])
     assert set(EVENT_TYPES) == set(described["components"]["schemas"]["Event"]["discriminator"]["mapping"])
-    body = described["paths"]["/v1/events"]["post"]["requestBody"]["content"]
+    body = described["paths"]["/v1/events/batch"]["post"]["requestBody"]["content"]
     assert "application/cloudevents-batch+json" in body
     for reference in references(described["paths"]):
         assert reference.rpartition("/")[2] in described["components"]["schemas"], reference
@@ -760,6 +839,7 @@ def test_a_pack_that_no_partition_can_work_with_is_refused_and_never_in_the_log(
     sqlite_url: str, broken: dict[str, Any], finding: str
 ) -> None:
     with prepared(sqlite_url) as engine, served(engine) as door:
+        door.batch([new(1)], Prefer="wait=10")  # its time is that of the wall from here on
         active, heads = engine.active(), dict(engine.heads)
         sent = model.encode(replace(weiyang().pack, **broken))
         body = problem(door.client.post("/v1/operator/packs", content=sent, headers=JSON), 422)
@@ -801,7 +881,7 @@ def test_figures_are_answered_for_the_days_that_are_asked_for(door: Served) -> N
     found = door.get("/v1/performance", **given)
     assert (found["grid"], found["by"], found["since"], found["until"]) == ("WY", "grid", "2026-03-01", "2026-03-31")
     for asked, why in (
-        ({"by": "colour"}, "by is none of grid, level, department, group, category, post, day"),
+        ({"by": "colour"}, "by is none of grid, level, department, group, category, post, unit, day"),
         ({"grid": "NOWHERE"}, "the active pack has no grid of this code"),
         ({"period": "decade"}, "no such period: choose one of day, week, half_month, month, quarter, half, year"),
         ({"published": "maybe"}, "published is neither true nor false"),

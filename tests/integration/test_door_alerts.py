@@ -19,7 +19,7 @@ from engine.clock import now_ms
 from engine.http import alerts
 from engine.views.alerts import place_in_feed
 from tests.integration.test_door import ACCEPTED, ELSEWHERE, door, problem, report, url
-from tests.support.builders import DAY, HOTLINE, STREET, event, instant, subject
+from tests.support.builders import DAY, HOTLINE, LEAF, STREET, event, instant, subject
 from tests.support.serving import CLOUDEVENT, Served, wait_until
 
 __all__ = ["door", "url"]
@@ -48,6 +48,8 @@ def test_alerts_are_narrowed_by_status_subtree_and_instant(door: Served) -> None
     wait_until(lambda: door.get("/v1/alerts", case=ELSEWHERE)["alerts"])
     assert {a["status"] for a in door.get("/v1/alerts", status="firing")["alerts"]} == {"firing"}
     assert {a["case"] for a in door.get("/v1/alerts", grid="WY02")["alerts"]} == {ELSEWHERE}
+    due = door.get("/v1/alerts", rung="due", clock="handle")["alerts"]
+    assert {(a["kind"], a["clock"]) for a in due} == {("due", "handle")} and ACCEPTED in {a["case"] for a in due}
     assert door.get("/v1/alerts", since=instant(now_ms() + DAY))["alerts"] == []
 
 
@@ -90,9 +92,21 @@ def test_a_line_and_an_alert_have_names_beside_their_codes_and_a_sentence_in_bot
         assert len(line["names"]["path"]) == line["path"].count("/") - 1
         assert line["sentence"]["zh"].endswith("。") and line["sentence"]["en"].endswith(".")
         assert line["names"]["path"][-1] in line["sentence"]["zh"]
-    for alert in door.get("/v1/alerts")["alerts"]:
+    for alert in (*door.get("/v1/alerts")["alerts"], *door.get("/v1/notices")["notices"]):
         assert alert["path"][-1]["name"] in alert["sentence"]["zh"]
-        assert alert["acknowledged_by"] == []
+        assert alert["names"]["recipients"] == {post["code"]: post["name"] for post in alert["recipients"]}
+        assert alert["names"]["path"] == [grid["name"] for grid in alert["path"]]
+        # By day the street accepts what has warned it, by night nothing has.
+        assert bool(alert["names"]["by"]) == bool(alert.get("ended_by")) and alert.get("acknowledged_by", []) == []
+
+
+def test_a_case_s_history_has_the_names_of_its_codes(door: Served) -> None:
+    case = door.get(f"/v1/incidents/{ACCEPTED}")
+    names = case["names"]
+    actors = {step["cause"]["actor"] for step in case["history"]} - {""}
+    told = [post for step in case["history"] for fact in step["facts"] if "to" in fact for post in fact["to"]]
+    assert actors | {*told, "XA", "WY", "WY01", LEAF} <= set(names) and STREET in told
+    assert names[LEAF] == case["path"][-1]["name"] and not set(names) & set(names.values())
 
 
 def test_a_subscriber_goes_on_after_the_last_line_that_it_heard(door: Served) -> None:

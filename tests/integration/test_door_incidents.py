@@ -6,15 +6,19 @@ The door and what has happened in its city are those of `test_door`.
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from engine.clock import now_ms
 from engine.views.incident_detail import allowed
 from schemas.events import EVENT_TYPES
+from schemas.short_numbers import short_number, spoken
 from tests.integration.test_door import (
     ACCEPTED,
     ELSEWHERE,
@@ -229,3 +233,67 @@ def test_a_case_whose_report_has_not_come_shows_what_waits_for_it(door: Served) 
     assert [row["trigger"] for row in case["allowed"]] == ["report.submitted"]
     [parked] = [fact for step in case["history"] for fact in step["facts"] if fact["fact"] == "incident.parked"]
     assert "event" not in parked
+
+
+# ---- for a spreadsheet --------------------------------------------------------------------------------------
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """CSV as a spreadsheet opens it."""
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
+
+
+def test_a_listing_is_csv_for_whoever_likes_it_better_and_links_to_its_next_page(door: Served) -> None:
+    asked = {"open": "all", "sort": "id", "limit": "2"}
+    whole = ids(door.get("/v1/incidents", open="all", sort="id"))
+    found, there = list[str](), f"/v1/incidents?{urlencode(asked)}"
+    while there:
+        page = door.client.get(there, headers={"Accept": "text/csv, application/json;q=0.5"})
+        assert page.headers["content-type"].startswith("text/csv; charset=utf-8")
+        assert page.headers["vary"].startswith("Accept") and "incidents.csv" in page.headers["content-disposition"]
+        found += [row["id"] for row in rows_of(page.content.decode())]
+        there = page.links.get("next", {}).get("url", "")
+    assert found == whole and len(found) > 2
+    plain = door.client.get("/v1/incidents", params=asked, headers={"Accept": "*/*"})
+    assert plain.headers["content-type"].startswith("application/json") and "Accept" in plain.headers["vary"].split(
+        ", "
+    )
+
+
+@pytest.mark.parametrize("route", ["/v1/alerts", "/v1/notices", "/v1/duties", "/v1/performance?by=grid&period=all"])
+def test_each_listing_of_the_door_is_csv_where_it_is_asked_for(door: Served, route: str) -> None:
+    page = door.client.get(route, headers={"Accept": "text/csv"})
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/csv")
+    rows_of(page.content.decode())
+    refused = door.client.get(f"{route.partition('?')[0]}?grid=NOWHERE", headers={"Accept": "text/csv"})
+    assert refused.status_code == 400 and refused.headers["content-type"] == "application/problem+json"
+
+
+def test_a_case_is_found_by_the_number_that_the_caller_says(door: Served) -> None:
+    number = short_number(ACCEPTED)
+    [line] = door.get("/v1/incidents", search=spoken(number))["incidents"]
+    assert (line["id"], line["short_number"], line["reference"]) == (ACCEPTED, number, "")
+    wrong = number[:-1] + str((int(number[-1]) + 1) % 10)
+    refused = problem(door.client.get("/v1/incidents", params={"search": wrong}), 400)
+    assert refused["field"] == "search" and "misheard" in refused["detail"]
+
+
+# ---- as of an instant ---------------------------------------------------------------------------------------
+
+
+def test_the_list_as_of_an_instant_says_so_and_one_to_come_is_refused_with_its_field(door: Served) -> None:
+    now = now_ms()
+    page = door.get("/v1/incidents", at=instant(now), limit=100)
+    assert (page["reading"], page["remark"]) == ("as_known_then", "") and page["as_of"]
+    known = door.get("/v1/incidents", limit=100)
+    assert known["reading"] == "now"
+    assert ids(page) == [item["id"] for item in known["incidents"] if item["state"] != "awaited"]
+    early = door.get("/v1/incidents", at="2015-07-03T17:00:00-04:00")
+    assert early["incidents"] == [] and early["remark"].startswith("nothing had arrived by then")
+    for route in ("/v1/incidents", f"/v1/incidents/{LATE}", "/v1/performance"):
+        answer = door.client.get(route, params={"at": instant(now + DAY)})
+        assert (answer.status_code, answer.json()["field"]) == (400, "at"), route
+        assert answer.json()["remedy"]
+    shown = door.get(f"/v1/incidents/{LATE}", at=instant(now))
+    assert (shown["reading"], shown["id"], len(shown["history"]) > 0) == ("as_known_then", LATE, True)

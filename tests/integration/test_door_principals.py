@@ -43,6 +43,7 @@ tokens = ["{digest_of(TOKENS["ops"])}"]
 OPEN = ("/", "/openapi.json", "/healthz", "/readyz", "/metrics")
 ASKING = [
     ("POST", "/v1/events", "actors"),
+    ("POST", "/v1/events/batch", "actors"),
     ("GET", "/v1/events/status", ""),
     ("GET", "/v1/incidents", "reads"),
     ("GET", "/v1/incidents/x", "reads"),
@@ -58,6 +59,7 @@ ASKING = [
     ("GET", "/v1/operator/clock", "operator"),
     ("POST", "/v1/operator/clock", "operator"),
     ("POST", "/v1/operator/tries", "operator"),
+    ("POST", "/v1/operator/archives", "operator"),
     ("POST", "/v1/operator/incidents/x/erasures", "operator"),
 ]
 HOLDS = {"actors": {"hotline", "app"}, "reads": {"supervision"}, "operator": {"ops"}, "": set(TOKENS) - {"new"}}
@@ -227,7 +229,7 @@ def test_a_forged_actor_is_refused_kept_and_never_in_the_log(door: Served) -> No
 def test_in_a_batch_the_forged_ones_are_refused_alone(door: Served) -> None:
     case = subject("WY03", 3)
     own = event("incident.accepted", "WY03-CHIEF", now_ms(), case=case, id="a")
-    answer = door.batch([new(3), own, {"what": "is this"}], Prefer="wait=10", **bearer("app"))
+    answer = door.batch([new(3), own, {"what": "is this"}], Prefer="wait=1", **bearer("app"))
     results = answer.json()["results"]
     assert [(item["status"], item.get("reason", "")) for item in results] == [
         ("rejected", "forbidden"),

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from engine import admission
 from engine.operations import resubmission
+from engine.policies import Policies
 from engine.principals import Principals
 from engine.slice.types import Answer
 from engine.store import dead_letters
@@ -30,6 +31,7 @@ from schemas.partition import home_of
 from schemas.samples import PHOTO
 from tests.simulation.line import NOW, Line, check_export, line_on, sample
 from tests.support.builders import DAY, HOTLINE, LEAF_CHIEF, MEMBER, STREET, event, subject
+from tests.support.examples import examples
 from tests.support.rewriting import rewritings, written_down
 
 OTHER_STREET = "WY02-01-MEMBER"
@@ -118,16 +120,16 @@ def test_the_status_of_an_event_that_several_actors_named_alike_wants_the_actor(
         send(line, comment(actor, "k"))
     with line.engine.database.read() as connection:
         with pytest.raises(AmbiguousEvent) as raised:
-            event_status(connection, AskedEvent("app/test", "k", subject()))
+            event_status(connection, Policies(), AskedEvent("app/test", "k", subject()))
         assert raised.value.field == "actor"
-        found = event_status(connection, AskedEvent("app/test", "k", subject(), MEMBER))
+        found = event_status(connection, Policies(), AskedEvent("app/test", "k", subject(), MEMBER))
         assert (found.outcome, found.position) == ("done", line.engine.heads[0] - 1)
 
 
 # ---- any sequence of resends --------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_sequence_of_resends_has_one_effect_for_each_actor(line: Line, data: st.DataObject) -> None:
     """Restamped and written down anew is `duplicate`, another meaning is `conflict`, someone else's is its own."""
@@ -249,7 +251,7 @@ def test_an_event_that_waited_in_vain_is_replayed_and_its_sender_told_so(databas
         with line.engine.database.read() as connection:
             [letter] = dead_letters.listed(connection)
             body = dead_letters.read_sealed(connection, letter.token)
-        again = resubmission.resubmission(letter, body, 1, Principals())
+        again = resubmission.resubmission(letter, body, letter.at, 1, Principals())
         line.engine.append([again], NOW + 2 * DAY)
         line.engine.drain()
         assert rows(line, "k") == [("WY01", MEMBER, "done")]
@@ -264,7 +266,7 @@ def test_a_resend_of_a_parked_event_says_what_it_waits_for(line: Line) -> None:
     assert first.wait == again.wait is not None
     assert first.wait is not None and first.wait.waits_for == ("gridpatrol.report.submitted.v1",)
     with line.engine.database.read() as connection:
-        status = event_status(connection, AskedEvent("app/test", "k"))
+        status = event_status(connection, Policies(), AskedEvent("app/test", "k"))
     assert (status.outcome, status.waits_for, status.until) == (
         "parked",
         ["gridpatrol.report.submitted.v1"],

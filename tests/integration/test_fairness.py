@@ -8,7 +8,7 @@ alert is told, how much a turn does at most, and how much lies before a neighbou
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -24,8 +24,9 @@ from engine.fair_queue import Full
 from engine.inbox import Submission
 from engine.principals import LOCAL
 from engine.runtime import Engine
-from engine.store import dead_letters
+from engine.store import dead_letters, recording
 from engine.store.dead_letters import DeadLetter
+from engine.store.rows import InboxRow
 from engine.writer import Ask, Writer
 from schemas.refusals import Reason, Refusal
 from tests.integration.test_door import new, problem, report
@@ -154,6 +155,46 @@ def test_at_a_gateway_a_neighbours_event_enters_the_log_behind_one_turn_of_anoth
     cluster.settle()
     assert neighbour.outcome is not None and neighbour.outcome.result(0).outcome == "done"
     assert stored(cluster.gateway, "dead_letters") == len(flood)
+
+
+def test_a_gateway_appends_what_comes_alone_at_once_and_what_follows_it_together(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.install()
+    turned = Gateway(cluster.gateway)
+    turned.clock = lambda: turned.began_s
+    assert turned.run_once() == 0.0, "after silence nothing is rested"
+    first = turned.submit(submission(cluster.gateway, new(1), "one"))
+    assert turned.run_once() == gateways.APART_S <= 0.05 and first.durable.done()
+    messages, append = list[int](), cluster.gateway.inbox.append
+
+    def counted(wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+        messages.append(len(wanted))
+        return append(wanted, now)
+
+    monkeypatch.setattr(cluster.gateway.inbox, "append", counted)
+    asks = [turned.submit(submission(cluster.gateway, new(number), "one")) for number in range(2, 12)]
+    turned.run_once()
+    assert messages == [10] and durable(asks) == 10, "one message to the brokers for all that came meanwhile"
+
+
+def test_a_gateway_asks_once_for_the_outcomes_of_all_whose_senders_wait(cluster: Cluster) -> None:
+    cluster.install()
+    cluster.worker()
+    cluster.settle()
+    turned = Gateway(cluster.gateway)
+    asks = [turned.submit(submission(cluster.gateway, new(number), "one"), wait=True) for number in range(1, 11)]
+    asks.append(turned.submit(asks[0].submission, wait=True))
+    turned.write_batch()
+    cluster.settle()
+    recorder = recording.Recorder(cluster.gateway.database)
+    assert turned.look()
+    outcomes = [ask.outcome.result(0).outcome for ask in asks if ask.outcome is not None]
+    assert outcomes == ["done"] * 10 + ["duplicate"]
+    [transaction] = recorder.transactions
+    assert len(transaction.statements) == 3, (
+        "how far they are, what is known of all, whether there is a letter of the repetition"
+    )
 
 
 @pytest.mark.parametrize("why", ["nobody decides", "held back for too long", "it is to stop"])

@@ -10,20 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from engine.slice.open_counts import changes
 from engine.slice.writes import case_row
-from engine.store import inbox_table, incident_queries, open_counts, slices, writes
+from engine.store import alerts, inbox_table, incident_queries, open_counts, slices, writes
 from engine.store.database import Database, open_database
+from engine.store.figures import Selection
 from engine.store.incident_queries import After, Filters, HeldBy
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
 from engine.store.tables import partitions
-from engine.views.incident_list import work_of
+from engine.views.incident_list import IncidentQuestion, found_page, work_of
+from engine.views.names import Names
+from engine.views.present import Present
 from engine.views.questions import BadQuestion
+from schemas.short_numbers import check_digit, short_number, spoken
 from tests.support.builders import subject, weiyang
+from tests.support.examples import examples
 from workflows.case import Case, Clock, Owner
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, comes_up
 from workflows.definitions.incident import INCIDENT
 
 NOW = 1_772_413_200_000
@@ -61,7 +66,7 @@ def case(number: int, *clocks: Clock, closed: int | None = None, **fields: Any) 
 def write(database: Database, *found: Case, partition: int = 0) -> None:
     """Keep cases."""
     with database.begin() as connection:
-        slices.write_cases(connection, [case_row(c, partition, None) for c in found])
+        slices.write_cases(connection, [case_row(c, partition, comes_up(c)) for c in found])
         open_counts.change(connection, changes((partition, None, c) for c in found))
 
 
@@ -89,7 +94,7 @@ def test_the_same_deadline_is_ordered_by_id(database: Database) -> None:
     assert ask(database, "-due_at") == [3, 2, 1]
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(
     dues=st.lists(st.none() | st.integers(NOW - 3, NOW + 3), min_size=1, max_size=12),
     limit=st.integers(1, 5),
@@ -233,6 +238,58 @@ def test_cases_of_several_kinds_are_one_list(database: Database) -> None:
     assert ask(database, "id", definitions=("service_request",)) == [2, 4]
 
 
+# ---- what a caller says ---------------------------------------------------------------------------------------
+
+
+def found(database: Database, search: str, **more: Any) -> list[int]:
+    """The numbers of the cases that a search finds, page by page of two."""
+    numbers, cursor = list[int](), ""
+    while True:
+        question = IncidentQuestion(search=search, limit=2, cursor=cursor, **more)
+        with database.read() as connection:
+            page = found_page(connection, Names(weiyang()), question, Present(NOW, "now", NOW))
+        numbers += [int(line.id[-12:], 16) for line in page.incidents]
+        if page.next is None:
+            return numbers
+        cursor = page.next
+
+
+def test_a_case_is_found_by_what_the_caller_says_whatever_became_of_it(database: Database) -> None:
+    write(database, *(case(number, reference="2026-17" if number % 2 else "") for number in range(1, 6)))
+    write(database, case(6, closed=NOW, reference="101001354519"), case(7, definition="service_request"))
+    assert found(database, "2026-17") == [1, 3, 5]
+    assert found(database, " 101001354519 ") == [6]
+    assert found(database, spoken(short_number(subject("WY01", 7)))) == [7]
+    assert found(database, short_number(subject("WY01", 6)), grid="WY02") == []
+    assert found(database, subject("WY01", 2)) == [2]
+    assert found(database, "") == found(database, "101 001 354 519") == []
+
+
+def test_cases_that_share_a_number_are_all_listed(database: Database) -> None:
+    write(database, case(1), case(2), case(3))
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE cases SET short_number = '482913604'")
+    assert found(database, "482 913 604") == [1, 2, 3]
+
+
+def test_a_number_that_was_misheard_is_told_unless_it_is_somebody_s_reference(database: Database) -> None:
+    right = short_number(subject("WY01", 1))
+    wrong = right[:3] + str((int(right[3]) + 1) % 10) + right[4:]
+    write(database, case(1), case(2, reference="111222334"))
+    with pytest.raises(BadQuestion, match="a digit was misheard") as told:
+        found(database, wrong)
+    assert told.value.field == "search"
+    assert check_digit("111222334") != "0"
+    assert found(database, "111222334") == [2]
+
+
+def test_a_search_goes_along_the_indexes_of_what_it_asks(database: Database) -> None:
+    wanted, sought = Filters(now=NOW, open=None), {"reference": "17", "id": "17", "short_number": "482913604"}
+    [plan] = plans(database, lambda c: incident_queries.read_found(c, wanted, sought, "", 50))
+    assert "cases_reference" in plan and "cases_short_number" in plan and "cases_due" not in plan
+    assert "SCAN cases" not in plan and "Seq Scan" not in plan
+
+
 def test_the_earliest_due_instant_is_one_look_per_partition(database: Database) -> None:
     [plan] = plans(database, incident_queries.read_first_due)
     assert "cases_next" in plan
@@ -332,3 +389,44 @@ def test_a_code_that_nobody_has_is_refused_by_the_name_of_what_was_asked() -> No
     with pytest.raises(BadQuestion) as refused:
         work_of("nobody", weiyang())
     assert refused.value.field == "holder"
+
+
+def test_what_waits_to_be_told_is_found_without_reading_two_days_of_alerts(database: Database) -> None:
+    """A city's patrols that lapsed at midnight wait for the morning, and every second is asked who does."""
+    (plan,) = plans(database, lambda c: alerts.read_waiting(c, (NOW, ""), NOW + 1000, NOW - 48 * HOUR, 501))
+    assert "alerts_waiting" in plan and "alerts_raised" not in plan, plan
+    assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
+# ---- standing counts ----------------------------------------------------------------------------------------
+
+
+def test_a_cell_that_came_to_nothing_is_told_to_nobody_and_is_gone_after_a_sweep(database: Database) -> None:
+    missed = structs.replace(clock("total", NOW - HOUR), breached=True)
+    stays, ends = case(1, missed), case(2, missed, owner=Owner("WY02", 3))
+    write(database, stays, ends, partition=1)
+
+    def told(connection: Connection) -> list[list[Any]]:
+        every = Selection(definition="incident", by="level")
+        read = open_counts.by_state(connection), open_counts.late_by_hour(connection)
+        return [*read, open_counts.by_place(connection, every), open_counts.by_holder(connection, every)]
+
+    def stored(connection: Connection) -> int:
+        return connection.exec_driver_sql("SELECT count(*) FROM open_counts").scalar_one()
+
+    with database.begin() as connection:
+        both = stored(connection)
+        open_counts.change(connection, changes([(1, ends, structs.replace(ends, closed=NOW, clocks=()))]))
+        without = told(connection)
+        assert stored(connection) == both
+        open_counts.sweep(connection, [0])
+        assert stored(connection) == both
+        open_counts.sweep(connection, [0, 1])
+        assert told(connection) == without and 0 < stored(connection) < both
+        open_counts.change(connection, changes([(1, stays, structs.replace(stays, closed=NOW, clocks=()))]))
+        assert told(connection) == [[], [], [], []]
+
+
+def test_a_case_whose_cells_stay_changes_no_count() -> None:
+    before = case(1, clock("total", NOW), clock("handle", NOW))
+    assert changes([(0, before, structs.replace(before, seq=2, clocks=before.clocks[:1]))]) == []

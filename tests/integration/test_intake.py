@@ -39,6 +39,7 @@ from schemas.partition import home_of, partition_of
 from schemas.topics import Topics
 from tests.integration.test_door import report
 from tests.support.builders import HOTLINE, MEMBER, event, instant, noise, subject
+from tests.support.stored_texts import of_texts
 
 PARTITIONS = 8
 TOKEN = new_token()
@@ -429,7 +430,7 @@ def _check_replay(place: Place, folder: Path) -> None:
         ):
             with place.database.read() as first, again.database.read() as second:
                 rows = [tuple(row) for row in first.exec_driver_sql(sql)]
-                assert rows == [tuple(row) for row in second.exec_driver_sql(sql)]
+                assert rows == [tuple(row) for row in second.exec_driver_sql(of_texts("sqlite", sql))]
             assert rows
 
 

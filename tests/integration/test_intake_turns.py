@@ -30,7 +30,7 @@ from engine.inbox import Submission
 from engine.principals import Principals
 from engine.store import dead_letters
 from engine.store.rows import LETTER_TEXTS
-from engine.wall_clock import DAY_MS, EVEN_MS
+from engine.wall_clock import DAY_MS, EVEN_MS, JUMP_MS
 from lab.parts.topics import Sent, by_kafka_python
 from schemas.refusals import Reason, Refusal
 from tests.integration.test_door import report
@@ -196,7 +196,7 @@ def test_a_gateway_that_doubts_its_clock_takes_nothing_and_what_systems_publish_
     cluster.gateway.wall.read = lambda: Reading(now_ms() + shifted[0] + slept[0], boot_ms() + slept[0])
     publish(intake, 1)
     turn(intake, lambda: forwarded(intake) == 1)
-    shifted[0] = 400 * DAY_MS
+    shifted[0] = 400 * DAY_MS + JUMP_MS  # two clocks are read one after the other: a moment apart
     publish(intake, 2)
     wait_until(lambda: cluster.gateway.wall.belief.doubt)
     ask = intake.writer.submit(Submission(0, "event", "hotline", "{}"))

@@ -23,6 +23,7 @@ from lab.runs import engine_on, replayed, storm
 from schemas import facts
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on, sample
 from tests.support.builders import DAY, subject
+from tests.support.stored_texts import of_texts
 from workflows.policy.model import Pack
 
 POISON = "POISON-1"
@@ -33,7 +34,7 @@ def refuse(database: Database, table: str, condition: str) -> None:
     with database.begin() as connection:
         if database.dialect == "sqlite":
             connection.exec_driver_sql(
-                f"CREATE TRIGGER refused BEFORE INSERT ON {table} WHEN {condition} "
+                f"CREATE TRIGGER refused BEFORE INSERT ON {table} WHEN {of_texts('sqlite', condition)} "
                 "BEGIN SELECT RAISE(ABORT, 'not storable here'); END"
             )
         else:
@@ -228,18 +229,18 @@ def test_in_a_replay_poison_is_isolated_as_well_and_the_exported_log_agrees(
         runs.install(engine, runs.pack_of("weiyang"))
         sick = "NEW.case_id LIKE '%07' AND NEW.body LIKE '%\"breach\":true%'"
         refuse(engine.database, "facts", f'NEW.cause LIKE \'%"id":"0013-%\' OR ({sick})')
-        replayed(engine, storm(2, 30))
+        replayed(engine, storm(2, 20))
         runs.check_whole(engine)
         poisoned = runs.facts(engine)
         with engine.database.read() as connection:
             failed = connection.exec_driver_sql("SELECT case_id FROM dead_letters WHERE reason = 'failed'").scalars()
-            assert {case[-2:] for case in failed} <= {"13", "07"}
+            assert {case[-2:] for case in failed} == {"07", "13"}
         assert not any(row for case, rows in poisoned.items() if case.endswith("0013") for row in rows)
         with engine_on(f"sqlite:///{tmp_path / 'again.db'}", 4, 1, 1) as again:
             replay_log(again, export_log(engine))
             assert runs.steps(again) == runs.steps(engine)
     with engine_on(f"sqlite:///{tmp_path / 'plain.db'}", 4) as plain:
-        replayed(plain, storm(2, 30))
+        replayed(plain, storm(2, 20))
         others = {case: rows for case, rows in runs.facts(plain).items() if not case.endswith(("0013", "0007"))}
         assert {case: rows for case, rows in poisoned.items() if case in others} == others
 

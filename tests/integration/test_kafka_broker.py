@@ -1,21 +1,20 @@
-"""The broker that all other Kafka tests stand on is a real one, and says so when it cannot be had."""
+"""The broker that all other Kafka tests stand on is a real one, and says so when it cannot be had.
+
+What one with passwords refuses stands in test_wire_security.py, beside what our own clients say then.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ACL, ACLOperation, ACLPermissionType, NewTopic, ResourcePattern, ResourceType
-from kafka.errors import AuthorizationError, KafkaTimeoutError, TopicAuthorizationFailedError
+from kafka.admin import NewTopic
 
 from lab.parts import kafka
 from lab.parts.kafka_jars import ELSE, LISTED, KafkaUnavailable, Parts, fetch_jars, find_java, find_parts
 from tests.support.serving import wait_until
-
-USERS = {"writer": "right-password", "stranger": "another-password"}
 
 
 def create(topic: str, **client) -> None:
@@ -51,13 +50,6 @@ def stored(topic: str, count: int, **client) -> list[bytes]:
     return values
 
 
-@pytest.fixture(scope="module")
-def secured(kafka_parts: Parts) -> Iterator[kafka.Broker]:
-    with kafka.running_broker(users=USERS) as broker:
-        create("reports", **broker.client())
-        yield broker
-
-
 def test_what_is_sent_comes_back_in_order(kafka_server, kafka_prefix):
     topic = f"{kafka_prefix}reports"
     create(topic, bootstrap_servers=kafka_server)
@@ -71,36 +63,6 @@ def test_the_topics_of_a_test_go_with_it(kafka_server):
     admin = KafkaAdminClient(bootstrap_servers=kafka_server)
     wait_until(lambda: f"{prefix}reports" not in admin.list_topics())
     admin.close()
-
-
-def test_a_user_does_what_the_access_list_allows_and_nothing_else(secured):
-    topic = ResourcePattern(ResourceType.TOPIC, "reports")
-    may_write = ACL("User:writer", "*", ACLOperation.WRITE, ACLPermissionType.ALLOW, topic)
-    admin = KafkaAdminClient(**secured.client())
-    admin.create_acls([may_write])
-    admin.close()
-    produce("reports", b"1", **secured.client("writer"))
-    assert stored("reports", 1, **secured.client()) == [b"1"]
-    with pytest.raises(TopicAuthorizationFailedError):
-        stored("reports", 1, **secured.client("writer"))
-    with pytest.raises(AuthorizationError):
-        produce("reports", b"2", **secured.client("stranger"))
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"sasl_plain_password": "wrong"},
-        {"sasl_plain_username": "nobody"},
-        {"security_protocol": "SASL_PLAINTEXT"},
-        # Signed by nobody whom the system knows.
-        {"ssl_cafile": None},
-    ],
-    ids=lambda wrong: next(iter(wrong)),
-)
-def test_who_cannot_show_who_he_is_gets_no_connection(secured, wrong):
-    with pytest.raises(KafkaTimeoutError, match="bootstrap"):
-        KafkaAdminClient(**secured.client("writer") | wrong, bootstrap_timeout_ms=1000)
 
 
 def test_a_broker_that_does_not_start_says_why(kafka_parts):

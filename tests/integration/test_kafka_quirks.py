@@ -170,6 +170,7 @@ def test_a_partition_that_was_paused_in_a_fetch_goes_on_only_with_help(consumer:
     assert fetched() == [0, 1, 2, 3]
     consumer.pause(place)
     assert fetched() == []  # the rest of the fetch is put aside
+    assert kafka_quirks.with_rest_of_fetch(consumer) == {0}
     # An exhausted fetch of another partition lies where the library looks for None.
     consumer._fetcher._next_partition_records = Exhausted()
     consumer.resume(place)
@@ -202,6 +203,24 @@ class Rebalancing:
 
     def group_metadata(self) -> Any:
         return SimpleNamespace(state=MemberState.REBALANCING if self.polls < 3 else MemberState.STABLE)
+
+
+def test_a_consumer_waits_for_company_now_and_not_then(consumer: KafkaConsumer, topic: str) -> None:
+    place, made = TopicPartition(topic, 0), {"fetch_min_bytes": 1, "fetch_max_wait_ms": 500}
+    consumer.assign([place])
+    came: list[bytes] = []
+    for wait_ms in (40, 0):
+        kafka_quirks.fetch_together(consumer, wait_ms)
+        asked = {name: consumer._fetcher.config[name] for name in made}
+        assert (
+            asked
+            == (made | {"fetch_min_bytes": kafka_quirks.TOGETHER_BYTES, "fetch_max_wait_ms": 40}, made)[not wait_ms]
+        )
+        consumer.seek_to_beginning()
+        came = []
+        while len(came) < 10:  # less than is waited for: it comes all the same
+            came += [message.value for message in consumer.poll(1000).get(place, ())]
+    assert came == [b"%d" % number for number in range(10)]
 
 
 def test_nothing_comes_between_two_polls_of_a_change_of_the_group() -> None:

@@ -24,7 +24,7 @@ from lab.runs import engine_on, month, replayed, storm
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, list[bytes]]]:
     """A storm on 4 partitions, and its log."""
     with engine_on(f"sqlite:///{tmp_path_factory.mktemp('exported') / 'a.db'}", 4) as engine:
-        replayed(engine, storm(3))
+        replayed(engine, storm(3, 30))
         yield engine, list(export_log(engine))
 
 

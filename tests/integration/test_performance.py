@@ -29,9 +29,10 @@ from lab import runs
 from schemas import facts
 from schemas.members import Fact
 from tests.support.builders import at, changed, instant, weiyang
+from tests.support.examples import examples
 from tests.support.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
 from tests.support.serving import prepared, served
-from tests.unit.test_fold import figures
+from tests.unit.test_fold import figures, rectified
 from workflows.definitions import DEFINITIONS
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.figures import Rate, period_bounds
@@ -56,7 +57,7 @@ def stored(database) -> dict[tuple[str, tuple[object, ...]], int]:
 
 def drain(database, limit=500) -> int:
     total = 0
-    while read := consume(database, limit):
+    while read := consume(database, limit=limit):
         total += read
     return total
 
@@ -134,7 +135,7 @@ def _choices(numbers):
     return [Choice(n, spans[n % 4], (0, 90 * MINUTE)[n % 5 == 0], n % 4) for n in numbers]
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(plots, st.lists(st.integers(0, 7), max_size=60), st.integers(1, 40))
 def test_any_history_folds_to_the_same_figures_whatever_the_slices(tmp_path_factory, plots, order, limit):
     database = open_database(f"sqlite:///{tmp_path_factory.mktemp('fold') / 'a.db'}")
@@ -193,9 +194,9 @@ def test_the_whole_city_in_one_row(db):
         "without_deadline": 1,
     }
     assert {measure: row.counts[measure] for measure in expected} == expected
-    assert row.close_rate == Rate(3, 4, 7500)
-    assert row.on_time_rate == Rate(2, 4, 5000)
-    assert row.rework_rate == Rate(0, 0, None)
+    assert row.close_rate == Rate(3, 4, 7500, True)
+    assert row.on_time_rate == Rate(2, 4, 5000, True)
+    assert row.rework_rate == Rate(0, 0, None, True)
     assert (row.durations_n, row.median_ms, row.p90_ms) == (4, 2 * DAY, 9 * DAY)
     assert (row.n, row.thin) == (4, True)
 
@@ -292,6 +293,70 @@ def test_what_became_of_a_clock_is_asked_by_the_unit_that_is_charged(db, by):
     assert min(compared["accept"], compared["handle"]) > 2 and compared["verify"] > 0
 
 
+UNITS = {
+    "": {"on_time:rectify": 2},
+    "SITE-1": {"void:rectify": 2, "breach:rectify": 2},
+    "SITE-2": {"on_time:rectify": 2},
+    "SITE-3": {"on_time:rectify": 2, "void:rectify": 1, "breach:rectify": 1},
+}
+"""What became of the orders of two cases, of which one was merged at last."""
+
+
+def test_what_became_of_ordered_rectifications_is_told_by_the_responsible_unit(db):
+    """Beside the department that is charged: of all departments, of that one, of another one; and verified by SQL."""
+    running = rectified(2, upto=12)
+    running.until(running.now + 2 * DAY)
+    lives = [rectified(1).life, running.life]
+    write(db, numbered(shuffled([life.steps for life in lives], [1, 0, 0, 1] * 9)), [life.case for life in lives])
+    for limit in (1, 7, 500):
+        drain(db, limit)
+    assert [m for m in verify.verify(db) if m.what in ("figure", "outcome", "contribution")] == []
+    for asked, expected in (({}, UNITS), ({"department": "WY-URBAN"}, UNITS), ({"department": "WY-GREEN"}, {})):
+        rows = figure_rows(db, weiyang(), definition="incident", by="unit", **asked)
+        assert {row.key: row.counts for row in rows} == expected
+        assert [row.name for row in rows] == [row.key for row in rows]
+    rates = {row.key: (row.on_time_rate.numerator, row.n, row.durations_n) for row in rows_by_unit(db)}
+    assert rates == {"": (2, 2, 2), "SITE-1": (0, 0, 0), "SITE-2": (2, 2, 2), "SITE-3": (2, 2, 2)}
+    days = rows_by_unit(db, since=20260305, until=20260331)
+    assert {row.key: row.counts for row in days} == {"SITE-3": {"void:rectify": 1, "breach:rectify": 1}}
+    whole = figure_rows(db, weiyang(), definition="incident", clock="rectify")[0].counts
+    stopped = {name: sum(counts.get(name, 0) for counts in UNITS.values()) for name in whole}
+    assert whole == stopped | {"breach:rectify": stopped["breach:rectify"] + 1}  # one runs still, and is late
+
+
+def rows_by_unit(database, **asked) -> list[performance.FigureRow]:
+    return figure_rows(database, weiyang(), definition="incident", by="unit", clock="rectify", **asked)
+
+
+def test_what_was_published_of_a_unit_is_not_restated_by_what_stops_later(db):
+    """A clock counts on the day on which its end arrived; the month after has what came too late for this one."""
+    teller = rectified(upto=7)
+    assert teller.say("rectification.completed", "WY-URBAN-H", 40 * DAY, stage=2)
+    write(db, numbered(teller.steps), [teller.case])
+    drain(db)
+    march = {row.key: row for row in rows_by_unit(db, period="month", day=20260315, published=True)}
+    assert sorted(march) == ["SITE-1", "SITE-2"]
+    assert [(row.restated, row.published and row.published.counts == row.counts) for row in march.values()] == [
+        (False, True),
+        (False, True),
+    ]
+    (april,) = rows_by_unit(db, period="month", day=20260415)
+    assert (april.key, april.counts) == ("SITE-3", {"overdue:rectify": 1, "breach:rectify": 1})
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"definition": "service_request"}, "by"),
+        ({"definition": "incident", "clock": "handle"}, "clock"),
+    ],
+)
+def test_a_clock_whose_orders_name_no_unit_is_refused_by_unit(asked, field):
+    with pytest.raises(BadQuestion) as refused:
+        performance.select(weiyang(), by="unit", **asked)
+    assert refused.value.field == field
+
+
 def key_of_unit(by: str, unit: facts.Unit, category: str) -> str:
     """The key under which a reading by this has what is charged to a unit."""
     keys = {"grid": unit.grid, "department": unit.department, "level": str(unit.level), "category": category, "": ""}
@@ -350,6 +415,9 @@ def test_the_names_of_the_active_pack_stand_beside_the_codes(db):
     policy = weiyang()
     (row,) = figure_rows(db, policy, by="grid", level=2)
     assert (row.key, row.name) == ("WY", policy.grids["WY"].name)
+    levels = {str(level.level): level.name_zh for level in policy.pack.levels}
+    rows = figure_rows(db, policy, by="level")
+    assert len(rows) > 1 and {row.key: row.name for row in rows}.items() <= levels.items()
 
 
 def test_few_cases_are_marked_as_thin(db):
@@ -425,10 +493,10 @@ def test_what_arrives_after_the_days_of_grace_restates_what_was_published(db):
     policy = weiyang()
     (now,) = figure_rows(db, policy, period="month", day=20260315, published=True)
     assert now.restated is True
-    assert now.close_rate == Rate(2, 2, 10000)
+    assert now.close_rate == Rate(2, 2, 10000, True)
     assert now.published is not None
-    assert now.published.close_rate == Rate(1, 2, 5000)
-    assert now.published.on_time_rate == now.on_time_rate == Rate(1, 2, 5000)
+    assert now.published.close_rate == Rate(1, 2, 5000, True)
+    assert now.published.on_time_rate == now.on_time_rate == Rate(1, 2, 5000, True)
     (day,) = figure_rows(db, policy, period="day", day=20260302, published=True)
     assert day.restated is False
 
@@ -587,7 +655,7 @@ def test_figures_folded_anew_are_the_same_also_after_an_interruption(db):
         connection.exec_driver_sql("DELETE FROM contributions")
     assert rebuild(db) == len(steps)
     assert stored(db) == {}
-    assert consume(db, 5) > 0  # and then it was interrupted
+    assert consume(db, limit=5) > 0  # and then it was interrupted
     drain(db)
     assert stored(db) == before
     assert [m for m in verify.verify(db, live=True) if m.what in ("figure", "outcome", "contribution")] == []

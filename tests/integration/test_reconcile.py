@@ -17,8 +17,11 @@ from engine.store.database import open_database
 from lab.parts.postgres import fresh_database
 from schemas.partition import home_of, partition_of
 from tests.support.builders import BARE, DAY, HOTLINE, LEAF, STREET, at, event, instant, subject, weiyang
+from tests.support.examples import examples
 from tests.support.histories import MINUTE, Choice, Teller, as_before, live, plots, write
 from tests.support.serving import prepared, tell
+from tests.support.stored_texts import of_texts
+from tests.unit.test_fold import rectified
 
 PARTITIONS = 3
 
@@ -45,9 +48,9 @@ def fill(database, lives) -> None:
 
 
 def drain(database) -> None:
-    while consume.consume(database, 50):
+    while consume.consume(database, limit=50):
         pass
-    while consume_alerts(database, 50, now=at("2027-01-01 00:00")):
+    while consume_alerts(database, limit=50, now=at("2027-01-01 00:00")):
         pass
 
 
@@ -67,7 +70,8 @@ def random_lives(count: int):
 
 
 def told_lives():
-    """An overdue request that is acknowledged, and an incident that a street cannot handle alone."""
+    """An overdue request that is acknowledged, an incident that a street cannot handle alone, and two in which units
+    are ordered to rectify."""
     seen = Teller(101)
     due = instant(seen.now + 1440 * MINUTE)
     assert seen.say(
@@ -89,7 +93,7 @@ def told_lives():
     assert before.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01", deadline=due)
     assert before.say("incident.acknowledged", "WY01-CHIEF", 2 * 1440 * MINUTE)
     assert before.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
-    return [seen.life, high.life, as_before(before.life)]
+    return [seen.life, high.life, rectified(104).life, rectified(105, upto=3).life, as_before(before.life)]
 
 
 LIVES = [*random_lives(40), *told_lives()]
@@ -119,7 +123,8 @@ def after(database, sql: str) -> list[Mismatch]:
     """What verification finds after a change."""
     found: list[Mismatch] = []
     with suppress(RollBack), database.begin() as connection:
-        assert connection.exec_driver_sql(sql).rowcount > 0, f"nothing was changed by: {sql}"
+        changed = connection.exec_driver_sql(of_texts(database.dialect, sql)).rowcount
+        assert changed > 0, f"nothing was changed by: {sql}"
         found += mismatches(connection)
         raise RollBack
     return found
@@ -127,7 +132,7 @@ def after(database, sql: str) -> list[Mismatch]:
 
 def one(database, sql: str):
     with database.read() as connection:
-        return connection.exec_driver_sql(sql).scalar_one()
+        return connection.exec_driver_sql(of_texts(database.dialect, sql)).scalar_one()
 
 
 def test_what_the_engine_and_its_consumers_leave_behind_is_consistent(db):
@@ -147,7 +152,7 @@ def test_the_histories_of_these_tests_are_worth_verifying(db):
     assert one(db, f"SELECT count(*) FROM alerts WHERE acknowledged_by <> '[]' AND {before}") > 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(plots)
 def test_any_history_is_consistent(tmp_path_factory, plots):
     database = open_database(f"sqlite:///{tmp_path_factory.mktemp('verify') / 'a.db'}")
@@ -197,6 +202,10 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"UPDATE facts SET definition = '' WHERE {LAST}", "step", "definition"),
         (f"UPDATE outcomes SET definition = '' WHERE case_id = {CLOSED}", "outcome", "definition"),
         ("UPDATE alerts SET definition = '' WHERE kind = 'due'", "alert", "definition"),
+        ("UPDATE deliveries SET definition = 'duty' WHERE number = 3", "delivery", "line 3 definition"),
+        # Who must act.
+        ("UPDATE cases SET holder = 'WY09' WHERE holder = 'WY01'", "case", "holder"),
+        ("UPDATE cases SET holder_department = 'WY-OTHER' WHERE holder <> ''", "case", "holder_department"),
         # Standing counts.
         ("UPDATE open_counts SET value = value + 1 WHERE what = 'state'", "open count", "state"),
         ("UPDATE open_counts SET late = 'none' WHERE what = 'place' AND late = 'missed'", "open count", "missed"),
@@ -211,7 +220,11 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"UPDATE outcomes SET charged_post = 'X' WHERE case_id = {CLOSED}", "outcome", "charged_post"),
         (f"UPDATE outcomes SET consumed = consumed + 1 WHERE case_id = {CLOSED}", "outcome", "consumed"),
         (f"UPDATE outcomes SET claimed = NOT claimed WHERE case_id = {CLOSED}", "outcome", "claimed"),
+        (f"UPDATE outcomes SET unit = 'SITE-1' WHERE case_id = {CLOSED}", "outcome", "unit"),
+        (f"UPDATE outcomes SET lapsed = NOT lapsed WHERE case_id = {CLOSED}", "outcome", "lapsed"),
+        ("UPDATE outcomes SET unit = 'SITE-2' WHERE unit <> ''", "outcome", "rectify"),
         # Contributions: what a case still holds.
+        ("UPDATE contributions SET body = replace(body, 'SITE-1', 'SITE-2')", "contribution", "unit"),
         ("UPDATE contributions SET body = '[[]]'", "contribution", "total"),
         # Alerts.
         ("UPDATE alerts SET status = 'firing' WHERE status = 'resolved'", "alert", "status"),

@@ -120,6 +120,19 @@ def test_lines_that_are_no_events_are_kept_with_their_bytes_and_the_reason(sqlit
             )
 
 
+def test_a_line_that_is_refused_first_of_all_is_dated_as_it_says_itself_and_not_1969(sqlite_url: str) -> None:
+    first = json.dumps(event("report.submitted", "WY01-01-MEMBER", NOW, category="No Q", source="patrol")).encode()
+    with engine_on(sqlite_url) as engine:
+        install(engine, pack_of("weiyang"))
+        result = replay_events(engine, [first, b'{"specversion":"1.0"}'], "city", until=NOW + DAY)
+        assert result.rejected == 2
+        with engine.database.read() as connection:
+            letters: dict[str, int] = dict(connection.exec_driver_sql("SELECT event_id, at FROM dead_letters").all())
+    assert letters.pop("e1") == NOW
+    [undated] = letters.values()
+    assert undated > NOW
+
+
 def test_lines_out_of_order_arrive_when_the_latest_before_them_did(sqlite_url: str) -> None:
     with line_on(sqlite_url) as line:
         said = [

@@ -16,6 +16,7 @@ from engine.store.rows import StepRow
 from lab import runs
 from lab.runs import engine_on, month, replayed, storm
 from schemas import facts
+from tests.support.examples import examples
 
 
 class Outcome(msgspec.Struct):
@@ -94,7 +95,7 @@ def test_a_month_of_a_city_is_the_same_in_slices_of_1_and_500_on_both_databases(
     assert outcome(other, month(), 1, 500, 1000) == whole
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(15))
 @given(
     seed=st.integers(0, 10**6),
     partitions=st.sampled_from([1, 2, 32]),

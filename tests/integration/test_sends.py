@@ -29,11 +29,12 @@ from lab.runs import engine_on
 from schemas import facts
 from schemas.kinds.incident import Absorbed
 from tests.integration.test_isolation import damage, refuse, relent, tick
+from tests.integration.test_migrations import to
 from tests.integration.test_standing import SECRET, broken, check_as_clean, check_beside, restarted, work
 from tests.simulation.line import DUE, NOW, Line, check_export, line_on
 from tests.support.builders import HOUR, subject
 from tests.support.errands import Owed, Passed, errands
-from workflows import birth, sla
+from workflows import birth, merging, sla
 from workflows.case import Clock
 from workflows.decision import Decision
 
@@ -110,6 +111,39 @@ def test_what_a_survivor_s_deadline_does_is_its_own_and_a_parked_event_is_given_
     tick(line, DUE + 1)
     assert line.breaches(1) and not line.breaches(2)
     sound(line, tmp_path)
+
+
+@pytest.mark.parametrize("first", ["a word", "a deadline"])
+def test_a_survivor_of_an_earlier_release_hears_after_the_upgrade_which_others_go_on_in_it(
+    line: Line, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """That release told it nothing: it could be withdrawn, and its end was told to nobody who had reported the same."""
+    line.report(1)
+    report(line, 2, 3, 4, 5)
+    with monkeypatch.context() as before:
+        before.setattr(merging, "hand_over", lambda d, together: None)
+        merge(line, 3, SECOND, NOW + 1)
+        merge(line, 2, FIRST, NOW + 2)
+        merge(line, 4, subject("WY01", 5), NOW + 3)
+        work(line)
+    line.close(5, NOW + 4)  # it has ended by then, and tells nothing any more
+    work(line)
+    to(line.engine.database, "0017")
+    line.engine.database.upgrade()
+    line = restarted(line)
+    if first == "a deadline":
+        tick(line, DUE + 1)
+        told = line.facts(1)
+        assert told.index(line.of(facts.Absorbed, 1)[0]) < told.index(line.breaches(1)[0])
+    line.say("incident.withdrawn", "WY-12345", DUE + 2, case=FIRST)
+    line.close(1, DUE + 3)
+    assert work(line) == ["refused", "done"]
+    assert [fact.cases for fact in line.of(facts.Absorbed, 1)] == [(SECOND, THIRD)]
+    ended = facts.SurvivorEnded(case=FIRST, state="closed")
+    assert line.of(facts.SurvivorEnded, 2) == line.of(facts.SurvivorEnded, 3) == [ended]
+    assert not line.of(facts.SurvivorEnded, 4)
+    assert [str(m) for m in verify(line.engine.database, live=True)] == []
+    assert [row.unheard for row in line.engine.rows.values()] == [""]
 
 
 # ---- a case bears others -------------------------------------------------------------------------------------

@@ -5,18 +5,23 @@ Events are appended to the log with chosen stamps and decided with chosen limits
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import Struct
 
 from engine.errors import LogMismatch
 from engine.inbox import Submission
 from engine.operations.settlements import MOST, Settled, settle
-from engine.runtime import Engine
+from engine.runtime import IN_A_ROW, TOGETHER_MS, Engine
 from engine.slice import isolation
+from engine.slice.reads import SliceReads
 from engine.slice.types import Batch
+from engine.store import open_counts, recording
 from engine.store.rows import SettlementRow
 from lab import runs
 from lab.runs import engine_on, install, pack_of
@@ -54,6 +59,24 @@ def test_what_arrives_a_millisecond_later_comes_after_the_rung_and_is_overdue(li
     assert line.facts().index(line.breaches()[0]) < line.facts().index(line.of(facts.ClockStopped)[-1])
 
 
+def test_a_slice_leaves_nothing_to_the_garbage_collector(line: Line) -> None:
+    """Its cases and records are gone when it is: nothing in its memory points back at that memory."""
+    line.report()
+    line.close(1, DUE)
+    line.engine.append([Submission(0, "tick", "owner", "")], DUE + 1)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        line.engine.drain()
+        gc.collect()
+        left = sorted(type(item).__name__ for item in gc.garbage if isinstance(item, Struct | SliceReads))
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert line.of(facts.ClockStopped)
+    assert left == []
+
+
 def test_a_stamp_that_goes_back_arrives_when_the_clock_of_its_partition_stands(line: Line) -> None:
     line.report(1, NOW)
     line.report(2, NOW - 5)
@@ -86,7 +109,7 @@ def test_what_a_phone_tells_two_hours_later_is_no_late_firing(sqlite_url: str) -
 def test_more_cases_due_at_one_instant_than_a_slice_takes_fire_in_order_and_once(
     sqlite_url: str, ticking: bool
 ) -> None:
-    with line_on(sqlite_url, 500, 100) as line:
+    with line_on(sqlite_url, 100, 20) as line:
         line.engine.append(
             [
                 line.submission(
@@ -100,17 +123,17 @@ def test_more_cases_due_at_one_instant_than_a_slice_takes_fire_in_order_and_once
                     grid="WY01-01",
                     deadline=instant(DUE),
                 )
-                for number in range(1, 3001)
+                for number in range(1, 601)
             ],
             NOW,
         )
         line.engine.drain()
         before = line.engine.rows[0].n
         slices = list(burst(line.engine, ticking))
-        assert all(0 < steps <= 100 for steps in slices[:-1]) and len(slices) >= 30
+        assert all(0 < steps <= 20 for steps in slices[:-1]) and len(slices) >= 30
         fired = [row for row in runs.steps(line.engine) if row.n > before]
         due = [row for row in fired if '"breach":true' in row.body and '"clock":"total"' in row.body]
-        assert [row.case_id for row in due] == [subject("WY01", number) for number in range(1, 3001)]
+        assert [row.case_id for row in due] == [subject("WY01", number) for number in range(1, 601)]
         assert {row.at for row in due} == {DUE + 1}
         runs.check_whole(line.engine)
 
@@ -171,6 +194,27 @@ def test_ticks_of_a_partition_keep_their_distance(line: Line) -> None:
     assert len(ticks) == 2 and ticks[1] - ticks[0] >= line.engine.settings.tick_every_ms
 
 
+def test_timers_that_ring_one_after_another_are_ticked_together(sqlite_url: str) -> None:
+    """As patrols do after midnight: each a tenth of a second after the last, in all partitions. Then a lone one."""
+    with engine_on(sqlite_url, 8) as engine:
+        install(engine, pack_of("weiyang"))
+        line = Line(engine)
+        for number in range(100):
+            line.report(number + 1, due=DUE + number * 100, home=f"WY{number % 12 + 1:02}")
+        line.report(101, due=DUE + 15_000)
+        engine.drain(NOW)
+        turns = []
+        for moment in range(DUE, DUE + 16_000, 10):
+            if engine.tick(moment):
+                turns.append(moment)
+                engine.drain()
+        assert len(turns) <= IN_A_ROW + 1 + 10 + 1 and turns[-1] == DUE + 15_010
+        assert max(b - a for a, b in pairwise(turns[:-1])) <= TOGETHER_MS + 10
+        told = [(row.at, fact) for row in runs.steps(engine) for fact in facts.decode_facts(row.body)]
+        late = [at - fact.due_at for at, fact in told if isinstance(fact, facts.ClockRung) and fact.due_at >= DUE]
+        assert len(late) >= 101 and max(late) <= TOGETHER_MS + 20
+
+
 def test_records_of_many_partitions_share_slices_and_none_waits_for_ever(sqlite_url: str) -> None:
     with engine_on(sqlite_url, 8, 10, 1000) as engine:
         install(engine, pack_of("weiyang"))
@@ -185,6 +229,39 @@ def test_records_of_many_partitions_share_slices_and_none_waits_for_ever(sqlite_
         assert waited < 10  # the small ones are through long before the large one
         engine.drain()
         runs.check_whole(engine)
+
+
+def test_what_fits_into_a_slice_is_decided_and_folded_at_once_however_it_is_spread(sqlite_url: str) -> None:
+    with engine_on(sqlite_url, 8, 60, 120, consumers=runs.consumers()) as engine:
+        install(engine, pack_of("weiyang"))
+        line = Line(engine)
+        for number in range(60):
+            line.report(number + 1, home="WY01" if number % 20 else f"WY{number // 20 + 2:02}")
+        recorder = recording.Recorder(engine.database)
+        result = engine.work(NOW)
+        assert result is not None and sum(result.taken.values()) == 60 and engine.undecided() == 0
+        engine.feed()
+        assert len(recorder.transactions) == 1 + len(engine.consumers)
+        runs.check_whole(engine)
+
+
+def test_a_partition_forgets_the_empty_cells_of_its_counts_once_in_a_while(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def empty() -> int:
+        with line.engine.database.read() as connection:
+            return connection.exec_driver_sql("SELECT count(*) FROM open_counts WHERE value = 0").scalar_one()
+
+    line.report(1)
+    line.engine.drain(NOW)
+    line.close(1, NOW + 1)
+    line.engine.drain(NOW + 1)
+    assert empty() > 0
+    monkeypatch.setattr(open_counts, "SWEEP", 1)
+    line.report(2, NOW + 2)
+    line.engine.drain(NOW + 2)
+    assert empty() == 0
+    runs.check_whole(line.engine)
 
 
 def test_records_that_are_not_the_next_ones_are_not_decided(line: Line) -> None:

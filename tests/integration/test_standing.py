@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from consumers.verify import verify
+from consumers.verify import mismatches, verify
 from consumers.verify.replayed import replayed_beside
 from engine import failpoints, partitions
 from engine.clock import now_ms
@@ -37,6 +37,7 @@ from schemas.members import Fact
 from tests.integration.test_isolation import damage, refuse, relent, tick
 from tests.simulation.line import DUE, NOW, Line, line_on, sample
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, MEMBER, OPERATOR, event, subject
+from tests.support.examples import examples
 from tests.support.recorded import gridpatrol
 from tests.support.serving import prepared, served, wait_until
 from workflows import birth, sla
@@ -128,6 +129,18 @@ def check_beside(line: Line, folder: Path) -> None:
 
 
 # ---- a case stands ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("edit", ["body = replace(body, 'WY01-01', 'WY01-02')", "kind = 'release'", "principal = 'x'"])
+def test_a_record_that_waits_and_is_not_as_the_log_has_it_is_found(line: Line, edit: str) -> None:
+    line.report(1)
+    with broken("case.commented"):
+        line.say("case.commented", "WY01-01-MEMBER", NOW + 1, case=subject())
+        assert work(line) == ["done", "pending"]
+    with line.engine.database.begin() as connection:
+        assert [str(m) for m in mismatches(connection, live=True)] == []
+        assert connection.exec_driver_sql(f"UPDATE waiting SET {edit}").rowcount == 1
+        assert [m.what for m in mismatches(connection, live=True)] == ["waiting"]
 
 
 def test_a_rule_that_fails_costs_nothing_its_cases_wait_and_the_others_go_on(line: Line, tmp_path: Path) -> None:
@@ -500,7 +513,7 @@ def without_proposals(told: dict[str, list[bytes]]) -> dict[str, list[list[Fact]
     return found
 
 
-@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     count=st.sampled_from([1, 4]),

@@ -19,7 +19,7 @@ from kafka import KafkaConsumer, TopicPartition
 from consumers import verify
 from consumers.alerts import fold
 from consumers.performance import consume, faust_app
-from engine.cluster import topics
+from engine.cluster import clients, topics
 from engine.cluster.publisher import Publisher
 from engine.cluster.relay import message
 from engine.errors import BrokerAway, TopicsUnusable
@@ -114,7 +114,7 @@ class Stage:
         assert stands["figures"] and stands["contributions"] and stands["outcomes"]
         assert verify.verify(self.database) == []
         consume.rebuild(self.database)
-        while consume.consume(self.database, 500):
+        while consume.consume(self.database):
             pass
         assert self.tables() == stands
 
@@ -220,7 +220,7 @@ def refused(settings: Settings) -> None:
 
 
 def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(
-    kafka_server: str, kafka_prefix: str, postgres_url: str
+    kafka_server: str, kafka_prefix: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with runs.engine_on(postgres_url, PARTITIONS) as engine:
         settings = Settings(role="performance", database=postgres_url, kafka=kafka_server, kafka_prefix=kafka_prefix)
@@ -229,5 +229,6 @@ def test_missing_topics_and_absent_brokers_are_told_before_anything_is_folded(
         topics.create(settings, engine.database, 1, [])
     with pytest.raises(TopicsUnusable, match=r"no topic other\.gridpatrol\.facts\.v1.*gridpatrol topic create"):
         refused(msgspec.structs.replace(settings, kafka_prefix="other."))
+    monkeypatch.setattr(clients, "BOOTSTRAP_MS", 500)
     with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1\b.*GRIDPATROL_KAFKA"):
         refused(msgspec.structs.replace(settings, kafka="127.0.0.1:1"))

@@ -21,7 +21,7 @@ import pytest
 from consumers.alerts import publish
 from consumers.alerts.fold import consume as consume_alerts
 from consumers.alerts.fold import epoch, tell
-from consumers.alerts.publish import AlertPublisher
+from consumers.alerts.publish import APART_S, AlertPublisher
 from engine import lease as leases
 from engine.cluster.publisher import Header, Publisher
 from engine.errors import BrokerAway, LeaseTaken, StaleWriter
@@ -41,6 +41,7 @@ from schemas.topics import Topics
 from tests.integration.test_alerts import at_night, feed_rows, put, waiting
 from tests.support.builders import at
 from tests.support.forks import begun, ended
+from tests.support.stored_texts import of_texts
 
 TOPICS = Topics("test.")
 
@@ -158,6 +159,16 @@ def test_every_line_and_letter_is_published_once_and_in_order(database: Database
     with database.read() as connection:
         assert letter_ids(wire.had) == [letter.id for letter in dead_letters.listed(connection, limit=1_000_000)][::-1]
     assert not role(database, wire).publish_batch()
+
+
+def test_an_alert_waits_for_company_for_fifty_milliseconds_at_most_and_a_backlog_does_not(database: Database) -> None:
+    telling_ = role(database, Wire())
+    telling_.clock = lambda: telling_.began_s
+    rests = list[float]()
+    while not rests or rests[-1] == 0.0:
+        rests.append(telling_.run_once())
+    telling_.release()
+    assert len(rests) > 1 and rests[-1] == APART_S <= 0.05
 
 
 def test_a_line_says_its_place_in_the_feed_and_has_the_id_of_its_event(database: Database) -> None:
@@ -294,7 +305,8 @@ def test_a_missing_step_holds_the_alerts_back_but_not_what_is_told_already(datab
     names = ", ".join(StepRow.__struct_fields__)
     with database.begin() as connection:
         where = "WHERE partition = 0 AND n = 3"
-        gone = tuple(connection.exec_driver_sql(f"SELECT {names} FROM facts {where}").one())
+        sql = of_texts(database.dialect, f"SELECT {names} FROM facts {where}")
+        gone = tuple(connection.exec_driver_sql(sql).one())
         connection.exec_driver_sql(f"DELETE FROM facts {where}")
     wire = Wire()
     with running(database, wire) as telling_:

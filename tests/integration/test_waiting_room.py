@@ -189,7 +189,7 @@ def test_an_operator_may_let_wait_what_its_sender_may_not(line: Line, tmp_path: 
     with line.engine.database.read() as connection:
         [letter] = dead_letters.listed(connection)
         body = dead_letters.read_sealed(connection, letter.token)
-    line.engine.append([resubmission.resubmission(letter, body, 1, Principals())], NOW)
+    line.engine.append([resubmission.resubmission(letter, body, letter.at, 1, Principals())], NOW)
     line.engine.drain()
     assert told(send(line, FEW, early(3))) == ["duplicate"]
     assert waiting(line) == {"few": 2}

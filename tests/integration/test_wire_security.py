@@ -16,8 +16,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka import TopicPartition
-from kafka.errors import AuthorizationError, TopicAuthorizationFailedError
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    NewTopic,
+    ResourcePattern,
+    ResourceType,
+)
+from kafka.errors import AuthorizationError, KafkaTimeoutError, TopicAuthorizationFailedError
 from sqlalchemy.engine import URL
 
 from engine.cluster import acls, clients, preflight, probe, topics
@@ -33,6 +42,7 @@ from lab.parts.kafka_jars import Parts
 from lab.parts.postgres import PostgresUnavailable, Secured, fresh_database, secured_server, with_tls
 from schemas.topics import Topics
 from tests.conftest import IN_CI
+from tests.integration.test_kafka_broker import produce, stored
 
 ROLES = ("gateway", "worker", "performance", "alerts", "operator")
 SYSTEMS = ("hotline", "sensors")
@@ -46,10 +56,10 @@ FIGURES, HOTLINE, SENSORS = TOPICS.performance, TOPICS.intake("hotline"), TOPICS
 
 
 class Wire:
-    """A secured broker, and the settings of each of its users."""
+    """A secured broker, and the settings of each of its users, who have passwords, or certificates at another port."""
 
-    def __init__(self, broker: kafka.Broker, folder: Path) -> None:
-        self.broker, self.folder = broker, folder
+    def __init__(self, broker: kafka.Broker, folder: Path, for_certified: str) -> None:
+        self.broker, self.folder, self.for_certified = broker, folder, for_certified
         for user, password in broker.users.items():
             (folder / user).write_text(f"{password}\n", encoding="utf-8")
 
@@ -69,8 +79,20 @@ class Wire:
 
 @pytest.fixture(scope="module")
 def wire(kafka_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    with kafka.running_broker(users=USERS) as broker:
-        yield Wire(broker, tmp_path_factory.mktemp("wire"))
+    """One broker for all: at one port clients show a password, at another a certificate."""
+    folder = tmp_path_factory.mktemp("wire")
+    for_clients, for_controllers, for_certified = (f"127.0.0.1:{port}" for port in kafka.free_ports(3))
+    properties = {
+        "listeners": f"CLIENT://{for_clients},CONTROLLER://{for_controllers},CERT://{for_certified}",
+        "controller.quorum.voters": f"1@{for_controllers}",
+        "listener.security.protocol.map": "CLIENT:SASL_SSL,CONTROLLER:SSL,CERT:SSL",
+        "listener.name.cert.ssl.client.auth": "required",
+        "listener.name.cert.ssl.truststore.type": "PEM",
+        "listener.name.cert.ssl.truststore.location": str(make_certificate(folder, "worker").ca),
+        "listener.name.cert.ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
+    }
+    with kafka.running_broker(properties, users=USERS) as broker:
+        yield Wire(broker, folder, for_certified)
 
 
 @contextmanager
@@ -107,6 +129,21 @@ def test_a_wrong_password_is_told_by_every_kind_of_client(wire, client):
     wrong = wire.settings("worker", kafka_password_file=str(wire.folder / "alerts"))
     with refusing(wire.broker.bootstrap, "refuses user 'worker'", "kafka_password_file"):
         client(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sasl_plain_password": "wrong"},
+        {"sasl_plain_username": "nobody"},
+        {"security_protocol": "SASL_PLAINTEXT"},
+        {"ssl_cafile": None},  # signed by nobody whom the system knows
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_who_cannot_show_who_he_is_gets_no_connection_by_the_library_alone(wire, wrong):
+    with pytest.raises(KafkaTimeoutError, match="bootstrap"):
+        KafkaAdminClient(**wire.broker.client("worker") | wrong, bootstrap_timeout_ms=1000)
 
 
 def test_an_unknown_user_is_told(wire):
@@ -252,50 +289,27 @@ def test_a_certificate_for_another_host_is_told(wire, tmp_path):
         connect(wire.settings(kafka=address, kafka_ca=str(made.ca)))
 
 
-@pytest.fixture(scope="module")
-def certified(kafka_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Certificate]]:
-    """A broker that knows users by their certificates: the settings of one, and a certificate of nobody it knows."""
-    folder = tmp_path_factory.mktemp("certified")
-    ours, other = make_certificate(folder, "worker"), make_certificate(folder, "other")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-    with kafka.running_broker(users={}) as broker:
-        broker.stop()
-        broker.properties["listeners"] += f",CERT://{address}"
-        broker.properties["listener.security.protocol.map"] += ",CERT:SSL"
-        broker.properties |= {
-            "listener.name.cert.ssl.client.auth": "required",
-            "listener.name.cert.ssl.truststore.type": "PEM",
-            "listener.name.cert.ssl.truststore.location": str(ours.ca),
-            "listener.name.cert.ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
-        }
-        broker.start()
-        admin = clients.admin(Wire(broker, folder).settings("admin"))
-        admin.create_topics({FACTS: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
-        admin.create_acls([acls.acl_of(("worker", "WRITE", "TOPIC", FACTS))])
-        admin.close()
-        yield (
-            Settings(
-                kafka=address,
-                kafka_prefix=TOPICS.prefix,
-                kafka_security="SSL",
-                kafka_ca=str(broker.ca),
-                kafka_cert=str(ours.certificate),
-                kafka_key=str(ours.key),
-            ),
-            other,
-        )
+def certified(wire: Wire) -> Settings:
+    """The settings of a worker that shows its certificate."""
+    return Settings(
+        kafka=wire.for_certified,
+        kafka_prefix=TOPICS.prefix,
+        kafka_security="SSL",
+        kafka_ca=str(wire.broker.ca),
+        kafka_cert=str(wire.folder / "worker.pem"),
+        kafka_key=str(wire.folder / "worker.key"),
+    )
 
 
-def test_a_certificate_is_as_good_as_a_password(certified):
-    settings, _ = certified
+def test_a_certificate_is_as_good_as_a_password(town):
+    settings = certified(town)
     write(settings, FACTS)
-    both = Path(settings.kafka_cert).with_name("worker-both.pem")
-    write(msgspec.structs.replace(settings, kafka_cert=str(both), kafka_key=""), FACTS)
+    both = str(town.folder / "worker-both.pem")
+    write(msgspec.structs.replace(settings, kafka_cert=both, kafka_key=""), FACTS)
 
 
-def test_a_missing_or_unknown_certificate_is_told(certified):
-    settings, other = certified
+def test_a_missing_or_unknown_certificate_is_told(wire, tmp_path):
+    settings, other = certified(wire), make_certificate(tmp_path, "other")
     with refusing("certificate", "kafka_cert"):
         connect(msgspec.structs.replace(settings, kafka_cert="", kafka_key=""))
     with refusing("certificate", "kafka_cert"):
@@ -363,21 +377,31 @@ READERS = {INBOX: {"worker", "operator"}, FACTS: {"performance"}, HOTLINE: {"gat
 GROUPS = {"worker": INBOX, "performance": FACTS, "gateway": HOTLINE}
 
 
-@pytest.mark.parametrize("user", [user for user in USERS if user not in ("operator", "stranger")])
+@pytest.mark.parametrize("user", USERS)
 def test_a_user_writes_its_own_topics_and_no_other(town, user):
-    for topic, writers in WRITERS.items():
-        if user in writers:
-            write(town.settings(user), topic)
-        else:
-            with refusing(f"{user!r}", topic):
-                write(town.settings(user), topic)
+    """One connection asks for all topics: a producer without sequence numbers goes on after a refusal."""
+    plain = clients.common(town.settings(user), "test") | {"enable_idempotence": False, "max_block_ms": 20_000}
+    with closing(KafkaProducer(**plain)) as producer:
+        for topic, writers in WRITERS.items():
+            if user in writers:
+                assert producer.send(topic, b"value", b"key").get(20)
+            else:
+                with pytest.raises(TopicAuthorizationFailedError, match=topic.replace(".", r"\.")):
+                    producer.send(topic, b"value", b"key").get(20)
+
+
+@pytest.mark.parametrize("user", ["gateway", "worker", "alerts", "performance"])
+def test_a_role_publishes_to_its_own_topics_and_is_told_which_is_not_its_own(town, user):
+    for topic in (topic for topic, writers in WRITERS.items() if user in writers):
+        write(town.settings(user), topic)
+    with refusing(f"{user!r}", f"use topic {HOTLINE}", "gridpatrol topic create --acls"):
+        write(town.settings(user), HOTLINE)
 
 
 @pytest.mark.parametrize("user", ["operator", "stranger"])
 def test_who_may_write_nothing_cannot_begin_to(town, user):
-    for topic in WRITERS:
-        with refusing(f"{user!r}", topic, "gridpatrol topic create --acls"):
-            write(town.settings(user), topic)
+    with refusing(f"{user!r}", INBOX, "gridpatrol topic create --acls"):
+        write(town.settings(user), INBOX)
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -437,6 +461,26 @@ def test_who_may_append_to_the_log_and_not_read_it_is_told_so(town, database):
 def test_who_is_not_shown_the_inbox_is_not_told_that_it_is_missing(town, database, user):
     with refusing(f"{user!r}", INBOX, "--acls"):
         topics.open_inbox(town.settings(user), database)
+
+
+def test_the_broker_itself_lets_a_user_do_what_an_access_list_allows_and_nothing_else(wire):
+    """Without our rights and clients."""
+    admin = KafkaAdminClient(**wire.broker.client())
+    admin.create_topics([NewTopic("reports", 1, -1)], wait_for_metadata=True)
+    named = ResourcePattern(ResourceType.TOPIC, "reports")
+    rule = ACL("User:sensors", "*", ACLOperation.WRITE, ACLPermissionType.ALLOW, named)
+    admin.create_acls([rule])
+    try:
+        produce("reports", b"1", **wire.broker.client("sensors"))
+        assert stored("reports", 1, **wire.broker.client()) == [b"1"]
+        with pytest.raises(TopicAuthorizationFailedError):
+            stored("reports", 1, **wire.broker.client("sensors"))
+        with pytest.raises(AuthorizationError):
+            produce("reports", b"2", **wire.broker.client("stranger"))
+    finally:
+        admin.delete_acls([ACLFilter("User:sensors", "*", ACLOperation.WRITE, ACLPermissionType.ALLOW, named)])
+        admin.delete_topics(["reports"])
+        admin.close()
 
 
 # ---- how rights are given -----------------------------------------------------------------------------------

@@ -292,7 +292,7 @@ class Cluster:
 
 def _figures(database: Database) -> list[tuple[Any, ...]]:
     """The figures of everything that was decided; they are as they are counted anew."""
-    while consume.consume(database, 500) or fold.consume(database, 500, now=now_ms()):
+    while consume.consume(database) or fold.consume(database, now=now_ms()):
         pass
     assert verify(database) == []
     with database.read() as connection:

@@ -19,11 +19,10 @@ from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow
 from schemas import facts
 from schemas.members import Fact
-from schemas.partition import home_of
 from tests.support.builders import Story, arrived, at, changed, event, in_the_field, instant, subject
 from workflows import decide
 from workflows.case import Case, evolve
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, comes_up
 from workflows.policy.index import Policy
 from workflows.turn import Others, Result
 
@@ -33,7 +32,7 @@ DAY = 86_400_000
 DATA: dict[str, dict[str, Any]] = {
     "dissuasion.recorded": {"outcome": "ineffective"},
     "incident.dispatched": {"lead": "WY-ENV"},
-    "rectification.ordered": {"stage": 1, "limit": "2自然日"},
+    "rectification.ordered": {"stage": 1, "limit": "2自然日", "unit": "SITE-1"},
     "rectification.completed": {"stage": 1},
     "incident.escalated": {"reason": "coordination"},
     "incident.returned": {"reason": "not_our_duty"},
@@ -301,11 +300,6 @@ def write(db: Database, steps: Sequence[facts.Step], cases: Sequence[Case] = ())
         slices.write_steps(connection, [step_row(step) for step in steps])
         moved = [PartitionRow(p, 0, end.at, end.n, 1, "", "[]") for p, end in sorted(ends.items())]
         slices.write_partitions(connection, moved)
-        rows = [case_row(case, where[case.id], key(case)) for case in cases if case.id in where]
+        rows = [case_row(case, where[case.id], comes_up(case)) for case in cases if case.id in where]
         slices.write_cases(connection, rows)
         open_counts.change(connection, changes((where[c.id], None, c) for c in cases if c.id in where))
-
-
-def key(case: Case) -> str | None:
-    """A correlation key, within its home and while the case is open."""
-    return f"{home_of(case.id)}|{case.key}" if case.key and case.closed is None else None

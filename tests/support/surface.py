@@ -233,12 +233,13 @@ def _labels(call: ast.Call) -> tuple[str, ...]:
 
 
 def page(url: str) -> dict[str, str]:
-    """The families of the metrics page of an embedded run, with their types."""
+    """The families of the metrics page of an embedded run, with their types; what a client library tells of any process
+    depends on the system."""
     with prepared(url) as engine:
         create_app(Writer(engine), engine.database)
         text = generate_latest(engine.counters.registry).decode()
     families = text_string_to_metric_families(text)
-    return {family.name: family.type for family in families if not family.name.endswith("_created")}
+    return {family.name: family.type for family in families if family.name.startswith("gridpatrol_")}
 
 
 def failpoints() -> dict[str, list[str]]:

@@ -53,6 +53,12 @@ def stands(policy: Policy, owed: Owed, day: int) -> bool:
     return post is not None and policy.stands(post, at) and policy.stands(policy.grids[post.grid], at)
 
 
+def ends(policy: Policy, owed: Owed) -> int:
+    """The last day of post and grid, if the pack says one."""
+    post = policy.posts[owed.post]
+    return min((entry.valid_to for entry in (post, policy.grids[post.grid]) if entry.valid_to), default=0)
+
+
 def born(policy: Policy, owed: Owed, period: Period) -> EventData:
     due = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=last_instant(period, policy.clock_of_days))
     return WalkOwed(post=owed.post, grid=policy.posts[owed.post].grid, deadline=due, reference=owed.row)
@@ -78,7 +84,7 @@ def walk() -> Definition:
         births={"walk.owed": birth.plain("walk")},
         effects={"case.evidence_added": effects.add_evidence},
         fulfils={"case.evidence_added": (TOTAL,)},
-        bears=Bears(owes, stands, born, EventData, "walk.owed", "walk.void"),
+        bears=Bears(owes, stands, born, EventData, "walk.owed", "walk.void", ends),
         listed="asked",
     )
 

@@ -147,7 +147,7 @@ def twin(raw: bytes) -> tuple[Any, Record]:
     assert not isinstance(received, Refusal), received
     record = decode_record(received[0].body)
     meaning, *older = record.digests
-    assert meaning.startswith("2:") and (len(older) == 1) is (b"base64" in raw)
+    assert meaning.startswith("2:") and (len(older) == 1) is ("data_base64" in msgspec.json.decode(raw))
     return received[0].sealed, msgspec.structs.replace(record, digests=(meaning,))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tests.support.builders import changed, weiyang
 from tests.support.calendar_samples import (
     ALL_DAY,
     NEW_YORK,
@@ -17,7 +18,8 @@ from tests.support.calendar_samples import (
     china_data,
     with_days,
 )
-from workflows.clocks.calendar import Calendar, CalendarData, DayRule
+from workflows.clocks.calendar import Calendar, CalendarData, DayRule, laid_out
+from workflows.clocks.explain import explain
 from workflows.clocks.limits import DayMeaning, Kind, parse_limit
 from workflows.clocks.timescales import CalendarError
 from workflows.policy.holidays_and_zones import expand_zone, national_days
@@ -98,7 +100,10 @@ def test_the_clock_stands_still_in_the_hour_that_comes_twice() -> None:
     first, again = at("2015-11-01T01:30-04:00"), at("2015-11-01T01:30-05:00")
     timescale = boston().timescale(Kind.calendar_day)
     assert timescale.measure(again) == timescale.measure(at("2015-11-01T02:00-05:00")) > timescale.measure(first)
-    assert boston().local(boston().deadline(again, parse_limit("1cd"))) == "2015-11-02T02:00:00-05:00"
+    assert boston().deadline(first, parse_limit("1cd")) == boston().deadline(again, parse_limit("1cd"))
+    assert boston().local(boston().deadline(again, parse_limit("1cd"))) == "2015-11-02T01:30:00-05:00"
+    told = explain(boston(), again, parse_limit("1cd"))
+    assert (told.budget, [span.counted for span in told.spans]) == (DAY, [DAY])
     assert boston().deadline(first, parse_limit("2uh")) == first + 2 * HOUR
 
 
@@ -375,3 +380,14 @@ def test_a_zone_is_expanded_to_the_instants_of_its_clock_changes() -> None:
     )
     with pytest.raises(CalendarError, match="Asia/Shanghai"):
         expand_zone("Asia/Nowhere", 2026, 2026)
+
+
+def test_packs_that_differ_in_other_things_have_one_calendar_and_another_day_makes_another() -> None:
+    here, there = weiyang().calendars, changed(posts=weiyang().pack.posts[1:]).calendars
+    assert [here[code] is there[code] for code in here] == [True] * len(here) != []
+    data = china_data()
+    assert laid_out(data) is laid_out(msgspec.structs.replace(data))
+    off = DayRule(20260512)
+    other = laid_out(msgspec.structs.replace(data, days=tuple(sorted((*data.days, off), key=lambda rule: rule.day))))
+    ten = at("2026-05-12T02:00Z")
+    assert (laid_out(data).is_working(ten), other.is_working(ten)) == (True, False)

@@ -21,10 +21,15 @@ from tests.support.builders import DUST, HOUR, MEMBER, STREET, Story, at, event
 
 
 @cache
+def made() -> dict[str, Any]:
+    """The schemas that the code gives, by the name of their type."""
+    return {name.removesuffix(".json"): json.loads(body) for name, body in documents().items()}
+
+
+@cache
 def validator(name: str) -> jsonschema.Draft202012Validator:
-    schema = json.loads(documents()[f"{name}.json"])
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
+    jsonschema.Draft202012Validator.check_schema(made()[name])
+    return jsonschema.Draft202012Validator(made()[name])
 
 
 def example(kind: str) -> dict[str, Any]:
@@ -82,9 +87,9 @@ def test_schema_and_decoder_refuse_the_same_events(kind):
 SEALED = [
     (kind, member)
     for kind in EXAMPLES
-    for member, part in json.loads(documents()[f"gridpatrol.{kind}.v1.json"])["$defs"][
-        EVENT_TYPES[f"gridpatrol.{kind}.v1"].__name__
-    ]["properties"].items()
+    for member, part in made()[f"gridpatrol.{kind}.v1"]["$defs"][EVENT_TYPES[f"gridpatrol.{kind}.v1"].__name__][
+        "properties"
+    ].items()
     if any(choice.get("x-sealed") for choice in part.get("anyOf", [part]))
 ]
 """Every member of every type of event whose words are sealed."""
@@ -170,7 +175,7 @@ def test_a_case_is_merged_into_an_id_and_no_free_text(into, good):
 
 def test_every_type_that_takes_photos_is_asked_for_their_addresses():
     asked = {f"gridpatrol.{kind}.v1" for kind in EXAMPLES if "evidence" in EXAMPLES[kind]}
-    holding = {name.removesuffix(".json") for name, body in documents().items() if b'"url"' in body}
+    holding = {name for name, schema in made().items() if '"url"' in json.dumps(schema)}
     assert holding - {STEP} == asked
 
 
@@ -209,7 +214,7 @@ def listed(schema: dict[str, Any], part: dict[str, Any]) -> Iterator[tuple[Any, 
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_a_word_that_is_not_listed_is_answered_with_those_that_are(kind):
     name = f"gridpatrol.{kind}.v1"
-    schema = json.loads(documents()[f"{name}.json"])
+    schema = made()[name]
     for wrong, words in listed(schema, schema["properties"]["data"]):
         envelope = decode_envelope(msgspec.json.encode(example(kind) | {"data": wrong}))
         assert isinstance(envelope, Envelope)
@@ -220,7 +225,7 @@ def test_a_word_that_is_not_listed_is_answered_with_those_that_are(kind):
 
 
 def test_most_types_have_a_list_of_words():
-    schemas = [json.loads(documents()[f"gridpatrol.{kind}.v1.json"]) for kind in EXAMPLES]
+    schemas = [made()[f"gridpatrol.{kind}.v1"] for kind in EXAMPLES]
     assert sum(any(True for _ in listed(schema, schema["properties"]["data"])) for schema in schemas) > 8
 
 
@@ -232,7 +237,7 @@ def test_members_beyond_the_contract_are_allowed():
 
 @pytest.mark.parametrize("name", sorted(EVENT_TYPES))
 def test_a_schema_says_what_it_is_and_which_members_are_sealed(name):
-    schema = json.loads(documents()[f"{name}.json"])
+    schema = made()[name]
     assert schema["$schema"] == DIALECT
     assert schema["properties"]["type"]["const"] == name
     assert schema["description"]

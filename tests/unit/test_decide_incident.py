@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from schemas import facts
+from schemas.coordinates import in_units
 from schemas.envelope import Record, encode_record
-from schemas.kinds.incident import ReportSubmitted
-from schemas.members import Position, Source
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
@@ -34,7 +33,8 @@ from tests.support.builders import (
 )
 from workflows.case import Case, encode
 from workflows.decide import IncomingEvent, take
-from workflows.duplicates import METRES_PER_DEGREE, correlation_key, correlation_keys
+from workflows.duplicates import correlation_key, correlation_keys
+from workflows.policy.borders import METRES_PER_DEGREE
 
 PHOTO: dict[str, Any] = {
     "url": "https://files.example/1.jpg",
@@ -124,6 +124,7 @@ def test_a_report_tells_all_that_the_case_will_ever_need():
         unit="SITE-0042",
         reference="2026-17",
         key=told.key,
+        how="sent",
     )
     assert story.one(facts.Evidenced) == evidenced(MEMBER)
     assert story.steps[0].cause == facts.Cause(
@@ -358,9 +359,9 @@ def test_a_case_just_across_the_border_of_a_map_cell_is_still_looked_for() -> No
     side = 4 * radius / METRES_PER_DEGREE
     east, west = 545 * side + 0.1 * side, 545 * side - 0.1 * side  # 40 % of a radius on either side of a border
     north = 170.5 * side
-    places = [Position(lon=lon, lat=north) for lon in (east, west)]
-    here, there = (ReportSubmitted(category=BARE, source=Source.HOTLINE, position=place) for place in places)
-    assert correlation_key(here, radius) != correlation_key(there, radius)
-    assert correlation_key(there, radius) in correlation_keys(here, radius)
-    assert correlation_keys(here, radius)[0] == correlation_key(here, radius)
-    assert correlation_keys(here, 0) == []
+    here, there = (in_units(lon, north) for lon in (east, west))
+    assert correlation_key(BARE, here, radius) != correlation_key(BARE, there, radius)
+    assert correlation_key(BARE, there, radius) in correlation_keys(BARE, here, radius)
+    assert correlation_keys(BARE, here, radius)[0] == correlation_key(BARE, here, radius)
+    assert correlation_keys(BARE, here, 0) == []
+    assert correlation_keys(BARE, None, radius) == []

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,7 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from engine.http.app import ROUTES
 from engine.settings import Settings
 from gridpatrol.cli import main
+from tests.support.forks import command_in
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("schemas", "workflows", "engine", "consumers", "gridpatrol", "lab", "docker", "docs", "tests")
@@ -33,7 +33,7 @@ PAGES = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.md") if not
 TELLING_OF_ELSE = ("CHANGELOG.md", "tests/vendor/README.md", "tests/fixtures/f28de43/README.md")
 TELLING_OF_NOW = [page for page in PAGES if page not in TELLING_OF_ELSE]
 """The changelog also tells of what is gone, and the other page of repositories that are not ours."""
-RULES = "docker/prometheus/rules.yml"
+RULES = "gridpatrol/data/ops/prometheus/rules.yml"
 COMPOSE = ("docker/compose.yaml", "docker/compose.tls.yaml")
 OPERATIONS = "docs/operations.md"
 MADE_BY_SCRIPTS = ("docker/secrets/",)
@@ -314,18 +314,17 @@ RUN = re.compile(r"^<!-- run -->\n```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 def run_blocks(folder: Path, text: str) -> list[str]:
     """The blocks of a page that end with another status than 0, and what they said."""
-    command = folder / "bin" / "gridpatrol"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gridpatrol "$@"\n')
-    command.chmod(0o755)
+    found = folder / "bin"
+    found.mkdir()
     ours = {name: value for name, value in os.environ.items() if not name.startswith("GRIDPATROL_")}
-    ours |= {"PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    ours |= {"PATH": f"{found}:{os.environ['PATH']}"}
     failed = []
-    for script in RUN.findall(text):
-        told = ["bash", "-euo", "pipefail", "-c", script]
-        done = subprocess.run(told, cwd=folder, env=ours, capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            failed.append(f"{script}\nstatus {done.returncode}\n{done.stdout}{done.stderr}")
+    with command_in(found):
+        for script in RUN.findall(text):
+            told = ["bash", "-euo", "pipefail", "-c", script]
+            done = subprocess.run(told, cwd=folder, env=ours, capture_output=True, text=True, timeout=300)
+            if done.returncode:
+                failed.append(f"{script}\nstatus {done.returncode}\n{done.stdout}{done.stderr}")
     return failed
 
 

@@ -16,18 +16,31 @@ from msgspec.structs import replace
 from consumers.performance.fold import fold
 from engine.packs import folder_of
 from gridpatrol.demo.locality import Locality
-from gridpatrol.demo.rounds import PlannedRecord, rounds_of
+from gridpatrol.demo.rounds import PlannedRecord, live_plan, rounds_of
 from schemas import facts
-from schemas.derived_ids import derived_subject
+from schemas.derived_ids import derived_subject, home_subject
 from schemas.kinds.duty import DutyEnded, DutyExcused, DutyRecorded
 from schemas.members import EventData
 from schemas.refusals import Reason
 from schemas.samples import OTHER, PHOTO
-from tests.support.builders import CITY, DISTRICT, HOUR, LEAF_CHIEF, MEMBER, STREET, Story, at, changed, shipped
+from tests.support.builders import (
+    CITY,
+    DISTRICT,
+    HOUR,
+    LEAF_CHIEF,
+    MEMBER,
+    STREET,
+    Beside,
+    Story,
+    at,
+    changed,
+    shipped,
+)
 from workflows import periods
 from workflows.case import Case
-from workflows.definitions import held_by
-from workflows.definitions.duty import RATIOS, SUMS, born
+from workflows.decision import Decision
+from workflows.definitions import DEFINITIONS, held_by
+from workflows.definitions.duty import DUTY, RATIOS, SUMS, born
 from workflows.figures import derived
 from workflows.machine import Owed
 from workflows.policy.index import Policy
@@ -185,6 +198,16 @@ def test_a_patrol_that_is_told_late_takes_its_lapse_back():
     assert patrol.one(facts.ClockContradicted)
     assert patrol.one(facts.AlertEnded).how == "withdrawn"
     assert patrol.counts == {"due": 1, "kept": 1, "told_late": 1}
+
+
+def test_the_patrols_that_a_night_has_missed_are_told_one_after_another_in_the_morning():
+    told = set()
+    for number in range(1, 9):
+        patrol = Round(post=f"WY01-{number:02}-MEMBER")
+        (alert,) = [fact for fact in patrol.until(at("03-03 00:06")) if isinstance(fact, facts.AlertRaised)]
+        assert alert.not_before == at("03-03 07:00") + periods.spread_of(patrol.case.id)
+        told.add(alert.not_before)
+    assert len(told) == 8 and max(told) < at("03-03 07:05")
 
 
 @pytest.mark.parametrize(
@@ -349,18 +372,46 @@ def test_a_duty_whose_row_or_post_ends_is_void_once_and_what_was_kept_stays_kept
     assert kept.counts == {"due": 1, "kept": 1}
 
 
-def test_a_post_that_ends_within_a_period_owes_it_until_then():
-    posts = tuple(replace(p, valid_to=20260305 if p.code == LEADER else 0) for p in shipped().pack.posts)
-    visit = Round("VISIT-LEAF", LEADER, 20260302, changed(shipped(), posts=posts))
-    assert visit.case.next_at == at("03-06 00:00") - 1
-    visit.until(at("03-06 00:00"))
-    assert visit.case.state == "void"
-    assert not visit.history(facts.AlertRaised)
-    assert visit.counts == {"due": 1, "void": 1}
-    early = Round("VISIT-LEAF", LEADER, 20260302, changed(shipped(), posts=posts))
-    early.done("duty.recorded", LEADER, at("03-04 10:00"))
-    assert early.until(at("04-06 00:00")) == []
-    assert early.counts == {"due": 1, "kept": 1}
+# ---- what it may read -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_the_case_of_the_home_is_found_by_a_kind_that_declares_it_alone(monkeypatch, declared):
+    """Whatever lets the kind decide: its birth, what a post says, what its home says, and its own instants."""
+    home, seen = home_subject("WY01"), list[tuple[str, bool]]()
+
+    def looks(trigger, effect):
+        def looking(d, data, *rest):
+            seen.append((trigger, d.find(home) is not None))
+            assert d.find(d.case.id) is None or d.find(d.case.id).id == d.case.id  # others are found as ever
+            return effect(d, data, *rest)
+
+        return looking
+
+    effects = {trigger: looks(trigger, effect) for trigger, effect in DUTY.effects.items()}
+    born = replace(DUTY.births["duty.owed"], begin=looks("duty.owed", DUTY.births["duty.owed"].begin))
+    kind = replace(DUTY, reads_home=declared, effects=effects, births={"duty.owed": born})
+    monkeypatch.setitem(DEFINITIONS, "duty", kind)
+    beside = Story()
+    beside.case = replace(beside.case, id=home, seq=1)
+    monkeypatch.setattr(Beside, "__init__", lambda self: setattr(self, "stories", {home: beside}))
+    missed, kept = Round(day=20260301), Round()
+    missed.until(at("03-05 00:00"))
+    kept.done("duty.recorded", MEMBER, at("03-02 10:00"))
+    void = Round(day=20260303)
+    void.void(at("03-03 10:00"))
+    assert {trigger for trigger, _ in seen} == {"duty.owed", "duty.recorded", "duty.lapsed", "duty.void"}
+    assert {found for _, found in seen} == {declared}
+
+
+def test_nobody_speaks_to_the_case_of_a_home_nor_does_another_case():
+    patrol = Round()
+    d = Decision(patrol.case, patrol.rules, patrol.rules, patrol.now, patrol.now)
+    with pytest.raises(ValueError, match="the case of the home itself"):
+        d.send(home_subject("WY01"), "duty.void", EventData())
+
+
+# ---- what becomes of it -----------------------------------------------------------------------------------
 
 
 def test_a_missed_inspection_is_reported_to_the_office_and_a_patrol_to_nobody():
@@ -412,3 +463,30 @@ def test_the_demo_walks_most_of_its_patrols_and_makes_its_rounds():
         counts += Counter(duty.counts)
     assert counts["kept"] > 0.85 * 29
     assert counts["kept"] + counts["excused"] == owed
+
+
+@pytest.mark.parametrize("hour", ["00:30", "09:00", "23:00"])
+def test_people_of_a_live_demo_record_today_and_seldom_tell_of_yesterday(hour):
+    """Of all leaves' patrols: most will be said, under their derived subjects, now or later today."""
+    locality, now, days = Locality(folder_of("weiyang")), at(f"03-03 {hour}"), shipped().clock_of_days
+
+    members = [post.code for post in shipped().pack.posts if post.code.endswith("-MEMBER")]
+
+    def planned(day: int, state: str = "owed") -> list[PlannedRecord | None]:
+        line = {"duty": {"code": "PATROL"}, "first": f"2026-03-{day:02d}", "state": state, "left": 1, "recorded": 0}
+        return [live_plan(locality, {**line, "post": {"code": post}}, now) for post in members]
+
+    assert planned(3) == planned(3)
+    today = planned(3)
+    said = [found for found in today if found is not None]
+    assert 0.85 < len(said) / len(today) < 1
+    assert len({found.subject for found in said}) == len(said)
+    assert derived_subject("WY01", "duty", "PATROL", MEMBER, 20260303, days.day_start(20260303)) in {
+        found.subject for found in said
+    }
+    assert {days.local_day(found.at) for found in said if found.planned.trigger == "duty.recorded"} == {20260303}
+    assert all(found.arrival >= max(found.at, now) for found in said)
+    late = [found for found in planned(2) if found is not None]
+    assert len(late) < 0.1 * len(today)
+    assert all(found.at < days.day_start(20260303) and now <= found.arrival for found in late)
+    assert set(planned(4, "awaited")) == {None}

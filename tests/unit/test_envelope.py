@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.admission import receive
 from schemas.envelope import (
+    BOM,
     MAX_EVENT_BYTES,
     Envelope,
     Record,
@@ -78,6 +81,43 @@ def test_an_event_without_data_members_needs_no_data():
     envelope = decode_envelope(raw(without(event("incident.accepted", MEMBER, NINE), "data")))
     assert isinstance(envelope, Envelope)
     assert not isinstance(decode_data(envelope), Refusal)
+
+
+@pytest.mark.parametrize(
+    "name", ["datacontenttype", "dataschema", "partitionkey", "recordedtime", "tracestate", "data"]
+)
+def test_an_attribute_that_is_null_is_absent(name):
+    """SDKs write null for what they do not know, and CloudEvents has it mean just that."""
+    said = event("incident.accepted", MEMBER, NINE)
+    received = [receive(raw(each), "local", 32) for each in (said, {**said, name: None}, without(said, name))]
+    digests = set()
+    for each in received:
+        assert not isinstance(each, Refusal), each
+        digests.add(decode_record(each[0].body).digests[0])
+    assert len(digests) == 1, "they mean the same"
+
+
+def test_a_byte_order_mark_is_no_part_of_an_event():
+    marked = receive(BOM + raw(REPORT), "local", 32)
+    assert not isinstance(marked, Refusal)
+    assert marked == receive(raw(REPORT), "local", 32)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (gzip.compress(raw(REPORT)), "compressed with gzip"),
+        (b"\n [" + raw(REPORT) + b"]", "application/cloudevents-batch+json"),
+        (raw({**REPORT, "time": "2026-03-02T09:00+08:00"}), "it has no seconds, write 2026-03-02T09:00:00+08:00"),
+        (raw({**REPORT, "time": "2026-03-02 09:00"}), "it has no seconds"),
+        (raw(report(deadline="2026-03-02T09:00Z")), "it has no seconds"),
+        (raw(report(evidence=[{**PROOF, "taken_at": "2026-03-02T09:00Z"}])), "it has no seconds"),
+    ],
+)
+def test_a_refusal_says_what_is_the_matter(said, words):
+    refused = receive(said, "local", 32)
+    assert isinstance(refused, Refusal)
+    assert words in refused.detail
 
 
 @pytest.mark.parametrize("said", ["application/json", "application/json; charset=utf-8"])
@@ -147,8 +187,14 @@ MALFORMED = [
     # numbers that no store takes
     (raw(COMMENT, '"text": "@"', '"far": 1e400'), Reason.INVALID, "data"),
     (raw(COMMENT, '"text": "@"', '"far": [-1E+999]'), Reason.INVALID, "data"),
+    (raw(COMMENT, '"text": "@"', '"far":1.5e0400'), Reason.INVALID, "data"),
+    (raw(COMMENT, '"text": "@"', '"far":\n\t-12e400'), Reason.INVALID, "data"),
+    (raw(COMMENT, '"text": "@"', '"far": [1,2e400]'), Reason.INVALID, "data"),
     (raw(COMMENT, '"text": "@"', f'"far": {2**63}'), Reason.INVALID, "data"),
     (raw(COMMENT, '"text": "@"', f'"far": {-(2**63) - 1}'), Reason.INVALID, "data"),
+    (raw(COMMENT, '"text": "@"', f'"far": [1,{2**63}]'), Reason.INVALID, "data"),
+    (raw(COMMENT, '"text": "@"', '"far": [0,12.5e0400]'), Reason.INVALID, "data"),
+    (raw(COMMENT, '"text": "@"', f'"far":\t{"9" * 400}.5'), Reason.INVALID, "data"),
     (raw(COMMENT, '"text": "@"', f'"far": {"9" * 10_000}'), Reason.INVALID, "data"),
     (raw(COMMENT, '"text": "@"', f'"far": {"9" * 400}.0'), Reason.INVALID, "data"),
     # attributes
@@ -169,7 +215,9 @@ MALFORMED = [
     (raw({**REPORT, "subject": subject() + "\n"}), Reason.INVALID, "subject"),
     (raw({**REPORT, "subject": "W/Y" + subject()}), Reason.INVALID, "subject"),
     # data
-    (raw({**REPORT, "data": None}), Reason.INVALID, "data"),
+    (raw({**REPORT, "data": None}), Reason.INVALID, "data.category"),  # null is absent
+    (b"[" + raw(REPORT) + b"]", Reason.INVALID, ""),
+    (gzip.compress(raw(REPORT)), Reason.UNDECODABLE, ""),
     (raw({**REPORT, "data": "dust"}), Reason.INVALID, "data"),
     (raw({**REPORT, "data": {"source": "patrol"}}), Reason.INVALID, "data.category"),
     (raw(report(source="gossip")), Reason.INVALID, "data.source"),

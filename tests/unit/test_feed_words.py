@@ -9,7 +9,7 @@ import pytest
 
 from engine.views.feed_words import names_of, sentence
 from engine.views.names import Names
-from schemas.line_words import BECAME, MOVES, RUNGS
+from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
 from schemas.messages import Line, Words
 from tests.support.builders import BARE, at, weiyang
 from workflows.definitions import CLOCKS, DEFINITIONS
@@ -44,8 +44,21 @@ def test_an_alert_says_whose_clock_of_which_case_is_due_and_when():
     words = said()
     assert words.zh == f"网格事件「{ZH}」（{LEAF}）：{STREET}处置到期，时限 2026-03-02 15:00。"
     assert words.en.startswith('Incident "') and words.en.endswith(
-        f" ({LEAF}): handle of {STREET} is due; deadline 2026-03-02 15:00."
+        f" ({LEAF}): handle of {STREET}: due; deadline 2026-03-02 15:00."
     )
+
+
+def test_the_clock_of_a_department_is_called_by_its_name_and_not_by_its_grid_s():
+    words, urban = said(level=2, department="WY-URBAN"), NAMES.department("WY-URBAN").name
+    assert f"{urban}处置到期" in words.zh and f"handle of {urban}: due" in words.en
+
+
+def test_the_level_of_an_ordered_clock_is_its_stage_and_no_grid_s():
+    words = said(clock="rectify", level=1)
+    assert "：整改（第1阶段）到期，" in words.zh and ": rectify (stage 1): due; " in words.en
+    assert NAMES.grid("XA").name not in words.zh
+    urban = NAMES.department("WY-URBAN").name
+    assert f"{urban}整改（第2阶段）到期" in said(clock="rectify", level=2, department="WY-URBAN").zh
 
 
 def test_the_clock_of_the_whole_case_is_of_no_grid():
@@ -58,12 +71,12 @@ def test_the_clock_of_the_whole_case_is_of_no_grid():
 def test_who_has_acknowledged_it_or_ended_it_is_called_by_the_title_of_the_post():
     title = NAMES.post("WY01-CHIEF").name
     assert said("acknowledged", "WY01-CHIEF").zh.endswith(f"处置到期，{title}已知悉。")
-    assert said("resolved", "WY01-CHIEF").en.endswith(f"is due; the alert is resolved by {title}.")
+    assert said("resolved", "WY01-CHIEF").en.endswith(f": due; the alert is resolved by {title}.")
     assert said("withdrawn").zh.endswith("处置到期，告警已撤回。")
 
 
 def test_urging_is_of_no_clock():
-    assert said(clock="", level=0, kind="urge", due=None).en.endswith(f"({LEAF}): it is urged.")
+    assert said(clock="", level=0, kind="urge", due=None).en.endswith(f"({LEAF}): urged.")
 
 
 def test_a_notice_says_its_move_and_a_daily_line_how_many_cases():
@@ -71,7 +84,7 @@ def test_a_notice_says_its_move_and_a_daily_line_how_many_cases():
     assert said(on="assigned", **notice).zh == f"网格事件「{ZH}」（{LEAF}）：交办。"
     daily = said(on="daily", cases=3, category="", **notice)
     assert (daily.zh, daily.en) == (
-        f"网格事件 3 件（{LEAF}）：今日进展。",
+        f"网格事件 3 件（{LEAF}）：每日进展。",
         f"Incident, 3 cases ({LEAF}): moves of the day.",
     )
 
@@ -85,7 +98,7 @@ def test_what_the_pack_does_not_know_stands_for_itself():
 def test_every_kind_of_case_with_every_clock_and_rung_has_a_sentence_in_both_languages(definition: str):
     for clock in CLOCKS:
         for kind in (*RUNGS, "of the pack"):
-            for what in ("firing", *BECAME):
+            for what in ("firing", *ALERT_ENDS):
                 words = said(what, clock=clock, kind=kind, definition=definition)
                 assert words.zh.endswith("。") and words.en.endswith("."), words
                 assert "  " not in words.en and DEFINITIONS[definition].zh in words.zh
@@ -96,7 +109,7 @@ def test_every_move_that_a_notice_tells_of_has_words():
 
 
 def test_names_stand_under_the_members_that_have_the_codes():
-    names = names_of(LINE, ["WY01-CHIEF"], "WY-URBAN", "WY-CHIEF", NAMES)
+    names = names_of(msgspec.structs.replace(LINE, department="WY-URBAN"), ["WY01-CHIEF"], "WY-CHIEF", NAMES)
     assert names.path == [NAMES.grid(code).name for code in ("XA", "WY", "WY01", "WY01-01")]
     assert names.category is not None and names.category.zh == ZH
     assert names.department == NAMES.department("WY-URBAN").name

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.figures import PERIODS, Rate, period_bounds, publication_day, rate, to_day
+from gridpatrol.render.figures import percent
+from workflows.definitions import DEFINITIONS
+from workflows.figures import PERIODS, Rate, derived, period_bounds, publication_day, rate, rates, to_day
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,24 @@ def test_rates_are_rounded_half_up_in_basis_points():
     assert rate(1, 3) == Rate(1, 3, 3333)
     assert rate(1, 20_000) == Rate(1, 20_000, 1)
     assert rate(0, 0) == Rate(0, 0, None)
+
+
+@pytest.mark.parametrize("name", sorted(DEFINITIONS))
+@pytest.mark.parametrize("enough", [True, False])
+def test_each_rate_of_each_kind_of_case_is_thin_by_its_own_denominator_and_by_no_other(name, enough):
+    definition, own = DEFINITIONS[name], 10 if enough else 9
+    denominators = {"close": "closable", "on_time": "closable", "rework": "verified"}
+    for rate_name, measure in denominators.items():
+        others = {other: 0 if enough else 99 for other in denominators.values() if other != measure}
+        found = getattr(rates({measure: own} | others, 10), rate_name)
+        assert (found.denominator, found.thin) == (own, not enough)
+    for ratio in definition.ratios:
+        [of] = ratio.denominator.plus
+        [counted] = [each for each in definition.sums if each.name == of]
+        stored = {counted.plus[0]: own, "closable": 0 if enough else 99}
+        _, ratios = derived(stored, definition.sums, definition.ratios, 10)
+        assert (ratios[ratio.name].denominator, ratios[ratio.name].thin) == (own, not enough)
+
+
+def test_a_table_puts_exactly_the_thin_rates_into_brackets():
+    assert [percent(each) for each in (rate(9, 9, 10), rate(9, 10, 10), rate(0, 0, 10))] == ["(100.00%)", "90.00%", "-"]

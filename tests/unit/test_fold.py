@@ -9,7 +9,7 @@ import pytest
 
 from consumers.performance import fold
 from schemas import facts
-from tests.support.builders import instant
+from tests.support.builders import instant, subject
 from tests.support.histories import DAY, MINUTE, Teller
 from workflows.figures import with_sums
 
@@ -83,6 +83,69 @@ def test_each_time_that_a_holder_has_a_clock_is_an_outcome_and_the_last_one_says
     ]
     first, other, last = (row.consumed for row in rows)
     assert (first, other, last) == (30 * MINUTE, 20 * MINUTE, 37 * MINUTE)
+
+
+def outcomes_of(steps) -> list[fold.OutcomeRow]:
+    """The outcomes of one case, its contribution carried along."""
+    held, rows = None, list[fold.OutcomeRow]()
+    for step in steps:
+        held, _, stopped = fold.fold(held, step)
+        rows += stopped
+    return rows
+
+
+def rectified(number: int = 1, upto: int = 99) -> Teller:
+    """A department orders units to rectify, the first stage of another one anew, and again when it was not solved; told
+    as far as so many sayings."""
+    teller = Teller(number)
+    order = {"kind": "rectification.ordered", "by": "WY-URBAN-H"}
+    sayings = [
+        {"kind": "report.submitted", "by": HOTLINE, "category": "D2-01", "source": "hotline", "grid": LEAF},
+        {"kind": "incident.dispatched", "by": "WY-CHIEF", "after": 10 * MINUTE, "lead": "WY-URBAN"},
+        {**order, "unit": "SITE-1", "limit": "1自然日"},
+        {**order, "unit": "SITE-2", "limit": "1自然日", "after": 2 * DAY},
+        {**order, "unit": "SITE-3", "stage": 2, "limit": "30自然日"},
+        {**order, "stage": 3, "limit": "30自然日"},
+        {"kind": "rectification.completed", "by": "WY-URBAN-H", "after": 60 * MINUTE, "stage": 1},
+        {"kind": "handling.completed", "by": "WY-URBAN-H", "after": 60 * MINUTE},
+        {"kind": "verification.recorded", "by": "WY01-CHIEF", "outcome": "unsolved"},
+        {"kind": "verification.recorded", "by": MEMBER, "outcome": "unsolved"},
+        {"kind": "incident.dispatched", "by": "WY01-CHIEF", "lead": "WY-URBAN"},
+        {**order, "unit": "SITE-3", "limit": "1自然日"},
+        {"kind": "incident.merged", "by": "WY-DISPATCH", "into": subject("WY01", 999), "after": 2 * DAY},
+    ]
+    for saying in sayings[:upto]:
+        assert teller.say(**saying), saying  # type: ignore[arg-type]
+    return teller
+
+
+def test_an_outcome_names_the_unit_that_was_ordered_beside_the_department_that_is_charged():
+    """Ordered anew, what the first unit did not do stays its own; each cycle has its own; a merged case's as well."""
+    rows = [row for row in outcomes_of(rectified().steps) if row.clock == "rectify"]
+    assert {row.charged_department for row in rows} == {"WY-URBAN"}
+    assert [(row.level, row.cycle, row.unit, row.result, row.lapsed) for row in rows] == [
+        (1, 0, "SITE-1", "void", True),
+        (1, 0, "SITE-2", "on_time", False),
+        (2, 0, "SITE-3", "on_time", False),
+        (3, 0, "", "on_time", False),
+        (1, 1, "SITE-3", "void", True),
+    ]
+    assert {row.unit for row in outcomes_of(rectified().steps) if row.clock != "rectify"} == {""}
+
+
+def test_a_unit_is_remembered_as_long_as_its_clock_runs_and_no_longer():
+    for upto, units in ((3, [(1, "SITE-1")]), (6, [(1, "SITE-2"), (2, "SITE-3")]), (7, [(2, "SITE-3")]), (8, [])):
+        held = None
+        for step in rectified(upto=upto).steps:
+            held = fold.fold(held, step).contribution
+        assert held is not None and [(level, unit) for _, level, unit in held.units] == units, upto
+
+
+def test_what_the_fold_kept_before_it_knew_units_is_still_read():
+    kept = fold.NOTHING.naming("rectify", 1, "SITE-1")
+    assert fold.decode(b"[[]]") == fold.NOTHING
+    assert fold.decode(fold.encode(kept)) == kept
+    assert kept.naming("rectify", 1, "") == fold.NOTHING
 
 
 JUDGED = (
@@ -181,6 +244,29 @@ def test_work_that_is_given_back_is_counted_as_passed_on_and_a_lapse_before_it_s
     assert measures(teller.steps)["breach:accept"] == 1
 
 
+def test_what_rests_on_the_sender_s_word_is_counted_beside_on_time_at_the_unit_charged():
+    teller = Teller()
+    assert teller.say("report.submitted", MEMBER, category="D3-01", source="patrol", grid=LEAF)
+    assert teller.say("dissuasion.recorded", MEMBER, 120 * MINUTE, late=115 * MINUTE, outcome="ineffective")
+    (dissuade,) = (o for o in fold.fold(None, teller.steps[-1]).outcomes if o.clock == "dissuade")
+    assert (dissuade.result, dissuade.claimed, dissuade.charged_path) == ("on_time", True, "/XA/WY/WY01/WY01-01/")
+    [(place, value)] = [(p, v) for (m, p), v in figures(teller.steps).items() if m == "claimed:dissuade"]
+    assert (value, place.path, place.department, place.post) == (1, "/XA/WY/WY01/WY01-01/", "", "")
+    assert "breach:dissuade" not in measures(teller.steps)
+
+
+def test_a_missed_deadline_of_the_whole_case_counts_where_the_problem_lies_and_at_the_unit_charged():
+    """Twice on purpose: the street has an overdue problem, and the department is late."""
+    teller = Teller()
+    due = instant(teller.now + 5 * DAY)
+    teller.say("report.submitted", HOTLINE, category="D2-14", source="hotline", grid=LEAF, deadline=due)
+    assert teller.say("incident.dispatched", "WY-CHIEF", lead="WY-URBAN")
+    teller.until(teller.now + 6 * DAY)
+    found = {m: (p.path, p.department, v) for (m, p), v in figures(teller.steps).items()}
+    assert found["overdue"] == ("/XA/WY/WY01/WY01-01/", "WY-URBAN", 1)
+    assert found["breach:total"] == ("/XA/WY/", "WY-URBAN", 1)
+
+
 def test_a_case_whose_clocks_stood_still_is_overdue_when_it_is_closed_late():
     teller = reported(5 * DAY)
     teller.quarantine(True)
@@ -236,4 +322,4 @@ def test_a_step_that_nothing_counts_changes_nothing():
     teller.say("comment.added", HOTLINE)
     held = fold.Contribution()
     assert fold.fold(held, teller.steps[-1]) == (held, {}, [])
-    assert msgspec.structs.asdict(held) == {"lapses": ()}
+    assert msgspec.structs.asdict(held) == {"lapses": (), "units": ()}

@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.performance import fold
+from schemas import facts
+from schemas.kinds.duty import DutyExcused
 from tests.support.histories import live, plots, shuffled
 from tests.unit.test_fold import figures
+from workflows.case import TOTAL
+from workflows.definitions import DEFINITIONS, ENDINGS
 from workflows.figures import with_sums
 
 orders = st.lists(st.integers(0, 7), max_size=80)
@@ -73,3 +77,29 @@ def test_no_stopped_clock_is_told_twice(plots):
     rows = [o for steps in steps_of(plots) for step in steps for o in fold.fold(None, step).outcomes]
     keys = [(o.case_id, o.clock, o.level, o.cycle, o.target) for o in rows]
     assert len(keys) == len(set(keys))
+
+
+@given(plots)
+def test_a_case_ends_once_in_the_figures_and_only_if_it_has_ended(plots):
+    """It is not taken up again, and the clock of the whole case, whose end counts it, starts with it alone."""
+    ends = {"on_time", "closed_late", "without_deadline", *ENDINGS.values()}
+    for plot in plots:
+        steps, case = live(1, plot)
+        told = [fact for step in steps for fact in step.facts if isinstance(fact, facts.ClockFact)]
+        total = [type(fact) for fact in told if fact.clock == TOTAL]
+        closed = case.closed is not None
+        assert (total.count(facts.ClockStarted), total.count(facts.ClockStopped)) == (1, closed)
+        assert sum(value for (measure, _), value in figures(steps).items() if measure in ends) == closed
+
+
+def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
+    """An exemption after a missed duty: no clock stops with it, so it is no second end of the case."""
+    further = [
+        (definition.name, row.trigger, source, row.dest)
+        for definition in DEFINITIONS.values()
+        for row in definition.rows
+        for source in row.sources
+        if definition.states[source].terminal and row.dest not in ("=", source)
+    ]
+    assert further == [("duty", "duty.excused", "missed", "excused")]
+    assert [measure.name for measure in DEFINITIONS["duty"].measures if measure.fact is DutyExcused] == ["excusal"]

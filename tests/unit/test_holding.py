@@ -320,6 +320,19 @@ def test_a_department_that_had_the_work_for_a_quarter_of_an_hour_is_not_charged_
     assert units(story, facts.ClockRung) == [("handle", 2, URBAN)]
 
 
+def test_an_alert_says_whose_clock_it_is_where_that_is_not_the_owner_s():
+    """Who has handled it owns it still: a late check, and an order of somebody else, are not that department's."""
+    story = Story(rules(("handle", "2紧急工作时"), ("verify", "2工作时"))).reported(OUTLET).accepted(DISTRICT)
+    story.done("incident.dispatched", DISTRICT, at("03-02 09:00"), lead="WY-URBAN")
+    story.done("rectification.ordered", DISTRICT, at("03-02 09:00"), stage=1, limit="1工作时")
+    story.until(at("03-02 12:00"))
+    story.done("handling.completed", "WY-URBAN-H", at("03-02 12:00"))
+    story.until(at("03-02 17:00"))
+    whose = {fact.clock: fact.unit for fact in story.history(facts.AlertRaised)}
+    assert whose == {"handle": None, "rectify": DISTRICT_UNIT, "verify": STREET_UNIT}
+    assert {step.department for step in story.steps[3:]} == {"WY-URBAN"}
+
+
 # ---- what arrives later -----------------------------------------------------------------------------------
 
 

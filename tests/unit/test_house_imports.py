@@ -135,7 +135,7 @@ def test_a_second_name_of_a_module_is_found() -> None:
 
 
 def test_a_start_loads_no_library_that_only_few_commands_need() -> None:
-    """Alembic is for a schema to be changed, shapely (and numpy) for a place to be found: half a start's time."""
+    """Alembic is for a schema to be changed, shapely (and numpy) for a map to be checked: half a start's time."""
     code = "import sys, gridpatrol.run.wiring, gridpatrol.commands.serve; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "sqlalchemy" in loaded

@@ -21,7 +21,7 @@ from tests.support.source_files import CODE, Source, lines, sources
 from workflows.case import AWAITED
 from workflows.definitions import DEFINITIONS
 
-QUIRKS = {"engine/cluster/kafka_quirks.py", "consumers/performance/faust_quirks.py"}
+QUIRKS = {"engine/cluster/kafka_quirks.py", "engine/store/driver_quirks.py", "consumers/performance/faust_quirks.py"}
 """What they reach into is pinned, and a test of each workaround fails when the library changes."""
 PUBLIC_IN_SPITE = {"_replace", "_asdict", "_fields", "_make", "_exit"}
 """Documented names of NamedTuple and of `os`."""

@@ -276,6 +276,14 @@ def test_what_time_bears_has_rows_for_its_birth_and_its_end() -> None:
         define(DOOR, "门", states, rows, (), births={"go": BEGINS}, effects={}, wakes="knock")
 
 
+def test_a_kind_that_reads_the_case_of_its_home_has_something_to_read_it_with() -> None:
+    home = structs.replace(DOOR, name="yard", events={})
+    states = (State(AWAITED, "待到", 1), State("open", "开", 2))
+    assert not define(home, "院", states, (), (), births={}, effects={}).reads_home
+    with pytest.raises(ValueError, match="yard: it is to read the case of its home, and no effect and no birth"):
+        define(home, "院", states, (), (), births={}, effects={}, reads_home=True)
+
+
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_no_state_can_be_jumped_to(name):
     definition = DEFINITIONS[name]

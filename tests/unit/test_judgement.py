@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.packs import load_pack
 from schemas import facts
 from tests.support.builders import (
     BARE,
@@ -23,6 +24,7 @@ from tests.support.builders import (
     Story,
     at,
     changed,
+    shipped,
     undissuaded,
     weiyang,
 )
@@ -197,6 +199,30 @@ def test_no_desk_sets_itself_on_time():
     stopped = story.one(facts.ClockStopped)
     assert (stopped.judged, stopped.result, stopped.claimed) == (at("03-02 11:00"), "overdue", False)
     assert story.steps[-1].cause.occurred == at("03-02 09:30")
+
+
+FIELD = {
+    "report.submitted",
+    "dissuasion.recorded",
+    "incident.reported_up",
+    "verification.recorded",
+    "department.arrived",
+    "duty.recorded",
+}
+"""What is said on site, and with a phone that may be offline."""
+NO_CLOCK = {"evidence.added", "comment.added", "incident.acknowledged", "incident.urged", "incident.withdrawn"}
+"""What fulfils no clock and starts none."""
+
+
+def test_desks_of_weiyang_have_no_allowance_and_boston_keeps_its_72_hours():
+    rows = [row for row in shipped().pack.roles if row.trigger not in NO_CLOCK]
+    assert {(row.trigger in FIELD, row.offline_ms) for row in rows if row.trigger != "duty.excused"} == {
+        (True, None),
+        (False, 0),
+    }
+    boston = load_pack("boston311")
+    assert {row.offline_ms for row in boston.roles} == {None}
+    assert shipped().options.offline_ms == boston.options.offline_ms == 72 * HOUR
 
 
 def test_what_a_member_did_offline_in_time_is_on_time_and_marked_as_claimed():

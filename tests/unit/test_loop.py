@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -16,8 +17,13 @@ class Counting(Loop):
 
     away_s = 0.01
 
-    def __init__(self, *results: float | Exception, stop_asked: threading.Event | None = None) -> None:
-        super().__init__("counting", stop_asked)
+    def __init__(
+        self,
+        *results: float | Exception,
+        stop_asked: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__("counting", stop_asked, clock)
         self.results = list(results)
         self.batches = 0
         self.released = False
@@ -88,3 +94,13 @@ def test_loops_may_share_the_event_that_stops_them() -> None:
 
 def test_a_loop_that_was_never_started_can_be_stopped() -> None:
     Counting().stop()
+
+
+def test_batches_that_find_work_begin_apart_so_that_what_comes_meanwhile_has_company() -> None:
+    now_s = 100.0
+    loop = Counting(0.0, clock=lambda: now_s)
+    loop.try_once()
+    now_s += 0.004
+    assert loop.rest_s(0.01) == pytest.approx(0.006), "the rest of the time from one beginning to the next"
+    now_s += 0.02
+    assert loop.rest_s(0.01) == 0.0, "a long batch has had company enough"

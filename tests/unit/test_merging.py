@@ -16,6 +16,7 @@ from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds.incident import MERGING, Absorbed
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import BARE, CENTRE, DAY, HOTLINE, MEMBER, STREET, Story, at, event, instant, subject
+from tests.support.examples import examples
 from workflows.decide import DUE
 from workflows.definitions import DEFINITIONS
 from workflows.merging import MOST_ABSORBED, MOST_LINKS
@@ -295,7 +296,7 @@ MOVES = st.tuples(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(MOVES, min_size=5, max_size=40))
 def test_however_cases_are_merged_each_of_them_goes_on_in_one_that_knows_it(moves: list[tuple[str, int, int]]) -> None:
     stories = [Story(number=1)]

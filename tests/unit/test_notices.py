@@ -27,6 +27,7 @@ from tests.support.builders import (
     instant,
     weiyang,
 )
+from tests.support.examples import examples
 from tests.support.histories import live, plots
 from workflows.policy.model import NoticeRow
 from workflows.policy.moves import MOVES
@@ -287,7 +288,7 @@ def test_those_who_assist_and_those_who_owe_a_check_can_be_told():
     assert told(story) == [("check", (*STAFF, STREET, MEMBER, LEAF_CHIEF))]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(plots)
 def test_whatever_happens_a_post_hears_of_a_step_once_and_never_of_its_own(found):
     for step in (step for k, plot in enumerate(found) for step in live(k + 1, plot).steps):

@@ -5,6 +5,7 @@ In: the texts of the small pack of the tests, edited. Out: packs, hashes and pro
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.packs import read_folder
+from tests.support.examples import examples
 from workflows.clocks.limits import Kind, Limit
 from workflows.policy import model
 from workflows.policy.compile import TABLES, compile_pack, compile_rows
@@ -218,6 +220,54 @@ def test_rows_are_counted_as_a_spreadsheet_does():
             "error grids.geojson:7 code: feature 7: code 'S1' is",
         ),
         ("grids.geojson", '"features"', '"fixtures"', "error grids.geojson: is no FeatureCollection"),
+        (
+            "posts.csv",
+            "N1-MEMBER,Block",
+            "N1-\u200bMEMBER,Block",
+            "error posts.csv:13 code: 'N1-\\u200bMEMBER' has U+200B (ZERO WIDTH SPACE) as character 4",
+        ),
+        ("posts.csv", "member,N1,", "member,N1\u00ad,", "error posts.csv:13 grid: 'N1\\xad' has U+00AD (SOFT HYPHEN)"),
+        (
+            "posts.csv",
+            "N1-MEMBER,Block patrol",
+            "N1-MEMBER,Block\x00patrol",
+            "error posts.csv:13: has U+0000, which no database takes",
+        ),
+        ("grids.geojson", '"code": "S2"', '"code": "S2\\u0000"', "error grids.geojson: has U+0000"),
+        ("pack.toml", '"Invented for tests."', '"Invented\\u0000"', "error pack.toml:6 notice: has U+0000"),
+        ("pack.toml", 'code = "tiny"', 'code = "ti\u200bny"', "error pack.toml:2 code: 'ti\\u200bny' has U+200B"),
+        (
+            "pack.toml",
+            "parked_cap = 8",
+            "parked_cap = 99999999999999999999",
+            "error pack.toml:34 parked_cap: the number is too large",
+        ),
+        (
+            "pack.toml",
+            '"12 hours"',
+            '"99999999999 hours"',
+            "error pack.toml:32 offline_allowance: '99999999999 hours' is longer than ten years",
+        ),
+        (
+            "pack.toml",
+            'monday = "00:00-24:00"',
+            'monday = "22:00-06:00"',
+            "error pack.toml:65 calendars.harbour: monday '22:00-06:00' cannot be read; split it at midnight: "
+            "22:00-24:00 on this day, 00:00-06:00 on the next one",
+        ),
+        (
+            "days.csv",
+            "24,09:00-12:30,half a day",
+            "24,22:00-02:00,a night",
+            "error days.csv:3 windows: '22:00-02:00' is neither off nor hours — write off, or split it at midnight",
+        ),
+        (
+            "days.csv",
+            "seven,2026-12-24",
+            "seven,2026/12/5,off,\nseven,2026-12-05,off,\nseven,2026-12-24",
+            "error days.csv:4 day: stands in row 3 already",
+        ),
+        ("days.csv", "2026-12-24", "2026-12", "error days.csv:3 day: '2026-12' is not a day"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(file, old, new, begins):
@@ -225,6 +275,38 @@ def test_what_cannot_be_read_is_told_with_its_place(file, old, new, begins):
     assert any(line.startswith(begins) for line in told), told
     assert (pack is None) == begins.startswith("error")
     assert all(" — " in line for line in told)
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs"), ("，", "full-width commas")])
+def test_a_table_that_is_not_separated_by_commas_is_told_what_separates_it(sign, name):
+    """A spreadsheet program saves what its country's settings say."""
+    pack, problems = compile_pack({**TEXTS, "grids.csv": TEXTS["grids.csv"].replace(",", sign)})
+    assert pack is None
+    assert [str(p) for p in problems if p.file == "grids.csv"] == [
+        f"grids.csv:1: its cells are separated by {name} — save it with commas between them (Excel: Save As, file type "
+        "'CSV UTF-8 (comma delimited)')"
+    ]
+
+
+def test_full_width_signs_mean_what_they_say_in_codes_and_numbers_and_stay_in_names():
+    wide = str.maketrans({chr(n): chr(n + 0xFEE0) for n in range(0x21, 0x7F) if chr(n) not in ',"'})
+    row = "N1-MEMBER,Block patrol,member,N1,,no,2026-01-01,"
+    narrow = TEXTS["posts.csv"].replace("N1-MEMBER,Block patrol,member,N1,,,,", row)
+    cells = [cell if n == 1 else cell.translate(wide) for n, cell in enumerate(row.split(","))]
+    assert cells[0] == "Ｎ１－ＭＥＭＢＥＲ" and cells[6] == "２０２６－０１－０１"
+    written = narrow.replace(row, ",".join(cells))
+    assert model.digest(compiled(TEXTS | {"posts.csv": written})) == model.digest(
+        compiled(TEXTS | {"posts.csv": narrow})
+    )
+    named = compiled(TEXTS | {"posts.csv": narrow.replace("Block patrol", "Ｂｌｏｃｋ")})
+    assert "Ｂｌｏｃｋ" in {post.title for post in named.posts}
+
+
+def test_borders_may_have_altitudes():
+    """A map program that knows heights writes three numbers for each point (RFC 7946)."""
+    high = re.sub(r"\[(-?[0-9.]+), ([0-9.]+)\]", r"[\1, \2, 12.5]", TEXTS["grids.geojson"])
+    assert high.count("12.5") > 20
+    assert model.digest(compiled({**TEXTS, "grids.geojson": high})) == model.digest(compiled())
 
 
 @pytest.mark.parametrize("name", ["pack.toml", "grids.csv", "posts.csv", "categories.csv", "roles.csv"])
@@ -247,7 +329,7 @@ def test_files_that_may_be_left_out_may_be_left_out():
     assert (pack.limits, pack.rungs, pack.departments) == ((), (), ())
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     table=st.sampled_from(TABLES),
     cells=st.lists(st.text(max_size=12), min_size=1, max_size=9),
@@ -259,7 +341,7 @@ def test_any_row_gives_a_pack_or_a_problem_with_a_row_and_never_an_exception(tab
     assert pack is not None or any(problem.row > 1 and problem.remedy for problem in problems)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.text(max_size=200))
 def test_any_text_as_a_map_gives_a_pack_or_a_problem(text):
     pack, problems = compile_pack({**TEXTS, "grids.geojson": text})
@@ -289,8 +371,10 @@ def test_durations_are_read_as_people_write_them(text, ms):
     ("text", "windows"),
     [
         ("08:00-12:00, 14:00-18:00", ((480, 720), (840, 1080))),
-        ("08：00－12：00", None),
-        ("8:00–12:00；14:00～18:00", None),
+        ("08：00－12：00", ((480, 720),)),
+        ("０８：００～１２：００，１４：００－１８：００", ((480, 720), (840, 1080))),
+        ("8:00–12:00；14:00～18:00", ((480, 720), (840, 1080))),
+        ("22:00-06:00", None),
         ("8:00–12:00；14:00~18:00", ((480, 720), (840, 1080))),
         ("00:00-24:00", ((0, 1440),)),
         ("", ()),
@@ -311,6 +395,12 @@ def test_hours_are_read_as_people_write_them(text, windows):
         ("2026/2/4", 20260204),
         ("20260214", 20260214),
         ("2024-02-29", 20240229),
+        ("２０２６－０２－１４", 20260214),
+        ("2026-12", 0),
+        ("202612", 0),
+        ("2026125", 0),
+        ("2026-12/05", 0),
+        ("2026-0205", 0),
         ("2026-02-29", 0),
         ("2026-13-01", 0),
         ("14.02.2026", 0),

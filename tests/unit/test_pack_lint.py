@@ -5,6 +5,7 @@ In: the texts of the small pack of the tests with one edit. Out: exactly the fin
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def told(problems: list[Finding]) -> list[str]:
 
 def test_the_small_pack_has_nothing_to_find():
     assert told(found()) == []
+
+
+GRIDS_HEAD = TEXTS["grids.csv"]
+
+
+def succeeded(**ends: str) -> str:
+    """The grids with a column for successors: by code the last day and the successor of some of them."""
+    head, *rows = GRIDS_HEAD.splitlines()
+    codes = [row.partition(",")[0] for row in rows]
+    told_rows = [row.rpartition(",")[0] + f",{ends.get(code, ',')}" for code, row in zip(codes, rows, strict=True)]
+    return "\n".join([f"{head},successor", *told_rows, ""])
 
 
 # file, old, new -> how the finding begins, and a word of its remedy
@@ -123,6 +135,55 @@ ONE_FINDING = {
         ("grids.csv", "N,North Quarter,2,T,quarter,,,,", "N,North Quarter,2,T,quarter,,,,2027-01-01"),
         "error grids.csv:5 valid_to: goes on after its parent 'N' has ended (20270101)",
         "end it on 20270101",
+    ),
+    "a successor that is no grid": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1="2026-03-02,X")),
+        "error grids.csv:5 successor: 'X' is no grid",
+        "add the grid",
+    ),
+    "a successor of another level": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1="2026-03-02,S")),
+        "error grids.csv:5 successor: 'S' stands on level 2, this grid on level 3",
+        "same level",
+    ),
+    "a successor of a grid that does not end": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1=",N2")),
+        "error grids.csv:5 valid_to: names the successor 'N2' and no last day",
+        "last day",
+    ),
+    "a successor that ends no later": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1="2026-03-02,N2", N2="2026-03-02,S1")),
+        "error grids.csv:5 successor: 'N2' ends on 20260302, no later than this grid",
+        "after both",
+    ),
+    "a successor that begins too late": (
+        (
+            "grids.csv",
+            GRIDS_HEAD,
+            succeeded(N1="2026-03-02,N2").replace("N2,Market,3,N,housing,,,", "N2,M,3,N,,,,2026-04-01"),
+        ),
+        "error grids.csv:5 successor: 'N2' begins on 20260401, and nobody goes on from 20260303 until then",
+        "begin it on 20260303",
+    ),
+    "successors in a circle": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1="2026-03-02,N2", N2="2026-03-05,N1")),
+        "error grids.csv:5 successor: its successors go round in a circle (N1 > N2 > N1)",
+        "let the last of them stand",
+    ),
+    "a grid that is its own successor": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1="2026-03-02,N1")),
+        "error grids.csv:5 successor: its successors go round in a circle (N1 > N1)",
+        "let the last of them stand",
+    ),
+    "a successor in another home": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1="2026-03-02,S1")),
+        "warning grids.csv:5 successor: 'S1' lies in another home",
+        "changes hands",
+    ),
+    "a grid that ends and keeps its posts": (
+        ("grids.csv", GRIDS_HEAD, succeeded(N1="2026-03-02,")),
+        "warning grids.csv:5 valid_to: ends on 20260302 and nobody goes on with its open cases, but it keeps posts: ",
+        "valid_to",
     ),
     "a grid that begins before its parent": (
         ("grids.csv", "S,South Quarter,2,T,quarter,,,,", "S,South Quarter,2,T,quarter,,,2025-05-01,"),
@@ -546,6 +607,11 @@ ONE_FINDING = {
         "error grids.geojson N2: 'N2' has a point outside",
         "[longitude, latitude]",
     ),
+    "hours that lose a minute a day": (
+        ("pack.toml", 'monday = "00:00-24:00"', 'monday = "00:00-23:59"'),
+        "warning pack.toml calendars.harbour: hours until 23:59 lose a minute a day",
+        "24:00",
+    ),
     "an open ring": (
         ("grids.geojson", "[-9.15, 38.8], [-9.15, 38.75]]]}", "[-9.15, 38.8]]]}"),
         "error grids.geojson N2: 'N2' has a ring that is not closed",
@@ -639,6 +705,26 @@ def test_a_pack_without_a_map_can_say_so():
     said = ("pack.toml", 'notice = "Invented for tests."', 'polygons = "none"')
     assert len(found(without="grids.geojson")) == 4
     assert told(found(said, without="grids.geojson")) == []
+
+
+def test_a_pack_without_rungs_is_warned_that_nobody_is_told():
+    assert [line for line in told(found(without="rungs.csv")) if "rungs" in line] == [
+        "warning rungs.csv: no clock has a rung: deadlines pass, and nobody is told — say in rungs.csv who, and when"
+    ]
+
+
+def test_without_the_library_for_maps_a_pack_is_checked_but_for_how_its_borders_fit(monkeypatch):
+    """A plain install has no shapely: who runs a pack needs none, and is told what was not checked."""
+    monkeypatch.setitem(sys.modules, "shapely", None)
+    monkeypatch.delitem(sys.modules, "workflows.policy.lint.geometry", raising=False)
+    assert told(found()) == [
+        "warning grids.geojson: crossings, overlaps and blanks of its borders are not checked: shapely is not installed"
+        " — pip install 'gridpatrol[geo]', then check it again"
+    ]
+    for name in ("a point beyond the world", "an open ring"):
+        edit, begins, _ = ONE_FINDING[name]
+        assert any(line.startswith(begins) for line in told(found(edit))), name
+    assert {problem.file for problem in found(without="grids.geojson")} == {"grids.csv"}
 
 
 # ---- the six fixings ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from schemas import facts
+from schemas.derived_ids import derived_subject
 from schemas.envelope import decode_record, encode_record
 from schemas.events import EVENT_TYPES
 from schemas.refusals import Reason
@@ -31,6 +32,7 @@ from tests.support.builders import (
     at,
     changed,
     event,
+    shipped,
     subject,
     weiyang,
 )
@@ -369,12 +371,34 @@ def test_as_many_floods_as_there_may_be_leave_a_place_to_who_has_none(floods: li
     ],
 )
 def test_it_waits_for_what_brings_the_case_to_a_state_that_takes_it(state, kind, wanted):
-    types = waits_for("incident", state, f"gridpatrol.{kind}.v1")
+    case = Case(id=subject(), definition="incident", state=state)
+    types = waits_for(case, f"gridpatrol.{kind}.v1", weiyang())
     assert types == tuple(f"gridpatrol.{name}.v1" for name in wanted)
 
 
 def test_before_the_report_it_waits_for_the_report():
-    assert waits_for("", "awaited", "gridpatrol.incident.closed.v1") == ("gridpatrol.report.submitted.v1",)
+    types = waits_for(Case(id=subject()), "gridpatrol.incident.closed.v1", shipped())
+    assert types == ("gridpatrol.report.submitted.v1",)
+
+
+@pytest.mark.parametrize("kind", ["case.urged", "case.acknowledged", "case.commented", "duty.recorded", "duty.excused"])
+def test_what_comes_early_for_a_duty_waits_for_time_and_not_for_a_report(kind):
+    begins = shipped().clock_of_days.day_start(20260303)
+    duty = Case(id=derived_subject("WY01", "duty", "PATROL", MEMBER, 20260303, begins))
+    assert waits_for(duty, f"gridpatrol.{kind}.v1", shipped()) == ()
+    assert waits_for(duty, "gridpatrol.case.urged.v1", weiyang()) == ("gridpatrol.report.submitted.v1",)  # owes nothing
+
+
+def test_what_a_duty_never_takes_does_not_wait_for_it():
+    begins = shipped().clock_of_days.day_start(20260303)
+    story = Story(shipped())
+    story.case = Case(id=derived_subject("WY01", "duty", "PATROL", MEMBER, 20260303, begins))
+    story.beside.stories[story.case.id] = story
+    refusal = story.refused(Reason.IMPOSSIBLE, "incident.accepted", STREET)
+    assert refusal.field == "type" and "duty 履职" in refusal.detail and "duty.recorded" in refusal.detail
+    story.parked("case.commented", MEMBER)
+    refusal = story.refused(Reason.IMPOSSIBLE, "report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF)
+    assert refusal.detail == "time bears the case of this id: mint a new one"
 
 
 SPOKEN_TO = [definition for definition in DEFINITIONS.values() if definition.table]
@@ -384,7 +408,7 @@ SPOKEN_TO = [definition for definition in DEFINITIONS.values() if definition.tab
 def test_whatever_may_wait_waits_for_an_event_of_the_contract(definition):
     kinds = {name.removeprefix("gridpatrol.").removesuffix(".v1"): name for name in EVENT_TYPES}
     waits = {
-        (state, kind): waits_for(definition.name, state, kinds[kind])
+        (state, kind): waits_for(Case(id=subject(), definition=definition.name, state=state), kinds[kind], weiyang())
         for state, ahead in definition.ahead.items()
         for kind in ahead & kinds.keys()
     }
@@ -396,12 +420,13 @@ def test_whatever_may_wait_waits_for_an_event_of_the_contract(definition):
 def test_the_wait_of_an_event_says_until_when_and_changes_with_the_case():
     story = Story().found(DUST)
     story.parked("handling.completed", STREET, id="early")
-    first = wait_of(story.case, "app/test", "early", STREET)
+    first = wait_of(story.case, "app/test", "early", STREET, story.register)
     assert first is not None and first.until == story.now + story.rules.options.parked_ms
-    assert wait_of(story.case, "app/test", "early", MEMBER) is wait_of(story.case, "app/test", "e", "") is None
+    assert wait_of(story.case, "app/test", "early", MEMBER, story.register) is None
+    assert wait_of(story.case, "app/test", "e", "", story.register) is None
     story.done("dissuasion.recorded", MEMBER, outcome="ineffective")
     story.done("incident.reported_up", MEMBER)
-    later = wait_of(story.case, "app/test", "early", "")
+    later = wait_of(story.case, "app/test", "early", "", story.register)
     assert later is not None and later.until == first.until
 
 

@@ -92,6 +92,27 @@ def test_where_the_clocks_skip_midnight_the_day_begins_when_they_go_on():
     assert santiago.local(first_instant(day, santiago)) == "2026-09-06T01:00:00-03:00"
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "hours", "begins"),
+    [
+        ("America/Santiago", 20260404, 25, "2026-04-04T00:00:00-03:00"),  # at 24:00 it is 23:00 again
+        ("Asia/Beirut", 20261024, 25, "2026-10-24T00:00:00+03:00"),
+        ("America/Havana", 20261101, 25, "2026-11-01T00:00:00-04:00"),  # at 01:00 it is 00:00 again
+        ("America/Santiago", 20260405, 24, "2026-04-05T00:00:00-04:00"),
+    ],
+)
+def test_where_the_clocks_are_put_back_at_midnight_the_day_before_goes_on_until_it_comes_again(
+    zone, day, hours, begins
+):
+    here = Calendar(replace(china_data(), zone=zone, offsets=expand_zone(zone, 2026, 2030)))
+    period = Period("day", day, day)
+    first, last = first_instant(period, here), last_instant(period, here)
+    assert (last + 1 - first, here.local(first)) == (hours * HOUR, begins)
+    assert {here.local_day(instant) for instant in range(first, last, HOUR // 4)} == {day} == {here.local_day(last)}
+    for instant in range(first - 2 * HOUR, last + 2 * HOUR, HOUR // 4):
+        assert first_instant(next_period("day", instant, here), here) > instant
+
+
 def test_what_comes_up_at_one_instant_is_spread_evenly_and_always_alike():
     delays = [spread_of(f"WY01.{number}") for number in range(30_000)]
     assert delays == [spread_of(f"WY01.{number}") for number in range(30_000)]

@@ -26,7 +26,7 @@ from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.events import EVENT_TYPES, OF_ANY_CASE, trigger_of
 from schemas.refusals import Refusal
 from tests.support.builders import DAY, at, changed, event, instant, shipped, subject
-from workflows import birth, decide, effects, homes, parking, routing, sla
+from workflows import birth, decide, effects, homes, parking, routing, sla, succession
 from workflows.case import Case, encode
 from workflows.clocks.limits import DayMeaning, LimitError
 from workflows.clocks.timescales import CalendarError
@@ -87,12 +87,13 @@ def test_no_shipped_pack_and_no_option_makes_a_rule_fail(number: int, now: int) 
 
 RULES = (
     (sla, "start stop pause resume retarget arrange ring not_before rung_instant"),
-    (birth, "place total_clock touched similar correlation_key assign"),
+    (birth, "place remark total_clock similar correlation_key assign"),
     (routing, "upward next_above copies checks recipients concerned"),
     (effects, "raise_to assign tell_evidence check_department unknown_code"),
-    (decide, "_birth _proceed _move _release _retry _give_up _unpark _ring recalculate quarantine"),
+    (decide, "_birth _proceed _move _release _retry _give_up _unpark _ring recalculate succeed quarantine"),
+    (succession, "changes take_over tell_again"),
     (parking, "park"),
-    (homes, "come_up enter follow turn lost quarantine"),
+    (homes, "come_up enter bear end follow call_off turn lost quarantine"),
 )
 """What a rehearsal must have called, besides every effect, and every birth of every definition."""
 
@@ -125,6 +126,18 @@ def test_every_effect_and_every_rule_is_called(monkeypatch: pytest.MonkeyPatch) 
     assert wanted - called == set()
 
 
+def test_what_was_tried_in_this_process_is_not_tried_again_but_another_day_or_pack_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard = list[tuple[str, int]]()
+    monkeypatch.setattr("workflows.rehearsal.rehearse", lambda policy, at: heard.append((policy.hash, at)))
+    monkeypatch.setattr(rehearsals, "tried", set())
+    sample, other = packs()[0], packs()[1]
+    for policy, at_ms in [(sample, NOW), (sample, NOW + 1), (other, NOW), (sample, NOW + DAY), (sample, NOW)]:
+        rehearsals.rehearse(policy, at_ms)
+    assert heard == [(sample.hash, NOW), (other.hash, NOW), (sample.hash, NOW + DAY)]
+
+
 @pytest.mark.parametrize("error", [NameError, AttributeError, KeyError, ValueError])
 def test_a_rule_with_a_defect_keeps_a_process_from_starting_and_the_place_is_told(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception]
@@ -133,10 +146,38 @@ def test_a_rule_with_a_defect_keeps_a_process_from_starting_and_the_place_is_tol
         raise error("a secret")
 
     monkeypatch.setitem(DEFINITIONS["incident"].effects, "incident.escalated", broken)
+    monkeypatch.setattr(rehearsals, "tried", set())
     with pytest.raises(Defective) as found:
         rehearsals.rehearse(shipped(), NOW)
+    assert not rehearsals.tried  # it is tried again, and fails again
     assert "workflows.decide:_pull:" in str(found.value) and error.__name__ in str(found.value)
     assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["bear", "end"])
+def test_a_home_with_a_defect_keeps_a_process_from_starting(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise NameError("a secret")
+
+    monkeypatch.setattr(homes, name, broken)
+    monkeypatch.setattr(rehearsals, "tried", set())
+    with pytest.raises(Defective, match=r"workflows.homes:come_up:\d+ \(NameError\)"):
+        rehearsals.rehearse(shipped(), NOW)
+
+
+@pytest.mark.parametrize("trigger", ["duty.owed", "duty.void"])
+def test_a_duty_with_a_defect_keeps_a_process_from_starting(monkeypatch: pytest.MonkeyPatch, trigger: str) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise NameError("a secret")
+
+    monkeypatch.setattr(rehearsals, "tried", set())
+    duty = DEFINITIONS["duty"]
+    if trigger in duty.effects:
+        monkeypatch.setitem(duty.effects, trigger, broken)
+    else:
+        monkeypatch.setitem(duty.births, trigger, structs.replace(duty.births[trigger], begin=broken))
+    with pytest.raises(Defective, match="NameError"):
+        rehearsals.rehearse(shipped(), NOW)
 
 
 def test_a_rehearsal_is_the_same_each_time() -> None:

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from schemas import facts
-from schemas.members import Position
+from schemas.coordinates import in_units
 from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
@@ -441,7 +441,7 @@ def test_a_position_finds_its_leaf_grid():
 
 def test_on_a_border_all_grids_are_found_and_the_others_are_touched():
     """`跨界`: a point on a common border lies in both grids."""
-    assert weiyang().locate(Position(**BORDER)) == ("WY01-01", "WY01-02")
+    assert weiyang().locate(in_units(**BORDER)) == ("WY01-01", "WY01-02")
     for grid in ("WY01-01", "WY01-02"):
         story = Story()
         story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline", grid=grid, position=BORDER)
@@ -458,7 +458,7 @@ def test_on_a_border_the_speakers_own_grid_goes_first():
 
 def test_a_position_on_the_border_of_street_offices_goes_to_level_2():
     """`对街道办事处跨界问题上报二级网格管理机构` (M31), by the map."""
-    found = weiyang().locate(Position(lon=108.87, lat=34.385))
+    found = weiyang().locate(in_units(108.87, 34.385))
     assert {weiyang().home(code) for code in found} == {"WY01", "WY02"}
     story = Story()
     story.done(
@@ -473,20 +473,10 @@ def test_what_the_sender_says_about_neighbours_goes_before_the_map():
     assert story.case.touches == ("WY02-01",)
 
 
-@pytest.mark.parametrize("crs", ["GCJ02", "BD09"])
-def test_shifted_coordinates_are_passed_through_and_not_looked_up(crs):
-    assert weiyang().locate(Position(lon=108.845, lat=34.385, crs=crs)) == ()
-    story = Story()
-    story.done("report.submitted", HOTLINE, story.now, category=BARE, source="hotline", position={**INSIDE, "crs": crs})
-    assert story.case.path == PATH[:3]  # no place but the home
-    assert story.one(facts.Reported).crs == crs
-    assert story.case.owner.grid == "WY01"
-
-
 def test_a_position_off_the_map_or_of_a_pack_without_map_finds_nothing():
-    assert weiyang().locate(Position(lon=0, lat=0)) == ()
+    assert weiyang().locate((0, 0)) == ()
     bare = changed(grids=tuple(type(g)(g.code, g.name, g.level, g.parent) for g in weiyang().pack.grids))
-    assert bare.locate(Position(**INSIDE)) == ()
+    assert bare.locate(in_units(**INSIDE)) == ()
 
 
 def test_a_member_without_grid_or_position_reports_for_its_own_grid():

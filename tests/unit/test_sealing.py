@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.envelope import Envelope, decode_data, decode_envelope
+from engine import admission
+from schemas.envelope import Envelope, decode_data, decode_envelope, decode_record
 from schemas.events import EVENT_TYPES
 from schemas.examples import DATA as EXAMPLES
 from schemas.refusals import Refusal
@@ -167,3 +168,16 @@ def test_of_very_many_unknown_members_the_first_are_named_and_of_long_names_the_
     said = report(**{f"{n}" + "x" * 300: 1 for n in range(50)})
     assert len(named(said)) == MOST_UNKNOWN
     assert {len(path) for path in named(said)} == {LONGEST_PATH}
+
+
+def test_attributes_that_are_null_leave_the_record_of_an_event_without_them() -> None:
+    """Some phones write down every attribute, null where they have nothing to say."""
+    optional = ("datacontenttype", "dataschema", "recordedtime", "partitionkey", "traceparent", "tracestate")
+    plain = {name: value for name, value in report(description=SECRET).items() if name not in optional}
+    records = []
+    for sent in (plain, plain | dict.fromkeys(optional)):
+        received = admission.receive(json.dumps(sent).encode(), "local", 32)
+        assert not isinstance(received, Refusal)
+        records.append(decode_record(received[0].body).event)
+    assert msgspec.json.encode(records[0]) == msgspec.json.encode(records[1])
+    assert b"null" not in msgspec.json.encode(records[1])

@@ -27,8 +27,10 @@ from tests.support.builders import (
     MEMBER,
     STREET,
     Story,
+    arrived,
     at,
     changed,
+    event,
     in_the_field,
     instant,
     subject,
@@ -38,7 +40,7 @@ from workflows import sla
 from workflows.case import Clock
 from workflows.clocks.calendar import DayRule
 from workflows.clocks.limits import parse_limit
-from workflows.decide import fire, recalculate
+from workflows.decide import fire, recalculate, take
 from workflows.policy.index import Policy
 from workflows.policy.model import LimitRow, RungRow
 
@@ -604,6 +606,29 @@ def test_an_ordered_instant_moves_by_the_length_of_a_suspension():
 )
 def test_an_order_that_says_nothing_sound_is_refused(data, field):
     assert handling().refused(Reason.INVALID, "deadline.ordered", DISTRICT, **data).field == field
+
+
+ORDERS = [("deadline.ordered", DISTRICT, {"clock": "handle"}), ("rectification.ordered", STREET, {})]
+
+
+@pytest.mark.parametrize(("kind", "by", "more"), ORDERS)
+@pytest.mark.parametrize("due", ["1999-12-31T10:00:00+08:00", "2026-03-03T09:00:00+08:00", "2026-03-03T10:00:00+08:00"])
+def test_nobody_is_ordered_to_have_done_something_in_the_past(kind, by, more, due):
+    """It would be late from the start, and 1999 before every calendar."""
+    why = handling().refused(Reason.INVALID, kind, by, at("03-03 10:00"), **more, due=due)
+    assert why.field == "data.due"
+
+
+@pytest.mark.parametrize(("kind", "by", "more"), ORDERS)
+def test_an_order_that_was_given_in_time_may_arrive_after_its_deadline(kind, by, more):
+    """Held against the instant that is believed; a record of an older release is taken as that release took it."""
+    due, now = instant(at("03-03 09:30")), at("03-03 10:00")
+    handling().done(kind, by, now, occurred=at("03-03 09:00"), **more, due=due)
+    story = handling()
+    said = arrived(event(kind, by, now, case=story.case.id, **more, due=due), now)
+    old = msgspec.structs.replace(said, record=msgspec.structs.replace(said.record, digests=()))
+    outcomes = [take(story.case, each, story.rules, story.rules).outcomes[0].outcome for each in (said, old)]
+    assert outcomes == ["refused", "done"]
 
 
 def test_part_of_a_working_day_is_refused_where_days_end_at_closing_time():

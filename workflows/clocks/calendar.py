@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 
 import msgspec
 
@@ -46,6 +47,7 @@ class DayRule(msgspec.Struct, frozen=True, omit_defaults=True):
     day: int  # local, YYYYMMDD
     windows: Windows = ()
     note: str = ""  # why, as people say it: 春节, 春节调休上班
+    known_on: int = 0  # local day from which on it counts, for what is computed then; 0: it always does
 
 
 class CalendarData(msgspec.Struct, frozen=True):
@@ -78,6 +80,7 @@ def day_number(day: int) -> int:
         raise CalendarError(f"{day} is no day ({error}); write YYYYMMDD, for example 20260214") from None
 
 
+@lru_cache(maxsize=4096)
 def day_of_number(number: int) -> int:
     """Days since 1970-01-01 to YYYYMMDD."""
     d = _date(number)
@@ -102,7 +105,10 @@ class Calendar:
         self.day_meaning = DayMeaning(data.day_meaning)
         self.daily_minutes = data.daily_minutes
         self.wall = Wall(data.offsets)
-        self.rules = {day_number(rule.day): rule for rule in data.days}
+        # Without what becomes known later; `known_at` has it.
+        self.rules = {day_number(rule.day): rule for rule in data.days if not rule.known_on}
+        self.later = sorted((rule for rule in data.days if rule.known_on), key=lambda rule: rule.known_on)
+        self._editions: dict[int, Calendar] = {}  # by the latest day on which something has become known
         self._first_day = day_number(data.first_day)
         # The first plain day comes after everything irregular: known holidays, exceptions, clock changes.
         since, offset = data.offsets[-1]
@@ -138,6 +144,32 @@ class Calendar:
             "for an earlier instant, compile and activate a pack whose calendar begins in an earlier year"
         )
 
+    # What becomes known later.
+
+    def known_at(self, t_ms: int) -> Calendar:
+        """The calendar as it is known at an instant: with the days that have become known by then.
+
+        What was computed before does not change by it; what is computed from then on counts them.
+        """
+        if not self.later:
+            return self
+        today = self.local_day(t_ms)
+        known = [rule for rule in self.later if rule.known_on <= today]
+        if not known:
+            return self
+        edition = self._editions.get(known[-1].known_on)
+        if edition is None:
+            first = {rule.day: rule for rule in self.data.days if not rule.known_on}
+            days = first | {rule.day: msgspec.structs.replace(rule, known_on=0) for rule in known}
+            data = msgspec.structs.replace(self.data, days=tuple(days[day] for day in sorted(days)))
+            edition = self._editions[known[-1].known_on] = laid_out(data)
+        return edition
+
+    @property
+    def news(self) -> list[int]:
+        """The instants from which on more days are known."""
+        return sorted({self.day_start(rule.known_on) for rule in self.later})
+
     # Deadlines and elapsed time.
 
     def timescale(self, kind: Kind) -> Timescale:
@@ -164,9 +196,21 @@ class Calendar:
             )
         return limit.milli * (DAY_MS // 1000)
 
+    def budget_from(self, start_ms: int, limit: Limit) -> int:
+        """What a limit is worth to a clock that starts at an instant.
+
+        The wall clock stands still in an hour that comes twice, and a day that starts in its second half hour ends at
+        half past on the next one all the same: what the wall had shown before is no part of it.
+        """
+        worth = self.budget(limit)
+        if limit.kind is not Kind.calendar_day:
+            return worth
+        shown = self.wall.measure(start_ms) - (start_ms + self.wall.offset(start_ms))
+        return worth - shown if shown < worth else worth
+
     def deadline(self, start_ms: int, limit: Limit) -> int:
         """The instant at which a limit that starts at `start_ms` ends."""
-        return self.due_after(start_ms, self.budget(limit), limit.kind)
+        return self.due_after(start_ms, self.budget_from(start_ms, limit), limit.kind)
 
     def due_after(self, start_ms: int, left: int, kind: Kind) -> int:
         """The instant at which a clock that starts, or resumes, at `start_ms` has used up `left` units.
@@ -242,8 +286,13 @@ class Calendar:
         return day_of_number((t_ms + self.wall.offset(t_ms)) // DAY_MS)
 
     def day_start(self, day: int) -> int:
-        """The instant at which a local day (YYYYMMDD) begins."""
-        return self.midnight(day_number(day))
+        """The instant at which a local day (YYYYMMDD) begins, as `local_day` tells it.
+
+        Where the clocks skip midnight they go on then. Where they are put back at midnight it is the day before once
+        more, until midnight comes again.
+        """
+        midnight = self.midnight(day_number(day))
+        return max(midnight, day_number(day) * DAY_MS - self.wall.offset(midnight))
 
     def local(self, t_ms: int) -> str:
         """RFC 3339 with the local offset, with milliseconds only if there are any: 2026-02-24T11:00:00+08:00."""
@@ -268,7 +317,7 @@ class Calendar:
         return self.data.weekly[(number - _MONDAY) % 7]
 
     def midnight(self, number: int) -> int:
-        """The instant at which a local day (day number) begins."""
+        """The instant at which the wall clock comes to the midnight of a local day (day number) for the first time."""
         return self.wall.reach(number * DAY_MS)
 
     def is_working(self, t_ms: int) -> bool:
@@ -291,6 +340,12 @@ class Calendar:
                 shift = weeks * WEEK_MS
                 yield Window(axis.opens[j] + shift, axis.closes[j] + shift, number)
             i, weeks = first, weeks + 1
+
+
+@lru_cache(maxsize=32)
+def laid_out(data: CalendarData) -> Calendar:
+    """The calendar of `data`, laid out once in a process: packs that differ in other things have the same one."""
+    return Calendar(data)
 
 
 def _check(data: CalendarData) -> None:
@@ -318,9 +373,9 @@ def _check(data: CalendarData) -> None:
         day_number(data.first_day) <= day_number(data.last_day),
         f"last_day {data.last_day} lies before first_day {data.first_day}; exchange them",
     )
-    days = [rule.day for rule in data.days]
+    days = [(rule.day, rule.known_on) for rule in data.days]
     twice = {day for day in days if days.count(day) > 1} if len(set(days)) < len(days) else set()
-    need(not twice, f"two rules for the same day {sorted(twice)}; keep the one that holds")
+    need(not twice, f"two rules for the same day {sorted(day for day, _ in twice)}; keep the one that holds")
     need(0 < data.daily_minutes <= 1440, f"daily_minutes {data.daily_minutes} must lie within 1 ... 1440")
 
 

@@ -95,7 +95,8 @@ def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tu
     A pause that is still open is given with now as its end; the answer is then the deadline if the clock resumed now.
     Raises CalendarError and LimitError.
     """
-    total = left = calendar.budget(limit)
+    total, left = calendar.budget(limit), calendar.budget_from(start_ms, limit)
+    shown = total - left
     pieces: list[Piece] = []
     at = start_ms
     for paused, resumed in sorted(pauses):
@@ -110,6 +111,9 @@ def explain(calendar: Calendar, start_ms: int, limit: Limit, pauses: Sequence[tu
         at, left = resumed, rest
     due = calendar.due_after(at, left, limit.kind)
     pieces += counted_pieces(calendar, limit.kind, at, due, left)
+    if shown:  # it started in an hour that comes twice, of which the wall had shown that much
+        first = next(n for n, piece in enumerate(pieces) if piece.counted)
+        pieces[first] = pieces[first]._replace(counted=pieces[first].counted + shown)
     return _in_words(calendar, limit, start_ms, due, total, folded(calendar, pieces))
 
 

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -90,6 +91,7 @@ ACCEPTED = (
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*个?\s*(\D+)")
 
 
+@lru_cache(maxsize=4096)
 def parse_limit(text: str) -> Limit:
     """Read `4工作时`, `4个工作时`, `10 working days`, `10wd` or `10 working_day`; full-width digits too.
 
@@ -112,6 +114,7 @@ def parse_limit(text: str) -> Limit:
     return Limit(kind, int(milli))
 
 
+@lru_cache(maxsize=4096)
 def limit_text(limit: Limit, lang: str = "zh") -> str:
     """The canonical text, `1.5工作时` or `1.5 working hours`, which `parse_limit` reads back."""
     amount = decimal_text(limit.milli)

@@ -242,10 +242,10 @@ class Bounded:
     Before the calendar's first day it raises CalendarError, since the holidays of that time are not known.
     """
 
-    __slots__ = ("_first", "_low", "_refusal", "_tail", "_timescale", "_top", "_week")
+    __slots__ = ("_first", "_low", "_measure", "_reach", "_refusal", "_tail", "_top", "_week")
 
     def __init__(self, timescale: Timescale, first_ms: int, tail_ms: int, refusal: str) -> None:
-        self._timescale = timescale
+        self._measure, self._reach = timescale.measure, timescale.reach
         self._first = first_ms
         self._tail = tail_ms
         self._low = timescale.measure(first_ms)
@@ -257,14 +257,14 @@ class Bounded:
         if t_ms < self._tail:
             if t_ms < self._first:
                 raise CalendarError(self._refusal)
-            return self._timescale.measure(t_ms)
+            return self._measure(t_ms)
         weeks = (t_ms - self._tail) // WEEK_MS + 1
-        return self._timescale.measure(t_ms - weeks * WEEK_MS) + weeks * self._week
+        return self._measure(t_ms - weeks * WEEK_MS) + weeks * self._week
 
     def reach(self, value: int) -> int:
         if value <= self._top:
             if value < self._low:
                 raise CalendarError(self._refusal)
-            return self._timescale.reach(value)
+            return self._reach(value)
         weeks = -((self._top - value) // self._week)
-        return self._timescale.reach(value - weeks * self._week) + weeks * WEEK_MS
+        return self._reach(value - weeks * self._week) + weeks * WEEK_MS

@@ -34,6 +34,8 @@ CLOCKS: dict[str, tuple[str, str]] = {
     TOTAL: ("全程", "total"),
 }
 """Every clock with its words in Chinese and English. Limits and rungs hold for whatever kind has the clock."""
+ORDERED = frozenset(clock.name for each in DEFINITIONS.values() for clock in each.clocks.values() if clock.ordered)
+"""The clocks that an order starts: their level is the stage that was ordered."""
 ENDINGS: dict[str, str] = {trigger: name for each in DEFINITIONS.values() for trigger, name in each.endings.items()}
 """The measure of each trigger that ends a case of some kind."""
 MEASURES: tuple[Measure, ...] = tuple(

@@ -12,7 +12,8 @@
    been offline: a record that was made in time takes the lapse back. Then it ends missed.
 5. A post of a grid above excuses a duty with a reason, before its end or after it was missed. What lapsed stays lapsed;
    the exemption stands beside it and takes the duty out of the rate.
-6. It is void where post, grid or row of the pack end before its period does: nobody owes it any more.
+6. It is void where post, grid or row of the pack end before its period does: its home says that nobody owes it any
+   more.
 7. All of it counts at the local day on which it is due, at its post and place: the last patrol of a month in that
    month, whenever it is told and whoever says so.
 """
@@ -30,7 +31,6 @@ from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import birth, effects, holding, machine, periods, routing
 from workflows.case import AWAITED, TOTAL, Case
-from workflows.clocks.calendar import day_number
 from workflows.decision import Decision
 from workflows.define import define
 from workflows.figures import Measure, Ratio, Sum
@@ -63,7 +63,6 @@ TRANSITIONS = (
     Transition("duty.owed", (AWAITED,), "owed"),
     Transition("duty.recorded", ("owed",), "kept", ("fills_the_quota",)),
     Transition("duty.recorded", ("owed", "kept", "excused"), "="),
-    Transition("duty.lapsed", ("owed",), "void", ("gone",)),
     Transition("duty.lapsed", ("owed",), "missed"),
     Transition("duty.excused", ("owed", "missed"), "excused"),
     Transition("duty.void", ("owed",), "void"),
@@ -98,11 +97,6 @@ def fills_the_quota(case: Case, data: EventData, speaker: Speaker) -> bool:
     own = kept_by(case)
     counts = isinstance(data, Recorded) and counts_as(own, data, speaker.day)
     return len(own.records) + bool(counts) >= own.quota
-
-
-def gone(case: Case, data: EventData, speaker: Speaker) -> bool:
-    """Its post or grid has ended within the period."""
-    return kept_by(case).gone
 
 
 def record(d: Decision, data: Recorded, speaker: Speaker) -> Refusal | None:
@@ -147,7 +141,8 @@ def untimely(d: Decision, data: Recorded, row: DutyRow) -> Refusal | None:
         late = "it came later after its time than is believed of a phone that was offline"
         return Refusal(Reason.IMPOSSIBLE, "time", f"{late}: ask a post above to excuse the duty (duty.excused)")
     own, days = kept_by(d.case), d.register.clock_of_days
-    period = periods.holding(row.period, days.local_day(d.judged(0)))
+    # What came before the period began has not been done in it, whatever its time says.
+    period = periods.holding(row.period, days.local_day(min(d.judged(0), d.came)))
     if period.first != own.first:
         of = f"local day {period.first}" if row.period == "day" else f"{row.period} of local day {period.first}"
         begins = periods.first_instant(period, days)
@@ -189,8 +184,8 @@ def excuse(d: Decision, data: Excused, speaker: Speaker) -> Refusal | None:
 
 
 def end(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
-    """It ends by itself: missed, or void where nobody owes it any more."""
-    d.tell(DutyEnded(how="void" if kept_by(d.case).gone else "missed"))
+    """Nobody may record it any more: it was missed."""
+    d.tell(DutyEnded(how="missed"))
     return None
 
 
@@ -227,21 +222,25 @@ def stands(policy: Policy, owed: machine.Owed, day: int) -> bool:
     return row.owed_by(post, policy.grids[post.grid].level) and is_owed(row, post, day, policy)
 
 
+def last_day(policy: Policy, owed: machine.Owed) -> int:
+    """The last local day of post and grid, as far as the pack says; 0: it says none."""
+    post = policy.posts[owed.post]
+    return min((entry.valid_to for entry in (post, policy.grids[post.grid]) if entry.valid_to), default=0)
+
+
 def born(policy: Policy, owed: machine.Owed, period: periods.Period) -> Owed:
     """What the home says when a period of a duty begins."""
-    row, post, days = policy.duties[owed.row], policy.posts[owed.post], policy.clock_of_days
-    due = periods.last_instant(period, days)
-    ends = [entry.valid_to for entry in (post, policy.grids[post.grid]) if 0 < entry.valid_to < period.last]
+    row, post = policy.duties[owed.row], policy.posts[owed.post]
+    due = periods.last_instant(period, policy.clock_of_days)
     allowance = offline_allowance(post, RECORDED, policy, policy, duty.DUTY.name)
     return Owed(
         duty=row.code,
         post=post.code,
         grid=post.grid,
         first=period.first,
-        until=days.midnight(day_number(min(ends)) + 1) - 1 if ends else due + allowance,
+        until=due + allowance,
         quota=row.quota,
         distinct=row.distinct,
-        gone=bool(ends),
         deadline=EARLIEST + timedelta(milliseconds=due),
     )
 
@@ -250,7 +249,7 @@ def tell_owed(d: Decision, data: Owed) -> Refusal | None:
     """What is owed, for which period, and when that ends by itself."""
     if data.duty not in d.rules.duties:
         return effects.unknown_code("data.duty", "duty")
-    own = {name: getattr(data, name) for name in ("duty", "first", "until", "quota", "distinct", "gone")}
+    own = {name: getattr(data, name) for name in ("duty", "first", "until", "quota", "distinct")}
     d.tell(DutyOwed(**own))
     return None
 
@@ -296,7 +295,7 @@ DUTY = define(
     "履职",
     STATES,
     TRANSITIONS,
-    (fills_the_quota, gone),
+    (fills_the_quota,),
     births={"duty.owed": birth.plain(duty.DUTY.name, tell_owed, post=lambda data: data.post)},
     effects=EFFECTS,
     measures=MEASURES,
@@ -313,5 +312,7 @@ DUTY = define(
     wakes="duty.lapsed",
     at_end=report_end,
     counts_at=due_of,
-    bears=machine.Bears(owed_in, stands, born, EventData, born="duty.owed", ended="duty.void"),
+    bears=machine.Bears(
+        owed_in, stands, born, EventData, born="duty.owed", ended="duty.void", ends=last_day, done=(RECORDED,)
+    ),
 )

@@ -245,12 +245,15 @@ def order_rectification(d: Decision, data: RectificationOrdered, speaker: Speake
         return limit
     if limit is not None and data.due is not None:
         return Refusal(Reason.INVALID, "data", "give due or limit, not both")
+    due = to_ms(data.due) if data.due else None
+    refused = effects.refuse_past(d, due, d.judged(0))
+    if refused:
+        return refused
     d.tell(facts.Ordered(stage=data.stage, unit=data.unit or d.case.unit))
     running = d.case.clock("rectify", data.stage)  # other stages go on: stopping work, a fine, pulling down
     if running is not None:
         sla.stop(d, running)
     orderer = unit_of(Holder(speaker.grid, speaker.level, speaker.department), d.case, d.register)
-    due = to_ms(data.due) if data.due else None
     sla.start(d, "rectify", data.stage, ordered=due, limit=limit, holder=orderer)
     return None
 
@@ -270,7 +273,7 @@ CLOCKS = (
     NamedClock("report", "上报", "report"),
     NamedClock("accept", "受理", "accept"),
     NamedClock("handle", "处置", "handle"),
-    NamedClock("rectify", "整改", "rectify", ordered=True),
+    NamedClock("rectify", "整改", "rectify", ordered=True, unit=facts.Ordered),
     NamedClock("verify", "核查", "verify"),
     NamedClock("close", "结案", "close"),
 )

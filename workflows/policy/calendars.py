@@ -3,10 +3,10 @@
 Time zone rules and holiday tables are expanded into `CalendarData`. Rows of days.csv override the national table.
 """
 
-from workflows.clocks.calendar import Calendar, CalendarData, DayRule
+from workflows.clocks.calendar import CalendarData, DayRule, laid_out
 from workflows.clocks.limits import DayMeaning
 from workflows.clocks.timescales import CalendarError
-from workflows.policy.csv_tables import Row, parse_day
+from workflows.policy.csv_tables import Row, parse_day, plain
 from workflows.policy.holidays_and_zones import NationalDays, expand_zone, national_days
 from workflows.policy.problems import Problems
 from workflows.policy.settings import (
@@ -15,6 +15,7 @@ from workflows.policy.settings import (
     CalendarSettings,
     Settings,
     line_of,
+    no_windows,
     parse_duration,
     parse_windows,
 )
@@ -28,14 +29,14 @@ def compile_calendars(settings: Settings, text: str, days: list[Row], problems: 
     known = {calendar.code for calendar in settings.calendars}
     remedy = "use one of: " + ", ".join(sorted(known))
     for row in days:
-        if row.text("calendar") not in known:
-            row.bad("calendar", f"{row.text('calendar')!r} is no calendar of pack.toml", remedy)
+        if row.word("calendar") not in known:
+            row.bad("calendar", f"{row.word('calendar')!r} is no calendar of pack.toml", remedy)
     made = []
     for given in settings.calendars:
-        own = [row for row in days if row.text("calendar") == given.code]
+        own = [row for row in days if plain(row.text("calendar")) == given.code]
         try:
             calendar = _calendar(given, given.zone or settings.zone, own)
-            Calendar(calendar)
+            laid_out(calendar)
         except CalendarError as error:
             problems.error(
                 FILE,
@@ -60,7 +61,7 @@ def _calendar(given: CalendarSettings, zone: str, rows: list[Row]) -> CalendarDa
     for day in DAYS_OF_WEEK:
         windows = parse_windows(given.weekly.get(day, ""))
         if windows is None:
-            raise CalendarError(f'{day} {given.weekly[day]!r} cannot be read; write "08:00-12:00, 14:00-18:00"')
+            raise CalendarError(f"{day} {given.weekly[day]!r} cannot be read; {no_windows(given.weekly[day])}")
         weekly.append(windows)
     if given.holidays.lower() != "none":
         country, _, subdiv = given.holidays.partition("-")
@@ -70,7 +71,7 @@ def _calendar(given: CalendarSettings, zone: str, rows: list[Row]) -> CalendarDa
         table = NationalDays((), last_year * 10_000 + 1231)
     else:
         raise CalendarError("without national holidays nothing says how far it reaches; give last_year")
-    days = {rule.day: rule for rule in table.days} | _day_rules(rows)
+    days = {(rule.day, rule.known_on): rule for rule in table.days} | _day_rules(rows)
     minutes, rest = divmod(parse_duration(given.daily_hours) or 0, 60_000)
     if not minutes or rest:
         raise CalendarError(f'daily_hours {given.daily_hours!r} is not a duration; write "8 hours"')
@@ -91,23 +92,23 @@ def _calendar(given: CalendarSettings, zone: str, rows: list[Row]) -> CalendarDa
     )
 
 
-def _day_rules(rows: list[Row]) -> dict[int, DayRule]:
-    """The rows of days.csv by day. Bad rows, and second ones for a day, are reported."""
-    rules: dict[int, DayRule] = {}
+def _day_rules(rows: list[Row]) -> dict[tuple[int, int], DayRule]:
+    """The rows of days.csv by day and by the day on which they are known. Bad rows, and second ones, are reported."""
+    rules: dict[tuple[int, int], DayRule] = {}
+    seen: dict[tuple[int, int], int] = {}
     for row in rows:
-        text = row.text("windows")
+        text = plain(row.text("windows"))
         off = text.lower() in ("off", "休")
         windows = () if off else parse_windows(text)
         if not windows and not off:
-            row.bad("windows", f"{text!r} is neither off nor hours", "write off, or hours such as 08:00-12:00")
+            row.bad("windows", f"{text!r} is neither off nor hours", f"write off, or {no_windows(text)}")
             continue
         row.needed("day")
-        day = row.day("day")
-        if day:
-            rules[day] = DayRule(day, windows or (), row.text("note"))
-    seen: dict[str, int] = {}
-    for row in rows:
-        first = seen.setdefault(row.text("day"), row.number)
-        if first != row.number:
+        day, known_on = row.day("day"), row.day("known_on")
+        if not day:
+            continue
+        first = seen.setdefault((day, known_on), row.number)
+        if first != row.number:  # however each of them is written
             row.bad("day", f"stands in row {first} already", "keep one of them")
+        rules[day, known_on] = DayRule(day, windows or (), row.text("note"), known_on)
     return rules

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from workflows.policy.calendars import compile_calendars
-from workflows.policy.csv_tables import CODE, Columns, Row, read_table
+from workflows.policy.csv_tables import CODE, Columns, Row, plain, read_table, unseen_in
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
 from workflows.policy.model import (
     NO_ALLOWANCE,
@@ -27,15 +27,24 @@ from workflows.policy.model import (
     RungRow,
 )
 from workflows.policy.problems import Finding, Problems, has_errors
-from workflows.policy.settings import FILE, Settings, levels_of, line_of, options_of, parse_duration, read_settings
+from workflows.policy.settings import (
+    FILE,
+    Settings,
+    levels_of,
+    line_of,
+    no_duration,
+    options_of,
+    parse_duration,
+    read_settings,
+)
 
 T = TypeVar("T")
 
-DAYS = Columns("days.csv", ("calendar", "day", "windows"), ("note",))
+DAYS = Columns("days.csv", ("calendar", "day", "windows"), ("note", "known_on"))
 GRIDS = Columns(
     "grids.csv",
     ("code", "name", "level", "parent"),
-    ("kind", "calendar", "official_code", "valid_from", "valid_to"),
+    ("kind", "calendar", "official_code", "valid_from", "valid_to", "successor"),
 )
 DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
 POSTS = Columns(
@@ -119,7 +128,12 @@ def _assemble(
         name_lost_polygons(polygons, grids, problems)
     roles = [(row.number, role_row) for row in tables[ROLES.file] for role_row in _role_rows(row)]
     rows[ROLES.file] = tuple(number for number, _ in roles)
+    if "\x00" in (drawn := files.get(GEOJSON, "")) or "\\u0000" in drawn:
+        problems.error(GEOJSON, 0, "", "has U+0000, which no database takes", "remove it, or export the map anew")
     for name in ("code", "zone"):
+        if unseen := unseen_in(getattr(settings, name)):
+            text_of = f"{getattr(settings, name)!r} has {unseen}"
+            problems.error(FILE, line_of(text, name), name, text_of, "remove it: nobody sees it")
         if not CODE.fullmatch(getattr(settings, name).replace("/", "-")):
             problems.error(FILE, line_of(text, name), name, "must not be empty or contain blanks", "correct it")
     pack = Pack(
@@ -135,14 +149,14 @@ def _assemble(
         grids=grids,
         departments=each(
             DEPARTMENTS,
-            lambda row: Department(row.code("code"), row.needed("name"), row.text("grid"), row.words("groups")),
+            lambda row: Department(row.code("code"), row.needed("name"), row.word("grid"), row.words("groups")),
         ),
         posts=each(POSTS, _post),
         categories=categories,
         authority=tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority),
         limits=each(LIMITS, _limit),
         rungs=each(RUNGS, _rung),
-        notices=each(NOTICES, lambda row: NoticeRow(row.needed("on"), row.words("tell"), row.text("definition"))),
+        notices=each(NOTICES, notice_row),
         roles=tuple(role_row for _, role_row in roles),
         duties=each(DUTIES, duty_row),
     )
@@ -158,13 +172,14 @@ def _grid(row: Row, polygons: Mapping[str, Polygon]) -> Grid:
         code=code,
         name=row.needed("name"),
         level=row.number_in("level"),
-        parent=row.text("parent"),
+        parent=row.word("parent"),
         kind=row.text("kind"),
-        calendar=row.text("calendar"),
-        official_code=row.text("official_code"),
+        calendar=row.word("calendar"),
+        official_code=row.word("official_code"),
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
         polygon=polygons.get(code, ()),
+        successor=row.word("successor"),
     )
 
 
@@ -172,9 +187,9 @@ def _post(row: Row) -> Post:
     return Post(
         code=row.code("code"),
         title=row.needed("title"),
-        role=row.text("role"),
-        grid=row.text("grid"),
-        department=row.text("department"),
+        role=row.word("role"),
+        grid=row.word("grid"),
+        department=row.word("department"),
         vacant=row.yes("vacant"),
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
@@ -189,10 +204,10 @@ def _category(row: Row) -> Category:
     return Category(
         code=row.code("code"),
         name_zh=name_zh or name_en,
-        group=row.text("group"),
+        group=row.word("group"),
         level=row.number_in("level"),
         name_en=name_en,
-        department=row.text("department"),
+        department=row.word("department"),
         dissuade=row.yes("dissuade"),
         source=row.text("source"),
         unnamed=row.yes("unnamed"),
@@ -205,22 +220,22 @@ def _limit(row: Row) -> LimitRow | None:
     if limit is None:
         return None
     return LimitRow(
-        clock=row.text("clock"),
+        clock=row.word("clock"),
         limit=limit,
         level=row.number_in("level"),
-        category=row.text("category"),
-        group=row.text("group"),
+        category=row.word("category"),
+        group=row.word("group"),
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
         basis=row.text("basis"),
-        definition=row.text("definition"),
+        definition=row.word("definition"),
     )
 
 
 def _rung(row: Row) -> RungRow:
     offset, act = row.choice("offset", ("before", "at", "after")), row.choice("act", ("", "escalate"))
     return RungRow(
-        clock=row.text("clock"),
+        clock=row.word("clock"),
         rung=row.code("rung"),
         offset="before" if offset == "before" else "at" if offset == "at" else "after",
         limit=row.limit("limit"),
@@ -228,45 +243,52 @@ def _rung(row: Row) -> RungRow:
         times=row.number_in("times", 1),
         tell=row.words("tell"),
         act="escalate" if act else "",
-        definition=row.text("definition"),
+        definition=row.word("definition"),
     )
+
+
+def notice_row(row: Row) -> NoticeRow:
+    """A row of notices.csv."""
+    row.needed("on")
+    return NoticeRow(row.word("on"), row.words("tell"), row.word("definition"))
 
 
 def duty_row(row: Row) -> DutyRow:
     """A row of duties.csv. A duty without a name is called by its code."""
-    about, distinct = row.text("object") or "grid", row.choice("distinct", ("", "day", "place"))
+    about, distinct = row.word("object") or "grid", row.choice("distinct", ("", "day", "place"))
     if about not in ("grid", "chief"):
         row.bad("object", f"{about!r} is unknown", "write grid, or chief for the chief of that grid")
     return DutyRow(
         code=row.code("code"),
-        name=row.text("name") or row.text("code"),
-        role=row.text("role"),
-        period=row.text("period"),
+        name=row.text("name") or row.word("code"),
+        role=row.word("role"),
+        period=row.word("period"),
         levels=row.levels("levels"),
         object="chief" if about == "chief" else "grid",
         quota=row.number_in("quota", 1),
         distinct="day" if distinct == "day" else "place" if distinct else "",
         needs=row.words("needs"),
         reports_to=row.words("reports_to"),
-        calendar=row.text("calendar"),
+        calendar=row.word("calendar"),
         basis=row.text("basis"),
     )
 
 
 def _role_rows(row: Row) -> list[RoleRow]:
     """The entries of a row, which is one rule: one for each role in its cell."""
-    rule, trigger, levels = row.needed("rule"), row.text("trigger"), row.levels("levels")
+    rule, trigger, levels = row.needed("rule"), row.word("trigger"), row.levels("levels")
     scopes = ("any", "owner", "place", "above", "department", "reporter")
-    scope = row.choice("scope", scopes) if row.text("scope") else "any"
+    scope = row.choice("scope", scopes) if row.word("scope") else "any"
     if not row.words("role"):
         row.bad("role", "is empty", "name a role, or several such as member;chief")
     claims = {"sources": row.words("sources"), "deadlines": row.words("deadlines")}
-    offline_ms, allowance = None, row.text("allowance")
+    offline_ms, allowance = None, plain(row.text("allowance"))
     if allowance:
         offline_ms = 0 if allowance == NO_ALLOWANCE else parse_duration(allowance)
         if offline_ms is None:
-            remedy = f'write "72 hours", or {NO_ALLOWANCE} for an act that is believed at its arrival only'
-            row.bad("allowance", f"{allowance!r} is not a duration", remedy)
+            problem, remedy = no_duration(allowance)
+            other = f"or {NO_ALLOWANCE} for an act that is believed at its arrival only"
+            row.bad("allowance", problem, f"{remedy}, {other}")
     said = {"rule": rule, "trigger": trigger, "levels": levels, "scope": scope, "offline_ms": offline_ms} | claims
-    said["definition"] = row.text("definition")
+    said["definition"] = row.word("definition")
     return msgspec.convert([said | {"role": role} for role in row.words("role")], list[RoleRow])

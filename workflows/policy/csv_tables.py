@@ -4,6 +4,7 @@ order mark. A `Row` knows its place, so a bad cell becomes a `Finding` with file
 
 import csv
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from workflows.clocks.limits import Limit, parse_limit
 from workflows.policy.problems import Problems
 
 CODE = re.compile(r"[^\s|/]{1,64}")  # the pattern of schemas.events.Code
-_DAY = re.compile(r"(\d{4})[-/.]?(\d{1,2})[-/.]?(\d{1,2})")
+_DAY = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})|(\d{4})(\d{2})(\d{2})", re.ASCII)
 _SEPARATORS = re.compile(r"[;；、,，\s]+")
 _YES_NO = {
     "": False,
@@ -24,6 +25,8 @@ _YES_NO = {
     "1": True,
     "是": True,
 }
+SEPARATORS = {";": "semicolons", "\t": "tabs", "；": "full-width semicolons", "，": "full-width commas", "|": "bars"}
+"""What spreadsheet programs, and people, put between cells instead of commas."""
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -59,16 +62,24 @@ class Row:
             self.bad(column, "is empty", f"fill in the {column}")
         return value
 
+    def word(self, column: str) -> str:
+        """A code or a word of the tables, in its plain form: full-width letters, digits and signs are the usual ones.
+        Characters that nobody sees are reported, for two codes that look alike are not the same."""
+        value = plain(self.text(column))
+        if unseen := unseen_in(value):
+            self.bad(column, f"{value!r} has {unseen}", "remove it: nobody sees it, and it makes another code")
+        return value
+
     def code(self, column: str) -> str:
         """A code of the pack: 1 to 64 characters without blanks, `|` and `/`."""
-        value = self.text(column)
+        value = self.word(column)
         if not CODE.fullmatch(value):
             self.bad(column, f"{value!r} is not a code", "use 1 to 64 characters without blanks, | and /")
         return value
 
     def number_in(self, column: str, default: int = 0) -> int:
         """A whole number; empty means the default."""
-        value = self.text(column)
+        value = plain(self.text(column))
         if not value:
             return default
         if value.isascii() and value.isdigit() and len(value) < 9:
@@ -88,14 +99,14 @@ class Row:
 
     def yes(self, column: str) -> bool:
         """A yes or a no; empty means no."""
-        value = self.text(column).lower()
+        value = plain(self.text(column)).lower()
         if value not in _YES_NO:
             self.bad(column, f"{value!r} is neither yes nor no", "write yes or no (是 or 否)")
         return _YES_NO.get(value, False)
 
     def words(self, column: str) -> tuple[str, ...]:
         """Several words in one cell, separated by `;`, a comma or blanks."""
-        return tuple(word for word in _SEPARATORS.split(self.text(column)) if word)
+        return tuple(word for word in _SEPARATORS.split(self.word(column)) if word)
 
     def levels(self, column: str) -> tuple[int, ...]:
         """Several levels in one cell, such as `2;3`."""
@@ -107,7 +118,7 @@ class Row:
 
     def choice(self, column: str, choices: Sequence[str]) -> str:
         """One word of a list."""
-        value = self.text(column)
+        value = self.word(column)
         if value in choices:
             return value
         self.bad(column, f"{value!r} is unknown", "use one of: " + ", ".join(word or "(empty)" for word in choices))
@@ -126,12 +137,30 @@ class Row:
             return None
 
 
+def plain(value: str) -> str:
+    """A text in its plain form (NFKC): `２０２６－１２` is `2026-12`. For codes, numbers and words, never for names."""
+    return unicodedata.normalize("NFKC", value)
+
+
+def unseen_in(value: str) -> str:
+    """The first character of a text that nobody sees, such as a zero width space, with its place; empty: there is none.
+
+    They are the format characters of Unicode (class Cf) and its controls (Cc).
+    """
+    for place, character in enumerate(value, 1):
+        if unicodedata.category(character) in ("Cf", "Cc") and not character.isspace():
+            name = unicodedata.name(character, "a control character")
+            return f"U+{ord(character):04X} ({name}) as character {place}"
+    return ""
+
+
 def parse_day(value: str) -> int:
-    """`2026-02-14`, `2026/2/14` or `20260214` as 20260214; 0 if it is no day."""
-    match = _DAY.fullmatch(value)
+    """`2026-02-14`, `2026/2/14` or `20260214` as 20260214; 0 if it is no day. A day has three parts, with the same
+    separator between all of them, or with none and all eight digits."""
+    match = _DAY.fullmatch(plain(value))
     if match is None:
         return 0
-    year, month, day = (int(part) for part in match.groups())
+    year, month, day = (int(part) for part in (match.group(1, 3, 4) if match[1] else match.group(5, 6, 7)))
     if not 1 <= month <= 12 or not 1 <= day <= _MONTH_DAYS[month - 1]:
         return 0
     if month == 2 and day == 29 and (year % 4 or (year % 100 == 0 and year % 400)):
@@ -141,6 +170,10 @@ def parse_day(value: str) -> int:
 
 def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
     """The rows of a CSV file. Blank rows are left out, but counted."""
+    if "\x00" in text:
+        row = text.count("\n", 0, text.index("\x00")) + 1
+        problems.error(columns.file, row, "", "has U+0000, which no database takes", "remove it, or save it anew")
+        return []
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     reader = csv.reader([line + "\n" for line in lines.split("\n")], strict=True)
     try:
@@ -150,6 +183,12 @@ def read_table(text: str, columns: Columns, problems: Problems) -> list[Row]:
         return []
     header = [cell.strip() for cell in records[0]] if records else []
     missing = [column for column in columns.needed if column not in header]
+    for sign, name in SEPARATORS.items() if missing and records else ():
+        others = {plain(cell.strip().strip('"')) for cell in ",".join(records[0]).split(sign)}
+        if len(others & {*columns.needed}) > len(columns.needed) - len(missing):
+            remedy = "save it with commas between them (Excel: Save As, file type 'CSV UTF-8 (comma delimited)')"
+            problems.error(columns.file, 1, "", f"its cells are separated by {name}", remedy)
+            return []
     for column in missing:
         problems.error(columns.file, 1, column, "this column is missing", f"add a column named {column} to row 1")
     known = {"", *columns.needed, *columns.others}

@@ -25,4 +25,5 @@ def is_owed(duty: DutyRow, post: Post, day: int, register: Policy) -> bool:
     if calendar is None:
         return True
     first, last = (day_number(edge) for edge in period_bounds(day, duty.period))
+    calendar = calendar.known_at(begins)
     return any(calendar.windows_of(number) for number in range(first, last + 1))

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
+from workflows.policy.csv_tables import plain
 from workflows.policy.model import Grid
 from workflows.policy.problems import Problems
 
@@ -30,7 +31,7 @@ class _Collection(msgspec.Struct, frozen=True):
     features: list[_Feature]
 
 
-_Rings = tuple[tuple[tuple[float, float], ...], ...]
+_Rings = tuple[tuple[tuple[float, ...], ...], ...]
 
 
 def read_polygons(text: str, problems: Problems) -> dict[str, Polygon]:
@@ -44,23 +45,30 @@ def read_polygons(text: str, problems: Problems) -> dict[str, Polygon]:
         problems.error(GEOJSON, 0, "", f"is no FeatureCollection ({error})", "export it as GeoJSON (RFC 7946)")
         return {}
     for number, feature in enumerate(collection.features, start=1):
-        code = str(feature.properties.get("code", ""))
+        code = plain(str(feature.properties.get("code", "")))
         geometry = feature.geometry
         polygon: Polygon | None = None
         with suppress(msgspec.DecodeError):
             if geometry is not None and geometry.type == "Polygon":
-                polygon = (msgspec.json.decode(geometry.coordinates, type=_Rings),)
+                polygon = flat((msgspec.json.decode(geometry.coordinates, type=_Rings),))
             elif geometry is not None and geometry.type == "MultiPolygon":
-                polygon = msgspec.json.decode(geometry.coordinates, type=Polygon)
+                polygon = flat(msgspec.json.decode(geometry.coordinates, type=tuple[_Rings, ...]))
         if not code or code in found:
             remedy = "give each feature the code of one grid as properties.code"
             problems.error(GEOJSON, number, "code", f"feature {number}: code {code!r} is empty or used twice", remedy)
         elif polygon is None:
-            remedy = "use a Polygon or MultiPolygon of [longitude, latitude] pairs"
+            remedy = "use a Polygon or MultiPolygon of [longitude, latitude] pairs, with an altitude or without"
             problems.error(GEOJSON, number, "geometry", f"feature {number} ({code}): no polygon", remedy)
         else:
             found[code] = polygon
     return found
+
+
+def flat(polygon: tuple[_Rings, ...]) -> Polygon | None:
+    """A polygon of longitudes and latitudes; an altitude behind them is left out. None where a point has no two."""
+    if any(len(point) not in (2, 3) for rings in polygon for ring in rings for point in ring):
+        return None
+    return tuple(tuple(tuple((point[0], point[1]) for point in ring) for ring in rings) for rings in polygon)
 
 
 def name_lost_polygons(polygons: Mapping[str, Polygon], grids: Iterable[Grid], problems: Problems) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -30,6 +31,7 @@ class NationalDays(msgspec.Struct, frozen=True):
     last_day: int
 
 
+@lru_cache(maxsize=32)
 def expand_zone(zone: str, first_year: int, last_year: int) -> tuple[tuple[int, int], ...]:
     """The UTC offsets of a zone from the start of one year to the end of another, both inclusive.
 
@@ -42,10 +44,11 @@ def expand_zone(zone: str, first_year: int, last_year: int) -> tuple[tuple[int, 
         raise CalendarError(f"there is no time zone {zone!r}; write a name such as Asia/Shanghai") from None
     start = int(datetime(first_year, 1, 1, tzinfo=UTC).timestamp())
     end = int(datetime(last_year + 1, 1, 1, tzinfo=UTC).timestamp())
-    offsets = [(SINCE_EVER, _offset_s(info, start) * 1000)]
+    new = _offset_s(info, start)
+    offsets = [(SINCE_EVER, new * 1000)]
     for day in range(start, end, 86_400):
         before, after = day, day + 86_400
-        old, new = _offset_s(info, before), _offset_s(info, after)
+        old, new = new, _offset_s(info, after)
         if old == new:
             continue
         while after - before > 1:  # to the first second with another offset; a day has one change at most

@@ -3,19 +3,22 @@
 Of two policies in a decision, one is the *rules* pinned to the case, the other the *register* active at arrival.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterator
+from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
+from schemas.coordinates import UNITS, Point
 from schemas.events import canonical
 from schemas.members import Position
-from workflows.clocks.calendar import Calendar
+from workflows.clocks.calendar import Calendar, day_number, day_of_number, laid_out
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
+from workflows.policy.borders import Borders, exact, snapped
+from workflows.policy.geometry import Polygon
 from workflows.policy.model import Category, Department, DutyRow, Grid, LimitRow, Pack, Post, RoleRow, RungRow
 from workflows.policy.moves import Telling, compile_notices
-
-if TYPE_CHECKING:
-    from shapely import STRtree
 
 DUE = RungRow("*", "due", "at")
 """The rung of the deadline itself. Every ladder has it, even if it alerts no post."""
@@ -38,9 +41,11 @@ class Policy:
         self.options = pack.options
         self.grids: dict[str, Grid] = {g.code: g for g in pack.grids}
         self.posts: dict[str, Post] = {p.code: p for p in pack.posts}
+        self.machines = frozenset(p.code for p in pack.posts if p.machine)
+        self.dated = frozenset(p.code for p in pack.posts if p.valid_from or p.valid_to)  # that do not always stand
         self.departments: dict[str, Department] = {d.code: d for d in pack.departments}
         self.categories: dict[str, Category] = {c.code: c for c in pack.categories}
-        self.calendars: dict[str, Calendar] = {c.code: Calendar(c) for c in pack.calendars}
+        self.calendars: dict[str, Calendar] = {c.code: laid_out(c) for c in pack.calendars}
         self.leaf_level = max(level.level for level in pack.levels)
         self.root = next(g.code for g in pack.grids if not g.parent)
         self._paths: dict[str, tuple[str, ...]] = {}
@@ -62,10 +67,14 @@ class Policy:
         self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
         for role_row in pack.roles:
             self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
+        self._role_rows_of: dict[tuple[str, str, str], list[RoleRow]] = {}
+        self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self._limits: dict[tuple[str, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
             self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
+        self._limits_of: dict[tuple[str, str, int, str, str], list[LimitRow]] = {}  # the most specific one first
+        self._roles_of: dict[tuple[str, str], list[str]] = {}
         self._ladders: dict[tuple[str, str], tuple[tuple[RungRow, int], ...]] = {}
         self._notices: dict[str, Telling] = {}
 
@@ -81,30 +90,43 @@ class Policy:
         level = self.options.partition_level
         return path[level - 1] if len(path) >= level else self.root
 
-    def locate(self, position: Position) -> tuple[str, ...]:
-        """The leaf grids that cover a point, in order of their codes: several on a border, none off the map.
+    def locate(self, point: Point) -> tuple[str, ...]:
+        """The leaf grids around a point, in order of their codes: several on a border, none off the map."""
+        return self.borders.around(*point)
 
-        Only WGS 84 and CGCS2000 (the same at this accuracy) are looked up; other systems are not converted.
-        """
-        if position.crs not in ("WGS84", "CGCS2000"):
+    def locate_as_sent(self, position: Position) -> tuple[str, ...]:
+        """The same for a record of an older release, as that release did it: by the very numbers that were sent, of
+        WGS 84 and CGCS2000 only."""
+        if position.crs not in (None, "WGS84", "CGCS2000"):
             return ()
-        from shapely import Point  # with numpy a tenth of a command's start: only who locates something waits for it
+        return self._borders_as_drawn.around(Fraction(position.lon) * UNITS, Fraction(position.lat) * UNITS)
 
-        tree, codes = self._map
-        if not codes:
-            return ()
-        found = tree.query(Point(position.lon, position.lat), predicate="intersects")
-        return tuple(sorted(codes[int(index)] for index in found))
+    def leaves(self, grid: str) -> list[str]:
+        """The leaf grids in a grid that have borders."""
+        return self._leaves.get(grid, [])
 
     @cached_property
-    def _map(self) -> "tuple[STRtree, list[str]]":
-        """The borders of the leaf grids in a spatial index, and the code of each."""
-        from shapely import MultiPolygon, STRtree
+    def _leaves(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for code in self._outlines:
+            for grid in self._paths[code]:
+                found.setdefault(grid, []).append(code)
+        return found
 
+    @cached_property
+    def borders(self) -> Borders:
+        """The borders of the leaf grids. They are made of the pack when they are first needed, and are no part of it:
+        packs of older releases have them, too."""
+        return Borders(snapped(self._outlines))
+
+    @cached_property
+    def _borders_as_drawn(self) -> Borders:
+        return Borders(exact(self._outlines), slack=0)
+
+    @cached_property
+    def _outlines(self) -> dict[str, Polygon]:
         parents = {grid.parent for grid in self.pack.grids}
-        leaves = [grid for grid in self.pack.grids if grid.code not in parents and grid.polygon]
-        borders = [MultiPolygon([(rings[0], rings[1:]) for rings in grid.polygon]) for grid in leaves]
-        return STRtree(borders), [grid.code for grid in leaves]
+        return {grid.code: grid.polygon for grid in self.pack.grids if grid.polygon and grid.code not in parents}
 
     def stands(self, entry: Grid | Post, at: int) -> bool:
         """Whether a grid or a post exists on the local day of an instant (M3: grids are adjusted)."""
@@ -112,6 +134,25 @@ class Policy:
             return True
         day = self.clock_of_days.local_day(at)
         return entry.valid_from <= day and (not entry.valid_to or day <= entry.valid_to)
+
+    @cached_property
+    def ends(self) -> dict[str, int]:
+        """The last instants (ms) of the grids that name a successor, by their codes."""
+        days = self.clock_of_days
+        return {
+            grid.code: days.day_start(day_of_number(day_number(grid.valid_to) + 1)) - 1
+            for grid in self.pack.grids
+            if grid.valid_to and grid.successor in self.grids
+        }
+
+    def standing(self, grid: str, at: int) -> str:
+        """The grid that goes on for one at an instant: itself, or where it has ended before, its successor; of a chain
+        of them the first that has not ended."""
+        for _ in self.ends:  # as often as there are any: a circle is no pack that can be activated
+            if self.ends.get(grid, at) >= at:
+                break
+            grid = self.grids[grid].successor
+        return grid
 
     def posts_at(self, grid: str, role: str) -> list[str]:
         """The occupied posts of a role at a grid."""
@@ -130,6 +171,13 @@ class Policy:
         """The root's calendar, whose local days the figures use."""
         return self.calendars[self.calendar_of(self.root)]
 
+    @cached_property
+    def news(self) -> tuple[int, ...]:
+        """The instants (ms) from which on a calendar knows more days, where deadlines that are open may move by it."""
+        if self.options.deadlines_move == "never":
+            return ()
+        return tuple(sorted({at for calendar in self.calendars.values() for at in calendar.news}))
+
     def duties_of(self, home: str) -> tuple[tuple[DutyRow, str], ...]:
         """What the posts of a home owe, as (duty, post), in order of duties.csv and posts.csv.
 
@@ -146,21 +194,37 @@ class Policy:
                     found.setdefault(self.home(post.grid), []).append((duty, post.code))
         return {home: tuple(owed) for home, owed in found.items()}
 
+    def posts_that_owe(self, prefix: str, after: tuple[str, str] = ("", "")) -> Iterator[tuple[str, Post]]:
+        """The posts of a subtree that owe something, with the paths of their grids, by path and code: from such a pair
+        on. `prefix`: the path of its root, such as `/XA/WY/`."""
+        found = self._owing
+        for path, code in islice(found, bisect_left(found, max((prefix, ""), after)), None):
+            if not path.startswith(prefix):
+                return
+            yield path, self.posts[code]
+
+    @cached_property
+    def _owing(self) -> list[tuple[str, str]]:
+        owing = {code for owed in self._duties.values() for _, code in owed}
+        return sorted((f"/{'/'.join(self._paths[self.posts[code].grid])}/", code) for code in owing)
+
     # ---- the rules ----------------------------------------------------------------------------------------
 
     def limit(
         self, clock: str, level: int, category: str, group: str, day: int, definition: str = ""
     ) -> LimitRow | None:
         """The limit of a clock that starts on local `day`: the most specific row valid then, or none."""
-        places = ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", ""))
-        for key in [(kind, *place) for kind in (definition, "") for place in places]:
-            rows = [
-                row
-                for row in self._limits.get(key, ())
-                if row.level in (0, level) and row.valid_from <= day and (not row.valid_to or day <= row.valid_to)
-            ]
-            if rows:
-                return max(rows, key=lambda row: row.level)
+        asked = definition, clock, level, category, group
+        found = self._limits_of.get(asked)
+        if found is None:
+            places = ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", ""))
+            keys = [(kind, *place) for kind in (definition, "") for place in places]
+            rows = [[row for row in self._limits.get(key, ()) if row.level in (0, level)] for key in keys]
+            found = [row for of_key in rows for row in sorted(of_key, key=lambda row: -row.level)]
+            self._limits_of[asked] = found
+        for row in found:
+            if row.valid_from <= day and (not row.valid_to or day <= row.valid_to):
+                return row
         return None
 
     def ladder(self, clock: str, definition: str = "") -> tuple[tuple[RungRow, int], ...]:
@@ -196,5 +260,28 @@ class Policy:
     def role_rows(self, trigger: str, role: str, definition: str = "") -> list[RoleRow]:
         """The rows of the roles table for a role and a trigger: of this kind of case and of every kind. Those of all
         kinds where the kind is not known yet, and empty."""
-        rows = self._role_rows.get((canonical(trigger), role), [])
-        return [row for row in rows if row.definition in ("", definition)] if definition else rows
+        asked = trigger, role, definition
+        found = self._role_rows_of.get(asked)
+        if found is None:
+            rows = self._role_rows.get((canonical(trigger), role), [])
+            found = [row for row in rows if row.definition in ("", definition)] if definition else rows
+            self._role_rows_of[asked] = found
+        return found
+
+    def role_rows_at(self, level: int, trigger: str, role: str, definition: str = "") -> list[RoleRow]:
+        """Those of them that hold at a level."""
+        asked = trigger, role, definition, level
+        found = self._role_rows_at.get(asked)
+        if found is None:
+            rows = self.role_rows(trigger, role, definition)
+            found = self._role_rows_at[asked] = [row for row in rows if not row.levels or level in row.levels]
+        return found
+
+    def roles_of(self, trigger: str, definition: str = "") -> list[str]:
+        """The roles that have such rows, sorted."""
+        found = self._roles_of.get((trigger, definition))
+        if found is None:
+            roles = sorted({row.role for row in self.pack.roles})
+            found = [role for role in roles if self.role_rows(trigger, role, definition)]
+            self._roles_of[trigger, definition] = found
+        return found

@@ -28,7 +28,10 @@ class Level(Struct, frozen=True, omit_defaults=True):
 
 
 class Grid(Struct, frozen=True, omit_defaults=True):
-    """A grid (网格), a node of the tree. Days are local, YYYYMMDD; 0 means open-ended."""
+    """A grid (网格), a node of the tree. Days are local, YYYYMMDD; 0 means open-ended.
+
+    Once its last day is over, the `successor` goes on with its open cases.
+    """
 
     code: str
     name: str
@@ -40,6 +43,7 @@ class Grid(Struct, frozen=True, omit_defaults=True):
     valid_from: int = 0
     valid_to: int = 0
     polygon: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()  # GeoJSON MultiPolygon coordinates, lon/lat
+    successor: str = ""
 
 
 class Department(Struct, frozen=True, omit_defaults=True):
@@ -209,6 +213,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     copy_passed: bool = False  # levels that a report passes over get a copy (M17)
     main_definition: str = ""  # the kind of case that figures speak of unless asked; empty: the reference
     daily_at: int = DAILY_AT  # local minute of the day: what a reporter need not hear at once comes in one line then
+    crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""  # of positions that say none; empty: WGS84, perhaps
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):

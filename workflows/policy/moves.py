@@ -22,15 +22,19 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
 }
 MOVES = tuple(MEANS)
 """What a step may mean to somebody. Of several that reach a post the first one counts."""
+REPORTER = "reporter"
+"""The word for who reported the case."""
 TO_ACT = frozenset({"returned", "reassigned", "check", "assigned"})
 """Moves that bring work."""
 
 
 class Telling(NamedTuple):
-    """Whom the moves of a kind of case tell, as words by the move, and the facts without which nobody is told."""
+    """Whom the moves of a kind of case tell, as words by the move, without the reporter; the facts without which nobody
+    is told; and the moves that tell the reporter."""
 
     words: dict[str, tuple[str, ...]]
     facts: frozenset[type[Fact]]
+    reported: frozenset[str]
 
 
 def compile_notices(rows: Iterable[NoticeRow], definition: str) -> Telling:
@@ -38,4 +42,6 @@ def compile_notices(rows: Iterable[NoticeRow], definition: str) -> Telling:
     known = tuple(rows)
     words = {row.on: row.tell for kind in ("", definition) for row in known if row.definition == kind}
     words = {move: words[move] for move in MOVES if words.get(move)}
-    return Telling(words, frozenset(fact for move in words for fact in MEANS[move]))
+    others = {move: tuple(word for word in told if word != REPORTER) for move, told in words.items()}
+    reported = frozenset(move for move, told in words.items() if REPORTER in told)
+    return Telling(others, frozenset(fact for move in words for fact in MEANS[move]), reported)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from workflows.clocks.limits import DAY_MS, HOUR_MS
+from workflows.policy.csv_tables import plain
 from workflows.policy.model import DAILY_AT, UNBORN_CAP, Level, Options
 from workflows.policy.problems import Problems
 
@@ -22,6 +23,11 @@ Windows = tuple[tuple[int, int], ...]
 
 LONGEST_HOLD_MS = HOUR_MS
 """A queue of an offline phone is sent in less."""
+
+LONGEST_MS = 3650 * DAY_MS
+"""No duration of a pack is longer than ten years: more is a slip of the keyboard."""
+MOST = 10**9
+"""The largest number of a pack."""
 
 _DURATION = re.compile(r"(\d+)\s*(second|minute|hour|day|week|秒|分钟|小时|天|周)s?\s*")
 _UNIT_MS = {
@@ -36,7 +42,7 @@ _UNIT_MS = {
     "天": DAY_MS,
     "周": 7 * DAY_MS,
 }
-_WINDOW = re.compile(r"(\d{1,2})[:：](\d{2})\s*[-–—~至]\s*(\d{1,2})[:：](\d{2})")
+_WINDOW = re.compile(r"(\d{1,2}):(\d{2})\s*[-–—~〜至]\s*(\d{1,2}):(\d{2})", re.ASCII)
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,6 +105,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     min_n: int = 10
     main_definition: str = ""
     daily_notices: str = ""
+    crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -119,7 +126,10 @@ class Settings(Table, frozen=True, kw_only=True):
 def read_settings(text: str, problems: Problems) -> Settings | None:
     """pack.toml as `Settings`; None, with a finding, if it cannot be used."""
     try:
-        return msgspec.convert(tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n")), Settings)
+        given = tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n"))
+        if not is_storable(given, text, problems):
+            return None
+        return msgspec.convert(given, Settings)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line (\d+)", str(error))
         problems.error(FILE, int(at[1]) if at else 0, "", str(error), "correct the TOML at this place")
@@ -129,6 +139,21 @@ def read_settings(text: str, problems: Problems) -> Settings | None:
         column = key[1] if key else ""
         problems.error(FILE, line_of(text, column), path.strip("`$.") or column, problem, "see the README of the packs")
     return None
+
+
+def is_storable(value: object, text: str, problems: Problems, key: str = "") -> bool:
+    """Whether every number and text in a TOML value is one that a database takes. What is not, is reported."""
+    if isinstance(value, dict):
+        return all([is_storable(inner, text, problems, name) for name, inner in value.items()])
+    if isinstance(value, list):
+        return all([is_storable(inner, text, problems, key) for inner in value])
+    if isinstance(value, int) and abs(value) > MOST:
+        problems.error(FILE, line_of(text, key), key, "the number is too large", f"write at most {MOST:,}")
+        return False
+    if isinstance(value, str) and "\x00" in value:
+        problems.error(FILE, line_of(text, key), key, "has U+0000, which no database takes", "remove it")
+        return False
+    return True
 
 
 def line_of(text: str, key: str, value: str = "") -> int:
@@ -153,7 +178,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
     def duration(key: str, value: str) -> int:
         ms = parse_duration(value)
         if ms is None:
-            problems.error(FILE, line_of(text, key), key, f"{value!r} is not a duration", 'write "72 hours"')
+            problems.error(FILE, line_of(text, key), key, *no_duration(value))
         return ms or 0
 
     quiet = _minutes(given.quiet) if given.quiet.strip() else (0, 0)
@@ -198,30 +223,52 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         min_n=given.min_n,
         main_definition=given.main_definition,
         daily_at=DAILY_AT if daily[0] == DAILY_AT else daily[0],
+        crs=given.crs,
     )
 
 
 def parse_duration(value: str) -> int | None:
-    """`72 hours`, `8 hours 30 minutes`, `7天` in milliseconds; None if it is no duration."""
-    plain = value.strip().lower()
-    parts = _DURATION.findall(plain)
-    if not parts or _DURATION.sub("", plain):
+    """`72 hours`, `8 hours 30 minutes`, `7天` in milliseconds; None if it is no duration, or longer than ten years."""
+    ms = _ms_of(value)
+    return ms if ms is not None and ms <= LONGEST_MS else None
+
+
+def no_duration(value: str) -> tuple[str, str]:
+    """What is wrong with a text that is no duration, and what to do about it."""
+    if _ms_of(value) is None:
+        return f"{value!r} is not a duration", 'write "72 hours"'
+    return f"{value!r} is longer than ten years", 'write at most "3650 days"'
+
+
+def _ms_of(value: str) -> int | None:
+    given = plain(value).strip().lower()
+    parts = _DURATION.findall(given)
+    if not parts or _DURATION.sub("", given):
         return None
     return sum(int(amount) * _UNIT_MS[unit] for amount, unit in parts)
 
 
 def parse_windows(value: str) -> Windows | None:
     """`08:00-12:00, 14:00-18:00` as local minutes; empty text is a day off; None if it cannot be read."""
-    parts = [part for part in re.split(r"[,;，；、]", value) if part.strip()]
+    parts = [part for part in re.split(r"[,;、]", plain(value)) if part.strip()]
     windows = [_minutes(part) for part in parts]
     read = tuple(window for window in windows if window is not None)
     in_order = all(start < end for start, end in read) and all(a[1] <= b[0] for a, b in pairwise(read))
     return read if len(read) == len(windows) and in_order else None
 
 
+def no_windows(value: str) -> str:
+    """What to do about hours that `parse_windows` cannot read."""
+    for window in (_minutes(part) for part in re.split(r"[,;、]", plain(value)) if part.strip()):
+        if window is not None and window[0] > window[1]:
+            opens, closes = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in window)
+            return f"split it at midnight: {opens}-24:00 on this day, 00:00-{closes} on the next one"
+    return 'write hours such as "08:00-12:00, 14:00-18:00", in their order'
+
+
 def _minutes(value: str) -> tuple[int, int] | None:
     """`22:00-07:00` as two minutes of the day."""
-    found = _WINDOW.fullmatch(value.strip())
+    found = _WINDOW.fullmatch(plain(value).strip())
     if found is None:
         return None
     hours_from, from_, hours_to, to = (int(part) for part in found.groups())

@@ -17,6 +17,7 @@ from workflows.policy.lint.register import (
     lint_tree,
     lint_validity,
 )
+from workflows.policy.lint.rings import GEOJSON, lint_rings
 from workflows.policy.lint.rules import (
     lint_authority,
     lint_calendars,
@@ -30,6 +31,7 @@ from workflows.policy.lint.rules import (
     lint_rungs,
     lint_unnamed,
 )
+from workflows.policy.lint.successors import lint_successors
 from workflows.policy.model import Pack
 from workflows.policy.problems import Finding
 
@@ -39,6 +41,7 @@ CHECKS = (
     lint_tree,
     lint_division,
     lint_validity,
+    lint_successors,
     lint_calendars_of_grids,
     lint_departments,
     lint_posts,
@@ -69,7 +72,22 @@ def lint(pack: Pack, day: int = 0, rows: Mapping[str, Sequence[int]] | None = No
         check(context)
     lint_calendars(context)
     if pack.polygons != "none":
-        from workflows.policy.lint.geometry import lint_geometry  # shapely, for those who check a pack
-
-        lint_geometry(context)
+        lint_rings(context)
+        lint_borders(context)
     return context.problems
+
+
+def lint_borders(context: LintContext) -> None:
+    """How borders fit together, where there are any, and the library for it: it is 80 MB, and only who draws a map
+    needs it. A pack is safe without: what decides needs closed rings, and takes overlaps and blanks as they are."""
+    if not any(grid.polygon for grid in context.pack.grids):
+        return
+    try:
+        from workflows.policy.lint.geometry import lint_geometry
+    except ModuleNotFoundError as error:
+        if error.name != "shapely":
+            raise
+        text = "crossings, overlaps and blanks of its borders are not checked: shapely is not installed"
+        context.problems.warning(GEOJSON, 0, "", text, "pip install 'gridpatrol[geo]', then check it again")
+    else:
+        lint_geometry(context)

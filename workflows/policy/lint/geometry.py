@@ -10,9 +10,9 @@ from shapely.geometry import MultiPolygon, shape
 from shapely.validation import explain_validity
 
 from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.rings import GEOJSON, is_closed, is_on_earth
 from workflows.policy.model import Grid
 
-GEOJSON, GRIDS = "grids.geojson", "grids.csv"
 TOLERANCE = 1e-4  # share of an area that rounding by a map program may leave open or cover twice
 
 Shapes = dict[str, MultiPolygon]
@@ -25,28 +25,16 @@ def lint_geometry(context: LintContext) -> None:
         if grid.polygon and (sound := _sound_shape(context, grid)) is not None:
             shapes[grid.code] = sound
     children: dict[str, list[str]] = defaultdict(list)
-    for index, grid in enumerate(context.pack.grids):
-        if not context.stands(grid):
-            continue
-        if grid.code in shapes:
+    for grid in context.pack.grids:
+        if context.stands(grid) and grid.code in shapes:
             children[grid.parent].append(grid.code)
-        elif grid.level == context.leaf_level and not grid.polygon:
-            remedy = 'draw it in grids.geojson, or set polygons = "none" in pack.toml'
-            context.warning(GRIDS, index, "code", f"{grid.code!r} has no polygon: no position lies in it", remedy)
     for parent, codes in children.items():
         _lint_children(context, shapes, parent, codes)
 
 
 def _sound_shape(context: LintContext, grid: Grid) -> MultiPolygon | None:
     """The polygon of a grid; None, with a finding, if it is not sound."""
-    points = [point for polygon in grid.polygon for ring in polygon for point in ring]
-    if any(not (-180 <= lon <= 180 and -90 <= lat <= 90) for lon, lat in points):
-        text = f"{grid.code!r} has a point outside 180 degrees of longitude and 90 of latitude"
-        context.problems.error(GEOJSON, 0, grid.code, text, "write [longitude, latitude] in degrees (WGS 84)")
-        return None
-    if any(len(ring) < 4 or ring[0] != ring[-1] for polygon in grid.polygon for ring in polygon):
-        text = f"{grid.code!r} has a ring that is not closed"
-        context.problems.error(GEOJSON, 0, grid.code, text, "end each ring with its first point")
+    if not (is_on_earth(grid) and is_closed(grid)):
         return None
     made: MultiPolygon = shape({"type": "MultiPolygon", "coordinates": grid.polygon})
     if not made.is_valid:

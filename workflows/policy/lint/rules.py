@@ -173,6 +173,9 @@ def lint_coverage(context: LintContext) -> None:
 def lint_rungs(context: LintContext) -> None:
     """Every rung has a known clock, a distance and repeats that fit, and alerts known recipients."""
     seen: dict[tuple[str, str, str], int] = {}
+    if not context.pack.rungs:
+        text = "no clock has a rung: deadlines pass, and nobody is told"
+        context.problems.warning(RUNGS, 0, "", text, "say in rungs.csv who, and when")
     for index, rung in enumerate(context.pack.rungs):
         if rung.clock not in (*CLOCKS, "*"):
             context.error(RUNGS, index, "clock", f"{rung.clock!r} is no clock", one_of(("*", *CLOCKS)))
@@ -346,6 +349,11 @@ def lint_calendars(context: LintContext) -> None:
     codes = [calendar.code for calendar in context.pack.calendars]
     for code in sorted({code for code in codes if codes.count(code) > 1}):
         context.problems.error(FILE, 0, "calendars", f"{code!r} stands twice", "give each calendar its own code")
+    for calendar in context.pack.calendars:
+        days = (*calendar.weekly, *(rule.windows for rule in calendar.days))
+        if any(closes == 24 * 60 - 1 for windows in days for _, closes in windows):
+            text = "hours until 23:59 lose a minute a day"
+            context.problems.warning(FILE, 0, f"calendars.{calendar.code}", text, "write 24:00")
     for calendar in context.pack.calendars if day else ():
         column = f"calendars.{calendar.code}"
         today, last = to_date(day), to_date(calendar.last_day)

@@ -1,7 +1,4 @@
-"""The whole record on PostgreSQL, and dirty rows: each case has the outcome, deadline and duration that it should have.
-
-tests/drill/test_city_streams.py tells the record doubled and delayed.
-"""
+"""Rows of the city's record with dirt in them: each is answered, or kept with its reason."""
 
 from __future__ import annotations
 
@@ -13,35 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from consumers.performance import consume
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import SHIPPED, ImportRemark
 from lab.runs import check_whole, engine_on
-from tests.city import judge
-from tests.city.outcomes import EXPORT, KEYS, CaseFacts, cases_of, figures_by, record, replay_city, tree
-
-
-def check_outcomes(found: dict[str, CaseFacts], cases: list[judge.Case], at: int) -> None:
-    """Every case ends as the judge says."""
-    assert len(found) == len(cases)
-    for case in cases:
-        facts = found[case.number]
-        assert (facts.outcome, facts.due, facts.started) == (judge.outcome(case, at), case.target, case.opened), case
-        assert facts.elapsed == (None if case.stopped is None else case.stopped - case.opened), case
-
-
-def test_the_record_on_postgresql_has_the_same_outcomes_and_figures(cases: list[judge.Case], postgres_url: str) -> None:
-    with engine_on(postgres_url, consumers=[consume.consume]) as engine:
-        replay_city(engine, record(), EXPORT)
-        found = cases_of(engine)
-        check_outcomes(found, cases, EXPORT)
-        alerts = {number: case.alerts for number, case in found.items() if case.alerts}
-        assert alerts == {number: [at] for number, at in judge.due_alerts(cases, EXPORT).items()}
-        for by, key in KEYS.items():
-            assert figures_by(engine, by, EXPORT) == judge.figures_by(cases, EXPORT, key)
-
-
-# ---- dirty rows ---------------------------------------------------------------------------------------------
+from tests.city.outcomes import EXPORT, cases_of, replay_city, tree
 
 Change = Callable[[dict[str, str]], None]
 DIRT: dict[str, Change] = {

@@ -17,7 +17,7 @@ from lab.runs import engine_on
 from tests.city import judge
 from tests.city.outcomes import CaseFacts, cases_of, record, replay_city
 
-RULES = judge.rules(Path(__file__).parent / "sla_rules.csv")
+RULES = judge.rules(Path(judge.__file__).parent / "sla_rules.csv")
 LAST_REPORT = judge.utc_ms(datetime(2015, 6, 1))
 
 

@@ -1,0 +1,293 @@
+"""What changes for whom from one pack to another, in words. Pure.
+
+Rows of a table are the same row where their codes or selectors are. Every field of every compiled row is compared, so a
+column that is new is told without a line here; only its Chinese name is missing then. What is not compiled (the notes
+of notices.csv and roles.csv) changes nothing for anybody, and is not told.
+"""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from schemas.kinds import KINDS
+from schemas.line_words import MOVES, RUNGS
+from workflows.clocks.limits import Limit, limit_text
+from workflows.definitions import DEFINITIONS
+from workflows.policy.model import Pack
+from workflows.policy.settings import DAYS_OF_WEEK
+
+Words = tuple[str, str]
+"""The same in Chinese and in English."""
+
+ROLES = {
+    "chief": "网格长",
+    "member": "网格员",
+    "sponsor": "包抓领导",
+    "handler": "部门经办",
+    "dispatcher": "调度",
+    "supervisor": "督查",
+    "office": "办公室",
+    "intake": "受理接入",
+    "inspection": "纪检监察",
+}
+CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
+COLUMNS = {
+    "act": "动作", "allowance": "离线宽限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
+    "basis": "依据", "calendar": "日历", "category": "小类", "checks": "核查层级", "copy_passed": "同时上报",
+    "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）", "day_meaning": "工作日口径",
+    "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动", "declared": "应有问题数",
+    "default_level": "默认上报层级", "definition": "事项类型", "department": "部门",
+    "distinct": "计次口径", "duplicate_window_ms": "重复判定期", "every": "重复间隔", "first_calendar": "首个日历",
+    "first_day": "日历起始", "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类",
+    "hold_ms": "告警等待", "kind": "网格类型", "known_on": "公布日", "last_day": "日历截止", "level": "层级",
+    "levels": "层级", "limit": "时限", "loop_alarm": "反复预警周期", "machine": "系统岗位",
+    "main_definition": "主要事项类型", "min_n": "排名最少件数", "name": "名称", "name_en": "英文名称",
+    "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料", "note": "说明", "notice": "提示",
+    "object": "对象", "official_code": "官方编码", "offline_ms": "离线宽限", "offset": "触发位置",
+    "offsets": "时区规则", "parent": "上级网格", "parked_cap": "暂存上限", "parked_ms": "暂存时间",
+    "partition_level": "分区层级", "period": "周期", "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位",
+    "quiet_exempt": "不静默的时钟", "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数",
+    "reports_to": "告知对象", "rework_level": "返工层级", "role": "角色", "scope": "范围",
+    "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
+    "sources": "可用来源", "successor": "承接网格", "tell": "告知对象", "times": "次数", "title": "岗位名称",
+    "title_en": "英文名称", "title_zh": "中文名称", "unborn_cap": "待报暂存上限", "unnamed": "未列明",
+    "vacant": "空缺", "valid_from": "起始日", "valid_to": "终止日", "verifier_differs": "办核分离",
+    "windows": "工作时间", "zone": "时区",
+}  # fmt: skip
+"""What people call the columns and options."""
+DAY_FIELDS = frozenset({"day", "valid_from", "valid_to", "first_day", "last_day", "known_on"})
+TIME_FIELDS = frozenset({"quiet_from", "quiet_to", "daily_at"})
+WINDOW_FIELDS = frozenset({"windows", *DAYS_OF_WEEK})
+UNSPELT = frozenset({"polygon", "offsets"})
+"""Too long to spell: that they differ is all that is said."""
+UNITS = ((86_400_000, "天", "days"), (3_600_000, "小时", "hours"), (60_000, "分钟", "minutes"), (1000, "秒", "seconds"))
+
+
+class Difference(Struct, frozen=True):
+    """One thing that changes. `row` names the row by its codes, `column` is empty where the whole row comes or goes."""
+
+    concerns_zh: str
+    concerns_en: str
+    file: str
+    row: str
+    column: str
+    zh: str
+    en: str
+
+
+class Compared(NamedTuple):
+    """A row of a pack as it is compared: what it is called, whom it concerns, and its fields."""
+
+    file: str
+    key: tuple[object, ...]
+    name: Words
+    concerns: Words
+    fields: dict[str, object]
+
+
+def pack_diff(old: Pack, new: Pack) -> list[Difference]:
+    """What changes from one pack to the other, by whom it concerns. Empty: nothing, or the order of rows alone."""
+    found = [each for pair in paired(rows_of(old), rows_of(new)) for each in differences(*pair)]
+    return sorted(found, key=lambda each: (each.concerns_en != EVERYBODY[1], each.concerns_en))
+
+
+def paired(old: list[Compared], new: list[Compared]) -> Iterator[tuple[Compared | None, Compared | None]]:
+    """Rows of the same table with the same key, in the order of the tables; several of one key in their order."""
+    places: dict[tuple[str, tuple[object, ...]], tuple[list[Compared], list[Compared]]] = {}
+    for side, rows in enumerate((old, new)):
+        for row in rows:
+            places.setdefault((row.file, row.key), ([], []))[side].append(row)
+    for before, after in places.values():
+        yield from zip_longest(before, after)
+
+
+def differences(old: Compared | None, new: Compared | None) -> Iterator[Difference]:
+    """What two rows have in common is not told."""
+    row = new or old
+    assert row is not None
+    if old is None or new is None:
+        told = [
+            (column, spelt(column, value)) for column, value in row.fields.items() if value not in ("", (), 0, None)
+        ]
+        zh = "，".join(f"{called(column)} {words[0]}" for column, words in told)
+        en = ", ".join(f"{plain(column)} {words[1]}" for column, words in told)
+        said = ("新增", "new") if old is None else ("取消", "gone")
+        yield told_of(row, "", f"{said[0]}：{row.name[0]}（{zh}）", f"{said[1]}: {row.name[1]} ({en})")
+        return
+    for column in {**old.fields, **new.fields}:
+        was, now = old.fields.get(column), new.fields.get(column)
+        if was == now:
+            continue
+        if column in UNSPELT:
+            zh, en = f"{called(column)}变更", f"{plain(column)} changed"
+        else:
+            before, after = spelt(column, was), spelt(column, now)
+            zh = f"{called(column)}由 {before[0]} 改为 {after[0]}"
+            en = f"{plain(column)} from {before[1]} to {after[1]}"
+        yield told_of(new, column, f"{new.name[0]}：{zh}", f"{new.name[1]}: {en}")
+
+
+def told_of(row: Compared, column: str, zh: str, en: str) -> Difference:
+    """A sentence about a row."""
+    name = " ".join(str(part) for part in row.key if part not in ("", 0))
+    return Difference(*row.concerns, row.file, name, column, zh, en)
+
+
+# ---- words --------------------------------------------------------------------------------------------------
+
+
+EVERYBODY = ("所有人", "everybody")
+
+
+def called(column: str) -> str:
+    """The name of a column in Chinese; one that stands for a clock has the clock's, and a new one its own."""
+    return COLUMNS.get(column) or CLOCKS.get(column, (column, ""))[0]
+
+
+def plain(column: str) -> str:
+    """The name of a column in English words."""
+    return column.removesuffix("_ms").replace("_", " ")
+
+
+def spelt(column: str, value: object) -> Words:
+    """A value in words."""
+    if isinstance(value, bool):
+        return ("是", "yes") if value else ("否", "no")
+    if isinstance(value, Limit):
+        return limit_text(value), limit_text(value, "en")
+    if column in UNSPELT:
+        return "有", "given"
+    if column in WINDOW_FIELDS and isinstance(value, tuple):
+        text = ", ".join(f"{clock(opens)}-{clock(closes)}" for opens, closes in value)
+        return (text, text) if text else ("休", "off")
+    if isinstance(value, int):
+        return number(column, value)
+    text = ";".join(map(str, value)) if isinstance(value, tuple) else str(value or "")
+    return (text, text) if text else ("（空）", "(empty)")
+
+
+def number(column: str, value: int) -> Words:
+    """A number by what it counts: a day, a time of the day, a length of time, or itself."""
+    if column in DAY_FIELDS:
+        text = f"{value // 10_000}-{value // 100 % 100:02d}-{value % 100:02d}"
+        return (text, text) if value else ("（空）", "(empty)")
+    if column in TIME_FIELDS:
+        return clock(value), clock(value)
+    if column.endswith("_ms"):
+        unit = next((unit for unit in UNITS if value and value % unit[0] == 0), (1, "毫秒", "ms"))
+        count = value // unit[0]
+        return f"{count} {unit[1]}", f"{count} {unit[2].removesuffix('s') if count == 1 and unit[0] > 1 else unit[2]}"
+    return str(value), str(value)
+
+
+def clock(minute: int) -> str:
+    """A local minute of the day."""
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+# ---- rows ---------------------------------------------------------------------------------------------------
+
+
+def rows_of(pack: Pack) -> list[Compared]:
+    """Everything that a pack says, row by row."""
+    return [*settings_of(pack), *calendars_of(pack), *register_of(pack), *rules_of(pack)]
+
+
+def level_words(pack: Pack, level: int) -> Words:
+    """What the pack calls a level; 0 is each of them."""
+    found = next((each for each in pack.levels if each.level == level), None)
+    if found is None:
+        return ("各级", "every level") if not level else (f"第{level}级", f"level {level}")
+    return found.name_zh, f"level {level} ({found.name_en})"
+
+
+def without(row: Struct, *left_out: str) -> dict[str, object]:
+    """The fields of a row but for these."""
+    return {field: value for field, value in asdict(row).items() if field not in left_out}
+
+
+def settings_of(pack: Pack) -> Iterator[Compared]:
+    """What stands in pack.toml, but for its calendars."""
+    whole = {name: getattr(pack, name) for name in ("title_zh", "title_en", "zone", "notice", "polygons")}
+    first = {"code": pack.code, "first_calendar": pack.calendars[0].code}
+    yield Compared("pack.toml", ("pack",), ("政策包", "the pack"), EVERYBODY, first | whole)
+    yield Compared("pack.toml", ("options",), ("选项", "options"), EVERYBODY, asdict(pack.options))
+    for level in pack.levels:
+        zh, en = level_words(pack, level.level)
+        name = f"层级 {level.level}", f"level {level.level}"
+        yield Compared("pack.toml", ("level", level.level), name, (zh, en), without(level, "level"))
+    for each in pack.authority:
+        name = f"第{each.level}级处置权", f"authority of level {each.level}"
+        concerns = level_words(pack, each.level)
+        yield Compared("pack.toml", ("authority", each.level), name, concerns, without(each, "level"))
+
+
+def calendars_of(pack: Pack) -> Iterator[Compared]:
+    """Calendars, and the days that differ from their weeks."""
+    for calendar in pack.calendars:
+        code = calendar.code
+        concerns = f"按日历 {code} 工作的人", f"whoever works by calendar {code}"
+        week = dict(zip(DAYS_OF_WEEK, calendar.weekly, strict=True))
+        fields = without(calendar, "code", "weekly", "days") | week
+        yield Compared("pack.toml", ("calendar", code), (f"日历 {code}", f"calendar {code}"), concerns, fields)
+        for day in calendar.days:
+            text = spelt("day", day.day)[0]
+            name = f"日历 {code} {text}", f"{text} in calendar {code}"
+            yield Compared("days.csv", (code, text), name, concerns, without(day, "day"))
+
+
+def register_of(pack: Pack) -> Iterator[Compared]:
+    """Who is there: grids, departments, posts; and the catalogue."""
+    for grid in pack.grids:
+        name = f"网格 {grid.code} {grid.name}", f"grid {grid.code} {grid.name}"
+        yield Compared("grids.csv", (grid.code,), name, name, without(grid, "code"))
+    for department in pack.departments:
+        name = f"部门 {department.code} {department.name}", f"department {department.code} {department.name}"
+        yield Compared("departments.csv", (department.code,), name, name, without(department, "code"))
+    for post in pack.posts:
+        name = f"岗位 {post.code} {post.title}", f"post {post.code} {post.title}"
+        yield Compared("posts.csv", (post.code,), name, name, without(post, "code"))
+    for category in pack.categories:
+        name = f"小类 {category.code} {category.name_zh}", f"category {category.code} {category.name_en}".rstrip()
+        concerns = level_words(pack, category.level)
+        yield Compared("categories.csv", (category.code,), name, concerns, without(category, "code"))
+
+
+def rules_of(pack: Pack) -> Iterator[Compared]:
+    """How fast, who is told, who may say what, what is owed."""
+    for limit in pack.limits:
+        selectors = (limit.definition, limit.clock, limit.category, limit.group, limit.level)
+        concerns = level_words(pack, limit.level)
+        zh, en = CLOCKS.get(limit.clock, ("", limit.clock))
+        of = " ".join(filter(None, (limit.definition, limit.category or limit.group)))
+        name = f"{zh}时限 {limit.clock}，{concerns[0]} {of}".rstrip(), f"limit of {en}, {concerns[1]} {of}".rstrip()
+        left = without(limit, "clock", "definition", "category", "group", "level")
+        yield Compared("limits.csv", selectors, name, concerns, left)
+    for rung in pack.rungs:
+        zh, en = CLOCKS.get(rung.clock, ("各时钟", "every clock"))
+        word = RUNGS.get(rung.rung, (rung.rung, rung.rung))
+        name = f"{zh}{word[0]} {rung.clock} {rung.rung}", f"rung {rung.rung} of {en} {rung.definition}".rstrip()
+        concerns = "接收告警的岗位", "who is told by alerts"
+        place = (rung.definition, rung.clock, rung.rung)
+        yield Compared("rungs.csv", place, name, concerns, without(rung, "clock", "rung", "definition"))
+    for notice in pack.notices:
+        zh, en = MOVES.get(notice.on, ("", notice.on))
+        name = f"{zh}告知 {notice.on} {notice.definition}".rstrip(), f"notice {notice.on} {notice.definition}".rstrip()
+        concerns = "接收告知的岗位", "who is told of moves"
+        yield Compared(
+            "notices.csv", (notice.definition, notice.on), name, concerns, without(notice, "on", "definition")
+        )
+    titles = {name: said.zh for kind in KINDS for name, said in kind.events.items()}
+    for role in pack.roles:
+        said = titles.get(role.trigger, "")
+        name = f"规则 {role.rule}：{said} {role.trigger}", f"rule {role.rule} for {role.trigger}"
+        concerns = f"角色 {ROLES.get(role.role, '')} {role.role}", f"role {role.role}"
+        key = (role.rule, role.trigger, role.role, role.definition)
+        yield Compared("roles.csv", key, name, concerns, without(role, "rule", "trigger", "role", "definition"))
+    for duty in pack.duties:
+        name = f"履职 {duty.code} {duty.name}", f"duty {duty.code}"
+        concerns = f"角色 {ROLES.get(duty.role, '')} {duty.role}", f"role {duty.role}"
+        yield Compared("duties.csv", (duty.code,), name, concerns, without(duty, "code"))
