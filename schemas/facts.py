@@ -214,6 +214,33 @@ class Resumed(Fact, frozen=True, tag="incident.resumed"):
     """Taken up again."""
 
 
+class Proposed(Fact, frozen=True, tag="case.proposed"):
+    """Somebody who holds the case asks for something that another decides (申请): more time for a clock, or to put the
+    case aside. A proposal ends when it is decided, with its clock, with the state in which it was made, and when
+    another takes the case over."""
+
+    what: str  # extension, suspension
+    by: str  # post
+    reason: str
+    judged: Ms
+    clock: str = ""
+    level: int = 0
+    due: Ms | None = None  # the deadline that is asked for
+    limit: str = ""  # or the limit
+    until: Ms | None = None  # of a suspension
+
+
+class ProposalDecided(Fact, frozen=True, tag="case.proposal_decided"):
+    """A proposal was granted or refused (批准、不予批准), by a post above who made it. What is granted stands beside it
+    in the same step."""
+
+    what: str
+    granted: bool
+    by: str
+    clock: str = ""
+    level: int = 0
+
+
 class Linked(Fact, frozen=True, tag="incident.merged"):
     """Merged into another case, which goes on."""
 
@@ -517,6 +544,8 @@ SHARED: tuple[type[Fact], ...] = (
     Reworked,
     Suspended,
     Resumed,
+    Proposed,
+    ProposalDecided,
     Linked,
     Absorbed,
     SurvivorEnded,

@@ -19,6 +19,7 @@ MOVES = {
     "check": ("核查", "to check on site"),
     "assigned": ("交办", "assigned"),
     "looped": ("反复", "loop"),
+    "asked": ("申请", "asks for approval"),
     "decided": ("决定", "decided"),
     "merged": ("合并", "merged"),
     "ended": ("办结", "ended"),

@@ -119,6 +119,20 @@ class AlertedRung(Struct, frozen=True, array_like=True):
         return any(each.post == post and each.valid_from in (None, valid_from) for each in self.seen)
 
 
+class Proposal(Struct, frozen=True, array_like=True):
+    """What somebody who holds the case asks for, and nobody has decided: an extension of a clock, or a suspension."""
+
+    what: str
+    by: str
+    reason: str
+    at: int  # the instant at which it was made
+    clock: str = ""
+    level: int = 0
+    due: int | None = None
+    limit: str = ""
+    until: int | None = None
+
+
 class Owner(Struct, frozen=True, array_like=True):
     """The owner of a case: a grid, and perhaps a department of it."""
 
@@ -176,6 +190,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     alerted: tuple[AlertedRung, ...] = ()  # rungs that alerted somebody, of clocks and targets that still run
     armed: tuple[ArmedClock, ...] = ()  # rungs that are to fire although they were past when they were armed
     spot: tuple[int, int] | None = None  # WGS 84 in units of 1e-7 degree, where `lon` and `lat` are of another map
+    proposals: tuple[Proposal, ...] = ()  # what is asked for and not decided
 
     @property
     def next_at(self) -> int | None:
@@ -204,6 +219,10 @@ class Case(Struct, omit_defaults=True, kw_only=True):
             if clock.name == name and (level is None or clock.level == level):
                 return clock
         return None
+
+    def proposal(self, what: str, clock: str = "") -> Proposal | None:
+        """What somebody asks for and nobody has decided; of a clock, if one is named."""
+        return next((each for each in self.proposals if each.what == what and clock in ("", each.clock)), None)
 
     def orderer(self, clock: str, level: int) -> facts.Unit | None:
         """Who ordered a clock; None: no order started it."""
@@ -315,7 +334,7 @@ def _assigned(case: Case, fact: facts.Assigned) -> None:
     elif case.owner.grid and fact.why != "rework":  # a new cycle has no earlier owners
         case.trail = (*case.trail, case.owner)[-16:]
     case.owner = Owner(fact.grid, fact.level, fact.department)
-    case.assisting = ()
+    case.assisting, case.proposals = (), ()  # whoever has the work now asks anew
 
 
 def _regridded(case: Case, fact: facts.Regridded) -> None:
@@ -332,7 +351,7 @@ def _assisting(case: Case, fact: facts.Assisting) -> None:
 
 
 def _handled(case: Case, fact: facts.Handled) -> None:
-    case.checks, case.handled_by, case.passed = fact.checks, fact.by, ()
+    case.checks, case.handled_by, case.passed, case.proposals = fact.checks, fact.by, (), ()
 
 
 def _checked(case: Case, fact: facts.Checked) -> None:
@@ -356,11 +375,35 @@ def _reworked(case: Case, fact: facts.Reworked) -> None:
 
 
 def _suspended(case: Case, fact: facts.Suspended) -> None:
-    case.suspended_from, case.suspended_until = fact.was, fact.until
+    case.suspended_from, case.suspended_until, case.proposals = fact.was, fact.until, ()
 
 
 def _resumed(case: Case, fact: facts.Resumed) -> None:
     case.suspended_from, case.suspended_until = "", None
+
+
+def _proposed(case: Case, fact: facts.Proposed) -> None:
+    made = Proposal(
+        fact.what, fact.by, fact.reason, fact.judged, fact.clock, fact.level, fact.due, fact.limit, fact.until
+    )
+    case.proposals = (*_undecided(case, fact), made)
+
+
+def _proposal_decided(case: Case, fact: facts.ProposalDecided) -> None:
+    case.proposals = _undecided(case, fact)
+
+
+def _undecided(case: Case, fact: facts.Proposed | facts.ProposalDecided) -> tuple[Proposal, ...]:
+    key = fact.what, fact.clock, fact.level
+    return tuple(each for each in case.proposals if (each.what, each.clock, each.level) != key)
+
+
+def _forget_proposals(case: Case, fact: facts.ClockFact) -> None:
+    """What was asked for a clock ends with it, and with its deadline; all of it ends with the case."""
+    if case.proposals:
+        over = fact.clock == TOTAL and type(fact) is facts.ClockStopped
+        kept = (each for each in case.proposals if (each.clock, each.level) != (fact.clock, fact.level))
+        case.proposals = () if over else tuple(kept)
 
 
 def _linked(case: Case, fact: facts.Linked) -> None:
@@ -474,6 +517,7 @@ def _clock_retargeted(case: Case, fact: facts.ClockRetargeted) -> None:
     case.charges = _without(case.charges, fact)
     case.again = tuple(key for key in case.again if key != (fact.clock, fact.level))  # it has another deadline
     _forget_alerted(case, fact)
+    _forget_proposals(case, fact)
     _set_target(case, fact)
     _arm(case, fact, fact.armed)
 
@@ -503,6 +547,7 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
     case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
     case.clocks = tuple([c for c in case.clocks if c.name != fact.clock or c.level != fact.level])
     _forget_alerted(case, fact)
+    _forget_proposals(case, fact)
     _arm(case, fact)
     if fact.clock == TOTAL:
         case.closed = fact.judged
@@ -601,6 +646,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Reworked: _reworked,
     facts.Suspended: _suspended,
     facts.Resumed: _resumed,
+    facts.Proposed: _proposed,
+    facts.ProposalDecided: _proposal_decided,
     facts.Linked: _linked,
     facts.Absorbed: _absorbed,
     facts.Parked: _parked,

@@ -15,7 +15,7 @@ from workflows import holding, routing, sla
 from workflows.clocks.limits import DAY_MS
 from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS
-from workflows.policy.moves import MOVES, TO_ACT
+from workflows.policy.moves import ASKED, MOVES, TO_ACT
 
 
 def give(d: Decision) -> None:
@@ -65,7 +65,10 @@ def meaning(d: Decision) -> list[str]:
         found.add("urged")
     if facts.Reworked in told and told[facts.Reworked].looped:
         found.add("looped")
-    if facts.ClockRetargeted in told and told[facts.ClockRetargeted].why == "ordered":
+    if facts.Proposed in told:
+        found.add(ASKED)
+    ordered = facts.ClockRetargeted in told and told[facts.ClockRetargeted].why == "ordered"
+    if ordered or facts.ProposalDecided in told:
         found.add("decided")
     if was is not now and not found:
         found.add("moved")

@@ -104,6 +104,12 @@ def _deadline(runs: tuple[tuple[int, int], ...], limit: Limit, since: int, calen
     return calendar.due_after(since, left, limit.kind)
 
 
+def deadline_under(d: Decision, clock: Clock, limit: Limit) -> int:
+    """The deadline that a clock of the case would have under another limit: what it has consumed stays consumed."""
+    since = clock.since if clock.since is not None else d.judged(clock.judged)
+    return deadline(clock, limit, since, d.calendar(clock.calendar))
+
+
 # ---- start, pause, resume, stop ---------------------------------------------------------------------------
 
 
@@ -227,7 +233,7 @@ def retarget(d: Decision, clock: Clock, *, due: int | None, limit: Limit | None,
     calendar = d.calendar(clock.calendar)
     judged = d.judged(clock.judged)
     if limit is not None:
-        due = deadline(clock, limit, clock.since if clock.since is not None else judged, calendar)
+        due = deadline_under(d, clock, limit)
     armed = arm(d, clock.name, due, calendar, judged) if clock.since is not None else Arming()
     target = clock.target + 1
     end_alerts(d, clock)

@@ -20,7 +20,7 @@ from schemas.coordinates import UNITS
 from schemas.events import canonical
 from workflows import case as cases
 from workflows import sla
-from workflows.case import Case, Clock
+from workflows.case import Case, Clock, Proposal
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import amount_text, rough
 from workflows.clocks.limits import Kind, Limit, limit_text
@@ -92,6 +92,20 @@ class ParkedEvent(Struct, frozen=True):
     waits_for: tuple[str, ...]
 
 
+class ProposalDetail(Struct, frozen=True):
+    """What is asked for and not decided: an extension of a clock (`due_at`, or a limit), or a suspension (`until`)."""
+
+    what: str
+    by: Named
+    reason: str
+    asked_at: str
+    clock: str
+    level: int
+    due_at: str | None
+    limit: str
+    until: str | None
+
+
 class Cause(Struct, frozen=True):
     """The event or the clock that made a step."""
 
@@ -135,6 +149,7 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     trail: list[OwnerNamed]
     suspended_from: str
     suspended_until: str | None
+    proposals: list[ProposalDetail]
     merged_into: str
     absorbed: list[str]  # cases that were merged into this one, also by way of others, while it goes on for them
     quarantined: bool
@@ -208,6 +223,7 @@ def shown_case(case: Case, steps: list[StepRow], names: Names, rules: Policy, he
         trail=[named for owner in case.trail if (named := names.owner(owner)) is not None],
         suspended_from=case.suspended_from,
         suspended_until=names.maybe(case.suspended_until),
+        proposals=[proposal_detail(proposal, names) for proposal in case.proposals],
         merged_into=case.merged_into,
         absorbed=list(case.absorbed),
         quarantined=case.quarantined,
@@ -228,6 +244,21 @@ def shown_case(case: Case, steps: list[StepRow], names: Names, rules: Policy, he
         as_of=names.instant(now),
         reading=here.kind,
         names=dict(named_in([(step.cause.actor, step.facts) for step in history], names)),
+    )
+
+
+def proposal_detail(proposal: Proposal, names: Names) -> ProposalDetail:
+    """A proposal of a case, its instants written out."""
+    return ProposalDetail(
+        proposal.what,
+        names.post(proposal.by),
+        proposal.reason,
+        names.instant(proposal.at),
+        proposal.clock,
+        proposal.level,
+        names.maybe(proposal.due),
+        proposal.limit,
+        names.maybe(proposal.until),
     )
 
 

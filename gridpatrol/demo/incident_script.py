@@ -303,6 +303,19 @@ class IncidentScript:
         self.say("incident.suspended", self.gap("accept"), reason=reason, **data)
         self.suspended_from, self.state = self.state, "suspended"
 
+    def ask(self, what: str, **data: Any) -> None:
+        """The department asks for more time, or to put it aside (申请延期、申请挂账)."""
+        trigger = f"{what}.requested"
+        self.say(trigger, self.gap("handle", 0.1), actor=self._handler(trigger), **data)
+
+    def decide(self, what: str, granted: bool, **data: Any) -> None:
+        """The chief above the department decides it."""
+        policy, trigger = self.locality.policy, f"{what}.{'granted' if granted else 'refused'}"
+        level = min(policy.grids[policy.departments[self.department].grid].level, self.level)
+        self.say(trigger, Gap(30, working=True), level, role="chief", **data)
+        if granted and what == "suspension":
+            self.suspended_from, self.state = self.state, "suspended"
+
     def resume(self, gap: Gap) -> None:
         """Taken up again (恢复)."""
         self.say("incident.resumed", gap)

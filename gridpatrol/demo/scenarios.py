@@ -183,6 +183,8 @@ def _work(script: IncidentScript) -> Iterator[None]:
     if script.department and script.chance(0.8):
         script.arrive()
         yield
+    if script.department and not script.cycle:
+        yield from _put_off(script)
     if script.state == "accepted" or script.chance(0.4):
         script.order()
         yield
@@ -190,6 +192,24 @@ def _work(script: IncidentScript) -> Iterator[None]:
         yield
     script.handled()
     yield
+
+
+def _put_off(script: IncidentScript) -> Iterator[None]:
+    """The department asks for more time, or to put it aside; mostly it is granted."""
+    granted = script.chance(0.6)
+    if script.chance(0.08):
+        script.ask("extension", clock="total", limit="30工作日", reason=script.rng.choice(("weather", "engineering")))
+        yield
+        script.decide("extension", granted, clock="total")
+        yield
+    elif script.chance(0.05):
+        script.ask("suspension", reason=script.rng.choice(("season", "funds")))
+        yield
+        script.decide("suspension", granted)
+        yield
+        if granted:
+            script.resume(Gap(script.rng.uniform(0.5, 4) * 1440))
+            yield
 
 
 def _checked(script: IncidentScript) -> Iterator[None]:

@@ -11,7 +11,7 @@ from engine.views.names import HolderNamed, Names, OwnerNamed
 from engine.views.present import Reading
 from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
-from gridpatrol.render.terms import both
+from gridpatrol.render.terms import WORDS, both
 from schemas.short_numbers import spoken
 from workflows.definitions import CLOCKS
 from workflows.definitions.incident import INCIDENT
@@ -71,6 +71,10 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
         click.echo(f"  with {_unit(shown.owner)}")
     if shown.holder:
         click.echo(f"  经手 in the hands of {_unit(shown.holder)}")
+    for asked in shown.proposals:
+        wanted = asked.limit or asked.due_at or asked.until or ""
+        until = f" {wanted}" if wanted else ""
+        click.echo(f"  申请 asked for: {both(WORDS, asked.what)}{until} · {asked.by.name}: {both(WORDS, asked.reason)}")
     if shown.merged_into:
         click.echo(f"  并入 goes on in {shown.merged_into}")
     if shown.absorbed:

@@ -138,6 +138,13 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return f"挂账 suspended: {both(WORDS, fact.reason)}{step.until(fact.until)}"
         case facts.Resumed():
             return "恢复 resumed"
+        case facts.Proposed(what=what):
+            clock = f" {both(CLOCKS, fact.clock)}" if fact.clock else ""
+            wanted = f" {fact.limit}" if fact.limit else step.until(fact.due or fact.until)
+            return f"申请 asked for: {both(WORDS, what)}{clock}{wanted}: {both(WORDS, fact.reason)}"
+        case facts.ProposalDecided(what=what):
+            verdict = "批准 granted" if fact.granted else "不予批准 refused"
+            return f"{verdict}: {both(WORDS, what)}"
         case facts.Linked():
             return f"并入 merged into {fact.into}"
         case facts.Absorbed():

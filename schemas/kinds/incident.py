@@ -22,6 +22,7 @@ from schemas.members import (
     Source,
     UnitCode,
 )
+from schemas.proposals import PROPOSALS
 from schemas.samples import LATER, OTHER, PHOTO
 
 
@@ -242,5 +243,6 @@ INCIDENT = Kind(
         "incident.rejected": EventType(Rejected, "不予立案", {"reason": "duplicate"}),
         "incident.withdrawn": EventType(Withdrawn, "撤回", {}),
         "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}),
+        **PROPOSALS,
     },
 )

@@ -2,6 +2,7 @@
 
 from schemas.kinds.incident import INCIDENT, MERGING
 from schemas.members import Kind
+from schemas.proposals import PROPOSALS
 
 TRIGGERS = (
     "report.submitted",
@@ -18,6 +19,7 @@ TRIGGERS = (
     "incident.rejected",
     "incident.withdrawn",
     "incident.force_closed",
+    *PROPOSALS,
 )
 
 SERVICE_REQUEST = Kind(

@@ -72,6 +72,15 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "comment.added": [{}],
     "incident.acknowledged": [{}],
     "incident.urged": [{}],
+    "extension.requested": [
+        {"reason": "weather", "limit": "9工作日"},
+        {"reason": "funds", "clock": "total", "due": instant(at("03-25 09:00"))},
+    ],
+    "extension.granted": [{}, {"clock": "total"}, {"limit": "12工作日"}],
+    "extension.refused": [{}, {"clock": "total"}],
+    "suspension.requested": [{"reason": "season"}, {"reason": "funds", "until": instant(at("03-20 09:00"))}],
+    "suspension.granted": [{}],
+    "suspension.refused": [{}],
 }
 DATA |= {name: DATA[older] for older, name in OLDER_NAMES.items()}
 POSTS = (MEMBER, LEAF_CHIEF, STREET, DISTRICT, CITY, CENTRE, "WY-OFFICE", "WY-URBAN-H", "WY-EPB-H", HOTLINE)

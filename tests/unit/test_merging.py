@@ -143,6 +143,8 @@ DATA: dict[str, dict[str, Any]] = {
     "incident.rejected": {"reason": "duplicate"},
     "incident.force_closed": {"reason": "policy"},
     "duty.excused": {"reason": "weather"},
+    "extension.requested": {"reason": "weather", "limit": "3工作日"},
+    "suspension.requested": {"reason": "season"},
     "case.evidence_added": {"evidence": [{"url": "https://a.example/1", "sha256": "ab" * 32, "kind": "near"}]},
 }
 

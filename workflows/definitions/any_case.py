@@ -3,7 +3,7 @@
 A kind takes these effects into its own, and has a row for each of those events that its cases take.
 """
 
-from workflows import effects
+from workflows import effects, proposals
 from workflows.machine import Effect
 
 EFFECTS_OF_ANY: dict[str, Effect] = {
@@ -13,3 +13,12 @@ EFFECTS_OF_ANY: dict[str, Effect] = {
     "case.acknowledged": effects.acknowledge,
     "case.urged": effects.urge,
 }
+EFFECTS_OF_PROPOSALS: dict[str, Effect] = {
+    "extension.requested": proposals.ask_extension,
+    "extension.granted": proposals.grant_extension,
+    "extension.refused": proposals.refuse_extension,
+    "suspension.requested": proposals.ask_suspension,
+    "suspension.granted": proposals.grant_suspension,
+    "suspension.refused": proposals.refuse_suspension,
+}
+"""Those of what is asked for and decided above (`schemas.proposals`), for kinds whose work can be put off."""

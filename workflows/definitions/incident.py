@@ -16,7 +16,8 @@
 5. A clock is fulfilled by what its work was for (`FULFILS`). Dissuasion that works leaves nothing to report, who gets
    a case back decides anew by reporting or dispatching it, and what is handled is rectified. Whatever else ends a clock
    is no merit and no delay: the work was passed on, or it is void. A return takes back no deadline that was missed.
-6. Suspended stops work and pauses its clocks; the total clock always runs.
+6. Suspended stops work and pauses its clocks; the total clock always runs. Where the pack asks for approval, who holds
+   the case asks for it, as for more time, and somebody above decides.
 7. Evidence, comments, acknowledgements and urging never move a case.
 
 `transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
@@ -39,7 +40,7 @@ from workflows import birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
-from workflows.definitions.any_case import EFFECTS_OF_ANY
+from workflows.definitions.any_case import EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
 from workflows.figures import Measure
 from workflows.holding import Holder, turn, unit_of
 from workflows.machine import Alias, Birth, Effect, NamedClock, Speaker, State, Transition
@@ -100,6 +101,12 @@ TRANSITIONS = (
     Transition("incident.resumed", ("suspended",), "handling", ("was_handling",)),
     Transition("incident.resumed", ("suspended",), "returned"),
     Transition("case.deadline_ordered", OPEN, "="),
+    Transition("extension.requested", OPEN, "="),
+    Transition("extension.granted", OPEN, "="),
+    Transition("extension.refused", OPEN, "="),
+    Transition("suspension.requested", (*AT_WORK, "returned"), "="),
+    Transition("suspension.granted", (*AT_WORK, "returned"), "suspended"),
+    Transition("suspension.refused", (*AT_WORK, "returned"), "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("discovered", "dissuading", "reported", "accepted", "returned"), "rejected"),
     Transition("incident.withdrawn", ("discovered", "dissuading", "reported"), "withdrawn"),
@@ -295,6 +302,7 @@ moved the deadline of the whole case."""
 
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
+    **EFFECTS_OF_PROPOSALS,
     "dissuasion.recorded": effects.dissuade,
     "incident.reported_up": effects.report_up,
     "incident.returned": effects.send_back,

@@ -11,7 +11,7 @@ from schemas.kinds import service_request
 from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
-from workflows.definitions.any_case import EFFECTS_OF_ANY
+from workflows.definitions.any_case import EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
 from workflows.figures import Measure
 from workflows.machine import Birth, Effect, NamedClock, State, Transition
 
@@ -48,6 +48,12 @@ TRANSITIONS = (
     Transition("incident.suspended", (*AT_WORK, "returned"), "suspended"),
     Transition("incident.resumed", ("suspended",), "reported"),
     Transition("case.deadline_ordered", OPEN, "="),
+    Transition("extension.requested", OPEN, "="),
+    Transition("extension.granted", OPEN, "="),
+    Transition("extension.refused", OPEN, "="),
+    Transition("suspension.requested", (*AT_WORK, "returned"), "="),
+    Transition("suspension.granted", (*AT_WORK, "returned"), "suspended"),
+    Transition("suspension.refused", (*AT_WORK, "returned"), "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("reported", "handling", "returned"), "rejected"),
     Transition("incident.withdrawn", ("reported", "handling"), "withdrawn"),
@@ -87,6 +93,7 @@ MEASURES = (
 
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
+    **EFFECTS_OF_PROPOSALS,
     "incident.returned": effects.send_back,
     "incident.dispatched": effects.dispatch,
     "department.arrived": effects.arrive,

@@ -7,6 +7,8 @@ from schemas import facts
 from schemas.members import Fact
 from workflows.policy.model import NoticeRow
 
+ASKED = "asked"
+"""The move by which something is proposed that somebody above decides."""
 MEANS: dict[str, tuple[type[Fact], ...]] = {
     "returned": (facts.Returned,),
     "reassigned": (facts.Assigned,),
@@ -14,7 +16,8 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     "check": (facts.Held, facts.Moved),
     "assigned": (facts.Held, facts.Moved, facts.Resumed),
     "looped": (facts.Reworked,),
-    "decided": (facts.ClockRetargeted, facts.Moved),
+    ASKED: (facts.Proposed,),
+    "decided": (facts.ClockRetargeted, facts.Moved, facts.ProposalDecided),
     "merged": (facts.Moved, facts.Absorbed),
     "ended": (facts.Moved, facts.SurvivorEnded),
     "copied": (facts.Copied,),

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from schemas.events import OLDER_NAMES, canonical
 from schemas.kinds import KINDS
+from schemas.proposals import EXTENSIONS, PROPOSALS, SUSPENSIONS
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
 from workflows.definitions import DEFINITIONS
@@ -29,7 +30,7 @@ from workflows.policy.lint.context import (
 )
 from workflows.policy.lint.fixings import held
 from workflows.policy.model import NO_DEADLINE, LimitRow, RoleRow
-from workflows.policy.moves import MOVES
+from workflows.policy.moves import ASKED, MOVES
 from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
@@ -224,9 +225,10 @@ def lint_notices(context: LintContext) -> None:
                 remedy = one_of(TELL_OF_MOVES, len(TELL_OF_MOVES))
                 context.error(NOTICES, index, "tell", f"{word!r} is nobody that can be told", remedy)
     told = {key for key, index in seen.items() if context.pack.notices[index].tell}
+    asks = any(row.trigger in PROPOSALS for row in context.pack.roles)
     for name, definition in DEFINITIONS.items() if seen else ():
         own = {move for kind, move in seen if kind == name}  # a row of its own that names nobody is meant so
-        silent = [move for move in MOVES if move not in own and ("", move) not in told]
+        silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
         here = definition.listed != "never" and (definition.bears is None or context.pack.duties)
         if silent and here:
             text = f"{name}: nobody is told of {', '.join(silent)}"
@@ -269,6 +271,8 @@ def lint_roles(context: LintContext) -> None:
     named = {canonical(row.trigger) for row in context.pack.roles}
     # What time bears is spoken of only where there is some of it.
     idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
+    for proposals in (EXTENSIONS, SUSPENSIONS):  # nor of approval where nobody asks for it
+        idle |= set() if named & set(proposals) else set(proposals)
     silent = [t for t in TRIGGERS if t not in OLDER_NAMES and t not in named and t not in idle]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
