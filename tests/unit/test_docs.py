@@ -294,6 +294,20 @@ def test_every_page_of_docs_is_linked_from_the_readme() -> None:
     assert linked == {page for page in PAGES if page.startswith("docs/")}
 
 
+def test_the_chinese_readme_tells_the_same() -> None:
+    """The same commands and requests, the same pages, as many sections."""
+
+    def told(page: str) -> tuple[list[str], set[str], list[str]]:
+        text = read(page)
+        text = re.sub(r"<!-- begin timeline -->.*?<!-- end timeline -->", "", text, flags=re.DOTALL)  # in one of them
+        blocks = [found[2] for found in FENCE.finditer(text)]
+        commands = [re.sub(r' *# .*|"description": "[^"]*"', "", block) for block in blocks]
+        linked = set(re.findall(r"\]\(([\w./-]+)\)", text))
+        return commands, linked - {"README.md", "README.zh.md"}, re.findall(r"^#+ ", text, re.MULTILINE)
+
+    assert told("README.zh.md") == told("README.md")
+
+
 def test_every_setting_stands_in_operations_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(GRIDPATROL_\w+)` \| (?:`([^`]*)`)? ?\|", read(OPERATIONS), re.MULTILINE)
     plain = Settings()
