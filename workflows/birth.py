@@ -50,26 +50,25 @@ class Placed(NamedTuple):
     remark: Remark = ""
 
 
-def place(d: Decision, data: incident.ReportSubmitted, own: str, home: str, point: Point | None) -> Placed | Refusal:
-    """The grid of the place, which must lie in the home; a refusal names the field.
+def place(
+    register: Policy, at: int, data: incident.ReportSubmitted, own: str, home: str, point: Point | None
+) -> Placed | Refusal:
+    """The grid of the place at a judged instant, which must lie in the home; a refusal names the field.
 
     It is the grid that was sent, else the leaf around the position, else the speaker's `own`, else the home. On a
     border the speaker's own grid goes first, so that its own report is not taken from it. In the place of a grid that
     has ended counts the leaf around the position, else its successor. A position outside the home
     by no more than its accuracy lies in the home's leaf that is nearest; one further away belongs to another home.
     """
-    register = d.register
-    found = [
-        code for code in (register.locate(point) if point else ()) if register.stands(register.grids[code], d.judged(0))
-    ]
+    found = leaves_around(register, at, point)
     here = [code for code in found if register.home(code) == home]
-    grid: str = register.standing(data.grid or "", d.judged(0))
+    grid: str = register.standing(data.grid or "", at)
     how: How = "sent" if grid == (data.grid or "") else "successor"
-    own = register.standing(own, d.judged(0))
+    own = register.standing(own, at)
     if how == "successor" and here:
         grid = ""
     if not grid and point is not None and not here:
-        near = nearest(d, data, point, home)
+        near = nearest(register, at, data, point, home)
         if found and not near:
             code, right = found[0], register.home(found[0])
             detail = f"the position lies in grid {code}, whose home is {right}: mint {right}.<UUIDv7>"
@@ -81,38 +80,60 @@ def place(d: Decision, data: incident.ReportSubmitted, own: str, home: str, poin
         mine = own in register.grids and register.home(own) == home
         grid, how = (own, "own") if mine else (home, "home")
     asked = data.grid if how == "successor" and data.grid else grid
-    refused = refuse_grid(d, asked, home, "data.grid" if data.grid is not None else "subject")
+    refused = refuse_grid(register, at, asked, home, "data.grid" if data.grid is not None else "subject")
     if refused:
         return refused
-    grid = register.standing(grid, d.judged(0))
+    grid = register.standing(grid, at)
     touches = data.touches or tuple(code for code in found if code != grid and grid in found)
-    return Placed(grid, how, touches, remark(d, data, grid, point, found))
+    return Placed(grid, how, touches, remark(register, at, data, grid, point, found))
 
 
-def nearest(d: Decision, data: incident.ReportSubmitted, point: Point, grid: str) -> str:
+def leaves_around(register: Policy, at: int, point: Point | None) -> list[str]:
+    """The leaf grids around a point that stand at an instant, in order of their codes."""
+    around = register.locate(point) if point is not None else ()
+    return [code for code in around if register.stands(register.grids[code], at)]
+
+
+def home_around(register: Policy, at: int, data: incident.ReportSubmitted, own: str, point: Point | None) -> str:
+    """The home of which a report of a position is to be, so that `place` takes it: the speaker's if the position, or
+    its accuracy, allows for it, else that of the leaf around it; off the map that of the nearest leaf within its
+    accuracy, else the speaker's. Empty where there is none of all that."""
+    homes = [register.home(code) for code in leaves_around(register, at, point)]
+    own = register.standing(own, at)
+    mine = register.home(own) if own in register.grids else ""
+    if mine in homes:
+        return mine
+    near = nearest(register, at, data, point, mine or register.root) if point is not None else ""
+    if homes:
+        return mine if near and register.home(near) == mine else homes[0]
+    return register.home(near) if near else mine
+
+
+def nearest(register: Policy, at: int, data: incident.ReportSubmitted, point: Point, grid: str) -> str:
     """The leaf nearest to a position among those of a grid, if it lies within the accuracy of the position; else empty.
 
     The accuracy is the one that was sent, 500 m where none was. It is 500 m at least where nobody says on which map the
     position was measured: Chinese maps are shifted by as much.
     """
-    position, register = data.position, d.register
+    position = data.position
     accuracy = math.ceil(position.accuracy_m) if position and position.accuracy_m is not None else UNSURE_M
     known = bool(position and position.crs) or bool(register.options.crs)
-    leaves = [code for code in register.leaves(grid) if register.stands(register.grids[code], d.judged(0))]
+    leaves = [code for code in register.leaves(grid) if register.stands(register.grids[code], at)]
     return register.borders.nearest(point, accuracy if known else max(accuracy, UNSURE_M), leaves)
 
 
-def remark(d: Decision, data: incident.ReportSubmitted, grid: str, point: Point | None, found: Sequence[str]) -> Remark:
+def remark(
+    register: Policy, at: int, data: incident.ReportSubmitted, grid: str, point: Point | None, found: Sequence[str]
+) -> Remark:
     """What is remarkable in the position of a report that lies in a grid: it was 0/0, or the grid counts although the
     position lies elsewhere, or nowhere on the map."""
     if data.position is None:
         return ""
     if point is None:
         return "no_position"
-    register = d.register
     if not register.leaves(grid) or any(grid in register.path(code) for code in found):
         return ""
-    if nearest(d, data, point, grid):
+    if nearest(register, at, data, point, grid):
         return ""
     return "elsewhere" if found else "off_map"
 
@@ -126,17 +147,17 @@ def place_as_sent(d: Decision, data: incident.ReportSubmitted, own: str, home: s
         near = [code for code in (own,) if code in register.grids and register.home(code) == home]
         grid = own if own in here else next(iter(here or near), home)
     touches = data.touches or tuple(code for code in found if code != grid and grid in found)
-    refused = refuse_grid(d, grid, home, "data.grid" if data.grid is not None else "subject")
+    refused = refuse_grid(register, d.judged(0), grid, home, "data.grid" if data.grid is not None else "subject")
     return refused or Placed(grid, touches=touches)
 
 
-def refuse_grid(d: Decision, grid: str, home: str, field: str) -> Refusal | None:
+def refuse_grid(register: Policy, at: int, grid: str, home: str, field: str) -> Refusal | None:
     """Why a grid, of this field, cannot be the place of a case: it is unknown, not of this time, or of another home."""
-    register, ended = d.register, grid
-    grid = register.standing(grid, d.judged(0))
+    ended = grid
+    grid = register.standing(grid, at)
     if grid not in register.grids:
         return unknown_code(field, "grid" if field == "data.grid" else "home")
-    if not register.stands(register.grids[grid], d.judged(0)):
+    if not register.stands(register.grids[grid], at):
         return Refusal(Reason.UNKNOWN_CODE, "data.grid", f"grid {grid} does not exist at this time: send its successor")
     if register.home(grid) != home:
         expected, over = register.home(grid), f"grid {ended} has ended, and {grid} goes on for it; " * (grid != ended)
@@ -153,8 +174,8 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
         if code not in d.register.grids:
             return unknown_code("data.touches", "grid")
     point, radius = point_of(d.measured, d.register.options), d.rules.options.similar_radius_m
-    old = d.measured is None
-    placed = place_as_sent(d, data, own, home) if old else place(d, data, own, home, point)
+    old, at = d.measured is None, d.judged(0)
+    placed = place_as_sent(d, data, own, home) if old else place(d.register, at, data, own, home, point)
     if isinstance(placed, Refusal):
         return placed
     category = d.rules.categories[data.category]
@@ -171,7 +192,7 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
             by=d.by,
             path=d.register.path(placed.grid),
             occurred=d.instant,
-            judged=d.judged(0),
+            judged=at,
             touches=placed.touches,
             unit=data.unit or "",
             reference=data.reference or "",
@@ -225,7 +246,7 @@ def plain(
 
     def begin(d: Decision, data: Any, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
         grid = data.grid or home
-        refused = refuse_grid(d, grid, home, "data.grid" if data.grid else "subject")
+        refused = refuse_grid(d.register, d.judged(0), grid, home, "data.grid" if data.grid else "subject")
         if refused:
             return refused
         if data.about is not None and not (is_subject(data.about) and home_of(data.about) == home):

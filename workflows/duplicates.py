@@ -37,9 +37,18 @@ def correlation_key(category: str, point: Point | None, radius_m: int) -> str:
 
 def similar(d: Decision, point: Point | None, nearby: Sequence[Case]) -> tuple[str, ...]:
     """Open cases of the same key within the pack's distance and time, in order of their ids; 8 at most."""
+    return similar_at(point, d.case.judged, d.rules.options, [other for other in nearby if other.id != d.case.id])
+
+
+def similar_at(point: Point | None, judged: int, options: Options, nearby: Sequence[Case]) -> tuple[str, ...]:
+    """The same for a report of a judged instant that is not a case yet."""
     if point is None:
         return ()
-    return _alike(d, nearby, lambda other: (at := spot_of(other)) is not None and within(point, at, _radius(d)))
+
+    def near(other: Case) -> bool:
+        return (at := spot_of(other)) is not None and within(point, at, options.similar_radius_m)
+
+    return _alike(judged, options, nearby, near)
 
 
 def spot_of(case: Case) -> Point | None:
@@ -54,13 +63,9 @@ def point_of(measured: tuple[int, ...] | None, options: Options) -> Point | None
     return reading(measured, options.crs) if measured else None
 
 
-def _radius(d: Decision) -> int:
-    return d.rules.options.similar_radius_m
-
-
-def _alike(d: Decision, nearby: Sequence[Case], near: Callable[[Case], bool]) -> tuple[str, ...]:
-    window = d.rules.options.similar_window_ms
-    found = [o.id for o in nearby if o.id != d.case.id and d.case.judged - o.opened <= window and near(o)]
+def _alike(judged: int, options: Options, nearby: Sequence[Case], near: Callable[[Case], bool]) -> tuple[str, ...]:
+    window = options.similar_window_ms
+    found = [other.id for other in nearby if judged - other.opened <= window and near(other)]
     return tuple(sorted(found)[:8])
 
 
@@ -100,6 +105,7 @@ def similar_as_sent(d: Decision, nearby: Sequence[Case]) -> tuple[str, ...]:
         if other.lon is None or other.lat is None:
             return False
         dx = (lon - other.lon) * math.cos(math.radians(lat))
-        return math.hypot(dx, lat - other.lat) * METRES_PER_DEGREE <= _radius(d)
+        return math.hypot(dx, lat - other.lat) * METRES_PER_DEGREE <= d.rules.options.similar_radius_m
 
-    return _alike(d, nearby, near)
+    others = [other for other in nearby if other.id != d.case.id]
+    return _alike(d.case.judged, d.rules.options, others, near)

@@ -37,6 +37,7 @@ ABOUT = (
 )
 TAGS = {
     "events": "What people and systems say, and what became of it.",
+    "apps": "What a phone asks before it sends: who it is, what it takes along, where a position lies.",
     "incidents": "Cases: what falls due, what is late, and one case in full.",
     "alerts": "Who was told that something is or was due, and of which move of a case.",
     "duties": "What posts owe in their periods, recorded and left, with the subjects under which phones record it.",

@@ -1,6 +1,7 @@
 """Every error at the door as a problem document: what a route raises, and what the framework refuses by itself."""
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -64,6 +65,8 @@ HINTS = {
 
 QUOTES, NO_WORD = "Invalid enum value", "none of the words that it takes"
 """What the decoder says, and quotes; and what the answer says instead."""
+LACKS = re.compile(r"Missing required \w+ parameter '(\w+)' for (?:path|url) ")
+"""What the framework says of a parameter that is missing, and then quotes all that was asked."""
 
 
 def refused_by_framework(error: HTTPException) -> Problem:
@@ -76,6 +79,9 @@ def refused_by_framework(error: HTTPException) -> Problem:
     told = [(str(item.get("key", "")), str(item.get("message", ""))) for item in named]
     texts = [f"{key}: {NO_WORD if QUOTES in text else text}".strip(": ") for key, text in told]
     detail = "; ".join(texts) or error.detail
+    if lacking := LACKS.match(detail):
+        field = lacking[1]
+        detail = f"the parameter {field} is missing"
     headers = dict(error.headers or {})
     if "GET" in (allowed := headers.get("allow", "")):
         headers["allow"] = f"{allowed}, HEAD"

@@ -12,6 +12,10 @@ PAGE = """gridpatrol {version}
 
   POST /v1/events            publish a CloudEvent ({single})
   POST /v1/events/batch      publish several ({batch})
+  GET  /v1/me                who you are: your posts, your rights, the active pack
+  GET  /v1/pack              what a phone takes along: ?post=
+  GET  /v1/locate            the grid of a position: ?position=LON,LAT&crs=
+  GET  /v1/similar           open cases that may be the same: ?position=LON,LAT&category=&crs=
   GET  /v1/events/status     what became of one: ?source=&id=
   GET  /v1/incidents         the overdue desk: ?overdue=true&grid=&clock=&owner=&due_before=&sort=&cursor=
   GET  /v1/incidents/ID      one case in full, with its history

@@ -20,7 +20,7 @@ LEVEL = 5
 """Of gzip: beyond it, time grows faster than the answer shrinks."""
 COMPRESSED = ("application/json", "text/csv", "text/plain")
 TAGGED = ("application/json", "text/csv")
-COUNTS_TIME = re.compile(rb'"(?:as_of|standing_at)":"[^"]*"|"overdue_ms":\d+|"remaining":\{[^{}]*\}')
+COUNTS_TIME = re.compile(rb'"(?:as_of|standing_at)":"[^"]*"|"(?:overdue|age)_ms":\d+|"remaining":\{[^{}]*\}')
 """What changes in an answer by the passing of time alone."""
 
 

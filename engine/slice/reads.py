@@ -365,12 +365,16 @@ def is_unborn(case: Case) -> bool:
 
 def keys_nearby(data: EventData, body: Record, register: Policy) -> list[str]:
     """The keys under which open cases of the same home may be the same as the one that an event begins."""
+    return keys_around(data, body.measured, body.event.subject, register)
+
+
+def keys_around(data: EventData, measured: tuple[int, ...] | None, subject: str, register: Policy) -> list[str]:
+    """The same for an event that need not be a record: what it says, where, and of which subject."""
     born = born_by(data)
     if born is None:
         return []
     definition, trigger = born
-    keys = definition.births[trigger].keys(data, body.measured, register)
-    return [scoped(key, body.event.subject) for key in keys]
+    return [scoped(key, subject) for key in definition.births[trigger].keys(data, measured, register)]
 
 
 def scoped(key: str, subject: str) -> str:

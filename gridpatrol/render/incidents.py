@@ -11,8 +11,9 @@ from engine.views.names import HolderNamed, Names, OwnerNamed
 from engine.views.present import Reading
 from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
-from gridpatrol.render.terms import WORDS, both
+from gridpatrol.render.terms import both
 from schemas.short_numbers import spoken
+from schemas.value_words import WORDS
 from workflows.definitions import CLOCKS
 from workflows.definitions.incident import INCIDENT
 

@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from engine.store.rows import StepRow
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
-from gridpatrol.render.terms import RESULTS, SOURCES, WORDS, both
+from gridpatrol.render.terms import RESULTS, both
 from schemas import facts
 from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
 from schemas.members import Fact, Ms
+from schemas.value_words import SOURCES, WORDS
 from workflows.definitions import CLOCKS, DEFINITIONS
 from workflows.machine import Definition
 from workflows.turn import SENT

@@ -1,52 +1,15 @@
 """The field's terms beside the names of the contract: tables from a name to (Chinese, English).
 
-States have their Chinese names in the definitions, alerts and notices their words in `schemas.line_words`; titles of
-posts and names of grids come from the pack.
+States have their Chinese names in the definitions, alerts and notices their words in `schemas.line_words`, values of
+events theirs in `schemas.value_words`; titles of posts and names of grids come from the pack.
 """
 
-SOURCES = {
-    "patrol": ("网格员巡查", "found on patrol"),
-    "inspection": ("上级检查", "found by inspection"),
-    "supervision": ("督查", "found by supervision"),
-    "public": ("公众举报", "reported by the public"),
-    "petition": ("信访", "petition"),
-    "hotline": ("热线", "hotline"),
-    "sensor": ("在线监测", "sensor"),
-    "camera": ("视频监控", "camera"),
-    "transfer": ("移交", "transferred"),
-}
 RESULTS = {
     "on_time": ("按期", "on time"),
     "overdue": ("超期", "overdue"),
     "without_deadline": ("无时限", "without a deadline"),
     "passed_on": ("已移交", "passed on"),
     "void": ("作废", "void"),
-}
-WORDS = {
-    "effective": ("劝阻有效", "dissuasion was effective"),
-    "ineffective": ("劝阻无效", "dissuasion was in vain"),
-    "impossible": ("无法劝阻", "nobody could be dissuaded"),
-    "solved": ("已解决", "solved"),
-    "unsolved": ("未解决", "unsolved"),
-    "authority": ("权限不足", "beyond our authority"),
-    "coordination": ("需协调", "needs coordination"),
-    "cross_boundary": ("跨界", "crosses a boundary"),
-    "timeout": ("超时", "timed out"),
-    "not_our_duty": ("非本单位职责", "not our duty"),
-    "not_our_area": ("非本辖区", "not our area"),
-    "insufficient": ("材料不足", "not enough to go on"),
-    "wrong_category": ("类别有误", "wrong category"),
-    "season": ("季节", "season"),
-    "funds": ("资金", "funds"),
-    "engineering": ("工程", "engineering"),
-    "dispute": ("争议", "dispute"),
-    "weather": ("天气", "weather"),
-    "other": ("其他", "other"),
-    "extension": ("延期", "extension"),
-    "suspension": ("挂账", "suspension"),
-    "released": ("轮到处理", "its turn came"),
-    "expired": ("等待超时", "waited in vain"),
-    "overtaken": ("已过时", "overtaken"),
 }
 
 

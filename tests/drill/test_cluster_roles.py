@@ -233,6 +233,9 @@ def test_two_gateways_are_one_door(place: Installation) -> None:
     assert outcome(place, accepted, "gateway-2")["outcome"] == "done"
     assert status(place, f"/v1/incidents/{said['subject']}", "gateway-1")["state"] == "accepted"
     assert status(place, first["status_url"], "gateway-2")["outcome"] == "done"
+    for asked in (f"/v1/pack?post={STREET}", "/v1/me?limit=3", "/v1/locate?position=108.845,34.385&crs=WGS84"):
+        told = [status(place, asked, gateway) for gateway in ("gateway-1", "gateway-2")]
+        assert told[0] | {"as_of": ""} == told[1] | {"as_of": ""}, asked
 
 
 def test_whoever_stands_by_takes_over_the_telling_of_alerts(place: Installation) -> None:

@@ -56,6 +56,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def python(description: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a client of Python, generated without a warning."""
+    folder = tmp_path_factory.mktemp("python")
+    settings = folder / "settings.yaml"
+    settings.write_text("post_hooks: []\n", encoding="utf-8")  # it would format what it wrote
+    options = ("--output-path", "client", "--meta", "none", "--config", str(settings), "--fail-on-warning")
+    run(folder, "-m", "openapi_python_client", "generate", "--path", str(description), *options)
+    return folder
+
+
 def call(folder: Path, *words: str) -> str:
     """A program in a folder; what it prints."""
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S)
@@ -77,15 +88,9 @@ def report(number: int) -> dict[str, Any]:
     return event | {"id": f"client-{number}", "subject": subject, "time": now, "actor": "WY01-01-MEMBER", "data": data}
 
 
-def test_a_client_of_python_is_generated_without_a_warning_and_publishes_a_report(
-    description: Path, door: Served, tmp_path: Path
-) -> None:
-    settings = tmp_path / "settings.yaml"
-    settings.write_text("post_hooks: []\n", encoding="utf-8")  # it would format what it wrote
-    options = ("--output-path", "client", "--meta", "none", "--config", str(settings), "--fail-on-warning")
-    run(tmp_path, "-m", "openapi_python_client", "generate", "--path", str(description), *options)
+def test_a_client_of_python_is_generated_without_a_warning_and_publishes_a_report(door: Served, python: Path) -> None:
     operations = {one["operationId"] for ways in document()["paths"].values() for one in ways.values()}
-    assert {path.stem for path in (tmp_path / "client" / "api").rglob("*.py")} - {"__init__"} == operations
+    assert {path.stem for path in (python / "client" / "api").rglob("*.py")} - {"__init__"} == operations
     event = report(1)
     code = (
         "from client import Client\n"
@@ -98,8 +103,28 @@ def test_a_client_of_python_is_generated_without_a_warning_and_publishes_a_repor
         "assert isinstance(answer, Accepted), answer\n"
         "print(answer.outcome, again.results[0].outcome)\n"
     )
-    assert run(tmp_path, "-c", code).strip() == "done duplicate"
+    assert run(python, "-c", code).strip() == "done duplicate"
     assert door.get(f"/v1/incidents/{event['subject']}")["open"]
+
+
+def test_a_client_of_python_asks_as_a_phone_does(door: Served, python: Path) -> None:
+    """Answers are what the description says: the client reads them into classes of its own."""
+    code = (
+        "from client import Client\n"
+        "from client.api.apps import list_similar, locate, show_me, show_pack\n"
+        "from client.models import LocatedPlace, Me, PhonePack, SimilarCases\n"
+        "here, post = '108.845,34.385', 'WY01-01-MEMBER'\n"
+        f"with Client(base_url={str(door.client.base_url)!r}) as client:\n"
+        "    me = show_me.sync(client=client, limit=1)\n"
+        "    pack = show_pack.sync(client=client, post=post)\n"
+        "    place = locate.sync(client=client, position=here, post=post, accuracy_m=5.0)\n"
+        "    known = list_similar.sync(client=client, position=here, category='D3-08')\n"
+        "assert isinstance(me, Me) and isinstance(pack, PhonePack), (me, pack)\n"
+        "assert isinstance(place, LocatedPlace) and isinstance(known, SimilarCases), (place, known)\n"
+        "drawn = [grid.border for grid in pack.grids if grid.border]\n"
+        "print(me.principal, pack.posts[0].code, place.grid.code, place.own, known.radius_m, len(drawn))\n"
+    )
+    assert run(python, "-c", code).strip() == "local WY01-01-MEMBER WY01-01 True 50 1"
 
 
 def test_a_public_linter_finds_no_error(description: Path, node: Path) -> None:
