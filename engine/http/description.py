@@ -38,6 +38,7 @@ ABOUT = (
 TAGS = {
     "events": "What people and systems say, and what became of it.",
     "incidents": "Cases: what falls due, what is late, and one case in full.",
+    "tasks": "What waits for a post, and what it may say.",
     "alerts": "Who was told that something is or was due, and of which move of a case.",
     "duties": "What posts owe in their periods, recorded and left, with the subjects under which phones record it.",
     "performance": "Figures with their numerators and denominators.",
