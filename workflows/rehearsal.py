@@ -157,8 +157,8 @@ class Walk:
         self.found[case.state] = case
         self.done.states.add((self.definition.name, case.state))
         self.fire(case, at)
-        self.try_effects(case, at)
         others = [*self.say_all(case, at), *self.hear_all(case, at)]
+        self.try_effects(case, at)
         for after in others:
             self.fire(after, at)  # an order starts clocks that no state has
             self.visit(after, at + MINUTE_MS)
