@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from engine import files
 from engine.errors import GridpatrolError
-from engine.store.archives import COLUMNS, ArchiveRow
+from engine.store.archives import ABSENT, COLUMNS, ArchiveRow
+from workflows import case as cases
 
 FORMAT = "gridpatrol-archive/1"
 LEVEL = 6
@@ -105,8 +106,11 @@ def read(path: Path) -> Iterator[Row]:
 
 
 def in_columns(table: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A row in the columns of this release. One of an older release lacks those that came since: they are empty."""
-    return tuple(row.get(name, "") for name in COLUMNS[table])
+    """A row in the columns of this release. One of an older release lacks those that came since: they are empty, and
+    who reported a case stands in its body."""
+    if table == "cases" and "reporter" not in row:
+        row = {**row, "reporter": cases.decode(row["body"]).by}
+    return tuple(row.get(name, absent) for name, absent in ABSENT[table].items())
 
 
 def groups(rows: Iterable[Row]) -> Iterator[dict[str, list[tuple[Any, ...]]]]:

@@ -18,12 +18,12 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
-from schemas.events import canonical, trigger_of
+from schemas.events import trigger_of
 from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, homes, merging, notices, parking, routing, sla, succession
+from workflows import birth, effects, holding, homes, merging, notices, parking, routing, saying, sla, succession
 from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -123,8 +123,8 @@ def _decide(
     if is_home(event.subject):
         return Refusal(Reason.IMPOSSIBLE, "subject", "this is the case of the home itself, to which nobody speaks")
     post = register.posts.get(event.actor)
-    if post is None or post.vacant or not register.stands(post, incoming.arrival):
-        why = "no post of the active pack" if post is None else "vacant" if post.vacant else "not a post at this time"
+    if post is None or (why := saying.silence_of(post, register, incoming.arrival)):
+        why = "no post of the active pack" if post is None else why
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
     came = incoming.first_arrival or incoming.arrival
     if incoming.record.letter and incoming.record.came:  # a letter came when its event did, whoever replays it when
@@ -162,7 +162,7 @@ def _birth(
         refused = forbid(post, trigger, d.case, d.rules, d.register, claim_of(data), d.arrival)
     if refused:
         return refused
-    speaker = _speaker(d, post) if post is not None else nobody(d.case)
+    speaker = saying.speaker_of(d, post) if post is not None else nobody(d.case)
     dest = definition.destination(trigger, d.case, data, speaker)
     if dest is None:
         return Refusal(Reason.IMPOSSIBLE, "type", "no case begins like this")
@@ -176,26 +176,17 @@ def _birth(
 
 def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decision | Refusal | None:
     """A case that is under way takes an event, or lets it wait, or refuses it."""
-    definition, state = DEFINITIONS[d.case.definition], d.case.state
-    speaker = _speaker(d, post)
-    name = trigger_of(event_type)
+    definition, speaker = DEFINITIONS[d.case.definition], saying.speaker_of(d, post)
     on = merging.gone_on(d)
     if born_by(data) is not None:
         begun = "been reported" if d.case.source else "begun"
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has {begun} already{on}: mint a new subject")
     if on:
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been merged{on}: send it there, with a new id")
-    trigger = definition.meant(canonical(name), d.case, data, speaker)
-    dest = definition.destination(trigger, d.case, data, speaker)
-    if dest is None:
-        if trigger in definition.ahead[state]:
-            return None
-        now = ", ".join(definition.triggers(state)) or "nothing"
-        detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
-        return Refusal(Reason.IMPOSSIBLE, "type", detail)
-    refused = forbid(post, name, d.case, d.rules, d.register, claim_of(data), d.arrival)
-    if refused:
-        return refused
+    pull = saying.pull_of(d, post, speaker, trigger_of(event_type), data, claim_of(data))
+    if not isinstance(pull, saying.Pull):
+        return pull
+    trigger, dest = pull
     d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))
     return _pull(d, definition, trigger, dest, data, speaker)
 
@@ -210,23 +201,6 @@ def _pull(
         return refused
     _move(d, definition, trigger, dest)
     return d
-
-
-def _speaker(d: Decision, post: Post) -> Speaker:
-    """The post as the guards and effects see it."""
-    grid, category = d.register.grids.get(post.grid), d.rules.categories.get(d.case.category)
-    return Speaker(
-        post=post.code,
-        grid=post.grid,
-        level=grid.level if grid else 0,
-        department=post.department,
-        leaf_level=len(d.case.path),
-        dissuade=bool(category and category.dissuade),
-        authority=routing.upward(d.case, d.rules, d.register).level,
-        checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
-        role=post.role,
-        day=d.register.clock_of_days.local_day(d.judged(0)),
-    )
 
 
 def _move(d: Decision, definition: Definition, trigger: str, dest: str) -> None:

@@ -16,6 +16,7 @@ from workflows.case import AWAITED, TOTAL
 from workflows.decision import Decision
 from workflows.figures import CLOSED, Measure, Ratio, Sum
 from workflows.machine import (
+    Admission,
     Alias,
     Bears,
     Birth,
@@ -57,6 +58,7 @@ def define(
     sums: Iterable[Sum] = (),
     ratios: Iterable[Ratio] = (),
     reads_home: bool = False,
+    admits: Mapping[str, Admission] = {},
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -75,6 +77,7 @@ def define(
         pulled,
         {
             "effect": [trigger for trigger in effects if trigger not in OF_ANY_CASE],
+            "admission": [trigger for trigger in admits if trigger not in OF_ANY_CASE],
             "alias": aliases,
             "side line": [*filter(None, (escalates, resumes, lapses, wakes)), *returns],
             "clock": fulfils,
@@ -124,6 +127,7 @@ def define(
         sums=tuple(sums),
         ratios=tuple(ratios),
         reads_home=reads_home,
+        admits=dict(admits),
     )
 
 

@@ -14,7 +14,7 @@ from schemas.kinds import incident
 from schemas.members import Evidence
 from schemas.refusals import Reason, Refusal
 from workflows import holding, routing, sla
-from workflows.case import TOTAL, Owner
+from workflows.case import TOTAL, AlertedRung, Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
 from workflows.machine import Speaker
@@ -90,8 +90,8 @@ def handle(d: Decision, data: incident.HandlingCompleted, speaker: Speaker) -> R
     return None
 
 
-def check(d: Decision, data: incident.VerificationRecorded, speaker: Speaker) -> Refusal | None:
-    """A check on site. The last level's decides, and `unsolved` starts a new cycle (M35)."""
+def may_check(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Who checks on site: another one than handled it, of a level that owes a check, and no head of an enterprise."""
     options, post = d.rules.options, d.register.posts[speaker.post]
     if options.verifier_differs and speaker.post == d.case.handled_by:
         return Refusal(Reason.FORBIDDEN, "actor", "who handled it does not verify it: another post has to check")
@@ -99,10 +99,15 @@ def check(d: Decision, data: incident.VerificationRecorded, speaker: Speaker) ->
     if post.role == "chief" and grid is not None and grid.kind in options.barred_verifiers:
         barred = "the head of an enterprise does not verify in its own grid: the member checks"
         return Refusal(Reason.FORBIDDEN, "actor", barred)
-    decides = speaker.level >= len(d.case.path)
-    if not decides and speaker.level not in d.case.checks:
+    if speaker.level < len(d.case.path) and speaker.level not in d.case.checks:
         owing = ", ".join(map(str, d.case.checks))
         return Refusal(Reason.IMPOSSIBLE, "actor", f"level {speaker.level} owes no check; owing: {owing or 'nobody'}")
+    return None
+
+
+def check(d: Decision, data: incident.VerificationRecorded, speaker: Speaker) -> Refusal | None:
+    """A check on site. The last level's decides, and `unsolved` starts a new cycle (M35)."""
+    decides = speaker.level >= len(d.case.path)
     d.tell(facts.Checked(level=speaker.level, outcome=data.outcome, by=d.by, decides=decides))
     tell_evidence(d, data.evidence)
     if decides and data.outcome == "unsolved":
@@ -134,11 +139,18 @@ def _rework(d: Decision) -> None:
 # ---- side lines -------------------------------------------------------------------------------------------
 
 
+def may_escalate(d: Decision, speaker: Speaker) -> Refusal | None:
+    """The owner has a level above it."""
+    if d.case.owner.level > 1:
+        return None
+    return Refusal(Reason.IMPOSSIBLE, "type", "the case is at the top level already")
+
+
 def escalate(d: Decision, data: incident.Escalated, speaker: Speaker) -> Refusal | None:
     """Ownership moves up and copies go out (M25, M26, M30-M32)."""
     to = routing.next_above(d.case, data.reason, d.rules, d.register)
     if to is None:
-        return Refusal(Reason.IMPOSSIBLE, "type", "the case is at the top level already")
+        return may_escalate(d, speaker)
     if data.to_grid is not None:
         above = d.case.path[: d.case.owner.level - 1]
         if (to_grid := d.register.standing(data.to_grid, d.arrival)) not in above:
@@ -250,23 +262,38 @@ def add_evidence(d: Decision, data: events.EvidenceAdded, speaker: Speaker) -> R
     return None
 
 
+def may_acknowledge(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Some alert of the case is open, and the post was told of one that it has not acknowledged."""
+    return unseen_by(d, speaker, None)[1]
+
+
+def unseen_by(d: Decision, speaker: Speaker, clock: str | None) -> tuple[list[AlertedRung], Refusal | None]:
+    """The rungs of a clock, or of all, that have told a post and that it has not acknowledged; or why there is none."""
+    post, instant = d.register.posts[speaker.post], d.judged(0)
+    open_ = [rung for rung in d.case.alerted if clock in (None, rung.clock)]
+    mine = [rung for rung in open_ if post.code in rung.posts and rung.since <= instant]
+    unseen = [rung for rung in mine if not rung.quiet_for(post.code, post.valid_from)]
+    if not open_:
+        return [], Refusal(Reason.IMPOSSIBLE, "data.clock", "no alert of this case is open")
+    if not mine:
+        others = "the open alerts were told to other posts, and each acknowledges for itself alone"
+        return [], Refusal(Reason.IMPOSSIBLE, "actor", others)
+    if not unseen:
+        seen = "this post has acknowledged whatever it was told already"
+        return [], Refusal(Reason.IMPOSSIBLE, "data.clock", seen)
+    return unseen, None
+
+
 def acknowledge(d: Decision, data: events.Acknowledged, speaker: Speaker) -> Refusal | None:
     """Record that a post has seen what the rungs of a clock, or of all clocks, told it: they tell it no more.
 
     It speaks for itself alone, of what it had been told by the instant that it names. Whoever has the post later is
     told again: another person in it has another `valid_from` in the pack.
     """
-    post, instant = d.register.posts[speaker.post], d.judged(0)
-    open_ = [rung for rung in d.case.alerted if data.clock in (None, rung.clock)]
-    mine = [rung for rung in open_ if post.code in rung.posts and rung.since <= instant]
-    unseen = [rung for rung in mine if not rung.quiet_for(post.code, post.valid_from)]
-    if not open_:
-        return Refusal(Reason.IMPOSSIBLE, "data.clock", "no alert of this case is open")
-    if not mine:
-        others = "the open alerts were told to other posts, and each acknowledges for itself alone"
-        return Refusal(Reason.IMPOSSIBLE, "actor", others)
-    if not unseen:
-        return Refusal(Reason.IMPOSSIBLE, "data.clock", "this post has acknowledged whatever it was told already")
+    post = d.register.posts[speaker.post]
+    unseen, refused = unseen_by(d, speaker, data.clock)
+    if refused:
+        return refused
     for rung in unseen:
         clock = d.case.clock(rung.clock, rung.level)
         d.tell(

@@ -24,6 +24,10 @@ Effect = Callable[[Decision, Any, "Speaker"], Refusal | None]
 """What a trigger does besides moving the case: it tells facts, or refuses, and then none of them counts."""
 
 
+Admission = Callable[[Decision, "Speaker"], Refusal | None]
+"""What a trigger asks of its speaker and of the case besides a role, whatever is said: a refusal, or None."""
+
+
 class Speaker(Struct, frozen=True):
     """The post that says something: its grid and department, and what the rules say of the case."""
 
@@ -145,6 +149,7 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
     triggers that later states take. `heard` are the triggers of events, as people send them, that some state takes.
+    `admits` is what a trigger asks whatever the data say; it stands before the effect, and tells no facts.
     `effects` and `births` are by trigger, `aliases` by triggers that nobody sends.
     `endings` has the measure of each trigger that ends a case: `closed` where it fulfils the clock of the whole case.
     `sentences` says what a fact of this kind alone means, with its members in braces.
@@ -192,6 +197,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     sums: tuple[Sum, ...] = ()
     ratios: tuple[Ratio, ...] = ()
     reads_home: bool = False
+    admits: dict[str, Admission] = {}
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
@@ -215,6 +221,11 @@ class Definition(Struct, frozen=True, kw_only=True):
             if alias.event == said and alias.when(case, data, speaker):
                 return trigger
         return said
+
+    def works(self, trigger: str, state: str) -> bool:
+        """Whether a trigger does what a state waits for: it fulfils a clock of the case, or leads on."""
+        leads = any((name, source) == (trigger, state) for name, source, _ in self.forward)
+        return leads or bool(self.fulfils.get(trigger))
 
     def event_of(self, trigger: str) -> str:
         """The trigger of the event that people send to pull a trigger: mostly itself."""

@@ -6,7 +6,6 @@ merged, and is one link away from its survivor: where that is merged in its turn
 """
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
 
 from schemas import facts
 from schemas.kinds import incident
@@ -118,13 +117,9 @@ def at_end(d: Decision) -> None:
     tell_end(d, d.case.absorbed)
 
 
-def unless_survivor(effect: Effect) -> Effect:
-    """An effect that is refused where others have reported the same problem and go on in the case."""
-
-    def checked(d: Decision, data: Any, speaker: Speaker) -> Refusal | None:
-        if d.case.absorbed:
-            remedy = "it is handled for them too: reject it as unfounded, or let it be handled"
-            return Refusal(Reason.IMPOSSIBLE, "type", f"{len(d.case.absorbed)} other cases go on in this one: {remedy}")
-        return effect(d, data, speaker)
-
-    return checked
+def no_survivor(d: Decision, speaker: Speaker) -> Refusal | None:
+    """No others have reported the same problem and go on in the case."""
+    if not d.case.absorbed:
+        return None
+    remedy = "it is handled for them too: reject it as unfounded, or let it be handled"
+    return Refusal(Reason.IMPOSSIBLE, "type", f"{len(d.case.absorbed)} other cases go on in this one: {remedy}")

@@ -129,6 +129,32 @@ def _refuse(d: Decision, speaker: Speaker, what: str, clock: str = "") -> Refusa
     return None
 
 
+def may_decide_extension(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Somebody below has asked for more time."""
+    return _refused(d, speaker, EXTENSION)
+
+
+def may_decide_suspension(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Somebody below has asked that the case be put aside."""
+    return _refused(d, speaker, SUSPENSION)
+
+
+def may_ask_extension(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Some clock of the case has a deadline that has not passed."""
+    for clock in d.case.clocks:
+        if clock.due is not None and not clock.breached and d.judged(clock.judged) <= clock.due:
+            return None
+    return Refusal(Reason.IMPOSSIBLE, "type", "no clock of this case has a deadline ahead that could be put off")
+
+
+def _refused(d: Decision, speaker: Speaker, what: str) -> Refusal | None:
+    """Why the speaker may decide nothing that was asked for; None if it may decide some of it."""
+    clocks = [made.clock for made in d.case.proposals if made.what == what] or [""]
+    found = [open_proposal(d, speaker, what, clock) for clock in clocks]
+    refusals = [each for each in found if isinstance(each, Refusal)]
+    return refusals[0] if len(refusals) == len(found) else None
+
+
 def running(d: Decision, name: str, level: int | None = None) -> Clock | Refusal:
     """The clock of a name that runs or is paused."""
     clock = d.case.clock(name, level)

@@ -8,6 +8,7 @@ Pure: the same pack gives the same rehearsal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -21,7 +22,7 @@ from schemas.envelope import Envelope, Record, encode_record
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds import SENDS
 from schemas.members import EventData
-from workflows import decide, homes, sla, succession
+from workflows import decide, homes, saying, sla, succession
 from workflows.case import AWAITED, Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -157,6 +158,7 @@ class Walk:
         self.done.states.add((self.definition.name, case.state))
         self.fire(case, at)
         others = [*self.say_all(case, at), *self.hear_all(case, at)]
+        self.try_effects(case, at)
         for after in others:
             self.fire(after, at)  # an order starts clocks that no state has
             self.visit(after, at + MINUTE_MS)
@@ -225,6 +227,18 @@ class Walk:
         highest = next(filter(may, reversed(posts)), deepest)
         return [deepest] if highest is deepest else [deepest, highest]
 
+    def try_effects(self, case: Case, at: int) -> None:
+        """Try the effects of triggers that ask for more than a role, whatever they ask for: not all can be had here."""
+        post = self.samples.posts[0]
+        for trigger in self.definition.admits:
+            effect = self.definition.effects.get(trigger)
+            if effect is None or (trigger, case.state) not in self.definition.table:
+                continue
+            for data, _ in self.samples.events[f"gridpatrol.{self.definition.event_of(trigger)}.v1"]:
+                d = Decision(case, self.policy, self.policy, at, at, post.code, find=self.beside.find)
+                with suppress(*PACKS):
+                    effect(d, data, saying.speaker_of(d, post))
+
     def fire(self, case: Case, at: int) -> None:
         """Let fire what is due, look at it under the pack again, cut its grid anew, and stop its clocks."""
         kept = (case.state, *sorted(clock.name for clock in case.clocks), *(waiting.type for waiting in case.parked))
@@ -267,6 +281,7 @@ class Samples:
         lead = next((d.code for d in pack.departments if d.grid in path), "none")
         near = [p for p in pack.posts if p.grid in path and not p.vacant and policy.stands(p, at)]
         near = [p for p in near if p.department in ("", lead)] or near
+        owing = [p for d in pack.duties[:1] for p in near if d.owed_by(p, policy.grids[p.grid].level)]
         # The deepest first: who finds a problem on patrol opens more of the ways.
         near.sort(key=lambda post: -policy.grids[post.grid].level)
         self.posts = list({(post.role, post.grid): post for post in near}.values())
@@ -290,7 +305,7 @@ class Samples:
             "problems": [self.subject(1)],
             "cases": [self.subject(1)],
             "duty": [duty.code for duty in pack.duties] or ["none"],
-            "post": [near[0].code] if near else ["none"],
+            "post": [post.code for post in (*owing, *near)][:1] or ["none"],
         }
         self.events = {
             kind: [

@@ -7,7 +7,7 @@ one snapshot step by step, and never writes.
    and per case. What was made of the records agrees with them and among itself: see `consumers.verify.records`.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
    case is without steps and no step is without its case. Of a case that stands nothing is due. The events that wait
-   with it are counted, by principal.
+   with it are counted, by principal, and who may act on it is known where several may.
 3. The consumers: figures, outcomes, contributions, alerts and notices are recounted by SQL over the facts, without the
    fold's code; every consumer has read every partition to its end; the feed has every line; and nothing was published
    that is not there.
@@ -27,6 +27,7 @@ from msgspec import Struct
 from consumers.verify import records
 from engine.errors import PackUnusable
 from engine.policies import Policies
+from engine.slice.as_rows import shared_rows
 from engine.slice.coming_up import Activations, active_since, row_due
 from engine.store import archives, inbox_table, inventory, recount, standing
 from engine.store.database import Connection, Database
@@ -53,7 +54,7 @@ Progress = Callable[[int, int], None]
 class Mismatch(Struct, frozen=True):
     """Something stored that does not follow from the facts."""
 
-    what: str  # inbox, log, step, seen, standing, case, parked, figure, outcome, contribution, alert, notice, ...
+    what: str  # inbox, log, step, seen, standing, case, parked, shared work, figure, outcome, alert, notice, ...
     where: str
     expected: str
     found: str
@@ -216,13 +217,16 @@ def _compare(
     """Rows of replayed cases that differ from them."""
     ids = [item.case.id for item in folded]
     rows, stand = inventory.case_rows(connection, COLUMNS, ids), standing.find(connection, ids)
-    counted = inventory.parked_rows(connection, ids)
+    counted, shared = inventory.parked_rows(connection, ids), inventory.shared_work(connection, ids)
     for item in folded:
         id_, row = item.case.id, rows.get(item.case.id)
         waiting = Counter(filter(None, (early.principal for early in item.case.parked)))
         right = {principal: (home_of(id_), item.partition, number) for principal, number in waiting.items()}
         if (wrong := counted.get(id_, {})) != right:
             yield Mismatch("parked", id_, repr(right), repr(wrong))
+        works = sorted((r.level, r.grid, r.due_at) for r in shared_rows(item.case))
+        if (stored := shared.get(id_, [])) != works:
+            yield Mismatch("shared work", id_, repr(works), repr(stored))
         if row is None:
             yield Mismatch("case", id_, f"a row in state {item.case.state}", "none")
             continue
@@ -294,6 +298,7 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         encode(case).decode(),
         short_number(case.id),
         case.reference,
+        case.by,
     )
 
 

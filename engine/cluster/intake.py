@@ -207,7 +207,7 @@ class Intake(Loop):
             keeping.kept.result(WAIT_S)
         except DriverError as error:
             # The names of a sender or an event may be anything, and must not hold up the other senders.
-            row, sealed = keeping.letter
+            row, sealed, _ = keeping.letter
             reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             log.error("intake: letter %s is kept without its names: %s", row.id, reason)
             bare = {name: "" for name in ("field", "detail", "source", "event_id", "type", "case_id")}

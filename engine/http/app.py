@@ -13,7 +13,20 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from engine.http import alerts, duties, events, health, incidents, notices, openapi, operator, performance, phone
+from engine.http import (
+    alerts,
+    duties,
+    events,
+    health,
+    incidents,
+    notices,
+    openapi,
+    operator,
+    outcomes,
+    performance,
+    phone,
+    tasks,
+)
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, proper
 from engine.http.context import DoorContext
@@ -30,7 +43,7 @@ from engine.writer import Writer
 UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
-    (known, [*events.ROUTES, phone.show_me]),
+    (known, [*events.ROUTES, *outcomes.ROUTES, *tasks.ROUTES, *incidents.OF_A_POST, phone.show_me]),
     (needs("actors"), phone.BEFORE_SENDING),
     (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
     (needs("operator"), operator.ROUTES),

@@ -139,6 +139,18 @@ def needs(right: Right) -> Guard:
     return guard
 
 
+def check_speaks_or_reads(principal: Principal, post: str) -> None:
+    """Refuse a question about the work of a post by whoever neither may speak for it nor reads."""
+    if not principal.has("reads") and not (post and principal.may_speak(post)):
+        raise Problem(
+            403,
+            "no_right",
+            f"principal {principal.name} may neither speak for this post, nor {LACKS['reads']}",
+            remedy="ask for a post that its `actors` name, or ask whoever operates this server for the right `reads`",
+            right="reads",
+        )
+
+
 def _principals(connection: ASGIConnection[Any, Any, Any, Any]) -> Principals:
     principals: Principals = connection.app.state["principals"]
     return principals

@@ -39,6 +39,7 @@ TAGS = {
     "events": "What people and systems say, and what became of it.",
     "apps": "What a phone asks before it sends: who it is, what it takes along, where a position lies.",
     "incidents": "Cases: what falls due, what is late, and one case in full.",
+    "tasks": "What waits for a post, and what it may say.",
     "alerts": "Who was told that something is or was due, and of which move of a case.",
     "duties": "What posts owe in their periods, recorded and left, with the subjects under which phones record it.",
     "performance": "Figures with their numerators and denominators.",

@@ -1,13 +1,15 @@
 """Looking at cases: the list of incidents, and one case in full."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
+from engine.http.auth import check_speaks_or_reads
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
+from engine.principals import Principal
 from engine.views import incident_list
 from engine.views.incident_detail import IncidentDetail, incident_detail
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
@@ -37,6 +39,10 @@ HolderCode = Annotated[
     ),
 ]
 Before = Annotated[str, QueryParameter(description="RFC 3339 with a zone: deadlines before this instant.")]
+Reporter = Annotated[
+    str,
+    QueryParameter(description="Code of a post: cases that it reported. They are shown to whoever may speak for it."),
+]
 State = Annotated[
     str,
     QueryParameter(
@@ -78,6 +84,7 @@ OPEN = {"true": True, "false": False, "all": None}
 
 @get("/v1/incidents", response_class=Listing, summary="The overdue desk: cases by what falls due", tags=["incidents"])
 async def list_incidents(
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     search: Search = "",
     definition: Definition = "",
@@ -87,6 +94,7 @@ async def list_incidents(
     clock: ClockName = "",
     owner: Owner = "",
     holder: HolderCode = "",
+    reporter: Reporter = "",
     state_: State = "",
     category: Category = "",
     group: Group = "",
@@ -98,6 +106,7 @@ async def list_incidents(
 ) -> IncidentPage:
     """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page, with all other parameters
     as they were. `as_of` is the instant that the answer is of, and `reading` says which one that is."""
+    check_speaks_or_reads(request.user, reporter)
     question = IncidentQuestion(
         search=search,
         definition=definition,
@@ -107,6 +116,7 @@ async def list_incidents(
         clock=clock,
         owner=owner,
         holder=holder,
+        reporter=reporter,
         state=state_,
         category=category,
         group=group,
@@ -128,4 +138,5 @@ async def show_incident(context: NamedDependency[DoorContext], id: Id, at: Shown
     return await context.read(lambda connection: incident_detail(connection, context.policies, id, now, at))
 
 
-ROUTES = [list_incidents, show_incident]
+OF_A_POST = [list_incidents]
+ROUTES = [show_incident]

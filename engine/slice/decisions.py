@@ -135,9 +135,10 @@ class Decisions:
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         room = partial(self.reads.room, case, body.principal)
         result = decide.take(case, incoming, rules, register, nearby, room, self.others)
-        own = result.outcomes[0]
+        # Decided before those that waited for it.
+        own, number = result.outcomes[0], self.writes.next_outcome(self.row.partition)
         self.enter(result, arrival, voice)
-        self.writes.remember(record, arrival, own)
+        self.writes.remember(record, arrival, own, number)
         self.writes.answer(record, own.outcome, own.refusal, case=result.case, register=self.active)
         if own.refusal:
             self.writes.bury(record, arrival, own.refusal)

@@ -48,6 +48,7 @@ class PartitionRun:
         self.now = now
         self.row = replace(batch.row, version=batch.row.version + 1)
         self.due = reads.due[self.row.partition]
+        writes.begin(self.row)
         others = HomeCases(reads, self.row, limits.sends)
         self.decisions = Decisions(reads, writes, self.row, reads.active_policy(self.row), others)
         self.points: list[tuple[int, int]] = []  # (position, arrival) where the arrival changed

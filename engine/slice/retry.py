@@ -172,6 +172,7 @@ def try_again(
         further = left.position if left is not None else row.position
         reads, waiting = read(connection, stands, rows, policies, settlements, archiving=row.archives != "")
         writes = SliceWrites(reads)
+        writes.begin(moved)
         # What it says now is heard now by cases that have not stood.
         others = HomeCases(reads, moved, limits.sends, late=row.clock)
         decisions = Decisions(reads, writes, moved, reads.policy(stands.pack) if stands.pack else None, others)

@@ -6,13 +6,15 @@ of the slice sees (`SliceReads`). The database gets everything in `write`, each 
 
 from collections.abc import Mapping, Sequence
 
+from engine.slice.as_rows import case_row, parked_letter, shared_rows, step_row
 from engine.slice.entering import Entering
 from engine.slice.open_counts import changes
-from engine.slice.reads import DecodedRecord, SliceReads, scoped
+from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
 from engine.store import dead_letters, inbox_table, open_counts, slices, standing, writes
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import (
+    OUTCOMES_A_VERSION,
     ArrivalsRow,
     CaseRow,
     InboxRow,
@@ -20,24 +22,21 @@ from engine.store.rows import (
     SealedRow,
     SeenKey,
     SeenRow,
+    SharedWorkRow,
     StandingRow,
     StepRow,
     WaitingRow,
 )
 from schemas import digests, facts
 from schemas.derived_ids import HOME
-from schemas.envelope import decode_record
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from schemas.short_numbers import short_number
-from workflows import case as cases
 from workflows import parking
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
-from workflows.definitions import held_by, is_open
 from workflows.policy.index import Policy
 from workflows.succession import GO_ON
-from workflows.turn import MOST_SENDS, SENT, DecidedStep, EventOutcome, Result, Sent, encode_sent
+from workflows.turn import MOST_SENDS, SENT, EventOutcome, Result, Sent, encode_sent
 
 TURNS = 2 * MOST_SENDS
 """More than one turn says to cases that stand: room in the order of what waits."""
@@ -54,7 +53,9 @@ class SliceWrites:
         self.cases: dict[str, CaseRow] = {}
         self.before: dict[str, Case | None] = {}  # the cases that changed, as they were when the slice began
         self.seen: dict[SeenKey, SeenRow] = {}
-        self.seen_later: list[tuple[str, str, str, str, int, str, str, str, str, str]] = []  # as slices.update_seen
+        # As slices.update_seen takes them.
+        self.seen_later: list[tuple[str, str, str, str, int, int, int, str, str, str, str, str]] = []
+        self.decided: dict[int, int] = {}  # the number of the last outcome, by partition
         self.letters: list[DeadLetter] = []
         self.standing: dict[str, StandingRow] = {}  # cases that begin to stand
         self.waiting: list[WaitingRow] = []  # what comes for cases that stand
@@ -82,6 +83,7 @@ class SliceWrites:
             slices.write_partitions(rows, moved)
         open_counts.sweep(connection, [row.partition for row in moved if row.version % open_counts.SWEEP == 0])
         slices.write_due(connection, [(home.at, home.id) for _, home in homes])
+        slices.write_shared_work(connection, self.shared_work())
         slices.write_parked(connection, list(self.reads.parked.values()))
         standing.write(connection, list(self.standing.values()), self.waiting, self.arrivals)
         slices.update_seen(connection, self.seen_later)
@@ -103,6 +105,25 @@ class SliceWrites:
             found[batch.row.partition] = min(instants, default=None)
         return found | slices.read_next_due(self.reads.connection, unknown & found.keys())
 
+    def begin(self, row: PartitionRow) -> None:
+        """A partition as it will stand after the slice. Outcomes are numbered by its version: so their numbers grow,
+        and none appears behind one that somebody has read."""
+        self.decided[row.partition] = row.version * OUTCOMES_A_VERSION
+
+    def next_outcome(self, partition: int) -> int:
+        """The number of one more outcome of a partition."""
+        self.decided[partition] += 1
+        return self.decided[partition]
+
+    def shared_work(self) -> dict[str, list[SharedWorkRow]]:
+        """Who may act on each case that has changed and on which several may, or might before."""
+        found = dict[str, list[SharedWorkRow]]()
+        for id_, before in self.before.items():
+            rows = shared_rows(self.reads.cases[id_])
+            if rows or (before is not None and shared_rows(before)):
+                found[id_] = rows
+        return found
+
     # ---- answers --------------------------------------------------------------------------------------------
 
     def refuse(self, record: DecodedRecord, arrival: int, refusal: Refusal, outcome: str = "refused") -> None:
@@ -111,7 +132,7 @@ class SliceWrites:
             event = record.body.event
             self.remember(record, arrival, EventOutcome(event.source, event.id, event.actor, "refused", refusal))
         self.answer(record, outcome, refusal)
-        self.bury(record, arrival, refusal)
+        self.bury(record, arrival, refusal, 0 if outcome == "refused" else self.next_outcome(record.row.partition))
 
     def answer(
         self,
@@ -133,8 +154,9 @@ class SliceWrites:
             wait = parking.wait_of(case, event.source, event.id, event.actor, register)
         self.answers.append(Answer(row.partition, row.position, outcome, refusal, first, wait))
 
-    def remember(self, record: DecodedRecord, arrival: int, outcome: EventOutcome) -> None:
-        """Keep the outcome under the event's key, for the same event again. What was known of it adds its digests."""
+    def remember(self, record: DecodedRecord, arrival: int, outcome: EventOutcome, number: int = 0) -> None:
+        """Keep the outcome under the event's key, for the same event again. What was known of it adds its digests.
+        `number`: its own among the outcomes of the partition, where it has one already."""
         assert record.body is not None
         row, event, refusal = record.row, record.body.event, outcome.refusal
         before, sent = self.reads.find_seen(row.partition, record.body), digests.all_of(record.body)
@@ -154,6 +176,10 @@ class SliceWrites:
             refusal.field if refusal else "",
             refusal.detail if refusal else "",
             event.subject,
+            number or self.next_outcome(row.partition),
+            arrival,
+            # A letter is replayed by an operator; whoever sent it first hears what comes of it.
+            before.principal if record.body.letter and before is not None else row.principal,
         )
 
     def complete(self, first: SeenRow, sent: Sequence[str]) -> None:
@@ -164,24 +190,23 @@ class SliceWrites:
 
     # ---- dead letters ---------------------------------------------------------------------------------------
 
-    def bury(self, record: DecodedRecord, arrival: int, refusal: Refusal) -> None:
-        """Keep a refused record with its bytes."""
+    def bury(self, record: DecodedRecord, arrival: int, refusal: Refusal, decided: int = 0) -> None:
+        """Keep a refused record with its bytes. `decided`: the number of the outcome, if only this tells it."""
         row, event = record.row, record.body.event if record.body else None
-        self.letters.append(
-            dead_letter(
-                f"{row.partition}.{row.position}",
-                arrival,
-                refusal,
-                row.principal,
-                row.body,
-                partition=row.partition,
-                position=row.position,
-                source=event.source if event else "",
-                event_id=event.id if event else "",
-                type_=event.type if event else "",
-                case_id=event.subject if event else "",
-            )
+        letter = dead_letter(
+            f"{row.partition}.{row.position}",
+            arrival,
+            refusal,
+            row.principal,
+            row.body,
+            partition=row.partition,
+            position=row.position,
+            source=event.source if event else "",
+            event_id=event.id if event else "",
+            type_=event.type if event else "",
+            case_id=event.subject if event else "",
         )
+        self.letters.append(letter._replace(decided=decided))
 
     def bury_firing(self, partition: PartitionRow, case_id: str, arrival: int, type_: str, detail: str) -> None:
         """Keep what stood a case's clocks still, a firing or what another case said, without bytes. The letter is named
@@ -247,7 +272,7 @@ class SliceWrites:
             self.cases[case.id] = row
         for step in result.steps:
             if step.settles is not None:
-                self._settle_parked(step.settles, step.case, id_)
+                self._settle_parked(step.settles, step.case, id_, arrivals[step.case.id])
 
     def come_up_later(self, case: Case, partition: int, due: int | None) -> None:
         """A case comes up at another instant, and nothing else becomes of it."""
@@ -255,8 +280,8 @@ class SliceWrites:
         self.reads.beside.pop(case.id, None)
         self.reads.let_come_up(case.id, partition, due)
 
-    def _settle_parked(self, outcome: EventOutcome, case: Case, partition: int) -> None:
-        """A parked event was released or given up: its answer changes."""
+    def _settle_parked(self, outcome: EventOutcome, case: Case, partition: int, at: int) -> None:
+        """A parked event was released or given up at an arrival: its answer changes."""
         refusal = outcome.refusal
         reason, field, detail = (refusal.reason, refusal.field, refusal.detail) if refusal else ("", "", "")
         key = partition, outcome.source, outcome.id, home_of(case.id), outcome.actor
@@ -264,9 +289,11 @@ class SliceWrites:
         seen = old if own is None and old is not None and old.case_id == case.id else own
         if seen is not None:
             seen.outcome, seen.reason, seen.field, seen.detail = outcome.outcome, reason, field, detail
+            seen.decided, seen.decided_at = self.next_outcome(partition), at
             self.seen[seen.key] = seen
         else:
-            self.seen_later.append((outcome.outcome, reason, field, detail, *key, case.id))
+            number = self.next_outcome(partition)
+            self.seen_later.append((outcome.outcome, reason, field, detail, number, at, *key, case.id))
         self.released.append(Released(key, outcome.outcome, refusal))
 
     # ---- cases that stand -----------------------------------------------------------------------------------
@@ -300,85 +327,3 @@ class SliceWrites:
 def turn_of_record(n: int) -> int:
     """The place of a record among all that waits of its position, after the `n` steps that were made before it."""
     return n * TURNS + TURNS - 1
-
-
-def correlation_of(case: Case) -> str | None:
-    """The correlation key within its home of a case that is open."""
-    return scoped(case.key, case.id) if case.key and case.closed is None else None
-
-
-def step_row(partition: int, n: int, step: DecidedStep, arrival: int, days: Calendar) -> StepRow:
-    """A decided step as its row."""
-    case = step.case
-    return StepRow(
-        partition,
-        n,
-        case.id,
-        case.seq,
-        arrival,
-        days.local_day(step.instant),
-        case.policy,
-        case.definition,
-        path_text(case.path),
-        case.category,
-        case.group,
-        step.department,
-        step.post,
-        facts.encode_cause(step.cause).decode(),
-        facts.encode_facts(step.facts).decode(),
-    )
-
-
-def parked_letter(outcome: EventOutcome, n: int, case: Case, partition: int, arrival: int) -> DeadLetter:
-    """The dead letter of a parked event that was given up in step `n`."""
-    assert outcome.refusal is not None
-    record = decode_record(outcome.raw)
-    event = record.event
-    return dead_letter(
-        f"{partition}.n{n}",
-        arrival,
-        outcome.refusal,
-        record.principal,
-        outcome.raw.decode(),
-        partition=partition,
-        source=event.source,
-        event_id=event.id,
-        type_=event.type,
-        case_id=case.id,
-    )
-
-
-def path_text(path: Sequence[str]) -> str:
-    """An ancestor path as text: `/root/.../leaf/`."""
-    return f"/{'/'.join(path)}/" if path else "/"
-
-
-def case_row(case: Case, partition: int, due: int | None) -> CaseRow:
-    """A case as its row, which comes up at `due`."""
-    holder = held_by(case)
-    return CaseRow(
-        case.id,
-        partition,
-        case.definition,
-        case.state,
-        is_open(case),
-        case.owner.level,
-        path_text(case.path),
-        case.owner.grid,
-        case.owner.department,
-        holder.post or holder.grid,
-        holder.department,
-        case.category,
-        case.group,
-        correlation_of(case),
-        case.cycle,
-        case.seq,
-        case.opened,
-        case.closed,
-        due,
-        case.due_at,
-        any(c.provisional for c in case.clocks),
-        cases.encode(case).decode(),
-        short_number(case.id),
-        case.reference,
-    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Boolean, Connection
+from sqlalchemy import BigInteger, Boolean, Connection
 
 from engine.store import writes
 from engine.store.database import Database
@@ -24,6 +24,14 @@ LEAVING = {"cases": "id", "facts": "case_id", "dead_letters": "case_id", "contri
 """The tables of which rows leave, and the column that names the case."""
 COLUMNS = {name: tuple(str(column.name) for column in metadata.tables[name].columns) for name in LEAVING}
 """Their columns, in the order in which a file has them."""
+ABSENT: dict[str, dict[str, Any]] = {
+    name: {
+        str(column.name): None if column.nullable else 0 if isinstance(column.type, BigInteger) else ""
+        for column in metadata.tables[name].columns
+    }
+    for name in LEAVING
+}
+"""What a row has in a column that came after its file was written."""
 UPTO = ("performance", "alerts", "facts.topic")
 """Who reads steps. The last one is the publisher's mark, where facts are published."""
 

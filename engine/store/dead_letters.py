@@ -21,10 +21,12 @@ from schemas.refusals import Reason, Refusal
 
 
 class DeadLetter(NamedTuple):
-    """A dead letter as it is kept. `sealed` holds its bytes; a firing that failed has none."""
+    """A dead letter as it is kept. `sealed` holds its bytes; a firing that failed has none. `decided`: the number of a
+    conflict among the outcomes of its partition; other outcomes have theirs in `seen`."""
 
     row: LetterRow
     sealed: SealedRow | None
+    decided: int = 0
 
 
 class Letter(LetterRow):
@@ -70,11 +72,11 @@ def dead_letter(
 def write(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """Keep letters. An id stands for the same bytes ever after: what was erased stays erased."""
     rows = []
-    for row, body in letters:
+    for row, body, decided in letters:
         texts = {name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()}
         size = len(body.body.encode()) if body else 0
-        rows.append(StoredLetterRow(**asdict(row) | texts, size=size, kept_at=now_ms()))
-    bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body in letters if body]
+        rows.append(StoredLetterRow(**asdict(row) | texts, size=size, kept_at=now_ms(), decided=decided))
+    bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body, _ in letters if body]
     writes.upsert(connection, tables.dead_letters, rows, but="size")
     writes.insert_missing(connection, tables.sealed, bodies)
 

@@ -39,6 +39,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     definitions: tuple[str, ...] = ("", *DEFINITIONS)  # of one kind or several; empty: their report is awaited
     owner: str = ""  # code of the owner's grid or department
     holder: "HeldBy | None" = None
+    reporter: str = ""  # code of a post
     states: tuple[str, ...] = ()
     category: str = ""
     group: str = ""
@@ -153,6 +154,8 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
             ask("(holder_department = ? OR holder = ?)", holder.department, holder.post)
         else:
             ask("holder IN (?, ?) AND holder_department = ''", holder.grid, holder.post)
+    if filters.reporter:
+        ask("reporter <> '' AND reporter = ?", filters.reporter)
     if filters.states:
         ask(f"state IN ({', '.join('?' * len(filters.states))})", *filters.states)
     if filters.category:

@@ -177,6 +177,16 @@ def home_rows(connection: Connection, partition: int) -> dict[str, str]:
     return {row[0]: row[1] for row in execute(connection, sql, partition, HOME)}
 
 
+def shared_work(connection: Connection, ids: list[str]) -> dict[str, list[tuple[int, str, int | None]]]:
+    """Who may act on each of these cases, where several may: (level, grid, deadline), by level."""
+    condition, wanted = among(connection, "case_id", ids)
+    found: dict[str, list[tuple[int, str, int | None]]] = {}
+    sql = f"SELECT case_id, level, grid, due_at FROM shared_work WHERE {condition} ORDER BY 1, 2"
+    for case, *work in execute(connection, sql, wanted):
+        found.setdefault(case, []).append((*work,))
+    return found
+
+
 def parked_rows(connection: Connection, ids: list[str]) -> dict[str, dict[str, tuple[str, int, int]]]:
     """What is counted of events that wait with these cases: by case and principal the home, partition and number."""
     condition, wanted = among(connection, "case_id", ids)

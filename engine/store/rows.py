@@ -21,6 +21,10 @@ SeenKey = tuple[int, str, str, str, str]
 them empty."""
 
 
+OUTCOMES_A_VERSION = 1_000_000
+"""More than one transaction decides in a partition: room in the numbers of outcomes, which grow with its version."""
+
+
 class SeenRow(Struct):
     """What became of an event, by its idempotency key. `digest`: its digests, with blanks between."""
 
@@ -37,6 +41,9 @@ class SeenRow(Struct):
     field: str
     detail: str
     case_id: str
+    decided: int = 0  # its number among the outcomes of its partition, in the order in which they were decided
+    decided_at: int = 0
+    principal: str = ""
 
     @property
     def key(self) -> SeenKey:
@@ -71,6 +78,16 @@ class CaseRow(Struct):
     body: str
     short_number: str
     reference: str  # the number of the sender's own record
+    reporter: str = ""
+
+
+class SharedWorkRow(Struct):
+    """Of a case on which several may act: one of them, and the deadline of what it has to do."""
+
+    case_id: str
+    level: int
+    grid: str
+    due_at: int | None
 
 
 class OpenCell(NamedTuple):
@@ -161,6 +178,7 @@ class StoredLetterRow(LetterRow):
 
     size: int  # of its sealed bytes; 0: it has none, or not any more
     kept_at: int  # by the wall clock: `at` may lie in the past of a history that is replayed
+    decided: int = 0  # of a conflict: its number among the outcomes of its partition
 
 
 LETTER_TEXTS = {

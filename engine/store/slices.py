@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
-from engine.store.rows import CaseRow, ParkedRow, PartitionRow, SeenKey, SeenRow, StepRow
+from engine.store.rows import CaseRow, ParkedRow, PartitionRow, SeenKey, SeenRow, SharedWorkRow, StepRow
 from engine.store.sql import among, execute, execute_many, fetch, is_sqlite, rows_as
-from engine.store.tables import UNBORN, cases, facts, parked, partitions, seen
+from engine.store.tables import UNBORN, cases, facts, parked, partitions, seen, shared_work
 from engine.store.writes import Target
 
 
@@ -162,6 +162,13 @@ def write_due(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
         execute_many(connection, "UPDATE cases SET next_at = ? WHERE id = ?", rows)
 
 
+def write_shared_work(connection: Connection, rows: Mapping[str, Sequence[SharedWorkRow]]) -> None:
+    """Who may act on cases on which several may. Of the others among them, nobody has a row."""
+    if rows:
+        execute_many(connection, "DELETE FROM shared_work WHERE case_id = ?", [(id_,) for id_ in sorted(rows)])
+        writes.insert(connection, shared_work, [row for of_case in rows.values() for row in of_case])
+
+
 def write_parked(connection: Connection, rows: Sequence[ParkedRow]) -> None:
     """How many events of principals wait with cases now. Where none does, there is no row."""
     writes.upsert(connection, parked, [row for row in rows if row.number])
@@ -175,11 +182,12 @@ def write_seen(target: Target, rows: Sequence[SeenRow]) -> None:
 
 
 def update_seen(
-    connection: Connection, rows: Sequence[tuple[str, str, str, str, int, str, str, str, str, str]]
+    connection: Connection, rows: Sequence[tuple[str, str, str, str, int, int, int, str, str, str, str, str]]
 ) -> None:
-    """What became of parked events: (outcome, reason, field, detail, partition, source, id, home, actor, case)."""
+    """What became of parked events: (outcome, reason, field, detail, decided, decided_at, partition, source, id, home,
+    actor, case)."""
     sql = """
-        UPDATE seen SET outcome = ?, reason = ?, field = ?, detail = ?
+        UPDATE seen SET outcome = ?, reason = ?, field = ?, detail = ?, decided = ?, decided_at = ?
         WHERE partition = ? AND source = ? AND id = ? AND home IN (?, '') AND actor IN (?, '')
         AND case_id = ? AND outcome = 'parked'"""
     if rows:

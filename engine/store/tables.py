@@ -109,8 +109,12 @@ seen = Table(
     _text("field"),
     _text("detail"),
     _text("case_id"),
+    _big("decided"),  # which outcome of its partition this one is, in the order in which they were decided
+    _big("decided_at"),  # arrival at which it was
+    _text("principal"),  # who sent it; empty in a row of an earlier release
     sqlite_with_rowid=False,
 )
+Index("seen_source", seen.c.source, seen.c.partition, seen.c.decided)
 
 cases = Table(
     "cases",
@@ -139,6 +143,7 @@ cases = Table(
     _text("holder_department"),
     _text("short_number"),
     _text("reference"),  # the number of the sender's own record
+    _text("reporter"),  # the post that reported it
     sqlite_with_rowid=False,
 )
 Index(
@@ -189,6 +194,23 @@ Index(
     sqlite_where=text("holder <> ''"),
     postgresql_where=text("holder <> ''"),
 )
+Index(
+    "cases_held_by_department",
+    cases.c.holder_department,
+    cases.c.due_at,
+    cases.c.id,
+    sqlite_where=text("holder_department <> ''"),
+    postgresql_where=text("holder_department <> ''"),
+)
+Index(
+    "cases_reporter",
+    cases.c.reporter,
+    cases.c.definition,
+    cases.c.due_at,
+    cases.c.id,
+    sqlite_where=text("reporter <> ''"),
+    postgresql_where=text("reporter <> ''"),
+)
 Index("cases_opened", cases.c.definition, cases.c.opened_at, cases.c.id)
 Index("cases_state", cases.c.definition, cases.c.state, cases.c.id)
 Index("cases_short_number", cases.c.short_number, cases.c.id)
@@ -199,6 +221,17 @@ Index(
     sqlite_where=text("reference <> ''"),
     postgresql_where=text("reference <> ''"),
 )
+
+shared_work = Table(
+    "shared_work",
+    metadata,
+    _key("case_id"),
+    _key("level", Integer),  # of a grid that may act, on a case on which several may
+    _text("grid"),
+    Column("due_at", BigInteger),  # the deadline of what it has to do
+    sqlite_with_rowid=False,
+)
+Index("shared_work_of", shared_work.c.grid, shared_work.c.due_at, shared_work.c.case_id)
 
 open_counts = Table(
     "open_counts",
@@ -328,6 +361,7 @@ dead_letters = Table(
     Column("published", Boolean, nullable=False, server_default=false()),  # it is on its topic
     _big("size"),  # bytes that are sealed of it; 0: none, or not any more
     _big("kept_at"),  # when it was kept last, by the wall clock
+    _big("decided"),  # of a conflict, as in `seen`; 0: that table has the outcome, or it never came to the log
 )
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
 Index(
@@ -346,6 +380,14 @@ Index(
     dead_letters.c.size,
     sqlite_where=text("size > 0"),
     postgresql_where=text("size > 0"),
+)
+Index(
+    "dead_letters_conflicts",
+    dead_letters.c.source,
+    dead_letters.c.partition,
+    dead_letters.c.decided,
+    sqlite_where=text("decided <> 0"),
+    postgresql_where=text("decided <> 0"),
 )
 Index(
     "dead_letters_unpublished",

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from engine.policies import Policies
+from engine.slice.as_rows import path_text
 from engine.slice.entering import activations_of
-from engine.slice.writes import path_text
 from engine.store import slices
 from engine.store.database import Connection
 from engine.views.cursors import read_cursor, write_cursor
@@ -138,7 +138,8 @@ def duty_page(connection: Connection, policies: Policies, question: DutyQuestion
     while len(found) <= question.limit and (some := list(islice(places, question.limit + 1))):
         bodies = {id_: body for id_, _, body in slices.read_cases(connection, [place.subject for place in some])}
         for place in some:
-            line = duty_line(place, bodies.get(place.subject), names, now)
+            body = bodies.get(place.subject)
+            line = duty_line(place, cases.decode(body) if body else Case(id=place.subject), names, now)
             if line is None:
                 continue
             if len(found) == question.limit:
@@ -216,12 +217,20 @@ def posts_asked(policy: Policy, question: DutyQuestion, after: tuple[str, str, s
     return policy.posts_that_owe(prefix, after[:2])
 
 
-def duty_line(place: Place, body: str | None, names: Names, now: int) -> DutyLine | None:
+def place_of_case(case: Case, rules: Policy) -> Place | None:
+    """Where a duty that was borne stands, under the pack that bore it; None of a case of another kind."""
+    if not isinstance(case.own, Duty):
+        return None
+    row, post = rules.duties[case.own.duty], rules.posts[case.post]
+    period = holding(row.period, case.own.first)
+    return Place(rules, path_text(case.path), row, post, period, case.id)
+
+
+def duty_line(place: Place, case: Case, names: Names, now: int) -> DutyLine | None:
     """A duty as people see it; None where its period has begun and nobody has borne it: then nobody owes it.
 
     Its words are those of the pack that bore it. A post or a grid has the name that it has now, if there is one.
     """
-    case = cases.decode(body) if body else Case(id=place.subject)
     row, policy = place.row, place.policy
     days, then = policy.clock_of_days, Names(policy)
     own = case.own if isinstance(case.own, Duty) else None

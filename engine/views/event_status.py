@@ -1,5 +1,6 @@
 """What became of an event: of its first sending, or of the one at a position of the log."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -9,9 +10,9 @@ from engine.policies import Policies
 from engine.slice.types import PENDING
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Connection
-from engine.store.rows import SeenRow
+from engine.store.rows import SeenRow, StepRow
 from engine.views.questions import Unanswerable
-from engine.views.told import Place, Told, told_of
+from engine.views.told import Place, Told, told_in, told_of
 from schemas.envelope import decode_record
 from schemas.instants import written
 from schemas.partition import home_of
@@ -99,7 +100,7 @@ def event_status(connection: Connection, policies: Policies, asked: AskedEvent) 
     letter = None
     if partition is not None and position is not None:
         if here := [row for row in rows if row.position == position]:
-            return _status(connection, policies, here[0])
+            return status_of(connection, policies, here[0])
         letter = dead_letters.read(connection, f"{partition}.{position}")
     if letter is None:
         # A row without an actor is of an older release: for an actor it answers where no row of its own does.
@@ -108,7 +109,7 @@ def event_status(connection: Connection, policies: Policies, asked: AskedEvent) 
             raise AmbiguousEvent(asked.subject)
         if not found:
             return _pending(connection, asked)
-        status = _status(connection, policies, found[0])
+        status = status_of(connection, policies, found[0])
         if position is None:
             return status
         return msgspec.structs.replace(status, outcome="duplicate", first=status.outcome, position=position)
@@ -135,10 +136,14 @@ def wait_of_seen(connection: Connection, policies: Policies, seen: SeenRow) -> W
     return wait_of(cases.decode(body), seen.source, seen.id, seen.actor, policies.get(connection, active))
 
 
-def _status(connection: Connection, policies: Policies, seen: SeenRow) -> EventStatus:
-    """What is known of a first sending."""
+def status_of(
+    connection: Connection, policies: Policies, seen: SeenRow, steps: Iterable[StepRow] | None = None
+) -> EventStatus:
+    """What is known of a first sending. `steps`: those of its case, where they have been read."""
     wait, said = wait_of_seen(connection, policies, seen), Told()
-    if seen.outcome == "done":
+    if seen.outcome == "done" and steps is not None:
+        said = told_in(steps, seen.source, seen.id, seen.actor) or said
+    elif seen.outcome == "done":
         said = told_of(connection, seen.case_id, seen.source, seen.id, seen.actor)
     return EventStatus(
         outcome=seen.outcome,

@@ -21,9 +21,8 @@ from schemas.events import canonical
 from workflows import case as cases
 from workflows import sla
 from workflows.case import Case, Clock, Proposal
-from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import amount_text, rough
-from workflows.clocks.limits import Kind, Limit, limit_text
+from workflows.clocks.limits import Kind, limit_text
 from workflows.clocks.timescales import CalendarError
 from workflows.definitions import DEFINITIONS
 from workflows.parking import waits_for
@@ -270,8 +269,6 @@ def clock_detail(clock: Clock, case: Case, names: Names, now: int) -> ClockDetai
     rungs = [rung for rung in case.alerted if (rung.clock, rung.level) == (clock.name, clock.level)]
     seen = sorted({each.post for rung in rungs for each in rung.seen})
     limit, paused = sla.limit_of(clock), clock.since is None
-    calendar = names.register.calendars.get(clock.calendar)
-    calendar = calendar.known_at(clock.judged) if calendar is not None else None
     return ClockDetail(
         name=clock.name,
         level=clock.level,
@@ -286,7 +283,7 @@ def clock_detail(clock: Clock, case: Case, names: Names, now: int) -> ClockDetai
         paused=paused,
         paused_at=names.instant(clock.judged) if paused else None,
         overdue=not paused and clock.due is not None and clock.due < now,
-        remaining=None if calendar is None else _remaining(clock, limit, calendar, now),
+        remaining=remaining_of(clock, names, now),
         next_rung=clock.rung if clock.next is not None else "",
         next_at=names.maybe(clock.next),
         acknowledged=clock.acknowledged,
@@ -294,10 +291,12 @@ def clock_detail(clock: Clock, case: Case, names: Names, now: int) -> ClockDetai
     )
 
 
-def _remaining(clock: Clock, limit: Limit | None, calendar: Calendar, now: int) -> Remaining | None:
+def remaining_of(clock: Clock, names: Names, now: int) -> Remaining | None:
     """What is left, by the clock's own kind of time. None without a deadline, or where the calendar cannot tell."""
-    if clock.due is None:
+    known, limit = names.register.calendars.get(clock.calendar), sla.limit_of(clock)
+    if clock.due is None or known is None:
         return None
+    calendar = known.known_at(clock.judged)
     kind = limit.kind if limit else Kind.urgent_hour
     try:
         if clock.since is not None:

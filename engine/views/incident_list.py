@@ -39,6 +39,7 @@ class IncidentQuestion(Struct, frozen=True, kw_only=True):
     clock: str = ""
     owner: str = ""
     holder: str = ""  # code of a grid, a department or a post
+    reporter: str = ""  # code of a post
     state: str = ""
     category: str = ""
     group: str = ""
@@ -130,6 +131,13 @@ def work_of(code: str, register: Policy) -> HeldBy | None:
         return HeldBy("" if post.department else post.grid, post.department, code)
     remedy = "send the code of a grid, a department or a post of the active pack"
     raise BadQuestion("holder", "nobody of this code can hold a case", remedy)
+
+
+def reporter_of(code: str, register: Policy) -> str:
+    """The code of a post that may have reported something. Raises BadQuestion."""
+    if code and code not in register.posts:
+        raise BadQuestion("reporter", "the active pack has no post of this code", "send the code of one of posts.csv")
+    return code
 
 
 def incident_page(connection: Connection, policies: Policies, question: IncidentQuestion, now: int) -> IncidentPage:
@@ -229,6 +237,7 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
         prefix=prefix_of(names, question.grid) if question.grid else "",
         owner=question.owner,
         holder=work_of(question.holder, names.register),
+        reporter=reporter_of(question.reporter, names.register),
         states=states,
         category=question.category,
         group=question.group,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from engine.slice.as_rows import case_row
 from engine.slice.open_counts import cells
-from engine.slice.writes import case_row
 from engine.store import incident_queries, known_then
 from engine.store.database import Connection
 from engine.store.incident_queries import After, Filters
@@ -62,6 +62,7 @@ def fits(case: Case, filters: Filters) -> bool:
         not filters.states or row.state in filters.states,
         filters.category in ("", row.category),
         filters.group in ("", row.grp),
+        filters.reporter in ("", row.reporter),
     ]
     if holder is not None and holder.department:
         asked.append(row.holder != "" and (row.holder_department == holder.department or row.holder == holder.post))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 from sqlalchemy import Connection, event
 
+from engine.slice.as_rows import case_row
 from engine.slice.open_counts import changes
-from engine.slice.writes import case_row
 from engine.store import alerts, inbox_table, incident_queries, open_counts, slices, writes
 from engine.store.database import Database, open_database
 from engine.store.figures import Selection

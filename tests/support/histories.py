@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
+from engine.slice.as_rows import case_row, path_text
 from engine.slice.open_counts import changes
-from engine.slice.writes import case_row, path_text
 from engine.store import open_counts, slices
 from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow

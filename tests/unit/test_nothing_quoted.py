@@ -169,12 +169,13 @@ CODES = ("category", "grid", "touches", "department", "to_department", "to_grid"
 
 
 def under_way() -> Story:
-    """A case that is handled, with an owner, a department and clocks of every kind."""
+    """A case that is handled, with an owner, a department, clocks of every kind, and more time that is asked for."""
     story = Story()
     story.done("report.submitted", HOTLINE, NINE, category="D3-04", source="hotline", grid="WY01-01")
     story.done("incident.accepted", STREET)
     story.done("incident.dispatched", STREET, lead=BUILD)
     story.done("rectification.ordered", STREET, stage=2, limit="7工作日")
+    story.done("extension.requested", f"{BUILD}-H", reason="weather", limit="30工作日")
     return story
 
 

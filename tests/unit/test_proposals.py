@@ -169,13 +169,10 @@ def test_the_chief_decides_what_a_post_of_his_own_grid_asks_for() -> None:
 
 def test_where_nothing_is_asked_for_nothing_is_decided() -> None:
     story = dispatched()
-    for trigger, field in (
-        ("extension.granted", "data.clock"),
-        ("extension.refused", "data.clock"),
-        ("suspension.granted", "type"),
-        ("suspension.refused", "type"),
-    ):
-        assert story.refused(Reason.IMPOSSIBLE, trigger, DISTRICT).field == field
+    for trigger in ("extension.granted", "extension.refused", "suspension.granted", "suspension.refused"):
+        assert story.refused(Reason.IMPOSSIBLE, trigger, DISTRICT).field == "type"
+    story.done("extension.requested", URBAN, reason="weather", clock="total", limit="60工作日")
+    assert story.refused(Reason.IMPOSSIBLE, "extension.granted", DISTRICT).field == "data.clock"
 
 
 def test_a_case_is_put_aside_for_the_reason_that_was_given_and_its_clock_keeps_what_is_left() -> None:

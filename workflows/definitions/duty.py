@@ -99,11 +99,18 @@ def fills_the_quota(case: Case, data: EventData, speaker: Speaker) -> bool:
     return len(own.records) + bool(counts) >= own.quota
 
 
+def is_its_own(d: Decision, speaker: Speaker) -> Refusal | None:
+    """The post records what it owes itself."""
+    if speaker.post == d.case.post:
+        return None
+    return Refusal(Reason.FORBIDDEN, "actor", f"this is owed by post {d.case.post}: it records its own duties")
+
+
 def record(d: Decision, data: Recorded, speaker: Speaker) -> Refusal | None:
     """The post has done what it owes."""
     own = kept_by(d.case)
     row = d.rules.duties[own.duty]
-    refused = strange(d, data, speaker) or untimely(d, data, row) or lacking(data, row)
+    refused = strange(d, data) or untimely(d, data, row) or lacking(data, row)
     if refused:
         return refused
     still = d.case.state == "owed"
@@ -121,10 +128,8 @@ def record(d: Decision, data: Recorded, speaker: Speaker) -> Refusal | None:
     return None
 
 
-def strange(d: Decision, data: Recorded, speaker: Speaker) -> Refusal | None:
-    """Why somebody, or something said of a place or a problem, has nothing to do with the duty."""
-    if speaker.post != d.case.post:
-        return Refusal(Reason.FORBIDDEN, "actor", f"this is owed by post {d.case.post}: it records its own duties")
+def strange(d: Decision, data: Recorded) -> Refusal | None:
+    """Why something said of a place or a problem has nothing to do with the duty."""
     if data.grid is not None and d.case.path[-1] not in (
         d.register.path(data.grid) if data.grid in d.register.grids else ()
     ):
@@ -172,11 +177,16 @@ def lacking(data: Recorded, row: DutyRow) -> Refusal | None:
 # ---- what ends it otherwise -------------------------------------------------------------------------------
 
 
+def is_above(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Who excuses stands above whose duty it is."""
+    if 0 < speaker.level < len(d.case.path):
+        return None
+    above = ", ".join(d.case.path[:-1]) or "nobody"
+    return Refusal(Reason.FORBIDDEN, "actor", f"it is excused from above only, by a post of: {above}")
+
+
 def excuse(d: Decision, data: Excused, speaker: Speaker) -> Refusal | None:
     """A post above excuses it."""
-    if not 0 < speaker.level < len(d.case.path):
-        above = ", ".join(d.case.path[:-1]) or "nobody"
-        return Refusal(Reason.FORBIDDEN, "actor", f"it is excused from above only, by a post of: {above}")
     clock = d.case.clock(TOTAL)
     stage = "missed" if clock is None else "lapsed" if clock.breached else "running"
     d.tell(DutyExcused(by=d.by, reason=data.reason, stage=stage, token=d.token))
@@ -298,6 +308,7 @@ DUTY = define(
     (fills_the_quota,),
     births={"duty.owed": birth.plain(duty.DUTY.name, tell_owed, post=lambda data: data.post)},
     effects=EFFECTS,
+    admits={RECORDED: is_its_own, "duty.excused": is_above, "case.acknowledged": effects.may_acknowledge},
     measures=MEASURES,
     sums=SUMS,
     ratios=RATIOS,

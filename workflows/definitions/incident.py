@@ -40,10 +40,10 @@ from workflows import birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
-from workflows.definitions.any_case import EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
+from workflows.definitions.any_case import ADMITS_OF_ANY, ADMITS_OF_PROPOSALS, EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
 from workflows.figures import Measure
 from workflows.holding import Holder, turn, unit_of
-from workflows.machine import Alias, Birth, Effect, NamedClock, Speaker, State, Transition
+from workflows.machine import Admission, Alias, Birth, Effect, NamedClock, Speaker, State, Transition
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -265,6 +265,13 @@ def order_rectification(d: Decision, data: RectificationOrdered, speaker: Speake
     return None
 
 
+def is_rectified(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Some stage of rectifying was ordered and is not done."""
+    if d.case.clock("rectify") is not None:
+        return None
+    return Refusal(Reason.IMPOSSIBLE, "data.stage", "this stage was not ordered, or is already done")
+
+
 def complete_rectification(d: Decision, data: RectificationCompleted, speaker: Speaker) -> Refusal | None:
     """The responsible unit says that a stage is done."""
     running = d.case.clock("rectify", data.stage)
@@ -319,13 +326,24 @@ EFFECTS: dict[str, Effect] = {
     "incident.reassigned": effects.reassign,
     "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
+    "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
     "case.survivor_changed": merging.change_survivor,
     "case.survivor_ended": merging.hear_end,
 }
 """Effects by trigger. A trigger without one only moves the case."""
+
+ADMITS: dict[str, Admission] = {
+    **ADMITS_OF_ANY,
+    **ADMITS_OF_PROPOSALS,
+    "rectification.completed": is_rectified,
+    "incident.escalated": effects.may_escalate,
+    "verification.checked": effects.may_check,
+    "verification.recorded": effects.may_check,
+    "incident.withdrawn": merging.no_survivor,
+}
+"""What a trigger asks besides a role, whatever the data say."""
 
 INCIDENT = define(
     incident.INCIDENT,
@@ -335,6 +353,7 @@ INCIDENT = define(
     GUARDS,
     births=BIRTHS,
     effects=EFFECTS,
+    admits=ADMITS,
     clocks=CLOCKS,
     measures=MEASURES,
     aliases=ALIASES,

@@ -11,7 +11,7 @@ from schemas.kinds import service_request
 from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
-from workflows.definitions.any_case import EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
+from workflows.definitions.any_case import ADMITS_OF_ANY, ADMITS_OF_PROPOSALS, EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
 from workflows.figures import Measure
 from workflows.machine import Birth, Effect, NamedClock, State, Transition
 
@@ -103,7 +103,7 @@ EFFECTS: dict[str, Effect] = {
     "incident.reassigned": effects.reassign,
     "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
-    "incident.withdrawn": merging.unless_survivor(effects.note("withdrawn")),
+    "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
     "case.survivor_changed": merging.change_survivor,
@@ -118,6 +118,7 @@ SERVICE_REQUEST = define(
     (),
     births=BIRTHS,
     effects=EFFECTS,
+    admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, "incident.withdrawn": merging.no_survivor},
     clocks=CLOCKS,
     measures=MEASURES,
     resumes="incident.resumed",

@@ -1,0 +1,39 @@
+"""What waits for a post: for its app, and for whoever reads."""
+
+from typing import Annotated, Any
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from engine.http.auth import check_speaks_or_reads
+from engine.http.context import DoorContext
+from engine.http.listings import Listing
+from engine.principals import Principal
+from engine.views import tasks
+from engine.views.tasks import TaskPage, TaskQuestion, task_page
+
+Post = Annotated[str, QueryParameter(description="Code of the post whose tasks these are.")]
+Limit = Annotated[
+    int, QueryParameter(description="Tasks of a page.", schema_extra={"minimum": 1, "maximum": tasks.MOST})
+]
+Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
+
+
+@get("/v1/tasks", response_class=Listing, summary="What waits for a post", tags=["tasks"])
+async def list_tasks(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    post: Post,
+    limit: Limit = 50,
+    cursor: Cursor = "",
+) -> TaskPage:
+    """What this post has to do, the next deadline first: dissuade, report, accept, handle, check, close, its duties.
+    `allowed` has what the post may say now, as the rules would take it; `works` marks what does the work. A page may be
+    short and have a `next` all the same. It is answered to whoever may speak for the post, or reads."""
+    check_speaks_or_reads(request.user, post)
+    question, now = TaskQuestion(post=post, limit=limit, cursor=cursor), context.now()
+    return await context.read(lambda connection: task_page(connection, context.policies, question, now))
+
+
+ROUTES = [list_tasks]

@@ -1,0 +1,118 @@
+"""Whether a post may say something of a case, as deciding asks it, and what it may say now.
+
+`decide` asks for one event (`pull_of`). Whoever shows people what they may do asks for all of them (`sayable`), by the
+same function: with the example of the contract for what would be said, and each word that a member of it may have.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct, inspect
+
+from schemas.events import EVENTS, canonical
+from schemas.members import EventData
+from schemas.refusals import Reason, Refusal
+from workflows import routing
+from workflows.case import Case
+from workflows.decision import Decision
+from workflows.definitions import DEFINITIONS
+from workflows.machine import Speaker
+from workflows.permissions import NOTHING, Claim, forbid
+from workflows.policy.index import Policy
+from workflows.policy.model import Post
+
+
+class Pull(NamedTuple):
+    """The trigger that an event pulls, and the state to which it leads (`=`: the same)."""
+
+    trigger: str
+    dest: str
+
+
+class Sayable(Struct, frozen=True):
+    """A trigger that people send and a post may say now. `works`: it does what the case waits for."""
+
+    trigger: str
+    works: bool
+
+
+def silence_of(post: Post, register: Policy, at: int) -> str:
+    """Why a post says nothing at an instant (ms); empty: it may speak."""
+    return "vacant" if post.vacant else "" if register.stands(post, at) else "not a post at this time"
+
+
+def speaker_of(d: Decision, post: Post) -> Speaker:
+    """The post as the guards and effects see it."""
+    grid, category = d.register.grids.get(post.grid), d.rules.categories.get(d.case.category)
+    return Speaker(
+        post=post.code,
+        grid=post.grid,
+        level=grid.level if grid else 0,
+        department=post.department,
+        leaf_level=len(d.case.path),
+        dissuade=bool(category and category.dissuade),
+        authority=routing.upward(d.case, d.rules, d.register).level,
+        checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
+        role=post.role,
+        day=d.register.clock_of_days.local_day(d.judged(0)),
+    )
+
+
+def pull_of(
+    d: Decision, post: Post, speaker: Speaker, name: str, data: EventData, claim: Claim = NOTHING
+) -> Pull | Refusal | None:
+    """What an event pulls, by the name of its trigger; None where it has come early and may wait. What it does with the
+    case, and whether its data fit, is for the effect of the trigger to say."""
+    definition, state = DEFINITIONS[d.case.definition], d.case.state
+    trigger = definition.meant(canonical(name), d.case, data, speaker)
+    dest = definition.destination(trigger, d.case, data, speaker)
+    if dest is None:
+        if trigger in definition.ahead[state]:
+            return None
+        now = ", ".join(definition.triggers(state)) or "nothing"
+        detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
+        return Refusal(Reason.IMPOSSIBLE, "type", detail)
+    refused = forbid(post, name, d.case, d.rules, d.register, claim, d.arrival)
+    admission = definition.admits.get(trigger)
+    if refused is None and admission is not None:
+        refused = admission(d, speaker)
+    return refused or Pull(trigger, dest)
+
+
+def sayable(case: Case, post: Post, rules: Policy, register: Policy, at: int) -> tuple[Sayable, ...]:
+    """What a post may say of a case at an instant (ms), by name. Nothing where it may not speak, or of a case that is
+    not born."""
+    definition = DEFINITIONS.get(case.definition)
+    if definition is None or silence_of(post, register, at):
+        return ()
+    d, found = Decision(case, rules, register, at, at, post.code), list[Sayable]()
+    for name in sorted({definition.event_of(trigger) for trigger in definition.triggers(case.state)}):
+        if pulled := pulls_of(d, post, name):
+            found.append(Sayable(name, any(definition.works(pull.trigger, case.state) for pull in pulled)))
+    return tuple(found)
+
+
+def pulls_of(d: Decision, post: Post, name: str) -> list[Pull]:
+    """What a post may pull with an event, by the name of its trigger, whatever it says in it."""
+    speaker = speaker_of(d, post)
+    pulls = (pull_of(d, post, speaker, name, data) for data in samples_of(name))
+    return [pull for pull in pulls if isinstance(pull, Pull)]
+
+
+@cache
+def samples_of(trigger: str) -> tuple[EventData, ...]:
+    """What may be said by a trigger, as far as guards tell it apart: the example of the contract, with each word of
+    every member that has a list of them."""
+    event = EVENTS[trigger]
+    return tuple(msgspec.convert(event.example | said, event.data) for said in ({}, *words_of(event.data)))
+
+
+def words_of(struct: type[EventData]) -> Iterator[dict[str, str]]:
+    """Each word of each member of an event's data that has a list of words."""
+    known = inspect.type_info(struct)
+    assert isinstance(known, inspect.StructType)
+    for field in known.fields:
+        if isinstance(field.type, inspect.LiteralType):
+            yield from ({field.encode_name: word} for word in field.type.values if isinstance(word, str))
