@@ -54,7 +54,7 @@ def ask(
         name = f"[{host}]" if ":" in host else host
         if parts.port is not None:
             name = f"{name}:{parts.port}"
-        full = {"Host": name, "User-Agent": AGENT, "Connection": "close"} | headers
+        full = {"Host": name, "User-Agent": AGENT} | headers
         connection.request(method, f"{path}?{parts.query}" if parts.query else path, body or None, full)
         response = connection.getresponse()
         text = b""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from consumers.channels.kinds import send as send_by_kind
 from consumers.channels.sender import ChannelSender, Send
-from consumers.channels.settings import Channel, Config, Route, read_channels
+from consumers.channels.settings import Channel, ChannelFile, Route, read_channels
 from engine.errors import GridpatrolError, LeaseTaken, SettingsError
 from engine.lease import Lease, LeaseName
 from engine.loop import Loop
@@ -56,7 +56,7 @@ class ChannelKeeper(Loop):
         super().__init__("channels")
         self.database, self.path = database, path
         self._counters, self._judged, self._send, self._leased = counters, judged, send, leased
-        self.config: Config = read_channels(path)
+        self.config: ChannelFile = read_channels(path)
         self._state = self._look()
         self.senders: dict[str, ChannelSender] = {}
         self._ended_s: dict[str, float] = {}
@@ -167,6 +167,6 @@ class ChannelKeeper(Loop):
             log.warning("%s", remark)
 
 
-def said_of(config: Config, name: str) -> tuple[Channel | None, tuple[Route, ...], str, str, int]:
+def said_of(config: ChannelFile, name: str) -> tuple[Channel | None, tuple[Route, ...], str, str, int]:
     """What a file says of a channel, its routes and its links."""
     return config.channels.get(name), config.routes_of(name), config.base_url, config.page, config.keep_days

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from engine.views.feed_words import codes_of, sentence
 from engine.views.names import Names
-from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
+from schemas.line_words import ALERT_ENDS, ENDED, MOVES, RUNGS
 from schemas.messages import Line, Words
 from schemas.short_numbers import short_number, spoken
 from workflows.clocks.limits import DAY_MS
@@ -22,7 +22,6 @@ from workflows.definitions import CLOCKS, ORDERED
 
 SHOWN = 20
 """Cases that a message for people names; it says how many more there are."""
-ENDED = ("resolved", "withdrawn")
 
 
 class ToldLine(NamedTuple):

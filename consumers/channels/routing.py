@@ -12,10 +12,11 @@ pack.
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from consumers.channels.message import ENDED, is_repeat, severity_of
-from consumers.channels.settings import Channel, Config, Route
+from consumers.channels.message import is_repeat, severity_of
+from consumers.channels.settings import Channel, ChannelFile, Route
 from engine.store.alerts import DeliveryRow
 from engine.store.channels import ChannelLine
+from schemas.line_words import ENDED
 from schemas.messages import Line
 from workflows.clocks.limits import DAY_MS
 from workflows.clocks.timescales import MINUTE_MS, Wall
@@ -32,7 +33,7 @@ HEARD = ("grouped", "sent")
 class Routing:
     """The routes of one channel, under the active pack."""
 
-    def __init__(self, config: Config, channel: Channel, register: Policy) -> None:
+    def __init__(self, config: ChannelFile, channel: Channel, register: Policy) -> None:
         self.channel = channel
         self.routes = config.routes_of(channel.name)
         self._options = register.options

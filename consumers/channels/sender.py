@@ -21,7 +21,7 @@ import msgspec
 from consumers.channels.message import Message, ToldLine, compose
 from consumers.channels.outcome import Outcome
 from consumers.channels.routing import STALE_MS, Routing, Taken
-from consumers.channels.settings import Channel, Config
+from consumers.channels.settings import Channel, ChannelFile
 from engine import failpoints
 from engine.errors import GridpatrolError
 from engine.failures import named
@@ -63,7 +63,7 @@ class ChannelSender(Loop):
     def __init__(
         self,
         database: Database,
-        config: Config,
+        config: ChannelFile,
         channel: Channel,
         counters: Counters,
         now: Callable[[], int],

@@ -114,7 +114,7 @@ class Route(Struct, frozen=True, kw_only=True):
     quiet: tuple[int, int] | None = None
 
 
-class Config(Struct, frozen=True, kw_only=True):
+class ChannelFile(Struct, frozen=True, kw_only=True):
     """The whole file. `files`: what it was read from, to be looked at for changes. `remarks`: what works and may
     surprise."""
 
@@ -183,7 +183,7 @@ class _File(Struct, forbid_unknown_fields=True):
     keep_days: int = 180
 
 
-def read_channels(path: str, environ: Mapping[str, str] = os.environ) -> Config:
+def read_channels(path: str, environ: Mapping[str, str] = os.environ) -> ChannelFile:
     """The channels of a file. SettingsError where it cannot be used; nothing of it is used then."""
     file = Path(path)
     try:
@@ -204,7 +204,7 @@ def read_channels(path: str, environ: Mapping[str, str] = os.environ) -> Config:
     reader = _Reader(file, environ)
     channels = {name: reader.channel(name, entry, whole.language) for name, entry in whole.channel.items()}
     routes = tuple(reader.route(number, entry, channels) for number, entry in enumerate(whole.route, 1))
-    return Config(
+    return ChannelFile(
         channels=channels,
         routes=routes,
         base_url=whole.base_url.rstrip("/"),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from consumers.channels.kinds import send
 from consumers.channels.message import Message, MessageLine, in_language
 from consumers.channels.outcome import Outcome
-from consumers.channels.settings import Channel, Config, read_channels
+from consumers.channels.settings import Channel, ChannelFile, read_channels
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, SettingsError
 from engine.policies import Policies
@@ -31,7 +31,7 @@ file_option: options.Decorator = click.option(
 )
 
 
-class NotDelivered(GridpatrolError):
+class NotTaken(GridpatrolError):
     """A test message was not taken."""
 
 
@@ -68,7 +68,7 @@ def list_channels(file: str | None, database: str | None, as_json: bool) -> None
       gridpatrol channel list
     """
     settings = settings_of(channels=file, database=database)
-    config = config_of(settings) if settings.channels else Config()
+    config = config_of(settings) if settings.channels else ChannelFile()
     states = states_of(settings, list(config.channels))
     if as_json:
         return options.print_json([members_of(config, state) for state in states])
@@ -137,7 +137,7 @@ def deliveries(
 @click.argument("name")
 @click.option("--post", type=options.TEXT, default="", help="The post whose address is written to, for mail and SMS.")
 @file_option
-def test(name: str, post: str, file: str | None) -> None:
+def send_test(name: str, post: str, file: str | None) -> None:
     """Send a test message by the channel NAME, and show what the other side answers. Exit status 1 if it is not taken.
 
     \b
@@ -157,7 +157,7 @@ def test(name: str, post: str, file: str | None) -> None:
     if outcome.said:
         click.echo(f"it says: {' '.join(outcome.said.split())}")
     if outcome.result != "sent":
-        raise NotDelivered(said_of(outcome))
+        raise NotTaken(said_of(outcome))
     click.echo(f"sent: {outcome.words}")
 
 
@@ -181,7 +181,7 @@ def retry(name: str, database: str | None) -> None:
 # ---- helpers -------------------------------------------------------------------------------------------------
 
 
-def config_of(settings: Settings) -> Config:
+def config_of(settings: Settings) -> ChannelFile:
     """The channels of the settings. SettingsError where no file is named, or it cannot be used."""
     if not settings.channels:
         raise SettingsError("no file of channels is named: give --channels FILE or set GRIDPATROL_CHANNELS")
@@ -203,7 +203,7 @@ def states_of(settings: Settings, names: list[str]) -> list[ChannelState]:
         database.close()
 
 
-def members_of(config: Config, state: ChannelState) -> dict[str, Any]:
+def members_of(config: ChannelFile, state: ChannelState) -> dict[str, Any]:
     """A channel as JSON shows it; no secret and no address is in it."""
     known = config.channels.get(state.channel)
     members = {
@@ -216,7 +216,7 @@ def members_of(config: Config, state: ChannelState) -> dict[str, Any]:
     return {"channel": state.channel} | members | counts
 
 
-def example(channel: Channel, config: Config, post: str) -> Message:
+def example(channel: Channel, config: ChannelFile, post: str) -> Message:
     """A message that says that it is a test."""
     now = now_ms()
     text = Words(

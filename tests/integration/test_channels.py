@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from engine.failpoints import Interrupted, arm
 from engine.metrics.counters import Counters
 from engine.store import channels
 from engine.store.database import Database
+from lab.parts.postgres import fresh_database
+from schemas.messages import Line
 from tests.support.builders import HOUR, at, subject
 from tests.support.channel_feed import (
     CHIEF,
@@ -36,10 +39,24 @@ DAY = 24 * HOUR
 AWAY = Outcome("again", "nobody answers")
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def one_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database for all of these tests: to make one takes longer than any of them."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('channels') / 'gridpatrol.db'}"
+        else:
+            server, template = (request.getfixturevalue(f"postgres_{name}") for name in ("server", "template"))
+            url = stack.enter_context(fresh_database(server, template))
+        yield stack.enter_context(database_with_pack(url))
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with database_with_pack(database_url) as opened:
-        yield opened
+def database(one_database: Database) -> Iterator[Database]:
+    yield one_database
+    with one_database.begin() as connection:
+        for table in ("deliveries", "channel_lines", "channel_messages", "positions"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +93,7 @@ def test_lines_of_one_moment_are_one_message_which_says_who_must_do_what_until_w
     assert message.subject.zh == "三号街道办事处（示例）：处置 2 件今日 16:00 到期；另 1 件"
     assert message.subject.en == "三号街道办事处（示例）: handle, 2 due today 16:00; 1 more"
     assert message.posts == {CHIEF: "街道办事处主任", SPONSOR: "包抓区领导"}
-    assert [line.link for line in message.lines][0] == f"https://grid.example/v1/incidents/{subject('WY03', 1)}"
+    assert message.lines[0].link == f"https://grid.example/v1/incidents/{subject('WY03', 1)}"
     assert [list(line.ids) for line in message.lines] == [[CHIEF], [CHIEF, SPONSOR], [CHIEF]]
     assert {line.ids[CHIEF] for line in message.lines} == {
         told.line.id for told in hook.lines() if told.line.post == CHIEF
@@ -143,13 +160,16 @@ def test_a_digest_waits_for_its_time_and_nothing_else_takes_it_along(database, t
 
 def test_a_repeat_is_one_line_of_the_next_message(database, tmp_path):
     hook, due = receiver(database, tmp_path), MORNING - HOUR
-    late = {"rung": "overdue", "due": due, "due_at": MORNING}
-    feed(database, MORNING, alert(1, repeat=1, **late), alert(2, repeat=2, **late))
+
+    def late(number: int, repeat: int) -> tuple[int, Line]:
+        return alert(number, rung="overdue", due=due, due_at=MORNING, repeat=repeat)
+
+    feed(database, MORNING, late(1, 1), late(2, 2))
     assert hook.until(MORNING + HOUR) == []
     feed(database, MORNING + HOUR, alert(3, case=2, due=MORNING))
     [message] = hook.until(MORNING + 2 * HOUR)
     assert sorted(texts(message)) == [("firing", subject("WY03", 1))] * 2 + [("firing", subject("WY03", 2))]
-    feed(database, MORNING + 3 * HOUR, alert(4, repeat=3, **late))
+    feed(database, MORNING + 3 * HOUR, late(4, 3))
     assert hook.until(at("03-02 16:59")) == []
     [alone] = hook.until(at("03-02 17:00"))
     assert texts(alone) == [("firing", subject("WY03", 1))]

@@ -12,7 +12,7 @@ import msgspec
 from consumers.channels.message import Message
 from consumers.channels.outcome import Outcome
 from consumers.channels.sender import ChannelSender
-from consumers.channels.settings import Channel, Config, read_channels
+from consumers.channels.settings import Channel, ChannelFile, read_channels
 from engine.metrics.counters import Counters
 from engine.store import alerts, channels
 from engine.store.alerts import DeliveryRow
@@ -43,7 +43,7 @@ def channel_file(folder: Path, text: str) -> Path:
     return file
 
 
-def one_channel(folder: Path, route: str = "", channel: str = "") -> Config:
+def one_channel(folder: Path, route: str = "", channel: str = "") -> ChannelFile:
     """The channel `hook` and a route that leads to it."""
     text = f"""
         base_url = "https://grid.example"
@@ -146,7 +146,7 @@ def feed(database: Database, told_at: int, *lines: tuple[int, Line]) -> None:
 class Receiver:
     """The other side of a channel, in memory: what it was sent, and what it answers."""
 
-    def __init__(self, database: Database, config: Config, name: str = "hook", at: int = 0) -> None:
+    def __init__(self, database: Database, config: ChannelFile, name: str = "hook", at: int = 0) -> None:
         self.now, self.sent, self.tried_at = at, list[Message](), list[int]()
         self.answers: list[Outcome] = []  # the next ones; then all is taken
         self.counters = Counters()
