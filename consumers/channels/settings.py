@@ -243,8 +243,8 @@ class _Reader:
             _check(least <= number <= most, f"{here}.{what}", f"from {least} to {most}")
         _check((given.language or language) in LANGUAGES, f"{here}.language", f"one of {', '.join(LANGUAGES)}")
         to, everyone = _addresses(here, given)
-        if given.ca:
-            _check(Path(given.ca).is_file(), f"{here}.ca", "a PEM file that is there")
+        ca = str(self.file.parent / given.ca) if given.ca else ""
+        _check(not ca or Path(ca).is_file(), f"{here}.ca", "a PEM file that is there")
         return Channel(
             name=name,
             kind=given.kind,
@@ -253,7 +253,7 @@ class _Reader:
             to=to,
             everyone=everyone,
             private=given.private,
-            ca=given.ca,
+            ca=ca,
             language=given.language or language,
             per_minute=given.per_minute or PER_MINUTE[given.kind],
             tries=given.tries,

@@ -268,6 +268,20 @@ def states(connection: Connection, channels: Sequence[str] = ()) -> list[Channel
     return list(found.values())
 
 
+def delays(connection: Connection) -> list[tuple[str, int, int | None]]:
+    """Of each channel that has a place in the feed: how many lines it has not taken in, and since when (ms UTC) the
+    line or the message waits that has been due longest; None: nothing waits."""
+    found = []
+    for name in names(connection):
+        taken, last = place(connection, name)
+        sql = """SELECT min(due_at) FROM (
+                     SELECT min(due_at) AS due_at FROM channel_lines WHERE channel = ? AND status = 'waiting'
+                     UNION ALL
+                     SELECT min(due_at) FROM channel_messages WHERE channel = ? AND status = 'sending') AS waiting"""
+        found.append((name, max(0, last - taken), execute(connection, sql, name, name).scalar_one()))
+    return found
+
+
 class Told(Struct):
     """A line as a channel told it, with what came of its message."""
 

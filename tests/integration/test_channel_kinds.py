@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from consumers.channels import addresses, signatures
+from consumers.channels import signatures
 from consumers.channels.addresses import AddressRefused, is_public
 from consumers.channels.http_request import ask, retry_after_s
 from consumers.channels.kinds import send
@@ -387,8 +387,8 @@ def test_a_name_is_looked_up_once_and_the_checked_address_is_connected_to(receiv
         reached.append(address)
         raise TimeoutError
 
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", answers)
-    monkeypatch.setattr(addresses.socket, "create_connection", connects)
+    monkeypatch.setattr(socket, "getaddrinfo", answers)
+    monkeypatch.setattr(socket, "create_connection", connects)
     found = channel("webhook", "http://rebinds.example:81/", secret=Secret(SECRET))
     outcome = send(msgspec.structs.replace(found, private=False), message(), NOW)
     assert outcome.result == "again" and "took too long" in outcome.words
