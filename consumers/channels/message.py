@@ -20,6 +20,8 @@ from schemas.short_numbers import short_number, spoken
 from workflows.clocks.limits import DAY_MS
 from workflows.definitions import CLOCKS, ORDERED
 
+OVERDUE, DUE, NOTICE, OVER = range(4)
+"""The ranks of lines: what is overdue comes first, what has ended last."""
 SHOWN = 20
 """Cases that a message for people names; it says how many more there are."""
 
@@ -66,12 +68,10 @@ class Message(Struct, frozen=True, omit_defaults=True):
     link: str = ""
 
 
-class Group(NamedTuple):
-    """Lines that the subject says together: their rank, what they are, and the instant that counts."""
+class Subject(NamedTuple):
+    """What a subject says of some lines: their rank, and what they are."""
 
     rank: int
-    instant: int
-    unit: str
     zh: str
     en: str
 
@@ -156,49 +156,63 @@ def _said(told: ToldLine, names: Names, link: Callable[[str], str]) -> MessageLi
 
 
 def subject(lines: Sequence[Line], names: Names, now: int) -> Words:
-    """`三号街道：处置 2 件今日 16:00 到期；另 3 件`. The lines are in the order of their rank."""
-    first = _group(lines[0], names, now)
-    same = [line for line in lines if _group(line, names, now)[2:] == first[2:] and _rank(line, now)[0] == first.rank]
+    """`三号街道：处置 2 件今日 16:00 到期；另 3 件`: the place of what is said first, what it is, how many cases, and
+    until when at the earliest. The lines are in the order of their rank."""
+    first = what_of(lines[0], now)
+    same = [line for line in lines if what_of(line, now) == first]
     count = sum(max(1, len(line.cases) + line.more) for line in same)
     rest = len(lines) - len(same)
+    dues = {line.due for line in same if line.due is not None}
     when = Words("", "")
-    if first.rank == 0:
-        at = when_words(first.instant, now, names)
-        when = Words(f"已超期，时限{at.zh}", f" overdue since {at.en}")
-    elif first.rank == 1 and first.instant:
-        at = when_words(first.instant, now, names)
-        when = Words(f"{at.zh} 到期", f" due {at.en}")
-    zh = f"{first.unit}：{first.zh} {count} 件{when.zh}"
-    en = f"{first.unit}: {first.en}, {count}{when.en}"
+    if first.rank < NOTICE and dues:
+        at, several = when_words(min(dues), now, names), len(dues) > 1
+        when = Words(f"{'最早' * several}{at.zh} 到期", f" due {'from ' * several}{at.en}")
+        if first.rank == OVERDUE:
+            when = Words(f"已超期，{'最早' * several}时限{at.zh}", f" overdue, since {at.en}")
+    unit = place_of(same, names)
+    zh, en = f"{unit}：{first.zh} {count} 件{when.zh}", f"{unit}: {first.en}, {count}{when.en}"
     return Words(f"{zh}；另 {rest} 件", f"{en}; {rest} more") if rest else Words(zh, en)
+
+
+def what_of(line: Line, now: int) -> Subject:
+    """What a subject says of a line, without its place."""
+    rank, _ = _rank(line, now)
+    if rank == NOTICE:
+        return Subject(rank, *MOVES.get(line.on, (line.on, line.on)))
+    zh, en = CLOCKS.get(line.clock) or RUNGS.get(line.kind, (line.kind, line.kind))
+    if rank == OVER:
+        end = ALERT_ENDS[line.what]
+        return Subject(rank, f"{zh}告警{end[0]}", f"{en}: alert {end[1]}")
+    return Subject(rank, zh, en)
 
 
 def _rank(line: Line, now: int) -> tuple[int, int]:
     """What comes first: overdue, due, notices, ended; the earliest deadline within each."""
     if line.what in ENDED:
-        return 3, line.due_at
+        return OVER, line.due_at
     if line.what == "told":
-        return 2, line.due_at
-    return (0 if line.due is not None and line.due < now else 1), line.due or line.due_at
+        return NOTICE, line.due_at
+    return (OVERDUE if line.due is not None and line.due < now else DUE), line.due or line.due_at
 
 
-def _group(line: Line, names: Names, now: int) -> Group:
+def place_of(lines: Sequence[Line], names: Names) -> str:
+    """The department that must act, or the grid; of several the lowest grid that contains them."""
+    department = lines[0].department
+    if department and all(line.department == department for line in lines):
+        return names.department(department).name
+    shared: list[str] = []
+    for codes in zip(*(_grids(line) for line in lines), strict=False):
+        if len(set(codes)) > 1:
+            break
+        shared.append(codes[0])
+    return names.grid(shared[-1]).name if shared else ""
+
+
+def _grids(line: Line) -> list[str]:
+    """The grids of a line down to that of its clock's level, which must act; of a notice down to its place."""
     codes = codes_of(line.path)
-    staged = line.clock in ORDERED
-    at_level = 0 < line.level <= len(codes) and not staged
-    code = codes[line.level - 1 if at_level else -1] if codes else ""
-    unit = names.department(line.department).name if line.department else names.grid(code).name
-    rank, instant = _rank(line, now)
-    if line.what == "told":
-        zh, en = MOVES.get(line.on, (line.on, line.on))
-    else:
-        zh, en = CLOCKS.get(line.clock) or RUNGS.get(line.kind, (line.kind, line.kind))
-    if line.what in ENDED:
-        end = ALERT_ENDS[line.what]
-        zh, en = f"{zh}告警{end[0]}", f"{en}: alert {end[1]}"
-    elif rank == 1 and line.due is None:
-        instant = 0
-    return Group(rank, instant, unit, zh, en)
+    at_level = 0 < line.level <= len(codes) and line.clock not in ORDERED
+    return codes[: line.level] if at_level else codes
 
 
 def when_words(instant: int, now: int, names: Names) -> Words:

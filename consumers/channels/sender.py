@@ -80,6 +80,8 @@ class ChannelSender(Loop):
         self._told, self._asked = counters.deliveries, counters.channel_requests
         for outcome in OUTCOMES:  # each has a series, so that an alarm sees a rise from nothing
             self._told.labels(channel.name, outcome)
+        for result in ("sent", "again", "refused"):
+            self._asked.labels(channel.name, result)
         self._failures = 0  # of the channel, in a row
         self._paused_until = 0
         self._forgotten_at = 0

@@ -52,7 +52,8 @@ def check(file: str | None) -> None:
     config = config_of(settings_of(channels=file))
     for remark in config.remarks:
         options.say(f"remark: {remark}")
-    click.echo(f"{len(config.channels)} channels, {len(config.routes)} routes; the file can be used.")
+    count = f"{counted(len(config.channels), 'channel')}, {counted(len(config.routes), 'route')}"
+    click.echo(f"{count}: the file can be used.")
     options.say("A running server takes a change of it within a second or two; no restart is needed.")
 
 
@@ -175,7 +176,7 @@ def retry(name: str, database: str | None) -> None:
     with reading(settings) as opened, opened.begin() as connection:
         count = channels.try_again(connection, name, now_ms())
         audit.write(connection, options.operator(), Act.CHANNEL_RETRIED, name)
-    click.echo(f"{count} messages of {name} are tried anew.")
+    click.echo(f"{counted(count, 'message')} of {name} {'is' if count == 1 else 'are'} tried anew.")
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------
@@ -240,6 +241,11 @@ def example(channel: Channel, config: ChannelFile, post: str) -> Message:
     subject = Words("网格巡查：测试消息", "gridpatrol: a test message")
     posts = {post: post} if post else {}
     return Message(f"msg_test{now}", channel.name, post, now, subject, posts, [line], 1, config.base_url)
+
+
+def counted(count: int, what: str) -> str:
+    """`1 channel`, `2 channels`."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def said_of(outcome: Outcome) -> str:
