@@ -24,6 +24,8 @@ NAMES = (
     "alerts.after_commit",
     "alerts.before_publish",
     "alerts.after_publish",
+    "channel.before_send",
+    "channel.after_send",
     "replay.before_commit",
     "replay.after_commit",
     "copy.before_commit",

@@ -54,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_key: str = ""  # PEM file of its key; empty: it is in tls_cert
     tls_ca: str = ""  # PEM file of its issuer, for commands that ask the door; empty: the machine's own authorities
     principals: str = ""  # TOML file of who may speak; empty: loopback, and one principal that may speak for all
+    channels: str = ""  # TOML file of the channels that tell alerts; empty: the feed alone tells them
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     archives: str = "var/archives"  # folder of the files with which ended cases leave the tables
     partitions: int = 32  # fixed at installation

@@ -27,6 +27,7 @@ COMMANDS = {
     "deadline": "deadline",
     "alert": "alert",
     "notice": "notice",
+    "channel": "channel",
     "performance": "performance",
     "deadletter": "deadletter",
     "audit": "audit",

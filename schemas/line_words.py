@@ -36,3 +36,5 @@ ALERT_ENDS = {
     "told": ("告知", "told"),
 }
 """What became of an alert; `told`: of a notice."""
+ENDED = ("resolved", "withdrawn")
+"""What became of an alert that is over."""

@@ -95,7 +95,12 @@ class Counters:
             self.defects.labels(what)
         self.deliveries = counter(
             "gridpatrol_alert_deliveries_total",
-            "Lines of the alert feed told, by channel and outcome.",
+            "Lines of the alert feed told, by channel and outcome; of a channel by posts.",
+            ("channel", "outcome"),
+        )
+        self.channel_requests = counter(
+            "gridpatrol_channel_requests_total",
+            "Messages that a channel tried to send: sent, again (it will try again), refused (no other try helps).",
             ("channel", "outcome"),
         )
         self.notices = counter(

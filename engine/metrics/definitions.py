@@ -85,6 +85,14 @@ MESSAGES_UNPUBLISHED = Gauge(
     "What its topic does not have yet: lines of the alert feed, dead letters, transactions that changed figures.",
     ("topic",),
 )
+CHANNEL_LAG = Gauge(
+    "gridpatrol_channel_lag_lines", "Lines of the alert feed that a channel has not taken in yet.", ("channel",)
+)
+CHANNEL_OLDEST = Gauge(
+    "gridpatrol_channel_oldest_seconds",
+    "How long ago was due what a channel has to tell and has not told, and has been due longest.",
+    ("channel",),
+)
 CONSUMER_LAG = Gauge("gridpatrol_consumer_lag_steps", "Steps that a consumer has not taken in yet.", ("consumer",))
 DEAD_LETTERS = Gauge("gridpatrol_dead_letters", "Dead letters that nobody has replayed, by reason.", ("reason",))
 LETTER_BYTES = Gauge("gridpatrol_dead_letter_bytes", "Bytes of dead letters that are kept; old ones go.")

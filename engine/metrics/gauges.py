@@ -21,6 +21,7 @@ from engine.clock import now_ms
 from engine.metrics import definitions as d
 from engine.policies import Policies
 from engine.store import (
+    channels,
     dead_letters,
     figures,
     inbox_table,
@@ -133,6 +134,9 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.HOMES_QUARANTINED.value(dead_letters.count_cases(connection, homes.DUE))
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})
+    delays = channels.delays(connection)
+    yield d.CHANNEL_LAG.values({(name,): lag for name, lag, _ in delays})
+    yield d.CHANNEL_OLDEST.values({(name,): _seconds_since(due, now) for name, _, due in delays})
     # Every reason has a series, so that an alert rule sees a rise from nothing.
     waiting = {str(reason): 0 for reason in Reason}
     waiting |= {reason: unreplayed for reason, _, unreplayed in dead_letters.counts(connection)}

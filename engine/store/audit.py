@@ -50,6 +50,7 @@ class Act(StrEnum):
     BACKUP_RESTORED = "backup.restored"
     DATABASE_UPGRADED = "database.upgraded"
     DATABASE_COPIED = "database.copied"
+    CHANNEL_RETRIED = "channel.retried"
 
 
 def write(connection: Connection, operator: Operator, act: Act, object_: str, outcome: str = DONE) -> str:

@@ -582,6 +582,68 @@ deliveries = Table(
     _text("definition"),
 )
 
+channel_lines = Table(
+    "channel_lines",
+    metadata,
+    _key("channel"),
+    _key("id"),  # of the line's delivery to a post: the same each time
+    _big("number"),  # of the line in the feed
+    _text("alert"),
+    _text("what"),
+    _text("case_id"),
+    _text("path"),
+    _text("definition"),
+    _text("post"),
+    _text("recipient"),  # the post that is written to; empty: whoever reads the channel
+    _text("route"),  # why this channel tells it
+    _big("told_at"),  # in the feed
+    _big("due_at"),  # when the channel tells it
+    Column("joins", Boolean, nullable=False, server_default=false()),  # an earlier message may take it along
+    _text("status"),  # waiting, grouped, sent, given_up, overtaken, too_old
+    _text("message"),  # in which it goes
+    _text("why"),  # it ended without one
+    sqlite_with_rowid=False,
+)
+Index(
+    "channel_lines_waiting",
+    channel_lines.c.channel,
+    channel_lines.c.recipient,
+    channel_lines.c.due_at,
+    sqlite_where=text("status = 'waiting'"),
+    postgresql_where=text("status = 'waiting'"),
+)
+Index("channel_lines_alert", channel_lines.c.channel, channel_lines.c.alert)
+Index("channel_lines_message", channel_lines.c.channel, channel_lines.c.message)
+Index("channel_lines_post", channel_lines.c.post, channel_lines.c.told_at)
+
+channel_messages = Table(
+    "channel_messages",
+    metadata,
+    _key("channel"),
+    _key("id"),
+    _text("recipient"),
+    _text("route"),  # of the line that was due first
+    _text("subject"),
+    _text("body"),  # JSON: what is sent
+    Column("lines", Integer, nullable=False, server_default="0"),
+    _big("due_at"),
+    _big("composed_at"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    _big("tried_at"),
+    _big("next_at"),  # of the next try
+    _text("status"),  # sending, sent, given_up
+    _text("answer"),  # what came of the last try
+    sqlite_with_rowid=False,
+)
+Index(
+    "channel_messages_open",
+    channel_messages.c.channel,
+    channel_messages.c.next_at,
+    sqlite_where=text("status = 'sending'"),
+    postgresql_where=text("status = 'sending'"),
+)
+Index("channel_messages_composed", channel_messages.c.composed_at, channel_messages.c.channel, channel_messages.c.id)
+
 notices = Table(
     "notices",
     metadata,

@@ -34,6 +34,7 @@ from engine.store.database import Database, DriverError, open_database, unusable
 from engine.wall_clock import WallClock
 from gridpatrol import collector, options
 from gridpatrol.run import supervision
+from gridpatrol.run.channels import channels_of
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
@@ -164,10 +165,11 @@ def telling(settings: Settings, stop: threading.Event, opened: Opened) -> None:
         status = StatusServer(settings.listen, counters.registry, waits_for)
         teller.start()
         collector.spare()
-        opened(status.url)
-        while teller.is_alive() and not stop.wait(0.2):
-            pass
-        teller.stop()
+        with channels_of(settings, database, counters, leased=True):
+            opened(status.url)
+            while teller.is_alive() and not stop.wait(0.2):
+                pass
+            teller.stop()
         status.close()
     if teller.failure is not None:
         raise RoleEnded(f"the telling of alerts stopped: {teller.failure}") from teller.failure

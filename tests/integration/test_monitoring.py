@@ -35,7 +35,7 @@ from engine.metrics.counters import Counters, FoldCounters
 from engine.principals import Principals
 from engine.runtime import Engine
 from engine.settings import Settings
-from engine.store import inbox_table
+from engine.store import channels, inbox_table
 from engine.store.rows import InboxRow
 from gridpatrol import ops_files
 from gridpatrol.cli import main
@@ -85,6 +85,9 @@ def role_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         member = worker_of(engine)
         intake = Intake(member.engine.settings, Gateway(engine), Principals())
         intake.records.labels("hotline", "forwarded").inc()
+        with engine.database.begin() as connection:
+            channels.begin(connection, "mail")
+        engine.counters.channel_requests.labels("mail", "sent").inc()
         gauges.register(engine.counters.registry, engine.database)
         counts = FoldCounters()
         gauges.register(counts.registry, engine.database, figures_only=True)

@@ -1,0 +1,84 @@
+"""A server is killed between the sending of a message and its record: what comes again is the same message."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.clock import now_ms
+from engine.store import channels
+from engine.store.database import Database
+from tests.support.channel_feed import alert, channel_file, database_with_pack, feed, notice
+from tests.support.receivers import HttpReceiver, http_receiver
+from tests.support.serving import wait_until
+
+WITHIN_S = 60
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    with http_receiver() as found:
+        yield found
+
+
+@contextmanager
+def serving(url: str, folder: Path, failpoint: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A server with the channels of a folder; it does not outlive the block."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GRIDPATROL_")}
+    settings = {"DATABASE": url, "CHANNELS": str(folder / "channels.toml"), "LISTEN": "127.0.0.1:0"}
+    ours = {f"GRIDPATROL_{name}": value for name, value in (settings | {"FAILPOINT": failpoint}).items()}
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gridpatrol", "serve"], env=plain | ours, cwd=folder, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def statuses(database: Database) -> list[str]:
+    with database.read() as connection:
+        return sorted(told.line.status for told in channels.listed(connection))
+
+
+@pytest.mark.parametrize("point", ["channel.before_send", "channel.after_send"])
+def test_killed_around_sending_it_sends_the_same_message_at_most_once_more(
+    database_url: str, tmp_path: Path, receiver: HttpReceiver, point: str
+) -> None:
+    channel_file(
+        tmp_path,
+        f"""
+        [channel.hook]
+        kind = "webhook"
+        url = "{receiver.url}"
+        secret_file = "secret"
+        private = true
+        wait_s = 0
+        [[route]]
+        channels = ["hook"]
+        quiet = ""
+        """,
+    )
+    with database_with_pack(database_url) as database:
+        with database.begin() as connection:
+            channels.begin(connection, "hook")
+        feed(database, now_ms(), alert(1, due=now_ms()), notice(2, case=2))
+        with serving(database_url, tmp_path, f"{point}:kill") as process:
+            assert process.wait(WITHIN_S) == -signal.SIGKILL, (tmp_path / "log.txt").read_text()
+        assert statuses(database) == ["grouped", "grouped"]
+        with serving(database_url, tmp_path):
+            wait_until(lambda: statuses(database) == ["sent", "sent"])
+    had = [receiver.next() for _ in range(receiver.had.qsize())]
+    assert len(had) == (2 if point == "channel.after_send" else 1)
+    assert len({(each.headers["webhook-id"], each.body) for each in had}) == 1
+    assert len(msgspec.json.decode(had[0].body)["data"]["lines"]) == 2
