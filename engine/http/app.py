@@ -13,10 +13,11 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from engine.http import alerts, duties, events, health, incidents, notices, openapi, operator, performance
+from engine.http import alerts, duties, events, files, health, incidents, notices, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, proper
 from engine.http.context import DoorContext
+from engine.http.cors import with_cors
 from engine.http.description import describe
 from engine.http.errors import answer
 from engine.http.head import with_head
@@ -30,7 +31,7 @@ from engine.writer import Writer
 UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
-    (known, events.ROUTES),
+    (known, [*events.ROUTES, *files.ROUTES]),
     (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
     (needs("operator"), operator.ROUTES),
 ]
@@ -72,6 +73,7 @@ def create_app(
         state=State(
             {
                 "description": cache(lambda: describe(UNGUARDED, BEHIND_GUARDS, dependencies)),
+                "origins": context.settings.origins,
                 "principals": context.principals,
                 "watch": context.watch,
             }
@@ -80,7 +82,6 @@ def create_app(
         logging_config=None,
         on_shutdown=[leave],
     )
-    app.asgi_handler = with_head(
-        with_counts(with_small_answers(with_plain_events(app.asgi_handler, context)), context.watch)
-    )
+    taken = with_cors(with_small_answers(with_plain_events(app.asgi_handler, context)), context.settings.origins)
+    app.asgi_handler = with_head(with_counts(taken, context.watch))
     return app

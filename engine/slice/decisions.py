@@ -137,6 +137,7 @@ class Decisions:
         result = decide.take(case, incoming, rules, register, nearby, room, self.others)
         own = result.outcomes[0]
         self.enter(result, arrival, voice)
+        self.writes.refer(result, body, data, arrival)
         self.writes.remember(record, arrival, own)
         self.writes.answer(record, own.outcome, own.refusal, case=result.case, register=self.active)
         if own.refusal:
