@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,12 @@ from msgspec import Struct
 
 from engine.errors import GridpatrolError
 from engine.http.problems import Problem, busy
+from engine.logs import Tally
 from engine.metrics.door import FileCounters
 from engine.uploads.media import ENDINGS, HEAD_BYTES, media_type
 from engine.uploads.store import CHUNK, FileStore, Part, PartShort, PartTaken, StoreAway, digest_of
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -57,6 +61,7 @@ class Uploads:
         self._store = store
         self.counters = counters
         self.claimed = False  # the store is known to be ours
+        self._tally = Tally(log)
         self._running: dict[Key, Running] = {}
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="gridpatrol-files")
 
@@ -77,6 +82,7 @@ class Uploads:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, action)
         except StoreAway as error:
+            self._tally.tell("files.away", why=error.message)
             raise busy(error.message, "go on after what has come: HEAD tells how much that is") from error
 
     @asynccontextmanager

@@ -112,4 +112,3 @@ def digest_of(part: Part) -> str:
         while chunk := whole.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-

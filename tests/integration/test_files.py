@@ -351,8 +351,11 @@ def test_what_nobody_refers_to_goes_in_time(door: Served, settings: dict[str, An
     publish(door, subject("WY01", next(CASES)), referred)
     assert put(door, begun, sent[3][0][:100], Content_Range="bytes 0-99/5000").status_code == 202
     engine, store = door.engine, FolderStore(Path(settings["files"]))
-    options = engine.active().pack.options  # type: ignore[union-attr]
-    allowed = options.parked_ms + max([options.offline_ms, *(r.offline_ms or 0 for r in engine.active().pack.roles)])
+    active = engine.active()
+    assert active is not None
+    pack = active.pack
+    late = max([pack.options.offline_ms, *(role.offline_ms or 0 for role in pack.roles)])
+    allowed = pack.options.parked_ms + late
     stays, now = allowed + engine.settings.file_days * DAY_MS, now_ms()
     for name in (old, referred):
         age(engine, name, now - stays - 1)
