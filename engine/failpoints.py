@@ -31,6 +31,8 @@ NAMES = (
     "copy.before_commit",
     "backup.between_pages",
     "file.before_rename",
+    "upload.before_rename",
+    "upload.after_rename",
     "archive.after_file",
     "archive.after_register",
     "archive.before_commit",

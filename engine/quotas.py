@@ -19,17 +19,19 @@ from msgspec import Meta, Struct
 
 from engine.errors import GridpatrolError
 
+DAY_S = 86_400
 LETTER_BYTES = 4096
 """Bytes of a refused event that cost as much as one event more."""
 
 
 Rate = Annotated[float, Meta(ge=0, le=1e9)]
 Limit = Annotated[int, Meta(ge=0, le=10**9)]
+Bytes = Annotated[int, Meta(ge=0, le=10**15)]
 Burst = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 class Quota(Struct, frozen=True, kw_only=True):
-    """What a principal may do, as its table in the file has it. 0 of the first and of the last three: no limit."""
+    """What a principal may do, as its table in the file has it. 0: no limit, of all but bursts and what is refused."""
 
     events_per_s: Rate = 200  # events, on average
     events_burst: Burst = 20_000  # events beyond that, after a silence
@@ -38,9 +40,11 @@ class Quota(Struct, frozen=True, kw_only=True):
     batches: Limit = 8  # batches that are taken in at once
     streams: Limit = 20  # alert streams that are open at once
     parked: Limit = 1000  # early events that wait in one home at once
+    file_bytes_per_day: Bytes = 20_000_000_000  # bytes of photos and other files, that many at once after a silence
+    uploads: Limit = 1000  # files of which some has come, and not all
 
 
-UNLIMITED = Quota(events_per_s=0, batches=0, streams=0, parked=0)
+UNLIMITED = Quota(events_per_s=0, batches=0, streams=0, parked=0, file_bytes_per_day=0, uploads=0)
 """That of a door that asks for no token: everybody there is the same principal. Refused events are kept in bounds."""
 
 
@@ -79,6 +83,7 @@ class Quotas:
         self._events: dict[str, Credit] = {}
         self._refused: dict[str, Credit] = {}
         self._batches = Counter[str]()
+        self._files: dict[str, Credit] = {}
 
     def check_events(self, name: str, quota: Quota) -> None:
         """Count a request as one event. OverQuota for a principal that has sent more events than it may."""
@@ -108,6 +113,24 @@ class Quotas:
                 return False
             credit.spend(1 + size // LETTER_BYTES)
             return True
+
+    def check_upload(self, name: str, quota: Quota) -> None:
+        """OverQuota for a principal that has sent more bytes of files than it may."""
+        if not quota.file_bytes_per_day:
+            return
+        per_s = quota.file_bytes_per_day / DAY_S
+        with self._lock:
+            left = self._files.setdefault(name, Credit()).left(per_s, quota.file_bytes_per_day)
+        if left < 1:
+            most = quota.file_bytes_per_day
+            message = f"principal {name} has sent as many bytes of files as it may: {most} a day"
+            raise OverQuota("file_bytes_per_day", message, (1 - left) / per_s)
+
+    def spend_upload(self, name: str, quota: Quota, size: int) -> None:
+        """Count bytes of a file, of whatever becomes of it."""
+        if quota.file_bytes_per_day:
+            with self._lock:
+                self._files.setdefault(name, Credit()).spend(size)
 
     @contextmanager
     def batch(self, name: str, quota: Quota) -> Iterator[None]:

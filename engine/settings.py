@@ -1,6 +1,7 @@
 """Settings, each with its default written once. A TOML file < `GRIDPATROL_*` variables < flags of the command."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ AT_LEAST_ONE = (
     "tick_every_ms",
     "append_batch",
     "queue",
+    "file_bytes",
+    "file_days",
+    "upload_days",
     "letter_days",
     "letter_bytes",
     "letter_bytes_each",
@@ -40,6 +44,8 @@ AT_LEAST_ONE = (
     "reader_ms",
     "log_access_per_s",
 )
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+"""Scheme, host and port, as browsers write them into `Origin` (RFC 6454): no path, no capitals."""
 SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
@@ -57,6 +63,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channels: str = ""  # TOML file of the channels that tell alerts; empty: the feed alone tells them
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     archives: str = "var/archives"  # folder of the files with which ended cases leave the tables
+    files: str = ""  # folder or bucket (s3://BUCKET/PREFIX) of photos; empty: a folder beside a SQLite database
+    files_endpoint: str = ""  # address of the bucket's server; empty: that of AWS
+    files_shared: bool = False  # the folder is the same for all gateways, so several may keep files in it
+    file_bytes: int = 52_428_800  # of one file
+    file_days: int = 7  # days that a file stays to which nobody refers, beyond what may come late by the pack
+    upload_days: int = 3  # days that what has come of a file waits for the rest
+    cors: str = ""  # origins of pages that may call the door, with commas between; empty: none but its own
     partitions: int = 32  # fixed at installation
     slice_records: int = 500  # records a slice takes at most
     slice_steps: int = 1000  # steps a slice makes at most
@@ -124,10 +137,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise SettingsError(f"kafka must be host:port, several with commas between; got {self.kafka!r}")
         if self.kafka_session_ms < 500:
             raise SettingsError(f"kafka_session_ms must be at least 500, got {self.kafka_session_ms}")
+        for origin in self.origins:
+            if not ORIGIN.fullmatch(origin):
+                raise SettingsError(f"cors must be origins such as https://desk.example, got {origin!r}")
         if self.log_format not in ("text", "json"):
             raise SettingsError(f"log_format must be text or json, got {self.log_format!r}")
         if self.log_access not in ("none", "refused", "all"):
             raise SettingsError(f"log_access must be none, refused or all, got {self.log_access!r}")
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins of pages that may call the door, as browsers write them."""
+        return frozenset(filter(None, (origin.strip() for origin in self.cors.split(","))))
 
 
 def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, file: Path = FILE) -> Settings:

@@ -230,7 +230,7 @@ def decode_sent(event: Envelope) -> EventData | Refusal:
     """
     data = decode_data(event)
     for i, item in enumerate(getattr(data, "evidence", ())):
-        if not _LINK.match(item.url):
+        if item.url is not None and not _LINK.match(item.url):
             remedy = "send https:// or http:// with a host, without a name and password"
             return Refusal(Reason.INVALID, f"data.evidence[{i}].url", f"no address that can be opened: {remedy}")
     if isinstance(data, Merged) and not is_subject(data.into):

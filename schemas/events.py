@@ -74,6 +74,13 @@ EVENT_TYPES: dict[str, type[EventData]] = {f"gridpatrol.{trigger}.v1": event.dat
 """The struct of every event type that the door takes."""
 
 
+def files_of(data: EventData) -> list[str]:
+    """The files that an event refers to, by SHA-256: of its evidence, and of the form of a duty, what names no
+    address."""
+    items: tuple[Evidence | None, ...] = (*getattr(data, "evidence", ()), getattr(data, "form", None))
+    return [item.sha256 for item in items if item is not None and item.url is None]
+
+
 @lru_cache(maxsize=1024)
 def trigger_of(event_type: str) -> str:
     """The trigger that an event type pulls: `gridpatrol.incident.accepted.v1` -> `incident.accepted`."""

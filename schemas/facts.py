@@ -275,7 +275,7 @@ class Similar(Fact, frozen=True, tag="incident.similar"):
 
 
 class Evidenced(Fact, frozen=True, tag="incident.evidence_added"):
-    """Evidence: an address and a fingerprint."""
+    """Evidence: a fingerprint, and an address; empty where the file is one that the door keeps."""
 
     url: str
     sha256: str

@@ -94,11 +94,12 @@ class Position(Struct, frozen=True, omit_defaults=True):
 
 
 class Evidence(Struct, frozen=True, omit_defaults=True):
-    """A photo or file that lies elsewhere: its address and its SHA-256."""
+    """A photo or file by its SHA-256. With `url` it lies elsewhere, at that address; without, it is sent to the door,
+    `PUT /v1/files/{sha256}`, before the event or after it."""
 
-    url: Link
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
     kind: Literal["near", "far", "reference", "before", "after", "document", "video", "audio"]
+    url: Link | None = None
     taken_at: Instant | None = None
     position: Position | None = None
 

@@ -364,7 +364,7 @@ def tell_evidence(d: Decision, evidence: Iterable[Evidence]) -> None:
         crs = (item.position.crs or d.register.options.crs) if item.position and not d.older else ""
         d.tell(
             facts.Evidenced(
-                url=item.url,
+                url=item.url or "",
                 sha256=item.sha256,
                 kind=item.kind,
                 by=d.by,

@@ -7,7 +7,8 @@ one snapshot step by step, and never writes.
    and per case. What was made of the records agrees with them and among itself: see `consumers.verify.records`.
 2. The cases: every row is the fold of its steps by `evolve`, every step's dimensions are those of the case after it, no
    case is without steps and no step is without its case. Of a case that stands nothing is due. The events that wait
-   with it are counted, by principal, and who may act on it is known where several may.
+   with it are counted, by principal, and who may act on it is known where several may. Files that its evidence names
+   are known to be referred to.
 3. The consumers: figures, outcomes, contributions, alerts and notices are recounted by SQL over the facts, without the
    fold's code; every consumer has read every partition to its end; the feed has every line; and nothing was published
    that is not there.
@@ -29,7 +30,7 @@ from engine.errors import PackUnusable
 from engine.policies import Policies
 from engine.slice.as_rows import shared_rows
 from engine.slice.coming_up import Activations, active_since, row_due
-from engine.store import archives, inbox_table, inventory, recount, standing
+from engine.store import archives, inbox_table, inventory, recount, sent_files, standing
 from engine.store.database import Connection, Database
 from engine.store.rows import CaseRow
 from schemas import facts
@@ -166,6 +167,7 @@ class _Replayed(Struct):
 
     case: Case
     partition: int
+    files: set[str] = msgspec.field(default_factory=set)  # to which its evidence refers
 
 
 def _cases(connection: Connection, progress: Progress | None) -> Iterator[Mismatch]:
@@ -202,6 +204,8 @@ def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
     before = case.owner
     for fact in facts.decode_facts(body):
         apply(case, fact)
+        if isinstance(fact, facts.Evidenced) and not fact.url:
+            folding.files.add(fact.sha256)
     case.seq = seq
     actor = facts.decode_cause(cause).actor
     unit = responsible(before, case.owner).department
@@ -218,7 +222,10 @@ def _compare(
     ids = [item.case.id for item in folded]
     rows, stand = inventory.case_rows(connection, COLUMNS, ids), standing.find(connection, ids)
     counted, shared = inventory.parked_rows(connection, ids), inventory.shared_work(connection, ids)
+    referred = sent_files.named_by(connection, [item.case.id for item in folded if item.files])
     for item in folded:
+        for sha256 in sorted(item.files - referred.get(item.case.id, set())):
+            yield Mismatch("file reference", item.case.id, sha256, "none")
         id_, row = item.case.id, rows.get(item.case.id)
         waiting = Counter(filter(None, (early.principal for early in item.case.parked)))
         right = {principal: (home_of(id_), item.partition, number) for principal, number in waiting.items()}

@@ -17,6 +17,7 @@ from engine.http import (
     alerts,
     duties,
     events,
+    files,
     health,
     incidents,
     notices,
@@ -30,6 +31,7 @@ from engine.http import (
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, proper
 from engine.http.context import DoorContext
+from engine.http.cors import with_cors
 from engine.http.description import describe
 from engine.http.errors import answer
 from engine.http.head import with_head
@@ -43,7 +45,10 @@ from engine.writer import Writer
 UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
-    (known, [*events.ROUTES, *outcomes.ROUTES, *tasks.ROUTES, *incidents.OF_A_POST, phone.show_me]),
+    (
+        known,
+        [*events.ROUTES, *outcomes.ROUTES, *tasks.ROUTES, *incidents.OF_A_POST, *files.ROUTES, phone.show_me],
+    ),
     (needs("actors"), phone.BEFORE_SENDING),
     (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
     (needs("operator"), operator.ROUTES),
@@ -86,6 +91,7 @@ def create_app(
         state=State(
             {
                 "description": cache(lambda: describe(UNGUARDED, BEHIND_GUARDS, dependencies)),
+                "origins": context.settings.origins,
                 "principals": context.principals,
                 "watch": context.watch,
             }
@@ -94,7 +100,6 @@ def create_app(
         logging_config=None,
         on_shutdown=[leave],
     )
-    app.asgi_handler = with_head(
-        with_counts(with_small_answers(with_plain_events(app.asgi_handler, context)), context.watch)
-    )
+    taken = with_cors(with_small_answers(with_plain_events(app.asgi_handler, context)), context.settings.origins)
+    app.asgi_handler = with_head(with_counts(taken, context.watch))
     return app

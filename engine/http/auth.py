@@ -60,9 +60,9 @@ def only_this_machine(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
 
 
 def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Refuse a request to change something from a page of another origin."""
+    """Refuse a request to change something from a page of another origin, unless that is one of those that may."""
     host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
-    if connection.scope.get("method") in SAFE or origin is None:
+    if connection.scope.get("method") in SAFE or origin is None or origin in connection.app.state["origins"]:
         return
     try:
         page = urlsplit(origin).netloc.lower()
@@ -73,7 +73,7 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
             403,
             "foreign_origin",
             "a page of another origin may not publish here",
-            remedy="publish from a program, or from a page of this server",
+            remedy="publish from a program, from a page of this server, or from one that `cors` lists",
         )
 
 

@@ -13,12 +13,14 @@ from typing import TypeVar
 
 from engine.clock import now_ms
 from engine.http.problems import Problem, busy, doubted
+from engine.http.uploading import Uploads
 from engine.http.watching import Watch
 from engine.policies import Policies
 from engine.principals import Principals
 from engine.quotas import Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
+from engine.uploads.opening import open_store
 from engine.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class DoorContext:
         self.policies = Policies()
         self.principals = Principals(self.settings.principals)
         self.quotas = Quotas()
+        self.uploads = Uploads(open_store(self.settings), self.counters.door.files)
         self.watch = Watch(self.counters, self.settings, self.principals)
         self.shut = shut
         self.closing = closing or threading.Event()
@@ -60,6 +63,7 @@ class DoorContext:
         """End the reading threads and the streams."""
         self.closing.set()
         self.watch.access.close()
+        self.uploads.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     def now(self) -> int:

@@ -23,6 +23,7 @@ from litestar.response import Stream
 from engine.http.events import BATCH, SINGLE
 from engine.http.listings import CSV, Listing
 from engine.http.problems import MEDIA_TYPE
+from engine.uploads.media import ENDINGS
 from engine.views.alerts import FeedLine
 from schemas import examples, jsonschema
 from schemas.events import EVENT_TYPES, OLDER_NAMES, trigger_of
@@ -41,6 +42,7 @@ TAGS = {
     "incidents": "Cases: what falls due, what is late, and one case in full.",
     "tasks": "What waits for a post, and what it may say.",
     "alerts": "Who was told that something is or was due, and of which move of a case.",
+    "files": "Photos and other files that evidence refers to.",
     "duties": "What posts owe in their periods, recorded and left, with the subjects under which phones record it.",
     "performance": "Figures with their numerators and denominators.",
     "operator": "What operators do to a running engine.",
@@ -74,7 +76,9 @@ PROBLEMS = {
     401: "The door asks for a token, and this request has none that it knows.",
     403: "Who asks may not do this.",
     404: "There is none of this name.",
-    410: "It ended long ago and has been archived: the detail says where it lies.",
+    416: "The file has no such bytes.",
+    501: "This installation keeps no files.",
+    410: "It ended long ago and has been archived: the detail says where it lies. Of a file: it was erased.",
     405: "This route has no such method: `Allow` names those that it has.",
     408: "The request came too slowly, or not to its end.",
     409: "There is more than one, or it is not in a state for this.",
@@ -82,7 +86,7 @@ PROBLEMS = {
     414: "The address is too long.",
     415: "The content type of the body, or its encoding, is none that is taken here.",
     421: "A door without tokens answers to names of this machine only.",
-    422: "The batch has too many events, or the pack cannot be used.",
+    422: "The batch has too many events, the pack cannot be used, or the bytes are not those of the SHA-256.",
     429: "The principal asks for more than its quota: send the same again after `Retry-After`.",
     431: "Request line and headers are too long.",
     500: "A defect of the server: its log says more.",
@@ -101,15 +105,20 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "show_incident": (404, 410),
     "activate": (409, 422),
     "replay_letter": (404, 409),
+    "send_file": (409, 410, 413, 422, 429, 501),
+    "show_file": (404, 416, 501),
 }
 """What a route answers besides, by the name of its handler."""
 HEADERS: dict[str, dict[str, str]] = {
     "publish": {"Prefer": "`wait=N`: answer when the outcome is known, after N seconds at most (RFC 7240)."},
     "publish_batch": {"Prefer": "`wait=N`: answer when all outcomes are known, after N seconds at most (RFC 7240)."},
+    "send_file": {"Content-Range": "`bytes FIRST-LAST/TOTAL`: which part of the file the body is (RFC 9110, 14.4)."},
+    "show_file": {"Range": "`bytes=FIRST-LAST`: one range of the file (RFC 9110, 14.2)."},
     "stream_alerts": {"Last-Event-ID": "The id of the last line that was heard: what was told since comes first."},
 }
 """Headers that change an answer."""
 AS_CSV = "The same lines for a spreadsheet, with a byte order mark; the next page in `Link`."
+FILE = {"type": "string", "format": "binary"}
 STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
 `data` is a `FeedLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after
 which lines follow, or `restarted` where the feed has begun anew.
@@ -156,7 +165,10 @@ def describe(
             operation["security"] = (
                 [] if name in open_names else [{}, {"token": []}]
             )  # without principals none is asked
-            if name in PUBLISHING:
+            if name == "send_file":
+                whole = {kind: {"schema": FILE} for kind in ("application/octet-stream", *ENDINGS)}
+                operation["requestBody"] = {"required": True, "content": whole}
+            elif name in PUBLISHING:
                 operation["requestBody"] = body_of_events(batch=name != PUBLISHING[0])
             elif "requestBody" in operation:
                 [kind] = sent(handler)
@@ -205,10 +217,22 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     name = handler.handler_name
     if name in PUBLISHING:
         statuses = [200, 202]
-    text = {200: "The answer.", 202: "Taken, and durable; what comes of it is decided in its turn."}
+    elif name == "send_file":
+        statuses = [200, 201, 202]
+    text = {
+        200: "The answer.",
+        201: "The file is durable.",
+        202: "Taken, and durable; what comes of it is decided in its turn. Of a file: more of it is to come.",
+    }
     found: dict[str, Any] = {
         str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
     }
+    if name == "show_file":
+        given: dict[str, Any] = {kind: {"schema": FILE} for kind in ENDINGS}
+        found = {
+            "200": {"description": text[200], "content": given},
+            "206": {"description": "The range that was asked for.", "content": given},
+        }
     if handler.response_class is Listing:
         found[str(handler.status_code)]["content"][CSV] = {"schema": {"type": "string", "description": AS_CSV}}
     wrong = {*ALWAYS, *OF_ROUTE.get(name, ()), *((401, 403) if is_guarded else ()), *((413,) if sent(handler) else ())}

@@ -11,6 +11,7 @@ import resource
 from collections import Counter
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 import msgspec
 
@@ -28,6 +29,8 @@ LINGER_BYTES = 32 * 1024 * 1024
 """How much of that is read and thrown away."""
 LINGERING_AT_MOST = 64
 """Connections beyond the limit that are told so at the same time; those beyond are closed without a word."""
+STREAMED = "/v1/files/"
+"""How the paths begin to which files are sent."""
 OTHER_FILES = 200
 """Files that a process has open beside the connections of its door."""
 
@@ -209,6 +212,11 @@ def peer_of(address: object) -> str:
     if host.ipv4_mapped is not None:
         return str(host.ipv4_mapped)
     return f"{IPv6Address(int(host) >> 64 << 64)}/64"
+
+
+def is_streamed(scope: Any) -> bool:
+    """Whether the body of a request is written to a disk as it comes. Others are in memory until they are answered."""
+    return scope["method"] == "PUT" and str(scope["path"]).startswith(STREAMED)
 
 
 def room_for(connections: int) -> int:

@@ -19,6 +19,7 @@ PAGE = """gridpatrol {version}
   GET  /v1/events/status     what became of one: ?source=&id=
   GET  /v1/incidents         the overdue desk: ?overdue=true&grid=&clock=&owner=&due_before=&sort=&cursor=
   GET  /v1/incidents/ID      one case in full, with its history
+  PUT  /v1/files/SHA256      a photo or another file; GET gives it, HEAD says how much has come
   GET  /v1/alerts            who was told that something is due: ?status=&grid=&since=
   GET  /v1/notices           who was told of which move of a case: ?post=&on=&grid=&since=
   GET  /v1/alerts/stream     both as they happen (Server-Sent Events)

@@ -32,6 +32,7 @@ from engine.http.limits import (
     OverLimit,
     Part,
     answer,
+    is_streamed,
     on_the_wire,
     peer_of,
 )
@@ -160,9 +161,10 @@ class LimitedConnection(HttpToolsProtocol):
             if self.thrown > LINGER_BYTES:
                 raise OverLimit(Cut.UNREAD)
             return
-        if not self.gate.hold(self.peer, len(body)):
-            raise OverLimit(Cut.BODIES)
-        self.unanswered[-1].held += len(body)
+        if not is_streamed(self.scope):  # else no more is kept of it than uvicorn reads ahead
+            if not self.gate.hold(self.peer, len(body)):
+                raise OverLimit(Cut.BODIES)
+            self.unanswered[-1].held += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

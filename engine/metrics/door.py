@@ -59,6 +59,48 @@ class DoorCounters:
             ("why",),
         )
         self.streams = StreamCounters(registry)
+        self.files = FileCounters(registry)
+
+
+class FileCounters:
+    """What is counted of photos and other files that come to a door, and of those that go."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        self.stored = counter("gridpatrol_files_stored_total", "Files that this door has taken, all of each.")
+        self.bytes = counter(
+            "gridpatrol_file_bytes_total", "Bytes of files that came to this door, whatever became of them."
+        )
+        self.refused = counter(
+            "gridpatrol_files_refused_total",
+            "Requests with a file, or a piece of one, that this door refused or that were cut, by reason.",
+            ("reason",),
+        )
+        for reason in REFUSED_FILES:
+            self.refused.labels(reason)
+        self.removed = counter(
+            "gridpatrol_files_removed_total",
+            "Files that were removed: nobody referred to them, the rest never came, no row knew them.",
+            ("why",),
+        )
+        for why in ("unreferred", "expired", "unknown"):
+            self.removed.labels(why)
+        self.open = gauge("gridpatrol_uploads_open", "Requests at this door that are sending a file.")
+
+
+REFUSED_FILES = (
+    "content_range",
+    "cut",
+    "digest",
+    "erased",
+    "file_type",
+    "offset",
+    "over_quota",
+    "overtaken",
+    "store_away",
+    "too_large",
+)
+"""Why a request with a file is refused, as metrics tell it."""
 
 
 class StreamCounters:

@@ -6,6 +6,7 @@ and it is erased with the rest of its case.
 """
 
 import logging
+from collections.abc import Collection
 
 import msgspec
 from msgspec import Struct
@@ -13,9 +14,11 @@ from msgspec import Struct
 from engine.errors import GridpatrolError
 from engine.principals import Operator
 from engine.runtime import Engine
-from engine.store import audit, dead_letters, sealed
+from engine.settings import Settings
+from engine.store import audit, dead_letters, sealed, sent_files
 from engine.store.audit import Act
 from engine.store.database import FAILURES, Database
+from engine.uploads.opening import open_store
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,8 @@ class Erasure(Struct, frozen=True):
 
 
 class Erased(Struct, frozen=True, omit_defaults=True):
-    """How many sealed bodies were erased, of a case's events and of dead letters; none that were erased before.
+    """How many sealed bodies were erased, of a case's events and of dead letters, and how many files; none that were
+    erased before.
 
     `left` says where something of it still lies in the database; absent: nowhere.
     """
@@ -41,6 +45,7 @@ class Erased(Struct, frozen=True, omit_defaults=True):
     events: int
     letters: int
     left: str = ""
+    files: int = 0
 
 
 class UnknownIncident(GridpatrolError):
@@ -56,14 +61,29 @@ class UnknownLetter(GridpatrolError):
 
 
 def erase(engine: Engine, incident: str, operator: Operator) -> Erased:
-    """Blank what was sealed of every event of a case, also of refused ones. Later events are sealed anew.
-    UnknownIncident for a case of which nothing has come in."""
+    """Blank what was sealed of every event of a case, also of refused ones, and remove the files to which no other case
+    refers. Later events are sealed anew. UnknownIncident for a case of which nothing has come in; StoreAway: nothing is
+    erased then."""
     with engine.database.begin() as connection:
         if not sealed.knows(connection, incident):
             raise UnknownIncident("no event of this incident has come in")
-        erased = Erased(incident, *sealed.blank_case(connection, incident))
+        gone = sent_files.erase_case(connection, incident)
+        left = remove_files(engine.settings, gone) if gone else ""
+        erased = Erased(incident, *sealed.blank_case(connection, incident), left, len(gone))
         audit.write(connection, operator, Act.INCIDENT_ERASED, incident, _counted(erased))
     return _logged(erased, operator)
+
+
+def remove_files(settings: Settings, digests: Collection[str]) -> str:
+    """Remove the bytes of files; what is left of them, empty: nothing. StoreAway."""
+    store = open_store(settings)
+    lost = [sha256 for sha256 in digests if store is None or store.size(sha256) is None]
+    if store is not None:
+        for sha256 in digests:
+            store.remove(sha256)
+    if not lost:
+        return ""
+    return f"{len(lost)} files are not where the setting `files` says: look for {', '.join(lost[:3])}"
 
 
 def erase_letter(engine: Engine, id_: str, operator: Operator) -> Erased:
@@ -91,15 +111,17 @@ def forget(database: Database, erased: Erased) -> Erased:
     except FAILURES as error:
         log.warning("what was erased is still in the database: %s", error)
         left = KEPT
-    return msgspec.structs.replace(erased, left=left)
+    return msgspec.structs.replace(erased, left="; ".join(filter(None, (erased.left, left))))
 
 
 def _counted(erased: Erased) -> str:
-    return f"{erased.events} events, {erased.letters} letters"
+    files = f", {erased.files} files" if erased.files else ""
+    return f"{erased.events} events, {erased.letters} letters{files}"
 
 
 def _logged(erased: Erased, operator: Operator) -> Erased:
     # A warning, so that the line is there at every level at which an installation would log.
     extra = {"incident": erased.incident, "by": operator.who, "events": erased.events, "letters": erased.letters}
+    extra |= {"files": erased.files} if erased.files else {}
     log.warning("sealed.erased", extra=extra)
     return erased

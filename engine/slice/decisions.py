@@ -138,6 +138,7 @@ class Decisions:
         # Decided before those that waited for it.
         own, number = result.outcomes[0], self.writes.next_outcome(self.row.partition)
         self.enter(result, arrival, voice)
+        self.writes.refer(result, body, data, arrival)
         self.writes.remember(record, arrival, own, number)
         self.writes.answer(record, own.outcome, own.refusal, case=result.case, register=self.active)
         if own.refusal:

@@ -11,7 +11,7 @@ from engine.slice.entering import Entering
 from engine.slice.open_counts import changes
 from engine.slice.reads import DecodedRecord, SliceReads
 from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
-from engine.store import dead_letters, inbox_table, open_counts, slices, standing, writes
+from engine.store import dead_letters, inbox_table, open_counts, sent_files, slices, standing, writes
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import (
     OUTCOMES_A_VERSION,
@@ -19,6 +19,7 @@ from engine.store.rows import (
     CaseRow,
     InboxRow,
     PartitionRow,
+    ReferenceRow,
     SealedRow,
     SeenKey,
     SeenRow,
@@ -29,6 +30,9 @@ from engine.store.rows import (
 )
 from schemas import digests, facts
 from schemas.derived_ids import HOME
+from schemas.envelope import Record
+from schemas.events import files_of
+from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import parking
@@ -63,6 +67,7 @@ class SliceWrites:
         self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
         self.successions: list[tuple[int, int, list[str]]] = []  # as slices.await_succession takes them
         self.entering: dict[int, list[Entering]] = {}  # homes, by partition
+        self.references: dict[tuple[str, str, str], ReferenceRow] = {}  # cases that refer to files
         self.taken: dict[int, int] = {}  # records decided, by partition
         self.answers: list[Answer] = []
         self.released: list[Released] = []
@@ -81,6 +86,7 @@ class SliceWrites:
             open_counts.change(rows, changes(changed))
             slices.write_seen(rows, list(self.seen.values()))
             slices.write_partitions(rows, moved)
+            sent_files.write_references(rows, list(self.references.values()))
         open_counts.sweep(connection, [row.partition for row in moved if row.version % open_counts.SWEEP == 0])
         slices.write_due(connection, [(home.at, home.id) for _, home in homes])
         slices.write_shared_work(connection, self.shared_work())
@@ -273,6 +279,13 @@ class SliceWrites:
         for step in result.steps:
             if step.settles is not None:
                 self._settle_parked(step.settles, step.case, id_, arrivals[step.case.id])
+
+    def refer(self, result: Result, body: Record, data: EventData, arrival: int) -> None:
+        """Keep which files an event refers to, as soon as its case has it, be it parked; a refused one makes no step.
+        Whose event it was is kept as well: what somebody knows the digest of need not be his."""
+        for sha256 in files_of(data) if result.steps else ():
+            key = sha256, body.event.subject, body.principal
+            self.references.setdefault(key, ReferenceRow(*key, arrival))
 
     def come_up_later(self, case: Case, partition: int, due: int | None) -> None:
         """A case comes up at another instant, and nothing else becomes of it."""

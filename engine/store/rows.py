@@ -194,6 +194,26 @@ LETTER_TEXTS = {
 text within the limits of the envelope is never cut, and the sealed bytes have all of it."""
 
 
+class FileRow(Struct):
+    """A file that is kept, as one principal has sent it. `sent_at`: ms UTC, when it did so or named it again, last."""
+
+    sha256: str
+    principal: str
+    size: int
+    media: str
+    sent_at: int
+
+
+class ReferenceRow(Struct):
+    """A case refers to a file, by the event of a principal; empty: of the engine's own. `erased`: its words were."""
+
+    sha256: str
+    case_id: str
+    principal: str
+    at: int
+    erased: bool = False
+
+
 class SealedRow(Struct):
     """A sealed body, under its token, and the case that it is about."""
 

@@ -669,3 +669,29 @@ Index(
     sqlite_where=text("number = 0"),
     postgresql_where=text("number = 0"),
 )
+
+files = Table(
+    "files",
+    metadata,
+    _key("sha256"),
+    _key("principal"),  # who has sent all of it
+    _big("size"),
+    _text("media"),  # its type, by content
+    _big("sent_at"),  # when it was sent, or named again, last
+    sqlite_with_rowid=False,
+)
+"""Photos and other files that are kept, a row for each principal that has sent one. Their bytes lie in a store."""
+Index("files_sent", files.c.sent_at, files.c.sha256)
+
+file_references = Table(
+    "file_references",
+    metadata,
+    _key("sha256"),
+    _key("case_id"),
+    _key("principal"),  # whose event says so; empty: the engine's own, who needs to prove nothing
+    _big("at"),  # arrival
+    Column("erased", Boolean, nullable=False, server_default=false()),  # the words of the case were
+    sqlite_with_rowid=False,
+)
+"""Which cases refer to which files, of evidence that names no address."""
+Index("file_references_case", file_references.c.case_id, file_references.c.sha256)

@@ -11,6 +11,7 @@ from engine.store import archives, exports, incident_queries
 from engine.store.database import Connection
 from engine.store.rows import StepRow
 from engine.views import past
+from engine.views.case_files import CaseFile, files_of_case
 from engine.views.incident_list import ArchivedCase, IncidentHead, archived_case, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names
 from engine.views.present import Present, Reading, reading_of
@@ -156,6 +157,7 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     own: dict[str, Any] | None  # what only cases of its kind keep
     parked: list[ParkedEvent]
     history: list[HistoryStep]
+    files: list[CaseFile]  # to which its evidence refers, as they are now
     names: dict[str, str]  # of the posts, departments and grids in the history, by their codes
     as_of: str
     reading: Reading
@@ -197,10 +199,12 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
             remedy = f"ask for an instant after {names.instant(begun)}"
             raise BadQuestion("at", "no report of this case had arrived by then", remedy)
     rules = policies.get(connection, case.policy) if case.policy else names.register
-    return shown_case(case, steps, names, rules, here)
+    return shown_case(case, steps, names, rules, here, files_of_case(connection, id_, steps))
 
 
-def shown_case(case: Case, steps: list[StepRow], names: Names, rules: Policy, here: Present) -> IncidentDetail:
+def shown_case(
+    case: Case, steps: list[StepRow], names: Names, rules: Policy, here: Present, files: list[CaseFile]
+) -> IncidentDetail:
     """A case with all that is shown of it, as of an instant."""
     now = here.at
     return IncidentDetail(
@@ -240,6 +244,7 @@ def shown_case(case: Case, steps: list[StepRow], names: Names, rules: Policy, he
             for early in case.parked
         ],
         history=(history := [history_step(step, names) for step in steps]),
+        files=files,
         as_of=names.instant(now),
         reading=here.kind,
         names=dict(named_in([(step.cause.actor, step.facts) for step in history], names)),

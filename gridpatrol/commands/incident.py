@@ -166,6 +166,9 @@ def erase_incident(incident: str, database: str | None, as_json: bool) -> None:
     if as_json:
         options.print_json(erased)
     else:
-        click.echo(f"{incident}: erased what was sealed of {erased.events} events and {erased.letters} dead letters")
+        files = f", and {erased.files} files" if erased.files else ""
+        click.echo(
+            f"{incident}: erased what was sealed of {erased.events} events and {erased.letters} dead letters{files}"
+        )
         if erased.left:
             options.say(f"Not all of it is gone yet: {erased.left}.")

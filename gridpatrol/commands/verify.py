@@ -27,6 +27,7 @@ from gridpatrol import options
 from gridpatrol.options import say
 from gridpatrol.render.progress import progress
 from gridpatrol.run.closed_years import snapshot
+from gridpatrol.run.kept_files import missing
 from gridpatrol.run.wiring import reading, settings_of, shown, whole_log
 
 PER_RECORD = 1000
@@ -63,9 +64,10 @@ def command(
 ) -> None:
     """Recompute incidents, figures, outcomes and alerts from the facts, and compare. Works while a server runs.
 
-    Packs, records, outcomes of events and dead letters are held against each other as well. That shows damage and edits
-    that were made in one place. It does not show what decides nothing twice: an edit within the data of a record, an
-    instant moved to another record's, a letter of bytes that never entered the log, a sealed text.
+    Packs, records, outcomes of events and dead letters are held against each other as well, and files that were sent
+    are looked for, by their names and sizes. That shows damage and edits that were made in one place. It does not show
+    what decides nothing twice: an edit within the data of a record, an instant moved to another record's, a letter of
+    bytes that never entered the log, a sealed text.
 
     With --replay the log is decided again by this release, in a database beside that is removed afterwards, and every
     fact, incident, outcome of an event, letter, clock and pack is compared: an edit shows unless it was made in the log
@@ -93,6 +95,7 @@ def command(
             live = True  # a server works on it right now: consumers may be some steps behind
         with progress("verifying", None) as show:
             found = verify.verify(opened, show, live=live, snapshot=snapshot(settings))
+        found += missing(settings, opened)
         if replay:
             found += replay_beside(settings, opened, log, expect, folder)
         with opened.begin() as connection:

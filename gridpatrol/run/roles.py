@@ -36,6 +36,7 @@ from gridpatrol import collector, options
 from gridpatrol.run import supervision
 from gridpatrol.run.channels import channels_of
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
+from gridpatrol.run.kept_files import keeping
 from gridpatrol.run.wiring import chores, consumer_of_alerts, read_pack
 from schemas.topics import Topics
 from workflows.policy.model import digest
@@ -93,6 +94,7 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         stack.callback(inbox.close)
         principals = PrincipalChanges(Principals(settings.principals))
         engine = Engine(database, settings, (), counters, [lease.keep, principals], inbox)
+        engine.chores = [*engine.chores, *stack.enter_context(keeping(settings, database, counters, engine.wall))]
         install_first(settings, database, engine, inbox)
         writer = Gateway(engine)
         writer.start()

@@ -31,6 +31,7 @@ from engine.writer import Writer
 from gridpatrol import collector
 from gridpatrol.run.channels import channels_of
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
+from gridpatrol.run.kept_files import keeping
 from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
 log = logging.getLogger(__name__)
@@ -121,15 +122,16 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
     with writing(settings, Counters()) as engine:
         engine.database.check_pages(CHECKED_BYTES)
         prepare(engine)
-        engine.chores = [*engine.chores, PrincipalChanges(Principals(settings.principals))]
-        writer = Writer(engine)
-        collector.spare()
-        writer.start()
-        try:
-            with channels_of(settings, engine.database, engine.counters, leased=False):
-                yield writer
-        finally:
-            writer.stop()
+        with keeping(settings, engine.database, engine.counters, engine.wall) as keepers:
+            engine.chores = [*engine.chores, PrincipalChanges(Principals(settings.principals)), *keepers]
+            writer = Writer(engine)
+            collector.spare()
+            writer.start()
+            try:
+                with channels_of(settings, engine.database, engine.counters, leased=False):
+                    yield writer
+            finally:
+                writer.stop()
 
 
 def _serve(
