@@ -82,7 +82,13 @@ def fitting(trigger: str, case: Case, now: int) -> Iterator[dict[str, Any]]:
             yield {"reason": "authority"}
         case "incident.merged":
             yield {"into": subject(number=2)}
-        case "incident.suspended":
+        case "extension.requested":
+            later = instant(now + 90 * DAY)
+            yield from ({"clock": clock.name, "due": later, "reason": "weather"} for clock in case.clocks)
+        case "extension.granted" | "extension.refused":
+            yield from ({"clock": made.clock} for made in case.proposals)
+            yield example
+        case "incident.suspended" | "suspension.requested":
             yield example | {"until": instant(now + 30 * DAY)}
         case "department.arrived":
             yield {"department": "WY-URBAN"}
