@@ -179,6 +179,7 @@ class Kind(Struct, frozen=True):
     """What the contract has of one kind of case: events by trigger, facts that only it tells, and what it keeps.
 
     `sends` has by trigger what only other cases of the home say to it, never people: the door refuses such a type.
+    `words` has the values of which members of its events take one, with what they say in Chinese and in English.
     """
 
     name: str
@@ -186,3 +187,4 @@ class Kind(Struct, frozen=True):
     facts: tuple[type[Fact], ...] = ()
     own: type[Own] | None = None
     sends: dict[str, type[EventData]] = field(default_factory=dict)
+    words: dict[str, tuple[str, str]] = field(default_factory=dict)

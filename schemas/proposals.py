@@ -72,3 +72,5 @@ SUSPENSIONS = {
 }
 PROPOSALS = {**EXTENSIONS, **SUSPENSIONS}
 """The events by trigger, for kinds of case whose work can be put off. A pack may do without either of the two."""
+WORDS_OF_PROPOSALS = {"weather": ("天气", "weather")}
+"""The grounds that no other event names."""

@@ -1,7 +1,7 @@
 """The words, in Chinese and in English, for values that events name: sources, outcomes, reasons, why one is refused.
 
 Apps offer them to people, and stories of cases are told in them. `CHOICES` says which member of which event takes which
-values. What stands in no table stands for itself.
+values. The words of what only one kind of case says stand with it; what stands nowhere stands for itself.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from enum import EnumMeta
 from msgspec import inspect
 
 from schemas.events import EVENT_TYPES
+from schemas.kinds import KINDS
 from schemas.refusals import Reason
 
 SOURCES = {
@@ -24,47 +25,7 @@ SOURCES = {
     "transfer": ("移交", "transferred"),
 }
 """Who found a problem."""
-WORDS = {
-    "effective": ("劝阻有效", "dissuasion was effective"),
-    "ineffective": ("劝阻无效", "dissuasion was in vain"),
-    "impossible": ("无法劝阻", "nobody could be dissuaded"),
-    "solved": ("已解决", "solved"),
-    "unsolved": ("未解决", "unsolved"),
-    "authority": ("权限不足", "beyond our authority"),
-    "coordination": ("需协调", "needs coordination"),
-    "cross_boundary": ("跨界", "crosses a boundary"),
-    "timeout": ("超时", "timed out"),
-    "not_our_duty": ("非本单位职责", "not our duty"),
-    "not_our_area": ("非本辖区", "not our area"),
-    "insufficient": ("材料不足", "not enough to go on"),
-    "wrong_category": ("类别有误", "wrong category"),
-    "season": ("季节", "season"),
-    "funds": ("资金", "funds"),
-    "engineering": ("工程", "engineering"),
-    "dispute": ("争议", "dispute"),
-    "weather": ("天气", "weather"),
-    "other": ("其他", "other"),
-    "extension": ("延期", "extension"),
-    "suspension": ("挂账", "suspension"),
-    "released": ("轮到处理", "its turn came"),
-    "expired": ("等待超时", "waited in vain"),
-    "overtaken": ("已过时", "overtaken"),
-}
-"""Outcomes and reasons that stories of cases tell in words."""
-OFFERED = {
-    "not_found": ("现场未发现", "nothing was found there"),
-    "duplicate": ("重复上报", "reported twice"),
-    "out_of_scope": ("不属受理范围", "out of scope"),
-    "unfounded": ("情况不实", "unfounded"),
-    "unsolvable": ("无法解决", "cannot be solved"),
-    "policy": ("政策原因", "by policy"),
-    "transferred": ("已移交", "handed over elsewhere"),
-    "error": ("录入有误", "entered by mistake"),
-    "leave": ("请假", "on leave"),
-    "illness": ("病假", "ill"),
-    "emergency": ("应急任务", "an emergency"),
-    "other_orders": ("另有任务", "other orders"),
-    "no_signal": ("无信号", "no signal"),
+OF_EVIDENCE = {
     "near": ("近景", "near view"),
     "far": ("远景", "far view"),
     "reference": ("参照物", "with a point of reference"),
@@ -74,7 +35,22 @@ OFFERED = {
     "video": ("视频", "video"),
     "audio": ("录音", "audio"),
 }
-"""Values besides that people choose from."""
+"""What a photo or a file shows."""
+TOLD = {
+    "timeout": ("超时", "timed out"),
+    "released": ("轮到处理", "its turn came"),
+    "expired": ("等待超时", "waited in vain"),
+    "overtaken": ("已过时", "overtaken"),
+    "extension": ("延期", "extension"),
+    "suspension": ("挂账", "suspension"),
+}
+"""What only facts say."""
+WORDS: dict[str, tuple[str, str]] = {
+    **OF_EVIDENCE,
+    **TOLD,
+    **{value: words for kind in KINDS for value, words in kind.words.items()},
+}
+"""Outcomes and reasons, of all kinds of case, and what evidence shows."""
 REFUSED = {
     Reason.UNDECODABLE: ("无法解析", "cannot be read"),
     Reason.INVALID: ("内容不合规范", "breaks the contract"),

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from schemas.events import EVENTS, OLDER_NAMES
 from schemas.messages import Words
-from schemas.value_words import OFFERED, REFUSED, SOURCES, WORDS
+from schemas.value_words import REFUSED, SOURCES, WORDS
 from workflows.clocks.limits import limit_text
 from workflows.definitions import CLOCKS, DEFINITIONS
 from workflows.policy.index import Policy
@@ -45,7 +45,7 @@ def phone_words(register: Policy) -> PhoneWords:
         clocks=both(CLOCKS),
         limits={limit_text(limit): Words(limit_text(limit), limit_text(limit, "en")) for limit in limits},
         sources=both(SOURCES),
-        values=both(WORDS | OFFERED),
+        values=both(WORDS),
         refusals=both({reason.value: words for reason, words in REFUSED.items()}),
     )
 

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from functools import lru_cache
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from engine.policies import Policies
 from engine.principals import Principal
@@ -50,9 +50,12 @@ class ActivePack(Struct, frozen=True, kw_only=True):
 
 
 class Readable(Struct, frozen=True):
-    """What a principal may read beside what every speaker may: everything, or nothing."""
+    """What a principal may read beside what every speaker may: everything, what its own posts have to do with, the
+    subtrees of some grids, or nothing of these."""
 
     everything: bool
+    own: bool = False
+    grids: list[str] = field(default_factory=list)
 
 
 class Me(Struct, frozen=True, kw_only=True):
@@ -96,7 +99,7 @@ def me(
         principal=principal.name,
         asks_token=asks_token,
         rights=[right for right in ("actors", "reads", "operator") if principal.has(right)],
-        reads=Readable(everything=principal.reads),
+        reads=readable(principal),
         actors=[*sorted(principal.codes), *principal.patterns],
         post_count=len(codes),
         posts=[speaking_post(names, register.posts[code], now) for code in page],
@@ -114,6 +117,11 @@ def me(
         ),
         as_of=names.instant(now),
     )
+
+
+def readable(principal: Principal) -> Readable:
+    """What the file of principals lets one read."""
+    return Readable(everything=principal.reads is True)
 
 
 def speaking_post(names: Names, post: Post, now: int) -> SpeakingPost:

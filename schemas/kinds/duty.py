@@ -145,4 +145,13 @@ DUTY = Kind(
     facts=FACTS,
     own=Duty,
     sends={"duty.owed": Owed, "duty.void": EventData},
+    words={
+        "leave": ("请假", "on leave"),
+        "illness": ("病假", "ill"),
+        "weather": ("天气", "weather"),
+        "emergency": ("应急任务", "an emergency"),
+        "other_orders": ("另有任务", "other orders"),
+        "no_signal": ("无信号", "no signal"),
+        "other": ("其他", "other"),
+    },
 )

@@ -22,7 +22,7 @@ from schemas.members import (
     Source,
     UnitCode,
 )
-from schemas.proposals import PROPOSALS
+from schemas.proposals import PROPOSALS, WORDS_OF_PROPOSALS
 from schemas.samples import LATER, OTHER, PHOTO
 
 
@@ -244,5 +244,33 @@ INCIDENT = Kind(
         "incident.withdrawn": EventType(Withdrawn, "撤回", {}),
         "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}),
         **PROPOSALS,
+    },
+    words={
+        "effective": ("劝阻有效", "dissuasion was effective"),
+        "ineffective": ("劝阻无效", "dissuasion was in vain"),
+        "impossible": ("无法劝阻", "nobody could be dissuaded"),
+        "solved": ("已解决", "solved"),
+        "unsolved": ("未解决", "unsolved"),
+        "authority": ("权限不足", "beyond our authority"),
+        "coordination": ("需协调", "needs coordination"),
+        "cross_boundary": ("跨界", "crosses a boundary"),
+        "not_our_duty": ("非本单位职责", "not our duty"),
+        "not_our_area": ("非本辖区", "not our area"),
+        "insufficient": ("材料不足", "not enough to go on"),
+        "wrong_category": ("类别有误", "wrong category"),
+        "season": ("季节", "season"),
+        "funds": ("资金", "funds"),
+        "engineering": ("工程", "engineering"),
+        "dispute": ("争议", "dispute"),
+        "other": ("其他", "other"),
+        "not_found": ("现场未发现", "nothing was found there"),
+        "duplicate": ("重复上报", "reported twice"),
+        "out_of_scope": ("不属受理范围", "out of scope"),
+        "unfounded": ("情况不实", "unfounded"),
+        "unsolvable": ("无法解决", "cannot be solved"),
+        "policy": ("政策原因", "by policy"),
+        "transferred": ("已移交", "handed over elsewhere"),
+        "error": ("录入有误", "entered by mistake"),
+        **WORDS_OF_PROPOSALS,
     },
 )

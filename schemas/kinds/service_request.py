@@ -23,5 +23,8 @@ TRIGGERS = (
 )
 
 SERVICE_REQUEST = Kind(
-    name="service_request", sends=MERGING, events={trigger: INCIDENT.events[trigger] for trigger in TRIGGERS}
+    name="service_request",
+    sends=MERGING,
+    events={trigger: INCIDENT.events[trigger] for trigger in TRIGGERS},
+    words=INCIDENT.words,
 )

@@ -18,10 +18,11 @@ from engine.packs import shipped as shipped_packs
 from engine.views.phone_pack import MOST_GRIDS, MOST_POINTS, MOST_POSTS, PhonePack, pack_of_day
 from schemas import facts
 from schemas.coordinates import in_units
+from schemas.kinds import KINDS
 from schemas.kinds.incident import ReportSubmitted
 from schemas.members import Position, Source
 from schemas.refusals import Reason
-from schemas.value_words import CHOICES, OFFERED, REFUSED, SOURCES, WORDS
+from schemas.value_words import CHOICES, REFUSED, SOURCES, WORDS
 from tests.support.builders import BARE, HOTLINE, LEAF, MEMBER, Story, at, changed, shipped, weiyang
 from workflows.birth import Placed, home_around, place
 from workflows.definitions import DEFINITIONS
@@ -126,9 +127,11 @@ def test_what_a_post_may_say_is_what_the_rules_let_it_say() -> None:
 
 
 def test_every_value_that_people_choose_and_every_reason_has_its_words() -> None:
-    known = {*SOURCES, *WORDS, *OFFERED, *DEFINITIONS}
+    known = {*SOURCES, *WORDS, *DEFINITIONS}
     chosen = {value for found in CHOICES.values() for values in found.values() for value in values}
     assert chosen <= known and len(CHOICES) > 8
+    for kind in KINDS:  # a value that two kinds have says the same in both
+        assert kind.words.items() <= WORDS.items(), kind.name
     assert set(REFUSED) == set(Reason)
     assert CHOICES["gridpatrol.evidence.added.v1"]["evidence[].kind"]
     words = pack_of_day(weiyang(), (MEMBER,), DAY).words
