@@ -30,7 +30,7 @@ ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
 REALM = 'Bearer realm="gridpatrol"'
 LACKS: dict[Right, str] = {
     "actors": "publish: no post is listed under its `actors`",
-    "reads": "read incidents, alerts and figures: it has no `reads = true`",
+    "reads": "read incidents, alerts and figures: its `reads` is false or missing",
     "operator": "operate: it has no `operator = true`",
 }
 """What a principal without a right may not do, and why."""
@@ -112,11 +112,14 @@ def token_in(authorization: str) -> str:
 
 def still_has(connection: ASGIConnection[Any, Any, Any, Any], right: Right) -> bool:
     """Whether the token of a request that takes long still stands for a principal with a right."""
-    principals = _principals(connection)
-    if not principals.asked:
-        return True
-    principal = principals.of_token(token_of(connection))
+    principal = principal_now(connection)
     return principal is not None and principal.has(right)
+
+
+def principal_now(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+    """Who speaks in a request that takes long, as it is known now; None: its token is known no more."""
+    principals = _principals(connection)
+    return principals.of_token(token_of(connection)) if principals.asked else LOCAL
 
 
 def needs(right: Right) -> Guard:

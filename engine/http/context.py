@@ -15,11 +15,13 @@ from engine.clock import now_ms
 from engine.http.problems import Problem, busy, doubted
 from engine.http.watching import Watch
 from engine.policies import Policies
-from engine.principals import Principals
+from engine.principals import Principal, Principals
 from engine.quotas import Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
+from engine.views.readers import readable_by
 from engine.writer import Writer
+from workflows.reading import Readable
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,14 @@ class DoorContext:
                 return question(connection)
 
         return await self.aside(ask)
+
+    async def read_as(self, principal: Principal, question: Callable[[Connection, Readable], T]) -> T:
+        """Answer a question of a principal from one snapshot of the database: with what it reads."""
+
+        def ask(connection: Connection) -> T:
+            return question(connection, readable_by(connection, self.policies, principal, self.now()))
+
+        return await self.read(ask)
 
     def check_open(self) -> None:
         """Refuse to take anything while it could not become durable."""

@@ -1,13 +1,14 @@
 """Looking at cases: the list of incidents, and one case in full."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
+from engine.principals import Principal
 from engine.views import incident_list
 from engine.views.incident_detail import IncidentDetail, incident_detail
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
@@ -78,6 +79,7 @@ OPEN = {"true": True, "false": False, "all": None}
 
 @get("/v1/incidents", response_class=Listing, summary="The overdue desk: cases by what falls due", tags=["incidents"])
 async def list_incidents(
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     search: Search = "",
     definition: Definition = "",
@@ -96,8 +98,9 @@ async def list_incidents(
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> IncidentPage:
-    """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page, with all other parameters
-    as they were. `as_of` is the instant that the answer is of, and `reading` says which one that is."""
+    """Cases that the principal reads, the next deadline first. `next` of the answer is the `cursor` of the next page,
+    with all other parameters as they were. `as_of` is the instant that the answer is of, and `reading` says which one
+    that is."""
     question = IncidentQuestion(
         search=search,
         definition=definition,
@@ -117,15 +120,22 @@ async def list_incidents(
         cursor=cursor,
     )
     now = context.now()
-    return await context.read(lambda connection: incident_page(connection, context.policies, question, now))
+    policies = context.policies
+    return await context.read_as(
+        request.user, lambda connection, readable: incident_page(connection, policies, question, now, readable)
+    )
 
 
 @get("/v1/incidents/{id:str}", summary="One case in full", tags=["incidents"])
-async def show_incident(context: NamedDependency[DoorContext], id: Id, at: ShownAt = "") -> IncidentDetail:
+async def show_incident(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], id: Id, at: ShownAt = ""
+) -> IncidentDetail:
     """State, owner, clocks with what is left of them, what may be said next and by whom, and the whole history; or all
-    of it as it was known at an instant."""
-    now = context.now()
-    return await context.read(lambda connection: incident_detail(connection, context.policies, id, now, at))
+    of it as it was known at an instant. One that the principal does not read is answered as if there were none."""
+    now, policies = context.now(), context.policies
+    return await context.read_as(
+        request.user, lambda connection, readable: incident_detail(connection, policies, id, now, at, readable)
+    )
 
 
 ROUTES = [list_incidents, show_incident]

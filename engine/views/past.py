@@ -62,6 +62,7 @@ def fits(case: Case, filters: Filters) -> bool:
         not filters.states or row.state in filters.states,
         filters.category in ("", row.category),
         filters.group in ("", row.grp),
+        filters.readable.reads_case(case),
     ]
     if holder is not None and holder.department:
         asked.append(row.holder != "" and (row.holder_department == holder.department or row.holder == holder.post))
