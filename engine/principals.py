@@ -139,6 +139,19 @@ def reads_of(written: Written | dict[str, Written], where: str) -> Reads:
     return Reads(found.pop(USUAL, NOTHING), tuple(sorted(found.items())))
 
 
+def as_written(reads: Reads) -> Written | dict[str, Written]:
+    """A reach as the file has it; of a person's by its role, `role`."""
+    usual = _written(reads.usual)
+    return {USUAL: usual, **{kind: _written(reach) for kind, reach in reads.kinds}} if reads.kinds else usual
+
+
+def _written(reach: Reach) -> Written:
+    if reach.everything or not reach:
+        return reach.everything
+    words = [*(["role"] if reach.supervised else [OWN] if reach.own else []), *reach.grids]
+    return words[0] if words in ([OWN], ["role"]) else words
+
+
 def _reach(written: Written, where: str) -> Reach:
     if isinstance(written, bool):
         return EVERYTHING if written else NOTHING
@@ -175,8 +188,12 @@ class Principals:
     def of_token(self, token: str) -> Principal | None:
         """The principal of a token. It is looked up by its digest, so the time taken may tell something of a digest,
         and nobody can choose the digest of what he sends."""
+        return self.of_digest(digest_of(token))
+
+    def of_digest(self, digest: str) -> Principal | None:
+        """The principal whose token has this digest."""
         self._refresh()
-        return self._tokens.get(digest_of(token))
+        return self._tokens.get(digest)
 
     def named(self, name: str) -> Principal | None:
         """The principal of a name, as a topic or a record has it."""

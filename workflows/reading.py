@@ -192,3 +192,22 @@ def resolve(who: str, reads: Reads, posts: Collection[Post], register: Policy, a
         return Sight(reach.everything, tuple(prefixes), own if reach.own else Units())
 
     return Readable(who, sight(reads.usual), {kind: sight(reach) for kind, reach in reads.kinds})
+
+
+class WordRights(NamedTuple):
+    """What a post reads of what people wrote to a case: the words, and identity and contact among them (R14)."""
+
+    words: bool
+    contact: bool
+
+
+def word_rights(post: Post, case: Case, register: Policy, at: int) -> WordRights:
+    """Words are read by the posts on a case's way and by those that supervise it from above; contact by its owner, who
+    handles it, and who supervises."""
+    own, owner = units_of([post], register, at), case.owner
+    owns = post.code in (case.post, case.handled_by) or (not case.post and owner.grid in own.grids)
+    leads = owner.department in own.departments
+    above = {*case.path, *(register.path(owner.grid) if owner.grid in register.grids else ())}
+    over = supervises(post, register) and not above.isdisjoint(grids_of(post, register, at))
+    contact = owns or leads or over
+    return WordRights(contact or own.meets(on_the_way(case)), contact)

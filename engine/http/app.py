@@ -13,7 +13,19 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from engine.http import alerts, duties, events, health, incidents, notices, openapi, operator, performance
+from engine.http import (
+    alerts,
+    duties,
+    events,
+    health,
+    incidents,
+    notices,
+    openapi,
+    operator,
+    people,
+    performance,
+    words,
+)
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, proper
 from engine.http.context import DoorContext
@@ -31,8 +43,11 @@ UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (known, events.ROUTES),
-    (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
-    (needs("operator"), operator.ROUTES),
+    (
+        needs("reads"),
+        [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
+    ),
+    (needs("operator"), [*operator.ROUTES, *people.ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]
 ROUTES = [*UNGUARDED, *BEHIND_GUARDS]

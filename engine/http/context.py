@@ -14,8 +14,9 @@ from typing import TypeVar
 from engine.clock import now_ms
 from engine.http.problems import Problem, busy, doubted
 from engine.http.watching import Watch
+from engine.people import PrincipalsAndPeople
 from engine.policies import Policies
-from engine.principals import Principal, Principals
+from engine.principals import Principal
 from engine.quotas import Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
@@ -51,7 +52,9 @@ class DoorContext:
         self.settings: Settings = writer.engine.settings
         self.counters = writer.engine.counters
         self.policies = Policies()
-        self.principals = Principals(self.settings.principals)
+        self.principals = PrincipalsAndPeople(self.settings.principals, database)
+        if self.principals.asked:
+            writer.engine.chores = (*writer.engine.chores, self.principals.people)
         self.quotas = Quotas()
         self.watch = Watch(self.counters, self.settings, self.principals)
         self.shut = shut
