@@ -176,7 +176,7 @@ def each_read(connection: Connection, wanted: Filters, order: Order, size: int) 
     after, full = order.after, True
     while full:
         rows = incident_queries.read_page(connection, wanted, order.column, order.descending, after, size)
-        full = len(rows) == size and not wanted.readable.whole
+        full = len(rows) == size
         for after, body in rows:
             case = cases.decode(body)
             if wanted.readable.reads_case(case):
