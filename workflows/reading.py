@@ -6,7 +6,9 @@
    owes, who handled it, and who holds it or has held it. Of a case that is one post's work the grid has no part.
 3. An alert or a notice has to do with the posts that it tells, a duty with the post that owes it, a figure with the
    unit that it is of.
-4. A role supervises at the levels at which the roles table lets it order deadlines from above (M58).
+4. A role supervises at the levels at which the roles table lets it order deadlines from above (M58). It directs where
+   it may give cases to others by where they lie (统一调度指挥, M55). Chiefs, and posts that do either, read the subtree
+   of their grid where a reach says so.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,6 +17,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from schemas.events import OF_ANY_CASE, DeadlineOrdered
+from schemas.kinds.incident import INCIDENT, Reassigned
 from workflows.case import Case
 from workflows.permissions import grids_of
 from workflows.policy.index import Policy
@@ -22,8 +25,10 @@ from workflows.policy.model import Post
 
 SUPERVISING = next(trigger for trigger, event in OF_ANY_CASE.items() if event.data is DeadlineOrdered)
 """The trigger by which a role supervises (对处置时限、处置过程进行监督, M58)."""
-ALL, OWN = "all", "own"
-"""Words for a reach, beside codes of grids."""
+DIRECTING = next(trigger for trigger, event in INCIDENT.events.items() if event.data is Reassigned)
+"""The trigger by which a role directs."""
+OWN = "own"
+"""The word for a reach of what the posts of a principal have to do with, beside codes of grids."""
 
 
 class Reach(Struct, frozen=True):
@@ -110,8 +115,11 @@ def supervises(post: Post, register: Policy) -> bool:
 
 
 def reads_subtree(post: Post, register: Policy) -> bool:
-    """Whether a post reads the subtree of its grid by its role: a chief, or one that supervises."""
-    return post.role == "chief" or supervises(post, register)
+    """Whether a post reads the subtree of its grid by its role: a chief, or one that supervises or directs."""
+    grid = register.grids.get(post.grid)
+    rows = register.role_rows_at(grid.level, DIRECTING, post.role) if grid is not None else []
+    directs = any(row.scope in ("above", "place") for row in rows)
+    return post.role == "chief" or directs or supervises(post, register)
 
 
 class Sight(NamedTuple):

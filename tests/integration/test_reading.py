@@ -19,6 +19,8 @@ from engine import principals
 from engine.clock import now_ms
 from engine.http.app import create_app
 from engine.inbox import Submission
+from engine.operations import tokens
+from engine.operations.tokens import PersonWanted
 from engine.principals import digest_of, new_token
 from engine.runtime import Engine
 from engine.store import alerts, incident_queries, notices
@@ -28,15 +30,19 @@ from engine.store.incident_queries import Filters
 from engine.store.notices import NoticeRow
 from engine.views.incident_list import each_read
 from engine.views.past import Order, past_page
+from gridpatrol.render.who_may import WAYS, situations
 from lab.parts.postgres import fresh_database
 from schemas.facts import Unit
+from schemas.kinds.duty import Duty
 from tests.integration.test_door import problem, report
 from tests.integration.test_door_principals import rewritten
 from tests.integration.test_incident_queries import NOW, case, clock, write
-from tests.support.builders import HOTLINE, HOUR, MEMBER, STREET, event, subject, weiyang
+from tests.support.builders import HOTLINE, HOUR, MEMBER, OPERATOR, STREET, event, shipped, subject, weiyang
 from tests.support.examples import examples
 from tests.support.serving import Served, prepared, served, tell, wait_until
+from tests.unit.test_who_may import printed
 from workflows.case import Case, Holding, Owner
+from workflows.definitions import DEFINITIONS
 from workflows.reading import Reach, Readable, Reads, path_of, resolve
 
 POSTS = [HOTLINE, MEMBER, STREET, "WY-CHIEF", "XA-CHIEF", "WY-EPB-H", "WY-URBAN-H", "WY02-CHIEF", "WY02-01-MEMBER"]
@@ -407,3 +413,37 @@ def test_past_pages_ask_the_same_predicate(filled: Database) -> None:
     with filled.read() as connection:
         found = past_page(connection, wanted, Order("id", False, None), 500)
     assert all(readable.reads_case(each) for _, each in found)
+
+
+# ---- cell by cell -------------------------------------------------------------------------------------------
+
+
+def test_the_door_shows_what_the_table_marks_and_nothing_else(sqlite_url: str, tmp_path: Path) -> None:
+    """Every line of docs/who-may.md, asked by a person of that post: the case, its words, contact among them."""
+    file, wrong, asked_for = rewritten(tmp_path / "principals.toml", ""), list[str](), 0
+    with prepared(sqlite_url, principals=str(file)) as engine:
+        lines = [
+            each for kind in DEFINITIONS.values() if kind.listed != "never" for each in situations(shipped(), kind)
+        ]
+        for number, line in enumerate(lines):
+            duty = line.case.definition == "duty"
+            line.case.id, line.case.policy = subject(weiyang().home(line.case.path[-1]), 1000 + number), weiyang().hash
+            line.case.state, line.case.own = ("owed", Duty("PATROL", 20260302)) if duty else ("handling", None)
+        write(engine.database, *(line.case for line in lines))
+        posts = sorted({line.post.code for line in lines})
+        given = {post: tokens.add(engine, PersonWanted(post), OPERATOR).token for post in posts}
+        with served(engine) as running:
+            for line in lines:
+                case, head = line.case, {"Authorization": f"Bearer {given[line.post.code]}"}
+                shown = running.client.get(f"/v1/incidents/{case.id}", headers=head)
+                words = running.client.get(f"/v1/incidents/{case.id}/words", headers=head)
+                assert shown.status_code in (200, 404) and words.status_code in (200, 403, 404), words.text
+                contact = words.status_code == 200 and words.json()["contact"]
+                reads = shown.status_code == 200, words.status_code == 200, contact
+                asked_for += 1
+                role, level = line.post.role, str(line.level)
+                marks = printed()[case.definition, role, level, WAYS[line.stands]][1]
+                if tuple(mark == "✓" for mark in marks) != reads:
+                    wrong.append(f"{case.definition} {role} {level} {line.stands}: {marks} but {reads}")
+    assert not wrong, "\n".join(wrong)
+    assert asked_for == len(printed())

@@ -67,7 +67,8 @@ def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def _door(url: str, file: str) -> Iterator[Served]:
     with prepared(url, principals=file) as engine:
         then = now_ms() - HOUR
-        told: dict[str, Any] = {"description": DUST, "reporter_name": NAME, "reporter_contact": PHONE, "nickname": {"of": NAME}}
+        told: dict[str, Any] = {"description": DUST, "nickname": {"of": NAME}}
+        told |= {"reporter_name": NAME, "reporter_contact": PHONE}
         for number, case in enumerate((CASE, ERASED)):
             assert tell(engine, report(case, then, **told), then) == "done"
             said = event("comment.added", STREET, then + 1000, case=case, id=f"c{number}", text="seen", note="twice")

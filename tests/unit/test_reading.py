@@ -105,12 +105,13 @@ def test_a_kind_may_have_a_reach_of_its_own():
     assert not reads(CITY, DUTY, EVERYTHING, duty=NOTHING) and reads(CITY, CASE, EVERYTHING, duty=NOTHING)
 
 
-def test_chiefs_and_those_who_supervise_read_the_subtree_of_their_grid():
+def test_chiefs_and_those_who_supervise_or_direct_read_the_subtree_of_their_grid():
     register = weiyang()
     subtree = {(p.role, register.grids[p.grid].level) for p in register.posts.values() if reads_subtree(p, register)}
     assert subtree == {
         *(("chief", level) for level in (1, 2, 3, 4)),
         *(("office", level) for level in (1, 2)),
+        ("dispatcher", 2),  # it directs
         ("supervisor", 2),
         *(("sponsor", level) for level in (3, 4)),
     }
