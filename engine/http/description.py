@@ -204,7 +204,7 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     name = handler.handler_name
     if name in PUBLISHING:
         statuses = [200, 202]
-    text = {200: "The answer.", 201: "Made.", 202: "Taken, and durable; what comes of it is decided in its turn."}
+    text = {200: "The answer.", 202: "Taken, and durable; what comes of it is decided in its turn."}
     found: dict[str, Any] = {
         str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
     }

@@ -53,7 +53,7 @@ def person_line(row: people.PersonRow) -> PersonLine:
     return PersonLine(row.name, row.post, as_written(person_of(row).reads), row.issued_at, row.expires_at, row.ended)
 
 
-@post("/v1/operator/people", status_code=201, tags=["operator"], summary="Give a person a token for a post")
+@post("/v1/operator/people", status_code=200, tags=["operator"], summary="Give a person a token for a post")
 async def add_person(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[PersonWanted]
 ) -> Issued:
@@ -63,7 +63,7 @@ async def add_person(
     return await act(context, lambda engine: tokens.add(engine, data, operator))
 
 
-@post("/v1/operator/people/{code:str}/tokens", status_code=201, tags=["operator"], summary="Rotate a token")
+@post("/v1/operator/people/{code:str}/tokens", status_code=200, tags=["operator"], summary="Rotate a token")
 async def rotate_token(
     request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],

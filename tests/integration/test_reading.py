@@ -30,7 +30,7 @@ from engine.store.incident_queries import Filters
 from engine.store.notices import NoticeRow
 from engine.views.incident_list import each_read
 from engine.views.past import Order, past_page
-from gridpatrol.render.who_may import WAYS, situations
+from gridpatrol.render.permissions import WAYS, situations
 from lab.parts.postgres import fresh_database
 from schemas.facts import Unit
 from schemas.kinds.duty import Duty

@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 
 from gridpatrol.render import readme
-from gridpatrol.render.who_may import WAYS, Situation, situations, triggers_of
+from gridpatrol.render.permissions import WAYS, Situation, situations, triggers_of
 from schemas.events import EVENTS
 from schemas.kinds.duty import Duty
 from schemas.refusals import Reason

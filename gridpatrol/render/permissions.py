@@ -148,7 +148,7 @@ def lines(kind: Definition, register: Policy) -> list[tuple[str, ...]]:
 HEAD = ("role", "level", "stands", "may say", "case", "words", "contact")
 
 
-def who_may(register: Policy, kind: Definition) -> str:
+def table_of(register: Policy, kind: Definition) -> str:
     """The table of a kind of case."""
     rows = [HEAD, tuple("---" for _ in HEAD), *lines(kind, register)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -157,4 +157,4 @@ def who_may(register: Policy, kind: Definition) -> str:
 def tables(register: Policy) -> str:
     """The block of docs/who-may.md: a table for each kind of case that lists show."""
     kinds = [kind for kind in DEFINITIONS.values() if kind.listed != "never"]
-    return "\n\n".join(f"## {kind.zh} {kind.name}\n\n{who_may(register, kind)}" for kind in kinds)
+    return "\n\n".join(f"## {kind.zh} {kind.name}\n\n{table_of(register, kind)}" for kind in kinds)
