@@ -84,7 +84,8 @@ async def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
         connection.scope["user"] = LOCAL
         return
     token = token_of(connection)
-    remedy = "send `Authorization: Bearer TOKEN`; operators make one by `gridpatrol principal token NAME`"
+    give = "operators give one: `gridpatrol principal add POST` to a person, `principal token NAME` to a system"
+    remedy = f"send `Authorization: Bearer TOKEN`; {give}"
     if not token:
         raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
     principal = principals.of_token(token)

@@ -173,7 +173,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "month": month,
         "explained": explained,
         "metrics": metrics,
-        "who-may": lambda: permissions.tables(Policy(read_pack("weiyang"), "")),
+        "who_may": lambda: permissions.tables(Policy(read_pack("weiyang"), "")),
         **{kind.name: partial(diagram, kind) for kind in DEFINITIONS.values() if kind.listed != "never"},
     }
 

@@ -29,7 +29,7 @@ NOW = at("03-02 09:00")
 @cache
 def printed() -> dict[tuple[str, str, str, str], tuple[frozenset[str], tuple[str, ...]]]:
     """The table as it is printed: (kind, role, level, way) -> triggers, and what is read."""
-    text = readme.block((readme.DOCS / "who-may.md").read_text(encoding="utf-8"), "who-may")
+    text = readme.block((readme.DOCS / "who-may.md").read_text(encoding="utf-8"), "who_may")
     found, kind = {}, ""
     for line in text.splitlines():
         if line.startswith("## "):
