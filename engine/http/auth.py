@@ -111,12 +111,6 @@ def token_in(authorization: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def still_has(connection: ASGIConnection[Any, Any, Any, Any], right: Right) -> bool:
-    """Whether the token of a request that takes long still stands for a principal with a right."""
-    principal = principal_now(connection)
-    return principal is not None and principal.has(right)
-
-
 def principal_now(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
     """Who speaks in a request that takes long, as it is known now; None: its token is known no more."""
     principals = _principals(connection)

@@ -275,16 +275,16 @@ def test_a_person_is_known_reads_and_is_forgotten_at_every_gateway(place):
     place.installation.start("gateway-2")
     place.installation.await_ready("gateway-2")
     first, second = (place.installation[name].address() for name in ("gateway-1", "gateway-2"))
-    told = report(case(7), now_ms(), description="dust", reporter_contact="029")
+    told = report(case(70), now_ms(), description="dust", reporter_contact="029")
     place.send("hotline", told)
-    eventually(lambda: place.state(7), lambda: f"the hotline's case\n{said(place)}")
+    eventually(lambda: place.state(70), lambda: f"the hotline's case\n{said(place)}")
     office = Server(first, token=TOKENS["office"], ca=str(place.installation.environment["GRIDPATROL_TLS_CA"]))
     given = office.post("/v1/operator/people", json.dumps({"post": STREET}).encode())
     person = Server(second, token=given["token"], ca=str(place.installation.environment["GRIDPATROL_TLS_CA"]))
 
     def words() -> Any:
         try:
-            return person.get(f"/v1/incidents/{case(7)}/words")
+            return person.get(f"/v1/incidents/{case(70)}/words")
         except Refused as refused:
             return refused.status
 
