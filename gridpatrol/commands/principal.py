@@ -8,7 +8,7 @@ import msgspec
 
 from engine import principals
 from engine.clock import now_ms
-from engine.errors import LeaseTaken, SettingsError
+from engine.errors import GridpatrolError, LeaseTaken, SettingsError
 from engine.operations import tokens
 from engine.operations.tokens import Issued, PersonWanted, TokenWanted, Withdrawn
 from engine.people import person_of
@@ -209,6 +209,9 @@ def persons_of(settings: Settings) -> list[tuple[Principal, int]]:
         with reading(settings) as opened, opened.read() as connection:
             rows = people.listed(connection, now_ms())
     except NothingThere:
+        return []
+    except GridpatrolError as error:  # the file can be judged without the database
+        options.say(f"People are not listed: {error.message}.")
         return []
     return [(person_of(row), row.expires_at) for row in rows]
 

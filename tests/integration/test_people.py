@@ -251,6 +251,9 @@ def test_the_commands_give_list_rotate_and_withdraw(database_url: str, file: Pat
     assert person["until"].endswith("Z")
     assert run("rotate", MEMBER)["old_until"] > now_ms()
     assert "own" in gridpatrol("principal", "list", database=database_url)
+    missing = ["principal", "list", "--principals", str(file), "--database", "postgresql://nobody@127.0.0.1:1/none"]
+    away = CliRunner().invoke(main, missing)
+    assert away.exit_code == 0 and "ops" in away.output and "People are not listed" in away.output
     assert run("withdraw", MEMBER)["tokens"] == 2
     nothing = CliRunner().invoke(main, ["principal", "withdraw", MEMBER, "--database", database_url])
     assert nothing.exit_code == 1 and "nobody has a token for this post" in nothing.output
