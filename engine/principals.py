@@ -26,6 +26,8 @@ from engine.quotas import UNLIMITED, Quota
 from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
 from schemas.topics import Topics
+from workflows.definitions import DEFINITIONS
+from workflows.reading import EVERYTHING, NOTHING, OWN, Reach, Reads
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class Principal(Struct, frozen=True):
     name: str
     codes: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
-    reads: bool = False
+    reads: Reads = Reads()
     operator: bool = False
     quota: Quota = Quota()
 
@@ -71,7 +73,9 @@ class Principal(Struct, frozen=True):
 
     def has(self, right: Right) -> bool:
         """Whether it has a right; `actors`: whether it may speak for any post."""
-        return {"actors": bool(self.codes or self.patterns), "reads": self.reads, "operator": self.operator}[right]
+        return {"actors": bool(self.codes or self.patterns), "reads": bool(self.reads), "operator": self.operator}[
+            right
+        ]
 
 
 class Operator(NamedTuple):
@@ -85,7 +89,7 @@ class Operator(NamedTuple):
     via: str
 
 
-LOCAL = Principal("local", patterns=("*",), reads=True, operator=True, quota=UNLIMITED)
+LOCAL = Principal("local", patterns=("*",), reads=Reads(EVERYTHING), operator=True, quota=UNLIMITED)
 """The principal of a door that asks for no token."""
 
 
@@ -117,6 +121,50 @@ def check_name(name: str) -> None:
         raise SettingsError(f"{name!r} is a name that the engine uses itself; choose another")
 
 
+Written = bool | str | list[str]
+"""A reach as the file has it: true, false, "own", or a list of grids; in a list `own` may stand beside them."""
+USUAL = "default"
+"""The name, in a table of reaches, of that of all other kinds of case."""
+
+
+def reads_of(written: Written | dict[str, Written], where: str) -> Reads:
+    """The reach that was written down, once or by kind of case. SettingsError, with `where`, for what is none."""
+    if not isinstance(written, dict):
+        return Reads(_reach(written, where))
+    kinds = [definition.name for definition in DEFINITIONS.values() if definition.listed != "never"]
+    for name in written:
+        if name not in (USUAL, *kinds):
+            raise SettingsError(f"{where}.{name}: no such kind of case; there are {', '.join((USUAL, *kinds))}")
+    found = {name: _reach(value, f"{where}.{name}") for name, value in written.items()}
+    return Reads(found.pop(USUAL, NOTHING), tuple(sorted(found.items())))
+
+
+def as_written(reads: Reads) -> Written | dict[str, Written]:
+    """A reach as the file has it; of a person's by its role, `role`."""
+    usual = _written(reads.usual)
+    return {USUAL: usual, **{kind: _written(reach) for kind, reach in reads.kinds}} if reads.kinds else usual
+
+
+def _written(reach: Reach) -> Written:
+    if reach.everything or not reach:
+        return reach.everything
+    words = [*(["role"] if reach.supervised else [OWN] if reach.own else []), *reach.grids]
+    return words[0] if words in ([OWN], ["role"]) else words
+
+
+def _reach(written: Written, where: str) -> Reach:
+    if isinstance(written, bool):
+        return EVERYTHING if written else NOTHING
+    words = [written] if isinstance(written, str) else written
+    grids = tuple(sorted({word for word in words if word != OWN}))
+    if isinstance(written, str) and grids:
+        raise SettingsError(f'{where} is true, false, "own", or a list of grids')
+    for grid in grids:
+        if not grid or len(grid) > 64 or re.search(r"[\s|/]", grid):
+            raise SettingsError(f"{where}: {grid!r} is no code of a grid")
+    return Reach(own=OWN in words, grids=grids)
+
+
 class Principals:
     """The principals of a file. Without a file no token is asked for, and `LOCAL` speaks for all.
 
@@ -140,8 +188,12 @@ class Principals:
     def of_token(self, token: str) -> Principal | None:
         """The principal of a token. It is looked up by its digest, so the time taken may tell something of a digest,
         and nobody can choose the digest of what he sends."""
+        return self.of_digest(digest_of(token))
+
+    def of_digest(self, digest: str) -> Principal | None:
+        """The principal whose token has this digest."""
         self._refresh()
-        return self._tokens.get(digest_of(token))
+        return self._tokens.get(digest)
 
     def named(self, name: str) -> Principal | None:
         """The principal of a name, as a topic or a record has it."""
@@ -205,7 +257,8 @@ class Principals:
             patterns = tuple(actor for actor in entry.actors if _PATTERN.search(actor))
             codes = frozenset(entry.actors) - set(patterns)
             quota = Quota(**{member: getattr(entry, member) for member in Quota.__struct_fields__})
-            names[name] = Principal(name, codes, patterns, entry.reads, entry.operator, quota)
+            reads = reads_of(entry.reads, f"{path}: {here}.reads")
+            names[name] = Principal(name, codes, patterns, reads, entry.operator, quota)
             for number, digest in enumerate(entry.tokens):
                 place = f"{here}.tokens[{number}]"
                 if not _DIGEST.fullmatch(digest):  # it is not shown: it may be the token itself
@@ -225,7 +278,7 @@ class _Entry(Quota, forbid_unknown_fields=True, frozen=True):
 
     actors: list[str] = msgspec.field(default_factory=list)
     tokens: list[str] = msgspec.field(default_factory=list)
-    reads: bool = False
+    reads: Written | dict[str, Written] = False
     operator: bool = False
 
 

@@ -29,6 +29,7 @@ AT_LEAST_ONE = (
     "file_days",
     "upload_days",
     "letter_days",
+    "token_days",
     "letter_bytes",
     "letter_bytes_each",
     "connections",
@@ -61,6 +62,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_ca: str = ""  # PEM file of its issuer, for commands that ask the door; empty: the machine's own authorities
     principals: str = ""  # TOML file of who may speak; empty: loopback, and one principal that may speak for all
     channels: str = ""  # TOML file of the channels that tell alerts; empty: the feed alone tells them
+    token_days: int = 180  # days for which a person's token is good, unless its operator says otherwise
+    token_grace_hours: int = 24  # for which the old token of a person goes on beside a new one; 0: it ends at once
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     archives: str = "var/archives"  # folder of the files with which ended cases leave the tables
     files: str = ""  # folder or bucket (s3://BUCKET/PREFIX) of photos; empty: a folder beside a SQLite database
@@ -116,6 +119,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 1 <= self.event_bytes <= MAX_EVENT_BYTES:
             raise SettingsError(f"event_bytes must be from 1 to {MAX_EVENT_BYTES}, got {self.event_bytes}")
+        if self.token_grace_hours < 0:
+            raise SettingsError(f"token_grace_hours must be at least 0, got {self.token_grace_hours}")
         host, _, port = self.listen.rpartition(":")
         open_door = self.role in WITH_DOOR and not self.principals
         if not host or (open_door and host not in LOOPBACK):

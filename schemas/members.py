@@ -64,7 +64,17 @@ Sealed = Annotated[
         extra={"sealed": True},
     ),
 ]
-"""Free text or contact data, replaced by a token before the event enters the log."""
+"""Free text, replaced by a token before the event enters the log. The posts on a case's way read it."""
+Contact = Annotated[
+    str,
+    Meta(
+        max_length=20_000,
+        description="sealed: never enters the log; read by owner, handler and supervisor only",
+        extra_json_schema={"x-sealed": True, "x-contact": True},
+        extra={"sealed": True, "contact": True},
+    ),
+]
+"""Identity or contact data, replaced by the same token. Fewer posts read it."""
 
 
 class Source(StrEnum):

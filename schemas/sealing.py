@@ -6,8 +6,9 @@ The digests of an event are taken before that (`schemas.digests`).
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import inspect
 
 from schemas.envelope import Envelope
@@ -15,10 +16,10 @@ from schemas.events import EVENT_TYPES
 
 _ENVELOPE = frozenset(Envelope.__struct_fields__)
 
-SEALED = "sealed"
+SEALED, CONTACT = "sealed", "contact"
 Keep = dict[str, Any] | list[Any] | str | None
 """What may stay: members by name (each a Keep), a list with one Keep for the items of an array, or None for a value.
-SEALED for a member that the contract knows and that may not stay."""
+SEALED or CONTACT for a member that the contract knows and that may not stay."""
 MOST_UNKNOWN, LONGEST_PATH = 20, 100
 """So many members that the contract does not know are named, and so much of each."""
 
@@ -26,7 +27,8 @@ MOST_UNKNOWN, LONGEST_PATH = 20, 100
 def _keep(kind: inspect.Type) -> Keep:
     """What may stay of a value of this type."""
     if isinstance(kind, inspect.StructType):
-        return {f.encode_name: SEALED if _sealed(f.type) else _keep(f.type) for f in kind.fields}
+        marks = {f.encode_name: [mark for mark in (CONTACT, SEALED) if _marked(f.type, mark)] for f in kind.fields}
+        return {f.encode_name: marks[f.encode_name][0] if marks[f.encode_name] else _keep(f.type) for f in kind.fields}
     if isinstance(kind, inspect.VarTupleType | inspect.ListType):
         inner = _keep(kind.item_type)
         return [inner] if inner is not None else None
@@ -37,11 +39,11 @@ def _keep(kind: inspect.Type) -> Keep:
     return None
 
 
-def _sealed(kind: inspect.Type) -> bool:
-    """Whether the contract marks a member as sealed."""
+def _marked(kind: inspect.Type, mark: str) -> bool:
+    """Whether the contract marks a member as sealed, or as contact."""
     if isinstance(kind, inspect.Metadata):
-        return bool((kind.extra or {}).get("sealed")) or _sealed(kind.type)
-    return isinstance(kind, inspect.UnionType) and any(map(_sealed, kind.types))
+        return bool((kind.extra or {}).get(mark)) or _marked(kind.type, mark)
+    return isinstance(kind, inspect.UnionType) and any(_marked(each, mark) for each in kind.types)
 
 
 _KEEP = {name: _keep(inspect.type_info(struct)) for name, struct in EVENT_TYPES.items()}
@@ -81,8 +83,37 @@ def _unknown(sealed: Any, keep: Any, path: str) -> Iterator[str]:
         here = f"{path}.{name}" if path else name
         if name not in keep:
             yield here
-        elif keep[name] != SEALED:
+        elif not isinstance(keep[name], str):
             yield from _unknown(member, keep[name], here)
+
+
+class Word(NamedTuple):
+    """A sealed member: its path in the event, what it says, and whether it is identity or contact. What the contract
+    does not know may be either, and counts as it."""
+
+    member: str
+    text: str
+    contact: bool
+
+
+def words_of(event_type: str, sealed: dict[str, Any]) -> Iterator[Word]:
+    """What was sealed of an event, member by member; those of its data by their own names."""
+    beside = {name: member for name, member in sealed.items() if name != "data"}
+    yield from _words(sealed.get("data"), _KEEP.get(event_type, {}), "")
+    yield from _words(beside, {}, "")
+
+
+def _words(value: Any, keep: Any, path: str) -> Iterator[Word]:
+    """The words in what was sealed. `keep`: what the contract knows there."""
+    if isinstance(value, dict) and isinstance(keep, dict):
+        for name, member in value.items():
+            yield from _words(member, keep.get(name, CONTACT), f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and isinstance(keep, list):
+        for i, item in enumerate(value):
+            yield from _words(item, keep[0], f"{path}[{i}]")
+    elif value is not None:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        yield Word(path, text, keep != SEALED)
 
 
 def _divide(value: Any, keep: Keep) -> tuple[Any, Any]:
@@ -93,7 +124,7 @@ def _divide(value: Any, keep: Keep) -> tuple[Any, Any]:
             inside = keep.get(name, SEALED)
             if inside is None:
                 kept[name] = member
-            elif inside == SEALED:
+            elif isinstance(inside, str):
                 sealed[name] = member
             else:
                 kept[name], goes = _divide(member, inside)

@@ -17,14 +17,27 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from engine.http.auth import still_has
+from engine.http.auth import principal_now
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
 from engine.http.problems import Problem, busy
+from engine.policies import Policies
 from engine.principals import Principal
 from engine.quotas import OverQuota
 from engine.store import alerts
-from engine.views.alerts import MOST, AlertPage, AlertQuestion, FeedStart, alert_page, feed_lines, feed_start
+from engine.store.database import Connection
+from engine.views.alerts import (
+    MOST,
+    AlertPage,
+    AlertQuestion,
+    FeedLines,
+    FeedQuestion,
+    FeedStart,
+    alert_page,
+    feed_lines,
+    feed_start,
+)
+from workflows.reading import Readable
 
 SUBSCRIBERS = 200
 """Streams of all principals together."""
@@ -51,6 +64,7 @@ Since = Annotated[str, QueryParameter(description="RFC 3339: alerts that were ra
 
 @get("/v1/alerts", response_class=Listing, summary="Alerts, the latest first", tags=["alerts"])
 async def list_alerts(
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     status: Status = "",
     grid: Grid = "",
@@ -75,8 +89,10 @@ async def list_alerts(
         limit=limit,
         cursor=cursor,
     )
-    now = context.now()
-    return await context.read(lambda connection: alert_page(connection, context.policies, question, now))
+    now, policies = context.now(), context.policies
+    return await context.read_as(
+        request.user, lambda connection, readable: alert_page(connection, policies, question, now, readable)
+    )
 
 
 class Listener(msgspec.Struct, eq=False):
@@ -182,19 +198,34 @@ async def stream_alerts(
     instead, then with the whole epoch. The stream ends when its token is withdrawn."""
     last = request.headers.get("last-event-id") or last_event_id
     asked = {"grid": grid, "definition": definition, "kind": kind, "post": post}
-    start = await context.read(lambda connection: feed_start(connection, context.policies, last, **asked))
+    policies = context.policies
+    start = await context.read_as(
+        request.user, lambda connection, readable: feed_start(connection, policies, last, **asked, readable=readable)
+    )
     feed.check_room(request.user)
     return Stream(
-        stream(context, feed, start, request.user, lambda: still_has(request, "reads")),
+        stream(context, feed, start, request.user, lambda: principal_now(request)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
+def lines_read(
+    policies: Policies, asks: FeedQuestion, after: int, connection: Connection, readable: Readable
+) -> FeedLines:
+    """The next lines of a stream."""
+    return feed_lines(connection, policies, asks, after, readable)
+
+
 async def stream(
-    context: DoorContext, feed: Feed, start: FeedStart, principal: Principal, may_listen: Callable[[], bool]
+    context: DoorContext,
+    feed: Feed,
+    start: FeedStart,
+    principal: Principal,
+    who_listens: Callable[[], Principal | None],
 ) -> AsyncIterator[str]:
-    """What was missed, then each line as it is told, and a comment now and then so that the connection stays open."""
+    """What was missed, then each line as it is told, and a comment now and then so that the connection stays open. What
+    the principal reads is asked anew each time."""
     loop, (asks, epoch, after, restarted) = asyncio.get_running_loop(), start
     listener = feed.join(principal, after)
     if listener is None:  # here and not before: a stream that is never read never begins, and never leaves
@@ -204,10 +235,9 @@ async def stream(
         event = "restarted" if restarted else "opened"
         yield f'retry: 2000\nid: {epoch}-{after}\nevent: {event}\ndata: {{"epoch":"{epoch}","number":{after}}}\n\n'
         spoke, more = loop.time(), True
-        while not context.closing.is_set() and may_listen():
+        while not context.closing.is_set() and (reader := who_listens()) is not None and reader.has("reads"):
             if more or feed.head > after:
-                ask = partial(feed_lines, policies=context.policies, asks=asks, after=after)
-                lines, after, more = await context.read(ask)
+                lines, after, more = await context.read_as(reader, partial(lines_read, context.policies, asks, after))
                 for number, line in lines:
                     yield f"id: {epoch}-{number}\nevent: alert\ndata: {msgspec.json.encode(line).decode()}\n\n"
                     spoke = loop.time()

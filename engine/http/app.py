@@ -24,9 +24,11 @@ from engine.http import (
     openapi,
     operator,
     outcomes,
+    people,
     performance,
     phone,
     tasks,
+    words,
 )
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, proper
@@ -50,8 +52,11 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         [*events.ROUTES, *outcomes.ROUTES, *tasks.ROUTES, *incidents.OF_A_POST, *files.ROUTES, phone.show_me],
     ),
     (needs("actors"), phone.BEFORE_SENDING),
-    (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
-    (needs("operator"), operator.ROUTES),
+    (
+        needs("reads"),
+        [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
+    ),
+    (needs("operator"), [*operator.ROUTES, *people.ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]
 ROUTES = [*UNGUARDED, *BEHIND_GUARDS]

@@ -30,7 +30,7 @@ ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
 REALM = 'Bearer realm="gridpatrol"'
 LACKS: dict[Right, str] = {
     "actors": "publish: no post is listed under its `actors`",
-    "reads": "read incidents, alerts and figures: it has no `reads = true`",
+    "reads": "read incidents, alerts and figures: its `reads` is false or missing",
     "operator": "operate: it has no `operator = true`",
 }
 """What a principal without a right may not do, and why."""
@@ -84,7 +84,8 @@ async def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
         connection.scope["user"] = LOCAL
         return
     token = token_of(connection)
-    remedy = "send `Authorization: Bearer TOKEN`; operators make one by `gridpatrol principal token NAME`"
+    give = "operators give one: `gridpatrol principal add POST` to a person, `principal token NAME` to a system"
+    remedy = f"send `Authorization: Bearer TOKEN`; {give}"
     if not token:
         raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
     principal = principals.of_token(token)
@@ -110,13 +111,10 @@ def token_in(authorization: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def still_has(connection: ASGIConnection[Any, Any, Any, Any], right: Right) -> bool:
-    """Whether the token of a request that takes long still stands for a principal with a right."""
+def principal_now(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+    """Who speaks in a request that takes long, as it is known now; None: its token is known no more."""
     principals = _principals(connection)
-    if not principals.asked:
-        return True
-    principal = principals.of_token(token_of(connection))
-    return principal is not None and principal.has(right)
+    return principals.of_token(token_of(connection)) if principals.asked else LOCAL
 
 
 def needs(right: Right) -> Guard:

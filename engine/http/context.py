@@ -15,13 +15,16 @@ from engine.clock import now_ms
 from engine.http.problems import Problem, busy, doubted
 from engine.http.uploading import Uploads
 from engine.http.watching import Watch
+from engine.people import PrincipalsAndPeople
 from engine.policies import Policies
-from engine.principals import Principals
+from engine.principals import Principal
 from engine.quotas import Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
 from engine.uploads.opening import open_store
+from engine.views.readers import readable_by
 from engine.writer import Writer
+from workflows.reading import Readable
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,9 @@ class DoorContext:
         self.settings: Settings = writer.engine.settings
         self.counters = writer.engine.counters
         self.policies = Policies()
-        self.principals = Principals(self.settings.principals)
+        self.principals = PrincipalsAndPeople(self.settings.principals, database)
+        if self.principals.asked:
+            writer.engine.chores = (*writer.engine.chores, self.principals.people)
         self.quotas = Quotas()
         self.uploads = Uploads(open_store(self.settings), self.counters.door.files)
         self.watch = Watch(self.counters, self.settings, self.principals)
@@ -89,6 +94,14 @@ class DoorContext:
                 return question(connection)
 
         return await self.aside(ask)
+
+    async def read_as(self, principal: Principal, question: Callable[[Connection, Readable], T]) -> T:
+        """Answer a question of a principal from one snapshot of the database: with what it reads."""
+
+        def ask(connection: Connection) -> T:
+            return question(connection, readable_by(connection, self.policies, principal, self.now()))
+
+        return await self.read(ask)
 
     def check_open(self) -> None:
         """Refuse to take anything while it could not become durable."""

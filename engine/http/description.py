@@ -103,6 +103,7 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "stream_alerts": (429,),
     "status": (404, 409),
     "show_incident": (404, 410),
+    "show_words": (404, 410),
     "activate": (409, 422),
     "replay_letter": (404, 409),
     "send_file": (409, 410, 413, 422, 429, 501),

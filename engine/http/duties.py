@@ -1,13 +1,14 @@
 """What posts owe in their periods (履职), with the subjects under which phones record it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
+from engine.principals import Principal
 from engine.views import duties
 from engine.views.duties import DutyPage, DutyQuestion, duty_page
 
@@ -29,6 +30,7 @@ Cursor = Annotated[str, QueryParameter(description="`next` of the page before th
 
 @get("/v1/duties", response_class=Listing, summary="Duties of posts: what is owed, recorded and left", tags=["duties"])
 async def list_duties(
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     post: Post = "",
     grid: Grid = "",
@@ -40,8 +42,10 @@ async def list_duties(
     """Each duty with its `subject`, which is derived: send `duty.recorded` to it, also from a phone that is offline and
     for a period that has not begun when it asks. Up to 31 days ahead are told."""
     question = DutyQuestion(post=post, grid=grid, period=period, day=day, limit=limit, cursor=cursor)
-    now = context.now()
-    return await context.read(lambda connection: duty_page(connection, context.policies, question, now))
+    now, policies = context.now(), context.policies
+    return await context.read_as(
+        request.user, lambda connection, readable: duty_page(connection, policies, question, now, readable)
+    )
 
 
 ROUTES = [list_duties]

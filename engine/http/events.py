@@ -25,7 +25,7 @@ from engine.http.problems import Problem, refused
 from engine.principals import Principal
 from engine.slice.types import PENDING, Answer
 from engine.store.database import Connection
-from engine.views.event_status import STANDS, AskedEvent, EventStatus, event_status, event_status_in_topic
+from engine.views.event_status import STANDS, AskedEvent, Asker, EventStatus, event_status, event_status_in_topic
 from engine.views.questions import MOST_DIGITS, BadQuestion
 from engine.views.told import Place, told_in, told_of
 from schemas import binary
@@ -304,6 +304,7 @@ async def tell_more(context: DoorContext, results: list[Accepted], incoming: Seq
 
 @get("/v1/events/status", summary="What became of an event", tags=["events"])
 async def status(
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     source: Source,
     id: EventId,
@@ -312,7 +313,8 @@ async def status(
     position: Position = None,
 ) -> EventStatus:
     """The outcome of an event by source and id, and by subject and actor where others use the same. With `position`, as
-    in a `status_url`, of that very sending: a resend is then told apart from the first."""
+    in a `status_url`, of that very sending: a resend is then told apart from the first. An event of another's posts,
+    about a case that the principal does not read, is answered as if it had not come in."""
     if position is not None and not 0 <= position < 10**MOST_DIGITS:
         raise BadQuestion("position", "no log is that long", "take it from the `status_url` of the answer")
     partition = partition_of(home_of(subject), context.writer.engine.count) if subject else None
@@ -320,7 +322,10 @@ async def status(
         raise BadQuestion("position", "the subject tells the partition of a position", "give the subject as well")
     asked = AskedEvent(source, id, subject, actor, partition, position)
     question = event_status_in_topic if context.settings.kafka else event_status
-    return await context.read(lambda connection: question(connection, context.policies, asked))
+    policies, asker = context.policies, request.user
+    return await context.read_as(
+        asker, lambda connection, readable: question(connection, policies, asked, Asker(asker, readable))
+    )
 
 
 ROUTES = [publish, publish_batch, status]

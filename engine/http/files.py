@@ -222,10 +222,10 @@ async def show_file(
     """The bytes as they were sent, or one range of them. It is given to those who may read the words of a case that
     refers to it, and to its sender until one does. HEAD tells its sender how much of it has come: `Upload-Offset`, and
     `Upload-Complete: ?1` when it is whole; while it is not, the status is 404."""
-    store, asker, digest = context.uploads.store, request.user, digest_in(sha256)
+    store, asker, digest, now = context.uploads.store, request.user, digest_in(sha256), context.now()
     row, sent = await context.read(
         lambda connection: (
-            readable_file(connection, asker, digest),
+            readable_file(connection, context.policies, asker, digest, now),
             sent_files.sent_by(connection, digest, asker.name),
         )
     )

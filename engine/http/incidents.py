@@ -13,6 +13,7 @@ from engine.principals import Principal
 from engine.views import incident_list
 from engine.views.incident_detail import IncidentDetail, incident_detail
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
+from workflows.reading import READS_EVERYTHING
 
 Definition = Annotated[
     str, QueryParameter(description="The kind of case; without one those that are listed unless asked for.")
@@ -104,9 +105,11 @@ async def list_incidents(
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> IncidentPage:
-    """Cases, the next deadline first. `next` of the answer is the `cursor` of the next page, with all other parameters
-    as they were. `as_of` is the instant that the answer is of, and `reading` says which one that is."""
+    """Cases that the principal reads, the next deadline first; of a `reporter` for which it may speak all that it
+    reported. `next` of the answer is the `cursor` of the next page, with all other parameters as they were. `as_of` is
+    the instant that the answer is of, and `reading` says which one that is."""
     check_speaks_or_reads(request.user, reporter)
+    own = bool(reporter) and request.user.may_speak(reporter)
     question = IncidentQuestion(
         search=search,
         definition=definition,
@@ -127,15 +130,25 @@ async def list_incidents(
         cursor=cursor,
     )
     now = context.now()
-    return await context.read(lambda connection: incident_page(connection, context.policies, question, now))
+    policies = context.policies
+    return await context.read_as(
+        request.user,
+        lambda connection, readable: incident_page(
+            connection, policies, question, now, READS_EVERYTHING if own else readable
+        ),
+    )
 
 
 @get("/v1/incidents/{id:str}", summary="One case in full", tags=["incidents"])
-async def show_incident(context: NamedDependency[DoorContext], id: Id, at: ShownAt = "") -> IncidentDetail:
+async def show_incident(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], id: Id, at: ShownAt = ""
+) -> IncidentDetail:
     """State, owner, clocks with what is left of them, what may be said next and by whom, and the whole history; or all
-    of it as it was known at an instant."""
-    now = context.now()
-    return await context.read(lambda connection: incident_detail(connection, context.policies, id, now, at))
+    of it as it was known at an instant. One that the principal does not read is answered as if there were none."""
+    now, policies = context.now(), context.policies
+    return await context.read_as(
+        request.user, lambda connection, readable: incident_detail(connection, policies, id, now, at, readable)
+    )
 
 
 OF_A_POST = [list_incidents]

@@ -1,13 +1,14 @@
 """Notices at the door: the list. They are told by the stream of the alerts."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
+from engine.principals import Principal
 from engine.views.notices import MOST, NoticePage, NoticeQuestion, notice_page
 from workflows.policy.moves import MOVES
 
@@ -23,6 +24,7 @@ Cursor = Annotated[str, QueryParameter(description="`next` of the page before th
 
 @get("/v1/notices", response_class=Listing, summary="Notices, the latest first", tags=["alerts"])
 async def list_notices(
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     on: Move = "",
     grid: Grid = "",
@@ -44,8 +46,10 @@ async def list_notices(
         limit=limit,
         cursor=cursor,
     )
-    now = context.now()
-    return await context.read(lambda connection: notice_page(connection, context.policies, question, now))
+    now, policies = context.now(), context.policies
+    return await context.read_as(
+        request.user, lambda connection, readable: notice_page(connection, policies, question, now, readable)
+    )
 
 
 ROUTES = [list_notices]

@@ -19,6 +19,7 @@ from engine.http.problems import Problem, busy
 from engine.http.waiting import done_within
 from engine.operations import activation, clocks, erasure, leaving, resubmission, settlements, tries
 from engine.operations.activation import ActivationRefused
+from engine.operations.auditing import NotAudited
 from engine.operations.clocks import ClockSettlement, ClockState
 from engine.operations.erasure import Erased, Erasure
 from engine.operations.leaving import ArchiveWanted
@@ -61,7 +62,7 @@ async def activate(
         raise Problem(422, "pack_unusable", detail, remedy="see `gridpatrol pack check DIR`", findings=errors[:MOST])
 
     try:
-        return Activated(await _act(context, lambda engine: activation.activate(engine, data, operator)))
+        return Activated(await act(context, lambda engine: activation.activate(engine, data, operator)))
     except ActivationRefused as error:
         raise Problem(409, "history", error.message, remedy=error.remedy) from error
 
@@ -72,14 +73,14 @@ async def replay_letter(
 ) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
     operator = operator_of(request)
-    found = await _act(context, lambda engine: resubmission.read(engine, letter))
+    found = await act(context, lambda engine: resubmission.read(engine, letter))
     if found is None:
         raise Problem(404, "unknown_letter", "there is no such dead letter", remedy="see `gridpatrol deadletter list`")
     try:
         submission = resubmission.resubmission(*found, context.writer.engine.count, context.principals)
     except resubmission.NotReplayable as error:
         raise Problem(409, "not_replayable", error.message, remedy=error.remedy) from error
-    row = await _act(context, lambda engine: resubmission.begin(engine, letter, operator))
+    row = await act(context, lambda engine: resubmission.begin(engine, letter, operator))
     ask = context.writer.submit(submission, wait=submission.kind == "event")
     appended: InboxRow = await _done(ask.durable)
     stands = bool(context.writer.engine.rows[appended.partition].halted)  # then nobody waits for it
@@ -88,7 +89,7 @@ async def replay_letter(
         waits = not await done_within(ask.outcome, 0 if stands else WAIT_S)
         answer = None if waits else ask.outcome.result()
     outcome = resubmission.outcome_of(letter, answer, waits=waits)
-    await _act(context, lambda engine: resubmission.write_outcome(engine, outcome, row))
+    await act(context, lambda engine: resubmission.write_outcome(engine, outcome, row))
     return outcome
 
 
@@ -100,7 +101,7 @@ async def settle(
     operator = operator_of(request)
     check_text(data.verdict, "verdict")
     check_text(data.detail, "detail")
-    await _act(context, lambda engine: settlements.settle(engine, data, operator))
+    await act(context, lambda engine: settlements.settle(engine, data, operator))
     return data
 
 
@@ -111,14 +112,14 @@ async def archive(
     """Let every partition archive the cases that had ended before an instant (ms since 1970): what speaks to one of
     them is refused from then on. Their rows leave with `gridpatrol archive write`."""
     operator = operator_of(request)
-    await _act(context, lambda engine: leaving.order(engine, data, operator))
+    await act(context, lambda engine: leaving.order(engine, data, operator))
     return data
 
 
 @get("/v1/operator/clock", tags=["operator"], summary="The clocks, and what stands still because of them")
 async def show_clock(context: NamedDependency[DoorContext]) -> ClockState:
     """The wall clock of this process and whether it is believed, the partitions' clocks, and what operators said."""
-    return await _act(context, clocks.show)
+    return await act(context, clocks.show)
 
 
 @post("/v1/operator/clock", status_code=200, tags=["operator"], summary="Settle that the wall clock is right")
@@ -129,7 +130,7 @@ async def settle_clock(
     if they lie less than a day from it."""
     check_text(data.why, "why")
     operator = operator_of(request)
-    return await _act(context, lambda engine: clocks.settle(engine, data, operator))
+    return await act(context, lambda engine: clocks.settle(engine, data, operator))
 
 
 @post("/v1/operator/tries", status_code=202, tags=["operator"], summary="Try cases again that stand")
@@ -141,7 +142,7 @@ async def try_again(
     operator = operator_of(request)
     for case in data.cases:
         check_text(case, "cases")
-    return await _act(context, lambda engine: tries.ask(engine, data, operator))
+    return await act(context, lambda engine: tries.ask(engine, data, operator))
 
 
 @post(
@@ -159,7 +160,7 @@ async def erase(
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
     check_text(data.by, "by")
     operator = operator_of(request, data.by)
-    erased = await _act(context, lambda engine: erasure.erase(engine, incident, operator))
+    erased = await act(context, lambda engine: erasure.erase(engine, incident, operator))
     return await context.aside(lambda: erasure.forget(context.database, erased))
 
 
@@ -178,7 +179,7 @@ async def erase_letter(
     """Blank the bytes of a dead letter, which can then no longer be replayed. Its row stays."""
     check_text(data.by, "by")
     operator = operator_of(request, data.by)
-    erased = await _act(context, lambda engine: erasure.erase_letter(engine, letter, operator))
+    erased = await act(context, lambda engine: erasure.erase_letter(engine, letter, operator))
     return await context.aside(lambda: erasure.forget(context.database, erased))
 
 
@@ -191,12 +192,12 @@ def operator_of(request: Request[Principal, Any, Any], account: str = "") -> Ope
     return Operator(f"{request.user.name}:{said}" if said and said.isprintable() else request.user.name, "http")
 
 
-async def _act(context: DoorContext, action: Callable[[Engine], T]) -> T:
+async def act(context: DoorContext, action: Callable[[Engine], T]) -> T:
     """Run an action on the writer's thread. What the action refuses is the client's to mend: 400."""
     context.check_open()
     try:
         return await _done(context.writer.call(action))
-    except (ClockDoubted, ActivationRefused):
+    except (ClockDoubted, ActivationRefused, NotAudited):
         raise
     except (ValueError, GridpatrolError) as error:
         raise Problem(400, "invalid", str(error)) from error

@@ -1,14 +1,15 @@
 """Figures at the door, by grid, period and kind."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
+from engine.principals import Principal
 from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 
@@ -45,6 +46,7 @@ At = Annotated[
 
 @get("/v1/performance", response_class=Listing, summary="Figures of a subtree", tags=["performance"])
 async def performance(
+    request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     definition: Definition = "",
     grid: Grid = "",
@@ -81,9 +83,11 @@ async def performance(
         published=published,
         at=at,
     )
-    now = context.now()
+    now, policies = context.now(), context.policies
     try:
-        return await context.read(lambda connection: performance_page(connection, context.policies, question, now))
+        return await context.read_as(
+            request.user, lambda connection, readable: performance_page(connection, policies, question, now, readable)
+        )
     except NoActivePack as error:  # unlike the other views, this route answers 400 without a pack
         raise BadQuestion("", str(error)) from error
     except Unanswerable:

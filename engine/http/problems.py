@@ -9,6 +9,7 @@ from engine.quotas import OverQuota
 from engine.views.event_status import AmbiguousEvent, UnknownEvent
 from engine.views.incident_detail import CaseArchived, UnknownCase
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
+from engine.views.readers import NotReadable
 from schemas.refusals import Reason, Refusal
 
 MEDIA_TYPE = "application/problem+json"
@@ -55,6 +56,7 @@ def refused(refusal: Refusal, dead_letter: str) -> Problem:
 
 UNANSWERABLE: dict[type[Unanswerable], tuple[int, str]] = {
     BadQuestion: (400, "query"),
+    NotReadable: (403, "not_readable"),
     UnknownCase: (404, "unknown_case"),
     CaseArchived: (410, "archived"),
     UnknownEvent: (404, "unknown_event"),

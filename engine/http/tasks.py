@@ -12,6 +12,7 @@ from engine.http.listings import Listing
 from engine.principals import Principal
 from engine.views import tasks
 from engine.views.tasks import TaskPage, TaskQuestion, task_page
+from workflows.reading import READS_EVERYTHING
 
 Post = Annotated[str, QueryParameter(description="Code of the post whose tasks these are.")]
 Limit = Annotated[
@@ -30,10 +31,17 @@ async def list_tasks(
 ) -> TaskPage:
     """What this post has to do, the next deadline first: dissuade, report, accept, handle, check, close, its duties.
     `allowed` has what the post may say now, as the rules would take it; `works` marks what does the work. A page may be
-    short and have a `next` all the same. It is answered to whoever may speak for the post, or reads."""
+    short and have a `next` all the same. It is answered to whoever may speak for the post; others see of it the cases
+    that they read."""
     check_speaks_or_reads(request.user, post)
     question, now = TaskQuestion(post=post, limit=limit, cursor=cursor), context.now()
-    return await context.read(lambda connection: task_page(connection, context.policies, question, now))
+    policies, own = context.policies, request.user.may_speak(post)
+    return await context.read_as(
+        request.user,
+        lambda connection, readable: task_page(
+            connection, policies, question, now, READS_EVERYTHING if own else readable
+        ),
+    )
 
 
 ROUTES = [list_tasks]

@@ -50,3 +50,14 @@ def read_sealed(database: Database, letter: Letter, operator: Operator) -> str |
             f"the bytes of letter {letter.id} are not shown, for nobody could see who read them: {why}"
         ) from error
     return body
+
+
+def audit_words(database: Database, reader: Operator, case: str, *, contact: bool) -> None:
+    """Audit that somebody reads the words of a case, before anybody sees them. NotAudited."""
+    try:
+        with database.begin() as connection:
+            audit.write(connection, reader, Act.WORDS_READ, case, "with contact" if contact else "without contact")
+    except FAILURES as error:
+        known = unusable(error)
+        why = known.message if known else "the database refuses the row"
+        raise NotAudited(f"the words of {case} are not shown, for nobody could see who read them: {why}") from error

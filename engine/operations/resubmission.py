@@ -13,6 +13,7 @@ from msgspec import Struct
 from engine import admission
 from engine.errors import GridpatrolError
 from engine.inbox import Submission
+from engine.people import PrincipalsAndPeople
 from engine.principals import LOCAL, OURS, Operator, Principal, Principals, check
 from engine.runtime import Engine
 from engine.slice.types import PENDING, Answer, keys_of
@@ -139,7 +140,7 @@ def replay(engine: Engine, id_: str, operator: Operator) -> Replayed:
     """Replay a letter that there is, and decide it, by whoever holds the lease. NotReplayable."""
     found = read(engine, id_)
     assert found is not None
-    submission = resubmission(*found, engine.count, Principals(engine.settings.principals))
+    submission = resubmission(*found, engine.count, PrincipalsAndPeople(engine.settings.principals, engine.database))
     audited = begin(engine, id_, operator)
     row = engine.append([submission], engine.stamp([submission.partition]))[0]
     answer: Answer | None = None

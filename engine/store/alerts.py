@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 
 from engine.store import notices, writes
 from engine.store.meta import read_meta
+from engine.store.reading import line_term
 from engine.store.sql import among, execute, fetch, is_sqlite, text_of
 from engine.store.tables import alerts, deliveries
+from workflows.reading import READS_EVERYTHING, Readable
 
 EPOCH = "feed_epoch"
 """Name in `meta` of what tells one numbering of the feed from another."""
@@ -149,9 +151,11 @@ def listed(
     definition: str | None = None,
     before: tuple[int, str] | None = None,
     limit: int = 100,
+    readable: Readable = READS_EVERYTHING,
 ) -> list[AlertRow]:
     """Alerts of a subtree, the latest first; `before` is the (raised_at, id) where the last page ended."""
-    terms, values = ["substr(path, 1, ?) = ?"], [len(path), path]
+    own, given_by_reader = line_term(connection, readable)
+    terms, values = ["substr(path, 1, ?) = ?", own], [len(path), path, *given_by_reader]
     given = {"status": status, "clock": clock, "kind": rung, "case_id": case, "definition": definition}
     for name, value in given.items():
         if value is not None:
@@ -165,11 +169,20 @@ def listed(
 
 
 def read_feed(
-    connection: Connection, number: int, path: str, definition: str, limit: int, *, kind: str = "", post: str = ""
+    connection: Connection,
+    number: int,
+    path: str,
+    definition: str,
+    limit: int,
+    *,
+    kind: str = "",
+    post: str = "",
+    readable: Readable = READS_EVERYTHING,
 ) -> list[DeliveryRow]:
     """Lines of the feed after a number, of a subtree and of one definition, or of all where it is empty; in order.
     `kind`: alert or notice; `post`: what it is told."""
-    terms, values = ["number > ?", "substr(path, 1, ?) = ?"], list[object]((number, len(path), path))
+    own, given = line_term(connection, readable)
+    terms, values = ["number > ?", "substr(path, 1, ?) = ?", own], [number, len(path), path, *given]
     if definition:
         terms.append("definition = ?")
         values.append(definition)

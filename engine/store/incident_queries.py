@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Struct, structs
 from sqlalchemy import Connection
 
+from engine.store.reading import case_term
 from engine.store.rows import InboxRow, SeenRow
 from engine.store.sql import execute, is_sqlite
 from workflows.case import Clock
 from workflows.definitions import DEFINITIONS
+from workflows.reading import READS_EVERYTHING, Readable
 
 SORTS = ("due_at", "opened_at", "id")
 """What a page may be sorted by. Cases without a deadline come after all that have one, in both directions."""
@@ -45,6 +47,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     group: str = ""
     clock: str = ""
     due_before: int | None = None
+    readable: Readable = READS_EVERYTHING  # the condition lets pass all of this, and perhaps more
 
 
 class HeldBy(Struct, frozen=True):
@@ -141,6 +144,9 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
         terms.append(term)
         values.extend(given)
 
+    if not filters.readable.whole:
+        term, given = case_term(connection, filters.readable, filters.definitions)
+        ask(term, *given)
     if filters.open is not None:
         ask("open" if filters.open else "NOT open")
     if filters.prefix:

@@ -9,9 +9,11 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import writes
+from engine.store.reading import line_term
 from engine.store.sql import among, execute, execute_many
 from engine.store.tables import notices
 from engine.store.writes import Target
+from workflows.reading import READS_EVERYTHING, Readable
 
 DAILY_TOLD = "notices_daily_told"
 """Name in `meta` of the last instant whose daily lines have been told."""
@@ -95,9 +97,11 @@ def listed(
     since: int = 0,
     before: tuple[int, str] | None = None,
     limit: int = 100,
+    readable: Readable = READS_EVERYTHING,
 ) -> list[NoticeRow]:
     """Notices of a subtree, the latest first; `before` is the (raised_at, id) where the last page ended."""
-    terms, values = ["substr(path, 1, ?) = ?"], list[object]((len(path), path))
+    own, given = line_term(connection, readable)
+    terms, values = ["substr(path, 1, ?) = ?", own], [len(path), path, *given]
     for condition, value in (("move = ?", move), ("definition = ?", definition), ("raised_at >= ?", since)):
         if value:
             terms.append(condition)

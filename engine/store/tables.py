@@ -338,6 +338,7 @@ sealed = Table(
     _key("token"),
     _text("body"),  # empty: erased
     _text("subject"),  # the case that it is about; empty: the event named none
+    _big("erased_at"),  # by the wall clock; 0: it was not, or by an earlier release
 )
 Index("sealed_subject", sealed.c.subject)
 
@@ -396,6 +397,21 @@ Index(
     sqlite_where=text("NOT published"),
     postgresql_where=text("NOT published"),
 )
+
+people = Table(
+    "people",
+    metadata,
+    _key("digest"),  # of a token
+    _text("name"),  # of the principal
+    _text("post"),
+    _text("reads"),  # JSON, as in the file of principals; empty: by the role of the post
+    _big("issued_at"),
+    _big("expires_at"),
+    _text("ended"),  # rotated or revoked; empty: it ends by itself
+    _big("change"),  # number of the change that wrote it
+)
+Index("people_change", people.c.change)
+Index("people_post", people.c.post, people.c.issued_at)
 
 audit = Table(
     "audit",

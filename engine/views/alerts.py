@@ -17,7 +17,9 @@ from engine.views.cursors import read_cursor, write_cursor
 from engine.views.feed_words import names_of, sentence
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant, parse_whole
+from engine.views.readers import check_list
 from schemas.messages import LineNames, Words, decode_line
+from workflows.reading import READS_EVERYTHING, Readable
 
 STATUSES = ("firing", "withdrawn", "resolved")
 MOST = 500
@@ -81,8 +83,14 @@ class AlertPage(Struct, frozen=True):
     as_of: str
 
 
-def alert_page(connection: Connection, policies: Policies, question: AlertQuestion, now: int) -> AlertPage:
-    """The alerts that are asked for. Raises Unanswerable."""
+def alert_page(
+    connection: Connection,
+    policies: Policies,
+    question: AlertQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
+) -> AlertPage:
+    """The alerts that are asked for, of those that are read. Raises Unanswerable."""
     if question.status and question.status not in STATUSES:
         raise BadQuestion("status", "no alert has such a status", f"choose one of: {', '.join(STATUSES)}")
     check_definition(question.definition)
@@ -90,6 +98,7 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
     before = read_cursor(question.cursor, tuple[int, str]) if question.cursor else None
     since = parse_instant(question.since, "since") if question.since else None
     names = active_names(connection, policies)
+    check_list(readable, names, question.definition, question.grid)
     rows = alerts.listed(
         connection,
         path=prefix_of(names, question.grid) if question.grid else "/",
@@ -100,6 +109,7 @@ def alert_page(connection: Connection, policies: Policies, question: AlertQuesti
         definition=question.definition or None,
         before=before,
         limit=question.limit + 1,
+        readable=readable,
     )
     rows = [row for row in rows if since is None or row.raised_at >= since]
     shown = rows[: question.limit]
@@ -208,12 +218,17 @@ def feed_start(
     definition: str = "",
     kind: str = "",
     post: str = "",
+    readable: Readable = READS_EVERYTHING,
 ) -> FeedStart:
     """Where to begin after the place `last`; without one, from now on. Raises Unanswerable."""
     check_definition(definition)
     if kind and kind not in KINDS:
         raise BadQuestion("kind", "no line of the feed is of such a kind", f"choose one of: {', '.join(KINDS)}")
-    path = prefix_of(active_names(connection, policies), grid) if grid else "/"
+    path = "/"
+    if grid or not readable.whole:
+        names = active_names(connection, policies)
+        check_list(readable, names, definition, grid)
+        path = prefix_of(names, grid) if grid else path
     epoch = read_meta(connection, alerts.EPOCH) or "0"
     head = alerts.last_number(connection)
     after = place_in_feed(last, epoch, head) if last else head
@@ -230,10 +245,16 @@ def place_in_feed(last: str, epoch: str, head: int) -> int | None:
     return number if begun == epoch and number is not None and number <= head else None
 
 
-def feed_lines(connection: Connection, policies: Policies, asks: FeedQuestion, after: int) -> FeedLines:
-    """The lines after a number, their instants written out as everywhere at the door."""
+def feed_lines(
+    connection: Connection,
+    policies: Policies,
+    asks: FeedQuestion,
+    after: int,
+    readable: Readable = READS_EVERYTHING,
+) -> FeedLines:
+    """The lines after a number, of those that are read; their instants written out as everywhere at the door."""
     path, definition, kind, post = asks
-    rows = alerts.read_feed(connection, after, path, definition, FEED_PAGE, kind=kind, post=post)
+    rows = alerts.read_feed(connection, after, path, definition, FEED_PAGE, kind=kind, post=post, readable=readable)
     full = len(rows) == FEED_PAGE
     # A full page may end before the feed does; else everything up to the feed's end has been looked at.
     last = rows[-1].number if full else max(after, alerts.last_number(connection))

@@ -4,11 +4,16 @@ from typing import Literal
 
 from msgspec import Struct
 
+from engine.policies import Policies
 from engine.principals import Principal
-from engine.store import sent_files
+from engine.store import incident_queries, sent_files
 from engine.store.database import Connection
 from engine.store.rows import FileRow, StepRow
+from engine.views.names import active_names
+from engine.views.readers import posts_of, readable_by
 from schemas import facts
+from workflows import case as cases
+from workflows.reading import word_rights
 
 
 class CaseFile(Struct, frozen=True):
@@ -22,16 +27,27 @@ class CaseFile(Struct, frozen=True):
     media_type: str = ""
 
 
-def readable_file(connection: Connection, principal: Principal, sha256: str) -> FileRow | None:
+def readable_file(
+    connection: Connection, policies: Policies, principal: Principal, sha256: str, now: int
+) -> FileRow | None:
     """A file, for a principal that may be given it; None: there is none, or it may not.
 
-    A file to which cases refer is given to those who read the words of one of them, for now everybody with the right
-    `reads`. Until then it is given to its sender alone.
+    A file to which cases refer is given to those who read the words of one of them, by one of their posts (R14). Until
+    then it is given to its sender alone.
     """
     referred = sent_files.referred_to(connection, sha256)
     if referred is None:
         return sent_files.sent_by(connection, sha256, principal.name)
-    return referred if principal.has("reads") else None
+    register = active_names(connection, policies).register
+    readable, posts = readable_by(connection, policies, principal, now), posts_of(principal, register)
+    for id_ in sent_files.cases_with(connection, sha256):
+        body = incident_queries.read_case(connection, id_)
+        case = cases.decode(body) if body is not None else None
+        if case is None or not readable.reads_case(case):
+            continue
+        if any(word_rights(post, case, register, now).words for post in posts):
+            return referred
+    return None
 
 
 def files_of_case(connection: Connection, case: str, steps: list[StepRow]) -> list[CaseFile]:

@@ -22,6 +22,7 @@ from engine.views.names import Named, Names, active_names, prefix_of
 from engine.views.performance import parse_day
 from engine.views.present import Reading, present
 from engine.views.questions import BadQuestion, check_limit
+from engine.views.readers import NotReadable, check_list, extent
 from schemas.derived_ids import derived_subject
 from schemas.kinds.duty import Duty
 from schemas.partition import partition_of
@@ -35,6 +36,7 @@ from workflows.periods import Period, first_instant, following, holding, last_in
 from workflows.policy.duties import is_owed
 from workflows.policy.index import Policy
 from workflows.policy.model import DutyRow, Post
+from workflows.reading import READS_EVERYTHING, Readable
 
 MOST = 500
 """Duties of a page at most."""
@@ -122,8 +124,14 @@ class Place(Struct, frozen=True):
         return self.path, self.post.code, self.row.code, self.period.first
 
 
-def duty_page(connection: Connection, policies: Policies, question: DutyQuestion, now: int) -> DutyPage:
-    """The duties that are asked for, by place, post, duty and period. Raises Unanswerable."""
+def duty_page(
+    connection: Connection,
+    policies: Policies,
+    question: DutyQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
+) -> DutyPage:
+    """The duties that are asked for, of those that are read, by place, post, duty and period. Raises Unanswerable."""
     names, here = active_names(connection, policies), present(connection, now)
     now, end = here.at, (names.instant(here.at), here.kind)
     check_limit(question.limit, MOST)
@@ -132,9 +140,12 @@ def duty_page(connection: Connection, policies: Policies, question: DutyQuestion
     found, last = list[DutyLine](), after
     packs = bearing(connection, policies, names, since, until)
     check_known(names, packs, question)
+    check_duties(readable, names, question)
+    sight = readable.of(DUTY.name)
     places = heapq.merge(
         *(owed_places(pack, question, since, until, now, after) for pack in packs), key=attrgetter("key")
     )
+    places = (place for place in places if sight.reads_line(place.path, (place.post.code,)))
     while len(found) <= question.limit and (some := list(islice(places, question.limit + 1))):
         bodies = {id_: body for id_, _, body in slices.read_cases(connection, [place.subject for place in some])}
         for place in some:
@@ -182,6 +193,17 @@ def check_known(names: Names, packs: Sequence[Bearing], question: DutyQuestion) 
         raise BadQuestion("post", "the active pack has no post of this code", "send the code of one of posts.csv")
     if question.grid and not any(question.grid in pack.policy.grids for pack in packs):
         prefix_of(names, question.grid)
+
+
+def check_duties(readable: Readable, names: Names, question: DutyQuestion) -> None:
+    """Refuse what is owed by a post, or in a grid, of which no duty is read. Raises NotReadable."""
+    check_list(readable, names, DUTY.name, question.grid if question.grid in names.register.grids else "")
+    post = names.register.posts.get(question.post)
+    if post is not None and post.grid in names.register.grids:
+        path = path_text(names.register.path(post.grid))
+        if not readable.of(DUTY.name).reads_line(path, (post.code,)):
+            reason = f"principal {readable.who} reads {extent(readable, DUTY.name)}, and this post is no part of it"
+            raise NotReadable("post", reason, "ask for a post of your own, or leave the post out")
 
 
 def owed_places(

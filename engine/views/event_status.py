@@ -1,12 +1,13 @@
 """What became of an event: of its first sending, or of the one at a position of the log."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
+from engine.principals import LOCAL, Principal
 from engine.slice.types import PENDING
 from engine.store import dead_letters, incident_queries
 from engine.store.database import Connection
@@ -19,6 +20,7 @@ from schemas.partition import home_of
 from schemas.refusals import Reason
 from workflows import case as cases
 from workflows.parking import Wait, wait_of
+from workflows.reading import READS_EVERYTHING, Readable
 
 STANDS = "its case stands after a defect of the engine: nothing is lost, it is decided once that is mended"
 MOST_CANDIDATES = 20
@@ -84,16 +86,36 @@ class AmbiguousEvent(Unanswerable):
             super().__init__("subject", "this source and id came for several homes or from several actors", remedy)
 
 
-def event_status(connection: Connection, policies: Policies, asked: AskedEvent) -> EventStatus:
-    """The outcome of the first sending, or of the one at a position of a partition. Raises Unanswerable."""
+class Asker(NamedTuple):
+    """Who asks, and what it reads: it is told of events of its own posts, of cases that it reads, and of what it sent
+    itself."""
+
+    principal: Principal = LOCAL
+    readable: Readable = READS_EVERYTHING
+
+    def may_know(self, connection: Connection, actor: str, case: str, sender: str = "") -> bool:
+        """Whether it is told of an event of an actor, about a case, of a sender; what is not known is empty."""
+        if self.readable.whole or (actor and self.principal.may_speak(actor)) or sender == self.principal.name:
+            return True
+        body = incident_queries.read_case(connection, case) if case else None
+        return body is not None and self.readable.reads_case(cases.decode(body))
+
+
+ANYBODY = Asker()
+
+
+def event_status(connection: Connection, policies: Policies, asked: AskedEvent, asker: Asker = ANYBODY) -> EventStatus:
+    """The outcome of the first sending, or of the one at a position of a partition. Raises Unanswerable: what the asker
+    may not know has not come in."""
     partition, position = asked.partition, asked.position
     if (
         partition is not None
         and position is not None
         and incident_queries.read_position(connection, partition) <= position
     ):
-        return _pending(connection, asked)
+        return _pending(connection, asked, asker)
     rows = incident_queries.read_event(connection, asked.source, asked.id, partition, asked.actor)
+    rows = [row for row in rows if asker.may_know(connection, row.actor, row.case_id)]
     if asked.subject:
         home = home_of(asked.subject)
         rows = [row for row in rows if row.home == home or (not row.home and row.case_id == asked.subject)]
@@ -102,13 +124,15 @@ def event_status(connection: Connection, policies: Policies, asked: AskedEvent) 
         if here := [row for row in rows if row.position == position]:
             return status_of(connection, policies, here[0])
         letter = dead_letters.read(connection, f"{partition}.{position}")
+    if letter is not None and not asker.may_know(connection, "", letter.case_id, letter.principal):
+        raise UnknownEvent()
     if letter is None:
         # A row without an actor is of an older release: for an actor it answers where no row of its own does.
         found = [row for row in rows if row.actor and asked.actor] or rows
         if len(found) > 1:
             raise AmbiguousEvent(asked.subject)
         if not found:
-            return _pending(connection, asked)
+            return _pending(connection, asked, asker)
         status = status_of(connection, policies, found[0])
         if position is None:
             return status
@@ -163,11 +187,13 @@ def status_of(
     )
 
 
-def event_status_in_topic(connection: Connection, policies: Policies, asked: AskedEvent) -> EventStatus:
+def event_status_in_topic(
+    connection: Connection, policies: Policies, asked: AskedEvent, asker: Asker = ANYBODY
+) -> EventStatus:
     """The same where the log is a topic, which is not searched: the place that was given out is believed."""
     partition, position = asked.partition, asked.position
     if partition is None or position is None or incident_queries.read_position(connection, partition) > position:
-        return event_status(connection, policies, asked)
+        return event_status(connection, policies, asked, asker)
     return EventStatus(
         outcome=PENDING,
         source=asked.source,
@@ -178,13 +204,15 @@ def event_status_in_topic(connection: Connection, policies: Policies, asked: Ask
     )
 
 
-def _pending(connection: Connection, asked: AskedEvent) -> EventStatus:
+def _pending(connection: Connection, asked: AskedEvent, asker: Asker) -> EventStatus:
     """An event that is in the log and not decided yet. Raises UnknownEvent."""
     words = [word for word in (asked.source, asked.id, asked.subject, asked.actor) if word]
     texts = [msgspec.json.encode(word).decode() for word in words]
     for row in incident_queries.read_waiting(connection, texts, MOST_CANDIDATES):
         event = decode_record(row.body).event  # a door has admitted it: it can be decoded
         if (event.source, event.id) != (asked.source, asked.id) or asked.actor not in ("", event.actor):
+            continue
+        if not asker.may_know(connection, event.actor, event.subject, row.principal):
             continue
         return EventStatus(
             outcome=PENDING,

@@ -28,6 +28,7 @@ from workflows.clocks.timescales import CalendarError
 from workflows.definitions import DEFINITIONS
 from workflows.parking import waits_for
 from workflows.policy.index import Policy
+from workflows.reading import READS_EVERYTHING, Readable
 
 
 class Remaining(Struct, frozen=True):
@@ -181,16 +182,19 @@ class CaseArchived(Unanswerable):
         self.case = case
 
 
-def incident_detail(connection: Connection, policies: Policies, id_: str, now: int, at: str = "") -> IncidentDetail:
-    """A case by its id; with `at` (RFC 3339) as it was known then. Raises Unanswerable."""
+def incident_detail(
+    connection: Connection,
+    policies: Policies,
+    id_: str,
+    now: int,
+    at: str = "",
+    readable: Readable = READS_EVERYTHING,
+) -> IncidentDetail:
+    """A case by its id; with `at` (RFC 3339) as it was known then. Raises Unanswerable: also for one that is not
+    read."""
     names = active_names(connection, policies)
     here = reading_of(connection, names, now, at)
-    now, body = here.at, incident_queries.read_case(connection, id_)
-    if body is None:
-        if (stub := archives.find_stub(connection, id_)) is not None:
-            raise CaseArchived(archived_case(stub, names))
-        raise UnknownCase()
-    case, steps = cases.decode(body), exports.steps_of(connection, id_)
+    now, case, steps = here.at, read_case(connection, names, id_, readable), exports.steps_of(connection, id_)
     if at:
         begun = steps[0].at if steps else now
         steps = [step for step in steps if step.at <= now]
@@ -200,6 +204,20 @@ def incident_detail(connection: Connection, policies: Policies, id_: str, now: i
             raise BadQuestion("at", "no report of this case had arrived by then", remedy)
     rules = policies.get(connection, case.policy) if case.policy else names.register
     return shown_case(case, steps, names, rules, here, files_of_case(connection, id_, steps))
+
+
+def read_case(connection: Connection, names: Names, id_: str, readable: Readable) -> Case:
+    """A case that is read. Raises CaseArchived, and UnknownCase also for one that is not read."""
+    body = incident_queries.read_case(connection, id_)
+    if body is not None:
+        case = cases.decode(body)
+        if readable.reads_case(case):
+            return case
+        raise UnknownCase()
+    stub = archives.find_stub(connection, id_)
+    if stub is None or not readable.of(stub.definition).within(stub.path):
+        raise UnknownCase()
+    raise CaseArchived(archived_case(stub, names))
 
 
 def shown_case(

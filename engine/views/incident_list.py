@@ -1,6 +1,7 @@
 """The overdue desk: which cases stand where, what falls due next, and what is late."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -16,11 +17,13 @@ from engine.views.names import CategoryNamed, HolderNamed, Named, Names, OwnerNa
 from engine.views.past import Order
 from engine.views.present import Present, Reading, reading_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant
+from engine.views.readers import check_list
 from schemas.short_numbers import check_digit, short_number, written_number
 from workflows import case as cases
 from workflows.case import AWAITED, Case
 from workflows.definitions import DEFINITIONS, REFERENCE, held_by
 from workflows.policy.index import Policy
+from workflows.reading import READS_EVERYTHING, Readable
 
 MOST = 500
 """Cases of a page at most."""
@@ -140,9 +143,17 @@ def reporter_of(code: str, register: Policy) -> str:
     return code
 
 
-def incident_page(connection: Connection, policies: Policies, question: IncidentQuestion, now: int) -> IncidentPage:
-    """The cases that are asked for. Raises Unanswerable."""
+def incident_page(
+    connection: Connection,
+    policies: Policies,
+    question: IncidentQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
+) -> IncidentPage:
+    """The cases that are asked for, of those that are read. Raises Unanswerable."""
     names = active_names(connection, policies)
+    check_definition(question.definition)
+    check_list(readable, names, question.definition, question.grid)
     here = reading_of(connection, names, now, question.at)
     column, descending = question.sort.removeprefix("-"), question.sort.startswith("-")
     if column not in incident_queries.SORTS:
@@ -150,7 +161,7 @@ def incident_page(connection: Connection, policies: Policies, question: Incident
         raise BadQuestion("sort", "cases are not sorted by this", f"choose one of: {ways}")
     check_limit(question.limit, MOST)
     if question.search:
-        return found_page(connection, names, question, here)
+        return found_page(connection, names, question, here, readable)
     after = None
     if question.cursor:
         order, key, id_ = read_cursor(question.cursor, tuple[str, int | str | None, str])
@@ -158,15 +169,26 @@ def incident_page(connection: Connection, policies: Policies, question: Incident
         if order != question.sort or not isinstance(key, str if column == "id" else int | None):
             raise foreign_cursor()
         after = After(key, id_)
-    wanted, size = filters(names, question, here.at), question.limit + 1
+    wanted, size = filters(names, question, here.at, readable), question.limit + 1
     if question.at:
         found = past.past_page(connection, wanted, Order(column, descending, after), size)
     else:
-        rows = incident_queries.read_page(connection, wanted, column, descending, after, size)
-        found = [(key, cases.decode(body)) for key, body in rows]
+        found = list(islice(each_read(connection, wanted, Order(column, descending, after), size), size))
     shown = found[: question.limit]
     more = write_cursor(question.sort, shown[-1][0].key, shown[-1][0].id) if len(found) > len(shown) else None
     return page_of([case for _, case in shown], more, names, here)
+
+
+def each_read(connection: Connection, wanted: Filters, order: Order, size: int) -> Iterator[tuple[After, Case]]:
+    """The cases that are asked for and read, in order, each with the key after which the next page begins."""
+    after, full = order.after, True
+    while full:
+        rows = incident_queries.read_page(connection, wanted, order.column, order.descending, after, size)
+        full = len(rows) == size
+        for after, body in rows:
+            case = cases.decode(body)
+            if wanted.readable.reads_case(case):
+                yield after, case
 
 
 def page_of(shown: Iterable[Case], more: str | None, names: Names, here: Present) -> IncidentPage:
@@ -175,11 +197,17 @@ def page_of(shown: Iterable[Case], more: str | None, names: Names, here: Present
     return IncidentPage(lines, more, names.instant(here.at), here.kind, here.remark)
 
 
-def found_page(connection: Connection, names: Names, question: IncidentQuestion, here: Present) -> IncidentPage:
-    """All cases that a search fits and the filters let pass. Raises BadQuestion."""
+def found_page(
+    connection: Connection,
+    names: Names,
+    question: IncidentQuestion,
+    here: Present,
+    readable: Readable = READS_EVERYTHING,
+) -> IncidentPage:
+    """All cases that a search fits and the filters let pass, of those that are read. Raises BadQuestion."""
     after = read_cursor(question.cursor, tuple[str])[0] if question.cursor else ""
     kinds = tuple(definition.name for definition in DEFINITIONS.values() if definition.listed != "never")
-    wanted = filters(names, structs.replace(question, open=None), here.at)
+    wanted = filters(names, structs.replace(question, open=None), here.at, readable)
     if not question.definition:
         wanted = structs.replace(wanted, definitions=("", *kinds))
     asked = wanted
@@ -189,7 +217,8 @@ def found_page(connection: Connection, names: Names, question: IncidentQuestion,
     number = written_number(text)
     sought = {"reference": text, "id": text} | ({"short_number": number} if number else {})
     rows = incident_queries.read_found(connection, wanted, sought, after, question.limit + 1)
-    left = [] if after else archives.search(connection, sought, MOST)
+    stubs = [] if after else archives.search(connection, sought, MOST)
+    left = [stub for stub in stubs if readable.of(stub.definition).within(stub.path)]
     if not rows and not left and number and check_digit(number) != "0":
         reason = "nothing has this reference, and it is no short number: a digit was misheard, or two were swapped"
         raise BadQuestion("search", reason, "ask for the nine digits again")
@@ -198,7 +227,8 @@ def found_page(connection: Connection, names: Names, question: IncidentQuestion,
     if question.at:
         then = past.cases_at(connection, (id_ for id_, _ in shown), here.at)
         return page_of((case for case in then if past.fits(case, asked)), more, names, here)
-    page = page_of((cases.decode(body) for _, body in shown), more, names, here)
+    decoded = (cases.decode(body) for _, body in shown)
+    page = page_of((case for case in decoded if readable.reads_case(case)), more, names, here)
     return structs.replace(page, archived=[archived_case(stub, names) for stub in left]) if left else page
 
 
@@ -217,7 +247,7 @@ def archived_case(stub: StubRow, names: Names) -> ArchivedCase:
     )
 
 
-def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
+def filters(names: Names, question: IncidentQuestion, now: int, readable: Readable = READS_EVERYTHING) -> Filters:
     """The question as the store takes it. Raises BadQuestion."""
     states = tuple(name.strip() for name in question.state.split(",") if name.strip())
     known = [state for definition in DEFINITIONS.values() for state in definition.states.values()]
@@ -243,6 +273,7 @@ def filters(names: Names, question: IncidentQuestion, now: int) -> Filters:
         group=question.group,
         clock=question.clock,
         due_before=parse_instant(question.due_before, "due_before") if question.due_before else None,
+        readable=readable,
     )
 
 

@@ -11,8 +11,10 @@ from engine.views.cursors import read_cursor, write_cursor
 from engine.views.feed_words import NoticeWords, names_of, sentence
 from engine.views.names import CategoryNamed, Named, Names, active_names, prefix_of
 from engine.views.questions import BadQuestion, check_definition, check_limit, parse_instant
+from engine.views.readers import check_list
 from schemas.messages import LineNames, Words
 from workflows.policy.moves import MOVES
+from workflows.reading import READS_EVERYTHING, Readable
 
 MOST = 500
 """Notices of a page at most."""
@@ -61,13 +63,20 @@ class NoticePage(Struct, frozen=True):
     as_of: str
 
 
-def notice_page(connection: Connection, policies: Policies, question: NoticeQuestion, now: int) -> NoticePage:
-    """The notices that are asked for. Raises Unanswerable."""
+def notice_page(
+    connection: Connection,
+    policies: Policies,
+    question: NoticeQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
+) -> NoticePage:
+    """The notices that are asked for, of those that are read. Raises Unanswerable."""
     if question.on and question.on not in MOVES:
         raise BadQuestion("on", "no notice tells of such a move", f"choose one of: {', '.join(MOVES)}")
     check_definition(question.definition)
     check_limit(question.limit, MOST)
     names = active_names(connection, policies)
+    check_list(readable, names, question.definition, question.grid)
     rows = notices.listed(
         connection,
         path=prefix_of(names, question.grid) if question.grid else "/",
@@ -78,6 +87,7 @@ def notice_page(connection: Connection, policies: Policies, question: NoticeQues
         since=parse_instant(question.since, "since") if question.since else 0,
         before=read_cursor(question.cursor, tuple[int, str]) if question.cursor else None,
         limit=question.limit + 1,
+        readable=readable,
     )
     shown = rows[: question.limit]
     more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > len(shown) else None

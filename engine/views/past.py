@@ -63,6 +63,7 @@ def fits(case: Case, filters: Filters) -> bool:
         filters.category in ("", row.category),
         filters.group in ("", row.grp),
         filters.reporter in ("", row.reporter),
+        filters.readable.reads_case(case),
     ]
     if holder is not None and holder.department:
         asked.append(row.holder != "" and (row.holder_department == holder.department or row.holder == holder.post))

@@ -21,6 +21,7 @@ from engine.views.names import Names, active_names
 from engine.views.past import standing_at
 from engine.views.present import Present, Reading, reading_of, what_left
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
+from engine.views.readers import check_figures, grid_asked
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
 from workflows.figures import (
@@ -36,6 +37,7 @@ from workflows.figures import (
     with_sums,
 )
 from workflows.policy.index import Policy
+from workflows.reading import READS_EVERYTHING, Readable
 
 GROUPINGS: tuple[By, ...] = get_args(By)
 CLOSING = tuple(sorted(trigger for trigger, measure in ENDINGS.items() if measure == CLOSED))
@@ -147,10 +149,14 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
 
 
 def performance_page(
-    connection: Connection, policies: Policies, question: PerformanceQuestion, now: int
+    connection: Connection,
+    policies: Policies,
+    question: PerformanceQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
 ) -> PerformancePage:
     """The figures that are asked for, and the open cases as of the period's end, or as of now while it runs. Raises
-    Unanswerable.
+    Unanswerable: also for figures that are not read. Who reads one subtree only is told of that one unless asked.
 
     Without a day the period is the present one, or the one in which the log's own time stands, where that is long past:
     a history that was replayed has no figures of today.
@@ -163,6 +169,9 @@ def performance_page(
     by, level, published = checked_words(question)
     here = reading_of(connection, names, now, question.at)
     since, until = _days(question, policy.clock_of_days.local_day(here.at))
+    kind = question.definition or policy.pack.options.main_definition or REFERENCE
+    if not (question.department or question.post):
+        question = structs.replace(question, grid=grid_asked(readable, names, kind, question.grid))
     stands = question.by not in ("post", "unit", "day") and not question.post
     selection = select(
         policy,
@@ -179,6 +188,7 @@ def performance_page(
         by=by,
         upto=here.at if question.at else None,
     )
+    check_figures(readable, selection.definition, selection.path, question.department, question.post)
     stood = stands_as_of(policy, selection, here)
     left = what_left(connection, names, stood.at)
     stands = stands and not left

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from functools import lru_cache
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from engine.policies import Policies
 from engine.principals import Principal
@@ -14,6 +14,7 @@ from engine.views.questions import BadQuestion, check_limit
 from workflows.definitions import REFERENCE
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
+from workflows.reading import Reach
 
 MOST = 500
 """Posts of a page at most."""
@@ -49,13 +50,20 @@ class ActivePack(Struct, frozen=True, kw_only=True):
     partition_level: int
 
 
-class Readable(Struct, frozen=True):
-    """What a principal may read beside what every speaker may: everything, what its own posts have to do with, the
-    subtrees of some grids, or nothing of these."""
+class ReadsOfKind(Struct, frozen=True):
+    """What is read of one kind of case: everything, what its own posts have to do with, the subtrees of some grids, or
+    nothing of these. `supervised`: the subtrees of those of its posts that are chiefs, or supervise by their roles."""
 
     everything: bool
-    own: bool = False
-    grids: list[str] = field(default_factory=list)
+    own: bool
+    supervised: bool
+    grids: list[str]
+
+
+class MayRead(ReadsOfKind, frozen=True):
+    """What a principal may read beside what every speaker may; of single kinds of case something else (`kinds`)."""
+
+    kinds: dict[str, ReadsOfKind]
 
 
 class Me(Struct, frozen=True, kw_only=True):
@@ -67,7 +75,7 @@ class Me(Struct, frozen=True, kw_only=True):
     principal: str
     asks_token: bool
     rights: list[str]
-    reads: Readable
+    reads: MayRead
     actors: list[str]
     post_count: int
     posts: list[SpeakingPost]
@@ -99,7 +107,7 @@ def me(
         principal=principal.name,
         asks_token=asks_token,
         rights=[right for right in ("actors", "reads", "operator") if principal.has(right)],
-        reads=readable(principal),
+        reads=may_read(principal),
         actors=[*sorted(principal.codes), *principal.patterns],
         post_count=len(codes),
         posts=[speaking_post(names, register.posts[code], now) for code in page],
@@ -119,9 +127,14 @@ def me(
     )
 
 
-def readable(principal: Principal) -> Readable:
-    """What the file of principals lets one read."""
-    return Readable(everything=principal.reads is True)
+def may_read(principal: Principal) -> MayRead:
+    """What a principal was given to read."""
+    kinds = {kind: ReadsOfKind(*_members(reach)) for kind, reach in principal.reads.kinds}
+    return MayRead(*_members(principal.reads.usual), kinds)
+
+
+def _members(reach: Reach) -> tuple[bool, bool, bool, list[str]]:
+    return reach.everything, reach.own, reach.supervised, list(reach.grids)
 
 
 def speaking_post(names: Names, post: Post, now: int) -> SpeakingPost:

@@ -26,6 +26,7 @@ from workflows.definitions import CLOCKS, DEFINITIONS
 from workflows.permissions import grids_of
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
+from workflows.reading import READS_EVERYTHING, Readable
 from workflows.saying import Sayable, sayable
 from workflows.work import Work, clock_of, work_on
 
@@ -106,8 +107,14 @@ class TaskPage(Struct, frozen=True):
     reading: Reading = "now"
 
 
-def task_page(connection: Connection, policies: Policies, question: TaskQuestion, now: int) -> TaskPage:
-    """What waits for a post. Raises Unanswerable."""
+def task_page(
+    connection: Connection,
+    policies: Policies,
+    question: TaskQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
+) -> TaskPage:
+    """What waits for a post, of the cases that are read. Raises Unanswerable."""
     names, here = active_names(connection, policies), present(connection, now)
     check_limit(question.limit, MOST)
     post = names.register.posts.get(question.post)
@@ -123,6 +130,8 @@ def task_page(connection: Connection, policies: Policies, question: TaskQuestion
                 break
             after = row.key
             case = cases.decode(row.body)
+            if not readable.reads_case(case):
+                continue
             rules = policies.get(connection, case.policy) if case.policy else names.register
             line = task_line(case, post, grids, rules, names, here.at)
             found += [line] if line is not None else []

@@ -13,14 +13,18 @@ from msgspec.structs import replace
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
 from engine.operations import erasure
+from engine.operations.auditing import audit_words
 from engine.operations.erasure import Erased, Erasure
 from engine.policies import Policies
+from engine.principals import LOCAL, Operator
 from engine.store import exports
 from engine.views import incident_detail as detail
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
 from engine.views.names import active_names
+from engine.views.words import incident_words
 from gridpatrol import options, pages
 from gridpatrol.render.incidents import archived_list, incident_detail, incident_list
+from gridpatrol.render.words import print_words
 from gridpatrol.run.wiring import reading, settings_of, writer_of, writing
 from schemas.instants import written
 
@@ -117,17 +121,32 @@ def list_incidents(
 
 @command.command("show")
 @click.argument("incident", type=options.TEXT)
+@click.option(
+    "--words",
+    "with_words",
+    is_flag=True,
+    help="Show what people wrote instead: `gridpatrol audit list` says who looked. Needs --post.",
+)
+@click.option("--post", type=options.TEXT, default="", help="With --words: the post that reads, e.g. WY-CHIEF.")
 @options.at
 @options.database
 @options.as_json
-def show_incident(incident: str, at: int | None, database: str | None, as_json: bool) -> None:
-    """Show one INCIDENT: where it stands, its clocks, and its story from the first report on.
+def show_incident(
+    incident: str, with_words: bool, post: str, at: int | None, database: str | None, as_json: bool
+) -> None:
+    """Show one INCIDENT: where it stands, its clocks, and its story from the first report on. Or its words: what
+    people wrote with each step, as one post reads them.
 
     \b
-    Example:
+    Examples:
       gridpatrol incident show WY-L3-01.0190c5e2-7bb4-7c21-9a55-d1f4c2b8a001
+      gridpatrol incident show WY-L3-01.0190c5e2-7bb4-7c21-9a55-d1f4c2b8a001 --words --post WY-CHIEF
     """
+    if with_words and at is not None:
+        raise click.UsageError("--words are those of now: leave --at out")
     policies, then = Policies(), "" if at is None else written(at)
+    if with_words:
+        return show_words(incident, post, database, as_json)
     with reading(settings_of(database=database)) as opened, opened.read() as connection:
         found = detail.incident_detail(connection, policies, incident, now_ms(), then)
         steps = [step for step in exports.steps_of(connection, incident) if at is None or step.at <= at]
@@ -136,6 +155,20 @@ def show_incident(incident: str, at: int | None, database: str | None, as_json: 
         options.print_json(found)
     else:
         incident_detail(found, steps, names)
+
+
+def show_words(incident: str, post: str, database: str | None, as_json: bool) -> None:
+    """The words of an incident for a post. The reading is in the audit before they are shown."""
+    with reading(settings_of(database=database)) as opened:
+        with opened.read() as connection:
+            found = incident_words(connection, Policies(), incident, post, LOCAL, now_ms())
+        who = options.operator()
+        reader = Operator(f"{who.who}:{found.reader.code}", who.via)
+        audit_words(opened, reader, incident, contact=found.contact)
+    if as_json:
+        options.print_json(found)
+    else:
+        print_words(found)
 
 
 @command.command("erase")

@@ -26,6 +26,7 @@ from engine.store import exports
 from engine.views import incident_detail as detail
 from engine.views.duties import DutyQuestion, duty_page
 from engine.views.names import active_names
+from gridpatrol.render import permissions
 from gridpatrol.render.duties import print_duties
 from gridpatrol.render.incidents import incident_detail
 from gridpatrol.run import city
@@ -172,6 +173,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "month": month,
         "explained": explained,
         "metrics": metrics,
+        "who_may": lambda: permissions.tables(Policy(read_pack("weiyang"), "")),
         **{kind.name: partial(diagram, kind) for kind in DEFINITIONS.values() if kind.listed != "never"},
     }
 

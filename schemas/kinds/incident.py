@@ -11,6 +11,7 @@ from schemas.coordinates import measured
 from schemas.members import (
     CaseId,
     Code,
+    Contact,
     EventData,
     EventType,
     Evidence,
@@ -42,8 +43,8 @@ class ReportSubmitted(EventData, frozen=True, kw_only=True):
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
     reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
     description: Sealed | None = None
-    reporter_name: Sealed | None = None
-    reporter_contact: Sealed | None = None
+    reporter_name: Contact | None = None
+    reporter_contact: Contact | None = None
 
     @property
     def measured(self) -> tuple[int, ...]:

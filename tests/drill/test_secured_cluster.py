@@ -22,6 +22,7 @@ from engine.clock import now_ms
 from engine.cluster import clients
 from engine.principals import digest_of, new_token
 from engine.settings import Settings
+from gridpatrol.client import Refused, Server
 from lab.chaos.faults import pack_without_quiet_hours
 from lab.installation import Installation
 from lab.parts import kafka
@@ -31,7 +32,7 @@ from lab.parts.postgres import secured_server, with_tls
 from lab.parts.processes import eventually
 from schemas.topics import Topics
 from tests.integration.test_door import report
-from tests.support.builders import DISTRICT, HOTLINE, MEMBER, event, subject
+from tests.support.builders import DISTRICT, HOTLINE, MEMBER, STREET, event, subject
 
 ROLES = ("gateway", "worker", "performance", "alerts")
 RUNNING = ("gateway-1", "worker-1", "worker-2", "performance-1", "alerts-1")
@@ -266,3 +267,30 @@ def test_nobody_lacked_a_right_and_nothing_broke(place):
         if role.running:
             assert not [line for line in role.said().splitlines() if "not registered" in line or "uthoriz" in line]
     assert place.installation.command("verify").startswith("Everything")
+
+
+def test_a_person_is_known_reads_and_is_forgotten_at_every_gateway(place):
+    """Given a token at one gateway, it reads the words of a case at another, which audits that; withdrawn, neither
+    knows it."""
+    place.installation.start("gateway-2")
+    place.installation.await_ready("gateway-2")
+    first, second = (place.installation[name].address() for name in ("gateway-1", "gateway-2"))
+    told = report(case(70), now_ms(), description="dust", reporter_contact="029")
+    place.send("hotline", told)
+    eventually(lambda: place.state(70), lambda: f"the hotline's case\n{said(place)}")
+    office = Server(first, token=TOKENS["office"], ca=str(place.installation.environment["GRIDPATROL_TLS_CA"]))
+    given = office.post("/v1/operator/people", json.dumps({"post": STREET}).encode())
+    person = Server(second, token=given["token"], ca=str(place.installation.environment["GRIDPATROL_TLS_CA"]))
+
+    def words() -> Any:
+        try:
+            return person.get(f"/v1/incidents/{case(70)}/words")
+        except Refused as refused:
+            return refused.status
+
+    eventually(lambda: words() != 401, lambda: f"the person\n{said(place)}")
+    read = words()
+    assert [word["text"] for step in read["steps"] for word in step["words"]] == ["dust", "029"]
+    assert f"post:{STREET}:{STREET}" in place.installation.command("audit", "list", "--act", "words.read", "--json")
+    office.post(f"/v1/operator/people/{STREET}/withdrawals")
+    eventually(lambda: words() == 401, "forgotten at the other gateway")

@@ -11,7 +11,7 @@ import pytest
 
 from engine import admission, principals
 from engine.clock import now_ms
-from engine.http import operator
+from engine.http import operator, people
 from engine.operations import erasure
 from engine.operations.auditing import audited
 from engine.operations.principal_changes import PrincipalChanges
@@ -22,7 +22,7 @@ from engine.store.audit import Act
 from schemas.refusals import Refusal
 from tests.integration.test_door import report
 from tests.integration.test_erasure import CASE, NAME, OTHER, bodies, keep_bad
-from tests.support.builders import HOUR, OPERATOR, event, shipped, subject, weiyang
+from tests.support.builders import HOUR, OPERATOR, STREET, event, shipped, subject, weiyang
 from tests.support.recorded import gridpatrol
 from tests.support.serving import prepared, served, tell
 from workflows.policy import model
@@ -86,8 +86,19 @@ def test_each_route_of_operators_leaves_a_row_with_who_asked_and_what_became_of_
                 {"by": "clerk"},
                 ("incident.erased", CASE, "2 events, 2 letters"),
             ),
+            "/v1/operator/people": ("", {"post": STREET}, ("principal.added", f"post:{STREET}", "done")),
+            "/v1/operator/people/{code:str}/tokens": (
+                STREET,
+                {"at_once": True},
+                ("principal.rotated", f"post:{STREET}", "at once"),
+            ),
+            "/v1/operator/people/{code:str}/withdrawals": (
+                STREET,
+                None,
+                ("principal.withdrawn", f"post:{STREET}", "done"),
+            ),
         }
-        assert set(asked) == {path for route in operator.ROUTES for path in route.paths}
+        assert set(asked) == {path for route in [*operator.ROUTES, *people.ROUTES] for path in route.paths}
         with served(engine) as door:
             for path, (name, body, (act, about, outcome)) in asked.items():
                 url = "/".join(name if part.startswith("{") else part for part in path.split("/"))
@@ -116,6 +127,10 @@ def test_each_command_of_operators_leaves_a_row(database_url: str, tmp_path: Pat
         (("pack", "activate", "weiyang"), ("pack.activated", shipped().hash, "done")),
         (("performance", "rebuild"), ("figures.rebuilt", "", "done")),
         (("db", "restart-feed"), ("feed.restarted", "", "done")),
+        (("principal", "add", STREET), ("principal.added", f"post:{STREET}", "done")),
+        (("principal", "rotate", STREET, "--at-once"), ("principal.rotated", f"post:{STREET}", "at once")),
+        (("principal", "withdraw", STREET), ("principal.withdrawn", f"post:{STREET}", "done")),
+        (("incident", "show", CASE, "--words", "--post", STREET), ("words.read", CASE, "with contact")),
     ]
     for words, _ in told:
         gridpatrol(*words, database=database_url)

@@ -51,6 +51,7 @@ ASKING = [
     ("GET", "/v1/similar", "actors"),
     ("GET", "/v1/incidents", "reads"),
     ("GET", "/v1/incidents/x", "reads"),
+    ("GET", "/v1/incidents/x/words", "reads"),
     ("GET", "/v1/alerts", "reads"),
     ("GET", "/v1/alerts/stream", "reads"),
     ("GET", "/v1/performance", "reads"),
@@ -65,6 +66,10 @@ ASKING = [
     ("POST", "/v1/operator/tries", "operator"),
     ("POST", "/v1/operator/archives", "operator"),
     ("POST", "/v1/operator/incidents/x/erasures", "operator"),
+    ("GET", "/v1/operator/people", "operator"),
+    ("POST", "/v1/operator/people", "operator"),
+    ("POST", "/v1/operator/people/x/tokens", "operator"),
+    ("POST", "/v1/operator/people/x/withdrawals", "operator"),
 ]
 HOLDS = {"actors": {"hotline", "app"}, "reads": {"supervision"}, "operator": {"ops"}, "": set(TOKENS) - {"new"}}
 

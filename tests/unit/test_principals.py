@@ -14,6 +14,7 @@ from engine.errors import SettingsError
 from engine.principals import LOCAL, Principal, Principals, digest_of, new_token
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import DAY, HOTLINE, event
+from workflows.reading import EVERYTHING, Reads
 
 ONE, TWO = new_token(), new_token()
 
@@ -83,7 +84,14 @@ def test_a_code_is_spoken_for_as_written_and_a_pattern_as_a_shell_reads_it(actor
     [
         ("[principal.app]\nactor = []", r"principal\.app.*`actor`.*actors, tokens, reads, operator"),
         ("[principal.app]\nactors = 'WY'", r"principal\.app.*array.*\$\.actors"),
-        ("[principal.app]\nreads = 'yes'", r"principal\.app.*bool"),
+        ("[principal.app]\nreads = 'yes'", r'principal\.app\.reads is true, false, "own", or a list of grids'),
+        ("[principal.app]\nreads = 7", r"principal\.app.*\$\.reads"),
+        ("[principal.app]\nreads = ['WY 03']", r"principal\.app\.reads: 'WY 03'"),
+        (
+            "[principal.app.reads]\nincidents = true",
+            r"principal\.app\.reads\.incidents: no such kind.*default, incident",
+        ),
+        ("[principal.app.reads]\nduty = 'WY03'", r"principal\.app\.reads\.duty is true, false"),
         ("[principal.app]\nactors = ['']", r"principal\.app\.actors: ''"),
         ("[principal.app]\nactors = ['a b']", r"principal\.app\.actors: 'a b'"),
         ("[principals.app]\nactors = []", r"principals: the file holds tables \[principal\.NAME\]"),
@@ -132,12 +140,12 @@ def test_a_token_is_changed_without_a_restart_and_a_bad_change_changes_nothing(t
     known = read(tmp_path, f'[principal.app]\ntokens = ["{digest_of(ONE)}"]')
     written(tmp_path, f'[principal.app]\ntokens = ["{digest_of(TWO)}"]\nreads = true')
     assert known.of_token(ONE) is None
-    assert known.of_token(TWO) == Principal("app", reads=True)
+    assert known.of_token(TWO) == Principal("app", reads=Reads(EVERYTHING))
     for bad in ("[principal.app", "[principal.app]\nnobody = 1"):
         written(tmp_path, bad)
-        assert known.of_token(TWO) == known.of_token(TWO) == Principal("app", reads=True)
+        assert known.of_token(TWO) == known.of_token(TWO) == Principal("app", reads=Reads(EVERYTHING))
     (tmp_path / "principals.toml").unlink()
-    assert known.named("app") == Principal("app", reads=True)
+    assert known.named("app") == Principal("app", reads=Reads(EVERYTHING))
     assert [line.message for line in caplog.records if line.levelname == "ERROR"] == ["principals.kept"] * 3
     written(tmp_path, "[principal.other]")
     assert known.named("app") is known.of_token(TWO) is None

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import admission
+from schemas import jsonschema
 from schemas.envelope import Envelope, decode_data, decode_envelope, decode_record
 from schemas.events import EVENT_TYPES
 from schemas.examples import DATA as EXAMPLES
 from schemas.refusals import Refusal
-from schemas.sealing import LONGEST_PATH, MOST_UNKNOWN, split, unknown
+from schemas.sealing import LONGEST_PATH, MOST_UNKNOWN, split, unknown, words_of
 from tests.support.builders import DUST, LEAF, MEMBER, at, event
 
 SECRET = "某人 10000000000"
@@ -181,3 +182,44 @@ def test_attributes_that_are_null_leave_the_record_of_an_event_without_them() ->
         records.append(decode_record(received[0].body).event)
     assert msgspec.json.encode(records[0]) == msgspec.json.encode(records[1])
     assert b"null" not in msgspec.json.encode(records[1])
+
+
+# ---- the words again --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            report(description="dust", note="soon", reporter_name=SECRET, reporter_contact=SECRET),
+            [
+                ("description", "dust", False),
+                ("note", "soon", False),
+                ("reporter_name", SECRET, True),
+                ("reporter_contact", SECRET, True),
+            ],
+        ),
+        (event("comment.added", MEMBER, NINE, text="seen"), [("text", "seen", False)]),
+        (
+            event("rectification.ordered", MEMBER, NINE, requirement="cover it", stage=1),
+            [("requirement", "cover it", False)],
+        ),
+        # what the contract does not know may be either, and counts as contact
+        (report(reporter={"name": SECRET}), [("reporter", json.dumps({"name": SECRET}, ensure_ascii=False), True)]),
+        (report(evidence=[{}, {"by": SECRET}]), [("evidence[1].by", SECRET, True)]),
+        ({**report(description="dust"), "extra": 7}, [("description", "dust", False), ("extra", "7", True)]),
+        (report(description=None), []),
+        (report(), []),
+    ],
+)
+def test_what_was_sealed_is_read_again_member_by_member(said, words):
+    found = words_of(said["type"], split(said)[1])
+    assert [(word.member, word.text.replace('":"', '": "'), word.contact) for word in found] == words
+
+
+def test_contact_is_marked_in_the_contract_and_published() -> None:
+    schema = json.loads(jsonschema.documents()["gridpatrol.report.submitted.v1.json"])
+    members = schema["$defs"]["ReportSubmitted"]["properties"]
+    marked = {name for name, shape in members.items() if "x-contact" in json.dumps(shape)}
+    assert marked == {"reporter_name", "reporter_contact"}
+    assert all("x-sealed" in json.dumps(members[name]) for name in marked)

@@ -1,0 +1,117 @@
+"""The table of who may say what is true: the rules of a case take what stands in it, and refuse what does not.
+
+Every cell of docs/who-may.md is said to a real case, in a state that takes it. What stands there is never refused for
+who says it; all else is refused for that.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+
+import pytest
+
+from gridpatrol.render import readme
+from gridpatrol.render.permissions import WAYS, Situation, situations, triggers_of
+from schemas.events import EVENTS
+from schemas.kinds.duty import Duty
+from schemas.refusals import Reason
+from tests.support.builders import DAY, arrived, at, event, shipped
+from workflows.case import AWAITED, Case
+from workflows.decide import take
+from workflows.definitions import DEFINITIONS
+from workflows.machine import Definition
+
+KINDS = [kind for kind in DEFINITIONS.values() if kind.listed != "never"]
+NOW = at("03-02 09:00")
+
+
+@cache
+def printed() -> dict[tuple[str, str, str, str], tuple[frozenset[str], tuple[str, ...]]]:
+    """The table as it is printed: (kind, role, level, way) -> triggers, and what is read."""
+    text = readme.block((readme.DOCS / "who-may.md").read_text(encoding="utf-8"), "who_may")
+    found, kind = {}, ""
+    for line in text.splitlines():
+        if line.startswith("## "):
+            kind = line.split()[-1]
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[1].isdigit():
+            role, level, way, said, *read = cells
+            found[kind, role, level, way] = frozenset(said.split(", ")) - {"—"}, tuple(read)
+    return found
+
+
+def lines_of(kind: Definition) -> list[tuple[Situation, frozenset[str]]]:
+    """Each situation of a kind, with the triggers that stand in its line."""
+    return [
+        (each, printed()[kind.name, each.post.role, str(each.level), WAYS[each.stands]][0])
+        for each in situations(shipped(), kind)
+    ]
+
+
+def in_a_state(kind: Definition, case: Case, trigger: str) -> Case:
+    """The case in a state that takes a trigger."""
+    found = copy.copy(case)
+    names = {trigger, *(older for older in kind.heard if kind.event_of(older) == trigger)}
+    found.state = next(state for state in kind.states if any((name, state) in kind.table for name in names))
+    if found.state == AWAITED:
+        return Case(id=case.id)
+    found.category, found.group, found.source = "D3-04", "dust", "hotline"
+    found.judged = NOW
+    if kind.posts_hold:
+        found.own = Duty("PATROL", 20260302, NOW + DAY)
+    return found
+
+
+def sources_of(role: str) -> list[str]:
+    """The sources from which a role may report, one of them at least."""
+    rows = [row for row in shipped().pack.roles if row.trigger == "report.submitted" and row.role == role]
+    return [source for row in rows for source in row.sources] or ["patrol"]
+
+
+def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple[str, str]]:
+    """Reason and field of each refusal of a trigger, said by the post of a situation in every way in which its role may
+    claim it; taken: none."""
+    case = in_a_state(kind, situation.case, trigger)
+    data = dict(EVENTS[trigger].example)
+    variants = [data]
+    if trigger in kind.births:
+        grid = situation.case.path[-1]
+        variants = [
+            {"category": "D3-04", "source": source, "grid": grid, "definition": kind.name}
+            for source in sources_of(situation.post.role)
+        ]
+    found = list[tuple[str, str]]()
+    for number, variant in enumerate(variants):
+        said = event(trigger, situation.post.code, NOW, case=case.id, id=f"{trigger}{number}", **variant)
+        result = take(case, arrived(said, NOW), shipped(), shipped())
+        refusal = result.outcomes[0].refusal
+        if refusal is not None:
+            found.append((refusal.reason, refusal.field))
+        else:
+            return []
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_rules_take_what_stands_in_the_table_and_refuse_the_rest(kind: Definition) -> None:
+    forbidden, wrong, taken = (Reason.FORBIDDEN.value, "actor"), list[tuple[str, ...]](), 0
+    triggers = triggers_of(kind)
+    for situation, said in lines_of(kind):
+        assert said <= set(triggers)
+        for trigger in triggers:
+            found = refusals(kind, situation, trigger)
+            by_table = bool(found) and all((str(reason), field) == forbidden for reason, field in found)
+            taken += not found
+            if by_table is (trigger in said):
+                wrong.append((situation.post.role, str(situation.level), situation.stands, trigger, str(found)))
+    assert not wrong, "\n".join(map(str, wrong[:20])) + f"\n{len(wrong)}"
+    assert taken > 50
+
+
+def test_every_line_is_of_another_situation() -> None:
+    for kind in KINDS:
+        named = [(each.post.role, each.level, each.stands) for each in situations(shipped(), kind)]
+        assert len(named) == len(set(named))
+    roles = {post.role for post in shipped().posts.values()}
+    assert {role for _, role, _, _ in printed()} == roles, "every role of the pack has its lines"
