@@ -1,8 +1,8 @@
 """How long files stay to which nobody refers, and what came of files that were never ended.
 
 An event may come late, by as much as the active pack believes of a phone that was offline, and may wait as long as the
-pack lets it. A file goes `file_days` after that. What is put in place and then never written down, since a process was
-killed in between, goes after a day: its sender was not told that it is here.
+pack lets it. A file goes `file_days` after that. So does one that no row knows: a process was killed between putting it
+in place and writing it down, and its sender was not told that it is here; or an older database was restored.
 """
 
 import logging
@@ -60,9 +60,11 @@ class FileRetention:
             return 0  # no file has ever come
         self.store.claim(installation, begin=False)
         self._count("expired", self.store.expire(now - self.settings.upload_days * DAY_MS))
-        self._count("unknown", self.sweep(database, PREFIXES[self._turn], now - DAY_MS))
+        if before is None:
+            return 0
+        self._count("unknown", self.sweep(database, PREFIXES[self._turn], before))
         self._turn = (self._turn + 1) % len(PREFIXES)
-        gone = self.remove(database, before) if before is not None else 0
+        gone = self.remove(database, before)
         self._count("unreferred", gone)
         return gone
 

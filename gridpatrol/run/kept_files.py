@@ -49,6 +49,18 @@ def keeping(settings: Settings, database: Database, counters: Counters, wall: Wa
         lease.close()
 
 
+def left_out(settings: Settings, database: Database) -> str:
+    """What a backup of the database leaves out; empty: nothing."""
+    with database.read() as connection:
+        kept = sent_files.kept(connection)
+    if not kept.files:
+        return ""
+    there = settings.files or str(getattr(open_store(settings), "root", "their store"))
+    return (
+        f"{kept.files} files of {kept.bytes / 1e6:,.1f} MB lie in {there} and are not in it: keep a copy of them too."
+    )
+
+
 def missing(settings: Settings, database: Database) -> Iterator[Mismatch]:
     """Files that are to be in the store and are not, or have another size."""
     store = open_store(settings)
