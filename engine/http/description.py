@@ -119,7 +119,8 @@ HEADERS: dict[str, dict[str, str]] = {
 }
 """Headers that change an answer."""
 AS_CSV = "The same lines for a spreadsheet, with a byte order mark; the next page in `Link`."
-FILE = {"type": "string", "format": "binary"}
+FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+"""A body that is a file. Its type is that of the content; generators know bytes by this one alone."""
 STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
 `data` is a `FeedLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after
 which lines follow, or `restarted` where the feed has begun anew.
@@ -167,8 +168,7 @@ def describe(
                 [] if name in open_names else [{}, {"token": []}]
             )  # without principals none is asked
             if name == "send_file":
-                whole = {kind: {"schema": FILE} for kind in ("application/octet-stream", *ENDINGS)}
-                operation["requestBody"] = {"required": True, "content": whole}
+                operation["requestBody"] = {"required": True, "content": FILE}
             elif name in PUBLISHING:
                 operation["requestBody"] = body_of_events(batch=name != PUBLISHING[0])
             elif "requestBody" in operation:
@@ -229,10 +229,9 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
         str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
     }
     if name == "show_file":
-        given: dict[str, Any] = {kind: {"schema": FILE} for kind in ENDINGS}
         found = {
-            "200": {"description": text[200], "content": given},
-            "206": {"description": "The range that was asked for.", "content": given},
+            "200": {"description": f"The bytes, as {', '.join(ENDINGS)}.", "content": FILE},
+            "206": {"description": "The range that was asked for.", "content": FILE},
         }
     if handler.response_class is Listing:
         found[str(handler.status_code)]["content"][CSV] = {"schema": {"type": "string", "description": AS_CSV}}

@@ -30,6 +30,7 @@ from engine.packs import check_pack
 from engine.principals import Operator, Principal
 from engine.runtime import Engine
 from engine.store.rows import InboxRow
+from engine.uploads.store import StoreAway
 from engine.views.questions import check_text
 from workflows.policy.model import Pack
 
@@ -199,6 +200,8 @@ async def act(context: DoorContext, action: Callable[[Engine], T]) -> T:
         return await _done(context.writer.call(action))
     except (ClockDoubted, ActivationRefused, NotAudited):
         raise
+    except StoreAway as error:
+        raise busy(error.message) from error
     except (ValueError, GridpatrolError) as error:
         raise Problem(400, "invalid", str(error)) from error
 

@@ -1,20 +1,20 @@
 """How long files stay to which nobody refers, and what came of files that were never ended.
 
 An event may come late, by as much as the active pack believes of a phone that was offline, and may wait as long as the
-pack lets it. A file goes `file_days` after that. What is put in place and then never written down, since a process was
-killed in between, goes after a day: its sender was not told that it is here.
+pack lets it. A file goes `file_days` after that. So does one that no row knows: a process was killed between putting it
+in place and writing it down, and its sender was not told that it is here; or an older database was restored.
 """
 
 import logging
-import time
 from collections.abc import Callable
 
 from engine.clock import now_ms
+from engine.loop import Loop
 from engine.metrics.door import FileCounters
 from engine.policies import Policies
 from engine.settings import Settings
 from engine.store import backup_file, sent_files
-from engine.store.database import Connection, Database
+from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
 from engine.uploads.store import PREFIXES, FileStore, StoreAway
 from engine.views.names import active_names
@@ -24,35 +24,42 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 30.0
 """How often it is looked whether something has to go."""
-MOST = 20
-"""Files that go in one transaction: it holds up the writer."""
+MOST = 100
+"""Files that go between two looks at everything else."""
 DAY_MS = 86_400_000
 
 
-class FileRetention:
-    """A chore: it removes what has to go, and looks at one folder of the store in turn for files that no row knows."""
+class FileRetention(Loop):
+    """A thread of its own, since a bucket may take its time: it removes what has to go, and looks at one folder of the
+    store in turn for files that no row knows."""
+
+    away_s = EVERY_S
 
     def __init__(
-        self, settings: Settings, store: FileStore, counters: FileCounters, now: Callable[[], int] = now_ms
+        self,
+        settings: Settings,
+        database: Database,
+        store: FileStore,
+        counters: FileCounters,
+        now: Callable[[], int] = now_ms,
     ) -> None:
-        self.settings, self.store, self.counters = settings, store, counters
+        super().__init__("file-retention")
+        self.settings, self.database, self.store, self.counters = settings, database, store, counters
         self._policies = Policies()
         self._now = now  # in ms UTC: a clock that has jumped must not remove them
-        self._next_s = 0.0
         self._turn = 0
 
-    def __call__(self, database: Database) -> None:
-        if time.monotonic() < self._next_s:
-            return
-        try:
-            gone = self.run_once(database, self._now())
-        except StoreAway as error:
-            log.warning("files.away", extra={"why": error.message})
-            gone = 0
-        self._next_s = time.monotonic() + (0.0 if gone >= MOST else EVERY_S)
+    def run_once(self) -> float:
+        """Remove some of what has to go now."""
+        return 0.0 if self.clear(self._now()) else EVERY_S
 
-    def run_once(self, database: Database, now: int) -> int:
+    def is_passing(self, error: Exception) -> bool:
+        """Database or store may come back."""
+        return isinstance(error, (*FAILURES, StoreAway))
+
+    def clear(self, now: int) -> int:
         """Remove some of what has to go as of an instant (ms UTC). How many files to which nobody refers."""
+        database = self.database
         with database.read() as connection:
             installation = read_meta(connection, backup_file.INSTALLATION)
             before = self.before(connection, now)
@@ -60,9 +67,13 @@ class FileRetention:
             return 0  # no file has ever come
         self.store.claim(installation, begin=False)
         self._count("expired", self.store.expire(now - self.settings.upload_days * DAY_MS))
-        self._count("unknown", self.sweep(database, PREFIXES[self._turn], now - DAY_MS))
+        if before is None:
+            return 0
+        self._count("unknown", self.sweep(PREFIXES[self._turn], before))
         self._turn = (self._turn + 1) % len(PREFIXES)
-        gone = self.remove(database, before) if before is not None else 0
+        gone = 0
+        while gone < MOST and (more := self.remove(before)):
+            gone += more
         self._count("unreferred", gone)
         return gone
 
@@ -76,27 +87,27 @@ class FileRetention:
         late = max([options.offline_ms, *(role.offline_ms or 0 for role in register.pack.roles)])
         return now - late - options.parked_ms - self.settings.file_days * DAY_MS
 
-    def remove(self, database: Database, before: int) -> int:
-        """Remove files that were sent before an instant and to which nobody refers; how many rows those were.
+    def remove(self, before: int) -> int:
+        """Remove a file that was sent before an instant and to which nobody refers; how many rows those were.
 
         The bytes go before the transaction ends: who writes the row anew meanwhile waits for it, and looks for them
         then.
         """
-        with database.read() as connection:
+        with self.database.read() as connection:
             if not sent_files.unreferred(connection, before, 1):
                 return 0
-        with database.begin() as connection:
-            rows = sent_files.unreferred(connection, before, MOST)
+        with self.database.begin() as connection:
+            rows = sent_files.unreferred(connection, before, 1)
             for row in rows:
                 sent_files.remove(connection, row.sha256, row.principal)
             for sha256 in sent_files.without_sender(connection, {row.sha256 for row in rows}):
                 self.store.remove(sha256)
         return len(rows)
 
-    def sweep(self, database: Database, prefix: str, before: int) -> int:
+    def sweep(self, prefix: str, before: int) -> int:
         """Remove the files of one folder that are older than an instant and of which no row is known."""
         found = self.store.listed(prefix)
-        with database.read() as connection:
+        with self.database.read() as connection:
             known = sent_files.sizes(connection, prefix)
         unknown = [name for name, (_, since) in found.items() if name not in known and since < before]
         for sha256 in unknown:

@@ -30,7 +30,7 @@ MARK = "installation"
 MOST_KEYS = 1000
 """Objects of one page of a list."""
 GONE = ("404", "NoSuchKey", "NotFound")
-PATIENCE = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
+PATIENCE = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @contextmanager

@@ -24,6 +24,8 @@ def command(ctx: click.Context, file: Path, database: str | None, as_json: bool)
     back and verified and is on the disk; FILE.sha256 beside it says what it must be when it is restored. It holds what
     people said, so it is its owner's alone.
 
+    Photos and other files lie beside the database, or in a bucket, and are not in it: it says how many there are.
+
     Of PostgreSQL, make a backup with its own tools: see docs/operations.md.
 
     \b
@@ -44,6 +46,8 @@ def command(ctx: click.Context, file: Path, database: str | None, as_json: bool)
             click.echo("Its tables are of an older release: its pages were checked, and nothing was verified.")
         elif not made.mismatches:
             click.echo("It was read back: everything in it follows from the facts.")
+    if made.left_out and not as_json:
+        options.say(made.left_out)
     if made.mismatches:
         options.say(
             f"The backup is what the database is, and {made.mismatches} things in it do not follow from the facts: "

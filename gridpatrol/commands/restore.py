@@ -9,7 +9,8 @@ from gridpatrol import options
 from gridpatrol.render.progress import progress
 from gridpatrol.run import backup
 from gridpatrol.run.endings import interrupted_by_sigterm
-from gridpatrol.run.wiring import settings_of
+from gridpatrol.run.kept_files import missing
+from gridpatrol.run.wiring import reading, settings_of
 
 
 @click.command("restore")
@@ -52,3 +53,6 @@ def command(
     of = f", as it was at {options.utc(note.at)}: {note.steps} steps" if note is not None and not in_place else ""
     click.echo(f"{restored.database} is restored{of}.")
     click.echo(f"The alert feed begins anew, as epoch {restored.epoch}. Start the server of this database now.")
+    with reading(settings) as opened:
+        if lost := sum(1 for _ in missing(settings, opened)):
+            options.say(f"{lost} files that it knows are not where `files` says: `gridpatrol verify` lists them.")

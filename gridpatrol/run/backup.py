@@ -37,6 +37,7 @@ from engine.store.meta import remove_meta
 from engine.wall_clock import WallClock
 from gridpatrol import options
 from gridpatrol.run.closed_years import snapshot
+from gridpatrol.run.kept_files import left_out
 from gridpatrol.run.wiring import DOOR, NothingThere, consumers, exists, is_empty, reading, shown
 
 log = logging.getLogger(__name__)
@@ -68,13 +69,15 @@ class BackupUnusable(GridpatrolError):
 
 
 class Backup(Struct, frozen=True):
-    """A backup. `mismatches`: what does not follow from the facts in it; None: of an older release, not verified."""
+    """A backup. `mismatches`: what does not follow from the facts in it; None: of an older release, not verified.
+    `left_out`: what belongs to the database and lies elsewhere; empty: nothing."""
 
     file: str
     bytes: int
     sha256: str
     note: BackupNote
     mismatches: int | None
+    left_out: str = ""
 
 
 class Restored(Struct, frozen=True):
@@ -112,7 +115,8 @@ def make(settings: Settings, file: Path, show: Show) -> Backup:
                 digest = file_digest(whole, "sha256").hexdigest()
             with options.whole_file(f"{file}.sha256") as out:
                 out.write(f"{digest}  {file.name}\n".encode())
-    made = Backup(str(file), file.stat().st_size, digest, note, mismatches)
+        more = left_out(settings, source) if stands == wanted else ""
+    made = Backup(str(file), file.stat().st_size, digest, note, mismatches, more)
     log.info("backup.made", extra={"file": made.file, "sha256": digest, "by": options.account()})
     return made
 

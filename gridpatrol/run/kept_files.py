@@ -1,7 +1,7 @@
 """The files of an installation: who may keep them, what removes them in time, and which of them are missing."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from consumers.verify import Mismatch
 from engine.errors import LeaseTaken, SettingsError
@@ -23,30 +23,48 @@ KEEPER = LeaseName("keeps files in a folder for", ".files.lease", 0x66696C65)  #
 
 @contextmanager
 def keeping(settings: Settings, database: Database, counters: Counters, wall: WallClock) -> Iterator[list[Chore]]:
-    """The chores of a process that takes files. SettingsError where the store is another installation's, or a folder
-    that another gateway does not see."""
+    """The chores of a process that takes files, while a thread removes what has to go. SettingsError where the store is
+    another installation's, or a folder that another gateway does not see."""
     if (store := open_store(settings)) is None:
         yield []
         return
     with database.read() as connection:
         installation = read_meta(connection, backup_file.INSTALLATION)
     store.claim(installation or "none yet", begin=False)
-    retention: Chore = FileRetention(settings, store, counters.door.files, wall.known_instant)
-    if not settings.kafka or settings.files_shared or not isinstance(store, FolderStore):
-        yield [retention]
-        return
+    with ExitStack() as stack:
+        chores = list[Chore]()
+        if settings.kafka and not settings.files_shared and isinstance(store, FolderStore):
+            lease = alone(database)
+            stack.callback(lease.close)
+            chores.append(lease.keep)
+        retention = FileRetention(settings, database, store, counters.door.files, wall.known_instant)
+        retention.start()
+        stack.callback(retention.stop)
+        yield chores
+
+
+def alone(database: Database) -> Lease:
+    """The right to keep files in a folder, which one gateway has. SettingsError where another one has it."""
     try:
-        lease = Lease(database, KEEPER)
+        return Lease(database, KEEPER)
     except LeaseTaken as error:
         raise SettingsError(
             "files: another gateway keeps files in a folder, and does not see what this one would take",
             remedy="Name a bucket (files = s3://BUCKET/PREFIX); or, where all gateways have the same folder, say "
             "files_shared = true.",
         ) from error
-    try:
-        yield [lease.keep, retention]
-    finally:
-        lease.close()
+
+
+def left_out(settings: Settings, database: Database) -> str:
+    """What a backup of the database leaves out; empty: nothing."""
+    with database.read() as connection:
+        kept = sent_files.kept(connection)
+    if not kept.files:
+        return ""
+    there = settings.files or str(getattr(open_store(settings), "root", "their store"))
+    return (
+        f"{kept.files} files of {kept.bytes / 1e6:,.1f} MB lie in {there} and are not in it: keep a copy of them too."
+    )
 
 
 def missing(settings: Settings, database: Database) -> Iterator[Mismatch]:

@@ -296,8 +296,14 @@ def phone_comes_back(site: Site, minute: int) -> None:
     site.tell(reported(1000 + minute, now_ms() - DAY), now_ms())
 
 
+def photos_find_no_room(site: Site, _: int) -> None:
+    """A phone tries once a minute."""
+    site.engine.counters.door.files.refused.labels("store_away").inc()
+
+
 GOES_ON: dict[Callable[[Site, int], None], set[str]] = {
     database_takes_nothing: {"GridpatrolNotTaken", "GridpatrolNotReady"},
+    photos_find_no_room: {"GridpatrolFilesNotKept"},
     phone_comes_back: set(),
     due_instant_waits: {"GridpatrolFiresLate", "GridpatrolTimerLag"},
 }

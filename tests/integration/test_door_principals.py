@@ -57,6 +57,8 @@ ASKING = [
     ("GET", "/v1/performance", "reads"),
     ("GET", "/v1/notices", "reads"),
     ("GET", "/v1/duties", "reads"),
+    ("PUT", "/v1/files/x", "actors"),
+    ("GET", "/v1/files/x", ""),
     ("POST", "/v1/operator/packs", "operator"),
     ("POST", "/v1/operator/letters/x/replays", "operator"),
     ("POST", "/v1/operator/letters/x/erasures", "operator"),

@@ -160,8 +160,8 @@ def test_a_phone_goes_on_after_a_cut_and_after_a_restart(
     data, name = photo()
     connection = begin(door, name, data[:400_000], len(data))
     connection.close()
-    wait_until(lambda: offset(door, name) == (404, 400_000))
-    assert sample(door, 'gridpatrol_files_refused_total{reason="cut"}') == 1
+    wait_until(lambda: sample(door, 'gridpatrol_files_refused_total{reason="cut"}') == 1)
+    assert offset(door, name) == (404, 400_000)
     piece = put(door, name, data[400_000:500_000], Content_Range=f"bytes 400000-499999/{len(data)}")
     assert (piece.status_code, piece.headers["upload-offset"], piece.json()["complete"]) == (202, "500000", False)
     with served(door.engine) as restarted:  # another door on the same folder
@@ -178,7 +178,7 @@ def test_a_newer_request_ends_one_that_hangs(door: Served) -> None:
     with closing(begin(door, name, data[:300_000], len(data))) as hanging:
         wait_until(lambda: offset(door, name)[1] > 0)
         assert put(door, name, data).status_code == 201
-        hanging.settimeout(10)
+        hanging.settimeout(20)
         assert b" 409 " in hanging.recv(65_536).split(b"\r\n")[0]
     assert get(door, name, "app").content == data
 
@@ -364,13 +364,11 @@ def test_what_nobody_refers_to_goes_in_time(door: Served, settings: dict[str, An
     stray.parent.mkdir(exist_ok=True)
     stray.write_bytes(b"left by a process that was killed")
     os.utime(stray, (0, 0))
-    retention = FileRetention(engine.settings, store, engine.counters.door.files)
-    assert retention.run_once(engine.database, now) == 1
+    retention = FileRetention(engine.settings, engine.database, store, engine.counters.door.files)
+    assert retention.clear(now) == 1
     assert [store.size(name) for name in (old, fresh, referred)] == [None, 5000, 5000]
     assert (stray.exists(), store.offset("app", begun)) == (False, 100)
-    assert retention.run_once(engine.database, now + engine.settings.upload_days * DAY_MS + 60_000) == 1, (
-        "the fresh one"
-    )
+    assert retention.clear(now + engine.settings.upload_days * DAY_MS + 60_000) == 1, "the fresh one"
     assert (store.offset("app", begun), store.size(referred)) == (None, 5000)
     assert put(door, old, sent[0][0]).status_code == 201, "it may come again"
     values = {why: sample(door, f'gridpatrol_files_removed_total{{why="{why}"}}') for why in ("unreferred", "unknown")}
@@ -412,11 +410,11 @@ def test_a_second_gateway_keeps_no_files_in_a_folder(database_url: str, tmp_path
         one = Settings(database=database_url, kafka="localhost:9092", files=files)
         shared = Settings(database=database_url, kafka="localhost:9092", files=files, files_shared=True)
         with keeping(one, engine.database, Counters(), wall) as chores:
-            assert len(chores) == 2
+            assert len(chores) == 1
             with pytest.raises(SettingsError, match="another gateway keeps files in a folder"):
                 keeping(one, engine.database, Counters(), wall).__enter__()
             with keeping(shared, engine.database, Counters(), wall) as chores:
-                assert len(chores) == 1
+                assert chores == []
         with keeping(one, engine.database, Counters(), wall):
             pass
 
