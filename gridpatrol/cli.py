@@ -23,6 +23,7 @@ COMMANDS = {
     "publish": "publish",
     "incident": "incident",
     "case": "case",
+    "task": "task",
     "duty": "duty",
     "deadline": "deadline",
     "alert": "alert",

@@ -430,3 +430,22 @@ def test_a_cell_that_came_to_nothing_is_told_to_nobody_and_is_gone_after_a_sweep
 def test_a_case_whose_cells_stay_changes_no_count() -> None:
     before = case(1, clock("total", NOW), clock("handle", NOW))
     assert changes([(0, before, structs.replace(before, seq=2, clocks=before.clocks[:1]))]) == []
+
+
+# ---- who reported it ----------------------------------------------------------------------------------------
+
+
+def test_what_a_post_has_reported_is_found_by_it_along_an_index(database: Database) -> None:
+    late = clock("handle", NOW - 1)
+    write(database, case(1, late, by="A"), case(2, by="A"), case(3, late, by="B"), case(4, by="A", closed=NOW))
+    assert ask(database, reporter="A") == [1, 2]
+    assert ask(database, open=None, reporter="A") == [1, 2, 4]
+    assert ask(database, open=None, sort="-opened_at", reporter="A") == [1, 2, 4]
+    assert ask(database, reporter="C") == []
+    for open_ in (True, None):
+        wanted = Filters(now=NOW, open=open_, reporter="A")
+        found = plans(database, lambda c, w=wanted: incident_queries.read_page(c, w, "due_at", False, None, 50))
+        for plan in found[
+            : len(wanted.definitions)
+        ]:  # what has a deadline; the rest needs statistics to be chosen well
+            assert "cases_reporter" in plan and "Sort" not in plan and "TEMP B-TREE" not in plan, plan

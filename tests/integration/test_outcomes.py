@@ -257,3 +257,11 @@ def test_a_page_of_what_others_sent_is_passed_over_and_not_stopped_at(door: Serv
         if not page["more"]:
             break
     assert found == ["e3"]
+
+
+def test_it_is_said_before_when_outcomes_may_have_left_with_their_cases(engine: Engine) -> None:
+    now = now_ms()
+    tell(engine, report("report", now), now)
+    with engine.database.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO archives (name, partition, before) VALUES ('a', 0, 1772413200000)")
+    assert ask(engine).left_before == "2026-03-02T01:00:00.000Z"

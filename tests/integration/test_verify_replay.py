@@ -143,6 +143,7 @@ def test_every_table_is_compared_or_said_not_to_follow_from_the_log() -> None:
         "alerts": "recounted from the facts",
         "notices": "recounted from the facts",
         "open_counts": "recounted from the cases, which are compared",
+        "shared_work": "recounted from the cases",
         "archives": "files with which rows have left, and when: checked by their SHA-256",
         "archived_cases": "held against the files, whose rows are compared as if they had not left",
         "archived_figures": "recounted with the figures",

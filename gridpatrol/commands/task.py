@@ -1,0 +1,64 @@
+"""`gridpatrol task`: what waits for a post, and what it may say."""
+
+import click
+from msgspec.structs import replace
+
+from engine.clock import now_ms
+from engine.policies import Policies
+from engine.views.questions import BadQuestion
+from engine.views.tasks import MOST, TaskPage, TaskQuestion, task_page
+from gridpatrol import options, pages
+from gridpatrol.render.incidents import spelled
+from gridpatrol.render.tables import minute, table
+from gridpatrol.run.wiring import reading, settings_of
+
+
+@click.group("task")
+def command() -> None:
+    """Tasks (待办): what waits for a post, the next deadline first."""
+
+
+@command.command("list")
+@click.option("--post", type=options.TEXT, required=True, help="What waits for this post.")
+@options.limit
+@options.database
+@options.as_json
+@options.as_csv
+def list_tasks(post: str, limit: int | None, database: str | None, as_json: bool, as_csv: bool) -> None:
+    """List what waits for a post: cases on which it must act, and its duties, with what is left of the clock.
+
+    \b
+    Examples:
+      gridpatrol task list --post WY01-CHIEF
+      gridpatrol task list --post WY01-01-MEMBER --json
+    """
+    policies, question, now = Policies(), TaskQuestion(post=post), now_ms()
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+
+        def ask(after: str, size: int) -> TaskPage:
+            return task_page(connection, policies, replace(question, cursor=after, limit=min(size, MOST)), now)
+
+        try:
+            found = pages.each_page(ask, "", pages.asked(limit, as_csv))
+            if as_csv:
+                return pages.print_pages(found)
+            page = pages.whole(found)
+        except BadQuestion as error:
+            raise click.UsageError(str(error)) from error
+    if as_json:
+        return options.print_json(page)
+    rows = [
+        (
+            line.id,
+            f"{line.task.zh} {line.task.en}",
+            line.path[-1].name if line.path else "",
+            line.category.name_zh if line.category else line.duty.duty.name if line.duty else "",
+            minute(line.due_at),
+            line.clock.remaining.zh if line.clock and line.clock.remaining else "",
+            " ".join(each.trigger for each in line.allowed if each.works),
+        )
+        for line in page.tasks
+    ]
+    table(("case", "task", "place", "about", "due", "left", "may say"), rows)
+    rest = "; there are more: --limit all" if page.next is not None else ""
+    click.echo(f"{len(rows)} tasks as of {spelled(page.reading, page.as_of)}{rest}.")
