@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from engine.http import alerts, duties, events, health, incidents, notices, openapi, operator, performance
+from engine.http import alerts, deliveries, duties, events, health, incidents, notices, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, proper
 from engine.http.context import DoorContext
@@ -30,9 +30,9 @@ from engine.writer import Writer
 UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
-    (known, events.ROUTES),
+    (known, [*events.ROUTES, *deliveries.ROUTES]),
     (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
-    (needs("operator"), operator.ROUTES),
+    (needs("operator"), [*operator.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]
 ROUTES = [*UNGUARDED, *BEHIND_GUARDS]

@@ -147,16 +147,20 @@ def listed(
     rung: str | None = None,
     case: str | None = None,
     definition: str | None = None,
+    post: str = "",
     before: tuple[int, str] | None = None,
     limit: int = 100,
 ) -> list[AlertRow]:
     """Alerts of a subtree, the latest first; `before` is the (raised_at, id) where the last page ended."""
-    terms, values = ["substr(path, 1, ?) = ?"], [len(path), path]
+    terms, values = ["substr(path, 1, ?) = ?"], list[object]((len(path), path))
     given = {"status": status, "clock": clock, "kind": rung, "case_id": case, "definition": definition}
     for name, value in given.items():
         if value is not None:
             terms.append(f"{name} = ?")
             values.append(value)
+    if post:
+        terms.append("replace(recipients, ?, '') <> recipients")
+        values.append(f'"{post}"')
     if before is not None:
         terms.append("(raised_at, id) < (?, ?)")
         values += before
