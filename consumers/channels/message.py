@@ -68,7 +68,7 @@ class Message(Struct, frozen=True, omit_defaults=True):
     link: str = ""
 
 
-class Subject(NamedTuple):
+class LineGroup(NamedTuple):
     """What a subject says of some lines: their rank, and what they are."""
 
     rank: int
@@ -174,16 +174,16 @@ def subject(lines: Sequence[Line], names: Names, now: int) -> Words:
     return Words(f"{zh}；另 {rest} 件", f"{en}; {rest} more") if rest else Words(zh, en)
 
 
-def what_of(line: Line, now: int) -> Subject:
+def what_of(line: Line, now: int) -> LineGroup:
     """What a subject says of a line, without its place."""
     rank, _ = _rank(line, now)
     if rank == NOTICE:
-        return Subject(rank, *MOVES.get(line.on, (line.on, line.on)))
+        return LineGroup(rank, *MOVES.get(line.on, (line.on, line.on)))
     zh, en = CLOCKS.get(line.clock) or RUNGS.get(line.kind, (line.kind, line.kind))
     if rank == OVER:
         end = ALERT_ENDS[line.what]
-        return Subject(rank, f"{zh}告警{end[0]}", f"{en}: alert {end[1]}")
-    return Subject(rank, zh, en)
+        return LineGroup(rank, f"{zh}告警{end[0]}", f"{en}: alert {end[1]}")
+    return LineGroup(rank, zh, en)
 
 
 def _rank(line: Line, now: int) -> tuple[int, int]:

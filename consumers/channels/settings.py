@@ -37,6 +37,7 @@ LANGUAGES = ("zh", "en", "zh+en")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 PLACEHOLDERS = ("to", "post", "subject", "text", "link", "id", "secret")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_HEADER = re.compile(r"[A-Za-z0-9-]+")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -290,6 +291,8 @@ class _Reader:
                 bool(keys_of(secret.reveal())), f"{here}.secret_file", "whsec_ and 24 to 64 bytes in base64, one a line"
             )
         if given.kind == "http":
+            odd_names = [name for name in given.headers if not _HEADER.fullmatch(name)]
+            _check(not odd_names, f"{here}.headers", "names of headers, of letters, digits and '-'")
             for where, text in (("url", url.reveal()), ("body", given.body), *given.headers.items()):
                 odd = [name for name in PLACEHOLDER.findall(text) if name not in PLACEHOLDERS]
                 takes = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -378,7 +381,7 @@ def _is_url(text: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    plain = not re.search(r"[\x00-\x20\x7f]", text)
+    plain = text.isascii() and not re.search(r"[\x00-\x20\x7f]", text)
     return plain and parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and port != 0
 
 
@@ -414,7 +417,8 @@ def _addresses(here: str, given: _Channel) -> tuple[dict[str, tuple[str, ...]], 
         _check(
             all(address and not re.search(r"[\x00-\x20\x7f<>]", address) for address in addresses), where, "addresses"
         )
-        _check(given.kind != "smtp" or all("@" in address for address in addresses), where, "addresses with an @")
+        mails = all("@" in address and address.isascii() for address in addresses)
+        _check(given.kind != "smtp" or mails, where, "addresses with an @, in ASCII")
         _check(given.kind == "smtp" or len(addresses) < 2, where, "one address: each is a request of its own")
     return found, everyone
 

@@ -72,12 +72,13 @@ async def list_alerts(
     rung: Rung = "",
     case: CaseId = "",
     definition: Definition = "",
+    post: PostCode = "",
     since: Since = "",
     limit: Limit = 100,
     cursor: Cursor = "",
 ) -> AlertPage:
     """Alerts of a subtree by status: firing, withdrawn or resolved. One that somebody has acknowledged fires on, and
-    says who."""
+    says who. With `post` those that tell it, and when it said that it has seen each."""
     question = AlertQuestion(
         status=status,
         grid=grid,
@@ -85,6 +86,7 @@ async def list_alerts(
         rung=rung,
         case=case,
         definition=definition,
+        post=post,
         since=since,
         limit=limit,
         cursor=cursor,

@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 
 from engine.http import (
     alerts,
+    deliveries,
     duties,
     events,
     files,
@@ -49,14 +50,22 @@ UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (
         known,
-        [*events.ROUTES, *outcomes.ROUTES, *tasks.ROUTES, *incidents.OF_A_POST, *files.ROUTES, phone.show_me],
+        [
+            *events.ROUTES,
+            *outcomes.ROUTES,
+            *tasks.ROUTES,
+            *incidents.OF_A_POST,
+            *files.ROUTES,
+            *deliveries.ROUTES,
+            phone.show_me,
+        ],
     ),
     (needs("actors"), phone.BEFORE_SENDING),
     (
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("operator"), [*operator.ROUTES, *people.ROUTES]),
+    (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]
 ROUTES = [*UNGUARDED, *BEHIND_GUARDS]

@@ -149,6 +149,7 @@ def listed(
     rung: str | None = None,
     case: str | None = None,
     definition: str | None = None,
+    post: str = "",
     before: tuple[int, str] | None = None,
     limit: int = 100,
     readable: Readable = READS_EVERYTHING,
@@ -161,6 +162,9 @@ def listed(
         if value is not None:
             terms.append(f"{name} = ?")
             values.append(value)
+    if post:
+        terms.append("replace(recipients, ?, '') <> recipients")
+        values.append(f'"{post}"')
     if before is not None:
         terms.append("(raised_at, id) < (?, ?)")
         values += before

@@ -660,6 +660,16 @@ Index(
 )
 Index("channel_messages_composed", channel_messages.c.composed_at, channel_messages.c.channel, channel_messages.c.id)
 
+alerts_seen = Table(
+    "alerts_seen",
+    metadata,
+    _key("alert"),  # or a notice
+    _key("post"),
+    _big("seen_at"),  # by the wall clock
+    _text("principal"),  # who said so
+    sqlite_with_rowid=False,
+)
+
 notices = Table(
     "notices",
     metadata,

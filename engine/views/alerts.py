@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.store import alerts
+from engine.store import alerts, seen_alerts
 from engine.store.alerts import AlertRow, DeliveryRow
 from engine.store.database import Connection
 from engine.store.meta import read_meta
@@ -33,7 +33,8 @@ FEED_PAGE = 200
 
 
 class AlertQuestion(Struct, frozen=True, kw_only=True):
-    """Which alerts; empty asks nothing. `since` is the RFC 3339 instant from which on they were raised."""
+    """Which alerts; empty asks nothing. `post`: those that tell it. `since` is the RFC 3339 instant from which on they
+    were raised."""
 
     status: str = ""
     grid: str = ""
@@ -41,6 +42,7 @@ class AlertQuestion(Struct, frozen=True, kw_only=True):
     rung: str = ""
     case: str = ""
     definition: str = ""
+    post: str = ""
     since: str = ""
     limit: int = 100
     cursor: str = ""
@@ -49,7 +51,8 @@ class AlertQuestion(Struct, frozen=True, kw_only=True):
 class AlertLine(Struct, frozen=True):
     """An alert: that something is or was due, who was told, who of them has acknowledged it, and what became of it.
 
-    `names` and `sentence` are those of its lines in the feed.
+    `names` and `sentence` are those of its lines in the feed. `seen_at`: when the post that was asked for said that it
+    has seen it.
     """
 
     id: str
@@ -73,6 +76,7 @@ class AlertLine(Struct, frozen=True):
     ended_by: str
     names: LineNames
     sentence: Words
+    seen_at: str | None = None
 
 
 class AlertPage(Struct, frozen=True):
@@ -107,6 +111,7 @@ def alert_page(
         rung=question.rung or None,
         case=question.case or None,
         definition=question.definition or None,
+        post=question.post,
         before=before,
         limit=question.limit + 1,
         readable=readable,
@@ -114,11 +119,12 @@ def alert_page(
     rows = [row for row in rows if since is None or row.raised_at >= since]
     shown = rows[: question.limit]
     more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > len(shown) else None
-    return AlertPage([alert_line(row, names) for row in shown], more, names.instant(now))
+    seen = seen_alerts.seen_at(connection, question.post, [row.id for row in shown])
+    return AlertPage([alert_line(row, names, seen.get(row.id)) for row in shown], more, names.instant(now))
 
 
-def alert_line(row: AlertRow, names: Names) -> AlertLine:
-    """An alert with the names of the active pack."""
+def alert_line(row: AlertRow, names: Names, seen_at: int | None = None) -> AlertLine:
+    """An alert with the names of the active pack. `seen_at`: when the post that was asked for has seen it."""
     category = names.register.categories.get(row.category)
     posts: list[str] = msgspec.json.decode(row.recipients)
     seen: list[str] = msgspec.json.decode(row.acknowledged_by)
@@ -144,6 +150,7 @@ def alert_line(row: AlertRow, names: Names) -> AlertLine:
         ended_by=row.ended_by,
         names=names_of(row, posts, row.ended_by, names),
         sentence=sentence(row, row.status, row.ended_by, names),
+        seen_at=names.maybe(seen_at),
     )
 
 

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.store import notices
+from engine.store import notices, seen_alerts
 from engine.store.database import Connection
 from engine.store.notices import NoticeRow
 from engine.views.cursors import read_cursor, write_cursor
@@ -37,7 +37,7 @@ class NoticeLine(Struct, frozen=True):
     """A notice: who is told of a move of a case. `names` and `sentence` are those of its line in the feed.
 
     Not `told` yet, it waits for `not_before`: the end of the quiet hours, or, if it is `daily`, the hour at which its
-    reporter hears of all cases together.
+    reporter hears of all cases together. `seen_at`: when the post that was asked for said that it has seen it.
     """
 
     id: str
@@ -53,6 +53,7 @@ class NoticeLine(Struct, frozen=True):
     told: bool
     names: LineNames
     sentence: Words
+    seen_at: str | None = None
 
 
 class NoticePage(Struct, frozen=True):
@@ -91,11 +92,12 @@ def notice_page(
     )
     shown = rows[: question.limit]
     more = write_cursor(shown[-1].raised_at, shown[-1].id) if len(rows) > len(shown) else None
-    return NoticePage([notice_line(row, names) for row in shown], more, names.instant(now))
+    seen = seen_alerts.seen_at(connection, question.post, [row.id for row in shown])
+    return NoticePage([notice_line(row, names, seen.get(row.id)) for row in shown], more, names.instant(now))
 
 
-def notice_line(row: NoticeRow, names: Names) -> NoticeLine:
-    """A notice with the names of the active pack."""
+def notice_line(row: NoticeRow, names: Names, seen_at: int | None = None) -> NoticeLine:
+    """A notice with the names of the active pack. `seen_at`: when the post that was asked for has seen it."""
     category = names.register.categories.get(row.category)
     posts: list[str] = msgspec.json.decode(row.recipients)
     about = NoticeWords(row.path, row.category, row.definition)
@@ -113,4 +115,5 @@ def notice_line(row: NoticeRow, names: Names) -> NoticeLine:
         told=bool(row.number),
         names=names_of(about, posts, "", names),
         sentence=sentence(about, "told", "", names, on=row.move),
+        seen_at=names.maybe(seen_at),
     )

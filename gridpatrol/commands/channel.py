@@ -135,7 +135,7 @@ def deliveries(
 
 
 @command.command("test")
-@click.argument("name")
+@click.argument("name", type=options.TEXT)
 @click.option("--post", type=options.TEXT, default="", help="The post whose address is written to, for mail and SMS.")
 @file_option
 def send_test(name: str, post: str, file: str | None) -> None:
@@ -163,7 +163,7 @@ def send_test(name: str, post: str, file: str | None) -> None:
 
 
 @command.command("retry")
-@click.argument("name")
+@click.argument("name", type=options.TEXT)
 @options.database
 def retry(name: str, database: str | None) -> None:
     """Try anew what the channel NAME has given up. A running server sends it.

@@ -1,4 +1,7 @@
-"""A server is killed between the sending of a message and its record: what comes again is the same message."""
+"""A server is killed between the sending of a message and its record: what comes again is the same message.
+
+And in a cluster one of two alerts roles sends; the other one takes over when it is killed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,7 +18,10 @@ import pytest
 
 from engine.clock import now_ms
 from engine.store import channels
-from engine.store.database import Database
+from engine.store.database import Database, open_database
+from lab.installation import installation
+from lab.parts.processes import eventually
+from tests.support.builders import subject
 from tests.support.channel_feed import alert, channel_file, database_with_pack, feed, notice
 from tests.support.receivers import HttpReceiver, http_receiver
 from tests.support.serving import wait_until
@@ -51,12 +57,10 @@ def statuses(database: Database) -> list[str]:
         return sorted(told.line.status for told in channels.listed(connection))
 
 
-@pytest.mark.parametrize("point", ["channel.before_send", "channel.after_send"])
-def test_killed_around_sending_it_sends_the_same_message_at_most_once_more(
-    database_url: str, tmp_path: Path, receiver: HttpReceiver, point: str
-) -> None:
-    channel_file(
-        tmp_path,
+def hook(folder: Path, receiver: HttpReceiver) -> Path:
+    """A webhook that leads to the receiver, at any hour."""
+    return channel_file(
+        folder,
         f"""
         [channel.hook]
         kind = "webhook"
@@ -69,6 +73,13 @@ def test_killed_around_sending_it_sends_the_same_message_at_most_once_more(
         quiet = ""
         """,
     )
+
+
+@pytest.mark.parametrize("point", ["channel.before_send", "channel.after_send"])
+def test_killed_around_sending_it_sends_the_same_message_at_most_once_more(
+    database_url: str, tmp_path: Path, receiver: HttpReceiver, point: str
+) -> None:
+    hook(tmp_path, receiver)
     with database_with_pack(database_url) as database:
         with database.begin() as connection:
             channels.begin(connection, "hook")
@@ -82,3 +93,30 @@ def test_killed_around_sending_it_sends_the_same_message_at_most_once_more(
     assert len(had) == (2 if point == "channel.after_send" else 1)
     assert len({(each.headers["webhook-id"], each.body) for each in had}) == 1
     assert len(msgspec.json.decode(had[0].body)["data"]["lines"]) == 2
+
+
+def test_in_a_cluster_one_alerts_role_sends_and_the_other_takes_over(
+    postgres_url: str, kafka_server: str, kafka_prefix: str, tmp_path: Path, receiver: HttpReceiver
+) -> None:
+    file = hook(tmp_path, receiver)
+    folder = tmp_path / "roles"
+    folder.mkdir()
+    with installation(folder, kafka_server, postgres_url, prefix=kafka_prefix, partitions=2) as place:
+        place.start("gateway-1", "worker-1", "alerts-1", "alerts-2", GRIDPATROL_CHANNELS=str(file))
+        place.await_ready()
+        with closing(open_database(postgres_url)) as database:
+
+            def has_place() -> bool:
+                with database.read() as connection:
+                    return channels.names(connection) == ["hook"]
+
+            eventually(has_place, "the channel has a place in the feed", WITHIN_S)
+            feed(database, now_ms(), alert(1, due=now_ms()))
+            first = receiver.next()
+            [sends] = [name for name in ("alerts-1", "alerts-2") if "sends by the channels" in place[name].said()]
+            place[sends].kill()
+            feed(database, now_ms(), alert(2, case=2, due=now_ms()))
+            second = receiver.next()
+            while (said := msgspec.json.decode(second.body)["data"]["lines"][0]["case"]) != subject("WY03", 2):
+                assert second.headers["webhook-id"] == first.headers["webhook-id"], said  # its record was not written
+                second = receiver.next()

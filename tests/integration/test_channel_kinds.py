@@ -299,7 +299,7 @@ def test_a_template_is_filled_in_as_each_place_needs(receiver):
         f"{receiver.url}/sms/{{to}}?note={{subject}}",
         secret=Secret('k"1'),
         to={"WY03-CHIEF": ("+86 29",)},
-        headers={"X-Key": "{secret}", "X-Id": "{id}"},
+        headers={"X-Key": "{secret}", "X-Id": "{id}", "X-Title": "题 {subject}"},
         body='{"key": "{secret}", "text": "{subject}", "more": {"lines": "{text}"}}',
         success={"result.code": "OK", "count": "1"},
     )
@@ -310,6 +310,7 @@ def test_a_template_is_filled_in_as_each_place_needs(receiver):
     assert path == "/sms/%2B86%2029"
     assert parse_qs(query) == {"note": ["三号街道：处置 2 件今日 16:00 到期"]}
     assert (had.headers["x-key"], had.headers["x-id"]) == ('k"1', "msg_1f")
+    assert had.headers["x-title"].encode("latin-1").decode() == "题 三号街道：处置 2 件今日 16:00 到期"
     said = msgspec.json.decode(had.body)
     assert (said["key"], said["text"]) == ('k"1', "三号街道：处置 2 件今日 16:00 到期")
     assert said["more"]["lines"].startswith("482 913 605 事件")

@@ -414,6 +414,27 @@ def test_a_channel_that_leaves_the_file_is_closed_and_a_broken_file_changes_noth
         keeper.release()
 
 
+def test_of_several_processes_one_sends_and_another_takes_over(database, tmp_path):
+    file = channel_file(tmp_path, "")
+    one_channel(tmp_path)
+
+    def keeper() -> ChannelKeeper:
+        return ChannelKeeper(database, str(file), Counters(), lambda _: lambda: MORNING, leased=True)
+
+    one, two = keeper(), keeper()
+    try:
+        one.run_once()
+        two.run_once()
+        assert (list(one.senders), list(two.senders)) == (["hook"], [])
+        one.release()
+        assert one.senders == {}
+        two.run_once()
+        assert list(two.senders) == ["hook"]
+    finally:
+        one.release()
+        two.release()
+
+
 def test_what_has_ended_long_ago_is_forgotten(database, tmp_path):
     hook = receiver(database, tmp_path)
     feed(database, MORNING, alert(1, due=MORNING))

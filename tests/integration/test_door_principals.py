@@ -58,6 +58,8 @@ ASKING = [
     ("GET", "/v1/incidents/x/words", "reads"),
     ("GET", "/v1/alerts", "reads"),
     ("GET", "/v1/alerts/stream", "reads"),
+    ("POST", "/v1/alerts/seen", ""),
+    ("GET", "/v1/deliveries", "operator"),
     ("GET", "/v1/performance", "reads"),
     ("GET", "/v1/notices", "reads"),
     ("GET", "/v1/duties", "reads"),

@@ -255,7 +255,15 @@ UNASKED = {"/", "/openapi.json", "/healthz", "/readyz", "/metrics"}
 """Routes that say nothing of cases or people."""
 PUBLISHES = {"/v1/events", "/v1/events/batch"}
 """Routes that take events and tell what became of these: the actor is asked for at the door, the rest in decide."""
-SPEAKS = {"/v1/me", "/v1/pack", "/v1/locate", "/v1/similar", "/v1/outcomes", "/v1/files/{sha256:str}"}
+SPEAKS = {
+    "/v1/me",
+    "/v1/pack",
+    "/v1/locate",
+    "/v1/similar",
+    "/v1/outcomes",
+    "/v1/files/{sha256:str}",
+    "/v1/alerts/seen",
+}
 """Routes that tell who speaks of itself and of what it sent; what is similar is told in brief to whoever would report
 it. A file is given to who reads the words of its case, which `test_files` asks."""
 READS: dict[str, str] = {
@@ -272,7 +280,7 @@ READS: dict[str, str] = {
 }
 """Every route that reads cases, and a question about the case of the first street. One that is added fails below until
 it stands here; then its handler asks `context.read_as`, and what it shows is checked against who may see it."""
-OPERATES = "/v1/operator/"
+OPERATES = ("/v1/operator/", "/v1/deliveries")
 
 
 def questions() -> dict[str, str]:

@@ -36,7 +36,7 @@ def send(channel: Channel, message: Message, now_ms: int) -> Outcome:
         "id": message.id,
         "secret": channel.secret.reveal(),
     }
-    headers = {name: filled(text, values, _in_header) for name, text in channel.headers.items()}
+    headers = {name: _on_the_wire(filled(text, values, _in_header)) for name, text in channel.headers.items()}
     kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
     if channel.body and not kind:
         headers["Content-Type"] = kind = "application/json" if channel.body.lstrip()[:1] in "[{" else FORM
@@ -96,3 +96,8 @@ def _in_query(text: str) -> str:
 
 def _in_header(text: str) -> str:
     return " ".join(text.split())
+
+
+def _on_the_wire(text: str) -> str:
+    """A header as UTF-8: the client writes each character as the byte of its number."""
+    return text.encode().decode("latin-1")

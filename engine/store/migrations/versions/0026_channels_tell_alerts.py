@@ -1,4 +1,4 @@
-"""Channels tell alerts: what each has told to whom, and in which message. Revision 0026, after 0024."""
+"""Channels tell alerts: what each has told to whom, in which message, and who has seen it. Revision 0026, after 0024."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -57,8 +57,17 @@ def upgrade() -> None:
     )
     op.create_index('channel_messages_open', 'channel_messages', ['channel', 'next_at'], unique=False, sqlite_where=sending, postgresql_where=sending)
     op.create_index('channel_messages_composed', 'channel_messages', ['composed_at', 'channel', 'id'], unique=False)
+    op.create_table('alerts_seen',
+    key('alert'),
+    key('post'),
+    big('seen_at'),
+    word('principal'),
+    sa.PrimaryKeyConstraint('alert', 'post'),
+    sqlite_with_rowid=False
+    )
 
 
 def downgrade() -> None:
+    op.drop_table('alerts_seen')
     op.drop_table('channel_messages')
     op.drop_table('channel_lines')
