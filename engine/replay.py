@@ -9,6 +9,7 @@ laid into the table as it is; nothing ticks. An interrupted replay goes on where
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -25,11 +26,10 @@ from engine.pack_plan import PlannedPack
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import SKIP, STAMP, Batch
-from engine.store import clocks, dead_letters, inbox_table, writes
+from engine.store import clocks, dead_letters, inbox_table
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, raise_positions, read_positions, write_positions
 from engine.store.rows import InboxRow, SealedRow, SettlementRow
-from engine.store.tables import sealed
 from schemas.envelope import to_ms
 from schemas.instants import written
 from schemas.refusals import Refusal
@@ -74,42 +74,53 @@ def replay_events(
     `name` identifies the file for resuming. Clocks run to `until` (ms), or to the last arrival. The packs of the `plan`
     are stored already (`check_plan`); each becomes active before the first line that arrives at its instant or later.
     """
-    engine.drain()  # records that stand in the log already come first
-    engine.partitions.check_running()
-    reader, result = f"replay:{name}", Replayed()
-    with engine.database.begin() as connection:
-        clocks.note_replayed(connection, name)
-        done, planned = read_positions(connection, reader), read_positions(connection, f"{reader}{PACKS}")
-        if plan:
-            raise_positions(connection, [PositionRow(f"{reader}{PACKS}", p, 0) for p in engine.rows])
-    chunk: list[_Line] = []
-    begun = False
-    for line in with_packs(_read(engine, lines, reader, done, until, result), engine.rows, plan, planned):
-        if not begun and line.row.kind == "event":
-            begun = True
-            _begin(engine, line.row.stamp, {p for p, rows in planned.items() if rows})
-        chunk.append(line)
-        if len(chunk) >= engine.partitions.limits.records:
-            _decide(engine, chunk, reader, result)
-            engine.feed()
-            progress(result.lines)
-            chunk = []
-    _decide(engine, chunk, reader, result)
-    result.packs = sum(any(planned.get(p, 0) < number for p in engine.rows) for number in range(1, len(plan) + 1))
-    result.end = max([result.end, until or 0, *(each.at for each in plan)])
-    partitions = engine.partitions
-    while late := [
-        p
-        for p, due in partitions.next_due.items()
-        if (due is not None and due < result.end) or engine.has_news(p, partitions.rows[p].clock, result.end)
-    ]:
-        batches = [Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late]
-        isolation.decide(partitions, batches, None)
-        partitions.check_running()
-    result.standing = sum(row.standing for row in engine.rows.values())
-    engine.feed()
-    progress(result.lines)
-    return result
+    with unhurried(engine):
+        engine.drain()  # records that stand in the log already come first
+        engine.partitions.check_running()
+        reader, result = f"replay:{name}", Replayed()
+        with engine.database.begin() as connection:
+            clocks.note_replayed(connection, name)
+            done, planned = read_positions(connection, reader), read_positions(connection, f"{reader}{PACKS}")
+            if plan:
+                raise_positions(connection, [PositionRow(f"{reader}{PACKS}", p, 0) for p in engine.rows])
+        chunk: list[_Line] = []
+        begun = False
+        for line in with_packs(_read(engine, lines, reader, done, until, result), engine.rows, plan, planned):
+            if not begun and line.row.kind == "event":
+                begun = True
+                _begin(engine, line.row.stamp, {p for p, rows in planned.items() if rows})
+            chunk.append(line)
+            if len(chunk) >= engine.partitions.limits.records:
+                _decide(engine, chunk, reader, result)
+                engine.feed()
+                progress(result.lines)
+                chunk = []
+        _decide(engine, chunk, reader, result)
+        result.packs = sum(any(planned.get(p, 0) < number for p in engine.rows) for number in range(1, len(plan) + 1))
+        result.end = max([result.end, until or 0, *(each.at for each in plan)])
+        partitions = engine.partitions
+        while late := [
+            p
+            for p, due in partitions.next_due.items()
+            if (due is not None and due < result.end) or engine.has_news(p, partitions.rows[p].clock, result.end)
+        ]:
+            batches = [
+                Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late
+            ]
+            isolation.decide(partitions, batches, None)
+            partitions.check_running()
+        result.standing = sum(row.standing for row in engine.rows.values())
+        engine.feed()
+        progress(result.lines)
+        return result
+
+
+@contextmanager
+def unhurried(engine: Engine) -> Iterator[None]:
+    """Until the block ends slices are larger, since nobody waits for the next one, and none waits for the disk, since
+    a replay goes on after the last one that is on it. At the end all of them are."""
+    with engine.partitions.wide(), engine.database.flushed_at_end():
+        yield
 
 
 def with_packs(
@@ -230,13 +241,16 @@ def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -
     """Decide a chunk, in as many slices as it takes. Without a reader nobody goes on after it."""
     if not chunk:
         return
-    with engine.database.begin() as connection:
-        writes.insert_missing(connection, sealed, [line.sealed for line in chunk if line.sealed])
-    partitions, waiting = engine.partitions, dict[int, list[InboxRow]]()
+    partitions, waiting, hidden = engine.partitions, dict[int, list[InboxRow]](), dict[int, list[SealedRow]]()
     for line in chunk:
         waiting.setdefault(line.row.partition, []).append(line.row)
+        if line.sealed:
+            hidden.setdefault(line.row.partition, []).append(line.sealed)
     while waiting:
-        batches = [Batch(partitions.rows[p], rows, partitions.next_due[p], ticking=True) for p, rows in waiting.items()]
+        batches = [
+            Batch(partitions.rows[p], rows, partitions.next_due[p], ticking=True, sealed=hidden.get(p, ()))
+            for p, rows in waiting.items()
+        ]
         note = partial(_note, reader, waiting) if reader else None
         decided = isolation.decide(partitions, batches, None, note)
         partitions.check_running()
@@ -324,6 +338,11 @@ def replay_log(
             f"the log has {log.header.partitions} partitions, this database {engine.count}: "
             f"start with an empty database and GRIDPATROL_PARTITIONS={log.header.partitions}"
         )
+    with unhurried(engine):
+        return _replay_lines(engine, log, progress, upto)
+
+
+def _replay_lines(engine: Engine, log: log_file.LogLines, progress: Progress, upto: Mapping[int, int] | None) -> int:
     count, chunk = 0, list[InboxRow]()
     for item in log:
         if item.record is not None:

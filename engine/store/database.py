@@ -69,6 +69,8 @@ FAULTS = (
 """What is wrong with a file, a disk or a server, and what to do: by words of SQLite and by states of PostgreSQL."""
 LOCK_S = 30
 """How long SQLite waits for a lock."""
+JOURNAL_PAGES = 16_384
+"""So many pages SQLite's journal has at least while commits do not wait for the disk: 64 MiB."""
 VACUUM_S = 20
 """How long a vacuum may take while somebody waits for it; what it has done stays done."""
 CHECKED_BYTES = 1 << 30
@@ -173,6 +175,24 @@ class Database:
                     connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
                 yield connection
 
+    @contextmanager
+    def flushed_at_end(self) -> Iterator[None]:
+        """Until the block ends no commit waits for the disk, and SQLite writes what changed into its file more seldom.
+        At the end all is on the disk.
+
+        After a power cut the last commits may be missing, none without those after it. What was committed before the
+        block stays. PostgreSQL flushes within a second by itself, and so it does at the end.
+        """
+        event.listen(self.db, "connect", _flush_late)
+        self.db.dispose()
+        try:
+            yield
+        finally:
+            event.remove(self.db, "connect", _flush_late)
+            self.db.dispose()
+            if self.dialect == "sqlite":
+                self._empty_journal(within_s=1.0)
+
     def close(self) -> None:
         """Close every connection."""
         self.db.dispose()
@@ -197,6 +217,11 @@ class Database:
                     connection.exec_driver_sql("RESET lock_timeout")
                     connection.exec_driver_sql("RESET statement_timeout")
             return True
+        self.holds_erased = not self._empty_journal(within_s)
+        return not self.holds_erased
+
+    def _empty_journal(self, within_s: float) -> bool:
+        """Write all of SQLite's journal into its file, to the disk; False where somebody reads for longer."""
         pooled = self.db.raw_connection()  # outside of any transaction, or its own would hold the journal
         try:
             cursor = pooled.cursor()
@@ -205,7 +230,6 @@ class Database:
             cursor.execute(f"PRAGMA busy_timeout = {LOCK_S * 1000}")
         finally:
             pooled.close()
-        self.holds_erased = bool(busy)
         return not busy
 
     # ---- the schema -----------------------------------------------------------------------------------------
@@ -297,6 +321,16 @@ def _open_postgres(raw: Any, _record: object) -> None:
     raw.execute("SET SESSION enable_seqscan = off")
     raw.execute("SET SESSION jit = off")
     raw.commit()
+
+
+def _flush_late(raw: Any, _record: object) -> None:
+    """Let commits of a connection not wait for the disk."""
+    if isinstance(raw, sqlite3.Connection):
+        raw.execute("PRAGMA synchronous=NORMAL")
+        raw.execute(f"PRAGMA wal_autocheckpoint={JOURNAL_PAGES}")
+    else:
+        raw.execute("SET SESSION synchronous_commit = off")
+        raw.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -28,10 +28,14 @@ def find_open(connection: Connection, at: int, definitions: Collection[str]) -> 
     classes = [(k, max(-1, at - length)) for k, length in enumerate((*LENGTHS_MS, at + 1))]
     source, of_classes = rows_as(connection, "k", {"span": "bigint", "after": "bigint"}, classes)
     now_over, of_these = among(connection, "c.definition", sorted(definitions))
-    # Without the sum and the level SQLite would walk all cases that had begun, and not along the index of open ones;
-    # CROSS JOIN keeps the order in which it reads.
+    # Open cases are in the index of deadlines, or in that of cases without one. Without the sum and the id SQLite would
+    # walk all cases that had begun, or all without a deadline. CROSS JOIN keeps the order in which it reads.
+    dated, undated = (
+        f"SELECT id, opened_at FROM cases WHERE open AND {kinds} AND due_at IS {what} AND opened_at + 0 <= ?"
+        for what in ("NOT NULL", "NULL AND id > ''")
+    )
     sql = f"""
-        SELECT id, opened_at FROM cases WHERE open AND {kinds} AND level >= 0 AND opened_at + 0 <= ?
+        {dated} UNION {undated}
         UNION
         SELECT case_id, started FROM {source} CROSS JOIN outcomes
         WHERE {WHOLE} AND {SPAN} = k.span AND started > k.after AND started <= ? AND arrival > ? AND {kinds}
@@ -41,7 +45,7 @@ def find_open(connection: Connection, at: int, definitions: Collection[str]) -> 
                 (SELECT s.n FROM positions s WHERE s.consumer = 'performance' AND s.partition = p.partition), 0)
             AND NOT c.open AND c.opened_at <= ? AND {now_over} AND f.at > ?
         ORDER BY 1"""
-    values = (wanted, at, *of_classes, at, at, wanted, at, of_these, at)
+    values = (wanted, at, wanted, at, *of_classes, at, at, wanted, at, of_these, at)
     found = dict[str, int]()
     for id_, began in execute(connection, sql, *values):
         found.setdefault(id_, began)

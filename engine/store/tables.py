@@ -164,15 +164,6 @@ Index(
     postgresql_where=text("due_at IS NOT NULL"),
 )
 Index(
-    "cases_open",
-    cases.c.definition,
-    cases.c.level,
-    cases.c.state,
-    cases.c.open,
-    sqlite_where=text("open"),
-    postgresql_where=text("open"),
-)
-Index(
     "cases_undated",
     cases.c.definition,
     cases.c.id,
@@ -212,8 +203,15 @@ Index(
     postgresql_where=text("reporter <> ''"),
 )
 Index("cases_opened", cases.c.definition, cases.c.opened_at, cases.c.id)
-Index("cases_state", cases.c.definition, cases.c.state, cases.c.id)
-Index("cases_short_number", cases.c.short_number, cases.c.id)
+Index(
+    "cases_state",
+    cases.c.definition,
+    cases.c.state,
+    cases.c.id,
+    sqlite_where=text("due_at IS NULL"),
+    postgresql_where=text("due_at IS NULL"),
+)
+Index("cases_short_number", cases.c.short_number)
 Index(
     "cases_reference",
     cases.c.reference,

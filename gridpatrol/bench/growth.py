@@ -173,9 +173,10 @@ def measure_growth(
     ]
 
 
-def rss_mib(url: str, folder: Path, scale: float) -> float:
+def rss_mib(url: str, folder: Path, scale: float, told: Told = lambda done, of: None) -> float:
     """The most memory that a process takes which serves so many open incidents, while it decides and is asked."""
-    prepare(url, scaled(OPEN, scale), now_ms())
+    number = scaled(OPEN, scale)
+    prepare(url, number, now_ms(), told=lambda done: told(done, number))
     with serving(url, folder) as door:
         door.warm(scale)
         door.measure(max(50, int(REQUESTS * scale)), 32)

@@ -215,7 +215,9 @@ class Measuring:
     def timers(self) -> None:
         """Deadlines that fall due while events arrive; the worse database counts. Once: it takes minutes."""
         found = {
-            database: measure_lateness(next(fresh), self.folder, self.scale)
+            database: measure_lateness(
+                next(fresh), self.folder, self.scale, partial(self.told, f"{database}: cases that will fall due")
+            )
             for database in DATABASES
             if (fresh := self.fresh(database, flushing=True)) is not None
         }
@@ -224,7 +226,8 @@ class Measuring:
     def memory(self) -> None:
         """The process that serves a million open incidents. Once: they take a while to make."""
         if self.lab("bench.open_incidents") is not None:
-            self.done.rss_mib_1m_open = growth.rss_mib(next(self.files), self.folder, self.scale)
+            told = partial(self.told, "open incidents")
+            self.done.rss_mib_1m_open = growth.rss_mib(next(self.files), self.folder, self.scale, told)
 
     def growth(self) -> None:
         """What an event costs beside ten thousand waiting cases, a million, and on SQLite ten million."""

@@ -92,9 +92,10 @@ def enter(
     dues: Iterable[int],
     made: Waiting,
     clock: Callable[[], int] = now_ms,
+    told: Callable[[int, int], object] = lambda done, of: None,
 ) -> None:
-    """Reports with their deadlines, decided at once."""
-    pairs = iter(zip(events, dues, strict=False))
+    """Reports with their deadlines, decided at once. `told` hears how many of them are, and of how many."""
+    pairs, done = iter(zip(events, dues, strict=False)), 0
     while some := list(islice(pairs, BATCH)):
         submissions = []
         for event, due in some:
@@ -109,9 +110,13 @@ def enter(
             made.dues.setdefault(partition_of(home_of(event["subject"]), engine.count), []).append(due)
         engine.append(submissions, clock())
         engine.drain()
+        done += len(some)
+        told(done, len(events))
 
 
-def prepare(url: str, number: int, window_s: float) -> Waiting:
+def prepare(
+    url: str, number: int, window_s: float, told: Callable[[int, int], object] = lambda done, of: None
+) -> Waiting:
     """So many cases whose deadlines are spread over a window that begins when they are all there."""
     made, pace = Waiting(), min(PACE, number)
     with writing(msgspec.structs.replace(Settings(), database=url)) as engine:
@@ -120,15 +125,20 @@ def prepare(url: str, number: int, window_s: float) -> Waiting:
         each_s = (time.monotonic() - began) / pace
         made.begins = now_ms() + int(1000 * (START_S + 1.5 * each_s * number))
         dues = [made.begins + int(1000 * window_s * place / number) for place in range(number)]
-        enter(engine, list(islice(coming, number)), dues, made)
+        enter(engine, list(islice(coming, number)), dues, made, told=told)
     return made
 
 
-def measure_lateness(url: str, folder: Path, scale: float) -> Lateness:
-    """Prepare, serve, load, watch. RuntimeError where preparing took too long, or a deadline did not fire."""
+def measure_lateness(
+    url: str, folder: Path, scale: float, told: Callable[[int, int], object] = lambda done, of: None
+) -> Lateness:
+    """Prepare, serve, load, watch. `told` hears how many cases are there, and of how many.
+
+    RuntimeError where preparing took too long, or a deadline did not fire.
+    """
     share = min(1.0, scale)
     number, window_s = max(BATCH, int(CASES * share)), max(2.0, WINDOW_S * share)
-    made = prepare(url, number, window_s)
+    made = prepare(url, number, window_s, told)
     with serving(url, folder) as door:
         if now_ms() > made.begins - 1_000:
             raise RuntimeError("the first deadline fell due before the door was open: this machine is too busy")

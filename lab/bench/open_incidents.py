@@ -78,7 +78,8 @@ def crowd(
         if not waiting:
             raise RuntimeError("there is no open incident to copy")
         begins = max(row[2] for row in waiting) + SOON_MS
-        copies = max(1, -(-(number - count_open(connection)) // len(waiting)))
+        stood = count_open(connection)
+        copies = max(1, -(-(number - stood) // len(waiting)))
         total = len(waiting) * copies
         later = f"""CASE WHEN place < {falling} THEN place * {within_ms} / {max(1, falling)}
                     ELSE {within_ms + SOON_MS} + place * {MONTH_MS} / {total} END"""
@@ -92,11 +93,10 @@ def crowd(
             connection.execute(definition)
         for statement in AFTERWARDS[isinstance(connection, sqlite3.Connection)]:
             connection.execute(statement)
-        found = count_open(connection)
     with closing(open_database(url)) as database, database.begin() as writer:
         counted = changes([(partition, None, cases.decode(body)) for _, partition, _, body in waiting])
         open_counts.change(writer, [replace(row, value=row.value * copies) for row in counted])
-    return Crowd(found, begins, [row[0] for row in waiting], copies)
+    return Crowd(stood + total, begins, [row[0] for row in waiting], copies)
 
 
 def connect(url: str) -> Any:
@@ -131,5 +131,5 @@ def copy(connection: Any, id_: str, case: cases.Case, copies: int, placed: str, 
 
 
 def count_open(connection: Any) -> int:
-    """How many incidents are open."""
+    """How many incidents are open, of a crowd that is not made yet: no index knows it."""
     return int(connection.execute("SELECT count(*) FROM cases WHERE open AND definition = 'incident'").fetchone()[0])

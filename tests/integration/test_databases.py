@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from engine.store.database import FAILURES, open_database
+from engine.store.database import FAILURES, JOURNAL_PAGES, open_database
 from lab.parts import postgres
 
 
@@ -47,5 +49,35 @@ def test_the_error_of_a_statement_does_not_tell_what_was_to_be_written(empty_dat
             with pytest.raises(FAILURES, match="nowhere") as failure, database.begin() as connection:
                 connection.exec_driver_sql(statement, rows)
             assert "13800138000" not in str(failure.value)
+    finally:
+        database.close()
+
+
+WAITS = {"sqlite": ("PRAGMA wal_autocheckpoint", JOURNAL_PAGES), "postgresql": ("SHOW synchronous_commit", "off")}
+"""How it is seen that commits do not wait for the disk, and the answer. On SQLite none does in any test (conftest)."""
+
+
+def test_no_commit_of_the_block_waits_for_the_disk_and_every_other_one_does(empty_database_url):
+    database = open_database(empty_database_url)
+    asked, does_not = WAITS[database.dialect]
+
+    def answer():
+        with database.begin() as connection:
+            return connection.exec_driver_sql(asked).scalar_one()
+
+    try:
+        database.create_fresh()
+        usual = answer()
+        assert usual != does_not
+        with pytest.raises(RuntimeError, match="by the way"), database.flushed_at_end():
+            assert answer() == does_not
+            with database.begin() as connection:
+                connection.exec_driver_sql("INSERT INTO meta (name, value) VALUES ('a', 'b')")
+            raise RuntimeError("by the way")
+        assert answer() == usual
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT value FROM meta").scalar_one() == "b"
+        if database.dialect == "sqlite":  # the journal has been written into the file, and that to the disk
+            assert Path(f"{database.url.database}-wal").stat().st_size == 0
     finally:
         database.close()

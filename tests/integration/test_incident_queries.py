@@ -19,7 +19,7 @@ from engine.store.database import Database, open_database
 from engine.store.figures import Selection
 from engine.store.incident_queries import After, Filters, HeldBy
 from engine.store.rows import InboxRow, PartitionRow, SeenRow
-from engine.store.tables import partitions
+from engine.store.tables import cases, partitions
 from engine.views.incident_list import IncidentQuestion, found_page, work_of
 from engine.views.names import Names
 from engine.views.present import Present
@@ -215,6 +215,30 @@ def test_no_page_sorts_what_it_reads(database: Database, sort, after) -> None:
         assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
         assert {"due_at": "cases_due", "opened_at": "cases_opened", "id": ""}[name] in plan
         assert name == "id" or "definition" in plan
+
+
+def test_what_is_over_in_a_state_is_found_by_the_state(database: Database) -> None:
+    wanted = Filters(now=NOW, open=False, definitions=("incident",), states=("withdrawn",))
+    found = plans(database, lambda c: incident_queries.read_page(c, wanted, "due_at", False, After(None, ""), 50))
+    assert len(found) == 1 and "cases_state" in found[0]
+    assert "TEMP B-TREE" not in found[0] and "Sort" not in found[0]
+
+
+WHERE_IT_WAITS = {"cases_due", "cases_held", "cases_key", "cases_next", "cases_opened", "cases_short_number"}
+"""The indexes in which a case stands that waits for a deadline. PostgreSQL writes into each of them at each step."""
+
+
+def test_a_case_that_waits_stands_in_few_indexes(database: Database) -> None:
+    runs = structs.replace(clock("handle", NOW + HOUR), next=NOW + HOUR)
+    write(database, case(1, runs, key="a key"))
+    stands = set[str]()
+    with database.read() as connection:
+        for index in cases.indexes:
+            where = index.dialect_options[database.dialect]["where"]
+            which = "1 = 1" if where is None else str(where)
+            if connection.exec_driver_sql(f"SELECT count(*) FROM cases WHERE {which}").scalar_one():
+                stands.add(str(index.name))
+    assert stands == WHERE_IT_WAITS
 
 
 def test_cases_of_several_kinds_are_one_list(database: Database) -> None:

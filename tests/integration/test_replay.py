@@ -13,6 +13,7 @@ import pytest
 from engine.failpoints import Interrupted, arm
 from engine.replay import replay_events
 from engine.runtime import Engine
+from engine.store import recording
 from lab import runs
 from lab.events import MINUTE
 from lab.runs import engine_on, install, month, pack_of, replayed, storm
@@ -60,6 +61,29 @@ def test_instant_after_instant_gives_the_facts_of_one_go(database_url: str, tmp_
             runs.check_whole(engine)
             assert runs.facts(engine) == runs.facts(whole)
             assert runs.answers(engine) == runs.answers(whole)
+
+
+def test_a_replay_commits_once_for_many_events_and_once_for_what_follows(sqlite_url: str, tmp_path: Path) -> None:
+    """Fifteen hundred records and what is sealed of them are one transaction; slices that are set to fewer stay so."""
+    said = {"source": "patrol", "category": "D3-04", "description": "rubble beside the road"}
+    reports = [
+        event("report.submitted", "WY09-01-MEMBER", NOW, case=subject("WY09", k), id=f"e{k}", grid="WY09-01", **said)
+        for k in range(1, 1501)
+    ]
+    with engine_on(sqlite_url, 4, consumers=runs.consumers()) as engine:
+        install(engine, pack_of("weiyang"))
+        first, *others = (json.dumps(report).encode() for report in reports)
+        replay_events(engine, [first], "first")  # what follows finds its place in the store
+        recorder, usual = recording.Recorder(engine.database), engine.partitions.limits
+        done = replay_events(engine, others, "file")
+        assert done.outcomes == {"done": len(others)} and engine.partitions.limits == usual
+        texts = ["; ".join(one.text for one in each.statements) for each in recorder.transactions]
+        [slice_] = [text for text in texts if "INSERT INTO facts" in text]
+        assert all(f"INSERT INTO {name} " in slice_ for name in ("inbox", "sealed", "cases", "positions"))
+        assert sum("INSERT INTO figures" in text for text in texts) == 1
+        assert not any("INSERT INTO sealed" in text for text in texts if text != slice_)
+    with engine_on(f"sqlite:///{tmp_path / 'small.db'}", 4, 50) as engine, engine.partitions.wide():
+        assert engine.partitions.limits.records == 50
 
 
 def test_what_was_replayed_is_not_replayed_again(sqlite_url: str) -> None:
