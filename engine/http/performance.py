@@ -1,6 +1,7 @@
 """Figures at the door, by grid, period and kind."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -9,6 +10,9 @@ from litestar.params import QueryParameter
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
+from engine.store.database import Connection
+from engine.views import figure_cases
+from engine.views.figure_cases import FigureCasesPage, FigureCasesQuestion, figure_cases_page
 from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 
@@ -41,6 +45,27 @@ At = Annotated[
         "it; without a day those of the period that holds it."
     ),
 ]
+
+
+MeasureName = Annotated[
+    str,
+    QueryParameter(
+        description="The figure that is opened, as the answer of `/v1/performance` names it: a count of a row "
+        "(overdue, breach:handle), a rate (on_time_rate), a duration (median_ms, p90_ms), or a number of open cases "
+        "(standing.overdue, held.open)."
+    ),
+]
+Unit = Annotated[
+    str,
+    QueryParameter(
+        description="The `key` of the row. Without `by`: code of a grid with all below it, of a department or a post."
+    ),
+]
+Limit = Annotated[
+    int, QueryParameter(description="Cases of a page.", schema_extra={"minimum": 1, "maximum": figure_cases.MOST})
+]
+Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
+T = TypeVar("T")
 
 
 @get("/v1/performance", response_class=Listing, summary="Figures of a subtree", tags=["performance"])
@@ -82,9 +107,65 @@ async def performance(
         at=at,
     )
     now = context.now()
+    return await figures(context, lambda connection: performance_page(connection, context.policies, question, now))
+
+
+@get("/v1/performance/cases", response_class=Listing, summary="The cases behind one figure", tags=["performance"])
+async def performance_cases(
+    context: NamedDependency[DoorContext],
+    measure: MeasureName = "",
+    unit: Unit = "",
+    definition: Definition = "",
+    grid: Grid = "",
+    by: By = "",
+    period: Period = "",
+    day: Day = "",
+    from_: From = "",
+    to: To = "",
+    level: Level = "",
+    department: Department = "",
+    group: Group = "",
+    category: Category = "",
+    post: Post = "",
+    clock: ClockName = "",
+    published: Published = "",
+    at: At = "",
+    limit: Limit = 50,
+    cursor: Cursor = "",
+) -> FigureCasesPage:
+    """The question of the figures, with the `measure` and the `unit` of one number of the answer. Counts: a line for
+    each case and day on which it counted, which add up to the figure, with what archived cases add. Medians and
+    percentiles: the clocks that they rank, in order. Open cases: a line each."""
+    question = FigureCasesQuestion(
+        measure=measure,
+        unit=unit,
+        definition=definition,
+        grid=grid,
+        by=by,
+        period=period,
+        day=day,
+        since=from_,
+        until=to,
+        level=level,
+        department=department,
+        group=group,
+        category=category,
+        post=post,
+        clock=clock,
+        published=published,
+        at=at,
+        limit=limit,
+        cursor=cursor,
+    )
+    now = context.now()
+    return await figures(context, lambda connection: figure_cases_page(connection, context.policies, question, now))
+
+
+async def figures(context: DoorContext, question: Callable[[Connection], T]) -> T:
+    """Answer a question about figures; 400 where it has no answer, also without a pack."""
     try:
-        return await context.read(lambda connection: performance_page(connection, context.policies, question, now))
-    except NoActivePack as error:  # unlike the other views, this route answers 400 without a pack
+        return await context.read(question)
+    except NoActivePack as error:  # unlike the other views, these routes answer 400 without a pack
         raise BadQuestion("", str(error)) from error
     except Unanswerable:
         raise
@@ -92,4 +173,4 @@ async def performance(
         raise BadQuestion("", str(error)) from error
 
 
-ROUTES = [performance]
+ROUTES = [performance, performance_cases]

@@ -4,7 +4,7 @@ Pages go by key, never by offset: a page costs the same wherever it lies, and no
 before it has gone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from engine.store.rows import InboxRow, SeenRow
-from engine.store.sql import execute, is_sqlite
+from engine.store.sql import among, execute, is_sqlite
 from workflows.case import Clock
 from workflows.definitions import DEFINITIONS
 
@@ -180,6 +180,12 @@ def read_case(connection: Connection, id_: str) -> str | None:
     """The body of a case."""
     body: str | None = execute(connection, "SELECT body FROM cases WHERE id = ?", id_).scalar_one_or_none()
     return body
+
+
+def read_cases(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """The bodies of these cases by their ids; those that are not in the table are left out."""
+    condition, wanted = among(connection, "id", sorted(ids))
+    return {id_: body for id_, body in execute(connection, f"SELECT id, body FROM cases WHERE {condition}", wanted)}
 
 
 # ---- events -------------------------------------------------------------------------------------------------

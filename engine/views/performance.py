@@ -8,7 +8,7 @@ and ranks nothing. `thin` of a row is that of the rates that are made of its `n`
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from msgspec import Struct, structs
 
@@ -21,6 +21,7 @@ from engine.views.names import Names, active_names
 from engine.views.past import standing_at
 from engine.views.present import Present, Reading, reading_of, what_left
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
+from schemas.facts import PASSED_ON, VOID
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
 from workflows.figures import (
@@ -46,7 +47,9 @@ Durations = tuple[int, int | None, int | None]
 
 FULFILLED = ("on_time", "overdue", "without_deadline")
 """Results of clocks whose work was done."""
-CHARGED = ("breach", "claimed", "passed_on", "void")
+UNFULFILLED = (PASSED_ON, VOID)
+"""Results of clocks whose work was not done: neither on time nor overdue."""
+CHARGED = ("breach", "claimed", *UNFULFILLED)
 """Measures of clocks; behind a colon follows the clock's name. By post they are those of clocks that posts hold."""
 
 
@@ -158,14 +161,52 @@ def performance_page(
     There is no `standing` by post, unit or day, nor of one post: an open case has none. There is `held` by grid, level,
     department or post, and of these alone.
     """
+    asked = ask(connection, policies, question, now)
+    names, here, selection, published = asked
+    policy, stands = names.register, has_standing(selection)
+    stood = stands_as_of(policy, selection, here)
+    left = what_left(connection, names, stood.at)
+    stands = stands and not left
+    cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
+    return PerformancePage(
+        pack=policy.pack.code,
+        definition=selection.definition,
+        grid=question.grid or policy.root,
+        by=question.by,
+        since=dashed(selection.since),
+        until=dashed(selection.until),
+        as_of=names.instant(here.at),
+        reading=here.kind,
+        log_at=names.instant(here.log_at) if here.log_at else "",
+        rows=figure_rows(connection, names, selection, published=published),
+        standing=open_cases(connection, names, selection, cells) if stands else [],
+        held=[] if left else held_cases(connection, names, selection, cells),
+        charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
+        clock=selection.clock,
+        standing_at=names.instant(stood.at),
+        standing_reading=stood.kind,
+        remark=here.remark or left,
+    )
+
+
+class Asked(NamedTuple):
+    """A question as it is read: whose subtree and unit it is about, and of which days, stands in its `selection`."""
+
+    names: Names
+    here: Present
+    selection: Selection
+    published: bool
+
+
+def ask(connection: Connection, policies: Policies, question: PerformanceQuestion, now: int) -> Asked:
+    """Read a question about figures: the one place where its texts become a subtree, a unit and days. Raises
+    Unanswerable."""
     names = active_names(connection, policies)
-    policy = names.register
     by, level, published = checked_words(question)
     here = reading_of(connection, names, now, question.at)
-    since, until = _days(question, policy.clock_of_days.local_day(here.at))
-    stands = question.by not in ("post", "unit", "day") and not question.post
+    since, until = _days(question, names.register.clock_of_days.local_day(here.at))
     selection = select(
-        policy,
+        names.register,
         definition=question.definition,
         grid=question.grid or None,
         level=level,
@@ -179,29 +220,12 @@ def performance_page(
         by=by,
         upto=here.at if question.at else None,
     )
-    stood = stands_as_of(policy, selection, here)
-    left = what_left(connection, names, stood.at)
-    stands = stands and not left
-    cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
-    return PerformancePage(
-        pack=policy.pack.code,
-        definition=selection.definition,
-        grid=question.grid or policy.root,
-        by=question.by,
-        since=_dashed(since),
-        until=_dashed(until),
-        as_of=names.instant(here.at),
-        reading=here.kind,
-        log_at=names.instant(here.log_at) if here.log_at else "",
-        rows=figure_rows(connection, names, selection, published=published),
-        standing=open_cases(connection, names, selection, cells) if stands else [],
-        held=[] if left else held_cases(connection, names, selection, cells),
-        charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
-        clock=selection.clock,
-        standing_at=names.instant(stood.at),
-        standing_reading=stood.kind,
-        remark=here.remark or left,
-    )
+    return Asked(names, here, selection, published)
+
+
+def has_standing(selection: Selection) -> bool:
+    """Whether open cases where they lie answer a question: by post, unit or day there are none, nor of one post."""
+    return selection.by not in ("post", "unit", "day") and not selection.post
 
 
 def checked_words(question: PerformanceQuestion) -> tuple[By, int | None, bool]:
@@ -326,7 +350,7 @@ def parse_day(name: str, text: str) -> int:
     return int(plain)
 
 
-def _dashed(day: int) -> str:
+def dashed(day: int) -> str:
     return "" if day in (BEGINNING, EVER) else f"{day // 10_000}-{day // 100 % 100:02d}-{day % 100:02d}"
 
 
@@ -345,12 +369,7 @@ def figure_rows(
         return _rows(connection, names, selection, recount.sums_as_of(connection, selection))
     if not published:
         return _rows(connection, names, selection, figures.sums(connection, selection))
-    if selection.until == EVER:
-        raise BadQuestion("published", "only a period that ends was ever published: give a period, or the last day")
-    policy = names.register
-    grace_ends = publication_day(selection.until, policy.options.grace_days)
-    grace_ends_ms = policy.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1
-    early = structs.replace(selection, upto=grace_ends_ms)
+    early = as_published(names.register, selection)
     now = _rows(connection, names, selection, figures.sums(connection, selection))
     then = _rows(connection, names, early, recount.sums_as_of(connection, early))
     before = {row.key: row for row in then}
@@ -363,6 +382,15 @@ def figure_rows(
     return sorted(result, key=lambda row: row.key)
 
 
+def as_published(policy: Policy, selection: Selection) -> Selection:
+    """The same as it stood when the days of grace after its last day were over. Raises BadQuestion where there is no
+    last day."""
+    if selection.until == EVER:
+        raise BadQuestion("published", "only a period that ends was ever published: give a period, or the last day")
+    grace_ends = publication_day(selection.until, policy.options.grace_days)
+    return structs.replace(selection, upto=policy.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1)
+
+
 def held_cases(
     connection: Connection, names: Names, selection: Selection, cells: Sequence[OpenCountRow] | None = None
 ) -> list[HeldCases]:
@@ -373,7 +401,7 @@ def held_cases(
     found = []
     for raw, *counts in open_counts.by_holder(connection, selection, cells):
         key = _key(names, selection, raw)
-        found.append(HeldCases(key, _name(names, selection.by, key), *counts))
+        found.append(HeldCases(key, key_name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)
 
 
@@ -393,7 +421,7 @@ def open_cases(
     found = []
     for raw, *counts in open_counts.by_place(connection, selection, cells):
         key = _key(names, selection, raw)
-        found.append(OpenCases(key, _name(names, selection.by, key), *counts))
+        found.append(OpenCases(key, key_name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)
 
 
@@ -419,7 +447,7 @@ def rows_of_clock(
     """What became of one clock, a row for each unit that is charged with it, or that was ordered."""
     clock, counts = selection.clock, dict[str, dict[str, int]]() if selection.by else {"": dict[str, int]()}
     if selection.by == "unit":  # which no cell has
-        told = figures.results(connection, selection, (*FULFILLED, "passed_on", "void"), flagged=True)
+        told = figures.results(connection, selection, (*FULFILLED, *UNFULFILLED), flagged=True)
     else:
         told = [row for row in sums if row[1] in [f"{measure}:{clock}" for measure in CHARGED]]
         told += figures.results(connection, selection, FULFILLED)
@@ -454,7 +482,7 @@ def _row(
     sums, ratios = derived(counts, kind.sums, kind.ratios, min_n)
     return FigureRow(
         key=shown,
-        name=_name(names, selection.by, shown),
+        name=key_name(names, selection.by, shown),
         counts={**counts, **{name: value for name, value in sums.items() if value}},
         close_rate=found.close,
         on_time_rate=found.on_time,
@@ -473,7 +501,7 @@ def _key(names: Names, selection: Selection, key: str) -> str:
     return key or (names.register.root if selection.by == "grid" else "")
 
 
-def _name(names: Names, by: By, key: str) -> str:
+def key_name(names: Names, by: By, key: str) -> str:
     """The name behind a key. Days, groups of categories and responsible units are their own names."""
     if by == "category":
         category = names.category(key, "")

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 import click
 
+from engine.views.figure_cases import FigureCasesPage
 from engine.views.performance import FigureRow, PerformancePage
-from gridpatrol.render.tables import duration, table
+from gridpatrol.render.tables import duration, minute, table
+from schemas.short_numbers import spoken
 from workflows.definitions import DEFINITIONS
 from workflows.figures import Rate
 
@@ -89,6 +91,49 @@ def figure_table(page: PerformancePage) -> None:
     if page.remark and page.reading != "as_known_then":
         click.echo(f"在办 open, 超期 overdue: {page.remark}")
     print_thin([rate for row in page.rows for rate in (row.close_rate, row.on_time_rate, row.rework_rate)])
+
+
+def case_table(page: FigureCasesPage) -> None:
+    """Print the cases behind a figure, and what they come to."""
+    days = f"{page.since or 'the beginning'} to {page.until or 'now'}"
+    click.echo(f"{page.measure.zh} {page.measure.en} ({page.measure.name}), {page.unit} {page.name}".rstrip())
+    click.echo(f"{page.pack}, {page.definition}, {days}: {amount(page)}")
+    click.echo(f"{page.measure.says_zh}。{page.measure.says_en}.")
+    if page.remark:
+        click.echo(page.remark)
+    timed = page.measure.name.endswith("_ms")
+    rows = []
+    for line in page.cases:
+        case = line.case
+        rows.append(
+            (
+                ("→" if line.ranked else "") + str(line.place or line.day),
+                duration(line.value) if timed else line.value if line.of is None else f"{line.value}/{line.of}",
+                spoken(line.short_number),
+                "" if case is None or case.category is None else case.category.name_zh,
+                line.archive if case is None else case.state_zh,
+                "" if case is None or not case.path else case.path[-1].name,
+                "" if case is None or case.owner is None else (case.owner.department or case.owner.grid).name,
+                minute(case.opened_at) if case else "",
+                minute(case.closed_at) if case else "",
+                line.clock and f"{line.clock}.{line.level}",
+                line.id,
+            )
+        )
+    place = "place" if timed else "日 day"
+    heads = (place, "值 value", "编号", "类别", "状态", "地点", "责任单位", "上报 opened", "结案 closed", "clock", "id")
+    table(heads, rows, right=(0, 1))
+    if page.archived or page.archived_of:
+        click.echo(f"(and {page.archived} of cases that were archived: no line is left of them)")
+    if page.next is not None:
+        click.echo(f"({len(page.cases)} of {page.lines} lines; --limit all shows the others)")
+
+
+def amount(page: FigureCasesPage) -> str:
+    """What a figure comes to, in words."""
+    if page.measure.name.endswith("_ms"):
+        return f"{duration(page.value)} among {page.of}" if page.value is not None else "none"
+    return str(page.value) if page.of is None else f"{page.value} / {page.of}"
 
 
 def percent(rate: Rate) -> str:

@@ -3,7 +3,10 @@
 A kind takes these effects into its own, and has a row for each of those events that its cases take.
 """
 
+from schemas import facts
 from workflows import effects
+from workflows.case import TOTAL
+from workflows.figures import Measure
 from workflows.machine import Effect
 
 EFFECTS_OF_ANY: dict[str, Effect] = {
@@ -13,3 +16,19 @@ EFFECTS_OF_ANY: dict[str, Effect] = {
     "case.acknowledged": effects.acknowledge,
     "case.urged": effects.urge,
 }
+
+MEASURES_OF_REPORTED = (
+    Measure("reported", facts.Reported, per="source", zh="上报的件数", en="cases reported"),
+    Measure("handled", facts.Handled, zh="处置完成的次数", en="completions of handling"),
+    Measure("returned", facts.Returned, zh="退回的次数", en="returns to who sent it"),
+    Measure("suspended", facts.Suspended, zh="挂账的次数", en="suspensions"),
+    Measure("urged", facts.Urged, zh="催办的次数", en="urgings by a supervisor"),
+    Measure(
+        "extended",
+        facts.ClockRetargeted,
+        where=(("clock", TOTAL), ("why", "ordered")),
+        zh="延期的次数：命令改动全程时限",
+        en="orders that moved the deadline of the whole case",
+    ),
+)
+"""What every kind counts that begins with a report and is worked on."""

@@ -6,13 +6,11 @@
    accepted, and closing it fulfils all that was still to do.
 """
 
-from schemas import facts
 from schemas.kinds import service_request
 from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
-from workflows.definitions.any_case import EFFECTS_OF_ANY
-from workflows.figures import Measure
+from workflows.definitions.any_case import EFFECTS_OF_ANY, MEASURES_OF_REPORTED
 from workflows.machine import Birth, Effect, NamedClock, State, Transition
 
 STATES = (
@@ -76,15 +74,6 @@ CLOCKS = (
     NamedClock("close", "结案", "close"),
 )
 
-MEASURES = (
-    Measure("reported", facts.Reported, per="source"),
-    Measure("handled", facts.Handled),
-    Measure("returned", facts.Returned),
-    Measure("suspended", facts.Suspended),
-    Measure("urged", facts.Urged),
-    Measure("extended", facts.ClockRetargeted, where=(("clock", TOTAL), ("why", "ordered"))),
-)
-
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
     "incident.returned": effects.send_back,
@@ -112,7 +101,7 @@ SERVICE_REQUEST = define(
     births=BIRTHS,
     effects=EFFECTS,
     clocks=CLOCKS,
-    measures=MEASURES,
+    measures=MEASURES_OF_REPORTED,
     resumes="incident.resumed",
     at_end=merging.at_end,
     fulfils=FULFILS,
