@@ -117,8 +117,8 @@ OF_ANY = {
             "p90_ms",
             "办理时长九成位",
             "90th percentile of durations",
-            "同上，排在第 ⌈0.9n⌉ 位的一件（毫秒）",
-            "the same, the one in place ceil(0.9 n), in ms",
+            "本期结案各件从上报到结案的自然时长，由短到长排在第 ⌈0.9n⌉ 位的一件（毫秒）",
+            "elapsed time from report to closing of the cases closed in the period: the one in place ceil(0.9n), in ms",
             "lower",
         ),
         FigureMeaning(
@@ -189,7 +189,12 @@ count at the unit that is charged with it."""
 BY_CLOCK = {
     "on_time_rate": ("按期率", "on-time rate", "按期 ÷（按期 + 逾期）", "on time / (on time + overdue)"),
     "median_ms": ("用时中位数", "median", "从开始到办完的自然时长，第 ⌈n/2⌉ 位", "elapsed, the one in place ceil(n/2)"),
-    "p90_ms": ("用时九成位", "90th percentile", "同上，第 ⌈0.9n⌉ 位", "elapsed, the one in place ceil(0.9 n)"),
+    "p90_ms": (
+        "用时九成位",
+        "90th percentile",
+        "从开始到办完的自然时长，第 ⌈0.9n⌉ 位",
+        "elapsed, the one in place ceil(0.9n)",
+    ),
     "consumed_median_ms": (
         "耗用中位数",
         "median consumed",
@@ -199,8 +204,8 @@ BY_CLOCK = {
     "consumed_p90_ms": (
         "耗用九成位",
         "90th percentile consumed",
-        "同上，第 ⌈0.9n⌉ 位",
-        "consumed in the limit's own kind of time, the one in place ceil(0.9 n)",
+        "按该时限自身计时方式耗用的时间，第 ⌈0.9n⌉ 位",
+        "consumed in the limit's own kind of time, the one in place ceil(0.9n)",
     ),
 }
 """Rates and durations where they are asked of one clock."""

@@ -47,6 +47,18 @@ At = Annotated[
 ]
 
 
+Rank = Annotated[
+    str,
+    QueryParameter(
+        description="A figure by which the rows are ranked among the peers of their level, and sorted: a rate "
+        "(on_time_rate), a duration (median_ms) or a count (overdue). What is made of too few has no place, and "
+        "comes last."
+    ),
+]
+Order = Annotated[
+    str,
+    QueryParameter(description="With `rank`: desc or asc, by the value; without it the best come first."),
+]
 MeasureName = Annotated[
     str,
     QueryParameter(
@@ -86,6 +98,8 @@ async def performance(
     clock: ClockName = "",
     published: Published = "",
     at: At = "",
+    rank: Rank = "",
+    order: Order = "",
 ) -> PerformancePage:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
     behind each. Open cases stand beside them as of the period's end, or as of now while it runs (`standing_at`)."""
@@ -105,6 +119,8 @@ async def performance(
         clock=clock,
         published=published,
         at=at,
+        rank=rank,
+        order=order,
     )
     now = context.now()
     return await figures(context, lambda connection: performance_page(connection, context.policies, question, now))

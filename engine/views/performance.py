@@ -6,34 +6,39 @@ responsible unit or day; and how the open cases stand.
 and ranks nothing. `thin` of a row is that of the rates that are made of its `n`.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple, get_args
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from engine.policies import Policies
 from engine.store import figures, open_counts, recount
 from engine.store.database import Connection
 from engine.store.figures import By, Selection
 from engine.store.rows import OpenCountRow
+from engine.views.figure_rows import FigureRow, Ranking
 from engine.views.names import Names, active_names
 from engine.views.past import standing_at
 from engine.views.present import Present, Reading, reading_of, what_left
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
+from engine.views.ranking import ranked
 from schemas.facts import PASSED_ON, VOID
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
+from workflows.figure_words import BY_CLOCK, OF_ANY, FigureMeaning, meaning_of
 from workflows.figures import (
     BEGINNING,
     CLOSED,
     EVER,
-    Rate,
+    SHARES,
     derived,
     period_bounds,
     publication_day,
     rate,
     rates,
+    to_date,
+    to_day,
     with_sums,
 )
 from workflows.policy.index import Policy
@@ -72,31 +77,8 @@ class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     clock: str = ""
     published: str = ""
     at: str = ""  # as of this instant, as known then
-
-
-class FigureRow(Struct, frozen=True, kw_only=True):
-    """One line of a reading. Durations in ms. `published` and `restated` only where they were asked for.
-
-    Of one clock the durations are of its outcomes that were fulfilled, and beside what elapsed stands what was consumed
-    in the limit's own kind of time; its `on_time_rate` is on_time / (on_time + overdue).
-    """
-
-    key: str
-    name: str
-    counts: dict[str, int]
-    close_rate: Rate
-    on_time_rate: Rate
-    rework_rate: Rate
-    n: int  # closable cases: what the first two rates are made of
-    thin: bool  # of these two; each rate says for itself whether it is
-    durations_n: int
-    median_ms: int | None
-    p90_ms: int | None
-    consumed_median_ms: int | None = None
-    consumed_p90_ms: int | None = None
-    rates: dict[str, Rate] = {}  # those that only the kind of case has, such as the coverage of duties
-    published: "FigureRow | None" = None  # as it stood when the period's days of grace were over
-    restated: bool | None = None  # what arrived since has changed it
+    rank: str = ""  # the figure by which the rows are ranked
+    order: str = ""  # desc or asc: how ranked rows are sorted; the best first without it
 
 
 class OpenCases(Struct, frozen=True):
@@ -147,6 +129,17 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     standing_at: str = ""
     standing_reading: Reading = "now"
     remark: str = ""
+    ranking: Ranking | UnsetType = UNSET  # how the rows are ranked, where that was asked for
+    definitions: list[FigureMeaning] = []  # what each figure of the answer is, in Chinese and English
+
+
+class Asked(NamedTuple):
+    """A question as it is read: whose subtree and unit it is about, and of which days, stands in its `selection`."""
+
+    names: Names
+    here: Present
+    selection: Selection
+    published: bool
 
 
 def performance_page(
@@ -168,6 +161,10 @@ def performance_page(
     left = what_left(connection, names, stood.at)
     stands = stands and not left
     cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
+    rows = figure_rows(connection, names, selection, published=published)
+    ranking = ranking_of(asked, question) if question.rank or question.order else UNSET
+    if ranking is not UNSET:
+        rows = ranked(rows, rows_before(connection, asked, ranking), ranking, selection.by, policy)
     return PerformancePage(
         pack=policy.pack.code,
         definition=selection.definition,
@@ -178,7 +175,7 @@ def performance_page(
         as_of=names.instant(here.at),
         reading=here.kind,
         log_at=names.instant(here.log_at) if here.log_at else "",
-        rows=figure_rows(connection, names, selection, published=published),
+        rows=rows,
         standing=open_cases(connection, names, selection, cells) if stands else [],
         held=[] if left else held_cases(connection, names, selection, cells),
         charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
@@ -186,16 +183,76 @@ def performance_page(
         standing_at=names.instant(stood.at),
         standing_reading=stood.kind,
         remark=here.remark or left,
+        ranking=ranking,
+        definitions=meanings(selection, rows, stands, bool(held_by_units(selection) and not left)),
     )
 
 
-class Asked(NamedTuple):
-    """A question as it is read: whose subtree and unit it is about, and of which days, stands in its `selection`."""
+def meanings(selection: Selection, rows: Iterable[FigureRow], stands: bool, held: bool) -> list[FigureMeaning]:
+    """What each figure of an answer is: its counts, rates and durations, and the numbers of open cases."""
+    kind, clock = DEFINITIONS[selection.definition], selection.clock
+    counts = dict.fromkeys(name for row in rows for name in sorted(row.counts))
+    shared = BY_CLOCK if clock else (*SHARES, *(each.name for each in kind.ratios), "median_ms", "p90_ms")
+    standing = [name for name in OF_ANY if (stands and name.startswith("standing.")) or (held and name[:5] == "held.")]
+    return [meaning_of(kind, name, clock) for name in (*counts, *shared, *standing)]
 
-    names: Names
-    here: Present
-    selection: Selection
-    published: bool
+
+# ---- ranking ------------------------------------------------------------------------------------------------
+
+UNRANKED = ("", "level", "day")
+"""Groupings whose rows are no peers of each other."""
+
+
+def ranking_of(asked: Asked, question: PerformanceQuestion) -> Ranking:
+    """How the rows of a question are ranked. Raises BadQuestion."""
+    selection, clock, names = asked.selection, asked.selection.clock, asked.names
+    kind, measure = DEFINITIONS[selection.definition], question.rank
+    if not measure:
+        raise BadQuestion("order", "rows are sorted by what they are ranked by", "ask with `rank` as well")
+    if question.order not in ("", "asc", "desc"):
+        raise BadQuestion("order", "the order is neither asc nor desc")
+    if selection.by in UNRANKED:
+        raise BadQuestion("rank", "these rows are no peers of each other", "ask by grid, department, post or category")
+    told, _, of_clock = measure.partition(":")
+    strange = clock and measure not in BY_CLOCK and of_clock != clock
+    if strange or (not clock and (measure.startswith("consumed_") or (told in FULFILLED and of_clock))):
+        raise BadQuestion("rank", "this is a figure of another clock, or of none", "ask with `clock`, or without it")
+    try:
+        meaning = meaning_of(kind, measure, clock)
+    except KeyError:
+        meaning = None
+    if meaning is None or "." in measure:
+        remedy = "take a name of the answer's `definitions`: a count, a rate or a duration"
+        raise BadQuestion("rank", "rows have no such figure", remedy)
+    before = days_before(question, selection)
+    today = names.register.clock_of_days.local_day(asked.here.at)
+    return Ranking(
+        measure=meaning,
+        order=question.order or ("asc" if meaning.better == "lower" else "desc"),
+        min_n=names.register.options.min_n,
+        before_since=dashed(before[0]) if before else "",
+        before_until=dashed(before[1]) if before else "",
+        period_over=selection.until < today,
+    )
+
+
+def days_before(question: PerformanceQuestion, selection: Selection) -> tuple[int, int] | None:
+    """First and last local day of the period before; None where there is none. Of days that were named, it is as many
+    days before them."""
+    if selection.since == BEGINNING or selection.until == EVER:
+        return None
+    last = to_date(selection.since) - timedelta(days=1)
+    if question.since or question.until:
+        return to_day(last - (to_date(selection.until) - to_date(selection.since))), to_day(last)
+    return period_bounds(to_day(last), question.period or "month")
+
+
+def rows_before(connection: Connection, asked: Asked, ranking: Ranking) -> list[FigureRow] | None:
+    """The rows of the period before, as known when the answer is of."""
+    if not ranking.before_since:
+        return None
+    since, until = parse_day("from", ranking.before_since), parse_day("to", ranking.before_until)
+    return figure_rows(connection, asked.names, structs.replace(asked.selection, since=since, until=until))
 
 
 def ask(connection: Connection, policies: Policies, question: PerformanceQuestion, now: int) -> Asked:

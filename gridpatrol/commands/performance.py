@@ -80,6 +80,8 @@ def asked(command: Callable[..., None]) -> Callable[..., None]:
     help="One row per what.",
 )
 @asked
+@click.option("--rank", type=options.TEXT, default="", metavar="FIGURE", help="Rank the rows, e.g. on_time_rate.")
+@click.option("--order", type=options.TEXT, default="", metavar="desc|asc", help="With --rank; default: best first.")
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.at
 @options.database
@@ -106,6 +108,7 @@ def show_performance(
       gridpatrol performance show --by department --from 2026-03-01 --to 2026-03-31 --json
       gridpatrol performance show --by department --clock handle
       gridpatrol performance show --by unit --department WY-URBAN
+      gridpatrol performance show --grid WY --rank on_time_rate
       gridpatrol performance show --at 2026-03-31T17:00+08:00
     """
     then, early = "" if at is None else written(at), "true" if published else ""

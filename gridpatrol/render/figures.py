@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 import click
+from msgspec import UNSET
 
 from engine.views.figure_cases import FigureCasesPage
-from engine.views.performance import FigureRow, PerformancePage
+from engine.views.figure_rows import FigureRow, RankBefore, Ranking, RowRank
+from engine.views.performance import PerformancePage
 from gridpatrol.render.tables import duration, minute, table
 from schemas.short_numbers import spoken
 from workflows.definitions import DEFINITIONS
@@ -49,6 +51,8 @@ def figure_table(page: PerformancePage) -> None:
     click.echo(f"{page.pack} {page.grid}, {page.definition}, by {page.by or 'all'}, {days}")
     if page.reading == "as_known_then":
         click.echo(f"as of {page.as_of}, as known then" + (f": {page.remark}" if page.remark else ""))
+    if page.ranking is not UNSET:
+        rank_table(page, page.ranking)
     if page.clock:
         table(OF_CLOCK, [_of_clock(row, page.clock) for row in page.rows], right=range(2, 11))
         return print_thin([row.on_time_rate for row in page.rows])
@@ -69,7 +73,7 @@ def figure_table(page: PerformancePage) -> None:
         return print_thin([row.rates[each.name] for row in page.rows for each in kind.ratios])
     standing, counted = {row.key: row for row in page.standing}, {row.key: row for row in page.rows}
     rows = []
-    for key in sorted({**standing, **counted}):
+    for key in sorted({**standing, **counted}) if page.ranking is UNSET else dict.fromkeys([*counted, *standing]):
         row, stood = counted.get(key), standing.get(key)
         figures: tuple[object, ...] = (0, 0, 0, "-", "-", "-", "", "")
         if row is not None:
@@ -91,6 +95,66 @@ def figure_table(page: PerformancePage) -> None:
     if page.remark and page.reading != "as_known_then":
         click.echo(f"在办 open, 超期 overdue: {page.remark}")
     print_thin([rate for row in page.rows for rate in (row.close_rate, row.on_time_rate, row.rework_rate)])
+
+
+WHY_NOT = {
+    "thin": "件数不足 too few",
+    "nothing": "无数据 nothing to rank",
+    "alone": "同级仅此一个 no peer",
+    "unknown": "不是本包的单位 no unit of the pack",
+}
+"""Why a row has no place."""
+
+
+def rank_table(page: PerformancePage, ranking: Ranking) -> None:
+    """Print the places, and what has changed since the period before. What has no place stands apart."""
+    measure = ranking.measure
+    click.echo(f"名次 rank by {measure.zh} {measure.en} ({measure.name}): {measure.says_zh}。{measure.says_en}.")
+    if ranking.before_since:
+        runs = "" if ranking.period_over else "; 本期未完 this period still runs"
+        click.echo(f"比上期 compared with {ranking.before_since} to {ranking.before_until}{runs}")
+    levels = {rank.level for row in page.rows if (rank := row.rank) is not UNSET and rank.place is not None}
+    lines, apart = [], []
+    for row in page.rows:
+        rank = row.rank
+        if rank is UNSET:
+            continue
+        level = f"L{rank.level} " if rank.level and len(levels) > 1 else ""
+        before = rank.before
+        then = ("", "") if before is None else (ranked_value(before), str(before.place or "-"))
+        line = (row.key, row.name, ranked_value(rank))
+        if rank.place is None:
+            apart.append((*line, WHY_NOT[rank.why]))
+            continue
+        place = f"{level}{rank.place}/{rank.of}" + (" 并列 tied" if rank.tied else "")
+        moved = "" if rank.moved is None else f"{rank.moved:+d}" if rank.moved else "="
+        lines.append((place, *line, changed(measure.name, rank), *then, moved))
+    heads = ("名次 rank", "key", "name", "值 value", "变化 change", "上期 before", "名次 rank", "升降 moved")
+    table(heads, lines, right=(3, 4, 5, 6, 7))
+    if apart:
+        click.echo(f"不排名 not ranked (min_n {ranking.min_n}):")
+        table(("key", "name", "值 value", "why"), apart, right=(2,))
+    click.echo("")
+
+
+def ranked_value(rank: RowRank | RankBefore) -> str:
+    """The value of a row, with both sides of a rate, or of how many a duration is."""
+    if rank.value is None:
+        return "-"
+    if rank.denominator is not None:
+        return f"{rank.value / 100:.2f}% {rank.numerator}/{rank.denominator}"
+    return f"{duration(rank.value)} ({rank.n})" if rank.n is not None else str(rank.value)
+
+
+def changed(measure: str, rank: RowRank) -> str:
+    """By how much a value has changed."""
+    if rank.change is None:
+        return ""
+    if rank.denominator is not None:
+        return f"{rank.change / 100:+.2f}"
+    if measure.endswith("_ms"):
+        return ("-" if rank.change < 0 else "+") + duration(abs(rank.change))
+    return f"{rank.change:+d}"
 
 
 def case_table(page: FigureCasesPage) -> None:

@@ -13,7 +13,8 @@ from msgspec import structs
 from engine.policies import Policies
 from engine.store.database import Connection
 from engine.views.figure_cases import DURATIONS, MOST, FigureCasesPage, FigureCasesQuestion, figure_cases_page
-from engine.views.performance import FigureRow, HeldCases, OpenCases, PerformanceQuestion, performance_page
+from engine.views.figure_rows import FigureRow
+from engine.views.performance import HeldCases, OpenCases, PerformanceQuestion, performance_page
 from workflows.definitions import DEFINITIONS
 from workflows.figures import SHARES
 
