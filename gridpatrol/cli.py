@@ -28,6 +28,7 @@ COMMANDS = {
     "alert": "alert",
     "notice": "notice",
     "performance": "performance",
+    "ledger": "ledger",
     "deadletter": "deadletter",
     "audit": "audit",
     "pack": "pack",

@@ -35,3 +35,23 @@ ALERT_ENDS = {
     "told": ("告知", "told"),
 }
 """What became of an alert; `told`: of a notice."""
+SOURCES = {
+    "patrol": ("网格员巡查", "found on patrol"),
+    "inspection": ("上级检查", "found by inspection"),
+    "supervision": ("督查", "found by supervision"),
+    "public": ("公众举报", "reported by the public"),
+    "petition": ("信访", "petition"),
+    "hotline": ("热线", "hotline"),
+    "sensor": ("在线监测", "sensor"),
+    "camera": ("视频监控", "camera"),
+    "transfer": ("移交", "transferred"),
+}
+"""Where a report comes from."""
+RESULTS = {
+    "on_time": ("按期", "on time"),
+    "overdue": ("超期", "overdue"),
+    "without_deadline": ("无时限", "without a deadline"),
+    "passed_on": ("已移交", "passed on"),
+    "void": ("作废", "void"),
+}
+"""What became of a clock."""

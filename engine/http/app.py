@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from engine.http import alerts, duties, events, health, incidents, notices, openapi, operator, performance
+from engine.http import alerts, duties, events, health, incidents, ledger, notices, openapi, operator, performance
 from engine.http.alerts import Feed
 from engine.http.auth import Guard, known, needs, proper
 from engine.http.context import DoorContext
@@ -32,6 +32,7 @@ UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (known, events.ROUTES),
     (needs("reads"), [*incidents.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES]),
+    (needs("reads"), ledger.ROUTES),
     (needs("operator"), operator.ROUTES),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

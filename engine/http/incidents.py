@@ -36,6 +36,14 @@ HolderCode = Annotated[
         "A post acts for its department, else for its grid.",
     ),
 ]
+UnitCode = Annotated[
+    str,
+    QueryParameter(
+        name="unit",
+        description="Code of a grid, department or post: cases that its unit holds, or owns. A post is of its "
+        "department, else of its grid.",
+    ),
+]
 Before = Annotated[str, QueryParameter(description="RFC 3339 with a zone: deadlines before this instant.")]
 State = Annotated[
     str,
@@ -87,6 +95,7 @@ async def list_incidents(
     clock: ClockName = "",
     owner: Owner = "",
     holder: HolderCode = "",
+    unit: UnitCode = "",
     state_: State = "",
     category: Category = "",
     group: Group = "",
@@ -107,6 +116,7 @@ async def list_incidents(
         clock=clock,
         owner=owner,
         holder=holder,
+        unit=unit,
         state=state_,
         category=category,
         group=group,

@@ -20,6 +20,7 @@ PAGE = """gridpatrol {version}
   GET  /v1/alerts/stream     both as they happen (Server-Sent Events)
   GET  /v1/performance       figures of a subtree: ?grid=&by=&period=&rank=
   GET  /v1/performance/cases the cases behind one of them: ?measure=&unit=&by=&period=
+  GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
   GET  /metrics /healthz /readyz /openapi.json
 
   curl {token}'{url}/v1/incidents?overdue=true&limit=5'

@@ -39,6 +39,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     definitions: tuple[str, ...] = ("", *DEFINITIONS)  # of one kind or several; empty: their report is awaited
     owner: str = ""  # code of the owner's grid or department
     holder: "HeldBy | None" = None
+    unit: "HeldBy | None" = None  # that it holds, or is responsible for as the owner
     states: tuple[str, ...] = ()
     category: str = ""
     group: str = ""
@@ -153,6 +154,22 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
             ask("(holder_department = ? OR holder = ?)", holder.department, holder.post)
         else:
             ask("holder IN (?, ?) AND holder_department = ''", holder.grid, holder.post)
+    if filters.unit is not None:
+        unit = filters.unit
+        if unit.department:
+            ask(
+                "((holder <> '' AND (holder_department = ? OR holder = ?)) OR department = ?)",
+                unit.department,
+                unit.post,
+                unit.department,
+            )
+        else:
+            ask(
+                "((holder <> '' AND holder IN (?, ?) AND holder_department = '') OR (grid = ? AND department = ''))",
+                unit.grid,
+                unit.post,
+                unit.grid,
+            )
     if filters.states:
         ask(f"state IN ({', '.join('?' * len(filters.states))})", *filters.states)
     if filters.category:

@@ -242,6 +242,8 @@ def days_before(question: PerformanceQuestion, selection: Selection) -> tuple[in
     if selection.since == BEGINNING or selection.until == EVER:
         return None
     last = to_date(selection.since) - timedelta(days=1)
+    if last.year < 1900:
+        return None
     if question.since or question.until:
         return to_day(last - (to_date(selection.until) - to_date(selection.since))), to_day(last)
     return period_bounds(to_day(last), question.period or "month")

@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from engine.store.rows import StepRow
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
-from gridpatrol.render.terms import RESULTS, SOURCES, WORDS, both
+from gridpatrol.render.terms import WORDS, both
 from schemas import facts
-from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
+from schemas.line_words import ALERT_ENDS, MOVES, RESULTS, RUNGS, SOURCES
 from schemas.members import Fact, Ms
 from workflows.definitions import CLOCKS, DEFINITIONS
 from workflows.machine import Definition

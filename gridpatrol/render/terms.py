@@ -1,27 +1,10 @@
 """The field's terms beside the names of the contract: tables from a name to (Chinese, English).
 
-States have their Chinese names in the definitions, alerts and notices their words in `schemas.line_words`; titles of
+States have their Chinese names in the definitions, alerts, notices, sources and
+results their words in `schemas.line_words`; titles of
 posts and names of grids come from the pack.
 """
 
-SOURCES = {
-    "patrol": ("网格员巡查", "found on patrol"),
-    "inspection": ("上级检查", "found by inspection"),
-    "supervision": ("督查", "found by supervision"),
-    "public": ("公众举报", "reported by the public"),
-    "petition": ("信访", "petition"),
-    "hotline": ("热线", "hotline"),
-    "sensor": ("在线监测", "sensor"),
-    "camera": ("视频监控", "camera"),
-    "transfer": ("移交", "transferred"),
-}
-RESULTS = {
-    "on_time": ("按期", "on time"),
-    "overdue": ("超期", "overdue"),
-    "without_deadline": ("无时限", "without a deadline"),
-    "passed_on": ("已移交", "passed on"),
-    "void": ("作废", "void"),
-}
 WORDS = {
     "effective": ("劝阻有效", "dissuasion was effective"),
     "ineffective": ("劝阻无效", "dissuasion was in vain"),
