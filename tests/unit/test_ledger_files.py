@@ -33,7 +33,7 @@ ROWS = [
     row(
         number="012 345 678",
         reference="=1+1",
-        reported=WHEN,
+        reported_at=WHEN,
         late_minutes=110,
         place="西安市 / 未央区",
         holders="x" * 40_000,
@@ -70,7 +70,7 @@ def test_each_kind_has_a_sheet_with_heads_in_two_languages_that_stay_in_sight(bo
 
 def test_instants_are_real_ones_and_numbers_are_numbers(book: Any) -> None:
     sheet = book["网格事件"]
-    assert cells(sheet, "reported") == [WHEN, None] and sheet["E3"].number_format == "yyyy-mm-dd hh:mm"
+    assert cells(sheet, "reported_at") == [WHEN, None] and sheet["E3"].number_format == "yyyy-mm-dd hh:mm"
     assert cells(sheet, "late_minutes") == [110, 0]
     assert cells(sheet, "number") == ["012 345 678", "012 345 679"]
     assert cells(book["履职"], "duty") == ["巡查 2026-03-01: 1/1"]
