@@ -93,7 +93,7 @@ def test_as_csv_it_has_one_line_of_heads_and_the_same_texts() -> None:
     text = csv_head() + csv_lines(ROWS)
     assert text.startswith("\ufeff编号 number,")
     first, second = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    assert (first["来文号 reference"], first["上报时间 reported"]) == ("'=1+1", "2026-03-02 09:00:41")
+    assert (first["来文号 reference"], first["上报时间 reported at"]) == ("'=1+1", "2026-03-02 09:00:41")
     assert (second["来文号 reference"], second["全程时限 due"], second["全程超期分钟 late by, minutes"]) == (
         "'＠SUM(A1)",
         "",
