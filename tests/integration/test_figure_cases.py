@@ -47,7 +47,7 @@ def db(request, tmp_path_factory):
         database = open_database(url)
         stack.callback(database.close)
         database.create_fresh()
-        fill(database, [*random_lives(25), *told_lives()])
+        fill(database, [*random_lives(16), *told_lives()])
         with database.begin() as connection:
             connection.exec_driver_sql("""UPDATE partitions SET packs = '[["of the lives", 0]]'""")
         yield database
