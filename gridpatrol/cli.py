@@ -30,6 +30,7 @@ COMMANDS = {
     "notice": "notice",
     "channel": "channel",
     "performance": "performance",
+    "ledger": "ledger",
     "deadletter": "deadletter",
     "audit": "audit",
     "pack": "pack",

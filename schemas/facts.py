@@ -449,6 +449,10 @@ class ClockRecharged(ClockFact, frozen=True, tag="clock.recharged"):
     charged: Unit
 
 
+PASSED_ON, VOID = "passed_on", "void"
+"""Results of a clock whose work was not done: somebody else has the case next, or the work has gone."""
+
+
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
     """The outcome of a clock. `elapsed` is wall milliseconds from the start, `consumed` counts in the limit's own kind.
 

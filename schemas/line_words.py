@@ -38,3 +38,11 @@ ALERT_ENDS = {
 """What became of an alert; `told`: of a notice."""
 ENDED = ("resolved", "withdrawn")
 """What became of an alert that is over."""
+RESULTS = {
+    "on_time": ("按期", "on time"),
+    "overdue": ("超期", "overdue"),
+    "without_deadline": ("无时限", "without a deadline"),
+    "passed_on": ("已移交", "passed on"),
+    "void": ("作废", "void"),
+}
+"""What became of a clock."""

@@ -87,7 +87,7 @@ def define(
     check_clocks(kind, by_name, named_clocks, fulfils)
     check_units(kind, clocks)
     check_measures(kind, counted, {measure_of_ending(trigger, fulfils) for trigger in ends})
-    check_words(kind, zh, by_name, named_clocks, sentences)
+    check_words(kind, zh, by_name, named_clocks, counted, sentences)
     if reads_home and not (effects or births):
         raise ValueError(f"{name}: it is to read the case of its home, and no effect and no birth of it could")
     machine, table = compile_rows(by_name, kept, answers)
@@ -259,12 +259,14 @@ def check_words(
     zh: str,
     states: Mapping[str, State],
     clocks: Mapping[str, NamedClock],
+    measures: Iterable[Measure],
     sentences: Mapping[type[Fact], str],
 ) -> None:
-    """ValueError for what has no words: the kind, a state, an event, a clock, or a fact of the kind's own."""
+    """ValueError for what has no words: the kind, a state, an event, a clock, a measure, a fact of its own."""
     words = {"it": zh} | {f"the state {state.name!r}": state.zh for state in states.values()}
     words |= {f"the event {trigger!r}": event.zh for trigger, event in kind.events.items()}
     words |= {f"the clock {clock.name!r}": clock.zh and clock.en for clock in clocks.values()}
+    words |= {f"the measure {measure.name!r}": measure.zh and measure.en for measure in measures}
     words |= {f"the fact {fact.__name__}": sentences.get(fact, "") for fact in kind.facts}
     silent = [what for what, said in words.items() if not said]
     if silent:

@@ -12,9 +12,10 @@ A local day is a whole number, YYYYMMDD. Figures of a period are published when 
 later restates them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -23,16 +24,24 @@ from schemas.members import Fact
 # ---- measures ------------------------------------------------------------------------------------------------
 
 
+Better = Literal["higher", "lower", ""]
+"""Which way a figure is better; empty: neither, it only says how much there was."""
+
+
 class Measure(Struct, frozen=True):
     """What a kind of case counts: the facts of a type whose members have these values, each once, at its step's day.
 
-    With `per` it is one measure for each value of that member: `reported:patrol`, `reported:hotline`.
+    With `per` it is one measure for each value of that member: `reported:patrol`, `reported:hotline`. `zh` and `en` say
+    in a sentence what is counted.
     """
 
     name: str
     fact: type[Fact]
     per: str = ""
     where: tuple[tuple[str, str | bool], ...] = ()
+    zh: str = ""
+    en: str = ""
+    better: Better = ""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -62,10 +71,27 @@ class Ratio(Struct, frozen=True):
     en: str
     numerator: str
     denominator: Sum
+    better: Better = "higher"
 
 
+REPORTED = "reported"
+"""The measure of those that have begun with a report."""
 CLOSED = "closed"
 """The measure of those endings that count as closing (结案). Any other ending has its own."""
+EACH = ":*"
+"""Ends the name of what stands for every measure of one kind: `reported:*`."""
+COMPOSED: dict[str, tuple[str, ...]] = {
+    REPORTED: (f"{REPORTED}{EACH}",),
+    CLOSED: ("on_time", "closed_late", "without_deadline"),
+    "closable": ("on_time", "overdue"),
+}
+"""The sums of any kind of case that nobody stores."""
+SHARES: dict[str, tuple[tuple[str, ...], str]] = {
+    "close_rate": (("on_time", "overdue_closed"), "closable"),
+    "on_time_rate": (("on_time",), "closable"),
+    "rework_rate": (("rework",), "verified"),
+}
+"""The rates of any kind of case: the measures above the line, and the one below it."""
 
 
 class Rate(Struct, frozen=True):
@@ -87,15 +113,52 @@ class Rates(NamedTuple):
     closable: int
 
 
+class Terms(NamedTuple):
+    """What a figure is made of: stored measures, each with how often it is added (or taken away). A rate has some below
+    the line too; None: it is a count."""
+
+    numerator: dict[str, int]
+    denominator: dict[str, int] | None = None
+
+
+def weigh(names: Mapping[str, int], sums: Iterable[Sum] = ()) -> dict[str, int]:
+    """Measures with their weights; those that are sums as what is stored of them."""
+    known, found = {each.name: each for each in sums}, Counter[str]()
+    for name, weight in names.items():
+        parts = {name: weight}
+        if name in known:
+            parts = dict.fromkeys(known[name].plus, weight) | dict.fromkeys(known[name].minus, -weight)
+        for part, times in parts.items():
+            for stored in COMPOSED.get(part, (part,)):
+                found[stored] += times
+    return {name: weight for name, weight in found.items() if weight}
+
+
+def terms_of(name: str, sums: Iterable[Sum] = (), ratios: Iterable[Ratio] = ()) -> Terms:
+    """What a figure of this name is made of; a name that is no sum and no rate is that measure itself."""
+    sums = tuple(sums)
+    if name in SHARES:
+        above, below = SHARES[name]
+        return Terms(weigh(dict.fromkeys(above, 1)), weigh({below: 1}))
+    for ratio in ratios:
+        if ratio.name == name:
+            whole = dict.fromkeys(ratio.denominator.plus, 1) | dict.fromkeys(ratio.denominator.minus, -1)
+            return Terms(weigh({ratio.numerator: 1}, sums), weigh(whole, sums))
+    return Terms(weigh({name: 1}, sums))
+
+
 def with_sums(counts: Mapping[str, int]) -> dict[str, int]:
     """Stored measures, and those that are sums of them. Sums of nothing are left out, as in the store."""
-    on_time = counts.get("on_time", 0)
-    sums = {
-        "reported": sum(value for measure, value in counts.items() if measure.startswith("reported:")),
-        CLOSED: on_time + counts.get("closed_late", 0) + counts.get("without_deadline", 0),
-        "closable": on_time + counts.get("overdue", 0),
-    }
+    sums = {name: sum(taken(counts, part) for part in parts) for name, parts in COMPOSED.items()}
     return {**counts, **{measure: value for measure, value in sums.items() if value}}
+
+
+def taken(counts: Mapping[str, int], part: str) -> int:
+    """The count of a measure, or of every measure of one kind."""
+    if not part.endswith(EACH):
+        return counts.get(part, 0)
+    begin = part.removesuffix("*")
+    return sum(value for measure, value in counts.items() if measure.startswith(begin))
 
 
 def derived(
@@ -108,13 +171,11 @@ def derived(
 
 def rates(counts: Mapping[str, int], min_n: int = 0) -> Rates:
     """The rates of counts `with_sums`."""
-    on_time, closable = counts.get("on_time", 0), counts.get("closable", 0)
-    return Rates(
-        close=rate(on_time + counts.get("overdue_closed", 0), closable, min_n),
-        on_time=rate(on_time, closable, min_n),
-        rework=rate(counts.get("rework", 0), counts.get("verified", 0), min_n),
-        closable=closable,
+    close, on_time, rework = (
+        rate(sum(counts.get(name, 0) for name in above), counts.get(below, 0), min_n)
+        for above, below in SHARES.values()
     )
+    return Rates(close, on_time, rework, counts.get("closable", 0))
 
 
 def rate(numerator: int, denominator: int, min_n: int = 0) -> Rate:

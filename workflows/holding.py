@@ -9,13 +9,15 @@
    again only by what arrives later and is judged before it, and that is said by who held the work or from above.
 """
 
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from schemas import facts
 from schemas.facts import Unit
 from workflows.case import Case, Clock, responsible
+from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import Kind, parse_limit
 from workflows.decision import Decision
 from workflows.policy.index import Policy
@@ -99,7 +101,8 @@ def may_order(d: Decision, post: Post) -> bool:
 
 def holder_of_clock(d: Decision, clock: Clock) -> Unit:
     """Whose a clock is now: whom its rungs tell."""
-    return (_holders(d, clock) or [(0, None, _without_holdings(d, clock))])[-1][2]
+    spans = spans_of(d.case, clock)
+    return spans[-1].unit if spans else _without_holdings(d, clock)
 
 
 def unless_owner(d: Decision, unit: Unit) -> Unit | None:
@@ -109,37 +112,52 @@ def unless_owner(d: Decision, unit: Unit) -> Unit | None:
 
 def charged(d: Decision, clock: Clock, until: int) -> Unit:
     """The unit under which most of a clock was consumed up to an instant; ties go to the last one that held it."""
-    holders = _holders(d, clock)
+    holders = spans_of(d.case, clock)
     if not holders:
         return _without_holdings(d, clock)
     if len(holders) == 1:
-        return holders[0][2]
-    limit = parse_limit(clock.limit) if clock.limit else None
-    kind, calendar = limit.kind if limit else Kind.urgent_hour, d.calendar(clock.calendar)
-    runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
+        return holders[0].unit
     shares: dict[Unit, int] = {}
-    for since, upto, unit in holders:
-        shares.setdefault(unit, 0)
-        for begin, end in runs:
-            a, b = max(begin, since), min(end, until if upto is None else upto)
-            shares[unit] += calendar.elapsed(a, b, kind) if a < b else 0
+    for span, consumed in consumed_in(holders, clock, until, d.calendar(clock.calendar)):
+        shares[span.unit] = shares.get(span.unit, 0) + consumed
     most = max(shares.values())
-    return next(unit for _, _, unit in reversed(holders) if shares[unit] == most)
+    return next(span.unit for span in reversed(holders) if shares[span.unit] == most)
 
 
-def _holders(d: Decision, clock: Clock) -> list[tuple[int, int | None, Unit]]:
-    """Who held a clock, with the instants from and to (None: still); empty where no fact has told it. Who gave it up
-    before it began is left out, unless nobody has held it since."""
-    ordered = d.case.orderer(clock.name, clock.level)
+class Span(NamedTuple):
+    """Who held a clock from an instant to another one; until None: still."""
+
+    since: int
+    until: int | None
+    unit: Unit
+
+
+def consumed_in(spans: Iterable[Span], clock: Clock, until: int, calendar: Calendar) -> Iterator[tuple[Span, int]]:
+    """What a clock consumed in each of these spans up to an instant, in milliseconds of its own kind of time."""
+    limit = parse_limit(clock.limit) if clock.limit else None
+    kind = limit.kind if limit else Kind.urgent_hour
+    runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
+    for span in spans:
+        consumed = 0
+        for begin, end in runs:
+            a, b = max(begin, span.since), min(end, until if span.until is None else span.until)
+            consumed += calendar.elapsed(a, b, kind) if a < b else 0
+        yield span, consumed
+
+
+def spans_of(case: Case, clock: Clock) -> list[Span]:
+    """Who held a clock, and when; empty where no fact has told it. Who gave it up before it began is left out, unless
+    nobody has held it since."""
+    ordered = case.orderer(clock.name, clock.level)
     if ordered is not None:
-        return [(0, None, ordered)]
+        return [Span(0, None, ordered)]
     began = clock.runs[0][0] if clock.runs else clock.since
-    spans, upto = list[tuple[int, int | None, Unit]](), None
-    for holding in reversed(d.case.holdings):
+    spans, upto = list[Span](), None
+    for holding in reversed(case.holdings):
         if spans and upto is not None and began is not None and upto <= began:
             break
         if clock.level in (0, holding.unit.level):
-            spans.append((holding.since, upto, holding.unit))
+            spans.append(Span(holding.since, upto, holding.unit))
         upto = holding.since
     spans.reverse()
     return spans

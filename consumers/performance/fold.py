@@ -48,7 +48,7 @@ from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS
 from workflows.figures import CLOSED, Measure
 
-UNFULFILLED = ("passed_on", "void")
+UNFULFILLED = (facts.PASSED_ON, facts.VOID)
 """Results of clocks whose work was not done: somebody else owns the case next, or the work has gone."""
 
 

@@ -21,6 +21,7 @@ from engine.http import (
     files,
     health,
     incidents,
+    ledger,
     notices,
     openapi,
     operator,
@@ -65,6 +66,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
+    (needs("reads"), ledger.ROUTES),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

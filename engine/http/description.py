@@ -21,6 +21,7 @@ from litestar.openapi.spec import License, Tag
 from litestar.response import Stream
 
 from engine.http.events import BATCH, SINGLE
+from engine.http.ledger import XLSX
 from engine.http.listings import CSV, Listing
 from engine.http.problems import MEDIA_TYPE
 from engine.uploads.media import ENDINGS
@@ -121,6 +122,11 @@ HEADERS: dict[str, dict[str, str]] = {
 AS_CSV = "The same lines for a spreadsheet, with a byte order mark; the next page in `Link`."
 FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 """A body that is a file. Its type is that of the content; generators know bytes by this one alone."""
+FILES = {
+    CSV: "The whole ledger, with a byte order mark and heads in both languages.",
+    XLSX: "A workbook (Office Open XML) with a sheet for each kind of case.",
+}
+"""Files that are sent as a whole, by their media type."""
 STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
 `data` is a `FeedLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after
 which lines follow, or `restarted` where the feed has begun anew.
@@ -209,6 +215,8 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     if structs:
         media = "application/json"
         shape = structs[0] if len(structs) == 1 else {"anyOf": structs}
+    elif answered(handler) == [Stream] and handler.media_type != "text/event-stream":
+        media, shape = str(handler.media_type), {"type": "string", "description": FILES[str(handler.media_type)]}
     elif answered(handler) == [Stream]:
         media, shape = "text/event-stream", {"type": "string", "description": STREAMED.replace("\n", " ")}
     elif answered(handler) == [dict[str, Any]]:

@@ -39,6 +39,14 @@ HolderCode = Annotated[
         "A post acts for its department, else for its grid.",
     ),
 ]
+UnitCode = Annotated[
+    str,
+    QueryParameter(
+        name="unit",
+        description="Code of a grid, department or post: cases that its unit holds, or owns. A post is of its "
+        "department, else of its grid.",
+    ),
+]
 Before = Annotated[str, QueryParameter(description="RFC 3339 with a zone: deadlines before this instant.")]
 Reporter = Annotated[
     str,
@@ -96,6 +104,7 @@ async def list_incidents(
     owner: Owner = "",
     holder: HolderCode = "",
     reporter: Reporter = "",
+    unit: UnitCode = "",
     state_: State = "",
     category: Category = "",
     group: Group = "",
@@ -120,6 +129,7 @@ async def list_incidents(
         owner=owner,
         holder=holder,
         reporter=reporter,
+        unit=unit,
         state=state_,
         category=category,
         group=group,

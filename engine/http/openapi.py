@@ -23,7 +23,9 @@ PAGE = """gridpatrol {version}
   GET  /v1/alerts            who was told that something is due: ?status=&grid=&since=
   GET  /v1/notices           who was told of which move of a case: ?post=&on=&grid=&since=
   GET  /v1/alerts/stream     both as they happen (Server-Sent Events)
-  GET  /v1/performance       figures of a subtree: ?grid=&by=&period=
+  GET  /v1/performance       figures of a subtree: ?grid=&by=&period=&rank=
+  GET  /v1/performance/cases the cases behind one of them: ?measure=&unit=&by=&period=
+  GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
   GET  /metrics /healthz /readyz /openapi.json
 
   curl {token}'{url}/v1/incidents?overdue=true&limit=5'

@@ -1,6 +1,7 @@
 """Figures at the door, by grid, period and kind."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from litestar import Request, get
 from litestar.di import NamedDependency
@@ -10,8 +11,12 @@ from engine.errors import GridpatrolError
 from engine.http.context import DoorContext
 from engine.http.listings import Listing
 from engine.principals import Principal
+from engine.store.database import Connection
+from engine.views import figure_cases
+from engine.views.figure_cases import FigureCasesPage, FigureCasesQuestion, figure_cases_page
 from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
+from workflows.reading import Readable
 
 Definition = Annotated[str, QueryParameter(description="The kind of case; without one the main kind of the pack.")]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: the subtree that is summed up; the root by default.")]
@@ -44,6 +49,39 @@ At = Annotated[
 ]
 
 
+Rank = Annotated[
+    str,
+    QueryParameter(
+        description="A figure by which the rows are ranked among the peers of their level, and sorted: a rate "
+        "(on_time_rate), a duration (median_ms) or a count (overdue). What is made of too few has no place, and "
+        "comes last."
+    ),
+]
+Order = Annotated[
+    str,
+    QueryParameter(description="With `rank`: desc or asc, by the value; without it the best come first."),
+]
+MeasureName = Annotated[
+    str,
+    QueryParameter(
+        description="The figure that is opened, as the answer of `/v1/performance` names it: a count of a row "
+        "(overdue, breach:handle), a rate (on_time_rate), a duration (median_ms, p90_ms), or a number of open cases "
+        "(standing.overdue, held.open)."
+    ),
+]
+Unit = Annotated[
+    str,
+    QueryParameter(
+        description="The `key` of the row. Without `by`: code of a grid with all below it, of a department or a post."
+    ),
+]
+Limit = Annotated[
+    int, QueryParameter(description="Cases of a page.", schema_extra={"minimum": 1, "maximum": figure_cases.MOST})
+]
+Cursor = Annotated[str, QueryParameter(description="`next` of the page before this one.")]
+T = TypeVar("T")
+
+
 @get("/v1/performance", response_class=Listing, summary="Figures of a subtree", tags=["performance"])
 async def performance(
     request: Request[Principal, Any, Any],
@@ -63,6 +101,8 @@ async def performance(
     clock: ClockName = "",
     published: Published = "",
     at: At = "",
+    rank: Rank = "",
+    order: Order = "",
 ) -> PerformancePage:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
     behind each. Open cases stand beside them as of the period's end, or as of now while it runs (`standing_at`)."""
@@ -82,13 +122,78 @@ async def performance(
         clock=clock,
         published=published,
         at=at,
+        rank=rank,
+        order=order,
     )
     now, policies = context.now(), context.policies
+    return await figures(
+        context,
+        request.user,
+        lambda connection, readable: performance_page(connection, policies, question, now, readable),
+    )
+
+
+@get("/v1/performance/cases", response_class=Listing, summary="The cases behind one figure", tags=["performance"])
+async def performance_cases(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    measure: MeasureName = "",
+    unit: Unit = "",
+    definition: Definition = "",
+    grid: Grid = "",
+    by: By = "",
+    period: Period = "",
+    day: Day = "",
+    from_: From = "",
+    to: To = "",
+    level: Level = "",
+    department: Department = "",
+    group: Group = "",
+    category: Category = "",
+    post: Post = "",
+    clock: ClockName = "",
+    published: Published = "",
+    at: At = "",
+    limit: Limit = 50,
+    cursor: Cursor = "",
+) -> FigureCasesPage:
+    """The question of the figures, with the `measure` and the `unit` of one number of the answer. Counts: a line for
+    each case and day on which it counted, which add up to the figure, with what archived cases add. Medians and
+    percentiles: the clocks that they rank, in order. Open cases: a line each."""
+    question = FigureCasesQuestion(
+        measure=measure,
+        unit=unit,
+        definition=definition,
+        grid=grid,
+        by=by,
+        period=period,
+        day=day,
+        since=from_,
+        until=to,
+        level=level,
+        department=department,
+        group=group,
+        category=category,
+        post=post,
+        clock=clock,
+        published=published,
+        at=at,
+        limit=limit,
+        cursor=cursor,
+    )
+    now, policies = context.now(), context.policies
+    return await figures(
+        context,
+        request.user,
+        lambda connection, readable: figure_cases_page(connection, policies, question, now, readable),
+    )
+
+
+async def figures(context: DoorContext, reader: Principal, question: Callable[[Connection, Readable], T]) -> T:
+    """Answer a question about figures; 400 where it has no answer, also without a pack."""
     try:
-        return await context.read_as(
-            request.user, lambda connection, readable: performance_page(connection, policies, question, now, readable)
-        )
-    except NoActivePack as error:  # unlike the other views, this route answers 400 without a pack
+        return await context.read_as(reader, question)
+    except NoActivePack as error:  # unlike the other views, these routes answer 400 without a pack
         raise BadQuestion("", str(error)) from error
     except Unanswerable:
         raise
@@ -96,4 +201,4 @@ async def performance(
         raise BadQuestion("", str(error)) from error
 
 
-ROUTES = [performance]
+ROUTES = [performance, performance_cases]

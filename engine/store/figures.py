@@ -129,6 +129,28 @@ def where(selection: Selection, *, days: bool = True, post: bool = True, of: str
     return " AND ".join(terms), values
 
 
+def is_key(connection: Connection, selection: Selection, keys: Sequence[str], of: str = "") -> tuple[str, list[Any]]:
+    """The SQL that the group's key is one of these, and its parameters. `of` as for `key_of`."""
+    return f"{key_of(connection, selection, of)} IN ({', '.join('?' * len(keys))})", [*keys]
+
+
+def of_outcomes(
+    connection: Connection, selection: Selection, column: str, chosen: Sequence[str], of: str
+) -> tuple[str, list[Any]]:
+    """The SQL of the conditions on outcomes that have one of these values in a column, and their parameters. `of` as
+    for `key_of`."""
+    condition, values = where(selection, of=of)
+    among_these, wanted = among(connection, column, chosen)
+    if selection.upto is not None:
+        condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
+    return f"{among_these} AND {condition}", [wanted, *values]
+
+
+def nearest_rank(percent: int) -> str:
+    """The SQL of the place, from 1, of a percentile among `n` that are in order."""
+    return f"(n * {percent} + 99) / 100"
+
+
 # ---- readings ----------------------------------------------------------------------------------------
 
 
@@ -159,19 +181,16 @@ def durations(
     those of its outcomes that have one of these values in a column. With the selection's clock they lie at the unit
     that is charged, else where the problem lies."""
     of = "charged_" if selection.clock else ""
-    condition, values = where(selection, of=of)
-    among_these, wanted = among(connection, column, chosen)
-    if selection.upto is not None:
-        condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
+    condition, values = of_outcomes(connection, selection, column, chosen, of)
     sql = f"""
-        SELECT k, n, max(CASE WHEN place = (n * 50 + 99) / 100 THEN spent END),
-               max(CASE WHEN place = (n * 90 + 99) / 100 THEN spent END)
+        SELECT k, n, max(CASE WHEN place = {nearest_rank(50)} THEN spent END),
+               max(CASE WHEN place = {nearest_rank(90)} THEN spent END)
         FROM (SELECT k, spent, row_number() OVER (PARTITION BY k ORDER BY spent) AS place,
                      count(*) OVER (PARTITION BY k) AS n
               FROM (SELECT {key_of(connection, selection, of)} AS k, {value} AS spent FROM outcomes
-                    WHERE clock = ? AND {among_these} AND {condition}) AS chosen) AS ranked
+                    WHERE clock = ? AND {condition}) AS chosen) AS ranked
         GROUP BY k, n"""
-    rows = execute(connection, sql, clock, wanted, *values)
+    rows = execute(connection, sql, clock, *values)
     return {key: (n, median, p90) for key, n, median, p90 in rows}
 
 
@@ -181,15 +200,12 @@ def results(
     """(key, `<result>:<clock>`, how many) of the outcomes of the selection's clock with one of these results, at the
     unit that is charged and the day on which the clock stopped. With `flagged` those that FLAGS tells of are told
     once more, under its measures."""
-    condition, values = where(selection, of="charged_")
-    among_these, wanted = among(connection, "result", chosen)
-    if selection.upto is not None:
-        condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
+    condition, values = of_outcomes(connection, selection, "result", chosen, "charged_")
     key, found = key_of(connection, selection, "charged_"), list[tuple[str, str, int]]()
     flags = [(f"'{measure}'", f" AND {column}") for measure, column in FLAGS.items()]
     for name, only in [("result", ""), *(flags if flagged else ())]:
         sql = f"""
             SELECT {key} AS k, {name} || ':' || clock, count(*) FROM outcomes
-            WHERE clock = ? AND {among_these} AND {condition}{only} GROUP BY 1, 2 ORDER BY 1, 2"""
-        found += [(*row,) for row in execute(connection, sql, selection.clock, wanted, *values)]
+            WHERE clock = ? AND {condition}{only} GROUP BY 1, 2 ORDER BY 1, 2"""
+        found += [(*row,) for row in execute(connection, sql, selection.clock, *values)]
     return found

@@ -4,7 +4,7 @@ Pages go by key, never by offset: a page costs the same wherever it lies, and no
 before it has gone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from engine.store.reading import case_term
 from engine.store.rows import InboxRow, SeenRow
-from engine.store.sql import execute, is_sqlite
+from engine.store.sql import among, execute, is_sqlite
 from workflows.case import Clock
 from workflows.definitions import DEFINITIONS
 from workflows.reading import READS_EVERYTHING, Readable
@@ -42,6 +42,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     owner: str = ""  # code of the owner's grid or department
     holder: "HeldBy | None" = None
     reporter: str = ""  # code of a post
+    unit: "HeldBy | None" = None  # that it holds, or is responsible for as the owner
     states: tuple[str, ...] = ()
     category: str = ""
     group: str = ""
@@ -162,6 +163,22 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
             ask("holder IN (?, ?) AND holder_department = ''", holder.grid, holder.post)
     if filters.reporter:
         ask("reporter <> '' AND reporter = ?", filters.reporter)
+    if filters.unit is not None:
+        unit = filters.unit
+        if unit.department:
+            ask(
+                "((holder <> '' AND (holder_department = ? OR holder = ?)) OR department = ?)",
+                unit.department,
+                unit.post,
+                unit.department,
+            )
+        else:
+            ask(
+                "((holder <> '' AND holder IN (?, ?) AND holder_department = '') OR (grid = ? AND department = ''))",
+                unit.grid,
+                unit.post,
+                unit.grid,
+            )
     if filters.states:
         ask(f"state IN ({', '.join('?' * len(filters.states))})", *filters.states)
     if filters.category:
@@ -189,6 +206,12 @@ def read_case(connection: Connection, id_: str) -> str | None:
     """The body of a case."""
     body: str | None = execute(connection, "SELECT body FROM cases WHERE id = ?", id_).scalar_one_or_none()
     return body
+
+
+def read_cases(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """The bodies of these cases by their ids; those that are not in the table are left out."""
+    condition, wanted = among(connection, "id", sorted(ids))
+    return {id_: body for id_, body in execute(connection, f"SELECT id, body FROM cases WHERE {condition}", wanted)}
 
 
 # ---- events -------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ It shares no code with the consumers, so that a mistake of theirs shows. It coun
 The JSON functions differ between the databases, the statements above them do not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -163,7 +163,7 @@ def _declared(measure: Measure) -> str:
     return f"UNION ALL SELECT {name}, case_id, seq FROM facts_read WHERE {' AND '.join(terms)}"
 
 
-_COUNTED = f"""
+CELLS = f"""
 missed AS (
     SELECT *, row_number() OVER (PARTITION BY case_id, clock, level, cycle, target
                ORDER BY CASE WHEN fact = 'clock.stopped' THEN 1 ELSE 0 END, seq DESC, item DESC) AS back
@@ -197,14 +197,15 @@ charged(measure, case_id, seq, path, department, post) AS (
               FROM facts_read WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
     UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM facts_read
               WHERE fact = 'clock.stopped' AND claimed),
-cells AS (SELECT s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
+cells AS (SELECT c.case_id, s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq
           UNION ALL
-          SELECT s.definition, c.measure, s.day, coalesce(c.path, s.path),
+          SELECT c.case_id, s.definition, c.measure, s.day, coalesce(c.path, s.path),
                  CASE WHEN c.path IS NULL THEN s.department ELSE coalesce(c.department, '') END, s.category, s.grp,
                  CASE WHEN c.path IS NULL THEN s.post ELSE coalesce(c.post, '') END
           FROM charged c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
 """
+"""From `facts_read` to `cells`: what each case counts, a row each time."""
 
 
 _ORDERED = tuple(
@@ -238,10 +239,16 @@ units AS (
 starts; of one that has stopped, cycle and target are those of its end."""
 
 
-def _facts_read(
-    connection: Connection, consumer: str, facts: tuple[str, ...], members: tuple[str, ...], upto: int | None = None
+def facts_read(
+    connection: Connection,
+    consumer: str,
+    facts: tuple[str, ...],
+    members: tuple[str, ...],
+    upto: int | None = None,
+    only: tuple[str, Sequence[object]] = ("", ()),
 ) -> tuple[str, list[Any]]:
-    """The facts of some kinds that a consumer has read, one row each; perhaps only of early arrivals."""
+    """The facts of some kinds that a consumer has read, one row each; perhaps only of early arrivals, and of the cases
+    that another condition on a step `s` lets pass, which comes with its values."""
     names = ", ".join(f'{_member(connection, name)} AS "{name.replace(".", "_")}"' for name in ("fact", *members))
     if is_sqlite(connection):
         item, each = "j.key", "json_each(inflated(s.body)) j"
@@ -250,12 +257,13 @@ def _facts_read(
         item, recipients = "j.item", "CAST(j.value -> 'to' AS text)"
         each = "LATERAL jsonb_array_elements(CAST(s.body AS jsonb)) WITH ORDINALITY AS j(value, item)"
     arrived = "" if upto is None else " AND s.at <= ?"
+    arrived += f" AND {only[0]}" if only[0] else ""
     kinds = ", ".join(f"'{fact}'" for fact in facts)
     sql = f"""
         facts_read AS (SELECT {_DIMENSIONS}, {item} AS item, {names}, {recipients} AS recipients
                  FROM positions p JOIN facts s ON s.partition = p.partition AND s.n <= p.n{arrived}
                  CROSS JOIN {each} WHERE p.consumer = ? AND {_member(connection, "fact")} IN ({kinds}))"""
-    return sql, [*([] if upto is None else [upto]), consumer]
+    return sql, [*([] if upto is None else [upto]), *only[1], consumer]
 
 
 def _member(connection: Connection, name: str) -> str:
@@ -278,10 +286,10 @@ def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, 
     """(key, measure, value) as they stood when nothing after `selection.upto` had arrived. By unit there are none."""
     if selection.by == "unit":
         return []
-    facts_read, values = _facts_read(connection, "performance", COUNTED, COUNTED_BY, selection.upto)
+    read, values = facts_read(connection, "performance", COUNTED, COUNTED_BY, selection.upto)
     condition, chosen = where(selection)
     names = ", ".join(CELL)
-    sql = f"""WITH {facts_read}, {_COUNTED}
+    sql = f"""WITH {read}, {CELLS}
         SELECT {key_of(connection, selection)} AS k, measure, CAST(sum(value) AS BIGINT)
         FROM (SELECT {names}, 1 AS value FROM cells
               UNION ALL SELECT {names}, value FROM archived_figures WHERE at <= ?) AS all_cells
@@ -295,9 +303,9 @@ def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, 
 
 def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int, int]]:
     """(cell, expected, found) of every figure that is not what the facts say."""
-    facts_read, values = _facts_read(connection, "performance", COUNTED, COUNTED_BY)
+    read, values = facts_read(connection, "performance", COUNTED, COUNTED_BY)
     names = ", ".join(CELL)
-    sql = f"""WITH {facts_read}, {_COUNTED}
+    sql = f"""WITH {read}, {CELLS}
         SELECT {names}, CAST(sum(expected) AS BIGINT), CAST(sum(found) AS BIGINT)
         FROM (SELECT {names}, 1 AS expected, 0 AS found FROM cells
               UNION ALL SELECT {names}, value, 0 FROM archived_figures
@@ -310,7 +318,7 @@ def wrong_figures(connection: Connection) -> Iterator[tuple[tuple[Any, ...], int
 def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every outcome that stands on one side only: `expected` or `found`."""
     members = tuple(dict.fromkeys((*STOPPED_BY, *COUNTED_BY, "stage", "unit")))
-    facts_read, values = _facts_read(connection, "performance", tuple(dict.fromkeys((*TIMED, *COUNTED))), members)
+    read, values = facts_read(connection, "performance", tuple(dict.fromkeys((*TIMED, *COUNTED))), members)
     expected = """SELECT f.case_id, f.clock, f.level, f.cycle, f.target, f.partition, definition, path, department,
                          category, grp, post, started, due, judged, at, day, result, coalesce(why, ''), elapsed,
                          coalesce(f.charged_path, path),
@@ -323,13 +331,13 @@ def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], st
                        AND l.cycle = f.cycle AND l.target = f.target
                   WHERE fact = 'clock.stopped'"""
     found = f"SELECT {', '.join(OUTCOME)} FROM outcomes"
-    return _one_sided(connection, f"{facts_read}, {_COUNTED}, {_UNITS}", values, expected, found)
+    return _one_sided(connection, f"{read}, {CELLS}, {_UNITS}", values, expected, found)
 
 
 def wrong_units(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(case, clock, level, responsible unit) of clocks that run, where the fold keeps another unit, or none."""
     members = ("clock", "level", "cycle", "target", "stage", "unit")
-    facts_read, values = _facts_read(connection, "performance", TIMED, members)
+    read, values = facts_read(connection, "performance", TIMED, members)
     if is_sqlite(connection):
         parts = ", ".join(f"json_extract(j.value, '$[{k}]')" for k in range(3))
         found = f"SELECT c.case_id, {parts} FROM contributions c CROSS JOIN json_each(c.body, '$[1]') j"
@@ -339,11 +347,15 @@ def wrong_units(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]
             "CROSS JOIN LATERAL jsonb_array_elements(coalesce(CAST(c.body AS jsonb) -> 1, '[]')) AS j(value)"
         )
     expected = "SELECT case_id, clock, level, unit FROM units WHERE cycle IS NULL"
-    return _one_sided(connection, f"{facts_read}, {_UNITS}", values, expected, found)
+    return _one_sided(connection, f"{read}, {_UNITS}", values, expected, found)
 
 
-def wrong_open_counts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """(cell and value, side) of every standing count that the cases do not give."""
+OPEN_CASES = ("id", "partition", "definition", "level", "state", "path", "department", "category", "grp")
+
+
+def open_cases(connection: Connection) -> str:
+    """The SQL that gives each open case that any list shows, with how the deadline of the whole case stands (`total`),
+    who must act (`held_by`, `holder_department`, `post`), and the earliest deadline that it has missed (`missed`)."""
     shown = ", ".join(f"'{name}'" for name, definition in DEFINITIONS.items() if definition.listed != "never")
     if is_sqlite(connection):
         each, member = "json_each(c.body, '$.clocks') j", "json_extract(j.value, '$[{}]')"
@@ -358,16 +370,21 @@ def wrong_open_counts(connection: Connection) -> Iterator[tuple[tuple[Any, ...],
     missed = f"""(SELECT min({due}) FROM {each} WHERE {breached} AND {member.format(_SINCE)} IS NOT NULL)"""
     total = f"""coalesce((SELECT CASE WHEN {due} IS NULL THEN 'none' WHEN {breached} THEN 'missed' ELSE 'ahead' END
                           FROM {each} WHERE {member.format(0)} = '{TOTAL}'), 'none')"""
+    return f"""
+        SELECT {", ".join(f"c.{name}" for name in OPEN_CASES)},
+               {total} AS total,
+               coalesce({path}, '/' || c.holder || '/') AS held_by, c.holder_department, {post} AS post,
+               {missed} AS missed
+        FROM cases c WHERE c.open AND c.definition IN ({shown})"""
+
+
+def wrong_open_counts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(cell and value, side) of every standing count that the cases do not give."""
     third = "'/' || " + " || ".join(
         f"CASE WHEN {part} <> '' THEN {part} || '/' ELSE '' END"
         for part in (segment(connection, "path", level) for level in (1, 2, 3))
     )
-    cte = f"""open_cases AS (
-            SELECT c.partition, c.definition, c.level, c.state, c.path, c.department, c.category, c.grp,
-                   {total} AS total,
-                   coalesce({path}, '/' || c.holder || '/') AS held_by, c.holder_department, {post} AS post,
-                   {missed} AS missed
-            FROM cases c WHERE c.open AND c.definition IN ({shown})),
+    cte = f"""open_cases AS ({open_cases(connection)}),
         counted({", ".join(OPEN_COUNT[:-1])}) AS (
             SELECT partition, definition, 'state', level, state, '', '', '', '', '', '', 0 FROM open_cases
             UNION ALL
@@ -387,7 +404,7 @@ def wrong_open_counts(connection: Connection) -> Iterator[tuple[tuple[Any, ...],
 
 def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(case, clock, level, cycle, target) of every lapse that stands on one side only."""
-    facts_read, values = _facts_read(connection, "performance", COUNTED, COUNTED_BY)
+    read, values = facts_read(connection, "performance", COUNTED, COUNTED_BY)
     if is_sqlite(connection):
         parts = ", ".join(f"json_extract(j.value, '$[{k}]')" for k in range(4))
         found = f"SELECT c.case_id, {parts} FROM contributions c CROSS JOIN json_each(c.body, '$[0]') j"
@@ -398,7 +415,7 @@ def wrong_contributions(connection: Connection) -> Iterator[tuple[tuple[Any, ...
             "CROSS JOIN LATERAL jsonb_array_elements(CAST(c.body AS jsonb) -> 0) AS j(value)"
         )
     expected = "SELECT case_id, clock, level, cycle, target FROM lapses"
-    return _one_sided(connection, f"{facts_read}, {_COUNTED}", values, expected, found)
+    return _one_sided(connection, f"{read}, {CELLS}", values, expected, found)
 
 
 def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -409,7 +426,7 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
     """
     seen = tag_of(Acknowledged)
     kinds = ("alert.raised", "alert.ended", "clock.stopped", seen)
-    facts_read, values = _facts_read(connection, "alerts", kinds, ALERTED_BY)
+    read, values = facts_read(connection, "alerts", kinds, ALERTED_BY)
     number, target = (segment(connection, "alert || '|'", place, "|") for place in (2, 3))
     if is_sqlite(connection):
         posts, told = "json_group_array(who)", "EXISTS (SELECT 1 FROM json_each(r.recipients) WHERE value = a.by)"
@@ -420,7 +437,7 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
             "jsonb_exists(CAST(r.recipients AS jsonb), a.by)",
         )
         ordered = "SELECT alert, who FROM seen"
-    cte = f"""{facts_read},
+    cte = f"""{read},
         raised AS (SELECT *, CASE WHEN kind = 'urge' THEN 0 ELSE CAST({number} AS BIGINT) END AS of_cycle,
                           CASE WHEN clock <> '' THEN CAST({target} AS BIGINT) END AS of_target
                    FROM facts_read WHERE fact = 'alert.raised'),
@@ -465,13 +482,13 @@ def wrong_alerts(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]
 
 def wrong_notices(connection: Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
     """(row, side) of every notice that stands on one side only."""
-    facts_read, values = _facts_read(connection, "alerts", ("notice.given",), ("on", "not_before", "daily"))
+    read, values = facts_read(connection, "alerts", ("notice.given",), ("on", "not_before", "daily"))
     expected = """SELECT case_id || '|' || CASE WHEN daily THEN 'daily' ELSE "on" END || '|' || seq, partition, case_id,
                          "on", definition, path, category, recipients, at, not_before, daily FROM facts_read"""
     found = f"SELECT {', '.join(NOTICE)} FROM notices"
     if not is_sqlite(connection):
         found = found.replace("recipients", "CAST(CAST(recipients AS jsonb) AS text)")
-    return _one_sided(connection, facts_read, values, expected, found)
+    return _one_sided(connection, read, values, expected, found)
 
 
 def wrong_tellings(connection: Connection) -> list[tuple[str, int]]:

@@ -12,6 +12,17 @@ from engine.store.database import Connection
 from engine.store.rows import StepRow
 from engine.views import past
 from engine.views.case_files import CaseFile, files_of_case
+from engine.views.holders import (
+    ClockOutcome,
+    HeldSpan,
+    Judged,
+    consumed,
+    held_spans,
+    history_of,
+    kind_of,
+    late_by,
+    outcomes_of,
+)
 from engine.views.incident_list import ArchivedCase, IncidentHead, archived_case, head_members
 from engine.views.names import Named, Names, OwnerNamed, active_names
 from engine.views.present import Present, Reading, reading_of
@@ -43,7 +54,9 @@ class Remaining(Struct, frozen=True):
 
 
 class ClockDetail(Struct, frozen=True, kw_only=True):
-    """A clock in full. The limit is empty where an instant was ordered, or the clock has no limit."""
+    """A clock in full. The limit is empty where an instant was ordered, or the clock has no limit. What it has consumed
+    and by how much it is late are milliseconds of its own `kind` of time; None where the calendar cannot tell, and
+    `late_by_ms` where it has no deadline."""
 
     name: str
     level: int
@@ -63,6 +76,9 @@ class ClockDetail(Struct, frozen=True, kw_only=True):
     next_at: str | None
     acknowledged: bool
     acknowledged_by: list[Named]
+    kind: Kind
+    consumed_ms: int | None
+    late_by_ms: int | None
 
 
 class AllowedRole(Struct, frozen=True):
@@ -143,6 +159,8 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     partition: int | None
     seq: int
     clocks: list[ClockDetail]
+    outcomes: list[ClockOutcome]  # the clocks that have stopped
+    holders: list[HeldSpan]  # who held it, when, and what its clocks consumed meanwhile
     allowed: list[AllowedTrigger]
     assisting: list[Named]
     outstanding_checks: list[int]
@@ -224,7 +242,7 @@ def shown_case(
     case: Case, steps: list[StepRow], names: Names, rules: Policy, here: Present, files: list[CaseFile]
 ) -> IncidentDetail:
     """A case with all that is shown of it, as of an instant."""
-    now = here.at
+    now, told = here.at, history_of(((step.seq, step.body) for step in steps), case, here.at)
     return IncidentDetail(
         **head_members(case, names, now),
         reported_by=names.post(case.by) if case.by else None,
@@ -236,7 +254,9 @@ def shown_case(
         policy=case.policy,
         partition=steps[0].partition if steps else None,
         seq=case.seq,
-        clocks=[clock_detail(clock, case, names, now) for clock in case.clocks],
+        clocks=[clock_detail(judged, case, names, now) for judged in told.clocks if judged.outcome is None],
+        outcomes=list(outcomes_of(told.clocks, names, now)),
+        holders=held_spans(told, names, now),
         allowed=allowed(case, rules),
         assisting=[names.department(code) for code in case.assisting],
         outstanding_checks=list(case.checks),
@@ -287,8 +307,9 @@ def proposal_detail(proposal: Proposal, names: Names) -> ProposalDetail:
 # ---- clocks -------------------------------------------------------------------------------------------------
 
 
-def clock_detail(clock: Clock, case: Case, names: Names, now: int) -> ClockDetail:
+def clock_detail(judged: Judged, case: Case, names: Names, now: int) -> ClockDetail:
     """A clock of a case in full."""
+    clock = judged.clock
     rungs = [rung for rung in case.alerted if (rung.clock, rung.level) == (clock.name, clock.level)]
     seen = sorted({each.post for rung in rungs for each in rung.seen})
     limit, paused = sla.limit_of(clock), clock.since is None
@@ -311,6 +332,9 @@ def clock_detail(clock: Clock, case: Case, names: Names, now: int) -> ClockDetai
         next_at=names.maybe(clock.next),
         acknowledged=clock.acknowledged,
         acknowledged_by=[names.post(post) for post in seen],
+        kind=kind_of(clock),
+        consumed_ms=consumed(judged, names, now),
+        late_by_ms=late_by(judged, names, now),
     )
 
 

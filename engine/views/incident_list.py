@@ -43,6 +43,7 @@ class IncidentQuestion(Struct, frozen=True, kw_only=True):
     owner: str = ""
     holder: str = ""  # code of a grid, a department or a post
     reporter: str = ""  # code of a post
+    unit: str = ""  # the same: what its unit holds, or is responsible for as the owner
     state: str = ""
     category: str = ""
     group: str = ""
@@ -121,7 +122,7 @@ class IncidentPage(Struct, frozen=True):
     archived: list[ArchivedCase] | UnsetType = UNSET
 
 
-def work_of(code: str, register: Policy) -> HeldBy | None:
+def work_of(code: str, register: Policy, field: str = "holder") -> HeldBy | None:
     """The holder behind a code: of a post what is its own work, and that of what it stands for. Raises BadQuestion."""
     if not code:
         return None
@@ -133,7 +134,7 @@ def work_of(code: str, register: Policy) -> HeldBy | None:
     if post is not None:
         return HeldBy("" if post.department else post.grid, post.department, code)
     remedy = "send the code of a grid, a department or a post of the active pack"
-    raise BadQuestion("holder", "nobody of this code can hold a case", remedy)
+    raise BadQuestion(field, "nobody of this code can hold a case", remedy)
 
 
 def reporter_of(code: str, register: Policy) -> str:
@@ -268,6 +269,7 @@ def filters(names: Names, question: IncidentQuestion, now: int, readable: Readab
         owner=question.owner,
         holder=work_of(question.holder, names.register),
         reporter=reporter_of(question.reporter, names.register),
+        unit=work_of(question.unit, names.register, "unit"),
         states=states,
         category=question.category,
         group=question.group,

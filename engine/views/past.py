@@ -18,8 +18,8 @@ from engine.slice.as_rows import case_row
 from engine.slice.open_counts import cells
 from engine.store import incident_queries, known_then
 from engine.store.database import Connection
-from engine.store.incident_queries import After, Filters
-from engine.store.rows import OpenCell, OpenCountRow
+from engine.store.incident_queries import After, Filters, HeldBy
+from engine.store.rows import CaseRow, OpenCell, OpenCountRow
 from schemas import facts
 from workflows import case as cases
 from workflows.case import Case
@@ -53,7 +53,7 @@ def cases_at(connection: Connection, ids: Iterable[str], at: int) -> Iterator[Ca
 
 def fits(case: Case, filters: Filters) -> bool:
     """Whether a case is asked for: in Python what `incident_queries` asks for in SQL."""
-    row, holder = case_row(case, 0, None), filters.holder
+    row, holder, unit = case_row(case, 0, None), filters.holder, filters.unit
     asked = [
         filters.open in (None, row.open),
         row.definition in filters.definitions,
@@ -65,10 +65,11 @@ def fits(case: Case, filters: Filters) -> bool:
         filters.reporter in ("", row.reporter),
         filters.readable.reads_case(case),
     ]
-    if holder is not None and holder.department:
-        asked.append(row.holder != "" and (row.holder_department == holder.department or row.holder == holder.post))
-    elif holder is not None:
-        asked.append(row.holder != "" and row.holder in (holder.grid, holder.post) and not row.holder_department)
+    if holder is not None:
+        asked.append(holds(row, holder))
+    if unit is not None:
+        own = row.department == unit.department if unit.department else row.grid == unit.grid and not row.department
+        asked.append(own or holds(row, unit))
     before = [t for t in (filters.now if filters.overdue else None, filters.due_before) if t is not None]
     dues = [row.due_at]
     if filters.clock:
@@ -77,6 +78,13 @@ def fits(case: Case, filters: Filters) -> bool:
     if before:
         asked.append(any(due is not None and due < min(before) for due in dues))
     return all(asked)
+
+
+def holds(row: CaseRow, holder: HeldBy) -> bool:
+    """Whether a case is somebody's work."""
+    if holder.department:
+        return row.holder != "" and (row.holder_department == holder.department or row.holder == holder.post)
+    return row.holder != "" and row.holder in (holder.grid, holder.post) and not row.holder_department
 
 
 # ---- a page of the list -------------------------------------------------------------------------------------

@@ -6,34 +6,40 @@ responsible unit or day; and how the open cases stand.
 and ranks nothing. `thin` of a row is that of the rates that are made of its `n`.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import get_args
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, get_args
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from engine.policies import Policies
 from engine.store import figures, open_counts, recount
 from engine.store.database import Connection
 from engine.store.figures import By, Selection
 from engine.store.rows import OpenCountRow
+from engine.views.figure_rows import FigureRow, Ranking
 from engine.views.names import Names, active_names
 from engine.views.past import standing_at
 from engine.views.present import Present, Reading, reading_of, what_left
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
+from engine.views.ranking import ranked
 from engine.views.readers import check_figures, grid_asked
+from schemas.facts import PASSED_ON, VOID
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
+from workflows.figure_words import BY_CLOCK, OF_ANY, FigureMeaning, meaning_of
 from workflows.figures import (
     BEGINNING,
     CLOSED,
     EVER,
-    Rate,
+    SHARES,
     derived,
     period_bounds,
     publication_day,
     rate,
     rates,
+    to_date,
+    to_day,
     with_sums,
 )
 from workflows.policy.index import Policy
@@ -48,7 +54,9 @@ Durations = tuple[int, int | None, int | None]
 
 FULFILLED = ("on_time", "overdue", "without_deadline")
 """Results of clocks whose work was done."""
-CHARGED = ("breach", "claimed", "passed_on", "void")
+UNFULFILLED = (PASSED_ON, VOID)
+"""Results of clocks whose work was not done: neither on time nor overdue."""
+CHARGED = ("breach", "claimed", *UNFULFILLED)
 """Measures of clocks; behind a colon follows the clock's name. By post they are those of clocks that posts hold."""
 
 
@@ -71,31 +79,8 @@ class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     clock: str = ""
     published: str = ""
     at: str = ""  # as of this instant, as known then
-
-
-class FigureRow(Struct, frozen=True, kw_only=True):
-    """One line of a reading. Durations in ms. `published` and `restated` only where they were asked for.
-
-    Of one clock the durations are of its outcomes that were fulfilled, and beside what elapsed stands what was consumed
-    in the limit's own kind of time; its `on_time_rate` is on_time / (on_time + overdue).
-    """
-
-    key: str
-    name: str
-    counts: dict[str, int]
-    close_rate: Rate
-    on_time_rate: Rate
-    rework_rate: Rate
-    n: int  # closable cases: what the first two rates are made of
-    thin: bool  # of these two; each rate says for itself whether it is
-    durations_n: int
-    median_ms: int | None
-    p90_ms: int | None
-    consumed_median_ms: int | None = None
-    consumed_p90_ms: int | None = None
-    rates: dict[str, Rate] = {}  # those that only the kind of case has, such as the coverage of duties
-    published: "FigureRow | None" = None  # as it stood when the period's days of grace were over
-    restated: bool | None = None  # what arrived since has changed it
+    rank: str = ""  # the figure by which the rows are ranked
+    order: str = ""  # desc or asc: how ranked rows are sorted; the best first without it
 
 
 class OpenCases(Struct, frozen=True):
@@ -146,6 +131,18 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     standing_at: str = ""
     standing_reading: Reading = "now"
     remark: str = ""
+    ranking: Ranking | UnsetType = UNSET  # how the rows are ranked, where that was asked for
+    definitions: list[FigureMeaning] = []  # what each figure of the answer is, in Chinese and English
+
+
+class Asked(NamedTuple):
+    """A question as it is read: whose subtree and unit it is about, and of which days, stands in its `selection`."""
+
+    names: Names
+    here: Present
+    selection: Selection
+    published: bool
+    grid: str
 
 
 def performance_page(
@@ -164,17 +161,127 @@ def performance_page(
     There is no `standing` by post, unit or day, nor of one post: an open case has none. There is `held` by grid, level,
     department or post, and of these alone.
     """
+    asked = ask(connection, policies, question, now, readable)
+    names, here, selection, published, grid = asked
+    policy, stands = names.register, has_standing(selection)
+    stood = stands_as_of(policy, selection, here)
+    left = what_left(connection, names, stood.at)
+    stands = stands and not left
+    cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
+    rows = figure_rows(connection, names, selection, published=published)
+    ranking = ranking_of(asked, question) if question.rank or question.order else UNSET
+    if ranking is not UNSET:
+        rows = ranked(rows, rows_before(connection, asked, ranking), ranking, selection.by, policy)
+    return PerformancePage(
+        pack=policy.pack.code,
+        definition=selection.definition,
+        grid=grid,
+        by=question.by,
+        since=dashed(selection.since),
+        until=dashed(selection.until),
+        as_of=names.instant(here.at),
+        reading=here.kind,
+        log_at=names.instant(here.log_at) if here.log_at else "",
+        rows=rows,
+        standing=open_cases(connection, names, selection, cells) if stands else [],
+        held=[] if left else held_cases(connection, names, selection, cells),
+        charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
+        clock=selection.clock,
+        standing_at=names.instant(stood.at),
+        standing_reading=stood.kind,
+        remark=here.remark or left,
+        ranking=ranking,
+        definitions=meanings(selection, rows, stands, bool(held_by_units(selection) and not left)),
+    )
+
+
+def meanings(selection: Selection, rows: Iterable[FigureRow], stands: bool, held: bool) -> list[FigureMeaning]:
+    """What each figure of an answer is: its counts, rates and durations, and the numbers of open cases."""
+    kind, clock = DEFINITIONS[selection.definition], selection.clock
+    counts = dict.fromkeys(name for row in rows for name in sorted(row.counts))
+    shared = BY_CLOCK if clock else (*SHARES, *(each.name for each in kind.ratios), "median_ms", "p90_ms")
+    standing = [name for name in OF_ANY if (stands and name.startswith("standing.")) or (held and name[:5] == "held.")]
+    return [meaning_of(kind, name, clock) for name in (*counts, *shared, *standing)]
+
+
+# ---- ranking ------------------------------------------------------------------------------------------------
+
+UNRANKED = ("", "level", "day")
+"""Groupings whose rows are no peers of each other."""
+
+
+def ranking_of(asked: Asked, question: PerformanceQuestion) -> Ranking:
+    """How the rows of a question are ranked. Raises BadQuestion."""
+    selection, clock, names = asked.selection, asked.selection.clock, asked.names
+    kind, measure = DEFINITIONS[selection.definition], question.rank
+    if not measure:
+        raise BadQuestion("order", "rows are sorted by what they are ranked by", "ask with `rank` as well")
+    if question.order not in ("", "asc", "desc"):
+        raise BadQuestion("order", "the order is neither asc nor desc")
+    if selection.by in UNRANKED:
+        raise BadQuestion("rank", "these rows are no peers of each other", "ask by grid, department, post or category")
+    told, _, of_clock = measure.partition(":")
+    strange = clock and measure not in BY_CLOCK and of_clock != clock
+    if strange or (not clock and (measure.startswith("consumed_") or (told in FULFILLED and of_clock))):
+        raise BadQuestion("rank", "this is a figure of another clock, or of none", "ask with `clock`, or without it")
+    try:
+        meaning = meaning_of(kind, measure, clock)
+    except KeyError:
+        meaning = None
+    if meaning is None or "." in measure:
+        remedy = "take a name of the answer's `definitions`: a count, a rate or a duration"
+        raise BadQuestion("rank", "rows have no such figure", remedy)
+    before = days_before(question, selection)
+    today = names.register.clock_of_days.local_day(asked.here.at)
+    return Ranking(
+        measure=meaning,
+        order=question.order or ("asc" if meaning.better == "lower" else "desc"),
+        min_n=names.register.options.min_n,
+        before_since=dashed(before[0]) if before else "",
+        before_until=dashed(before[1]) if before else "",
+        period_over=selection.until < today,
+    )
+
+
+def days_before(question: PerformanceQuestion, selection: Selection) -> tuple[int, int] | None:
+    """First and last local day of the period before; None where there is none. Of days that were named, it is as many
+    days before them."""
+    if selection.since == BEGINNING or selection.until == EVER:
+        return None
+    last = to_date(selection.since) - timedelta(days=1)
+    if last.year < 1900:
+        return None
+    if question.since or question.until:
+        return to_day(last - (to_date(selection.until) - to_date(selection.since))), to_day(last)
+    return period_bounds(to_day(last), question.period or "month")
+
+
+def rows_before(connection: Connection, asked: Asked, ranking: Ranking) -> list[FigureRow] | None:
+    """The rows of the period before, as known when the answer is of."""
+    if not ranking.before_since:
+        return None
+    since, until = parse_day("from", ranking.before_since), parse_day("to", ranking.before_until)
+    return figure_rows(connection, asked.names, structs.replace(asked.selection, since=since, until=until))
+
+
+def ask(
+    connection: Connection,
+    policies: Policies,
+    question: PerformanceQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
+) -> Asked:
+    """Read a question about figures: the one place where its texts become a subtree, a unit and days, and where it is
+    asked whether these figures are read. Raises Unanswerable."""
     names = active_names(connection, policies)
-    policy = names.register
     by, level, published = checked_words(question)
     here = reading_of(connection, names, now, question.at)
-    since, until = _days(question, policy.clock_of_days.local_day(here.at))
-    kind = question.definition or policy.pack.options.main_definition or REFERENCE
+    since, until = _days(question, names.register.clock_of_days.local_day(here.at))
+    kind = question.definition or names.register.pack.options.main_definition or REFERENCE
     if not (question.department or question.post):
         question = structs.replace(question, grid=grid_asked(readable, names, kind, question.grid))
-    stands = question.by not in ("post", "unit", "day") and not question.post
     selection = select(
-        policy,
+        names.register,
         definition=question.definition,
         grid=question.grid or None,
         level=level,
@@ -189,29 +296,12 @@ def performance_page(
         upto=here.at if question.at else None,
     )
     check_figures(readable, selection.definition, selection.path, question.department, question.post)
-    stood = stands_as_of(policy, selection, here)
-    left = what_left(connection, names, stood.at)
-    stands = stands and not left
-    cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
-    return PerformancePage(
-        pack=policy.pack.code,
-        definition=selection.definition,
-        grid=question.grid or policy.root,
-        by=question.by,
-        since=_dashed(since),
-        until=_dashed(until),
-        as_of=names.instant(here.at),
-        reading=here.kind,
-        log_at=names.instant(here.log_at) if here.log_at else "",
-        rows=figure_rows(connection, names, selection, published=published),
-        standing=open_cases(connection, names, selection, cells) if stands else [],
-        held=[] if left else held_cases(connection, names, selection, cells),
-        charged=CHARGED if question.by != "post" or DEFINITIONS[selection.definition].posts_hold else (),
-        clock=selection.clock,
-        standing_at=names.instant(stood.at),
-        standing_reading=stood.kind,
-        remark=here.remark or left,
-    )
+    return Asked(names, here, selection, published, question.grid or names.register.root)
+
+
+def has_standing(selection: Selection) -> bool:
+    """Whether open cases where they lie answer a question: by post, unit or day there are none, nor of one post."""
+    return selection.by not in ("post", "unit", "day") and not selection.post
 
 
 def checked_words(question: PerformanceQuestion) -> tuple[By, int | None, bool]:
@@ -336,7 +426,7 @@ def parse_day(name: str, text: str) -> int:
     return int(plain)
 
 
-def _dashed(day: int) -> str:
+def dashed(day: int) -> str:
     return "" if day in (BEGINNING, EVER) else f"{day // 10_000}-{day // 100 % 100:02d}-{day % 100:02d}"
 
 
@@ -355,12 +445,7 @@ def figure_rows(
         return _rows(connection, names, selection, recount.sums_as_of(connection, selection))
     if not published:
         return _rows(connection, names, selection, figures.sums(connection, selection))
-    if selection.until == EVER:
-        raise BadQuestion("published", "only a period that ends was ever published: give a period, or the last day")
-    policy = names.register
-    grace_ends = publication_day(selection.until, policy.options.grace_days)
-    grace_ends_ms = policy.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1
-    early = structs.replace(selection, upto=grace_ends_ms)
+    early = as_published(names.register, selection)
     now = _rows(connection, names, selection, figures.sums(connection, selection))
     then = _rows(connection, names, early, recount.sums_as_of(connection, early))
     before = {row.key: row for row in then}
@@ -373,6 +458,15 @@ def figure_rows(
     return sorted(result, key=lambda row: row.key)
 
 
+def as_published(policy: Policy, selection: Selection) -> Selection:
+    """The same as it stood when the days of grace after its last day were over. Raises BadQuestion where there is no
+    last day."""
+    if selection.until == EVER:
+        raise BadQuestion("published", "only a period that ends was ever published: give a period, or the last day")
+    grace_ends = publication_day(selection.until, policy.options.grace_days)
+    return structs.replace(selection, upto=policy.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1)
+
+
 def held_cases(
     connection: Connection, names: Names, selection: Selection, cells: Sequence[OpenCountRow] | None = None
 ) -> list[HeldCases]:
@@ -383,7 +477,7 @@ def held_cases(
     found = []
     for raw, *counts in open_counts.by_holder(connection, selection, cells):
         key = _key(names, selection, raw)
-        found.append(HeldCases(key, _name(names, selection.by, key), *counts))
+        found.append(HeldCases(key, key_name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)
 
 
@@ -403,7 +497,7 @@ def open_cases(
     found = []
     for raw, *counts in open_counts.by_place(connection, selection, cells):
         key = _key(names, selection, raw)
-        found.append(OpenCases(key, _name(names, selection.by, key), *counts))
+        found.append(OpenCases(key, key_name(names, selection.by, key), *counts))
     return sorted(found, key=lambda row: row.key)
 
 
@@ -429,7 +523,7 @@ def rows_of_clock(
     """What became of one clock, a row for each unit that is charged with it, or that was ordered."""
     clock, counts = selection.clock, dict[str, dict[str, int]]() if selection.by else {"": dict[str, int]()}
     if selection.by == "unit":  # which no cell has
-        told = figures.results(connection, selection, (*FULFILLED, "passed_on", "void"), flagged=True)
+        told = figures.results(connection, selection, (*FULFILLED, *UNFULFILLED), flagged=True)
     else:
         told = [row for row in sums if row[1] in [f"{measure}:{clock}" for measure in CHARGED]]
         told += figures.results(connection, selection, FULFILLED)
@@ -464,7 +558,7 @@ def _row(
     sums, ratios = derived(counts, kind.sums, kind.ratios, min_n)
     return FigureRow(
         key=shown,
-        name=_name(names, selection.by, shown),
+        name=key_name(names, selection.by, shown),
         counts={**counts, **{name: value for name, value in sums.items() if value}},
         close_rate=found.close,
         on_time_rate=found.on_time,
@@ -483,7 +577,7 @@ def _key(names: Names, selection: Selection, key: str) -> str:
     return key or (names.register.root if selection.by == "grid" else "")
 
 
-def _name(names: Names, by: By, key: str) -> str:
+def key_name(names: Names, by: By, key: str) -> str:
     """The name behind a key. Days, groups of categories and responsible units are their own names."""
     if by == "category":
         category = names.category(key, "")

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from schemas.short_numbers import spoken
 
@@ -46,6 +46,7 @@ def columns_of(kind: type[Struct], rows: Sequence[Any]) -> list[Column]:
     found = list[Column]()
     for field in structs.fields(kind):
         inner, values = struct_of(field.type), [getattr(row, field.name) for row in rows if row is not None]
+        values = [None if value is UNSET else value for value in values]
         nested = [Column("", ())]
         if inner is kind:
             nested = columns_of(kind, [replaced(value, field.name) for value in values]) if any(values) else []
@@ -95,7 +96,7 @@ def value_at(row: Any, way: Sequence[str]) -> Any:
 
 def cell(value: Any) -> str:
     """A value as a cell. Numbers stay numbers."""
-    if value is None:
+    if value is None or value is UNSET:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,8 +1,11 @@
 """`gridpatrol performance`: counts, rates and durations of a subtree as over HTTP; or all figures folded anew."""
 
+from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from consumers.performance import consume
 from engine.clock import now_ms
@@ -12,10 +15,11 @@ from engine.operations.auditing import audited
 from engine.policies import Policies
 from engine.store import archives, inbox_table
 from engine.store.audit import Act
+from engine.views.figure_cases import FigureCasesPage, FigureCasesQuestion, figure_cases_page
 from engine.views.performance import GROUPINGS, PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion
 from gridpatrol import options, pages
-from gridpatrol.render.figures import figure_table
+from gridpatrol.render.figures import case_table, figure_table
 from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import reading, settings_of, shown
 from schemas.instants import written
@@ -26,9 +30,48 @@ def command() -> None:
     """Performance figures (考核): 结案率, 按期结案率, 返工率, medians."""
 
 
+WHICH = (
+    click.option(
+        "--definition", type=options.TEXT, default="", help="Of this kind of case; default: the pack's main one."
+    ),
+    click.option("--grid", type=options.TEXT, default="", help="Of this grid and all below it; default: all."),
+    click.option("--level", type=options.TEXT, default="", help="With --by grid: the grids of this level below."),
+    click.option(
+        "--period",
+        type=options.TEXT,
+        default="",
+        help="day, week, half_month, month, quarter, half, year or all; default: month.",
+    ),
+    click.option(
+        "--day",
+        type=options.TEXT,
+        default="",
+        metavar="DAY",
+        help="The period that holds this local day; default: today, or where the log ends.",
+    ),
+    click.option(
+        "--from", "from_", type=options.TEXT, default="", metavar="DAY", help="First local day, instead of a period."
+    ),
+    click.option("--to", type=options.TEXT, default="", metavar="DAY", help="Last local day, inclusive."),
+    click.option("--department", type=options.TEXT, default="", help="Only of this department."),
+    click.option("--group", type=options.TEXT, default="", help="Only of this group of categories."),
+    click.option("--category", type=options.TEXT, default="", help="Only of this category."),
+    click.option("--post", type=options.TEXT, default="", help="Only of this post."),
+    click.option(
+        "--clock", type=options.TEXT, default="", help="One clock alone, at the units that are charged with it."
+    ),
+)
+"""Which figures are asked for."""
+
+
+def asked(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which figures are asked for."""
+    for option in reversed(WHICH):
+        command = option(command)
+    return command
+
+
 @command.command("show")
-@click.option("--definition", type=options.TEXT, default="", help="Of this kind of case; default: the pack's main one.")
-@click.option("--grid", type=options.TEXT, default="", help="Of this grid and all below it; default: all.")
 @click.option(
     "--by",
     type=click.Choice([name for name in GROUPINGS if name]),
@@ -36,29 +79,9 @@ def command() -> None:
     show_default=True,
     help="One row per what.",
 )
-@click.option("--level", type=options.TEXT, default="", help="With --by grid: the grids of this level below.")
-@click.option(
-    "--period",
-    type=options.TEXT,
-    default="",
-    help="day, week, half_month, month, quarter, half, year or all; default: month.",
-)
-@click.option(
-    "--day",
-    type=options.TEXT,
-    default="",
-    metavar="DAY",
-    help="The period that holds this local day; default: today, or where the log ends.",
-)
-@click.option(
-    "--from", "from_", type=options.TEXT, default="", metavar="DAY", help="First local day, instead of a period."
-)
-@click.option("--to", type=options.TEXT, default="", metavar="DAY", help="Last local day, inclusive.")
-@click.option("--department", type=options.TEXT, default="", help="Only of this department.")
-@click.option("--group", type=options.TEXT, default="", help="Only of this group of categories.")
-@click.option("--category", type=options.TEXT, default="", help="Only of this category.")
-@click.option("--post", type=options.TEXT, default="", help="Only of this post.")
-@click.option("--clock", type=options.TEXT, default="", help="One clock alone, at the units that are charged with it.")
+@asked
+@click.option("--rank", type=options.TEXT, default="", metavar="FIGURE", help="Rank the rows, e.g. on_time_rate.")
+@click.option("--order", type=options.TEXT, default="", metavar="desc|asc", help="With --rank; default: best first.")
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.at
 @options.database
@@ -85,6 +108,7 @@ def show_performance(
       gridpatrol performance show --by department --from 2026-03-01 --to 2026-03-31 --json
       gridpatrol performance show --by department --clock handle
       gridpatrol performance show --by unit --department WY-URBAN
+      gridpatrol performance show --grid WY --rank on_time_rate
       gridpatrol performance show --at 2026-03-31T17:00+08:00
     """
     then, early = "" if at is None else written(at), "true" if published else ""
@@ -102,6 +126,65 @@ def show_performance(
         options.print_json(found)
     else:
         figure_table(found)
+
+
+@command.command("cases")
+@click.argument("measure", type=options.TEXT)
+@click.option(
+    "--unit", type=options.TEXT, default="", help="The key of a row; without --by a grid, department or post."
+)
+@click.option("--by", type=options.TEXT, default="", help="By what the row is one of several, as for `show`.")
+@asked
+@click.option("--published", is_flag=True, help="Of the figure as it was published.")
+@options.limit
+@click.option("--cursor", type=options.TEXT, default="", help="Go on where --json said `next`.")
+@options.at
+@options.database
+@options.as_json
+@options.as_csv
+def show_cases(
+    at: int | None,
+    database: str | None,
+    limit: int | None,
+    cursor: str,
+    as_json: bool,
+    as_csv: bool,
+    from_: str,
+    to: str,
+    published: bool,
+    **filters: Any,
+) -> None:
+    """List the cases behind one figure: MEASURE as `performance show --json` names it, of the row of a unit.
+
+    Counts and rates: each case with what it adds, and on which day. Medians and percentiles: the clocks that they rank,
+    from the shortest; an arrow marks the one that the figure names.
+
+    \b
+    Examples:
+      gridpatrol performance cases on_time_rate --unit WY01 --period month
+      gridpatrol performance cases overdue --by department --unit WY-URBAN --day 2026-03-01
+      gridpatrol performance cases p90_ms --unit WY --csv > durations.csv
+      gridpatrol performance cases held.overdue --unit WY03
+    """
+    then, early = "" if at is None else written(at), "true" if published else ""
+    question = FigureCasesQuestion(since=from_, until=to, published=early, at=then, **filters)
+    policies, now = Policies(), now_ms()
+    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+
+        def ask(after: str, size: int) -> FigureCasesPage:
+            return figure_cases_page(connection, policies, replace(question, cursor=after, limit=size), now)
+
+        try:
+            found_pages = pages.each_page(ask, cursor, pages.asked(limit, as_csv))
+            if as_csv:
+                return pages.print_pages(found_pages)
+            found = pages.whole(found_pages)
+        except BadQuestion as error:
+            raise click.UsageError(str(error)) from error
+    if as_json:
+        options.print_json(found)
+    else:
+        case_table(found)
 
 
 @command.command("rebuild")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from engine.store.rows import StepRow
+from engine.views.holders import worded
 from engine.views.incident_detail import IncidentDetail
 from engine.views.incident_list import ArchivedCase, IncidentPage
 from engine.views.names import HolderNamed, Names, OwnerNamed
@@ -89,6 +90,7 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
         paused = " paused" if clock.paused else ""
         limit = f"{clock.limit_zh} " if clock.limit_zh else ""
         click.echo(f"  {name}: {limit}until {minute(clock.due_at)}{paused}{left}")
+    held_lines(shown, names)
     if shown.reading != "now" and (shown.open or shown.reading == "as_known_then"):
         click.echo(f"  as of {spelled(shown.reading, shown.as_of)}")
     if shown.open and shown.allowed:
@@ -96,6 +98,26 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
     click.echo("")
     for line in story(steps, names):
         click.echo(line)
+
+
+def held_lines(shown: IncidentDetail, names: Names) -> None:
+    """Print which deadlines were missed, by how much and by whom; and who held the case, for how long."""
+    for outcome in shown.outcomes:
+        if outcome.lapsed and outcome.late_by_ms is not None:
+            zh, en = worded(outcome.kind, outcome.late_by_ms, names)
+            by = f", 责任 charged to {_unit(outcome.charged)}" if outcome.charged else ""
+            click.echo(f"  {both(CLOCKS, outcome.name)}: 超期{zh}, {en} late{by}")
+    for span in shown.holders:
+        spent = [
+            f"{both(CLOCKS, clock.name)} {' '.join(worded(clock.kind, clock.consumed_ms, names))}"
+            for clock in span.clocks
+        ]
+        until = minute(span.held_until) or "now"
+        click.echo(
+            f"  经手 held by {_unit(span.unit)}: {minute(span.held_from)} to {until}, {duration(span.natural_ms)}"
+        )
+        if spent:
+            click.echo(f"    其间耗用 consumed: {'; '.join(spent)}")
 
 
 def _unit(unit: OwnerNamed | HolderNamed | None) -> str:

@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from engine.store.rows import StepRow
 from engine.views.names import Names
 from gridpatrol.render.tables import LocalClock, duration, pad
-from gridpatrol.render.terms import RESULTS, both
+from gridpatrol.render.terms import both
 from schemas import facts
-from schemas.line_words import ALERT_ENDS, MOVES, RUNGS
+from schemas.line_words import ALERT_ENDS, MOVES, RESULTS, RUNGS
 from schemas.members import Fact, Ms
 from schemas.value_words import SOURCES, WORDS
 from workflows.definitions import CLOCKS, DEFINITIONS

@@ -16,9 +16,10 @@ from typing import Literal, NamedTuple
 from engine.replay import Replayed
 from engine.runtime import Engine
 from engine.views import performance
+from engine.views.figure_rows import FigureRow
 from engine.views.names import Names
 from engine.views.past import standing_at
-from engine.views.performance import FigureRow, OpenCases
+from engine.views.performance import OpenCases
 from gridpatrol.importers import boston311
 from gridpatrol.importers.boston311 import category_code
 from lab.runs import pack_of, replayed, steps

@@ -24,12 +24,15 @@ from engine.cluster.inbox import row_of
 from engine.failpoints import Interrupted
 from engine.operations import erasure, leaving
 from engine.operations.leaving import ArchiveWanted
+from engine.policies import Policies
 from engine.replay import export_log, replay_log
 from engine.settings import Settings
 from engine.slice import archiving
 from engine.store import exports
 from engine.store.clocks import note_replayed
 from engine.store.rows import InboxRow
+from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
+from engine.views.performance import PerformanceQuestion
 from gridpatrol.run import closed_years
 from gridpatrol.run.closed_years import Moved
 from gridpatrol.run.following import follow
@@ -39,6 +42,7 @@ from schemas.facts import SurvivorEnded
 from tests.integration.test_standing import broken, restarted, work
 from tests.simulation.line import NOW, Line, check_export, line_on
 from tests.support.builders import DAY, HOUR, OPERATOR, at, subject
+from tests.support.opened import check_opened
 
 APRIL = at("04-01 00:00")
 LATER = APRIL + 200 * DAY
@@ -145,6 +149,23 @@ def test_its_rows_leave_for_a_file_and_all_still_follows_from_the_log(line_of_ea
         assert [row for row in exports.steps_by_number(connection) if row.case_id != subject("WY01", 4)] == [
             row for row in before if row.case_id != subject("WY01", 4)
         ]
+
+
+def test_figures_say_what_cases_add_that_have_left_and_durations_name_the_file(line: Line, tmp_path: Path) -> None:
+    closed_in_march(line, 1, 2, 3)
+    line.report(4, NOW)
+    line.engine.drain()
+    archive(line)
+    moved = write(line, tmp_path / "files")
+    assert moved.cases == 3
+    policies, asked = Policies(), dict[str, Any](definition="service_request", period="all")
+    with line.engine.database.read() as connection:
+        assert check_opened(connection, policies, PerformanceQuestion(**asked), LATER) > 5
+        page = figure_cases_page(connection, policies, FigureCasesQuestion(measure="reported", **asked), LATER)
+        assert (page.value, page.archived, [each.id for each in page.cases]) == (4, 3, [subject("WY01", 4)])
+        page = figure_cases_page(connection, policies, FigureCasesQuestion(measure="median_ms", **asked), LATER)
+        assert [(each.case, each.archive) for each in page.cases] == [(None, each.archive) for each in page.cases]
+        assert {each.archive for each in page.cases} == {Path(moved.files[0]).name}
 
 
 def test_one_that_was_merged_stays_until_its_survivor_has_ended_and_hears_of_that(line: Line, tmp_path: Path) -> None:

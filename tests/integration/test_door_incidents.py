@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+import openpyxl
 import pytest
 
+from consumers.performance.consume import consume
 from engine.clock import now_ms
 from engine.views.incident_detail import allowed
 from schemas.events import EVENT_TYPES
@@ -297,3 +299,75 @@ def test_the_list_as_of_an_instant_says_so_and_one_to_come_is_refused_with_its_f
         assert answer.json()["remedy"]
     shown = door.get(f"/v1/incidents/{LATE}", at=instant(now))
     assert (shown["reading"], shown["id"], len(shown["history"]) > 0) == ("as_known_then", LATE, True)
+
+
+# ---- figures, the cases behind them, and the ledger ---------------------------------------------------------
+
+
+def folded(door: Served) -> None:
+    """Let the figures have what the log has."""
+    while consume(door.engine.database):
+        pass
+
+
+def test_figures_open_into_their_cases_and_rows_are_ranked_over_http(door: Served) -> None:
+    folded(door)
+    page = door.get("/v1/performance", by="grid", level="3", period="all", rank="overdue")
+    assert page["ranking"]["measure"]["better"] == "lower" and page["ranking"]["order"] == "asc"
+    values = [row["rank"]["value"] for row in page["rows"] if row["rank"]["place"] is not None]
+    assert values == sorted(values) and values
+    meanings = {each["name"]: each for each in page["definitions"]}
+    assert {"overdue", "on_time_rate", "median_ms"} <= meanings.keys() and meanings["overdue"]["zh"] == "逾期"
+    assert {name for row in page["rows"] for name in row["counts"]} <= meanings.keys()
+    for row in page["rows"]:
+        asked = {"measure": "overdue", "unit": row["key"], "by": "grid", "level": "3", "period": "all"}
+        opened = door.get("/v1/performance/cases", **asked, limit=1)
+        assert (opened["value"], len(opened["cases"])) == (row["counts"].get("overdue", 0), bool(opened["value"]))
+    refused = problem(door.client.get("/v1/performance/cases", params={"measure": "nothing"}), 400)
+    assert refused["field"] == "measure" and refused["remedy"]
+    assert problem(door.client.get("/v1/performance", params={"rank": "overdue"}), 400)["field"] == "rank"
+    assert problem(door.client.get("/v1/performance", params={"order": "asc"}), 400)["field"] == "order"
+
+
+def test_the_cases_behind_a_figure_are_csv_where_that_is_asked_for(door: Served) -> None:
+    folded(door)
+    asked = {"measure": "reported", "period": "all", "limit": "2"}
+    page = door.client.get("/v1/performance/cases", params=asked, headers={"Accept": "text/csv"})
+    lines = rows_of(page.content.decode())
+    assert len(lines) == 2 and lines[0]["value"] == "1" and lines[0]["case_id"] == lines[0]["id"]
+    assert "next" in page.links
+
+
+def test_a_case_says_who_held_it_and_how_late_its_clocks_are(door: Served) -> None:
+    shown = door.get(f"/v1/incidents/{ACCEPTED}")
+    assert [span["held_until"] for span in shown["holders"]][-1] is None
+    assert shown["holders"][-1]["unit"]["grid"]["code"] == "WY01"
+    assert {clock["name"] for span in shown["holders"] for clock in span["clocks"]} >= {"handle", "total"}
+    for clock in shown["clocks"]:
+        assert clock["late_by_ms"] > 0 and clock["consumed_ms"] >= clock["late_by_ms"], clock
+    assert {outcome["result"] for outcome in shown["outcomes"]} <= {"on_time", "overdue", "passed_on", "void"}
+
+
+def test_a_unit_is_asked_for_what_it_holds_or_is_the_owner_of(door: Served) -> None:
+    found = ids(door.get("/v1/incidents", unit="WY01", limit=100))
+    assert ACCEPTED in found
+    assert set(ids(door.get("/v1/incidents", holder="WY01", limit=100))) <= {*found}
+    assert set(ids(door.get("/v1/incidents", unit="WY01-CHIEF", limit=100))) >= {*found}
+    refused = problem(door.client.get("/v1/incidents", params={"unit": "NOWHERE"}), 400)
+    assert refused["field"] == "unit"
+
+
+def test_the_ledger_is_a_file_of_what_was_reported(door: Served) -> None:
+    answer = door.client.get("/v1/ledger.csv", params={"period": "all", "grid": "WY"})
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/csv")
+    lines = rows_of(answer.content.decode())
+    assert {line["标识 id"] for line in lines} >= {LATE, ACCEPTED, ELSEWHERE}
+    [late] = [line for line in lines if line["标识 id"] == ACCEPTED]
+    assert late["编号 number"] == spoken(short_number(ACCEPTED)) and late["结果 result"] == "在办已超期 open, overdue"
+    assert weiyang().grids["WY01"].name in late["经手 holders"]
+    book = door.client.get("/v1/ledger.xlsx", params={"period": "all", "grid": "WY"})
+    assert book.headers["content-disposition"] == 'attachment; filename="ledger-all.xlsx"'
+    sheet = openpyxl.load_workbook(io.BytesIO(book.content))["网格事件"]
+    assert {row[-1].value for row in sheet.iter_rows(min_row=3)} == {line["标识 id"] for line in lines}
+    for route in ("/v1/ledger.csv", "/v1/ledger.xlsx"):
+        assert problem(door.client.get(route, params={"grid": "NOWHERE"}), 400)["field"] == "grid"

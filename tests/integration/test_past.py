@@ -96,6 +96,8 @@ QUESTIONS: list[dict[str, Any]] = [
     {"state": "handling,reported,closed"},
     {"owner": "WY01"},
     {"holder": "WY02", "sort": "-opened_at"},
+    {"unit": "WY01", "open": None},
+    {"unit": "WY-URBAN", "open": None, "sort": "id"},
     {"category": "D3-01", "open": None},
     {"definition": "service_request"},
     {"clock": "handle", "due_before": "2026-03-20T00:00:00+08:00"},

@@ -23,6 +23,7 @@ from engine.store.database import Database, open_database
 from engine.store.figures import segment
 from engine.store.steps import FactsGap
 from engine.views import performance
+from engine.views.figure_rows import FigureRow
 from engine.views.names import Names
 from engine.views.questions import BadQuestion
 from lab import runs
@@ -62,7 +63,7 @@ def drain(database, limit=500) -> int:
     return total
 
 
-def figure_rows(database, policy, published=False, **asked) -> list[performance.FigureRow]:
+def figure_rows(database, policy, published=False, **asked) -> list[FigureRow]:
     """The rows that a reading gives; `period` and `day` stand for a first and a last day."""
     if "period" in asked:
         asked["since"], asked["until"] = period_bounds(asked.pop("day"), asked.pop("period"))
@@ -324,7 +325,7 @@ def test_what_became_of_ordered_rectifications_is_told_by_the_responsible_unit(d
     assert whole == stopped | {"breach:rectify": stopped["breach:rectify"] + 1}  # one runs still, and is late
 
 
-def rows_by_unit(database, **asked) -> list[performance.FigureRow]:
+def rows_by_unit(database, **asked) -> list[FigureRow]:
     return figure_rows(database, weiyang(), definition="incident", by="unit", clock="rectify", **asked)
 
 

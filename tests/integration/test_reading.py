@@ -276,6 +276,9 @@ READS: dict[str, str] = {
     "/v1/notices": "/v1/notices",
     "/v1/duties": "/v1/duties?grid=WY01",
     "/v1/performance": "/v1/performance?period=all&by=grid",
+    "/v1/performance/cases": "/v1/performance/cases?period=all&measure=reported",
+    "/v1/ledger.csv": "/v1/ledger.csv?period=all",
+    "/v1/ledger.xlsx": "/v1/ledger.xlsx?period=all",
     "/v1/events/status": "/v1/events/status?source={source}&id={case}.r",
 }
 """Every route that reads cases, and a question about the case of the first street. One that is added fails below until
@@ -321,7 +324,7 @@ def test_no_route_shows_a_case_to_who_does_not_read_it(door: Served, route: str)
             assert problem(asked(door, name, path), 403)["reason"] == "no_right"
 
 
-@pytest.mark.parametrize("route", sorted(set(READS) - {"/v1/duties", "/v1/incidents/{id:str}/words"}))
+@pytest.mark.parametrize("route", sorted(set(READS) - {"/v1/duties", "/v1/incidents/{id:str}/words", "/v1/ledger.xlsx"}))
 def test_every_route_shows_it_to_who_does(door: Served, route: str) -> None:
     for name in ("all", "street", "unit"):
         text = shown_to(door, name, questions()[route])

@@ -187,7 +187,7 @@ WELL: dict[str, Any] = {
     "births": {"go": BEGINS},
     "effects": {},
     "clocks": (NamedClock("wait", "等", "wait"),),
-    "measures": (Measure("knocked", Knocked, per="who"),),
+    "measures": (Measure("knocked", Knocked, per="who", zh="敲门", en="knocks"),),
     "sentences": {Knocked: "敲门 knocked {times} times"},
     "fulfils": {"stay": ("wait", TOTAL)},
 }
@@ -211,6 +211,7 @@ WELL: dict[str, Any] = {
         ({"sentences": {Knocked: "x", facts.Urged: "y"}}, "Urged, which is no fact of its own"),
         ({"sentences": {Knocked: "敲门 {whom}"}}, "the sentence of Knocked names 'whom'"),
         ({"measures": (Measure("x", OfAnother),)}, "measure 'x' counts OfAnother, which is no fact of it"),
+        ({"measures": (Measure("x", Knocked, zh="敲"),)}, "the measure 'x' has no words"),
         ({"measures": (Measure("x", Knocked, per="whom"),)}, "measure 'x' asks Knocked for 'whom'"),
         ({"measures": (Measure("x", Knocked, per="times"),)}, "measure 'x' asks Knocked for 'times'"),
         ({"measures": (Measure("closed", Knocked),)}, "'closed' is the measure of an ending"),
@@ -233,7 +234,7 @@ def test_an_event_without_a_chinese_title_is_refused() -> None:
     ("other", "at_fault"),
     [
         ({"clocks": (NamedClock("wait", "候", "wait"),)}, "'wait'"),
-        ({"measures": (Measure("knocked", Knocked),)}, "'knocked'"),
+        ({"measures": (Measure("knocked", Knocked, zh="敲", en="knocks"),)}, "'knocked'"),
         ({"fulfils": {"stay": ("wait",)}}, "'stay'"),
     ],
 )

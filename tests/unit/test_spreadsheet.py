@@ -10,10 +10,10 @@ import pytest
 
 from engine.views.alerts import AlertLine
 from engine.views.duties import DutyLine
+from engine.views.figure_rows import FigureRow
 from engine.views.incident_list import ClockLine, IncidentLine, IncidentPage
 from engine.views.names import CategoryNamed, Named, OwnerNamed
 from engine.views.notices import NoticeLine
-from engine.views.performance import FigureRow
 from engine.views.spreadsheet import MARK, columns_of, dict_lines, page_lines, struct_lines
 from workflows.figures import Rate
 

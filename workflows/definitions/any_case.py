@@ -4,7 +4,10 @@ A kind takes these effects, and what they ask of who speaks, into its own. It ha
 its cases take.
 """
 
+from schemas import facts
 from workflows import effects, proposals
+from workflows.case import TOTAL
+from workflows.figures import Measure
 from workflows.machine import Admission, Effect
 
 EFFECTS_OF_ANY: dict[str, Effect] = {
@@ -31,3 +34,19 @@ ADMITS_OF_PROPOSALS: dict[str, Admission] = {
     "suspension.refused": proposals.may_decide_suspension,
 }
 ADMITS_OF_ANY: dict[str, Admission] = {"case.acknowledged": effects.may_acknowledge}
+
+MEASURES_OF_REPORTED = (
+    Measure("reported", facts.Reported, per="source", zh="上报的件数", en="cases reported"),
+    Measure("handled", facts.Handled, zh="处置完成的次数", en="completions of handling"),
+    Measure("returned", facts.Returned, zh="退回的次数", en="returns to who sent it"),
+    Measure("suspended", facts.Suspended, zh="挂账的次数", en="suspensions"),
+    Measure("urged", facts.Urged, zh="催办的次数", en="urgings by a supervisor"),
+    Measure(
+        "extended",
+        facts.ClockRetargeted,
+        where=(("clock", TOTAL), ("why", "ordered")),
+        zh="延期的次数：命令改动全程时限",
+        en="orders that moved the deadline of the whole case",
+    ),
+)
+"""What every kind counts that begins with a report and is worked on."""

@@ -273,8 +273,8 @@ def due_of(d: Decision) -> int:
 # ---- figures and words ------------------------------------------------------------------------------------
 
 MEASURES = (
-    Measure("excusal", DutyExcused, per="stage"),
-    Measure("ended", DutyEnded, per="how"),
+    Measure("excusal", DutyExcused, per="stage", zh="免责的履职", en="duties that were excused"),
+    Measure("ended", DutyEnded, per="how", zh="结束的履职", en="duties that have ended"),
 )
 EXCUSED = ("excusal:running", "excusal:lapsed", "excusal:missed")
 SUMS = (

@@ -21,7 +21,7 @@ HOME = define(
     (),
     births={},
     effects={},
-    measures=(Measure("unobserved", Unobserved),),
+    measures=(Measure("unobserved", Unobserved, zh="无人观察的时段", en="spans in which nothing arrived"),),
     sentences={
         Turned: "周期已推进 periods have begun up to {upto}",
         Unobserved: "无人观察 nothing arrived between {begin} and {end}",

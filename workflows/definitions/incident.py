@@ -40,7 +40,13 @@ from workflows import birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
-from workflows.definitions.any_case import ADMITS_OF_ANY, ADMITS_OF_PROPOSALS, EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
+from workflows.definitions.any_case import (
+    ADMITS_OF_ANY,
+    ADMITS_OF_PROPOSALS,
+    EFFECTS_OF_ANY,
+    EFFECTS_OF_PROPOSALS,
+    MEASURES_OF_REPORTED,
+)
 from workflows.figures import Measure
 from workflows.holding import Holder, turn, unit_of
 from workflows.machine import Admission, Alias, Birth, Effect, NamedClock, Speaker, State, Transition
@@ -293,19 +299,25 @@ CLOCKS = (
 )
 
 MEASURES = (
-    Measure("reported", facts.Reported, per="source"),
-    Measure("dissuaded_on_spot", facts.Dissuaded, where=(("outcome", "effective"),)),
-    Measure("escalated", facts.Escalated, per="reason"),
-    Measure("handled", facts.Handled),
-    Measure("verified", facts.Checked, where=(("decides", True),)),
-    Measure("rework", facts.Checked, where=(("decides", True), ("outcome", "unsolved"))),
-    Measure("returned", facts.Returned),
-    Measure("suspended", facts.Suspended),
-    Measure("urged", facts.Urged),
-    Measure("extended", facts.ClockRetargeted, where=(("clock", TOTAL), ("why", "ordered"))),
+    *MEASURES_OF_REPORTED,
+    Measure(
+        "dissuaded_on_spot",
+        facts.Dissuaded,
+        where=(("outcome", "effective"),),
+        zh="当场劝阻有效的次数",
+        en="dissuasions on the spot that were effective",
+    ),
+    Measure("escalated", facts.Escalated, per="reason", zh="升级上报的次数", en="escalations to a higher level"),
+    Measure("verified", facts.Checked, where=(("decides", True),), zh="决定性核查的次数", en="checks that decide"),
+    Measure(
+        "rework",
+        facts.Checked,
+        where=(("decides", True), ("outcome", "unsolved")),
+        zh="返工的次数：决定性核查认定未解决",
+        en="checks that decide and found it unsolved",
+        better="lower",
+    ),
 )
-"""`verified` are the checks that decide, `rework` those of them that found it unsolved, and `extended` are orders that
-moved the deadline of the whole case."""
 
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,

@@ -6,13 +6,17 @@
    accepted, and closing it fulfils all that was still to do.
 """
 
-from schemas import facts
 from schemas.kinds import service_request
 from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
-from workflows.definitions.any_case import ADMITS_OF_ANY, ADMITS_OF_PROPOSALS, EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
-from workflows.figures import Measure
+from workflows.definitions.any_case import (
+    ADMITS_OF_ANY,
+    ADMITS_OF_PROPOSALS,
+    EFFECTS_OF_ANY,
+    EFFECTS_OF_PROPOSALS,
+    MEASURES_OF_REPORTED,
+)
 from workflows.machine import Birth, Effect, NamedClock, State, Transition
 
 STATES = (
@@ -82,15 +86,6 @@ CLOCKS = (
     NamedClock("close", "结案", "close"),
 )
 
-MEASURES = (
-    Measure("reported", facts.Reported, per="source"),
-    Measure("handled", facts.Handled),
-    Measure("returned", facts.Returned),
-    Measure("suspended", facts.Suspended),
-    Measure("urged", facts.Urged),
-    Measure("extended", facts.ClockRetargeted, where=(("clock", TOTAL), ("why", "ordered"))),
-)
-
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
     **EFFECTS_OF_PROPOSALS,
@@ -120,7 +115,7 @@ SERVICE_REQUEST = define(
     effects=EFFECTS,
     admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, "incident.withdrawn": merging.no_survivor},
     clocks=CLOCKS,
-    measures=MEASURES,
+    measures=MEASURES_OF_REPORTED,
     resumes="incident.resumed",
     at_end=merging.at_end,
     fulfils=FULFILS,
