@@ -16,6 +16,7 @@ from sqlalchemy import Connection as Connection  # for readers outside the store
 from engine import files
 from engine.errors import DatabaseAway, DatabaseUnusable, SchemaMismatch
 from engine.store.deflating import inflated
+from engine.store.driver_quirks import run
 from engine.store.tables import metadata
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,10 @@ class Database:
                 self.url, hide_parameters=True, pool_size=8, pool_pre_ping=False, connect_args=options
             )
             event.listen(self.db, "connect", _open_postgres)
+        # On SQLite one connection stays with those who write. To fetch it from the pool and give it back, which rolls
+        # back once more, costs an event that comes alone a fifth of its CPU time. A server may end one that is kept.
+        self._for_writing: list[Connection] = []
+        event.listen(self.db, "engine_disposed", self._let_go)
 
     def end_silence(self, after_ms: int) -> None:
         """Let PostgreSQL end a transaction of this process that is silent for so long, and give its locks to others. A
@@ -160,9 +165,21 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on any error."""
-        options: dict[str, Any] = {"gridpatrol_write": True}
-        with self.db.connect().execution_options(**options) as connection, connection.begin():
-            yield connection
+        try:
+            connection = self._for_writing.pop()
+        except IndexError:
+            options: dict[str, Any] = {"gridpatrol_write": True}
+            connection = self.db.connect().execution_options(**options)
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()  # it may be broken: the pool finds out
+            raise
+        if self._for_writing or self.dialect != "sqlite":
+            connection.close()
+        else:
+            self._for_writing.append(connection)
 
     @contextmanager
     def read(self, *, whole: bool = False) -> Iterator[Connection]:
@@ -196,6 +213,13 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.db.dispose()
+
+    def _let_go(self, _: object) -> None:
+        """Close the connection for writing with those of its pool."""
+        while self._for_writing:
+            connection = self._for_writing.pop()
+            connection.detach()
+            connection.close()
 
     # ---- what was erased ------------------------------------------------------------------------------------
 
@@ -336,7 +360,7 @@ def _flush_late(raw: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """Writers take the write lock at once: a lock upgrade in mid-transaction could not wait."""
     write = connection.get_execution_options().get("gridpatrol_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    run(connection, "BEGIN IMMEDIATE" if write else "BEGIN", ())
 
 
 def url_of_file(path: Path) -> str:

@@ -24,6 +24,7 @@ from gridpatrol.bench.batches import Run
 from gridpatrol.bench.door import Door, DoorRun, serving
 from gridpatrol.bench.duties import DutyRun
 from gridpatrol.bench.growth import Grown, Growth
+from gridpatrol.bench.interpreter import Interpreter, measure_interpreter
 from gridpatrol.bench.timers import Lateness, measure_lateness
 from gridpatrol.source_tree import lab
 
@@ -70,6 +71,7 @@ class Bench(Struct, kw_only=True, omit_defaults=True):
     """All measurements that were wanted. `skipped` says why a database is missing."""
 
     machine: str
+    interpreter: Interpreter
     runs: list[Run]
     duties: list[DutyRun]
     sqlite: Batched | None = None
@@ -100,7 +102,7 @@ class Measuring:
         self.servers: dict[bool, Iterator[str] | None] = {}
         self.doors: dict[str, Door | None] = {}
         machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
-        self.done = Bench(machine=machine, runs=[], duties=[], skipped=[], notes=[])
+        self.done = Bench(machine=machine, interpreter=measure_interpreter(), runs=[], duties=[], skipped=[], notes=[])
 
     # ---- databases ----------------------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ def command(scale: float, only: tuple[str, ...], cluster: bool, as_json: bool) -
     if as_json:
         return options.print_json(found)
     click.echo(f"{found.machine}. CPU time is that of all processes, the database included.")
+    built = f"built with {' '.join(found.interpreter.options) or 'no option for speed that it names'}"
+    click.echo(f"The interpreter, {built}, takes {found.interpreter.yardstick_ms:.1f} ms for the yardstick.")
     if found.runs:
         batch_table(found.runs)
     door_table(found)

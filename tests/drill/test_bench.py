@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -70,6 +71,9 @@ def test_the_bench_measures_both_databases_or_says_why_not() -> None:
         assert 0 < whole["statements_cpu_ms"] < whole["cpu_ms_per_event"]
         assert whole["ratio"] == pytest.approx(whole["statements_cpu_ms"] / whole["cpu_ms_per_event"], abs=0.001)
     assert 1 < done["decide_us"] < 10_000
+    interpreter = done["interpreter"]
+    assert interpreter["version"] == f"{platform.python_implementation()} {platform.python_version()}"
+    assert set(interpreter["options"]) <= {"--enable-optimizations", "--with-lto"} and interpreter["yardstick_ms"] > 0
     assert done["replay"]["events"] >= 500 and done["replay"]["events_per_s"] > 0 and done["replay"]["cpu_ms"] > 0
     assert [one["database"] for one in done["duties"]] == list(by_database)
     for one in done["duties"]:
