@@ -60,7 +60,7 @@ class ReadsOfKind(Struct, frozen=True):
     grids: list[str]
 
 
-class MayRead(ReadsOfKind, frozen=True):
+class PrincipalReads(ReadsOfKind, frozen=True):
     """What a principal may read beside what every speaker may; of single kinds of case something else (`kinds`)."""
 
     kinds: dict[str, ReadsOfKind]
@@ -75,7 +75,7 @@ class Me(Struct, frozen=True, kw_only=True):
     principal: str
     asks_token: bool
     rights: list[str]
-    reads: MayRead
+    reads: PrincipalReads
     actors: list[str]
     post_count: int
     posts: list[SpeakingPost]
@@ -107,7 +107,7 @@ def me(
         principal=principal.name,
         asks_token=asks_token,
         rights=[right for right in ("actors", "reads", "operator") if principal.has(right)],
-        reads=may_read(principal),
+        reads=principal_reads(principal),
         actors=[*sorted(principal.codes), *principal.patterns],
         post_count=len(codes),
         posts=[speaking_post(names, register.posts[code], now) for code in page],
@@ -127,10 +127,10 @@ def me(
     )
 
 
-def may_read(principal: Principal) -> MayRead:
+def principal_reads(principal: Principal) -> PrincipalReads:
     """What a principal was given to read."""
     kinds = {kind: ReadsOfKind(*_members(reach)) for kind, reach in principal.reads.kinds}
-    return MayRead(*_members(principal.reads.usual), kinds)
+    return PrincipalReads(*_members(principal.reads.usual), kinds)
 
 
 def _members(reach: Reach) -> tuple[bool, bool, bool, list[str]]:
