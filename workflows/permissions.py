@@ -9,7 +9,7 @@ from msgspec import UNSET
 from schemas.events import DeadlineOrdered
 from schemas.kinds.incident import ReportSubmitted
 from schemas.members import BirthData, EventData
-from schemas.proposals import ExtensionGranted
+from schemas.proposals import ExtensionGranted, ExtensionRequested
 from schemas.refusals import Reason, Refusal
 from workflows.case import TOTAL, Case
 from workflows.policy.index import Policy
@@ -33,7 +33,7 @@ def claim_of(data: EventData) -> Claim:
     if isinstance(data, ReportSubmitted | BirthData):
         clock = "" if data.deadline is UNSET else TOTAL
         return Claim(data.source if isinstance(data, ReportSubmitted) else "", clock, "data.deadline")
-    if isinstance(data, DeadlineOrdered | ExtensionGranted):
+    if isinstance(data, DeadlineOrdered | ExtensionRequested | ExtensionGranted):
         return Claim("", data.clock, "data.clock")
     return NOTHING
 

@@ -215,8 +215,8 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     if structs:
         media = "application/json"
         shape = structs[0] if len(structs) == 1 else {"anyOf": structs}
-    elif answered(handler) == [Stream] and handler.media_type != "text/event-stream":
-        media, shape = str(handler.media_type), {"type": "string", "description": FILES[str(handler.media_type)]}
+    elif (media := str(handler.media_type or "")) in FILES:
+        shape = {"type": "string", "description": FILES[media]}
     elif answered(handler) == [Stream]:
         media, shape = "text/event-stream", {"type": "string", "description": STREAMED.replace("\n", " ")}
     elif answered(handler) == [dict[str, Any]]:
@@ -230,7 +230,7 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
         statuses = [200, 201, 202]
     text = {
         200: "The answer.",
-        201: "The file is durable.",
+        201: "Made, and durable.",
         202: "Taken, and durable; what comes of it is decided in its turn. Of a file: more of it is to come.",
     }
     found: dict[str, Any] = {

@@ -37,7 +37,7 @@ from tests.integration.test_door_principals import rewritten
 from tests.support.builders import HOTLINE, OPERATOR, STREET, event, subject
 from tests.support.serving import Served, prepared, served, wait_until
 
-TOKENS = {name: new_token() for name in ("app", "neighbour", "desk", "small")}
+TOKENS = {name: new_token() for name in ("app", "neighbour", "desk", "clerk", "small")}
 PRINCIPALS = f"""
 [principal.app]
 actors = ["{HOTLINE}", "{STREET}"]
@@ -46,8 +46,12 @@ tokens = ["{digest_of(TOKENS["app"])}"]
 actors = ["{HOTLINE}"]
 tokens = ["{digest_of(TOKENS["neighbour"])}"]
 [principal.desk]
+actors = ["WY-CHIEF"]
 reads = true
 tokens = ["{digest_of(TOKENS["desk"])}"]
+[principal.clerk]
+reads = true
+tokens = ["{digest_of(TOKENS["clerk"])}"]
 [principal.small]
 actors = ["{HOTLINE}"]
 file_bytes_per_day = 300000
@@ -208,7 +212,7 @@ def test_what_is_no_such_file_is_refused_and_leaves_nothing(door: Served, settin
         refused = put(door, name, data[:10], Content_Range=text_of_range)
         assert problem(refused, 400)["field"] == "Content-Range", text_of_range
     assert problem(put(door, name.upper(), data), 400)["field"] == "sha256"
-    assert problem(put(door, name, data, who="desk"), 403)["reason"] == "no_right"
+    assert problem(put(door, name, data, who="clerk"), 403)["reason"] == "no_right"
     assert problem(door.client.put(f"/v1/files/{name}", content=data), 401)
     assert offset(door, other) == (404, 0)
     assert [path.name for path in Path(settings["files"]).rglob("*") if path.is_file()] == ["installation"]

@@ -84,7 +84,8 @@ def ask(door: Served, name: str, path: str, **query: Any) -> Any:
 def test_a_member_learns_its_post_its_rights_and_the_pack(asking: Served) -> None:
     told = ask(asking, "member", "/v1/me")
     assert (told["principal"], told["asks_token"], told["rights"]) == ("member", True, ["actors"])
-    assert told["reads"] == {"everything": False, "own": False, "grids": []} and told["actors"] == [MEMBER]
+    nothing = {"everything": False, "own": False, "supervised": False, "grids": [], "kinds": {}}
+    assert told["reads"] == nothing and told["actors"] == [MEMBER]
     [post] = told["posts"]
     assert post == {
         "code": MEMBER,
