@@ -224,7 +224,7 @@ class ChannelSender(Loop):
         if message is None:
             return False
         if now - message.due_at > STALE_MS:
-            message.status, message.answer = "given_up", "it was due more than a day ago"
+            message.status, message.reply = "given_up", "it was due more than a day ago"
             self._record(message)
             return True
         self._tried.append(now)
@@ -258,7 +258,7 @@ class ChannelSender(Loop):
     def _judge(self, message: ChannelMessage, outcome: Outcome, now: int) -> None:
         """Record what came of a try, and when the next one is."""
         name = self.channel.name
-        message.tries, message.tried_at, message.answer = message.tries + 1, now, outcome.words
+        message.tries, message.tried_at, message.reply = message.tries + 1, now, outcome.words
         if outcome.result == "sent":
             message.status, self._failures = "sent", 0
         elif outcome.result == "refused" or message.tries >= self.channel.tries:

@@ -57,7 +57,7 @@ class ChannelMessage(Struct):
     tried_at: int = 0
     next_at: int = 0
     status: str = "sending"
-    answer: str = ""
+    reply: str = ""
 
 
 class ChannelState(Struct):
@@ -72,7 +72,7 @@ class ChannelState(Struct):
     sent: int = 0
     given_up: int = 0
     tried_at: int | None = None
-    answer: str = ""
+    reply: str = ""
 
 
 _LINE = ", ".join(ChannelLine.__struct_fields__)
@@ -117,7 +117,7 @@ def close(connection: Connection, channel: str, now: int) -> None:
     execute(connection, "DELETE FROM positions WHERE consumer = ?", PREFIX + channel)
     sql = "UPDATE channel_lines SET status = 'given_up', why = ? WHERE channel = ? AND status IN ('waiting', 'grouped')"
     execute(connection, sql, why, channel)
-    sql = """UPDATE channel_messages SET status = 'given_up', tried_at = ?, answer = ?
+    sql = """UPDATE channel_messages SET status = 'given_up', tried_at = ?, reply = ?
              WHERE channel = ? AND status = 'sending'"""
     execute(connection, sql, now, why, channel)
 
@@ -204,9 +204,9 @@ def lines_of(connection: Connection, message: ChannelMessage) -> list[ChannelLin
 
 def record(connection: Connection, message: ChannelMessage) -> None:
     """What came of a try. The lines of a message that has ended end with it."""
-    sql = """UPDATE channel_messages SET tries = ?, tried_at = ?, next_at = ?, status = ?, answer = ?
+    sql = """UPDATE channel_messages SET tries = ?, tried_at = ?, next_at = ?, status = ?, reply = ?
              WHERE channel = ? AND id = ? AND status = 'sending'"""
-    changed = (message.tries, message.tried_at, message.next_at, message.status, message.answer)
+    changed = (message.tries, message.tried_at, message.next_at, message.status, message.reply)
     if execute(connection, sql, *changed, message.channel, message.id).rowcount and message.status != "sending":
         sql = "UPDATE channel_lines SET status = ? WHERE channel = ? AND message = ? AND status = 'grouped'"
         execute(connection, sql, message.status, message.channel, message.id)
@@ -261,10 +261,10 @@ def states(connection: Connection, channels: Sequence[str] = ()) -> list[Channel
         counts = {status: count for status, count in execute(connection, sql, name)}
         state.sending, state.sent = counts.get("sending", 0), counts.get("sent", 0)
         state.given_up = counts.get("given_up", 0)
-        sql = """SELECT tried_at, answer FROM channel_messages WHERE channel = ? AND tried_at > 0
+        sql = """SELECT tried_at, reply FROM channel_messages WHERE channel = ? AND tried_at > 0
                  ORDER BY tried_at DESC LIMIT 1"""
-        for tried_at, answer in execute(connection, sql, name):
-            state.tried_at, state.answer = tried_at, answer
+        for tried_at, reply in execute(connection, sql, name):
+            state.tried_at, state.reply = tried_at, reply
     return list(found.values())
 
 
@@ -288,7 +288,7 @@ class Told(Struct):
     line: ChannelLine
     tries: int
     tried_at: int
-    answer: str
+    reply: str
 
 
 def listed(
@@ -312,7 +312,7 @@ def listed(
         terms.append("(l.told_at, l.channel, l.id) < (?, ?, ?)")
         values += before
     columns = ", ".join(f"l.{name}" for name in ChannelLine.__struct_fields__)
-    sql = f"""SELECT {columns}, coalesce(m.tries, 0), coalesce(m.tried_at, 0), coalesce(m.answer, l.why)
+    sql = f"""SELECT {columns}, coalesce(m.tries, 0), coalesce(m.tried_at, 0), coalesce(m.reply, l.why)
               FROM channel_lines l LEFT JOIN channel_messages m ON m.channel = l.channel AND m.id = l.message
               WHERE {" AND ".join(terms)} ORDER BY l.told_at DESC, l.channel DESC, l.id DESC LIMIT ?"""
     return [Told(ChannelLine(*row[:-3]), *row[-3:]) for row in execute(connection, sql, *values, limit)]

@@ -646,7 +646,7 @@ channel_messages = Table(
     _big("tried_at"),
     _big("next_at"),  # of the next try
     _text("status"),  # sending, sent, given_up
-    _text("answer"),  # what came of the last try
+    _text("reply"),  # what came of the last try
     sqlite_with_rowid=False,
 )
 Index(

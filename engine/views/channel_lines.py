@@ -28,7 +28,7 @@ class ChannelQuestion(Struct, frozen=True, kw_only=True):
 
 class ChannelLineShown(Struct, frozen=True):
     """A line of the feed that a channel told a post, or is to tell it. `id` is stable for channel, alert and post;
-    several lines go in one `message`. `tries` and `answer` are of that message; `tried_at` is when it was sent last."""
+    several lines go in one `message`. `tries` and `reply` are of that message; `tried_at` is when it was sent last."""
 
     id: str
     channel: str
@@ -44,7 +44,7 @@ class ChannelLineShown(Struct, frozen=True):
     message: str
     tries: int
     tried_at: str | None
-    answer: str
+    reply: str
 
 
 class ChannelLinePage(Struct, frozen=True):
@@ -93,5 +93,5 @@ def _shown(row: Told, names: Names) -> ChannelLineShown:
         message=line.message,
         tries=row.tries,
         tried_at=names.instant(row.tried_at) if row.tried_at else None,
-        answer=row.answer,
+        reply=row.reply,
     )

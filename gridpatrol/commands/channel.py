@@ -80,9 +80,9 @@ def list_channels(file: str | None, database: str | None, as_json: bool) -> None
         counts = (state.behind, state.waiting, state.sending, state.sent, state.given_up)
         tried = options.utc(state.tried_at) if state.tried_at else ""
         kind = (known.kind, known.where, routes) if known else ("not in the file", "", "")
-        rows.append((state.channel, *kind, *counts, tried, state.answer))
+        rows.append((state.channel, *kind, *counts, tried, state.reply))
     heads = ("channel", "kind", "leads to", "routes", "behind", "waiting", "sending", "sent", "given up")
-    table((*heads, "last try", "answer"), rows, right=(4, 5, 6, 7, 8))
+    table((*heads, "last try", "reply"), rows, right=(4, 5, 6, 7, 8))
 
 
 @command.command("deliveries")
@@ -127,11 +127,11 @@ def deliveries(
             line.route,
             line.status,
             minute(line.tried_at) or f"({minute(line.due_at)})",
-            line.answer,
+            line.reply,
         )
         for line in page.deliveries
     ]
-    table(("told", "channel", "post", "what", "case", "route", "status", "sent (due)", "answer"), rows)
+    table(("told", "channel", "post", "what", "case", "route", "status", "sent (due)", "reply"), rows)
 
 
 @command.command("test")

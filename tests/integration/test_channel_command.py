@@ -99,7 +99,7 @@ def test_what_was_told_is_listed_and_what_was_given_up_is_tried_anew(sqlite_url,
         "post"
     ] == {"code": CHIEF, "name": "街道办事处主任"}
     [lost] = json.loads(run("channel", "deliveries", "--status", "given_up", "--post", CHIEF, *asked).output)
-    assert (lost["answer"], lost["route"], lost["tries"]) == ("no such mailbox", "route 1", 1)
+    assert (lost["reply"], lost["route"], lost["tries"]) == ("no such mailbox", "route 1", 1)
     table = run("channel", "deliveries", "--database", sqlite_url).output
     assert "no such mailbox" in table and "街道办事处主任" in table
     assert "1 message of hook is tried anew" in run("channel", "retry", "hook", "--database", sqlite_url).output

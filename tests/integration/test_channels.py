@@ -276,7 +276,7 @@ def test_a_failure_is_tried_again_later_each_time_and_given_up_visibly(database,
     assert hook.tried_at == [first, first + waits[0], first + sum(waits[:2]), first + sum(waits)]
     assert hook.statuses() == ["given_up"]
     [told] = hook.lines()
-    assert (told.tries, told.answer) == (4, "nobody answers")
+    assert (told.tries, told.reply) == (4, "nobody answers")
     with database.begin() as connection:
         assert channels.try_again(connection, "hook", hook.now) == 1
     [message] = hook.until(now + HOUR)
@@ -372,7 +372,7 @@ def test_a_defect_in_writing_one_message_leaves_the_others_alone(database, tmp_p
     )
     assert whole.run_once() == 0.0
     [told] = hook.lines()
-    assert told.answer.startswith("a defect at ") and "somebody" not in told.answer
+    assert told.reply.startswith("a defect at ") and "somebody" not in told.reply
     feed(database, MORNING + MINUTE, alert(2, case=2, due=MORNING))
     assert len(hook.until(MORNING + 2 * MINUTE)) == 2
 
@@ -406,7 +406,7 @@ def test_a_channel_that_leaves_the_file_is_closed_and_a_broken_file_changes_noth
         keeper.run_once()
         assert keeper.senders == {}
         [told] = hook.lines()
-        assert (told.line.status, told.answer) == ("given_up", "the channel was removed")
+        assert (told.line.status, told.reply) == ("given_up", "the channel was removed")
         with database.read() as connection:
             assert channels.names(connection) == []
     finally:

@@ -51,7 +51,7 @@ def upgrade() -> None:
     count('tries'),
     big('tried_at'),
     big('next_at'),
-    *(word(name) for name in ('status', 'answer')),
+    *(word(name) for name in ('status', 'reply')),
     sa.PrimaryKeyConstraint('channel', 'id'),
     sqlite_with_rowid=False
     )
