@@ -48,8 +48,8 @@ Running = dict[tuple[str, int, int], tuple[int, int, int]]
 """Clocks with a deadline: (clock, level, cycle) -> (target, due, arrival at which that was set)."""
 SAME = {
     "facts": "SELECT * FROM facts ORDER BY partition, n",
-    "seen": "SELECT partition, source, id, home, actor, digest, arrival, position, outcome, reason, field, detail, case_id "
-    "FROM seen ORDER BY partition, source, id, home, actor",  # how often it was written follows from slices
+    "seen": "SELECT partition, source, id, home, actor, digest, arrival, position, outcome, reason, field, detail, "
+    "case_id FROM seen ORDER BY partition, source, id, home, actor",  # when it was decided follows from slices
     "cases": "SELECT * FROM cases ORDER BY id",
     "partitions": "SELECT partition, position, clock, n, halted, packs FROM partitions ORDER BY partition",
     "dead letters": "SELECT id, at, partition, position, reason, field, detail, source, event_id, type, case_id, "
