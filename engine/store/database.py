@@ -70,6 +70,10 @@ FAULTS = (
 """What is wrong with a file, a disk or a server, and what to do: by words of SQLite and by states of PostgreSQL."""
 LOCK_S = 30
 """How long SQLite waits for a lock."""
+LATE = "flushed late"
+"""What is noted of a connection whose commits do not wait for the disk."""
+USUAL_PAGES = 1000
+"""After so many pages SQLite's journal is written into its file, unless it is told otherwise."""
 JOURNAL_PAGES = 16_384
 """So many pages SQLite's journal has at least while commits do not wait for the disk: 64 MiB."""
 VACUUM_S = 20
@@ -147,6 +151,7 @@ class Database:
         # On SQLite one connection stays with those who write. To fetch it from the pool and give it back, which rolls
         # back once more, costs an event that comes alone a fifth of its CPU time. A server may end one that is kept.
         self._for_writing: list[Connection] = []
+        self._late = False  # commits do not wait for the disk
         event.listen(self.db, "engine_disposed", self._let_go)
 
     def end_silence(self, after_ms: int) -> None:
@@ -171,6 +176,8 @@ class Database:
             options: dict[str, Any] = {"gridpatrol_write": True}
             connection = self.db.connect().execution_options(**options)
         try:
+            if connection.info.get(LATE, False) is not self._late:
+                _flush_late(connection, late=self._late)
             with connection.begin():
                 yield connection
         except BaseException:
@@ -200,13 +207,11 @@ class Database:
         After a power cut the last commits may be missing, none without those after it. What was committed before the
         block stays. PostgreSQL flushes within a second by itself, and so it does at the end.
         """
-        event.listen(self.db, "connect", _flush_late)
-        self.db.dispose()
+        self._late = True
         try:
             yield
         finally:
-            event.remove(self.db, "connect", _flush_late)
-            self.db.dispose()
+            self._late = False
             if self.dialect == "sqlite":
                 self._empty_journal(within_s=1.0)
 
@@ -347,14 +352,16 @@ def _open_postgres(raw: Any, _record: object) -> None:
     raw.commit()
 
 
-def _flush_late(raw: Any, _record: object) -> None:
-    """Let commits of a connection not wait for the disk."""
+def _flush_late(connection: Connection, *, late: bool) -> None:
+    """Let commits of a connection not wait for the disk, or wait again. It is in no transaction."""
+    raw: Any = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection):
-        raw.execute("PRAGMA synchronous=NORMAL")
-        raw.execute(f"PRAGMA wal_autocheckpoint={JOURNAL_PAGES}")
+        raw.execute(f"PRAGMA synchronous={'NORMAL' if late else 'FULL'}")
+        raw.execute(f"PRAGMA wal_autocheckpoint={JOURNAL_PAGES if late else USUAL_PAGES}")
     else:
-        raw.execute("SET SESSION synchronous_commit = off")
+        raw.execute("SET SESSION synchronous_commit = off" if late else "RESET synchronous_commit")
         raw.commit()
+    connection.info[LATE] = late
 
 
 def _begin_sqlite(connection: Connection) -> None:
