@@ -36,7 +36,9 @@ def carry_out(recipe: Recipe, tree: Path) -> subprocess.CompletedProcess[str]:
     for name, words in (("python", ""), ("gridpatrol", "-m gridpatrol ")):
         (commands / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words}"$@"\n')
         (commands / name).chmod(0o755)
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GRIDPATROL_")}
+    # The tests that it runs are a run of their own, with servers of their own.
+    others = ("GRIDPATROL_", "PYTEST_")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     ours |= {"PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(tree)}
     shell = ["bash", "-euo", "pipefail", "-c", recipe.commands]
     return subprocess.run(shell, cwd=tree, env=ours, capture_output=True, text=True, timeout=300)
